@@ -1,0 +1,298 @@
+"""Every error the core raises, as one tree; nothing is decided or worded for a terminal here.
+
+::
+
+    CoreError
+    ├── InvalidInputError            what the caller passed cannot be sent
+    ├── SettingsError                the settings file, or a value in it or in the environment
+    ├── ModelError                   a model name that leads nowhere
+    │   ├── UnknownModelError
+    │   ├── AmbiguousModelError
+    │   ├── UnknownProviderError
+    │   └── NoModelError             nothing is configured, or nothing was chosen
+    ├── KeyError_                    the provider's API key
+    │   ├── MissingKeyError
+    │   ├── InvalidKeyError          a key that no HTTP header can carry
+    │   └── KeyStoreError            the keyring or the key command did not give one
+    ├── ProviderError                the server answered, and not with an answer
+    │   ├── AuthenticationError      401
+    │   ├── PermissionDeniedError    403
+    │   ├── RateLimitError           429
+    │   ├── QuotaError               402, and 429 that waiting does not cure
+    │   ├── BadRequestError          400, 422 and other 4xx
+    │   │   ├── ContextOverflowError
+    │   │   └── ContentPolicyError
+    │   ├── NotFoundError            404, 405, 410: no such path
+    │   │   └── ModelNotFoundError
+    │   ├── ServerError              5xx, and failures announced inside a stream
+    │   │   └── OverloadedError      503, 529
+    │   └── ProtocolError            bytes that are no chat completion
+    ├── NetworkError                 no answer, or no whole answer, arrived
+    │   ├── ConnectError             name, route, refusal, proxy
+    │   │   └── TLSError
+    │   ├── DeadlineError            connect, first byte, idle, or the total budget
+    │   └── ConnectionLostError      broken off after the answer began
+    └── LocalModelError              the model that runs inside the process
+        ├── LocalExtraMissingError
+        ├── ModelFileError           truncated, no GGUF, of the wrong sum, not there
+        └── ModelFetchError          the default model could not be fetched
+
+A message is one sentence that names who and what. It holds no key: whoever makes a message out of a
+server's words redacts them first. What to do next is said by the caller, from the error's fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = [
+    "AmbiguousModelError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConnectError",
+    "ConnectionLostError",
+    "ContentPolicyError",
+    "ContextOverflowError",
+    "CoreError",
+    "DeadlineError",
+    "InvalidInputError",
+    "InvalidKeyError",
+    "KeyError_",
+    "KeyStoreError",
+    "LocalExtraMissingError",
+    "LocalModelError",
+    "MissingKeyError",
+    "ModelError",
+    "ModelFetchError",
+    "ModelFileError",
+    "ModelNotFoundError",
+    "NetworkError",
+    "NoModelError",
+    "NotFoundError",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "ProviderError",
+    "QuotaError",
+    "RateLimitError",
+    "ServerError",
+    "SettingsError",
+    "TLSError",
+    "UnknownModelError",
+    "UnknownProviderError",
+]
+
+
+class CoreError(Exception):
+    """Base of all errors of the core.
+
+    ``message`` is one sentence without a final full stop being required; ``provider`` is the provider's
+    name as the user wrote it, or None where none is concerned.
+    """
+
+    def __init__(self, message: str, *, provider: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+
+
+class InvalidInputError(CoreError):
+    """The caller's own argument cannot be used; the sentence says which and why."""
+
+
+class SettingsError(CoreError):
+    """The settings cannot be used. ``path`` and ``line`` (from 1) say where, as far as known."""
+
+    def __init__(self, message: str, *, path: Path | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+
+
+class ModelError(CoreError):
+    """A model name that leads nowhere; ``candidates`` are names that would lead somewhere."""
+
+    def __init__(
+        self, message: str, *, provider: str | None = None, name: str = "", candidates: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, provider=provider)
+        self.name = name
+        self.candidates = tuple(candidates)
+
+
+class UnknownModelError(ModelError):
+    """No usable provider has a model of this name; ``candidates`` are near misses."""
+
+
+class AmbiguousModelError(ModelError):
+    """Several usable providers have a model of this name; ``candidates`` are the full ids."""
+
+
+class UnknownProviderError(ModelError):
+    """No provider of this name is set up; ``preset`` tells whether a preset has it."""
+
+    def __init__(
+        self, message: str, *, name: str = "", candidates: Sequence[str] = (), preset: bool = False
+    ) -> None:
+        super().__init__(message, name=name, candidates=candidates)
+        self.preset = preset
+
+
+class NoModelError(ModelError):
+    """No provider is set up, or none was chosen among several."""
+
+
+class KeyError_(CoreError):  # noqa: N801 - the field's word is "key"; the builtin's name is taken
+    """The provider's API key; never holds any part of it."""
+
+
+class MissingKeyError(KeyError_):
+    """No source has a key. ``key_env`` are the environment variables that were looked at."""
+
+    def __init__(self, message: str, *, provider: str | None = None, key_env: Sequence[str] = ()) -> None:
+        super().__init__(message, provider=provider)
+        self.key_env = tuple(key_env)
+
+
+class InvalidKeyError(KeyError_):
+    """The key is empty or holds characters that no HTTP header can carry."""
+
+
+class KeyStoreError(KeyError_):
+    """The keyring or the key command failed; the message quotes its own words."""
+
+
+class ProviderError(CoreError):
+    """The server answered with an error, in a body or inside a stream.
+
+    ``status`` is the HTTP status, or None when the failure came inside a stream that had begun with 200.
+    ``code`` and ``type`` are the server's own, as strings. ``retry_after`` is in seconds, when the server
+    named a time. ``words`` is the server's own message alone (redacted, printable, at most about 2 kB).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        type: str | None = None,  # noqa: A002 - the wire's own name
+        words: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider)
+        self.status = status
+        self.code = code
+        self.type = type
+        self.words = words
+        self.retry_after = retry_after
+
+
+class AuthenticationError(ProviderError):
+    """The key was refused."""
+
+
+class PermissionDeniedError(ProviderError):
+    """The key is known, and what was asked is not allowed with it."""
+
+
+class RateLimitError(ProviderError):
+    """Too many requests; waiting cures it."""
+
+
+class QuotaError(ProviderError):
+    """No credit or no quota left; waiting does not cure it."""
+
+
+class BadRequestError(ProviderError):
+    """The server refuses this request as it is."""
+
+
+class ContextOverflowError(BadRequestError):
+    """The prompt does not fit into the model's context window."""
+
+
+class ContentPolicyError(BadRequestError):
+    """The server's content policy refuses the prompt."""
+
+
+class NotFoundError(ProviderError):
+    """Nothing is served at this path: most likely a wrong base URL."""
+
+
+class ModelNotFoundError(NotFoundError):
+    """The server does not have this model, or does not have it for this key."""
+
+
+class ServerError(ProviderError):
+    """The server failed."""
+
+
+class OverloadedError(ServerError):
+    """The server is up and busy, or still loading its model."""
+
+
+class ProtocolError(ProviderError):
+    """What came back is no chat completion: HTML, plain text, JSON of another kind, or nothing."""
+
+
+class NetworkError(CoreError):
+    """No answer, or no whole answer, arrived. ``url`` is where to, without credentials or query."""
+
+    def __init__(self, message: str, *, provider: str | None = None, url: str = "") -> None:
+        super().__init__(message, provider=provider)
+        self.url = url
+
+
+class ConnectError(NetworkError):
+    """No connection could be made: name, route, refusal, or the proxy."""
+
+
+class TLSError(ConnectError):
+    """The server's certificate, or the handshake, was not accepted."""
+
+
+class DeadlineError(NetworkError):
+    """A wait ran out. ``phase`` is "connect", "first byte", "idle", "write" or "total"; ``seconds`` the limit."""
+
+    def __init__(
+        self, message: str, *, provider: str | None = None, url: str = "", phase: str, seconds: float
+    ) -> None:
+        super().__init__(message, provider=provider, url=url)
+        self.phase = phase
+        self.seconds = seconds
+
+
+class ConnectionLostError(NetworkError):
+    """The connection broke before the body was whole. ``received`` counts the body's bytes that arrived."""
+
+    def __init__(
+        self, message: str, *, provider: str | None = None, url: str = "", received: int = 0
+    ) -> None:
+        super().__init__(message, provider=provider, url=url)
+        self.received = received
+
+
+class LocalModelError(CoreError):
+    """The model that runs inside the process. ``path`` is its file, as far as there is one."""
+
+    def __init__(self, message: str, *, provider: str | None = None, path: Path | None = None) -> None:
+        super().__init__(message, provider=provider)
+        self.path = path
+
+
+class LocalExtraMissingError(LocalModelError):
+    """The package that carries llama.cpp is not installed."""
+
+
+class ModelFileError(LocalModelError):
+    """The model file cannot be used: not there, truncated, no GGUF, or of the wrong sum."""
+
+
+class ModelFetchError(LocalModelError):
+    """The default model could not be fetched; the message quotes the installer's own words."""

@@ -1,0 +1,272 @@
+"""The values that pass between the rooms of the core, and between the core and whoever uses it.
+
+Only data stands here: frozen, slotted, keyword-only. Nothing reads the wire, a file or a terminal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from provider_core.errors import CoreError
+
+__all__ = [
+    "Auth",
+    "Event",
+    "FieldDropped",
+    "Finished",
+    "Json",
+    "Message",
+    "Model",
+    "Network",
+    "Notice",
+    "Provider",
+    "Quirks",
+    "Reasoning",
+    "Request",
+    "Retrying",
+    "Role",
+    "Target",
+    "Text",
+    "Timing",
+    "ToolCall",
+    "Usage",
+    "Verdict",
+]
+
+Json: TypeAlias = Any
+"""A value as ``json.loads`` gives it. It is read leniently: every use checks the type it needs."""
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+Auth: TypeAlias = Literal["bearer", "api-key", "none"]
+"""How a key travels: ``Authorization: Bearer``, Azure's ``api-key`` header, or not at all."""
+
+
+# --- what is asked -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One chat completion to ask for. What is None or empty is absent from the body; 0 is sent."""
+
+    model: str
+    messages: tuple[Message, ...]
+    stream: bool = True
+    max_tokens: int | None = None
+    temperature: float | None = None
+    reasoning_effort: str | None = None
+    params: Mapping[str, Json] = field(default_factory=dict)
+    """Further fields of the body, as the user gave them; they win over everything above."""
+
+
+# --- who is asked ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quirks:
+    """How a provider's wire differs from OpenAI's; the defaults are what most servers take.
+
+    Each field is read in one place of ``quirks`` or ``stream``. A row of the presets sets what a source
+    bears out and leaves the rest alone.
+    """
+
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    stream_usage: bool = True
+    """Whether ``stream_options.include_usage`` is sent with streams."""
+    default_max_tokens: int | None = None
+    """Sent when the user sets none, because the server's own default cuts answers short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """How a provider is reached. Times are seconds."""
+
+    connect_timeout: float = 10.0
+    first_byte_timeout: float = 600.0
+    """From the request sent to the first byte of the answer: loading and thinking happen here."""
+    idle_timeout: float = 120.0
+    """Between two reads once the answer has begun; comments count as activity."""
+    ca_bundle: Path | None = None
+    client_cert: Path | None = None
+    proxy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model as a catalogue lists it. Token counts are None where no source gives them."""
+
+    id: str
+    name: str = ""
+    context: int | None = None
+    max_output: int | None = None
+    reasoning: bool | None = None
+    tools: bool | None = None
+    vision: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One configured server: where it is, how its key is found, what it lists, how its wire differs.
+
+    ``base_url`` has no trailing slash; a query in it is kept behind every path. A provider with ``gguf``
+    has no address of its own: it is one while its model runs inside the process.
+    """
+
+    name: str
+    display_name: str = ""
+    base_url: str = ""
+    preset: str | None = None
+    auth: Auth = "bearer"
+    key_required: bool = True
+    key_env: tuple[str, ...] = ()
+    key_command: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[Model, ...] = ()
+    default_model: str | None = None
+    enabled: bool = True
+    gguf: Path | None = None
+    embedded: bool = False
+    """Whether the model runs inside this process for the life of the command."""
+    network: Network = field(default_factory=Network)
+    quirks: Quirks = field(default_factory=Quirks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a model name resolved to."""
+
+    provider: Provider
+    model: str
+
+    def __str__(self) -> str:
+        """``provider/model``, as it is always printed."""
+        return f"{self.provider.name}/{self.model}"
+
+
+# --- what comes back ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A piece of the answer, exactly as the model wrote it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasoning:
+    """A piece of what the model thought before or between its answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One whole tool call, sent once its parts are complete.
+
+    ``arguments`` is the JSON text as received ("{}" when the server sent none); it may be malformed, which
+    is for the one who would run it to say. ``extra`` holds the provider's own keys (thought signatures),
+    to be sent back unchanged.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts of the whole request. None means that the server did not say.
+
+    ``input`` includes ``cached``; ``output`` includes ``reasoning``. ``cost`` is in US dollars, only when
+    the server itself names it.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    reasoning: int | None = None
+    cost: float | None = None
+
+
+class Verdict(Enum):
+    """What became of an answer; exit code and the line on stderr follow from it."""
+
+    COMPLETE = "complete"
+    LENGTH = "length"
+    """Complete as far as it goes: the model's or the user's token limit ended it."""
+    PARTIAL = "partial"
+    """Cut: the stream ended without saying that it was done."""
+    FILTERED = "filtered"
+    EMPTY = "empty"
+    FAILED = "failed"
+    """The server announced a failure after the answer had begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The last event of every answer.
+
+    ``reason`` is the finish reason in OpenAI's words ("stop", "length", "tool_calls", "content_filter",
+    "error") or None; ``raw_reason`` is what the server sent. ``error`` tells why, for "partial" and "failed".
+    ``model`` is the server's name for what answered, for display only.
+    """
+
+    verdict: Verdict
+    reason: str | None = None
+    raw_reason: str | None = None
+    error: CoreError | None = None
+    model: str = ""
+
+
+Event: TypeAlias = Text | Reasoning | ToolCall | Usage | Finished
+"""The contract between the core and whoever shows an answer: any number of events, ``Finished`` last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds since the request was sent; None for what did not happen."""
+
+    first_byte: float | None = None
+    first_text: float | None = None
+    total: float | None = None
+
+
+# --- what is told on the way -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """The request failed before any text and is sent again after ``seconds``."""
+
+    error: CoreError
+    seconds: float
+    attempt: int
+    """The number of the attempt to come: 2 for the first retry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldDropped:
+    """The server refused a field of the body; the request goes again without it, or with ``swapped_for``."""
+
+    field: str
+    swapped_for: str | None = None
+    words: str = ""
+
+
+Notice: TypeAlias = Retrying | FieldDropped
+"""What the core says while it works, to a callback: it is no part of the answer."""
