@@ -10,7 +10,7 @@
     │   ├── AmbiguousModelError
     │   ├── UnknownProviderError
     │   └── NoModelError             nothing is configured, or nothing was chosen
-    ├── KeyError_                    the provider's API key
+    ├── ApiKeyError                  the provider's API key
     │   ├── MissingKeyError
     │   ├── InvalidKeyError          a key that no HTTP header can carry
     │   └── KeyStoreError            the keyring or the key command did not give one
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousModelError",
+    "ApiKeyError",
     "AuthenticationError",
     "BadRequestError",
     "ConnectError",
@@ -61,7 +62,6 @@ __all__ = [
     "DeadlineError",
     "InvalidInputError",
     "InvalidKeyError",
-    "KeyError_",
     "KeyStoreError",
     "LocalExtraMissingError",
     "LocalModelError",
@@ -146,11 +146,11 @@ class NoModelError(ModelError):
     """No provider is set up, or none was chosen among several."""
 
 
-class KeyError_(CoreError):  # noqa: N801 - the field's word is "key"; the builtin's name is taken
+class ApiKeyError(CoreError):
     """The provider's API key; never holds any part of it."""
 
 
-class MissingKeyError(KeyError_):
+class MissingKeyError(ApiKeyError):
     """No source has a key. ``key_env`` are the environment variables that were looked at."""
 
     def __init__(self, message: str, *, provider: str | None = None, key_env: Sequence[str] = ()) -> None:
@@ -158,11 +158,11 @@ class MissingKeyError(KeyError_):
         self.key_env = tuple(key_env)
 
 
-class InvalidKeyError(KeyError_):
+class InvalidKeyError(ApiKeyError):
     """The key is empty or holds characters that no HTTP header can carry."""
 
 
-class KeyStoreError(KeyError_):
+class KeyStoreError(ApiKeyError):
     """The keyring or the key command failed; the message quotes its own words."""
 
 
