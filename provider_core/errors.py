@@ -258,7 +258,7 @@ class TLSError(ConnectError):
 
 
 class DeadlineError(NetworkError):
-    """A wait ran out. ``phase`` is "connect", "first byte", "idle", "write" or "total"; ``seconds`` the limit."""
+    """A wait ran out. ``phase`` is "connect", "first byte", "idle" or "total"; ``seconds`` its limit."""
 
     def __init__(
         self, message: str, *, provider: str | None = None, url: str = "", phase: str, seconds: float
