@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from provider_core.errors import CoreError
 
 __all__ = [
     "Auth",
+    "Call",
+    "Effort",
     "Event",
     "FieldDropped",
     "Finished",
@@ -28,6 +31,7 @@ __all__ = [
     "Provider",
     "Quirks",
     "Reasoning",
+    "Reply",
     "Request",
     "Retrying",
     "Role",
@@ -35,6 +39,7 @@ __all__ = [
     "Text",
     "Timing",
     "ToolCall",
+    "Transport",
     "Usage",
     "Verdict",
 ]
@@ -76,6 +81,18 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How one family of models is told to think more, less, or not at all."""
+
+    models: tuple[str, ...] = ()
+    """How the names of the family begin: lower case, compared with what follows a model id's last slash.
+    Empty for every model."""
+    levels: Mapping[str, Mapping[str, Json]] | None = None
+    """The fields of the body for each level that can be asked for; an empty table means that none can.
+    None: any level is sent as typed in ``reasoning_effort``, and the server is the judge of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quirks:
     """How a provider's wire differs from OpenAI's; the defaults are what most servers take.
 
@@ -88,6 +105,26 @@ class Quirks:
     """Whether ``stream_options.include_usage`` is sent with streams."""
     default_max_tokens: int | None = None
     """Sent when the user sets none, because the server's own default cuts answers short."""
+    always_stream: bool = False
+    """Whether a whole answer is had by streaming too: some requests are refused otherwise."""
+    effort: tuple[Effort, ...] = (Effort(),)
+    """How a reasoning effort is asked for; the first entry that has the model counts. Exactly one form is
+    ever sent: two at once are refused by those who know both."""
+    reasoning_send_back: Literal[
+        "never", "reasoning_content", "reasoning", "reasoning_details", "think_tags"
+    ] = "never"
+    """The message field that takes the thoughts of an assistant turn that called tools; "think_tags" puts
+    them before the content, between ``<think>`` tags. Turns without tool calls never carry thoughts."""
+    tool_call_ids: Literal["any", "mistral9"] = "any"
+    """The ids of tool calls as history may carry them; "mistral9" is nine letters or digits."""
+    tool_choice_required: Literal["required", "any", "auto"] = "required"
+    """The word that demands a tool call; "auto" where no demand is possible."""
+    system_role: Literal["system", "developer", "user"] = "system"
+    """The role of a system prompt; "user" puts its text before the first user message."""
+    alternate_roles: bool = False
+    """Whether neighbouring messages of one role are merged, because the server refuses them."""
+    json_schema: Literal["json_schema", "json_object", "none"] = "json_schema"
+    """The strongest ``response_format`` that is kept; "none" where the field is refused or ignored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +152,8 @@ class Model:
     reasoning: bool | None = None
     tools: bool | None = None
     vision: bool | None = None
+    reasoning_levels: tuple[str, ...] = ()
+    """The efforts that a source lists for the model; empty where none does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +170,8 @@ class Provider:
     preset: str | None = None
     auth: Auth = "bearer"
     key_required: bool = True
+    key_stored: bool = False
+    """Whether the key was put into the keyring when the provider was set up."""
     key_env: tuple[str, ...] = ()
     key_command: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -142,6 +183,11 @@ class Provider:
     """Whether the model runs inside this process for the life of the command."""
     network: Network = field(default_factory=Network)
     quirks: Quirks = field(default_factory=Quirks)
+
+    def url(self, path: str) -> str:
+        """The address of ``path`` ("/chat/completions") at this provider; a query of the base comes last."""
+        base, mark, query = self.base_url.partition("?")
+        return f"{base.rstrip('/')}{path}{mark}{query}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,3 +316,39 @@ class FieldDropped:
 
 Notice: TypeAlias = Retrying | FieldDropped
 """What the core says while it works, to a callback: it is no part of the answer."""
+
+
+# --- the seam to the network -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One HTTP request. ``provider`` is for error messages only."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = b""
+    network: Network = field(default_factory=Network)
+    provider: str | None = None
+
+
+class Reply(Protocol):
+    """An HTTP answer whose body is still to come."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives, decompressed; raises ``NetworkError`` when it breaks off."""
+
+
+class Transport(Protocol):
+    """What carries a call; tests and users may bring their own."""
+
+    def send(self, call: Call) -> AbstractContextManager[Reply]:
+        """Send the call and wait for the head of the answer; leaving the context closes the connection."""

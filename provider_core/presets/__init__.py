@@ -1,0 +1,72 @@
+"""The providers that can be set up by name alone: where each is, how its wire differs, what it serves.
+
+Only data and the ways of finding it. A new provider is a row in one of the modules beside this one; nothing
+here asks a server, and nothing knows which providers a user has. The name ``local`` belongs to the model that
+runs inside the process and is no preset.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from provider_core.presets.row import Kind, Preset, Variable
+
+if TYPE_CHECKING:
+    from provider_core.types import Model
+
+__all__ = ["Kind", "Preset", "Variable", "all_presets", "get", "models", "near", "search"]
+
+
+@cache
+def _rows() -> dict[str, Preset]:
+    from provider_core.presets import gateways, hosts, labs, labs_china, local_servers
+
+    clouds = sorted((*labs.PRESETS, *labs_china.PRESETS, *hosts.PRESETS), key=lambda preset: preset.id)
+    return {preset.id: preset for preset in (*clouds, *gateways.PRESETS, *local_servers.PRESETS)}
+
+
+def all_presets() -> tuple[Preset, ...]:
+    """Every preset: the clouds, then the gateways, then the local servers, each kind by id."""
+    return tuple(_rows().values())
+
+
+def get(id: str) -> Preset | None:  # noqa: A002 - what it is called everywhere else
+    """The preset of this id, or None."""
+    return _rows().get(id)
+
+
+def search(text: str) -> tuple[Preset, ...]:
+    """The presets in which every word of ``text`` occurs: in id, name, address, or a word people look for.
+
+    Upper and lower case are one. Best first: the id itself, then ids that begin with it, then the order of
+    ``all_presets``. Empty text finds all.
+    """
+    words = text.lower().split()
+    found = [preset for preset in _rows().values() if all(word in _haystack(preset) for word in words)]
+    wanted = "-".join(words)
+    return tuple(sorted(found, key=lambda preset: (preset.id != wanted, not preset.id.startswith(wanted))))
+
+
+def near(name: str) -> tuple[str, ...]:
+    """Up to three ids that ``name`` may have meant, the likeliest first."""
+    from difflib import get_close_matches
+
+    meant: dict[str, str] = {}
+    for preset in _rows().values():
+        for word in (*preset.also, *preset.name.lower().split()):
+            meant.setdefault(word, preset.id)
+    meant |= {id_: id_ for id_ in _rows()}
+    close = get_close_matches(name.lower(), meant, n=6, cutoff=0.7)
+    return tuple(dict.fromkeys(meant[word] for word in close))[:3]
+
+
+def models(id: str) -> tuple[Model, ...]:  # noqa: A002 - as above
+    """The models that a preset is known to serve, the default first; empty where no list is known."""
+    from provider_core.presets.lists import models as listed
+
+    return listed(id)
+
+
+def _haystack(preset: Preset) -> str:
+    return " ".join((preset.id, preset.name, preset.base_url, *preset.also)).lower()

@@ -1,0 +1,174 @@
+"""Servers on the user's own machine; a row each, by id."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from provider_core.presets.effort import TEMPLATE, field
+from provider_core.presets.row import LOCAL, Preset
+from provider_core.types import Effort, Quirks
+
+__all__ = ["PRESETS"]
+
+PRESETS: Final = (
+    Preset(
+        id="jan",
+        name="Jan",
+        kind="local",
+        base_url="http://127.0.0.1:1337/v1",
+        key_env=("JAN_API_KEY",),
+        docs_url="https://jan.ai/docs/desktop/api-server",
+        ports=(1337,),
+        network=LOCAL,
+    ),
+    Preset(
+        id="koboldcpp",
+        name="KoboldCpp",
+        kind="local",
+        base_url="http://127.0.0.1:5001/v1",
+        also=("kobold",),
+        key_required=False,
+        key_env=("KOBOLDCPP_API_KEY",),
+        docs_url="https://github.com/LostRuins/koboldcpp/wiki",
+        ports=(5001,),
+        network=LOCAL,
+    ),
+    Preset(
+        id="lemonade",
+        name="Lemonade Server",
+        kind="local",
+        base_url="http://127.0.0.1:13305/v1",
+        other_base_urls=(
+            ("http://127.0.0.1:13305/api/v1", "the same"),
+            ("http://127.0.0.1:8000/api/v1", "before the port moved"),
+        ),
+        also=("amd",),
+        key_required=False,
+        key_env=("LEMONADE_API_KEY",),
+        docs_url="https://lemonade-server.ai/docs/",
+        ports=(13305, 8000),
+        network=LOCAL,
+    ),
+    Preset(
+        id="llamacpp",
+        name="llama.cpp server",
+        kind="local",
+        base_url="http://127.0.0.1:8080/v1",
+        other_base_urls=(("http://127.0.0.1:9931/v1", "the newer default port"),),
+        also=("llama.cpp", "llama-server", "llama-cpp"),
+        key_required=False,
+        key_env=("LLAMA_API_KEY",),
+        docs_url="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
+        # What a slot really has comes before what the model was trained on: tools/server/README.md.
+        context_fields=("meta.n_ctx", "meta.n_ctx_train"),
+        ports=(8080, 9931),  # the default moves to 9931: ggml-org/llama.cpp PR 26508
+        network=LOCAL,
+        quirks=Quirks(
+            effort=(Effort(levels=TEMPLATE),),  # tools/server/README.md: chat_template_kwargs
+        ),
+    ),
+    Preset(
+        id="llamafile",
+        name="llamafile",
+        kind="local",
+        base_url="http://127.0.0.1:8080/v1",
+        key_required=False,
+        docs_url="https://github.com/Mozilla-Ocho/llamafile",
+        ports=(8080,),
+        network=LOCAL,
+    ),
+    Preset(
+        id="lmstudio",
+        name="LM Studio",
+        kind="local",
+        base_url="http://127.0.0.1:1234/v1",
+        also=("lm studio", "lm-studio"),
+        key_required=False,
+        key_env=("LMSTUDIO_API_KEY", "LM_API_TOKEN"),
+        docs_url="https://lmstudio.ai/docs/developer/openai-compat",
+        ports=(1234,),
+        network=LOCAL,
+    ),
+    Preset(
+        id="localai",
+        name="LocalAI",
+        kind="local",
+        base_url="http://127.0.0.1:8080/v1",
+        key_required=False,
+        key_env=("LOCALAI_API_KEY",),
+        docs_url="https://localai.io/features/openai-functions/",
+        ports=(8080,),
+        network=LOCAL,
+    ),
+    Preset(
+        id="ollama",
+        name="Ollama",
+        kind="local",
+        base_url="http://127.0.0.1:11434/v1",
+        key_required=False,
+        docs_url="https://docs.ollama.com/api/openai-compatibility",
+        ports=(11434,),
+        network=LOCAL,
+    ),
+    Preset(
+        id="sglang",
+        name="SGLang",
+        kind="local",
+        base_url="http://127.0.0.1:30000/v1",
+        key_required=False,
+        key_env=("SGLANG_API_KEY",),
+        docs_url="https://docs.sglang.ai/basic_usage/openai_api.html",
+        context_fields=("max_model_len",),
+        ports=(30000,),
+        network=LOCAL,
+        quirks=Quirks(
+            # docs.sglang.ai "Separate Reasoning".
+            effort=(
+                Effort(models=("gpt-oss",), levels=field("low", "medium", "high")),
+                Effort(levels=TEMPLATE),
+            ),
+        ),
+    ),
+    Preset(
+        id="textgen-webui",
+        name="text-generation-webui",
+        kind="local",
+        base_url="http://127.0.0.1:5000/v1",
+        also=("oobabooga", "text generation webui"),
+        key_required=False,
+        key_env=("OPENEDAI_API_KEY",),
+        docs_url="https://github.com/oobabooga/text-generation-webui/wiki/12-%E2%80%90-OpenAI-API",
+        ports=(5000,),
+        network=LOCAL,
+    ),
+    Preset(
+        id="transformers",
+        name="transformers serve",
+        kind="local",
+        base_url="http://127.0.0.1:8000/v1",
+        also=("huggingface",),
+        key_required=False,
+        docs_url="https://huggingface.co/docs/transformers/serving",
+        ports=(8000,),
+        network=LOCAL,
+    ),
+    Preset(
+        id="vllm",
+        name="vLLM",
+        kind="local",
+        base_url="http://127.0.0.1:8000/v1",
+        key_required=False,
+        key_env=("VLLM_API_KEY",),
+        docs_url="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+        context_fields=("max_model_len",),
+        ports=(8000,),
+        network=LOCAL,
+        quirks=Quirks(
+            # docs.vllm.ai "Reasoning Outputs": the chat template decides, but gpt-oss has levels.
+            effort=(
+                Effort(models=("gpt-oss",), levels=field("low", "medium", "high")),
+                Effort(levels=TEMPLATE),
+            ),
+        ),
+    ),
+)
