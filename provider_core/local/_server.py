@@ -1,0 +1,178 @@
+"""llama.cpp's own HTTP server for one model file, on loopback behind a random key, for the life of a block.
+
+The server runs in a child process. In this one, loading and closing would hold the interpreter's lock
+(Ctrl-C dead, no progress drawn, up to 30 s at the end), and a file that makes native code abort would take
+the command with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from provider_core.errors import LocalExtraMissingError, LocalModelError, ModelFileError, NetworkError
+from provider_core.local._gguf import read_header
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+__all__ = ["Endpoint", "installed", "serve"]
+
+_USUAL_CONTEXT = 8192
+_MOST_THREADS = 8
+"""Beyond this the memory is the bottleneck, and other people want the cores."""
+
+_NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
+_LONGEST_LOG = 1 << 16
+_LONGEST_QUOTE = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where the local model answers, with what key, and the name it goes by there."""
+
+    base_url: str
+    key: str = field(repr=False)
+    model: str
+
+
+def installed() -> bool:
+    """Whether the extra that carries llama.cpp is there; it is not imported."""
+    import importlib.util
+
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+@contextmanager
+def serve(
+    path: Path, *, alias: str, context: int | None = None, threads: int | None = None
+) -> Iterator[Endpoint]:
+    """Serve the GGUF file at ``path`` while the block runs; it is loaded when the block begins.
+
+    ``context`` is the window in tokens: by default the model's own, at most 8192. ``threads``: by
+    default as many cores as seem free. Ctrl-C ends the loading at once, and so does closing whatever is
+    being generated. The server ends with this process, however that ends.
+
+    Raises ``LocalExtraMissingError``; ``ModelFileError`` for a file that is no model or that llama.cpp
+    refuses; ``LocalModelError`` when the server does not start, or when it died and therefore the
+    block ended in a ``NetworkError``.
+    """
+    import secrets
+    import subprocess
+    import tempfile
+
+    if not installed():
+        raise LocalExtraMissingError("a local model needs the package xllamacpp, which is not installed")
+    header = read_header(path)
+    key = secrets.token_urlsafe(32)
+    wanted = {
+        "path": str(path),
+        "alias": alias,
+        "key": key,
+        "context": context or min(header.context or _USUAL_CONTEXT, _USUAL_CONTEXT),
+        "threads": threads or _free_cores(),
+    }
+    with tempfile.TemporaryFile() as log:
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-P", str(Path(__file__).with_name("_child.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+                creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
+            )
+        except OSError as error:
+            raise LocalModelError(
+                f"the local model's process did not start: {error.strerror or error}", path=path
+            ) from error
+        with child:
+            try:
+                base_url = _started(child, wanted, path, log)
+                try:
+                    yield Endpoint(base_url=base_url, key=key, model=alias)
+                except NetworkError as error:
+                    if child.poll() is None:
+                        raise
+                    raise LocalModelError(
+                        f"the local model's server ended unexpectedly ({_ending(child, log)})", path=path
+                    ) from error
+            finally:
+                child.kill()
+
+
+def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Path, log: IO[bytes]) -> str:
+    """Say what is wanted and wait until it is served; the base URL."""
+    import json
+    from contextlib import suppress
+
+    to_child, from_child = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
+    with suppress(BrokenPipeError):  # it died already; why is told below
+        to_child.write(json.dumps(wanted).encode() + b"\n")
+        to_child.flush()
+    match json.loads(from_child.readline() or b"{}"):
+        case {"url": str(url)}:
+            return f"{url}/v1"
+        case {"missing": str(words)}:
+            raise LocalModelError(f"xllamacpp is installed and cannot be imported: {words}", path=path)
+        case {"failed": str(words)}:
+            lines = _log_lines(log)
+            for line in lines:
+                if "error loading model: " in line:
+                    words = line.partition("error loading model: ")[2]
+                    raise ModelFileError(f"llama.cpp cannot load {path}: {words}", path=path)
+            words = lines[0] if lines else words
+            raise LocalModelError(f"llama.cpp does not serve {path}: {words}", path=path)
+    child.wait()
+    raise LocalModelError(f"llama.cpp broke down while loading {path} ({_ending(child, log)})", path=path)
+
+
+def _ending(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
+    """How a child that is gone went, and its first words on the way."""
+    import signal
+
+    code = child.wait()
+    ending = f"exit {code}"
+    if code < 0:
+        try:
+            ending = signal.Signals(-code).name
+        except ValueError:
+            ending = f"signal {-code}"
+    return ": ".join([ending, *_log_lines(log)[:1]])
+
+
+def _log_lines(log: IO[bytes]) -> list[str]:
+    """What llama.cpp said, without its clock and level; printable and short."""
+    import re
+
+    log.seek(0)
+    text = log.read(_LONGEST_LOG).decode("utf-8", "replace")
+    lines = (re.sub(r"^[\d.]+ [A-Z] ", "", line) for line in text.splitlines())
+    clean = ("".join(c for c in line if c.isprintable()).strip()[:_LONGEST_QUOTE] for line in lines)
+    return [line for line in clean if line]
+
+
+def _free_cores() -> int | None:
+    """How many threads to compute with, or None: leave it to llama.cpp, which knows the platform's cores.
+
+    One thread more than there are free cores makes it slower by an order of magnitude: its threads wait
+    for one another, spinning.
+    """
+    if sys.platform != "linux":
+        return None
+    mine = os.sched_getaffinity(0)
+    cores = set()
+    for cpu in mine:
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text("ascii"))
+        except OSError:
+            cores.add(str(cpu))
+    busy = round(os.getloadavg()[0])
+    free = (os.cpu_count() or 1) - busy
+    return max(1, min(len(cores), free, _MOST_THREADS))
