@@ -9,7 +9,8 @@
     │   ├── UnknownModelError
     │   ├── AmbiguousModelError
     │   ├── UnknownProviderError
-    │   └── NoModelError             nothing is configured, or nothing was chosen
+    │   ├── NoModelError             several providers, and none chosen
+    │   └── NoProviderError          nothing is set up
     ├── ApiKeyError                  the provider's API key
     │   ├── MissingKeyError
     │   ├── InvalidKeyError          a key that no HTTP header can carry
@@ -72,6 +73,7 @@ __all__ = [
     "ModelNotFoundError",
     "NetworkError",
     "NoModelError",
+    "NoProviderError",
     "NotFoundError",
     "OverloadedError",
     "PermissionDeniedError",
@@ -143,7 +145,11 @@ class UnknownProviderError(ModelError):
 
 
 class NoModelError(ModelError):
-    """No provider is set up, or none was chosen among several."""
+    """No model was named, there is no default, and several providers could be meant."""
+
+
+class NoProviderError(ModelError):
+    """No provider is set up, and the embedded model is not installed either."""
 
 
 class ApiKeyError(CoreError):

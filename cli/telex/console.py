@@ -1,0 +1,159 @@
+"""The three streams: what each is, how stdin is read, and what is answer and what is said about it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Console", "Terminal", "visible"]
+
+FIRST_BYTE = 1.0
+"""Seconds an open stdin beside a prompt may stay silent: cron, CI and editors leave one open for ever."""
+
+_DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
+
+
+class Terminal(Protocol):
+    """The parts of a text stream that are used here."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
+class Console:
+    """stdout carries the answer and nothing else; ``note`` and ``error`` go to stderr.
+
+    A stream that the parent closed is None and swallows what is written to it.
+    """
+
+    def __init__(self, *, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._abandoned = False
+        for stream in (sys.stdout, sys.stderr):
+            # The answer is UTF-8 whatever the locale says; "C" in cron and CI would break on the first quote.
+            if stream is not None and hasattr(stream, "reconfigure"):
+                stream.reconfigure(
+                    encoding="utf-8", errors="replace", newline="" if stream is sys.stdout else None
+                )
+        self.out_is_terminal = _isatty(sys.stdout)
+        self.err_is_terminal = _isatty(sys.stderr)
+        plain = environ.get("TERM") == "dumb" or bool(environ.get("NO_COLOR"))
+        self.err_has_colour = self.err_is_terminal and not plain
+
+    def out(self, text: str) -> None:
+        """Write to stdout and let it go at once. On a terminal, control characters become visible."""
+        if sys.stdout is None or self._abandoned:
+            return
+        sys.stdout.write(visible(text) if self.out_is_terminal else text)
+        sys.stdout.flush()
+
+    def err(self, text: str, *, dim: bool = False) -> None:
+        """Write to stderr as it is, without a line's end. A closed stderr is no reason to stop."""
+        if sys.stderr is None:
+            return
+        text = visible(text) if self.err_is_terminal else text
+        if dim and self.err_has_colour:
+            text = f"{_DIM}{text}{_RESET}"
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+    def note(self, text: str) -> None:
+        """A line about what happens, dim on stderr."""
+        self.err(text, dim=True)
+        self.err("\n")
+
+    def error(self, message: str, hint: str | None = None) -> None:
+        """One sentence on stderr, and below it what to do."""
+        lead = f"{_RED}telex:{_RESET} " if self.err_has_colour else "telex: "
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(lead)
+        self.err(f"{message}\n")
+        for line in (hint or "").splitlines():
+            self.err(f"  {line}\n")
+
+    def flush(self) -> None:
+        if sys.stdout is not None and not self._abandoned:
+            sys.stdout.flush()
+
+    def abandon_stdout(self) -> None:
+        """Write nothing more: the reader has gone, and the interpreter's last flush must not complain."""
+        self._abandoned = True
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+
+    def stdin_is_terminal(self) -> bool:
+        return _isatty(sys.stdin)
+
+    def read_stdin(self, *, wait: bool) -> str | None:
+        """All of stdin as text, or None where there is none: a terminal, or closed.
+
+        With ``wait`` it is read to its end, however long that takes. Without, a pipe that stays silent for
+        ``FIRST_BYTE`` seconds is left alone, and said so; once a byte has come it is read to its end.
+        """
+        if sys.stdin is None or (not wait and _isatty(sys.stdin)):
+            return None
+        try:
+            if not wait and not _has_input(sys.stdin.fileno(), FIRST_BYTE):
+                self.note(
+                    "Nothing came on stdin within a second: going on without it (--no-stdin does not wait)."
+                )
+                return None
+            raw = sys.stdin.buffer.read()
+        except OSError as error:
+            raise click.UsageError(f"stdin cannot be read: {error.strerror}") from error
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise click.UsageError(
+                f"stdin is not UTF-8 text (byte {error.start + 1} of {len(raw)} is 0x{raw[error.start]:02x}). "
+                "Convert it first, for example with iconv."
+            ) from None
+
+
+def _isatty(stream: Terminal | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _has_input(descriptor: int, seconds: float) -> bool:
+    """Whether a byte or the end of the file can be read within ``seconds``."""
+    if os.name != "posix":
+        return True  # select() takes only sockets there
+    import select
+
+    ready, _, _ = select.select([descriptor], [], [], seconds)
+    return bool(ready)
+
+
+def visible(text: str) -> str:
+    """``text`` with all that could command a terminal made visible or dropped; line feeds and tabs stay."""
+    # Nearly every piece is printable: one scan in C and no translation.
+    if text.isprintable():
+        return text
+    return text.translate(_CONTROLS)
+
+
+_CONTROLS: dict[int, str | None] = {
+    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
+    0x0D: None,  # a lone CR would overwrite the line, and CRLF needs only its LF
+    0x7F: "\u2421",
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    # Marks that reorder what is read: U+202A to U+202E and U+2066 to U+2069, and the two lone marks.
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C], "\ufffd"),
+}

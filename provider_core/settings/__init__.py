@@ -1,0 +1,137 @@
+"""What the user has set up: the settings file and ``TELEX_*`` variables, as plain values.
+
+The file is checked by ``schema`` and written by ``file``; presets are merged in here. Keys are never in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provider_core import presets
+from provider_core.errors import SettingsError
+from provider_core.types import Model, Network, Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provider_core.settings.schema import ProviderEntry
+
+__all__ = ["NAME", "RESERVED", "Paths", "Settings", "load"]
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
+"""A provider's name: letters, digits and hyphens, at most 64, no hyphen at either end."""
+
+RESERVED = frozenset({"local", "all", "none", "default"})
+"""Names that mean something else on the command line; ``local`` is the embedded model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where telex keeps things: settings, data (history, models) and what can be made again."""
+
+    config: Path
+    data: Path
+    cache: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.config / "settings.toml"
+
+    @property
+    def models(self) -> Path:
+        """Where the embedded model's file is kept."""
+        return self.data / "models"
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str]) -> Paths:
+        """The platform's folders, or three folders under ``TELEX_HOME`` where that is set."""
+        home = environ.get("TELEX_HOME")
+        if home:
+            root = Path(home).expanduser().absolute()
+            return cls(config=root / "config", data=root / "data", cache=root / "cache")
+        import platformdirs
+
+        return cls(
+            config=platformdirs.user_config_path("telex"),
+            data=platformdirs.user_data_path("telex"),
+            cache=platformdirs.user_cache_path("telex"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that is configured. ``model`` is the default as it was typed: an id or a provider's name."""
+
+    model: str | None = None
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    local_threads: int | None = None
+    local_context: int | None = None
+
+
+def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force: environment over file over default.
+
+    Raises ``SettingsError`` with path and line for a file that cannot be read, parsed or accepted.
+    """
+    from provider_core.settings import file, schema
+
+    data = file.read(paths.settings_file)
+    entries = schema.validate(data, os.environ if environ is None else environ, paths.settings_file)
+    return Settings(
+        model=entries.model or None,
+        providers={name: _provider(name, entry, paths) for name, entry in entries.providers.items()},
+        local_threads=entries.local_threads,
+        local_context=entries.local_context,
+    )
+
+
+def _provider(name: str, entry: ProviderEntry, paths: Paths) -> Provider:
+    """One provider with what its preset knows filled in; what the user wrote wins, field by field."""
+    preset = presets.get(entry.preset) if entry.preset else None
+    if entry.preset and preset is None:
+        raise SettingsError(
+            f"providers.{name}: there is no preset called {entry.preset!r}", path=paths.settings_file
+        )
+    base_url = entry.base_url or (preset.base_url if preset else "")
+    for variable, value in entry.variables.items():
+        base_url = base_url.replace(f"{{{variable}}}", value)
+    if not base_url and entry.gguf is None:
+        raise SettingsError(
+            f"providers.{name}: it has neither a preset, a base_url nor a gguf file", path=paths.settings_file
+        )
+    network = preset.network if preset else Network()
+    own = entry.network()
+    return Provider(
+        name=name,
+        display_name=entry.display_name or (preset.name if preset else name),
+        base_url=base_url.rstrip("/") if "?" not in base_url else base_url,
+        preset=entry.preset,
+        auth="none" if entry.key == "none" else (preset.auth if preset else "bearer"),
+        key_required=entry.key != "none" and (preset.key_required if preset else True),
+        key_stored=entry.key == "keyring",
+        key_env=(entry.key_env,) if entry.key_env else (preset.key_env if preset else ()),
+        key_command=entry.key_command,
+        headers={**(preset.headers if preset else {}), **entry.headers},
+        models=tuple(
+            Model(id=m) if isinstance(m, str) else Model(**m.model_dump(exclude_none=True))
+            for m in entry.models
+        )
+        or (presets.models(preset.id) if preset else ()),
+        default_model=entry.default_model,
+        enabled=entry.enabled,
+        gguf=entry.gguf,
+        embedded=entry.gguf is not None,
+        network=Network(
+            connect_timeout=own.get("connect_timeout", network.connect_timeout),
+            first_byte_timeout=own.get("first_byte_timeout", network.first_byte_timeout),
+            idle_timeout=own.get("idle_timeout", network.idle_timeout),
+            ca_bundle=entry.ca_bundle,
+            client_cert=entry.client_cert,
+            proxy=entry.proxy,
+        ),
+        **({"quirks": preset.quirks} if preset else {}),
+    )

@@ -1,0 +1,155 @@
+"""The settings file on disk: read whole, changed under a lock, replaced in one step; no meaning is given to it.
+
+Comments and order of the person who edits it by hand survive every change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provider_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from tomlkit import TOMLDocument
+
+__all__ = ["change", "make_private", "private_folder", "read", "replace"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The file's tables as plain values; an absent file is empty. Tightens a mode that lets others read it."""
+    raw = _bytes(path)
+    if not raw:
+        return {}
+    make_private(path)
+    import tomllib
+
+    try:
+        return tomllib.loads(_text(raw, path))
+    except tomllib.TOMLDecodeError as error:
+        raise _unparsable(error, path) from None
+
+
+def change(path: Path, edit: Callable[[TOMLDocument], None]) -> None:
+    """Let ``edit`` change the document, under a lock, and put the result in the file's place.
+
+    A file that does not parse raises ``SettingsError`` and stays as it is, byte for byte; so does the file
+    when ``edit`` raises.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    private_folder(path.parent)
+    with _locked(path):
+        text = _text(_bytes(path), path)
+        try:
+            document = tomlkit.parse(text)
+        except TOMLKitError as error:
+            raise _unparsable(error, path) from None
+        edit(document)
+        changed = tomlkit.dumps(document)
+        if changed != text:
+            replace(path, changed.encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put ``content`` in the file's place in one step, readable by its owner alone, and on the disk."""
+    target = path.resolve()  # a link that the user made stays one
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}", path=path) from error
+    with contextlib.suppress(OSError):
+        _sync_folder(target.parent)
+
+
+def private_folder(path: Path) -> None:
+    """Make the folder, for its owner alone whatever the umask; tighten one that is open."""
+    try:
+        if not path.is_dir():
+            path.mkdir(parents=True, mode=0o700, exist_ok=True)
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise SettingsError(f"the folder {path} cannot be made: {error.strerror}", path=path) from error
+
+
+def make_private(path: Path) -> None:
+    """Take group's and others' rights from the file, as far as it is ours to change."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError):
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    # A file of its own: the settings file is replaced, and a lock on it would go with the old one.
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be changed: {error.strerror}", path=path) from error
+    try:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        else:
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        yield
+    finally:
+        os.close(handle)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}", path=path) from error
+
+
+def _text(raw: bytes, path: Path) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path}, line {line}: it is not UTF-8", path=path, line=line) from None
+
+
+def _unparsable(error: Exception, path: Path) -> SettingsError:
+    import re
+
+    words = str(error)
+    found = re.search(r"\bline (\d+)", words)
+    line = int(found[1]) if found else None
+    reason = re.sub(r"\s*\(?at (line \d+( col(umn)? \d+)?,? ?(column \d+)?|end of document)\)?", "", words)
+    place = f"{path}, line {line}" if line else str(path)
+    return SettingsError(f"{place}: {reason}", path=path, line=line)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,122 @@
+"""What a settings file may hold: strict, because people write it; merging presets is not done here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
+
+from provider_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+__all__ = ["File", "ModelEntry", "ProviderEntry", "validate"]
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+Address = Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[^\s/?#]+[^\s#]*$")]
+Tokens = Annotated[int, Field(gt=0)]
+
+
+class ModelEntry(BaseModel):
+    """A model the user declared, with what they know of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Line
+    name: Line | None = None
+    context: Tokens | None = None
+    max_output: Tokens | None = None
+    reasoning: bool | None = None
+    tools: bool | None = None
+    vision: bool | None = None
+
+
+class ProviderEntry(BaseModel):
+    """One ``[providers.NAME]`` table."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    preset: Line | None = None
+    display_name: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    base_url: (
+        Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[^\s/?#]+[^\s#]*$")] | None
+    ) = None
+    variables: dict[str, Line] = {}
+    key: Literal["keyring", "none"] | None = None
+    """Where the key is kept: in the keyring, or nowhere because none is needed."""
+    key_env: Line | None = None
+    key_command: Line | None = None
+    headers: dict[Line, Line] = {}
+    models: list[Line | ModelEntry] = []
+    default_model: Line | None = None
+    enabled: bool = True
+    gguf: Path | None = None
+    ca_bundle: Path | None = None
+    client_cert: Path | None = None
+    proxy: Line | None = None
+    connect_timeout: Seconds | None = None
+    first_byte_timeout: Seconds | None = None
+    idle_timeout: Seconds | None = None
+
+    def network(self) -> dict[str, float]:
+        """The timeouts that are set, in seconds."""
+        names = ("connect_timeout", "first_byte_timeout", "idle_timeout")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+ProviderName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$", max_length=64)
+]
+
+
+class File(BaseSettings):
+    """The whole file; every field may also come from ``TELEX_<FIELD>``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TELEX_", extra="forbid", env_ignore_empty=True, case_sensitive=False
+    )
+
+    model: Line | None = None
+    local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
+    local_context: Tokens | None = None
+    providers: dict[ProviderName, ProviderEntry] = {}
+
+
+def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> File:
+    """The file's content checked, with the environment on top; ``path`` is for messages."""
+
+    class Layered(File):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *_: object, **__: object
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            environment = EnvSettingsSource(settings_cls)
+            environment.env_vars = {
+                name.lower(): value for name, value in environ.items() if name.upper().startswith("TELEX_")
+            }
+            return (environment, InitSettingsSource(settings_cls, init_kwargs=data))
+
+    try:
+        return Layered()
+    except ValidationError as error:
+        raise _refused(error, data, path) from None
+
+
+def _refused(error: ValidationError, data: dict[str, Any], path: Path) -> SettingsError:
+    # Only the first: one sentence, and later ones are often its consequences.
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"{'.'.join(place)} is not a setting", path=path)
+    variable = f"TELEX_{place[0].upper()}" if len(place) == 1 and place[0] not in data else None
+    # pydantic names the branches of a union in the location; the user's file has no such keys.
+    name = variable or ".".join(part for part in place if not part.startswith(("constrained-", "function-")))
+    return SettingsError(
+        f"{name}: {first['msg'][:1].lower()}{first['msg'][1:]}", path=None if variable else path
+    )

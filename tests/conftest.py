@@ -1,0 +1,69 @@
+"""What every test shares: nothing reaches beyond this machine, and each run of telex has a home of its own."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from running import Telex
+from scripted import Scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "/")  # "/" is a Unix socket's path
+
+
+class BeyondLoopback(BaseException):
+    """No Exception: a test's own except clause must not swallow it."""
+
+
+def _guard(address: object) -> None:
+    host = address[0] if isinstance(address, tuple) else address
+    text = host.decode() if isinstance(host, bytes) else str(host)
+    if text and not text.startswith((*LOOPBACK, "\0")):
+        raise BeyondLoopback(f"a test tried to reach {text}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    real_connect, real_connect_ex, real_lookup = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.getaddrinfo,
+    )
+
+    def connect(self: socket.socket, address: object) -> None:
+        _guard(address)
+        return real_connect(self, address)
+
+    def connect_ex(self: socket.socket, address: object) -> int:
+        _guard(address)
+        return real_connect_ex(self, address)
+
+    def lookup(host: object, *args: object, **kwargs: object) -> object:
+        # Reserved names never leave the resolver's own library, and tests may ask for them.
+        if host is not None and not str(host).endswith((".invalid", ".test")):
+            _guard((host,))
+        return real_lookup(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        patch.setattr(socket.socket, "connect_ex", connect_ex)
+        patch.setattr(socket, "getaddrinfo", lookup)
+        yield
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    """A scripted server on a loopback port."""
+    with Scripted() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Telex:
+    """The installed command in a home of its own, with no key and no proxy in its environment."""
+    return Telex(tmp_path / "home")

@@ -1,0 +1,102 @@
+"""Running the installed ``telex`` as its users do: a process with its own home, pipes or a pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "telex"
+
+# A child has no pytest around it: this makes it refuse what the guard in conftest refuses.
+GUARD = Path(__file__).parent / "guard"
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+
+class Telex:
+    """``telex("chat", "hi")`` runs it and waits; ``start`` gives the process."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "TELEX_HOME": str(home),
+            "PYTHONPATH": str(GUARD),
+            "PYTHONWARNINGS": "error",
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+        }
+
+    @property
+    def settings(self) -> Path:
+        return self.home / "config" / "settings.toml"
+
+    def configure(self, text: str) -> None:
+        self.settings.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.settings.write_text(text)
+        self.settings.chmod(0o600)
+
+    def provider(self, name: str, url: str, **fields: object) -> None:
+        """Add a provider without a key, by hand, as people do."""
+        before = self.settings.read_text() if self.settings.exists() else ""
+        rows = {"base_url": url, "key": "none", "models": ["m"], **fields}
+        lines = [f"{key} = {_toml(value)}" for key, value in rows.items() if value is not None]
+        self.configure(f"{before}\n[providers.{name}]\n" + "\n".join(lines) + "\n")
+
+    def start(self, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+        env = self.env | options.pop("env", {})  # type: ignore[operator]
+        defaults: dict[str, object] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
+        return subprocess.Popen([str(COMMAND), *arguments], env=env, **{**defaults, **options})  # type: ignore[call-overload]
+
+    def __call__(
+        self, *arguments: str, stdin: bytes | None = None, timeout: float = 60, **options: object
+    ) -> Ran:
+        if stdin is not None:
+            options["stdin"] = subprocess.PIPE
+        process = self.start(*arguments, **options)
+        try:
+            out, err = process.communicate(stdin, timeout=timeout)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        return Ran(process.returncode, out or b"", (err or b"").decode())
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case dict():
+            return "{" + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(_toml, value)) + "]"
+        case _:
+            return str(value)
+
+
+def python(code: str, env: dict[str, str] | None = None) -> str:
+    """What a fresh interpreter prints for ``code``."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
