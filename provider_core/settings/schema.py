@@ -78,9 +78,7 @@ ProviderName = Annotated[
 class File(BaseSettings):
     """The whole file; every field may also come from ``TELEX_<FIELD>``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="TELEX_", extra="forbid", env_ignore_empty=True, case_sensitive=False
-    )
+    model_config = SettingsConfigDict(env_prefix="TELEX_", extra="forbid", case_sensitive=False)
 
     model: Line | None = None
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
@@ -98,7 +96,9 @@ def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> Fi
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             environment = EnvSettingsSource(settings_cls)
             environment.env_vars = {
-                name.lower(): value for name, value in environ.items() if name.upper().startswith("TELEX_")
+                name.lower(): value
+                for name, value in environ.items()
+                if value and name.upper().startswith("TELEX_")  # set and empty is unset
             }
             return (environment, InitSettingsSource(settings_cls, init_kwargs=data))
 

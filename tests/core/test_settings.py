@@ -1,0 +1,199 @@
+"""The settings file: what is accepted, what is said of what is not, and what survives a change."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from provider_core.errors import SettingsError
+from provider_core.settings import Paths, load
+from provider_core.settings.edit import put_provider, remove_provider
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths.find({"TELEX_HOME": str(tmp_path)})
+
+
+def write(paths: Paths, text: str | bytes) -> None:
+    paths.config.mkdir(parents=True, exist_ok=True)
+    paths.settings_file.write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+def test_no_file_means_no_providers(paths: Paths) -> None:
+    settings = load(paths, {})
+    assert settings.providers == {}
+    assert settings.model is None
+    assert not paths.settings_file.exists()
+
+
+def test_a_preset_fills_in_what_is_not_written(paths: Paths) -> None:
+    write(paths, '[providers.deepseek]\npreset = "deepseek"\n')
+    provider = load(paths, {}).providers["deepseek"]
+    assert provider.base_url == "https://api.deepseek.com"
+    assert provider.key_env == ("DEEPSEEK_API_KEY",)
+    assert provider.key_required
+    assert provider.models
+
+
+def test_what_is_written_wins_over_the_preset(paths: Paths) -> None:
+    write(
+        paths,
+        """
+        [providers.mine]
+        preset = "deepseek"
+        base_url = "http://127.0.0.1:9/v1/"
+        key_env = "MINE"
+        display_name = "Mine"
+        models = ["a", {id = "b", context = 4096}]
+        first_byte_timeout = 3
+        """,
+    )
+    provider = load(paths, {}).providers["mine"]
+    assert provider.base_url == "http://127.0.0.1:9/v1"
+    assert provider.key_env == ("MINE",)
+    assert provider.display_name == "Mine"
+    assert [m.id for m in provider.models] == ["a", "b"]
+    assert provider.models[1].context == 4096
+    assert provider.network.first_byte_timeout == 3
+
+
+def test_the_environment_wins_over_the_file(paths: Paths) -> None:
+    write(paths, 'model = "from/file"\n')
+    assert load(paths, {}).model == "from/file"
+    assert load(paths, {"TELEX_MODEL": "from/environment"}).model == "from/environment"
+    assert load(paths, {"TELEX_MODEL": ""}).model == "from/file"
+
+
+def test_variables_of_the_address_are_filled_in(paths: Paths) -> None:
+    write(paths, '[providers.cf]\npreset = "cloudflare"\nvariables = {account_id = "abc"}\n')
+    assert "/accounts/abc/" in load(paths, {}).providers["cf"].base_url
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[providers.x]\nbase_url = 'ftp://host'", "providers.x.base_url"),
+        ("[providers.x]\nbase_uri = 'http://host'", "providers.x.base_uri is not a setting"),
+        ("[providers.x]\nenabled = 'maybe'\nbase_url = 'http://host'", "providers.x.enabled"),
+        ("[providers.x]\n", "neither a preset"),
+        ("[providers.x]\npreset = 'no-such-thing'", "no preset called 'no-such-thing'"),
+        ("[providers.'a b']\nbase_url = 'http://host'", "providers"),
+        ("modell = 'x'", "modell is not a setting"),
+        ("local_threads = 0", "local_threads"),
+    ],
+)
+def test_a_wrong_value_is_named(paths: Paths, text: str, words: str) -> None:
+    write(paths, text)
+    with pytest.raises(SettingsError, match=words):
+        load(paths, {})
+
+
+def test_a_wrong_variable_is_named_as_such(paths: Paths) -> None:
+    with pytest.raises(SettingsError, match="TELEX_LOCAL_THREADS"):
+        load(paths, {"TELEX_LOCAL_THREADS": "many"})
+
+
+def test_no_value_of_the_file_is_repeated_in_an_error(paths: Paths) -> None:
+    write(paths, "[providers.x]\nbase_url = 'http://host'\napi_key = 'sk-secret-pasted-here'")
+    with pytest.raises(SettingsError) as caught:
+        load(paths, {})
+    assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(b'model = "a"\n[providers\n', 2), (b'model = "a"\n\xff\n', 2), (b"a = 1\na = 2\n", 2)],
+)
+def test_a_file_that_does_not_parse_is_reported_with_its_line_and_never_overwritten(
+    paths: Paths, content: bytes, line: int
+) -> None:
+    write(paths, content)
+    with pytest.raises(SettingsError) as caught:
+        load(paths, {})
+    assert caught.value.line == line
+    assert f"settings.toml, line {line}" in str(caught.value)
+    with pytest.raises(SettingsError):
+        put_provider(paths.settings_file, "new", {"base_url": "http://127.0.0.1:1"})
+    assert paths.settings_file.read_bytes() == content
+
+
+def test_comments_and_order_survive_a_change(paths: Paths) -> None:
+    text = (
+        "# mine\n"
+        'model = "lab/x" # the fast one\n\n'
+        "[providers.lab] # in the cellar\n"
+        'base_url = "http://127.0.0.1:1" # 8 GB\n'
+    )
+    write(paths, text)
+    put_provider(paths.settings_file, "new", {"base_url": "http://127.0.0.1:2", "key_env": None})
+    after = paths.settings_file.read_text()
+    assert after.startswith(text)
+    assert set(load(paths, {}).providers) == {"lab", "new"}
+    remove_provider(paths.settings_file, "new")
+    assert paths.settings_file.read_text().strip() == text.strip()
+
+
+def test_a_taken_name_is_an_error_unless_it_shall_be_replaced(paths: Paths) -> None:
+    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    with pytest.raises(SettingsError, match="already set up"):
+        put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:2"})
+    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:2"}, replace=True)
+    assert load(paths, {}).providers["lab"].base_url == "http://127.0.0.1:2"
+
+
+def test_what_would_not_be_accepted_is_not_written(paths: Paths) -> None:
+    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    before = paths.settings_file.read_bytes()
+    with pytest.raises(SettingsError):
+        put_provider(paths.settings_file, "worse", {"base_url": "no address"})
+    assert paths.settings_file.read_bytes() == before
+
+
+def test_the_file_and_its_folder_are_for_their_owner_alone_whatever_the_umask(paths: Paths) -> None:
+    before = os.umask(0)
+    try:
+        put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    finally:
+        os.umask(before)
+    assert paths.settings_file.stat().st_mode & 0o777 == 0o600
+    assert paths.config.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_loose_file_is_tightened_when_it_is_read(paths: Paths) -> None:
+    write(paths, 'model = "a/b"\n')
+    paths.settings_file.chmod(0o644)
+    load(paths, {})
+    assert paths.settings_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_left_beside_the_file(paths: Paths) -> None:
+    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    assert {p.name for p in paths.config.iterdir()} == {"settings.toml", ".settings.toml.lock"}
+
+
+def test_processes_that_write_at_once_lose_nothing(paths: Paths) -> None:
+    code = (
+        "import sys; from pathlib import Path; from provider_core.settings.edit import put_provider;"
+        "put_provider(Path(sys.argv[1]), sys.argv[2], {'base_url': 'http://127.0.0.1:1'})"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(paths.settings_file), f"p{n}"]) for n in range(8)
+    ]
+    assert [process.wait(60) for process in running] == [0] * 8
+    assert set(load(paths, {}).providers) == {f"p{n}" for n in range(8)}
+
+
+def test_a_link_stays_a_link(paths: Paths, tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles" / "telex.toml"
+    real.parent.mkdir()
+    real.write_text("")
+    paths.config.mkdir(parents=True)
+    paths.settings_file.symlink_to(real)
+    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    assert paths.settings_file.is_symlink()
+    assert "lab" in real.read_text()
