@@ -85,7 +85,7 @@ class Effort:
     """How one family of models is told to think more, less, or not at all."""
 
     models: tuple[str, ...] = ()
-    """How the names of the family begin: lower case, compared with what follows a model id's last slash.
+    """Shell patterns (``kimi-k3*``) for what follows the last slash of a model id, both in lower case.
     Empty for every model."""
     levels: Mapping[str, Mapping[str, Json]] | None = None
     """The fields of the body for each level that can be asked for; an empty table means that none can.
@@ -108,8 +108,8 @@ class Quirks:
     always_stream: bool = False
     """Whether a whole answer is had by streaming too: some requests are refused otherwise."""
     effort: tuple[Effort, ...] = (Effort(),)
-    """How a reasoning effort is asked for; the first entry that has the model counts. Exactly one form is
-    ever sent: two at once are refused by those who know both."""
+    """How a reasoning effort is asked for; the first entry that has the model counts, and the last has every
+    model. One form is sent and never two: servers that know both refuse them together."""
     reasoning_send_back: Literal[
         "never", "reasoning_content", "reasoning", "reasoning_details", "think_tags"
     ] = "never"
@@ -118,7 +118,7 @@ class Quirks:
     tool_call_ids: Literal["any", "mistral9"] = "any"
     """The ids of tool calls as history may carry them; "mistral9" is nine letters or digits."""
     tool_choice_required: Literal["required", "any", "auto"] = "required"
-    """The word that demands a tool call; "auto" where no demand is possible."""
+    """The word that demands a tool call; "auto" where none does, so that the field is left out."""
     system_role: Literal["system", "developer", "user"] = "system"
     """The role of a system prompt; "user" puts its text before the first user message."""
     alternate_roles: bool = False

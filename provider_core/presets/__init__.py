@@ -20,9 +20,12 @@ __all__ = ["Kind", "Preset", "Variable", "all_presets", "get", "models", "near",
 
 @cache
 def _rows() -> dict[str, Preset]:
-    from provider_core.presets import gateways, hosts, labs, labs_china, local_servers
+    from provider_core.presets import clouds_china, gateways, hosts, labs, labs_china, local_servers
 
-    clouds = sorted((*labs.PRESETS, *labs_china.PRESETS, *hosts.PRESETS), key=lambda preset: preset.id)
+    clouds = sorted(
+        (*labs.PRESETS, *labs_china.PRESETS, *clouds_china.PRESETS, *hosts.PRESETS),
+        key=lambda preset: preset.id,
+    )
     return {preset.id: preset for preset in (*clouds, *gateways.PRESETS, *local_servers.PRESETS)}
 
 

@@ -15,9 +15,10 @@ __all__ = [
     "ANY",
     "ENABLE_THINKING",
     "FIXED",
+    "GLM_SWITCHED",
     "LEVELS",
-    "REASONING_OBJECT",
     "TEMPLATE",
+    "TEMPLATE_SWITCH",
     "THINKING_AND_EFFORT",
     "THINKING_TYPE",
     "field",
@@ -25,17 +26,15 @@ __all__ = [
 ]
 
 LEVELS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""Every level that a vendor is known to have a word for, from least to most."""
-
-Levels = dict[str, dict[str, "Json"]]
+"""Every level that several vendors have a word for, from least to most."""
 
 
-def table(write: Callable[[str], dict[str, Json]], *levels: str) -> Levels:
-    """The table that ``write`` gives for these levels, or for all of ``LEVELS``."""
+def table(write: Callable[[str], dict[str, Json]], *levels: str) -> dict[str, dict[str, Json]]:
+    """What ``write`` gives for each of these levels, or for each of ``LEVELS``."""
     return {level: write(level) for level in levels or LEVELS}
 
 
-def field(*levels: str) -> Levels:
+def field(*levels: str) -> dict[str, dict[str, Json]]:
     """``reasoning_effort``, at these levels only."""
     return {level: {"reasoning_effort": level} for level in levels}
 
@@ -49,22 +48,27 @@ def _thinking_and_effort(level: str) -> dict[str, Json]:
 
 
 def _template(level: str) -> dict[str, Json]:
-    on = level != "none"
-    # Qwen's and GLM's templates read the first name, DeepSeek's and Kimi's the second; a template leaves
-    # alone what it does not read: vLLM "Reasoning Outputs", SGLang "Separate Reasoning".
-    return {"chat_template_kwargs": {"enable_thinking": on, "thinking": on}}
+    if level == "none":
+        return {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}}
+    return {"chat_template_kwargs": {"enable_thinking": True, "thinking": True, "reasoning_effort": level}}
 
 
-# A switch knows two states only: "none" is off, every other level is on.
+# A switch has two states: "none" is off, and every other level is on.
 ENABLE_THINKING: Final = table(lambda level: {"enable_thinking": level != "none"})
+TEMPLATE_SWITCH: Final = table(lambda level: {"chat_template_kwargs": {"enable_thinking": level != "none"}})
 THINKING_TYPE: Final = table(_thinking)
-TEMPLATE: Final = table(_template)
 
 THINKING_AND_EFFORT: Final = table(_thinking_and_effort)
-REASONING_OBJECT: Final = table(lambda level: {"reasoning": {"effort": level}})
+
+TEMPLATE: Final = table(_template)
+"""For servers that hand these fields to the model's own chat template: Qwen's and GLM's read
+``enable_thinking``, DeepSeek's and Kimi's ``thinking``, some a level too. What it does not read, it ignores."""
 
 FIXED: Final[Mapping[str, Mapping[str, Json]]] = {}
 """The model thinks as it does, and no field changes that."""
 
+GLM_SWITCHED: Final = ("glm-4*", "glm-5", "glm-5-*", "glm-5v*", "glm-5.1*")
+"""The GLM models that know on and off only; levels came with 5.2: docs.z.ai "Thinking Mode"."""
+
 ANY: Final = Effort()
-"""Whatever is asked for goes as ``reasoning_effort``; the entry for models that no other one has."""
+"""Whatever is asked for goes as ``reasoning_effort``: the entry for models of which nothing else is known."""

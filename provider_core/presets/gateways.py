@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from provider_core.presets.effort import REASONING_OBJECT
+from provider_core.presets.effort import LEVELS, table
 from provider_core.presets.row import LOOPBACK, Preset
 from provider_core.types import Effort, Quirks
 
@@ -34,6 +34,7 @@ PRESETS: Final = (
         keys_url="https://github.com/settings/tokens",
         docs_url="https://docs.github.com/en/rest/models",
         models_path="/../catalog/models",  # the inference path lists nothing
+        models_public=True,
         context_fields=("limits.max_input_tokens",),
         output_fields=("limits.max_output_tokens",),
     ),
@@ -69,6 +70,9 @@ PRESETS: Final = (
         also=("opencode",),
         key_env=("OPENCODE_API_KEY",),
         docs_url="https://opencode.ai/docs/zen",
+        quirks=Quirks(
+            reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/opencode
+        ),
     ),
     Preset(
         id="openrouter",
@@ -82,9 +86,10 @@ PRESETS: Final = (
         context_fields=("context_length", "top_provider.context_length"),
         output_fields=("top_provider.max_completion_tokens",),
         quirks=Quirks(
-            # openrouter.ai "Reasoning Tokens": levels end at xhigh.
-            effort=(Effort(levels={**REASONING_OBJECT, "max": REASONING_OBJECT["xhigh"]}),),
-            # Signed and sealed thoughts go back as they came, or Claude, Gemini and OpenAI lose them: the same page.
+            # openrouter.ai "Reasoning Tokens".
+            effort=(Effort(levels=table(lambda level: {"reasoning": {"effort": level}})),),
+            # Signed and sealed thoughts go back as they came, or Claude, Gemini and OpenAI lose them: the
+            # same page.
             reasoning_send_back="reasoning_details",
         ),
     ),
@@ -117,9 +122,9 @@ PRESETS: Final = (
         context_fields=("context_window",),
         output_fields=("max_tokens",),
         quirks=Quirks(
-            # vercel.com AI Gateway "Reasoning" (OpenAI chat completions).
-            effort=(Effort(levels=REASONING_OBJECT),),
-            reasoning_send_back="reasoning_details",
+            # vercel.com AI Gateway, "Reasoning" for OpenAI chat completions: levels end at xhigh.
+            effort=(Effort(levels=table(lambda level: {"reasoning": {"effort": level}}, *LEVELS[:-1])),),
+            reasoning_send_back="reasoning_details",  # the same page
         ),
     ),
 )

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from provider_core.presets.effort import ANY, LEVELS, TEMPLATE, field
+from provider_core.presets.effort import (
+    ANY,
+    ENABLE_THINKING,
+    FIXED,
+    GLM_SWITCHED,
+    TEMPLATE_SWITCH,
+    field,
+    table,
+)
 from provider_core.presets.row import Preset, Variable
 from provider_core.types import Effort, Quirks
 
 __all__ = ["PRESETS"]
 
-QWEN: Final = {level: {"reasoning_effort": "none" if level == "none" else "default"} for level in LEVELS}
+BASETEN: Final = table(lambda level: {"chat_template_args": {"enable_thinking": level != "none"}})
+
+QWEN: Final = table(lambda level: {"reasoning_effort": "none" if level == "none" else "default"})
+
+TOGETHER: Final = {
+    "none": {"reasoning": {"enabled": False}},
+    **field("low", "medium", "high", "max"),
+}
 
 PRESETS: Final = (
     Preset(
@@ -22,6 +37,11 @@ PRESETS: Final = (
         docs_url="https://docs.baseten.co/inference/model-apis/overview",
         context_fields=("context_length",),
         output_fields=("max_completion_tokens",),
+        quirks=Quirks(
+            # docs.baseten.co "Reasoning": these are switched by an argument of their template, the others
+            # have levels.
+            effort=(Effort(models=("kimi-k2*", *GLM_SWITCHED), levels=BASETEN), ANY),
+        ),
     ),
     Preset(
         id="cerebras",
@@ -56,10 +76,12 @@ PRESETS: Final = (
         ),
         # GET /models answers 405; the catalogue next to it calls a model "@cf/..." in "name", "id" is a UUID.
         models_path="/../models/search",
+        models_query="task=Text+Generation&per_page=100",
         models_id="name",
         context_fields=("properties[property_id=context_window].value",),
         quirks=Quirks(
-            # The server's own default is 256 tokens, which cuts nearly every answer: lobehub/lobe-chat issue 7450.
+            # The server's own default is 256 tokens, which cuts nearly every answer: lobehub/lobe-chat issue
+            # 7450.
             default_max_tokens=8192,
         ),
     ),
@@ -71,8 +93,11 @@ PRESETS: Final = (
         key_env=("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
         keys_url="https://deepinfra.com/dash/api_keys",
         docs_url="https://deepinfra.com/docs/openai_api",
-        context_fields=("metadata.context_length",),
-        output_fields=("metadata.max_tokens",),
+        quirks=Quirks(
+            # docs.deepinfra.com "Reasoning".
+            effort=(Effort(levels=field("none", "low", "medium", "high", "xhigh")),),
+            reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/deepinfra
+        ),
     ),
     Preset(
         id="fireworks",
@@ -85,8 +110,10 @@ PRESETS: Final = (
         docs_url="https://docs.fireworks.ai/tools-sdks/openai-compatibility",
         context_fields=("context_length",),
         quirks=Quirks(
-            # A whole answer of more than 4096 tokens is refused without streaming: BerriAI/litellm issue 14180.
+            # A whole answer of more than 4096 tokens is refused without streaming: BerriAI/litellm issue
+            # 14180.
             always_stream=True,
+            reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/fireworks-ai
         ),
     ),
     Preset(
@@ -96,6 +123,11 @@ PRESETS: Final = (
         base_url="https://api.friendli.ai/serverless/v1",
         key_env=("FRIENDLI_TOKEN",),
         docs_url="https://friendli.ai/docs",
+        quirks=Quirks(
+            # friendli.ai "Reasoning"; GLM-5.2 has levels: anomalyco/models.dev, providers/friendli.
+            effort=(Effort(models=("glm-5.2*",)), Effort(levels=TEMPLATE_SWITCH)),
+            reasoning_send_back="reasoning_content",  # the same list
+        ),
     ),
     Preset(
         id="groq",
@@ -108,10 +140,10 @@ PRESETS: Final = (
         context_fields=("context_window",),
         output_fields=("max_completion_tokens",),
         quirks=Quirks(
-            # console.groq.com "Reasoning": Qwen can only be switched.
+            # console.groq.com "Reasoning": Qwen knows none and default, so that every level is the latter.
             effort=(
-                Effort(models=("gpt-oss",), levels=field("low", "medium", "high")),
-                Effort(models=("qwen",), levels=QWEN),
+                Effort(models=("gpt-oss*",), levels=field("low", "medium", "high")),
+                Effort(models=("qwen*",), levels=QWEN),
                 ANY,
             ),
         ),
@@ -153,6 +185,14 @@ PRESETS: Final = (
         models_public=True,
         context_fields=("context_size",),
         output_fields=("max_output_tokens",),
+        quirks=Quirks(
+            # novita.ai "Create chat completion" names these for the switch.
+            effort=(
+                Effort(models=("glm-4.5*", "deepseek-v3.1*", "deepseek-v3.2*"), levels=ENABLE_THINKING),
+                ANY,
+            ),
+            reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/novita-ai
+        ),
     ),
     Preset(
         id="nvidia",
@@ -165,10 +205,11 @@ PRESETS: Final = (
         docs_url="https://docs.api.nvidia.com/nim/reference/llm-apis",
         models_public=True,
         quirks=Quirks(
-            # docs.nvidia.com NIM "Thinking": the chat template decides, but gpt-oss has levels.
+            # Each model has a schema of its own: docs.api.nvidia.com NIM; anomalyco/models.dev,
+            # providers/nvidia.
             effort=(
-                Effort(models=("gpt-oss",), levels=field("low", "medium", "high")),
-                Effort(levels=TEMPLATE),
+                Effort(models=("deepseek-v4*", "gpt-oss*", "kimi*", "mistral*", "step*")),
+                Effort(levels=TEMPLATE_SWITCH),
             ),
         ),
     ),
@@ -187,8 +228,10 @@ PRESETS: Final = (
         kind="cloud",
         base_url="https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
         also=("ovh",),
+        key_required=False,
         key_env=("OVHCLOUD_API_KEY", "OVH_AI_ENDPOINTS_ACCESS_TOKEN"),
         docs_url="https://endpoints.ai.cloud.ovh.net/",
+        models_public=True,
     ),
     Preset(
         id="sambanova",
@@ -198,7 +241,7 @@ PRESETS: Final = (
         key_env=("SAMBANOVA_API_KEY",),
         keys_url="https://cloud.sambanova.ai/apis",
         docs_url="https://docs.sambanova.ai/",
-        context_fields=("context_length",),
+        models_public=True,
     ),
     Preset(
         id="scaleway",
@@ -219,6 +262,10 @@ PRESETS: Final = (
         keys_url="https://api.together.ai/settings/api-keys",
         docs_url="https://docs.together.ai/docs/openai-api-compatibility",
         context_fields=("context_length",),
+        quirks=Quirks(
+            # docs.together.ai "Reasoning": off by one field, more or less by another.
+            effort=(Effort(levels=TOGETHER),),
+        ),
     ),
     Preset(
         id="venice",
@@ -237,5 +284,13 @@ PRESETS: Final = (
         also=("weights & biases",),
         key_env=("WANDB_API_KEY",),
         docs_url="https://docs.wandb.ai/inference/",
+        quirks=Quirks(
+            # docs.wandb.ai "Reasoning": these always think, the others have a switch.
+            effort=(
+                Effort(models=("gpt-oss*",)),
+                Effort(models=("minimax-m2*", "kimi-k2*", "*-thinking*"), levels=FIXED),
+                Effort(levels=TEMPLATE_SWITCH),
+            ),
+        ),
     ),
 )

@@ -22,10 +22,12 @@ PRESETS: Final = (
         docs_url="https://docs.claude.com/en/api/openai-sdk",
         # The native list: another key header and a version, or 401. Chat takes the key as a bearer.
         # QwenLM/qwen-code issue 3799.
+        models_query="limit=1000",
         models_key_header="x-api-key",
         models_headers={"anthropic-version": "2023-06-01"},
         quirks=Quirks(
-            # Both fields are ignored in silence: docs.claude.com "OpenAI SDK compatibility".
+            # reasoning_effort and response_format are ignored in silence: docs.claude.com "OpenAI SDK
+            # compatibility".
             effort=(Effort(levels=FIXED),),
             json_schema="none",
         ),
@@ -49,11 +51,11 @@ PRESETS: Final = (
                 name="resource", prompt="Name of the Azure OpenAI resource", env=("AZURE_RESOURCE_NAME",)
             ),
         ),
-        # The list at /models is of the region's base models; a request names a deployment, which only its owner
-        # knows: learn.microsoft.com, Azure OpenAI "API version lifecycle".
+        # The list at /models is of the region's base models; a request names a deployment, which only its
+        # owner knows: learn.microsoft.com, Azure OpenAI "API version lifecycle".
         models_path=None,
         quirks=Quirks(
-            # As OpenAI; Mistral deployments want max_tokens and say so: BerriAI/litellm, llms/azure.
+            # As OpenAI; a Mistral deployment wants max_tokens and says so: BerriAI/litellm, llms/azure.
             max_tokens_field="max_completion_tokens",
         ),
     ),
@@ -67,11 +69,14 @@ PRESETS: Final = (
         docs_url="https://docs.cohere.com/docs/compatibility-api",
         # The compatible path lists nothing; the native list names models in "name".
         models_path="/../../v1/models",
+        models_query="endpoint=chat&page_size=1000",
         models_id="name",
         context_fields=("context_length",),
         quirks=Quirks(
-            # stream_options is refused: strandsagents.com "Cohere".
+            # stream_options is refused: strandsagents.com, "Cohere".
             stream_usage=False,
+            # docs.cohere.com "Using Cohere models via the OpenAI SDK": on or off.
+            effort=(Effort(levels=field("none", "high")),),
         ),
     ),
     Preset(
@@ -84,7 +89,7 @@ PRESETS: Final = (
         keys_url="https://aistudio.google.com/apikey",
         docs_url="https://ai.google.dev/gemini-api/docs/openai",
         quirks=Quirks(
-            # ai.google.dev "OpenAI compatibility"; a level that a model lacks is refused by the server.
+            # ai.google.dev "OpenAI compatibility"; a level that one model lacks is the server's to refuse.
             effort=(Effort(levels=field("none", "minimal", "low", "medium", "high")),),
         ),
     ),
@@ -96,6 +101,10 @@ PRESETS: Final = (
         also=("mercury",),
         key_env=("INCEPTION_API_KEY",),
         docs_url="https://docs.inceptionlabs.ai",
+        quirks=Quirks(
+            # docs.inceptionlabs.ai "Create a chat completion": its least is called instant.
+            effort=(Effort(levels=field("instant", "low", "medium", "high")),),
+        ),
     ),
     Preset(
         id="mistral",
@@ -109,10 +118,11 @@ PRESETS: Final = (
         docs_url="https://docs.mistral.ai/api/",
         context_fields=("max_context_length",),
         quirks=Quirks(
-            # Older deployments refuse stream_options, and usage is in the last chunk unasked: vercel/ai, packages/mistral.
+            # Refused by older deployments, and usage is in the last chunk unasked: vercel/ai,
+            # packages/mistral.
             stream_usage=False,
-            # Magistral always thinks: docs.mistral.ai "Reasoning".
-            effort=(Effort(models=("magistral",), levels=FIXED), Effort(levels=field("none", "high"))),
+            # docs.mistral.ai "Reasoning"; Magistral always thinks.
+            effort=(Effort(models=("magistral*",), levels=FIXED), Effort(levels=field("none", "high"))),
             # Other ids are refused with code 3280: langchain-ai/langchain issue 24668.
             tool_call_ids="mistral9",
             tool_choice_required="any",  # docs.mistral.ai "Function calling"
@@ -128,7 +138,8 @@ PRESETS: Final = (
         keys_url="https://platform.openai.com/api-keys",
         docs_url="https://platform.openai.com/docs/api-reference/chat",
         quirks=Quirks(
-            # The o-series and gpt-5 and later refuse max_tokens: openai/openai-python, chat completion parameters.
+            # The o-series, gpt-5 and later refuse max_tokens: openai/openai-python, chat completion
+            # parameters.
             max_tokens_field="max_completion_tokens",
         ),
     ),
@@ -145,7 +156,9 @@ PRESETS: Final = (
         quirks=Quirks(
             # Usage is on every chunk unasked: vercel/ai, packages/perplexity.
             stream_usage=False,
-            # Two messages of one role in a row are a 400: docs.perplexity.ai, chat completions.
+            # docs.perplexity.ai, "Sonar" API reference.
+            effort=(Effort(levels=field("minimal", "low", "medium", "high")),),
+            # Two messages of one role in a row are a 400: the same reference.
             alternate_roles=True,
         ),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from provider_core.presets.effort import TEMPLATE, field
+from provider_core.presets.effort import FIXED, TEMPLATE, field
 from provider_core.presets.row import LOCAL, Preset
 from provider_core.types import Effort, Quirks
 
@@ -64,7 +64,7 @@ PRESETS: Final = (
         ports=(8080, 9931),  # the default moves to 9931: ggml-org/llama.cpp PR 26508
         network=LOCAL,
         quirks=Quirks(
-            effort=(Effort(levels=TEMPLATE),),  # tools/server/README.md: chat_template_kwargs
+            effort=(Effort(levels=TEMPLATE),),  # tools/server/README.md, chat_template_kwargs
         ),
     ),
     Preset(
@@ -122,9 +122,9 @@ PRESETS: Final = (
         ports=(30000,),
         network=LOCAL,
         quirks=Quirks(
-            # docs.sglang.ai "Separate Reasoning".
+            # docs.sglang.ai "Separate Reasoning": the chat template decides, except for gpt-oss.
             effort=(
-                Effort(models=("gpt-oss",), levels=field("low", "medium", "high")),
+                Effort(models=("gpt-oss*",), levels=field("low", "medium", "high")),
                 Effort(levels=TEMPLATE),
             ),
         ),
@@ -151,6 +151,13 @@ PRESETS: Final = (
         docs_url="https://huggingface.co/docs/transformers/serving",
         ports=(8000,),
         network=LOCAL,
+        quirks=Quirks(
+            # Each of these fields is a 422, and usage comes unasked: src/transformers/cli/serving.
+            stream_usage=False,
+            effort=(Effort(levels=FIXED),),
+            tool_choice_required="auto",
+            json_schema="none",
+        ),
     ),
     Preset(
         id="vllm",
@@ -164,9 +171,9 @@ PRESETS: Final = (
         ports=(8000,),
         network=LOCAL,
         quirks=Quirks(
-            # docs.vllm.ai "Reasoning Outputs": the chat template decides, but gpt-oss has levels.
+            # docs.vllm.ai "Reasoning Outputs": the chat template decides, except for gpt-oss.
             effort=(
-                Effort(models=("gpt-oss",), levels=field("low", "medium", "high")),
+                Effort(models=("gpt-oss*",), levels=field("low", "medium", "high")),
                 Effort(levels=TEMPLATE),
             ),
         ),

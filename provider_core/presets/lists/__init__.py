@@ -6,12 +6,12 @@ switched off by then are left out. Azure has no list here: a request names the u
 
 from __future__ import annotations
 
-from provider_core.presets.lists import gateways, hosts, labs, labs_china
+from provider_core.presets.lists import clouds_china, gateways, hosts, labs, labs_china
 from provider_core.types import Model
 
 __all__ = ["models"]
 
-_TABLE = {**labs.MODELS, **labs_china.MODELS, **hosts.MODELS, **gateways.MODELS}
+_TABLE = {**labs.MODELS, **labs_china.MODELS, **clouds_china.MODELS, **hosts.MODELS, **gateways.MODELS}
 
 
 def models(preset: str) -> tuple[Model, ...]:

@@ -1,4 +1,4 @@
-"""The models that clouds that serve open models are known to serve, first the default; as of November 2026, by provider."""
+"""The models on clouds that serve open models, by provider, each one's default first; as of November 2026."""
 
 from __future__ import annotations
 
@@ -9,38 +9,15 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS"]
 
+# fmt: off
 MODELS: Final[Table] = {
     "baseten": (
-        (
-            "deepseek-ai/DeepSeek-V4-Pro",
-            1_048_576,
-            262_144,
-            True,
-            True,
-            "DeepSeek V4 Pro",
-            ("none", "minimal", "low", "medium", "high", "xhigh", "max"),
-        ),
+        ("deepseek-ai/DeepSeek-V4-Pro", 1_048_576, 262_144, True, True, "DeepSeek V4 Pro", ("none", "minimal", "low", "medium", "high", "xhigh", "max")),
         ("zai-org/GLM-5.2", 1_048_576, 32_768, True, True, "GLM 5.2", ("none", "high", "max")),
         ("moonshotai/Kimi-K3", 1_048_576, 262_144, True, True, "Kimi K3", ("low", "high", "max")),
         ("moonshotai/Kimi-K2.7-Code", 262_000, 32_768, True, True, "Kimi K2.7 Code", ()),
-        (
-            "openai/gpt-oss-120b",
-            128_072,
-            128_072,
-            True,
-            True,
-            "OpenAI GPT 120B",
-            ("none", "minimal", "low", "medium", "high", "xhigh", "max"),
-        ),
-        (
-            "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B",
-            202_800,
-            202_800,
-            True,
-            True,
-            "Nemotron Ultra",
-            ("low", "medium", "high"),
-        ),
+        ("openai/gpt-oss-120b", 128_072, 128_072, True, True, "OpenAI GPT 120B", ("none", "minimal", "low", "medium", "high", "xhigh", "max")),
+        ("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B", 202_800, 202_800, True, True, "Nemotron Ultra", ("low", "medium", "high")),
     ),
     "cerebras": (
         ("gpt-oss-120b", 131_072, 32_768, True, True, "", ()),
@@ -61,15 +38,7 @@ MODELS: Final[Table] = {
         ("@cf/openai/gpt-oss-20b", 128_000, 16_384, True, True, "GPT OSS 20B", ()),
         ("@cf/zai-org/glm-4.7-flash", 131_072, 131_072, True, True, "GLM-4.7-Flash", ()),
         ("@cf/nvidia/nemotron-3-120b-a12b", 256_000, 256_000, True, True, "Nemotron 3 Super 120B", ()),
-        (
-            "@cf/meta/llama-4-scout-17b-16e-instruct",
-            131_000,
-            16_384,
-            False,
-            True,
-            "Llama 4 Scout 17B 16E Instruct",
-            (),
-        ),
+        ("@cf/meta/llama-4-scout-17b-16e-instruct", 131_000, 16_384, False, True, "Llama 4 Scout 17B 16E Instruct", ()),
     ),
     "deepinfra": (
         ("deepseek-ai/DeepSeek-V4-Pro-0813", 1_048_576, 1_048_576, None, True, "", ()),
@@ -84,24 +53,8 @@ MODELS: Final[Table] = {
         ("accounts/fireworks/models/kimi-k3", 1_048_576, 131_072, True, True, "", ("low", "high", "max")),
         ("accounts/fireworks/models/minimax-m3", 512_000, 512_000, True, True, "", ()),
         ("accounts/fireworks/models/qwen3p7-plus", 262_144, 65_536, True, True, "", ()),
-        (
-            "accounts/fireworks/models/deepseek-v4-pro",
-            1_048_576,
-            384_000,
-            True,
-            True,
-            "DeepSeek V4 Pro",
-            ("none", "high", "xhigh"),
-        ),
-        (
-            "accounts/fireworks/models/gpt-oss-120b",
-            131_072,
-            32_768,
-            True,
-            True,
-            "gpt-oss-120b",
-            ("low", "medium", "high"),
-        ),
+        ("accounts/fireworks/models/deepseek-v4-pro", 1_048_576, 384_000, True, True, "DeepSeek V4 Pro", ("none", "high", "xhigh")),
+        ("accounts/fireworks/models/gpt-oss-120b", 131_072, 32_768, True, True, "gpt-oss-120b", ("low", "medium", "high")),
     ),
     "groq": (
         ("openai/gpt-oss-120b", 131_072, 65_536, True, True, "", ()),

@@ -1,4 +1,4 @@
-"""The models that the labs outside China are known to serve, first the default; as of November 2026, by provider."""
+"""The models of the labs outside China, by provider, each one's default first; as of November 2026."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS"]
 
+# fmt: off
 MODELS: Final[Table] = {
     "anthropic": (
         ("claude-opus-5-5", 1_000_000, 128_000, True, True, "", ()),
