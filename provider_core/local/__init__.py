@@ -8,12 +8,14 @@ client does the rest.
 from provider_core.local._fetch import ensure_default_model
 from provider_core.local._gguf import check_gguf
 from provider_core.local._model import DEFAULT_MODEL, DefaultModel, Progress
+from provider_core.local._provider import PROVIDER
 from provider_core.local._server import Endpoint, installed, serve
 
 __all__ = [
     "DEFAULT_MODEL",
     "DefaultModel",
     "Endpoint",
+    "PROVIDER",
     "Progress",
     "check_gguf",
     "ensure_default_model",

@@ -1,0 +1,17 @@
+"""The embedded model as a provider like any other: its name, and the one model that it lists."""
+
+from __future__ import annotations
+
+from provider_core.local._model import DEFAULT_MODEL
+from provider_core.types import Model, Provider
+
+__all__ = ["PROVIDER"]
+
+PROVIDER = Provider(
+    name="local",
+    display_name="On this machine",
+    key_required=False,
+    embedded=True,
+    models=(Model(id=DEFAULT_MODEL.id, context=8192, reasoning=False, tools=False, vision=False),),
+)
+"""It has an address only while ``serve`` runs."""

@@ -1,0 +1,35 @@
+"""The distribution: what a wheel holds, and that documents made from code are current."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from telex.exits import ExitCode
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_wheel_holds_two_packages_and_nothing_else(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    top = {name.split("/")[0] for name in names}
+    (info,) = {name for name in top if name.endswith(".dist-info")}
+    assert top - {info} == {"telex", "provider_core"}
+    assert {"telex/py.typed", "provider_core/py.typed"} <= set(names)
+
+
+def test_the_readme_lists_the_exit_codes_as_they_are() -> None:
+    table = "\n".join(f"| {code.value} | {code.meaning} |" for code in ExitCode)
+    text = (ROOT / "README.md").read_text()
+    found = re.search(r"<!-- exit codes: generated -->\n(.*?)\n<!-- end -->", text, re.DOTALL)
+    assert found is not None
+    assert found[1] == f"| code | meaning |\n| ---: | --- |\n{table}"
