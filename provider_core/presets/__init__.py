@@ -55,13 +55,12 @@ def near(name: str) -> tuple[str, ...]:
     """Up to three ids that ``name`` may have meant, the likeliest first."""
     from difflib import get_close_matches
 
-    meant: dict[str, str] = {}
+    meant: dict[str, list[str]] = {}
     for preset in _rows().values():
-        for word in (*preset.also, *preset.name.lower().split()):
-            meant.setdefault(word, preset.id)
-    meant |= {id_: id_ for id_ in _rows()}
-    close = get_close_matches(name.lower(), meant, n=6, cutoff=0.7)
-    return tuple(dict.fromkeys(meant[word] for word in close))[:3]
+        for word in (preset.id, *preset.also):
+            meant.setdefault(word, []).append(preset.id)
+    close = get_close_matches(name.lower(), meant, n=3, cutoff=0.7)
+    return tuple(dict.fromkeys(id_ for word in close for id_ in meant[word]))[:3]
 
 
 def models(id: str) -> tuple[Model, ...]:  # noqa: A002 - as above

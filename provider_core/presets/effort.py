@@ -61,8 +61,8 @@ THINKING_TYPE: Final = table(_thinking)
 THINKING_AND_EFFORT: Final = table(_thinking_and_effort)
 
 TEMPLATE: Final = table(_template)
-"""For servers that hand these fields to the model's own chat template: Qwen's and GLM's read
-``enable_thinking``, DeepSeek's and Kimi's ``thinking``, some a level too. What it does not read, it ignores."""
+"""For servers that hand these to the model's own chat template: Qwen's and GLM's read ``enable_thinking``,
+DeepSeek's and Kimi's ``thinking``, some read a level too, and none minds what it does not read."""
 
 FIXED: Final[Mapping[str, Mapping[str, Json]]] = {}
 """The model thinks as it does, and no field changes that."""

@@ -70,7 +70,7 @@ class Preset:
     """The field of a listed model that a chat request calls it by."""
     context_fields: tuple[str, ...] = ()
     """Fields of a listed model that hold its context window, in tokens; the first that is there counts.
-    Dots go down, ``[]`` is any element of a list (the largest counts), ``[key=value]`` the one that has it."""
+    Dots go down; ``[]`` is every element of a list, the largest counts; ``[key=value]`` is the one with it."""
     output_fields: tuple[str, ...] = ()
     """The same for the most tokens that one answer may have."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from provider_core.presets.lists import clouds_china, gateways, hosts, labs, labs_china
 from provider_core.types import Model
 
-__all__ = ["models"]
+__all__ = ["TABLE", "models"]
 
-_TABLE = {**labs.MODELS, **labs_china.MODELS, **clouds_china.MODELS, **hosts.MODELS, **gateways.MODELS}
+TABLE = {**labs.MODELS, **labs_china.MODELS, **clouds_china.MODELS, **hosts.MODELS, **gateways.MODELS}
 
 
 def models(preset: str) -> tuple[Model, ...]:
@@ -26,5 +26,5 @@ def models(preset: str) -> tuple[Model, ...]:
             tools=tools,
             reasoning_levels=levels,
         )
-        for id_, context, max_output, reasoning, tools, name, levels in _TABLE.get(preset, ())
+        for id_, context, max_output, reasoning, tools, name, levels in TABLE.get(preset, ())
     )
