@@ -13,9 +13,9 @@ from provider_core.local._server import Endpoint, installed, serve
 
 __all__ = [
     "DEFAULT_MODEL",
+    "PROVIDER",
     "DefaultModel",
     "Endpoint",
-    "PROVIDER",
     "Progress",
     "check_gguf",
     "ensure_default_model",

@@ -30,11 +30,10 @@ def main() -> None:
 
     try:
         import xllamacpp
+
+        server = xllamacpp.Server(_params(xllamacpp, wanted))
     except ImportError as error:
         tell(missing=str(error))
-        return
-    try:
-        server = xllamacpp.Server(_params(xllamacpp, wanted))
     except Exception as error:  # noqa: BLE001 - native code raises what it likes; the parent words it
         tell(failed=str(error))
     else:
@@ -56,6 +55,7 @@ def _params(xllamacpp: Any, wanted: dict[str, Any]) -> Any:
     params.n_ctx = wanted["context"]
     if wanted["threads"] is not None:
         params.cpuparams.n_threads = wanted["threads"]
+    params.fit_params = wanted["fit"]
     params.use_jinja = True
     params.warmup = False
     params.ui = False

