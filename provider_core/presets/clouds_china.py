@@ -37,6 +37,8 @@ QWEN: Final = Quirks(
         Effort(models=("deepseek-v4*", "glm-5.2*"), levels=SWITCH_AND_EFFORT),
         Effort(levels=ENABLE_THINKING),
     ),
+    # A demand for tools is a 400 while the model thinks, which most do by default: QwenLM/qwen-code issue 7659.
+    tool_choice_required="auto",
     # For the DeepSeek, GLM and Kimi models there; Qwen's own ignore it: anomalyco/models.dev,
     # providers/alibaba-cn.
     reasoning_send_back="reasoning_content",

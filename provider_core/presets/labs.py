@@ -73,7 +73,7 @@ PRESETS: Final = (
         models_id="name",
         context_fields=("context_length",),
         quirks=Quirks(
-            # stream_options is refused: strandsagents.com, "Cohere".
+            # stream_options is refused: Strands SDK documentation, "Cohere".
             stream_usage=False,
             # docs.cohere.com "Using Cohere models via the OpenAI SDK": on or off.
             effort=(Effort(levels=field("none", "high")),),
@@ -125,7 +125,7 @@ PRESETS: Final = (
             effort=(Effort(models=("magistral*",), levels=FIXED), Effort(levels=field("none", "high"))),
             # Other ids are refused with code 3280: langchain-ai/langchain issue 24668.
             tool_call_ids="mistral9",
-            tool_choice_required="any",  # docs.mistral.ai "Function calling"
+            tool_choice_required="any",  # the older of the two words that it takes: docs.mistral.ai API
         ),
     ),
     Preset(

@@ -21,11 +21,11 @@ __all__ = ["PRESETS"]
 ADAPTIVE: Final = table(lambda level: {"thinking": {"type": "disabled" if level == "none" else "adaptive"}})
 
 GLM: Final = Quirks(
-    # java.agentscope.io "GLM": takes max_tokens only, and neither stream_options nor a demand for tools;
-    # usage comes unasked, as charmbracelet/fantasy recorded it.
+    # docs.z.ai "Chat Completion": max_tokens only, tools at the model's choice only, JSON without a schema. Usage
+    # comes unasked, as charmbracelet/fantasy recorded it, and stream_options is not documented.
     stream_usage=False,
     tool_choice_required="auto",
-    json_schema="json_object",  # docs.z.ai "Structured Output"
+    json_schema="json_object",
     effort=(
         # docs.bigmodel.cn "GLM-5.3": it always thinks.
         Effort(models=("glm-5.3*",), levels=field("low", "high", "max")),
@@ -37,7 +37,7 @@ GLM: Final = Quirks(
 )
 
 KIMI: Final = Quirks(
-    max_tokens_field="max_completion_tokens",  # java.agentscope.io "Kimi": the one that is documented
+    max_tokens_field="max_completion_tokens",  # platform.kimi.ai "Chat Completion"
     # Levels that a model does not know are ignored in silence, so that the tables are whole.
     # platform.kimi.ai: "Use thinking effort" for k3, "Chat Completion" for k2.
     effort=(
@@ -54,8 +54,7 @@ KIMI: Final = Quirks(
 )
 
 MINIMAX: Final = Quirks(
-    # java.agentscope.io "MiniMax": max_tokens is deprecated, tool_choice and response_format are not
-    # documented.
+    # platform.minimax.io "OpenAI API": max_tokens is deprecated; tool_choice and response_format are not there.
     max_tokens_field="max_completion_tokens",
     tool_choice_required="auto",
     json_schema="none",
@@ -84,6 +83,9 @@ PRESETS: Final = (
             effort=(Effort(levels=THINKING_AND_EFFORT),),
             # A turn that called tools is refused without its thoughts: the same page.
             reasoning_send_back="reasoning_content",
+            # A demand for tools is a 400 while it thinks, which it does by default: deepseek-ai/DeepSeek-V3
+            # issue 1376.
+            tool_choice_required="auto",
             json_schema="json_object",  # api-docs.deepseek.com "JSON Output"
         ),
     ),

@@ -347,6 +347,18 @@ def test_mistral_has_dialects_of_its_own_for_tools() -> None:
     assert (quirks.tool_call_ids, quirks.tool_choice_required) == ("mistral9", "any")
 
 
+def test_who_refuses_a_demand_for_tools() -> None:
+    auto = {preset.id for preset in ALL if preset.quirks.tool_choice_required == "auto"}
+    assert auto == {
+        "deepseek", "kimi", "kimi-cn", "minimax", "minimax-cn", "qwen", "qwen-cn", "qwen-us", "zhipu", "zai",
+        "transformers",
+    }  # fmt: skip
+
+
+def test_perplexity_alone_wants_roles_to_alternate() -> None:
+    assert [preset.id for preset in ALL if preset.quirks.alternate_roles] == ["perplexity"]
+
+
 def test_who_knows_which_response_format() -> None:
     formats = {preset.id: preset.quirks.json_schema for preset in ALL}
     assert {id for id, format in formats.items() if format == "json_object"} == {
