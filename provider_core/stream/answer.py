@@ -1,0 +1,192 @@
+"""Gathers one answer out of JSON values, each thing once and in order; bytes and the verdict are not its matter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_core.stream import carriers, usage
+from provider_core.stream.failures import from_value
+from provider_core.stream.natives import translate
+from provider_core.stream.speech import Speech
+from provider_core.stream.toolcalls import ToolCalls
+from provider_core.stream.verdict import meaning, raw_reason
+from provider_core.stream.words import announces_failure
+
+if TYPE_CHECKING:
+    from provider_core.errors import CoreError
+    from provider_core.types import Json, Usage
+
+__all__ = ["Answer"]
+
+_PATIENCE = 16
+"""Chunks of another choice that are kept back while choice 0 may still come."""
+
+
+class Answer:
+    """The state of one answer; values go in by ``value``, text comes out of ``speech``."""
+
+    def __init__(self, *, provider: str | None, secrets: tuple[str, ...]) -> None:
+        self.speech = Speech()
+        self.calls = ToolCalls()
+        self.usage: Usage | None = None
+        self.finish: str | None = None
+        self.failure: CoreError | None = None
+        self.model = ""
+        self.chunks = 0
+        """Values that had the shape of an answer."""
+        self.stray: Json = None
+        """The first value that had no known shape."""
+        self.whole = False
+        """A message came in one piece."""
+        self.refusal = False
+        self._provider, self._secrets = provider, secrets
+        self._chosen: int | None = None
+        self._waiting: list[tuple[int, dict[str, Json], bool]] = []
+        self._said = self._thought = False  # by deltas or a message: what a later message repeats is skipped
+        self._snapshot = ""
+        self._details: str | None = ""  # None once they proved to be no snapshots
+        self._grew = False
+
+    def value(self, value: Json, event: str = "") -> None:
+        """Take one JSON value: a chunk, a reply, an error, or something else, which is skipped."""
+        if isinstance(value, list):
+            for item in value:
+                if isinstance(item, dict):
+                    self.value(item, event)
+            return
+        if not isinstance(value, dict):
+            if event == "error":
+                self.fail(value)
+            self.stray = value if self.stray is None else self.stray
+            return
+        value = translate(value)
+        if event == "error" or announces_failure(value):
+            self.fail(value)
+        choices = value.get("choices")
+        if isinstance(choices, list):
+            self.chunks += 1
+            self._chunk(value, choices)
+        elif isinstance(value.get("usage"), dict):
+            self._chunk(value, [])
+        elif self.stray is None:
+            self.stray = value
+
+    def fail(self, value: Json) -> None:
+        """Note that the server announced a failure; the first one counts."""
+        if self.failure is None:
+            self.failure = from_value(None, value, provider=self._provider, secrets=self._secrets)
+
+    def settle(self) -> None:
+        """Read the choice that came first, now that choice 0 will not come."""
+        if self._chosen is None and self._waiting:
+            self._chosen = self._waiting[0][0]
+            for index, choice, complete in self._waiting:
+                if index == self._chosen:
+                    self._choice(choice, complete)
+        self._waiting.clear()
+
+    def _chunk(self, chunk: dict[str, Json], choices: list[Json]) -> None:
+        model = chunk.get("model")
+        if isinstance(model, str) and model:
+            self.model = model
+        found = usage.read(chunk, choices[0] if choices else None)
+        if found is not None:
+            self.usage = usage.merge(self.usage, found)
+        groq = chunk.get("x_groq")
+        if isinstance(groq, dict) and groq.get("error"):
+            self.fail(groq)
+        complete = chunk.get("object") == "chat.completion"
+        for position, choice in enumerate(choices):
+            if isinstance(choice, dict):
+                self._choose(choice, position, complete)
+
+    def _choose(self, choice: dict[str, Json], position: int, complete: bool) -> None:
+        """Read choice 0; another one only if 0 never comes."""
+        index = choice.get("index")
+        index = index if isinstance(index, int) and not isinstance(index, bool) else position
+        if index == 0 and self._chosen is None:
+            self._chosen = 0
+            self._waiting.clear()
+        if self._chosen is None:
+            self._waiting.append((index, choice, complete))
+            if len(self._waiting) >= _PATIENCE:
+                self.settle()
+        elif index == self._chosen:
+            self._choice(choice, complete)
+
+    def _choice(self, choice: dict[str, Json], complete: bool) -> None:
+        if choice.get("error"):
+            self.fail(choice)
+        reason = raw_reason(choice.get("finish_reason"))
+        if reason is not None and (self.finish is None or meaning(self.finish) == "stop"):
+            self.finish = reason
+        delta, message, text = choice.get("delta"), choice.get("message"), choice.get("text")
+        if isinstance(delta, str | list):
+            delta = {"content": delta}
+        if isinstance(message, str | list):
+            message = {"content": message}
+        if isinstance(delta, dict):
+            self._delta(delta)
+        if isinstance(message, dict):
+            alone = not delta
+            self._message(message, complete=alone and (complete or reason is not None))
+            self.whole = self.whole or alone
+        elif isinstance(text, str) and text and not self._said:
+            self.speech.say(text)
+
+    def _delta(self, delta: dict[str, Json]) -> None:
+        pieces = carriers.contents(delta.get("content"))
+        thought = carriers.reasoning(delta) or self._fresh(carriers.details(delta))
+        if thought:
+            self._thought = True
+            self.speech.think(thought)
+        for is_thought, text in pieces:
+            if not is_thought:
+                self._said = True
+                self.speech.say(text)
+            elif not thought:
+                self._thought = True
+                self.speech.think(text)
+        self._refuse(delta.get("refusal"))
+        self.calls.feed(delta.get("tool_calls"))
+        self.calls.feed_legacy(delta.get("function_call"))
+
+    def _message(self, message: dict[str, Json], *, complete: bool) -> None:
+        """Read a message that stands in a delta's place, or beside or behind deltas, whose words it repeats."""
+        pieces = carriers.contents(message.get("content"))
+        thought = carriers.reasoning(message) or carriers.details(message)
+        thought = thought or "".join(text for is_thought, text in pieces if is_thought)
+        text = "".join(text for is_thought, text in pieces if not is_thought)
+        if thought and not self._thought:
+            self.speech.think(thought)
+        if text and not self._said:
+            fresh = text.removeprefix(self._snapshot)
+            if complete and not self._snapshot:
+                self.speech.say_whole(fresh)
+            else:
+                self.speech.say(fresh)
+            self._snapshot = text
+        if not self._said:
+            self._refuse(message.get("refusal"))
+        if not self.calls:
+            self.calls.feed(message.get("tool_calls"), complete=True)
+            self.calls.feed_legacy(message.get("function_call"))
+        self._thought = self._thought or bool(thought and complete)
+
+    def _fresh(self, text: str) -> str:
+        """Return what ``reasoning_details`` add: MiniMax repeats all earlier thoughts in each of them."""
+        earlier = self._details
+        if not text or earlier is None:
+            return text
+        if text.startswith(earlier) and (self._grew or len(text) > len(earlier)):
+            self._details = text
+            self._grew = self._grew or bool(earlier.strip())
+            return text[len(earlier) :] if earlier.strip() else text
+        if earlier and not self._grew:
+            self._details = None
+        return text
+
+    def _refuse(self, refusal: Json) -> None:
+        if isinstance(refusal, str) and refusal:
+            self.refusal = True
+            self.speech.say_plainly(refusal)

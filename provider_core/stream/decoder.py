@@ -1,0 +1,179 @@
+"""The bytes of an answer to events and one verdict, without I/O; what stands in a chunk is read in the rooms beside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from provider_core import errors
+from provider_core.stream.answer import Answer
+from provider_core.stream.failures import failure, from_value, not_a_completion, who
+from provider_core.stream.framing import LIMIT, Framer, TooLongError
+from provider_core.stream.redaction import clean
+from provider_core.stream.verdict import Ending, decide
+from provider_core.stream.words import complaint
+from provider_core.types import Finished, Verdict
+
+if TYPE_CHECKING:
+    from provider_core.stream.framing import Frame
+    from provider_core.types import Event, Json
+
+__all__ = ["Decoder"]
+
+_scan = json.JSONDecoder(strict=False).raw_decode
+
+
+class Decoder:
+    """Reads one answer, streamed or not, whatever its content type claims.
+
+    Feed the body as it arrives, then close once. The events are the same however the bytes were split, once
+    touching Text and Reasoning are joined. ``secrets`` are masked in everything a server says about a failure.
+
+    A refusal is shown as text; the verdict is FILTERED only if nothing else was said, or the finish reason says so.
+    A closing think tag without an opening one is dropped from text that was shown already; in a reply that came
+    whole, what stands before it is Reasoning.
+    """
+
+    def __init__(
+        self,
+        *,
+        status: int = 200,
+        content_type: str = "",
+        provider: str | None = None,
+        secrets: tuple[str, ...] = (),
+    ) -> None:
+        self.done = False
+        """Nothing of interest can follow: ``[DONE]`` or an error frame has come."""
+        self._status, self._content_type = status, content_type
+        self._provider, self._secrets = provider, secrets
+        self._framer = Framer()
+        self._answer = Answer(provider=provider, secrets=secrets)
+        self._received = 0
+        self._finished = False
+        self._ended = False  # by [DONE]
+        self._bad: str | None = None
+        self._error_body: list[bytes] | None = [] if status >= 400 else None
+
+    @property
+    def received_text(self) -> bool:
+        """Whether any text or thought was handed out: from then on a retry would repeat it."""
+        return self._answer.speech.received
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the events that ``data`` completes; none once ``done``."""
+        if self.done or self._finished:
+            return []
+        self._received += len(data)
+        if self._error_body is not None:
+            if self._received <= LIMIT:
+                self._error_body.append(data)
+            return []
+        try:
+            self._read(self._framer.feed(data))
+        except TooLongError:
+            self._too_long()
+        return self._answer.speech.take()
+
+    def close(self, error: errors.CoreError | None = None) -> list[Event]:
+        """Return the last events, ``Finished`` at their end; ``error`` when the transport broke off."""
+        if self._finished:
+            return []
+        self._finished = True
+        answer = self._answer
+        broken = None if self.done else error
+        if not self.done and self._error_body is None:
+            try:
+                self._read(self._framer.close(), last=True)
+            except TooLongError:
+                self._too_long()
+        answer.settle()
+        whole = answer.whole and self._framer.began_as_json
+        ending = Ending(
+            provider=self._provider,
+            failure=self._failure(broken),
+            broken=broken,
+            finish=answer.finish,
+            done=self._ended or whole,
+            calls=bool(answer.calls),
+            calls_whole=answer.calls.all_whole(),
+            refusal=answer.refusal,
+            received=self._received,
+        )
+        sure = ending.failure is None and broken is None and (ending.finish is not None or ending.done)
+        events = answer.speech.close(cut=not sure)
+        verdict, reason, why = decide(replace(ending, text=answer.speech.spoken and not answer.refusal))
+        events += answer.calls.finish(cut=verdict is not Verdict.COMPLETE)
+        if answer.usage is not None:
+            events.append(answer.usage)
+        events.append(
+            Finished(
+                verdict=verdict,
+                reason=reason,
+                raw_reason=answer.finish,
+                error=why,
+                model=clean(answer.model, (), 200),
+            )
+        )
+        return events
+
+    def _read(self, frames: list[Frame], *, last: bool = False) -> None:
+        for event, data in frames:
+            self._frame(event, data, last=last)
+            if self.done:
+                return
+
+    def _frame(self, event: str, data: str, *, last: bool) -> None:
+        """Read a frame of one JSON value, or of several that a server did not part."""
+        answer = self._answer
+        rest = data.strip()
+        while rest.startswith("data:"):  # framed twice
+            rest = rest[5:].lstrip()
+        if event == "error" and not rest:
+            answer.fail("")
+        while rest and not self.done:
+            if rest.startswith("[DONE]"):
+                self.done = self._ended = True
+                return
+            try:
+                value, end = _scan(rest)
+            except (ValueError, RecursionError):
+                self._bad_json(event, rest, last=last)
+                break
+            self._value(value, event)
+            rest = rest[end:].lstrip()
+        self.done = self.done or answer.failure is not None
+
+    def _value(self, value: Json, event: str) -> None:
+        try:
+            self._answer.value(value, event)
+        except RecursionError:
+            self._bad = self._bad or "(JSON nested too deep)"
+
+    def _bad_json(self, event: str, data: str, *, last: bool) -> None:
+        """Skip what is no JSON, unless it is an error whose words broke the quoting."""
+        if event == "error" or data.startswith(
+            ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
+        ):
+            self._answer.fail(data)
+        self._bad = self._bad or data
+
+    def _too_long(self) -> None:
+        message = f"{who(self._provider)} sent a line of more than {LIMIT >> 20} MiB, which is refused"
+        self._answer.failure = self._answer.failure or errors.ProtocolError(message, provider=self._provider)
+        self.done = True
+
+    def _failure(self, broken: errors.CoreError | None) -> errors.CoreError | None:
+        """Return the announced failure, or why the body is no answer at all."""
+        answer = self._answer
+        if self._error_body is not None:
+            body = b"".join(self._error_body)
+            return failure(self._status, body, provider=self._provider, secrets=self._secrets)
+        if answer.failure is not None or answer.chunks or broken is not None:
+            return answer.failure
+        if complaint(answer.stray).words:
+            return from_value(None, answer.stray, provider=self._provider, secrets=self._secrets)
+        head = bytes(self._framer.head)
+        return not_a_completion(
+            self._status, self._content_type, head, provider=self._provider, secrets=self._secrets
+        )

@@ -1,0 +1,71 @@
+"""Brings chunks in servers' own dialects into OpenAI's shape, as gateways let them through; nothing is judged here.
+
+Read in passing, not spoken: the native answers of Ollama, Gemini, Cloudflare and DashScope.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provider_core.types import Json
+
+__all__ = ["translate"]
+
+
+def translate(value: dict[str, Json]) -> dict[str, Json]:
+    """Return ``value`` in the shape of a chat completion, or unchanged when it has that shape or none known."""
+    if "choices" in value and value["choices"] is not None:
+        return value
+    for key in ("data", "result", "response"):  # gateways that wrap a reply once more
+        inner = value.get(key)
+        if isinstance(inner, dict) and ("choices" in inner or "response" in inner):
+            return translate({**inner, "wrapped": True}) if "choices" not in inner else inner
+    if isinstance(value.get("candidates"), list):
+        return {**value, "model": value.get("modelVersion"), "choices": _gemini(value["candidates"])}
+    output = value.get("output")
+    if isinstance(output, dict) and ("choices" in output or isinstance(output.get("text"), str)):
+        return {**value, "choices": _dashscope(output)}
+    if isinstance(value.get("message"), dict) and "done" in value:
+        return {**value, "choices": [_ollama(value, value["message"])]}
+    if isinstance(value.get("response"), str):
+        body = {
+            "content": value["response"],
+            "thinking": value.get("thinking"),
+            "tool_calls": value.get("tool_calls"),
+        }
+        return {**value, "choices": [_ollama(value, body)]}
+    return value
+
+
+def _ollama(value: dict[str, Json], body: dict[str, Json]) -> dict[str, Json]:
+    """Read ``message`` and ``done`` of Ollama; Cloudflare's ``response`` has neither an end nor a reason."""
+    done = bool(value.get("done"))
+    carrier = "message" if done or value.get("wrapped") else "delta"
+    return {carrier: body, "finish_reason": (value.get("done_reason") or "stop") if done else None}
+
+
+def _dashscope(output: dict[str, Json]) -> list[Json]:
+    if isinstance(output.get("choices"), list):
+        return list(output["choices"])
+    return [{"message": {"content": output["text"]}, "finish_reason": output.get("finish_reason")}]
+
+
+def _gemini(candidates: list[Json]) -> list[Json]:
+    choices: list[Json] = []
+    for candidate in candidates:
+        if not isinstance(candidate, dict):
+            continue
+        content = candidate.get("content")
+        parts = content.get("parts") if isinstance(content, dict) else None
+        parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+        calls = [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), dict)]
+        delta = {
+            "content": parts,
+            "tool_calls": [
+                {"id": call.get("id"), "function": {**call, "arguments": call.get("args")}} for call in calls
+            ],
+        }
+        reason = candidate.get("finishReason")
+        choices.append({"index": candidate.get("index"), "delta": delta, "finish_reason": reason})
+    return choices

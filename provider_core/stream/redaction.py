@@ -1,0 +1,94 @@
+"""Makes a server's words safe to show: secrets, control characters and length; what they mean is not read here."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["clean", "printable", "redact"]
+
+MASK = "[redacted]"
+
+_SHORTEST = 4
+"""Secrets below this many characters are placeholders ("x", "no"): masking them would garble every sentence."""
+
+_SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC and its kin: titles, links
+    r"|\x9b[0-?]*[ -/]*[@-~]"
+)
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 but tab and newline
+    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]"  # separators, marks and bidi overrides
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def printable(text: str, limit: int = 2000) -> str:
+    """Return ``text`` without anything a terminal would act on, cut to ``limit`` characters.
+
+    Escape sequences go as a whole, newline and tab stay.
+    """
+    text = _strip(text)
+    return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return ``text`` with every secret masked: plain, JSON-escaped, URL-encoded, whole or a long piece of it.
+
+    A mask of the server's own (``sk-...abcd``) shows too little to count and stays.
+    """
+    worth_hiding = {bare for secret in secrets if len(bare := secret.strip()) >= _SHORTEST}
+    for secret in sorted(worth_hiding, key=len, reverse=True):
+        for form in sorted(_forms(secret), key=len, reverse=True):
+            text = text.replace(form, MASK)
+        text = _redact_pieces(text, secret)
+    return text
+
+
+def clean(text: str, secrets: Iterable[str], limit: int = 2000) -> str:
+    """Make a server's words fit for an error: no controls, no secrets, no surrounding blanks, of bounded length.
+
+    Controls go first: a key with an escape character in its midst is still that key once it is stripped.
+    """
+    return printable(redact(_strip(text[: limit * 32]), secrets).strip(), limit)
+
+
+def _strip(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    text = _INVISIBLE.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n").replace("\u2028", "\n")))
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _forms(secret: str) -> set[str]:
+    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    encoded = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    lower = {re.sub("%[0-9A-F]{2}", lambda hit: hit[0].lower(), form) for form in encoded}
+    slashed = {form.replace("/", "\\/") for form in escaped}
+    return {secret, html.escape(secret), *escaped, *encoded, *lower, *slashed}
+
+
+def _redact_pieces(text: str, secret: str) -> str:
+    """Mask every run of ``text`` that repeats enough of the secret to be of use to a thief."""
+    size = min(12, max(8, len(secret) // 4))
+    if len(secret) <= size or len(text) < size:
+        return text
+    grams = {secret[at : at + size] for at in range(len(secret) - size + 1)}
+    kept: list[str] = []
+    at = start = 0
+    while at + size <= len(text):
+        if text[at : at + size] not in grams:
+            at += 1
+            continue
+        kept += (text[start:at], MASK)
+        while text[at : at + size] in grams:
+            at += 1
+        at = start = at + size - 1
+    return "".join((*kept, text[start:]))

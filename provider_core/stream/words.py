@@ -1,0 +1,224 @@
+"""Digs a server's own words and codes out of an error of any shape; what kind of error it is is not decided here."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provider_core.types import Json
+
+__all__ = ["Complaint", "announces_failure", "complaint", "parse", "title"]
+
+_DEPTH = 6
+"""How deep wrapped errors are followed: gateways wrap twice at most, a hostile body wraps for ever."""
+
+_TEXT_KEYS = (
+    "message", "msg", "error_message", "error_msg", "errorMessage", "errorMsg", "status_msg", "error_description",
+    "Message", "description", "reason", "detail", "title",
+)  # fmt: skip
+_CODE_KEYS = ("code", "error_code", "errorCode", "status_code", "statusCode", "http_code", "Code", "errcode")
+_FINE = (None, "", 0, 200, "0", "200", "success", "Success", "ok", "OK")
+_JSON_START = re.compile(r"[{\[]")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_HEADING = re.compile(r"<h1[^>]*>(.*?)</h1", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+_scan = json.JSONDecoder(strict=False).raw_decode
+
+
+@dataclass(slots=True, kw_only=True)
+class Complaint:
+    """What an error said: its words, and every code and type met on the way in, outermost first.
+
+    ``status`` is an HTTP status that the body names; ``code`` and ``type`` are the outermost ones as sent.
+    """
+
+    words: str = ""
+    code: str | None = None
+    type: str | None = None
+    status: int | None = None
+    marks: list[str] = field(default_factory=list)
+    """All codes, types and status words, lower-case; the tables of the classification look here only."""
+    vendor: str | None = None
+    """The code of MiniMax's ``base_resp``, whose numbers mean other things elsewhere."""
+    moderated: bool = False
+
+
+def parse(text: str) -> Json:
+    """Parse a JSON document leniently; raise ValueError for everything that is none, whatever it is."""
+    try:
+        value, end = _scan(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if text[end:].strip():
+        raise ValueError("more than one document")
+    return value
+
+
+def announces_failure(value: Json) -> bool:
+    """Tell whether a JSON object inside a stream says that something went wrong."""
+    if not isinstance(value, dict):
+        return False
+    if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
+        return True
+    base = value.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code") not in _FINE:
+        return True
+    if value.get("choices") or value.get("output") or value.get("candidates"):
+        return False
+    if value.get("success") is False or value.get("errors") or value.get("detail"):
+        return True
+    spoken = any(isinstance(value.get(key), str) and value[key] for key in _TEXT_KEYS)
+    return spoken and any(_bad_code(value.get(key)) for key in (*_CODE_KEYS, "status"))
+
+
+def _bad_code(code: Json) -> bool:
+    return isinstance(code, str | int) and code not in _FINE and code is not True
+
+
+def complaint(value: Json) -> Complaint:
+    """Read an error body, or the value of an error frame, of any shape; ``words`` is "" where none are found."""
+    found = Complaint()
+    found.words = _read(value, found, _DEPTH)
+    return found
+
+
+def title(markup: str) -> str:
+    """Return the text of a page's title, else of its first heading, else ""."""
+    hit = _TITLE.search(markup) or _HEADING.search(markup)
+    return " ".join(html.unescape(_TAG.sub(" ", hit[1])).split()) if hit else ""
+
+
+def _read(value: Json, found: Complaint, depth: int) -> str:
+    if depth == 0:
+        return ""
+    match value:
+        case str():
+            return _unwrap(value, found, depth)
+        case list():
+            return "; ".join(_unique(_read(item, found, depth - 1) for item in value[:8]))
+        case dict():
+            return _read_object(value, found, depth)
+        case _:
+            return ""
+
+
+def _read_object(value: dict[str, Json], found: Complaint, depth: int) -> str:
+    _note(value, found)
+    inner = (value.get("error"), value.get("base_resp"), _listed(value.get("errors")))
+    said = [text for item in inner if (text := _read(item, found, depth - 1))][:1]
+    if not said or isinstance(value.get("error"), str):
+        said += _own_words(value, found, depth)
+    where = value.get("loc") or value.get("field")
+    if isinstance(where, list):  # FastAPI: the path to the field that is wrong
+        where = ".".join(str(part) for part in where[:8] if part != "body")
+    if isinstance(where, str) and where and said:
+        said[0] = f"{where}: {said[0]}"
+    said += _upstream(value, found, depth)
+    if not said and isinstance(value.get("code"), str) and not value["code"].isdigit():
+        said.append(value["code"])
+    return ": ".join(_unique(said))
+
+
+def _own_words(value: dict[str, Json], found: Complaint, depth: int) -> list[str]:
+    """Return the first text of an object; a title goes before its detail."""
+    for key in _TEXT_KEYS:
+        if value.get(key) and (text := _read(value[key], found, depth - 1)):
+            title_ = value.get("title")
+            return [title_, text] if key == "detail" and isinstance(title_, str) else [text]
+    return []
+
+
+def _listed(errors: Json) -> Json:
+    """Return ``errors`` as a list, also where it is an object of lists by field."""
+    if not isinstance(errors, dict):
+        return errors
+    return [item for items in errors.values() for item in (items if isinstance(items, list) else [items])]
+
+
+def _note(value: dict[str, Json], found: Complaint) -> None:
+    """Collect what an object says about its kind besides its words."""
+    for key in _CODE_KEYS:
+        code = value.get(key)
+        if isinstance(code, float) and code.is_integer():
+            code = int(code)
+        if not _bad_code(code):
+            continue
+        code = str(code)[:200]
+        found.marks.append(code.lower())
+        if found.code is None:
+            found.code = code
+        if key == "status_code" and "status_msg" in value:
+            found.vendor = code
+        if code.isdigit() and len(code) == 3 and found.status is None and 400 <= int(code) < 600:
+            found.status = int(code)
+    for key in ("type", "status", "__type"):
+        word = value.get(key)
+        if (
+            isinstance(word, int)
+            and not isinstance(word, bool)
+            and 400 <= word < 600
+            and found.status is None
+        ):
+            found.status = word
+        if not isinstance(word, str) or not word or word in ("error", "about:blank"):
+            continue
+        found.marks.append(word.lower()[:200])
+        if found.type is None:
+            found.type = word[:200]
+    inner = value.get("innererror")
+    if isinstance(inner, dict):
+        _note(inner, found)
+    details = value.get("details")
+    for detail in details[:16] if isinstance(details, list) else ():
+        if isinstance(detail, dict) and isinstance(detail.get("reason"), str):
+            found.marks.append(detail["reason"].lower())  # google.rpc.ErrorInfo
+    if (
+        value.get("contentFilter")
+        or value.get("content_filter_result")
+        or value.get("content_filter_results")
+    ):
+        found.moderated = True
+
+
+def _upstream(value: dict[str, Json], found: Complaint, depth: int) -> Iterator[str]:
+    """Yield what a gateway quotes of the server behind it: OpenRouter's ``metadata.raw``."""
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        return
+    if metadata.get("reasons") or metadata.get("flagged_input"):
+        found.moderated = True
+    name = metadata.get("provider_name")
+    text = _read(metadata.get("raw"), found, depth - 1)
+    if text:
+        yield f"{name}: {text}" if isinstance(name, str) and name else text
+
+
+def _unwrap(text: str, found: Complaint, depth: int) -> str:
+    """Return the words of a message, which may itself be a JSON document behind a prefix."""
+    start = _JSON_START.search(text)
+    if start is None or depth <= 1:
+        return text.strip()
+    try:
+        inner, end = _scan(text, start.start())
+    except (ValueError, RecursionError):
+        return text.strip()
+    words = _read(inner, found, depth - 1) if isinstance(inner, dict | list) else ""
+    if not words:
+        return text.strip()
+    before, after = text[: start.start()].strip(), text[end:].strip()
+    return " ".join(part for part in (before, words, after) if part)
+
+
+def _unique(texts: Iterator[str] | list[str]) -> list[str]:
+    """Drop blanks and repetitions, also of a text that an earlier one already holds."""
+    kept: list[str] = []
+    for text in texts:
+        if text and not any(text in earlier for earlier in kept):
+            kept.append(text)
+    return kept
