@@ -23,7 +23,6 @@ __all__ = ["deliver"]
 _POLL = 0.1
 _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
 _LONGEST_LOG = 1 << 16
-_UV_MARKS = "\u00d7\u2570\u2500\u25b6 "
 _LONGEST_QUOTE = 300
 
 
@@ -155,7 +154,7 @@ def _largest(folder: Path) -> int:
 
 
 def _last_words(log: Path) -> str:
-    """The installer's last line that says what went wrong, printable and without credentials."""
+    """What went wrong, in the installer's own words: printable, short, without credentials."""
     import re
 
     with log.open("rb") as file:
@@ -164,13 +163,19 @@ def _last_words(log: Path) -> str:
         text = file.read().decode("utf-8", "replace")
     text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
     text = re.sub(r"(?<=//)[^/@\s]+@", "***@", text)
-    lines = ["".join(c for c in line if c.isprintable()).strip() for line in text.splitlines()]
-    errors = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("error:")]
-    causes = [line.lstrip(_UV_MARKS) for line in lines if line[:1] and line[0] in _UV_MARKS]
-    if errors:
-        words = errors[-1]
-    elif causes:
-        words = " ".join(causes)
-    else:
-        words = next((line for line in reversed(lines) if line), "")
-    return words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 1] + "…"
+    errors, causes, last = [], [], ""
+    for raw in text.splitlines():
+        line = "".join(c for c in raw if c.isprintable()).strip()
+        if found := re.match(r"(?:ERROR: |error: |\u00d7 )(.+)", line):
+            errors.append(found[1])
+        elif found := re.match(r"(?:cause: |Caused by: |\u2570\u2500\u25b6 )(.+)", line):  # uv
+            causes.append(found[1])
+        elif found := re.search(r"connection broken by '(.+)': /", line):  # pip, of each attempt
+            causes.append(found[1].rpartition(": ")[2].partition(" (")[0].rstrip("'\")"))
+        elif found := re.match(r"WARNING: (\d{3} Error, .+)", line):  # pip, of credentials
+            causes.append(found[1])
+        elif found := re.match(r"User for (\S+): ", line):  # pip, of credentials that it lacks
+            errors.append(f"{found[1]} asks for a user name and a password")
+        last = line or last
+    words = ": ".join([*errors[-1:], *causes[-1:]]) or last
+    return words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 1] + "\N{HORIZONTAL ELLIPSIS}"
