@@ -31,6 +31,10 @@ class Client:
             transport = HttpTransport()
         self._transport = transport
 
+    def close(self) -> None:
+        """Close the connections that are kept for reuse."""
+        self._transport.close()
+
     def chat(self, provider: Provider, request: Request, *, key: str | None = None) -> Iterator[Event]:
         """The events of one answer, ``Finished`` last; closing the iterator closes the connection.
 

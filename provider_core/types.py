@@ -352,3 +352,6 @@ class Transport(Protocol):
 
     def send(self, call: Call) -> AbstractContextManager[Reply]:
         """Send the call and wait for the head of the answer; leaving the context closes the connection."""
+
+    def close(self) -> None:
+        """Let go of connections that are kept for reuse."""

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Console", "Terminal", "visible"]
+__all__ = ["Console", "ReaderGone", "Terminal", "visible"]
 
 FIRST_BYTE = 1.0
 """Seconds an open stdin beside a prompt may stay silent: cron, CI and editors leave one open for ever."""
@@ -28,6 +28,10 @@ class Terminal(Protocol):
     def flush(self) -> None: ...
 
     def isatty(self) -> bool: ...
+
+
+class ReaderGone(Exception):  # noqa: N818 - what head does is no error
+    """Whoever read stdout has closed it. Not BrokenPipeError: click answers that one by itself, with 1."""
 
 
 class Console:
@@ -54,8 +58,12 @@ class Console:
         """Write to stdout and let it go at once. On a terminal, control characters become visible."""
         if sys.stdout is None or self._abandoned:
             return
-        sys.stdout.write(visible(text) if self.out_is_terminal else text)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(visible(text) if self.out_is_terminal else text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.abandon_stdout()
+            raise ReaderGone from None
 
     def err(self, text: str, *, dim: bool = False) -> None:
         """Write to stderr as it is, without a line's end. A closed stderr is no reason to stop."""
@@ -84,8 +92,7 @@ class Console:
             self.err(f"  {line}\n")
 
     def flush(self) -> None:
-        if sys.stdout is not None and not self._abandoned:
-            sys.stdout.flush()
+        self.out("")
 
     def abandon_stdout(self) -> None:
         """Write nothing more: the reader has gone, and the interpreter's last flush must not complain."""

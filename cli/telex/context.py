@@ -123,6 +123,8 @@ class App:
 
     def close(self) -> None:
         """Let go of what the run opened."""
+        if "client" in self.__dict__:
+            self.client.close()
 
 
 pass_app = click.make_pass_decorator(App)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from provider_core import errors
+from telex.console import ReaderGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,8 +178,10 @@ def reported(console: Console) -> Iterator[Outcome]:
         except (KeyboardInterrupt, click.Abort):
             outcome.code = ExitCode.INTERRUPTED
             console.note("Interrupted.")
-    except BrokenPipeError:
+    except ReaderGone:
         outcome.code = ExitCode.CLOSED_PIPE
+    except SystemExit as error:  # click's own answer to a closed pipe under --help
+        outcome.code = error.code if isinstance(error.code, int) else ExitCode.OTHER
         console.abandon_stdout()
     except OSError as error:
         outcome.code = ExitCode.OTHER

@@ -66,8 +66,10 @@ def main(arguments: Sequence[str], app: App | None = None) -> int:
     """Run one command line; returns the exit code and never raises."""
     app = app or App()
     with exits.reported(app.console) as outcome:
-        root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)
-    app.close()
+        try:
+            root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)
+        finally:
+            app.close()
     return outcome.code
 
 

@@ -1,0 +1,313 @@
+"""``telex chat`` through the installed program, against a scripted server: what goes out, what comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from running import COMMAND
+from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
+
+if TYPE_CHECKING:
+    from running import Telex
+
+
+def in_json(value: object) -> list[bytes]:
+    return [json.dumps(value).encode()]
+
+
+@pytest.fixture
+def lab(telex: Telex, server: Scripted) -> Telex:
+    """A telex whose only provider is the scripted server."""
+    telex.provider("lab", server.url)
+    return telex
+
+
+def test_the_answer_is_all_that_stdout_holds(lab: Telex, server: Scripted) -> None:
+    server.will(answer("The sky", " is blue.", usage={"prompt_tokens": 3, "completion_tokens": 4}))
+    ran = lab("chat", "What colour is the sky?")
+    assert (ran.code, ran.out, ran.err) == (0, b"The sky is blue.\n", "")
+
+
+def test_the_body_holds_what_was_asked_and_nothing_else(lab: Telex, server: Scripted) -> None:
+    server.will(answer("x"))
+    lab("chat", "two", "words")
+    assert server.asked[0].path == "/v1/chat/completions"
+    assert server.asked[0].body == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "two words"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    assert "authorization" not in server.asked[0].headers
+
+
+def test_options_are_fields_of_the_body_and_an_explicit_zero_is_sent(lab: Telex, server: Scripted) -> None:
+    server.will(answer("x"))
+    lab("chat", "-s", "Be brief.", "-t", "0", "--max-tokens", "5", "-p", "top_p=0.5", "-p", "stop=[\"a\"]",
+        "-p", "user=me", "hi")  # fmt: skip
+    body = server.asked[0].body
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert (body["temperature"], body["max_tokens"], body["top_p"]) == (0, 5, 0.5)
+    assert (body["stop"], body["user"]) == (["a"], "me")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "words", "content"),
+    [
+        (b"The sky is blue.", ["What colour?"], "The sky is blue.\n\nWhat colour?"),
+        (b"a\tb\r\n  c \n", ["why"], "a\tb\r\n  c \n\n\nwhy"),
+        (b"only stdin\n", [], "only stdin\n"),
+        (b"", ["only words"], "only words"),
+        (b"\n", ["only words"], "only words"),
+        ("größe ✓".encode(), ["-", "ok"], "größe ✓\n\nok"),
+        ("größe ✓".encode(), ["ok", "-"], "größe ✓\n\nok"),
+        (b"x", ["--no-stdin", "ok"], "ok"),
+    ],
+)
+def test_stdin_and_prompt_make_one_message_with_every_byte_kept(
+    lab: Telex, server: Scripted, stdin: bytes, words: list[str], content: str
+) -> None:
+    server.will(answer("x"))
+    ran = lab("chat", *words, stdin=stdin)
+    assert ran.code == 0, ran.err
+    assert server.asked[0].body["messages"] == [{"role": "user", "content": content}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        ([], b"", "no prompt"),
+        (["  "], b" \n", "no prompt"),
+        (["--no-stdin"], b"text", "no prompt"),
+        (["--no-stdin", "-"], b"text", "--no-stdin"),
+        (["hi"], b"\xff\xfe\x00", "not UTF-8"),
+        (["-5 degrees?"], b"", 'put "--" before'),
+        (["--explain this"], b"", 'put "--" before'),
+        (["-p", "top_p", "hi"], b"", "KEY=JSON"),
+        (["-p", "stop=[1", "hi"], b"", "not JSON"),
+        (["-t", "warm", "hi"], b"", "not a valid float"),
+    ],
+)
+def test_bad_input_is_a_usage_error_and_sends_nothing(
+    lab: Telex, server: Scripted, arguments: list[str], stdin: bytes, words: str
+) -> None:
+    ran = lab("chat", *arguments, stdin=stdin)
+    assert ran.code == 2
+    assert words in ran.err
+    assert ran.err.startswith("telex: ")
+    assert ran.out == b""
+    assert server.asked == []
+
+
+def test_a_prompt_that_begins_with_a_dash_is_taken_behind_two(lab: Telex, server: Scripted) -> None:
+    server.will(answer("x"))
+    assert lab("chat", "--", "-5 degrees?").code == 0
+    assert server.asked[0].body["messages"][0]["content"] == "-5 degrees?"
+
+
+def test_words_that_are_no_text_are_a_usage_error(lab: Telex, server: Scripted) -> None:
+    ran = lab("chat", os.fsdecode(b"caf\xe9"))
+    assert ran.code == 2
+    assert "Traceback" not in ran.err
+
+
+def test_a_silent_stdin_beside_a_prompt_is_left_alone_after_a_second(lab: Telex, server: Scripted) -> None:
+    server.will(answer("x"))
+    reading, writing = os.pipe()
+    try:
+        started = time.monotonic()
+        process = lab.start("chat", "hi", stdin=reading)
+        out, err = process.communicate(timeout=20)
+        assert time.monotonic() - started < 4
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (process.returncode, out) == (0, b"x\n")
+    assert b"stdin" in err
+
+
+def test_a_closed_stdin_is_no_stdin(lab: Telex, server: Scripted) -> None:
+    server.will(answer("x"))
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} chat hi <&-"], env=lab.env, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"x\n")
+
+
+def test_each_piece_is_out_before_the_next_has_come(lab: Telex, server: Scripted) -> None:
+    goes_on = threading.Event()
+    server.will([*sse(delta("first")), Pause(goes_on), *answer(" second")])
+    process = lab.start("chat", "hi")
+    assert process.stdout is not None
+    assert process.stdout.read(5) == b"first"
+    goes_on.set()
+    assert process.communicate(timeout=20)[0] == b" second\n"
+
+
+def test_reasoning_goes_to_stderr(lab: Telex, server: Scripted) -> None:
+    server.will([*sse(delta(reasoning_content="Hm, "), delta(reasoning_content="blue.")), *answer("Blue.")])
+    ran = lab("chat", "hi")
+    assert (ran.code, ran.out, ran.err) == (0, b"Blue.\n", "Hm, blue.\n")
+
+
+def test_a_cut_answer_is_kept_and_is_no_success(lab: Telex, server: Scripted) -> None:
+    server.will([*sse(delta("half an ans")), Cut()])
+    ran = lab("chat", "hi")
+    assert (ran.code, ran.out) == (6, b"half an ans\n")
+    assert "lab" in ran.err
+
+
+def test_the_token_limit_is_said_and_no_failure(lab: Telex, server: Scripted) -> None:
+    server.will(answer("up to here", finish="length"))
+    ran = lab("chat", "hi")
+    assert (ran.code, ran.out) == (0, b"up to here\n")
+    assert "limit" in ran.err
+
+
+def test_an_empty_answer_is_a_failure(lab: Telex, server: Scripted) -> None:
+    server.will(answer())
+    ran = lab("chat", "hi")
+    assert (ran.code, ran.out) == (6, b"")
+    assert "empty" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        (401, {"message": "bad key"}, 4),
+        (403, {"message": "not for you"}, 4),
+        (429, {"message": "slow down"}, 5),
+        (402, {"message": "no credit"}, 5),
+        (400, {"message": "wrong field"}, 6),
+        (404, {"message": "The model x does not exist", "code": "model_not_found"}, 3),
+        (500, {"message": "broken"}, 6),
+    ],
+)
+def test_the_status_decides_the_exit_code(
+    lab: Telex, server: Scripted, status: int, error: dict[str, str], code: int
+) -> None:
+    server.will(
+        Answer(
+            in_json({"error": error}),
+            status=status,
+            headers={"content-type": "application/json", "retry-after": "0"},
+        )
+    )
+    ran = lab("chat", "hi")
+    assert ran.code == code
+    assert error["message"] in ran.err
+    assert "lab" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_nothing_that_listens_is_a_network_error(telex: Telex) -> None:
+    import socket
+
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        telex.provider("lab", f"http://127.0.0.1:{unused.getsockname()[1]}/v1")
+        ran = telex("chat", "hi")
+    assert ran.code == 7
+    assert "refused" in ran.err
+
+
+def test_ctrl_c_keeps_what_has_come_and_closes_the_connection(lab: Telex, server: Scripted) -> None:
+    server.will([*sse(delta("half an ans")), Pause(30), DONE])
+    process = lab.start("chat", "hi")
+    assert process.stdout is not None
+    assert process.stdout.read(11) == b"half an ans"
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert time.monotonic() - started < 1
+    assert process.returncode == 130
+    assert out == b"\n"
+    assert b"Traceback" not in err
+    assert server.asked[0].closed.wait(2)
+
+
+def test_ctrl_c_before_the_first_byte_ends_it_too(lab: Telex, server: Scripted) -> None:
+    server.will([Pause(30), DONE])
+    process = lab.start("chat", "hi")
+    while not server.asked:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
+
+
+def test_a_reader_that_goes_away_is_no_noise(lab: Telex, server: Scripted) -> None:
+    server.will([*sse(*[delta("x" * 70_000)] * 3), Pause(0.2), *answer("y")])
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} chat hi | head -c 1; echo ${{PIPESTATUS[0]}}"],
+        env=lab.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.stdout == b"x141\n"
+    assert done.stderr == b""
+
+
+def test_a_full_disk_is_said(lab: Telex, server: Scripted) -> None:
+    server.will(answer("x"))
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        ran = lab("chat", "hi", stdout=full)
+    assert ran.code == 1
+    assert "No space left" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_closed_stdout_or_stderr_does_no_harm(lab: Telex, server: Scripted) -> None:
+    server.will([*sse(delta(reasoning_content="hm")), *answer("x")])
+    for redirection, out in ((">&-", b""), ("2>&-", b"x\n")):
+        done = subprocess.run(
+            ["bash", "-c", f"{COMMAND} chat hi {redirection}"], env=lab.env, stdin=subprocess.DEVNULL,
+            capture_output=True, check=False, timeout=30,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (0, out), redirection
+        assert b"Traceback" not in done.stderr
+
+
+def test_no_stream_asks_for_a_whole_answer(lab: Telex, server: Scripted) -> None:
+    whole = {
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "all"}}]
+    }
+    server.will(Answer(in_json(whole), headers={"content-type": "application/json"}))
+    ran = lab("chat", "--no-stream", "hi")
+    assert (ran.code, ran.out) == (0, b"all\n")
+    assert server.asked[0].body["stream"] is False
+    assert "stream_options" not in server.asked[0].body
+
+
+def test_the_key_travels_in_its_header_and_nowhere_else(telex: Telex, server: Scripted) -> None:
+    telex.provider("lab", server.url, key=None, key_env="LAB_KEY")
+    server.will(Answer(in_json({"error": {"message": "key sk-canary-7 refused"}}), status=401))
+    ran = telex("chat", "hi", env={"LAB_KEY": "sk-canary-7"})
+    assert server.asked[0].headers["authorization"] == "Bearer sk-canary-7"
+    assert ran.code == 4
+    assert "sk-canary-7" not in ran.err
+
+
+def test_a_provider_without_its_key_says_where_one_is_looked_for(telex: Telex, server: Scripted) -> None:
+    telex.provider("lab", server.url, key=None, key_env="LAB_KEY")
+    ran = telex("chat", "hi")
+    assert ran.code == 4
+    assert "LAB_KEY" in ran.err
+    assert server.asked == []
+
+
+def test_a_broken_settings_file_is_said_with_its_line(telex: Telex) -> None:
+    telex.configure("[providers\n")
+    ran = telex("chat", "hi")
+    assert ran.code == 3
+    assert "settings.toml, line 1" in ran.err
