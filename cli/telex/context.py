@@ -112,7 +112,7 @@ class App:
             context=self.settings.local_context,
             threads=self.settings.local_threads,
         ) as endpoint:
-            yield replace(provider, base_url=endpoint.base_url), endpoint.key
+            yield replace(provider, base_url=endpoint.base_url, auth="bearer"), endpoint.key
 
     def _default_model(self) -> Path:
         from provider_core import local

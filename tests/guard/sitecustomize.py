@@ -20,5 +20,9 @@ def _refuse(event: str, arguments: tuple[object, ...]) -> None:
         os._exit(97)
 
 
+# Packages that this child shall not find, as if an extra had not been installed.
+for name in os.environ.get("TELEX_TEST_WITHOUT", "").split():
+    sys.modules[name] = None  # type: ignore[assignment]
+
 if not os.environ.get("TELEX_TEST_MAY_FETCH"):
     sys.addaudithook(_refuse)

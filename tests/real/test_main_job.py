@@ -1,0 +1,230 @@
+"""The main job with nothing replaced: the installed command, llama.cpp's real server, a real model."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from running import COMMAND, Telex
+
+from provider_core.local import DEFAULT_MODEL, serve
+
+QUESTION = "Name three primary colours."
+
+
+@pytest.fixture
+def local(telex: Telex, model_path: Path) -> Telex:
+    """A telex that has fetched the default model before; nothing else is set up."""
+    models = telex.home / "data" / "models"
+    models.mkdir(parents=True, mode=0o700)
+    os.link(model_path, models / DEFAULT_MODEL.file)
+    telex.env["TELEX_LOCAL_THREADS"] = "1"
+    return telex
+
+
+def test_a_first_answer_needs_no_key_and_no_provider(local: Telex) -> None:
+    ran = local("chat", QUESTION, "--max-tokens", "30", "-t", "0")
+    assert ran.code == 0, ran.err
+    assert len(ran.text.split()) > 3
+    assert ran.text.count("local/smollm2") == 0
+    assert (
+        ran.err.splitlines()[0]
+        == f"No provider is set up: local/{DEFAULT_MODEL.id} answers, on this machine."
+    )
+    # Nothing of llama.cpp's own log: each line is telex's.
+    assert all(
+        line.startswith(("No provider", "Checking", "The answer ends")) for line in ran.err.splitlines()
+    )
+
+
+def test_tokens_arrive_before_the_answer_is_complete(local: Telex) -> None:
+    process = local.start("chat", "Write a long story about a lighthouse.", "--max-tokens", "200", "-t", "0")
+    assert process.stdout is not None
+    arrivals: list[float] = []
+    whole = b""
+    while piece := os.read(process.stdout.fileno(), 65536):
+        arrivals.append(time.monotonic())
+        whole += piece
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(arrivals) > 20
+    assert arrivals[-1] - arrivals[0] > 0.2
+    assert whole.endswith(b"\n")
+    assert b"\x1b" not in whole
+
+
+def test_what_is_piped_in_stands_before_the_prompt(local: Telex) -> None:
+    ran = local("chat", "What colour is the sky?", "--max-tokens", "20", "-t", "0", stdin=b"The sky is blue.")
+    assert ran.code == 0, ran.err
+    assert "blue" in ran.text.lower()
+    assert ran.out.endswith(b"\n")
+    assert b"\x1b" not in ran.out
+
+
+def test_no_stream_gives_the_same_kind_of_answer(local: Telex) -> None:
+    ran = local("chat", QUESTION, "--max-tokens", "10", "--no-stream")
+    assert ran.code == 0, ran.err
+    assert ran.text.strip()
+
+
+def test_head_is_quiet(local: Telex) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} chat -m local '{QUESTION}' | head -c 1"],
+        env=local.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert len(done.stdout) == 1
+    assert done.stderr in (b"", b"Checking the model \xe2\x80\xa6\n")
+
+
+def test_ctrl_c_in_the_middle_of_an_answer_ends_within_a_second(local: Telex) -> None:
+    process = local.start("chat", "-m", "local", "Count from one to five hundred in words.")
+    assert process.stdout is not None
+    first = os.read(process.stdout.fileno(), 1)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=10)
+    assert time.monotonic() - started < 1
+    assert process.returncode == 130
+    assert (first + rest).endswith(b"\n")
+    assert b"Traceback" not in err
+
+
+@pytest.fixture
+def real_server(model_path: Path) -> object:
+    with serve(model_path, alias="smollm2", threads=1) as endpoint:
+        yield endpoint
+
+
+def test_a_wrong_key_at_a_real_server_is_a_key_problem(telex: Telex, real_server: object) -> None:
+    telex.provider("llama", real_server.base_url, key=None, key_env="LLAMA_KEY")  # type: ignore[attr-defined]
+    ran = telex("chat", "-m", "llama", "hi", env={"LLAMA_KEY": "sk-wrong-canary"})
+    assert ran.code == 4
+    assert "llama" in ran.err
+    assert "sk-wrong-canary" not in ran.err
+    right = telex(
+        "chat",
+        "-m",
+        "llama/any-name",
+        "--max-tokens",
+        "5",
+        "hi",
+        env={"LLAMA_KEY": real_server.key},  # type: ignore[attr-defined]
+    )
+    assert right.code == 0, right.err
+
+
+def test_a_prompt_that_does_not_fit_is_said_to_be_too_long(telex: Telex, real_server: object) -> None:
+    telex.provider("llama", real_server.base_url, key=None, key_env="LLAMA_KEY")  # type: ignore[attr-defined]
+    ran = telex("chat", "-m", "llama", stdin=b"word " * 20_000, env={"LLAMA_KEY": real_server.key})  # type: ignore[attr-defined]
+    assert ran.code == 6
+    assert "Shorten" in ran.err
+
+
+def test_any_gguf_file_is_a_provider(telex: Telex, model_path: Path) -> None:
+    added = telex("providers", "add", "small", "--gguf", str(model_path))
+    assert added.code == 0, added.err
+    ran = telex("chat", "-m", "small", "--max-tokens", "5", QUESTION, env={"TELEX_LOCAL_THREADS": "1"})
+    assert ran.code == 0, ran.err
+    assert ran.text.strip()
+
+
+def test_a_file_that_is_no_model_is_refused_when_it_is_added(telex: Telex, tmp_path: Path) -> None:
+    wrong = tmp_path / "x.gguf"
+    wrong.write_text("no model at all")
+    ran = telex("providers", "add", "small", "--gguf", str(wrong))
+    assert ran.code == 3
+    assert "x.gguf" in ran.err
+    assert not telex.settings.exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "other"])
+def test_a_damaged_default_model_is_a_clear_error(local: Telex, damage: str) -> None:
+    file = local.home / "data" / "models" / DEFAULT_MODEL.file
+    copy = file.with_suffix(".copy")
+    shutil.copy(file, copy)
+    copy.replace(file)
+    with file.open("r+b") as opened:
+        if damage == "truncated":
+            opened.truncate(50_000_000)
+        else:
+            opened.seek(60_000_000)
+            opened.write(b"damage")
+    ran = local("chat", "hi")
+    assert ran.code == 3
+    assert DEFAULT_MODEL.file in ran.err
+    assert "Traceback" not in ran.err
+    assert file.exists()
+
+
+def test_without_the_extra_it_says_how_to_add_a_provider(telex: Telex) -> None:
+    ran = telex("chat", "hi", env={"TELEX_TEST_WITHOUT": "xllamacpp"})
+    assert ran.code == 4
+    assert "telex providers add" in ran.err
+    assert "telex[local]" in ran.err
+
+
+def terminal(
+    telex: Telex, *arguments: str, keys: bytes = b"", until: bytes = b""
+) -> tuple[int, bytes, list[object]]:
+    """Run telex in a pseudo-terminal; ``keys`` are typed once ``until`` is on the screen."""
+    leader, follower = pty.openpty()
+    before = termios.tcgetattr(follower)
+    process = subprocess.Popen(
+        [str(COMMAND), *arguments], env={**telex.env, "TERM": "xterm-256color"},
+        stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
+        preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+    )  # fmt: skip
+    screen = b""
+    typed = not keys
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([leader], [], [], 0.05)
+        if ready:
+            try:
+                screen += os.read(leader, 65536)
+            except OSError:
+                break
+        elif process.poll() is not None:
+            break
+        if not typed and re.search(until, screen):
+            os.write(leader, keys)
+            typed = True
+    code = process.wait(10)
+    after = termios.tcgetattr(follower)
+    os.close(leader)
+    os.close(follower)
+    return code, screen, [before, after]
+
+
+def test_in_a_terminal_the_answer_streams_and_the_terminal_is_left_as_it_was(local: Telex) -> None:
+    code, screen, (before, after) = terminal(local, "chat", "-m", "local", QUESTION, "--max-tokens", "20")
+    assert code == 0
+    assert before == after
+    assert len(screen) > 20
+
+
+def test_ctrl_c_in_a_terminal_keeps_the_partial_answer_on_the_screen(local: Telex) -> None:
+    started = time.monotonic()
+    code, screen, (before, after) = terminal(
+        local,
+        "chat",
+        "-m",
+        "local",
+        "Write a long story about a lighthouse.",
+        keys=b"\x03",
+        until=rb"\w+ \w+ \w+",
+    )
+    assert code == 130
+    assert before == after
+    assert b"Interrupted" in screen
+    assert b"Traceback" not in screen
+    assert time.monotonic() - started < 30
