@@ -127,6 +127,7 @@ def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
+            bufsize=0,  # nothing is left to be flushed into a pipe that nobody reads any more
             env={**os.environ, "GGML_NO_BACKTRACE": "1"},
             creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
         )
@@ -144,7 +145,6 @@ def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Pa
     to_child, from_child = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
     with suppress(BrokenPipeError):  # it died already; why is told below
         to_child.write(json.dumps(wanted).encode() + b"\n")
-        to_child.flush()
     match json.loads(from_child.readline() or b"{}"):
         case {"url": str(url)}:
             return f"{url}/v1"
