@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from provider_core.errors import ConnectionLostError, LocalModelError, ModelFileError
-from provider_core.local import Endpoint, serve
+from provider_core.local import Endpoint, check_gguf, serve
 
 ROOT = Path(__file__).parents[2]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -75,17 +76,14 @@ def listens(base_url: str) -> bool:
     return True
 
 
-def children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
-
-
-def child_of(pid: int) -> int:
-    while not (found := children(pid)):
+def server_of(pid: int) -> int:
+    """The process id of the server that the process ``pid`` started, once it runs its own program."""
+    while True:
+        with contextlib.suppress(OSError):
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                if b"_child.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
         time.sleep(0.001)
-    return found[0]
 
 
 def gone(pid: int, *, within: float) -> bool:
@@ -159,8 +157,7 @@ def test_it_is_served_on_loopback_alone(model_path):
 @linux
 def test_the_key_is_in_no_command_line_and_in_no_repr(model_path):
     with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        command = Path(f"/proc/{child_of(os.getpid())}/cmdline").read_bytes().decode()
-        assert "_child.py" in command
+        command = Path(f"/proc/{server_of(os.getpid())}/cmdline").read_bytes().decode()
         assert endpoint.key not in command
         assert endpoint.key not in repr(endpoint)
 
@@ -210,7 +207,7 @@ def test_closing_is_quick_in_the_middle_of_an_answer(model_path, client):
 @linux
 def test_ctrl_c_while_the_model_loads_ends_it_at_once(model_path):
     process = python(SERVE, model_path)
-    server = child_of(process.pid)
+    server = server_of(process.pid)
     os.kill(server, signal.SIGSTOP)  # a model that takes for ever
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -224,7 +221,7 @@ def test_ctrl_c_while_the_model_loads_ends_it_at_once(model_path):
 @linux
 def test_ctrl_c_on_the_terminal_is_not_the_servers_business(model_path):
     with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        os.kill(child_of(os.getpid()), signal.SIGINT)
+        os.kill(server_of(os.getpid()), signal.SIGINT)
         assert status(endpoint) == 200
 
 
@@ -233,7 +230,7 @@ def test_ctrl_c_on_the_terminal_is_not_the_servers_business(model_path):
 def test_the_server_does_not_outlive_a_killed_process(model_path, moment):
     process = python(SERVE, model_path)
     assert process.stdout is not None
-    server = child_of(process.pid)
+    server = server_of(process.pid)
     if moment == "serving":
         assert process.stdout.readline() == "begun\n"
         assert process.stdout.readline().startswith("http://127.0.0.1:")
@@ -246,7 +243,7 @@ def test_the_server_does_not_outlive_a_killed_process(model_path, moment):
 def test_a_server_that_died_is_the_reason_for_a_lost_connection(model_path):
     def lose() -> None:
         with serve(model_path, alias="smollm2", threads=1):
-            os.kill(child_of(os.getpid()), signal.SIGSEGV)
+            os.kill(server_of(os.getpid()), signal.SIGSEGV)
             raise ConnectionLostError("the connection broke")
 
     with pytest.raises(LocalModelError, match=r"ended unexpectedly \(SIGSEGV\)") as caught:
@@ -265,7 +262,7 @@ def test_a_lost_connection_to_a_living_server_stays_what_it_is(model_path):
 @linux
 def test_native_code_that_crashes_on_a_file_is_an_error_and_not_the_end(model_path):
     def crash(parent: int = os.getpid()) -> None:
-        os.kill(child_of(parent), signal.SIGABRT)
+        os.kill(server_of(parent), signal.SIGABRT)
 
     killer = threading.Thread(target=crash)
     killer.start()
@@ -312,6 +309,16 @@ def test_llama_cpps_reason_for_refusing_a_file_is_quoted(tmp_path):
         serve(strange(tmp_path), alias="strange"),
     ):
         pass
+
+
+def test_the_models_header_says_how_long_the_file_is_to_the_byte(model_path, tmp_path):
+    check_gguf(model_path)
+    shorter = tmp_path / "shorter.gguf"
+    shutil.copy(model_path, shorter)
+    size = model_path.stat().st_size
+    os.truncate(shorter, size - 1)
+    with pytest.raises(ModelFileError, match=f"is truncated: {size - 1} of {size} bytes"):
+        check_gguf(shorter)
 
 
 def test_a_refused_file_prints_nothing_native(tmp_path):
