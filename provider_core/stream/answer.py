@@ -21,6 +21,10 @@ __all__ = ["Answer"]
 _PATIENCE = 16
 """Chunks of another choice that are kept back while choice 0 may still come."""
 
+_OTHER_MATTERS = frozenset(("error", "base_resp", "x_groq", "type"))
+_MORE = frozenset(("message", "text", "error", "usage"))
+_PLAIN_DELTA = frozenset(("role", "content", "reasoning_content", "reasoning"))
+
 
 class Answer:
     """The state of one answer; values go in by ``value``, text comes out of ``speech``."""
@@ -70,6 +74,34 @@ class Answer:
             self._chunk(value, [])
         elif self.stray is None:
             self.stray = value
+
+    def plain(self, value: Json) -> tuple[bool, str] | None:
+        """Take a chunk that goes on with text or thoughts and holds nothing else, the common case, in short.
+
+        Return whether it was a thought, and the text; None, and nothing done, for any other value.
+        """
+        if type(value) is not dict or not _OTHER_MATTERS.isdisjoint(value) or value.get("usage") is not None:
+            return None
+        choices = value.get("choices")
+        if type(choices) is not list or len(choices) != 1 or value.get("model") != self.model:
+            return None
+        choice = choices[0]
+        if type(choice) is not dict or not _MORE.isdisjoint(choice) or choice.get("index") != self._chosen:
+            return None
+        delta = choice.get("delta")
+        if type(delta) is not dict or choice.get("finish_reason") is not None:
+            return None
+        if len(delta) > 1 and not delta.keys() <= _PLAIN_DELTA:
+            return None
+        text = delta.get("content")
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if type(text) is str and text and not thought and self._said:
+            self.speech.say(text)
+            return False, text
+        if type(thought) is str and not text and self._thought:
+            self.speech.think(thought)
+            return True, thought
+        return None
 
     def fail(self, value: Json) -> None:
         """Note that the server announced a failure; the first one counts."""

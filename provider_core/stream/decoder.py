@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from provider_core import errors
 from provider_core.stream.answer import Answer
 from provider_core.stream.failures import failure, from_value, not_a_completion, who
 from provider_core.stream.framing import LIMIT, Framer, TooLongError
+from provider_core.stream.pattern import Pattern
 from provider_core.stream.redaction import clean
 from provider_core.stream.verdict import Ending, decide
 from provider_core.stream.words import complaint
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder"]
 
+_ERROR_STARTS = ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
 _scan = json.JSONDecoder(strict=False).raw_decode
 
 
@@ -49,10 +52,10 @@ class Decoder:
         self._provider, self._secrets = provider, secrets
         self._framer = Framer()
         self._answer = Answer(provider=provider, secrets=secrets)
+        self._pattern = Pattern()
         self._received = 0
         self._finished = False
         self._ended = False  # by [DONE]
-        self._bad: str | None = None
         self._error_body: list[bytes] | None = [] if status >= 400 else None
 
     @property
@@ -84,7 +87,7 @@ class Decoder:
         broken = None if self.done else error
         if not self.done and self._error_body is None:
             try:
-                self._read(self._framer.close(), last=True)
+                self._read(self._framer.close())
             except TooLongError:
                 self._too_long()
         answer.settle()
@@ -117,46 +120,54 @@ class Decoder:
         )
         return events
 
-    def _read(self, frames: list[Frame], *, last: bool = False) -> None:
+    def _read(self, frames: list[Frame]) -> None:
+        pattern, speech = self._pattern, self._answer.speech
         for event, data in frames:
-            self._frame(event, data, last=last)
-            if self.done:
-                return
+            text = pattern.text(data)
+            if not text or event == "error":
+                self._frame(event, data)
+                if self.done:
+                    return
+            elif pattern.thought:
+                speech.think(text)
+            else:
+                speech.say(text)
 
-    def _frame(self, event: str, data: str, *, last: bool) -> None:
+    def _frame(self, event: str, data: str) -> None:
         """Read a frame of one JSON value, or of several that a server did not part."""
-        answer = self._answer
-        rest = data.strip()
-        while rest.startswith("data:"):  # framed twice
-            rest = rest[5:].lstrip()
-        if event == "error" and not rest:
+        answer, rest = self._answer, data
+        if event == "error" and not data.strip():
             answer.fail("")
         while rest and not self.done:
-            if rest.startswith("[DONE]"):
-                self.done = self._ended = True
-                return
             try:
                 value, end = _scan(rest)
             except (ValueError, RecursionError):
-                self._bad_json(event, rest, last=last)
-                break
-            self._value(value, event)
-            rest = rest[end:].lstrip()
+                bare = rest.lstrip()
+                if bare.startswith("data:"):  # framed twice
+                    bare = bare[5:].lstrip()
+                if bare == rest:
+                    self._no_json(event, rest)
+                    break
+                rest = bare
+                continue
+            rest = rest[end:]
+            if rest or event == "error" or (plain := answer.plain(value)) is None:
+                self._value(value, event)
+            else:
+                self._pattern.learn(data, plain[1], thought=plain[0])
+            self.done = answer.failure is not None
         self.done = self.done or answer.failure is not None
 
     def _value(self, value: Json, event: str) -> None:
-        try:
+        with suppress(RecursionError):  # a value that hardly could be parsed is no chunk
             self._answer.value(value, event)
-        except RecursionError:
-            self._bad = self._bad or "(JSON nested too deep)"
 
-    def _bad_json(self, event: str, data: str, *, last: bool) -> None:
-        """Skip what is no JSON, unless it is an error whose words broke the quoting."""
-        if event == "error" or data.startswith(
-            ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
-        ):
+    def _no_json(self, event: str, data: str) -> None:
+        """Take the end mark; skip anything else but an error whose words broke the quoting."""
+        if data.startswith("[DONE]"):
+            self.done = self._ended = True
+        elif event == "error" or data.startswith(_ERROR_STARTS):
             self._answer.fail(data)
-        self._bad = self._bad or data
 
     def _too_long(self) -> None:
         message = f"{who(self._provider)} sent a line of more than {LIMIT >> 20} MiB, which is refused"

@@ -164,7 +164,14 @@ class Framer:
         text = whole.decode("utf-8", "replace")
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        return self._lines(text)
+        frames: list[Frame] = []
+        *events, rest = text.split("\n\n")
+        for event in events:
+            if event.startswith("data: {") and "\n" not in event and not self._data and not self._event:
+                frames.append(("", event[6:]))
+            else:
+                frames += self._lines(f"{event}\n\n")
+        return frames + self._lines(rest) if rest else frames
 
     def _lines(self, text: str) -> list[Frame]:
         frames: list[Frame] = []
@@ -183,8 +190,6 @@ class Framer:
                     self._event = ""
                 elif self._event:
                     self._dispatch(frames)
-            elif line.startswith("data: {") and not data:
-                data.append(line[6:])
             else:
                 self._field(line, frames)
         return frames
