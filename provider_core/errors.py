@@ -176,8 +176,9 @@ class ProviderError(CoreError):
     """The server answered with an error, in a body or inside a stream.
 
     ``status`` is the HTTP status, or None when the failure came inside a stream that had begun with 200.
-    ``code`` and ``type`` are the server's own, as strings. ``retry_after`` is in seconds, when the server
-    named a time. ``words`` is the server's own message alone (redacted, printable, at most about 2 kB).
+    ``code`` and ``type`` are the server's own, as strings; ``param`` is the field of the request that it
+    blames, where it names one apart. ``retry_after`` is in seconds, when the server named a time. ``words``
+    is the server's own message alone (redacted, printable, at most about 2 kB).
     """
 
     def __init__(
@@ -188,6 +189,7 @@ class ProviderError(CoreError):
         status: int | None = None,
         code: str | None = None,
         type: str | None = None,  # noqa: A002 - the wire's own name
+        param: str | None = None,
         words: str = "",
         retry_after: float | None = None,
     ) -> None:
@@ -195,6 +197,7 @@ class ProviderError(CoreError):
         self.status = status
         self.code = code
         self.type = type
+        self.param = param
         self.words = words
         self.retry_after = retry_after
 

@@ -23,11 +23,13 @@ __all__ = [
     "Event",
     "FieldDropped",
     "Finished",
+    "ImagePart",
     "Json",
     "Message",
     "Model",
     "Network",
     "Notice",
+    "Part",
     "Provider",
     "Quirks",
     "Reasoning",
@@ -37,7 +39,9 @@ __all__ = [
     "Role",
     "Target",
     "Text",
+    "TextPart",
     "Timing",
+    "Tool",
     "ToolCall",
     "Transport",
     "Usage",
@@ -56,11 +60,45 @@ Auth: TypeAlias = Literal["bearer", "api-key", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextPart:
+    """A piece of text in a message that also holds something else."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePart:
+    """An image: an https address, or a ``data:`` URL in base64, which is what local servers take."""
+
+    url: str
+
+
+Part: TypeAlias = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One turn of a conversation."""
 
     role: Role
-    content: str
+    content: str | tuple[Part, ...] = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of an assistant: the calls it made, as they were received."""
+    tool_call_id: str = ""
+    """Of a tool: the id of the call that this is the result of."""
+    reasoning: str = ""
+    """Of an assistant that called tools: what it thought. It is sent to providers that want it back only."""
+    reasoning_details: tuple[Json, ...] = ()
+    """The same thoughts as the server's own array, in its order: signed or sealed ones have no other form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function that the model may call; ``schema`` is the JSON schema of its arguments."""
+
+    name: str
+    description: str = ""
+    schema: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +111,12 @@ class Request:
     max_tokens: int | None = None
     temperature: float | None = None
     reasoning_effort: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
+    """One of "auto", "required" and "none", or the name of the tool that has to be called."""
     params: Mapping[str, Json] = field(default_factory=dict)
-    """Further fields of the body, as the user gave them; they win over everything above."""
+    """Further fields of the body, as the user gave them; they win over everything above, and None takes a
+    field out."""
 
 
 # --- who is asked ------------------------------------------------------------------------------------------
@@ -307,11 +349,19 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldDropped:
-    """The server refused a field of the body; the request goes again without it, or with ``swapped_for``."""
+    """The server refuses a field of the body; the request goes without it, or with ``swapped_for``.
+
+    ``field`` is the wire's name, or "system": the role of the system prompt, swapped for "user".
+    ``asked`` is the field of ``Request`` by which the user asked for it ("params" for a raw field), empty
+    where nobody did. ``remembered`` says that an earlier request was refused and this one never held the
+    field; ``words`` are the server's, where it has just said so.
+    """
 
     field: str
     swapped_for: str | None = None
     words: str = ""
+    asked: str = ""
+    remembered: bool = False
 
 
 Notice: TypeAlias = Retrying | FieldDropped
