@@ -3,43 +3,69 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urljoin, urlsplit
 
 from provider_core import quirks
 from provider_core._version import __version__
-from provider_core.errors import InvalidInputError, NetworkError
+from provider_core.errors import InvalidInputError, NetworkError, ProviderError
+from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure
-from provider_core.types import Call
+from provider_core.types import Call, Finished, Reasoning, Retrying, Text, ToolCall, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from provider_core.types import Event, Provider, Reply, Request, Transport
+    from provider_core.types import Event, Notice, Provider, Reply, Request, Transport
 
 __all__ = ["Client"]
 
 _ERROR_BODY_LIMIT = 1 << 20
+_SECRET_NAMES = ("key", "token", "secret", "auth")
 
 
 class Client:
-    """Asks providers over ``transport``; without one, over real HTTP."""
+    """Asks providers over ``transport``; without one, over real HTTP. Several threads may use one client."""
 
-    def __init__(self, transport: Transport | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         if transport is None:
             from provider_core.http import HttpTransport
 
             transport = HttpTransport()
         self._transport = transport
+        self._clock = clock
+        self._sleep = sleep
 
     def close(self) -> None:
         """Close the connections that are kept for reuse."""
         self._transport.close()
 
-    def chat(self, provider: Provider, request: Request, *, key: str | None = None) -> Iterator[Event]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def chat(
+        self,
+        provider: Provider,
+        request: Request,
+        *,
+        key: str | None = None,
+        notify: Callable[[Notice], None] | None = None,
+    ) -> Iterator[Event]:
         """The events of one answer, ``Finished`` last; closing the iterator closes the connection.
 
         Raises ``ProviderError`` when the server refuses the request, and ``NetworkError`` when nothing of an
-        answer arrived. Once an answer has begun, what goes wrong is in ``Finished``: the text stays.
+        answer arrived, after as many retries as ``provider.network`` allows; ``notify`` is told of each before
+        it is waited for. Once an answer has begun, what goes wrong is in ``Finished``: the text stays.
         """
         call = Call(
             method="POST",
@@ -54,29 +80,92 @@ class Client:
             network=provider.network,
             provider=provider.name,
         )
-        secrets = (key,) if key else ()
+        secrets = _secrets(provider, key)
+        retries = Retries(provider.network, clock=self._clock)
+        while True:
+            try:
+                yield from self._attempt(call, secrets)
+                return
+            except (ProviderError, NetworkError) as error:
+                next_step = retries.decide(error)
+            if not isinstance(next_step, Retrying):
+                raise next_step
+            if notify is not None:
+                notify(next_step)
+            self._sleep(next_step.seconds)
+
+    def _attempt(self, call: Call, secrets: tuple[str, ...]) -> Iterator[Event]:
+        """The events of one attempt. It raises only while nothing has been handed out."""
         with self._transport.send(call) as reply:
             if not 200 <= reply.status < 300:
-                raise failure(
-                    reply.status, _read(reply), reply.headers, provider=provider.name, secrets=secrets
-                )
+                raise _refusal(reply, call, secrets)
             decoder = Decoder(
                 status=reply.status,
                 content_type=reply.headers.get("content-type", ""),
-                provider=provider.name,
+                provider=call.provider,
                 secrets=secrets,
             )
-            broken: NetworkError | None = None
+            begun = False
+            broken: NetworkError | ProviderError | None = None
             try:
                 for chunk in reply.chunks():
-                    yield from decoder.feed(chunk)
+                    for event in decoder.feed(chunk):
+                        begun = True
+                        yield event
                     if decoder.done:
                         break
-            except NetworkError as error:
-                if not decoder.received_text:
-                    raise
+            except (NetworkError, ProviderError) as error:
                 broken = error
-            yield from decoder.close(broken)
+            last = decoder.close(broken)
+            if not begun and (nothing := _nothing(last)) is not None:
+                raise nothing
+            yield from last
+
+
+def _nothing(events: list[Event]) -> NetworkError | ProviderError | None:
+    """Why an attempt failed whose events hold no answer at all, not even a piece of one."""
+    for event in events:
+        match event:
+            case Text() | Reasoning() | ToolCall():
+                return None
+            case Finished(
+                verdict=Verdict.FAILED | Verdict.PARTIAL, error=NetworkError() | ProviderError() as error
+            ):
+                return error
+    return None
+
+
+def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderError:
+    headers = dict(reply.headers)
+    if 300 <= reply.status < 400:
+        headers["location"] = _place(headers.get("location", ""), call.url)
+    error = failure(reply.status, _read(reply), headers, provider=call.provider, secrets=secrets)
+    error.should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+    return error
+
+
+def _place(location: str, asked: str) -> str:
+    """Where a redirect points, to be shown: of another host only its name, for its path may hold anything.
+
+    It is not followed: that would turn the POST into a GET, or carry the key to whoever was named.
+    """
+    try:
+        target = urlsplit(urljoin(asked, location))
+        host = target.hostname or ""
+        port = f":{target.port}" if target.port else ""
+    except ValueError:
+        return ""
+    return (
+        f"{target.scheme}://{host}{port}{target.path}"
+        if location and host == urlsplit(asked).hostname
+        else host
+    )
+
+
+def _secrets(provider: Provider, key: str | None) -> tuple[str, ...]:
+    """What must not come back in an error: the key, and headers of the user's own that look like one."""
+    named = (v for k, v in provider.headers.items() if any(part in k.lower() for part in _SECRET_NAMES))
+    return tuple(secret for secret in (key, *named) if secret)
 
 
 def _encoded(body: dict[str, object]) -> bytes:
@@ -96,6 +185,6 @@ def _read(reply: Reply) -> bytes:
             size += len(chunk)
             if size >= _ERROR_BODY_LIMIT:
                 break
-    except NetworkError:
+    except (NetworkError, ProviderError):
         pass
     return b"".join(parts)

@@ -14,7 +14,8 @@
     ├── ApiKeyError                  the provider's API key
     │   ├── MissingKeyError
     │   ├── InvalidKeyError          a key that no HTTP header can carry
-    │   └── KeyStoreError            the keyring or the key command did not give one
+    │   └── KeyStoreError            the keyring, or another store, does not work
+    │       └── KeyCommandError      the key command did not give one
     ├── ProviderError                the server answered, and not with an answer
     │   ├── AuthenticationError      401
     │   ├── PermissionDeniedError    403
@@ -63,6 +64,7 @@ __all__ = [
     "DeadlineError",
     "InvalidInputError",
     "InvalidKeyError",
+    "KeyCommandError",
     "KeyStoreError",
     "LocalExtraMissingError",
     "LocalModelError",
@@ -169,7 +171,11 @@ class InvalidKeyError(ApiKeyError):
 
 
 class KeyStoreError(ApiKeyError):
-    """The keyring or the key command failed; the message quotes its own words."""
+    """The keyring, or another store of keys, does not work; the message quotes its own words."""
+
+
+class KeyCommandError(KeyStoreError):
+    """The key command failed; what it says on stderr has gone there."""
 
 
 class ProviderError(CoreError):
@@ -178,7 +184,8 @@ class ProviderError(CoreError):
     ``status`` is the HTTP status, or None when the failure came inside a stream that had begun with 200.
     ``code`` and ``type`` are the server's own, as strings; ``param`` is the field of the request that it
     blames, where it names one apart. ``retry_after`` is in seconds, when the server named a time. ``words``
-    is the server's own message alone (redacted, printable, at most about 2 kB).
+    is the server's own message alone (redacted, printable, at most about 2 kB). ``should_retry`` is what the
+    server says of another attempt (``x-should-retry``), None where it says nothing.
     """
 
     def __init__(
@@ -192,6 +199,7 @@ class ProviderError(CoreError):
         param: str | None = None,
         words: str = "",
         retry_after: float | None = None,
+        should_retry: bool | None = None,
     ) -> None:
         super().__init__(message, provider=provider)
         self.status = status
@@ -200,6 +208,7 @@ class ProviderError(CoreError):
         self.param = param
         self.words = words
         self.retry_after = retry_after
+        self.should_retry = should_retry
 
 
 class AuthenticationError(ProviderError):
@@ -259,7 +268,16 @@ class NetworkError(CoreError):
 
 
 class ConnectError(NetworkError):
-    """No connection could be made: name, route, refusal, or the proxy."""
+    """No connection could be made: name, route, refusal, or the proxy.
+
+    ``transient`` tells whether the same call may succeed a moment later.
+    """
+
+    def __init__(
+        self, message: str, *, provider: str | None = None, url: str = "", transient: bool = True
+    ) -> None:
+        super().__init__(message, provider=provider, url=url)
+        self.transient = transient
 
 
 class TLSError(ConnectError):

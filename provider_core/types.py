@@ -178,9 +178,16 @@ class Network:
     """From the request sent to the first byte of the answer: loading and thinking happen here."""
     idle_timeout: float = 120.0
     """Between two reads once the answer has begun; comments count as activity."""
+    retries: int = 2
+    """How often at most a request that failed before any text is sent again."""
+    retry_budget: float = 120.0
+    """From the first attempt's start to the start of the last retry; a server that asks for more is not waited for."""
     ca_bundle: Path | None = None
+    """A file or folder that is trusted instead of the operating system's store."""
     client_cert: Path | None = None
+    """A PEM file that holds a certificate and its key."""
     proxy: str | None = None
+    """A proxy's URL that wins over the environment, or "none" for going straight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

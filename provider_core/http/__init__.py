@@ -1,0 +1,6 @@
+"""HTTP over real sockets: the one room that knows httpx; what the bytes mean is not decided here."""
+
+from provider_core.http._proxies import Proxies, Proxy
+from provider_core.http._transport import HttpReply, HttpTransport
+
+__all__ = ["HttpReply", "HttpTransport", "Proxies", "Proxy"]
