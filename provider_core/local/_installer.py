@@ -38,7 +38,7 @@ def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> 
     delivery.mkdir(mode=0o700)
     temporary.mkdir(mode=0o700)
     name, command = _command(requirement, delivery)
-    code = _run(command, temporary, log, lambda: on_bytes(_largest(folder)))
+    code = _run(command, temporary, log, lambda: on_bytes(_largest(delivery, temporary)))
     if code != 0:
         words = _last_words(log) or f"exit {code}"
         for full in (errno.ENOSPC, errno.EDQUOT):
@@ -142,14 +142,15 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _largest(folder: Path) -> int:
+def _largest(*folders: Path) -> int:
     largest = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                largest = max(largest, os.stat(os.path.join(place, name)).st_size)  # noqa: PTH116, PTH118
-            except OSError:  # moved on since it was listed
-                continue
+    for folder in folders:
+        for place, _, names in os.walk(folder):
+            for name in names:
+                try:
+                    largest = max(largest, os.stat(os.path.join(place, name)).st_size)  # noqa: PTH116, PTH118
+                except OSError:  # moved on since it was listed
+                    continue
     return largest
 
 
