@@ -74,6 +74,11 @@ class App:
             found["local"] = local.PROVIDER
         return found
 
+    def known(self, name: str | None) -> Provider | None:
+        """The provider of this name as far as the settings were read already; reads nothing."""
+        settings = self.__dict__.get("settings")
+        return settings.providers.get(name) if settings is not None and name else None
+
     def target(self, name: str | None) -> Target:
         """What ``-m name`` means, else the default, else the only provider, else the embedded model."""
         from provider_core import local

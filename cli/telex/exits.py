@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Self
@@ -12,12 +11,15 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from provider_core import errors
+from telex import advice
 from telex.console import ReaderGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from provider_core.types import Provider
     from telex.console import Console
+    from telex.context import App
 
 __all__ = ["ExitCode", "Outcome", "Stop", "code_and_hint", "reported"]
 
@@ -61,104 +63,67 @@ class Outcome:
     code: int = ExitCode.OK
 
 
-def _near(error: errors.ModelError) -> str | None:
-    return f"Did you mean {' or '.join(error.candidates)}?" if error.candidates else None
-
-
-def _choose(error: errors.NoModelError) -> str | None:
-    if error.provider:
-        return f"Name one: -m {error.provider}/MODEL"
-    return f"Name one with -m, for example {error.candidates[0]}" if error.candidates else None
-
-
-def _give_key(error: errors.ProviderError | errors.MissingKeyError) -> str:
-    step = f"telex providers add {error.provider} --replace"
-    if isinstance(error, errors.MissingKeyError) and error.key_env:
-        return f"Set {' or '.join(error.key_env[:2])}, or store one: {step}"
-    return f"Store the right one: {step}"
-
-
-_FIRST_STEPS = """\
-Add one: telex providers add NAME --base-url URL
-Or install a small model that needs no provider: pip install 'telex[local]'"""
-
 _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | None] | None]] = {
+    errors.CoreError: (ExitCode.OTHER, None),
     errors.InvalidInputError: (ExitCode.USAGE, None),
     errors.SettingsError: (ExitCode.SETTINGS, None),
     errors.ModelError: (ExitCode.SETTINGS, None),
-    errors.UnknownModelError: (
-        ExitCode.SETTINGS,
-        lambda e: _near(e) or "See what is set up: telex providers list",
-    ),
-    errors.AmbiguousModelError: (ExitCode.SETTINGS, lambda e: f"Say which: {', '.join(e.candidates)}"),
-    errors.UnknownProviderError: (
-        ExitCode.SETTINGS,
-        lambda e: f"Set it up: telex providers add {e.name}" if e.preset else _near(e),
-    ),
-    errors.NoModelError: (ExitCode.SETTINGS, _choose),
-    errors.NoProviderError: (ExitCode.KEY, _FIRST_STEPS),
+    errors.UnknownModelError: (ExitCode.SETTINGS, advice.did_you_mean),
+    errors.AmbiguousModelError: (ExitCode.SETTINGS, advice.say_which),
+    errors.UnknownProviderError: (ExitCode.SETTINGS, advice.set_up),
+    errors.NoModelError: (ExitCode.SETTINGS, advice.choose_model),
+    errors.NoProviderError: (ExitCode.KEY, advice.first_steps),
     errors.ApiKeyError: (ExitCode.KEY, None),
-    errors.MissingKeyError: (ExitCode.KEY, _give_key),
+    errors.MissingKeyError: (ExitCode.KEY, advice.give_key),
     errors.InvalidKeyError: (ExitCode.KEY, None),
     errors.KeyStoreError: (
         ExitCode.KEY,
         "Give the key in an environment variable (--key-env) or by a command (--key-command).",
     ),
     errors.ProviderError: (ExitCode.PROVIDER, None),
-    errors.AuthenticationError: (ExitCode.KEY, _give_key),
+    errors.AuthenticationError: (ExitCode.KEY, advice.right_key),
     errors.PermissionDeniedError: (ExitCode.KEY, None),
-    errors.RateLimitError: (
-        ExitCode.LIMIT,
-        lambda e: f"Try again in {e.retry_after:g} s." if e.retry_after else "Try again later.",
-    ),
-    errors.QuotaError: (ExitCode.LIMIT, "Look at the account's credit with the provider."),
+    errors.RateLimitError: (ExitCode.LIMIT, advice.wait),
+    errors.QuotaError: (ExitCode.LIMIT, advice.credit),
     errors.BadRequestError: (ExitCode.PROVIDER, None),
     errors.ContextOverflowError: (
         ExitCode.PROVIDER,
-        "Shorten the prompt, or take a model with a larger context.",
+        "Shorten the prompt, or take a model with a larger context window.",
     ),
     errors.ContentPolicyError: (ExitCode.PROVIDER, None),
-    errors.NotFoundError: (ExitCode.PROVIDER, "Look at the provider's base URL; most end in /v1."),
-    errors.ModelNotFoundError: (ExitCode.SETTINGS, None),
+    errors.NotFoundError: (ExitCode.PROVIDER, advice.check_address),
+    errors.ModelNotFoundError: (ExitCode.SETTINGS, advice.get_model),
     errors.ServerError: (ExitCode.PROVIDER, None),
     errors.OverloadedError: (ExitCode.PROVIDER, "Try again later."),
     errors.ProtocolError: (ExitCode.PROVIDER, None),
     errors.NetworkError: (ExitCode.NETWORK, None),
-    errors.ConnectError: (ExitCode.NETWORK, "Is the server running, and the address right?"),
+    errors.ConnectError: (ExitCode.NETWORK, advice.connect),
     errors.TLSError: (
         ExitCode.NETWORK,
         "For a company's own certificates set SSL_CERT_FILE, or ca_bundle for the provider.",
     ),
-    errors.DeadlineError: (ExitCode.NETWORK, None),
+    errors.DeadlineError: (ExitCode.NETWORK, "To wait longer: --timeout SECONDS"),
     errors.ConnectionLostError: (ExitCode.NETWORK, None),
     errors.LocalModelError: (ExitCode.OTHER, None),
     errors.LocalExtraMissingError: (ExitCode.SETTINGS, "Install it: pip install 'telex[local]'"),
-    errors.ModelFileError: (
-        ExitCode.SETTINGS,
-        lambda e: f"Delete {e.path} and run again, or name another file." if e.path else None,
-    ),
+    errors.ModelFileError: (ExitCode.SETTINGS, advice.wrong_file),
     errors.ModelFetchError: (
         ExitCode.NETWORK,
         "Run the command again, or use a GGUF file of your own: telex providers add NAME --gguf FILE",
     ),
-    errors.CoreError: (ExitCode.OTHER, None),
 }
 
 
-def code_and_hint(error: errors.CoreError) -> tuple[ExitCode, str | None]:
+def code_and_hint(error: errors.CoreError, provider: Provider | None = None) -> tuple[ExitCode, str | None]:
     """The exit code for an error and what to do about it, by the nearest class that has a row."""
-    for kind in type(error).__mro__:
-        row = _TABLE.get(kind)
-        if row is not None:
-            code, hint = row
-            return code, hint(error) if callable(hint) else hint
-    raise AssertionError(type(error))  # CoreError itself has a row
+    code, hint = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
+    return code, hint(error, provider) if callable(hint) else hint
 
 
 @contextlib.contextmanager
-def reported(console: Console) -> Iterator[Outcome]:
+def reported(app: App) -> Iterator[Outcome]:
     """Turn whatever ends a command into an exit code and a sentence; nothing passes through."""
-    outcome = Outcome()
+    console, outcome = app.console, Outcome()
     try:
         try:
             yield outcome
@@ -166,6 +131,9 @@ def reported(console: Console) -> Iterator[Outcome]:
         except click.exceptions.Exit as error:
             outcome.code = error.exit_code
             console.flush()
+        except click.exceptions.NoArgsIsHelpError as error:
+            outcome.code = ExitCode.USAGE
+            console.err(f"{error.format_message()}\n")
         except click.ClickException as error:
             outcome.code = ExitCode.USAGE if isinstance(error, click.UsageError) else error.exit_code
             _usage(console, error)
@@ -173,7 +141,7 @@ def reported(console: Console) -> Iterator[Outcome]:
             outcome.code = stop.code
             console.flush()
         except errors.CoreError as error:
-            outcome.code, hint = code_and_hint(error)
+            outcome.code, hint = code_and_hint(error, app.known(error.provider))
             console.error(error.message, hint)
         except (KeyboardInterrupt, click.Abort):
             outcome.code = ExitCode.INTERRUPTED
@@ -189,15 +157,21 @@ def reported(console: Console) -> Iterator[Outcome]:
         console.error(f"the output cannot be written: {error.strerror or error}")
     except KeyboardInterrupt:
         outcome.code = ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - a traceback would be no help, and may hold a key
+        outcome.code = ExitCode.OTHER
+        place = traceback_place(error)
+        console.error(f"a mistake in telex itself, at {place}: {type(error).__name__}", "Please report it.")
+
+
+def traceback_place(error: BaseException) -> str:
+    """The innermost place of the traceback, as "file.py:line"; values are left out, one may be a key."""
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename.replace(os.sep, '/').rpartition('/')[2]}:{last.lineno}"
 
 
 def _usage(console: Console, error: click.ClickException) -> None:
     context = error.ctx if isinstance(error, click.UsageError) else None
     help_line = f"See: {context.command_path} --help" if context else None
     console.error(error.format_message(), help_line)
-
-
-def end_by(number: int) -> None:
-    """End the process as the signal's default action does, so that the shell sees what happened."""
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)

@@ -65,7 +65,7 @@ def root() -> None:
 def main(arguments: Sequence[str], app: App | None = None) -> int:
     """Run one command line; returns the exit code and never raises."""
     app = app or App()
-    with exits.reported(app.console) as outcome:
+    with exits.reported(app) as outcome:
         try:
             root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)
         finally:

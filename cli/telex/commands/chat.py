@@ -130,13 +130,14 @@ def chat(app: App, target: Target, request: Request) -> None:
         finally:
             renderer.close()
     if finished is not None:
-        conclude(app.console, finished)
+        conclude(app, finished)
 
 
-def conclude(console: Console, finished: Finished) -> None:
+def conclude(app: App, finished: Finished) -> None:
     """Say on stderr what is to be said of the answer's end, and stop with its exit code."""
     from provider_core.types import Verdict
 
+    console = app.console
     match finished.verdict:
         case Verdict.COMPLETE:
             return
@@ -149,7 +150,7 @@ def conclude(console: Console, finished: Finished) -> None:
     message = f"the answer is {finished.verdict.value}"
     if finished.error is not None:
         message = finished.error.message
-        code, hint = code_and_hint(finished.error)
+        code, hint = code_and_hint(finished.error, app.known(finished.error.provider))
     if finished.verdict in (Verdict.PARTIAL, Verdict.FILTERED, Verdict.EMPTY):
         code = ExitCode.PROVIDER
     console.error(message, hint)

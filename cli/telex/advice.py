@@ -1,0 +1,146 @@
+"""What to do about an error: one function a cause, each a line or two; exit codes are not decided here.
+
+Every function takes the error and the provider it concerns, where that is known, and says nothing when it
+has nothing useful to say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from provider_core import errors
+    from provider_core.types import Provider
+
+__all__ = [
+    "check_address",
+    "choose_model",
+    "connect",
+    "credit",
+    "did_you_mean",
+    "first_steps",
+    "get_model",
+    "give_key",
+    "right_key",
+    "say_which",
+    "set_up",
+    "wait",
+    "wrong_file",
+]
+
+
+def did_you_mean(error: errors.ModelError, _: Provider | None) -> str:
+    if error.candidates:
+        return f"Did you mean {' or '.join(error.candidates)}?"
+    return "See what there is: telex models list"
+
+
+def say_which(error: errors.AmbiguousModelError, _: Provider | None) -> str:
+    return f"Say which: {', '.join(error.candidates)}"
+
+
+def set_up(error: errors.UnknownProviderError, provider: Provider | None) -> str:
+    return f"Set it up: telex providers add {error.name}" if error.preset else did_you_mean(error, provider)
+
+
+def choose_model(error: errors.NoModelError, _: Provider | None) -> str | None:
+    if error.provider:
+        return f"Name one: -m {error.provider}/MODEL"
+    if error.candidates:
+        return f"Name one with -m, for example {error.candidates[0]}, or set one: telex models default ID"
+    return None
+
+
+def first_steps(_: errors.NoProviderError, __: Provider | None) -> str:
+    return (
+        "Add one: telex providers add NAME (telex providers presets lists them), or with --base-url URL\n"
+        "Or install a small model that needs none: pip install 'telex[local]'"
+    )
+
+
+def give_key(error: errors.MissingKeyError, _: Provider | None) -> str:
+    store = f"telex providers set-key {error.provider}"
+    if error.key_env:
+        return f"Set {' or '.join(error.key_env[:2])}, or store one: {store}"
+    return f"Store one: {store}"
+
+
+def right_key(_: errors.AuthenticationError, provider: Provider | None) -> str | None:
+    """A refused key is mostly a mistyped one, or one of the same vendor's other region."""
+    if provider is None or provider.embedded:
+        return None
+    lines = []
+    if provider.auth == "none":
+        lines.append(f"It is set up as needing no key. Give it one: telex providers set-key {provider.name}")
+    else:
+        lines.append(f"Store the right one: telex providers set-key {provider.name}")
+    if provider.preset:
+        from provider_core import presets
+
+        preset = presets.get(provider.preset)
+        if preset is not None and preset.regions:
+            lines.append(f"Keys are per region: one of {' or '.join(preset.regions)} is refused here.")
+    return "\n".join(lines)
+
+
+def credit(_: errors.QuotaError, provider: Provider | None) -> str:
+    if provider is not None and provider.preset:
+        from provider_core import presets
+
+        preset = presets.get(provider.preset)
+        if preset is not None and preset.keys_url:
+            return f"Look at the account's credit and limits: {_site(preset.keys_url)}"
+    return "Look at the account's credit and limits with the provider."
+
+
+def wait(error: errors.RateLimitError, _: Provider | None) -> str:
+    if error.retry_after:
+        return f"Try again in {_duration(error.retry_after)}."
+    return "Try again later, or let telex wait longer: --retries 5"
+
+
+def check_address(_: errors.NotFoundError, provider: Provider | None) -> str | None:
+    """A wrong path is mostly a base URL without its version, or with two of them."""
+    if provider is None or provider.embedded or not provider.base_url:
+        return None
+    path = urlsplit(provider.base_url).path.rstrip("/")
+    edit = f"telex providers edit {provider.name} --base-url"
+    if "/v1/v1" in path:
+        return f"The address names its version twice. Mend it: {edit} {provider.base_url.replace('/v1/v1', '/v1')}"
+    if not path:
+        return f"Most servers want /v1 at the end: {edit} {provider.base_url.rstrip('/')}/v1"
+    return f"Look at the address, {provider.base_url}. To change it: {edit} URL"
+
+
+def get_model(_: errors.ModelNotFoundError, provider: Provider | None) -> str | None:
+    if provider is None:
+        return None
+    lines = [f"See what it serves: telex models list --provider {provider.name} --refresh"]
+    if provider.preset == "ollama":
+        lines.insert(0, "If it is one of Ollama's, fetch it first: ollama pull MODEL")
+    return "\n".join(lines)
+
+
+def connect(error: errors.ConnectError, provider: Provider | None) -> str:
+    host = urlsplit(error.url).hostname or ""
+    if provider is not None and (host in ("localhost", "::1") or host.startswith("127.")):
+        return f"Is the server running? Its address is set up as {provider.base_url}"
+    return "Is the address right, and this machine online?"
+
+
+def wrong_file(error: errors.ModelFileError, provider: Provider | None) -> str | None:
+    if error.path is not None and provider is not None and provider.gguf:
+        return f"Name another file: telex providers add {provider.name} --replace --gguf FILE"
+    return None
+
+
+def _site(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "a second"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.0f} hours"
