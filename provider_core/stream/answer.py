@@ -10,7 +10,7 @@ from provider_core.stream.natives import translate
 from provider_core.stream.speech import Speech
 from provider_core.stream.toolcalls import ToolCalls
 from provider_core.stream.verdict import meaning, raw_reason
-from provider_core.stream.words import announces_failure
+from provider_core.stream.words import announces_failure, complaint
 
 if TYPE_CHECKING:
     from provider_core.errors import CoreError
@@ -23,6 +23,7 @@ _PATIENCE = 16
 
 _OTHER_MATTERS = frozenset(("error", "base_resp", "x_groq", "type"))
 _MORE = frozenset(("message", "text", "error", "usage"))
+_SPEAKING = ("content", "reasoning_content", "reasoning", "reasoning_details", "tool_calls", "refusal")
 _PLAIN_DELTA = frozenset(("role", "content", "reasoning_content", "reasoning"))
 
 
@@ -39,7 +40,7 @@ class Answer:
         self.chunks = 0
         """Values that had the shape of an answer."""
         self.stray: Json = None
-        """The first value that had no known shape."""
+        """The first value with words in it that had no known shape."""
         self.whole = False
         """A message came in one piece."""
         self.refusal = False
@@ -61,7 +62,7 @@ class Answer:
         if not isinstance(value, dict):
             if event == "error":
                 self.fail(value)
-            self.stray = value if self.stray is None else self.stray
+            self._note(value)
             return
         value = translate(value)
         if event == "error" or announces_failure(value):
@@ -72,8 +73,13 @@ class Answer:
             self._chunk(value, choices)
         elif isinstance(value.get("usage"), dict):
             self._chunk(value, [])
-        elif self.stray is None:
-            self.stray = value
+        else:
+            self._note(value)
+
+    def _note(self, stray: Json) -> None:
+        """Keep a value of no known shape that has words, in case it turns out to be all there is."""
+        if self.chunks == 0 and not self.stray:
+            self.stray = stray if complaint(stray).words else None
 
     def plain(self, value: Json) -> tuple[bool, str] | None:
         """Take a chunk that goes on with text or thoughts and holds nothing else, the common case, in short.
@@ -128,6 +134,7 @@ class Answer:
         if isinstance(groq, dict) and groq.get("error"):
             self.fail(groq)
         complete = chunk.get("object") == "chat.completion"
+        self.whole = self.whole or (complete and not choices)
         for position, choice in enumerate(choices):
             if isinstance(choice, dict):
                 self._choose(choice, position, complete)
@@ -160,14 +167,14 @@ class Answer:
         if isinstance(delta, dict):
             self._delta(delta)
         if isinstance(message, dict):
-            alone = not delta
+            alone = not (isinstance(delta, dict) and any(delta.get(key) for key in _SPEAKING))
             self._message(message, complete=alone and (complete or reason is not None))
             self.whole = self.whole or alone
         elif isinstance(text, str) and text and not self._said:
             self.speech.say(text)
 
     def _delta(self, delta: dict[str, Json]) -> None:
-        pieces = carriers.contents(delta.get("content"))
+        pieces = carriers.contents(delta)
         thought = carriers.reasoning(delta) or self._fresh(carriers.details(delta))
         if thought:
             self._thought = True
@@ -185,7 +192,7 @@ class Answer:
 
     def _message(self, message: dict[str, Json], *, complete: bool) -> None:
         """Read a message that stands in a delta's place, or beside or behind deltas, whose words it repeats."""
-        pieces = carriers.contents(message.get("content"))
+        pieces = carriers.contents(message)
         thought = carriers.reasoning(message) or carriers.details(message)
         thought = thought or "".join(text for is_thought, text in pieces if is_thought)
         text = "".join(text for is_thought, text in pieces if not is_thought)

@@ -33,8 +33,15 @@ def details(body: dict[str, Json]) -> str:
     return _dig(value, _DEPTH) if isinstance(value, list | dict) else ""
 
 
-def contents(value: Json) -> list[Piece]:
+def contents(body: dict[str, Json]) -> list[Piece]:
     """Return the pieces of a ``content`` of any type, each with whether it is a thought."""
+    pieces = _contents(body.get("content"))
+    if body.get("thought") is True:  # Gemini's own flag, as some gateways pass it on
+        return [(True, text) for _, text in pieces]
+    return pieces
+
+
+def _contents(value: Json) -> list[Piece]:
     match value:
         case str():
             return [(False, value)] if value else []

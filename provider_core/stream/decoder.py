@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from provider_core.stream.framing import LIMIT, Framer, TooLongError
 from provider_core.stream.pattern import Pattern
 from provider_core.stream.redaction import clean
 from provider_core.stream.verdict import Ending, decide
-from provider_core.stream.words import complaint
 from provider_core.types import Finished, Verdict
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Decoder"]
 
 _ERROR_STARTS = ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
+_BROKEN_ERROR = re.compile(r'^\{"(?:error|detail)": ?"|"?\}\s*$')
+"""What surrounds the words of an error that was put between quotes without escaping its own."""
 _scan = json.JSONDecoder(strict=False).raw_decode
 
 
@@ -105,7 +107,8 @@ class Decoder:
         )
         sure = ending.failure is None and broken is None and (ending.finish is not None or ending.done)
         events = answer.speech.close(cut=not sure)
-        verdict, reason, why = decide(replace(ending, text=answer.speech.spoken and not answer.refusal))
+        ending = replace(ending, text=answer.speech.spoken, thoughts=answer.speech.reasoned)
+        verdict, reason, why = decide(ending)
         events += answer.calls.finish(cut=verdict is not Verdict.COMPLETE)
         if answer.usage is not None:
             events.append(answer.usage)
@@ -115,7 +118,7 @@ class Decoder:
                 reason=reason,
                 raw_reason=answer.finish,
                 error=why,
-                model=clean(answer.model, (), 200),
+                model=clean(answer.model, self._secrets, 200),
             )
         )
         return events
@@ -167,7 +170,7 @@ class Decoder:
         if data.startswith("[DONE]"):
             self.done = self._ended = True
         elif event == "error" or data.startswith(_ERROR_STARTS):
-            self._answer.fail(data)
+            self._answer.fail(_BROKEN_ERROR.sub("", data))
 
     def _too_long(self) -> None:
         message = f"{who(self._provider)} sent a line of more than {LIMIT >> 20} MiB, which is refused"
@@ -182,7 +185,7 @@ class Decoder:
             return failure(self._status, body, provider=self._provider, secrets=self._secrets)
         if answer.failure is not None or answer.chunks or broken is not None:
             return answer.failure
-        if complaint(answer.stray).words:
+        if answer.stray:
             return from_value(None, answer.stray, provider=self._provider, secrets=self._secrets)
         head = bytes(self._framer.head)
         return not_a_completion(

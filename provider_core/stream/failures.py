@@ -18,7 +18,7 @@ from provider_core.stream.redaction import clean
 from provider_core.stream.waiting import retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from provider_core.stream.words import Complaint
     from provider_core.types import Json
@@ -153,7 +153,7 @@ def failure(
     if text.startswith("<"):
         said = reading.Complaint(words=reading.title(text[: 1 << 16]))
         return _error(status, said, None, headers, provider, secrets, json_body=False)
-    for candidate in (text, _event_data(text)):
+    for candidate in (text, *_event_data(text)):
         if candidate[:1] in ("{", "[", '"'):
             try:
                 return from_value(
@@ -174,7 +174,7 @@ def from_value(
 ) -> errors.ProviderError:
     """Return the error that a parsed body, or a frame inside a stream (``status`` None), stands for."""
     said = reading.complaint(value)
-    if not said.words and value not in ({}, [], "", None):
+    if not said.words:
         said.words = _excerpt(value)
     return _error(status, said, value, headers, provider, secrets, json_body=isinstance(value, dict | list))
 
@@ -305,13 +305,17 @@ def _line(text: str) -> str:
 
 
 def _excerpt(value: Json) -> str:
+    """Return JSON whose keys say nothing to us as it stands, provided that it holds any text."""
     try:
-        return json.dumps(value, ensure_ascii=False)[:500]
+        text = json.dumps(value, ensure_ascii=False)[:500]
     except (ValueError, RecursionError):
         return ""
+    return text if re.search(r': "[^"]', text) else ""
 
 
-def _event_data(text: str) -> str:
-    """Return the data of an error that came framed as a stream though its status says otherwise."""
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line[5:].strip() for line in lines if line.startswith("data:"))
+def _event_data(text: str) -> Iterator[str]:
+    """Yield the data of an error that came framed as a stream though its status says otherwise."""
+    for line in text.split("\n"):
+        name, colon, data = line.strip().partition(":")
+        if name == "data" and colon:
+            yield data.strip()

@@ -20,7 +20,8 @@ class Speech:
         self.received = False
         """Anything at all was handed out."""
         self.spoken = False
-        """Text other than blanks has come."""
+        """Text other than blanks has come by ``say`` or ``say_whole``."""
+        self.reasoned = False
         self._thinking = Thinking()
         self._raw: list[str] = []  # what came by one carrier and was not looked into yet
         self._raw_thought = False
@@ -53,7 +54,9 @@ class Speech:
     def say_plainly(self, text: str) -> None:
         """Add text that is shown as it stands."""
         self._look()
+        spoken = self.spoken
         self._put(False, text)
+        self.spoken = spoken
 
     def take(self) -> list[Event]:
         """Return the events made of everything said so far."""
@@ -86,7 +89,7 @@ class Speech:
             if self._run_thought is not True and text.isspace():
                 self._blanks.append(text)  # noise, unless thoughts follow
                 return
-            self._thinking.reasoned = True
+            self.reasoned = self._thinking.reasoned = True
             text = "".join((*self._blanks, text))
         elif not self.spoken and not text.isspace():
             self.spoken = True

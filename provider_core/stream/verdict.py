@@ -56,6 +56,8 @@ class Ending:
     calls: bool = False
     calls_whole: bool = False
     text: bool = False
+    """Anything but blanks and a refusal was said."""
+    thoughts: bool = False
     refusal: bool = False
     received: int = 0
 
@@ -78,19 +80,19 @@ def meaning(reason: str) -> Reason:
 def decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
     """Return the verdict, the reason in OpenAI's words, and why an answer is not complete.
 
-    In this order: an error frame, a broken transport, an error-like finish reason, any finish reason, ``[DONE]``,
+    In this order: an error frame, an error-like finish reason, a broken transport, any finish reason, ``[DONE]``,
     whole tool calls, and the mere end of the body, which says nothing: such an answer counts as cut.
     """
     who = end.provider or "the server"
     reason = None if end.finish is None else meaning(end.finish)
     if end.failure is not None:
         return Verdict.FAILED, "error", end.failure
-    if end.broken is not None:
-        return Verdict.PARTIAL, _of_calls(reason, end), end.broken
     match reason:
         case "error":
             message = f"{who} broke the answer off (finish reason {end.finish})"
             return Verdict.FAILED, reason, errors.ServerError(message, provider=end.provider, code=end.finish)
+        case _ if end.broken is not None:
+            return Verdict.PARTIAL, _of_calls(reason, end), end.broken
         case "content_filter":
             return (
                 Verdict.FILTERED,
@@ -118,7 +120,7 @@ def _finished(
             "content_filter",
             _filtered(end, f"{who} passed on the model's refusal to answer"),
         )
-    message = f"{who} sent an empty answer"
+    message = f"{who} sent thoughts and no answer" if end.thoughts else f"{who} sent an empty answer"
     return Verdict.EMPTY, reason, errors.ProtocolError(message, provider=end.provider)
 
 

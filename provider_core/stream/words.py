@@ -6,6 +6,7 @@ import html
 import json
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,7 +75,13 @@ def announces_failure(value: Json) -> bool:
     if value.get("success") is False or value.get("errors") or value.get("detail"):
         return True
     spoken = any(isinstance(value.get(key), str) and value[key] for key in _TEXT_KEYS)
-    return spoken and any(_bad_code(value.get(key)) for key in (*_CODE_KEYS, "status"))
+    return spoken and (
+        _http_status(value.get("status")) or any(_bad_code(value.get(key)) for key in _CODE_KEYS)
+    )
+
+
+def _http_status(value: Json) -> bool:
+    return isinstance(value, int) and 400 <= value < 600
 
 
 def _bad_code(code: Json) -> bool:
@@ -155,16 +162,11 @@ def _note(value: dict[str, Json], found: Complaint) -> None:
             found.code = code
         if key == "status_code" and "status_msg" in value:
             found.vendor = code
-        if code.isdigit() and len(code) == 3 and found.status is None and 400 <= int(code) < 600:
+        if found.status is None and re.fullmatch("[45][0-9][0-9]", code):
             found.status = int(code)
     for key in ("type", "status", "__type"):
         word = value.get(key)
-        if (
-            isinstance(word, int)
-            and not isinstance(word, bool)
-            and 400 <= word < 600
-            and found.status is None
-        ):
+        if found.status is None and _http_status(word):
             found.status = word
         if not isinstance(word, str) or not word or word in ("error", "about:blank"):
             continue
@@ -178,11 +180,7 @@ def _note(value: dict[str, Json], found: Complaint) -> None:
     for detail in details[:16] if isinstance(details, list) else ():
         if isinstance(detail, dict) and isinstance(detail.get("reason"), str):
             found.marks.append(detail["reason"].lower())  # google.rpc.ErrorInfo
-    if (
-        value.get("contentFilter")
-        or value.get("content_filter_result")
-        or value.get("content_filter_results")
-    ):
+    if any(value.get(key) for key in ("contentFilter", "content_filter_result", "content_filter_results")):
         found.moderated = True
 
 
@@ -200,19 +198,30 @@ def _upstream(value: dict[str, Json], found: Complaint, depth: int) -> Iterator[
 
 
 def _unwrap(text: str, found: Complaint, depth: int) -> str:
-    """Return the words of a message, which may itself be a JSON document behind a prefix."""
-    start = _JSON_START.search(text)
-    if start is None or depth <= 1:
-        return text.strip()
-    try:
-        inner, end = _scan(text, start.start())
-    except (ValueError, RecursionError):
-        return text.strip()
-    words = _read(inner, found, depth - 1) if isinstance(inner, dict | list) else ""
-    if not words:
-        return text.strip()
-    before, after = text[: start.start()].strip(), text[end:].strip()
-    return " ".join(part for part in (before, words, after) if part)
+    """Return the words of a message, which may itself be a JSON document, also behind a prefix of a gateway's."""
+    for start in islice(_JSON_START.finditer(text), 8):
+        if depth <= 1:
+            break
+        try:
+            inner, end = _scan(text, start.start())
+        except (ValueError, RecursionError):
+            continue
+        if text[: start.start()].strip() and not _is_error(inner):
+            continue
+        if words := _read(inner, found, depth - 1):
+            before, after = text[: start.start()].strip(), text[end:].strip()
+            return " ".join(part for part in (before, words, after) if part)
+    return text.strip()
+
+
+def _is_error(value: Json) -> bool:
+    """Tell an error document from JSON that a message merely quotes."""
+    if isinstance(value, list):
+        return bool(value) and isinstance(value[0], dict) and _is_error(value[0])
+    return isinstance(value, dict) and (
+        any(value.get(key) for key in ("error", "errors", "detail", "base_resp"))
+        or ("message" in value and not value.keys().isdisjoint(("code", "type", "status", "object")))
+    )
 
 
 def _unique(texts: Iterator[str] | list[str]) -> list[str]:
