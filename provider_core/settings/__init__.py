@@ -9,10 +9,11 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provider_core import presets
 from provider_core.errors import SettingsError
+from provider_core.settings.rules import NAME, RESERVED
 from provider_core.types import Model, Network, Provider
 
 if TYPE_CHECKING:
@@ -20,13 +21,7 @@ if TYPE_CHECKING:
 
     from provider_core.settings.schema import ProviderEntry
 
-__all__ = ["NAME", "RESERVED", "Paths", "Settings", "load"]
-
-NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
-"""A provider's name: letters, digits and hyphens, at most 64, no hyphen at either end."""
-
-RESERVED = frozenset({"local", "all", "none", "default"})
-"""Names that mean something else on the command line; ``local`` is the embedded model."""
+__all__ = ["NAME", "RESERVED", "Paths", "Settings", "load", "preview"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +62,8 @@ class Settings:
     """Everything that is configured. ``model`` is the default as it was typed: an id or a provider's name."""
 
     model: str | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Short name -> model id as it was typed."""
     providers: Mapping[str, Provider] = field(default_factory=dict)
     local_threads: int | None = None
     local_context: int | None = None
@@ -83,10 +80,20 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
     entries = schema.validate(data, os.environ if environ is None else environ, paths.settings_file)
     return Settings(
         model=entries.model or None,
+        aliases=entries.aliases,
         providers={name: _provider(name, entry, paths) for name, entry in entries.providers.items()},
         local_threads=entries.local_threads,
         local_context=entries.local_context,
     )
+
+
+def preview(name: str, fields: Mapping[str, Any], paths: Paths) -> Provider:
+    """The provider that ``[providers.NAME]`` with these fields would be; raises ``SettingsError``."""
+    from provider_core.settings import schema
+
+    given = {key: value for key, value in fields.items() if value is not None}
+    checked = schema.validate({"providers": {name: given}}, {}, paths.settings_file)
+    return _provider(name, checked.providers[name], paths)
 
 
 def _provider(name: str, entry: ProviderEntry, paths: Paths) -> Provider:
@@ -102,6 +109,11 @@ def _provider(name: str, entry: ProviderEntry, paths: Paths) -> Provider:
     if not base_url and entry.gguf is None:
         raise SettingsError(
             f"providers.{name}: it has neither a preset, a base_url nor a gguf file", path=paths.settings_file
+        )
+    missing = re.search(r"\{([^}]*)\}", base_url)
+    if missing:
+        raise SettingsError(
+            f"providers.{name}: its address needs variables.{missing[1]}", path=paths.settings_file
         )
     network = preset.network if preset else Network()
     own = entry.network()

@@ -15,6 +15,7 @@ from provider_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
     from tomlkit import TOMLDocument
 
 __all__ = ["change", "make_private", "private_folder", "read", "replace"]
@@ -53,6 +54,8 @@ def change(path: Path, edit: Callable[[TOMLDocument], None]) -> None:
         edit(document)
         changed = tomlkit.dumps(document)
         if changed != text:
+            _check_written(changed, document.unwrap(), path)
+            _clear_leftovers(path)
             replace(path, changed.encode())
 
 
@@ -60,7 +63,7 @@ def replace(path: Path, content: bytes) -> None:
     """Put ``content`` in the file's place in one step, readable by its owner alone, and on the disk."""
     target = path.resolve()  # a link that the user made stays one
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".new")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -116,6 +119,28 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _check_written(text: str, meant: dict[str, Any], path: Path) -> None:
+    """Read back what is about to be written: no style of a hand-written file may turn a change into damage."""
+    import tomllib
+
+    try:
+        if tomllib.loads(text) == meant:
+            return
+    except tomllib.TOMLDecodeError:
+        pass
+    raise SettingsError(
+        f"{path} is written in a way that cannot be changed safely: edit it by hand", path=path
+    )
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Remove what processes that were killed while writing have left; under the lock nobody else is writing."""
+    target = path.resolve()
+    for leftover in target.parent.glob(f".{target.name}.*.new"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
 
 
 def _bytes(path: Path) -> bytes:

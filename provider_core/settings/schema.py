@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from provider_core.errors import SettingsError
+from provider_core.errors import InvalidInputError, SettingsError
+from provider_core.settings import rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pydantic_settings import PydanticBaseSettingsSource
 
@@ -19,8 +23,35 @@ __all__ = ["File", "ModelEntry", "ProviderEntry", "validate"]
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
-Address = Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[^\s/?#]+[^\s#]*$")]
 Tokens = Annotated[int, Field(gt=0)]
+
+
+def _address(text: str) -> str:
+    with _as_value_error():
+        return rules.address(text).url
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        with _as_value_error():
+            rules.check_header(name, value)
+    return headers
+
+
+def _variables(variables: dict[str, str]) -> dict[str, str]:
+    for name, value in variables.items():
+        with _as_value_error():
+            rules.check_variable(name, value)
+    return variables
+
+
+@contextlib.contextmanager
+def _as_value_error() -> Iterator[None]:
+    # pydantic gathers ValueErrors and lets every other exception through.
+    try:
+        yield
+    except InvalidInputError as error:
+        raise ValueError(error.message) from None
 
 
 class ModelEntry(BaseModel):
@@ -44,15 +75,13 @@ class ProviderEntry(BaseModel):
 
     preset: Line | None = None
     display_name: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
-    base_url: (
-        Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[^\s/?#]+[^\s#]*$")] | None
-    ) = None
-    variables: dict[str, Line] = {}
+    base_url: Annotated[str, AfterValidator(_address)] | None = None
+    variables: Annotated[dict[str, Line], AfterValidator(_variables)] = {}
     key: Literal["keyring", "none"] | None = None
     """Where the key is kept: in the keyring, or nowhere because none is needed."""
     key_env: Line | None = None
     key_command: Line | None = None
-    headers: dict[Line, Line] = {}
+    headers: Annotated[dict[Line, Line], AfterValidator(_headers)] = {}
     models: list[Line | ModelEntry] = []
     default_model: Line | None = None
     enabled: bool = True
@@ -81,6 +110,8 @@ class File(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TELEX_", extra="forbid", case_sensitive=False)
 
     model: Line | None = None
+    aliases: dict[Line, Line] = {}
+    """Short names for models, each for an id as ``-m`` takes it."""
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     local_context: Tokens | None = None
     providers: dict[ProviderName, ProviderEntry] = {}
@@ -106,6 +137,10 @@ def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> Fi
         return Layered()
     except ValidationError as error:
         raise _refused(error, data, path) from None
+    except UnreadableVariable as error:
+        found = re.search(r'for field "(\w+)"', str(error))
+        name = f"TELEX_{found[1].upper()}" if found else "a TELEX_ variable"
+        raise SettingsError(f"{name}: it is not JSON") from None
 
 
 def _refused(error: ValidationError, data: dict[str, Any], path: Path) -> SettingsError:
@@ -117,6 +152,5 @@ def _refused(error: ValidationError, data: dict[str, Any], path: Path) -> Settin
     variable = f"TELEX_{place[0].upper()}" if len(place) == 1 and place[0] not in data else None
     # pydantic names the branches of a union in the location; the user's file has no such keys.
     name = variable or ".".join(part for part in place if not part.startswith(("constrained-", "function-")))
-    return SettingsError(
-        f"{name}: {first['msg'][:1].lower()}{first['msg'][1:]}", path=None if variable else path
-    )
+    words = first["msg"].removeprefix("Value error, ")
+    return SettingsError(f"{name}: {words[:1].lower()}{words[1:]}", path=None if variable else path)

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import keyring
 import pytest
+from conformance import KeyStoreConformance
+from keyring.backend import KeyringBackend
+from keyring.backends import fail, null
 
-from provider_core import keys
-from provider_core.errors import InvalidKeyError, KeyStoreError, MissingKeyError
-from provider_core.keys import Key, clean, find, run_command
+from provider_core.errors import InvalidKeyError, KeyCommandError, KeyStoreError, MissingKeyError
+from provider_core.keys import Key, KeyringStore, MemoryStore, Source, clean, ending, find, source
+from provider_core.keys._command import run_command
 from provider_core.types import Provider
 
-
-class MemoryStore:
-    """A key store that keeps its keys for as long as the test runs."""
-
-    def __init__(self, **known: str) -> None:
-        self.known = known
-        self.reads = 0
-
-    def get(self, name: str) -> str | None:
-        self.reads += 1
-        return self.known.get(name)
-
-    def set(self, name: str, key: str) -> None:
-        self.known[name] = key
-
-    def delete(self, name: str) -> None:
-        self.known.pop(name, None)
-
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 CLOUD = Provider(
     name="cloud", base_url="https://host.invalid", key_env=("CLOUD_KEY", "OTHER_KEY"), key_stored=True
 )
 
 
+class Untouchable:
+    """A store that must not be asked."""
+
+    def get(self, name: str) -> str | None:
+        raise AssertionError("the store was opened")
+
+    set = delete = get  # type: ignore[assignment]
+
+
+# --- which source counts -----------------------------------------------------------------------------------
+
+
 def test_the_environment_wins_over_the_keyring() -> None:
-    store = MemoryStore(cloud="stored")
-    assert find(CLOUD, environ={"OTHER_KEY": " env\n"}, store=store) == Key(
+    assert find(CLOUD, environ={"OTHER_KEY": " env\n"}, store=Untouchable()) == Key(
         value="env", source="environment variable OTHER_KEY"
     )
-    assert store.reads == 0
 
 
 def test_the_first_variable_that_is_set_counts() -> None:
@@ -67,14 +69,41 @@ def test_a_missing_key_names_the_variables() -> None:
 
 
 def test_the_keyring_is_not_asked_for_a_provider_that_never_stored_a_key() -> None:
-    store = MemoryStore()
-    assert find(replace(CLOUD, key_required=False, key_stored=False), environ={}, store=store) is None
-    assert find(replace(CLOUD, auth="none"), environ={"CLOUD_KEY": "x"}, store=store) is None
-    assert store.reads == 0
+    free = replace(CLOUD, key_required=False, key_stored=False)
+    assert find(free, environ={}, store=Untouchable()) is None
+    assert find(replace(CLOUD, auth="none"), environ={"CLOUD_KEY": "x"}, store=Untouchable()) is None
+    with pytest.raises(MissingKeyError):
+        find(replace(CLOUD, key_stored=False), environ={}, store=Untouchable())
+
+
+@pytest.mark.parametrize(
+    ("changes", "environ", "expected"),
+    [
+        ({}, {"OTHER_KEY": "x"}, Source(kind="variable", variable="OTHER_KEY")),
+        ({"key_command": "pass key"}, {}, Source(kind="command")),
+        ({}, {}, Source(kind="keyring")),
+        ({"key_stored": False}, {}, Source(kind="variable", variable="CLOUD_KEY", ready=False)),
+        ({"key_stored": False, "key_env": ()}, {}, Source(kind="variable", ready=False)),
+        ({"key_stored": False, "key_required": False}, {}, Source(kind="none")),
+        ({"auth": "none"}, {"CLOUD_KEY": "x"}, Source(kind="none")),
+    ],
+)
+def test_the_source_is_known_without_fetching_a_key(
+    changes: dict[str, Any], environ: dict[str, str], expected: Source
+) -> None:
+    assert source(replace(CLOUD, **changes), environ) == expected
 
 
 def test_a_key_is_in_no_representation() -> None:
     assert "hidden" not in repr(Key(value="hidden", source="keyring"))
+
+
+def test_only_the_end_of_a_long_key_is_ever_shown() -> None:
+    assert ending("sk-0123456789abcdef") == "…cdef"
+    assert ending("sk-012345678") == "…"
+
+
+# --- what is no key ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["sk-abc", " sk-abc \n", "\ufeffsk-abc\r\n", "any text at all"])
@@ -91,13 +120,40 @@ def test_what_no_header_can_carry_is_refused_and_not_repeated(text: str) -> None
     assert not text.strip() or text.strip() not in str(caught.value)
 
 
-def test_a_command_runs_without_a_shell_unless_it_needs_one() -> None:
-    assert run_command("printf '%s' 'a key'") == "a key"
-    assert run_command("printf x | tr x y") == "y"
+# --- key commands ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [
+        ("printf '%s' 'a key'", "a key"),
+        ("printf x | tr x y", "y"),
+        ("KEY=z sh -c 'printf $KEY'", "z"),
+        ("printf %s a;printf b", "ab"),
+    ],
+)
+def test_a_command_runs_without_a_shell_unless_it_needs_one(command: str, key: str) -> None:
+    assert run_command(command) == key
+
+
+def program(folder: Path, text: str) -> str:
+    path = folder / "program"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+def test_without_a_sign_of_the_shell_the_program_is_this_process_own_child(tmp_path: Path) -> None:
+    path = program(tmp_path, "echo $PPID")
+    assert run_command(path).strip() == str(os.getpid())
+    assert run_command(f"{path}; true").strip() != str(os.getpid())
 
 
 def test_what_a_command_says_on_stderr_is_no_part_of_the_key(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run_command("sh -c 'echo warning >&2; echo key'") == "key"
+    provider = replace(CLOUD, key_command="sh -c 'echo warning >&2; echo key'")
+    key = find(provider, environ={}, store=MemoryStore())
+    assert key is not None
+    assert key.value == "key"
     assert capfd.readouterr().err == "warning\n"
 
 
@@ -105,53 +161,145 @@ def test_what_a_command_says_on_stderr_is_no_part_of_the_key(capfd: pytest.Captu
     ("command", "words"),
     [
         ("false", "exit status 1"),
+        ("sh -c 'echo secret; exit 3'", "exit status 3"),
         ("no-such-program-here", "could not be run"),
         ("'unclosed", "could not be run"),
     ],
 )
-def test_a_command_that_fails_says_how(command: str, words: str) -> None:
-    with pytest.raises(KeyStoreError, match=words):
+def test_a_command_that_fails_says_how_and_not_what_it_printed(command: str, words: str) -> None:
+    with pytest.raises(KeyCommandError, match=words) as caught:
         run_command(command)
+    assert "secret" not in str(caught.value)
 
 
-def test_a_command_that_prints_nothing_gave_no_key() -> None:
-    with pytest.raises(InvalidKeyError, match="empty"):
-        run_command("true")
+def test_a_command_that_was_killed_says_by_what(tmp_path: Path) -> None:
+    with pytest.raises(KeyCommandError, match="signal 9"):
+        run_command(program(tmp_path, "kill -9 $$"))
 
 
-def test_a_keyring_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    import keyring
-    from keyring.backend import KeyringBackend
+@pytest.mark.parametrize("command", ["sleep 30", "sleep 30 | cat"])
+def test_a_command_that_does_not_end_is_given_up(command: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(KeyCommandError, match=r"within 0\.3 s"):
+        run_command(command, deadline=0.3)
+    assert time.monotonic() - started < 5
 
-    class Stuck(KeyringBackend):
-        priority = 1  # type: ignore[assignment]
 
-        def get_password(self, service: str, username: str) -> str | None:
-            time.sleep(5)
-            return None
+@pytest.mark.parametrize(("command", "words"), [("true", "empty"), ("printf 'a\\nb'", "more than one line")])
+def test_what_a_command_printed_has_to_be_a_key(command: str, words: str) -> None:
+    with pytest.raises(InvalidKeyError, match=words):
+        find(replace(CLOUD, key_command=command), environ={}, store=MemoryStore())
 
-        def set_password(self, service: str, username: str, password: str) -> None: ...
 
+# --- stores ------------------------------------------------------------------------------------------------
+
+
+class Backend(KeyringBackend):
+    """A keyring in memory whose every call can be made to wait, fail or forget."""
+
+    priority = 1  # type: ignore[assignment]
+
+    def __init__(self, *, waits: float = 0, error: Exception | None = None, forgets: bool = False) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+        self.waits, self.error, self.forgets = waits, error, forgets
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self._pass()
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._pass()
+        if not self.forgets:
+            self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        self._pass()
+        del self.kept[service, username]
+
+    def _pass(self) -> None:
+        time.sleep(self.waits)
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def keyring_in_use() -> Iterator[Any]:
+    """Puts a backend in the place of the one the keyring package has chosen."""
     before = keyring.get_keyring()
-    keyring.set_keyring(Stuck())
-    monkeypatch.setattr(keys, "DEADLINE", 0.2)
-    try:
-        started = time.monotonic()
-        with pytest.raises(KeyStoreError, match="did not answer"):
-            keys.KeyringStore().get("cloud")
-        assert time.monotonic() - started < 2
-    finally:
-        keyring.set_keyring(before)
+    yield keyring.set_keyring
+    keyring.set_keyring(before)
 
 
-def test_no_keyring_at_all_is_said_and_nothing_is_written_instead() -> None:
-    import keyring
-    from keyring.backends.fail import Keyring
+class TestMemory(KeyStoreConformance):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
 
-    before = keyring.get_keyring()
-    keyring.set_keyring(Keyring())
-    try:
-        with pytest.raises(KeyStoreError, match="no keyring"):
-            keys.KeyringStore().set("cloud", "key")
-    finally:
-        keyring.set_keyring(before)
+
+class TestKeyring(KeyStoreConformance):
+    @pytest.fixture
+    def store(self, keyring_in_use: Any) -> KeyringStore:
+        keyring_in_use(Backend())
+        return KeyringStore()
+
+
+def test_keys_stand_under_the_service_telex(keyring_in_use: Any) -> None:
+    backend = Backend()
+    keyring_in_use(backend)
+    KeyringStore().set("cloud", "key")
+    assert backend.kept == {("telex", "cloud"): "key"}
+
+
+def test_a_keyring_that_does_not_answer_is_given_up(keyring_in_use: Any) -> None:
+    keyring_in_use(Backend(waits=5))
+    started = time.monotonic()
+    with pytest.raises(KeyStoreError, match="did not answer"):
+        KeyringStore(deadline=0.2).get("cloud")
+    assert time.monotonic() - started < 2
+
+
+def test_undoing_a_call_that_was_given_up_comes_after_it(keyring_in_use: Any) -> None:
+    backend = Backend(waits=0.3)
+    keyring_in_use(backend)
+    store = KeyringStore(deadline=0.1)
+    with pytest.raises(KeyStoreError):
+        store.set("cloud", "key")
+    with pytest.raises(KeyStoreError):
+        store.delete("cloud")
+    for thread in threading.enumerate():
+        if thread.name == "telex-keyring":
+            thread.join(5)
+    assert backend.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        (fail.Keyring(), "no keyring"),
+        (null.Keyring(), "switched off"),
+        (
+            Backend(error=keyring.errors.KeyringLocked("Failed to unlock the collection!")),
+            "locked: Failed to",
+        ),
+        (Backend(error=keyring.errors.KeyringError("the service is gone")), "the service is gone"),
+        (Backend(error=RuntimeError("org.freedesktop.DBus.Error.Timeout")), "DBus.Error.Timeout"),
+        (Backend(error=OSError(111, "Connection refused")), "Connection refused"),
+        (Backend(forgets=True), "does not give it back"),
+    ],
+)
+def test_a_keyring_that_does_not_work_says_so_in_its_own_words(
+    keyring_in_use: Any, backend: KeyringBackend, words: str
+) -> None:
+    keyring_in_use(backend)
+    with pytest.raises(KeyStoreError, match=words) as caught:
+        KeyringStore().set("cloud", "sk-canary-0123456789")
+    assert "canary" not in str(caught.value)
+
+
+def test_a_plain_file_with_a_keyrings_name_is_refused(keyring_in_use: Any) -> None:
+    plain = type("PlaintextKeyring", (Backend,), {"__module__": "keyrings.alt.file"})()
+    keyring_in_use(plain)
+    with pytest.raises(KeyStoreError, match="plain file"):
+        KeyringStore().set("cloud", "key")
+    assert plain.kept == {}

@@ -1,0 +1,184 @@
+"""What may stand in a provider's name, address, headers and variables; nothing is looked up or reached here."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from provider_core.errors import InvalidInputError
+
+__all__ = [
+    "LONGEST_URL",
+    "NAME",
+    "RESERVED",
+    "Address",
+    "address",
+    "check_header",
+    "check_name",
+    "check_variable",
+    "header",
+    "holds_secret",
+    "is_near",
+    "origin",
+    "without_credentials",
+]
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
+"""A provider's name: letters, digits and hyphens, at most 64, no hyphen at either end."""
+
+RESERVED = frozenset({"local", "all", "none", "default"})
+"""Names that mean something else on the command line; ``local`` is the embedded model."""
+
+LONGEST_URL = 512
+_PASTED_ENDS = ("/chat/completions", "/models")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+_OWN_HEADERS = frozenset({"authorization", "host", "content-length", "transfer-encoding"})
+_SECRET = re.compile(
+    r"(?:^|[-_.])(?:api)?(?:key|token|secret|password|passwd|auth\w*|cookie|sig)$", re.IGNORECASE
+)
+_VARIABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A base URL as it is kept. ``dropped`` are the parts of what was pasted that do not belong to one."""
+
+    url: str
+    dropped: tuple[str, ...] = ()
+
+
+def check_name(name: str) -> None:
+    """Raise ``InvalidInputError`` for what cannot be a provider's name."""
+    if not NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{name!r} is no name for a provider: letters, digits and hyphens, at most 64, "
+            "no hyphen at either end"
+        )
+    if name in RESERVED:
+        raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
+
+
+def address(text: str) -> Address:
+    """The base URL in ``text``; placeholders like ``{account_id}`` and a query are kept.
+
+    Raises ``InvalidInputError``; its sentence repeats nothing of an address that may hold a password.
+    """
+    url = text.strip()
+    if len(url) > LONGEST_URL:
+        raise InvalidInputError(f"the base URL is longer than {LONGEST_URL} characters")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise InvalidInputError(
+            "the base URL holds characters that no URL may: blanks, or letters beyond ASCII"
+        )
+    scheme, colon, rest = url.partition("://")
+    if not colon or scheme.lower() not in ("http", "https"):
+        raise InvalidInputError("the base URL must begin with http:// or https://")
+    host, slash, path = _cut(rest)
+    if "@" in host:
+        raise InvalidInputError("the base URL holds a user name or a password: a key has places of its own")
+    if "#" in path:
+        raise InvalidInputError("the base URL holds a fragment (#...), which no server ever sees")
+    try:
+        parts = urlsplit(f"{scheme}://{host}")
+        valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or "\\" in host:
+        raise InvalidInputError("the base URL names no host, or no valid port")
+    path, mark, query = path.partition("?")
+    for name, value in parse_qsl(query):
+        if value and _SECRET.search(name):
+            raise InvalidInputError(
+                f"the base URL holds a key in its query ({name}): a key has places of its own"
+            )
+    path, dropped = _trimmed(slash + path)
+    # Case has no meaning in these two, and other places compare them.
+    return Address(url=f"{scheme.lower()}://{_lower(host)}{path}{mark}{query}", dropped=dropped)
+
+
+def _cut(rest: str) -> tuple[str, str, str]:
+    """Host with port, the first slash (or none), and what follows."""
+    found = re.search(r"[/?#]", rest)
+    if found is None:
+        return rest, "", ""
+    at = found.start()
+    return (rest[:at], "/", rest[at + 1 :]) if rest[at] == "/" else (rest[:at], "", rest[at:])
+
+
+def _lower(host: str) -> str:
+    return re.sub(r"\{[^}]*\}|[A-Z]+", lambda hit: hit[0] if hit[0][0] == "{" else hit[0].lower(), host)
+
+
+def _trimmed(path: str) -> tuple[str, tuple[str, ...]]:
+    """The path without what is pasted along with it, and what that was."""
+    dropped: list[str] = []
+    bare = path.rstrip("/")
+    if len(path) > max(len(bare), 1):  # a lone slash is how browsers write no path at all
+        dropped.append("/")
+    end = next((end for end in _PASTED_ENDS if bare.endswith(end)), None)
+    if end is not None:
+        bare = bare[: -len(end)].rstrip("/")
+        dropped.append(end)
+    return bare, tuple(dropped)
+
+
+def is_near(url: str) -> bool:
+    """Whether ``url`` stays on this machine or in a private network, as far as its host itself says so.
+
+    A name other than localhost says nothing: what it resolves to is the network's choice.
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return found.is_loopback or found.is_private or found.is_link_local
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port: what a key is kept for."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def header(text: str) -> tuple[str, str]:
+    """Name and value of ``NAME=VALUE`` or ``NAME: VALUE``, as curl writes it; raises ``InvalidInputError``."""
+    found = re.match(r"([^=:]+)[=:](.*)", text, re.DOTALL)
+    if found is None:
+        raise InvalidInputError("a header is given as NAME=VALUE")
+    name, value = found[1].strip(), found[2].strip()
+    check_header(name, value)
+    return name, value
+
+
+def check_header(name: str, value: str) -> None:
+    """Raise ``InvalidInputError`` for a header that cannot be set; the sentence never holds its value."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise InvalidInputError(f"{name!r} is no name of a header")
+    if name.lower() in _OWN_HEADERS:
+        raise InvalidInputError(f"the header {name} is telex's own and cannot be set")
+    if not value or not all(" " <= character <= "~" for character in value):
+        raise InvalidInputError(f"the value of the header {name} is empty, or holds what no header can carry")
+
+
+def check_variable(name: str, value: str) -> None:
+    """Raise ``InvalidInputError`` for a part of an address that could change where the address leads."""
+    if not _VARIABLE.fullmatch(value):
+        raise InvalidInputError(f"{name} may hold letters, digits, dots, hyphens and underscores only")
+
+
+def holds_secret(name: str) -> bool:
+    """Whether a header or a query field of this name is likely to carry a secret."""
+    return _SECRET.search(name) is not None
+
+
+def without_credentials(url: str) -> str:
+    """``url`` (of a proxy) without user name and password."""
+    scheme, mark, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
