@@ -152,11 +152,9 @@ def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Pa
             raise LocalModelError(f"xllamacpp is installed and cannot be imported: {words}", path=path)
         case {"failed": str(words)}:
             lines = _log_lines(log)
-            for line in lines:
-                if "error loading model: " in line:
-                    words = line.partition("error loading model: ")[2]
-                    raise ModelFileError(f"llama.cpp cannot load {path}: {words}", path=path)
-            words = lines[0] if lines else words
+            words = lines[0].partition("error loading model: ")[2] or lines[0] if lines else words
+            if any("failed to load model" in line for line in lines):
+                raise ModelFileError(f"llama.cpp cannot load {path}: {words}", path=path)
             raise LocalModelError(f"llama.cpp does not serve {path}: {words}", path=path)
     child.wait()
     raise LocalModelError(f"llama.cpp broke down while loading {path} ({_ending(child, log)})", path=path)

@@ -322,10 +322,27 @@ def test_the_models_header_says_how_long_the_file_is_to_the_byte(model_path, tmp
 
 
 def test_a_refused_file_prints_nothing_native(tmp_path):
-    process = python(f"try:{textwrap.indent(SERVE, ' ')}except Exception as e: print(e)", strange(tmp_path))
-    out, err = process.communicate(timeout=30)
-    assert "telegraph" in out
-    assert err == ""
+    assert refused(strange(tmp_path)) == ("ModelFileError", "")
+
+
+def test_a_file_that_native_code_aborts_on_prints_nothing_native(model_path, tmp_path):
+    path = tmp_path / "damaged.gguf"
+    content = bytearray(model_path.read_bytes())
+    number = content.index(b"llama.block_count") + len(b"llama.block_count") + 4
+    content[number : number + 4] = struct.pack("<I", 60_000)
+    path.write_bytes(content)
+    error, printed = refused(path)
+    assert error in {"LocalModelError", "ModelFileError"}
+    assert printed == ""
+
+
+def refused(path: Path) -> tuple[str, str]:
+    """The class of the error that serving the file ends in, and all that is printed on the way."""
+    source = f"try:{textwrap.indent(SERVE, ' ')}except Exception as error: print(type(error).__name__)"
+    out, err = python(source, path).communicate(timeout=30)
+    begun, _, error = out.partition("\n")
+    assert begun == "begun"
+    return error.strip(), err
 
 
 def test_a_path_that_llama_cpp_cannot_open_is_refused_before_it_tries(tmp_path):
