@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = [
     "Json",
     "Message",
     "Model",
+    "ModelKind",
     "Network",
     "Notice",
     "Part",
@@ -54,6 +55,11 @@ Json: TypeAlias = Any
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Auth: TypeAlias = Literal["bearer", "api-key", "none"]
 """How a key travels: ``Authorization: Bearer``, Azure's ``api-key`` header, or not at all."""
+
+ModelKind: TypeAlias = Literal[
+    "chat", "completion", "embedding", "rerank", "speech", "image", "moderation", "other"
+]
+"""What a model is for. Only "chat" is sure to take chat completions; "image" is video too."""
 
 
 # --- what is asked -----------------------------------------------------------------------------------------
@@ -203,6 +209,7 @@ class Model:
     vision: bool | None = None
     reasoning_levels: tuple[str, ...] = ()
     """The efforts that a source lists for the model; empty where none does."""
+    kind: ModelKind = "chat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,6 +395,8 @@ class Call:
     body: bytes = b""
     network: Network = field(default_factory=Network)
     provider: str | None = None
+    trace: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+    """Told of the connection's steps by httpcore's names, such as "connection.start_tls.complete"."""
 
 
 class Reply(Protocol):

@@ -27,7 +27,7 @@ from provider_core.http._streams import Backend
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from provider_core.http._connect import Lookup
     from provider_core.http._proxies import Proxy
@@ -99,7 +99,7 @@ class HttpTransport:
         pool = self._pool(call, url, proxy)
         try:
             with translated(route, patience):
-                answer = pool.handle_request(_in_httpcore(request, patience))
+                answer = pool.handle_request(_in_httpcore(request, patience, call.trace))
         except BaseException:
             patience.abandon()
             raise
@@ -254,7 +254,12 @@ def _headers(call: Call) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.items()]
 
 
-def _in_httpcore(request: httpx.Request, patience: Patience) -> httpcore.Request:
+def _in_httpcore(
+    request: httpx.Request, patience: Patience, trace: Callable[[str], None] | None
+) -> httpcore.Request:
+    extensions: dict[str, object] = {"timeout": {"connect": patience, "read": patience, "write": patience}}
+    if trace is not None:
+        extensions["trace"] = lambda event, _: trace(event)
     return httpcore.Request(
         method=request.method,
         url=httpcore.URL(
@@ -265,7 +270,7 @@ def _in_httpcore(request: httpx.Request, patience: Patience) -> httpcore.Request
         ),
         headers=request.headers.raw,
         content=request.stream,
-        extensions={"timeout": {"connect": patience, "read": patience, "write": patience}},
+        extensions=extensions,
     )
 
 
