@@ -67,7 +67,6 @@ def serve(
     block ended in a ``NetworkError``.
     """
     import secrets
-    import subprocess
 
     if not installed():
         raise LocalExtraMissingError("a local model needs the package xllamacpp, which is not installed")
@@ -87,10 +86,8 @@ def serve(
             try:
                 yield Endpoint(base_url=base_url, key=key, model=alias)
             except NetworkError as error:
-                try:
-                    child.wait(_LAST_BREATH)
-                except subprocess.TimeoutExpired:
-                    raise error from None
+                if not _dying(child):
+                    raise
                 raise LocalModelError(
                     f"the local model's server ended unexpectedly ({_ending(child, log)})", path=path
                 ) from error
@@ -160,8 +157,18 @@ def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Pa
     raise LocalModelError(f"llama.cpp broke down while loading {path} ({_ending(child, log)})", path=path)
 
 
+def _dying(child: subprocess.Popen[bytes]) -> bool:
+    import subprocess
+
+    try:
+        child.wait(_LAST_BREATH)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def _ending(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
-    """How a child that is gone went, and its first words on the way."""
+    """How a child that is gone went, and its last words."""
     import signal
 
     code = child.wait()
@@ -171,7 +178,7 @@ def _ending(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
             ending = signal.Signals(-code).name
         except ValueError:
             ending = f"signal {-code}"
-    return ": ".join([ending, *_log_lines(log)[:1]])
+    return ": ".join([ending, *_log_lines(log)[-1:]])
 
 
 def _log_lines(log: IO[bytes]) -> list[str]:
