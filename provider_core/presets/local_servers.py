@@ -61,6 +61,7 @@ PRESETS: Final = (
         docs_url="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
         # What a slot really has comes before what the model was trained on: tools/server/README.md.
         context_fields=("meta.n_ctx", "meta.n_ctx_train"),
+        details="llamacpp",
         ports=(8080, 9931),  # the default moves to 9931: ggml-org/llama.cpp PR 26508
         network=LOCAL,
         quirks=Quirks(
@@ -86,6 +87,7 @@ PRESETS: Final = (
         key_required=False,
         key_env=("LMSTUDIO_API_KEY", "LM_API_TOKEN"),
         docs_url="https://lmstudio.ai/docs/developer/openai-compat",
+        details="lmstudio",
         ports=(1234,),
         network=LOCAL,
     ),
@@ -107,6 +109,7 @@ PRESETS: Final = (
         base_url="http://127.0.0.1:11434/v1",
         key_required=False,
         docs_url="https://docs.ollama.com/api/openai-compatibility",
+        details="ollama",
         ports=(11434,),
         network=LOCAL,
     ),

@@ -73,6 +73,8 @@ class Preset:
     Dots go down; ``[]`` is every element of a list, the largest counts; ``[key=value]`` is the one with it."""
     output_fields: tuple[str, ...] = ()
     """The same for the most tokens that one answer may have."""
+    details: Literal["llamacpp", "lmstudio", "ollama"] | None = None
+    """The server's own API that knows more about its models than the list does."""
 
     ports: tuple[int, ...] = ()
     """Loopback ports where a local server of this kind may listen, the usual one first."""
