@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from provider_core.types import Json
+    from collections.abc import Callable, Mapping
 
-__all__ = ["BodyField"]
+    from provider_core.types import Json, Target
+
+__all__ = ["BodyField", "network_options", "with_network"]
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 class BodyField(click.ParamType[tuple[str, Any]]):
@@ -36,3 +41,45 @@ class BodyField(click.ParamType[tuple[str, Any]]):
             if text[:1] in '{["':
                 self.fail(f"the value of {key} is not JSON: {text!r}", param, ctx)
             return key.strip(), text
+
+
+def network_options(command: _Command) -> _Command:
+    """``--connect-timeout``, ``--timeout`` and ``--retries``; ``with_network`` applies them."""
+    for option in (
+        click.option(
+            "--retries",
+            type=click.IntRange(0, 20),
+            metavar="N",
+            help="How often to ask again before any text.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="The longest silence of the server: before its first byte, and within the answer.",
+        ),
+        click.option(
+            "--connect-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="The longest wait for a connection.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def with_network(target: Target, given: Mapping[str, Any]) -> Target:
+    """The target with those timeouts and retries that were given on the command line."""
+    changed: dict[str, Any] = {}
+    if given.get("connect_timeout") is not None:
+        changed["connect_timeout"] = given["connect_timeout"]
+    if given.get("timeout") is not None:
+        changed["first_byte_timeout"] = changed["idle_timeout"] = given["timeout"]
+    if given.get("retries") is not None:
+        changed["retries"] = given["retries"]
+    if not changed:
+        return target
+    return replace(
+        target, provider=replace(target.provider, network=replace(target.provider.network, **changed))
+    )

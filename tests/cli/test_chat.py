@@ -311,3 +311,45 @@ def test_a_broken_settings_file_is_said_with_its_line(telex: Telex) -> None:
     ran = telex("chat", "hi")
     assert ran.code == 3
     assert "settings.toml, line 1" in ran.err
+
+
+def test_a_retry_is_said_and_its_wait_is_the_servers(lab: Telex, server: Scripted) -> None:
+    busy = Answer(in_json({"error": {"message": "busy"}}), status=503, headers={"retry-after": "0.2"})
+    server.will(busy, Answer(answer("at last")))
+    ran = lab("chat", "hi")
+    assert (ran.code, ran.out) == (0, b"at last\n")
+    assert "busy" in ran.err
+    assert "attempt 2" in ran.err
+    assert len(server.asked) == 2
+
+
+def test_no_retry_is_made_when_none_is_allowed(lab: Telex, server: Scripted) -> None:
+    server.will(Answer(in_json({"error": {"message": "busy"}}), status=503))
+    assert lab("chat", "--retries", "0", "hi").code == 6
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_says_nothing_is_given_up_when_told_so(lab: Telex, server: Scripted) -> None:
+    server.will([Pause(20)])
+    ran = lab("chat", "--timeout", "0.3", "--retries", "0", "hi")
+    assert ran.code == 7
+    assert "--timeout" in ran.err
+
+
+def test_silence_in_the_middle_of_an_answer_is_a_cut_answer(lab: Telex, server: Scripted) -> None:
+    server.will([*sse(delta("half")), Pause(20)])
+    ran = lab("chat", "--timeout", "0.5", "hi")
+    assert (ran.code, ran.out) == (6, b"half\n")
+
+
+def test_ctrl_c_while_waiting_for_a_retry_ends_at_once(lab: Telex, server: Scripted) -> None:
+    server.will(Answer(in_json({"error": {"message": "busy"}}), status=429, headers={"retry-after": "20"}))
+    process = lab.start("chat", "hi")
+    while not server.asked:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert time.monotonic() - started < 1

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop, code_and_hint
-from telex.options import BodyField
+from telex.options import BodyField, network_options, with_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provider_core.types import Finished, Json, Request, Target
+    from provider_core.types import Finished, Json, Notice, Request, Target
     from telex.console import Console
     from telex.context import App
 
@@ -54,10 +55,13 @@ class ChatCommand(click.Command):
     multiple=True,
     help="Any further field of the request's body.",
 )
+@click.option("--reasoning-effort", metavar="LEVEL", help="How hard to think: none, low, medium, high, …")
 @click.option("--no-stdin", is_flag=True, help="Do not read stdin.")
+@network_options
 @pass_app
 def command(
     app: App,
+    /,
     *,
     prompt: tuple[str, ...],
     model: str | None,
@@ -66,7 +70,9 @@ def command(
     max_tokens: int | None,
     temperature: float | None,
     params: Sequence[tuple[str, Json]],
+    reasoning_effort: str | None,
     no_stdin: bool,
+    **network: float | None,
 ) -> None:
     """Send PROMPT and stream the answer to stdout.
 
@@ -74,7 +80,7 @@ def command(
     its end however long that takes.
     """
     text = read_prompt(app.console, prompt, no_stdin=no_stdin)
-    target = app.target(model)
+    target = with_network(app.target(model), network)
     from provider_core.types import Message, Request
 
     turns = [Message(role="user", content=text)]
@@ -89,6 +95,7 @@ def command(
             stream=stream,
             max_tokens=max_tokens,
             temperature=temperature,
+            reasoning_effort=reasoning_effort,
             params=dict(params),
         ),
     )
@@ -120,7 +127,8 @@ def chat(app: App, target: Target, request: Request) -> None:
     renderer = Plain(app.console)
     finished: Finished | None = None
     with app.reach(target) as (provider, key):
-        events: Any = app.client.chat(provider, request, key=key)
+        tell = partial(say, app.console, target)
+        events: Any = app.client.chat(provider, request, key=key, notify=tell)
         try:
             with contextlib.closing(events):
                 for event in events:
@@ -131,6 +139,19 @@ def chat(app: App, target: Target, request: Request) -> None:
             renderer.close()
     if finished is not None:
         conclude(app, finished)
+
+
+def say(console: Console, target: Target, notice: Notice) -> None:
+    """One line on stderr for what the core did on its way."""
+    from provider_core.types import FieldDropped, Retrying
+
+    match notice:
+        case Retrying(error=error, seconds=seconds, attempt=attempt):
+            console.note(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
+        case FieldDropped(field=field, swapped_for=None):
+            console.note(f"{target} does not take {field}: asked without it, now and from now on.")
+        case FieldDropped(field=field, swapped_for=other):
+            console.note(f"{target} does not take {field}: sent as {other}, now and from now on.")
 
 
 def conclude(app: App, finished: Finished) -> None:
