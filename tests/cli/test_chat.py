@@ -353,3 +353,51 @@ def test_ctrl_c_while_waiting_for_a_retry_ends_at_once(lab: Telex, server: Scrip
     process.communicate(timeout=10)
     assert process.returncode == 130
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "out", "words"),
+    [
+        (answer("all"), 0, b"all\n", ""),
+        (answer("up to", finish="length"), 0, b"up to\n", "token limit"),
+        ([*sse(delta(reasoning_content="hm")), *answer(finish="length")], 0, b"", "thinking took all"),
+        ([*sse(delta("half"))], 6, b"half\n", "before the answer was finished"),
+        (answer("so far", finish="content_filter"), 6, b"so far\n", "withheld"),
+        (answer(), 6, b"", "empty"),
+        (sse(delta("so far"), {"error": {"message": "it broke"}}), 6, b"so far\n", "it broke"),
+        (sse(delta("so far"), delta(finish="error"), DONE), 6, b"so far\n", "broke the answer off"),
+        (sse({"error": {"message": "The key is wrong", "code": 401}}), 4, b"", "The key is wrong"),
+        ([b"<html><title>Just a moment...</title><p>x"], 6, b"", "Just a moment..."),
+        (
+            [b'{"error":"Unexpected endpoint or method. (POST /chat/completions)"}'],
+            6,
+            b"",
+            "Unexpected endpoint",
+        ),
+        ([], 6, b"", "empty"),
+    ],
+)
+def test_each_verdict_has_its_exit_code_and_its_line(
+    lab: Telex, server: Scripted, body: list[bytes], code: int, out: bytes, words: str
+) -> None:
+    server.will(body)
+    ran = lab("chat", "--retries", "0", "hi")
+    assert (ran.code, ran.out) == (code, out), ran.err
+    assert words in ran.err
+    assert "\n\n" not in ran.err
+
+
+def test_a_base_url_without_its_version_gets_the_right_advice(telex: Telex, server: Scripted) -> None:
+    telex.provider("lab", server.url.removesuffix("/v1"))
+    server.will(Answer([b"404 page not found\n"], status=404, headers={"content-type": "text/plain"}))
+    ran = telex("chat", "hi")
+    assert ran.code == 6
+    assert f"--base-url {server.url}" in ran.err
+
+
+def test_a_key_of_the_other_region_gets_the_right_advice(telex: Telex, server: Scripted) -> None:
+    telex.provider("qwen", server.url, preset="qwen", key=None, key_env="Q")
+    server.will(Answer(in_json({"error": {"message": "Incorrect API key"}}), status=401))
+    ran = telex("chat", "hi", env={"Q": "k"})
+    assert ran.code == 4
+    assert "qwen-cn" in ran.err

@@ -138,7 +138,7 @@ def chat(app: App, target: Target, request: Request) -> None:
         finally:
             renderer.close()
     if finished is not None:
-        conclude(app, finished)
+        conclude(app, finished, answered=renderer.has_text)
 
 
 def say(console: Console, target: Target, notice: Notice) -> None:
@@ -154,7 +154,7 @@ def say(console: Console, target: Target, notice: Notice) -> None:
             console.note(f"{target} does not take {field}: sent as {other}, now and from now on.")
 
 
-def conclude(app: App, finished: Finished) -> None:
+def conclude(app: App, finished: Finished, *, answered: bool) -> None:
     """Say on stderr what is to be said of the answer's end, and stop with its exit code."""
     from provider_core.types import Verdict
 
@@ -163,7 +163,8 @@ def conclude(app: App, finished: Finished) -> None:
         case Verdict.COMPLETE:
             return
         case Verdict.LENGTH:
-            console.note("The answer ends at the token limit (--max-tokens raises it).")
+            what = "The answer ends at" if answered else "No answer came: thinking took all of"
+            console.note(f"{what} the token limit (--max-tokens raises it).")
             return
         case _:
             pass

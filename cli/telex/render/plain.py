@@ -19,7 +19,9 @@ class Plain:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._in_reasoning = False
-        self._has_text = False
+        self.has_text = False
+        """Whether any of the answer itself was shown."""
+        self._ended = False
         self._line_open = False
 
     def event(self, event: Event) -> None:
@@ -27,7 +29,7 @@ class Plain:
         match event:
             case Text(text=text):
                 self._leave_reasoning()
-                self._has_text = True
+                self.has_text = True
                 self._line_open = not text.endswith("\n")
                 self._console.out(text)
             case Reasoning(text=text):
@@ -46,8 +48,8 @@ class Plain:
     def close(self) -> None:
         """End the answer's last line; whatever was cut short ends here too."""
         self._leave_reasoning()
-        if self._has_text:
-            self._has_text = False
+        if self.has_text and not self._ended:
+            self._ended = True
             self._console.out("\n")
 
     def _leave_reasoning(self) -> None:
