@@ -48,7 +48,7 @@ class Answer:
         self._chosen: int | None = None
         self._waiting: list[tuple[int, dict[str, Json], bool]] = []
         self._said = self._thought = False  # by deltas or a message: what a later message repeats is skipped
-        self._snapshot = ""
+        self._snapshot = ("", "")  # the thoughts and the text of the last message
         self._details: str | None = ""  # None once they proved to be no snapshots
         self._grew = False
 
@@ -196,21 +196,20 @@ class Answer:
         thought = carriers.reasoning(message) or carriers.details(message)
         thought = thought or "".join(text for is_thought, text in pieces if is_thought)
         text = "".join(text for is_thought, text in pieces if not is_thought)
+        earlier_thought, earlier_text = self._snapshot
         if thought and not self._thought:
-            self.speech.think(thought)
+            self.speech.think(thought.removeprefix(earlier_thought))
         if text and not self._said:
-            fresh = text.removeprefix(self._snapshot)
-            if complete and not self._snapshot:
-                self.speech.say_whole(fresh)
+            if complete and not earlier_text:
+                self.speech.say_whole(text)
             else:
-                self.speech.say(fresh)
-            self._snapshot = text
+                self.speech.say(text.removeprefix(earlier_text))
+        self._snapshot = (thought or earlier_thought, text or earlier_text)
         if not self._said:
             self._refuse(message.get("refusal"))
         if not self.calls:
             self.calls.feed(message.get("tool_calls"), complete=True)
             self.calls.feed_legacy(message.get("function_call"))
-        self._thought = self._thought or bool(thought and complete)
 
     def _fresh(self, text: str) -> str:
         """Return what ``reasoning_details`` add: MiniMax repeats all earlier thoughts in each of them."""

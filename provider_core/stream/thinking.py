@@ -179,12 +179,15 @@ class Thinking:
             return False
         self._channel_says(self._held[: hit.start()], pieces)
         self._held = self._held[hit.end() :]
+        self._blanks.clear()
+        self._fresh = False
         match hit[1]:
             case "start" | "channel":
                 self._header = ""
             case "message":
                 self._channel = (self._header or "").split(" ", 1)[0].strip()
                 self._header = None
+                self._fresh = self._channel == "analysis"
             case "constrain":
                 pass
             case _:
@@ -195,9 +198,7 @@ class Thinking:
         if self._header is not None:
             self._header = (self._header + text)[:200]
         elif self._channel == "analysis":
-            if text:
-                self.reasoned = True
-                pieces.append((True, text))
+            self._think(text, pieces)
         else:
             self._say(text if self._spoken else text.lstrip("\r\n"), pieces)
 
