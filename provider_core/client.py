@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
 from provider_core import quirks
 from provider_core._version import __version__
 from provider_core.errors import InvalidInputError, NetworkError, ProviderError
+from provider_core.repair import Negotiation
 from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure
 from provider_core.types import Call, Finished, Reasoning, Retrying, Text, ToolCall, Verdict
@@ -17,6 +19,7 @@ from provider_core.types import Call, Finished, Reasoning, Retrying, Text, ToolC
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from provider_core.repair import Memory
     from provider_core.types import Event, Notice, Provider, Reply, Request, Transport
 
 __all__ = ["Client"]
@@ -26,12 +29,16 @@ _SECRET_NAMES = ("key", "token", "secret", "auth")
 
 
 class Client:
-    """Asks providers over ``transport``; without one, over real HTTP. Several threads may use one client."""
+    """Asks providers over ``transport``; without one, over real HTTP. Several threads may use one client.
+
+    ``memory`` keeps which fields a server refused; without one each request finds that out anew.
+    """
 
     def __init__(
         self,
         transport: Transport | None = None,
         *,
+        memory: Memory | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -40,6 +47,7 @@ class Client:
 
             transport = HttpTransport()
         self._transport = transport
+        self._memory = memory
         self._clock = clock
         self._sleep = sleep
 
@@ -65,18 +73,20 @@ class Client:
 
         Raises ``ProviderError`` when the server refuses the request, and ``NetworkError`` when nothing of an
         answer arrived, after as many retries as ``provider.network`` allows; ``notify`` is told of each before
-        it is waited for. Once an answer has begun, what goes wrong is in ``Finished``: the text stays.
+        it is waited for. Once an answer has begun, what goes wrong is in ``Finished``: the text stays. A
+        field that the server refuses by name is left out, or sent under its other name, at once; that is no
+        retry.
         """
+        negotiation = Negotiation(provider, request, memory=self._memory, notify=notify)
         call = Call(
             method="POST",
             url=provider.url("/chat/completions"),
             headers={
-                "accept": "text/event-stream" if request.stream else "application/json",
+                "accept": "text/event-stream" if negotiation.body.get("stream") else "application/json",
                 "content-type": "application/json",
                 "user-agent": f"telex/{__version__}",
                 **quirks.headers(provider, key),
             },
-            body=_encoded(quirks.body(provider, request)),
             network=provider.network,
             provider=provider.name,
         )
@@ -84,9 +94,12 @@ class Client:
         retries = Retries(provider.network, clock=self._clock)
         while True:
             try:
-                yield from self._attempt(call, secrets)
+                body = _encoded(negotiation.body)
+                yield from self._attempt(replace(call, body=body), secrets, negotiation.accepted)
                 return
             except (ProviderError, NetworkError) as error:
+                if isinstance(error, ProviderError) and negotiation.refused(error):
+                    continue
                 next_step = retries.decide(error)
             if not isinstance(next_step, Retrying):
                 raise next_step
@@ -94,11 +107,12 @@ class Client:
                 notify(next_step)
             self._sleep(next_step.seconds)
 
-    def _attempt(self, call: Call, secrets: tuple[str, ...]) -> Iterator[Event]:
+    def _attempt(self, call: Call, secrets: tuple[str, ...], accepted: Callable[[], None]) -> Iterator[Event]:
         """The events of one attempt. It raises only while nothing has been handed out."""
         with self._transport.send(call) as reply:
             if not 200 <= reply.status < 300:
                 raise _refusal(reply, call, secrets)
+            accepted()
             decoder = Decoder(
                 status=reply.status,
                 content_type=reply.headers.get("content-type", ""),

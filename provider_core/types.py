@@ -365,10 +365,12 @@ class Retrying:
 class FieldDropped:
     """The server refuses a field of the body; the request goes without it, or with ``swapped_for``.
 
-    ``field`` is the wire's name, or "system": the role of the system prompt, swapped for "user".
+    ``field`` is the wire's name, or "system": the system prompt's role, swapped for "user"; or "roles":
+    messages of one role in a row, which are sent as one.
     ``asked`` is the field of ``Request`` by which the user asked for it ("params" for a raw field), empty
     where nobody did. ``remembered`` says that an earlier request was refused and this one never held the
-    field; ``words`` are the server's, where it has just said so.
+    field; ``words`` are the server's, where it has just said so. ``lasting`` says that later requests will
+    not hold the field either.
     """
 
     field: str
@@ -376,6 +378,7 @@ class FieldDropped:
     words: str = ""
     asked: str = ""
     remembered: bool = False
+    lasting: bool = False
 
 
 Notice: TypeAlias = Retrying | FieldDropped

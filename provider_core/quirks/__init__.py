@@ -1,0 +1,57 @@
+"""Where a provider's wire differs from OpenAI's: what a request's body and headers are, by the provider's row.
+
+The body holds what was asked for and nothing else. Sending it is not done here, nor is anything about what
+a server refuses once it has been asked: that is ``repair``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_core.quirks._effort import effort
+from provider_core.quirks._messages import messages
+from provider_core.quirks._tools import tools
+
+if TYPE_CHECKING:
+    from provider_core.types import Json, Provider, Request
+
+__all__ = ["body", "headers"]
+
+
+def body(provider: Provider, request: Request) -> dict[str, Json]:
+    """The JSON body of a chat completion; its values are shared with the row and the request.
+
+    Unset means absent, an explicit 0 is sent. ``request.params`` win over everything, and a null among them
+    takes its field out. Raises ``InvalidInputError`` for a reasoning effort that cannot be asked for.
+    """
+    quirks = provider.quirks
+    fields: dict[str, Json] = {
+        "model": request.model,
+        "messages": messages(quirks, request.messages),
+        "stream": request.stream or quirks.always_stream,
+    }
+    if quirks.stream_usage:
+        fields["stream_options"] = {"include_usage": True}
+    max_tokens = request.max_tokens if request.max_tokens is not None else quirks.default_max_tokens
+    if max_tokens is not None:
+        fields[quirks.max_tokens_field] = max_tokens
+    if request.temperature is not None:
+        fields["temperature"] = request.temperature
+    if request.reasoning_effort is not None:
+        fields |= effort(provider, request.model, request.reasoning_effort)
+    fields |= tools(quirks, request.tools, request.tool_choice)
+    fields |= request.params
+    if not fields.get("stream") and "stream_options" not in request.params:
+        fields.pop("stream_options", None)  # a 400 at OpenAI and others where nothing streams
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def headers(provider: Provider, key: str | None) -> dict[str, str]:
+    """The headers of a request that are the provider's business, the key among them."""
+    fields = {name.lower(): value for name, value in provider.headers.items() if value}
+    # An empty "Bearer " is refused by servers that would have answered without any key.
+    if key and provider.auth == "bearer":
+        fields["authorization"] = f"Bearer {key}"
+    elif key and provider.auth == "api-key":
+        fields["api-key"] = key
+    return fields

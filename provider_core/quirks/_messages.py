@@ -1,0 +1,147 @@
+"""A conversation as one provider takes it: which messages there are, and what each holds on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from provider_core.types import Message, TextPart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from provider_core.types import Json, Part, Quirks, ToolCall
+
+__all__ = ["messages"]
+
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def messages(quirks: Quirks, turns: Sequence[Message]) -> list[dict[str, Json]]:
+    """The ``messages`` of a body: one system message, first, and no assistant's message without content."""
+    rest = [turn for turn in turns if turn.role != "system" and not _says_nothing(turn)]
+    system = "\n\n".join(filter(None, (_text(turn.content) for turn in turns if turn.role == "system")))
+    if system and quirks.system_role == "user":
+        rest = _before_the_first_user(system, rest)
+    elif system:
+        rest.insert(0, Message(role="system", content=system))
+    if quirks.alternate_roles:
+        rest = _merged(rest)
+    return [_message(quirks, turn) for turn in rest]
+
+
+# --- which messages ----------------------------------------------------------------------------------------
+
+
+def _says_nothing(turn: Message) -> bool:
+    # What an answer that failed or was empty leaves behind; several servers refuse it, blanks too.
+    if turn.role != "assistant" or turn.tool_calls:
+        return False
+    return not (turn.content.strip() if isinstance(turn.content, str) else turn.content)
+
+
+def _before_the_first_user(text: str, turns: Iterable[Message]) -> list[Message]:
+    found = list(turns)
+    for at, turn in enumerate(found):
+        if turn.role == "user":
+            found[at] = replace(turn, content=_joined(text, turn.content))
+            return found
+    return [Message(role="user", content=text), *found]
+
+
+def _merged(turns: Iterable[Message]) -> list[Message]:
+    merged: list[Message] = []
+    for turn in turns:
+        last = merged[-1] if merged else None
+        if last and last.role == turn.role != "tool" and not last.tool_calls:
+            merged[-1] = replace(turn, content=_joined(last.content, turn.content))
+        else:
+            merged.append(turn)
+    return merged
+
+
+def _joined(first: str | tuple[Part, ...], second: str | tuple[Part, ...]) -> str | tuple[Part, ...]:
+    if not first or not second:
+        return first or second
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    return (*_parts(first), *_parts(second))
+
+
+def _parts(content: str | tuple[Part, ...]) -> tuple[Part, ...]:
+    return (TextPart(text=content),) if isinstance(content, str) else content
+
+
+# --- what one holds ----------------------------------------------------------------------------------------
+
+
+def _message(quirks: Quirks, turn: Message) -> dict[str, Json]:
+    fields: dict[str, Json] = {"role": turn.role, "content": _content(turn.content)}
+    match turn.role:
+        case "system" if quirks.system_role == "developer":
+            fields["role"] = "developer"
+        case "assistant" if turn.tool_calls:
+            fields |= _thoughts(quirks, turn)
+            # Null where there is none: OpenAI's schema has it so, and an empty text is refused by Bedrock and
+            # what stands on it. vercel/ai PR 14950.
+            fields["content"] = fields["content"] or None
+            fields["tool_calls"] = [_call(quirks, call) for call in turn.tool_calls]
+        case "tool":
+            fields["tool_call_id"] = _call_id(quirks, turn.tool_call_id)
+        case _:
+            pass
+    return fields
+
+
+def _content(content: str | tuple[Part, ...]) -> Json:
+    """Plain text where there is nothing else: old and small servers know no other form."""
+    if isinstance(content, str) or all(isinstance(part, TextPart) for part in content):
+        return _text(content)
+    return [
+        {"type": "text", "text": part.text}
+        if isinstance(part, TextPart)
+        else {"type": "image_url", "image_url": {"url": part.url}}
+        for part in content
+    ]
+
+
+def _text(content: str | tuple[Part, ...]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def _thoughts(quirks: Quirks, turn: Message) -> dict[str, Json]:
+    """The thoughts of a turn that called tools, in the field that its row names."""
+    match quirks.reasoning_send_back:
+        case "reasoning_content":
+            # Empty too: while they think, Kimi and DeepSeek refuse a turn without the field.
+            return {"reasoning_content": turn.reasoning}
+        case "reasoning_details" if turn.reasoning_details:
+            return {"reasoning_details": list(turn.reasoning_details)}
+        case "reasoning" | "reasoning_details" if turn.reasoning:
+            # Thoughts that were never more than text go back as such: openrouter.ai "Reasoning Tokens".
+            return {"reasoning": turn.reasoning}
+        case "think_tags" if turn.reasoning:
+            return {"content": _content(_joined(f"<think>\n{turn.reasoning}\n</think>", turn.content))}
+        case _:
+            return {}
+
+
+def _call(quirks: Quirks, call: ToolCall) -> dict[str, Json]:
+    return {
+        **call.extra,
+        "id": _call_id(quirks, call.id),
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+
+
+def _call_id(quirks: Quirks, given: str) -> str:
+    """The id as the provider takes it; one id always becomes the same one, in the call and in its result."""
+    if quirks.tool_call_ids == "any" or (len(given) == 9 and given.isascii() and given.isalnum()):
+        return given
+    from hashlib import sha256
+
+    number = int.from_bytes(sha256(given.encode("utf-8", "replace")).digest()[:8])
+    return "".join(_DIGITS[number // 62**place % 62] for place in range(9))

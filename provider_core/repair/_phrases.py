@@ -1,0 +1,109 @@
+"""The sentences in which servers refuse a field, as patterns; which of them decides what is not said here.
+
+In the tables ``NAME`` stands for the names that were sent, as ``one_of`` writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["ALTERNATE", "BOTH", "CODES", "COMPANY", "NO_SYSTEM", "STRONG", "VALUE", "WEAK", "one_of"]
+
+CODES: Final = frozenset(
+    ("unsupported_parameter", "unknown_parameter", "unrecognized_parameter", "unexpected_parameter",
+     "extra_forbidden")
+)  # fmt: skip
+"""Codes that say it all; the words, or the error's ``param``, have the name."""
+
+_COMMON: Final = frozenset({"input", "metadata", "n", "store", "user"})
+"""Names that are words of every sentence: they count in quotes only."""
+
+_Q: Final = r"[\"'`\u2018-\u201d]*"
+_NOUN: Final = r"(?:param\w*|arg\w*|fields?|keys?|names?|propert\w+|options?|attributes?|inputs?)(?:\(s\))?"
+_LIST: Final = rf"\s*:?\s*[\[({{]*(?:{_Q}[\w.]+{_Q}\s*(?:,\s*(?:and\s+)?|\s+and\s+|\s+or\s+))*NAME"
+_REST: Final = rf"(?:\s*(?:,|,?\s+(?:and|or))\s+{_Q}[\w.]+{_Q})*"
+_SUBJECT: Final = rf"NAME(?:\s+{_NOUN})?{_REST}"
+_TAKEN: Final = r"(?:supported|allowed|permitted|accepted|available|implemented|enabled)"
+_NOT_TAKEN: Final = rf"(?:not\s+(?:yet\s+|currently\s+)?|no\s+longer\s+){_TAKEN}"
+_UNKNOWN: Final = r"(?:unknown|unrecogni[sz]ed|unexpected|unsupported|extra|additional|forbidden)"
+_RECEIVED: Final = r"(?:\s+(?:supplied|provided|given|passed|received|found))?(?:\s+in\s+the\s+\w+)?"
+_EXTRA: Final = r"\bextra\s+(?:inputs?|fields?)\s+(?:are\s+)?not\s+(?:permitted|allowed)"
+_DOES_NOT: Final = r"\bdoes(?:\s+not|n't)\s+(?:support|accept|allow)\s+"
+
+STRONG: Final = (
+    rf"\b{_UNKNOWN}\s+(?:\w+\s+)?{_NOUN}{_RECEIVED}{_LIST}",
+    rf"{_EXTRA}\W+fields?\W+NAME",
+    rf"NAME.{{0,20}}?{_EXTRA}",
+    r"NAME\s+(?:is|are)\s+(?:unsupported|unknown|unrecogni[sz]ed|not\s+recogni[sz]ed)",
+    rf"\badditional\s+properties\s+are\s+not\s+allowed\W+{_LIST}{_REST}\s+(?:was|were)\s+unexpected",
+    rf"{_DOES_NOT}(?:the\s+)?{_NOUN}{_LIST}",
+    rf"\b{_NOUN}\s+(?:is\s+|are\s+)?{_NOT_TAKEN}[^:.\n]{{0,40}}:{_LIST}",
+)
+"""Only the field itself can be meant."""
+
+WEAK: Final = (
+    rf"{_SUBJECT}\s*[:,-]?\s*(?:(?:is|are)\s+)?(?:{_NOT_TAKEN}|unsupported|deprecated|forbidden|disallowed)",
+    rf"{_SUBJECT}\s+(?:is|are)\s+only\s+{_TAKEN}\s+(?:when|if|with|for)",
+    rf"{_SUBJECT}\s+can(?:\s?not|'t)\s+be\s+(?:set|used|specified|sent|provided|passed|changed|modified)",
+    rf"{_SUBJECT}\s+does(?:\s+not|n't)\s+support\s+being\s+set",
+    r"NAME\s+does(?:\s+not|n't)\s+support\b.*\bonly\s+the\s+default",
+    r"\binvalid\s+NAME\W+only\s+\S+\s+is\s+(?:allowed|supported|accepted)",
+    rf"{_DOES_NOT}(?:the\s+)?NAME(?!\s*(?:=|value|of|above|below|\d))",
+)
+"""The field is meant unless the words are about its value as well."""
+
+VALUE: Final = re.compile(
+    r"\b(?:must|should|needs?\s+to|ha[sv]e?\s+to)\s+be\b|\btoo\s+(?:large|high|big|small|low|long|short|many)\b"
+    r"|\b(?:greater|larger|less|smaller|higher|lower|more|fewer)\s+than\b|\bat\s+(?:most|least)\b|\bbetween\b"
+    r"|\brange\b|\bexceeds?\b|\b(?:max|min)imum\b|\b(?:supported|valid|allowed|accepted|possible)\s+values\b"
+    r"|(?<!only )\bone\s+of\b|[<>]=\s*\d|\s[<>]\s+\d",
+    re.IGNORECASE,
+)
+
+BOTH: Final = re.compile(
+    r"\bcan(?:not|'t)\s+(?:both|specify\s+both|use\s+both|set\s+both)\b|\bmutually\s+exclusive\b"
+    r"|\bonly\s+one\s+of\b",
+    re.IGNORECASE,
+)
+"""Two fields are refused together."""
+
+COMPANY: Final = re.compile(
+    r"\b(?:when|while|if|unless|both|together|combin\w+|exclusive|only\s+one|mode)\b"
+    r"|\bwith\s+(?!this\b|that\b|the\s+(?:\w+\s+)?model\b)",
+    re.IGNORECASE,
+)
+"""A field is refused beside something else, and may be taken without it."""
+
+NO_SYSTEM: Final = re.compile(
+    rf"\bsystem\s+(?:role|message|prompt|instruction)s?\s+(?:is\s+|are\s+)?not\s+{_TAKEN}"
+    r"|\bdoes(?:\s+not|n't)\s+support\s+(?:the\s+)?[\"'`]?(?:system|developer)\b"
+    r"|\bdeveloper\s+instructions?\s+(?:is|are)\s+not\s+enabled"
+    r"|\bonly\s+user\b.{0,20}\bassistant\b.{0,20}\broles?\s+(?:is|are)\s+supported",
+    re.IGNORECASE,
+)
+
+ALTERNATE: Final = re.compile(
+    r"\broles\s+must\s+alternate\b|\bshould\s+alternate\s+with\b|\bmust\s+alternate\s+between\b"
+    r"|\b(?:successive|consecutive)\s+(?:user|assistant)\b",
+    re.IGNORECASE,
+)
+
+
+def one_of(names: Collection[str]) -> str:
+    """A pattern for any of the names as a whole word, the longest first, alone or at the head of a path.
+
+    Not within a path, or ``messages[0].reasoning`` would name the field ``reasoning``; nor as the name of
+    something that is said to be elsewhere: ``"seed" at 'tools[0]'``.
+    """
+    spelled: list[str] = []
+    for name in sorted(names, key=len, reverse=True):
+        camel = re.sub(r"_(\w)", lambda letter: letter[1].upper(), name)  # xAI writes presencePenalty
+        forms = "|".join(re.escape(form) for form in dict.fromkeys((name, camel)))
+        spelled.append(rf"(?<=[\"'`])(?:{forms})(?=[\"'`])" if name in _COMMON else forms)
+    head = r"(?:(?:body|parameters?|params?|request)\.|[#$]?/)?"
+    tail = rf"(?:[.\[][\w.\[\]]*)?(?!\w)(?!{_Q}\s+at\s+{_Q}(?:messages|tools|contents)){_Q}"
+    return rf"(?<![\w.$/\]\-]){_Q}{head}(?P<name>{'|'.join(spelled)}){tail}"
