@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -59,6 +60,8 @@ class Answer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "text/event-stream"})
     chunked: bool = True
+    head: bytes | None = None
+    """Sent instead of status and headers, to the letter; the body then goes unframed and the connection ends."""
 
 
 @dataclass
@@ -76,15 +79,19 @@ class Asked:
 
 
 class Scripted:
-    """Answers requests by its script in order; the last answer is for all that follow."""
+    """Answers requests by its script in order; the last answer is for all that follow.
 
-    def __init__(self) -> None:
+    With ``tls`` it speaks HTTPS, to whoever gets through the handshake.
+    """
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.connections = 0
         self._script: list[Answer | Callable[[Asked], Answer]] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self._tls = tls
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/v1"
         self._ended = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -110,8 +117,14 @@ class Scripted:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None:
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                connection.close()
+                return
         with connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while (asked := _read_request(connection)) is not None:
                 self.asked.append(asked)
                 step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
@@ -126,7 +139,8 @@ class Scripted:
     def _send(self, connection: socket.socket, asked: Asked, reply: Answer) -> bool:
         head = [f"HTTP/1.1 {reply.status} Scripted", *(f"{k}: {v}" for k, v in reply.headers.items())]
         head.append("transfer-encoding: chunked" if reply.chunked else "connection: close")
-        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n")
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" if reply.head is None else reply.head)
+        chunked = reply.chunked and reply.head is None
         for piece in reply.body:
             match piece:
                 case Pause(until=until):
@@ -135,13 +149,13 @@ class Scripted:
                     if reset:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return False
-                case bytes() if piece and reply.chunked:
+                case bytes() if piece and chunked:
                     connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
                 case bytes():
                     connection.sendall(piece)
-        if reply.chunked:
+        if chunked:
             connection.sendall(b"0\r\n\r\n")
-        return reply.chunked
+        return chunked
 
     def _pause(self, connection: socket.socket, asked: Asked, until: float | threading.Event) -> None:
         """Wait, and notice when the client goes away meanwhile."""

@@ -53,8 +53,9 @@ class Route:
         return f"{self.scheme}://{self.address}"
 
     @property
-    def by(self) -> str:
-        return f" through the proxy {self.proxy}" if self.proxy else ""
+    def first(self) -> str:
+        """Whom the connection is made to."""
+        return f"the proxy {self.proxy} on the way to {self.where}" if self.proxy else self.where
 
 
 @contextlib.contextmanager
@@ -89,12 +90,18 @@ def _translation(error: Exception, route: Route, patience: Patience) -> CoreErro
         case httpcore.TimeoutException() | httpx.TimeoutException() | TimeoutError():
             return _late(error, route, patience)
         case httpcore.ProxyError() | httpx.ProxyError():
-            return _proxy(str(error), route)
+            return _proxy(str(error).rstrip("."), route)
         case socksio.SOCKSError():
-            text = (
-                f"the proxy {route.proxy} on the way to {route.where} does not answer as a SOCKS5 proxy does"
-            )
-            return _of(ConnectError, text, route, transient=False)
+            return _unreached(f"{route.first} does not answer as a SOCKS5 proxy does", route)
+        case httpcore.RemoteProtocolError() if route.proxy and patience.phase == "connect":
+            return _unreached(f"{route.first} does not answer as an HTTP proxy does", route)
+        case httpcore.RemoteProtocolError() | httpx.RemoteProtocolError() if not patience.ended:
+            text = f"{route.who} answered with something that is not HTTP"
+            return ProtocolError(text, provider=route.provider)
+        case httpcore.ConnectError() | httpx.ConnectError():
+            return _unconnected(_cause(error), route)
+        case httpx.DecodingError():
+            return ProtocolError(f"{route.who} sent a body that does not decompress", provider=route.provider)
         case (
             httpcore.UnsupportedProtocol()
             | httpcore.LocalProtocolError()
@@ -103,83 +110,65 @@ def _translation(error: Exception, route: Route, patience: Patience) -> CoreErro
             | httpx.InvalidURL()
             | httpx.CookieConflict()
         ):
-            # Their texts may quote a header, and with it the key.
-            return InvalidInputError(
-                f"the request to {route.who} is not one that HTTP can carry", provider=route.provider
-            )
-        case httpx.DecodingError():
-            return ProtocolError(f"{route.who} sent a body that does not decompress", provider=route.provider)
-        case httpcore.ConnectError() | httpx.ConnectError():
-            return _unconnected(_cause(error), route)
-        case httpcore.RemoteProtocolError() | httpx.RemoteProtocolError() if not patience.ended:
-            text = f"{route.who} answered with something that is not HTTP"
-            return ProtocolError(text, provider=route.provider)
+            # Their own texts may quote a header, and with it the key.
+            text = f"the request to {route.who} is not one that HTTP can carry"
+            return InvalidInputError(text, provider=route.provider)
         case _:
             return _lost(_cause(error), route, patience)
 
 
-def _of(kind: type[ConnectError | TLSError], text: str, route: Route, *, transient: bool) -> ConnectError:
-    return kind(text, provider=route.provider, url=route.where, transient=transient)
-
-
 def _late(error: Exception, route: Route, patience: Patience) -> DeadlineError:
-    seconds, phase = patience.limit, patience.phase
+    phase, seconds = "idle", patience.limit
     match error:
         case httpcore.ConnectTimeout() | httpx.ConnectTimeout():
-            seconds = route.connect_timeout
-            text = f"no connection to {route.where}{route.by} within {seconds:g} s"
-            return DeadlineError(
-                text, provider=route.provider, url=route.where, phase="connect", seconds=seconds
-            )
+            phase, seconds = "connect", route.connect_timeout
+            by = f" through the proxy {route.proxy}" if route.proxy else ""
+            text = f"no connection to {route.where}{by} within {seconds:g} s"
         case httpcore.WriteTimeout() | httpx.WriteTimeout():
             seconds = patience.writing()
             text = f"{route.who} did not take the request for {seconds:g} s"
-            return DeadlineError(
-                text, provider=route.provider, url=route.where, phase="idle", seconds=seconds
-            )
-    if phase == "first byte":
-        text = f"{route.who} sent nothing for {seconds:g} s"
-        return DeadlineError(text, provider=route.provider, url=route.where, phase=phase, seconds=seconds)
-    text = f"{route.who} fell silent in the middle of its answer for {seconds:g} s"
-    return DeadlineError(text, provider=route.provider, url=route.where, phase="idle", seconds=seconds)
+        case _ if patience.phase == "first byte":
+            phase = "first byte"
+            text = f"{route.who} sent nothing for {seconds:g} s"
+        case _:
+            text = f"{route.who} fell silent in the middle of its answer for {seconds:g} s"
+    return DeadlineError(text, provider=route.provider, url=route.where, phase=phase, seconds=seconds)
+
+
+def _unreached(text: str, route: Route, *, transient: bool = False) -> ConnectError:
+    return ConnectError(text, provider=route.provider, url=route.where, transient=transient)
 
 
 def _proxy(words: str, route: Route) -> ConnectError:
     """``words`` are httpcore's: a status with its phrase, or what a SOCKS reply means."""
-    by, status = f"the proxy {route.proxy} on the way to {route.where}", words[:3]
+    status = words[:3]
     if status == "407" or words.startswith(("Invalid username", "Requested ")):
-        return _of(
-            ConnectError,
-            f"{by} demands another user and password ({words.rstrip('.')})",
-            route,
-            transient=False,
-        )
+        return _unreached(f"{route.first} demands another user and password ({words})", route)
     transient = status in ("502", "503", "504") or not status.isdigit()
-    return _of(ConnectError, f"{by} refused: {words.rstrip('.')}", route, transient=transient)
+    return _unreached(f"{route.first} refused: {words}", route, transient=transient)
 
 
 def _unconnected(cause: BaseException, route: Route) -> ConnectError:
-    first = f"the proxy {route.proxy} on the way to {route.where}" if route.proxy else route.where
     match cause:
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             text = f"{route.where} closed the connection while it was being secured"
-            return _of(ConnectError, text, route, transient=True)
+            return _unreached(text, route, transient=True)
         case ssl.SSLError():
             return _unsecured(cause, route)
         case socket.gaierror():
-            host = route.proxy.host if route.proxy else route.host
-            of = " of the proxy" if route.proxy else ""
+            name = f"{route.proxy.host} of the proxy" if route.proxy else route.host
             for_now = cause.errno == socket.EAI_AGAIN
-            text = f"the name {host}{of} {'cannot be looked up now' if for_now else 'does not resolve'}"
-            return _of(ConnectError, text, route, transient=for_now)
+            text = f"the name {name} {'cannot be looked up now' if for_now else 'does not resolve'}"
+            return _unreached(text, route, transient=for_now)
         case ConnectionRefusedError() if route.proxy:
-            return _of(ConnectError, f"{first} is not running (connection refused)", route, transient=False)
+            return _unreached(f"{route.first} is not running (connection refused)", route)
         case ConnectionRefusedError():
             # On this machine the server is simply not running; elsewhere it may be about to be back.
-            text = f"nothing listens at {first} (connection refused)"
-            return _of(ConnectError, text, route, transient=not route.loopback)
+            text = f"nothing listens at {route.where} (connection refused)"
+            return _unreached(text, route, transient=not route.loopback)
         case _:
-            return _of(ConnectError, f"no connection to {first}: {_words(cause)}", route, transient=True)
+            text = f"no connection to {route.first}: {_words(cause)}"
+            return _unreached(text, route, transient=True)
 
 
 def _unsecured(error: ssl.SSLError, route: Route) -> TLSError:
@@ -200,12 +189,8 @@ def _lost(cause: BaseException, route: Route, patience: Patience) -> NetworkErro
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return _unsecured(cause, route)
     when = "in the middle of its answer" if patience.received else "before it answered"
-    return ConnectionLostError(
-        f"{route.who} closed the connection {when}",
-        provider=route.provider,
-        url=route.where,
-        received=patience.received,
-    )
+    text = f"{route.who} closed the connection {when}"
+    return ConnectionLostError(text, provider=route.provider, url=route.where, received=patience.received)
 
 
 def _cause(error: BaseException) -> BaseException:

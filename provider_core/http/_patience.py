@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience", "Phase"]
 
-Phase: TypeAlias = Literal["first byte", "idle", "rest"]
+Phase: TypeAlias = Literal["connect", "first byte", "idle", "rest"]
 
 _LONGEST = 7 * 86400.0
 """What a socket can be told to wait: an infinite time would not fit into its C type."""
@@ -37,9 +37,9 @@ class Patience(float):
         self._network = network
         self._connect_by: float | None = None
         self._read_by: float | None = None
-        self.phase: Phase = "first byte"
+        self.phase: Phase = "connect"
         self.limit = network.first_byte_timeout
-        """What was allowed in the phase that the call is in."""
+        """What a read may take in the phase that the call is in."""
         self.ended = False
         """Whether the other side has closed the connection."""
         self.received = 0
@@ -69,6 +69,8 @@ class Patience(float):
         """What is left for the next read: until the body begins the whole wait counts, then each pause."""
         if self.phase == "idle":
             return min(self.limit, _LONGEST)
+        if self.phase == "connect":
+            self.phase = "first byte"
         if self._read_by is None:
             self._read_by = time.monotonic() + min(self.limit, _LONGEST)
         return _left(self._read_by)
@@ -76,7 +78,7 @@ class Patience(float):
     def take(self, size: int) -> None:
         """Note that ``size`` bytes of the body have come."""
         self.received += size
-        if self.phase == "first byte":
+        if self.phase != "rest":
             self.phase, self.limit = "idle", self._network.idle_timeout
 
     def hurry(self, seconds: float) -> None:

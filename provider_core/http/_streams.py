@@ -58,9 +58,11 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         # SOCKS hands on no timeout: it belongs to connecting too.
         if self._handshakes or not isinstance(timeout, Patience):
-            with _told(httpcore.ConnectTimeout, httpcore.ReadError):
+            with _told(httpcore.ConnectTimeout, httpcore.ConnectError):
                 self._socket.settimeout(self._opener.connecting())
-                return self._socket.recv(max_bytes)
+                if not (data := self._socket.recv(max_bytes)):
+                    raise ConnectionAbortedError("it closed the connection")
+                return data
         with _told(httpcore.ReadTimeout, httpcore.ReadError):
             self._socket.settimeout(timeout.reading())
             data = self._socket.recv(max_bytes)

@@ -38,8 +38,8 @@ __all__ = ["HttpReply", "HttpTransport"]
 _KEPT = 30.0
 """Seconds an idle connection is kept; many servers close theirs sooner, which is noticed."""
 
-_ERROR_BODY = 10.0
-"""Seconds the body of an error may take: it must not hide the status for minutes."""
+_ERROR_BODY = 3.0
+"""Seconds the body of an error may take: it comes with its head, and must not hide the status."""
 
 _TAIL = 0.1
 """Seconds for what stands behind ``[DONE]``: a body that was read to its end leaves a connection for the next."""
@@ -226,9 +226,10 @@ def _url(call: Call) -> httpx.URL:
         raise InvalidInputError(
             f"the address of {whose} cannot be used: {error}", provider=call.provider
         ) from None
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > 65535:
         raise InvalidInputError(
-            f"the address of {whose} is not one of http:// or https://", provider=call.provider
+            f"the address of {whose} must be http:// or https://, a host, and a port at most",
+            provider=call.provider,
         )
     return url
 

@@ -1,0 +1,400 @@
+"""What the transport sends, what it makes of odd answers, and that no other library's error leaves it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import socket
+import threading
+import traceback
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+import httpx
+import pytest
+import socksio
+from calls import KEY, call, fetch
+from running import python
+from scripted import Answer, Asked, Cut, Pause, Scripted
+
+from provider_core import errors
+from provider_core.http import HttpTransport
+from provider_core.http._failures import Route, translated
+from provider_core.http._patience import Patience
+from provider_core.types import Call, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def all_kinds(*roots: type[BaseException]) -> Iterator[type[BaseException]]:
+    for root in roots:
+        yield root
+        yield from all_kinds(*root.__subclasses__())
+
+
+LOWER = sorted(
+    {
+        kind
+        for library in (httpx, httpcore)
+        for name in library.__all__
+        if isinstance(named := getattr(library, name), type) and issubclass(named, Exception)
+        for kind in all_kinds(named)
+    }
+    | set(all_kinds(socksio.SOCKSError)),
+    key=lambda kind: f"{kind.__module__}.{kind.__qualname__}",
+)
+
+
+@pytest.mark.parametrize("kind", LOWER, ids=lambda kind: f"{kind.__module__.split('.')[0]}.{kind.__name__}")
+def test_every_error_of_the_libraries_below_becomes_one_of_ours(kind: type[Exception]) -> None:
+    route = Route(
+        provider="prov",
+        scheme="https",
+        host="api.test",
+        address="api.test",
+        proxy=None,
+        loopback=False,
+        connect_timeout=1,
+    )
+    below = kind.__new__(kind, f"words with {KEY}")
+    with pytest.raises(errors.CoreError) as caught, translated(route, Patience(Network())):
+        raise below
+    assert caught.value.provider == "prov"
+    assert caught.value.message.startswith(
+        ("prov ", "the ", "no connection to https://api.test", "https://api")
+    )
+
+
+def test_there_are_errors_to_translate() -> None:
+    assert len(LOWER) > 40
+
+
+def test_a_request_carries_its_headers_and_body_and_asks_for_no_compression(server: Scripted) -> None:
+    server.will([b"ok"])
+    assert fetch(call(f"{server.url}/chat", headers={"X-Title": "telex"}, body=b'{"a":1}')) == (200, b"ok")
+    (asked,) = server.asked
+    assert (asked.method, asked.path, asked.body) == ("POST", "/v1/chat", {"a": 1})
+    assert asked.headers["accept-encoding"] == "identity"
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert asked.headers["x-title"] == "telex"
+    assert asked.headers["host"] == f"127.0.0.1:{server.port}"
+    assert "cookie" not in asked.headers
+
+
+def test_a_get_has_no_body(server: Scripted) -> None:
+    server.will([b"ok"])
+    get = Call(method="GET", url=f"{server.url}/models", headers={})
+    with HttpTransport({}) as transport, transport.send(get) as reply:
+        assert reply.status == 200
+    assert server.asked[0].method == "GET"
+    assert "content-length" not in server.asked[0].headers
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(server: Scripted, status: int) -> None:
+    with Scripted() as other:
+        other.will([b"stolen"])
+        server.will(Answer(status=status, headers={"location": f"{other.url}/chat"}))
+        assert fetch(call(f"{server.url}/chat"))[0] == status
+        assert other.asked == []
+
+
+def test_cookies_are_not_kept(server: Scripted) -> None:
+    server.will(Answer([b"x"], headers={"set-cookie": "a=b"}))
+    with HttpTransport({}) as transport:
+        fetch(call(server.url), transport)
+        fetch(call(server.url), transport)
+    assert "cookie" not in server.asked[1].headers
+
+
+# --- connections -------------------------------------------------------------------------------------------
+
+
+def test_a_connection_serves_again_though_the_reader_stopped_at_done(server: Scripted) -> None:
+    server.will([b"data: [DONE]\n\n", b": one more comment\n\n"])
+    with HttpTransport({}) as transport:
+        for _ in range(3):
+            with transport.send(call(server.url)) as reply:
+                assert next(reply.chunks()).startswith(b"data: [DONE]")
+    assert (len(server.asked), server.connections) == (3, 1)
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(server: Scripted) -> None:
+    server.will(Answer([b"x"], headers={"content-length": "1"}, chunked=False))
+    with HttpTransport({}) as transport:
+        assert fetch(call(server.url), transport) == (200, b"x")
+        assert fetch(call(server.url), transport) == (200, b"x")
+    assert server.connections == 2
+
+
+def test_an_exception_of_the_reader_closes_the_connection(server: Scripted) -> None:
+    endless = threading.Event()
+    server.will(Answer([b"x"] * 3 + [Pause(endless)]))
+    stopped = contextlib.suppress(KeyboardInterrupt)
+    with HttpTransport({}) as transport, stopped, transport.send(call(server.url)) as reply:
+        next(reply.chunks())
+        raise KeyboardInterrupt
+    assert server.asked[0].closed.wait(5)
+
+
+def test_many_threads_share_one_transport(server: Scripted) -> None:
+    server.will(lambda asked: Answer([asked.raw]))
+    wrong: list[Any] = []
+
+    def ask(number: int) -> None:
+        for turn in range(5):
+            body = f"{number}.{turn}".encode()
+            if fetch(call(server.url, body=body), transport) != (200, body):
+                wrong.append(body)
+
+    with HttpTransport({}) as transport:
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert len(server.asked) == 80
+
+
+def test_more_connections_at_once_than_a_usual_pool_holds(server: Scripted) -> None:
+    together = threading.Barrier(24, timeout=20)
+
+    def wait_for_all(asked: Asked) -> Answer:
+        together.wait()
+        return Answer([b"x"])
+
+    server.will(wait_for_all)
+    with HttpTransport({}) as transport:
+        threads = [threading.Thread(target=fetch, args=(call(server.url), transport)) for _ in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not together.broken
+
+
+def test_a_closed_transport_opens_new_connections(server: Scripted) -> None:
+    server.will([b"x"])
+    transport = HttpTransport({})
+    fetch(call(server.url), transport)
+    transport.close()
+    fetch(call(server.url), transport)
+    transport.close()
+    assert server.connections == 2
+
+
+# --- answers as they should not be -------------------------------------------------------------------------
+
+
+def test_a_reset_in_the_middle_of_the_answer_is_a_lost_connection(server: Scripted) -> None:
+    server.will(Answer([b"hello", Cut(reset=True)]))
+    with pytest.raises(errors.ConnectionLostError, match=r"^prov closed the connection") as caught:
+        fetch(call(server.url))
+    assert caught.value.received in (0, 5)  # a reset may overtake what was sent
+
+
+def test_an_end_without_the_last_chunk_is_a_lost_connection_that_counts_what_came(server: Scripted) -> None:
+    server.will(Answer([b"hello", Cut()]))
+    with pytest.raises(errors.ConnectionLostError) as caught:
+        fetch(call(server.url))
+    assert caught.value.message == "prov closed the connection in the middle of its answer"
+    assert caught.value.received == 5
+
+
+def test_a_body_shorter_than_its_content_length_is_a_lost_connection(server: Scripted) -> None:
+    server.will(Answer([b"hello"], headers={"content-length": "10"}, chunked=False))
+    with pytest.raises(errors.ConnectionLostError) as caught:
+        fetch(call(server.url))
+    assert caught.value.received == 5
+
+
+def test_an_end_before_any_answer_is_a_lost_connection_with_nothing_received(server: Scripted) -> None:
+    server.will(Answer(head=b""))
+    with pytest.raises(errors.ConnectionLostError) as caught:
+        fetch(call(server.url))
+    assert caught.value.message == "prov closed the connection before it answered"
+    assert caught.value.received == 0
+    assert caught.value.url == f"http://127.0.0.1:{server.port}"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000 + b"\r\n\r\n",
+    ],
+    ids=["another protocol", "no header", "no chunk", "no length", "headers without end"],
+)
+def test_what_is_not_http_is_said_to_be_none(server: Scripted, head: bytes) -> None:
+    server.will(Answer(head=head))
+    with pytest.raises(errors.ProtocolError, match=r"^prov answered with something that is not HTTP$"):
+        fetch(call(server.url))
+
+
+@pytest.mark.parametrize("encode", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
+def test_an_answer_that_is_compressed_unasked_is_read_all_the_same(server: Scripted, encode: Any) -> None:
+    name = encode.__module__.replace("zlib", "deflate")
+    server.will(Answer([encode(b"hello")], headers={"content-encoding": name}))
+    assert fetch(call(server.url)) == (200, b"hello")
+
+
+def test_a_compressed_stream_comes_through_as_it_is_flushed(server: Scripted) -> None:
+    squeeze = zlib.compressobj(wbits=31)
+    more = threading.Event()
+
+    def pieces() -> Iterator[Any]:
+        yield squeeze.compress(b"one ") + squeeze.flush(zlib.Z_SYNC_FLUSH)
+        more.wait(5)
+        yield squeeze.compress(b"two") + squeeze.flush()
+
+    server.will(Answer(pieces(), headers={"content-encoding": "gzip"}))
+    with HttpTransport({}) as transport, transport.send(call(server.url)) as reply:
+        chunks = reply.chunks()
+        assert next(chunks) == b"one "
+        more.set()
+        assert b"".join(chunks) == b"two"
+
+
+def test_a_body_that_does_not_decompress_is_a_protocol_error(server: Scripted) -> None:
+    server.will(Answer([b"plain text"], headers={"content-encoding": "gzip"}))
+    with pytest.raises(errors.ProtocolError, match="does not decompress"):
+        fetch(call(server.url))
+
+
+def test_a_compression_that_nobody_asked_for_and_few_know_is_named(server: Scripted) -> None:
+    server.will(Answer([b"\x8b"], headers={"content-encoding": "br"}))
+    with pytest.raises(errors.ProtocolError, match=r"not asked for: br$"):
+        fetch(call(server.url))
+
+
+def test_interim_answers_are_passed_over(server: Scripted) -> None:
+    head = (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    )
+    server.will(Answer(head=head))
+    assert fetch(call(server.url)) == (200, b"ok")
+
+
+def test_http_1_0_ends_its_body_by_closing(server: Scripted) -> None:
+    server.will(Answer([b"hel", b"lo"], head=b"HTTP/1.0 200 OK\r\n\r\n"))
+    assert fetch(call(server.url)) == (200, b"hello")
+
+
+def test_a_204_has_no_body_whatever_its_headers_say(server: Scripted) -> None:
+    server.will(Answer(head=b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n"))
+    assert fetch(call(server.url)) == (204, b"")
+
+
+def test_large_headers_are_read(server: Scripted) -> None:
+    server.will(Answer([b"ok"], headers={"x-large": "y" * 50_000}))
+    with HttpTransport({}) as transport, transport.send(call(server.url)) as reply:
+        assert len(reply.headers["x-large"]) == 50_000
+
+
+def test_a_server_that_answers_before_it_took_the_whole_request_is_heard(server: Scripted) -> None:
+    """413 comes while the body is still on its way; the write then fails, and the answer counts."""
+    refusal = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(refusal)
+                connection.shutdown(1)
+                while connection.recv(1 << 20):
+                    pass
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        assert fetch(call(url, body=b"x" * (8 << 20))) == (413, b"big")
+        thread.join()
+
+
+# --- what cannot be sent -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["authorization", "Authorization", "api-key", "X-Api-Key"])
+@pytest.mark.parametrize("odd", ["\u2026", "é", "\n", "\x7f", "\x00", "\ud800"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(name: str, odd: str) -> None:
+    with pytest.raises(errors.InvalidKeyError, match=r"^the key for prov holds") as caught:
+        fetch(call("http://127.0.0.1:1/v1", headers={name: f"Bearer {KEY}{odd}tail"}))
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x-name", "Zoë ツ"), ("x-name", "a\r\nx-evil: 1"), ("x name", "a"), ("", "a"), ("host", "other.test"),
+     ("content-length", "5"), ("transfer-encoding", "chunked")],
+)  # fmt: skip
+def test_a_header_that_cannot_be_sent_is_named_without_its_value(name: str, value: str) -> None:
+    with pytest.raises(errors.InvalidInputError, match=r"^the header ") as caught:
+        fetch(call("http://127.0.0.1:1/v1", headers={name: value}))
+    assert "evil" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_latin_header_goes_out_in_latin_1(server: Scripted) -> None:
+    server.will([b"ok"])
+    fetch(call(server.url, headers={"x-name": " Zoë "}))
+    assert server.asked[0].headers["x-name"] == "Zoë"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8080", "ftp://a.test/v1", "http://", "http:///v1", "http://a.test:port/v1", "http://[::1/v1",
+     "http://a.test:99999999/v1", "http://user:hunter2@/v1", "http://\x00/", "http://xn--\u2026.test/"],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(errors.InvalidInputError, match=r"^the address of prov ") as caught:
+        fetch(call(url))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_user_and_password_in_an_address_are_never_shown() -> None:
+    with pytest.raises(errors.ConnectError) as caught:
+        fetch(call("http://user:hunter2@127.0.0.1:1/v1?key=hunter2"))
+    assert caught.value.message == "nothing listens at http://127.0.0.1:1 (connection refused)"
+    assert caught.value.url == "http://127.0.0.1:1"
+
+
+# --- what it costs -----------------------------------------------------------------------------------------
+
+
+def test_the_room_is_imported_without_terminals_certificates_or_the_command_line_of_httpx() -> None:
+    code = (
+        "import sys, provider_core.http\n"
+        "print([m for m in ('click', 'rich', 'pygments', 'truststore', 'trio') if m in sys.modules])\n"
+        "import httpx; print(callable(httpx.Client), 'httpx._main' in sys.modules)"
+    )
+    assert python(code).splitlines() == ["[]", "True False"]
+
+
+def test_the_client_is_imported_without_httpx() -> None:
+    code = "import sys, provider_core.client; print([m for m in ('httpx', 'httpcore', 'ssl') if m in sys.modules])"
+    assert python(code).strip() == "[]"
+
+
+def test_plain_http_makes_no_tls_context(server: Scripted) -> None:
+    server.will([b"ok"])
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        f"from calls import call, fetch; print(fetch(call({server.url!r})))\n"
+        "print('truststore' in sys.modules)"
+    )
+    assert python(code).splitlines() == ["(200, b'ok')", "False"]
+
+
+def test_a_transport_that_is_forgotten_closes_its_connections(server: Scripted) -> None:
+    server.will([b"ok"])
+    transport = HttpTransport({})
+    fetch(call(server.url), transport)
+    del transport  # a warning about an open socket would fail the test
+    assert fetch(call(server.url)) == (200, b"ok")

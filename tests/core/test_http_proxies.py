@@ -1,0 +1,309 @@
+"""Proxies: which one is taken, what goes through it, and what is said when it does not work.
+
+Loopback never goes through a proxy, so the servers here have names that only the proxies know.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from calls import KEY, call, fetch
+from scripted import Scripted
+from scripted_proxy import HttpProxy, Proxy, SocksProxy
+
+from provider_core.errors import ConnectError, DeadlineError, SettingsError
+from provider_core.http import HttpTransport, Proxies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENV = {"https_proxy": "http://proxy.test:3128"}
+
+
+def chosen(url: str, configured: str | None = None, **environ: str) -> str | None:
+    proxy = Proxies(environ).choose(url, configured)
+    return None if proxy is None else str(proxy)
+
+
+# --- the choice --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "proxy"),
+    [
+        ({}, "https://api.test", None),
+        ({"https_proxy": "http://p.test:1"}, "https://api.test/v1", "http://p.test:1"),
+        ({"HTTPS_PROXY": "http://p.test:1"}, "https://api.test/v1", "http://p.test:1"),
+        ({"https_proxy": "http://p.test:1", "HTTPS_PROXY": "http://q.test:1"}, "https://api.test", "http://p.test:1"),
+        ({"https_proxy": "http://p.test:1"}, "http://api.test", None),
+        ({"http_proxy": "http://p.test:1"}, "http://api.test", "http://p.test:1"),
+        ({"ALL_PROXY": "http://p.test:1"}, "https://api.test", "http://p.test:1"),
+        ({"https_proxy": "http://p.test:1", "all_proxy": "http://q.test:1"}, "https://api.test", "http://p.test:1"),
+        ({"https_proxy": "", "all_proxy": "http://q.test:1"}, "https://api.test", None),
+        ({"https_proxy": "p.test:3128"}, "https://api.test", "http://p.test:3128"),
+        ({"https_proxy": " http://p.test:1/ "}, "https://api.test", "http://p.test:1"),
+        ({"https_proxy": "HTTPS://p.test"}, "https://api.test", "https://p.test:443"),
+        ({"ALL_PROXY": "socks://p.test:1"}, "https://api.test", "socks5://p.test:1"),
+        ({"ALL_PROXY": "socks5h://p.test"}, "https://api.test", "socks5://p.test:1080"),
+        ({"ALL_PROXY": "socks5://[fd00::1]:9"}, "https://api.test", "socks5://[fd00::1]:9"),
+        ({"HTTP_PROXY": "http://evil.test:1", "REQUEST_METHOD": "GET"}, "http://api.test", None),
+        ({"http_proxy": "http://p.test:1", "REQUEST_METHOD": "GET"}, "http://api.test", "http://p.test:1"),
+    ],
+)  # fmt: skip
+def test_the_environment_chooses(environ: dict[str, str], url: str, proxy: str | None) -> None:
+    assert chosen(url, **environ) == proxy
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST", "localhost.", "api.localhost", "127.0.0.1", "127.8.9.1", "127.1", "[::1]",
+     "[::ffff:127.0.0.1]", "0.0.0.0"],
+)  # fmt: skip
+def test_loopback_goes_through_no_proxy_whoever_names_one(host: str) -> None:
+    for url in (f"http://{host}:8080/v1", f"https://{host}/v1"):
+        assert (
+            chosen(url, "http://p.test:1", http_proxy="http://p.test:1", all_proxy="http://p.test:1") is None
+        )
+
+
+@pytest.mark.parametrize(
+    "host", ["192.168.1.5", "10.0.0.1", "localhost.example.test", "127.example.test", "[fd00::1]"]
+)
+def test_other_machines_are_not_loopback(host: str) -> None:
+    assert chosen(f"http://{host}/v1", http_proxy="http://p.test:1") == "http://p.test:1"
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "direct"),
+    [
+        ("*", "https://api.test", True),
+        ("api.test", "https://api.test", True),
+        ("API.Test", "https://api.test", True),
+        ("api.test", "https://API.TEST./v1", True),
+        ("test", "https://api.test", True),
+        (".test", "https://api.test", True),
+        ("*.test", "https://api.test", True),
+        (".api.test", "https://api.test", True),
+        ("pi.test", "https://api.test", False),
+        ("api.test.example", "https://api.test", False),
+        ("other.test, api.test", "https://api.test", True),
+        ("other.test api.test", "https://api.test", True),
+        (",, ,", "https://api.test", False),
+        ("api.test:443", "https://api.test", True),
+        ("api.test:443", "https://api.test:8443", False),
+        ("api.test:8443", "https://api.test:8443", True),
+        ("api.test:x", "https://api.test", False),
+        ("10.0.0.0/8", "https://10.1.2.3", True),
+        ("10.0.0.0/8", "https://11.1.2.3", False),
+        ("10.0.0.0/8", "https://api.test", False),
+        ("10.1.2.3", "https://10.1.2.3", True),
+        ("fd00::/8", "https://[fd00::1]", True),
+        ("fd00::1", "https://[fd00::1]", True),
+        ("[fd00::1]", "https://[fd00::1]", True),
+        ("[fd00::1]:443", "https://[fd00::1]", True),
+        ("[fd00::1]:80", "https://[fd00::1]", False),
+        ("/", "https://api.test", False),
+        (".", "https://api.test", False),
+        ("", "https://api.test", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_no_proxy_names_whom_to_reach_straight(name: str, no_proxy: str, url: str, direct: bool) -> None:
+    assert (chosen(url, **ENV, **{name: no_proxy}) is None) is direct
+
+
+def test_the_provider_has_the_last_word() -> None:
+    assert chosen("https://api.test", "socks5://own.test:1", **ENV, no_proxy="*") == "socks5://own.test:1"
+    assert chosen("https://api.test", "none", **ENV) is None
+    assert chosen("https://api.test", " ", **ENV) == "http://proxy.test:3128"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "socks4://user:hunter2@p.test:1",
+            "ALL_PROXY names a kind of proxy (socks4://) that is not supported: ",
+        ),
+        (
+            "hunter2 ://p.test",
+            "ALL_PROXY names a kind of proxy that is not supported: http, https and socks5 are",
+        ),
+        ("http://user:hunter2@", "ALL_PROXY is not the address of a proxy, as http://host:port is"),
+        ("http://p.test:hunter2", "ALL_PROXY is not the address of a proxy, as http://host:port is"),
+        ("http://[p.test", "ALL_PROXY is not the address of a proxy"),
+    ],
+)
+def test_a_setting_that_is_no_proxy_is_explained_and_not_shown(value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        chosen("https://api.test", ALL_PROXY=value)
+    assert caught.value.message.startswith(message)
+    assert "hunter2" not in caught.value.message
+
+
+def test_a_proxy_shows_no_password() -> None:
+    proxy = Proxies({"all_proxy": "http://user:hunter2@p.test:1"}).choose("https://api.test")
+    assert proxy is not None
+    assert proxy.auth == ("user", "hunter2")
+    assert "hunter2" not in f"{proxy} {proxy!r}"
+
+
+# --- through them ------------------------------------------------------------------------------------------
+
+
+def no_lookup(host: str, port: int) -> list[Any]:
+    assert host == "127.0.0.1", f"{host} is for the proxy to look up"
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
+
+
+def through(environ: dict[str, str], url: str, **network: Any) -> tuple[int, bytes]:
+    with HttpTransport(environ, lookup=no_lookup) as transport:
+        return fetch(call(url, **network), transport)
+
+
+@pytest.fixture
+def answering(server: Scripted) -> Iterator[Scripted]:
+    server.will([b"hello"])
+    return server
+
+
+@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
+def test_plain_http_goes_through_the_proxy(kind: type[Proxy], answering: Scripted) -> None:
+    with kind({"api.test": answering.port}) as proxy:
+        assert through({"http_proxy": proxy.url}, "http://api.test/v1/chat") == (200, b"hello")
+        assert proxy.asked == ["api.test:80"]
+    assert answering.asked[0].path == "/v1/chat"
+    assert answering.asked[0].headers["host"] == "api.test"
+
+
+def test_socks_without_a_number_works_as_desktops_set_it(answering: Scripted) -> None:
+    with SocksProxy({"api.test": answering.port}) as proxy:
+        assert through({"ALL_PROXY": f"socks://{proxy.address}/"}, "http://api.test:81/v1") == (200, b"hello")
+        assert proxy.asked == ["api.test:81"]
+
+
+@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
+def test_user_and_password_are_for_the_proxy_alone(kind: type[Proxy], answering: Scripted) -> None:
+    with kind({"api.test": answering.port}, auth=("me", "p@ss word")) as proxy:
+        url = proxy.url.replace("://", "://me:p%40ss%20word@")
+        assert through({"http_proxy": url}, "http://api.test/v1") == (200, b"hello")
+
+
+def test_a_provider_s_own_proxy_is_used(answering: Scripted) -> None:
+    with HttpProxy({"api.test": answering.port}) as proxy:
+        assert through({}, "http://api.test/v1", proxy=proxy.url) == (200, b"hello")
+
+
+def test_a_server_on_this_machine_is_reached_straight(answering: Scripted) -> None:
+    environ = {"http_proxy": "http://127.0.0.1:1", "all_proxy": "socks5://127.0.0.1:1"}
+    assert through(environ, answering.url) == (200, b"hello")
+
+
+# --- and not through them ----------------------------------------------------------------------------------
+
+
+def failing(proxy: Proxy, url: str = "https://api.test/v1", user: str = "", **network: Any) -> ConnectError:
+    address = proxy.url.replace("://", f"://{user}:hunter2@") if user else proxy.url
+    with pytest.raises(ConnectError) as caught:
+        through({"all_proxy": address}, url, **network)
+    assert caught.value.provider == "prov"
+    assert caught.value.url.startswith(url.removesuffix("/v1"))
+    assert "hunter2" not in caught.value.message
+    assert KEY not in caught.value.message
+    return caught.value
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_is_not_running_is_named_and_not_the_server(scheme: str) -> None:
+    with pytest.raises(ConnectError) as caught:
+        through({"all_proxy": f"{scheme}://me:hunter2@127.0.0.1:1"}, "https://api.test/v1")
+    assert caught.value.message == (
+        f"the proxy {scheme}://127.0.0.1:1 on the way to https://api.test is not running (connection refused)"
+    )
+    assert not caught.value.transient
+
+
+def test_a_proxy_whose_name_is_unknown_is_named() -> None:
+    def nothing(host: str, port: int) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "?")
+
+    environ = {"all_proxy": "http://proxy.test:1"}
+    with HttpTransport(environ, lookup=nothing) as transport, pytest.raises(ConnectError) as caught:
+        fetch(call("https://api.test/v1"), transport)
+    assert caught.value.message == "the name proxy.test of the proxy does not resolve"
+
+
+@pytest.mark.parametrize("user", ["", "me"])
+@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
+def test_a_wrong_password_for_the_proxy_is_said_and_not_tried_again(kind: type[Proxy], user: str) -> None:
+    with kind({}, auth=("me", "right")) as proxy:
+        error = failing(proxy, user=user)
+        assert error.message.startswith(
+            f"the proxy {proxy.url} on the way to https://api.test demands another user"
+        )
+        assert not error.transient
+
+
+@pytest.mark.parametrize(
+    ("says", "words", "transient"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", "refused: 403 Forbidden", False),
+        (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "refused: 502 Bad Gateway", True),
+    ],
+)
+def test_what_an_http_proxy_says_is_passed_on(says: bytes, words: str, transient: bool) -> None:
+    with HttpProxy({}, says=says) as proxy:
+        error = failing(proxy)
+        assert error.message == f"the proxy {proxy.url} on the way to https://api.test {words}"
+        assert error.transient is transient
+
+
+def test_what_a_socks_proxy_says_is_passed_on() -> None:
+    with SocksProxy({}) as proxy:
+        assert "refused: Proxy Server could not connect: Host unreachable" in failing(proxy).message
+
+
+@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
+def test_a_proxy_that_closes_the_connection_is_named(kind: type[Proxy]) -> None:
+    with kind({}, says=b"") as proxy:
+        error = failing(proxy)
+        assert error.message == (
+            f"no connection to the proxy {proxy.url} on the way to https://api.test: it closed the connection"
+        )
+        assert error.transient
+
+
+def test_what_is_no_http_proxy_is_said_to_be_none() -> None:
+    with HttpProxy({}, says=b"\x05\x00\r\n\r\n") as proxy:
+        assert failing(proxy).message == (
+            f"the proxy {proxy.url} on the way to https://api.test does not answer as an HTTP proxy does"
+        )
+
+
+@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05"])
+def test_what_is_no_socks_proxy_is_said_to_be_none(says: bytes) -> None:
+    with SocksProxy({}, says=says) as proxy:
+        assert failing(proxy).message == (
+            f"the proxy {proxy.url} on the way to https://api.test does not answer as a SOCKS5 proxy does"
+        )
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_never_answers_is_given_up_with_the_connect_timeout(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {"all_proxy": f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"}
+        with pytest.raises(DeadlineError) as caught:
+            through(environ, "https://api.test/v1", connect_timeout=0.3, first_byte_timeout=30)
+    assert caught.value.phase == "connect"
+    assert caught.value.message == (
+        f"no connection to https://api.test through the proxy {environ['all_proxy']} within 0.3 s"
+    )
+
+
+def test_the_key_is_not_shown_to_a_proxy_that_only_makes_the_tunnel() -> None:
+    with HttpProxy({}) as proxy:
+        failing(proxy)
+        assert KEY.encode() not in b"".join(proxy.heads)
+        assert proxy.heads[0].startswith(b"CONNECT api.test:443 HTTP/1.1\r\n")

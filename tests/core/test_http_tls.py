@@ -1,0 +1,268 @@
+"""Whom HTTPS trusts, which certificate it shows, and what is said when either does not do; the CA is made here."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+from calls import KEY, at, call, fetch
+from scripted import Scripted
+from scripted_proxy import HttpProxy, Proxy, SocksProxy
+
+from provider_core.errors import ConnectError, SettingsError, TLSError
+from provider_core.http import HttpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Authority:
+    """A CA of the test's own, with the files that people would have of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca = trustme.CA(organization_name="Telex Test CA")
+        self.bundle = folder / "ca.pem"
+        self.ca.cert_pem.write_to_path(str(self.bundle))
+        self.client = folder / "client.pem"
+        self.ca.issue_cert("someone@api.test").private_key_and_cert_chain_pem.write_to_path(str(self.client))
+
+    def server(self, *names: str, demand: bool = False) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert(*names).configure_cert(context)
+        if demand:
+            self.ca.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[Scripted]:
+    with Scripted(tls=authority.server("127.0.0.1", "api.test")) as server:
+        server.will([b"hello"])
+        yield server
+
+
+def ask(url: str, environ: dict[str, str] | None = None, **options: Any) -> tuple[int, bytes]:
+    with HttpTransport(environ or {}, lookup=at("127.0.0.1")) as transport:
+        return fetch(call(url, **options), transport)
+
+
+def test_a_bundle_of_the_provider_s_own_is_trusted(secure: Scripted, authority: Authority) -> None:
+    assert ask(secure.url, ca_bundle=authority.bundle) == (200, b"hello")
+    assert secure.asked[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_bundle_may_be_a_folder_of_hashed_certificates(
+    secure: Scripted, authority: Authority, tmp_path: Path
+) -> None:
+    run = subprocess.run(
+        ["openssl", "x509", "-hash", "-noout", "-in", authority.bundle],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (tmp_path / f"{run.stdout.strip()}.0").write_bytes(authority.bundle.read_bytes())
+    assert ask(secure.url, ca_bundle=tmp_path) == (200, b"hello")
+    assert ask(secure.url, {"SSL_CERT_DIR": str(tmp_path)}) == (200, b"hello")
+
+
+def test_ssl_cert_file_is_trusted(secure: Scripted, authority: Authority) -> None:
+    assert ask(secure.url, {"SSL_CERT_FILE": str(authority.bundle)}) == (200, b"hello")
+
+
+def test_the_provider_s_own_bundle_wins_over_ssl_cert_file(
+    secure: Scripted, authority: Authority, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path)
+    environ = {"SSL_CERT_FILE": str(other.bundle)}
+    assert ask(secure.url, environ, ca_bundle=authority.bundle) == (200, b"hello")
+    with pytest.raises(TLSError):
+        ask(secure.url, {"SSL_CERT_FILE": str(authority.bundle)}, ca_bundle=other.bundle)
+
+
+@pytest.mark.parametrize("environ", [{}, {"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}])
+def test_a_certificate_that_the_system_does_not_know_is_refused(
+    secure: Scripted, environ: dict[str, str]
+) -> None:
+    with pytest.raises(TLSError) as caught:
+        ask(secure.url, environ)
+    where = f"https://127.0.0.1:{secure.port}"
+    assert caught.value.message.startswith(f"the certificate of {where} is not trusted: ")
+    assert "issuer" in caught.value.message
+    assert (caught.value.url, caught.value.provider, caught.value.transient) == (where, "prov", False)
+    assert secure.asked == []
+
+
+def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None:
+    with Scripted(tls=authority.server("other.test")) as server, pytest.raises(TLSError) as caught:
+        ask(f"https://api.test:{server.port}/v1", ca_bundle=authority.bundle)
+    assert "not valid for 'api.test'" in caught.value.message
+    assert server.asked == []
+
+
+def test_the_name_is_checked_and_not_the_address(secure: Scripted, authority: Authority) -> None:
+    assert ask(f"https://api.test:{secure.port}/v1", ca_bundle=authority.bundle) == (200, b"hello")
+
+
+def test_an_old_protocol_is_refused(authority: Authority) -> None:
+    context = authority.server("127.0.0.1")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with Scripted(tls=context) as server, pytest.raises(TLSError, match="could not be secured"):
+        ask(server.url, ca_bundle=authority.bundle)
+
+
+def hang_up(listener: socket.socket, last_words: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(last_words)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def test_plain_http_behind_an_https_address_is_recognised(listener: socket.socket) -> None:
+    threading.Thread(target=hang_up, args=(listener, b"HTTP/1.1 400 Bad Request\r\n\r\n")).start()
+    where = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.raises(TLSError) as caught:
+        ask(f"{where}/v1")
+    assert caught.value.message == f"{where} does not speak TLS: is it http:// there?"
+
+
+def test_a_connection_that_ends_while_it_is_secured_may_be_tried_again(listener: socket.socket) -> None:
+    threading.Thread(target=hang_up, args=(listener, b"")).start()
+    with pytest.raises(ConnectError) as caught:
+        ask(f"https://127.0.0.1:{listener.getsockname()[1]}/v1")
+    assert not isinstance(caught.value, TLSError)
+    assert caught.value.transient
+
+
+# --- the client's own certificate --------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["TLSv1_2", "TLSv1_3"])
+def demanding(authority: Authority, request: pytest.FixtureRequest) -> Iterator[Scripted]:
+    context = authority.server("127.0.0.1", demand=True)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[request.param]
+    with Scripted(tls=context) as server:
+        server.will([b"hello"])
+        yield server
+
+
+def test_a_client_certificate_is_shown(demanding: Scripted, authority: Authority) -> None:
+    network = {"ca_bundle": authority.bundle, "client_cert": authority.client}
+    assert ask(demanding.url, **network) == (200, b"hello")
+
+
+def test_a_missing_client_certificate_is_named_as_the_reason(
+    demanding: Scripted, authority: Authority
+) -> None:
+    with pytest.raises(TLSError) as caught:
+        ask(demanding.url, ca_bundle=authority.bundle)
+    assert "without a fitting client certificate" in caught.value.message
+
+
+def test_files_that_cannot_be_used_are_named(authority: Authority, tmp_path: Path) -> None:
+    junk = tmp_path / "junk.pem"
+    junk.write_text("no certificate")
+    missing = tmp_path / "missing.pem"
+    for network, environ, words in (
+        ({"ca_bundle": missing}, {}, f"the trusted certificates in {missing} cannot be used: No such file"),
+        ({"ca_bundle": junk}, {}, f"the trusted certificates in {junk} cannot be used: no "),
+        (
+            {},
+            {"SSL_CERT_FILE": str(missing)},
+            f"the trusted certificates in {missing} cannot be used: No such",
+        ),
+        ({"client_cert": missing}, {}, f"the client certificate {missing} cannot be used"),
+        ({"client_cert": junk}, {}, f"the client certificate {junk} cannot be used"),
+        ({"client_cert": authority.bundle}, {}, f"the client certificate {authority.bundle} cannot be used"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            ask("https://api.test/v1", environ, **network)
+        assert caught.value.message.startswith(words)
+
+
+def test_an_encrypted_key_is_refused_and_not_asked_for_on_the_terminal(
+    authority: Authority, tmp_path: Path
+) -> None:
+    locked = tmp_path / "locked.pem"
+    subprocess.run(
+        ["openssl", "pkey", "-aes256", "-passout", "pass:secret", "-in", authority.client, "-out", locked],
+        capture_output=True,
+        check=True,
+    )
+    certificates = authority.client.read_bytes()
+    locked.write_bytes(locked.read_bytes() + certificates[certificates.index(b"-----BEGIN CERT") :])
+    with pytest.raises(SettingsError, match="is encrypted, which is not supported"):
+        ask("https://api.test/v1", client_cert=locked)
+
+
+# --- through proxies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
+def test_https_goes_through_the_proxy_s_tunnel(
+    kind: type[Proxy], secure: Scripted, authority: Authority
+) -> None:
+    with kind({"api.test": secure.port}, auth=("me", "word")) as proxy:
+        environ = {"https_proxy": proxy.url.replace("://", "://me:word@"), "NO_PROXY": "other.test"}
+        with HttpTransport(environ) as transport:
+            for _ in range(2):
+                wanted = call("https://api.test/v1", ca_bundle=authority.bundle)
+                assert fetch(wanted, transport) == (200, b"hello")
+        assert proxy.asked == ["api.test:443"]
+        assert KEY.encode() not in b"".join(proxy.heads)
+    assert "proxy-authorization" not in secure.asked[0].headers
+
+
+@pytest.mark.parametrize("target", ["http", "https"])
+def test_a_proxy_may_itself_be_secure(target: str, authority: Authority) -> None:
+    tls = authority.server("api.test") if target == "https" else None
+    with (
+        Scripted(tls=tls) as server,
+        HttpProxy({"api.test": server.port}, tls=authority.server("127.0.0.1")) as proxy,
+    ):
+        server.will([b"hello", b"x" * 300_000])
+        environ = {"all_proxy": proxy.url}
+        status, body = ask(
+            f"{target}://api.test/v1", environ, ca_bundle=authority.bundle, body=b"y" * 300_000
+        )
+        assert (status, len(body), len(server.asked[0].raw)) == (200, 300_005, 300_000)
+
+
+def test_a_secure_proxy_that_is_not_trusted_is_refused(authority: Authority) -> None:
+    with HttpProxy({}, tls=authority.server("127.0.0.1")) as proxy, pytest.raises(TLSError):
+        ask("http://api.test/v1", {"all_proxy": proxy.url})
+
+
+def test_a_certificate_is_checked_behind_a_proxy_too(secure: Scripted) -> None:
+    with HttpProxy({"api.test": secure.port}) as proxy, pytest.raises(TLSError, match="is not trusted"):
+        ask("https://api.test/v1", {"https_proxy": proxy.url})
+    assert secure.asked == []
+
+
+def test_the_client_s_certificate_is_not_shown_to_the_proxy(authority: Authority) -> None:
+    with Scripted() as server:
+        server.will([b"hello"])
+        with HttpProxy({"api.test": server.port}, tls=authority.server("127.0.0.1", demand=True)) as proxy:
+            network = {"ca_bundle": authority.bundle, "client_cert": authority.client}
+            with pytest.raises(ConnectError):
+                ask("http://api.test/v1", {"all_proxy": proxy.url}, **network)
+    assert server.asked == []

@@ -1,0 +1,273 @@
+"""Each phase of a call has a deadline of its own; real sockets, small numbers."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+from calls import at, call, fetch
+from scripted import Answer, Pause, Scripted
+
+from provider_core.errors import ConnectError, DeadlineError
+from provider_core.http import HttpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Took:
+    """How long the block took, in seconds."""
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.monotonic() - self._began
+
+
+@pytest.fixture
+def deaf() -> Iterator[int]:
+    """A port whose queue of connections is full: the kernel drops every further attempt, as a firewall does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = []
+        for _ in range(4):
+            each = socket.socket()
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+            waiting.append(each)
+        time.sleep(0.05)
+        yield listener.getsockname()[1]
+        for each in waiting:
+            each.close()
+
+
+def test_a_host_that_does_not_take_the_connection_is_given_up(deaf: int) -> None:
+    with Took() as took, pytest.raises(DeadlineError) as caught:
+        fetch(call(f"http://127.0.0.1:{deaf}/v1", connect_timeout=0.3))
+    assert caught.value.message == f"no connection to http://127.0.0.1:{deaf} within 0.3 s"
+    assert (caught.value.phase, caught.value.seconds) == ("connect", 0.3)
+    assert 0.25 < took.seconds < 2
+
+
+def test_connecting_has_one_deadline_for_name_and_addresses_together(deaf: int) -> None:
+    def slow(host: str, port: int) -> list[Any]:
+        time.sleep(0.3)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", deaf))] * 5
+
+    with Took() as took, HttpTransport({}, lookup=slow) as transport, pytest.raises(DeadlineError) as caught:
+        fetch(call("http://api.test/v1", connect_timeout=0.5), transport)
+    assert caught.value.message == "no connection to http://api.test within 0.5 s"
+    assert 0.45 < took.seconds < 2
+
+
+def test_a_server_that_sends_nothing_is_given_up_after_the_first_byte_timeout(server: Scripted) -> None:
+    server.will(lambda asked: time.sleep(1) or Answer([b"late"]))
+    with Took() as took, pytest.raises(DeadlineError) as caught:
+        fetch(call(server.url, first_byte_timeout=0.3, idle_timeout=30))
+    assert caught.value.message == "prov sent nothing for 0.3 s"
+    assert (caught.value.phase, caught.value.seconds) == ("first byte", 0.3)
+    assert took.seconds < 0.9
+
+
+def test_headers_alone_are_not_the_first_byte_of_an_answer(server: Scripted) -> None:
+    """Servers send 200 at once and read the prompt then: the wait that follows is the long one."""
+    server.will(Answer([Pause(0.5), b"hello"]))
+    assert fetch(call(server.url, first_byte_timeout=5, idle_timeout=0.2)) == (200, b"hello")
+    with pytest.raises(DeadlineError) as caught:
+        fetch(call(server.url, first_byte_timeout=0.2, idle_timeout=5))
+    assert caught.value.phase == "first byte"
+
+
+def test_silence_in_the_middle_of_an_answer_is_given_up_after_the_idle_timeout(server: Scripted) -> None:
+    server.will(Answer([b"hello", Pause(2)]))
+    wanted = call(server.url, first_byte_timeout=30, idle_timeout=0.3)
+    with HttpTransport({}) as transport, transport.send(wanted) as reply:
+        chunks = reply.chunks()
+        assert next(chunks) == b"hello"
+        with Took() as took, pytest.raises(DeadlineError) as caught:
+            next(chunks)
+    assert caught.value.message == "prov fell silent in the middle of its answer for 0.3 s"
+    assert (caught.value.phase, caught.value.seconds) == ("idle", 0.3)
+    assert 0.25 < took.seconds < 1.5
+    assert server.asked[0].closed.wait(5)
+
+
+def test_comments_keep_an_answer_alive(server: Scripted) -> None:
+    comments = [piece for _ in range(6) for piece in (b": keep-alive\n\n", Pause(0.15))]
+    server.will(Answer([*comments, b"data: x\n\n"]))
+    status, body = fetch(call(server.url, first_byte_timeout=0.4, idle_timeout=0.4))
+    assert (status, body.count(b"keep-alive"), body.endswith(b"data: x\n\n")) == (200, 6, True)
+
+
+def test_a_server_that_dribbles_is_read_as_long_as_each_pause_is_short(server: Scripted) -> None:
+    server.will(Answer([piece for letter in b"dribble" for piece in (bytes((letter,)), Pause(0.05))]))
+    assert fetch(call(server.url, idle_timeout=0.3)) == (200, b"dribble")
+
+
+def test_a_head_that_dribbles_does_not_stretch_the_wait_for_the_first_byte(server: Scripted) -> None:
+    head = b"HTTP/1.1 200 OK\r\nx-slow: yes\r\n\r\n"
+    server.will(Answer([p for letter in head for p in (bytes((letter,)), Pause(0.05))], head=b""))
+    with Took() as took, pytest.raises(DeadlineError) as caught:
+        fetch(call(server.url, first_byte_timeout=0.4, idle_timeout=5))
+    assert caught.value.phase == "first byte"
+    assert took.seconds < 1.2
+
+
+def test_the_first_byte_is_waited_for_from_the_request_on_not_from_the_connection_on(
+    server: Scripted,
+) -> None:
+    def slow(host: str, port: int) -> list[Any]:
+        time.sleep(0.4)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
+
+    server.will(Answer([Pause(0.2), b"ok"]))
+    with HttpTransport({}, lookup=slow) as transport:
+        assert fetch(call("http://api.test/v1", first_byte_timeout=0.4), transport) == (200, b"ok")
+
+
+def test_a_server_that_stops_taking_the_request_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        with pytest.raises(DeadlineError) as caught:
+            fetch(call(url, body=b"x" * (16 << 20), idle_timeout=0.3))
+    assert caught.value.message == "prov did not take the request for 0.3 s"
+
+
+def test_a_body_behind_an_error_does_not_hold_the_status_back_for_minutes(server: Scripted) -> None:
+    server.will(Answer([b"no", Pause(30)], status=401))
+    wanted = call(server.url, first_byte_timeout=600, idle_timeout=600)
+    with HttpTransport({}) as transport, transport.send(wanted) as reply:
+        assert reply.status == 401
+        with Took() as took, pytest.raises(DeadlineError):
+            b"".join(reply.chunks())
+    assert took.seconds < 6
+
+
+def test_the_end_of_a_stream_that_does_not_end_is_not_waited_for(server: Scripted) -> None:
+    server.will(Answer([b"data: [DONE]\n\n", Pause(3)]))
+    with HttpTransport({}) as transport, Took() as took, transport.send(call(server.url)) as reply:
+        next(reply.chunks())
+    assert took.seconds < 1
+    assert server.asked[0].closed.wait(5)
+
+
+def test_a_wait_without_end_is_possible(server: Scripted) -> None:
+    server.will([b"ok"])
+    forever = float("inf")
+    waits = {"connect_timeout": forever, "first_byte_timeout": forever, "idle_timeout": forever}
+    assert fetch(call(server.url, **waits)) == (200, b"ok")
+
+
+# --- names and addresses -----------------------------------------------------------------------------------
+
+
+def test_localhost_that_is_ipv6_first_reaches_a_server_on_ipv4(server: Scripted) -> None:
+    server.will([b"ok"])
+    with HttpTransport({}, lookup=at("::1", "127.0.0.1")) as transport:
+        assert fetch(call(f"http://localhost:{server.port}/v1"), transport) == (200, b"ok")
+
+
+def test_an_address_that_swallows_everything_costs_a_quarter_of_a_second(server: Scripted) -> None:
+    """As with IPv6 that leads nowhere: the next address is tried beside the first, not after it."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.2", server.port))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(("127.0.0.2", server.port))
+        time.sleep(0.05)
+        server.will([b"ok"])
+        with HttpTransport({}, lookup=at("127.0.0.2", "127.0.0.1")) as transport, Took() as took:
+            assert fetch(call(f"http://api.test:{server.port}/v1"), transport) == (200, b"ok")
+        for each in waiting:
+            each.close()
+    assert 0.2 < took.seconds < 1.5
+
+
+def test_refused_everywhere_is_refused_and_not_unreachable() -> None:
+    here = at("127.0.0.1", "::1")
+    with HttpTransport({}, lookup=here) as transport, pytest.raises(ConnectError) as caught:
+        fetch(call("http://api.test:1/v1"), transport)
+    assert caught.value.message == "nothing listens at http://api.test:1 (connection refused)"
+
+
+@pytest.mark.parametrize(("host", "transient"), [("127.0.0.1", False), ("api.test", True)])
+def test_only_on_this_machine_a_refusal_is_final(host: str, transient: bool) -> None:
+    with HttpTransport({}, lookup=at("127.0.0.1")) as transport, pytest.raises(ConnectError) as caught:
+        fetch(call(f"http://{host}:1/v1"), transport)
+    assert caught.value.transient is transient
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "transient"),
+    [
+        (socket.EAI_NONAME, "does not resolve", False),
+        (socket.EAI_AGAIN, "cannot be looked up now", True),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_named(number: int, words: str, transient: bool) -> None:
+    def unknown(host: str, port: int) -> list[Any]:
+        raise socket.gaierror(number, "some system's words")
+
+    with HttpTransport({}, lookup=unknown) as transport, pytest.raises(ConnectError) as caught:
+        fetch(call("https://api.test/v1"), transport)
+    assert caught.value.message == f"the name api.test {words}"
+    assert caught.value.transient is transient
+
+
+def test_a_name_that_the_system_does_not_know_does_not_resolve() -> None:
+    with pytest.raises(ConnectError, match=r"^the name nowhere\.invalid "):
+        fetch(call("http://nowhere.invalid/v1"))
+
+
+def test_a_name_with_an_impossible_label_does_not_resolve() -> None:
+    with pytest.raises(ConnectError, match="does not resolve"):
+        fetch(call(f"http://{'a' * 64}.invalid/v1"))
+
+
+def test_a_resolver_that_hangs_is_left_behind() -> None:
+    woken = threading.Event()
+
+    def stuck(host: str, port: int) -> list[Any]:
+        woken.wait(20)
+        return []
+
+    with HttpTransport({}, lookup=stuck) as transport, Took() as took, pytest.raises(DeadlineError):
+        fetch(call("http://api.test/v1", connect_timeout=0.2), transport)
+    woken.set()
+    assert took.seconds < 2
+
+
+@pytest.mark.parametrize("phase", ["name", "connect", "first byte", "idle"])
+def test_ctrl_c_ends_every_wait_at_once(phase: str, server: Scripted, deaf: int) -> None:
+    endless = threading.Event()
+    server.will(Answer([*([b"x"] if phase == "idle" else []), Pause(endless)]))
+    port = deaf if phase == "connect" else server.port
+
+    def lookup(host: str, port: int) -> list[Any]:
+        if phase == "name":
+            endless.wait(20)
+        return at("127.0.0.1")(host, port)
+
+    signalled: list[float] = []
+
+    def interrupt() -> None:
+        signalled.append(time.monotonic())
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    timer = threading.Timer(0.3, interrupt)
+    timer.start()
+    waits = {"connect_timeout": 20.0, "first_byte_timeout": 20.0, "idle_timeout": 20.0}
+    with HttpTransport({}, lookup=lookup) as transport, pytest.raises(KeyboardInterrupt):
+        fetch(call(f"http://api.test:{port}/v1", **waits), transport)
+    assert time.monotonic() - signalled[0] < 1
+    endless.set()
+    timer.join()
