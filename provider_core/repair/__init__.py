@@ -5,7 +5,6 @@ What the body is before that belongs to ``quirks``; sending, and sending again a
 
 from provider_core.repair._memory import Memory
 from provider_core.repair._negotiation import Negotiation
-from provider_core.repair._refusals import refused_field
 from provider_core.repair._repairs import Repair
 
-__all__ = ["Memory", "Negotiation", "Repair", "refused_field"]
+__all__ = ["Memory", "Negotiation", "Repair"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import SettingsError
@@ -37,9 +36,10 @@ class Memory:
 
     def known(self, provider: Provider, model: str) -> tuple[Repair, ...]:
         """The repairs that this model needs, in the order in which they apply."""
-        if provider.embedded:
+        models = {} if provider.embedded else self._read()
+        if not models:
             return ()
-        fields = self._fresh(self._read().get(_name(provider, model)), _server(provider))
+        fields = self._fresh(models.get(_name(provider, model)), _server(provider))
         return tuple(Repair(field=field, swapped_for=swap) for field, (swap, _) in fields.items())
 
     def learn(self, provider: Provider, model: str, repairs: Iterable[Repair]) -> None:
@@ -96,4 +96,6 @@ def _name(provider: Provider, model: str) -> str:
 
 def _server(provider: Provider) -> str:
     # A checksum: an address may hold things that do not belong into a cache.
+    import zlib
+
     return f"{zlib.crc32(provider.base_url.encode()):08x}"

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from provider_core import quirks
-from provider_core.repair._refusals import refused_field
 from provider_core.repair._repairs import ROLES, SWAPS, SYSTEM, repaired
 from provider_core.types import FieldDropped
 
@@ -55,6 +54,8 @@ class Negotiation:
         """Whether the error names what it refuses, and ``body`` is now without it."""
         if len(self._made) == _MOST:
             return False
+        from provider_core.repair._refusals import refused_field  # many patterns, for the rare case
+
         repair = refused_field(error, self.body, before={made.field for made in self._made})
         if repair is None:
             return False

@@ -1,0 +1,249 @@
+"""The body of a request by the rows of the presets: what is in it, what is not, what it is called."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from provider_core import presets, quirks
+from provider_core.errors import InvalidInputError
+from provider_core.types import Message, Provider, Quirks, Request, Tool
+
+HELLO = (Message(role="user", content="Hello"),)
+CLOCK = Tool(name="clock", description="The time.", schema={"type": "object", "properties": {"zone": {}}})
+
+
+def provider(id: str) -> Provider:
+    preset = presets.get(id)
+    assert preset is not None, id
+    return Provider(name=id, base_url=preset.base_url, auth=preset.auth, quirks=preset.quirks)
+
+
+def body(id: str = "", model: str = "m", **asked: Any) -> dict[str, Any]:
+    server = provider(id) if id else Provider(name="mine", base_url="http://127.0.0.1:1/v1")
+    return quirks.body(server, Request(model=model, messages=HELLO, **asked))
+
+
+def beyond(id: str, model: str = "m", **asked: Any) -> dict[str, Any]:
+    """What is in the body beside what every body has."""
+    every = {"model", "messages", "stream", "stream_options"}
+    return {name: value for name, value in body(id, model, **asked).items() if name not in every}
+
+
+# --- the minimal body --------------------------------------------------------------------------------------
+
+
+def test_by_default_there_are_four_fields() -> None:
+    assert body() == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_stream_options_go_with_streams_only() -> None:
+    assert body(stream=False) == {"model": "m", "messages": body()["messages"], "stream": False}
+
+
+def test_an_explicit_zero_is_sent() -> None:
+    assert beyond("", temperature=0.0, max_tokens=0) == {"temperature": 0.0, "max_tokens": 0}
+
+
+@pytest.mark.parametrize("id", [preset.id for preset in presets.all_presets()])
+def test_no_row_adds_a_field_that_nobody_asked_for_but_a_limit(id: str) -> None:
+    row = provider(id).quirks
+    limit = row.default_max_tokens
+    assert beyond(id) == ({} if limit is None else {row.max_tokens_field: limit})
+    assert ("stream_options" in body(id)) is row.stream_usage
+
+
+@pytest.mark.parametrize("id", [preset.id for preset in presets.all_presets()])
+def test_every_rows_body_is_json(id: str) -> None:
+    json.dumps(body(id, max_tokens=5, temperature=1.0, tools=(CLOCK,), tool_choice="required"))
+
+
+# --- rows --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("id", "field"),
+    [
+        ("openai", "max_completion_tokens"),  # quirk 191
+        ("azure", "max_completion_tokens"),
+        ("kimi", "max_completion_tokens"),
+        ("minimax-cn", "max_completion_tokens"),
+        ("mistral", "max_tokens"),
+        ("zai", "max_tokens"),
+        ("deepseek", "max_tokens"),
+        ("ollama", "max_tokens"),
+    ],
+)
+def test_a_token_limit_has_the_name_of_its_row(id: str, field: str) -> None:
+    assert beyond(id, max_tokens=7) == {field: 7}
+
+
+@pytest.mark.parametrize("id", ["mistral", "perplexity", "zai", "zhipu", "cohere", "transformers"])
+def test_rows_that_refuse_stream_options_get_none(id: str) -> None:  # quirk 194
+    assert "stream_options" not in body(id)
+
+
+def test_cloudflare_gets_a_limit_because_its_own_is_256() -> None:  # quirk 201
+    assert beyond("cloudflare") == {"max_tokens": 8192}
+    assert beyond("cloudflare", max_tokens=50) == {"max_tokens": 50}
+
+
+@pytest.mark.parametrize("id", ["qwen", "fireworks", "modelscope"])
+def test_whole_answers_are_streamed_where_they_are_refused_otherwise(id: str) -> None:  # quirks 201, 208
+    assert body(id, stream=False)["stream"] is True
+    assert body(id, stream=False)["stream_options"] == {"include_usage": True}
+
+
+# --- reasoning effort (quirks 206 to 211) ------------------------------------------------------------------
+
+EFFORTS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("openai", "gpt-5.6", "xhigh", {"reasoning_effort": "xhigh"}),
+    ("ollama", "qwen3:4b", "low", {"reasoning_effort": "low"}),
+    ("gemini", "gemini-3.5-flash", "none", {"reasoning_effort": "none"}),
+    ("deepseek", "deepseek-v4-flash", "none", {"thinking": {"type": "disabled"}}),
+    ("deepseek", "deepseek-v4-pro", "max", {"thinking": {"type": "enabled"}, "reasoning_effort": "max"}),
+    ("zai", "glm-4.7", "none", {"thinking": {"type": "disabled"}}),
+    ("zai", "glm-4.7", "high", {"thinking": {"type": "enabled"}}),
+    ("zhipu", "glm-5.3", "max", {"reasoning_effort": "max"}),
+    ("kimi", "kimi-k3", "low", {"reasoning_effort": "low"}),
+    ("kimi", "kimi-k2.6", "none", {"thinking": {"type": "disabled"}}),
+    ("qwen", "qwen3.5-plus", "none", {"enable_thinking": False}),
+    ("qwen", "qwen3.5-plus", "high", {"enable_thinking": True}),
+    ("qwen-cn", "deepseek-v4-flash", "high", {"enable_thinking": True, "reasoning_effort": "high"}),
+    ("siliconflow", "Qwen/Qwen3-8B", "none", {"enable_thinking": False}),
+    ("volcengine", "doubao-seed-2-pro", "none", {"thinking": {"type": "disabled"}}),
+    ("minimax", "MiniMax-M3", "none", {"thinking": {"type": "disabled"}}),
+    ("openrouter", "anthropic/claude-opus-4.1", "high", {"reasoning": {"effort": "high"}}),
+    ("vercel", "openai/gpt-5", "low", {"reasoning": {"effort": "low"}}),
+    ("mistral", "mistral-medium-3.5", "high", {"reasoning_effort": "high"}),
+    ("groq", "qwen/qwen3-32b", "high", {"reasoning_effort": "default"}),
+    ("groq", "openai/gpt-oss-20b", "low", {"reasoning_effort": "low"}),
+    ("vllm", "openai/gpt-oss-20b", "low", {"reasoning_effort": "low"}),
+    (
+        "vllm",
+        "Qwen/Qwen3-8B",
+        "none",
+        {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}},
+    ),
+    ("baseten", "zai-org/GLM-4.7", "none", {"chat_template_args": {"enable_thinking": False}}),
+    ("together", "moonshotai/Kimi-K2.6", "none", {"reasoning": {"enabled": False}}),
+]
+
+
+@pytest.mark.parametrize(("id", "model", "level", "fields"), EFFORTS)
+def test_an_effort_is_each_vendors_own_switch(
+    id: str, model: str, level: str, fields: dict[str, Any]
+) -> None:
+    assert beyond(id, model, reasoning_effort=level) == fields
+
+
+@pytest.mark.parametrize(
+    ("id", "model"), [("openai", "gpt-5"), ("deepseek", "deepseek-v4"), ("qwen", "qwen3")]
+)
+def test_unasked_no_switch_is_sent(id: str, model: str) -> None:
+    assert beyond(id, model) == {}
+
+
+def test_a_level_that_the_row_lacks_is_an_error_with_those_it_has() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        body("kimi", "kimi-k3", reasoning_effort="medium")
+    assert caught.value.message == "kimi/kimi-k3 has no reasoning effort 'medium'; it takes low, high, max"
+    assert caught.value.provider == "kimi"
+
+
+@pytest.mark.parametrize(("id", "model"), [("anthropic", "claude-opus-4-1"), ("mistral", "magistral-medium")])
+def test_an_effort_where_none_can_be_asked_for_is_an_error(id: str, model: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"^{id}/{model} takes no reasoning effort"):
+        body(id, model, reasoning_effort="high")
+
+
+# --- raw fields --------------------------------------------------------------------------------------------
+
+
+def test_raw_fields_win_over_everything() -> None:
+    raw = {"model": "other", "temperature": 0.1, "messages": [], "reasoning_effort": "max", "top_k": 3}
+    asked = body("openai", temperature=1.0, reasoning_effort="low", params=raw)
+    assert {name: asked[name] for name in raw} == raw
+
+
+def test_null_takes_a_field_out() -> None:
+    raw = {"stream_options": None, "max_tokens": None}
+    assert body("cloudflare", params=raw).keys() == {"model", "messages", "stream"}
+
+
+def test_a_raw_stream_of_false_takes_its_options_along() -> None:
+    assert body(params={"stream": False}).keys() == {"model", "messages", "stream"}
+    assert body(params={"stream": False, "stream_options": {}})["stream_options"] == {}
+
+
+# --- tools -------------------------------------------------------------------------------------------------
+
+
+def test_tools_are_functions_with_a_schema() -> None:
+    bare = Tool(name="ping")
+    assert beyond("openai", tools=(CLOCK, bare))["tools"] == [
+        {
+            "type": "function",
+            "function": {"name": "clock", "description": "The time.", "parameters": dict(CLOCK.schema)},
+        },
+        {
+            "type": "function",
+            "function": {"name": "ping", "parameters": {"type": "object", "properties": {}}},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("id", "choice", "sent"),
+    [  # quirk 122
+        ("openai", "auto", "auto"),
+        ("openai", "none", "none"),
+        ("openai", "required", "required"),
+        ("openai", "clock", {"type": "function", "function": {"name": "clock"}}),
+        ("mistral", "required", "any"),
+        ("mistral", "auto", "auto"),
+        ("zai", "required", None),
+        ("kimi", "clock", None),
+        ("deepseek", "required", None),
+        ("transformers", "auto", None),
+    ],
+)
+def test_a_choice_is_said_as_the_row_takes_it(id: str, choice: str, sent: Any) -> None:
+    asked = body(id, tools=(CLOCK,), tool_choice=choice)
+    assert asked.get("tool_choice") == sent
+    assert len(asked["tools"]) == 1
+
+
+def test_no_tools_are_offered_where_a_choice_of_none_cannot_be_said() -> None:
+    assert beyond("zai", tools=(CLOCK,), tool_choice="none") == {}
+
+
+def test_a_choice_without_tools_is_not_sent() -> None:
+    assert beyond("openai", tool_choice="none") == {}
+
+
+# --- headers -----------------------------------------------------------------------------------------------
+
+
+def test_the_key_travels_as_the_provider_wants_it() -> None:
+    assert quirks.headers(provider("openai"), "k") == {"authorization": "Bearer k"}
+    assert quirks.headers(provider("azure"), "k") == {"api-key": "k"}
+    assert quirks.headers(Provider(name="x", auth="none"), "k") == {}
+
+
+def test_without_a_key_there_is_no_empty_bearer() -> None:  # quirk 212
+    assert quirks.headers(provider("vllm"), None) == {}
+    assert quirks.headers(Provider(name="x", headers={"X-Title": "telex", "X-Empty": ""}), "") == {
+        "x-title": "telex"
+    }
+
+
+def test_quirks_default_to_what_most_servers_take() -> None:
+    assert provider("xai").quirks == Quirks()
