@@ -154,7 +154,7 @@ def failure(
         said = reading.Complaint(words=reading.title(text[: 1 << 16]))
         return _error(status, said, None, headers, provider, secrets, json_body=False)
     for candidate in (text, *_event_data(text)):
-        if candidate[:1] in ("{", "[", '"'):
+        if candidate[:1] in ("{", "[", '"') or candidate == "null":
             try:
                 return from_value(
                     status, reading.parse(candidate), headers, provider=provider, secrets=secrets

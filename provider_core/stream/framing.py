@@ -38,6 +38,7 @@ class Framer:
         self.head = bytearray()
         """The first bytes of the body, for error sentences."""
         self.began_as_json = False
+        self._wanted = 512
         self._limit = limit
         self._tail: list[bytes] = []  # an unfinished line, or a document so far
         self._size = 0
@@ -49,10 +50,10 @@ class Framer:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that ``data`` completes; raise TooLongError beyond the limit."""
-        if self.kind == "lines":
-            return self._feed_lines(data)
         if not self.kind:
             data = self._sniff(data)
+        if len(self.head) < self._wanted:
+            self.head += data[: self._wanted - len(self.head)]
         match self.kind:
             case "lines":
                 return self._feed_lines(data)
@@ -60,10 +61,8 @@ class Framer:
                 return self._feed_json(data)
             case "document":
                 self._keep(data)
-            case "page" if len(self.head) < _PAGE:
-                self.head += data[: _PAGE - len(self.head)]
             case _:
-                pass
+                pass  # of a web page the head is enough
         return []
 
     def close(self) -> list[Frame]:
@@ -73,7 +72,7 @@ class Framer:
         text = rest.decode("utf-8", "replace")
         if self.kind in ("json", "document"):
             return self._document(text)
-        frames = self._lines(text.replace("\r", "\n")) if text else []
+        frames = self._lines(_plain_ends(text)) if text else []
         self._dispatch(frames)
         return frames
 
@@ -90,14 +89,12 @@ class Framer:
         data = data.lstrip(_BLANKS)
         if not data:
             return b""
-        self.head[:] = data[:512]
         match data[:1]:
             case b"{" | b"[" | b'"':
                 self.kind = "json"
                 self.began_as_json = True
             case b"<":
-                self.kind = "page"
-                self.head[:] = b""
+                self.kind, self._wanted = "page", _PAGE
             case _:
                 self.kind = "lines"
         return data
@@ -136,7 +133,7 @@ class Framer:
         if not rest or not (end or "\n" in rest):
             return [("", text)]
         frames: list[Frame] = [("", text[:end])] if end else []
-        frames += self._lines(rest.replace("\r", "\n"))
+        frames += self._lines(_plain_ends(rest))
         self._dispatch(frames)
         return frames
 
@@ -163,7 +160,7 @@ class Framer:
         # UTF-8 never hides a line end in a character: whole lines decode together as they would one by one.
         text = whole.decode("utf-8", "replace")
         if "\r" in text:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
+            text = _plain_ends(text)
         frames: list[Frame] = []
         *events, rest = text.split("\n\n")
         for event in events:
@@ -233,6 +230,10 @@ class Framer:
         if self._data_size > self._limit:
             raise TooLongError
         held.append(value)
+
+
+def _plain_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _is_json(line: str) -> bool:

@@ -24,8 +24,11 @@ def translate(value: dict[str, Json]) -> dict[str, Json]:
     if isinstance(value.get("candidates"), list):
         return {**value, "model": value.get("modelVersion"), "choices": _gemini(value["candidates"])}
     output = value.get("output")
-    if isinstance(output, dict) and ("choices" in output or isinstance(output.get("text"), str)):
-        return {**value, "choices": _dashscope(output)}
+    if isinstance(output, dict) and isinstance(output.get("choices"), list):
+        return {**value, "choices": output["choices"]}
+    if isinstance(output, dict) and isinstance(output.get("text"), str):
+        choice = {"message": {"content": output["text"]}, "finish_reason": output.get("finish_reason")}
+        return {**value, "choices": [choice]}
     if isinstance(value.get("message"), dict) and "done" in value:
         return {**value, "choices": [_ollama(value, value["message"])]}
     if isinstance(value.get("response"), str):
@@ -43,12 +46,6 @@ def _ollama(value: dict[str, Json], body: dict[str, Json]) -> dict[str, Json]:
     done = bool(value.get("done"))
     carrier = "message" if done or value.get("wrapped") else "delta"
     return {carrier: body, "finish_reason": (value.get("done_reason") or "stop") if done else None}
-
-
-def _dashscope(output: dict[str, Json]) -> list[Json]:
-    if isinstance(output.get("choices"), list):
-        return list(output["choices"])
-    return [{"message": {"content": output["text"]}, "finish_reason": output.get("finish_reason")}]
 
 
 def _gemini(candidates: list[Json]) -> list[Json]:

@@ -46,9 +46,9 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     """
     worth_hiding = {bare for secret in secrets if len(bare := secret.strip()) >= _SHORTEST}
     for secret in sorted(worth_hiding, key=len, reverse=True):
-        for form in sorted(_forms(secret), key=len, reverse=True):
-            text = text.replace(form, MASK)
-        text = _redact_pieces(text, secret)
+        forms = sorted(_forms(secret), key=len, reverse=True)
+        text = re.sub("|".join(map(re.escape, forms)), MASK, text, flags=re.IGNORECASE)
+        text = _redact_pieces(text, secret.lower())
     return text
 
 
@@ -69,26 +69,27 @@ def _strip(text: str) -> str:
 
 def _forms(secret: str) -> set[str]:
     escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    encoded = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    lower = {re.sub("%[0-9A-F]{2}", lambda hit: hit[0].lower(), form) for form in encoded}
-    slashed = {form.replace("/", "\\/") for form in escaped}
-    return {secret, html.escape(secret), *escaped, *encoded, *lower, *slashed}
+    encoded = {quote(secret, safe, errors="replace") for safe in ("", "/")} | {
+        quote_plus(secret, errors="replace")
+    }
+    return {secret, html.escape(secret), *escaped, *encoded, *(form.replace("/", "\\/") for form in escaped)}
 
 
 def _redact_pieces(text: str, secret: str) -> str:
-    """Mask every run of ``text`` that repeats enough of the secret to be of use to a thief."""
-    size = min(12, max(8, len(secret) // 4))
-    if len(secret) <= size or len(text) < size:
+    """Mask every run of ``text`` that repeats enough of the lower-case ``secret`` to be of use to a thief."""
+    size = min(12, max(8, len(secret) // 2))
+    lower = text.lower()
+    if len(secret) <= size or len(lower) != len(text):
         return text
-    grams = {secret[at : at + size] for at in range(len(secret) - size + 1)}
+    pieces = {secret[at : at + size] for at in range(len(secret) - size + 1)}
     kept: list[str] = []
     at = start = 0
-    while at + size <= len(text):
-        if text[at : at + size] not in grams:
+    while at + size <= len(lower):
+        if lower[at : at + size] not in pieces:
             at += 1
             continue
         kept += (text[start:at], MASK)
-        while text[at : at + size] in grams:
+        while lower[at : at + size] in pieces:
             at += 1
         at = start = at + size - 1
     return "".join((*kept, text[start:]))

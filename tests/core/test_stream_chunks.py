@@ -315,22 +315,25 @@ def test_thoughts_cut_by_the_limit_end_by_length() -> None:  # quirk 71
     assert result.finished.error is None
 
 
-NATIVE = [
-    # Ollama, chat and generate, as JSON lines
-    b'{"model":"m","message":{"role":"assistant","content":"Hel","thinking":"Hm."},"done":false}\n'
-    b'{"model":"m","message":{"role":"assistant","content":"lo"},"done":false}\n'
-    b'{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","eval_count":5}\n',
-    b'{"response":"","thinking":"Hm.","done":false}\n{"response":"Hello","done":false}\n{"response":"","done":true,"eval_count":5}',
-    # Gemini, as one array and as an event stream
-    b'[{"candidates":[{"content":{"parts":[{"text":"Hm.","thought":true}]}}]},\n'
-    b'{"candidates":[{"content":{"parts":[{"text":"Hello"}]},"finishReason":"STOP"}],"usageMetadata":'
-    b'{"promptTokenCount":4,"candidatesTokenCount":2,"thoughtsTokenCount":3,"totalTokenCount":9}}]',
-    # DashScope without incremental_output: each message repeats the ones before
-    b'data:{"output":{"choices":[{"message":{"content":"","reasoning_content":"H"},"finish_reason":"null"}]}}\n\n'
-    b'data:{"output":{"choices":[{"message":{"content":"Hel","reasoning_content":"Hm."},"finish_reason":"null"}]}}\n\n'
-    b'data:{"output":{"choices":[{"message":{"content":"Hello","reasoning_content":"Hm."},"finish_reason":"stop"}]},'
-    b'"usage":{"input_tokens":4,"output_tokens":5}}\n\n',
-]
+OLLAMA_CHAT = b"""{"model":"m","message":{"role":"assistant","content":"Hel","thinking":"Hm."},"done":false}
+{"model":"m","message":{"role":"assistant","content":"lo"},"done":false}
+{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","eval_count":5}
+"""
+OLLAMA_GENERATE = b"""{"response":"","thinking":"Hm.","done":false}
+{"response":"Hello","done":false}
+{"response":"","done":true,"eval_count":5}"""
+GEMINI_ARRAY = b"""[{"candidates":[{"content":{"parts":[{"text":"Hm.","thought":true}]}}]},
+{"candidates":[{"content":{"parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
+"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":2,"thoughtsTokenCount":3,"totalTokenCount":9}}]"""
+DASHSCOPE_WITHOUT_INCREMENTS = b"""
+data:{"output":{"choices":[{"message":{"content":"","reasoning_content":"H"},"finish_reason":"null"}]}}
+
+data:{"output":{"choices":[{"message":{"content":"Hel","reasoning_content":"Hm."},"finish_reason":"null"}]}}
+
+data:{"output":{"choices":[{"message":{"content":"Hello","reasoning_content":"Hm."},"finish_reason":"stop"}]},\
+"usage":{"input_tokens":4,"output_tokens":5}}
+"""
+NATIVE = [OLLAMA_CHAT, OLLAMA_GENERATE, GEMINI_ARRAY, DASHSCOPE_WITHOUT_INCREMENTS]
 
 
 @pytest.mark.parametrize("data", NATIVE)

@@ -150,7 +150,8 @@ def test_gateway_markers_that_are_no_tags_stay() -> None:  # quirk 84
 
 def test_commentary_and_detokenised_harmony_are_text() -> None:  # quirk 83
     assert streamed("analysisHm.assistantfinalHello") == [("text", "analysisHm.assistantfinalHello")]
-    commentary = "<|channel|>commentary<|message|>Let me see.<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>"
+    commentary = "<|channel|>commentary<|message|>Let me see.<|end|>"
+    commentary += "<|start|>assistant<|channel|>final<|message|>Hi<|return|>"
     assert streamed(*commentary) == [("text", "Let me see.Hi")]
 
 

@@ -1,0 +1,431 @@
+"""Error bodies of any shape to one error of the tree: sections 8 to 10 and 16 of the wire's quirks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from provider_core import errors
+from provider_core.stream import failure
+
+
+def failed(status: int | None, value: Any, **headers: str) -> errors.ProviderError:
+    """The error of a body, JSON unless it is bytes."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return failure(
+        status, data, {name.replace("_", "-"): text for name, text in headers.items()}, provider="acme"
+    )
+
+
+GOOGLE = [
+    {
+        "error": {
+            "code": 429,
+            "message": "No such thing.",
+            "status": "RESOURCE_EXHAUSTED",
+            "details": [
+                {
+                    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+                    "violations": [{"quotaMetric": "x"}],
+                },
+                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"},
+            ],
+        }
+    }
+]
+SHAPES: list[Any] = [
+    {
+        "error": {"message": "No such thing.", "type": "invalid_request_error", "param": None, "code": None}
+    },  # quirk 138
+    {"error": {"message": "No such thing.", "code": 400}},  # quirk 138
+    {"error": "No such thing."},  # quirk 139
+    {"code": "Bad argument", "error": "No such thing."},  # quirk 139
+    {"message": "No such thing.", "type": "x", "param": "y", "code": "z"},  # quirk 140
+    {"object": "error", "message": "No such thing.", "type": "x", "code": 40},  # quirk 140
+    {
+        "object": "error",
+        "message": {"detail": [{"type": "x", "loc": ["body"], "msg": "No such thing."}]},
+    },  # quirk 140
+    {"detail": "No such thing."},  # quirk 141
+    {"detail": [{"loc": ["body"], "msg": "No such thing.", "type": "x"}]},  # quirk 141
+    {"detail": {"error": "No such thing."}},  # quirk 141
+    {"detail": {"msg": "No such thing."}},  # quirk 141
+    {"detail": {"error": {"message": "No such thing."}}},  # quirk 141
+    {"type": "about:blank", "title": "No such thing.", "status": 400},  # quirk 142
+    GOOGLE,  # quirk 143
+    {
+        "success": False,
+        "errors": [{"code": 7003, "message": "No such thing."}],
+        "messages": [],
+        "result": None,
+    },  # 144
+    {"base_resp": {"status_code": 2013, "status_msg": "No such thing."}},  # quirk 145
+    {"code": 20015, "message": "No such thing.", "data": None},  # quirk 146
+    {"code": 400, "msg": "No such thing."},  # quirk 146
+    {"error_code": 336001, "error_msg": "No such thing.", "id": "x"},  # quirk 146
+    {"errorCode": 1, "errorMessage": "No such thing."},  # quirk 146
+    {"msg": "No such thing."},  # quirk 146
+    {"message": "No such thing."},  # quirk 146
+    {
+        "type": "error",
+        "error": {"type": "invalid_request_error", "message": "No such thing."},
+        "request_id": "r",
+    },  # 147
+    {"error": {"code": "1210", "message": "No such thing."}, "contentFilter": []},  # quirk 149
+    "No such thing.",  # quirk 151
+    {"error": {"message": json.dumps({"error": {"message": "No such thing.", "code": 400}})}},  # quirk 152
+    {"error": json.dumps([{"error": {"message": "No such thing."}}])},  # quirk 152
+    {"error": {"message": "No such thing.", "code": "x", "status_code": 400}},  # quirk 153
+    {"Error": {"Message": "x"}, "error": {"reason": "No such thing."}},
+    {"errors": {"model": ["No such thing."]}},
+    {"errors": ["No such thing."]},
+    {"Message": "No such thing."},
+    [{"message": "No such thing."}],
+    b"No such thing.",  # quirk 28
+    b"  No such\n thing.\r\n",  # quirk 28
+    b'data: {"error":{"message":"No such thing."}}\n\ndata: [DONE]\n\n',
+    b'event: error\ndata: {"message":"No such thing."}\n\n',
+    b"\xef\xbb\xbf\n\n" + b'{"error":"No such thing."}',
+    b"<html><head><TITLE>No such\n thing.</TITLE></head><body><h1>nginx</h1></body></html>",  # quirk 27
+    b"<h1>No such thing.</h1>",  # quirk 27
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape)[:50])
+def test_the_server_s_words_are_found_in_every_shape(shape: Any) -> None:
+    error = failed(400, shape)
+    assert " ".join(error.words.split()) == "No such thing."
+    assert error.message == "acme refused the request (400): No such thing."
+    assert type(error) is errors.BadRequestError
+    assert (error.provider, error.status) == ("acme", 400)
+
+
+def test_code_and_type_are_the_server_s_own() -> None:  # quirk 138
+    error = failed(400, {"error": {"message": "m", "type": "invalid_request_error", "code": 1210}})
+    assert (error.code, error.type) == ("1210", "invalid_request_error")
+    assert failed(400, {"error": {"message": "m", "code": None}}).code is None
+    assert failed(429, GOOGLE).type == "RESOURCE_EXHAUSTED"
+    assert failed(400, {"error": {"message": "m", "code": 400.0}}).code == "400"
+
+
+def test_a_wrong_field_is_named() -> None:  # quirk 141
+    detail = [
+        {"loc": ["body", "temperature"], "msg": "too hot", "type": "x"},
+        {"loc": ["body", "n"], "msg": "too many"},
+    ]
+    assert failed(422, {"detail": detail}).words == "temperature: too hot; n: too many"
+
+
+def test_title_and_detail_go_together() -> None:  # quirk 142
+    nvidia = {"status": 404, "title": "Not Found", "detail": "Function 'abc': Not found for account 'x'"}
+    error = failed(404, nvidia)
+    assert error.words == "Not Found: Function 'abc': Not found for account 'x'"
+    assert type(error) is errors.ModelNotFoundError
+    spring = {"timestamp": 1, "status": 404, "error": "Not Found", "message": "No handler", "path": "/v1/x"}
+    assert failed(404, spring).words == "Not Found: No handler"
+
+
+def test_google_s_delay_is_read_from_the_body() -> None:  # quirk 143
+    error = failed(429, GOOGLE)
+    assert type(error) is errors.RateLimitError
+    assert error.retry_after == 17.0
+
+
+@pytest.mark.parametrize(
+    "raw", ['{"error":{"message":"prompt broke","type":"x"}}', "prompt broke", {"error": "prompt broke"}]
+)
+def test_a_gateway_s_upstream_error_is_dug_out(raw: Any) -> None:  # quirk 148
+    wrapped = {
+        "message": "Provider returned error",
+        "code": 400,
+        "metadata": {"raw": raw, "provider_name": "Acme"},
+    }
+    assert failed(400, {"error": wrapped}).words == "Provider returned error: Acme: prompt broke"
+
+
+def test_the_code_of_an_upstream_error_counts() -> None:  # quirk 148
+    raw = json.dumps({"error": {"message": "no money", "code": "insufficient_quota"}})
+    assert (
+        type(failed(429, {"error": {"message": "x", "code": 429, "metadata": {"raw": raw}}}))
+        is errors.QuotaError
+    )
+
+
+def test_a_gateway_s_prefix_is_kept() -> None:  # quirk 152
+    inner = json.dumps({"error": {"message": "no such tool", "code": 400}})
+    words = failed(400, {"error": {"message": f"litellm.BadRequestError: AcmeException - {inner}"}}).words
+    assert words == "litellm.BadRequestError: AcmeException - no such tool"
+
+
+@pytest.mark.parametrize(
+    "text", ['Invalid value {"type": "x", "n": 1} for tool', "expected [1, 2] or {}", "[Errno 61] {x}"]
+)
+def test_json_that_a_message_quotes_is_left_alone(text: str) -> None:  # quirk 152
+    assert failed(400, {"error": {"message": text}}).words == text
+
+
+def test_azure_s_inner_code_counts() -> None:  # quirk 150
+    inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": True}}}
+    error = failed(400, {"error": {"message": "filtered", "code": "content_filter", "innererror": inner}})
+    assert type(error) is errors.ContentPolicyError
+    assert (
+        type(failed(400, {"error": {"message": "x", "code": "y", "innererror": inner}}))
+        is errors.ContentPolicyError
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (500, "Internal Server Error"),
+        (404, "Not Found"),
+        (524, "The origin took too long"),
+        (529, "Overloaded"),
+        (599, ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "nothing", [b"", b" \n", b"{}", b"[]", b"null", b'{"error":{}}', b'{"error":{"message":""}}', b"<p>x</p>"]
+)
+def test_a_body_without_words_falls_back_to_the_reason_phrase(
+    status: int, words: str, nothing: bytes
+) -> None:  # quirk 28
+    error = failed(status, nothing)
+    assert error.words == ""
+    assert error.message.endswith(f"({status}): {words}" if words else f"({status})")
+
+
+def test_json_of_unknown_keys_is_shown_as_it_stands() -> None:
+    assert (
+        failed(400, {"fault": {"faultstring": "no route"}}).words == '{"fault": {"faultstring": "no route"}}'
+    )
+
+
+def test_words_are_stripped_of_controls_and_cut() -> None:  # quirk 155
+    error = failed(
+        400, {"error": {"message": "\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e\x00 " + "x" * 10_000}}
+    )
+    assert error.words.startswith("red xxx")
+    assert len(error.words) == 2000
+    assert "\n" not in failed(400, {"error": {"message": "a\nb\r\n\tc"}}).message
+
+
+def test_sentences_name_who_and_what() -> None:
+    assert (
+        failed(401, {"error": {"message": "Invalid API key"}}).message
+        == "acme refused the key (401): Invalid API key"
+    )
+    assert failure(500, b"", provider=None).message == "the server failed (500): Internal Server Error"
+
+
+def test_a_failure_inside_a_stream_has_no_status_but_may_name_one() -> None:
+    error = failed(None, {"error": {"message": "slow down", "code": 429}})
+    assert type(error) is errors.RateLimitError
+    assert error.status is None
+    assert error.message == "acme limits the rate of requests (429): slow down"
+
+
+def body(code: Any = None, type_: Any = None, message: str = "words", **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, "code": code, "type": type_, **more}}
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "kind"),
+    [
+        (400, body(), errors.BadRequestError),  # quirk 156
+        (422, body(), errors.BadRequestError),  # quirk 162
+        (413, body(), errors.BadRequestError),  # quirk 161
+        (409, body(), errors.BadRequestError),  # quirk 160
+        (418, b"", errors.BadRequestError),
+        (401, body(), errors.AuthenticationError),  # quirk 157
+        (401, b"<html><title>401 Authorization Required</title></html>", errors.AuthenticationError),  # quirk 157
+        (401, body("insufficient_quota"), errors.AuthenticationError),
+        (403, body(), errors.PermissionDeniedError),  # quirk 157
+        (403, b"", errors.PermissionDeniedError),  # quirk 217
+        (403, body(403, metadata={"reasons": ["violence"]}), errors.ContentPolicyError),  # quirk 157
+        (403, body(403, metadata={"flagged_input": "x"}), errors.ContentPolicyError),  # quirk 157
+        (403, body("invalid_api_key"), errors.AuthenticationError),
+        (403, body("insufficient_user_quota"), errors.QuotaError),
+        (402, body(), errors.QuotaError),  # quirk 158
+        (404, body("model_not_found"), errors.ModelNotFoundError),  # quirk 159
+        (404, body("DeploymentNotFound"), errors.ModelNotFoundError),
+        (404, body("InvalidEndpointOrModel.NotFound"), errors.ModelNotFoundError),
+        (404, body(message='model "x" not found, try pulling it first'), errors.ModelNotFoundError),
+        (404, body(message="No endpoints found for acme/x."), errors.ModelNotFoundError),
+        (404, body("not_found_error", message="File Not Found"), errors.NotFoundError),
+        (404, body(message="Invalid URL (POST /v1/models/x)"), errors.NotFoundError),
+        (404, b"404 page not found", errors.NotFoundError),
+        (404, b"the model is not here", errors.NotFoundError),
+        (404, b"<title>model airplanes</title>", errors.NotFoundError),
+        (404, b"", errors.NotFoundError),
+        (405, b'{"detail":"Method Not Allowed"}', errors.NotFoundError),  # quirk 159
+        (410, body(message="The model x was retired"), errors.ModelNotFoundError),  # quirk 160
+        (410, b"", errors.NotFoundError),
+        (408, body(), errors.ServerError),  # quirk 160
+        (451, body(), errors.ContentPolicyError),  # quirk 160
+        (424, body(), errors.ServerError),  # quirk 163
+        (498, body(), errors.OverloadedError),  # quirk 163
+        (429, body(), errors.RateLimitError),  # quirk 163
+        (429, body("rate_limit_exceeded", "tokens"), errors.RateLimitError),
+        (429, body("insufficient_quota", "insufficient_quota"), errors.QuotaError),
+        (429, body(None, "exceeded_current_quota_error"), errors.QuotaError),
+        (429, body(None, "engine_overloaded_error"), errors.OverloadedError),
+        (429, body("1302"), errors.RateLimitError),  # quirk 149
+        (429, body("1113"), errors.QuotaError),
+        (429, body("1308"), errors.QuotaError),
+        (429, body("1309"), errors.QuotaError),
+        (429, body(1310), errors.QuotaError),
+        (429, body(message="You exceeded your current quota"), errors.RateLimitError),
+        (400, body("1301"), errors.ContentPolicyError),  # quirk 149
+        (400, {"error": {"message": "x"}, "contentFilter": [{"level": 1}]}, errors.ContentPolicyError),
+        (400, body("content_filter"), errors.ContentPolicyError),  # quirk 156
+        (400, {"code": 20012, "message": "Model does not exist", "data": None}, errors.ModelNotFoundError),
+        (400, body("INVALID", details=[{"reason": "API_KEY_INVALID"}]), errors.AuthenticationError),
+        (400, body(message="Incorrect API key provided"), errors.BadRequestError),  # prose decides nothing
+        (500, body(), errors.ServerError),  # quirk 164
+        (500, body(type_="invalid_request_error"), errors.ServerError),
+        (502, b"<title>502 Bad Gateway</title>", errors.ServerError),  # quirk 165
+        (503, body(503, "unavailable_error", "Loading model"), errors.OverloadedError),
+        (503, body("model_not_found"), errors.ModelNotFoundError),
+        (504, b"", errors.ServerError),
+        (520, b"", errors.ServerError),
+        (529, body(type_="overloaded_error"), errors.OverloadedError),
+        (None, body(type_="overloaded_error"), errors.OverloadedError),
+        (None, body(type_="rate_limit_error"), errors.RateLimitError),
+        (None, body(type_="authentication_error"), errors.AuthenticationError),
+        (None, body(type_="permission_error"), errors.PermissionDeniedError),
+        (None, body(type_="invalid_request_error"), errors.BadRequestError),
+        (None, body("insufficient_quota"), errors.QuotaError),
+        (None, body("model_not_found"), errors.ModelNotFoundError),
+        (None, body(type_="api_error"), errors.ServerError),
+        (None, body(402), errors.QuotaError),
+        (None, body(), errors.ServerError),
+        (200, body(401), errors.AuthenticationError),
+    ],
+)  # fmt: skip
+def test_status_then_codes_decide_the_class(status: int | None, value: Any, kind: type[Exception]) -> None:
+    assert type(failed(status, value)) is kind
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens",
+        "the request exceeds the available context size (4096 tokens), try increasing it",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "Input is too long for requested model.",
+        "Range of input length should be [1, 30720]",
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+        "Request too large for model: reduce the length",
+        "max_tokens must be at least 1, got -55",
+        "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
+        "Input too long: 9000 tokens, the limit is 8192",
+        "Prompt contains 9000 tokens; current length is 9000 while limit is 8192",
+        "too many tokens: size limit exceeded by 5 tokens",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403, 413, 422, 500, None])
+def test_a_prompt_that_is_too_long_is_told_by_its_words(status: int | None, words: str) -> None:  # quirk 221
+    assert type(failed(status, body(message=words))) is errors.ContextOverflowError
+    if status is not None:
+        assert type(failed(status, words.encode())) is errors.ContextOverflowError
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "context_length_exceeded",
+        "exceed_context_size_error",
+        "tokens_limit_reached",
+        "model_context_window_exceeded",
+        "1261",
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_by_its_code(code: str) -> None:  # quirk 221
+    assert type(failed(400, body(code))) is errors.ContextOverflowError
+    assert type(failed(400, body(None, code))) is errors.ContextOverflowError
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (
+            400,
+            "max_tokens is too large: 99999. This model supports at most 4096 completion tokens",
+            errors.BadRequestError,
+        ),
+        (
+            413,
+            "Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 8000",
+            errors.BadRequestError,
+        ),
+        (
+            429,
+            "Request too large for gpt-4 on tokens per min (TPM): Limit 10000. Please reduce the length",
+            errors.RateLimitError,
+        ),
+        (401, "context window", errors.AuthenticationError),
+        (404, "No model with this context window", errors.ModelNotFoundError),
+    ],
+)
+def test_limits_of_another_kind_are_no_overflow(
+    status: int, words: str, kind: type[Exception]
+) -> None:  # quirk 221
+    assert type(failed(status, body(message=words))) is kind
+
+
+def test_a_redirect_names_its_address_without_the_query() -> None:  # quirk 33
+    error = failed(301, b"", location="https://api.acme.example/v1/chat/completions?token=secret")
+    assert type(error) is errors.NotFoundError
+    assert error.words == "redirected to https://api.acme.example/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("headers", "words", "seconds"),
+    [
+        ({"retry-after-ms": "1500", "retry-after": "9"}, "", 1.5),  # quirk 166
+        ({"retry-after": "20"}, "", 20.0),  # quirk 168
+        ({"retry-after": "0.25"}, "", 0.25),
+        ({"retry-after": "0"}, "", 0.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, "", 30.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT"}, "", 0.0),
+        ({"retry-after": "-5"}, "", None),
+        ({"retry-after": "nan"}, "", None),
+        ({"retry-after": "soon"}, "", None),
+        ({"retry-after-ms": "x", "retry-after": "3"}, "", 3.0),
+        ({}, "Please try again in 7.66s.", 7.66),  # quirk 170
+        ({}, "Please try again in 6m0s. Visit us", 360.0),
+        ({}, "try again in 2m59.56s", 179.56),
+        ({}, "Try again in 230ms", 0.23),
+        ({}, "please try again after 3 seconds", 3.0),
+        ({}, "Please retry after 20 seconds.", 20.0),
+        ({}, "retry in 1h2m3s", 3723.0),
+        ({}, "try again in 5 minutes", 300.0),
+        ({}, "try again in a moment", None),
+        ({}, "try again in 3 models", None),
+        ({}, "", None),
+    ],
+)
+def test_the_wait_a_server_asks_for_is_read(
+    headers: dict[str, str], words: str, seconds: float | None
+) -> None:
+    error = failure(429, json.dumps({"error": {"message": words}}).encode(), headers, provider="acme")
+    assert error.retry_after == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({"retry_after": 3}, 3.0),
+        ({"retry_after_ms": 250}, 0.25),
+        ({"metadata": {"headers": {"Retry-After": "7"}}}, 7.0),
+        ({"details": [{"retryDelay": "0.5s"}]}, 0.5),
+        ({"details": [{"retryDelay": {}}]}, None),
+        ({"retry_after": True}, None),
+        ({"retry_after": 10**400}, None),
+    ],
+)
+def test_the_wait_may_stand_in_the_body(fields: dict[str, Any], seconds: float | None) -> None:  # quirk 153
+    assert failed(429, body(**fields)).retry_after == seconds

@@ -1,0 +1,111 @@
+"""What a server says is shown without the key and without what a terminal would act on."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from provider_core.stream import failure, printable, redact
+
+KEY = "sk-proj-Ab3/dE+f6hI9kL=mN0pQ"
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        KEY,
+        f"Bearer {KEY}",
+        f"{KEY}{KEY}",
+        json.dumps({"key": KEY}),
+        json.dumps({"key": KEY}).replace("/", "\\/"),
+        quote(KEY, safe=""),
+        quote(KEY, safe="").lower(),
+        quote(KEY),
+        KEY[:-4],
+        KEY[4:],
+        f"{KEY[:20]}...",
+        f"key={KEY[3:16]}",
+    ],
+)
+def test_a_key_is_masked_however_it_is_echoed(echo: str) -> None:  # quirk 154
+    shown = redact(f"Incorrect key: {echo} given", (KEY,))
+    assert shown.startswith("Incorrect key: ")
+    assert shown.endswith(" given")
+    assert "[redacted]" in shown
+    for at in range(len(KEY) - 11):
+        assert KEY[at : at + 12] not in shown
+
+
+@pytest.mark.parametrize(
+    "masked", ["sk-proj-****mN0pQ", "sk-...N0pQ", "sk-p*********************pQ", "sk-proj-Ab3...0pQ"]
+)
+def test_a_server_s_own_mask_stays(masked: str) -> None:  # quirk 154
+    assert redact(f"Incorrect key: {masked}", (KEY,)) == f"Incorrect key: {masked}"
+
+
+def test_several_secrets_are_masked_the_longest_first() -> None:
+    assert redact("abcdefgh12 and abcdefgh", ("abcdefgh", "abcdefgh12")) == "[redacted] and [redacted]"
+
+
+@pytest.mark.parametrize("secret", ["", " ", "x", "no"])
+def test_placeholders_do_not_garble_sentences(secret: str) -> None:
+    assert redact("no key, no next text", (secret,)) == "no key, no next text"
+
+
+def test_a_key_with_controls_in_its_midst_is_still_masked() -> None:
+    for hidden in (KEY[:9] + "\x1b[0m" + KEY[9:], "\u200b".join(KEY), KEY[:9] + "\x00" + KEY[9:]):
+        for data in (
+            hidden.encode(),
+            json.dumps({"error": {"message": hidden, "code": hidden, "type": hidden}}).encode(),
+        ):
+            error = failure(401, data, provider="acme", secrets=(KEY,))
+            for text in (error.message, error.words, error.code or "", error.type or ""):
+                assert KEY not in text
+                assert KEY[9:] not in text
+
+
+def test_a_key_at_the_cut_is_masked() -> None:
+    for pad in range(1970, 2001):
+        error = failure(400, b"x" * pad + KEY.encode(), provider="acme", secrets=(KEY,))
+        assert KEY[:12] not in error.words
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain text\twith\ntabs", "plain text\twith\ntabs"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bP1$r\x1b\\x\x1b_y\x1b\\", "x"),
+        ("\x9b31mred\x9d0;t\x9c", "red"),
+        ("a\x00\x07\x08\x0b\x7f\x85\x9fb", "ab"),
+        ("a\u202eb\u2066c\u200fd\u061ce", "abcde"),
+        ("a\r\nb\rc", "a\nbc"),
+        ("\x1b]0;never closed", "]0;never closed"),
+        ("a\ud800b", "a\ufffdb"),
+        ("Grüße 世界 🙂", "Grüße 世界 🙂"),
+    ],
+)
+def test_nothing_a_terminal_acts_on_is_left(raw: str, shown: str) -> None:  # quirk 155
+    assert printable(raw) == shown
+
+
+def test_long_text_is_cut_to_the_limit() -> None:  # quirk 155
+    assert printable("x" * 10, 10) == "x" * 10
+    assert printable("x" * 11, 10) == "x" * 9 + "…"
+    assert len(printable("x" * 9999)) == 2000
+
+
+def test_hostile_text_takes_linear_time() -> None:
+    for text in (
+        "\x1b]" * 200_000,
+        "\x1b[" * 200_000,
+        "sk-proj-" * 100_000,
+        '{"error":' * 100_000,
+        "{" * 300_000,
+    ):
+        error = failure(400, text.encode(), provider="acme", secrets=(KEY,))
+        assert len(error.words) <= 2000

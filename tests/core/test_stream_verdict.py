@@ -1,0 +1,243 @@
+"""What became of an answer: finish reasons, cuts, errors and bodies that are no answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from wire import DONE, body, chunks, delta, dumps, message, read
+
+from provider_core import errors
+from provider_core.stream import Decoder
+from provider_core.types import Finished, Verdict
+
+STOP = delta(finish="stop")
+LOST = errors.ConnectionLostError("connection reset", provider="acme", received=1)
+
+REASONS = {
+    "stop": [
+        "stop", "eos", "eos_token", "end_turn", "stop_sequence", "end", "STOP", "complete", "COMPLETE", "unheard_of",
+    ],
+    "length": [
+        "length", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded", "max_output_tokens",
+    ],
+    "content_filter": [
+        "content_filter", "content_filtered", "sensitive", "SAFETY", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST",
+        "SPII", "refusal", "guardrail_intervened", "ERROR_TOXIC",
+    ],
+    "error": [
+        "error", "network_error", "insufficient_system_resource", "abort", "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE", "pause_turn",
+    ],
+}  # fmt: skip
+VERDICTS = {
+    "stop": (Verdict.COMPLETE, None),
+    "length": (Verdict.LENGTH, None),
+    "content_filter": (Verdict.FILTERED, errors.ContentPolicyError),
+    "error": (Verdict.FAILED, errors.ServerError),
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "sent"), [(key, word) for key, words in REASONS.items() for word in words]
+)
+def test_finish_reasons_are_mapped_whatever_their_case(reason: str, sent: str) -> None:  # quirks 136 and 137
+    for word in (sent, sent.upper(), sent.lower()):
+        result = chunks(delta("Hi"), delta(finish=word))
+        verdict, error = VERDICTS[reason]
+        assert (result.verdict, result.finished.reason, result.finished.raw_reason) == (verdict, reason, word)
+        assert result.text == "Hi"
+        if error is None:
+            assert result.finished.error is None
+        else:
+            assert type(result.error) is error
+            assert word in result.error.message
+
+
+def test_the_end_without_a_word_is_a_cut() -> None:  # quirks 30 and 225
+    result = chunks(delta("Hel"), done=False)
+    assert (result.text, result.verdict, result.finished.reason) == ("Hel", Verdict.PARTIAL, None)
+    assert isinstance(result.error, errors.ConnectionLostError)
+    assert result.error.received == len(body(delta("Hel"), done=False))
+    assert result.error.message == "acme closed the connection before the answer was finished"
+
+
+@pytest.mark.parametrize(
+    "sent", [[delta("Hel")], [delta("Hel"), STOP], [delta("<think>Hm")], [], [delta(finish="content_filter")]]
+)
+def test_a_broken_transport_makes_any_answer_partial(sent: list[Any]) -> None:  # quirk 30
+    result = chunks(*sent, done=False, error=LOST)
+    assert (result.verdict, result.error) == (Verdict.PARTIAL, LOST)
+
+
+def test_a_transport_that_breaks_after_done_does_not_matter() -> None:
+    assert chunks(delta("Hi"), STOP, error=LOST).verdict is Verdict.COMPLETE
+
+
+def test_a_broken_transport_drops_the_unfinished_frame_and_keeps_a_whole_one() -> None:
+    half = body(delta("Hel"), done=False) + b'data: {"choices":[{"delta":{"cont'
+    assert read(half, error=LOST).text == "Hel"
+    assert read(body(delta("Hel"), done=False) + b"data: " + dumps(delta("lo")), error=LOST).text == "Hello"
+
+
+def test_an_error_frame_goes_before_everything_else() -> None:  # quirk 225
+    failed = {**delta("lo", finish="stop"), "error": {"message": "worker died"}}
+    for tail in (b"", DONE):
+        result = read(body(delta("Hel"), failed, done=False) + tail, error=LOST)
+        assert (result.text, result.verdict) == ("Hello", Verdict.FAILED)
+        assert isinstance(result.error, errors.ServerError)
+        assert result.error.status is None
+
+
+def test_an_error_like_finish_goes_before_a_broken_transport() -> None:  # quirk 225
+    assert chunks(delta("Hi"), delta(finish="error"), done=False, error=LOST).verdict is Verdict.FAILED
+
+
+def test_a_json_reply_without_a_finish_reason_is_complete_by_its_last_brace() -> None:
+    assert read(dumps(message("Hi", finish=None))).verdict is Verdict.COMPLETE
+    assert read(dumps(message("Hi", finish=None)), error=LOST).verdict is Verdict.PARTIAL
+
+
+def test_a_json_reply_cut_in_the_middle_is_no_answer() -> None:
+    result = read(dumps(message("Hi"))[:-20])
+    assert result.verdict is Verdict.FAILED
+    assert isinstance(result.error, errors.ProtocolError)
+
+
+def test_done_may_be_read_before_the_end() -> None:
+    decoder = Decoder()
+    decoder.feed(body(delta("Hi"), STOP, done=False))
+    assert not decoder.done
+    decoder.feed(DONE)
+    assert decoder.done
+    failing = Decoder()
+    failing.feed(body({"error": "no"}, done=False))
+    assert failing.done
+
+
+def test_received_text_counts_what_was_handed_out() -> None:
+    decoder = Decoder()
+    decoder.feed(body(delta(role="assistant", content=""), delta("\n"), delta("<thi"), done=False))
+    assert not decoder.received_text
+    decoder.feed(body(delta("nk>Hm."), done=False))
+    assert decoder.received_text
+    refusing = Decoder()
+    refusing.feed(body(delta(refusal="No."), done=False))
+    assert refusing.received_text
+
+
+def test_a_web_page_under_200_shows_its_title_only() -> None:  # quirk 27
+    page = (
+        b"<!DOCTYPE html><html><head><title>Open &amp; WebUI</title><script>evil()</script></head>"
+        + b"x" * 100_000
+    )
+    for size in (0, 1000):
+        result = read(page, content_type="text/html; charset=utf-8", size=size)
+        assert result.verdict is Verdict.FAILED
+        assert isinstance(result.error, errors.ProtocolError)
+        assert (
+            result.error.message
+            == "acme sent no chat completion (200, text/html), but a web page: Open & WebUI"
+        )
+        assert result.error.words == "Open & WebUI"
+
+
+def test_a_stream_without_any_chunk_names_type_and_beginning() -> None:  # quirk 226
+    result = read(b": hello\n\n" + DONE, content_type="text/event-stream")
+    assert result.verdict is Verdict.FAILED
+    assert isinstance(result.error, errors.ProtocolError)
+    assert result.error.message == (
+        "acme sent no chat completion (200, text/event-stream), beginning with: : hello data: [DONE]"
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"\n \n", b"\xef\xbb\xbf", b"\xef"])
+def test_an_empty_body_is_no_answer(data: bytes) -> None:  # quirk 226
+    assert isinstance(read(data).error, errors.ProtocolError)
+
+
+@pytest.mark.parametrize(
+    "data", [b"{}", b"[]", b"null", b"7", b'{"object":"list","data":[]}', b'{"choices":', b"\x00\xff\x1b[31m"]
+)
+def test_a_body_of_another_kind_is_no_answer(data: bytes) -> None:  # quirk 226
+    error = read(data).error
+    assert isinstance(error, errors.ProtocolError)
+    assert "\x1b" not in error.message
+
+
+def test_lm_studio_s_200_for_a_wrong_path_is_not_found() -> None:  # quirks 25 and 26
+    result = read(b'{"error":"Unexpected endpoint or method. (POST /chat/completions)"}')
+    assert result.verdict is Verdict.FAILED
+    assert type(result.error) is errors.NotFoundError
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1002, errors.RateLimitError),
+        (1004, errors.AuthenticationError),
+        (1008, errors.QuotaError),
+        (1027, errors.ContentPolicyError),
+        (2013, errors.BadRequestError),
+        (9999, errors.ServerError),
+    ],
+)
+def test_minimax_s_200_is_classed_by_its_code(code: int, kind: type[Exception]) -> None:  # quirk 145
+    value = {"base_resp": {"status_code": code, "status_msg": "worker died"}, "choices": None}
+    for result in (read(dumps(value)), chunks(value)):
+        assert type(result.error) is kind
+        assert "worker died" in result.error.message
+
+
+def test_minimax_s_success_is_none() -> None:  # quirk 145
+    assert (
+        read(dumps({**message("Hi"), "base_resp": {"status_code": 0, "status_msg": ""}})).verdict
+        is Verdict.COMPLETE
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"error": {"message": "worker died"}},
+        {"code": "x", "error": "worker died"},
+        {"message": "worker died"},
+        {"msg": "worker died"},
+        {"code": 20012, "message": "worker died", "data": None},
+        [{"error": {"message": "worker died"}}],
+        "worker died",
+    ],
+)
+def test_a_json_error_under_200_is_told_in_its_words(value: Any) -> None:  # quirk 25
+    for indent in (None, 1):
+        result = read(json.dumps(value, indent=indent).encode())
+        assert result.verdict is Verdict.FAILED
+        assert isinstance(result.error, errors.ProviderError)
+        assert result.error.words == "worker died"
+
+
+def test_an_error_status_makes_the_body_an_error() -> None:
+    result = read(b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}', status=429)
+    assert result.events == (Finished(verdict=Verdict.FAILED, reason="error", error=result.error),)
+    assert isinstance(result.error, errors.RateLimitError)
+    assert result.error.status == 429
+
+
+def test_secrets_are_masked_in_errors_of_streams_and_bodies() -> None:  # quirk 154
+    key = "sk-test-0123456789abcdef"
+    echo = f"bad key {key}"
+    for data in (
+        body({"error": echo}),
+        dumps({"error": echo}),
+        echo.encode(),
+        f"<title>{echo}</title>".encode(),
+    ):
+        error = read(data, secrets=(key,)).error
+        assert key not in error.message
+        assert key not in getattr(error, "words", "")
+
+
+def test_the_model_s_name_is_the_last_one_named() -> None:  # quirk 60
+    named = [{**delta("x"), "model": name} for name in ("", "router", "gpt\x1b[31m-5", "")]
+    assert chunks(*named, {**STOP, "model": ""}).finished.model == "gpt-5"
