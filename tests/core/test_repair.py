@@ -1,0 +1,429 @@
+"""A refused field is left out once, told, and remembered: the memory alone, one negotiation, and whole requests."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scripted import Answer, Asked, Scripted, answer, delta, sse
+
+from provider_core.client import Client
+from provider_core.errors import BadRequestError, ProviderError
+from provider_core.repair import Memory, Negotiation, Repair
+from provider_core.types import (
+    Effort,
+    FieldDropped,
+    Finished,
+    Message,
+    Notice,
+    Provider,
+    Quirks,
+    Request,
+    Text,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = 24 * 3600
+HELLO = (Message(role="user", content="Hello"),)
+MINE = Provider(name="mine", base_url="https://one.test/v1")
+
+
+def ask(**fields: Any) -> Request:
+    return Request(model="m", messages=HELLO, **fields)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "refused-fields.json"
+
+
+# --- memory ------------------------------------------------------------------------------------------------
+
+NO_OPTIONS = Repair(field="stream_options")
+OTHER_LIMIT = Repair(field="max_tokens", swapped_for="max_completion_tokens")
+
+
+def test_what_was_learnt_is_known_to_the_next_process(path: Path) -> None:
+    Memory(path).learn(MINE, "m", [NO_OPTIONS, OTHER_LIMIT])
+    assert Memory(path).known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
+
+
+def test_each_model_and_provider_has_its_own(path: Path) -> None:
+    memory = Memory(path)
+    memory.learn(MINE, "m", [NO_OPTIONS])
+    memory.learn(MINE, "a/b", [OTHER_LIMIT])
+    assert memory.known(MINE, "a/b") == (OTHER_LIMIT,)
+    assert memory.known(MINE, "n") == ()
+    assert memory.known(Provider(name="other", base_url=MINE.base_url), "m") == ()
+
+
+def test_learning_adds_to_what_is_known(path: Path) -> None:
+    memory = Memory(path)
+    memory.learn(MINE, "m", [NO_OPTIONS])
+    memory.learn(MINE, "m", [OTHER_LIMIT])
+    assert memory.known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
+
+
+def test_another_address_starts_anew(path: Path) -> None:
+    memory = Memory(path)
+    memory.learn(MINE, "m", [NO_OPTIONS])
+    moved = Provider(name="mine", base_url="https://two.test/v1")
+    assert memory.known(moved, "m") == ()
+    memory.learn(moved, "m", [OTHER_LIMIT])
+    assert memory.known(moved, "m") == (OTHER_LIMIT,)
+    assert memory.known(MINE, "m") == ()
+
+
+def test_a_refusal_is_forgotten_after_thirty_days(path: Path) -> None:
+    clock = Clock()
+    memory = Memory(path, now=clock)
+    memory.learn(MINE, "m", [NO_OPTIONS])
+    clock.now += 20 * DAY
+    memory.learn(MINE, "m", [OTHER_LIMIT])
+    clock.now += 9 * DAY
+    assert memory.known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
+    clock.now += 2 * DAY
+    assert memory.known(MINE, "m") == (OTHER_LIMIT,)
+
+
+def test_what_is_forgotten_leaves_the_file(path: Path) -> None:
+    clock = Clock()
+    memory = Memory(path, now=clock)
+    memory.learn(MINE, "old", [NO_OPTIONS])
+    clock.now += 31 * DAY
+    memory.learn(MINE, "new", [NO_OPTIONS])
+    assert "mine/new" in path.read_text()
+    assert "mine/old" not in path.read_text()
+
+
+def test_a_clock_that_was_wrong_once_keeps_nothing_for_ever(path: Path) -> None:
+    clock = Clock()
+    memory = Memory(path, now=clock)
+    memory.learn(MINE, "m", [NO_OPTIONS])
+    clock.now -= 31 * DAY
+    assert memory.known(MINE, "m") == ()
+
+
+def test_a_refusal_that_does_not_last_is_not_kept(path: Path) -> None:
+    Memory(path).learn(MINE, "m", [Repair(field="top_p", lasting=False)])
+    assert not path.exists()
+
+
+def test_the_embedded_model_is_not_remembered(path: Path) -> None:
+    embedded = Provider(name="local", base_url="http://127.0.0.1:1/v1", embedded=True)
+    Memory(path).learn(embedded, "m", [NO_OPTIONS])
+    assert not path.exists()
+
+
+def test_the_newest_of_two_swaps_comes_last(path: Path) -> None:
+    memory = Memory(path)
+    back = Repair(field="max_completion_tokens", swapped_for="max_tokens")
+    memory.learn(MINE, "m", [OTHER_LIMIT])
+    memory.learn(MINE, "m", [back])
+    assert memory.known(MINE, "m") == (OTHER_LIMIT, back)
+    memory.learn(MINE, "m", [OTHER_LIMIT])
+    assert memory.known(MINE, "m") == (back, OTHER_LIMIT)
+
+
+CORRUPT = [
+    b"",
+    b"{",
+    b"\xff\xfe",
+    b"[]",
+    b"null",
+    b"[" * 100_000,
+    b'{"version": 2, "models": {"mine/m": {}}}',
+    b'{"version": 1, "models": []}',
+    b'{"version": 1, "models": {"mine/m": 3, "mine/n": {"server": 1, "fields": {"a": [null, 1]}}}}',
+    b'{"version": 1, "models": {"mine/m": {"server": "00000000", "fields": [1]}}}',
+]
+
+
+@pytest.mark.parametrize("content", CORRUPT, ids=lambda content: repr(content[:40]))
+def test_a_file_that_is_none_of_ours_is_no_memory_and_gives_way(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    memory = Memory(path)
+    assert memory.known(MINE, "m") == ()
+    memory.learn(MINE, "m", [NO_OPTIONS])
+    assert memory.known(MINE, "m") == (NO_OPTIONS,)
+
+
+@pytest.mark.parametrize("value", ["null", "3", '["x"]', '["x", 1, 2]', "[1, 1700000000]", '[null, "soon"]'])
+def test_a_field_of_another_shape_is_passed_over(path: Path, value: str) -> None:
+    memory = Memory(path, now=Clock())
+    memory.learn(MINE, "m", [NO_OPTIONS])
+    whole = json.loads(path.read_text())
+    whole["models"]["mine/m"]["fields"]["top_p"] = json.loads(value)
+    path.write_text(json.dumps(whole))
+    assert memory.known(MINE, "m") == (NO_OPTIONS,)
+
+
+@pytest.mark.parametrize("obstacle", ["a file in the folder's place", "a folder in the file's place"])
+def test_where_nothing_can_be_written_there_is_no_memory_and_no_error(path: Path, obstacle: str) -> None:
+    if obstacle.startswith("a file"):
+        path.parent.write_text("in the way")
+    else:
+        path.mkdir(parents=True)
+    memory = Memory(path)
+    memory.learn(MINE, "m", [NO_OPTIONS])
+    assert memory.known(MINE, "m") == ()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+def test_the_file_is_its_owners_alone(path: Path) -> None:
+    Memory(path).learn(MINE, "m", [NO_OPTIONS])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_the_file_does_not_hold_the_address(path: Path) -> None:
+    Memory(path).learn(Provider(name="p", base_url="https://host.test/v1?sig=secret"), "m", [NO_OPTIONS])
+    assert "host.test" not in path.read_text()
+    assert "secret" not in path.read_text()
+
+
+# --- one negotiation ---------------------------------------------------------------------------------------
+
+
+def bad(words: str) -> BadRequestError:
+    return BadRequestError("refused", status=400, words=words)
+
+
+def unknown(field: str) -> BadRequestError:
+    return bad(f"Unknown parameter: '{field}'.")
+
+
+def test_a_field_is_dropped_once_and_told() -> None:
+    told: list[Notice] = []
+    negotiation = Negotiation(MINE, ask(), notify=told.append)
+    assert "stream_options" in negotiation.body
+    assert negotiation.refused(unknown("stream_options"))
+    assert "stream_options" not in negotiation.body
+    assert told == [FieldDropped(field="stream_options", words="Unknown parameter: 'stream_options'.")]
+    assert not negotiation.refused(unknown("stream_options"))
+    assert len(told) == 1
+
+
+def test_a_limit_is_swapped_and_then_left_out() -> None:
+    told: list[Notice] = []
+    negotiation = Negotiation(MINE, ask(max_tokens=9), notify=told.append)
+    assert negotiation.refused(unknown("max_tokens"))
+    assert negotiation.body["max_completion_tokens"] == 9
+    assert negotiation.refused(unknown("max_completion_tokens"))
+    assert not {"max_tokens", "max_completion_tokens"} & negotiation.body.keys()
+    assert [(n.field, n.swapped_for, n.asked) for n in told if isinstance(n, FieldDropped)] == [
+        ("max_tokens", "max_completion_tokens", "max_tokens"),
+        ("max_completion_tokens", None, "max_tokens"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "asked"),
+    [
+        ({"temperature": 0.0}, "temperature", "temperature"),
+        ({"reasoning_effort": "none"}, "thinking", "reasoning_effort"),
+        ({"reasoning_effort": "none"}, "stream_options", ""),
+        ({"params": {"top_k": 3}}, "top_k", "params"),
+        ({"params": {"thinking": 3}, "reasoning_effort": "none"}, "thinking", "params"),
+        ({}, "max_tokens", ""),
+    ],
+)
+def test_the_notice_says_how_the_user_asked_for_the_field(fields: Any, field: str, asked: str) -> None:
+    row = Quirks(
+        effort=(Effort(levels={"none": {"thinking": {"type": "disabled"}}}),),
+        default_max_tokens=8192,
+    )
+    told: list[Notice] = []
+    server = Provider(name="p", quirks=row)
+    assert Negotiation(server, ask(**fields), notify=told.append).refused(unknown(field))
+    assert [n.asked for n in told if isinstance(n, FieldDropped)] == [asked]
+
+
+def test_four_fields_are_given_up_and_no_more() -> None:
+    names = ["seed", "top_p", "top_k", "logprobs", "logit_bias"]
+    negotiation = Negotiation(MINE, ask(params=dict.fromkeys(names, 1)))
+    assert [negotiation.refused(unknown(name)) for name in names] == [True, True, True, True, False]
+
+
+def test_a_system_prompt_moves_into_the_first_user_message() -> None:
+    told: list[Notice] = []
+    turns = (Message(role="system", content="Be brief."), *HELLO)
+    negotiation = Negotiation(MINE, Request(model="m", messages=turns), notify=told.append)
+    assert negotiation.refused(bad("System role not supported"))
+    assert negotiation.body["messages"] == [{"role": "user", "content": "Be brief.\n\nHello"}]
+    assert told == [FieldDropped(field="system", swapped_for="user", words="System role not supported")]
+    assert not negotiation.refused(bad("System role not supported"))
+
+
+def test_messages_in_a_row_become_one() -> None:
+    negotiation = Negotiation(MINE, Request(model="m", messages=HELLO * 2))
+    assert negotiation.refused(bad("Conversation roles must alternate user/assistant"))
+    assert negotiation.body["messages"] == [{"role": "user", "content": "Hello\n\nHello"}]
+
+
+def test_raw_messages_are_not_rewritten() -> None:
+    raw = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+    negotiation = Negotiation(MINE, ask(params={"messages": raw}))
+    assert not negotiation.refused(bad("System role not supported"))
+
+
+def test_only_what_helped_is_learnt(path: Path) -> None:
+    memory = Memory(path)
+    negotiation = Negotiation(MINE, ask(), memory=memory)
+    negotiation.accepted()
+    assert not path.exists()
+    assert negotiation.refused(unknown("stream_options"))
+    assert memory.known(MINE, "m") == ()
+    negotiation.accepted()
+    assert memory.known(MINE, "m") == (NO_OPTIONS,)
+
+
+def test_what_is_remembered_is_left_out_without_a_word(path: Path) -> None:
+    memory = Memory(path)
+    memory.learn(MINE, "m", [NO_OPTIONS, OTHER_LIMIT])
+    told: list[Notice] = []
+    body = Negotiation(MINE, ask(max_tokens=5), memory=memory, notify=told.append).body
+    assert body.keys() == {"model", "messages", "stream", "max_completion_tokens"}
+    assert told == []
+
+
+def test_what_the_user_sets_again_is_left_out_with_a_word(path: Path) -> None:
+    memory = Memory(path)
+    memory.learn(MINE, "m", [Repair(field="temperature"), Repair(field="seed")])
+    told: list[Notice] = []
+    negotiation = Negotiation(MINE, ask(temperature=1.0), memory=memory, notify=told.append)
+    assert "temperature" not in negotiation.body
+    assert told == [FieldDropped(field="temperature", asked="temperature", remembered=True, lasting=True)]
+
+
+def test_a_remembered_swap_is_undone_by_a_server_that_changed(path: Path) -> None:
+    memory = Memory(path)
+    memory.learn(MINE, "m", [OTHER_LIMIT])
+    negotiation = Negotiation(MINE, ask(max_tokens=5), memory=memory)
+    assert negotiation.refused(unknown("max_completion_tokens"))
+    assert negotiation.body["max_tokens"] == 5
+    negotiation.accepted()
+    assert Negotiation(MINE, ask(max_tokens=5), memory=memory).body["max_tokens"] == 5
+
+
+def test_roles_are_remembered_too(path: Path) -> None:
+    memory = Memory(path)
+    request = Request(model="m", messages=(Message(role="system", content="Be brief."), *HELLO))
+    first = Negotiation(MINE, request, memory=memory)
+    assert first.refused(bad("System role not supported"))
+    first.accepted()
+    assert Negotiation(MINE, request, memory=memory).body == first.body
+
+
+# --- whole requests ----------------------------------------------------------------------------------------
+
+
+def refuses(field: str, words: str, status: int = 400) -> Any:
+    """Answers with the error while the field is sent, else with text."""
+
+    def step(asked: Asked) -> Answer:
+        if field not in asked.body:
+            return Answer(answer("Hi", " there"))
+        error = {"error": {"message": words, "type": "invalid_request_error", "param": None, "code": None}}
+        return Answer([json.dumps(error).encode()], status, {"content-type": "application/json"})
+
+    return step
+
+
+def text(events: Any) -> str:
+    return "".join(event.text for event in events if isinstance(event, Text))
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_refused_field_costs_one_more_request_and_only_once(
+    server: Scripted, path: Path, status: int
+) -> None:
+    server.will(refuses("stream_options", "stream_options: Extra inputs are not permitted", status))
+    told: list[Notice] = []
+    mine = Provider(name="mine", base_url=server.url)
+    with Client(memory=Memory(path)) as client:
+        events = list(client.chat(mine, ask(), notify=told.append))
+    assert text(events) == "Hi there"
+    assert isinstance(events[-1], Finished)
+    assert events[-1].verdict is Verdict.COMPLETE
+    assert ["stream_options" in asked.body for asked in server.asked] == [True, False]
+    assert told == [
+        FieldDropped(
+            field="stream_options", words="stream_options: Extra inputs are not permitted", lasting=True
+        )
+    ]
+    with Client(memory=Memory(path)) as client:
+        assert text(client.chat(mine, ask(), notify=told.append)) == "Hi there"
+    assert ["stream_options" in asked.body for asked in server.asked] == [True, False, False]
+    assert len(told) == 1
+
+
+def test_a_limit_is_sent_under_its_other_name(server: Scripted) -> None:
+    words = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    server.will(refuses("max_tokens", words))
+    with Client() as client:
+        assert text(client.chat(Provider(name="p", base_url=server.url), ask(max_tokens=50))) == "Hi there"
+    assert server.asked[-1].body["max_completion_tokens"] == 50
+
+
+def test_without_a_memory_each_request_finds_out_anew(server: Scripted) -> None:
+    server.will(refuses("stream_options", "Unknown parameter: 'stream_options'."))
+    mine = Provider(name="mine", base_url=server.url)
+    with Client() as client:
+        for _ in range(2):
+            list(client.chat(mine, ask()))
+    assert len(server.asked) == 4
+
+
+def test_a_field_that_is_not_the_trouble_ends_in_the_servers_error(server: Scripted) -> None:
+    server.will(refuses("model", "Unknown parameter: 'stream_options'."))
+    told: list[Notice] = []
+    with Client() as client, pytest.raises(ProviderError) as caught:
+        list(client.chat(Provider(name="p", base_url=server.url), ask(), notify=told.append))
+    assert caught.value.status == 400
+    assert len(server.asked) == 2
+    assert len(told) == 1
+
+
+def test_a_value_that_is_too_large_is_the_users_to_change(server: Scripted) -> None:
+    server.will(
+        refuses("max_tokens", "max_tokens is too large: 99999. This model supports at most 4096 tokens.")
+    )
+    with Client() as client, pytest.raises(ProviderError, match="too large"):
+        list(client.chat(Provider(name="p", base_url=server.url), ask(max_tokens=99999)))
+    assert len(server.asked) == 1
+
+
+def test_an_answer_that_has_begun_is_never_asked_for_again(server: Scripted) -> None:
+    failed = {"error": {"message": "Unknown parameter: 'stream_options'.", "code": 400}}
+    server.will(sse(delta("Hi"), failed))
+    told: list[Notice] = []
+    with Client() as client:
+        events = list(client.chat(Provider(name="p", base_url=server.url), ask(), notify=told.append))
+    assert text(events) == "Hi"
+    assert len(server.asked) == 1
+    assert told == []
+
+
+def test_a_row_that_always_streams_says_what_it_accepts(server: Scripted) -> None:
+    server.will(answer("Hi"))
+    mine = Provider(name="p", base_url=server.url, quirks=Quirks(always_stream=True))
+    with Client() as client:
+        assert text(client.chat(mine, ask(stream=False))) == "Hi"
+    assert server.asked[0].headers["accept"] == "text/event-stream"
+    assert server.asked[0].body["stream"] is True
