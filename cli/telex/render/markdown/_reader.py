@@ -1,0 +1,405 @@
+"""Reads Markdown line by line, as CommonMark prescribes: each line is looked at once and yields what it ended.
+
+What stands within a line is not read here. Beyond CommonMark there are GitHub's tables; a paragraph of more
+than ``LONG`` characters comes in parts, and becomes no heading, table or definition after that.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import ChainMap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from telex.render.markdown._cut import LONG, cut
+from telex.render.markdown._events import (
+    Blank,
+    Code,
+    CodeEnd,
+    CodeLine,
+    Definition,
+    Enter,
+    Heading,
+    Item,
+    Leave,
+    Listing,
+    Paragraph,
+    Quote,
+    Rule,
+    Table,
+    TableEnd,
+    TableRow,
+)
+from telex.render.markdown._html import BLANK, html_end
+from telex.render.markdown._links import definition
+from telex.render.markdown._rows import alignments, cells
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from telex.render.markdown._events import Block, Container
+    from telex.render.markdown._links import Target
+
+__all__ = ["Reader"]
+
+TAB = 4
+_HEADING = re.compile(r"(#{1,6})(?: |$)")
+_FENCE = re.compile(r"(`{3,})([^`]*)$|(~{3,})(.*)$")
+_UNDERLINE = re.compile(r"(=+|-+) *$")
+_RULE = re.compile(r"(?:(?:\*[ ]*){3,}|(?:-[ ]*){3,}|(?:_[ ]*){3,})$")
+_MARKER = re.compile(r"(?:([-+*])|([0-9]{1,9})([.)]))(?= |$)( *)")
+_CODE_INDENT = 4
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    text: str
+    size: int = 0  # characters so far, with those of the parts that have gone
+    first: bool = True
+    next_cut: int = LONG
+
+
+@dataclass(slots=True)
+class _Fence:
+    mark: str
+    indent: int
+
+
+@dataclass(slots=True)
+class _Indented:
+    blanks: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Html:
+    end: re.Pattern[str]
+
+
+@dataclass(slots=True)
+class _Table:
+    columns: int
+
+
+_Leaf: TypeAlias = _Paragraph | _Fence | _Indented | _Html | _Table
+
+
+class Reader:
+    """The blocks of one text. ``references`` holds the link definitions that have been read."""
+
+    def __init__(self) -> None:
+        self.references: MutableMapping[str, Target] = {}
+        self._stack: list[Container] = []
+        self._leaf: _Leaf | None = None
+        self._bare_item = False  # the innermost item has a marker and nothing else yet
+        self._column = 0
+        self._blocks: list[Block] = []
+
+    @property
+    def in_code(self) -> bool:
+        """Whether the next line is literal, unless it ends the block."""
+        return isinstance(self._leaf, _Fence | _Html)
+
+    @property
+    def paragraph(self) -> str | None:
+        """The open paragraph's text as far as it has come and has not been given out."""
+        return self._leaf.text if isinstance(self._leaf, _Paragraph) else None
+
+    def clone(self) -> Reader:
+        """A reader in the same place, that can try what would come of a line."""
+        other = Reader()
+        other.references = ChainMap({}, self.references)
+        other._stack = self._stack.copy()
+        other._leaf = copy.copy(self._leaf)
+        other._bare_item, other._column = self._bare_item, self._column
+        return other
+
+    def line(self, text: str) -> list[Block]:
+        """Read one whole line, without its end; what it completed, in order."""
+        if "\t" in text:
+            text = text.expandtabs(TAB)
+        self._column = len(text)
+        self._line(text)
+        return self._take()
+
+    def more(self, text: str) -> list[Block]:
+        """Read on in a line whose beginning was read, and had turned out to be part of a paragraph."""
+        if "\t" in text:
+            filled = self._column % TAB
+            text = (" " * filled + text).expandtabs(TAB)[filled:]
+        self._column += len(text)
+        if isinstance(self._leaf, _Paragraph):
+            self._grow(self._leaf, text)
+        return self._take()
+
+    def drop_last_line(self) -> None:
+        """Forget the last line of the open paragraph."""
+        if isinstance(self._leaf, _Paragraph):
+            self._leaf.text = self._leaf.text.rpartition("\n")[0]
+
+    def end(self) -> list[Block]:
+        """The text has ended; all that was still open."""
+        self._leave(0)
+        return self._take()
+
+    def _take(self) -> list[Block]:
+        blocks, self._blocks = self._blocks, []
+        return blocks
+
+    def _line(self, text: str) -> None:
+        position, matched = self._match_containers(text)
+        inside = matched == len(self._stack)
+        start = _indent(text, position)
+        if inside and self._leaf is not None and self._continue(text, position, start):
+            return
+        opened = False
+        while start < len(text):
+            continues = inside and not opened and isinstance(self._leaf, _Paragraph)
+            if start - position >= _CODE_INDENT:
+                if isinstance(self._leaf, _Paragraph) or (inside and isinstance(self._leaf, _Table)):
+                    break
+                self._open(matched)
+                self._leaf = _Indented()
+                self._blocks += (Code(), CodeLine(text[position + _CODE_INDENT :]))
+                return
+            if text[start] == ">":
+                self._open(matched)
+                self._enter(Quote())
+                position = start + (2 if text.startswith(" ", start + 1) else 1)
+            elif self._start_leaf(text[start:], start - position, matched, continues=continues):
+                return
+            elif (after := self._start_item(text, position, start, matched, continues=continues)) is not None:
+                position = after
+            else:
+                break
+            opened = True
+            matched = len(self._stack)
+            start = _indent(text, position)
+        if start >= len(text):
+            self._blank(matched, opened=opened)
+        elif isinstance(self._leaf, _Paragraph) and not opened:
+            # The text so far may have been link definitions, and gone.
+            gone = self._leaf.first and not self._leaf.text
+            self._grow(self._leaf, text[start:] if gone else "\n" + text[start:])
+        elif isinstance(self._leaf, _Table) and inside and not opened:
+            self._blocks.append(TableRow(cells(text[start:], self._leaf.columns)))
+        else:
+            self._open(matched)
+            self._leaf = _Paragraph("")
+            self._grow(self._leaf, text[start:])
+
+    def _match_containers(self, text: str) -> tuple[int, int]:
+        """The index behind what continues the open containers, and how many of them go on."""
+        position = 0
+        for number, container in enumerate(self._stack):
+            start = _indent(text, position)
+            match container:
+                case Quote():
+                    if start - position >= _CODE_INDENT or not text.startswith(">", start):
+                        return position, number
+                    position = start + (2 if text.startswith(" ", start + 1) else 1)
+                case Item(indent=indent):
+                    if start == len(text):
+                        if self._bare_item and number == len(self._stack) - 1:
+                            return position, number
+                        position = start
+                    elif start - position >= indent:
+                        position += indent
+                    else:
+                        return position, number
+                case _:
+                    pass
+        return position, len(self._stack)
+
+    def _continue(self, text: str, position: int, start: int) -> bool:
+        """Give the line to the open leaf, if that takes lines whatever they look like."""
+        match self._leaf:
+            case _Fence(mark=mark, indent=indent):
+                rest = text[start:].rstrip(" ")
+                if start - position < _CODE_INDENT and rest.startswith(mark) and rest == mark[0] * len(rest):
+                    self._close_leaf()
+                else:
+                    self._blocks.append(CodeLine(text[min(start, position + indent) :]))
+                return True
+            case _Html(end=end):
+                if start == len(text) and end is BLANK:
+                    return False
+                self._blocks.append(CodeLine(text[position:]))
+                if end.search(text, position):
+                    self._close_leaf()
+                return True
+            case _Indented() as leaf:
+                if start == len(text):
+                    leaf.blanks = (*leaf.blanks, text[position + _CODE_INDENT :])
+                    return True
+                if start - position >= _CODE_INDENT:
+                    self._blocks += map(CodeLine, leaf.blanks)
+                    self._blocks.append(CodeLine(text[position + _CODE_INDENT :]))
+                    leaf.blanks = ()
+                    return True
+        return False
+
+    def _start_leaf(self, rest: str, indent: int, matched: int, *, continues: bool) -> bool:
+        """Open or print the leaf block that ``rest`` of the line begins; False if that is none."""
+        match rest[0]:
+            case "#" if heading := _HEADING.match(rest):
+                self._open(matched)
+                text = rest[heading.end() :].strip(" ")
+                bare = text.rstrip("#")
+                if not bare or bare.endswith(" "):
+                    text = bare.rstrip(" ")
+                self._blocks.append(Heading(len(heading[1]), text))
+                return True
+            case "`" | "~" if fence := _FENCE.match(rest):
+                self._open(matched)
+                self._leaf = _Fence(fence[1] or fence[3], indent)
+                self._blocks.append(Code((fence[2] or fence[4] or "").strip()))
+                return True
+            case "<" if end := html_end(rest, interrupts=isinstance(self._leaf, _Paragraph)):
+                self._open(matched)
+                self._leaf = _Html(end)
+                self._blocks += (Code(html=True), CodeLine(" " * indent + rest))
+                if end.search(rest):
+                    self._close_leaf()
+                return True
+            case "=" | "-" if continues and _UNDERLINE.match(rest) and self._underline(rest):
+                return True
+            case "|" | ":" | "-" if continues and self._start_table(rest):
+                return True
+        if rest[0] in "*-_" and _RULE.match(rest):
+            self._open(matched)
+            self._blocks.append(Rule())
+            return True
+        return False
+
+    def _underline(self, rest: str) -> bool:
+        """Make a heading of the open paragraph, unless it consisted of definitions or is too long for one."""
+        leaf = self._leaf
+        if not isinstance(leaf, _Paragraph) or leaf.size > LONG:
+            return False
+        self._define(leaf)
+        if not leaf.text.strip():
+            leaf.text = ""
+            return False
+        self._leaf = None
+        self._blocks.append(Heading(1 if rest[0] == "=" else 2, leaf.text.strip()))
+        return True
+
+    def _start_table(self, rest: str) -> bool:
+        """Make the paragraph's last line the head of a table, if ``rest`` is what stands below one."""
+        leaf = self._leaf
+        if not isinstance(leaf, _Paragraph) or len(rest) > LONG or (columns := alignments(rest)) is None:
+            return False
+        above, _, head = leaf.text.rpartition("\n")
+        # A paragraph whose beginning has gone has no line that is known to be whole.
+        if "|" not in head or len(head) > LONG or not (leaf.first or above):
+            return False
+        header = cells(head, None)
+        if len(header) != len(columns):
+            return False
+        leaf.text = above
+        self._close_leaf()
+        self._leaf = _Table(len(columns))
+        self._blocks.append(Table(header, columns))
+        return True
+
+    def _start_item(
+        self, text: str, position: int, start: int, matched: int, *, continues: bool
+    ) -> int | None:
+        """Open the list item whose marker is at ``start``; the index of its content, None if it is no marker."""
+        marker = _MARKER.match(text, start)
+        if marker is None:
+            return None
+        empty = marker.end() == len(text)
+        number = int(marker[2]) if marker[2] else None
+        if continues and (empty or number not in {None, 1}):
+            return None
+        self._leave(matched)
+        kind = marker[1] or marker[3]
+        width = marker.start(4) - marker.start()
+        spaces = len(marker[4])
+        if empty or spaces > _CODE_INDENT:
+            spaces = 1
+        parent = self._stack[-1] if self._stack else None
+        if not isinstance(parent, Listing) or parent.marker != kind:
+            self._open(matched)
+            self._enter(Listing(kind, number))
+        self._enter(Item(start - position + width + spaces))
+        self._bare_item = empty
+        return min(marker.start(4) + spaces, len(text))
+
+    def _grow(self, leaf: _Paragraph, text: str) -> None:
+        """Add to the open paragraph, and give out what has become too long to wait for its end."""
+        before = leaf.size
+        leaf.text += text
+        leaf.size += len(text)
+        if leaf.size <= LONG:
+            return
+        if before <= LONG:
+            # Whatever comes, only these characters decide: later they may come in other pieces.
+            rest, leaf.text = leaf.text[LONG:], leaf.text[:LONG]
+            self._define(leaf)
+            leaf.text += rest
+        while True:
+            end, leaf.next_cut = cut(leaf.text, leaf.next_cut, self.references)
+            if end is None:
+                return
+            self._blocks.append(Paragraph(leaf.text[:end], first=leaf.first, last=False))
+            leaf.text, leaf.first = leaf.text[end:], False
+
+    def _define(self, leaf: _Paragraph) -> None:
+        """Take the link definitions off the beginning of a paragraph. The first one of a name counts."""
+        while leaf.first and leaf.text.startswith("[") and (found := definition(leaf.text)):
+            label, (target, end) = found
+            self.references.setdefault(label, target)
+            self._blocks.append(Definition(leaf.text[:end].rstrip()))
+            leaf.text = leaf.text[end:]
+
+    def _blank(self, matched: int, *, opened: bool) -> None:
+        self._leave(matched)
+        if not opened:
+            self._blocks.append(Blank())
+
+    def _open(self, matched: int) -> None:
+        """Make room for a new block: end the leaf, what does not go on, and a list, which holds only items."""
+        self._leave(matched)
+        if self._stack and isinstance(self._stack[-1], Listing):
+            self._leave(len(self._stack) - 1)
+        self._bare_item = False
+
+    def _enter(self, container: Container) -> None:
+        self._stack.append(container)
+        self._blocks.append(Enter(container))
+
+    def _leave(self, depth: int) -> None:
+        self._close_leaf()
+        while len(self._stack) > depth:
+            self._stack.pop()
+            self._blocks.append(Leave())
+            self._bare_item = False
+
+    def _close_leaf(self) -> None:
+        leaf, self._leaf = self._leaf, None
+        match leaf:
+            case _Paragraph():
+                if leaf.size <= LONG:
+                    self._define(leaf)
+                text = leaf.text.rstrip()
+                if text or not leaf.first:
+                    self._blocks.append(Paragraph(text, first=leaf.first))
+            case _Fence() | _Html() | _Indented():
+                self._blocks.append(CodeEnd())
+                if isinstance(leaf, _Indented) and leaf.blanks:
+                    self._blocks.append(Blank())
+            case _Table():
+                self._blocks.append(TableEnd())
+            case None:
+                pass
+
+
+def _indent(text: str, position: int) -> int:
+    """The index of the first character that is no space."""
+    end = len(text)
+    while position < end and text[position] == " ":
+        position += 1
+    return position
