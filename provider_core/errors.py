@@ -9,6 +9,7 @@
     │   ├── UnknownModelError
     │   ├── AmbiguousModelError
     │   ├── UnknownProviderError
+    │   ├── DisabledProviderError
     │   ├── NoModelError             several providers, and none chosen
     │   └── NoProviderError          nothing is set up
     ├── ApiKeyError                  the provider's API key
@@ -62,6 +63,7 @@ __all__ = [
     "ContextOverflowError",
     "CoreError",
     "DeadlineError",
+    "DisabledProviderError",
     "InvalidInputError",
     "InvalidKeyError",
     "KeyCommandError",
@@ -102,6 +104,11 @@ class CoreError(Exception):
         super().__init__(message)
         self.message = message
         self.provider = provider
+
+    def explain(self, words: str) -> None:
+        """Add in brackets what led to the error: an alias, a default."""
+        self.message = f"{self.message} ({words})"
+        self.args = (self.message,)
 
 
 class InvalidInputError(CoreError):
@@ -144,6 +151,10 @@ class UnknownProviderError(ModelError):
     ) -> None:
         super().__init__(message, name=name, candidates=candidates)
         self.preset = preset
+
+
+class DisabledProviderError(ModelError):
+    """The provider that was meant is set up and switched off."""
 
 
 class NoModelError(ModelError):

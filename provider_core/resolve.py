@@ -1,12 +1,15 @@
-"""From the name a person typed to a provider and a model: pure functions, no file, socket or keyring."""
+"""From the name a person typed to a provider and a model: pure functions over the catalogue."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from provider_core import presets
+from provider_core.catalog import form
 from provider_core.errors import (
     AmbiguousModelError,
+    DisabledProviderError,
+    MissingKeyError,
     ModelError,
     NoModelError,
     NoProviderError,
@@ -16,79 +19,170 @@ from provider_core.errors import (
 from provider_core.types import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
+    from provider_core.catalog import Catalog
     from provider_core.types import Provider
 
 __all__ = ["resolve"]
 
+_NEAR = 3
+"""How many names an error offers."""
 
-def resolve(name: str | None, providers: Mapping[str, Provider]) -> Target:
-    """What ``name`` means among ``providers`` (by name).
 
-    ``provider/model`` is split at the first "/" when the left side is a provider; a model a provider does
-    not list is taken as typed. A provider's name alone means its default, else its first listed model. Any
-    other name is a model id, which exactly one provider must list. None means the only provider there is.
+def resolve(name: str | None, catalog: Catalog) -> Target:
+    """What ``name`` means in ``catalog``; None means the only usable provider there is.
+
+    In this order: an alias; ``provider/model``, split at the first "/" when the left side is a provider, whose
+    model is taken as typed when it is not listed; a provider, which means its default model; a model that
+    exactly one usable provider lists. A model's id is found in any case, with or without "models/" in front
+    and ":latest" behind, and the listed spelling is the answer.
+
+    Raises ``ModelError``, and ``MissingKeyError`` when only a provider without its key has the model.
     """
-    if not providers:
+    if not catalog.providers:
         raise NoProviderError("no provider is set up")
     if name is None:
-        enabled = [provider for provider in providers.values() if provider.enabled]
-        if len(enabled) == 1:
-            return _default(enabled[0])
-        raise NoModelError(
-            "no model was named, and there is no default",
-            candidates=[str(t) for t in map(_first, enabled) if t],
-        )
-    left, _, right = name.partition("/")
-    known = providers.get(left)
-    if known is not None and right:
-        return Target(provider=_enabled(known), model=right)
-    if known is not None:
-        return _default(_enabled(known))
-    owners = [p for p in providers.values() if p.enabled and any(m.id == name for m in p.models)]
+        return _only(catalog)
+    typed = name.strip()
+    chain = _aliased(typed, catalog)
+    try:
+        return _resolved(chain[-1], catalog)
+    except ModelError as error:
+        if len(chain) > 1:
+            error.explain(f"the alias {typed} leads to it")
+        raise
+
+
+def _aliased(typed: str, catalog: Catalog) -> list[str]:
+    """The name and what its alias leads to, step by step."""
+    chain = [typed]
+    # A full id means what it says, whatever aliases there are.
+    while "/" not in chain[-1] and (following := catalog.aliases.get(chain[-1])) is not None:
+        if following.strip() in chain:
+            raise ModelError(f"the alias {typed} leads back to itself", name=typed)
+        chain.append(following.strip())
+    return chain
+
+
+def _resolved(typed: str, catalog: Catalog) -> Target:
+    left, _, right = typed.partition("/")
+    provider = _provider(left, catalog)
+    if provider is not None and right:
+        return _of(_enabled(provider), right, typed, catalog)
+    if provider is not None:
+        return _default(_enabled(provider), catalog)
+    return _bare(typed, left, catalog)
+
+
+def _provider(typed: str, catalog: Catalog) -> Provider | None:
+    exact = catalog.providers.get(typed)
+    if exact is not None:
+        return exact
+    folded = [provider for name, provider in catalog.providers.items() if name.casefold() == typed.casefold()]
+    return folded[0] if len(folded) == 1 else None
+
+
+def _of(provider: Provider, model: str, typed: str, catalog: Catalog) -> Target:
+    """A provider's model. Some ids begin with their provider's name ("openrouter/auto"): the whole counts too."""
+    listing = catalog.listing(provider.name)
+    for spelling in (model, typed):
+        found = listing.find(spelling)
+        if len(found) == 1:
+            return Target(provider=provider, model=found[0].id)
+    return Target(provider=provider, model=model)
+
+
+def _bare(typed: str, left: str, catalog: Catalog) -> Target:
+    owners = _owners(typed, catalog, catalog.usable)
     if len(owners) == 1:
-        return Target(provider=owners[0], model=name)
+        return owners[0]
     if owners:
-        ids = [f"{provider.name}/{name}" for provider in owners]
         raise AmbiguousModelError(
-            f"{len(ids)} providers have a model called {name}", name=name, candidates=ids
+            f"{len(owners)} models are called {typed}",
+            name=typed,
+            candidates=[str(owner) for owner in owners],
         )
-    if presets.get(left) is not None:
-        raise UnknownProviderError(f"the provider {left} is not set up", name=left, preset=True)
+    keyless = [p for p in catalog.providers.values() if p.enabled and p.name in catalog.without_key]
+    if lost := _owners(typed, catalog, keyless):
+        provider = lost[0].provider
+        raise MissingKeyError(
+            f"{lost[0]} is there, and there is no API key for {provider.name}",
+            provider=provider.name,
+            key_env=provider.key_env,
+        )
+    if off := _owners(typed, catalog, [p for p in catalog.providers.values() if not p.enabled]):
+        raise DisabledProviderError(
+            f"{off[0]} is there, and the provider {off[0].provider.name} is disabled",
+            provider=off[0].provider.name,
+            name=typed,
+        )
+    if presets.get(left.lower()) is not None:
+        raise UnknownProviderError(
+            f"the provider {left} is not set up",
+            name=left.lower(),
+            candidates=_near(typed, catalog),
+            preset=True,
+        )
     raise UnknownModelError(
-        f"no provider that is set up has a model called {name}", name=name, candidates=_near(name, providers)
+        f"no provider that is set up has a model called {typed}", name=typed, candidates=_near(typed, catalog)
+    )
+
+
+def _owners(typed: str, catalog: Catalog, providers: Iterable[Provider]) -> list[Target]:
+    """Who lists the model: those with the very id, else those with another spelling of it."""
+    exact: list[Target] = []
+    alike: list[Target] = []
+    for provider in providers:
+        for model in catalog.listing(provider.name).find(typed):
+            (exact if model.id == typed else alike).append(Target(provider=provider, model=model.id))
+    return exact or alike
+
+
+def _only(catalog: Catalog) -> Target:
+    """Without any name: the one provider that can be asked; the built-in model counts when nothing else is set up."""
+    own = {name: p for name, p in catalog.providers.items() if p.gguf is not None or not p.embedded}
+    enabled = [provider for provider in (own or catalog.providers).values() if provider.enabled]
+    usable = [provider for provider in enabled if provider.name not in catalog.without_key]
+    if len(chosen := usable or enabled) == 1:
+        return _default(chosen[0], catalog)
+    raise NoModelError(
+        "no model was named, and there is no default",
+        candidates=[
+            f"{provider.name}/{model}"
+            for provider in chosen
+            if (model := catalog.listing(provider.name).default)
+        ],
     )
 
 
 def _enabled(provider: Provider) -> Provider:
     if not provider.enabled:
-        raise ModelError(f"the provider {provider.name} is disabled", provider=provider.name)
+        raise DisabledProviderError(f"the provider {provider.name} is disabled", provider=provider.name)
     return provider
 
 
-def _first(provider: Provider) -> Target | None:
-    model = provider.default_model or next((m.id for m in provider.models), None)
-    return Target(provider=provider, model=model) if model else None
-
-
-def _default(provider: Provider) -> Target:
-    target = _first(provider)
-    if target is None:
+def _default(provider: Provider, catalog: Catalog) -> Target:
+    model = catalog.listing(provider.name).default
+    if model is None:
         raise NoModelError(
             f"{provider.name} has no default model, and none is listed for it", provider=provider.name
         )
-    return target
+    return Target(provider=provider, model=model)
 
 
-def _near(name: str, providers: Mapping[str, Provider]) -> list[str]:
+def _near(typed: str, catalog: Catalog) -> list[str]:
+    """Full ids that may have been meant: the same last part, then alike, then longer ones with it inside."""
     import difflib
 
-    ids = [f"{p.name}/{m.id}" for p in providers.values() if p.enabled for m in p.models]
+    ids = [f"{p.name}/{m.id}" for p in catalog.usable for m in catalog.listing(p.name).models]
+    wanted = form(typed)
     # Compared with and without the provider: "gpt-5" is near "openai/gpt-5.6" only without it.
-    by_tail = {full.partition("/")[2].lower(): full for full in reversed(ids)}
-    by_full = {full.lower(): full for full in ids}
-    typed = name.lower()
-    found = difflib.get_close_matches(typed, by_full, n=3) + difflib.get_close_matches(typed, by_tail, n=3)
-    found += [tail for tail in by_tail if typed in tail][:3]
-    return list(dict.fromkeys(by_full.get(hit) or by_tail[hit] for hit in found))[:3]
+    by_full = {full.casefold(): full for full in reversed(ids)}
+    by_tail = {form(full.partition("/")[2]): full for full in reversed(ids)}
+    last = wanted.rpartition("/")[2]
+    found = [full for tail, full in by_tail.items() if tail.rpartition("/")[2] == last]
+    found += [by_full[hit] for hit in difflib.get_close_matches(typed.casefold(), by_full, n=_NEAR)]
+    found += [by_tail[hit] for hit in difflib.get_close_matches(wanted, by_tail, n=_NEAR)]
+    found += [full for tail, full in by_tail.items() if wanted and wanted in tail]
+    return list(dict.fromkeys(found))[:_NEAR]

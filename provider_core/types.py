@@ -232,6 +232,8 @@ class Provider:
     key_command: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     models: tuple[Model, ...] = ()
+    models_declared: bool = True
+    """Whether ``models`` are the user's own; else they are what is known without asking the server."""
     default_model: str | None = None
     enabled: bool = True
     gguf: Path | None = None

@@ -19,6 +19,7 @@ __all__ = [
     "connect",
     "credit",
     "did_you_mean",
+    "enable",
     "first_steps",
     "get_model",
     "give_key",
@@ -41,7 +42,16 @@ def say_which(error: errors.AmbiguousModelError, _: Provider | None) -> str:
 
 
 def set_up(error: errors.UnknownProviderError, provider: Provider | None) -> str:
-    return f"Set it up: telex providers add {error.name}" if error.preset else did_you_mean(error, provider)
+    if not error.preset:
+        return did_you_mean(error, provider)
+    lines = [f"Set it up: telex providers add {error.name}"]
+    if error.candidates:
+        lines.append(f"Or did you mean {' or '.join(error.candidates)}?")
+    return "\n".join(lines)
+
+
+def enable(error: errors.DisabledProviderError, _: Provider | None) -> str:
+    return f"Enable it: telex providers edit {error.provider} --enable"
 
 
 def choose_model(error: errors.NoModelError, _: Provider | None) -> str | None:

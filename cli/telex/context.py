@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from provider_core.catalog import Catalog
     from provider_core.client import Client
     from provider_core.keys import Key, KeyStore
     from provider_core.settings import Paths, Settings
-    from provider_core.types import Provider, Target
+    from provider_core.types import Provider, Target, Transport
 
 __all__ = ["App", "pass_app"]
 
@@ -34,11 +35,13 @@ class App:
         console: Console | None = None,
         key_store: KeyStore | None = None,
         client: Client | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self.environ = os.environ if environ is None else environ
         self.console = console or Console(environ=self.environ)
         self._key_store = key_store
         self._client = client
+        self._transport = transport
 
     @cached_property
     def paths(self) -> Paths:
@@ -61,8 +64,23 @@ class App:
     @cached_property
     def client(self) -> Client:
         from provider_core.client import Client
+        from provider_core.repair import Memory
 
-        return self._client or Client()
+        return self._client or Client(self.transport, memory=Memory(self.paths.cache / "refused-fields.json"))
+
+    @cached_property
+    def transport(self) -> Transport:
+        """What every request goes through."""
+        from provider_core.http import HttpTransport
+
+        return self._transport or HttpTransport(self.environ)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What can be named now. Opens no socket, and no keyring: a key that was stored counts as there."""
+        from telex.lists import catalog
+
+        return catalog(self)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -80,19 +98,32 @@ class App:
         return settings.providers.get(name) if settings is not None and name else None
 
     def target(self, name: str | None) -> Target:
-        """What ``-m name`` means, else the default, else the only provider, else the embedded model."""
-        from provider_core import local
-        from provider_core.resolve import resolve
+        """What ``-m name`` means, else the default, else the only provider, else the embedded model.
 
-        name = name or self.settings.model
-        if name is not None:
-            return resolve(name, self.providers)
-        configured = self.settings.providers
-        if not configured and local.installed():
-            target = resolve("local", self.providers)
+        Raises ``ModelError``; and, because a provider alone may need its server to be asked what it serves,
+        everything that asking raises.
+        """
+        from provider_core.errors import ModelError, NoModelError
+        from provider_core.resolve import resolve
+        from telex import lists
+
+        wanted = name or self.settings.model
+        try:
+            try:
+                target = resolve(wanted, self.catalog)
+            except NoModelError as error:
+                if error.provider is None:
+                    raise
+                lists.ask_for(self, error)
+                target = resolve(wanted, self.catalog)
+        except ModelError as error:
+            if not name and wanted is not None:
+                origin = "TELEX_MODEL" if self.environ.get("TELEX_MODEL") else "the settings"
+                error.explain(f"the default model, {wanted}, is from {origin}")
+            raise
+        if wanted is None and target.provider.embedded and target.provider.gguf is None:
             self.console.note(f"No provider is set up: {target} answers, on this machine.")
-            return target
-        return resolve(None, configured)
+        return target
 
     def key(self, provider: Provider) -> Key | None:
         """The provider's key, or None where none is needed."""
@@ -127,9 +158,13 @@ class App:
             return local.ensure_default_model(self.paths.models, on_progress)
 
     def close(self) -> None:
-        """Let go of what the run opened."""
-        if "client" in self.__dict__:
-            self.client.close()
+        """Let go of what the run opened; what completion reads follows a change of the settings."""
+        if "paths" in self.__dict__:
+            from telex import lists
+
+            lists.follow(self)
+        if "transport" in self.__dict__:
+            self.transport.close()
 
 
 pass_app = click.make_pass_decorator(App)

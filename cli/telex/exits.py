@@ -71,6 +71,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.UnknownModelError: (ExitCode.SETTINGS, advice.did_you_mean),
     errors.AmbiguousModelError: (ExitCode.SETTINGS, advice.say_which),
     errors.UnknownProviderError: (ExitCode.SETTINGS, advice.set_up),
+    errors.DisabledProviderError: (ExitCode.SETTINGS, advice.enable),
     errors.NoModelError: (ExitCode.SETTINGS, advice.choose_model),
     errors.NoProviderError: (ExitCode.KEY, advice.first_steps),
     errors.ApiKeyError: (ExitCode.KEY, None),

@@ -12,6 +12,7 @@ from provider_core import presets, quirks
 from provider_core._version import __version__
 from provider_core.catalog import _native, _reading, _shapes
 from provider_core.errors import DeadlineError, ProtocolError
+from provider_core.settings.rules import holds_secret
 from provider_core.stream import failure, redact
 from provider_core.types import Call
 
@@ -77,11 +78,13 @@ class Asker:
         self._preset = preset
         self._key = key
         self._deadline = deadline
+        named = (value for name, value in provider.headers.items() if holds_secret(name))
+        self._secrets = tuple(secret for secret in (key, *named) if secret)
 
     def ask(self, path: str, query: str = "", body: Json = None) -> Json:
         """The JSON under ``path``, by GET, or by POST with ``body``; raises as ``fetch`` does."""
         provider = self._provider
-        secrets = (self._key,) if self._key else ()
+        secrets = self._secrets
         left = self._left()
         network = provider.network
         call = Call(

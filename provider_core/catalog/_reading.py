@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from provider_core.catalog import _abilities, _fields
+from provider_core.catalog._ids import is_id
 from provider_core.stream import printable
 from provider_core.types import Model
 
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from provider_core.presets import Preset
     from provider_core.types import Json
 
-__all__ = ["is_id", "models"]
+__all__ = ["models"]
 
-LONGEST_ID = 512
 _LONGEST_NAME = 128
 _IDS = ("id", "model", "key", "name", "model_name", "slug")
 _NAMES = ("display_name", "displayName", "name", "title")
-_NO_ID = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 CONTEXT = (
     "loaded_context_length",  # LM Studio: what it has now comes before what it could have
@@ -66,16 +64,6 @@ def models(entries: Iterable[Json], preset: Preset | None) -> tuple[Model, ...]:
         if model is not None:
             found.setdefault(model.id, model)
     return tuple(found.values())
-
-
-def is_id(text: Json) -> bool:
-    """Whether ``text`` can be a model's id: one line that a settings file, a body and a terminal can hold."""
-    return (
-        isinstance(text, str)
-        and 0 < len(text) <= LONGEST_ID
-        and text.strip() == text
-        and not _NO_ID.search(text)
-    )
 
 
 def _model(entry: Json, preset: Preset | None) -> Model | None:

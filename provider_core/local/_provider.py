@@ -13,5 +13,6 @@ PROVIDER = Provider(
     key_required=False,
     embedded=True,
     models=(Model(id=DEFAULT_MODEL.id, context=8192, reasoning=False, tools=False, vision=False),),
+    models_declared=False,
 )
 """It has an address only while ``serve`` runs."""

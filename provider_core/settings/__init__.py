@@ -41,6 +41,11 @@ class Paths:
         """Where the embedded model's file is kept."""
         return self.data / "models"
 
+    @property
+    def lists(self) -> Path:
+        """Where the lists of models that servers gave are kept."""
+        return self.cache / "models"
+
     @classmethod
     def find(cls, environ: Mapping[str, str]) -> Paths:
         """The platform's folders, or three folders under ``TELEX_HOME`` where that is set."""
@@ -67,6 +72,8 @@ class Settings:
     providers: Mapping[str, Provider] = field(default_factory=dict)
     local_threads: int | None = None
     local_context: int | None = None
+    models_lifetime: float | None = None
+    """Seconds that a server's list of models is taken for current; None for the catalogue's own."""
 
 
 def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
@@ -84,6 +91,7 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         providers={name: _provider(name, entry, paths) for name, entry in entries.providers.items()},
         local_threads=entries.local_threads,
         local_context=entries.local_context,
+        models_lifetime=entries.models_lifetime,
     )
 
 
@@ -133,6 +141,7 @@ def _provider(name: str, entry: ProviderEntry, paths: Paths) -> Provider:
             for m in entry.models
         )
         or (presets.models(preset.id) if preset else ()),
+        models_declared=bool(entry.models),
         default_model=entry.default_model,
         enabled=entry.enabled,
         gguf=entry.gguf,

@@ -104,16 +104,20 @@ ProviderName = Annotated[
 ]
 
 
+AliasName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f/]+$", max_length=64)]
+
+
 class File(BaseSettings):
     """The whole file; every field may also come from ``TELEX_<FIELD>``."""
 
     model_config = SettingsConfigDict(env_prefix="TELEX_", extra="forbid", case_sensitive=False)
 
     model: Line | None = None
-    aliases: dict[Line, Line] = {}
+    aliases: dict[AliasName, Line] = {}
     """Short names for models, each for an id as ``-m`` takes it."""
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     local_context: Tokens | None = None
+    models_lifetime: Annotated[float, Field(gt=0)] | None = None
     providers: dict[ProviderName, ProviderEntry] = {}
 
 

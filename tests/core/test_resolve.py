@@ -1,11 +1,18 @@
-"""What a typed name means: a table of cases over a small set of providers."""
+"""What a typed name means: a table of cases over a small catalogue, and properties over any."""
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from provider_core.catalog import Catalog, Kept, listing
 from provider_core.errors import (
     AmbiguousModelError,
+    DisabledProviderError,
+    MissingKeyError,
     ModelError,
     NoModelError,
     NoProviderError,
@@ -15,6 +22,9 @@ from provider_core.errors import (
 from provider_core.resolve import resolve
 from provider_core.types import Model, Provider
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 
 def provider(name: str, *models: str, **fields: object) -> Provider:
     return Provider(
@@ -22,30 +32,147 @@ def provider(name: str, *models: str, **fields: object) -> Provider:
     )  # type: ignore[arg-type]
 
 
-HERE = {
-    p.name: p
-    for p in (
+def catalog(
+    providers: Iterable[Provider],
+    *,
+    served: Mapping[str, tuple[Model, ...]] | None = None,
+    aliases: Mapping[str, str] | None = None,
+    without_key: Iterable[str] = (),
+) -> Catalog:
+    """A catalogue in memory; ``served`` is what the servers listed, by provider."""
+
+    def load(of: Provider):  # type: ignore[no-untyped-def]
+        models = (served or {}).get(of.name)
+        return listing(of, Kept(fetched_at=0, models=models) if models is not None else None)
+
+    return Catalog(
+        {p.name: p for p in providers}, load=load, aliases=aliases, without_key=frozenset(without_key)
+    )
+
+
+def ids(*names: str) -> tuple[Model, ...]:
+    return tuple(Model(id=name) for name in names)
+
+
+HERE = catalog(
+    (
         provider("lab", "tiny", "shared", default_model="tiny"),
         provider("work", "big", "shared", "org/model:free"),
         provider("bare"),
-        provider("off", "hidden", enabled=False),
-    )
-}
+        provider("off", "hidden", "off/line", enabled=False),
+        provider("lost", "mine-alone", "shared", "lent", key_env=("LOST_KEY",)),
+        provider("gemini", preset="gemini", models_declared=False),
+        provider("ollama", preset="ollama", models_declared=False),
+        provider("groq", preset="groq", models_declared=False),
+        provider("openrouter", preset="openrouter", models_declared=False),
+        provider("files", models_declared=False),
+        provider("spellings", models_declared=False),
+        provider("embeds", models_declared=False),
+        provider("chosen", "listed", default_model="not-listed"),
+    ),
+    served={
+        "gemini": ids("models/gemini-3.8-flash", "models/gemini-embedding-001"),
+        "ollama": ids("llama3.2:latest", "qwen3:8b", "hf.co/bartowski/Tiny-GGUF:Q4_K_M"),
+        "groq": ids("groq/compound", "openai/gpt-oss-120b", "whisper-large-v3"),
+        "openrouter": ids("openrouter/auto", "openai/gpt-oss-120b", "z-ai/glm-5.1", "lent"),
+        "files": ids("/models/a.gguf", "models/7B/ggml-model.gguf"),
+        "spellings": ids("Twin", "twin", "Only-One", "@cf/meta/llama", "accounts/a/models/b", "Ünïcode"),
+        "embeds": (Model(id="nomic-embed", kind="embedding"), Model(id="chatty")),
+    },
+    aliases={
+        "fast": "groq/openai/gpt-oss-120b",
+        "quick": "fast",
+        "here": "lab",
+        "bare-alias": "big",
+        "round": "about",
+        "about": "round",
+        "self": "self",
+        "gone": "nowhere/at-all",
+        "stale": "off/hidden",
+        "work": "lab/tiny",
+        "spaced": " work/big ",
+        "a/b": "lab/tiny",
+        "keyless": "mine-alone",
+    },
+    without_key=["lost"],
+)
 
 
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
+        # A full id.
         ("lab/tiny", "lab/tiny"),
         ("lab/never-heard-of", "lab/never-heard-of"),
-        ("lab", "lab/tiny"),
-        ("work", "work/big"),
         ("work/org/model:free", "work/org/model:free"),
-        ("org/model:free", "work/org/model:free"),
+        ("bare/anything/at:all", "bare/anything/at:all"),
+        ("bare/@cf/meta/llama", "bare/@cf/meta/llama"),
+        ("work/lab/tiny", "work/lab/tiny"),
+        ("lab/ tiny", "lab/ tiny"),
+        ("  lab/tiny\n", "lab/tiny"),
+        ("lost/mine-alone", "lost/mine-alone"),
+        ("lost/whatever", "lost/whatever"),
+        ("groq/whisper-large-v3", "groq/whisper-large-v3"),
+        ("files//models/a.gguf", "files//models/a.gguf"),
+        ("spellings/@cf/meta/llama", "spellings/@cf/meta/llama"),
+        ("spellings/accounts/a/models/b", "spellings/accounts/a/models/b"),
+        ("ollama/hf.co/bartowski/Tiny-GGUF:Q4_K_M", "ollama/hf.co/bartowski/Tiny-GGUF:Q4_K_M"),
+        # A full id in another spelling: the listed one is the answer.
+        ("LAB/tiny", "lab/tiny"),
+        ("Lab/TINY", "lab/tiny"),
+        ("gemini/gemini-3.8-flash", "gemini/models/gemini-3.8-flash"),
+        ("gemini/models/gemini-3.8-flash", "gemini/models/gemini-3.8-flash"),
+        ("gemini/Gemini-3.8-Flash", "gemini/models/gemini-3.8-flash"),
+        ("gemini/models/not-listed", "gemini/models/not-listed"),
+        ("ollama/llama3.2", "ollama/llama3.2:latest"),
+        ("ollama/qwen3:8b", "ollama/qwen3:8b"),
+        ("ollama/qwen3", "ollama/qwen3"),
+        ("work/models/big", "work/big"),
+        ("files/7b/GGML-model.gguf", "files/models/7B/ggml-model.gguf"),
+        ("spellings/ÜNÏCODE", "spellings/Ünïcode"),
+        # Two listed spellings: each means itself, a third is taken as typed.
+        ("spellings/Twin", "spellings/Twin"),
+        ("spellings/twin", "spellings/twin"),
+        ("spellings/TWIN", "spellings/TWIN"),
+        # Ids that begin with their provider's own name.
+        ("groq/compound", "groq/groq/compound"),
+        ("groq/groq/compound", "groq/groq/compound"),
+        ("openrouter/auto", "openrouter/openrouter/auto"),
+        ("openrouter/openrouter/auto", "openrouter/openrouter/auto"),
+        ("openrouter/z-ai/glm-5.1", "openrouter/z-ai/glm-5.1"),
+        # A model alone.
         ("tiny", "lab/tiny"),
         ("big", "work/big"),
-        ("bare/anything/at:all", "bare/anything/at:all"),
-        ("work/lab/tiny", "work/lab/tiny"),
+        ("BIG", "work/big"),
+        ("org/model:free", "work/org/model:free"),
+        ("z-ai/glm-5.1", "openrouter/z-ai/glm-5.1"),
+        ("gemini-3.8-flash", "gemini/models/gemini-3.8-flash"),
+        ("models/gemini-3.8-flash", "gemini/models/gemini-3.8-flash"),
+        ("models/tiny", "lab/tiny"),
+        ("llama3.2", "ollama/llama3.2:latest"),
+        ("llama3.2:latest", "ollama/llama3.2:latest"),
+        ("/models/a.gguf", "files//models/a.gguf"),
+        ("only-one", "spellings/Only-One"),
+        ("Twin", "spellings/Twin"),
+        ("lent", "openrouter/lent"),  # the other one has no key
+        ("nomic-embed", "embeds/nomic-embed"),
+        # A provider alone.
+        ("lab", "lab/tiny"),
+        ("LAB", "lab/tiny"),
+        ("lab/", "lab/tiny"),
+        ("gemini", "gemini/models/gemini-3.8-flash"),
+        ("ollama", "ollama/llama3.2:latest"),
+        ("embeds", "embeds/chatty"),
+        ("chosen", "chosen/not-listed"),
+        ("lost", "lost/mine-alone"),
+        # An alias.
+        ("fast", "groq/openai/gpt-oss-120b"),
+        ("quick", "groq/openai/gpt-oss-120b"),
+        ("here", "lab/tiny"),
+        ("bare-alias", "work/big"),
+        ("spaced", "work/big"),
+        ("work", "lab/tiny"),
+        ("work/big", "work/big"),
     ],
 )
 def test_a_name_leads_to_its_provider_and_model(typed: str, expected: str) -> None:
@@ -55,19 +182,32 @@ def test_a_name_leads_to_its_provider_and_model(typed: str, expected: str) -> No
 @pytest.mark.parametrize(
     ("typed", "error", "words"),
     [
-        ("shared", AmbiguousModelError, "2 providers"),
+        ("shared", AmbiguousModelError, "2 models are called shared"),
+        ("openai/gpt-oss-120b", AmbiguousModelError, "2 models"),
+        ("TWIN", AmbiguousModelError, "2 models"),
         ("nothing-like-it", UnknownModelError, "nothing-like-it"),
-        ("groq/llama", UnknownProviderError, "groq is not set up"),
-        ("groq", UnknownProviderError, "groq is not set up"),
-        ("off/hidden", ModelError, "disabled"),
-        ("off", ModelError, "disabled"),
-        ("hidden", UnknownModelError, "hidden"),
-        ("bare", NoModelError, "no default model"),
-        ("bare/", NoModelError, "no default model"),
+        ("a/b", UnknownModelError, "a model called a/b"),
+        ("", UnknownModelError, "a model called"),
+        ("/", UnknownModelError, "a model called /"),
+        ("fast/", UnknownModelError, "fast/"),
+        ("deepseek/deepseek-v4-flash", UnknownProviderError, "deepseek is not set up"),
+        ("deepseek", UnknownProviderError, "deepseek is not set up"),
+        ("DeepSeek/x", UnknownProviderError, "is not set up"),
+        ("off/hidden", DisabledProviderError, "off is disabled"),
+        ("off", DisabledProviderError, "off is disabled"),
+        ("hidden", DisabledProviderError, "off/hidden is there, and the provider off is disabled"),
+        ("stale", DisabledProviderError, r"disabled \(the alias stale leads to it\)"),
+        ("mine-alone", MissingKeyError, "no API key for lost"),
+        ("keyless", MissingKeyError, "no API key for lost"),
+        ("bare", NoModelError, "bare has no default model"),
+        ("bare/", NoModelError, "bare has no default model"),
+        ("round", ModelError, "leads back to itself"),
+        ("self", ModelError, "leads back to itself"),
+        ("gone", UnknownModelError, r"nowhere/at-all \(the alias gone leads to it\)"),
         (None, NoModelError, "no model was named"),
     ],
 )
-def test_a_name_that_leads_nowhere_says_why(typed: str | None, error: type[ModelError], words: str) -> None:
+def test_a_name_that_leads_nowhere_says_why(typed: str | None, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         resolve(typed, HERE)
 
@@ -78,22 +218,165 @@ def test_an_ambiguous_name_lists_the_full_ids() -> None:
     assert caught.value.candidates == ("lab/shared", "work/shared")
 
 
-def test_a_mistyped_name_is_answered_with_near_ones() -> None:
-    with pytest.raises(UnknownModelError) as caught:
-        resolve("tinny", HERE)
-    assert caught.value.candidates == ("lab/tiny",)
+def test_a_model_without_its_key_names_the_variables_that_would_hold_it() -> None:
+    with pytest.raises(MissingKeyError) as caught:
+        resolve("mine-alone", HERE)
+    assert caught.value.provider == "lost"
+    assert caught.value.key_env == ("LOST_KEY",)
 
 
-def test_near_names_never_come_from_a_disabled_provider() -> None:
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("tinny", "lab/tiny"),
+        ("glm-5.1", "openrouter/z-ai/glm-5.1"),
+        ("glm-5.2", "openrouter/z-ai/glm-5.1"),
+        ("gemini-3.8", "gemini/models/gemini-3.8-flash"),
+        ("gorq/openai/gpt-oss-120b", "groq/openai/gpt-oss-120b"),
+        ("wen3", "ollama/qwen3:8b"),
+        ("LLAMA3", "ollama/llama3.2:latest"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_near_ones(typed: str, first: str) -> None:
     with pytest.raises(UnknownModelError) as caught:
-        resolve("hiden", HERE)
-    assert caught.value.candidates == ()
+        resolve(typed, HERE)
+    assert caught.value.candidates[0] == first
+    assert len(caught.value.candidates) <= 3
+
+
+def test_a_preset_that_is_not_set_up_is_answered_with_those_that_are_near() -> None:
+    with pytest.raises(UnknownProviderError) as caught:
+        resolve("qwen", HERE)
+    assert caught.value.preset
+    assert "ollama/qwen3:8b" in caught.value.candidates
+
+
+@pytest.mark.parametrize("typed", ["hiden", "mine-alonee"])
+def test_near_names_never_come_from_a_provider_that_cannot_be_asked(typed: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        resolve(typed, HERE)
+    assert not {name.partition("/")[0] for name in caught.value.candidates} & {"off", "lost"}
+
+
+def test_nothing_named_and_several_providers_offers_the_default_of_each() -> None:
+    two = catalog([provider("one", "a"), provider("two", "b"), provider("none")])
+    with pytest.raises(NoModelError) as caught:
+        resolve(None, two)
+    assert caught.value.candidates == ("one/a", "two/b")
 
 
 def test_the_only_provider_needs_no_name() -> None:
-    assert str(resolve(None, {"lab": HERE["lab"], "off": HERE["off"]})) == "lab/tiny"
+    assert (
+        str(resolve(None, catalog([provider("lab", "tiny"), provider("off", "x", enabled=False)])))
+        == "lab/tiny"
+    )
+
+
+def test_the_only_provider_with_a_key_needs_no_name() -> None:
+    two = catalog([provider("one", "a"), provider("two", "b")], without_key=["one"])
+    assert str(resolve(None, two)) == "two/b"
+
+
+def test_the_only_provider_is_meant_even_when_its_key_is_lost() -> None:
+    assert str(resolve(None, catalog([provider("one", "a")], without_key=["one"]))) == "one/a"
+
+
+def test_the_built_in_model_answers_only_when_nothing_else_is_set_up() -> None:
+    built_in = provider("local", "small", embedded=True, models_declared=False)
+    assert str(resolve(None, catalog([built_in]))) == "local/small"
+    assert str(resolve(None, catalog([built_in, provider("lab", "tiny")]))) == "lab/tiny"
+    assert str(resolve("small", catalog([built_in, provider("lab", "tiny")]))) == "local/small"
 
 
 def test_nothing_set_up_is_an_error_of_its_own() -> None:
     with pytest.raises(NoProviderError):
-        resolve("lab/tiny", {})
+        resolve("lab/tiny", catalog([]))
+
+
+def test_an_exact_name_wins_over_another_spelling_elsewhere() -> None:
+    both = catalog([provider("one", "Model"), provider("two", "model")])
+    assert str(resolve("model", both)) == "two/model"
+    with pytest.raises(AmbiguousModelError):
+        resolve("MODEL", both)
+
+
+def test_two_providers_whose_names_differ_in_case_are_told_apart() -> None:
+    both = catalog([provider("Lab", "a"), provider("lab", "b")])
+    assert str(resolve("Lab", both)) == "Lab/a"
+    assert str(resolve("lab", both)) == "lab/b"
+
+
+def test_a_full_id_reads_one_list_and_no_other() -> None:
+    read: list[str] = []
+
+    def load(of: Provider):  # type: ignore[no-untyped-def]
+        read.append(of.name)
+        return listing(of, None)
+
+    many = Catalog({name: provider(name, "m") for name in ("a", "b", "c")}, load=load)
+    resolve("b/m", many)
+    assert read == ["b"]
+
+
+# --- over any catalogue ------------------------------------------------------------------------------------
+
+names = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9-]{0,6}[A-Za-z0-9])?", fullmatch=True)
+model_ids = st.text(
+    st.sampled_from("abAB01/:-._@ é中") | st.characters(exclude_categories=["C", "Z"]),
+    min_size=1,
+    max_size=12,
+).filter(lambda text: text.strip() == text)
+
+
+@st.composite
+def catalogs(draw: st.DrawFn) -> Catalog:
+    made: list[Provider] = []
+    served: dict[str, tuple[Model, ...]] = {}
+    for name in draw(st.lists(names, unique=True, min_size=1, max_size=4)):
+        own = tuple(Model(id=i) for i in draw(st.lists(model_ids, unique=True, max_size=3)))
+        made.append(Provider(name=name, models=own, enabled=draw(st.booleans())))
+        if draw(st.booleans()):
+            served[name] = tuple(Model(id=i) for i in draw(st.lists(model_ids, unique=True, max_size=4)))
+    aliases = draw(st.dictionaries(names | model_ids, names | model_ids, max_size=3))
+    lacking = draw(st.sets(st.sampled_from([p.name for p in made])))
+    return catalog(made, served=served, aliases=aliases, without_key=lacking)
+
+
+@given(catalogs())
+def test_what_is_listed_resolves_to_itself(found: Catalog) -> None:
+    for usable in found.usable:
+        for model in found.listing(usable.name).models:
+            full = f"{usable.name}/{model.id}"
+            assert str(resolve(full, found)) == full
+
+
+@given(catalogs(), st.data())
+def test_adding_a_provider_never_changes_what_a_full_id_means(found: Catalog, data: st.DataObject) -> None:
+    new = data.draw(names)
+    assume(new not in found.providers)
+    added = Provider(name=new, models=tuple(Model(id=i) for i in data.draw(st.lists(model_ids, max_size=3))))
+    more = Catalog(
+        {**found.providers, new: added},
+        load=lambda of: listing(of, None) if of.name == new else found.listing(of.name),
+        aliases=found.aliases,
+        without_key=found.without_key,
+    )
+    known = data.draw(st.sampled_from(sorted(found.providers)))
+    listed = [model.id for model in found.listing(known).models]
+    model = data.draw(st.sampled_from(listed) | model_ids if listed else model_ids)
+    assert _outcome(f"{known}/{model}", more) == _outcome(f"{known}/{model}", found)
+
+
+@given(catalogs(), st.none() | names | model_ids | st.text(max_size=20))
+def test_any_name_gives_a_target_or_one_clean_error(found: Catalog, typed: str | None) -> None:
+    outcome = _outcome(typed, found)
+    assert outcome == _outcome(typed, found)
+    if "/" in outcome and not outcome.startswith("!"):
+        assert outcome.partition("/")[0] in found.providers
+
+
+def _outcome(typed: str | None, found: Catalog) -> str:
+    try:
+        return str(resolve(typed, found))
+    except (ModelError, MissingKeyError) as error:
+        return f"!{type(error).__name__} {error.message}"

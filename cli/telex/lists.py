@@ -1,0 +1,122 @@
+"""Where settings, keys and transport meet the catalogue; what is shown of it is the business of commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_core.errors import (
+    ApiKeyError,
+    AuthenticationError,
+    CoreError,
+    KeyStoreError,
+    NetworkError,
+    NoModelError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from provider_core.catalog import Catalog, Refreshed
+    from provider_core.types import Provider
+    from telex.context import App
+
+__all__ = ["ask_for", "catalog", "follow", "refresh"]
+
+
+def catalog(app: App) -> Catalog:
+    """The catalogue over the app's settings and the lists that are kept."""
+    from provider_core import keys
+    from provider_core.catalog import LIFETIME, Catalog
+
+    providers = app.providers
+    return Catalog.of(
+        providers,
+        app.paths.lists,
+        aliases=app.settings.aliases,
+        without_key=[
+            provider.name
+            for provider in providers.values()
+            if not provider.embedded and not keys.source(provider, app.environ).ready
+        ],
+        lifetime=app.settings.models_lifetime or LIFETIME,
+    )
+
+
+def ask_for(app: App, missing: NoModelError) -> None:
+    """Ask the server of a provider of which no model is known; raises what keeps it from naming one."""
+    from provider_core.catalog import has_list
+
+    provider = app.providers[missing.provider or ""]
+    if not has_list(provider):
+        raise missing
+    (outcome,) = refresh(app, [provider])
+    match outcome.error:
+        case None:
+            return
+        case ApiKeyError() | NetworkError() | AuthenticationError() as error:
+            raise error
+        case error:
+            raise NoModelError(f"{missing.message}: {error.message}", provider=provider.name) from None
+
+
+def refresh(
+    app: App, wanted: Sequence[Provider], on_done: Callable[[Refreshed], None] = lambda _: None
+) -> tuple[Refreshed, ...]:
+    """Ask the providers' servers for their models, all at once, and keep the lists; see ``catalog.refresh``.
+
+    A provider whose key cannot be had is not asked: its outcome holds the ``ApiKeyError``.
+    """
+    from provider_core.catalog import outdate_snapshot
+    from provider_core.catalog import refresh as ask
+
+    keys, outcomes = _keys(app, wanted)
+    for outcome in outcomes.values():
+        on_done(outcome)
+    asked = [(provider, keys[provider.name]) for provider in wanted if provider.name in keys]
+    if asked:
+        for outcome in ask(app.transport, app.paths.lists, asked, on_done=on_done):
+            outcomes[outcome.provider.name] = outcome
+        app.__dict__.pop("catalog", None)
+        outdate_snapshot(app.paths)
+    return tuple(outcomes[provider.name] for provider in wanted)
+
+
+def follow(app: App) -> None:
+    """Write the snapshot that shell completion reads anew, if the settings file has changed since."""
+    from provider_core.catalog import is_current, stamp, write_snapshot
+
+    if is_current(app.paths):
+        return
+    made_from = stamp(app.paths)
+    for name in ("settings", "catalog"):
+        app.__dict__.pop(name, None)  # the command may have changed what it had read
+    try:
+        write_snapshot(app.paths, app.catalog, made_from=made_from)
+    except CoreError:
+        return  # settings that do not load have been complained of, or will be
+
+
+def _keys(app: App, wanted: Sequence[Provider]) -> tuple[dict[str, str | None], dict[str, Refreshed]]:
+    """The key of each provider, and the outcomes of those whose key cannot be had."""
+    from provider_core import keys
+    from provider_core.catalog import Refreshed, read
+
+    found: dict[str, str | None] = {}
+    refused: dict[str, Refreshed] = {}
+    broken: KeyStoreError | None = None
+    for provider in wanted:
+        in_keyring = keys.source(provider, app.environ).kind == "keyring"
+        try:
+            if broken is not None and in_keyring:
+                raise broken  # it fails after seconds, and would for each
+            key = app.key(provider)
+        except ApiKeyError as error:
+            if in_keyring and isinstance(error, KeyStoreError):
+                broken = error
+            kept = read(app.paths.lists, provider)
+            refused[provider.name] = Refreshed(
+                provider=provider, error=error, kept_from=kept.fetched_at if kept else None
+            )
+        else:
+            found[provider.name] = key.value if key else None
+    return found, refused

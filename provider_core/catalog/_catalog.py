@@ -1,0 +1,78 @@
+"""All providers' models together, each list read when it is first needed; no typed name is given a meaning here."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from provider_core.catalog import _cache
+from provider_core.catalog._merge import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+    from typing import Self
+
+    from provider_core.catalog._merge import Listing
+    from provider_core.types import Provider
+
+__all__ = ["LIFETIME", "Catalog"]
+
+LIFETIME = 86_400.0
+"""Seconds that a server's list is taken for current."""
+
+
+class Catalog:
+    """What can be named: providers, their models, and aliases for either.
+
+    ``load`` gives a provider's listing and is called once at most for each. ``without_key`` are the names of
+    those that need a key and have no source of one; they keep their lists, and are not usable.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        *,
+        load: Callable[[Provider], Listing],
+        aliases: Mapping[str, str] | None = None,
+        without_key: Collection[str] = (),
+    ) -> None:
+        self.providers = providers
+        self.aliases = aliases or {}
+        self.without_key = frozenset(without_key)
+        self._load = load
+        self._listings: dict[str, Listing] = {}
+
+    @classmethod
+    def of(
+        cls,
+        providers: Mapping[str, Provider],
+        folder: Path,
+        *,
+        aliases: Mapping[str, str] | None = None,
+        without_key: Collection[str] = (),
+        lifetime: float = LIFETIME,
+        now: Callable[[], float] = time.time,
+    ) -> Self:
+        """The catalogue over the lists that ``folder`` keeps."""
+
+        def load(provider: Provider) -> Listing:
+            return listing(provider, _cache.read(folder, provider), lasts_until=now() - lifetime)
+
+        return cls(providers, load=load, aliases=aliases, without_key=without_key)
+
+    @property
+    def usable(self) -> tuple[Provider, ...]:
+        """The providers that can be asked now: enabled, and with a key or no need of one."""
+        return tuple(
+            provider
+            for provider in self.providers.values()
+            if provider.enabled and provider.name not in self.without_key
+        )
+
+    def listing(self, name: str) -> Listing:
+        """What the provider ``name`` serves; raises ``KeyError`` where there is none of that name."""
+        found = self._listings.get(name)
+        if found is None:
+            found = self._listings[name] = self._load(self.providers[name])
+        return found

@@ -1,0 +1,123 @@
+"""Puts together what user, server and preset say of a provider's models; nothing is read or asked here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from provider_core import presets
+from provider_core.types import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from provider_core.catalog._cache import Kept
+    from provider_core.types import Provider
+
+__all__ = ["Listing", "form", "listing"]
+
+_NUMBERS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What one provider is known to serve, its default model first.
+
+    ``declared`` are the ids that the user named; the others are from ``source``. ``fetched_at`` tells when the
+    server was asked, in seconds since 1970; ``stale`` whether that is longer ago than a list lasts.
+    """
+
+    provider: Provider
+    models: tuple[Model, ...] = ()
+    default: str | None = None
+    declared: frozenset[str] = frozenset()
+    source: Literal["server", "preset", "none"] = "none"
+    fetched_at: float | None = None
+    stale: bool = False
+
+    def find(self, typed: str) -> tuple[Model, ...]:
+        """The models that ``typed`` can mean: the one of this very id, else those of the same form."""
+        exact = [model for model in self.models if model.id == typed]
+        return tuple(exact or [model for model in self.models if form(model.id) == form(typed)])
+
+
+def form(id_: str) -> str:
+    """What all spellings of a model's id have in common: not case, Gemini's "models/" or Ollama's ":latest"."""
+    return id_.casefold().removeprefix("models/").removesuffix(":latest")
+
+
+def listing(provider: Provider, kept: Kept | None, *, lasts_until: float | None = None) -> Listing:
+    """The provider's models: the user's, then its server's, and the preset's where the server gave none.
+
+    A field of a model comes from the first of the three that knows it. ``lasts_until`` is compared with
+    ``kept.fetched_at``: an older list is stale.
+    """
+    declared = provider.models if provider.models_declared else ()
+    facts = () if provider.models_declared else provider.models
+    if not facts and provider.preset:
+        facts = presets.models(provider.preset)
+    if not facts and provider.gguf is not None:
+        facts = (Model(id=provider.gguf.stem),)
+    # A list that the server gave is whole: what only the preset knows is most likely gone.
+    served = kept.models if kept is not None and kept.models else facts
+    known = {_key(model.id): model for model in facts}
+    server = {_key(model.id): model for model in served}
+    own = [_over(_over(model, server.get(_key(model.id))), known.get(_key(model.id))) for model in declared]
+    taken = {_key(model.id) for model in own}
+    rest = [_over(model, known.get(_key(model.id))) for model in served if _key(model.id) not in taken]
+    default = _default(provider, own, rest, facts)
+    rest.sort(key=_order)
+    models = [*own, *rest]
+    models.sort(key=lambda model: model.id != default)
+    return Listing(
+        provider=provider,
+        models=tuple(models),
+        default=default,
+        declared=frozenset(model.id for model in own),
+        source="server" if kept is not None and kept.models else "preset" if facts else "none",
+        fetched_at=kept.fetched_at if kept is not None else None,
+        stale=kept is not None and lasts_until is not None and kept.fetched_at < lasts_until,
+    )
+
+
+def _default(
+    provider: Provider, own: Sequence[Model], rest: Sequence[Model], facts: Iterable[Model]
+) -> str | None:
+    """The model that the provider's name alone means: the user's choice, then the preset's, then the server's first."""
+    if provider.default_model:
+        return next((m.id for m in (*own, *rest) if m.id == provider.default_model), provider.default_model)
+    if own:
+        return own[0].id
+    by_key = {_key(model.id): model.id for model in rest}
+    for fact in facts:
+        if _key(fact.id) in by_key:
+            return by_key[_key(fact.id)]
+    chat = [model.id for model in rest if model.kind == "chat"]
+    return chat[0] if chat else next((model.id for model in rest), None)
+
+
+def _over(model: Model, below: Model | None) -> Model:
+    """``model``, and where it knows nothing, ``below``."""
+    if below is None or below is model:
+        return model
+    return replace(
+        model,
+        name=model.name or below.name,
+        context=model.context if model.context is not None else below.context,
+        max_output=model.max_output if model.max_output is not None else below.max_output,
+        reasoning=model.reasoning if model.reasoning is not None else below.reasoning,
+        tools=model.tools if model.tools is not None else below.tools,
+        vision=model.vision if model.vision is not None else below.vision,
+        reasoning_levels=model.reasoning_levels or below.reasoning_levels,
+    )
+
+
+def _key(id_: str) -> str:
+    return id_.removeprefix("models/")
+
+
+def _order(model: Model) -> tuple[tuple[bool, int, str], ...]:
+    """Numbers by their value: "gpt-5" before "gpt-10"."""
+    parts = _NUMBERS.split(model.id.lower())
+    return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts)

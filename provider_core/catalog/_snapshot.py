@@ -1,0 +1,104 @@
+"""Plain lists of names for shell completion, rewritten whole when they change; completing is not done here.
+
+``<cache>/completion/`` holds ``providers``, ``models`` (``provider/model``), ``aliases`` and ``presets``: UTF-8,
+one name a line, in the order they are shown. Beside each stands a file of the same name and ``.tsv`` with a
+tab and a few words after each name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from provider_core import presets
+from provider_core.errors import SettingsError
+from provider_core.settings import file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from provider_core.catalog._catalog import Catalog
+    from provider_core.settings import Paths
+
+__all__ = ["is_current", "outdate_snapshot", "stamp", "write_snapshot"]
+
+_STAMP = "stamp"
+"""Which settings file the lists were made from: its time of change and its size."""
+
+
+def is_current(paths: Paths) -> bool:
+    """Whether the lists were made from the settings file as it is now; two small reads."""
+    try:
+        return (_folder(paths) / _STAMP).read_text() == stamp(paths)
+    except (OSError, ValueError):
+        return False
+
+
+def outdate_snapshot(paths: Paths) -> None:
+    """Make the lists due to be written anew: a server's list has changed."""
+    with contextlib.suppress(OSError):
+        (_folder(paths) / _STAMP).unlink(missing_ok=True)
+
+
+def write_snapshot(paths: Paths, catalog: Catalog, *, made_from: str | None = None) -> bool:
+    """Write the lists; tells whether that was possible. ``made_from`` is ``stamp`` of before the settings were read.
+
+    Disabled providers keep their names and lose their models; models that do not chat are left out.
+    """
+    made_from = stamp(paths) if made_from is None else made_from
+    lists: dict[str, Mapping[str, str]] = {
+        "providers": {name: provider.display_name for name, provider in catalog.providers.items()},
+        "models": _models(catalog),
+        "aliases": catalog.aliases,
+        "presets": {preset.id: preset.name for preset in presets.all_presets()},
+    }
+    folder = _folder(paths)
+    try:
+        file.private_folder(folder.parent)
+        file.private_folder(folder)
+        for name, words in lists.items():
+            _put(folder / name, words)
+            _put(folder / f"{name}.tsv", (f"{key}\t{_line(text)}" for key, text in words.items()))
+        _put(folder / _STAMP, [made_from], end="")
+    except SettingsError:
+        return False
+    return True
+
+
+def stamp(paths: Paths) -> str:
+    """What tells one state of the settings file from another."""
+    try:
+        found = paths.settings_file.stat()
+    except OSError:
+        return "none"
+    return f"{found.st_mtime_ns} {found.st_size}"
+
+
+def _folder(paths: Paths) -> Path:
+    return paths.cache / "completion"
+
+
+def _models(catalog: Catalog) -> dict[str, str]:
+    return {
+        f"{name}/{model.id}": model.name
+        for name, provider in catalog.providers.items()
+        if provider.enabled
+        for model in catalog.listing(name).models
+        if model.kind == "chat"
+    }
+
+
+def _put(path: Path, lines: Iterable[str], end: str = "\n") -> None:
+    """Write only what differs: most changes touch one of the lists."""
+    content = "".join(f"{line}{end}" for line in lines).encode("utf-8", "replace")
+    try:
+        if path.read_bytes() == content:
+            return
+    except OSError:
+        pass
+    file.replace(path, content)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
