@@ -22,9 +22,9 @@ CODES: Final = frozenset(
 _COMMON: Final = frozenset({"input", "metadata", "n", "store", "user"})
 """Names that are words of every sentence: they count in quotes only."""
 
-_Q: Final = r"[\"'`\u2018-\u201d]*"
+_Q: Final = r"[\"'`\\\u2018-\u201d]{0,4}"
 _NOUN: Final = r"(?:param\w*|arg\w*|fields?|keys?|names?|propert\w+|options?|attributes?|inputs?)(?:\(s\))?"
-_LIST: Final = rf"\s*:?\s*[\[({{]*(?:{_Q}[\w.]+{_Q}\s*(?:,\s*(?:and\s+)?|\s+and\s+|\s+or\s+))*NAME"
+_LIST: Final = rf"\s*:?\s*[\[({{]{{0,3}}(?:{_Q}[\w.]+{_Q}\s*(?:,\s*(?:and\s+)?|\s+and\s+|\s+or\s+))*NAME"
 _REST: Final = rf"(?:\s*(?:,|,?\s+(?:and|or))\s+{_Q}[\w.]+{_Q})*"
 _SUBJECT: Final = rf"NAME(?:\s+{_NOUN})?{_REST}"
 _TAKEN: Final = r"(?:supported|allowed|permitted|accepted|available|implemented|enabled)"

@@ -90,6 +90,7 @@ REFUSALS = table(r"""
 195 Gemini frequency_penalty | Invalid JSON payload received. Unknown name "frequency_penalty": Cannot find
     field.\nInvalid JSON payload received. Unknown name "seed": Cannot find field.
 195 Groq reasoning | property 'reasoning' is unsupported
+195 Groq reasoning | Error from provider: {\"message\":\"property \\\"reasoning\\\" is unsupported\"}
 195 transformers stream_options | Unexpected keys in the request: {'stream_options'}
 195 transformers response_format | Unsupported fields in the request: {'response_format'}
 195 Bedrock thinking | Failed to deserialize the JSON body into the target type: thinking: unknown field `thinking`,
@@ -328,10 +329,8 @@ def test_a_refusal_is_read_out_of_an_error_body(body: Any, field: str | None, st
     assert refused(failure(status, json.dumps(body).encode(), provider="p")) == field
 
 
-@pytest.mark.parametrize(
-    "words", ["'a', " * 400, "a and " * 330, "unknown parameter " * 110, "temperature, " * 150]
-)
-def test_words_of_any_shape_are_read_in_no_time(words: str) -> None:
+@pytest.mark.parametrize("piece", ["'", "'a', ", "a and ", "unknown parameter ", "top_p, ", " ", "(", "x"])
+def test_words_of_any_shape_are_read_in_no_time(piece: str) -> None:
     began = time.perf_counter()
-    refused(bad(words))
-    assert time.perf_counter() - began < 0.5
+    refused(bad((piece * 2000)[:2000]))
+    assert time.perf_counter() - began < 1
