@@ -1,17 +1,20 @@
-"""Changes to the settings file, each one step and checked before it is written; keys are not touched here."""
+"""Changes to the settings file, each one step and checked before it is written; keys are not touched here.
+
+Every change is made twice: to plain values, which is what is meant, and to the text, where comments live.
+The text is written only when it reads back as what is meant.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from provider_core.errors import SettingsError
-from provider_core.settings import file, rules
+from provider_core.settings import file, lines, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, MutableMapping
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
-
-    from tomlkit import TOMLDocument
 
 __all__ = [
     "entries",
@@ -25,6 +28,9 @@ __all__ = [
 
 Fields: TypeAlias = "Mapping[str, Any]"
 """The keys of a ``[providers.NAME]`` table as plain values; None stands for absent."""
+
+Around: TypeAlias = "AbstractContextManager[None] | None"
+"""Entered under the lock once the change is known to be good, and left when the file has been replaced."""
 
 
 def entries(path: Path) -> dict[str, dict[str, Any]]:
@@ -40,77 +46,117 @@ def references(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def put_provider(path: Path, name: str, fields: Fields, *, replace: bool = False) -> None:
+def put_provider(
+    path: Path, name: str, fields: Fields, *, replace: bool = False, around: Around = None
+) -> None:
     """Write ``[providers.NAME]``; see ``put_providers``."""
-    put_providers(path, {name: fields}, replace=replace)
+    put_providers(path, {name: fields}, replace=replace, around=around)
 
 
-def put_providers(path: Path, providers: Mapping[str, Fields], *, replace: bool = False) -> None:
+def put_providers(
+    path: Path, providers: Mapping[str, Fields], *, replace: bool = False, around: Around = None
+) -> None:
     """Write ``[providers.NAME]`` for each, or none of them; comments in a table that stays survive.
 
     Raises ``SettingsError`` when a name is taken and ``replace`` is not given, or when the result would
     not be accepted on the next start.
     """
 
-    def edit(document: TOMLDocument) -> None:
-        import tomlkit
-
-        tables = document.get("providers")
-        if tables is None:
-            tables = document["providers"] = tomlkit.table(is_super_table=True)
-            tables = document["providers"]
+    def change(data: dict[str, Any]) -> None:
+        tables = data.setdefault("providers", {})
         taken = [name for name in providers if name in tables]
         if taken and not replace:
             verb = "is" if len(taken) == 1 else "are"
             raise SettingsError(f"{', '.join(taken)} {verb} already set up", path=path)
         for name, fields in providers.items():
-            _put(tables, name, fields)
+            tables[name] = {key: value for key, value in fields.items() if value is not None}
 
-    _change(path, edit)
+    def proposals(text: str) -> Iterator[str]:
+        import tomlkit
+
+        document = cast("Any", tomlkit.parse(text))
+        if "providers" not in document:
+            document["providers"] = tomlkit.table(is_super_table=True)
+        tables = document["providers"]
+        for name, fields in providers.items():
+            if name in tables:
+                _fill(tables[name], {**dict.fromkeys(set(tables[name]) - set(fields)), **fields})
+            else:
+                tables[name] = _table(fields, inline=isinstance(tables, tomlkit.items.InlineTable))
+        yield tomlkit.dumps(document)
+        for name, fields in providers.items():
+            text = lines.added(lines.without(text, name), name, tomlkit.dumps(_table(fields)))
+        yield text
+
+    _change(path, change, proposals, around)
 
 
-def update_provider(path: Path, name: str, fields: Fields) -> None:
+def update_provider(path: Path, name: str, fields: Fields, *, around: Around = None) -> None:
     """Set the given fields of ``[providers.NAME]``, remove those that are None, and leave the rest alone."""
 
-    def edit(document: TOMLDocument) -> None:
-        _fill(_table(document, name, path), fields)
+    def change(data: dict[str, Any]) -> None:
+        table = _entry(data, name, path)
+        for key, value in fields.items():
+            table.pop(key, None) if value is None else table.__setitem__(key, value)
 
-    _change(path, edit)
+    def proposals(text: str) -> Iterator[str]:
+        import tomlkit
+
+        document = cast("Any", tomlkit.parse(text))
+        _fill(document["providers"][name], fields)
+        yield tomlkit.dumps(document)
+
+    _change(path, change, proposals, around)
 
 
-def remove_provider(path: Path, name: str) -> None:
+def remove_provider(path: Path, name: str, *, around: Around = None) -> None:
     """Remove ``[providers.NAME]``; raises ``SettingsError`` when there is none."""
 
-    def edit(document: TOMLDocument) -> None:
-        _table(document, name, path)
-        del cast("Any", document)["providers"][name]
+    def change(data: dict[str, Any]) -> None:
+        _entry(data, name, path)
+        del data["providers"][name]
+
+    def proposals(text: str) -> Iterator[str]:
+        import tomlkit
+
+        yield lines.without(text, name)
+        document = cast("Any", tomlkit.parse(text))
+        del document["providers"][name]
+        yield tomlkit.dumps(document)
 
     # What is left may be wrong elsewhere, and removing must be possible even then.
-    file.change(path, edit)
+    file.change(path, change, proposals, around)
 
 
-def rename_provider(path: Path, old: str, new: str) -> tuple[str, ...]:
+def rename_provider(path: Path, old: str, new: str, *, around: Around = None) -> tuple[str, ...]:
     """Give ``[providers.OLD]`` the name ``new``, and lead the default and the aliases to it.
 
     Returns the settings that were led over, as ``references`` names them.
     """
     moved: tuple[str, ...] = ()
 
-    def edit(document: TOMLDocument) -> None:
+    def change(data: dict[str, Any]) -> None:
         nonlocal moved
-        table = _table(document, old, path)
-        tables = cast("Any", document)["providers"]
-        if new in tables:
+        _entry(data, old, path)
+        if new in data["providers"]:
             raise SettingsError(f"{new} is already set up", path=path)
-        moved = references(document.unwrap(), old)
+        moved = references(data, old)
+        data["providers"][new] = data["providers"].pop(old)
+        _lead_over(data, moved, old, new)
+
+    def proposals(text: str) -> Iterator[str]:
+        import tomlkit
+
+        document = cast("Any", tomlkit.parse(text))
+        _lead_over(document, moved, old, new)
+        yield lines.renamed(tomlkit.dumps(document), old, new)
+        tables = document["providers"]
+        table = tables[old]
         del tables[old]
         tables[new] = table
-        for place in moved:
-            owner, _, alias = place.partition(".")
-            holder, key = (cast("Any", document)["aliases"], alias) if alias else (document, owner)
-            holder[key] = new + str(holder[key])[len(old) :]
+        yield tomlkit.dumps(document)
 
-    _change(path, edit)
+    _change(path, change, proposals, around)
     return moved
 
 
@@ -118,25 +164,27 @@ def _points_at(model: object, name: str) -> bool:
     return isinstance(model, str) and (model == name or model.startswith(f"{name}/"))
 
 
-def _table(document: TOMLDocument, name: str, path: Path) -> MutableMapping[str, Any]:
-    tables = document.get("providers", {})
+def _lead_over(data: Any, places: tuple[str, ...], old: str, new: str) -> None:
+    for place in places:
+        name, _, alias = place.partition(".")
+        holder, key = (data["aliases"], alias) if alias else (data, name)
+        holder[key] = new + str(holder[key])[len(old) :]
+
+
+def _entry(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    tables = data.get("providers", {})
     if name not in tables:
         raise SettingsError(f"no provider called {name} is set up", path=path)
-    return cast("MutableMapping[str, Any]", tables[name])
+    return cast("dict[str, Any]", tables[name])
 
 
-def _put(tables: Any, name: str, fields: Fields) -> None:
+def _table(fields: Fields, *, inline: bool = False) -> Any:
     import tomlkit
-    from tomlkit.items import InlineTable
 
-    if name in tables:
-        table = tables[name]
-        _fill(table, {**dict.fromkeys(set(table) - set(fields)), **fields})
-        return
     # A table with a header cannot stand inside one written on a single line.
-    table = tomlkit.inline_table() if isinstance(tables, InlineTable) else tomlkit.table()
+    table = tomlkit.inline_table() if inline else tomlkit.table()
     _fill(table, fields)
-    tables[name] = table
+    return table
 
 
 def _fill(table: Any, fields: Fields) -> None:
@@ -158,22 +206,21 @@ def _inline(value: Any) -> Any:
             return table
         case list() | tuple():
             array = tomlkit.array()
-            array.extend(_inline(item) for item in cast("Collection[Any]", value))
+            array.extend(_inline(item) for item in value)
             return array
         case _:
             return value
 
 
-def _change(path: Path, edit: Any) -> None:
-    def checked(document: TOMLDocument) -> None:
+def _change(path: Path, change: file.Change, proposals: file.Proposals, around: Around) -> None:
+    def checked(data: dict[str, Any]) -> None:
         from provider_core.settings import schema
 
-        edit(document)
-        data = document.unwrap()
+        change(data)
         for name in data.get("providers", {}):
             if name in rules.RESERVED:
                 raise SettingsError(f"providers.{name}: the name is taken by telex itself", path=path)
         # Without the environment: what is written has to stand by itself.
         schema.validate(data, {}, path)
 
-    file.change(path, checked)
+    file.change(path, checked, proposals, around)

@@ -9,16 +9,22 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from provider_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
-    from tomlkit import TOMLDocument
+__all__ = ["Change", "Proposals", "change", "make_private", "private_folder", "read", "replace"]
 
-__all__ = ["change", "make_private", "private_folder", "read", "replace"]
+
+Change: TypeAlias = "Callable[[dict[str, Any]], None]"
+"""Changes the file's values in place, or raises."""
+
+Proposals: TypeAlias = "Callable[[str], Iterator[str]]"
+"""From the file's text, texts that may hold the changed values, the best first."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -35,28 +41,31 @@ def read(path: Path) -> dict[str, Any]:
         raise _unparsable(error, path) from None
 
 
-def change(path: Path, edit: Callable[[TOMLDocument], None]) -> None:
-    """Let ``edit`` change the document, under a lock, and put the result in the file's place.
+def change(
+    path: Path, edit: Change, proposals: Proposals, around: AbstractContextManager[None] | None = None
+) -> None:
+    """Let ``edit`` change the file's values, under a lock, and put a text that holds them in its place.
 
-    A file that does not parse raises ``SettingsError`` and stays as it is, byte for byte; so does the file
-    when ``edit`` raises.
+    The first of the ``proposals`` for the text is taken that reads back as just those values. ``around`` is
+    entered once all is ready to be written, and left when it has been. A file that does not parse raises
+    ``SettingsError`` and stays as it is, byte for byte; so does the file when ``edit`` or ``around`` raises.
     """
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
+    import tomllib
 
     private_folder(path.parent)
     with _locked(path):
         text = _text(_bytes(path), path)
         try:
-            document = tomlkit.parse(text)
-        except TOMLKitError as error:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
             raise _unparsable(error, path) from None
-        edit(document)
-        changed = tomlkit.dumps(document)
+        edit(data)
+        changed = _first_that_means(data, proposals(text), path)
         if changed != text:
-            _check_written(changed, document.unwrap(), path)
             _clear_leftovers(path)
-            replace(path, changed.encode())
+        with around or contextlib.nullcontext():
+            if changed != text:
+                replace(path, changed.encode())
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -121,18 +130,27 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _check_written(text: str, meant: dict[str, Any], path: Path) -> None:
-    """Read back what is about to be written: no style of a hand-written file may turn a change into damage."""
+def _first_that_means(data: dict[str, Any], texts: Iterator[str], path: Path) -> str:
+    """No way of writing a file by hand may turn a change into damage."""
     import tomllib
 
-    try:
-        if tomllib.loads(text) == meant:
-            return
-    except tomllib.TOMLDecodeError:
-        pass
+    from tomlkit.exceptions import TOMLKitError
+
+    wanted = _without_empty(data)
+    with contextlib.suppress(TOMLKitError):
+        for text in texts:
+            with contextlib.suppress(tomllib.TOMLDecodeError):
+                if _without_empty(tomllib.loads(text)) == wanted:
+                    return text
     raise SettingsError(
         f"{path} is written in a way that cannot be changed safely: edit it by hand", path=path
     )
+
+
+def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
+    """An empty table is as good as none, and some of them cannot be written."""
+    inner = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
+    return {key: value for key, value in inner.items() if value != {}}
 
 
 def _clear_leftovers(path: Path) -> None:

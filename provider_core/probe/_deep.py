@@ -1,0 +1,290 @@
+"""What one model can do, found out by a dozen short requests; whether the provider works at all is checked before.
+
+A server that takes a field and does nothing with it looks like one that knows it: "yes" means that the
+field was taken, and for JSON and tools that the answer showed it. What the client learns on the way about
+refused fields goes into its memory, so that chats need not learn it again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from provider_core.client import Client
+from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, ProviderError
+from provider_core.probe._report import Card, Trait
+from provider_core.probe._watch import Watch
+from provider_core.stream import printable, redact
+from provider_core.types import (
+    FieldDropped,
+    Finished,
+    Message,
+    Reasoning,
+    Request,
+    Text,
+    Tool,
+    ToolCall,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from provider_core.errors import CoreError
+    from provider_core.probe._report import Answer, Group
+    from provider_core.probe._watch import Seen
+    from provider_core.repair import Memory
+    from provider_core.types import Json, Notice, Provider, Transport
+
+__all__ = ["explore"]
+
+_TIMEOUT = 120.0
+_SHORT, _LONG = 24, 400
+"""Tokens of an answer: enough to see a stream, and enough for a thinker to come to its JSON."""
+
+_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {"colour": {"type": "string"}},
+    "required": ["colour"],
+    "additionalProperties": False,
+}
+_TOOL = Tool(
+    name="get_weather",
+    description="Tells the weather in a city.",
+    schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
+_OPTIONAL: dict[str, Json] = {
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "stop": ["\n\n\n\n"],
+    "seed": 1,
+    "presence_penalty": 0.1,
+    "frequency_penalty": 0.1,
+    "logprobs": True,
+    "reasoning_effort": "low",
+    "user": "telex",
+}
+"""Fields that people set, each with a value that no server has a reason to refuse."""
+
+_CARRIER = re.compile(
+    r'"(reasoning_content|reasoning_details|reasoning|thinking)"\s*:\s*(?!null\b|""|\[\s*\])'
+)
+
+
+def explore(
+    provider: Provider,
+    model: str,
+    *,
+    key: str | None = None,
+    memory: Memory | None = None,
+    timeout: float = _TIMEOUT,
+    transport: Transport | None = None,
+    environ: Mapping[str, str] | None = None,
+    on_trait: Callable[[Trait], None] | None = None,
+) -> Card:
+    """The capability card of ``model``; costs about a dozen requests of few tokens.
+
+    Raises ``CoreError`` when not even a plain chat is answered. ``timeout`` is in seconds, for each wait.
+    """
+    network = replace(
+        provider.network,
+        first_byte_timeout=min(provider.network.first_byte_timeout, timeout),
+        idle_timeout=min(provider.network.idle_timeout, timeout),
+    )
+    watch = Watch(transport, environ)
+    try:
+        explorer = _Explorer(replace(provider, network=network), model, key, watch, memory, on_trait)
+        explorer.run()
+    finally:
+        watch.close()
+    return Card(provider=provider.name, model=model, traits=tuple(explorer.traits))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Outcome:
+    """What one request led to."""
+
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    usage: bool = False
+    reasoning: bool = False
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Refused fields, each with what was sent instead, or ""."""
+    refused: ProviderError | None = None
+    """The server refused the request as a whole."""
+    unknown: CoreError | None = None
+    """Something else went wrong, which says nothing about the request."""
+
+
+@dataclass(slots=True)
+class _Explorer:
+    provider: Provider
+    model: str
+    key: str | None
+    watch: Watch
+    memory: Memory | None
+    on_trait: Callable[[Trait], None] | None
+    traits: list[Trait] = field(default_factory=list)
+
+    def run(self) -> None:
+        plain = self._ask("Count from one to ten, in words.", tokens=_SHORT)
+        if (failure := plain.refused or plain.unknown) is not None:
+            raise failure
+        self._streaming(self.watch.calls[-1])
+        self._note("usage", "yes" if plain.usage else "no", "" if plain.usage else "not reported in streams")
+        self._system()
+        self._json_object()
+        self._json_schema()
+        self._tools()
+        self._thoughts()
+        self._fields(plain)
+
+    def _streaming(self, seen: Seen) -> None:
+        whole = "json" in seen.content_type and not bytes(seen.body[:64]).lstrip().startswith(b"data")
+        self._note("streaming", "no" if whole else "yes", "answers in one piece" if whole else "")
+
+    def _system(self) -> None:
+        outcome = self._ask("Hi", system="Answer in one word.", tokens=_SHORT)
+        if "system" in outcome.dropped:
+            self._note("system prompt", "no", "goes before the first message instead")
+        else:
+            self._judge("system prompt", outcome, shown=True)
+
+    def _json_object(self) -> None:
+        outcome = self._ask(
+            'Answer with a JSON object that has the one key "colour".',
+            tokens=_LONG,
+            params={"response_format": {"type": "json_object"}},
+        )
+        self._judge("JSON object", outcome, "response_format", shown=isinstance(_parsed(outcome.text), dict))
+
+    def _json_schema(self) -> None:
+        schema = {"name": "answer", "schema": _SCHEMA, "strict": True}
+        outcome = self._ask(
+            "What colour is the sky? Answer in JSON.",
+            tokens=_LONG,
+            params={"response_format": {"type": "json_schema", "json_schema": schema}},
+        )
+        value = _parsed(outcome.text)
+        fits = isinstance(value, dict) and list(value) == ["colour"]
+        self._judge("JSON schema", outcome, "response_format", shown=fits)
+
+    def _tools(self) -> None:
+        outcome = self._ask("What is the weather in Paris? Use the tool.", tokens=_LONG, tools=(_TOOL,))
+        called = any(call.name == _TOOL.name for call in outcome.calls)
+        self._judge("tools", outcome, "tools", shown=called, otherwise="taken, and not called")
+
+    def _thoughts(self) -> None:
+        """Where thoughts came, in all that has been answered so far."""
+        bodies = [bytes(seen.body).decode("utf-8", "replace") for seen in self.watch.calls]
+        carriers = dict.fromkeys(hit[1] for body in bodies for hit in _CARRIER.finditer(body))
+        if carriers:
+            self._note("reasoning", "yes", f"in {', '.join(carriers)}")
+        elif any("<think" in body or "\\u003cthink" in body for body in bodies):
+            self._note("reasoning", "yes", "between <think> tags in the text")
+        else:
+            self._note("reasoning", "no", "none was seen")
+
+    def _fields(self, plain: _Outcome) -> None:
+        """Which optional fields are taken: all at once, and one by one only where that is refused."""
+        for name, instead in plain.dropped.items():
+            self._note(name, "no", f"{instead} is sent instead" if instead else "refused", group="fields")
+        together = self._ask("Hi", tokens=1, params=_OPTIONAL)
+        clean = not (together.dropped or together.refused or together.unknown)
+        for name, value in _OPTIONAL.items():
+            if clean:
+                self._note(name, "yes", group="fields")
+            elif name in together.dropped:
+                self._refuse(name, together.dropped[name])
+            else:
+                alone = self._ask("Hi", tokens=1, params={name: value})
+                if name in alone.dropped:
+                    self._refuse(name, alone.dropped[name])
+                else:
+                    self._judge(name, alone, name, shown=True, group="fields")
+
+    def _ask(
+        self,
+        prompt: str,
+        *,
+        tokens: int,
+        system: str = "",
+        tools: tuple[Tool, ...] = (),
+        params: Mapping[str, Json] | None = None,
+    ) -> _Outcome:
+        turns = [Message(role="user", content=prompt)]
+        if system:
+            turns.insert(0, Message(role="system", content=system))
+        outcome = _Outcome()
+
+        def notify(notice: Notice) -> None:
+            if isinstance(notice, FieldDropped):
+                outcome.dropped[notice.field] = notice.swapped_for or ""
+
+        request = Request(
+            model=self.model, messages=tuple(turns), max_tokens=tokens, tools=tools, params=params or {}
+        )
+        client = Client(self.watch, memory=self.memory)
+        try:
+            for event in client.chat(self.provider, request, key=self.key, notify=notify):
+                _take(event, outcome)
+        except BadRequestError as error:
+            outcome.refused = error
+        except (NetworkError, ProviderError, ApiKeyError) as error:
+            outcome.unknown = error
+        return outcome
+
+    def _judge(
+        self,
+        name: str,
+        outcome: _Outcome,
+        field_name: str = "",
+        *,
+        shown: bool,
+        otherwise: str = "taken, and not obeyed",
+        group: Group = "answers",
+    ) -> None:
+        if field_name in outcome.dropped or outcome.refused is not None:
+            self._note(name, "no", self._words(outcome.refused) or "refused", group=group)
+        elif outcome.unknown is not None:
+            self._note(name, "unknown", outcome.unknown.message, group=group)
+        else:
+            self._note(name, "yes" if shown else "no", "" if shown else otherwise, group=group)
+
+    def _refuse(self, name: str, instead: str) -> None:
+        self._note(name, "no", f"{instead} is sent instead" if instead else "refused", group="fields")
+
+    def _words(self, error: ProviderError | None) -> str:
+        return f"refused: {' '.join(error.words.split())}" if error is not None and error.words else ""
+
+    def _note(self, name: str, answer: Answer, detail: str = "", *, group: Group = "answers") -> None:
+        shown = printable(redact(detail, (self.key,) if self.key else ()), 120)
+        trait = Trait(name=name, group=group, answer=answer, detail=shown)
+        self.traits.append(trait)
+        if self.on_trait is not None:
+            self.on_trait(trait)
+
+
+def _take(event: object, outcome: _Outcome) -> None:
+    match event:
+        case Text(text=text):
+            outcome.text += text
+        case Reasoning():
+            outcome.reasoning = True
+        case ToolCall():
+            outcome.calls.append(event)
+        case Usage():
+            outcome.usage = True
+        case Finished(error=error):
+            outcome.unknown = error
+
+
+def _parsed(text: str) -> Json:
+    """The JSON in an answer, which some servers put between fences."""
+    bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    try:
+        return json.loads(bare)
+    except ValueError:
+        return None

@@ -1,0 +1,128 @@
+"""A provider as a whole, its settings and its key: added, renamed and removed as one step, or not at all.
+
+The keyring comes first and the settings file last, both under the file's lock: the file's replacement is
+the moment at which a change has happened. What fails before it is undone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from provider_core.errors import KeyStoreError, SettingsError
+from provider_core.settings import edit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from provider_core.keys import KeyStore
+
+__all__ = ["add", "remove", "rename", "set_key"]
+
+
+def add(
+    path: Path,
+    store: KeyStore,
+    name: str,
+    fields: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    replace: bool = False,
+) -> None:
+    """Write ``[providers.NAME]`` into the settings at ``path``, and ``key`` into the store.
+
+    The store is touched only where there is a key to keep, or one of the same name to forget. Raises
+    ``SettingsError`` and ``KeyStoreError``; neither settings nor key are then changed.
+    """
+    written = {field: value for field, value in fields.items() if value is not None}
+    if key is not None:
+        written["key"] = "keyring"
+    change = _key_change(path, store, name, key, written)
+    edit.put_provider(path, name, written, replace=replace, around=change)
+
+
+def set_key(path: Path, store: KeyStore, name: str, fields: Mapping[str, Any], *, key: str | None) -> None:
+    """Change where the provider's key comes from, and keep ``key`` where there is one.
+
+    ``fields`` are ``key``, ``key_env`` and ``key_command``; a key that is no longer used is forgotten.
+    """
+    changes = {"key": None, "key_env": None, "key_command": None, **fields}
+    if key is not None:
+        changes["key"] = "keyring"
+    before = edit.entries(path).get(name, {})
+    written = {field: value for field, value in {**before, **changes}.items() if value is not None}
+    edit.update_provider(path, name, changes, around=_key_change(path, store, name, key, written))
+
+
+def remove(path: Path, store: KeyStore, name: str, *, keep_key: bool = False) -> None:
+    """Remove the provider and its key. The error of a removal that fails says what is left."""
+    change = None if keep_key else _key_change(path, store, name, None, None)
+    try:
+        edit.remove_provider(path, name, around=change)
+    except KeyStoreError as error:
+        raise KeyStoreError(
+            f"{name} is not removed, settings and key are left as they were: {error.message}", provider=name
+        ) from error
+
+
+def rename(path: Path, store: KeyStore, old: str, new: str) -> tuple[str, ...]:
+    """Give the provider, its key and all that points at it the name ``new``; returns what pointed at it.
+
+    Raises ``KeyStoreError`` when all is done and only the key under the old name could not be deleted.
+    """
+    entry = edit.entries(path).get(old, {})
+    stored = entry.get("key") == "keyring"
+    key = store.get(old) if stored else None
+    moved = edit.rename_provider(path, old, new, around=_key_change(path, store, new, key, entry))
+    if stored:
+        try:
+            store.delete(old)
+        except KeyStoreError as error:
+            raise KeyStoreError(
+                f"{old} is now {new}, but its key is also left under the old name: {error.message}",
+                provider=new,
+            ) from error
+    return moved
+
+
+@contextlib.contextmanager
+def _key_change(
+    path: Path, store: KeyStore, name: str, key: str | None, written: Mapping[str, Any] | None
+) -> Iterator[None]:
+    """Keep ``key``, or with None forget the one that is kept; undone when the block ends by an exception.
+
+    ``written`` is the provider's table as it will be, or None where it will not be: it tells whether the
+    settings were replaced before the exception came, as Ctrl-C may in the last moment.
+    """
+    before = _entry(path, name)
+    former = store.get(name) if before and before.get("key") == "keyring" else None
+    if key is None and former is None:
+        yield
+        return
+    try:
+        if key is not None:
+            store.set(name, key)
+        else:
+            store.delete(name)
+        yield
+    except BaseException:
+        replaced = before != written and _entry(path, name) == written
+        if not replaced:
+            _insist(lambda: store.delete(name) if former is None else store.set(name, former))
+        raise
+
+
+def _entry(path: Path, name: str) -> dict[str, Any] | None:
+    with contextlib.suppress(SettingsError):
+        return edit.entries(path).get(name)
+    return {}  # unreadable now: certainly nothing that was written
+
+
+def _insist(undo: Callable[[], None]) -> None:
+    """Undo although Ctrl-C may come again; a store that does not work now has not changed before."""
+    with contextlib.suppress(KeyStoreError):
+        try:
+            undo()
+        except KeyboardInterrupt:
+            undo()
