@@ -429,6 +429,14 @@ def test_the_number_of_retries_is_the_provider_s(world: World, number: int) -> N
     assert world.requests == 1 + number
 
 
+def test_all_waits_together_keep_to_the_budget(world: World) -> None:
+    world.will(BUSY)
+    ask = Asker(world.transport, world.url, network=Network(retries=50, retry_budget=20))
+    with pytest.raises(OverloadedError):
+        ask()
+    assert 10 < sum(ask.clock.slept) <= 20
+
+
 def test_nobody_has_to_listen(world: World, ask: Asker) -> None:
     world.will(BUSY, answer("hello"))
     request = Request(model="m", messages=(Message(role="user", content="x"),))

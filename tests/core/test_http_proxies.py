@@ -196,6 +196,18 @@ def test_a_provider_s_own_proxy_is_used(answering: Scripted) -> None:
         assert through({}, "http://api.test/v1", proxy=proxy.url) == (200, b"hello")
 
 
+def test_connections_through_one_proxy_are_not_used_for_another_way(answering: Scripted) -> None:
+    hosts = {"api.test": answering.port}
+    with (
+        HttpProxy(hosts) as first,
+        HttpProxy(hosts) as second,
+        HttpTransport({}, lookup=no_lookup) as transport,
+    ):
+        for proxy in (first, second, first):
+            assert fetch(call("http://api.test/v1", proxy=proxy.url), transport) == (200, b"hello")
+        assert (len(first.asked), len(second.asked)) == (1, 1)
+
+
 def test_a_server_on_this_machine_is_reached_straight(answering: Scripted) -> None:
     environ = {"http_proxy": "http://127.0.0.1:1", "all_proxy": "socks5://127.0.0.1:1"}
     assert through(environ, answering.url) == (200, b"hello")

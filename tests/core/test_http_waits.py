@@ -14,6 +14,9 @@ from scripted import Answer, Pause, Scripted
 
 from provider_core.errors import ConnectError, DeadlineError
 from provider_core.http import HttpTransport
+from provider_core.http._connect import _interleaved, connect
+from provider_core.http._patience import Patience
+from provider_core.types import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,6 +200,30 @@ def test_refused_everywhere_is_refused_and_not_unreachable() -> None:
     with HttpTransport({}, lookup=here) as transport, pytest.raises(ConnectError) as caught:
         fetch(call("http://api.test:1/v1"), transport)
     assert caught.value.message == "nothing listens at http://api.test:1 (connection refused)"
+
+
+def test_a_family_that_this_machine_does_not_have_hides_no_refusal() -> None:
+    def lookup(host: str, port: int) -> list[Any]:
+        return [(socket.AF_APPLETALK, socket.SOCK_STREAM, 6, "", (host, port)), *at("127.0.0.1")(host, port)]
+
+    with (
+        HttpTransport({}, lookup=lookup) as transport,
+        pytest.raises(ConnectError, match="connection refused"),
+    ):
+        fetch(call("http://api.test:1/v1"), transport)
+
+
+def test_the_families_are_tried_in_turn() -> None:
+    found = at("::1", "::2", "::3", "127.0.0.1", "127.0.0.2")("", 1)
+    order = [address[4][0] for address in _interleaved(found)]
+    assert order == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
+
+
+def test_a_connection_sends_at_once_and_is_kept_alive_in_long_silences(server: Scripted) -> None:
+    with connect("127.0.0.1", server.port, Patience(Network())) as connected:
+        assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 30
 
 
 @pytest.mark.parametrize(("host", "transient"), [("127.0.0.1", False), ("api.test", True)])
