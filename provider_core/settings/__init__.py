@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +124,6 @@ def _provider(name: str, entry: ProviderEntry, paths: Paths) -> Provider:
             f"providers.{name}: its address needs variables.{missing[1]}", path=paths.settings_file
         )
     network = preset.network if preset else Network()
-    own = entry.network()
     return Provider(
         name=name,
         display_name=entry.display_name or (preset.name if preset else name),
@@ -146,13 +145,6 @@ def _provider(name: str, entry: ProviderEntry, paths: Paths) -> Provider:
         enabled=entry.enabled,
         gguf=entry.gguf,
         embedded=entry.gguf is not None,
-        network=Network(
-            connect_timeout=own.get("connect_timeout", network.connect_timeout),
-            first_byte_timeout=own.get("first_byte_timeout", network.first_byte_timeout),
-            idle_timeout=own.get("idle_timeout", network.idle_timeout),
-            ca_bundle=entry.ca_bundle,
-            client_cert=entry.client_cert,
-            proxy=entry.proxy,
-        ),
+        network=replace(network, **entry.network()),
         **({"quirks": preset.quirks} if preset else {}),
     )

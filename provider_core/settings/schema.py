@@ -92,10 +92,21 @@ class ProviderEntry(BaseModel):
     connect_timeout: Seconds | None = None
     first_byte_timeout: Seconds | None = None
     idle_timeout: Seconds | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] | None = None
+    retry_budget: Seconds | None = None
 
-    def network(self) -> dict[str, float]:
-        """The timeouts that are set, in seconds."""
-        names = ("connect_timeout", "first_byte_timeout", "idle_timeout")
+    def network(self) -> dict[str, Any]:
+        """The fields of ``Network`` that are set."""
+        names = (
+            "connect_timeout",
+            "first_byte_timeout",
+            "idle_timeout",
+            "retries",
+            "retry_budget",
+            "ca_bundle",
+            "client_cert",
+            "proxy",
+        )
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 

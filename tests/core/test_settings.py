@@ -62,6 +62,25 @@ def test_what_is_written_wins_over_the_preset(paths: Paths) -> None:
     assert provider.network.first_byte_timeout == 3
 
 
+def test_how_a_provider_is_reached_is_written_field_by_field_over_its_preset(paths: Paths) -> None:
+    write(
+        paths,
+        """
+        [providers.here]
+        preset = "ollama"
+        retries = 0
+        retry_budget = 10
+        idle_timeout = 7
+        proxy = "none"
+        ca_bundle = "/etc/company.pem"
+        """,
+    )
+    network = load(paths, {}).providers["here"].network
+    assert (network.retries, network.retry_budget, network.idle_timeout) == (0, 10, 7)
+    assert (network.proxy, network.ca_bundle) == ("none", Path("/etc/company.pem"))
+    assert (network.connect_timeout, network.first_byte_timeout) == (5, 1800)
+
+
 def test_the_environment_wins_over_the_file(paths: Paths) -> None:
     write(paths, 'model = "from/file"\n')
     assert load(paths, {}).model == "from/file"
