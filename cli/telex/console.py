@@ -53,6 +53,14 @@ class Console:
         self.err_is_terminal = _isatty(sys.stderr)
         plain = environ.get("TERM") == "dumb" or bool(environ.get("NO_COLOR"))
         self.err_has_colour = self.err_is_terminal and not plain
+        self.err_can_move = self.err_is_terminal and environ.get("TERM") not in (None, "", "dumb")
+        """Whether a line on stderr can be drawn over."""
+
+    def width(self) -> int:
+        """The terminal's columns, as they are now."""
+        import shutil
+
+        return shutil.get_terminal_size().columns
 
     def out(self, text: str) -> None:
         """Write to stdout and let it go at once. On a terminal, control characters become visible."""
@@ -72,9 +80,14 @@ class Console:
         text = visible(text) if self.err_is_terminal else text
         if dim and self.err_has_colour:
             text = f"{_DIM}{text}{_RESET}"
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
+        self.raw_err(text)
+
+    def raw_err(self, text: str) -> None:
+        """Write text of telex's own, which may command the terminal, to stderr."""
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(text)
+                sys.stderr.flush()
 
     def note(self, text: str) -> None:
         """A line about what happens, dim on stderr."""
@@ -83,10 +96,7 @@ class Console:
 
     def error(self, message: str, hint: str | None = None) -> None:
         """One sentence on stderr, and below it what to do."""
-        lead = f"{_RED}telex:{_RESET} " if self.err_has_colour else "telex: "
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write(lead)
+        self.raw_err(f"{_RED}telex:{_RESET} " if self.err_has_colour else "telex: ")
         self.err(f"{message}\n")
         for line in (hint or "").splitlines():
             self.err(f"  {line}\n")

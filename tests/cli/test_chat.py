@@ -401,3 +401,36 @@ def test_a_key_of_the_other_region_gets_the_right_advice(telex: Telex, server: S
     ran = telex("chat", "hi", env={"Q": "k"})
     assert ran.code == 4
     assert "qwen-cn" in ran.err
+
+
+def test_a_refused_field_is_left_out_told_once_and_remembered(lab: Telex, server: Scripted) -> None:
+    refusal = Answer(in_json({"error": {"message": "Unknown field: stream_options"}}), status=400)
+    server.will(refusal, Answer(answer("x")))
+    first = lab("chat", "hi")
+    assert (first.code, first.out) == (0, b"x\n")
+    assert "stream_options" in first.err
+    assert ["stream_options" in asked.body for asked in server.asked] == [True, False]
+    server.will(answer("y"))
+    second = lab("chat", "hi")
+    assert (second.code, second.out, second.err) == (0, b"y\n", "")
+    assert "stream_options" not in server.asked[0].body
+
+
+def test_a_field_the_user_asked_for_is_told_of_each_time_it_is_left_out(lab: Telex, server: Scripted) -> None:
+    refusal = Answer(
+        in_json({"error": {"message": "Unsupported parameter: 'temperature'", "param": "temperature"}}),
+        status=400,
+    )
+    server.will(refusal, Answer(answer("x")))
+    assert "temperature" in lab("chat", "-t", "0.5", "hi").err
+    server.will(answer("y"))
+    assert "temperature" in lab("chat", "-t", "0.5", "hi").err
+    assert "temperature" not in server.asked[0].body
+
+
+def test_an_effort_that_the_vendor_does_not_know_is_a_usage_error(telex: Telex, server: Scripted) -> None:
+    telex.provider("deepseek", server.url, preset="deepseek", models=["deepseek-v4-pro"])
+    ran = telex("chat", "--reasoning-effort", "gigantic", "hi")
+    assert ran.code == 2
+    assert "gigantic" in ran.err
+    assert server.asked == []

@@ -15,7 +15,7 @@ from telex.options import BodyField, network_options, with_network
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provider_core.types import Finished, Json, Notice, Request, Target
+    from provider_core.types import FieldDropped, Finished, Json, Notice, Request, Target
     from telex.console import Console
     from telex.context import App
 
@@ -148,10 +148,22 @@ def say(console: Console, target: Target, notice: Notice) -> None:
     match notice:
         case Retrying(error=error, seconds=seconds, attempt=attempt):
             console.note(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
-        case FieldDropped(field=field, swapped_for=None):
-            console.note(f"{target} does not take {field}: asked without it, now and from now on.")
-        case FieldDropped(field=field, swapped_for=other):
-            console.note(f"{target} does not take {field}: sent as {other}, now and from now on.")
+        case FieldDropped():
+            console.note(_dropped(target, notice))
+
+
+def _dropped(target: Target, notice: FieldDropped) -> str:
+    match notice.field, notice.swapped_for:
+        case "system", "user":
+            change = "takes no system message: it stands before the prompt"
+        case "roles", _:
+            change = "wants roles to take turns: neighbouring messages are joined"
+        case field, None:
+            change = f"does not take {field}: it is left out"
+        case field, other:
+            change = f"does not take {field}: it is sent as {other}"
+    when = ", as it was before" if notice.remembered else ", now and from now on" if notice.lasting else ""
+    return f"{target} {change}{when}."
 
 
 def conclude(app: App, finished: Finished, *, answered: bool) -> None:
