@@ -21,8 +21,11 @@ __all__ = ["Answer"]
 _PATIENCE = 16
 """Chunks of another choice that are kept back while choice 0 may still come."""
 
-_OTHER_MATTERS = frozenset(("error", "base_resp", "x_groq", "type"))
-_MORE = frozenset(("message", "text", "error", "usage"))
+# Keys that make more of a chunk, a choice or a delta than a piece of text.
+_MORE_IN_CHUNK = frozenset(
+    ("error", "base_resp", "x_groq", "type", "usageMetadata", "eval_count", "prompt_eval_count")
+)
+_MORE_IN_CHOICE = frozenset(("message", "text", "error", "usage"))
 _SPEAKING = ("content", "reasoning_content", "reasoning", "reasoning_details", "tool_calls", "refusal")
 _PLAIN_DELTA = frozenset(("role", "content", "reasoning_content", "reasoning"))
 
@@ -86,13 +89,17 @@ class Answer:
 
         Return whether it was a thought, and the text; None, and nothing done, for any other value.
         """
-        if type(value) is not dict or not _OTHER_MATTERS.isdisjoint(value) or value.get("usage") is not None:
+        if type(value) is not dict or not _MORE_IN_CHUNK.isdisjoint(value) or value.get("usage") is not None:
             return None
         choices = value.get("choices")
         if type(choices) is not list or len(choices) != 1 or value.get("model") != self.model:
             return None
         choice = choices[0]
-        if type(choice) is not dict or not _MORE.isdisjoint(choice) or choice.get("index") != self._chosen:
+        if (
+            type(choice) is not dict
+            or not _MORE_IN_CHOICE.isdisjoint(choice)
+            or choice.get("index") != self._chosen
+        ):
             return None
         delta = choice.get("delta")
         if type(delta) is not dict or choice.get("finish_reason") is not None:
@@ -104,7 +111,7 @@ class Answer:
         if type(text) is str and text and not thought and self._said:
             self.speech.say(text)
             return False, text
-        if type(thought) is str and not text and self._thought:
+        if type(thought) is str and text in ("", None) and self._thought:
             self.speech.think(thought)
             return True, thought
         return None
@@ -220,8 +227,7 @@ class Answer:
             self._details = text
             self._grew = self._grew or bool(earlier.strip())
             return text[len(earlier) :] if earlier.strip() else text
-        if earlier and not self._grew:
-            self._details = None
+        self._details = text if self._grew else None
         return text
 
     def _refuse(self, refusal: Json) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core import errors
 from provider_core.stream.answer import Answer
-from provider_core.stream.failures import failure, from_value, not_a_completion, who
+from provider_core.stream.failures import ERROR_LIMIT, failure, from_value, not_a_completion, who
 from provider_core.stream.framing import LIMIT, Framer, TooLongError
 from provider_core.stream.pattern import Pattern
 from provider_core.stream.redaction import clean
@@ -19,13 +18,15 @@ from provider_core.types import Finished, Verdict
 
 if TYPE_CHECKING:
     from provider_core.stream.framing import Frame
-    from provider_core.types import Event, Json
+    from provider_core.types import Event
 
 __all__ = ["Decoder"]
 
 _ERROR_STARTS = ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
 _BROKEN_ERROR = re.compile(r'^\{"(?:error|detail)": ?"|"?\}\s*$')
 """What surrounds the words of an error that was put between quotes without escaping its own."""
+_BEFORE_VALUE = re.compile(r"\s*(?:data:\s*)?")
+"""Blanks, and the field's name again where a proxy framed a frame."""
 _scan = json.JSONDecoder(strict=False).raw_decode
 
 
@@ -71,7 +72,7 @@ class Decoder:
             return []
         self._received += len(data)
         if self._error_body is not None:
-            if self._received <= LIMIT:
+            if self._received <= ERROR_LIMIT:
                 self._error_body.append(data)
             return []
         try:
@@ -93,22 +94,25 @@ class Decoder:
             except TooLongError:
                 self._too_long()
         answer.settle()
-        whole = answer.whole and self._framer.began_as_json
-        ending = Ending(
-            provider=self._provider,
-            failure=self._failure(broken),
-            broken=broken,
-            finish=answer.finish,
-            done=self._ended or whole,
-            calls=bool(answer.calls),
-            calls_whole=answer.calls.all_whole(),
-            refusal=answer.refusal,
-            received=self._received,
+        failed = self._failure(broken)
+        done = self._ended or (answer.whole and self._framer.began_as_json)
+        said_so = done or answer.finish is not None
+        events = answer.speech.close(cut=failed is not None or broken is not None or not said_so)
+        verdict, reason, why = decide(
+            Ending(
+                provider=self._provider,
+                failure=failed,
+                broken=broken,
+                finish=answer.finish,
+                done=done,
+                calls=bool(answer.calls),
+                calls_whole=answer.calls.all_whole(),
+                text=answer.speech.spoken,
+                thoughts=answer.speech.reasoned,
+                refusal=answer.refusal,
+                received=self._received,
+            )
         )
-        sure = ending.failure is None and broken is None and (ending.finish is not None or ending.done)
-        events = answer.speech.close(cut=not sure)
-        ending = replace(ending, text=answer.speech.spoken, thoughts=answer.speech.reasoned)
-        verdict, reason, why = decide(ending)
         events += answer.calls.finish(cut=verdict is not Verdict.COMPLETE)
         if answer.usage is not None:
             events.append(answer.usage)
@@ -138,32 +142,26 @@ class Decoder:
 
     def _frame(self, event: str, data: str) -> None:
         """Read a frame of one JSON value, or of several that a server did not part."""
-        answer, rest = self._answer, data
-        if event == "error" and not data.strip():
-            answer.fail("")
-        while rest and not self.done:
+        answer, at = self._answer, 0
+        if not data.startswith("{"):
+            at = _skip(data, 0)
+            if event == "error" and at == len(data):
+                answer.fail("")
+        while at < len(data) and not self.done:
             try:
-                value, end = _scan(rest)
+                value, end = _scan(data, at)
             except (ValueError, RecursionError):
-                bare = rest.lstrip()
-                if bare.startswith("data:"):  # framed twice
-                    bare = bare[5:].lstrip()
-                if bare == rest:
-                    self._no_json(event, rest)
-                    break
-                rest = bare
-                continue
-            rest = rest[end:]
-            if rest or event == "error" or (plain := answer.plain(value)) is None:
-                self._value(value, event)
+                self._no_json(event, data[at:])
+                break
+            if end < len(data) or event == "error" or (plain := answer.plain(value)) is None:
+                with suppress(RecursionError):  # a value that could hardly be parsed is no chunk
+                    answer.value(value, event)
+                at = _skip(data, end)
             else:
                 self._pattern.learn(data, plain[1], thought=plain[0])
+                at = end
             self.done = answer.failure is not None
         self.done = self.done or answer.failure is not None
-
-    def _value(self, value: Json, event: str) -> None:
-        with suppress(RecursionError):  # a value that hardly could be parsed is no chunk
-            self._answer.value(value, event)
 
     def _no_json(self, event: str, data: str) -> None:
         """Take the end mark; skip anything else but an error whose words broke the quoting."""
@@ -191,3 +189,8 @@ class Decoder:
         return not_a_completion(
             self._status, self._content_type, head, provider=self._provider, secrets=self._secrets
         )
+
+
+def _skip(data: str, at: int) -> int:
+    hit = _BEFORE_VALUE.match(data, at)
+    return hit.end() if hit else at

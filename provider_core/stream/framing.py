@@ -39,6 +39,7 @@ class Framer:
         """The first bytes of the body, for error sentences."""
         self.began_as_json = False
         self._wanted = 512
+        self._in_lines = False  # nothing is left to do but reading lines
         self._limit = limit
         self._tail: list[bytes] = []  # an unfinished line, or a document so far
         self._size = 0
@@ -50,12 +51,15 @@ class Framer:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that ``data`` completes; raise TooLongError beyond the limit."""
+        if self._in_lines:
+            return self._feed_lines(data)
         if not self.kind:
             data = self._sniff(data)
         if len(self.head) < self._wanted:
             self.head += data[: self._wanted - len(self.head)]
         match self.kind:
             case "lines":
+                self._in_lines = len(self.head) == self._wanted
                 return self._feed_lines(data)
             case "json":
                 return self._feed_json(data)
@@ -143,7 +147,7 @@ class Framer:
             if data[:1] == b"\n":
                 data = data[1:]
         cut = data.rfind(b"\n") + 1
-        if b"\r" in data:
+        if has_cr := b"\r" in data:
             cut = max(cut, data.rfind(b"\r") + 1)
             self._after_cr = data.endswith(b"\r")
         if not cut:
@@ -159,15 +163,18 @@ class Framer:
             self._keep(data[cut:])
         # UTF-8 never hides a line end in a character: whole lines decode together as they would one by one.
         text = whole.decode("utf-8", "replace")
-        if "\r" in text:
+        if has_cr:
             text = _plain_ends(text)
         frames: list[Frame] = []
-        *events, rest = text.split("\n\n")
+        events = text.split("\n\n")
+        rest = events.pop()
+        idle = not self._data and not self._event
         for event in events:
-            if event.startswith("data: {") and "\n" not in event and not self._data and not self._event:
+            if idle and event.startswith("data: {") and "\n" not in event:
                 frames.append(("", event[6:]))
             else:
                 frames += self._lines(f"{event}\n\n")
+                idle = not self._data and not self._event
         return frames + self._lines(rest) if rest else frames
 
     def _lines(self, text: str) -> list[Frame]:

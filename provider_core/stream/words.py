@@ -26,8 +26,6 @@ _TEXT_KEYS = (
 _CODE_KEYS = ("code", "error_code", "errorCode", "status_code", "statusCode", "http_code", "Code", "errcode")
 _FINE = (None, "", 0, 200, "0", "200", "success", "Success", "ok", "OK")
 _JSON_START = re.compile(r"[{\[]")
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-_HEADING = re.compile(r"<h1[^>]*>(.*?)</h1", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 _scan = json.JSONDecoder(strict=False).raw_decode
 
@@ -97,8 +95,13 @@ def complaint(value: Json) -> Complaint:
 
 def title(markup: str) -> str:
     """Return the text of a page's title, else of its first heading, else ""."""
-    hit = _TITLE.search(markup) or _HEADING.search(markup)
-    return " ".join(html.unescape(_TAG.sub(" ", hit[1])).split()) if hit else ""
+    lower = markup.lower()
+    for tag in ("title", "h1"):
+        start = lower.find(">", lower.find(f"<{tag}")) + 1
+        end = lower.find(f"</{tag}", start)
+        if f"<{tag}" in lower and start and end >= 0:
+            return " ".join(html.unescape(_TAG.sub(" ", markup[start:end][:500])).split())
+    return ""
 
 
 def _read(value: Json, found: Complaint, depth: int) -> str:
@@ -164,18 +167,19 @@ def _note(value: dict[str, Json], found: Complaint) -> None:
             found.vendor = code
         if found.status is None and re.fullmatch("[45][0-9][0-9]", code):
             found.status = int(code)
-    for key in ("type", "status", "__type"):
+    for key in ("type", "status", "__type", "reason"):
         word = value.get(key)
         if found.status is None and _http_status(word):
             found.status = word
-        if not isinstance(word, str) or not word or word in ("error", "about:blank"):
+        if not isinstance(word, str) or not word or " " in word or word in ("error", "about:blank"):
             continue
         found.marks.append(word.lower()[:200])
-        if found.type is None:
+        if found.type is None and key != "reason":
             found.type = word[:200]
     inner = value.get("innererror")
-    if isinstance(inner, dict):
-        _note(inner, found)
+    if isinstance(inner, dict) and isinstance(inner.get("code"), str):  # Azure
+        found.marks.append(inner["code"].lower())
+        found.moderated = found.moderated or bool(inner.get("content_filter_result"))
     details = value.get("details")
     for detail in details[:16] if isinstance(details, list) else ():
         if isinstance(detail, dict) and isinstance(detail.get("reason"), str):
@@ -189,6 +193,8 @@ def _upstream(value: dict[str, Json], found: Complaint, depth: int) -> Iterator[
     metadata = value.get("metadata")
     if not isinstance(metadata, dict):
         return
+    if isinstance(metadata.get("error_type"), str):
+        found.marks.append(metadata["error_type"].lower())
     if metadata.get("reasons") or metadata.get("flagged_input"):
         found.moderated = True
     name = metadata.get("provider_name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -103,9 +104,15 @@ def test_hostile_text_takes_linear_time() -> None:
     for text in (
         "\x1b]" * 200_000,
         "\x1b[" * 200_000,
+        "\x9d" * 200_000,
         "sk-proj-" * 100_000,
         '{"error":' * 100_000,
         "{" * 300_000,
+        "<title" * 50_000,
+        "<title>" + "<" * 300_000 + "</title>",
+        "try again in 1" * 50_000,
     ):
+        start = time.perf_counter()
         error = failure(400, text.encode(), provider="acme", secrets=(KEY,))
         assert len(error.words) <= 2000
+        assert time.perf_counter() - start < 2
