@@ -70,12 +70,12 @@ class Thinking:
 
     def close(self, *, cut: bool) -> list[Piece]:
         """Return what is still held; of a cut answer, a beginning that may have been a tag is dropped."""
-        held, self._held = self._held, ""
-        self._blanks.clear()
-        if not held.strip() or cut:
+        if not self._held.strip() or cut:
             return []
+        if self._state == "start":
+            self._trim()
         thought = self._state == "thoughts" or (self._state == "harmony" and self._channel == "analysis")
-        return [(thought, held)]
+        return [(thought, self._held)]
 
     def _step(self, pieces: list[Piece], whole: bool) -> bool:
         """Read on in what is held; return whether there may be more to read."""
@@ -100,11 +100,15 @@ class Thinking:
                 return self._open(opener, text)
         if not whole and any(opener.startswith(text) for opener in _STARTS):
             return False
-        if self.reasoned and not self._spoken:
-            blanks = self._held[: len(self._held) - len(text)]
-            self._held = blanks[blanks.rfind("\n") + 1 :] + text
+        self._trim()
         self._state = "text"
         return True
+
+    def _trim(self) -> None:
+        """Drop the empty lines that part an answer from the thoughts before it; an indent stays."""
+        if self.reasoned and not self._spoken:
+            blanks = self._held[: len(self._held) - len(self._held.lstrip())]
+            self._held = self._held[blanks.rfind("\n") + 1 :]
 
     def _open(self, opener: str, text: str) -> bool:
         if opener in _HARMONY:

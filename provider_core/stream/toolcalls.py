@@ -28,7 +28,8 @@ class _Open:
 
     def whole(self) -> bool:
         """Tell whether nothing can be missing: a JSON object is done when its last brace has come."""
-        return bool(self.name) and isinstance(_value("".join(self.arguments)), dict)
+        last = next((part for part in reversed(self.arguments) if not part.isspace()), "")
+        return bool(self.name) and last.rstrip().endswith("}") and isinstance(_value(self.text()), dict)
 
 
 class ToolCalls:
@@ -91,7 +92,8 @@ class ToolCalls:
         if id_:
             self._by_id.setdefault(id_, call)
         if isinstance(arguments, str):
-            call.arguments.append(arguments)
+            if arguments and (call.arguments or not arguments.isspace()):
+                call.arguments.append(arguments)
         elif arguments is not None:
             call.arguments[:] = [_dumps(arguments)]
         call.extra.update(
@@ -126,7 +128,7 @@ class ToolCalls:
 
 def _closed(call: _Open, name: str) -> bool:
     """Tell whether a part that names ``name`` again cannot go on with this call."""
-    return call.whole() or (call.name != name and bool("".join(call.arguments)))
+    return (call.name != name and bool(call.arguments)) or call.whole()
 
 
 def _word(value: Json) -> str:

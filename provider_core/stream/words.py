@@ -72,6 +72,8 @@ def announces_failure(value: Json) -> bool:
         return False
     if value.get("success") is False or value.get("errors") or value.get("detail"):
         return True
+    if value.get("status") in ("error", "failed"):
+        return True
     spoken = any(isinstance(value.get(key), str) and value[key] for key in _TEXT_KEYS)
     return spoken and (
         _http_status(value.get("status")) or any(_bad_code(value.get(key)) for key in _CODE_KEYS)

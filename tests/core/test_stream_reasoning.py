@@ -208,6 +208,7 @@ def test_a_cut_inside_a_tag_drops_the_piece_of_it() -> None:
 
 def test_an_answer_that_only_begins_like_a_tag_is_text() -> None:
     assert streamed("<think") == [("text", "<think")]
+    assert streamed("<think>Hm.</think>", "\n\n<") == [("thought", "Hm."), ("text", "<")]
     assert streamed("Hello</thi") == [("text", "Hello</thi")]
 
 

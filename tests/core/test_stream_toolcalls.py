@@ -251,3 +251,16 @@ def test_gemini_s_native_calls_are_read() -> None:
         + DONE
     )
     assert [(call.name, json.loads(call.arguments)) for call in result.calls] == [("sum", {"x": 1})]
+
+
+def test_names_without_ids_in_every_part_cost_no_more_than_their_number() -> None:
+    frames = [delta(tool_calls=[part(None, "write", text)]) for text in ('{"x":"', *["}a{"] * 20_000, '"}')]
+    (call,) = chunks(*frames, CALLED).calls
+    assert len(call.arguments) == 60_008
+
+
+@pytest.mark.parametrize("nothing", ["", "\n"])
+def test_arguments_may_end_in_a_part_of_nothing(nothing: str) -> None:
+    frames = [part("a", "sum", '{"x":1}', index=0), part(arguments=nothing, index=0)]
+    result = chunks(*[delta(tool_calls=[frame]) for frame in frames], done=False)
+    assert (result.verdict, [call.arguments for call in result.calls]) == (Verdict.COMPLETE, ['{"x":1}'])
