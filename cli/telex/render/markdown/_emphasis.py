@@ -33,7 +33,9 @@ class Run:
         wide_before, wide_after = _is_wide(before), _is_wide(after)
         # CommonMark wants a space or a mark beyond a mark. Chinese and Japanese write no spaces: there their
         # marks are as good as letters on the inside, and their letters as good as spaces on the outside.
-        left = not space_after and (not mark_after or wide_after or space_before or mark_before or wide_before)
+        left = not space_after and (
+            not mark_after or wide_after or space_before or mark_before or wide_before
+        )
         right = not space_before and (
             not mark_before or wide_before or space_after or mark_after or wide_after
         )

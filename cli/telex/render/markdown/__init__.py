@@ -1,0 +1,13 @@
+"""Markdown for terminals, one room in small parts: the stream feeds a reader, a printer and a screen.
+
+``_reader`` (with ``_html``, ``_links``, ``_rows``) turns lines into the blocks of ``_events``; ``_printer`` (with
+``_inline``, ``_spans``, ``_table``, ``_code``, ``_wrap``) turns blocks into rows; ``_screen`` shows them. Importing
+it costs time: commands do so while the first byte is awaited, and only for a terminal.
+"""
+
+from __future__ import annotations
+
+from telex.render.markdown._look import Colour, Look, surface
+from telex.render.markdown._stream import MarkdownStream, render
+
+__all__ = ["Colour", "Look", "MarkdownStream", "render", "surface"]

@@ -1,0 +1,200 @@
+"""Colours code line by line, with the lexer's state carried over, so that no line is read twice.
+
+A few lines are read together, since some lexers look ahead; which ones depends on the text alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from telex.render.markdown._look import Colour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from telex.render.markdown._look import Look
+    from telex.render.markdown._wrap import Piece
+
+__all__ = ["Highlighter"]
+
+GROUP = 12
+"""Lines read together at most. They stay live until then, so they have to fit a small terminal."""
+
+LONGEST = 2000
+"""Characters from which on a line is not coloured: it is data, and lexers may take a second for it."""
+
+_LANGUAGE = re.compile(r"[\w+#.-]+")
+
+
+class Highlighter:
+    """The lines of one block, plain where its language is unknown."""
+
+    def __init__(self, info: str | None, look: Look) -> None:
+        self._lexer = _lexer(info or "") if look.colour is not Colour.NONE else None
+        self._colour = _painter(look.code_theme, look.colour) if self._lexer else None
+        self._pending: list[str] = []
+        self._before = ""
+        self._state: Any = None
+
+    def clone(self) -> Highlighter:
+        """The same state, to try out lines with."""
+        other = copy.copy(self)
+        other._pending = self._pending.copy()
+        other._state = copy.deepcopy(self._state)
+        return other
+
+    def add(self, line: str) -> list[list[Piece]]:
+        """Take a line; the lines that became final, each in pieces."""
+        if self._lexer is None:
+            return [[(line, "")]]
+        self._pending.append(line)
+        # Between paragraphs of code few lexers have anything in mind but their state.
+        if len(self._pending) >= GROUP or (len(self._pending) > GROUP // 2 and not line.strip()):
+            return self.end()
+        return []
+
+    def end(self) -> list[list[Piece]]:
+        """The lines that are still waiting."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return []
+        if self._lexer is None or self._colour is None or max(map(len, pending)) > LONGEST:
+            return [[(line, "")] for line in pending]
+        text = "\n".join(pending) + "\n"
+        lines: list[list[Piece]] = [[]]
+        for token, value in self._tokens(text):
+            sgr = self._colour(token)
+            first, *others = value.split("\n")
+            _append(lines[-1], first, sgr)
+            for other in others:
+                lines.append([])
+                _append(lines[-1], other, sgr)
+        return lines[: len(pending)]
+
+    def _tokens(self, text: str) -> Iterator[tuple[Any, str]]:
+        from pygments.lexer import ExtendedRegexLexer, RegexLexer
+
+        lexer: Any = self._lexer
+        whole, start = self._before + text, len(self._before)
+        self._before = text[text.rfind("\n", 0, -1) + 1 :]
+        if isinstance(lexer, ExtendedRegexLexer):
+            if self._state is None:
+                self._state = _context(lexer)
+            context = self._state
+            context.text, context.pos, context.end = whole, start, len(whole)
+            yield from ((token, value) for _, token, value in lexer.get_tokens_unprocessed(context=context))
+        elif isinstance(lexer, RegexLexer):
+            if self._state is None:
+                self._state = ["root"]
+            yield from _run(lexer, whole, start, self._state)
+        else:
+            yield from ((token, value) for _, token, value in lexer.get_tokens_unprocessed(text))
+
+
+def _run(lexer: Any, text: str, position: int, stack: list[str]) -> Iterator[tuple[Any, str]]:
+    """Read ``text`` from ``position`` on by the lexer's table, and leave its state in ``stack``.
+
+    ``RegexLexer`` itself takes a state to begin with but does not tell the one it ends in.
+    """
+    from pygments.token import Error, Whitespace, _TokenType
+
+    table = lexer._tokens
+    while position < len(text):
+        for matches, action, target in table[stack[-1]]:
+            match = matches(text, position)
+            if match is None:
+                continue
+            if isinstance(action, _TokenType):
+                yield action, match.group()
+            elif action is not None:
+                yield from ((token, value) for _, token, value in action(lexer, match))
+            position = match.end()
+            if target is not None:
+                _move(stack, target)
+            break
+        else:
+            if text[position] == "\n":
+                stack[:] = ["root"]
+                yield Whitespace, "\n"
+            else:
+                yield Error, text[position]
+            position += 1
+
+
+def _move(stack: list[str], target: Any) -> None:
+    for step in target if isinstance(target, tuple) else (target,):
+        if isinstance(step, int):
+            del stack[max(len(stack) + step, 1) :]
+        elif step == "#pop":
+            del stack[max(len(stack) - 1, 1) :]
+        elif step == "#push":
+            stack.append(stack[-1])
+        else:
+            stack.append(step)
+
+
+def _context(lexer: object) -> Any:
+    from pygments.lexer import LexerContext
+    from pygments.lexers.data import YamlLexer, YamlLexerContext
+
+    return (YamlLexerContext if isinstance(lexer, YamlLexer) else LexerContext)("", 0)
+
+
+def _append(line: list[Piece], text: str, sgr: str) -> None:
+    if not text:
+        return
+    if line and (line[-1][1] == sgr or text.isspace()):
+        line[-1] = (line[-1][0] + text, line[-1][1])
+    else:
+        line.append((text, "" if text.isspace() else sgr))
+
+
+@lru_cache(32)
+def _lexer(info: str) -> object | None:
+    name = _LANGUAGE.search(info)
+    if name is None:
+        return None
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        return get_lexer_by_name(name[0].split(":")[0].strip(".").lower())
+    except ClassNotFound:
+        return None
+
+
+@lru_cache(8)
+def _painter(theme: str, colour: Colour) -> Callable[[Any], str]:
+    """What gives a token the parameters of its escape sequence."""
+    from rich.color import ColorSystem
+    from rich.style import Style
+    from rich.syntax import Syntax
+
+    if theme == "none":
+        return lambda _token: ""
+    styles = Syntax.get_theme(theme)
+    systems = {
+        Colour.BASIC: ColorSystem.STANDARD,
+        Colour.MANY: ColorSystem.EIGHT_BIT,
+        Colour.TRUE: ColorSystem.TRUECOLOR,
+    }
+    system = systems.get(colour)
+
+    @lru_cache(None)
+    def paint(token: Any) -> str:
+        style = styles.get_style_for_token(token)
+        # Backgrounds would end with the text, ragged; and the terminal has its own.
+        bare = Style(
+            color=style.color if system else None,
+            bold=style.bold,
+            dim=style.dim,
+            italic=style.italic,
+            underline=style.underline,
+        )
+        opening = bare.render("|", color_system=system or ColorSystem.STANDARD).partition("|")[0]
+        return opening.removeprefix("\x1b[").removesuffix("m")
+
+    return paint

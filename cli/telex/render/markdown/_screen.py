@@ -1,0 +1,94 @@
+"""Keeps the live rows at the bottom of a terminal up to date, with as few characters as it takes.
+
+What is final scrolls away above them and is never touched again. Only rows that are known to be live are
+moved over, so that a resize in between can double some of them but not lose what is above.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rich.cells import get_character_cell_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from telex.render.markdown._wrap import Row
+
+__all__ = ["Screen"]
+
+_ERASE_LINE, _ERASE_BELOW = "\x1b[K", "\x1b[J"
+# Characters that join the one before them, and may change how that is drawn.
+_JOINING = re.compile("[\u200d\ufe0e\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
+
+
+class Screen:
+    """``paint`` shows rows, the last of which are live; between calls the cursor is behind the last one.
+
+    With ``live`` False only what is final is written, for files and pipes.
+    """
+
+    def __init__(self, write: Callable[[str], object], height: Callable[[], int], *, live: bool) -> None:
+        self._write = write
+        self._height = height
+        self._live = live
+        self._shown: list[Row] = []
+        self._width = 0
+
+    def paint(self, final: Sequence[Row], live: Sequence[Row], width: int) -> None:
+        """Print ``final`` for good, and below it ``live``: its last rows, if the screen has not room for all."""
+        if not self._live:
+            live = []
+        live = live[-max(1, self._height() - 1) :]
+        old, new = self._shown, [*final, *live]
+        if width != self._width and old:
+            # A terminal may have broken these rows into more, or cut them: there are at least as many as there
+            # were. To go up that far and not further doubles some, but loses nothing of what is above.
+            out = _up(len(old) - 1) + _ERASE_BELOW + self._difference([], new, width)
+        else:
+            out = self._difference(old, new, width)
+        self._width = width
+        if not live and (final or old):
+            out += "" if old and not new else "\n"
+        self._shown = list(live)
+        if out:
+            self._write(out)
+
+    def _difference(self, old: list[Row], new: list[Row], width: int) -> str:
+        same = 0
+        for before, after in zip(old, new, strict=False):
+            if before != after:
+                break
+            same += 1
+        if same == len(old):
+            more = "\n".join(row.text for row in new[same:])
+            return f"\n{more}" if old and len(new) > same else more
+        if same == len(old) - 1 and same < len(new) and (tail := _continuation(old[same], new[same])):
+            return "\n".join([tail, *(row.text for row in new[same + 1 :])])
+        out = _up(len(old) - 1 - same)
+        changed = [*old[same:], *new[same:]]
+        if len(new) < len(old) or any(row.cells >= width or not row.text.isascii() for row in changed):
+            return out + _ERASE_BELOW + "\n".join(row.text for row in new[same:])
+        lines = []
+        for number in range(same, len(new)):
+            row = new[number]
+            before = old[number] if number < len(old) else None
+            if before == row and number < len(new) - 1:
+                lines.append("")
+            else:
+                lines.append(row.text + (_ERASE_LINE if before and before.cells > row.cells else ""))
+        return out + "\n".join(lines)
+
+
+def _up(rows: int) -> str:
+    return (f"\x1b[{rows}A" if rows else "") + "\r"
+
+
+def _continuation(before: Row, after: Row) -> str:
+    """What has to be written behind ``before`` to make it ``after``; "" if that will not do."""
+    if not before.text or not after.text.startswith(before.text):
+        return ""
+    tail = after.text[len(before.text) :]
+    joins = _JOINING.match(tail) or (tail[0] > "~" and get_character_cell_size(tail[0]) == 0)
+    return "" if joins or before.text[-1] == "\u200d" else tail

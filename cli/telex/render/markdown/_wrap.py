@@ -1,0 +1,163 @@
+"""Measures text in terminal cells and breaks it into rows; greedy, so that more text changes only the last row.
+
+Terminals disagree about joined emoji. Rows are measured as the widest of them draws, so that none ever
+overflows; what is padded is measured as most draw it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from rich.cells import cell_len, get_character_cell_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Piece", "Row", "cells", "chop", "drawn", "is_plain", "trim", "wrap"]
+
+Piece: TypeAlias = tuple[str, str]
+"""Text, and the parameters of the escape sequence that styles it ("" for none)."""
+
+_NARROW = re.compile(
+    r"[\x20-\x7e\xa0-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2010-\u2027\u2030-\u205e"
+    r"\u2190-\u2199\u2200-\u22ff\u2400-\u2426\u2500-\u259f]*"
+)
+_EMOJI = "\ufe0f"
+_WIDE = (
+    r"\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6"
+    r"\U00020000-\U0003fffd"
+)
+# No row begins with what closes, and none ends with what opens.
+_CLOSING = (
+    r"\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff1f\uff01\u300d\u300f\u3011\u3015\u3009\u300b\uff09\uff3d\uff5d"
+    r"\u201d\u2019\u30fc\u3063\u30c3\u3005"
+)
+_OPENING = r"\u300c\u300e\u3010\u3014\u3008\u300a\uff08\uff3b\uff5b"
+_MARKS = r"\u0300-\u036f\u3099\u309a\ufe0f"
+_UNIT = re.compile(
+    rf" +|[{_OPENING}]+[^ {_WIDE}]+[{_CLOSING}]*"
+    rf"|[{_OPENING}]*[{_WIDE}][{_MARKS}]*[{_CLOSING}]*|[^ {_WIDE}]+[{_CLOSING}]*"
+)
+
+
+class Row(NamedTuple):
+    """One row as it is written to the terminal, and the cells it takes at most."""
+
+    text: str
+    cells: int
+
+
+def is_plain(text: str) -> bool:
+    """Whether every character takes one cell on any terminal."""
+    return text.isascii() or _NARROW.fullmatch(text) is not None
+
+
+def cells(text: str) -> int:
+    """The cells ``text`` takes at most: joined emoji count one by one."""
+    if is_plain(text):
+        return len(text)
+    return sum(_sizes(text))
+
+
+def drawn(text: str) -> int:
+    """The cells most terminals draw ``text`` in."""
+    return len(text) if is_plain(text) else cell_len(text)
+
+
+def wrap(text: str, width: int) -> list[tuple[int, int]]:
+    """Where the rows of ``text`` begin and end. The last one is all that more text could change.
+
+    Rows break at spaces, which are left out, between wide letters, and within a word only when it is alone.
+    """
+    rows: list[tuple[int, int]] = []
+    start = 0
+    while True:
+        end = text.find("\n", start)
+        line = text[start:] if end < 0 else text[start:end]
+        if is_plain(line):
+            _wrap_plain(line, width, start, rows)
+        else:
+            _wrap_units(line, width, start, rows)
+        if end < 0:
+            return rows
+        start = end + 1
+
+
+def chop(text: str, width: int) -> list[str]:
+    """``text`` in rows as a terminal breaks it: at its edge, whatever stands there."""
+    if is_plain(text):
+        return [text[at : at + width] for at in range(0, len(text), width)] or [""]
+    rows, row, used = [], "", 0
+    for char, size in zip(text, _sizes(text), strict=True):
+        if used + size > width and row:
+            rows.append(row)
+            row, used = "", 0
+        row += char
+        used += size
+    return [*rows, row]
+
+
+def trim(pieces: Iterable[Piece], start: int, end: int) -> list[Piece]:
+    """The pieces of the characters from ``start`` to ``end``."""
+    found, at = [], 0
+    for text, style in pieces:
+        behind = at + len(text)
+        if behind > start and at < end:
+            found.append((text[max(start - at, 0) : end - at], style))
+        at = behind
+    return found
+
+
+def _sizes(text: str) -> list[int]:
+    """The cells of each character; a mark that makes an emoji of a letter widens it."""
+    sizes = list(map(get_character_cell_size, text))
+    if _EMOJI in text:
+        for at in range(1, len(text)):
+            if text[at] == _EMOJI and sizes[at - 1] == 1:
+                sizes[at] = 1
+    return sizes
+
+
+def _wrap_plain(line: str, width: int, offset: int, rows: list[tuple[int, int]]) -> None:
+    size = len(line)
+    start = size - len(line.lstrip(" "))
+    while size - start > width:
+        cut = line.rfind(" ", start, start + width + 1)
+        if cut < 0:
+            end = following = start + width
+        else:
+            end = start + len(line[start:cut].rstrip(" "))
+            following = cut + 1
+            while following < size and line[following] == " ":
+                following += 1
+        rows.append((offset + start, offset + end))
+        start = following
+    rows.append((offset + start, offset + size))
+
+
+def _wrap_units(line: str, width: int, offset: int, rows: list[tuple[int, int]]) -> None:
+    start = end = at = len(line) - len(line.lstrip(" "))
+    used = 0
+    for found in _UNIT.findall(line, start):
+        unit = found
+        if unit[0] == " ":
+            used += len(unit)
+            at += len(unit)
+            continue
+        size = cells(unit)
+        if used + size > width and end > start:
+            rows.append((offset + start, offset + end))
+            start, used = at, 0
+        while size > width and len(unit) > 1:
+            part = chop(unit, width)[0]
+            if len(part) == len(unit):
+                break
+            rows.append((offset + start, offset + start + len(part)))
+            start = at = at + len(part)
+            unit = unit[len(part) :]
+            size = cells(unit)
+        at += len(unit)
+        used += size
+        end = at
+    rows.append((offset + start, offset + len(line)))
