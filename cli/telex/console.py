@@ -52,6 +52,7 @@ class Console:
         self.out_is_terminal = _isatty(sys.stdout)
         self.err_is_terminal = _isatty(sys.stderr)
         plain = environ.get("TERM") == "dumb" or bool(environ.get("NO_COLOR"))
+        self.out_has_colour = self.out_is_terminal and not plain
         self.err_has_colour = self.err_is_terminal and not plain
         self.err_can_move = self.err_is_terminal and environ.get("TERM") not in (None, "", "dumb")
         """Whether a line on stderr can be drawn over."""
@@ -64,10 +65,14 @@ class Console:
 
     def out(self, text: str) -> None:
         """Write to stdout and let it go at once. On a terminal, control characters become visible."""
+        self.raw_out(visible(text) if self.out_is_terminal else text)
+
+    def raw_out(self, text: str) -> None:
+        """Write text of telex's own, which may command the terminal, to stdout."""
         if sys.stdout is None or self._abandoned:
             return
         try:
-            sys.stdout.write(visible(text) if self.out_is_terminal else text)
+            sys.stdout.write(text)
             sys.stdout.flush()
         except BrokenPipeError:
             self.abandon_stdout()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "chat": ("telex.commands.chat", "Send a prompt and stream the answer."),
+    "models": ("telex.commands.models", "See what can be asked, and name it."),
     "providers": ("telex.commands.providers", "Set up the servers that telex talks to."),
 }
 """Name -> (module, one line of help). The line stands here so that ``--help`` imports no command."""

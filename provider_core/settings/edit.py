@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "apply",
     "entries",
+    "inline",
     "put_provider",
     "put_providers",
     "references",
@@ -88,7 +90,7 @@ def put_providers(
             text = lines.added(lines.without(text, name), name, tomlkit.dumps(_table(fields)))
         yield text
 
-    _change(path, change, proposals, around)
+    apply(path, change, proposals, around)
 
 
 def update_provider(path: Path, name: str, fields: Fields, *, around: Around = None) -> None:
@@ -106,7 +108,7 @@ def update_provider(path: Path, name: str, fields: Fields, *, around: Around = N
         _fill(document["providers"][name], fields)
         yield tomlkit.dumps(document)
 
-    _change(path, change, proposals, around)
+    apply(path, change, proposals, around)
 
 
 def remove_provider(path: Path, name: str, *, around: Around = None) -> None:
@@ -156,7 +158,7 @@ def rename_provider(path: Path, old: str, new: str, *, around: Around = None) ->
         tables[new] = table
         yield tomlkit.dumps(document)
 
-    _change(path, change, proposals, around)
+    apply(path, change, proposals, around)
     return moved
 
 
@@ -192,27 +194,29 @@ def _fill(table: Any, fields: Fields) -> None:
         if value is None:
             table.pop(key, None)
         elif key not in table or table[key] != value:
-            table[key] = _inline(value)
+            table[key] = inline(value)
 
 
-def _inline(value: Any) -> Any:
+def inline(value: Any) -> Any:
     """``value`` as TOML that stays within its own line: sub-tables would end the provider's table."""
     import tomlkit
 
     match value:
         case dict():
             table = tomlkit.inline_table()
-            table.update({key: _inline(item) for key, item in value.items()})
+            table.update({key: inline(item) for key, item in value.items()})
             return table
         case list() | tuple():
             array = tomlkit.array()
-            array.extend(_inline(item) for item in value)
+            array.extend(inline(item) for item in value)
             return array
         case _:
             return value
 
 
-def _change(path: Path, change: file.Change, proposals: file.Proposals, around: Around) -> None:
+def apply(path: Path, change: file.Change, proposals: file.Proposals, around: Around = None) -> None:
+    """Do a change of ``file``'s whose result is accepted on the next start; else raise ``SettingsError``."""
+
     def checked(data: dict[str, Any]) -> None:
         from provider_core.settings import schema
 

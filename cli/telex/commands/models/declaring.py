@@ -1,0 +1,100 @@
+"""``telex models add``, ``edit`` and ``remove``: what a person knows of a model and its server does not say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from telex.context import App
+
+__all__ = ["add", "edit", "remove"]
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
+_FIELDS = ("name", "context", "max_output", "reasoning", "tools", "vision")
+
+
+def _fields(command: _Command) -> _Command:
+    for option in (
+        click.option("--vision/--no-vision", default=None, help="Whether it reads images."),
+        click.option("--tools/--no-tools", default=None, help="Whether it calls tools."),
+        click.option("--reasoning/--no-reasoning", default=None, help="Whether it reasons."),
+        click.option(
+            "--max-output", type=click.IntRange(min=1), metavar="N", help="The longest answer, in tokens."
+        ),
+        click.option("--context", type=click.IntRange(min=1), metavar="N", help="Its window, in tokens."),
+        click.option("--name", metavar="TEXT", help="A name to show."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    short_help="Declare a model, and what it can do.",
+    epilog="Example: telex models add lab qwen3-8b --context 32768 --tools",
+)
+@click.argument("provider")
+@click.argument("id", metavar="ID")
+@_fields
+@pass_app
+def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa: A002 - the option's name
+    """Declare the model ID of PROVIDER: what is said here wins over what the server says."""
+    from provider_core.settings.models import declare_model
+
+    declare_model(app.paths.settings_file, provider, _checked(id), fields, new=True)
+    app.console.note(f'{provider}/{id} is declared. Try: telex chat -m {provider}/{id} "Hello"')
+
+
+@click.command(
+    short_help="Change what is declared of a model.",
+    epilog="Example: telex models edit lab qwen3-8b --context 40960 --unset tools",
+)
+@click.argument("provider")
+@click.argument("id", metavar="ID")
+@_fields
+@click.option(
+    "--unset", type=click.Choice(_FIELDS), multiple=True, metavar="FIELD", help="Forget what was said of it."
+)
+@pass_app
+def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **fields: Any) -> None:  # noqa: A002
+    """Change what is declared of a model; one that only its server lists becomes declared."""
+    from provider_core.settings.models import declare_model
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    both = sorted(set(given) & set(unset))
+    if both:
+        raise click.UsageError(f"{both[0]} is both given and unset")
+    if not given and not unset:
+        raise click.UsageError(
+            f"nothing to change: give one of --{', --'.join(f.replace('_', '-') for f in _FIELDS)}"
+        )
+    listing = app.catalog.listing(provider) if provider in app.catalog.providers else None
+    if listing is not None and not any(model.id == id for model in listing.models):
+        raise click.UsageError(
+            f"{provider}/{id} is not known. To declare it: telex models add {provider} {id}"
+        )
+    declare_model(app.paths.settings_file, provider, id, {**given, **dict.fromkeys(unset)}, new=False)
+    app.console.note(f"{provider}/{id} is changed.")
+
+
+@click.command(short_help="Forget what was declared of a model.")
+@click.argument("provider")
+@click.argument("id", metavar="ID")
+@pass_app
+def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the option's name
+    """Forget what was declared of a model; its server may go on listing it."""
+    from provider_core.settings.models import forget_model
+
+    forget_model(app.paths.settings_file, provider, id)
+    app.console.note(f"{provider}/{id} is no longer declared.")
+
+
+def _checked(model: str) -> str:
+    if not model.strip() or not model.isprintable() or model != model.strip():
+        raise click.UsageError(f"{model!r} is no id of a model: one line without blanks around it")
+    return model

@@ -1,0 +1,228 @@
+"""``telex models list`` and ``show``: from catalogue and filters to a renderer; only ``--refresh`` reaches a server."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from provider_core.catalog import Catalog, Listing, Refreshed
+    from provider_core.types import Model, Provider
+    from telex.context import App
+
+__all__ = ["list_", "show"]
+
+
+@click.command(
+    name="list",
+    short_help="List the models that can be asked now.",
+    epilog="Example: telex models list --tools qwen",
+)
+@click.argument("text", nargs=-1)
+@click.option("-P", "--provider", "names", multiple=True, metavar="NAME", help="Only this provider's.")
+@click.option("--reasoning", is_flag=True, help="Only those known to reason.")
+@click.option("--tools", is_flag=True, help="Only those known to call tools.")
+@click.option("--vision", is_flag=True, help="Only those known to read images.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also those that do not chat: embeddings, speech, images."
+)
+@click.option("--refresh", is_flag=True, help="Ask the servers for their lists first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout.")
+@pass_app
+def list_(
+    app: App,
+    *,
+    text: tuple[str, ...],
+    names: tuple[str, ...],
+    reasoning: bool,
+    tools: bool,
+    vision: bool,
+    everything: bool,
+    refresh: bool,
+    as_json: bool,
+) -> None:
+    """List the models that can be asked now, one a line as provider/model; every word of TEXT must occur.
+
+    Providers that are disabled, or need a key and have none, are left out. Servers are asked with --refresh
+    only; what they said then is kept.
+    """
+    chosen = _chosen(app, names)
+    if refresh:
+        _refresh(app, chosen)
+    wanted = [
+        ability for ability, on in (("reasoning", reasoning), ("tools", tools), ("vision", vision)) if on
+    ]
+    listings = [app.catalog.listing(provider.name) for provider in chosen]
+    shown = [(listing, _matching(listing, text, wanted, everything=everything)) for listing in listings]
+    from telex.render import models as render
+
+    if as_json:
+        render.as_json(app.console, shown)
+    elif app.console.out_is_terminal:
+        render.table(app.console, shown)
+    else:
+        render.lines(app.console, shown)
+    if not listings:
+        _say_why_none(app, names)
+    else:
+        filtered = bool(text or wanted)
+        _say(app, listings, found=any(models for _, models in shown), filtered=filtered, refreshed=refresh)
+
+
+def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
+    """The usable providers, or those of them that were named."""
+    from provider_core.errors import UnknownProviderError
+
+    catalog = app.catalog
+    for name in names:
+        if name not in catalog.providers:
+            import difflib
+
+            near = difflib.get_close_matches(name, catalog.providers, n=3)
+            raise UnknownProviderError(f"no provider called {name} is set up", name=name, candidates=near)
+    return [provider for provider in catalog.usable if not names or provider.name in names]
+
+
+def _matching(
+    listing: Listing, words: Iterable[str], abilities: Iterable[str], *, everything: bool
+) -> list[Model]:
+    wanted = [word.casefold() for word in words]
+    prefix = f"{listing.provider.name} {listing.provider.display_name} "
+
+    def matches(model: Model) -> bool:
+        if not everything and model.kind != "chat":
+            return False
+        if not all(getattr(model, ability) for ability in abilities):
+            return False
+        if not wanted:
+            return True
+        haystack = f"{prefix}{listing.provider.name}/{model.id} {model.name}".casefold()
+        return all(word in haystack for word in wanted)
+
+    return [model for model in listing.models if matches(model)]
+
+
+def _refresh(app: App, chosen: Sequence[Provider]) -> None:
+    from provider_core.catalog import has_list
+    from telex import lists
+    from telex.render import models as render
+
+    asked = [provider for provider in chosen if has_list(provider)]
+    if not asked:
+        return
+    with render.asking(app.console, len(asked)) as progress:
+        outcomes = lists.refresh(app, asked, on_done=progress)
+    for outcome in outcomes:
+        if words := _failure(outcome):
+            app.console.note(words)
+
+
+def _failure(outcome: Refreshed) -> str | None:
+    from telex.render.models import ago
+
+    name = outcome.provider.name
+    if outcome.error is None:
+        return None if outcome.saved else f"{name}: its list could not be kept."
+    words = f"{name}: {outcome.error.message}."
+    if outcome.kept_from is not None:
+        return f"{words} Its list of {ago(time.time() - outcome.kept_from)} ago stays."
+    return words
+
+
+def _say(app: App, listings: Sequence[Listing], *, found: bool, filtered: bool, refreshed: bool) -> None:
+    """What stdout does not tell: why it is empty, what was left out, and which lists are old."""
+    note = app.console.note
+    if not found and filtered:
+        note("No model matches.")
+    if app.console.err_is_terminal and (left_out := _left_out(app.catalog)):
+        note(f"Left out: {left_out}.")
+    old = "" if refreshed else _outdated(listings)
+    if old:
+        note(f"{old}. To ask the servers: telex models list --refresh")
+    elif not found and not filtered:
+        note("No model is known. To declare one: telex models add PROVIDER ID")
+
+
+def _say_why_none(app: App, names: Sequence[str]) -> None:
+    from provider_core.errors import NoProviderError
+    from telex.exits import code_and_hint
+
+    catalog, note = app.catalog, app.console.note
+    if not catalog.providers:
+        _, steps = code_and_hint(NoProviderError("no provider is set up"))
+        note(f"No provider is set up.\n{steps}")
+        return
+    note("No provider can be asked now.")
+    for name, provider in catalog.providers.items():
+        if names and name not in names:
+            continue
+        if not provider.enabled:
+            note(f"{name} is disabled: telex providers edit {name} --enable")
+        else:
+            note(f"{name} has no key: {_no_key(provider)}")
+
+
+def _no_key(provider: Provider) -> str:
+    variables = " or ".join(provider.key_env[:2])
+    return f"{f'set {variables}, or ' if variables else ''}telex providers set-key {provider.name}"
+
+
+def _left_out(catalog: Catalog) -> str:
+    parts = []
+    for name, provider in catalog.providers.items():
+        if not provider.enabled:
+            parts.append(f"{name} (disabled)")
+        elif name in catalog.without_key:
+            parts.append(f"{name} (no key)")
+    return ", ".join(parts)
+
+
+def _outdated(listings: Iterable[Listing]) -> str:
+    """Which lists were never fetched, and which are older than a list lasts."""
+    from provider_core.catalog import has_list
+    from telex.render.models import ago
+
+    asked = [listing for listing in listings if has_list(listing.provider)]
+    never = [listing.provider.name for listing in asked if listing.fetched_at is None]
+    old = [
+        f"{listing.provider.name} ({ago(time.time() - listing.fetched_at)})"
+        for listing in asked
+        if listing.fetched_at is not None and listing.stale
+    ]
+    parts = [f"Not fetched yet: {_some(never)}"] if never else []
+    if old:
+        parts.append(f"Fetched long ago: {_some(old)}")
+    return ". ".join(parts)
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    more = len(names) - most
+    return ", ".join(names) if more < 1 else f"{', '.join(names[:most])} and {more} more"
+
+
+@click.command(
+    short_help="Show what is known of a model.", epilog="Example: telex models show groq/openai/gpt-oss-120b"
+)
+@click.argument("id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@pass_app
+def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the option's name
+    """Show what is known of the model that -m ID would mean."""
+    from provider_core.resolve import resolve
+    from telex.render import models as render
+
+    target = resolve(id, app.catalog)
+    listing = app.catalog.listing(target.provider.name)
+    model = next((model for model in listing.models if model.id == target.model), None)
+    aliases = [name for name, to in app.catalog.aliases.items() if to in (str(target), id) and name != id]
+    if as_json:
+        render.card_as_json(app.console, target, listing, model)
+    else:
+        missing = _no_key(target.provider) if target.provider.name in app.catalog.without_key else ""
+        render.card(app.console, target, listing, model, aliases=aliases, missing_key=missing)

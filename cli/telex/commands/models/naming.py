@@ -1,0 +1,116 @@
+"""``telex models alias`` and ``default``: short names for models; what a name means is ``resolve``'s business."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from telex.context import App
+
+__all__ = ["alias", "default"]
+
+_NAME = re.compile(r"[^\s/\x00-\x1f\x7f]{1,64}")
+
+
+@click.command(
+    short_help="Give a model a short name.",
+    epilog="Example: telex models alias fast groq/openai/gpt-oss-120b",
+)
+@click.argument("name", required=False)
+@click.argument("target", required=False)
+@click.option("--remove", is_flag=True, help="Remove the alias.")
+@pass_app
+def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> None:
+    """Let NAME mean TARGET wherever a model is named; without TARGET, show what NAME means; alone, list all."""
+    if remove and (name is None or target is not None):
+        raise click.UsageError("--remove takes the name of one alias, and nothing else")
+    if name is None:
+        for known, meaning in app.settings.aliases.items():
+            app.console.out(f"{known}\t{meaning}\n")
+        if not app.settings.aliases:
+            app.console.note("There are no aliases. To make one: telex models alias NAME PROVIDER/MODEL")
+    elif remove:
+        _remove(app, name)
+    elif target is None:
+        if name not in app.settings.aliases:
+            raise click.UsageError(
+                f"there is no alias {name}. To make one: telex models alias {name} PROVIDER/MODEL"
+            )
+        app.console.out(f"{app.settings.aliases[name]}\n")
+    else:
+        _set(app, name, target)
+
+
+def _set(app: App, name: str, target: str) -> None:
+    from provider_core.settings import RESERVED
+    from provider_core.settings.models import set_alias
+
+    if not _NAME.fullmatch(name) or name.startswith("-"):
+        raise click.UsageError(
+            f"{name!r} is no name for an alias: no blanks, no slash, at most 64 characters"
+        )
+    if name in RESERVED or name.casefold() in (known.casefold() for known in app.providers):
+        raise click.UsageError(f"{name} is the name of a provider: choose another")
+    before = app.settings.aliases.get(name)
+    if target == name:
+        raise click.UsageError(f"{name} would mean itself")
+    meaning = _pinned(app, target)
+    set_alias(app.paths.settings_file, name, meaning)
+    was = f" (it was {before})" if before not in (None, meaning) else ""
+    app.console.note(f"{name} means {meaning}{was}.")
+
+
+def _remove(app: App, name: str) -> None:
+    from provider_core.settings.models import set_alias
+
+    set_alias(app.paths.settings_file, name, None)
+    app.console.note(f"{name} is no longer an alias.")
+
+
+@click.command(
+    short_help="Choose the model that answers by default.", epilog="Example: telex models default lmstudio"
+)
+@click.argument("id", metavar="ID", required=False)
+@click.option("--unset", is_flag=True, help="Have no default.")
+@pass_app
+def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - the option's name
+    """Make ID the model that answers when none is named; without ID, show which one that is."""
+    from provider_core.settings.models import set_default
+
+    if unset and id is not None:
+        raise click.UsageError("--unset does not go with an ID")
+    if not unset and id is None:
+        from provider_core.resolve import resolve
+
+        app.console.out(f"{resolve(app.settings.model, app.catalog)}\n")
+        return
+    meaning = None if id is None else _pinned(app, id)
+    set_default(app.paths.settings_file, meaning)
+    app.console.note(
+        "There is no default model now." if meaning is None else f"The default model is {meaning}."
+    )
+    if app.environ.get("TELEX_MODEL"):
+        app.console.note(f"TELEX_MODEL is set to {app.environ['TELEX_MODEL']}, and wins over it.")
+
+
+def _pinned(app: App, typed: str) -> str:
+    """What to write down: a model's name alone would change its meaning with the next provider that has it.
+
+    A provider, an alias and a full id stay as they were typed. Raises ``ModelError`` for what leads nowhere.
+    """
+    from provider_core.errors import NoModelError
+    from provider_core.resolve import resolve
+
+    wanted = typed.strip()
+    if wanted in app.catalog.providers:
+        return wanted
+    try:
+        target = resolve(wanted, app.catalog)
+    except NoModelError:
+        return wanted  # its server will be asked when it is used
+    return wanted if wanted in app.catalog.aliases else str(target)

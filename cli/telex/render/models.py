@@ -1,0 +1,260 @@
+"""Models on stdout: a line each, a table for a terminal, JSON, or a card of one; nothing is chosen or asked here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from telex.console import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.text import Text
+
+    from provider_core.catalog import Listing, Refreshed
+    from provider_core.types import Model, Target
+    from telex.console import Console
+
+__all__ = ["ago", "as_json", "asking", "card", "card_as_json", "lines", "table"]
+
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+
+
+def lines(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> None:
+    """``provider/model``, one a line."""
+    text = "".join(f"{listing.provider.name}/{model.id}\n" for listing, models in shown for model in models)
+    if text:
+        console.out(text)
+
+
+def as_json(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> None:
+    """One list of objects."""
+    rows = [_fields(listing, model) for listing, models in shown for model in models]
+    console.out(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+
+
+def card_as_json(console: Console, target: Target, listing: Listing, model: Model | None) -> None:
+    """The object of one model; one that no list has is known by its name alone."""
+    from provider_core.types import Model
+
+    fields = _fields(listing, model or Model(id=target.model))
+    if model is None:
+        fields["source"] = None
+    console.out(json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+
+
+def _fields(listing: Listing, model: Model) -> dict[str, Any]:
+    context, max_output, guessed = _limits(model)
+    return {
+        "id": f"{listing.provider.name}/{model.id}",
+        "provider": listing.provider.name,
+        "model": model.id,
+        "name": model.name or None,
+        "kind": model.kind,
+        "context": context,
+        "context_estimated": "context" in guessed,
+        "max_output": max_output,
+        "max_output_estimated": "max_output" in guessed,
+        "reasoning": model.reasoning,
+        "reasoning_levels": list(model.reasoning_levels),
+        "tools": model.tools,
+        "vision": model.vision,
+        "source": "user" if model.id in listing.declared else listing.source,
+        "default": model.id == listing.default,
+    }
+
+
+def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
+    """Context window and longest answer, and which of the two are guesses."""
+    if model.context is not None and model.max_output is not None:
+        return model.context, model.max_output, frozenset()
+    from provider_core.catalog import estimate
+
+    context, max_output = estimate(model.id)
+    guessed = set()
+    if model.context is None and context is not None:
+        guessed.add("context")
+    if model.max_output is None and max_output is not None:
+        guessed.add("max_output")
+    return model.context or context, model.max_output or max_output, frozenset(guessed)
+
+
+def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> None:
+    """A table under each provider's name, through the pager when it is longer than the screen."""
+    import shutil
+
+    groups = [(listing, models) for listing, models in shown if models]
+    if not groups:
+        return
+    rows = sum(len(models) + 2 for _, models in groups)
+    drawn = _drawn(console, groups)
+    if rows < shutil.get_terminal_size().lines:
+        console.raw_out("".join(drawn))
+        return
+    import click
+
+    click.echo_via_pager(drawn, color=console.out_has_colour)
+
+
+def _drawn(console: Console, groups: Sequence[tuple[Listing, Sequence[Model]]]) -> Iterator[str]:
+    """Each group's lines, with the terminal's own commands where it has colours."""
+    from io import StringIO
+
+    from rich.cells import cell_len
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+    from rich.text import Text
+
+    screen = RichConsole(
+        file=StringIO(),
+        width=console.width(),
+        force_terminal=console.out_has_colour,
+        no_color=not console.out_has_colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    longest = max(
+        cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
+    )
+    for number, (listing, models) in enumerate(groups):
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(width=min(longest, max(console.width() - 45, 24)), overflow="fold")
+        table.add_column(width=7, justify="right")
+        table.add_column(width=7, justify="right")
+        table.add_column(overflow="fold")
+        title = visible(listing.provider.display_name or listing.provider.name)
+        table.add_row(Text.assemble((title, "bold")), _dim("context"), _dim("output"))
+        for model in models:
+            context, max_output, guessed = _limits(model)
+            table.add_row(
+                Text(visible(f"{listing.provider.name}/{model.id}")),
+                _shortened(context, guess="context" in guessed),
+                _shortened(max_output, guess="max_output" in guessed),
+                _dim(visible(", ".join(_words(listing, model)))),
+            )
+        with screen.capture() as capture:
+            screen.print(table)
+        drawn = "\n".join(line.rstrip() for line in capture.get().splitlines())
+        yield f"{'' if number == 0 else chr(10)}{drawn}\n"
+
+
+def _dim(text: str) -> Text:
+    from rich.text import Text
+
+    return Text.assemble((text, "dim"))  # a style of the whole cell would colour its padding too
+
+
+def _shortened(tokens: int | None, *, guess: bool) -> str:
+    return "" if tokens is None else f"{'~' if guess else ''}{_short(tokens)}"
+
+
+def _short(tokens: int) -> str:
+    if tokens >= 1_000_000:
+        return f"{tokens / 1e6:.1f}".removesuffix(".0") + "M"
+    if tokens % 1024 == 0:
+        return f"{tokens // 1024}k"
+    return f"{tokens / 1000:.0f}k" if tokens >= 1000 else str(tokens)
+
+
+def _words(listing: Listing, model: Model) -> list[str]:
+    words = [name for name in ("reasoning", "tools", "vision") if getattr(model, name)]
+    if model.kind != "chat":
+        words.insert(0, model.kind)
+    if model.id == listing.default:
+        words.insert(0, f"-m {listing.provider.name}")
+    return words
+
+
+def card(
+    console: Console,
+    target: Target,
+    listing: Listing,
+    model: Model | None,
+    *,
+    aliases: Sequence[str] = (),
+    missing_key: str = "",
+) -> None:
+    """What is known of one model, a fact a line; ``missing_key`` is how to give its provider one."""
+    from provider_core.types import Model
+
+    known = model or Model(id=target.model)
+    context, max_output, guessed = _limits(known)
+    origin = {
+        "server": "its server's list",
+        "preset": "the preset's list",
+        "none": "nothing",
+    }[listing.source]
+    if model is None:
+        origin = "no list: it is sent as typed"
+    elif model.id in listing.declared:
+        origin = "your settings"
+    facts = (
+        ("name", known.name),
+        ("provider", _provider(listing)),
+        ("known from", origin),
+        ("kind", known.kind if known.kind != "chat" else ""),
+        ("context", _tokens(context, guess="context" in guessed)),
+        ("longest answer", _tokens(max_output, guess="max_output" in guessed)),
+        ("reasoning", _yes_no(known.reasoning, ", ".join(known.reasoning_levels))),
+        ("tools", _yes_no(known.tools)),
+        ("vision", _yes_no(known.vision)),
+        ("aliases", ", ".join(aliases)),
+        ("key", f"none: {missing_key}" if missing_key else ""),
+    )
+    text = "".join(f"  {name:<15}{value}\n" for name, value in facts if value)
+    console.out(f"{target}\n{text}")
+
+
+def _provider(listing: Listing) -> str:
+    provider = listing.provider
+    where = str(provider.gguf) if provider.gguf else provider.base_url
+    name = provider.display_name if provider.display_name != provider.name else ""
+    return ", ".join(part for part in (name, where) if part)
+
+
+def _tokens(count: int | None, *, guess: bool) -> str:
+    if count is None:
+        return ""
+    return f"~{_short(count)} tokens, estimated from the name" if guess else f"{count:,} tokens"
+
+
+def _yes_no(answer: bool | None, more: str = "") -> str:
+    if answer is None:
+        return ""
+    return f"yes ({more})" if answer and more else "yes" if answer else "no"
+
+
+def ago(seconds: float) -> str:
+    """A stretch of time in its largest unit: "3 days"."""
+    for size, name in _UNITS:
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return "a moment"
+
+
+@contextlib.contextmanager
+def asking(console: Console, count: int) -> Iterator[Callable[[Refreshed], None]]:
+    """A callback for each server that has answered: a line that counts them on a terminal, silence elsewhere."""
+    done = 0
+
+    def draw() -> None:
+        servers = "1 server" if count == 1 else f"{count} servers"
+        console.raw_err(f"\r\x1b[2K\x1b[2mAsking {servers} for their models: {done} done …\x1b[0m")
+
+    def progress(_: Refreshed) -> None:
+        nonlocal done
+        done += 1
+        if console.err_can_move:
+            draw()
+
+    if console.err_can_move:
+        draw()
+    try:
+        yield progress
+    finally:
+        if console.err_can_move:
+            console.raw_err("\r\x1b[2K")
