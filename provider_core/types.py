@@ -181,7 +181,7 @@ class Network:
 
     connect_timeout: float = 10.0
     first_byte_timeout: float = 600.0
-    """From the request sent to the first byte of the answer: loading and thinking happen here."""
+    """From the request sent to the first byte of the answer's body: loading and thinking happen here."""
     idle_timeout: float = 120.0
     """Between two reads once the answer has begun; comments count as activity."""
     retries: int = 2

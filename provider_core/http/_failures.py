@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from provider_core.http._patience import Patience
     from provider_core.http._proxies import Proxy
 
-__all__ = ["Route", "translated"]
+__all__ = ["Route", "issuer_unknown", "translated"]
+
+_UNKNOWN_ISSUER = frozenset((2, 18, 19, 20, 21))
+"""OpenSSL's X509_V_ERR codes for an issuer that is missing, self-signed or not found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,20 @@ def translated(route: Route, patience: Patience) -> Iterator[None]:
         socksio.SOCKSError,
         OSError,
     ) as error:
-        raise _translation(error, route, patience) from error
+        told = _translation(error, route, patience)
+        # The libraries quote what they could not send or read, and a key may stand in it.
+        raise told from None if isinstance(told, InvalidInputError | ProtocolError) else error
     except AssertionError as error:
         # httpcore asserts that a SOCKS proxy answers with what was asked for.
         if route.proxy is None or route.proxy.scheme != "socks5":
             raise
         raise _translation(socksio.SOCKSError(), route, patience) from error
+
+
+def issuer_unknown(error: TLSError) -> bool:
+    """Whether a certificate was refused for the one who issued it."""
+    cause = _cause(error)
+    return isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_code in _UNKNOWN_ISSUER
 
 
 def _translation(error: Exception, route: Route, patience: Patience) -> CoreError:
@@ -110,7 +121,6 @@ def _translation(error: Exception, route: Route, patience: Patience) -> CoreErro
             | httpx.InvalidURL()
             | httpx.CookieConflict()
         ):
-            # Their own texts may quote a header, and with it the key.
             text = f"the request to {route.who} is not one that HTTP can carry"
             return InvalidInputError(text, provider=route.provider)
         case _:

@@ -6,7 +6,7 @@ import contextlib
 import selectors
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpcore
 
@@ -27,12 +27,16 @@ class Backend(httpcore.NetworkBackend):
     """Opens the connections of one pool.
 
     ``handshakes`` is how many times TLS begins on each: until the last one, whatever is read is part of
-    connecting, such as a proxy's answer to CONNECT.
+    connecting, such as a proxy's answer to CONNECT. With ``witness`` nothing comes after that last one: the
+    server's certificate is handed over in DER, and the connection ends.
     """
 
-    def __init__(self, lookup: Lookup, handshakes: int) -> None:
+    def __init__(
+        self, lookup: Lookup, handshakes: int, witness: Callable[[bytes], None] | None = None
+    ) -> None:
         self._lookup = lookup
         self._handshakes = handshakes
+        self._witness = witness
 
     def connect_tcp(
         self,
@@ -45,14 +49,22 @@ class Backend(httpcore.NetworkBackend):
         if not isinstance(timeout, Patience):
             raise TypeError("calls come with a Patience as their timeouts")
         with _told(httpcore.ConnectTimeout, httpcore.ConnectError):
-            return _Stream(connect(host, port, timeout, self._lookup), timeout, self._handshakes)
+            connected = connect(host, port, timeout, self._lookup)
+        return _Stream(connected, timeout, self._handshakes, self._witness)
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, connected: socket.socket | _Nested, patience: Patience, handshakes: int) -> None:
+    def __init__(
+        self,
+        connected: socket.socket | _Nested,
+        patience: Patience,
+        handshakes: int,
+        witness: Callable[[bytes], None] | None,
+    ) -> None:
         self._socket = connected
         self._opener = patience
         self._handshakes = handshakes
+        self._witness = witness
         patience.opened(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -83,7 +95,7 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        secured: socket.socket | _Nested
+        secured: ssl.SSLSocket | _Nested
         with _told(httpcore.ConnectTimeout, httpcore.ConnectError):
             try:
                 self._socket.settimeout(self._opener.connecting())
@@ -94,7 +106,11 @@ class _Stream(httpcore.NetworkStream):
             except BaseException:
                 self._socket.close()
                 raise
-        return _Stream(secured, self._opener, self._handshakes - 1)
+        if self._witness is not None and self._handshakes == 1:
+            self._witness(secured.getpeercert(binary_form=True) or b"")
+            secured.close()
+            raise httpcore.ConnectError("the certificate was all that was wanted")
+        return _Stream(secured, self._opener, self._handshakes - 1, self._witness)
 
     def close(self) -> None:
         self._socket.close()
@@ -134,6 +150,9 @@ class _Nested:
 
     def selected_alpn_protocol(self) -> str | None:
         return self._tls.selected_alpn_protocol()
+
+    def getpeercert(self, *, binary_form: Literal[True]) -> bytes | None:
+        return self._tls.getpeercert(binary_form)
 
     def fileno(self) -> int:
         return self._outer.fileno()

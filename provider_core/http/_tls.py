@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Network
 
-__all__ = ["context"]
+__all__ = ["blind", "context"]
 
 
 def context(network: Network, environ: Mapping[str, str], *, client_cert: bool = True) -> ssl.SSLContext:
@@ -24,6 +24,14 @@ def context(network: Network, environ: Mapping[str, str], *, client_cert: bool =
     made = _trusting(network.ca_bundle, environ)
     if client_cert and network.client_cert is not None:
         _show(made, network.client_cert.expanduser())
+    return made
+
+
+def blind() -> ssl.SSLContext:
+    """A context that trusts anyone, for looking at a certificate that was refused and for nothing else."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
     return made
 
 

@@ -1,4 +1,4 @@
-"""One call over pooled connections: request, waits, body; whom to trust and which way to go are decided beside.
+"""One call over pooled connections, up to the head of its answer; trust, way, waits and body are rooms beside.
 
 httpx's own transport has one read timeout for a whole answer. A chat needs two: loading and thinking may
 take minutes before the first byte, while silence in the middle of an answer means a dead connection. So
@@ -12,17 +12,25 @@ import os
 import re
 import threading
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import httpcore
 
-from provider_core.errors import InvalidInputError, InvalidKeyError, NetworkError, ProtocolError
+from provider_core.errors import (
+    CoreError,
+    InvalidInputError,
+    InvalidKeyError,
+    TLSError,
+)
 from provider_core.http import _tls
 from provider_core.http._connect import system_lookup
-from provider_core.http._failures import Route, translated
+from provider_core.http._failures import Route, issuer_unknown, translated
+from provider_core.http._issuer import issuer
 from provider_core.http._library import httpx
 from provider_core.http._patience import Patience
 from provider_core.http._proxies import Proxies, is_loopback
+from provider_core.http._reply import HttpReply
 from provider_core.http._streams import Backend
 
 if TYPE_CHECKING:
@@ -31,22 +39,16 @@ if TYPE_CHECKING:
 
     from provider_core.http._connect import Lookup
     from provider_core.http._proxies import Proxy
-    from provider_core.types import Call
+    from provider_core.types import Call, Network
 
-__all__ = ["HttpReply", "HttpTransport"]
+__all__ = ["HttpTransport"]
 
 _KEPT = 30.0
 """Seconds an idle connection is kept; many servers close theirs sooner, which is noticed."""
 
-_ERROR_BODY = 3.0
-"""Seconds the body of an error may take: it comes with its head, and must not hide the status."""
+_LOOK = 2.0
+"""Seconds for looking at a certificate that was refused."""
 
-_TAIL = 0.1
-"""Seconds for what stands behind ``[DONE]``: a body that was read to its end leaves a connection for the next."""
-
-_TAIL_BYTES = 1 << 16
-
-_ENCODINGS = frozenset(("", "identity", "gzip", "deflate"))
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9a-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _KEYS = frozenset(("authorization", "api-key", "x-api-key"))
@@ -100,6 +102,9 @@ class HttpTransport:
         try:
             with translated(route, patience):
                 answer = pool.handle_request(_in_httpcore(request, patience, call.trace))
+        except TLSError as error:
+            patience.abandon()
+            raise self._named(error, call, url, route) from error.__cause__
         except BaseException:
             patience.abandon()
             raise
@@ -128,88 +133,51 @@ class HttpTransport:
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                ours = proxys = None
-                if url.scheme == "https":
-                    ours = _tls.context(network, self._environ)
-                if proxy is not None and proxy.scheme == "https":
-                    proxys = _tls.context(network, self._environ, client_cert=False)
-                pool = self._pools[key] = httpcore.ConnectionPool(
-                    ssl_context=ours,
-                    proxy=_by_proxy(proxy, proxys) if proxy else None,
-                    max_connections=None,
-                    keepalive_expiry=_KEPT,
-                    network_backend=Backend(self._lookup, (ours is not None) + (proxys is not None)),
-                )
+                context = _tls.context(network, self._environ) if url.scheme == "https" else None
+                pool = self._pools[key] = self._new_pool(network, proxy, context)
         return pool
 
+    def _new_pool(
+        self,
+        network: Network,
+        proxy: Proxy | None,
+        context: ssl.SSLContext | None,
+        witness: Callable[[bytes], None] | None = None,
+    ) -> httpcore.ConnectionPool:
+        by, handshakes = None, int(context is not None)
+        if proxy is not None:
+            secure = proxy.scheme == "https"
+            handshakes += secure
+            by = httpcore.Proxy(
+                url=httpcore.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"),
+                auth=(proxy.auth[0].encode(), proxy.auth[1].encode()) if proxy.auth else None,
+                ssl_context=_tls.context(network, self._environ, client_cert=False) if secure else None,
+            )
+        return httpcore.ConnectionPool(
+            ssl_context=context,
+            proxy=by,
+            max_connections=None,
+            keepalive_expiry=_KEPT,
+            network_backend=Backend(self._lookup, handshakes, witness),
+        )
 
-class HttpReply:
-    """An HTTP answer whose body is still to come."""
+    def _named(self, error: TLSError, call: Call, url: httpx.URL, route: Route) -> TLSError:
+        """``error`` with the name of an issuer who is not trusted: in a company it tells which certificate to add.
 
-    def __init__(self, answer: httpcore.Response, route: Route, patience: Patience) -> None:
-        self._route = route
-        self._patience = patience
-        self._response = httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer, patience))
-        self._rest = self._response.iter_bytes()
-        self._whole = False
-        if answer.status >= 300:
-            patience.hurry(_ERROR_BODY)
-
-    @property
-    def status(self) -> int:
-        return self._response.status_code
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Names in lower case; a lookup takes either."""
-        return self._response.headers
-
-    def chunks(self) -> Iterator[bytes]:
-        """The body as it arrives, decompressed; goes on where an earlier reading was left."""
-        encoding = self.headers.get("content-encoding", "").strip().lower()
-        if encoding not in _ENCODINGS:
-            # Only one who was not asked to compress gets here, and then with something rarer than gzip.
-            text = f"{self._route.who} compressed its answer in a way that was not asked for: {encoding[:40]}"
-            raise ProtocolError(text, provider=self._route.provider)
-        # Not "yield from": to leave this generator early must not end the one that holds the connection.
-        while (chunk := self._next()) is not None:
-            yield chunk
-
-    def finish(self) -> None:
-        """Read what little may be left of the body, so that the connection can serve again."""
-        if self._whole or not self._patience.received:
-            return
-        self._patience.hurry(_TAIL)
-        end = self._patience.received + _TAIL_BYTES
-        with contextlib.suppress(NetworkError, ProtocolError):
-            while self._patience.received < end and self._next() is not None:
-                pass
-
-    def close(self) -> None:
-        """Give the connection back, or close it where the body is not at its end."""
-        self._response.close()
-
-    def _next(self) -> bytes | None:
-        with translated(self._route, self._patience):
-            chunk = next(self._rest, None)
-        self._whole = chunk is None
-        return chunk
-
-
-class _Body(httpx.SyncByteStream):
-    """httpcore's body as httpx wants it; the phase of the call follows the bytes before they are decompressed."""
-
-    def __init__(self, answer: httpcore.Response, patience: Patience) -> None:
-        self._answer = answer
-        self._patience = patience
-
-    def __iter__(self) -> Iterator[bytes]:
-        for piece in self._answer.iter_stream():
-            self._patience.take(len(piece))
-            yield piece
-
-    def close(self) -> None:
-        self._answer.close()
+        OpenSSL does not hand out what it refused, so a second handshake looks at it; nothing else is sent.
+        """
+        if not issuer_unknown(error):
+            return error
+        seen: list[bytes] = []
+        waits = replace(call.network, connect_timeout=min(call.network.connect_timeout, _LOOK))
+        patience = Patience(waits)
+        with self._new_pool(waits, route.proxy, _tls.blind(), seen.append) as pool:
+            with contextlib.suppress(CoreError), translated(route, patience):
+                pool.handle_request(_in_httpcore(httpx.Request("GET", url), patience, None))
+            patience.abandon()
+        name = issuer(seen[0]) if seen else ""
+        text = f"{error.message} (issued by {name})" if name else error.message
+        return TLSError(text, provider=error.provider, url=error.url, transient=False)
 
 
 def _close(pools: dict[object, httpcore.ConnectionPool]) -> None:
@@ -272,12 +240,4 @@ def _in_httpcore(
         headers=request.headers.raw,
         content=request.stream,
         extensions=extensions,
-    )
-
-
-def _by_proxy(proxy: Proxy, context: ssl.SSLContext | None) -> httpcore.Proxy:
-    return httpcore.Proxy(
-        url=httpcore.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"),
-        auth=(proxy.auth[0].encode(), proxy.auth[1].encode()) if proxy.auth else None,
-        ssl_context=context,
     )

@@ -62,6 +62,8 @@ def test_every_error_of_the_libraries_below_becomes_one_of_ours(kind: type[Excep
     with pytest.raises(errors.CoreError) as caught, translated(route, Patience(Network())):
         raise below
     assert caught.value.provider == "prov"
+    if isinstance(caught.value, errors.InvalidInputError | errors.ProtocolError):
+        assert KEY not in "".join(traceback.format_exception(caught.value))
     assert caught.value.message.startswith(
         ("prov ", "the ", "no connection to https://api.test", "https://api")
     )

@@ -16,6 +16,7 @@ from scripted_proxy import HttpProxy, Proxy, SocksProxy
 
 from provider_core.errors import ConnectError, SettingsError, TLSError
 from provider_core.http import HttpTransport
+from provider_core.http._issuer import issuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,8 +101,39 @@ def test_a_certificate_that_the_system_does_not_know_is_refused(
     where = f"https://127.0.0.1:{secure.port}"
     assert caught.value.message.startswith(f"the certificate of {where} is not trusted: ")
     assert "issuer" in caught.value.message
+    assert caught.value.message.endswith(" (issued by Telex Test CA)")
     assert (caught.value.url, caught.value.provider, caught.value.transient) == (where, "prov", False)
     assert secure.asked == []
+
+
+@pytest.mark.parametrize(
+    "certificate", [b"", b"junk", b"\x30\x82", b"\x30" * 50, b"\x30\x84\xff\xff\xff\xff" * 9]
+)
+def test_an_issuer_that_cannot_be_read_has_no_name(certificate: bytes) -> None:
+    assert issuer(certificate) == ""
+
+
+def test_an_issuer_is_named_by_common_name_and_organisation() -> None:
+    root = trustme.CA(organization_name="Ünited Ω")
+    leaf = root.issue_cert("api.test", common_name="not the issuer")
+    assert issuer(ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())) == "Ünited Ω"
+
+
+def test_a_certificate_of_another_maker_is_read_too(tmp_path: Path) -> None:
+    """Old ones have no version, and names in UTF-16."""
+    request = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    subject = [
+        "-subj",
+        "/C=DE/O=Firma/CN=Wurzel",
+        "-keyout",
+        tmp_path / "key.pem",
+        "-out",
+        tmp_path / "request.pem",
+    ]
+    subprocess.run([*request, *subject], capture_output=True, check=True)
+    sign = ["openssl", "x509", "-req", "-in", tmp_path / "request.pem", "-signkey", tmp_path / "key.pem"]
+    done = subprocess.run([*sign, "-outform", "DER"], capture_output=True, check=True)
+    assert issuer(done.stdout) == "Wurzel, Firma"
 
 
 def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None:
@@ -253,8 +285,12 @@ def test_a_secure_proxy_that_is_not_trusted_is_refused(authority: Authority) -> 
 
 
 def test_a_certificate_is_checked_behind_a_proxy_too(secure: Scripted) -> None:
-    with HttpProxy({"api.test": secure.port}) as proxy, pytest.raises(TLSError, match="is not trusted"):
+    with (
+        HttpProxy({"api.test": secure.port}) as proxy,
+        pytest.raises(TLSError, match="is not trusted") as caught,
+    ):
         ask("https://api.test/v1", {"https_proxy": proxy.url})
+    assert caught.value.message.endswith(" (issued by Telex Test CA)")
     assert secure.asked == []
 
 
