@@ -52,7 +52,7 @@ _VENDOR: Mapping[str, Kind] = MappingProxyType(
 
 # Codes and types, lower-case. Numbers are Zhipu's (https://docs.z.ai/api-reference/api-code) and SiliconFlow's 20012.
 _OVERFLOW = re.compile(
-    "context_length_exceeded|exceed_context_size|tokens_limit_reached|context_window_exceeded|string_too_long|^1261$"
+    "context_(length|size|window)|tokens_limit_reached|string_too_long|too_many_prompt_tokens|tokens_too_long|^1261$"
 )
 _POLICY = re.compile(
     "content_?filter|content_?policy|content_?moderation|moderation_blocked|responsibleaipolicy|data_?inspection"
@@ -83,8 +83,8 @@ _OTHERS = (  # looked at only where no status says it
 )
 
 _TOO_LONG = re.compile(
-    r"maximum context length|context[_ ]length[_ ]exceeded|context window|exceeds? the (?:available |maximum )?context"
-    r"|prompt is too long|input is too long|too many tokens|exceed_context_size_error|requested tokens"
+    r"max(?:imum)? context length|context[_ ]length[_ ]exceeded|context window|exceeds? the (?:available |maximum )?context"
+    r"|prompt (?:is )?too long|input is too long|too many tokens|exceed_context_size_error|requested tokens"
     r"|range of input length should be|input token count .{0,80}exceeds the maximum|tokens_limit_reached"
     r"|request too large|reduce the length|string too long|current length is .{0,80}while limit is"
     r"|input too long: .{0,80}limit is|max_tokens must be at least 1, got -"

@@ -315,6 +315,7 @@ def test_status_then_codes_decide_the_class(status: int | None, value: Any, kind
         "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens",
         "the request exceeds the available context size (4096 tokens), try increasing it",
         "prompt is too long: 210000 tokens > 200000 maximum",
+        "prompt too long; exceeded max context length by 1119046 tokens",
         "Input is too long for requested model.",
         "Range of input length should be [1, 30720]",
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
@@ -340,6 +341,7 @@ def test_a_prompt_that_is_too_long_is_told_by_its_words(status: int | None, word
         "exceed_context_size_error",
         "tokens_limit_reached",
         "model_context_window_exceeded",
+        "too_many_prompt_tokens",
         "1261",
     ],
 )

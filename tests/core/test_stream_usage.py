@@ -99,6 +99,11 @@ def test_xai_s_output_includes_its_thoughts() -> None:  # quirk 129
     )
 
 
+def test_mistral_s_sound_is_no_output() -> None:  # quirk 129
+    counts = {"prompt_tokens": 9, "completion_tokens": 248, "total_tokens": 632}
+    assert of({**counts, "prompt_tokens_details": {"audio_tokens": 375}}) == Usage(input=9, output=248)
+
+
 def test_more_thoughts_than_output_are_clamped() -> None:  # quirk 130
     assert of(
         {"prompt_tokens": 1, "completion_tokens": 5, "reasoning_tokens": 9, "cached_tokens": 3}
