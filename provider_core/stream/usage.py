@@ -76,9 +76,8 @@ def _read(usage: dict[str, Json]) -> Usage | None:
         # Anthropic's own names: what the cache held or took in is counted apart
         prompt += (cached or 0) + (_count(usage.get("cache_creation_input_tokens")) or 0)
     if total is not None and prompt is not None and output is not None:
-        output = max(
-            output, total - prompt
-        )  # xAI and Gemini leave thoughts out of the completion, not of the total
+        # xAI and Gemini leave thoughts out of the completion, and Mistral sound out of the prompt, not of the total.
+        output = max(output, total - prompt - (_count(inside.get("audio_tokens")) or 0))
     if cached is not None and prompt is not None:
         cached = min(cached, prompt)
     if reasoning is not None and output is not None:
