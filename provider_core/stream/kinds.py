@@ -84,7 +84,8 @@ _OTHERS = (  # looked at only where no status says it
 
 _TOO_LONG = re.compile(
     r"max(?:imum)? context length|context[_ ]length[_ ]exceeded|context window"
-    r"|exceeds? the (?:available |maximum )?context|prompt (?:is )?too long|input is too long|too many tokens|exceed_context_size_error|requested tokens"
+    r"|exceeds? the (?:available |maximum )?context|prompt (?:is )?too long|input is too long|too many tokens"
+    r"|exceed_context_size_error|requested tokens"
     r"|range of input length should be|input token count .{0,80}exceeds the maximum|tokens_limit_reached"
     r"|request too large|reduce the length|string too long|current length is .{0,80}while limit is"
     r"|input too long: .{0,80}limit is|max_tokens must be at least 1, got -"
@@ -92,7 +93,7 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _TOO_MUCH = re.compile(
-    r"max_(?:completion_)?tokens is too large|tokens per (?:min|day)|\bTP[MD]\b", re.IGNORECASE
+    r"max_(?:completion_)?tokens[\"'`]? is too large|tokens per (?:min|day)|\bTP[MD]\b", re.IGNORECASE
 )
 _NAMES_MODEL = re.compile(r"(?<![/\w])(?:models?|deployment|function '|endpoints found)", re.IGNORECASE)
 
