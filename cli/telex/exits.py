@@ -79,8 +79,10 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.InvalidKeyError: (ExitCode.KEY, None),
     errors.KeyStoreError: (
         ExitCode.KEY,
-        "Give the key in an environment variable (--key-env) or by a command (--key-command).",
+        "Unlock it, or start one (such as gnome-keyring), and run again.\n"
+        "Or give the key in an environment variable (--key-env VAR) or by a command (--key-command CMD).",
     ),
+    errors.KeyCommandError: (ExitCode.KEY, "Run the command yourself to see why."),
     errors.ProviderError: (ExitCode.PROVIDER, None),
     errors.AuthenticationError: (ExitCode.KEY, advice.right_key),
     errors.PermissionDeniedError: (ExitCode.KEY, None),

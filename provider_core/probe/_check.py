@@ -104,7 +104,7 @@ class _Check:
         return Report(
             provider=self.provider.name,
             steps=tuple(ordered),
-            models=tuple(listed.id for listed in self.models),
+            models=self.models,
             model=self.model,
         )
 

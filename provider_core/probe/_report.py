@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from provider_core.errors import CoreError
+    from provider_core.types import Model
 
 __all__ = ["Answer", "Card", "Group", "Report", "Status", "Step", "StepName", "Trait"]
 
@@ -39,8 +40,8 @@ class Report:
 
     provider: str
     steps: tuple[Step, ...]
-    models: tuple[str, ...] = ()
-    """What the server lists, as it lists it; empty where it lists nothing."""
+    models: tuple[Model, ...] = ()
+    """What the server lists, in its order; empty where it lists nothing."""
     model: str | None = None
     """The model that was asked."""
 

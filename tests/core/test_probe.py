@@ -53,6 +53,10 @@ def provider(server: Scripted) -> Provider:
     return Provider(name="lab", base_url=server.url)
 
 
+def ids(report: Report) -> tuple[str, ...]:
+    return tuple(model.id for model in report.models)
+
+
 def statuses(report: Report) -> dict[str, str]:
     return {step.name: step.status for step in report.steps}
 
@@ -63,7 +67,7 @@ def test_a_server_that_works_passes_every_step_with_its_time(provider: Provider,
     assert report.passed
     assert statuses(report) == dict.fromkeys(("reach", "models", "auth", "stream", "usage"), "ok")
     assert sorted(step.name for step in told) == sorted(statuses(report))
-    assert report.models == ("m", "n")
+    assert ids(report) == ("m", "n")
     assert report.model == "m"
     assert report["usage"].detail == "9 in, 1 out"
     for name in ("reach", "models", "auth", "stream"):
@@ -222,7 +226,7 @@ def test_the_default_model_is_asked_as_far_as_the_server_lists_it(
 )
 def test_lists_of_every_known_shape_are_read(server: Scripted, listing: Any, found: tuple[str, ...]) -> None:
     server.will(by_path(in_json(listing), CHAT))
-    assert check(Provider(name="lab", base_url=server.url), key=KEY).models == found
+    assert ids(check(Provider(name="lab", base_url=server.url), key=KEY)) == found
 
 
 def test_a_presets_own_way_to_its_list_is_taken(server: Scripted) -> None:
@@ -234,7 +238,7 @@ def test_a_presets_own_way_to_its_list_is_taken(server: Scripted) -> None:
     cloudflare = Provider(
         name="cf", preset="cloudflare", base_url=f"http://127.0.0.1:{server.port}/accounts/x/ai/v1"
     )
-    assert check(cloudflare, key=KEY).models == ("@cf/a",)
+    assert ids(check(cloudflare, key=KEY)) == ("@cf/a",)
     assert server.asked[0].path == "/accounts/x/ai/models/search?task=Text+Generation&per_page=100"
     server.will(by_path(in_json(MODELS), CHAT))
     check(Provider(name="a", preset="anthropic", base_url=server.url), key=KEY)

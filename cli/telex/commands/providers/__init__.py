@@ -1,0 +1,31 @@
+"""``telex providers``: setting up the servers that telex talks to, and seeing what is set up; one file a family."""
+
+from __future__ import annotations
+
+import click
+
+from telex.lazy import LazyGroup
+
+__all__ = ["COMMANDS", "command"]
+
+_HERE = "telex.commands.providers"
+
+COMMANDS = {
+    "add": (f"{_HERE}.add:command", "Set up a provider, and check that it works."),
+    "list": (f"{_HERE}.listing:list_", "List the providers that are set up, and where their keys come from."),
+    "show": (f"{_HERE}.listing:show", "Show all that is set up for one provider."),
+    "presets": (f"{_HERE}.listing:presets", "Search the providers that can be set up by name alone."),
+    "test": (f"{_HERE}.check:command", "Check that providers answer, step by step."),
+    "discover": (f"{_HERE}.discover:command", "Find the model servers that run on this machine."),
+    "edit": (f"{_HERE}.edit:command", "Change what is set up for a provider."),
+    "set-key": (f"{_HERE}.keys:command", "Change where a provider's key comes from."),
+    "rename": (f"{_HERE}.removal:rename", "Give a provider another name."),
+    "remove": (f"{_HERE}.removal:remove", "Remove a provider and its key."),
+    "export": (f"{_HERE}.transfer:export", "Write the providers to a file, without their keys."),
+    "import": (f"{_HERE}.transfer:import_", "Set up the providers of a file."),
+}
+
+
+@click.command(cls=LazyGroup, rows=COMMANDS, name="providers", epilog="Example: telex providers add deepseek")
+def command() -> None:
+    """Set up the servers that telex talks to."""

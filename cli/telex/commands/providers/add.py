@@ -1,0 +1,243 @@
+"""``telex providers add``: from a preset's name or an address to a provider that is checked, saved and usable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.commands.providers.keys import choose, key_options, shadow
+from telex.context import pass_app
+from telex.exits import ExitCode, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provider_core.presets import Preset
+    from provider_core.probe import Report
+    from provider_core.types import Provider
+    from telex.context import App
+
+__all__ = ["address", "assignment", "command"]
+
+
+@click.command(
+    name="add", epilog="Example: telex providers add lab --base-url http://127.0.0.1:8080/v1 --no-key"
+)
+@click.argument("name")
+@click.option("--base-url", metavar="URL", help="Where the API is; the part before /chat/completions.")
+@click.option("--preset", metavar="ID", help="The preset to use, where NAME is not its name.")
+@click.option(
+    "--gguf",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A model file to run inside telex, with no server.",
+)
+@click.option(
+    "--set",
+    "variables",
+    multiple=True,
+    metavar="PART=VALUE",
+    help="A part of a preset's address, as account_id.",
+)
+@key_options
+@click.option("--display-name", metavar="TEXT", help="How the provider is called in lists.")
+@click.option("--model", "models", multiple=True, metavar="ID", help="A model; the first is the default.")
+@click.option(
+    "--model-name", "model_names", multiple=True, metavar="TEXT", help="Its name in lists, in the same order."
+)
+@click.option(
+    "--header", "headers", multiple=True, metavar="K=V", help="A header to send with every request."
+)
+@click.option("--proxy", metavar="URL", help="The proxy to go through, or none for going straight.")
+@click.option(
+    "--ca-bundle",
+    type=click.Path(exists=True, path_type=Path),
+    help="Certificates to trust instead of the system's.",
+)
+@click.option(
+    "--client-cert",
+    type=click.Path(exists=True, path_type=Path),
+    help="A certificate to show, with its key, in PEM.",
+)
+@click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
+@click.option("--no-verify", is_flag=True, help="Save without asking the server.")
+@click.option("--replace", is_flag=True, help="Overwrite a provider of this name.")
+@pass_app
+def command(
+    app: App,
+    /,
+    *,
+    name: str,
+    preset: str | None,
+    allow_http: bool,
+    no_verify: bool,
+    replace: bool,
+    **options: Any,
+) -> None:
+    """Set up a provider, and check that it works.
+
+    NAME is a preset's name (see: telex providers presets), or any name with --base-url or --gguf. The key is
+    asked for without showing it and kept in the keyring of the operating system.
+    """
+    from provider_core import roster, settings
+    from provider_core.settings.rules import check_name
+    from telex.commands.providers import verify
+
+    check_name(name)
+    if name in app.settings.providers and not replace:
+        app.console.error(
+            f"{name} is already set up",
+            f"To overwrite it: --replace\nTo change it: telex providers edit {name} --help",
+        )
+        raise Stop(ExitCode.SETTINGS)
+    row = _preset(name, preset, options)
+    fields = {**_fields(row, options), **_place(app, row, options)}
+    choice = choose(app, settings.preview(name, fields, app.paths), options) if not options["gguf"] else None
+    if choice is not None:
+        fields |= choice.fields
+    provider = settings.preview(name, fields, app.paths)
+    key = choice.store if choice else None
+    verify.allowed(app, provider, key, allow_http=allow_http)
+    report = None if no_verify else verify.passed(app, provider, key)
+    roster.add(app.paths.settings_file, app.key_store, name, fields, key=key, replace=replace)
+    if report is not None and report.models:
+        _keep_list(app, provider, report)
+    _conclude(app, provider, report, choice.said if choice else "")
+
+
+def _preset(name: str, preset: str | None, options: Mapping[str, Any]) -> Preset | None:
+    from provider_core import presets
+
+    if options["gguf"] and (options["base_url"] or preset):
+        raise click.UsageError(
+            "--gguf does not go with --base-url or --preset: a model file needs no address"
+        )
+    if options["gguf"] or (options["base_url"] and not preset):
+        return None
+    wanted = preset or name
+    row = presets.get(wanted)
+    if row is None:
+        near = presets.near(wanted)
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise click.UsageError(
+            f"there is no preset called {wanted}. {hint}Otherwise give --base-url URL or --gguf FILE"
+        )
+    return row
+
+
+def _fields(preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the settings but for the address and the key."""
+    from provider_core.settings.rules import header
+
+    models, names = options["models"], options["model_names"]
+    if len(names) > len(models):
+        raise click.UsageError("--model-name belongs to a --model: there are more names than models")
+    declared = [
+        {"id": model, "name": names[at]} if at < len(names) else model for at, model in enumerate(models)
+    ]
+    return {
+        "preset": preset.id if preset else None,
+        "display_name": options["display_name"],
+        "headers": dict(header(text) for text in options["headers"]) or None,
+        "models": declared or None,
+        "default_model": models[0] if models and preset else None,
+        "proxy": options["proxy"],
+        "ca_bundle": _absolute(options["ca_bundle"]),
+        "client_cert": _absolute(options["client_cert"]),
+    }
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.absolute()) if path else None
+
+
+def _place(app: App, preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say where the model is: an address with its parts, or a file."""
+    if options["gguf"]:
+        from provider_core import local
+
+        path = options["gguf"].absolute()
+        local.check_gguf(path)
+        return {"gguf": str(path), "key": "none", "models": list(options["models"]) or [path.stem]}
+    place: dict[str, Any] = {"base_url": None}
+    if options["base_url"]:
+        place["base_url"] = address(app, options["base_url"])
+    variables = _variables(app, preset, place["base_url"], options["variables"])
+    return {**place, "variables": variables or None}
+
+
+def address(app: App, text: str) -> str:
+    """The base URL in ``text``; says what of it was dropped."""
+    from provider_core.settings import rules
+
+    found = rules.address(text)
+    if found.dropped:
+        app.console.note(f"{' and '.join(found.dropped)} at the end is dropped: the base URL is {found.url}")
+    return found.url
+
+
+def _variables(app: App, preset: Preset | None, base_url: str | None, given: Sequence[str]) -> dict[str, str]:
+    """The parts of a templated address: from the options, the environment, or a prompt."""
+    from provider_core.settings.rules import check_variable
+
+    values = dict(assignment(text) for text in given)
+    wanted = {variable.name: variable for variable in (preset.variables if preset else ())}
+    template = base_url or (preset.base_url if preset else "")
+    unknown = [name for name in values if f"{{{name}}}" not in template]
+    if unknown:
+        parts = f"its parts are {', '.join(wanted)}" if wanted else "its address has no parts to set"
+        raise click.UsageError(f"--set {unknown[0]}=… means nothing here: {parts}")
+    for name, variable in wanted.items():
+        if name in values or f"{{{name}}}" not in template:
+            continue
+        source = next((env for env in variable.env if app.environ.get(env, "").strip()), None)
+        if source:
+            values[name] = app.environ[source].strip()
+            app.console.note(f"{name} is taken from the environment variable {source}.")
+        elif app.console.stdin_is_terminal() and app.console.err_is_terminal:
+            values[name] = str(click.prompt(variable.prompt, err=True)).strip()
+        else:
+            raise click.UsageError(
+                f"there is no terminal to ask for the {name} of the address: give --set {name}=…"
+                + (f", or set {variable.env[0]}" if variable.env else "")
+            )
+    for name, value in values.items():
+        check_variable(name, value)
+    return values
+
+
+def assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"{text!r} is not PART=VALUE, for example account_id=0123abcd")
+    return name.strip(), value.strip()
+
+
+def _keep_list(app: App, provider: Provider, report: Report) -> None:
+    """What the server listed need not be asked for again by the first chat."""
+    import time
+
+    from provider_core.catalog import Kept, outdate_snapshot, write
+
+    write(app.paths.lists, provider, Kept(fetched_at=time.time(), models=report.models))
+    outdate_snapshot(app.paths)
+
+
+def _conclude(app: App, provider: Provider, report: Report | None, said: str) -> None:
+    from telex.commands.providers import verify
+
+    console = app.console
+    console.note(f"{provider.name} is set up.")
+    if report is not None:
+        console.note(verify.summary(report))
+    for line in (said, shadow(app, provider)):
+        if line:
+            console.note(line)
+    model = report.model if report is not None else None
+    model = model or provider.default_model or next((m.id for m in provider.models), None)
+    if model:
+        console.note(f'Try: telex chat -m {provider.name} "Hello"  (the model is {model})')
+    else:
+        console.note(f'No model is known yet. Try: telex chat -m {provider.name}/MODEL "Hello"')

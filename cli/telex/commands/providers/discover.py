@@ -1,0 +1,140 @@
+"""``telex providers discover``: what runs on this machine, and adding it; one question for each that is new."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from provider_core.probe import Found
+    from telex.context import App
+
+__all__ = ["command"]
+
+HEADERS = ("SERVER", "ADDRESS", "MODELS", "SET UP AS")
+
+
+@click.command(name="discover", epilog="Example: telex providers discover --add")
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    metavar="N",
+    help="Look at this port, instead of those that servers are known to use.",
+)
+@click.option(
+    "--add", "add_all", is_flag=True, help="Set up all that are new and need no key, without asking."
+)
+@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@pass_app
+def command(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) -> None:
+    """Find the model servers that run on this machine.
+
+    The ports that Ollama, LM Studio, llama.cpp, vLLM and others use are asked for their models, all at once
+    and without a key. In a pipe each line has SERVER, ADDRESS, MODELS and SET UP AS, with tabs between.
+    """
+    from provider_core import probe
+    from telex.render import sheet
+
+    found = probe.discover(ports, transport=app.transport)
+    names = {server.base_url: _known_as(app, server) for server in found}
+    if add_all:
+        names |= {server.base_url: _add(app, server) for server in found if _is_new(server, names)}
+    if as_json:
+        objects = [_fields(server, names[server.base_url]) for server in found]
+        app.console.out(json.dumps(objects, ensure_ascii=False, indent=2) + "\n")
+        return
+    sheet.rows(app.console, HEADERS, [_row(server, names[server.base_url]) for server in found])
+    if not found:
+        where = f"on port {', '.join(map(str, ports))}" if ports else "on the known ports"
+        app.console.note(f"No model server answers {where} of this machine.")
+    elif not add_all:
+        _offer(app, found, names)
+
+
+def _offer(app: App, found: tuple[Found, ...], names: dict[str, str]) -> None:
+    new = [server for server in found if _is_new(server, names)]
+    if new and not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+        app.console.note("To set up what is new: telex providers discover --add")
+        new = []
+    for server in new:
+        if click.confirm(f"Set up {_who(server)} at {server.base_url}?", default=True, err=True):
+            _add(app, server)
+    for server in found:
+        if server.needs_key and not names[server.base_url]:
+            name = server.preset or "NAME"
+            app.console.note(
+                f"{_who(server)} wants a key: telex providers add {name} --base-url {server.base_url}"
+            )
+
+
+def _is_new(server: Found, names: dict[str, str]) -> bool:
+    return not names[server.base_url] and not server.needs_key
+
+
+def _add(app: App, server: Found) -> str:
+    """Set the server up under a free name, which is returned."""
+    from provider_core import presets
+    from provider_core.settings import edit
+
+    taken = edit.entries(app.paths.settings_file)
+    port = urlsplit(server.base_url).port
+    name = _free(server.preset or "server", port, taken)
+    preset = presets.get(server.preset) if server.preset else None
+    fields: dict[str, Any] = {
+        "preset": server.preset,
+        "base_url": None if preset and preset.base_url == server.base_url else server.base_url,
+        "key": None if preset else "none",
+    }
+    edit.put_provider(app.paths.settings_file, name, fields)
+    app.console.note(f'{name} is set up: {server.base_url}. Try: telex chat -m {name} "Hello"')
+    return name
+
+
+def _free(name: str, port: int | None, taken: Collection[str]) -> str:
+    for candidate in (name, f"{name}-{port}"):
+        if candidate not in taken:
+            return candidate
+    return next(f"{name}-{port}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{port}-{n}" not in taken)
+
+
+def _known_as(app: App, server: Found) -> str:
+    """The name under which the address is set up already, or ""."""
+    from provider_core.settings.rules import origin
+
+    wanted = origin(server.base_url)
+    for provider in app.settings.providers.values():
+        url = provider.base_url.replace("//localhost", "//127.0.0.1")
+        if url and origin(url) == wanted:
+            return provider.name
+    return ""
+
+
+def _who(server: Found) -> str:
+    from provider_core import presets
+
+    preset = presets.get(server.preset) if server.preset else None
+    return preset.name if preset else "a server"
+
+
+def _row(server: Found, name: str) -> tuple[str, ...]:
+    models = "wants a key" if server.needs_key else str(len(server.models))
+    return (server.preset or "unknown", server.base_url, models, name)
+
+
+def _fields(server: Found, name: str) -> dict[str, Any]:
+    return {
+        "preset": server.preset,
+        "base_url": server.base_url,
+        "models": list(server.models),
+        "needs_key": server.needs_key,
+        "set_up_as": name or None,
+    }

@@ -1,0 +1,149 @@
+"""``telex providers edit``: any field of a provider, set or taken away; its key's source is ``set-key``'s."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.commands.providers.keys import key_options
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from telex.context import App
+
+__all__ = ["command"]
+
+FIELDS = (
+    "preset", "base-url", "set", "key-env", "key-command", "display-name", "model", "header", "default-model",
+    "gguf", "ca-bundle", "client-cert", "proxy", "connect-timeout", "first-byte-timeout", "idle-timeout", "retries",
+    "retry-budget",
+)  # fmt: skip
+"""What ``--unset`` takes: the options' names."""
+
+_KEYS = {"set": "variables", "model": "models", "header": "headers"}
+"""Option -> key of the settings, where they differ by more than hyphens."""
+
+_PATH = click.Path(exists=True, path_type=Path)
+_SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+@click.command(name="edit", epilog="Example: telex providers edit lab --display-name 'The lab' --unset proxy")
+@click.argument("name")
+@click.option("--enable/--disable", "enabled", default=None, help="Switch the provider on or off.")
+@click.option("--display-name", metavar="TEXT", help="How the provider is called in lists.")
+@click.option("--base-url", metavar="URL", help="Where the API is; the part before /chat/completions.")
+@click.option("--preset", metavar="ID", help="The preset whose facts count where nothing else is set.")
+@click.option("--set", "variables", multiple=True, metavar="PART=VALUE", help="A part of a preset's address.")
+@click.option("--gguf", type=_PATH, metavar="FILE", help="A model file to run inside telex.")
+@click.option(
+    "--model", "models", multiple=True, metavar="ID", help="The models, in the place of those that are set."
+)
+@click.option("--default-model", metavar="ID", help="The model that is meant by the provider's name alone.")
+@click.option(
+    "--header", "headers", multiple=True, metavar="K=V", help="A header to send, beside those that are set."
+)
+@key_options
+@click.option("--proxy", metavar="URL", help="The proxy to go through, or none for going straight.")
+@click.option(
+    "--ca-bundle", type=_PATH, metavar="PATH", help="Certificates to trust instead of the system's."
+)
+@click.option(
+    "--client-cert", type=_PATH, metavar="FILE", help="A certificate to show, with its key, in PEM."
+)
+@click.option(
+    "--connect-timeout", type=_SECONDS, metavar="SECONDS", help="The longest wait for a connection."
+)
+@click.option(
+    "--first-byte-timeout", type=_SECONDS, metavar="SECONDS", help="The longest wait for an answer to begin."
+)
+@click.option(
+    "--idle-timeout", type=_SECONDS, metavar="SECONDS", help="The longest silence within an answer."
+)
+@click.option(
+    "--retries", type=click.IntRange(0, 100), metavar="N", help="How often to ask again before any text."
+)
+@click.option("--retry-budget", type=_SECONDS, metavar="SECONDS", help="The time in which retries may begin.")
+@click.option("--unset", "unset", multiple=True, type=click.Choice(FIELDS), metavar="FIELD",
+              help="Take a field away, by the name of its option.")  # fmt: skip
+@click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
+@pass_app
+def command(app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool, **options: Any) -> None:
+    """Change what is set up for a provider.
+
+    Only what is given changes. The server is not asked; telex providers test does that.
+    """
+    from provider_core import roster, settings
+    from provider_core.settings import edit
+    from provider_core.settings.rules import origin
+    from telex.commands.providers import keys, verify
+
+    before = verify.configured(app, name)
+    if options["key_stdin"]:
+        raise click.UsageError(f"a key is stored with: telex providers set-key {name} --key-stdin")
+    entry = edit.entries(app.paths.settings_file)[name]
+    changes = {**_changes(app, entry, options), **{_field(option): None for option in unset}}
+    twice = [option for option in unset if _given(options, option)]
+    if twice:
+        raise click.UsageError(f"--{twice[0]} and --unset {twice[0]} contradict each other")
+    choice = None
+    if any(options[option] for option in ("key_env", "key_command", "no_key")):
+        choice = keys.choose(app, before, options)
+    if not changes and choice is None:
+        raise click.UsageError(f"there is nothing to change: see telex providers edit --help, or show {name}")
+    after = settings.preview(name, {**entry, **changes, **_key_fields(choice)}, app.paths)
+    verify.allowed(app, after, None, allow_http=allow_http)
+    if choice is not None:
+        roster.set_key(app.paths.settings_file, app.key_store, name, {**changes, **choice.fields}, key=None)
+    else:
+        edit.update_provider(app.paths.settings_file, name, changes)
+    app.console.note(f"{name} is changed.")
+    if (
+        before.base_url
+        and after.base_url
+        and origin(before.base_url) != origin(after.base_url)
+        and after.auth != "none"
+    ):
+        app.console.note(f"Its key goes to {origin(after.base_url)} from now on.")
+    if before.base_url != after.base_url:
+        app.console.note(f"To check it: telex providers test {name}")
+
+
+def _key_fields(choice: Any) -> dict[str, Any]:
+    return {} if choice is None else {"key": None, "key_env": None, "key_command": None, **choice.fields}
+
+
+def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the settings that change, with their new values."""
+    from provider_core.settings.rules import header
+    from telex.commands.providers import add
+
+    same = (
+        "enabled", "display_name", "preset", "default_model", "proxy", "connect_timeout", "first_byte_timeout",
+        "idle_timeout", "retries", "retry_budget",
+    )  # fmt: skip
+    changes: dict[str, Any] = {key: options[key] for key in same if options[key] is not None}
+    for key in ("gguf", "ca_bundle", "client_cert"):
+        if options[key] is not None:
+            changes[key] = str(options[key].absolute())
+    if options["base_url"] is not None:
+        changes["base_url"] = add.address(app, options["base_url"])
+    if options["models"]:
+        changes["models"] = list(options["models"])
+    if options["headers"]:
+        changes["headers"] = {**entry.get("headers", {}), **dict(header(text) for text in options["headers"])}
+    if options["variables"]:
+        parts = dict(add.assignment(text) for text in options["variables"])
+        changes["variables"] = {**entry.get("variables", {}), **parts}
+    return changes
+
+
+def _field(option: str) -> str:
+    return _KEYS.get(option, option.replace("-", "_"))
+
+
+def _given(options: Mapping[str, Any], option: str) -> bool:
+    return bool(options.get(_field(option)))

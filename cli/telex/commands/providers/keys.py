@@ -1,0 +1,181 @@
+"""``telex providers set-key``, and the ways of giving a key that it shares with ``add``; no key is ever an argument."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from provider_core.presets import Preset
+    from provider_core.types import Provider
+    from telex.context import App
+
+__all__ = ["Choice", "choose", "command", "key_options", "shadow"]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FLAGS = "--key-stdin, --key-env VAR, --key-command CMD or --no-key"
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Where the key comes from from now on.
+
+    ``fields`` go into the settings, ``store`` into the keyring; ``said`` tells it to the user.
+    """
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    store: str | None = field(default=None, repr=False)
+    said: str = ""
+
+
+def key_options(command: _Command) -> _Command:
+    """``--key-stdin``, ``--key-env``, ``--key-command`` and ``--no-key``; ``choose`` reads them."""
+    for option in (
+        click.option("--no-key", is_flag=True, help="The server needs no key."),
+        click.option(
+            "--key-command", metavar="CMD", help="A command that prints the key, run for each chat."
+        ),
+        click.option("--key-env", metavar="VAR", help="The environment variable that holds the key."),
+        click.option("--key-stdin", is_flag=True, help="Read the key from stdin and keep it in the keyring."),
+    ):
+        command = option(command)
+    return command
+
+
+def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: bool = False) -> Choice:
+    """The key's source by the options; without any, what is set in the environment, else a prompt.
+
+    ``ask`` prompts even where a variable is set. Raises ``UsageError`` where a prompt is needed and there
+    is no terminal, and ``KeyStoreError`` before asking for a key that could not be kept.
+    """
+    given = [name for name in ("key_stdin", "key_env", "key_command", "no_key") if options.get(name)]
+    if len(given) > 1:
+        flags = [f"--{name.replace('_', '-')}" for name in given]
+        raise click.UsageError(f"{' and '.join(flags)} do not go together")
+    match given:
+        case ["no_key"]:
+            return Choice(fields={"key": "none"}, said="No key is sent.")
+        case ["key_env"]:
+            return _from_variable(app, str(options["key_env"]))
+        case ["key_command"]:
+            return Choice(
+                fields={"key_command": options["key_command"]}, said="The key command gives the key."
+            )
+        case ["key_stdin"]:
+            return _stored(_read(app, provider))
+    if not ask:
+        variable = next((name for name in provider.key_env if app.environ.get(name, "").strip()), None)
+        if variable:
+            return Choice(said=f"The key is taken from the environment variable {variable}.")
+        if not provider.key_required:
+            return Choice()
+    return _prompted(app, provider)
+
+
+def _from_variable(app: App, name: str) -> Choice:
+    is_set = bool(app.environ.get(name, "").strip())
+    # A key that was given in the place of a name must be neither kept nor repeated.
+    if not _VARIABLE.fullmatch(name) or (not is_set and name != name.upper()):
+        raise click.UsageError(
+            "--key-env takes the name of an environment variable, such as LAB_API_KEY, and never the key itself"
+        )
+    said = f"The key is taken from the environment variable {name}."
+    return Choice(fields={"key_env": name}, said=said if is_set else f"{said} It is not set now.")
+
+
+def _read(app: App, provider: Provider) -> str:
+    from provider_core.keys import clean
+
+    if app.console.stdin_is_terminal():
+        return _ask(provider, optional=False)
+    return clean(app.console.read_stdin(wait=True) or "", "stdin")
+
+
+def _prompted(app: App, provider: Provider) -> Choice:
+    if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+        raise click.UsageError(
+            f"there is no terminal to ask for the key of {provider.name}: give {_FLAGS}"
+            + (f", or set {provider.key_env[0]}" if provider.key_env else "")
+        )
+    app.key_store.get(provider.name)  # before anyone types a key that could not be kept
+    preset = _preset(provider)
+    if preset is not None and preset.keys_url:
+        app.console.note(f"A key is made at {preset.keys_url}")
+    key = _ask(provider, optional=preset is None)
+    return _stored(key) if key else Choice(fields={"key": "none"}, said="No key is sent.")
+
+
+def _ask(provider: Provider, *, optional: bool) -> str:
+    from provider_core.keys import clean
+
+    text = str(
+        click.prompt(
+            f"API key for {provider.name}{' (Enter for none)' if optional else ''}",
+            hide_input=True,
+            err=True,
+            default="" if optional else None,
+            show_default=False,
+        )
+    )
+    return "" if optional and not text.strip() else clean(text, "the prompt")
+
+
+def _stored(key: str) -> Choice:
+    return Choice(fields={"key": "keyring"}, store=key, said="The key is in the keyring.")
+
+
+def shadow(app: App, provider: Provider) -> str:
+    """A warning for a key that is kept and not used, or ""."""
+    from provider_core.keys import source
+
+    found = source(provider, app.environ)
+    if provider.key_stored and found.kind == "variable":
+        return f"But {found.variable} is set, and the environment wins over the keyring."
+    return ""
+
+
+def _preset(provider: Provider) -> Preset | None:
+    from provider_core import presets
+
+    return presets.get(provider.preset) if provider.preset else None
+
+
+@click.command(
+    name="set-key", epilog="Example: pass show openai | telex providers set-key openai --key-stdin"
+)
+@click.argument("name")
+@key_options
+@click.option("--no-verify", is_flag=True, help="Do not ask the server whether it takes the key.")
+@click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
+@pass_app
+def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **options: Any) -> None:
+    """Change where a provider's key comes from.
+
+    Asks for a key without showing it, and keeps it in the keyring of the operating system.
+    """
+    from dataclasses import replace
+
+    from provider_core import roster, settings
+    from provider_core.settings import edit
+    from telex.commands.providers import verify
+
+    entries = edit.entries(app.paths.settings_file)
+    provider = verify.configured(app, name)
+    bare = replace(provider, auth="bearer" if provider.auth == "none" else provider.auth, key_required=True)
+    choice = choose(app, bare, options, ask=True)
+    changes = {"key": None, "key_env": None, "key_command": None, **choice.fields}
+    changed = settings.preview(name, {**entries.get(name, {}), **changes}, app.paths)
+    verify.allowed(app, changed, choice.store, allow_http=allow_http)
+    if not no_verify:
+        verify.passed(app, changed, choice.store)
+    roster.set_key(app.paths.settings_file, app.key_store, name, choice.fields, key=choice.store)
+    app.console.note(" ".join(filter(None, (choice.said, shadow(app, changed)))))

@@ -1,0 +1,113 @@
+"""``telex providers list``, ``show`` and ``presets``: what is set up and what could be; no server is asked."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from provider_core.keys import Source
+    from provider_core.types import Provider
+    from telex.context import App
+
+__all__ = ["list_", "presets", "show"]
+
+
+@click.command(name="list", epilog="Example: telex providers list --json | jq -r '.[].name'")
+@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("--check-keys", is_flag=True, help="Look for the keys, and show the last 4 characters of each.")
+@pass_app
+def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
+    """List the providers that are set up, and where their keys come from.
+
+    In a pipe each line has NAME, ADDRESS, KEY, STATE (on or off) and DEFAULT MODEL, with tabs between. The
+    keyring is opened only with --check-keys.
+    """
+    from provider_core.keys import source
+    from telex.render import providers as render
+    from telex.render import sheet
+
+    found = [(each, source(each, app.environ)) for each in app.settings.providers.values()]
+    endings = _endings(app, found) if check_keys else {}
+    if as_json:
+        objects = [render.as_json(each, where, endings.get(each.name)) for each, where in found]
+        app.console.out(json.dumps(objects, ensure_ascii=False, indent=2) + "\n")
+        return
+    sheet.rows(
+        app.console,
+        render.HEADERS,
+        [render.row(each, where, endings.get(each.name)) for each, where in found],
+    )
+    if not found:
+        app.console.note(
+            "No provider is set up. Add one: telex providers add NAME (see: telex providers presets)"
+        )
+
+
+def _endings(app: App, found: list[tuple[Provider, Source]]) -> dict[str, str]:
+    """What may be shown of each key that is in the environment or the keyring; "" where there is none."""
+    from provider_core.keys import ending
+
+    endings = {}
+    for provider, where in found:
+        if where.kind == "variable" and where.ready:
+            endings[provider.name] = ending(app.environ[where.variable].strip())
+        elif where.kind == "keyring":
+            key = app.key_store.get(provider.name)
+            endings[provider.name] = ending(key) if key else ""
+    return endings
+
+
+@click.command(epilog="Example: telex providers show deepseek")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One object.")
+@pass_app
+def show(app: App, *, name: str, as_json: bool) -> None:
+    """Show all that is set up for one provider."""
+    from provider_core.keys import source
+    from provider_core.settings import edit, file
+    from telex.commands.providers import verify
+    from telex.render import providers as render
+    from telex.render import sheet
+
+    provider = verify.configured(app, name)
+    where = source(provider, app.environ)
+    data = file.read(app.paths.settings_file)
+    references = edit.references(data, name)
+    if as_json:
+        fields = {**render.as_json(provider, where), "pointed_at_by": list(references)}
+        app.console.out(json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+        return
+    sheet.pairs(
+        app.console, render.card(provider, where, references, data.get("providers", {}).get(name, {}))
+    )
+
+
+@click.command(epilog="Example: telex providers presets china")
+@click.argument("text", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@pass_app
+def presets(app: App, *, text: tuple[str, ...], as_json: bool) -> None:
+    """Search the providers that can be set up by name alone.
+
+    TEXT is looked for in names, addresses and in words people use; without it all are listed. In a pipe each
+    line has PRESET, NAME, KIND, KEY and ADDRESS, with tabs between.
+    """
+    from provider_core import presets as known
+    from telex.render import providers as render
+    from telex.render import sheet
+
+    found = known.search(" ".join(text))
+    if as_json:
+        objects = [render.preset_as_json(preset) for preset in found]
+        app.console.out(json.dumps(objects, ensure_ascii=False, indent=2) + "\n")
+    else:
+        sheet.rows(app.console, render.PRESET_HEADERS, [render.preset_row(preset) for preset in found])
+    if not found:
+        app.console.note(
+            f"No preset has {' '.join(text)!r}. Any other server: telex providers add NAME --base-url URL"
+        )

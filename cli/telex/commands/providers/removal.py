@@ -1,0 +1,73 @@
+"""``telex providers remove`` and ``rename``: a provider with its key, and what points at it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from telex.context import App
+
+__all__ = ["remove", "rename"]
+
+
+@click.command(epilog="Example: telex providers remove lab --yes")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--keep-key", is_flag=True, help="Leave the key in the keyring.")
+@pass_app
+def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
+    """Remove a provider and its key.
+
+    Asks first, on a terminal; elsewhere --yes is needed.
+    """
+    from provider_core import roster
+    from provider_core.settings import edit, file
+
+    path = app.paths.settings_file
+    data = file.read(path)
+    if name not in data.get("providers", {}):
+        from telex.commands.providers import verify
+
+        verify.configured(app, name)  # its error has near misses
+    references = edit.references(data, name)
+    if references:
+        verb = "points" if len(references) == 1 else "point"
+        app.console.note(f"{', '.join(references)} {verb} at {name}, and will lead nowhere.")
+    if not yes:
+        if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+            raise click.UsageError(f"there is no terminal to ask whether {name} shall go: give --yes")
+        click.confirm(f"Remove {name}?", abort=True, err=True)
+    stored = data["providers"][name].get("key") == "keyring"
+    roster.remove(path, app.key_store, name, keep_key=keep_key)
+    match stored, keep_key:
+        case True, True:
+            app.console.note(
+                f"{name} is removed; its key is left in the keyring (service telex, user {name})."
+            )
+        case True, False:
+            app.console.note(f"{name} and its key are removed.")
+        case _:
+            app.console.note(f"{name} is removed.")
+
+
+@click.command(epilog="Example: telex providers rename lab work")
+@click.argument("old")
+@click.argument("new")
+@pass_app
+def rename(app: App, *, old: str, new: str) -> None:
+    """Give a provider another name.
+
+    Its key, the default model and the aliases go along.
+    """
+    from provider_core import roster
+    from provider_core.settings.rules import check_name
+    from telex.commands.providers import verify
+
+    verify.configured(app, old)
+    check_name(new)
+    moved = roster.rename(app.paths.settings_file, app.key_store, old, new)
+    app.console.note(f"{old} is now {new}." + (f" So {', '.join(moved)} changed too." if moved else ""))

@@ -1,0 +1,104 @@
+"""What several commands share: a provider by its name, whether a key may go there, and whether it works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.exits import Stop, code_and_hint
+
+if TYPE_CHECKING:
+    from provider_core.probe import Report
+    from provider_core.types import Provider
+    from telex.context import App
+
+__all__ = ["allowed", "configured", "passed", "summary"]
+
+_NOTHING_SAVED = "Nothing was saved. To save without asking the server: --no-verify"
+
+
+def configured(app: App, name: str) -> Provider:
+    """The provider that is set up under ``name``; raises ``UnknownProviderError``."""
+    from provider_core import presets
+    from provider_core.errors import UnknownProviderError
+
+    provider = app.settings.providers.get(name)
+    if provider is None:
+        import difflib
+
+        raise UnknownProviderError(
+            f"no provider called {name} is set up",
+            name=name,
+            preset=presets.get(name) is not None,
+            candidates=difflib.get_close_matches(name, app.settings.providers, n=3),
+        )
+    return provider
+
+
+def allowed(app: App, provider: Provider, key: str | None, *, allow_http: bool) -> None:
+    """Raise ``UsageError`` where a key would travel in the clear through networks that anyone may read."""
+    from provider_core.keys import source
+    from provider_core.settings.rules import is_near
+
+    url = provider.base_url
+    if allow_http or not url.startswith("http:") or is_near(url):
+        return
+    if key is not None or source(provider, app.environ).kind != "none":
+        raise click.UsageError(
+            f"the key would travel to {url} in the clear: use https, or insist with --allow-http"
+        )
+
+
+def passed(app: App, provider: Provider, key: str | None) -> Report | None:
+    """Check the provider, with ``key`` or with what its own source gives; None for a model file.
+
+    Says why and stops with the error's exit code when it does not work.
+    """
+    from provider_core import keys, probe
+    from provider_core.errors import ApiKeyError, AuthenticationError, NetworkError
+
+    if provider.embedded:
+        return None
+    app.console.note(f"Asking {provider.base_url} …")
+    missing: ApiKeyError | None = None
+    if key is None:
+        try:
+            found = keys.find(provider, environ=app.environ, store=app.key_store)
+            key = found.value if found else None
+        except ApiKeyError as failure:
+            missing = failure
+    report = probe.check(provider, key=key, missing=missing, environ=app.environ)
+    error = report.error
+    if error is None:
+        return report
+    code, hint = code_and_hint(error, provider)
+    lines = []
+    if isinstance(error, NetworkError) and hint:
+        lines.append(hint)
+    if isinstance(error, AuthenticationError) and key is None:
+        lines.append("The server wants a key: --key-stdin, --key-env VAR or --key-command CMD")
+    elif isinstance(error, AuthenticationError) and (regions := _regions(provider)):
+        lines.append(f"Keys are per region: is it one of {' or '.join(regions)}?")
+    app.console.error(error.message, "\n".join([*lines, _NOTHING_SAVED]))
+    raise Stop(code)
+
+
+def summary(report: Report) -> str:
+    """One line on what a check found: what there is to use, and what is missing."""
+    count = len(report.models)
+    parts = [f"{count} model{'' if count == 1 else 's'}" if count else "no list of models"]
+    if report["auth"].status == "ok":
+        parts.append(report["auth"].detail or "the key is accepted")
+    if report["stream"].status == "absent":
+        parts.append("answers come in one piece")
+    if report["usage"].status == "absent":
+        parts.append("no token counts")
+    return f"It answers: {', '.join(parts)}."
+
+
+def _regions(provider: Provider) -> tuple[str, ...]:
+    from provider_core import presets
+
+    preset = presets.get(provider.preset) if provider.preset else None
+    return preset.regions if preset else ()

@@ -1,0 +1,152 @@
+"""Providers and presets as rows, cards and JSON; nothing is looked up here, and no key is ever seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from provider_core.keys import Source
+    from provider_core.presets import Preset
+    from provider_core.types import Provider
+
+__all__ = [
+    "HEADERS",
+    "PRESET_HEADERS",
+    "as_json",
+    "card",
+    "key_words",
+    "place",
+    "preset_as_json",
+    "preset_row",
+    "row",
+]
+
+HEADERS = ("NAME", "ADDRESS", "KEY", "STATE", "DEFAULT MODEL")
+PRESET_HEADERS = ("PRESET", "NAME", "KIND", "KEY", "ADDRESS")
+
+MASK = "(not shown)"
+
+
+def place(provider: Provider) -> str:
+    """Where the provider is: its address, or its file."""
+    return str(provider.gguf) if provider.gguf else provider.base_url
+
+
+def key_words(source: Source, ending: str | None = None) -> str:
+    """The source of a key in words; ``ending`` is what may be shown of it, "" where none was found."""
+    match source.kind:
+        case "variable" if not source.variable:
+            words = "missing"
+        case "variable":
+            words = source.variable if source.ready else f"{source.variable} (not set)"
+        case "command":
+            words = "key command"
+        case "keyring":
+            words = "keyring"
+        case _:
+            words = "none needed"
+    if ending is None:
+        return words
+    return f"{words} {ending}" if ending else f"{words} (not there)"
+
+
+def row(provider: Provider, source: Source, ending: str | None = None) -> tuple[str, ...]:
+    """The cells of ``HEADERS``."""
+    return (
+        provider.name,
+        place(provider),
+        key_words(source, ending),
+        "on" if provider.enabled else "off",
+        _default(provider),
+    )
+
+
+def as_json(provider: Provider, source: Source, ending: str | None = None) -> dict[str, Any]:
+    """The object of one provider."""
+    key: dict[str, Any] = {
+        "source": source.kind,
+        "variable": source.variable or None,
+        "ready": source.ready,
+    }
+    if ending is not None:
+        key["found"] = bool(ending)
+        key["ending"] = ending.removeprefix("…") or None
+    return {
+        "name": provider.name,
+        "display_name": provider.display_name,
+        "preset": provider.preset,
+        "base_url": provider.base_url or None,
+        "gguf": str(provider.gguf) if provider.gguf else None,
+        "enabled": provider.enabled,
+        "key": key,
+        "default_model": _default(provider) or None,
+        "models_declared": [model.id for model in provider.models] if provider.models_declared else [],
+        "headers": sorted(provider.headers),
+    }
+
+
+def card(
+    provider: Provider, source: Source, references: tuple[str, ...], written: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """All that is known of one provider; ``written`` is its table in the settings file."""
+    from provider_core.settings.rules import holds_secret, without_credentials
+
+    declared = [model.id for model in provider.models] if provider.models_declared else []
+    headers = (
+        f"{name}: {MASK if holds_secret(name) else value}" for name, value in sorted(provider.headers.items())
+    )
+    proxy = provider.network.proxy
+    network = (
+        f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
+        for name in ("connect_timeout", "first_byte_timeout", "idle_timeout", "retries", "retry_budget")
+        if (value := written.get(name)) is not None
+    )
+    return [
+        ("name", provider.name),
+        ("display name", provider.display_name),
+        ("preset", provider.preset or ""),
+        ("address", place(provider)),
+        ("state", "on" if provider.enabled else "off"),
+        ("key", key_words(source)),
+        ("key command", provider.key_command or ""),
+        ("default model", _default(provider)),
+        ("models", ", ".join(declared)),
+        ("headers", ", ".join(headers)),
+        ("proxy", without_credentials(proxy) if proxy else ""),
+        ("ca bundle", str(provider.network.ca_bundle or "")),
+        ("client cert", str(provider.network.client_cert or "")),
+        ("network", ", ".join(network)),
+        ("pointed at by", ", ".join(references)),
+    ]
+
+
+def preset_row(preset: Preset) -> tuple[str, ...]:
+    """The cells of ``PRESET_HEADERS``."""
+    key = next(iter(preset.key_env), "")
+    return (
+        preset.id,
+        preset.name,
+        preset.kind,
+        key if preset.key_required else key or "none needed",
+        preset.base_url,
+    )
+
+
+def preset_as_json(preset: Preset) -> dict[str, Any]:
+    """The object of one preset."""
+    return {
+        "id": preset.id,
+        "name": preset.name,
+        "kind": preset.kind,
+        "base_url": preset.base_url,
+        "variables": [variable.name for variable in preset.variables],
+        "key_required": preset.key_required,
+        "key_env": list(preset.key_env),
+        "keys_url": preset.keys_url or None,
+        "docs_url": preset.docs_url or None,
+        "regions": list(preset.regions),
+    }
+
+
+def _default(provider: Provider) -> str:
+    return provider.default_model or next((model.id for model in provider.models), "")

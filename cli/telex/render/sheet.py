@@ -1,0 +1,79 @@
+"""Tables and aligned lines as text for a terminal's width; what stands in them is decided elsewhere."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from telex.console import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from telex.console import Console
+
+__all__ = ["cell", "drawn", "pairs", "rows", "table"]
+
+
+def drawn(console: Console, *things: RenderableType) -> str:
+    """What Rich makes of the things, for stdout as it is."""
+    from rich.console import Console as RichConsole
+
+    screen = RichConsole(
+        file=StringIO(),
+        width=console.width(),
+        force_terminal=console.out_has_colour,
+        no_color=not console.out_has_colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    with screen.capture() as capture:
+        for thing in things:
+            screen.print(thing)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Text of a server's or a file's, which is never markup and commands no terminal."""
+    from rich.text import Text
+
+    return Text(visible(text).replace("\n", " "), style=style)
+
+
+def table(headers: Sequence[str], lines: Iterable[Sequence[str | Text]]) -> RenderableType:
+    """A table without walls."""
+    from rich.table import Table
+
+    sheet = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in headers:
+        sheet.add_column(header, overflow="fold")
+    for line in lines:
+        sheet.add_row(*(cell(item) if isinstance(item, str) else item for item in line))
+    return sheet
+
+
+def rows(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere a line for each, with tabs between, and no headers."""
+    if not lines:
+        return
+    if console.out_is_terminal:
+        console.raw_out(drawn(console, table(headers, lines)))
+        return
+    console.out("".join("\t".join(_flat(item) for item in line) + "\n" for line in lines))
+
+
+def pairs(console: Console, fields: Iterable[tuple[str, str]]) -> None:
+    """A name and a value on each line; elsewhere than on a terminal with a tab between."""
+    known = [(name, value) for name, value in fields if value]
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        gap = " " * (width - len(name) + 2) if console.out_is_terminal else "\t"
+        console.out(f"{name}{gap}{_flat(value)}\n")
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split()) if "\n" in text or "\t" in text else text
