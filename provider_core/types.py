@@ -326,7 +326,8 @@ class Finished:
     """The last event of every answer.
 
     ``reason`` is the finish reason in OpenAI's words ("stop", "length", "tool_calls", "content_filter",
-    "error") or None; ``raw_reason`` is what the server sent. ``error`` tells why, for "partial" and "failed".
+    "error") or None; ``raw_reason`` is what the server sent. ``error`` tells why, for every verdict but
+    "complete" and "length".
     ``model`` is the server's name for what answered, for display only.
     """
 

@@ -355,7 +355,7 @@ def test_a_prompt_that_is_too_long_is_told_by_its_code(code: str) -> None:  # qu
     [
         (
             400,
-            "'max_tokens' or 'max_completion_tokens' is too large: 99999. This model supports a maximum context length of 4096",
+            "'max_tokens' or 'max_completion_tokens' is too large: 99999. This model's maximum context length is 4096",
             errors.BadRequestError,
         ),
         (
