@@ -26,6 +26,8 @@ GROUP = 12
 LONGEST = 2000
 """Characters from which on a line is not coloured: it is data, and lexers may take a second for it."""
 
+_HERE_DOCUMENT = re.compile(r"<<-?\s*['\"]?([A-Za-z_]\w*)['\"]?(?=\n)")
+_COMMENTS = ((re.compile(r"/\*\*?(?!/)"), "*/"), (re.compile("<!--"), "-->"))
 _LANGUAGE = re.compile(r"[\w+#.-]+")
 
 
@@ -38,6 +40,7 @@ class Highlighter:
         self._pending: list[str] = []
         self._before = ""
         self._state: Any = None
+        self._open: tuple[str, str] | None = None  # a comment or here-document that the next lines go on with
 
     def clone(self) -> Highlighter:
         """The same state, to try out lines with."""
@@ -64,34 +67,86 @@ class Highlighter:
         if self._lexer is None or self._colour is None or max(map(len, pending)) > LONGEST:
             return [[(line, "")] for line in pending]
         text = "\n".join(pending) + "\n"
+        opener = f"{self._open[0]}\n" if self._open else ""
         lines: list[list[Piece]] = [[]]
-        for token, value in self._tokens(text):
+        for token, value in self._tokens(opener + text):
             sgr = self._colour(token)
             first, *others = value.split("\n")
             _append(lines[-1], first, sgr)
             for other in others:
                 lines.append([])
                 _append(lines[-1], other, sgr)
-        return lines[: len(pending)]
+        skipped = 1 if opener else 0
+        return lines[skipped : len(pending) + skipped]
 
-    def _tokens(self, text: str) -> Iterator[tuple[Any, str]]:
+    def _tokens(self, text: str) -> list[tuple[Any, str]]:
+        """The tokens of whole lines. What they leave open is closed for the lexer, and opened again the next time.
+
+        Comments and here-documents are one match of a regular expression for most lexers: all or nothing.
+        """
+        for opener, closer in _unclosed(text):
+            before, state = self._before, copy.deepcopy(self._state)
+            tokens = self._read(f"{text}{closer}\n")
+            whole = next((token for token, value in reversed(tokens) if value.strip()), None)
+            if (
+                tokens
+                and whole is not None
+                and str(whole).startswith(("Token.Comment", "Token.Literal.String"))
+            ):
+                self._open = (opener, closer)
+                return tokens
+            self._before, self._state = before, state
+        self._open = None
+        return self._read(text)
+
+    def _read(self, text: str) -> list[tuple[Any, str]]:
         from pygments.lexer import ExtendedRegexLexer, RegexLexer
 
         lexer: Any = self._lexer
         whole, start = self._before + text, len(self._before)
         self._before = text[text.rfind("\n", 0, -1) + 1 :]
         if isinstance(lexer, ExtendedRegexLexer):
-            if self._state is None:
-                self._state = _context(lexer)
-            context = self._state
+            context = self._state = self._state or _context(lexer)
             context.text, context.pos, context.end = whole, start, len(whole)
-            yield from ((token, value) for _, token, value in lexer.get_tokens_unprocessed(context=context))
-        elif isinstance(lexer, RegexLexer):
+            return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(context=context)]
+        if isinstance(lexer, RegexLexer):
             if self._state is None:
-                self._state = ["root"]
-            yield from _run(lexer, whole, start, self._state)
-        else:
-            yield from ((token, value) for _, token, value in lexer.get_tokens_unprocessed(text))
+                # Answers rarely begin PHP with its tag.
+                inline = "php" in lexer.aliases and not text.lstrip().startswith("<")
+                self._state = ["root", "php"] if inline else ["root"]
+            before = tuple(self._state)
+            tokens = list(_run(lexer, whole, start, self._state))
+            if "stack" in _parameters(type(lexer)):
+                # Some lexers look at the tokens once more, for the names of types and functions.
+                return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(text, before)]
+            return tokens
+        return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(text)]
+
+
+def _unclosed(text: str) -> list[tuple[str, str]]:
+    """What may be open at the end of ``text``: how it began, and what would close it."""
+    found = []
+    for begins, closer in _COMMENTS:
+        begun = list(begins.finditer(text))
+        if begun and text.find(closer, begun[-1].end()) < 0:
+            found.append((begun[-1][0], closer))
+    found += [
+        (here[0], here[1])
+        for here in _HERE_DOCUMENT.finditer(text)
+        if not re.search(rf"^\s*{here[1]}$", text[here.end() :], re.MULTILINE)
+    ]
+    return found
+
+
+@lru_cache(32)
+def _parameters(lexer: Any) -> frozenset[str]:
+    """The parameters of the lexer's own way to read, none if it has the usual one."""
+    from pygments.lexer import RegexLexer
+
+    own = lexer.get_tokens_unprocessed
+    if own is RegexLexer.get_tokens_unprocessed:
+        return frozenset()
+    return frozenset(own.__code__.co_varnames[: own.__code__.co_argcount])
 
 
 def _run(lexer: Any, text: str, position: int, stack: list[str]) -> Iterator[tuple[Any, str]]:
@@ -153,7 +208,7 @@ def _append(line: list[Piece], text: str, sgr: str) -> None:
 
 
 @lru_cache(32)
-def _lexer(info: str) -> object | None:
+def _lexer(info: str) -> Any:
     name = _LANGUAGE.search(info)
     if name is None:
         return None

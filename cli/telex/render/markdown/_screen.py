@@ -70,14 +70,13 @@ class Screen:
         changed = [*old[same:], *new[same:]]
         if len(new) < len(old) or any(row.cells >= width or not row.text.isascii() for row in changed):
             return out + _ERASE_BELOW + "\n".join(row.text for row in new[same:])
-        lines = []
-        for number in range(same, len(new)):
-            row = new[number]
-            before = old[number] if number < len(old) else None
-            if before == row and number < len(new) - 1:
-                lines.append("")
-            else:
-                lines.append(row.text + (_ERASE_LINE if before and before.cells > row.cells else ""))
+        lines = [
+            "" if old_row == row else row.text + (_ERASE_LINE if old_row.cells > row.cells else "")
+            for old_row, row in zip(old[same:], new[same:], strict=False)
+        ]
+        lines += (row.text for row in new[len(old) :])
+        # The cursor has to end up behind the last row, even if that is what it was.
+        lines[-1] = lines[-1] or new[-1].text
         return out + "\n".join(lines)
 
 
