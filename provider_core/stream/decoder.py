@@ -59,7 +59,7 @@ class Decoder:
         self._received = 0
         self._finished = False
         self._ended = False  # by [DONE]
-        self._error_body: list[bytes] | None = [] if status >= 400 else None
+        self._error_body = bytearray() if status >= 400 else None
 
     @property
     def received_text(self) -> bool:
@@ -72,8 +72,8 @@ class Decoder:
             return []
         self._received += len(data)
         if self._error_body is not None:
-            if self._received <= ERROR_LIMIT:
-                self._error_body.append(data)
+            if len(self._error_body) < ERROR_LIMIT:
+                self._error_body += data
             return []
         try:
             self._read(self._framer.feed(data))
@@ -179,7 +179,7 @@ class Decoder:
         """Return the announced failure, or why the body is no answer at all."""
         answer = self._answer
         if self._error_body is not None:
-            body = b"".join(self._error_body)
+            body = bytes(self._error_body)
             return failure(self._status, body, provider=self._provider, secrets=self._secrets)
         if answer.failure is not None or answer.chunks or broken is not None:
             return answer.failure

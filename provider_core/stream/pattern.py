@@ -36,13 +36,10 @@ class Pattern:
         if not data.startswith(self._tail, quote) or "\\" in (text := data[start:quote]):
             return ""
         noise = data[quote + len(self._tail) :]
-        if not noise and not self._noisy:
-            return text
-        return (
-            text
-            if self._noisy and noise.find('"') + len(self._end) == len(noise) and noise.endswith(self._end)
-            else ""
-        )
+        if self._noisy:
+            fits = noise.endswith(self._end) and noise.find('"') == len(noise) - len(self._end)
+            return text if fits else ""
+        return "" if noise else text
 
     def learn(self, data: str, text: str, *, thought: bool) -> None:
         """Remember the frame ``data``, whose parsed value shows ``text`` and nothing else."""

@@ -197,6 +197,10 @@ def test_a_body_without_words_falls_back_to_the_reason_phrase(
     assert error.message.endswith(f"({status}): {words}" if words else f"({status})")
 
 
+def test_a_code_alone_stands_for_the_words() -> None:
+    assert failed(400, {"code": "InvalidParameter"}).words == "InvalidParameter"
+
+
 def test_json_of_unknown_keys_is_shown_as_it_stands() -> None:
     assert (
         failed(400, {"fault": {"faultstring": "no route"}}).words == '{"fault": {"faultstring": "no route"}}'
@@ -293,6 +297,8 @@ def body(code: Any = None, type_: Any = None, message: str = "words", **more: An
         (520, b"", errors.ServerError),
         (529, body(type_="overloaded_error"), errors.OverloadedError),
         (None, body(type_="overloaded_error"), errors.OverloadedError),
+        (None, body(metadata={"error_type": "provider_overloaded"}), errors.OverloadedError),
+        (400, body(metadata={"error_type": "context_length_exceeded"}), errors.ContextOverflowError),
         (None, body(type_="rate_limit_error"), errors.RateLimitError),
         (None, body(type_="authentication_error"), errors.AuthenticationError),
         (None, body(type_="permission_error"), errors.PermissionDeniedError),

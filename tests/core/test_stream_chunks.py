@@ -280,6 +280,7 @@ def test_an_error_inside_a_choice_is_a_failure() -> None:  # quirk 67
         {"choices": None, "base_resp": {"status_code": 1000, "status_msg": "worker died"}},
         {"x_groq": {"error": "worker died"}, "choices": []},
         {"status": 500, "title": "worker died"},
+        {"status": "failed", "message": "worker died"},
     ],
 )
 def test_an_error_of_any_shape_ends_the_stream(frame: Any) -> None:  # quirk 68
@@ -333,7 +334,12 @@ data:{"output":{"choices":[{"message":{"content":"Hel","reasoning_content":"Hm."
 data:{"output":{"choices":[{"message":{"content":"Hello","reasoning_content":"Hm."},"finish_reason":"stop"}]},\
 "usage":{"input_tokens":4,"output_tokens":5}}
 """
-NATIVE = [OLLAMA_CHAT, OLLAMA_GENERATE, GEMINI_ARRAY, DASHSCOPE_WITHOUT_INCREMENTS]
+DASHSCOPE_TEXT = b"""
+data:{"output":{"text":"<think>Hm.</think>Hel","finish_reason":"null"}}
+
+data:{"output":{"text":"<think>Hm.</think>Hello","finish_reason":"stop"},"usage":{"input_tokens":4,"output_tokens":5}}
+"""
+NATIVE = [DASHSCOPE_TEXT, OLLAMA_CHAT, OLLAMA_GENERATE, GEMINI_ARRAY, DASHSCOPE_WITHOUT_INCREMENTS]
 
 
 @pytest.mark.parametrize("data", NATIVE)

@@ -119,6 +119,12 @@ def test_names_may_be_empty_later_or_late() -> None:  # quirk 108
     assert called(part("a", None, '{"x"', index=0), part(None, "sum", ":1}", index=0)) == SUM
 
 
+def test_an_id_alone_begins_a_call_whose_name_comes_later() -> None:  # quirk 108
+    assert called(part("a", "sum", '{"x":1}'), part("b"), part(None, "mul", '{"y":2}')) == BOTH
+    parts = [part("a", "sum", '{"x":1}', index=0), part("b", index=0), part(None, "mul", '{"y":2}', index=0)]
+    assert called(*parts) == BOTH
+
+
 def test_a_call_without_a_name_is_none() -> None:  # quirk 108
     result = chunks(delta("Hi", tool_calls=[part("a", None, "{}", index=0)]), CALLED)
     assert (result.calls, result.verdict, result.finished.reason) == ([], Verdict.COMPLETE, "stop")

@@ -222,6 +222,7 @@ def test_an_error_status_makes_the_body_an_error() -> None:
     assert result.events == (Finished(verdict=Verdict.FAILED, reason="error", error=result.error),)
     assert isinstance(result.error, errors.RateLimitError)
     assert result.error.status == 429
+    assert "no words" in read(b'"' + b"no words " * 500_000, status=500, size=3_000_000).error.message
 
 
 def test_secrets_are_masked_in_errors_of_streams_and_bodies() -> None:  # quirk 154
