@@ -67,7 +67,8 @@ def listing(provider: Provider, kept: Kept | None, *, lasts_until: float | None 
     taken = {_key(model.id) for model in own}
     rest = [_over(model, known.get(_key(model.id))) for model in served if _key(model.id) not in taken]
     default = _default(provider, own, rest, facts)
-    rest.sort(key=_order)
+    if served is not facts:  # a preset's list is in an order of its own
+        rest.sort(key=_order)
     models = [*own, *rest]
     models.sort(key=lambda model: model.id != default)
     return Listing(

@@ -1,0 +1,502 @@
+"""Asking a server for its models: every shape, page, header and failure that servers are known to have."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from listings import InMemory, as_html, as_json, by_path, listing
+from scripted import Answer, Cut, Pause
+
+from provider_core import errors, presets
+from provider_core.catalog import fetch
+from provider_core.http import HttpTransport
+from provider_core.types import Model, Network, Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scripted import Scripted
+
+KEY = "sk-canary-0123456789abcdef"
+
+
+@pytest.fixture
+def transport() -> Iterator[HttpTransport]:
+    made = HttpTransport({})
+    yield made
+    made.close()
+
+
+def lab(server: Scripted, **fields: Any) -> Provider:
+    return Provider(name="lab", base_url=fields.pop("base_url", server.url), **fields)
+
+
+def ids(models: tuple[Model, ...]) -> list[str]:
+    return [model.id for model in models]
+
+
+def served(value: Any, **fields: Any) -> tuple[Model, ...]:
+    """What is read from a list that holds ``value``."""
+    return fetch(InMemory(json.dumps(value).encode()), Provider(name="lab", base_url="http://x/v1", **fields))
+
+
+# --- shapes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param({"object": "list", "data": [{"id": "a"}, {"id": "b"}]}, ["a", "b"], id="171-data"),
+        pytest.param([{"id": "a"}, {"id": "b"}], ["a", "b"], id="172-bare-array"),
+        pytest.param({"models": [{"id": "a"}]}, ["a"], id="173-models"),
+        pytest.param({"models": [{"name": "a:1b", "model": "a:1b"}]}, ["a:1b"], id="173-ollama-tags"),
+        pytest.param({"models": [{"name": "models/a", "displayName": "A"}]}, ["models/a"], id="173-gemini"),
+        pytest.param({"models": [{"key": "pub/a", "type": "llm"}]}, ["pub/a"], id="173-lm-studio-v1"),
+        pytest.param({"models": [{"name": "x"}], "data": [{"id": "a"}]}, ["a"], id="173-llamacpp-both"),
+        pytest.param({"data": None, "models": [{"name": "x"}]}, ["x"], id="173-null-beside-models"),
+        pytest.param({"object": "list", "data": None}, [], id="174-null"),
+        pytest.param({"object": "list", "data": []}, [], id="174-empty"),
+        pytest.param({"object": "list"}, [], id="174-absent"),
+        pytest.param([], [], id="174-empty-array"),
+        pytest.param({"models": {}}, [], id="174-empty-object"),
+        pytest.param({"data": [{"id": "models/a"}]}, ["models/a"], id="175-models-prefix"),
+        pytest.param({"data": [{"id": "accounts/f/models/a"}]}, ["accounts/f/models/a"], id="175-accounts"),
+        pytest.param({"data": [{"id": "@cf/meta/a"}]}, ["@cf/meta/a"], id="175-cloudflare"),
+        pytest.param({"data": [{"id": "pub/a:prov"}]}, ["pub/a:prov"], id="175-suffix"),
+        pytest.param({"data": [{"id": "a"}, {"id": "a"}, {"id": "b"}]}, ["a", "b"], id="184-twice"),
+        pytest.param({"data": [{"object": "model"}, {"id": "b"}]}, ["b"], id="184-no-id"),
+        pytest.param({"data": [{"id": None}, {"id": 7}, {"id": ""}, {"id": "b"}]}, ["b"], id="184-odd-ids"),
+        pytest.param({"data": ["a", "b"]}, ["a", "b"], id="184-strings"),
+        pytest.param({"data": ["a", None, 3, [], {"id": "b"}]}, ["a", "b"], id="184-mixed"),
+        pytest.param({"data": [{"id": "a", "created": None}]}, ["a"], id="184-created-null"),
+        pytest.param({"data": [{"id": " a "}]}, ["a"], id="184-blanks-around"),
+        pytest.param({"data": {"data": [{"id": "a"}]}}, ["a"], id="wrapped"),
+        pytest.param({"data": {"models": [{"id": "a"}]}, "success": True}, ["a"], id="wrapped-models"),
+        pytest.param({"models": {"a": {"x": 1}, "b": {}}}, ["a", "b"], id="by-name"),
+        pytest.param({"result": "koboldcpp/a"}, ["koboldcpp/a"], id="koboldcpp"),
+        pytest.param({"result": [{"id": "u-u-i-d", "name": "@cf/a"}]}, ["u-u-i-d"], id="result"),
+        pytest.param({"data": [{"model_name": "a", "model_info": {}}]}, ["a"], id="litellm-model-info"),
+        pytest.param({"id": "a", "object": "model"}, ["a"], id="one-model"),
+        pytest.param({"data": [{"id": "a\x1b[31m"}, {"id": "b\nc"}, {"id": "d"}]}, ["d"], id="controls"),
+        pytest.param({"data": [{"id": "\ud800"}, {"id": "x" * 513}, {"id": "d"}]}, ["d"], id="no-utf8-too-long"),
+        pytest.param({"data": [{"id": "é中"}]}, ["é中"], id="beyond-ascii"),
+        pytest.param({"data": [{"id": "a", "status": "Shutdown"}, {"id": "b"}]}, ["b"], id="180-volcengine"),
+        pytest.param({"data": [{"id": "a", "active": False}, {"id": "b", "active": True}]}, ["b"], id="180-groq"),
+        pytest.param({"data": [{"id": "a", "archived": True}, {"id": "b"}]}, ["b"], id="180-mistral"),
+    ],
+)  # fmt: skip
+def test_a_list_of_any_known_shape_is_read(value: Any, expected: list[str]) -> None:
+    assert ids(served(value)) == expected
+
+
+def test_five_thousand_models_are_read_in_a_moment() -> None:
+    entries = [{"id": f"org/model-{n}", "context_length": 4096, "name": "M"} for n in range(5000)]
+    start = time.perf_counter()
+    assert len(served({"data": entries})) == 5000
+    assert time.perf_counter() - start < 3
+
+
+def test_a_preset_names_the_field_that_a_chat_calls_a_model_by() -> None:
+    value = {"result": [{"id": "u-u-i-d", "name": "@cf/meta/a", "task": {"name": "Text Generation"}}]}
+    assert ids(served(value, preset="cloudflare")) == ["@cf/meta/a"]
+
+
+# --- what is asked -----------------------------------------------------------------------------------------
+
+
+def asked_url(**fields: Any) -> str:
+    transport = InMemory(b"[]")
+    fetch(transport, Provider(name="lab", **fields), KEY)
+    return transport.calls[0].url
+
+
+@pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({"base_url": "http://h/v1"}, "http://h/v1/models"),
+        ({"base_url": "http://h/v1?api-version=1"}, "http://h/v1/models?api-version=1"),
+        (
+            {"base_url": "http://h:8/a/b/v1", "preset": "cohere"},
+            "http://h:8/a/v1/models?endpoint=chat&page_size=1000",
+        ),
+        ({"base_url": "http://h", "preset": "cohere"}, "http://h/v1/models?endpoint=chat&page_size=1000"),
+        (
+            {"base_url": "https://h/client/v4/accounts/x/ai/v1", "preset": "cloudflare"},
+            "https://h/client/v4/accounts/x/ai/models/search?task=Text+Generation&per_page=100",
+        ),
+        ({"base_url": "https://h/inference", "preset": "github-models"}, "https://h/catalog/models"),
+        ({"base_url": "https://h/v1?a=1", "preset": "nebius"}, "https://h/v1/models?verbose=true&a=1"),
+    ],
+)
+def test_the_address_of_the_list_follows_the_preset(fields: dict[str, Any], url: str) -> None:
+    assert asked_url(**fields) == url
+
+
+@pytest.mark.parametrize("preset", [p for p in presets.all_presets() if p.models_path], ids=lambda p: p.id)
+def test_no_preset_sends_its_key_to_another_host(preset: presets.Preset) -> None:
+    base = preset.base_url
+    for variable in preset.variables:
+        base = base.replace(f"{{{variable.name}}}", "x")
+    url = asked_url(base_url=base, preset=preset.id)
+    assert url.split("/")[:3] == base.split("/")[:3]
+    assert ".." not in url
+
+
+def test_the_key_travels_as_the_provider_wants_it() -> None:
+    transport = InMemory(b"[]")
+    fetch(transport, Provider(name="lab", base_url="http://h/v1", headers={"X-Team": "7"}), KEY)
+    headers = transport.calls[0].headers
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert headers["x-team"] == "7"
+    assert headers["accept"] == "application/json"
+    assert headers["user-agent"].startswith("telex/")
+    assert transport.calls[0].method == "GET"
+
+
+def test_178_anthropic_is_asked_in_its_own_way() -> None:
+    transport = InMemory(b"[]")
+    fetch(transport, Provider(name="a", base_url="http://h/v1", preset="anthropic"), KEY)
+    headers = transport.calls[0].headers
+    assert headers["x-api-key"] == KEY
+    assert headers["anthropic-version"] == "2023-06-01"
+    assert "authorization" not in headers
+
+
+def test_no_key_is_no_header() -> None:
+    transport = InMemory(b"[]")
+    fetch(transport, Provider(name="a", base_url="http://h/v1"), None)
+    assert "authorization" not in transport.calls[0].headers
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        Provider(name="azure", base_url="http://h/v1", preset="azure"),
+        Provider(name="perplexity", base_url="http://h", preset="perplexity"),
+        Provider(name="file", embedded=True),
+    ],
+    ids=lambda provider: provider.name,
+)
+def test_176_where_nothing_lists_models_nothing_is_asked(provider: Provider) -> None:
+    transport = InMemory(b"[]")
+    assert fetch(transport, provider, KEY) == ()
+    assert transport.calls == []
+
+
+# --- pages -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("preset", "first", "query"),
+    [
+        ("anthropic", {"data": [{"id": "a"}], "has_more": True, "last_id": "a b"}, "limit=1000&after_id=a+b"),
+        (None, {"data": [{"id": "a"}], "has_more": True}, "after=a"),
+        (None, {"models": [{"name": "a"}], "nextPageToken": "t=1"}, "pageToken=t%3D1"),
+        (None, {"models": [{"name": "a"}], "next_page_token": "t"}, "page_token=t"),
+        (None, {"data": [{"id": "a"}], "next": "https://elsewhere.test/steal?page=2"}, "page=2"),
+        (
+            "cloudflare",
+            {"result": [{"name": "a"}], "result_info": {"page": 1, "per_page": 1, "total_count": 2}},
+            "task=Text+Generation&per_page=100&page=2",
+        ),
+    ],
+)
+def test_181_the_next_page_is_asked_of_the_same_address(
+    server: Scripted, transport: HttpTransport, preset: str | None, first: Any, query: str
+) -> None:
+    server.will(as_json(first), as_json({"data": [{"id": "b", "name": "b"}]}))
+    assert ids(fetch(transport, lab(server, preset=preset), KEY)) == ["a", "b"]
+    one, two = (asked.path.partition("?") for asked in server.asked)
+    assert one[0] == two[0]
+    assert two[2] == query
+
+
+def test_181_pages_that_bring_nothing_new_end_the_list(server: Scripted, transport: HttpTransport) -> None:
+    server.will(listing("a", has_more=True, last_id="a"))
+    assert ids(fetch(transport, lab(server))) == ["a"]
+    assert len(server.asked) == 2
+
+
+def test_181_an_endless_list_ends_after_twenty_pages(server: Scripted, transport: HttpTransport) -> None:
+    server.will(lambda _: listing(f"m{len(server.asked)}", has_more=True, last_id="x"))
+    assert len(fetch(transport, lab(server))) == 20
+
+
+def test_a_page_that_fails_fails_the_list(server: Scripted, transport: HttpTransport) -> None:
+    server.will(listing("a", has_more=True, last_id="a"), as_json({"error": {"message": "no"}}, 500))
+    with pytest.raises(errors.ServerError):
+        fetch(transport, lab(server))
+
+
+# --- failures ----------------------------------------------------------------------------------------------
+
+PAGE = "<!doctype html><html><head><title>Open WebUI</title></head><body>Hello</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (as_json({"error": "no"}, 404), errors.NotFoundError, "404"),
+        (as_json({"detail": "Method Not Allowed"}, 405), errors.NotFoundError, "Method Not Allowed"),
+        (as_html(PAGE, 404), errors.NotFoundError, "Open WebUI"),
+        (as_html(PAGE), errors.ProtocolError, "a web page instead of a list of models"),
+        (as_json({"error": {"message": "bad key"}}, 401), errors.AuthenticationError, "bad key"),
+        (as_json({"error": {"message": "no read"}}, 403), errors.PermissionDeniedError, "no read"),
+        (as_json({"error": "x"}, 500), errors.ServerError, "500"),
+        (Answer([b""]), errors.ProtocolError, "an empty body"),
+        (Answer([b"[Fri] hello"]), errors.ProtocolError, "no JSON"),
+        (Answer([b'{"data": [{"id": "a"']), errors.ProtocolError, "no JSON"),
+        (Answer([b"[" * 100_000]), errors.ProtocolError, "no JSON"),
+        (as_json(None), errors.ProtocolError, "no list of models"),
+        (as_json("models"), errors.ProtocolError, "no list of models"),
+        (as_json(7), errors.ProtocolError, "no list of models"),
+        (as_json({}), errors.ProtocolError, "no list of models"),
+        (as_json({"status": "ok"}), errors.ProtocolError, "no list of models"),
+        (
+            as_json({"error": "Unexpected endpoint or method. (GET /v1/models)"}),
+            errors.NotFoundError,
+            "Unexpected endpoint",
+        ),
+        (
+            Answer([b"{"], status=302, headers={"location": "http://elsewhere.test/"}),
+            errors.NotFoundError,
+            "302",
+        ),
+        (Answer([b'{"data": ', Cut()]), errors.ConnectionLostError, "lab"),
+    ],
+)
+def test_what_is_no_list_is_one_clean_error(
+    server: Scripted, transport: HttpTransport, answer: Answer, error: type[errors.CoreError], words: str
+) -> None:
+    server.will(answer)
+    with pytest.raises(error, match=words) as caught:
+        fetch(transport, lab(server), KEY)
+    assert caught.value.provider == "lab"
+    assert "lab" in caught.value.message
+
+
+def test_a_byte_order_mark_is_no_part_of_the_list() -> None:
+    raw = b"\xef\xbb\xbf" + json.dumps({"data": [{"id": "a"}]}).encode()
+    assert ids(fetch(InMemory(raw), Provider(name="lab", base_url="http://h"))) == ["a"]
+
+
+def test_a_list_beyond_all_bounds_is_refused() -> None:
+    with pytest.raises(errors.ProtocolError, match="more than 64 MB"):
+        fetch(InMemory(b" " * (65 << 20)), Provider(name="lab", base_url="http://h"))
+
+
+def test_a_server_that_trickles_is_left_in_time(server: Scripted, transport: HttpTransport) -> None:
+    server.will(Answer([b"[", *([Pause(0.1), b" "] * 100)]))
+    start = time.monotonic()
+    with pytest.raises(errors.DeadlineError, match="in time"):
+        fetch(transport, lab(server), seconds=0.5)
+    assert time.monotonic() - start < 5
+
+
+def test_a_server_that_says_nothing_is_left_in_time(server: Scripted, transport: HttpTransport) -> None:
+    server.will(Answer([Pause(30)]))
+    patient = replace(lab(server), network=Network(first_byte_timeout=1800, idle_timeout=600))
+    start = time.monotonic()
+    with pytest.raises(errors.DeadlineError):
+        fetch(transport, patient, seconds=0.5)
+    assert time.monotonic() - start < 5
+
+
+def test_a_key_that_the_server_echoes_is_neither_in_a_model_nor_in_an_error() -> None:
+    value = {"data": [{"id": f"model-of-{KEY}", "name": f"Of {KEY}"}]}
+    (model,) = fetch(InMemory(json.dumps(value).encode()), Provider(name="lab", base_url="http://h/v1"), KEY)
+    assert KEY not in repr(model)
+    secret = "tok-9876543210fedcba"
+    provider = Provider(name="lab", base_url="http://h/v1", headers={"X-Auth-Token": secret})
+    with pytest.raises(errors.AuthenticationError) as caught:
+        fetch(InMemory(f'{{"error": {{"message": "{KEY} {secret}"}}}}'.encode(), status=401), provider, KEY)
+    assert KEY not in caught.value.message
+    assert secret not in caught.value.message
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "data",
+                    "models",
+                    "result",
+                    "id",
+                    "name",
+                    "error",
+                    "object",
+                    "context_length",
+                    "capabilities",
+                    "architecture",
+                    "input_modalities",
+                    "type",
+                    "meta",
+                    "n_ctx",
+                    "has_more",
+                    "last_id",
+                    "next",
+                    "nextPageToken",
+                    "result_info",
+                    "providers",
+                    "supported_parameters",
+                    "task",
+                    "max_model_len",
+                ]
+            )
+            | st.text(max_size=6),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(
+    json_values,
+    st.sampled_from([None, "openrouter", "cloudflare", "huggingface", "ollama", "llamacpp", "lmstudio"]),
+)
+def test_any_json_value_gives_models_or_one_clean_error(value: Any, preset: str | None) -> None:
+    provider = Provider(name="lab", base_url="http://x/v1", preset=preset)
+    models, complaint = outcome(InMemory(json.dumps(value).encode()), provider)
+    assert complaint.startswith("lab ") or not complaint
+    for model in models:
+        json.dumps(model.id, ensure_ascii=False).encode()
+        assert model.id == model.id.strip() != ""
+        assert model.context is None or 256 <= model.context <= 20_000_000
+        assert model.name.isprintable()
+
+
+@given(st.binary(max_size=60), st.sampled_from([200, 204, 301, 400, 401, 404, 429, 500, 503]))
+def test_any_bytes_give_models_or_one_clean_error(body: bytes, status: int) -> None:
+    _, complaint = outcome(InMemory(body, status=status), Provider(name="lab", base_url="http://h/v1"))
+    assert complaint.startswith("lab ") or status < 300
+
+
+def outcome(transport: InMemory, provider: Provider) -> tuple[tuple[Model, ...], str]:
+    try:
+        return fetch(transport, provider, KEY), ""
+    except errors.ProviderError as error:
+        return (), error.message
+
+
+# --- the servers' own APIs ---------------------------------------------------------------------------------
+
+
+def test_188_ollama_is_asked_after_each_model(server: Scripted, transport: HttpTransport) -> None:
+    def show(asked: Any) -> Answer:
+        if asked.path == "/v1/models":
+            return listing("qwen3:8b", "tuned:latest", "embedder:latest")
+        assert asked.path == "/api/show"
+        assert asked.method == "POST"
+        info: dict[str, Any] = {
+            "qwen3:8b": {
+                "model_info": {"general.architecture": "qwen3", "qwen3.context_length": 40960},
+                "capabilities": ["completion", "tools", "thinking"],
+            },
+            "tuned:latest": {
+                "parameters": 'stop "<end>"\nnum_ctx 16384\n',
+                "model_info": {"general.architecture": "llama", "llama.context_length": 131072},
+                "capabilities": ["completion", "vision"],
+            },
+            "embedder:latest": {"model_info": {}, "capabilities": ["embedding"]},
+        }
+        return as_json(info[asked.body["model"]])
+
+    server.will(show)
+    one, two, three = fetch(transport, lab(server, preset="ollama"))
+    assert (one.context, one.tools, one.reasoning, one.vision) == (40960, True, True, None)
+    assert (two.context, two.vision) == (16384, True)
+    assert three.kind == "embedding"
+
+
+def test_187_lm_studio_is_asked_once_and_what_is_loaded_comes_first(
+    server: Scripted, transport: HttpTransport
+) -> None:
+    def serve(asked: Any) -> Answer:
+        if asked.path == "/v1/models":
+            return listing("text-embedding-nomic", "sleeping", "awake")
+        assert asked.path == "/api/v0/models"
+        return as_json(
+            {
+                "object": "list",
+                "data": [
+                    {"id": "text-embedding-nomic", "type": "embeddings", "state": "not-loaded"},
+                    {"id": "sleeping", "type": "vlm", "state": "not-loaded", "max_context_length": 32768},
+                    {
+                        "id": "awake",
+                        "type": "llm",
+                        "state": "loaded",
+                        "max_context_length": 131072,
+                        "loaded_context_length": 8192,
+                        "capabilities": ["tool_use"],
+                    },
+                ],
+            }
+        )
+
+    server.will(serve)
+    first, *rest = fetch(transport, lab(server, preset="lmstudio"))
+    assert (first.id, first.context, first.tools) == ("awake", 8192, True)
+    by_id = {model.id: model for model in rest}
+    assert (by_id["sleeping"].context, by_id["sleeping"].vision) == (32768, True)
+    assert by_id["text-embedding-nomic"].kind == "embedding"
+    assert len(server.asked) == 2
+
+
+def test_188_llamacpps_props_tell_what_a_slot_really_has(server: Scripted, transport: HttpTransport) -> None:
+    models = as_json({"data": [{"id": "m.gguf", "meta": {"n_ctx_train": 131072, "n_ctx": 8192}}]})
+    props = as_json(
+        {
+            "default_generation_settings": {"n_ctx": 4096},
+            "modalities": {"vision": True, "audio": False},
+            "chat_template_caps": {"supports_tools": True},
+        }
+    )
+    server.will(by_path(models=models, props=props))
+    (model,) = fetch(transport, lab(server, preset="llamacpp"))
+    assert (model.context, model.vision, model.tools) == (4096, True, True)
+    assert [asked.path for asked in server.asked] == ["/v1/models", "/props"]
+
+
+@pytest.mark.parametrize("preset", ["ollama", "lmstudio", "llamacpp"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        as_json({"error": "no"}, 404),
+        as_json([1]),
+        as_html(PAGE),
+        as_json({"data": 7, "model_info": 3}),
+        Answer([Cut()]),
+    ],
+    ids=["404", "array", "html", "odd", "cut"],
+)
+def test_what_a_servers_own_api_does_not_tell_is_left_out(
+    server: Scripted, transport: HttpTransport, preset: str, more: Answer
+) -> None:
+    server.will(lambda asked: listing("a") if asked.path == "/v1/models" else more)
+    assert ids(fetch(transport, lab(server, preset=preset))) == ["a"]
+
+
+def test_no_other_server_is_asked_anything_besides(server: Scripted, transport: HttpTransport) -> None:
+    server.will(listing("a"))
+    fetch(transport, lab(server))
+    fetch(transport, lab(server, preset="vllm"))
+    assert [asked.path for asked in server.asked] == ["/v1/models", "/v1/models"]
+
+
+def test_ollama_with_many_models_is_not_asked_for_ever(server: Scripted, transport: HttpTransport) -> None:
+    server.will(
+        lambda asked: listing(*(f"m{n}" for n in range(200))) if asked.path == "/v1/models" else as_json({})
+    )
+    assert len(fetch(transport, lab(server, preset="ollama"))) == 200
+    assert len(server.asked) == 1 + 64
