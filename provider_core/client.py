@@ -14,7 +14,7 @@ from provider_core.errors import InvalidInputError, NetworkError, ProviderError
 from provider_core.repair import Negotiation
 from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure
-from provider_core.types import Call, Finished, Reasoning, Retrying, Text, ToolCall, Verdict
+from provider_core.types import Call, Finished, Reasoning, Retrying, Sent, Text, ToolCall, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,6 +89,7 @@ class Client:
             },
             network=provider.network,
             provider=provider.name,
+            trace=_tell_sent(notify) if notify is not None else None,
         )
         secrets = _secrets(provider, key)
         retries = Retries(provider.network, clock=self._clock)
@@ -134,6 +135,14 @@ class Client:
             if not begun and (nothing := _nothing(last)) is not None:
                 raise nothing
             yield from last
+
+
+def _tell_sent(notify: Callable[[Notice], None]) -> Callable[[str], None]:
+    def trace(step: str) -> None:
+        if step.endswith(".send_request_body.complete"):
+            notify(Sent())
+
+    return trace
 
 
 def _nothing(events: list[Event]) -> NetworkError | ProviderError | None:

@@ -38,6 +38,7 @@ __all__ = [
     "Request",
     "Retrying",
     "Role",
+    "Sent",
     "Target",
     "Text",
     "TextPart",
@@ -355,6 +356,11 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """The request is with the server: what is waited for now is its answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
     """The request failed before any text and is sent again after ``seconds``."""
 
@@ -384,7 +390,7 @@ class FieldDropped:
     lasting: bool = False
 
 
-Notice: TypeAlias = Retrying | FieldDropped
+Notice: TypeAlias = Sent | Retrying | FieldDropped
 """What the core says while it works, to a callback: it is no part of the answer."""
 
 

@@ -58,10 +58,22 @@ class Console:
         """Whether a line on stderr can be drawn over."""
 
     def width(self) -> int:
-        """The terminal's columns, as they are now."""
+        """The terminal's columns, as they are now; COLUMNS wins."""
+        return self._size().columns
+
+    def height(self) -> int:
+        """The terminal's rows, as they are now; LINES wins."""
+        return self._size().lines
+
+    def _size(self) -> os.terminal_size:
         import shutil
 
-        return shutil.get_terminal_size().columns
+        # shutil asks stdout alone, which may be a pipe while stderr is a terminal.
+        fallback = (80, 24)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            columns, lines = os.get_terminal_size(sys.stderr.fileno())
+            fallback = (columns or 80, lines or 24)
+        return shutil.get_terminal_size(fallback)
 
     def out(self, text: str) -> None:
         """Write to stdout and let it go at once. On a terminal, control characters become visible."""

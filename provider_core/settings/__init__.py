@@ -70,6 +70,13 @@ class Settings:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Short name -> model id as it was typed."""
     providers: Mapping[str, Provider] = field(default_factory=dict)
+    markdown: bool = True
+    """Whether an answer on a terminal is laid out."""
+    reasoning: str = "show"
+    """"show", "hide" or "summary"."""
+    usage: str = "auto"
+    """The line after an answer: "none", "short", "full", or what suits the streams."""
+    code_theme: str | None = None
     local_threads: int | None = None
     local_context: int | None = None
     models_lifetime: float | None = None
@@ -89,6 +96,10 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         model=entries.model or None,
         aliases=entries.aliases,
         providers={name: _provider(name, entry, paths) for name, entry in entries.providers.items()},
+        markdown=entries.markdown,
+        reasoning=entries.reasoning,
+        usage=entries.usage,
+        code_theme=entries.code_theme,
         local_threads=entries.local_threads,
         local_context=entries.local_context,
         models_lifetime=entries.models_lifetime,

@@ -126,6 +126,10 @@ class File(BaseSettings):
     model: Line | None = None
     aliases: dict[AliasName, Line] = {}
     """Short names for models, each for an id as ``-m`` takes it."""
+    markdown: bool = True
+    reasoning: Literal["show", "hide", "summary"] = "show"
+    usage: Literal["auto", "none", "short", "full"] = "auto"
+    code_theme: Line | None = None
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     local_context: Tokens | None = None
     models_lifetime: Annotated[float, Field(gt=0)] | None = None

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from telex.context import pass_app
-from telex.exits import ExitCode, Stop, code_and_hint
 from telex.options import BodyField, network_options, with_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provider_core.types import FieldDropped, Finished, Json, Notice, Request, Target
+    from provider_core.types import Json
+    from telex.ask import View
     from telex.console import Console
     from telex.context import App
 
@@ -56,6 +54,12 @@ class ChatCommand(click.Command):
     help="Any further field of the request's body.",
 )
 @click.option("--reasoning-effort", metavar="LEVEL", help="How hard to think: none, low, medium, high, …")
+@click.option(
+    "--reasoning", type=click.Choice(["show", "hide", "summary"]), help="What of the thinking is shown."
+)
+@click.option("--markdown/--plain", default=None, help="Lay the answer out, or show it as it was written.")
+@click.option("-u", "--usage", is_flag=True, help="Say in full how many tokens it took, and how long.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the answer, and errors.")
 @click.option("--no-stdin", is_flag=True, help="Do not read stdin.")
 @network_options
 @pass_app
@@ -71,6 +75,10 @@ def command(
     temperature: float | None,
     params: Sequence[tuple[str, Json]],
     reasoning_effort: str | None,
+    reasoning: str | None,
+    markdown: bool | None,
+    usage: bool,
+    quiet: bool,
     no_stdin: bool,
     **network: float | None,
 ) -> None:
@@ -82,22 +90,37 @@ def command(
     text = read_prompt(app.console, prompt, no_stdin=no_stdin)
     target = with_network(app.target(model), network)
     from provider_core.types import Message, Request
+    from telex.ask import ask
 
     turns = [Message(role="user", content=text)]
     if system:
         turns.insert(0, Message(role="system", content=system))
-    chat(
-        app,
-        target,
-        Request(
-            model=target.model,
-            messages=tuple(turns),
-            stream=stream,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            reasoning_effort=reasoning_effort,
-            params=dict(params),
-        ),
+    request = Request(
+        model=target.model,
+        messages=tuple(turns),
+        stream=stream,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        reasoning_effort=reasoning_effort,
+        params=dict(params),
+    )
+    ask(app, target, request, _view(app, markdown=markdown, reasoning=reasoning, usage=usage, quiet=quiet))
+
+
+def _view(app: App, *, markdown: bool | None, reasoning: str | None, usage: bool, quiet: bool) -> View:
+    """How the answer is shown: what was asked for, else the settings, else what suits the streams."""
+    settings = app.settings
+    wanted = "full" if usage else "none" if quiet else settings.usage
+    if wanted == "auto":
+        wanted = "short" if app.console.out_is_terminal and app.console.err_is_terminal else "none"
+    from telex.ask import View
+
+    return View(
+        markdown=settings.markdown if markdown is None else markdown,
+        markdown_anywhere=markdown is True,
+        reasoning=reasoning or ("hide" if quiet else settings.reasoning),
+        usage=wanted,
+        code_theme=settings.code_theme,
     )
 
 
@@ -117,75 +140,3 @@ def read_prompt(console: Console, words: Sequence[str], *, no_stdin: bool) -> st
             'there is no prompt: give one, as in telex chat "Why is the sky blue?", or pipe one in'
         )
     return text
-
-
-def chat(app: App, target: Target, request: Request) -> None:
-    """Ask, show, and end with the exit code that the answer deserves."""
-    from provider_core.types import Finished
-    from telex.render.plain import Plain
-
-    renderer = Plain(app.console)
-    finished: Finished | None = None
-    with app.reach(target) as (provider, key):
-        tell = partial(say, app.console, target)
-        events: Any = app.client.chat(provider, request, key=key, notify=tell)
-        try:
-            with contextlib.closing(events):
-                for event in events:
-                    renderer.event(event)
-                    if isinstance(event, Finished):
-                        finished = event
-        finally:
-            renderer.close()
-    if finished is not None:
-        conclude(app, finished, answered=renderer.has_text)
-
-
-def say(console: Console, target: Target, notice: Notice) -> None:
-    """One line on stderr for what the core did on its way."""
-    from provider_core.types import FieldDropped, Retrying
-
-    match notice:
-        case Retrying(error=error, seconds=seconds, attempt=attempt):
-            console.note(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
-        case FieldDropped():
-            console.note(_dropped(target, notice))
-
-
-def _dropped(target: Target, notice: FieldDropped) -> str:
-    match notice.field, notice.swapped_for:
-        case "system", "user":
-            change = "takes no system message: it stands before the prompt"
-        case "roles", _:
-            change = "wants roles to take turns: neighbouring messages are joined"
-        case field, None:
-            change = f"does not take {field}: it is left out"
-        case field, other:
-            change = f"does not take {field}: it is sent as {other}"
-    when = ", as it was before" if notice.remembered else ", now and from now on" if notice.lasting else ""
-    return f"{target} {change}{when}."
-
-
-def conclude(app: App, finished: Finished, *, answered: bool) -> None:
-    """Say on stderr what is to be said of the answer's end, and stop with its exit code."""
-    from provider_core.types import Verdict
-
-    console = app.console
-    match finished.verdict:
-        case Verdict.COMPLETE:
-            return
-        case Verdict.LENGTH:
-            what = "The answer ends at" if answered else "No answer came: thinking took all of"
-            console.note(f"{what} the token limit (--max-tokens raises it).")
-            return
-        case _:
-            pass
-    code, hint = ExitCode.PROVIDER, None
-    message = f"the answer is {finished.verdict.value}"
-    if finished.error is not None:
-        message = finished.error.message
-        code, hint = code_and_hint(finished.error, app.known(finished.error.provider))
-    if finished.verdict in (Verdict.PARTIAL, Verdict.FILTERED, Verdict.EMPTY):
-        code = ExitCode.PROVIDER
-    console.error(message, hint)
-    raise Stop(code)

@@ -1,58 +1,49 @@
-"""The answer as plain text on stdout, reasoning dim on stderr; nothing is parsed or laid out."""
+"""The answer as plain text on stdout, each piece as it comes; nothing is parsed or laid out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.types import Finished, Reasoning, Text
+from provider_core.types import Reasoning, Text
 
 if TYPE_CHECKING:
     from provider_core.types import Event
     from telex.console import Console
+    from telex.render.thoughts import Thoughts
 
 __all__ = ["Plain"]
 
 
 class Plain:
-    """Writes each piece as it comes: byte for byte, and one newline after the answer."""
+    """In a pipe: the answer byte for byte, and one newline behind it. On a terminal, control characters show."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, thoughts: Thoughts) -> None:
         self._console = console
-        self._in_reasoning = False
+        self._thoughts = thoughts
         self.has_text = False
         """Whether any of the answer itself was shown."""
-        self._ended = False
         self._line_open = False
 
     def event(self, event: Event) -> None:
         """Show one event."""
         match event:
             case Text(text=text):
-                self._leave_reasoning()
+                self._thoughts.end()
                 self.has_text = True
-                self._line_open = not text.endswith("\n")
+                self._line_open = True
                 self._console.out(text)
             case Reasoning(text=text):
-                if not self._in_reasoning:
-                    # On a terminal both streams share the screen: reasoning starts on a line of its own.
-                    if self._line_open and self._console.out_is_terminal:
-                        self._console.out("\n")
-                        self._line_open = False
-                    self._in_reasoning = True
-                self._console.err(text, dim=True)
-            case Finished():
-                self.close()
+                # On a terminal both streams share the screen: thoughts begin on a line of their own.
+                if self._line_open and self._console.out_is_terminal and not self._thoughts.active:
+                    self._console.out("\n")
+                    self._line_open = False
+                self._thoughts.add(text)
             case _:
                 pass
 
     def close(self) -> None:
-        """End the answer's last line; whatever was cut short ends here too."""
-        self._leave_reasoning()
-        if self.has_text and not self._ended:
-            self._ended = True
+        """End the last line; an answer that was cut short ends here too."""
+        self._thoughts.end()
+        if self._line_open:
+            self._line_open = False
             self._console.out("\n")
-
-    def _leave_reasoning(self) -> None:
-        if self._in_reasoning:
-            self._in_reasoning = False
-            self._console.err("\n\n" if self._console.err_is_terminal else "\n")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from telex.console import Console
 
@@ -24,46 +25,58 @@ _PATIENCE = 3.0
 class Waiting:
     """Draws on a terminal's stderr from a thread of its own; anywhere else it does nothing.
 
-    ``what`` is asked for at each frame, and gets the seconds since the beginning. ``stop`` erases the line
-    and may be called more than once, from any thread.
+    ``doing`` is what is waited for, and may change. ``stop`` erases the line, and may be called again.
     """
 
-    def __init__(self, console: Console, what: Callable[[float], str]) -> None:
+    def __init__(self, console: Console, doing: str) -> None:
+        self.doing = doing
+        self.until: float | None = None
+        """The moment, by the monotonic clock, at which a wait of known length ends."""
         self._console = console
-        self._what = what
         self._ended = threading.Event()
+        self._lock = threading.Lock()
         self._drawn = False
         self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        if self._console.err_can_move:
+        if console.err_can_move:
             self._thread = threading.Thread(target=self._draw, name="telex-spinner", daemon=True)
             self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """End it, and leave the line as if it had never been."""
-        if self._thread is None or self._ended.is_set():
-            return
-        self._ended.set()
-        self._thread.join()
+        if self._thread is not None and not self._ended.is_set():
+            self._ended.set()
+            self._thread.join()
+            self._erase()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let a line be printed where the spinner is, which goes on below it."""
+        with self._lock:
+            self._erase()
+            yield
+
+    def _erase(self) -> None:
         if self._drawn:
+            self._drawn = False
             self._console.raw_err("\r\x1b[K")
 
     def _draw(self) -> None:
         begun = time.monotonic()
-        if self._ended.wait(_QUIET):
-            return
         frame = 0
-        while not self._ended.is_set():
-            seconds = time.monotonic() - begun
-            text = self._what(seconds) if seconds > _PATIENCE else ""
-            # Never wider than the line: a wrapped spinner cannot be erased.
-            text = text[: max(0, self._console.width() - 4)]
-            self._drawn = True
-            self._console.raw_err(f"\r\x1b[2m{_FRAMES[frame % len(_FRAMES)]} {text}\x1b[0m\x1b[K")
+        wait = _QUIET
+        while not self._ended.wait(wait):
+            wait = _PERIOD
+            with self._lock:
+                line = f"{_FRAMES[frame % len(_FRAMES)]} {self._text(begun)}"
+                # Never as wide as the terminal: a line that wraps cannot be erased.
+                line = line[: max(1, self._console.width() - 2)].rstrip()
+                style, reset = ("\x1b[2m", "\x1b[m") if self._console.err_has_colour else ("", "")
+                self._console.raw_err(f"\r{style}{line}{reset}\x1b[K")
+                self._drawn = True
             frame += 1
-            self._ended.wait(_PERIOD)
+
+    def _text(self, begun: float) -> str:
+        now = time.monotonic()
+        if self.until is not None and self.until > now:
+            return f"{self.doing} in {self.until - now:.0f} s"
+        return f"{self.doing}, {now - begun:.0f} s" if now - begun > _PATIENCE else ""

@@ -1,0 +1,127 @@
+"""An answer on a terminal: Markdown on stdout while it arrives, thoughts between its blocks, nothing lost to Ctrl-Z."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from provider_core.types import Reasoning, Text
+from telex.render.markdown import Look, MarkdownStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provider_core.types import Event
+    from telex.console import Console
+    from telex.render.markdown import Colour
+    from telex.render.thoughts import Thoughts
+
+__all__ = ["Terminal"]
+
+_PULSE = 1 / 30
+"""Seconds between looks at what was held back: text that comes in a burst is painted when the burst ends."""
+
+
+class Terminal:
+    """Shows events; a thread of its own paints what came too fast to be painted at once."""
+
+    def __init__(
+        self, console: Console, thoughts: Thoughts, *, colour: Colour, code_theme: str | None
+    ) -> None:
+        self._console = console
+        self._thoughts = thoughts
+        self.has_text = False
+        """Whether any of the answer itself was shown."""
+        look = Look(colour=colour, code_theme=code_theme) if code_theme else Look(colour=colour)
+        self._markdown = MarkdownStream(
+            console.raw_out,
+            width=console.width,
+            height=console.height,
+            look=look,
+            live=console.out_is_terminal,
+        )
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._pulse: threading.Thread | None = None
+        self._shared = console.out_is_terminal and console.err_is_terminal
+        self._stop_wanted = False
+        self._before: Any = None
+        self._catch_stop()
+
+    def event(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case Text(text=text):
+                if self._thoughts.active:
+                    self._thoughts.end()
+                with self._painting():
+                    self._markdown.resume()
+                    self._markdown.feed(text)
+                self.has_text = True
+                self._start_pulse()
+            case Reasoning(text=text):
+                if not self._thoughts.active and self._shared and self._thoughts.mode != "hide":
+                    with self._painting():
+                        self._markdown.suspend()
+                self._thoughts.add(text)
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Leave the answer on the screen for good, and the cursor below it."""
+        self._ended.set()
+        if self._pulse is not None:
+            self._pulse.join()
+        self._thoughts.end()
+        with self._painting():
+            self._markdown.close()
+        if self._before is not None:
+            signal.signal(signal.SIGTSTP, self._before)
+            self._before = None
+
+    def _start_pulse(self) -> None:
+        if self._pulse is None:
+            self._pulse = threading.Thread(target=self._beat, name="telex-paint", daemon=True)
+            self._pulse.start()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_PULSE):
+            with self._lock, contextlib.suppress(OSError, ValueError):
+                self._markdown.tick()
+
+    # --- Ctrl-Z: the shell writes below the answer, so nothing live may be painted over afterwards ---------
+
+    @contextlib.contextmanager
+    def _painting(self) -> Iterator[None]:
+        with self._lock:
+            yield
+        if self._stop_wanted:
+            self._stop()
+
+    def _catch_stop(self) -> None:
+        if not hasattr(signal, "SIGTSTP") or threading.current_thread() is not threading.main_thread():
+            return
+        before = signal.getsignal(signal.SIGTSTP)
+        if before is signal.SIG_DFL:  # a shell without job control ignores it, and so it stays
+            self._before = before
+            signal.signal(signal.SIGTSTP, lambda *_: self._stop())
+
+    def _stop(self) -> None:
+        # A handler runs between two instructions of this very thread, perhaps in the middle of painting.
+        if not self._lock.acquire(timeout=0.05):
+            self._stop_wanted = True
+            return
+        self._stop_wanted = False
+        try:
+            self._markdown.suspend()
+            self._console.flush()
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)
+            # Here it goes on after fg.
+            signal.signal(signal.SIGTSTP, lambda *_: self._stop())
+            self._markdown.resume()
+        finally:
+            self._lock.release()
