@@ -41,6 +41,7 @@ from provider_core.types import (
     Reasoning,
     Request,
     Retrying,
+    Sent,
     Text,
     ToolCall,
     Transport,
@@ -178,10 +179,18 @@ class Asker:
         self.client = Client(transport, clock=self.clock, sleep=self.clock.sleep)
         self.provider = Provider(name="p", base_url=url, **provider)
         self.notices: list[Notice] = []
+        self.sent = 0
 
     def __call__(self, text: str = "hi", **fields: Any) -> list[Event]:
         request = Request(model="m", messages=(Message(role="user", content=text),), **fields)
-        return list(self.client.chat(self.provider, request, key=KEY, notify=self.notices.append))
+        return list(self.client.chat(self.provider, request, key=KEY, notify=self._note))
+
+    def _note(self, notice: Notice) -> None:
+        """Count how often the request was sent; keep everything else."""
+        if isinstance(notice, Sent):
+            self.sent += 1
+        else:
+            self.notices.append(notice)
 
 
 @pytest.fixture
@@ -599,3 +608,13 @@ def test_turns_of_one_conversation_share_a_connection(server: Scripted) -> None:
         for _ in range(3):
             ask()
     assert server.connections == 1
+
+
+def test_the_caller_is_told_when_the_request_is_with_the_server(server: Scripted) -> None:
+    server.will(answer("hello"))
+    notices: list[Notice] = []
+    with Client() as client:
+        request = Request(model="m", messages=(Message(role="user", content="x"),))
+        provider = Provider(name="p", base_url=server.url, auth="none")
+        list(client.chat(provider, request, notify=notices.append))
+    assert notices == [Sent()]

@@ -35,7 +35,7 @@ def full(target: Target, usage: Usage | None, timing: Timing) -> str:
     rate = _rate(usage, timing)
     if rate is not None:
         parts.append(f"{rate:.0f} tokens/s")
-    if timing.total is not None:
+    if rate is None and timing.total is not None:
         parts.append(f"{timing.total:.1f} s")
     return " · ".join(parts)
 
