@@ -116,7 +116,7 @@ class Highlighter:
                 self._state = ["root", "php"] if inline else ["root"]
             before = tuple(self._state)
             tokens = list(_run(lexer, whole, start, self._state))
-            if "stack" in _parameters(type(lexer)):
+            if _reads_again(lexer):
                 # Some lexers look at the tokens once more, for the names of types and functions.
                 return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(text, before)]
             return tokens
@@ -138,15 +138,12 @@ def _unclosed(text: str) -> list[tuple[str, str]]:
     return found
 
 
-@lru_cache(32)
-def _parameters(lexer: Any) -> frozenset[str]:
-    """The parameters of the lexer's own way to read, none if it has the usual one."""
+def _reads_again(lexer: Any) -> bool:
+    """Whether the lexer has a way of its own to read, from a given state, beyond its table."""
     from pygments.lexer import RegexLexer
 
-    own = lexer.get_tokens_unprocessed
-    if own is RegexLexer.get_tokens_unprocessed:
-        return frozenset()
-    return frozenset(own.__code__.co_varnames[: own.__code__.co_argcount])
+    own = type(lexer).get_tokens_unprocessed
+    return own is not RegexLexer.get_tokens_unprocessed and "stack" in own.__code__.co_varnames
 
 
 def _run(lexer: Any, text: str, position: int, stack: list[str]) -> Iterator[tuple[Any, str]]:

@@ -34,6 +34,8 @@ _CLOSING = (
     r"\u201d\u2019\u30fc\u3063\u30c3\u3005"
 )
 _OPENING = r"\u300c\u300e\u3010\u3014\u3008\u300a\uff08\uff3b\uff5b"
+# Letters of flags, tones of skin, and what a newer Unicode has put among the emoji: one cell, two or none.
+_DOUBTFUL = re.compile("[\U00017000-\U0001b2ff\U0001f000-\U0001faff]")
 _MARKS = r"\u0300-\u036f\u3099\u309a\ufe0f"
 _UNIT = re.compile(
     rf" +|[{_OPENING}]+[^ {_WIDE}]+[{_CLOSING}]*"
@@ -110,8 +112,8 @@ def trim(pieces: Iterable[Piece], start: int, end: int) -> list[Piece]:
 
 
 def _sizes(text: str) -> list[int]:
-    """The cells of each character; a mark that makes an emoji of a letter widens it."""
-    sizes = list(map(get_character_cell_size, text))
+    """The cells of each character at most; a mark that makes an emoji of a letter widens it."""
+    sizes = [2 if _DOUBTFUL.match(char) else get_character_cell_size(char) for char in text]
     if _EMOJI in text:
         for at in range(1, len(text)):
             if text[at] == _EMOJI and sizes[at - 1] == 1:

@@ -1,0 +1,394 @@
+"""Markdown as it streams to a terminal: what stands on the screen and above it is what one rendering gives."""
+
+from __future__ import annotations
+
+import json
+import random
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyte
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyte.modes import DECAWM
+from wcwidth import wcwidth
+
+from telex.render.markdown import Colour, Look, MarkdownStream, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+EXAMPLES = json.loads(
+    (Path(__file__).parents[1] / "cli" / "test_markdown_commonmark.json").read_text("utf-8")
+)["examples"]
+WIDTHS = (20, 40, 80, 132, 200)
+
+
+class Terminal(pyte.HistoryScreen):
+    """pyte's screen, which drops the rest of a text at the first character without a width, with those added.
+
+    ``joins``: like newer terminals it draws joined emoji in two cells, and letters that were made emoji too.
+    """
+
+    def __init__(self, columns: int, lines: int = 24, *, joins: bool = True) -> None:
+        super().__init__(columns, lines, history=1_000_000)
+        self.joins = joins
+        self.stream = pyte.Stream(self)
+
+    def feed(self, text: str) -> None:
+        """What a program writes: the line discipline adds the carriage returns."""
+        self.stream.feed(text.replace("\n", "\r\n"))
+
+    def draw(self, data: str) -> None:
+        if data.isascii():
+            super().draw(data)
+            return
+        for char in data:
+            line = self.buffer[self.cursor.y]
+            at = self.cursor.x - 1
+            if at > 0 and line[at].data == "":
+                at -= 1
+            before = line[at].data if at >= 0 else ""
+            if wcwidth(char) == 0 or (self.joins and before.endswith("\u200d")):
+                if before:
+                    line[at] = line[at]._replace(data=before + char)
+                if self.joins and char == "\ufe0f" and at == self.cursor.x - 1:
+                    line[self.cursor.x] = line[at]._replace(data="")
+                    self.cursor.x += 1
+            else:
+                super().draw(char)
+
+    def rows(self) -> list[dict]:
+        """All rows, the oldest first."""
+        return [*self.history.top, *(self.buffer[y] for y in range(self.lines))]
+
+    def text(self) -> list[str]:
+        """All rows as text, without the empty ones at the end."""
+        rows = ["".join(row[x].data for x in range(self.columns)).rstrip() for row in self.rows()]
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
+
+    def cells(self) -> list[list[tuple]]:
+        """Every cell that is not blank, with its colour and everything else."""
+        return [
+            [(x, row[x]) for x in range(self.columns) if row[x].data not in {" ", ""}] for row in self.rows()
+        ]
+
+
+class Clock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def stream_to(
+    terminal: Terminal, chunks: Iterable[str], *, look: Look | None = None, every: int = 1
+) -> list[str]:
+    """Stream to a terminal, with a repaint after every so many chunks; what was written."""
+    clock, written = Clock(), []
+
+    def write(text: str) -> None:
+        written.append(text)
+        terminal.feed(text)
+
+    stream = MarkdownStream(
+        write, width=lambda: terminal.columns, height=lambda: terminal.lines, look=look, clock=clock
+    )
+    for number, chunk in enumerate(chunks):
+        if number % every == 0:
+            clock.now += 1
+        stream.feed(chunk)
+    stream.close()
+    assert terminal.cursor.x == 0
+    return written
+
+
+def shown(text: str, width: int, *, look: Look | None = None, joins: bool = True) -> Terminal:
+    """A terminal to which one rendering of the whole text was printed."""
+    terminal = Terminal(width, joins=joins)
+    terminal.feed(render(text, width, look=look))
+    return terminal
+
+
+def in_pieces(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def at_random(text: str, seed: int) -> list[str]:
+    dice, chunks = random.Random(seed), []
+    while text:
+        size = dice.choice((1, 2, 3, 5, 8, 40, 200))
+        chunks.append(text[:size])
+        text = text[size:]
+    return chunks
+
+
+CHUNKINGS = {
+    "one character": lambda text: in_pieces(text, 1),
+    "four characters": lambda text: in_pieces(text, 4),
+    "lines": lambda text: text.splitlines(keepends=True),
+    "at random": lambda text: at_random(text, len(text)),
+}
+
+TOUR = """\
+# Ranking the options
+
+Here is the **short** answer: use `asyncio.TaskGroup`, *not* `gather` — it cancels what is left when one fails.
+See [the documentation](https://docs.example/asyncio#groups "Task groups") or <https://example.org/a_b_c>.
+
+## Steps
+1. Write the function:
+   ```python
+   async def fetch(url: str, *, tries: int = 3) -> bytes:
+       \"\"\"Return the body.
+
+       Raises after the last try.
+       \"\"\"
+       async with client.stream("GET", url) as response:
+           return await response.aread()  # all of it
+   ```
+2. Call it, and *mind* the following:
+   - one thing, with a text that is much too long for a narrow terminal and goes on and on
+     - nested deeper
+
+       with a second paragraph
+   - another one
+3. Done.
+
+| Option | Price per 1M | Notes |
+|:-------|-------------:|:-----:|
+| small  | 0.25 | fast, `cheap` |
+| large \\| huge | 15.00 | **slow**, but very good at long and winding explanations of simple things |
+| 日本語 | 1.00 | 全角文字 🎉 |
+
+```javascript
+/* A comment
+   over two lines */
+const names = items.map(({ name }) => `${name}!`); // template
+export default async function* walk() { yield* names; }
+```
+
+```sql
+SELECT name, count(*) FROM users WHERE age >= 18 GROUP BY 1 ORDER BY 2 DESC;
+```
+
+> Quoted text with `code`
+> and a second line.
+>
+> - a list in it
+
+```bash
+cat <<EOF > file.txt
+hello $USER
+EOF
+for f in *.txt; do echo "$f" | sed 's/a/b/'; done
+```
+
+- [ ] not done yet
+- [x] done
+
+今天天气很好，我们去公园散步吧。**注意：**请带上雨伞，因为下午可能会下雨！「引用的话」也要正确换行。
+Emoji: 👩‍👩‍👧 family, ❤️ heart, 👍🏽 thumb, 🇩🇪 flag; accents: e\u0301, Zürich; tabs:\tx\ty.
+
+***
+
+<details>
+<summary>More</summary>
+
+A footnote[^1], a [reference][docs] and [bold]no markup[/bold].
+
+</details>
+
+[^1]: Not so important.
+[docs]: https://docs.example/ "The docs"
+
+The formula \\(a_1 * b_1 * c\\) stays.
+"""
+
+PROSE = "\n\n".join(
+    " ".join(
+        f"Sentence {paragraph}.{number} says *something* about `item_{number}` and **the rest** of it."
+        for number in range(paragraph * 9)
+    )
+    for paragraph in range(1, 5)
+)
+
+CJK = "这是一个很长的段落，没有任何空格，" * 90 + "\n\n" + "日本語の**長い**文章です。「引用」も、" * 60
+
+NESTED = "".join(
+    f"{'  ' * (depth % 6)}- level {depth % 6}, item {depth} with a text to wrap\n" for depth in range(60)
+)
+
+LONG_TABLE = "| n | name | what it is |\n|--:|---|---|\n" + "".join(
+    f"| {n} | row{n:03} | {'word ' * (n % 9)}end |\n" for n in range(70)
+)
+
+LONG_FENCE = "Code:\n```python\n" + "".join(f"value_{n:03} = {n} * 'x'  # {n}\n" for n in range(150)) + "```\nEnd.\n"
+
+ADVERSARIAL = (
+    "**never closed " + "and on it goes " * 400 + "\n\n`open " + "[[[ " * 300 + "\n\n" + "x" * 3000 + "\n\n"
+    "```\nunclosed fence\n" + "y" * 900
+)
+
+DOCUMENTS = {
+    "tour": TOUR,
+    "prose": PROSE,
+    "cjk": CJK,
+    "nested": NESTED,
+    "table": LONG_TABLE,
+    "fence": LONG_FENCE,
+    "adversarial": ADVERSARIAL,
+    "carriage returns": TOUR.replace("\n", "\r\n"),
+}
+
+
+LINES = st.sampled_from(
+    [
+        "# Title *x*", "plain words here", "more `code` and **bold", "text** end", "- item", "- another item",
+        "  - nested", "    deep", "1. one", "2. two", "10) ten", "> quote", "> > deeper", ">", "```", "```python",
+        "def f(x): return 'x'", "~~~", "| a | b |", "|---|:-:|", "| 1 | 2 | 3 |", "---", "===", "***", "", "", "",
+        "<div>", "</div>", "<!-- open", "-->", "[a]: /url", "[a] and [b][a]", "![img](x.png)", "- [ ] task",
+        "    indented", "\ttab\tbed", "语言模型，很好。", "👩‍👩‍👧 ❤️ 🇩🇪", "word " * 30, "x" * 90, "\\", "&copy; &#27;[31m",
+        "\x1b[2J", "/* open", "*/", "cat <<EOF", "EOF", "$$ x_1 $$", "```yaml", "key: [a, b]", "```json", '{"a": 1}',
+    ]
+)  # fmt: skip
+DOCUMENT = st.lists(LINES, max_size=25).map("\n".join)
+MIXED = st.lists(
+    st.one_of(LINES, st.sampled_from(["\n", "\n\n", " ", "*", "_", "`", "[", "](", ")", "<", "|", "\r", "\u0301"])),
+    max_size=40,
+).map("".join)  # fmt: skip
+
+
+class TestTheScreenEqualsOneRendering:
+    @pytest.mark.parametrize("chunking", CHUNKINGS)
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_for_the_examples_of_the_specification(self, width: int, chunking: str) -> None:
+        # Every example with every width and every chunking, over five runs; a fifth of them in each.
+        shift = WIDTHS.index(width) + list(CHUNKINGS).index(chunking)
+        for example in EXAMPLES[shift % 5 :: 5]:
+            text = example["markdown"]
+            terminal = Terminal(width)
+            stream_to(terminal, CHUNKINGS[chunking](text))
+            assert terminal.text() == shown(text, width).text(), example["example"]
+
+    @pytest.mark.parametrize("name", DOCUMENTS)
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_for_long_answers(self, width: int, name: str) -> None:
+        text = DOCUMENTS[name]
+        expected = shown(text, width)
+        for number, chunks in enumerate(CHUNKINGS.values()):
+            terminal = Terminal(width, (5, 24, 50)[(number + width) % 3])
+            stream_to(terminal, chunks(text), every=(7, 1)[name == "tour"])
+            assert terminal.text() == expected.text()
+
+    @pytest.mark.parametrize("colour", Colour)
+    def test_down_to_the_colours(self, colour: Colour) -> None:
+        look = Look(colour=colour, code_theme="monokai")
+        terminal = Terminal(80, 24)
+        stream_to(terminal, in_pieces(TOUR, 4), look=look)
+        expected = shown(TOUR, 80, look=look)
+        assert terminal.cells()[: len(expected.text())] == expected.cells()[: len(expected.text())]
+
+    @pytest.mark.parametrize("joins", [True, False])
+    def test_whatever_the_terminal_makes_of_emoji(self, joins: bool) -> None:
+        text = "".join(f"{'ab ' * n}👩‍👩‍👧 ❤️ ⚠️ 👍🏽 🇩🇪 e\u0301\u0302 e\ufe0f 한국어 — “x”\n" for n in range(1, 20))
+        text += "\n| a | b |\n|---|---|\n| 👩‍👩‍👧 ❤️ | 👍🏽👍🏽 words |\n" * 3
+        for width in (20, 31, 80):
+            terminal = Terminal(width, joins=joins)
+            stream_to(terminal, in_pieces(text, 1))
+            assert terminal.text() == shown(text, width, joins=joins).text()
+            assert "👩‍👩‍👧" in unicodedata.normalize("NFC", "".join(terminal.text()))
+
+    @settings(max_examples=120, deadline=None)
+    @given(data=st.data())
+    def test_for_any_text_in_any_pieces(self, data: st.DataObject) -> None:
+        text = data.draw(st.one_of(DOCUMENT, MIXED))
+        width = data.draw(st.integers(8, 100))
+        cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=30)))
+        chunks = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        joins = data.draw(st.booleans())
+        terminal = Terminal(width, data.draw(st.integers(2, 30)), joins=joins)
+        stream_to(terminal, chunks, every=data.draw(st.integers(1, 3)))
+        assert terminal.text() == shown(text, width, joins=joins).text()
+
+    def test_with_what_others_print_in_between_left_out(self) -> None:
+        for seed in range(12):
+            dice, terminal, clock = random.Random(seed), Terminal(40, 12), Clock()
+            stream = MarkdownStream(
+                terminal.feed, width=lambda: 40, height=lambda: 12, clock=clock, look=Look(colour=Colour.MONO)
+            )
+            notes = 0
+            for chunk in at_random(TOUR, seed):
+                clock.now += dice.random() / 10
+                stream.feed(chunk)
+                if dice.random() < 0.05:
+                    stream.suspend()
+                    stream.suspend()
+                    assert terminal.cursor.x == 0
+                    terminal.feed(f"note {notes}\n")
+                    notes += 1
+                    if dice.random() < 0.8:
+                        stream.resume()
+            stream.close()
+            rows = terminal.text()
+            assert [row for row in rows if row.startswith("note ")] == [f"note {n}" for n in range(notes)]
+            assert [row for row in rows if not row.startswith("note ")] == shown(TOUR, 40).text()
+
+
+class TestEveryLineAppearsExactlyOnce:
+    """Counted on the screen, with no other rendering to compare with."""
+
+    @pytest.mark.parametrize("height", [3, 10, 24])
+    @pytest.mark.parametrize(
+        ("text", "marks"),
+        [
+            ("```python\n" + "".join(f"line_{n:04} = 1\n" for n in range(500)) + "```\n", 500),
+            ("".join(f"- line_{n:04}\n" for n in range(300)), 300),
+            ("| a | b |\n|---|---|\n" + "".join(f"| line_{n:04} | x |\n" for n in range(200)), 200),
+            (" ".join(f"line_{n:04}" for n in range(600)), 600),
+            ("1. a\n\n   ```\n" + "".join(f"   line_{n:04}\n" for n in range(100)) + "   ```\n", 100),
+            ("".join(f"> line_{n:04}\n" for n in range(90)), 90),
+            ("<pre>\n" + "".join(f"line_{n:04}\n\n" for n in range(90)) + "</pre>\n", 90),
+        ],
+        ids=["fence", "list", "table", "paragraph", "fence in a list", "quote", "html"],
+    )
+    def test_in_a_block_taller_than_the_screen(self, text: str, marks: int, height: int) -> None:
+        terminal = Terminal(60, height)
+        stream_to(terminal, in_pieces(text, 13))
+        screen = "\n".join(terminal.text())
+        found = [screen.count(f"line_{n:04}") for n in range(marks)]
+        assert found == [1] * marks
+        places = [screen.index(f"line_{n:04}") for n in range(marks)]
+        assert places == sorted(places)
+
+    @pytest.mark.parametrize(
+        ("text", "most"),
+        [
+            (LONG_FENCE * 5, 4.0),
+            (PROSE * 5, 3.0),
+            (NESTED * 5, 3.5),
+            (LONG_TABLE * 5, 8.0),
+            (CJK * 3, 3.0),
+            ("word " * 4000, 3.0),
+        ],
+        ids=["fence", "prose", "list", "table", "cjk", "one paragraph"],
+    )
+    def test_for_a_small_multiple_of_the_characters_even_with_every_frame_painted(
+        self, text: str, most: float
+    ) -> None:
+        written: list[str] = []
+        clock = Clock()
+        stream = MarkdownStream(written.append, width=lambda: 80, height=lambda: 24, clock=clock)
+        for chunk in in_pieces(text, 13):
+            clock.now += 1
+            stream.feed(chunk)
+        stream.close()
+        assert sum(map(len, written)) < most * len(text)
