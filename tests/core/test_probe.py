@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
+from servers import CHAT, MODELS, by_path, in_json, refusal
 
 from provider_core import errors
 from provider_core.probe import Card, Found, Report, Step, check, discover, explore
@@ -18,33 +18,9 @@ from provider_core.repair import Memory
 from provider_core.types import Model, Network, Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 KEY = "sk-canary-0123456789abcdef"
-MODELS = {"object": "list", "data": [{"id": "m"}, {"id": "n"}]}
-
-
-def in_json(value: Any, status: int = 200) -> Answer:
-    return Answer([json.dumps(value).encode()], status=status, headers={"content-type": "application/json"})
-
-
-def refusal(status: int, message: str = "no", **more: Any) -> Answer:
-    return in_json({"error": {"message": message, **more}}, status)
-
-
-def by_path(models: Any, chat: Any) -> Callable[[Asked], Answer]:
-    """A server with one answer for the list and one for chats; each may be a function of the request."""
-
-    def serve(asked: Asked) -> Answer:
-        chosen = models if asked.path.startswith("/v1/models") else chat
-        chosen = chosen(asked) if callable(chosen) else chosen
-        return chosen if isinstance(chosen, Answer) else Answer(chosen)
-
-    return serve
-
-
-CHAT = answer("Hello", usage={"prompt_tokens": 9, "completion_tokens": 1})
 
 
 @pytest.fixture

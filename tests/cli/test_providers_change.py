@@ -1,0 +1,203 @@
+"""``telex providers edit``, ``set-key``, ``rename`` and ``remove``: one provider changes, and nothing else does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from inprocess import Inside
+from scripted import Scripted
+from servers import keyed
+
+from provider_core.errors import KeyStoreError
+from provider_core.keys import MemoryStore
+from provider_core.settings.edit import entries
+from telex.commands.providers.edit import FIELDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "sk-canary-0123456789abcdef"
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Inside:
+    telex = Inside(tmp_path / "home", MemoryStore(lab=KEY))
+    telex.configure(
+        "# by hand\n"
+        'model = "lab/m"\n'
+        '[aliases]\nfast = "lab/m" # quick\n'
+        "[providers.lab] # cellar\n"
+        'base_url = "http://127.0.0.1:1/v1" # port one\n'
+        'key = "keyring"\n'
+        'headers = {X-A = "1"}\n'
+    )
+    return telex
+
+
+def lab(telex: Inside) -> dict[str, Any]:
+    return entries(telex.settings)["lab"]
+
+
+# --- edit --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        (["--disable"], "enabled", False),
+        (["--enable"], "enabled", True),
+        (["--display-name", "The lab"], "display_name", "The lab"),
+        (["--base-url", "http://127.0.0.1:2/v1/"], "base_url", "http://127.0.0.1:2/v1"),
+        (["--preset", "llamacpp"], "preset", "llamacpp"),
+        (["--model", "a", "--model", "b"], "models", ["a", "b"]),
+        (["--default-model", "a"], "default_model", "a"),
+        (["--header", "X-B=2"], "headers", {"X-A": "1", "X-B": "2"}),
+        (["--key-env", "LAB_KEY"], "key_env", "LAB_KEY"),
+        (["--key-command", "pass lab"], "key_command", "pass lab"),
+        (["--no-key"], "key", "none"),
+        (["--proxy", "none"], "proxy", "none"),
+        (["--ca-bundle", __file__], "ca_bundle", __file__),
+        (["--client-cert", __file__], "client_cert", __file__),
+        (["--gguf", __file__], "gguf", __file__),
+        (["--connect-timeout", "2"], "connect_timeout", 2),
+        (["--first-byte-timeout", "900"], "first_byte_timeout", 900),
+        (["--idle-timeout", "30.5"], "idle_timeout", 30.5),
+        (["--retries", "0"], "retries", 0),
+        (["--retry-budget", "60"], "retry_budget", 60),
+    ],
+)
+def test_every_field_can_be_set_and_nothing_else_changes(
+    telex: Inside, arguments: list[str], field: str, value: object
+) -> None:
+    before = lab(telex)
+    ran = telex("providers", "edit", "lab", *arguments)
+    assert ran.code == 0, ran.err
+    after = lab(telex)
+    assert after.pop(field) == value
+    before.pop(field, None)
+    if field in ("key_env", "key_command"):
+        before.pop("key")
+    assert after == before
+    text = telex.settings.read_text()
+    for comment in ("# by hand", "# quick", "# cellar"):
+        assert comment in text
+
+
+def test_every_field_but_name_and_key_can_be_taken_away() -> None:
+    from provider_core.settings.schema import ProviderEntry
+    from telex.commands.providers.edit import _field
+
+    assert {_field(option) for option in FIELDS} == set(ProviderEntry.model_fields) - {"key", "enabled"}
+
+
+def test_a_field_is_taken_away_by_its_options_name(telex: Inside) -> None:
+    telex("providers", "edit", "lab", "--display-name", "x", "--proxy", "none")
+    ran = telex("providers", "edit", "lab", "--unset", "display-name", "--unset", "header")
+    assert ran.code == 0, ran.err
+    assert set(lab(telex)) == {"base_url", "key", "proxy"}
+    assert telex("providers", "edit", "lab", "--unset", "proxy", "--proxy", "none").code == 2
+    assert telex("providers", "edit", "lab", "--unset", "base-url").code == 3
+    assert "base_url" in lab(telex)
+
+
+def test_another_source_of_the_key_forgets_the_stored_one(telex: Inside) -> None:
+    telex("providers", "edit", "lab", "--key-env", "LAB_KEY")
+    assert telex.store.get("lab") is None
+
+
+def test_a_key_that_would_go_elsewhere_is_told_of(telex: Inside) -> None:
+    ran = telex("providers", "edit", "lab", "--base-url", "http://127.0.0.1:2/v1")
+    assert "http://127.0.0.1:2" in ran.err
+    assert "telex providers test lab" in ran.err
+    assert telex("providers", "edit", "lab", "--base-url", "http://host.invalid").code == 2
+    assert telex("providers", "edit", "lab", "--base-url", "http://host.invalid", "--allow-http").code == 0
+
+
+def test_what_would_not_be_accepted_changes_nothing(telex: Inside) -> None:
+    before = telex.settings.read_bytes()
+    for arguments in (["--preset", "nonsense"], ["--header", "Host=x"], [], ["--base-url", "nonsense"]):
+        assert telex("providers", "edit", "lab", *arguments).code in (2, 3)
+    assert telex("providers", "edit", "nobody", "--disable").code == 3
+    assert telex.settings.read_bytes() == before
+
+
+# --- set-key -----------------------------------------------------------------------------------------------
+
+
+def test_a_new_key_is_checked_before_it_takes_the_old_ones_place(telex: Inside, server: Scripted) -> None:
+    server.will(keyed("the-new-key-0123456789"))
+    telex("providers", "edit", "lab", "--base-url", server.url)
+    ran = telex("providers", "set-key", "lab", "--key-stdin", stdin=b"a-wrong-key")
+    assert ran.code == 4
+    assert "Nothing was saved" in ran.err
+    assert telex.store.get("lab") == KEY
+    ran = telex("providers", "set-key", "lab", "--key-stdin", stdin=b"the-new-key-0123456789")
+    assert ran.code == 0, ran.err
+    assert telex.store.get("lab") == "the-new-key-0123456789"
+
+
+def test_the_source_of_a_key_can_change_without_asking_the_server(telex: Inside) -> None:
+    assert telex("providers", "set-key", "lab", "--key-command", "pass lab", "--no-verify").code == 0
+    assert lab(telex)["key_command"] == "pass lab"
+    assert telex.store.get("lab") is None
+    assert telex("providers", "set-key", "lab", "--key-stdin", "--no-verify", stdin=b"k").code == 0
+    assert lab(telex)["key"] == "keyring"
+    assert "key_command" not in lab(telex)
+    assert telex("providers", "set-key", "lab", "--no-key", "--no-verify").code == 0
+    assert (lab(telex)["key"], telex.store.get("lab")) == ("none", None)
+
+
+def test_without_a_terminal_set_key_names_its_flags(telex: Inside) -> None:
+    ran = telex("providers", "set-key", "lab")
+    assert ran.code == 2
+    assert "--key-stdin" in ran.err
+
+
+# --- rename and remove -------------------------------------------------------------------------------------
+
+
+def test_a_new_name_takes_key_default_and_aliases_along(telex: Inside) -> None:
+    ran = telex("providers", "rename", "lab", "work")
+    assert ran.code == 0, ran.err
+    assert "model, aliases.fast changed too" in ran.err
+    text = telex.settings.read_text()
+    assert 'model = "work/m"' in text
+    assert 'fast = "work/m" # quick' in text
+    assert "[providers.work] # cellar" in text
+    assert (telex.store.get("lab"), telex.store.get("work")) == (None, KEY)
+    assert telex("providers", "rename", "work", "local").code == 2
+    assert telex("providers", "rename", "nobody", "x").code == 3
+
+
+def test_remove_needs_a_yes_where_nobody_can_be_asked(telex: Inside) -> None:
+    ran = telex("providers", "remove", "lab")
+    assert ran.code == 2
+    assert "--yes" in ran.err
+    assert "lab" in entries(telex.settings)
+
+
+def test_remove_says_what_points_at_it_and_deletes_the_key(telex: Inside) -> None:
+    ran = telex("providers", "remove", "lab", "--yes")
+    assert ran.code == 0, ran.err
+    assert "model, aliases.fast point at lab" in ran.err
+    assert "lab and its key are removed" in ran.err
+    assert telex.store.get("lab") is None
+    assert entries(telex.settings) == {}
+    assert "# by hand" in telex.settings.read_text()
+    assert telex("providers", "remove", "lab", "--yes").code == 3
+
+
+def test_a_removal_that_fails_says_what_is_left(tmp_path: Path, telex: Inside) -> None:
+    class Locked(MemoryStore):
+        def delete(self, name: str) -> None:
+            raise KeyStoreError("the keyring is locked: no prompter")
+
+    telex.store = Locked(lab=KEY)
+    ran = telex("providers", "remove", "lab", "--yes")
+    assert ran.code == 4
+    assert "settings and key are left as they were: the keyring is locked: no prompter" in ran.err
+    assert "lab" in entries(telex.settings)
+    ran = telex("providers", "remove", "lab", "--yes", "--keep-key")
+    assert ran.code == 0
+    assert "its key is left in the keyring" in ran.err

@@ -1,0 +1,90 @@
+"""``telex providers discover``: what runs here is found, named, and set up when it is wanted."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from inprocess import Inside
+from scripted import Scripted
+from servers import by_path, in_json, refusal
+
+from provider_core.settings.edit import entries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Inside:
+    return Inside(tmp_path / "home")
+
+
+def owned(owner: str) -> object:
+    return by_path(models=in_json({"object": "list", "data": [{"id": "m", "owned_by": owner}]}))
+
+
+def test_a_server_is_named_and_adding_it_is_offered(telex: Inside, server: Scripted) -> None:
+    server.will(owned("llamacpp"))
+    ran = telex("providers", "discover", "--port", str(server.port))
+    assert ran.code == 0, ran.err
+    assert ran.text == f"llamacpp\t{server.url}\t1\t\n"
+    assert "discover --add" in ran.err
+    assert not telex.settings.exists()
+
+
+def test_add_sets_up_what_is_new_and_it_can_be_used(telex: Inside, server: Scripted) -> None:
+    server.will(owned("llamacpp"))
+    ran = telex("providers", "discover", "--port", str(server.port), "--add")
+    assert ran.text == f"llamacpp\t{server.url}\t1\tllamacpp\n"
+    assert entries(telex.settings) == {"llamacpp": {"preset": "llamacpp", "base_url": server.url}}
+    assert telex("chat", "--no-stdin", "-m", "llamacpp", "hi").out == b"Hello\n"
+    again = telex("providers", "discover", "--port", str(server.port), "--add")
+    assert again.text == ran.text
+    assert len(entries(telex.settings)) == 1
+
+
+def test_a_server_of_no_known_kind_is_set_up_by_its_address(telex: Inside, server: Scripted) -> None:
+    server.will(owned("somebody"))
+    telex("providers", "discover", "--port", str(server.port), "--add")
+    assert entries(telex.settings) == {"server": {"base_url": server.url, "key": "none"}}
+
+
+def test_two_of_a_kind_get_two_names(telex: Inside, server: Scripted) -> None:
+    telex.configure('[providers.llamacpp]\nbase_url = "http://127.0.0.1:1/v1"\nkey = "none"\n')
+    server.will(owned("llamacpp"))
+    telex("providers", "discover", "--port", str(server.port), "--add")
+    assert set(entries(telex.settings)) == {"llamacpp", f"llamacpp-{server.port}"}
+
+
+def test_what_is_set_up_already_is_said(telex: Inside, server: Scripted) -> None:
+    server.will(owned("llamacpp"))
+    telex.configure(f'[providers.mine]\nbase_url = "http://localhost:{server.port}/v1"\nkey = "none"\n')
+    ran = telex("providers", "discover", "--port", str(server.port), "--json")
+    assert json.loads(ran.out) == [
+        {
+            "preset": "llamacpp",
+            "base_url": server.url,
+            "models": ["m"],
+            "needs_key": False,
+            "set_up_as": "mine",
+        }
+    ]
+
+
+def test_one_that_wants_a_key_is_not_set_up_without(telex: Inside, server: Scripted) -> None:
+    server.will(refusal(401))
+    ran = telex("providers", "discover", "--port", str(server.port), "--add")
+    assert "wants a key" in ran.text
+    assert not telex.settings.exists()
+    ran = telex("providers", "discover", "--port", str(server.port))
+    assert f"--base-url {server.url}" in ran.err
+
+
+def test_nothing_found_is_no_error(telex: Inside, server: Scripted) -> None:
+    server.will(refusal(404))
+    ran = telex("providers", "discover", "--port", str(server.port))
+    assert (ran.code, ran.out) == (0, b"")
+    assert "No model server answers" in ran.err
+    assert telex("providers", "discover", "--port", str(server.port), "--json").out == b"[]\n"

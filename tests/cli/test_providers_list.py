@@ -1,0 +1,196 @@
+"""``telex providers list``, ``show``, ``presets`` and the help: what is told, in which form, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from inprocess import Inside
+from running import python
+
+from provider_core.keys import MemoryStore
+from provider_core.presets import models
+from telex.commands.providers import COMMANDS, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "sk-canary-0123456789abcdef"
+
+SETTINGS = """
+model = "open/m"
+
+[aliases]
+fast = "kept/x"
+
+[providers.open]
+base_url = "http://127.0.0.1:1/v1"
+key = "none"
+models = ["m", "n"]
+
+[providers.kept]
+base_url = "https://host.invalid/v1"
+key = "keyring"
+display_name = "Kept one"
+
+[providers.varied]
+preset = "deepseek"
+enabled = false
+
+[providers.commanded]
+base_url = "https://host.invalid/v1"
+key_command = "pass lab"
+headers = {X-Team = "a", X-Api-Key = "sk-hidden-in-a-header"}
+proxy = "http://me:hunter22@proxy.invalid:3128"
+connect_timeout = 2.5
+
+[providers.wanting]
+base_url = "https://host.invalid/v1"
+"""
+
+
+class Untouchable(MemoryStore):
+    """A keyring that must not be opened."""
+
+    def get(self, name: str) -> str | None:
+        raise AssertionError("the keyring was opened")
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Inside:
+    telex = Inside(tmp_path / "home", Untouchable())
+    telex.configure(SETTINGS)
+    return telex
+
+
+def test_a_pipe_gets_a_line_for_each_with_tabs_between(telex: Inside) -> None:
+    ran = telex("providers", "list")
+    assert ran.text.splitlines() == [
+        "open\thttp://127.0.0.1:1/v1\tnone needed\ton\tm",
+        "kept\thttps://host.invalid/v1\tkeyring\ton\t",
+        f"varied\thttps://api.deepseek.com\tDEEPSEEK_API_KEY (not set)\toff\t{models('deepseek')[0].id}",
+        "commanded\thttps://host.invalid/v1\tkey command\ton\t",
+        "wanting\thttps://host.invalid/v1\tmissing\ton\t",
+    ]
+    assert ran.err == ""
+
+
+def test_json_says_where_each_key_comes_from_and_never_the_key(telex: Inside) -> None:
+    ran = telex("providers", "list", "--json", env={"DEEPSEEK_API_KEY": KEY})
+    found = {each["name"]: each for each in json.loads(ran.out)}
+    assert found["varied"]["key"] == {"source": "variable", "variable": "DEEPSEEK_API_KEY", "ready": True}
+    assert found["kept"]["key"] == {"source": "keyring", "variable": None, "ready": True}
+    assert found["wanting"]["key"] == {"source": "variable", "variable": None, "ready": False}
+    assert found["kept"]["display_name"] == "Kept one"
+    assert found["open"]["models_declared"] == ["m", "n"]
+    assert found["varied"]["enabled"] is False
+    for secret in (KEY, "sk-hidden", "hunter22"):
+        assert secret.encode() not in ran.out
+
+
+def test_only_on_request_keys_are_looked_for_and_no_more_than_their_end_is_shown(tmp_path: Path) -> None:
+    telex = Inside(tmp_path / "home", MemoryStore(kept=KEY))
+    telex.configure(SETTINGS)
+    ran = telex("providers", "list", "--check-keys", env={"DEEPSEEK_API_KEY": "short"})
+    keys = {line.split("\t")[0]: line.split("\t")[2] for line in ran.text.splitlines()}
+    assert keys["kept"] == "keyring …cdef"
+    assert keys["varied"] == "DEEPSEEK_API_KEY …"
+    assert KEY[:-4] not in ran.text
+    ran = telex("providers", "list", "--check-keys", "--json")
+    found = {each["name"]: each["key"] for each in json.loads(ran.out)}
+    assert (found["kept"]["found"], found["kept"]["ending"]) == (True, "cdef")
+    telex.store.delete("kept")
+    assert "keyring (not there)" in telex("providers", "list", "--check-keys").text
+
+
+def test_nothing_set_up_is_no_error_and_says_what_to_do(tmp_path: Path) -> None:
+    telex = Inside(tmp_path / "home")
+    ran = telex("providers", "list")
+    assert (ran.code, ran.out) == (0, b"")
+    assert "telex providers add" in ran.err
+    assert telex("providers", "list", "--json").out == b"[]\n"
+
+
+def test_show_tells_all_but_secrets(telex: Inside) -> None:
+    ran = telex("providers", "show", "commanded")
+    fields = dict(line.split("\t", 1) for line in ran.text.splitlines())
+    assert fields["key command"] == "pass lab"
+    assert fields["headers"] == "X-Api-Key: (not shown), X-Team: a"
+    assert fields["proxy"] == "http://proxy.invalid:3128"
+    assert fields["network"] == "connect_timeout = 2.5"
+    assert (
+        dict(line.split("\t", 1) for line in telex("providers", "show", "open").text.splitlines())[
+            "pointed at by"
+        ]
+        == "model"
+    )
+    found = json.loads(telex("providers", "show", "kept", "--json").out)
+    assert found["pointed_at_by"] == ["aliases.fast"]
+
+
+def test_an_unknown_name_is_an_error_with_near_misses(telex: Inside) -> None:
+    ran = telex("providers", "show", "keept")
+    assert ran.code == 3
+    assert "kept" in ran.err
+    assert "telex providers add openai" in telex("providers", "show", "openai").err
+
+
+def test_presets_are_found_by_name_address_and_what_people_call_them(telex: Inside) -> None:
+    assert telex("providers", "presets", "moonshot").text.split("\t")[0] == "kimi"
+    assert telex("providers", "presets", "claude").text.startswith("anthropic\t")
+    assert len(telex("providers", "presets").text.splitlines()) == 68
+    found = json.loads(telex("providers", "presets", "cloudflare", "--json").out)
+    assert found[0]["variables"] == ["account_id"]
+    ran = telex("providers", "presets", "no such thing")
+    assert (ran.code, ran.out) == (0, b"")
+    assert "--base-url" in ran.err
+
+
+# --- help and start-up -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_commands_help_has_its_line_and_an_example(name: str, telex: Inside) -> None:
+    ran = telex("providers", name, "--help")
+    assert ran.code == 0
+    assert f"Example: telex providers {name}" in " ".join(ran.text.split()) or "| telex providers" in ran.text
+    found = command.get_command(click.Context(command), name)
+    assert found is not None
+    assert (found.help or "").splitlines()[0] == COMMANDS[name][1]
+
+
+def test_a_mistyped_command_names_the_near_one(telex: Inside) -> None:
+    ran = telex("providers", "lst")
+    assert ran.code == 2
+    assert "telex providers list" in ran.err
+
+
+@pytest.mark.parametrize("settings", ["", SETTINGS])
+def test_listing_opens_no_keyring_and_no_socket(tmp_path: Path, settings: str) -> None:
+    telex = Inside(tmp_path / "home")
+    telex.configure(settings)
+    loaded = python(
+        "import json, sys, io, contextlib\n"
+        "from telex.main import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):\n"
+        "    assert main(['providers', 'list']) == 0\n"
+        "print(json.dumps(sorted(sys.modules)))",
+        env={**telex.env, "PATH": "/usr/bin"},
+    )
+    assert not {"httpx", "httpcore", "keyring", "rich.table", "tomlkit"} & set(json.loads(loaded))
+
+
+def test_the_groups_help_imports_no_command(tmp_path: Path) -> None:
+    loaded = python(
+        "import json, sys, io, contextlib\n"
+        "from telex.main import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    assert main(['providers', '--help']) == 0\n"
+        "print(json.dumps(sorted(sys.modules)))",
+        env={"TELEX_HOME": str(tmp_path), "PATH": "/usr/bin"},
+    )
+    modules = set(json.loads(loaded))
+    assert not {name for name in modules if name.startswith("telex.commands.providers.")}
+    assert not {"httpx", "keyring", "pydantic", "rich", "tomlkit"} & modules

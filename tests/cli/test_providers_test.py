@@ -1,0 +1,213 @@
+"""``telex providers test``: all at once, in words, lines and JSON, and an exit code that scripts can trust."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from inprocess import Inside
+from scripted import Pause, Scripted, answer
+from servers import MODELS, by_path, in_json, keyed, refusal
+
+from provider_core.errors import KeyStoreError
+from provider_core.keys import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "sk-canary-0123456789abcdef"
+STEPS = ["reach", "models", "auth", "stream", "usage"]
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Inside:
+    return Inside(tmp_path / "home")
+
+
+@pytest.fixture
+def second() -> Iterator[Scripted]:
+    with Scripted() as scripted:
+        yield scripted
+
+
+def configure(telex: Inside, **urls: str) -> None:
+    telex.configure(
+        "".join(f'[providers.{name}]\nbase_url = "{url}"\nkey = "none"\n' for name, url in urls.items())
+    )
+
+
+def test_a_pipe_gets_a_line_for_each_with_its_steps(
+    telex: Inside, server: Scripted, second: Scripted
+) -> None:
+    server.will(by_path())
+    second.will(by_path(models=refusal(404), chat=refusal(500, "broken")))
+    configure(telex, good=server.url, bad=second.url)
+    ran = telex("providers", "test", "--all")
+    good, bad = (line.split("\t") for line in ran.text.splitlines())
+    assert good[:2] == ["good", "passed"]
+    assert good[-1] == "m"
+    assert [cell.split()[0] for cell in good[2:7]] == ["ok"] * 5
+    assert all(cell.endswith(" ms") for cell in good[2:6])
+    assert bad[:2] == ["bad", "failed"]
+    assert ran.code == 3  # bad has no model to ask: it lists none
+    assert "telex providers test bad --model ID" in ran.err
+
+
+def test_json_has_every_step_with_its_time(telex: Inside, server: Scripted) -> None:
+    server.will(by_path())
+    configure(telex, lab=server.url)
+    ran = telex("providers", "test", "--json")
+    assert ran.code == 0, ran.err
+    (found,) = json.loads(ran.out)
+    assert (found["provider"], found["passed"], found["model"], found["models"]) == ("lab", True, "m", 2)
+    assert list(found["steps"]) == STEPS
+    assert found["steps"]["auth"]["status"] == "ok"
+    assert 0 < found["steps"]["auth"]["seconds"] < 10
+    assert found["steps"]["auth"]["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("chat", "code"),
+    [(refusal(401), 4), (refusal(402), 5), (refusal(500), 6), (refusal(404, "no such model m"), 3)],
+)
+def test_the_exit_code_is_that_of_what_failed(
+    telex: Inside, server: Scripted, chat: object, code: int
+) -> None:
+    server.will(by_path(chat=chat))
+    configure(telex, lab=server.url)
+    ran = telex("providers", "test", "lab", "--json")
+    assert ran.code == code
+    assert json.loads(ran.out)[0]["passed"] is False
+    assert "lab" in ran.err
+
+
+def test_failures_of_several_kinds_are_exit_code_one(
+    telex: Inside, server: Scripted, second: Scripted
+) -> None:
+    server.will(by_path(chat=refusal(401)))
+    second.will(by_path(chat=refusal(500)))
+    configure(telex, one=server.url, two=second.url)
+    ran = telex("providers", "test", "--all")
+    assert ran.code == 1
+    assert ran.err.count("telex: ") == 2
+    second.will(by_path(chat=refusal(401)))
+    server.will(by_path(chat=refusal(401)))
+    assert telex("providers", "test", "--all").code == 4
+    server.will(by_path())
+    assert telex("providers", "test", "--all").code == 4
+
+
+def test_providers_are_asked_at_the_same_time(telex: Inside, server: Scripted, second: Scripted) -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    def meet(_: object) -> object:
+        both.wait()
+        return in_json(MODELS)
+
+    for each in (server, second):
+        each.will(by_path(models=meet))
+    configure(telex, one=server.url, two=second.url)
+    ran = telex("providers", "test", "--all")
+    assert ran.code == 0, ran.err
+
+
+def test_a_silent_server_costs_its_timeout_and_no_more(telex: Inside, server: Scripted) -> None:
+    server.will(by_path(chat=[Pause(30)]))
+    configure(telex, lab=server.url)
+    started = time.monotonic()
+    ran = telex("providers", "test", "--timeout", "0.4")
+    assert ran.code == 7
+    assert time.monotonic() - started < 5
+
+
+def test_what_is_switched_off_is_not_asked_unless_named(
+    telex: Inside, server: Scripted, second: Scripted
+) -> None:
+    server.will(by_path())
+    second.will(by_path())
+    configure(telex, one=server.url, two=second.url)
+    telex("providers", "edit", "two", "--disable")
+    assert [line.split("\t")[0] for line in telex("providers", "test", "--all").text.splitlines()] == ["one"]
+    assert telex("providers", "test", "two").text.startswith("two\tpassed")
+
+
+def test_who_is_meant_has_to_be_said(telex: Inside) -> None:
+    assert telex("providers", "test").code == 4
+    configure(telex, one="http://127.0.0.1:1", two="http://127.0.0.1:1")
+    ran = telex("providers", "test")
+    assert ran.code == 2
+    assert "--all" in ran.err
+    assert telex("providers", "test", "one", "--all").code == 2
+    assert telex("providers", "test", "nobody").code == 3
+    assert telex("providers", "test", "one", "two", "--model", "m").code == 2
+
+
+def test_a_key_that_cannot_be_had_fails_auth_and_a_broken_keyring_is_asked_once(
+    telex: Inside, server: Scripted
+) -> None:
+    class Broken(MemoryStore):
+        asked = 0
+
+        def get(self, name: str) -> str | None:
+            self.asked += 1
+            raise KeyStoreError("the keyring did not answer within 3 s")
+
+    telex.store = broken = Broken()
+    server.will(by_path())
+    telex.configure(
+        "".join(
+            f'[providers.{name}]\nbase_url = "{server.url}"\nkey = "keyring"\n'
+            for name in ("one", "two", "three")
+        )
+    )
+    ran = telex("providers", "test", "--all", "--json")
+    assert ran.code == 4
+    assert broken.asked == 1
+    for found in json.loads(ran.out):
+        assert found["steps"]["reach"]["status"] == "ok"
+        assert found["steps"]["auth"]["error"] == "KeyStoreError"
+    assert all("authorization" not in asked.headers for asked in server.asked)
+
+
+def test_another_model_can_be_asked(telex: Inside, server: Scripted) -> None:
+    server.will(by_path())
+    configure(telex, lab=server.url)
+    telex("providers", "test", "lab", "--model", "other")
+    assert server.asked[-1].body["model"] == "other"
+
+
+def test_deep_prints_a_card_and_chats_profit_from_it(telex: Inside, server: Scripted) -> None:
+    def strict(asked: object) -> object:
+        body = asked.body  # type: ignore[attr-defined]
+        if "seed" in body:
+            return refusal(400, "Unknown parameter: 'seed'.", param="seed", code="unknown_parameter")
+        return answer("Hello", usage={"prompt_tokens": 1, "completion_tokens": 1})
+
+    server.will(by_path(chat=strict))
+    configure(telex, lab=server.url)
+    ran = telex("providers", "test", "lab", "--deep")
+    assert ran.code == 0, ran.err
+    lines = [line.split("\t") for line in ran.text.splitlines()[1:]]
+    traits = {name: answer_ for _, name, answer_, _ in lines}
+    assert {title for title, *_ in lines} == {"lab/m"}
+    assert (traits["streaming"], traits["seed"], traits["temperature"]) == ("yes", "no", "yes")
+    server.asked.clear()
+    assert telex("chat", "--no-stdin", "-m", "lab/m", "-p", "seed=1", "hi").code == 0
+    assert [("seed" in asked.body) for asked in server.asked] == [False]  # known, and not sent at all
+    ran = telex("providers", "test", "lab", "--deep", "--json")
+    assert json.loads(ran.out)[0]["card"]["traits"]["tools"]["answer"] == "no"
+
+
+def test_no_form_of_the_report_holds_the_key(telex: Inside, server: Scripted) -> None:
+    telex.store.set("lab", "a-wrong-key-0123456789")
+    telex.configure(f'[providers.lab]\nbase_url = "{server.url}"\nkey = "keyring"\n')
+    server.will(keyed(KEY))
+    for form in ([], ["--json"], ["--deep"]):
+        ran = telex("providers", "test", *form)
+        assert ran.code == 4
+        assert "a-wrong-key-0123456789" not in ran.text + ran.err
+        assert server.asked[-1].headers["authorization"] == "Bearer a-wrong-key-0123456789"

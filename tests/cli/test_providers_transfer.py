@@ -1,0 +1,150 @@
+"""``telex providers export`` and ``import``: all of what is set up, none of the keys, all or nothing."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from inprocess import Inside
+
+from provider_core.keys import MemoryStore
+from provider_core.settings.edit import entries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "sk-canary-0123456789abcdef"
+SETTINGS = """
+# mine
+[providers.kept]
+base_url = "https://host.invalid/v1" # the big one
+key = "keyring"
+models = ["m", {id = "n", context = 8192}]
+
+[providers.open]
+preset = "llamacpp"
+key = "none"
+headers = {X-Team = "a", X-Api-Key = "hunter22"}
+proxy = "http://me:hunter22@proxy.invalid:3128"
+"""
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Inside:
+    telex = Inside(tmp_path / "home", MemoryStore(kept=KEY))
+    telex.configure(SETTINGS)
+    return telex
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Inside:
+    return Inside(tmp_path / "other")
+
+
+@pytest.mark.parametrize("form", ["toml", "json"])
+def test_what_is_exported_on_one_machine_is_imported_on_another(
+    telex: Inside, other: Inside, form: str
+) -> None:
+    ran = telex("providers", "export", "-", "--format", form)
+    assert ran.code == 0, ran.err
+    data = tomllib.loads(ran.text) if form == "toml" else json.loads(ran.out)
+    assert set(data["providers"]) == {"kept", "open"}
+    for secret in (KEY, "hunter22", "keyring"):
+        assert secret not in ran.text
+    assert "X-Api-Key is left out" in ran.err
+    assert "without its password" in ran.err
+    ran = other("providers", "import", "-", stdin=ran.out)
+    assert ran.code == 0, ran.err
+    assert "kept has no key yet" in ran.err
+    assert "telex providers set-key kept" in ran.err
+    assert entries(other.settings)["kept"] == {
+        "base_url": "https://host.invalid/v1",
+        "models": ["m", {"id": "n", "context": 8192}],
+    }
+    assert entries(other.settings)["open"]["headers"] == {"X-Team": "a"}
+
+
+def test_files_are_written_and_read_by_their_names(telex: Inside, other: Inside, tmp_path: Path) -> None:
+    path = tmp_path / "providers.json"
+    assert telex("providers", "export", str(path), "--only", "open").code == 0
+    assert set(json.loads(path.read_text())["providers"]) == {"open"}
+    assert telex("providers", "export", str(path)).code == 2
+    assert telex("providers", "export", str(path), "--replace").code == 0
+    assert telex("providers", "export", "--only", "nobody").code == 2
+    assert other("providers", "import", str(path)).code == 0
+    assert set(entries(other.settings)) == {"kept", "open"}
+
+
+def test_conflicts_are_reported_and_nothing_is_imported(telex: Inside) -> None:
+    text = (
+        b'[providers.open]\nbase_url = "https://x.invalid"\n[providers.new]\nbase_url = "https://y.invalid"\n'
+    )
+    before = telex.settings.read_bytes()
+    ran = telex("providers", "import", "-", stdin=text)
+    assert ran.code == 3
+    assert "open is already set up" in ran.err
+    assert "--replace" in ran.err
+    assert telex.settings.read_bytes() == before
+    assert telex("providers", "import", "-", "--replace", stdin=text).code == 0
+    assert set(entries(telex.settings)) == {"kept", "open", "new"}
+    assert "# the big one" in telex.settings.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            b"[providers.a]\nbase_url = 'https://x'\n[providers.b]\nbase_url = 'nonsense'",
+            "providers.b.base_url",
+        ),
+        (b"[providers.a]\nbase_url = 'https://x'\n[providers.'b c']\nbase_url = 'https://x'", "b c"),
+        (b"[providers.local]\nbase_url = 'https://x'", "taken by telex"),
+        (
+            b"[providers.a]\nbase_url = 'https://x'\napi_key = 'hunter22'",
+            "providers.a.api_key is not a setting",
+        ),
+        (b"[providers.a]\nbase_url = 'https://x'\nheaders = {Authorization = 'hunter22'}", "Authorization"),
+        (b"[providers.a]\nbase_url = 'http://far.invalid'", "--allow-http"),
+        (b"[providers.a]\nbase_url = 'https://x'\nkey_command = 'curl evil'", "--allow-commands"),
+        (b"model = 'a'", "no providers"),
+        (b"<html>", "neither TOML nor JSON"),
+        (b"", "no providers"),
+    ],
+)
+def test_what_is_wrong_in_one_provider_imports_none(
+    other: Inside, tmp_path: Path, text: bytes, words: str
+) -> None:
+    path = tmp_path / "providers.toml"
+    path.write_bytes(text)
+    ran = other("providers", "import", str(path))
+    assert ran.code in (2, 3)
+    assert words in ran.err
+    assert "hunter22" not in ran.err
+    assert not other.settings.exists()
+
+
+def test_a_stored_key_never_goes_to_another_host_by_an_import(telex: Inside) -> None:
+    before = telex.settings.read_bytes()
+    moved = b'[providers.kept]\nbase_url = "https://evil.invalid/v1"\n'
+    ran = telex("providers", "import", "-", "--replace", stdin=moved)
+    assert ran.code == 3
+    assert "https://evil.invalid" in ran.err
+    assert telex.settings.read_bytes() == before
+    same = b'[providers.kept]\nbase_url = "https://host.invalid/v2"\n'
+    assert telex("providers", "import", "-", "--replace", stdin=same).code == 0
+    assert entries(telex.settings)["kept"] == {"base_url": "https://host.invalid/v2", "key": "keyring"}
+    assert telex.store.get("kept") == KEY
+
+
+def test_commands_are_taken_over_on_request(other: Inside) -> None:
+    text = b"[providers.a]\nbase_url = 'https://x'\nkey_command = 'pass a'"
+    assert other("providers", "import", "-", "--allow-commands", stdin=text).code == 0
+    assert entries(other.settings)["a"]["key_command"] == "pass a"
+
+
+def test_a_file_that_is_not_there_is_said(other: Inside) -> None:
+    ran = other("providers", "import", "/no/such/file.toml")
+    assert ran.code == 2
+    assert "No such file" in ran.err
