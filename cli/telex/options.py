@@ -11,9 +11,11 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from click.shell_completion import CompletionItem
+
     from provider_core.types import Json, Target
 
-__all__ = ["BodyField", "network_options", "with_network"]
+__all__ = ["BodyField", "Name", "network_options", "with_network"]
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
@@ -41,6 +43,28 @@ class BodyField(click.ParamType[tuple[str, Any]]):
             if text[:1] in '{["':
                 self.fail(f"the value of {key} is not JSON: {text!r}", param, ctx)
             return key.strip(), text
+
+
+class Name(click.ParamType[str]):
+    """A name that completion knows: "provider", "preset", "alias", or "model" for all that ``-m`` takes.
+
+    The kind is the list ``<kind>s`` of the snapshot that the shells read. ``Name("model", of="provider")`` is
+    the id of a model of the provider that the command's argument ``provider`` names.
+    """
+
+    name = "text"
+
+    def __init__(self, completes: str, *, of: str | None = None) -> None:
+        self.completes = completes
+        self.of = of
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """What click's own completion offers, in shells that have no script of ours."""
+        from telex.completion.names import offers
+
+        return offers(self, incomplete, ctx.params)
 
 
 def network_options(command: _Command) -> _Command:
