@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Self
@@ -148,6 +149,7 @@ def reported(app: App) -> Iterator[Outcome]:
             console.error(error.message, hint)
         except (KeyboardInterrupt, click.Abort):
             outcome.code = ExitCode.INTERRUPTED
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends whatever still runs
             console.note("Interrupted.")
     except ReaderGone:
         outcome.code = ExitCode.CLOSED_PIPE

@@ -31,10 +31,10 @@ def full(target: Target, usage: Usage | None, timing: Timing) -> str:
     if usage is not None and usage.cost is not None:
         parts.append(f"${usage.cost:.6f}".rstrip("0").rstrip("."))
     if timing.first_text is not None:
-        parts.append(f"first token {timing.first_text:.2f} s")
+        parts.append(f"first {timing.first_text:.2f} s")
     rate = _rate(usage, timing)
     if rate is not None:
-        parts.append(f"{rate:.0f} tokens/s")
+        parts.append(f"{rate:.0f} tok/s")
     if rate is None and timing.total is not None:
         parts.append(f"{timing.total:.1f} s")
     return " · ".join(parts)
