@@ -1,0 +1,217 @@
+"""``telex models`` as a process: on a real terminal, through a pager, with many models, the network watched."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import struct
+import termios
+import time
+from fcntl import ioctl
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Telex
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def keep(telex: Telex, name: str, models: list[dict[str, object]], url: str) -> None:
+    folder = telex.home / "cache" / "models"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = {"source": [url, ""], "fetched_at": time.time(), "models": models}
+    (folder / f"{name}.json").write_text(json.dumps(kept))
+
+
+def many(telex: Telex, providers: int, models: int) -> None:
+    """So many providers, half of them with a key in the keyring, and so many kept models in all."""
+    text = ""
+    for number in range(providers):
+        name, url = f"lab{number}", f"http://198.51.100.{number}/v1"
+        text += f'[providers.{name}]\nbase_url = "{url}"\nkey = "{"keyring" if number % 2 else "none"}"\n'
+        keep(telex, name, [{"id": f"m{n}"} for n in range(number, models, providers)], url)
+    telex.configure(text)
+
+
+def on_terminal(telex: Telex, *arguments: str, rows: int = 40, columns: int = 100, **env: str) -> str:
+    """What a terminal of this size gets to see, stdout and stderr together."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    process = telex.start(
+        *arguments, stdin=theirs, stdout=theirs, stderr=theirs, env={"TERM": "xterm-256color", **env}
+    )
+    os.close(theirs)
+    seen = b""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # Linux's way of saying that the other end is closed
+                break
+            if not piece:
+                break
+            seen += piece
+    assert process.wait(timeout=10) == 0, seen
+    os.close(ours)
+    return seen.decode().replace("\r\n", "\n")
+
+
+URL = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture
+def lab(telex: Telex) -> Telex:
+    telex.env["TELEX_TEST_WITHOUT"] = "xllamacpp"
+    telex.provider("lab", URL, models=["mine"], display_name="The Lab")
+    keep(
+        telex,
+        "lab",
+        [
+            {"id": "known", "context": 131072, "max_output": 8192, "tools": True, "reasoning": True},
+            {"id": "guessed-32k"},
+            {"id": "[bold]markup[/bold]", "vision": True},
+            {"id": "模型/😀", "name": "x"},
+            {"id": "safe\u202egnp.exe"},
+        ],
+        URL,
+    )
+    return telex
+
+
+def test_a_terminal_gets_a_table_under_the_providers_name(lab: Telex) -> None:
+    seen = on_terminal(lab, "models", "list")
+    lines = [line.rstrip() for line in ANSI.sub("", seen).splitlines()]
+    assert lines[0].split() == ["The", "Lab", "context", "output"]
+    assert "lab/mine" in lines[1]
+    assert any(re.fullmatch(r"lab/known +128k +8k +reasoning, tools", line) for line in lines)
+    assert any(re.fullmatch(r"lab/guessed-32k +~32k", line) for line in lines)
+    assert any(line.startswith("lab/[bold]markup[/bold] ") and line.endswith("vision") for line in lines)
+    assert any(line.startswith("lab/模型/😀") for line in lines)
+    assert "\u202e" not in seen
+    assert "\x1b[1m" in seen
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+def test_a_terminal_without_colours_gets_the_same_words(lab: Telex, env: dict[str, str]) -> None:
+    seen = on_terminal(lab, "models", "list", **env)
+    assert "\x1b" not in seen
+    assert "The Lab" in seen
+    assert "lab/known" in seen
+
+
+def test_a_narrow_terminal_loses_nothing(lab: Telex) -> None:
+    seen = ANSI.sub("", on_terminal(lab, "models", "list", columns=40))
+    assert all(name in seen for name in ("lab/mine", "lab/known", "lab/guessed-32k"))
+
+
+def test_a_pipe_gets_names_and_nothing_else(lab: Telex) -> None:
+    ran = lab("models", "list")
+    assert ran.text.splitlines()[:2] == ["lab/mine", "lab/[bold]markup[/bold]"]
+    assert b"\x1b" not in ran.out
+    assert ran.err == ""
+
+
+def test_a_long_list_goes_through_the_pager_on_a_terminal_alone(lab: Telex, tmp_path: Path) -> None:
+    keep(lab, "lab", [{"id": f"m{n}"} for n in range(300)], URL)
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\necho PAGED\ncat\n")
+    pager.chmod(0o755)
+    assert "PAGED" in on_terminal(lab, "models", "list", PAGER=str(pager))
+    assert "PAGED" not in on_terminal(lab, "models", "list", "m29", PAGER=str(pager))
+    assert "PAGED" not in lab("models", "list", env={"PAGER": str(pager)}).text
+
+
+def test_a_reader_that_has_seen_enough_ends_the_list_quietly(lab: Telex) -> None:
+    keep(lab, "lab", [{"id": f"m{n}" * 20} for n in range(5000)], URL)
+    process = lab.start("models", "list")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait(timeout=20) == 141
+
+
+def test_nothing_set_up_is_no_error_and_says_what_to_do(telex: Telex) -> None:
+    telex.env["TELEX_TEST_WITHOUT"] = "xllamacpp"
+    ran = telex("models", "list")
+    assert (ran.code, ran.out) == (0, b"")
+    assert "No provider is set up." in ran.err
+    assert "telex providers add NAME" in ran.err
+    ran = telex("models", "list", "--json")
+    assert (ran.code, ran.out) == (0, b"[]\n")
+
+
+def test_the_embedded_model_is_listed_where_it_is_installed(telex: Telex) -> None:
+    ran = telex("models", "list")
+    assert ran.text == "local/smollm2-135m-instruct\n"
+    assert ran.err == ""
+
+
+WATCH = """
+import os, sys
+def watch(event, arguments):
+    if event.startswith("socket.") or event in ("subprocess.Popen", "os.exec", "os.posix_spawn"):
+        os.write(2, f"watched: {event} {arguments}\\n".encode())
+    if event == "import" and arguments[0].partition(".")[0] in ("keyring", "httpx", "httpcore", "rich"):
+        os.write(2, f"watched: import {arguments[0]}\\n".encode())
+sys.addaudithook(watch)
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--tools"], ["m42"]], ids=" ".join)
+def test_sixty_providers_and_five_thousand_models_need_no_network_and_no_keyring(
+    telex: Telex, tmp_path: Path, arguments: list[str]
+) -> None:
+    many(telex, 60, 5000)
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
+    ran = telex("models", "list", *arguments, env={"PYTHONPATH": str(tmp_path / "watch")})
+    assert ran.code == 0
+    assert ran.err.replace("No model matches.\n", "") == ""
+    if not arguments:
+        assert len([line for line in ran.text.splitlines() if line.startswith("lab")]) == 5000
+
+
+def test_the_watch_of_these_tests_sees_a_connection(telex: Telex, tmp_path: Path) -> None:
+    telex.provider("lab", URL)
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
+    ran = telex("models", "list", "--refresh", env={"PYTHONPATH": str(tmp_path / "watch")})
+    assert "watched: socket.connect" in ran.err
+
+
+@pytest.mark.parametrize("arguments", [["models", "--help"], ["models", "list", "--help"]], ids=" ".join)
+def test_help_opens_nothing(telex: Telex, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
+    ran = telex(*arguments, env={"PYTHONPATH": str(tmp_path / "watch")})
+    assert (ran.code, ran.err) == (0, "")
+    assert not telex.home.exists()
+
+
+def test_ctrl_c_while_servers_are_asked_ends_at_once(telex: Telex) -> None:
+    import signal
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        telex.provider("lab", f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
+        process = telex.start("models", "list", "--refresh")
+        connection, _ = silent.accept()
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        _, err = process.communicate(timeout=20)
+        assert time.monotonic() - start < 3
+        connection.close()
+    assert process.returncode in (130, -signal.SIGINT)
+    assert b"Traceback" not in err
