@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from telex.render.markdown._events import Block
     from telex.render.markdown._links import Target
 
-EXAMPLES = json.loads((Path(__file__).parent / "test_markdown_commonmark.json").read_text("utf-8"))["examples"]
+EXAMPLES = json.loads((Path(__file__).parent / "test_markdown_commonmark.json").read_text("utf-8"))[
+    "examples"
+]
 
 
 class Html:
@@ -138,9 +140,7 @@ class Html:
                 continue
             text = self.node(child, tight=tight)
             is_bare = tight and child["kind"] == "p"
-            if not is_bare and not out.endswith("\n"):
-                out += "\n"
-            elif is_bare and out and not out.endswith("\n"):
+            if (out or not is_bare) and not out.endswith("\n"):
                 out += "\n"
             out += text
         return out

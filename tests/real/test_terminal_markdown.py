@@ -5,78 +5,23 @@ from __future__ import annotations
 import json
 import random
 import unicodedata
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyte
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyte.modes import DECAWM
-from wcwidth import wcwidth
+from screens import Terminal
 
 from telex.render.markdown import Colour, Look, MarkdownStream, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
-EXAMPLES = json.loads(
-    (Path(__file__).parents[1] / "cli" / "test_markdown_commonmark.json").read_text("utf-8")
-)["examples"]
+DATA = Path(__file__).parents[1] / "cli"
+EXAMPLES = json.loads((DATA / "test_markdown_commonmark.json").read_text("utf-8"))["examples"]
+TOUR = (DATA / "test_markdown_tour.md").read_text("utf-8")
 WIDTHS = (20, 40, 80, 132, 200)
-
-
-class Terminal(pyte.HistoryScreen):
-    """pyte's screen, which drops the rest of a text at the first character without a width, with those added.
-
-    ``joins``: like newer terminals it draws joined emoji in two cells, and letters that were made emoji too.
-    """
-
-    def __init__(self, columns: int, lines: int = 24, *, joins: bool = True) -> None:
-        super().__init__(columns, lines, history=1_000_000)
-        self.joins = joins
-        self.stream = pyte.Stream(self)
-
-    def feed(self, text: str) -> None:
-        """What a program writes: the line discipline adds the carriage returns."""
-        self.stream.feed(text.replace("\n", "\r\n"))
-
-    def draw(self, data: str) -> None:
-        if data.isascii():
-            super().draw(data)
-            return
-        for char in data:
-            line = self.buffer[self.cursor.y]
-            at = self.cursor.x - 1
-            if at > 0 and line[at].data == "":
-                at -= 1
-            before = line[at].data if at >= 0 else ""
-            if wcwidth(char) == 0 or (self.joins and before.endswith("\u200d")):
-                if before:
-                    line[at] = line[at]._replace(data=before + char)
-                if self.joins and char == "\ufe0f" and at == self.cursor.x - 1:
-                    line[self.cursor.x] = line[at]._replace(data="")
-                    self.cursor.x += 1
-            else:
-                super().draw(char)
-
-    def rows(self) -> list[dict]:
-        """All rows, the oldest first."""
-        return [*self.history.top, *(self.buffer[y] for y in range(self.lines))]
-
-    def text(self) -> list[str]:
-        """All rows as text, without the empty ones at the end."""
-        rows = ["".join(row[x].data for x in range(self.columns)).rstrip() for row in self.rows()]
-        while rows and not rows[-1]:
-            rows.pop()
-        return rows
-
-    def cells(self) -> list[list[tuple]]:
-        """Every cell that is not blank, with its colour and everything else."""
-        return [
-            [(x, row[x]) for x in range(self.columns) if row[x].data not in {" ", ""}] for row in self.rows()
-        ]
 
 
 class Clock:
@@ -138,81 +83,6 @@ CHUNKINGS = {
     "at random": lambda text: at_random(text, len(text)),
 }
 
-TOUR = """\
-# Ranking the options
-
-Here is the **short** answer: use `asyncio.TaskGroup`, *not* `gather` — it cancels what is left when one fails.
-See [the documentation](https://docs.example/asyncio#groups "Task groups") or <https://example.org/a_b_c>.
-
-## Steps
-1. Write the function:
-   ```python
-   async def fetch(url: str, *, tries: int = 3) -> bytes:
-       \"\"\"Return the body.
-
-       Raises after the last try.
-       \"\"\"
-       async with client.stream("GET", url) as response:
-           return await response.aread()  # all of it
-   ```
-2. Call it, and *mind* the following:
-   - one thing, with a text that is much too long for a narrow terminal and goes on and on
-     - nested deeper
-
-       with a second paragraph
-   - another one
-3. Done.
-
-| Option | Price per 1M | Notes |
-|:-------|-------------:|:-----:|
-| small  | 0.25 | fast, `cheap` |
-| large \\| huge | 15.00 | **slow**, but very good at long and winding explanations of simple things |
-| 日本語 | 1.00 | 全角文字 🎉 |
-
-```javascript
-/* A comment
-   over two lines */
-const names = items.map(({ name }) => `${name}!`); // template
-export default async function* walk() { yield* names; }
-```
-
-```sql
-SELECT name, count(*) FROM users WHERE age >= 18 GROUP BY 1 ORDER BY 2 DESC;
-```
-
-> Quoted text with `code`
-> and a second line.
->
-> - a list in it
-
-```bash
-cat <<EOF > file.txt
-hello $USER
-EOF
-for f in *.txt; do echo "$f" | sed 's/a/b/'; done
-```
-
-- [ ] not done yet
-- [x] done
-
-今天天气很好，我们去公园散步吧。**注意：**请带上雨伞，因为下午可能会下雨！「引用的话」也要正确换行。
-Emoji: 👩‍👩‍👧 family, ❤️ heart, 👍🏽 thumb, 🇩🇪 flag; accents: e\u0301, Zürich; tabs:\tx\ty.
-
-***
-
-<details>
-<summary>More</summary>
-
-A footnote[^1], a [reference][docs] and [bold]no markup[/bold].
-
-</details>
-
-[^1]: Not so important.
-[docs]: https://docs.example/ "The docs"
-
-The formula \\(a_1 * b_1 * c\\) stays.
-"""
-
 PROSE = "\n\n".join(
     " ".join(
         f"Sentence {paragraph}.{number} says *something* about `item_{number}` and **the rest** of it."
@@ -221,7 +91,9 @@ PROSE = "\n\n".join(
     for paragraph in range(1, 5)
 )
 
-CJK = "这是一个很长的段落，没有任何空格，" * 90 + "\n\n" + "日本語の**長い**文章です。「引用」も、" * 60
+CJK = (
+    "这是一个很长的段落\uff0c没有任何空格\uff0c" * 90 + "\n\n" + "日本語の**長い**文章です。「引用」も、" * 60
+)
 
 NESTED = "".join(
     f"{'  ' * (depth % 6)}- level {depth % 6}, item {depth} with a text to wrap\n" for depth in range(60)
@@ -231,7 +103,9 @@ LONG_TABLE = "| n | name | what it is |\n|--:|---|---|\n" + "".join(
     f"| {n} | row{n:03} | {'word ' * (n % 9)}end |\n" for n in range(70)
 )
 
-LONG_FENCE = "Code:\n```python\n" + "".join(f"value_{n:03} = {n} * 'x'  # {n}\n" for n in range(150)) + "```\nEnd.\n"
+LONG_FENCE = (
+    "Code:\n```python\n" + "".join(f"value_{n:03} = {n} * 'x'  # {n}\n" for n in range(150)) + "```\nEnd.\n"
+)
 
 ADVERSARIAL = (
     "**never closed " + "and on it goes " * 400 + "\n\n`open " + "[[[ " * 300 + "\n\n" + "x" * 3000 + "\n\n"
@@ -256,7 +130,8 @@ LINES = st.sampled_from(
         "  - nested", "    deep", "1. one", "2. two", "10) ten", "> quote", "> > deeper", ">", "```", "```python",
         "def f(x): return 'x'", "~~~", "| a | b |", "|---|:-:|", "| 1 | 2 | 3 |", "---", "===", "***", "", "", "",
         "<div>", "</div>", "<!-- open", "-->", "[a]: /url", "[a] and [b][a]", "![img](x.png)", "- [ ] task",
-        "    indented", "\ttab\tbed", "语言模型，很好。", "👩‍👩‍👧 ❤️ 🇩🇪", "word " * 30, "x" * 90, "\\", "&copy; &#27;[31m",
+        "    indented", "\ttab\tbed", "语言模型\uff0c很好。", "👩‍👩‍👧 ❤️ 🇩🇪", "word " * 30,
+        "a **long** `text` [with](x) *all* " * 70, "x" * 90, "\\", "&copy; &#27;[31m",
         "\x1b[2J", "/* open", "*/", "cat <<EOF", "EOF", "$$ x_1 $$", "```yaml", "key: [a, b]", "```json", '{"a": 1}',
     ]
 )  # fmt: skip
@@ -299,7 +174,9 @@ class TestTheScreenEqualsOneRendering:
 
     @pytest.mark.parametrize("joins", [True, False])
     def test_whatever_the_terminal_makes_of_emoji(self, joins: bool) -> None:
-        text = "".join(f"{'ab ' * n}👩‍👩‍👧 ❤️ ⚠️ 👍🏽 🇩🇪 e\u0301\u0302 e\ufe0f 한국어 — “x”\n" for n in range(1, 20))
+        text = "".join(
+            f"{'ab ' * n}👩‍👩‍👧 ❤️ ⚠️ 👍🏽 🇩🇪 e\u0301\u0302 e\ufe0f 한국어 — “x”\n" for n in range(1, 20)
+        )
         text += "\n| a | b |\n|---|---|\n| 👩‍👩‍👧 ❤️ | 👍🏽👍🏽 words |\n" * 3
         for width in (20, 31, 80):
             terminal = Terminal(width, joins=joins)

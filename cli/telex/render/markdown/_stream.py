@@ -93,6 +93,7 @@ class MarkdownStream:
     def close(self) -> None:
         """Print what is still open, for good; the cursor is at the start of the row below."""
         self._suspended = False
+        self._printer.width = max(1, self._width())
         self._read()
         if self._line:
             self._take_line(self._line)
