@@ -48,7 +48,7 @@ class KeyringStore:
             if backend.get_password(SERVICE, name) != key:
                 raise KeyStoreError("the keyring took the key and does not give it back")
 
-        self._call("write to", write)
+        self._call("write to", write, secret=key)
 
     def delete(self, name: str) -> None:
         def remove(backend: KeyringBackend) -> None:
@@ -58,7 +58,7 @@ class KeyringStore:
 
         self._call("delete from", remove)
 
-    def _call(self, verb: str, work: Callable[[KeyringBackend], _T]) -> _T:
+    def _call(self, verb: str, work: Callable[[KeyringBackend], _T], secret: str = "") -> _T:
         outcome: list[_T] = []
         failure: list[BaseException] = []
 
@@ -80,7 +80,7 @@ class KeyringStore:
             )
         error = failure[0]
         if isinstance(error, Exception):
-            raise _translated(verb, error) from error
+            raise _translated(verb, error, secret) from None  # its own arguments may hold the key
         raise error
 
 
@@ -100,15 +100,19 @@ def _backend() -> KeyringBackend:
     raise KeyStoreError(f"the keyring {refused}" if refused else "the keyring package found no backend")
 
 
-def _translated(verb: str, error: Exception) -> KeyStoreError:
+def _translated(verb: str, error: Exception, secret: str) -> KeyStoreError:
     from keyring.errors import KeyringLocked, NoKeyringError
+
+    from provider_core.stream import printable, redact
 
     if isinstance(error, KeyStoreError):
         return error
     if isinstance(error, NoKeyringError):
         return KeyStoreError("there is no keyring on this machine that telex can use")
     # Beside its own errors, a backend lets those of D-Bus and of the platform through as they are.
-    words = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    words = (
+        printable(redact(" ".join(str(error).split()), (secret,)), 500).rstrip(".") or type(error).__name__
+    )
     if isinstance(error, KeyringLocked):
         return KeyStoreError(f"the keyring is locked: {words}")
     return KeyStoreError(f"telex could not {verb} the keyring: {words}")

@@ -286,6 +286,7 @@ def test_undoing_a_call_that_was_given_up_comes_after_it(keyring_in_use: Any) ->
         (Backend(error=RuntimeError("org.freedesktop.DBus.Error.Timeout")), "DBus.Error.Timeout"),
         (Backend(error=OSError(111, "Connection refused")), "Connection refused"),
         (Backend(forgets=True), "does not give it back"),
+        (Backend(error=RuntimeError("failed: tool --add sk-canary-0123456789")), "failed: tool --add"),
     ],
 )
 def test_a_keyring_that_does_not_work_says_so_in_its_own_words(

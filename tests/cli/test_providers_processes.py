@@ -1,0 +1,249 @@
+"""Setting providers up by the installed program: at a terminal, many at once, interrupted, and killed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from running import COMMAND, Telex
+from scripted import Scripted
+from servers import by_path, in_json, keyed
+from terminal import Pty
+
+from provider_core.settings import Paths, load
+from provider_core.settings.edit import entries
+
+KEY = "sk-canary-0123456789abcdef"
+
+
+class Kept(Telex):
+    """The installed program with a keyring in a file, outside its home."""
+
+    def __init__(self, home: Path, keyring: Path) -> None:
+        super().__init__(home)
+        self.keyring = keyring
+        self.env |= {
+            "PYTHON_KEYRING_BACKEND": "keyring_in_a_file.Keyring",
+            "TEST_KEYRING": str(keyring),
+        }
+
+    @property
+    def keys(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.keyring.read_text() or "{}") if self.keyring.exists() else {}
+        return found
+
+    @property
+    def paths(self) -> Paths:
+        return Paths.find(self.env)
+
+    def at(self, *arguments: str) -> Pty:
+        return Pty([str(COMMAND), *arguments], env=self.env, columns=120)
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Kept:
+    return Kept(tmp_path / "home", tmp_path / "keyring.json")
+
+
+# --- at a terminal -----------------------------------------------------------------------------------------
+
+
+def test_a_terminal_is_asked_for_the_key_and_never_shows_it(telex: Kept, server: Scripted) -> None:
+    server.will(keyed(KEY))
+    with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:
+        terminal.wait_for("API key for lab")
+        terminal.type(f"{KEY}\r")
+        terminal.wait_for("telex chat -m lab")
+        assert terminal.process.wait(20) == 0
+        assert KEY.encode() not in terminal.raw
+        assert terminal.modes == terminal.modes_before
+    assert telex.keys == {"telex/lab": KEY}
+    assert entries(telex.settings) == {"lab": {"base_url": server.url, "key": "keyring"}}
+
+
+def test_enter_alone_means_no_key(telex: Kept, server: Scripted) -> None:
+    server.will(by_path())
+    with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:
+        terminal.wait_for("Enter for none")
+        terminal.type("\r")
+        terminal.wait_for("telex chat -m lab")
+    assert entries(telex.settings)["lab"]["key"] == "none"
+
+
+def test_ctrl_c_at_the_prompt_saves_nothing_and_leaves_the_terminal_as_it_was(
+    telex: Kept, server: Scripted
+) -> None:
+    with telex.at("providers", "add", "deepseek") as terminal:
+        terminal.wait_for("API key for deepseek")
+        terminal.type("\x03")
+        assert terminal.process.wait(20) == 130
+        assert terminal.modes == terminal.modes_before
+    assert not telex.settings.exists()
+    assert telex.keys == {}
+
+
+def test_a_presets_page_for_keys_and_its_parts_are_asked_for(telex: Kept) -> None:
+    with telex.at("providers", "add", "cloudflare", "--no-verify") as terminal:
+        terminal.wait_for("Cloudflare account id")
+        terminal.type("0123abc\r")
+        terminal.wait_for("API key for cloudflare")
+        terminal.type(f"{KEY}\r")
+        terminal.wait_for("is set up")
+        assert b"dash.cloudflare.com" in terminal.raw
+    assert entries(telex.settings)["cloudflare"]["variables"] == {"account_id": "0123abc"}
+
+
+def test_remove_asks_and_takes_no_for_no(telex: Kept) -> None:
+    telex.provider("lab", "http://127.0.0.1:1/v1")
+    for keys, code, left in (("n\r", 130, True), ("y\r", 0, False)):
+        with telex.at("providers", "remove", "lab") as terminal:
+            terminal.wait_for("Remove lab")
+            terminal.type(keys)
+            assert terminal.process.wait(20) == code
+        assert ("lab" in entries(telex.settings)) == left
+
+
+def test_discover_offers_what_is_new(telex: Kept, server: Scripted) -> None:
+    server.will(by_path(models=in_json({"data": [{"id": "m", "owned_by": "llamacpp"}]})))
+    with telex.at("providers", "discover", "--port", str(server.port)) as terminal:
+        terminal.wait_for("Set up llama.cpp server at")
+        terminal.type("\r")
+        terminal.wait_for("is set up")
+        assert terminal.process.wait(20) == 0
+    assert set(entries(telex.settings)) == {"llamacpp"}
+
+
+def test_a_terminal_gets_tables_with_bars(telex: Kept, server: Scripted) -> None:
+    server.will(by_path())
+    telex.provider("lab", server.url)
+    with telex.at("providers", "test", "lab") as terminal:
+        assert terminal.wait() == 0
+        header, row = terminal.rows[-2:]
+    assert header.split() == ["PROVIDER", "REACH", "MODELS", "AUTH", "STREAM", "USAGE", "TIME"]
+    assert row.startswith("lab ")
+    assert row.count("✓") == 5
+    assert "█" in row
+    with telex.at("providers", "list") as terminal:
+        assert terminal.wait() == 0
+        assert terminal.rows[0].split()[:3] == ["NAME", "ADDRESS", "KEY"]
+
+
+# --- many at once ------------------------------------------------------------------------------------------
+
+
+def test_twenty_processes_that_add_at_once_lose_none(telex: Kept, tmp_path: Path) -> None:
+    telex.configure("# by hand\n[providers.old] # stays\nbase_url = 'http://127.0.0.1:1/v1'\nkey = 'none'\n")
+    keys = {f"p{n}": f"key-of-{n}" for n in range(20)}
+    running = []
+    for name, key in keys.items():
+        path = tmp_path / name
+        path.write_text(key)
+        arguments = [
+            "providers",
+            "add",
+            name,
+            "--base-url",
+            "http://127.0.0.1:1/v1",
+            "--key-stdin",
+            "--no-verify",
+        ]
+        with path.open("rb") as stdin:
+            running.append(telex.start(*arguments, stdin=stdin))
+    for process in running:
+        _, err = process.communicate(timeout=90)
+        assert process.returncode == 0, err
+    assert set(load(telex.paths, {}).providers) == {"old", *keys}
+    assert telex.keys == {f"telex/{name}": key for name, key in keys.items()}
+    text = telex.settings.read_text()
+    assert text.startswith("# by hand\n[providers.old] # stays\n")
+
+
+# --- interrupted and killed --------------------------------------------------------------------------------
+
+
+def test_ctrl_c_between_key_and_settings_leaves_neither(telex: Kept) -> None:
+    """The keyring tells when it has the key, and keeps add waiting."""
+    slow = telex.home.parent / "slow"
+    slow.mkdir()
+    (slow / "keyring_that_waits.py").write_text(
+        "import os, time\n"
+        "from pathlib import Path\n"
+        "from keyring_in_a_file import Keyring as Base\n"
+        "class Keyring(Base):\n"
+        "    priority = 1\n"
+        "    def set_password(self, service, username, password):\n"
+        "        super().set_password(service, username, password)\n"
+        "        Path(os.environ['TEST_MARK']).touch()\n"
+        "        time.sleep(1)\n"
+    )
+    mark = telex.home.parent / "mark"
+    env = {
+        "PYTHONPATH": f"{telex.env['PYTHONPATH']}:{slow}",
+        "PYTHON_KEYRING_BACKEND": "keyring_that_waits.Keyring",
+        "TEST_MARK": str(mark),
+    }
+    reading, writing = os.pipe()
+    os.write(writing, KEY.encode())
+    os.close(writing)
+    process = telex.start(
+        "providers", "add", "lab", "--base-url", "http://127.0.0.1:1/v1", "--key-stdin", "--no-verify",
+        stdin=reading, env=env,
+    )  # fmt: skip
+    os.close(reading)
+    deadline = time.monotonic() + 30
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert telex.keys == {"telex/lab": KEY}
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert telex.keys == {}
+    assert not telex.settings.exists()
+    assert KEY.encode() not in err
+
+
+def test_killing_an_add_at_any_moment_leaves_settings_that_parse(telex: Kept) -> None:
+    telex.configure("# by hand\n[providers.old] # stays\nbase_url = 'http://127.0.0.1:1/v1'\nkey = 'none'\n")
+    chance = random.Random(4)
+    survived = 0
+    for n in range(10):
+        process = telex.start(
+            "providers", "add", f"p{n}", "--base-url", "http://127.0.0.1:1/v1", "--no-key", "--no-verify"
+        )
+        lock = telex.settings.with_name(".settings.toml.lock")
+        # Some are killed anywhere, most within the few milliseconds in which the file is written.
+        if n % 4:
+            deadline = time.monotonic() + 20
+            while process.poll() is None and time.monotonic() < deadline and not _is_held(lock):
+                time.sleep(0)
+            time.sleep(chance.random() * 0.02)
+        else:
+            time.sleep(chance.random() * 0.6)
+        process.kill()
+        process.communicate()
+        found = load(telex.paths, {}).providers
+        assert "old" in found
+        assert telex.settings.read_text().startswith("# by hand\n[providers.old] # stays\n")
+        survived += f"p{n}" in found
+    ran = telex("providers", "add", "last", "--base-url", "http://127.0.0.1:1/v1", "--no-key", "--no-verify")
+    assert ran.code == 0, ran.err
+    assert {path.name for path in telex.settings.parent.iterdir()} == {"settings.toml", ".settings.toml.lock"}
+    assert survived < 10
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether some process holds the lock of the settings file."""
+    if not lock.exists():
+        return False
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
