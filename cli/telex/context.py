@@ -116,6 +116,9 @@ class App:
                     raise
                 lists.ask_for(self, error)
                 target = resolve(wanted, self.catalog)
+            if lists.is_worn(self, target, wanted):
+                lists.renew(self, target.provider)
+                target = resolve(wanted, self.catalog)
         except ModelError as error:
             if not name and wanted is not None:
                 origin = "TELEX_MODEL" if self.environ.get("TELEX_MODEL") else "the settings"

@@ -11,16 +11,17 @@ from provider_core.errors import (
     KeyStoreError,
     NetworkError,
     NoModelError,
+    ProviderError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.catalog import Catalog, Refreshed
-    from provider_core.types import Provider
+    from provider_core.types import Provider, Target
     from telex.context import App
 
-__all__ = ["ask_for", "catalog", "follow", "refresh"]
+__all__ = ["ask_for", "catalog", "follow", "is_worn", "refresh", "renew"]
 
 
 def catalog(app: App) -> Catalog:
@@ -57,6 +58,23 @@ def ask_for(app: App, missing: NoModelError) -> None:
             raise error
         case error:
             raise NoModelError(f"{missing.message}: {error.message}", provider=provider.name) from None
+
+
+def is_worn(app: App, target: Target, typed: str | None) -> bool:
+    """Whether ``typed`` names no model, and the one it means was the first of a list that is too old to rely on."""
+    listing = app.catalog.listing(target.provider.name)
+    alone = typed is None or typed.strip().rstrip("/").casefold() == target.provider.name.casefold()
+    return alone and listing.stale and listing.default_is_first
+
+
+def renew(app: App, provider: Provider) -> None:
+    """Ask for a list that is too old; raises what would keep a chat from reaching the server, and nothing else."""
+    (outcome,) = refresh(app, [provider])
+    match outcome.error:
+        case ApiKeyError() | NetworkError() as error:
+            raise error
+        case ProviderError() | None:
+            return
 
 
 def refresh(

@@ -24,13 +24,15 @@ _NUMBERS = re.compile(r"(\d+)")
 class Listing:
     """What one provider is known to serve, its default model first.
 
-    ``declared`` are the ids that the user named; the others are from ``source``. ``fetched_at`` tells when the
-    server was asked, in seconds since 1970; ``stale`` whether that is longer ago than a list lasts.
+    ``declared`` are the ids that the user named; the others are from ``source``. ``default_is_first`` tells that
+    the default is nobody's choice, only the first that the server listed. ``fetched_at`` is when the server was
+    asked, in seconds since 1970; ``stale`` whether that is longer ago than a list lasts.
     """
 
     provider: Provider
     models: tuple[Model, ...] = ()
     default: str | None = None
+    default_is_first: bool = False
     declared: frozenset[str] = frozenset()
     source: Literal["server", "preset", "none"] = "none"
     fetched_at: float | None = None
@@ -66,7 +68,8 @@ def listing(provider: Provider, kept: Kept | None, *, lasts_until: float | None 
     own = [_over(_over(model, server.get(_key(model.id))), known.get(_key(model.id))) for model in declared]
     taken = {_key(model.id) for model in own}
     rest = [_over(model, known.get(_key(model.id))) for model in served if _key(model.id) not in taken]
-    default = _default(provider, own, rest, facts)
+    chosen = _chosen(provider, own, rest, facts)
+    default = chosen or _first(rest)
     if served is not facts:  # a preset's list is in an order of its own
         rest.sort(key=_order)
     models = [*own, *rest]
@@ -75,6 +78,7 @@ def listing(provider: Provider, kept: Kept | None, *, lasts_until: float | None 
         provider=provider,
         models=tuple(models),
         default=default,
+        default_is_first=default is not None and chosen is None,
         declared=frozenset(model.id for model in own),
         source="server" if kept is not None and kept.models else "preset" if facts else "none",
         fetched_at=kept.fetched_at if kept is not None else None,
@@ -82,20 +86,21 @@ def listing(provider: Provider, kept: Kept | None, *, lasts_until: float | None 
     )
 
 
-def _default(
+def _chosen(
     provider: Provider, own: Sequence[Model], rest: Sequence[Model], facts: Iterable[Model]
 ) -> str | None:
-    """The model that the provider's name alone means: the user's choice, then the preset's, then the server's first."""
+    """The model that the provider's name alone means by someone's choice: the user's, then the preset's."""
     if provider.default_model:
-        return next((m.id for m in (*own, *rest) if m.id == provider.default_model), provider.default_model)
+        return provider.default_model
     if own:
         return own[0].id
     by_key = {_key(model.id): model.id for model in rest}
-    for fact in facts:
-        if _key(fact.id) in by_key:
-            return by_key[_key(fact.id)]
-    chat = [model.id for model in rest if model.kind == "chat"]
-    return chat[0] if chat else next((model.id for model in rest), None)
+    return next((by_key[_key(fact.id)] for fact in facts if _key(fact.id) in by_key), None)
+
+
+def _first(models: Sequence[Model]) -> str | None:
+    """The first that chats, in the order of the server; else the first there is."""
+    return next((model.id for model in models if model.kind == "chat"), models[0].id if models else None)
 
 
 def _over(model: Model, below: Model | None) -> Model:
@@ -121,4 +126,4 @@ def _key(id_: str) -> str:
 def _order(model: Model) -> tuple[tuple[bool, int, str], ...]:
     """Numbers by their value: "gpt-5" before "gpt-10"."""
     parts = _NUMBERS.split(model.id.lower())
-    return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts)
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)

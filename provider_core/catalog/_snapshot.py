@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from provider_core.catalog._catalog import Catalog
     from provider_core.settings import Paths
+    from provider_core.types import Model
 
 __all__ = ["is_current", "outdate_snapshot", "stamp", "write_snapshot"]
 
@@ -81,12 +82,16 @@ def _folder(paths: Paths) -> Path:
 
 def _models(catalog: Catalog) -> dict[str, str]:
     return {
-        f"{name}/{model.id}": model.name
+        f"{name}/{model.id}": model.name or _abilities(model)
         for name, provider in catalog.providers.items()
         if provider.enabled
         for model in catalog.listing(name).models
         if model.kind == "chat"
     }
+
+
+def _abilities(model: Model) -> str:
+    return ", ".join(ability for ability in ("reasoning", "tools", "vision") if getattr(model, ability))
 
 
 def _put(path: Path, lines: Iterable[str], end: str = "\n") -> None:

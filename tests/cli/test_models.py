@@ -394,6 +394,35 @@ def test_a_provider_alone_whose_server_was_never_asked_is_asked_by_chat(
     assert [asked.path for asked in server.asked[2:]] == ["/v1/chat/completions"]
 
 
+def test_a_provider_alone_does_not_rely_on_a_list_that_is_too_old(telex: Inside, server: Scripted) -> None:
+    labs(telex, lab=server)
+    keep(telex, "lab", "unloaded-since", age=2 * 86_400)
+    server.will(lambda asked: listing("loaded") if asked.path == "/v1/models" else Answer(answer("ok")))
+    for typed in (["-m", "lab"], []):
+        assert telex("chat", *typed, "--no-stdin", "hi").code == 0
+        assert server.asked[-1].body["model"] == "loaded"
+    assert [asked.path for asked in server.asked].count("/v1/models") == 1
+
+
+def test_an_old_list_does_when_the_server_gives_no_new_one(telex: Inside, server: Scripted) -> None:
+    labs(telex, lab=server)
+    keep(telex, "lab", "old-one", age=2 * 86_400)
+    server.will(lambda a: as_json({}, 500) if a.path == "/v1/models" else Answer(answer("ok")))
+    assert telex("chat", "-m", "lab", "--no-stdin", "hi").code == 0
+    assert server.asked[-1].body["model"] == "old-one"
+
+
+@pytest.mark.parametrize("typed", ["lab/old-one", "old-one", "fast"])
+def test_a_model_that_is_named_needs_no_new_list(telex: Inside, server: Scripted, typed: str) -> None:
+    labs(telex, lab=server)
+    with telex.settings.open("a") as settings:
+        settings.write('[aliases]\nfast = "lab/old-one"\n')
+    keep(telex, "lab", "old-one", age=2 * 86_400)
+    server.will(answer("ok"))
+    assert telex("chat", "-m", typed, "--no-stdin", "hi").code == 0
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("reply", "code", "words"),
     [

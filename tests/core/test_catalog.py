@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,6 @@ from provider_core.types import Model, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from provider_core.types import ModelKind
 
@@ -353,8 +353,8 @@ def test_175_the_prefix_does_not_make_two_models_of_one() -> None:
 
 def test_declared_models_come_first_and_the_rest_in_the_order_people_count() -> None:
     provider = Provider(name="lab", models=(Model(id="zz"), Model(id="mine")))
-    listing = merged(provider, Model(id="m-10"), Model(id="m-9"), Model(id="A"))
-    assert [model.id for model in listing.models] == ["zz", "mine", "A", "m-9", "m-10"]
+    listing = merged(provider, Model(id="m-10"), Model(id="m-9"), Model(id="A"), Model(id="m\xb2"))
+    assert [model.id for model in listing.models] == ["zz", "mine", "A", "m-9", "m-10", "m\xb2"]
     assert listing.declared == {"zz", "mine"}
 
 
@@ -374,6 +374,7 @@ def test_declared_models_come_first_and_the_rest_in_the_order_people_count() -> 
             presets.models("deepseek")[1].id,
         ),
         (Provider(name="x"), (), None),
+        (Provider(name="x", gguf=Path("m/b.gguf"), embedded=True, models_declared=False), (), "b"),
     ],
 )
 def test_a_providers_default_is_the_users_then_the_presets_then_the_servers_first(
@@ -592,7 +593,11 @@ def test_a_refresh_into_a_place_that_cannot_be_written_says_so(
 
 def everything() -> Catalog:
     served = {
-        "lab": (Model(id="b/c:d", name="Bee\tCee"), Model(id="a"), Model(id="e", kind="embedding")),
+        "lab": (
+            Model(id="b/c:d", name="Bee\tCee"),
+            Model(id="a", tools=True),
+            Model(id="e", kind="embedding"),
+        ),
         "off": (Model(id="x"),),
     }
     return Catalog(
@@ -612,7 +617,7 @@ def test_the_snapshot_is_plain_names_one_a_line(tmp_path: Path) -> None:
     assert catalog.write_snapshot(where, everything())
     folder = where.cache / "completion"
     assert (folder / "models").read_text() == "lab/b/c:d\nlab/a\nlost/m\n"
-    assert (folder / "models.tsv").read_text() == "lab/b/c:d\tBee Cee\nlab/a\t\nlost/m\t\n"
+    assert (folder / "models.tsv").read_text() == "lab/b/c:d\tBee Cee\nlab/a\ttools\nlost/m\t\n"
     assert (folder / "providers").read_text() == "lab\noff\nlost\n"
     assert (folder / "providers.tsv").read_text().startswith("lab\tThe Lab\n")
     assert (folder / "aliases").read_text() == "fast\n"

@@ -83,14 +83,12 @@ def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
 
 def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> None:
     """A table under each provider's name, through the pager when it is longer than the screen."""
-    import shutil
-
     groups = [(listing, models) for listing, models in shown if models]
     if not groups:
         return
     rows = sum(len(models) + 2 for _, models in groups)
     drawn = _drawn(console, groups)
-    if rows < shutil.get_terminal_size().lines:
+    if rows < console.height():
         console.raw_out("".join(drawn))
         return
     import click

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from telex.context import pass_app
+from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +39,8 @@ def _fields(command: _Command) -> _Command:
     short_help="Declare a model, and what it can do.",
     epilog="Example: telex models add lab qwen3-8b --context 32768 --tools",
 )
-@click.argument("provider")
-@click.argument("id", metavar="ID")
+@click.argument("provider", type=Name("provider"))
+@click.argument("id", metavar="ID", type=Name("model", of="provider"))
 @_fields
 @pass_app
 def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa: A002 - the option's name
@@ -54,8 +55,8 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
     short_help="Change what is declared of a model.",
     epilog="Example: telex models edit lab qwen3-8b --context 40960 --unset tools",
 )
-@click.argument("provider")
-@click.argument("id", metavar="ID")
+@click.argument("provider", type=Name("provider"))
+@click.argument("id", metavar="ID", type=Name("model", of="provider"))
 @_fields
 @click.option(
     "--unset", type=click.Choice(_FIELDS), multiple=True, metavar="FIELD", help="Forget what was said of it."
@@ -83,8 +84,8 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
 
 
 @click.command(short_help="Forget what was declared of a model.")
-@click.argument("provider")
-@click.argument("id", metavar="ID")
+@click.argument("provider", type=Name("provider"))
+@click.argument("id", metavar="ID", type=Name("model", of="provider"))
 @pass_app
 def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the option's name
     """Forget what was declared of a model; its server may go on listing it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.context import pass_app
+from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +26,15 @@ __all__ = ["list_", "show"]
     epilog="Example: telex models list --tools qwen",
 )
 @click.argument("text", nargs=-1)
-@click.option("-P", "--provider", "names", multiple=True, metavar="NAME", help="Only this provider's.")
+@click.option(
+    "-P",
+    "--provider",
+    "names",
+    type=Name("provider"),
+    multiple=True,
+    metavar="NAME",
+    help="Only this provider's.",
+)
 @click.option("--reasoning", is_flag=True, help="Only those known to reason.")
 @click.option("--tools", is_flag=True, help="Only those known to call tools.")
 @click.option("--vision", is_flag=True, help="Only those known to read images.")
@@ -73,6 +82,8 @@ def list_(
     else:
         filtered = bool(text or wanted)
         _say(app, listings, found=any(models for _, models in shown), filtered=filtered, refreshed=refresh)
+        if app.console.err_is_terminal and not everything and not filtered:
+            _say_hidden(app, listings)
 
 
 def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
@@ -149,6 +160,12 @@ def _say(app: App, listings: Sequence[Listing], *, found: bool, filtered: bool, 
         note("No model is known. To declare one: telex models add PROVIDER ID")
 
 
+def _say_hidden(app: App, listings: Sequence[Listing]) -> None:
+    hidden = sum(model.kind != "chat" for listing in listings for model in listing.models)
+    if hidden:
+        app.console.note(f"Hidden, because they do not chat: {hidden} (--all shows them).")
+
+
 def _say_why_none(app: App, names: Sequence[str]) -> None:
     from provider_core.errors import NoProviderError
     from telex.exits import code_and_hint
@@ -209,7 +226,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 @click.command(
     short_help="Show what is known of a model.", epilog="Example: telex models show groq/openai/gpt-oss-120b"
 )
-@click.argument("id", metavar="ID")
+@click.argument("id", metavar="ID", type=Name("model"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @pass_app
 def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the option's name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.context import pass_app
+from telex.options import Name
 
 if TYPE_CHECKING:
     from telex.context import App
@@ -21,8 +22,8 @@ _NAME = re.compile(r"[^\s/\x00-\x1f\x7f]{1,64}")
     short_help="Give a model a short name.",
     epilog="Example: telex models alias fast groq/openai/gpt-oss-120b",
 )
-@click.argument("name", required=False)
-@click.argument("target", required=False)
+@click.argument("name", required=False, metavar="[NAME]", type=Name("alias"))
+@click.argument("target", required=False, metavar="[TARGET]", type=Name("model"))
 @click.option("--remove", is_flag=True, help="Remove the alias.")
 @pass_app
 def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> None:
@@ -75,7 +76,7 @@ def _remove(app: App, name: str) -> None:
 @click.command(
     short_help="Choose the model that answers by default.", epilog="Example: telex models default lmstudio"
 )
-@click.argument("id", metavar="ID", required=False)
+@click.argument("id", metavar="[ID]", required=False, type=Name("model"))
 @click.option("--unset", is_flag=True, help="Have no default.")
 @pass_app
 def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - the option's name
