@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ from provider_core.types import Model, Network, Provider
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provider_core.settings.schema import ProviderEntry
 
 __all__ = ["NAME", "RESERVED", "Paths", "Settings", "load", "preview"]
 
@@ -88,44 +87,59 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises ``SettingsError`` with path and line for a file that cannot be read, parsed or accepted.
     """
-    from provider_core.settings import file, schema
+    from provider_core.settings import file, snapshot
 
-    data = file.read(paths.settings_file)
-    entries = schema.validate(data, os.environ if environ is None else environ, paths.settings_file)
+    text = file.text(paths.settings_file)
+    variables = {
+        name: value
+        for name, value in (os.environ if environ is None else environ).items()
+        if value and name.upper().startswith("TELEX_") and name != "TELEX_HOME"  # set and empty is unset
+    }
+    checked: Mapping[str, Any] = {}
+    if text or variables:
+        kept = snapshot.recall(paths.cache, text, variables)
+        checked = kept if kept is not None else _check(text, variables, paths)
+    known = {name: value for name, value in checked.items() if name != "providers"}
+    tables = checked.get("providers", {})
     return Settings(
-        model=entries.model or None,
-        aliases=entries.aliases,
-        providers={name: _provider(name, entry, paths) for name, entry in entries.providers.items()},
-        markdown=entries.markdown,
-        reasoning=entries.reasoning,
-        usage=entries.usage,
-        code_theme=entries.code_theme,
-        local_threads=entries.local_threads,
-        local_context=entries.local_context,
-        models_lifetime=entries.models_lifetime,
+        **known, providers={name: _provider(name, table, paths) for name, table in tables.items()}
     )
 
 
-def preview(name: str, fields: Mapping[str, Any], paths: Paths) -> Provider:
+def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, Any]:
+    from provider_core.settings import file, schema, snapshot
+
+    data = file.parse(text, paths.settings_file)
+    checked = schema.validate(data, variables, paths.settings_file)
+    snapshot.keep(paths.cache, text, variables, checked)
+    return checked
+
+
+def preview(name: str, table: Mapping[str, Any], paths: Paths) -> Provider:
     """The provider that ``[providers.NAME]`` with these fields would be; raises ``SettingsError``."""
     from provider_core.settings import schema
 
-    given = {key: value for key, value in fields.items() if value is not None}
+    given = {key: value for key, value in table.items() if value is not None}
     checked = schema.validate({"providers": {name: given}}, {}, paths.settings_file)
-    return _provider(name, checked.providers[name], paths)
+    return _provider(name, checked["providers"][name], paths)
 
 
-def _provider(name: str, entry: ProviderEntry, paths: Paths) -> Provider:
+_NETWORK_PATHS = ("ca_bundle", "client_cert")
+
+
+def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     """One provider with what its preset knows filled in; what the user wrote wins, field by field."""
-    preset = presets.get(entry.preset) if entry.preset else None
-    if entry.preset and preset is None:
+    get = entry.get
+    preset = presets.get(entry["preset"]) if "preset" in entry else None
+    if preset is None and "preset" in entry:
         raise SettingsError(
-            f"providers.{name}: there is no preset called {entry.preset!r}", path=paths.settings_file
+            f"providers.{name}: there is no preset called {entry['preset']!r}", path=paths.settings_file
         )
-    base_url = entry.base_url or (preset.base_url if preset else "")
-    for variable, value in entry.variables.items():
+    base_url = get("base_url") or (preset.base_url if preset else "")
+    for variable, value in get("variables", {}).items():
         base_url = base_url.replace(f"{{{variable}}}", value)
-    if not base_url and entry.gguf is None:
+    gguf = Path(entry["gguf"]) if "gguf" in entry else None
+    if not base_url and gguf is None:
         raise SettingsError(
             f"providers.{name}: it has neither a preset, a base_url nor a gguf file", path=paths.settings_file
         )
@@ -134,28 +148,29 @@ def _provider(name: str, entry: ProviderEntry, paths: Paths) -> Provider:
         raise SettingsError(
             f"providers.{name}: its address needs variables.{missing[1]}", path=paths.settings_file
         )
-    network = preset.network if preset else Network()
+    network: dict[str, Any] = {
+        field.name: Path(entry[field.name]) if field.name in _NETWORK_PATHS else entry[field.name]
+        for field in fields(Network)
+        if field.name in entry
+    }
+    declared = tuple(Model(id=m) if isinstance(m, str) else Model(**m) for m in get("models", ()))
     return Provider(
         name=name,
-        display_name=entry.display_name or (preset.name if preset else name),
+        display_name=get("display_name") or (preset.name if preset else name),
         base_url=base_url.rstrip("/") if "?" not in base_url else base_url,
-        preset=entry.preset,
-        auth="none" if entry.key == "none" else (preset.auth if preset else "bearer"),
-        key_required=entry.key != "none" and (preset.key_required if preset else True),
-        key_stored=entry.key == "keyring",
-        key_env=(entry.key_env,) if entry.key_env else (preset.key_env if preset else ()),
-        key_command=entry.key_command,
-        headers={**(preset.headers if preset else {}), **entry.headers},
-        models=tuple(
-            Model(id=m) if isinstance(m, str) else Model(**m.model_dump(exclude_none=True))
-            for m in entry.models
-        )
-        or (presets.models(preset.id) if preset else ()),
-        models_declared=bool(entry.models),
-        default_model=entry.default_model,
-        enabled=entry.enabled,
-        gguf=entry.gguf,
-        embedded=entry.gguf is not None,
-        network=replace(network, **entry.network()),
+        preset=get("preset"),
+        auth="none" if get("key") == "none" else (preset.auth if preset else "bearer"),
+        key_required=get("key") != "none" and (preset.key_required if preset else True),
+        key_stored=get("key") == "keyring",
+        key_env=(entry["key_env"],) if "key_env" in entry else (preset.key_env if preset else ()),
+        key_command=get("key_command"),
+        headers={**(preset.headers if preset else {}), **get("headers", {})},
+        models=declared or (presets.models(preset.id) if preset else ()),
+        models_declared=bool(declared),
+        default_model=get("default_model"),
+        enabled=get("enabled", True),
+        gguf=gguf,
+        embedded=gguf is not None,
+        network=replace(preset.network if preset else Network(), **network),
         **({"quirks": preset.quirks} if preset else {}),
     )

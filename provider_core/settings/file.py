@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["Change", "Proposals", "change", "make_private", "private_folder", "read", "replace"]
+__all__ = [
+    "Change",
+    "Proposals",
+    "change",
+    "make_private",
+    "parse",
+    "private_folder",
+    "read",
+    "replace",
+    "text",
+]
 
 
 Change: TypeAlias = "Callable[[dict[str, Any]], None]"
@@ -28,15 +38,26 @@ Proposals: TypeAlias = "Callable[[str], Iterator[str]]"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The file's tables as plain values; an absent file is empty. Tightens a mode that lets others read it."""
+    """The file's tables as plain values; see ``text`` and ``parse``."""
+    return parse(text(path), path)
+
+
+def text(path: Path) -> str:
+    """The file's text; an absent file is empty. Tightens a mode that lets others read it."""
     raw = _bytes(path)
-    if not raw:
+    if raw:
+        make_private(path)
+    return _text(raw, path)
+
+
+def parse(text: str, path: Path) -> dict[str, Any]:
+    """The tables in ``text``; raises ``SettingsError`` with the line where it is no TOML."""
+    if not text:
         return {}
-    make_private(path)
     import tomllib
 
     try:
-        return tomllib.loads(_text(raw, path))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _unparsable(error, path) from None
 

@@ -7,7 +7,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
@@ -54,6 +62,11 @@ def _as_value_error() -> Iterator[None]:
         raise ValueError(error.message) from None
 
 
+def _as_entry(value: object) -> object:
+    """An id alone is a model of which nothing more is said."""
+    return {"id": value} if isinstance(value, str) else value
+
+
 class ModelEntry(BaseModel):
     """A model the user declared, with what they know of it."""
 
@@ -82,7 +95,7 @@ class ProviderEntry(BaseModel):
     key_env: Line | None = None
     key_command: Line | None = None
     headers: Annotated[dict[Line, Line], AfterValidator(_headers)] = {}
-    models: list[Line | ModelEntry] = []
+    models: list[Annotated[ModelEntry, BeforeValidator(_as_entry)]] = []
     default_model: Line | None = None
     enabled: bool = True
     gguf: Path | None = None
@@ -94,20 +107,6 @@ class ProviderEntry(BaseModel):
     idle_timeout: Seconds | None = None
     retries: Annotated[int, Field(ge=0, le=100)] | None = None
     retry_budget: Seconds | None = None
-
-    def network(self) -> dict[str, Any]:
-        """The fields of ``Network`` that are set."""
-        names = (
-            "connect_timeout",
-            "first_byte_timeout",
-            "idle_timeout",
-            "retries",
-            "retry_budget",
-            "ca_bundle",
-            "client_cert",
-            "proxy",
-        )
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 ProviderName = Annotated[
@@ -136,8 +135,11 @@ class File(BaseSettings):
     providers: dict[ProviderName, ProviderEntry] = {}
 
 
-def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> File:
-    """The file's content checked, with the environment on top; ``path`` is for messages."""
+def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> dict[str, Any]:
+    """The file's content checked, with the environment on top: plain JSON values, without those that are unset.
+
+    ``path`` is for messages.
+    """
 
     class Layered(File):
         @classmethod
@@ -153,7 +155,7 @@ def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> Fi
             return (environment, InitSettingsSource(settings_cls, init_kwargs=data))
 
     try:
-        return Layered()
+        return Layered().model_dump(mode="json", exclude_defaults=True)
     except ValidationError as error:
         raise _refused(error, data, path) from None
     except UnreadableVariable as error:

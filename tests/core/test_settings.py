@@ -216,3 +216,51 @@ def test_a_link_stays_a_link(paths: Paths, tmp_path: Path) -> None:
     put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
     assert paths.settings_file.is_symlink()
     assert "lab" in real.read_text()
+
+
+def test_settings_that_were_checked_once_are_not_checked_again(paths: Paths) -> None:
+    write(
+        paths,
+        "model = 'a/b'\n[providers.x]\nbase_url = 'http://127.0.0.1:1'\nmodels = [{id = 'm', context = 9}]\n",
+    )
+    first = load(paths, {})
+    code = (
+        "import sys; from pathlib import Path; from provider_core.settings import Paths, load;"
+        "s = load(Paths.find({'TELEX_HOME': sys.argv[1]}), {});"
+        "print(s.model, s.providers['x'].models[0].context, 'pydantic' in sys.modules)"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code, str(paths.config.parent)], capture_output=True, check=True
+    )
+    assert again.stdout.split() == [b"a/b", b"9", b"False"]
+    assert load(paths, {}) == first
+
+
+def test_a_change_of_file_or_environment_is_always_seen(paths: Paths) -> None:
+    write(paths, "model = 'a/b'\n")
+    before = paths.settings_file.stat()
+    assert load(paths, {}).model == "a/b"
+    write(paths, "model = 'c/d'\n")
+    os.utime(paths.settings_file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert load(paths, {}).model == "c/d"
+    assert load(paths, {"TELEX_MODEL": "e/f"}).model == "e/f"
+    assert load(paths, {}).model == "c/d"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b'{"made_from": 1}', b"\xff", b'{"checked": {"model": "x/y"}}']
+)
+def test_a_damaged_snapshot_is_no_harm(paths: Paths, content: bytes) -> None:
+    write(paths, "model = 'a/b'\n")
+    load(paths, {})
+    (snapshot,) = paths.cache.glob("settings*")
+    assert snapshot.stat().st_mode & 0o777 == 0o600
+    snapshot.write_bytes(content)
+    assert load(paths, {}).model == "a/b"
+
+
+def test_a_cache_that_cannot_be_written_is_no_harm(paths: Paths) -> None:
+    write(paths, "model = 'a/b'\n")
+    paths.cache.parent.mkdir(exist_ok=True, parents=True)
+    paths.cache.write_text("a file where the folder should be")
+    assert load(paths, {}).model == "a/b"
