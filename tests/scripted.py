@@ -117,24 +117,29 @@ class Scripted:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls is not None:
-            try:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-            except OSError:
-                connection.close()
-                return
         with connection:
-            while (asked := _read_request(connection)) is not None:
-                self.asked.append(asked)
-                step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
-                reply = step(asked) if callable(step) else step
-                try:
-                    if not self._send(connection, asked, reply):
-                        return
-                except OSError:
-                    asked.closed.set()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is None:
+                self._answer(connection)
+                return
+            try:
+                secured = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                return
+            with secured:
+                self._answer(secured)
+
+    def _answer(self, connection: socket.socket) -> None:
+        while (asked := _read_request(connection)) is not None:
+            self.asked.append(asked)
+            step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+            reply = step(asked) if callable(step) else step
+            try:
+                if not self._send(connection, asked, reply):
                     return
+            except OSError:
+                asked.closed.set()
+                return
 
     def _send(self, connection: socket.socket, asked: Asked, reply: Answer) -> bool:
         head = [f"HTTP/1.1 {reply.status} Scripted", *(f"{k}: {v}" for k, v in reply.headers.items())]
@@ -189,6 +194,9 @@ def _read_request(connection: socket.socket) -> Asked | None:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        part = connection.recv(65536)
+        if not part:
+            return None
+        body += part
     method, path, _ = first.split(" ")
     return Asked(method, path, headers, body)
