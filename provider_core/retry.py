@@ -30,6 +30,7 @@ __all__ = ["Retries", "backoff", "worth"]
 _FIRST = 0.5
 _LONGEST = 8.0
 _JITTER = 0.25
+_LOADING = 16
 
 
 def worth(error: CoreError, retries: int) -> int:
@@ -42,6 +43,9 @@ def worth(error: CoreError, retries: int) -> int:
             return 0
         case ProviderError(should_retry=bool(said)):
             return retries if said else 0
+        case OverloadedError(type="unavailable_error") if retries:
+            # llama.cpp while it reads its model: it answers as soon as it has, and the budget bounds the waits.
+            return max(retries, _LOADING)
         case RateLimitError() | OverloadedError() | ProviderError(status=408 | 409):
             return retries
         case ServerError(status=501 | 505):

@@ -189,3 +189,10 @@ def test_chance_is_drawn_where_none_is_given() -> None:
         assert 0.375 <= decision.seconds <= 0.5
         waits.add(decision.seconds)
     assert len(waits) > 1
+
+
+def test_a_server_that_loads_its_model_is_waited_for() -> None:  # quirk 165
+    loading = OverloadedError("loading", status=503, type="unavailable_error")
+    assert worth(loading, 2) > 10
+    assert worth(loading, 0) == 0
+    assert worth(OverloadedError("busy", status=503), 2) == 2
