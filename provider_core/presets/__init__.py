@@ -10,12 +10,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from provider_core.presets.row import Kind, Preset, Variable
+from provider_core.presets.row import LOCAL, Kind, Preset, Variable
 
 if TYPE_CHECKING:
     from provider_core.types import Model
 
-__all__ = ["Kind", "Preset", "Variable", "all_presets", "get", "models", "near", "search"]
+__all__ = ["LOCAL", "Kind", "Preset", "Variable", "all_presets", "get", "models", "near", "search"]
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core import presets
 from provider_core.errors import SettingsError
+from provider_core.settings import rules
 from provider_core.settings.rules import NAME, RESERVED
 from provider_core.types import Model, Network, Provider
 
@@ -124,6 +125,11 @@ def preview(name: str, table: Mapping[str, Any], paths: Paths) -> Provider:
     return _provider(name, checked["providers"][name], paths)
 
 
+def _usual(base_url: str) -> Network:
+    """The timeouts of a server that no preset describes: one nearby may have to load its model first."""
+    return presets.LOCAL if rules.is_near(base_url) else Network()
+
+
 _NETWORK_PATHS = ("ca_bundle", "client_cert")
 
 
@@ -171,6 +177,6 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         enabled=get("enabled", True),
         gguf=gguf,
         embedded=gguf is not None,
-        network=replace(preset.network if preset else Network(), **network),
+        network=replace(preset.network if preset else _usual(base_url), **network),
         **({"quirks": preset.quirks} if preset else {}),
     )

@@ -264,3 +264,12 @@ def test_a_cache_that_cannot_be_written_is_no_harm(paths: Paths) -> None:
     paths.cache.parent.mkdir(exist_ok=True, parents=True)
     paths.cache.write_text("a file where the folder should be")
     assert load(paths, {}).model == "a/b"
+
+
+def test_a_server_nearby_is_given_time_to_load_its_model(paths: Paths) -> None:
+    write(
+        paths,
+        "[providers.near]\nbase_url = 'http://127.0.0.1:1'\n[providers.far]\nbase_url = 'https://host.test/v1'\n",
+    )
+    near, far = load(paths, {}).providers.values()
+    assert near.network.first_byte_timeout > far.network.first_byte_timeout
