@@ -21,12 +21,12 @@ from provider_core.types import (
     FieldDropped,
     Finished,
     Message,
-    Reasoning,
     Request,
     Text,
     Tool,
     ToolCall,
     Usage,
+    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["explore"]
 
 _TIMEOUT = 120.0
-_SHORT, _LONG = 24, 400
+_SHORT, _LONG = 24, 300
 """Tokens of an answer: enough to see a stream, and enough for a thinker to come to its JSON."""
 
 _SCHEMA: dict[str, Json] = {
@@ -109,7 +109,8 @@ class _Outcome:
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     usage: bool = False
-    reasoning: bool = False
+    cut: bool = False
+    """The token limit ended it."""
     dropped: dict[str, str] = field(default_factory=dict)
     """Refused fields, each with what was sent instead, or ""."""
     refused: ProviderError | None = None
@@ -158,7 +159,7 @@ class _Explorer:
             tokens=_LONG,
             params={"response_format": {"type": "json_object"}},
         )
-        self._judge("JSON object", outcome, "response_format", shown=isinstance(_parsed(outcome.text), dict))
+        self._judge("JSON object", outcome, "response_format", shown=_is_object(outcome))
 
     def _json_schema(self) -> None:
         schema = {"name": "answer", "schema": _SCHEMA, "strict": True}
@@ -168,7 +169,7 @@ class _Explorer:
             params={"response_format": {"type": "json_schema", "json_schema": schema}},
         )
         value = _parsed(outcome.text)
-        fits = isinstance(value, dict) and list(value) == ["colour"]
+        fits = list(value) == ["colour"] if isinstance(value, dict) else _is_object(outcome)
         self._judge("JSON schema", outcome, "response_format", shown=fits)
 
     def _tools(self) -> None:
@@ -271,14 +272,20 @@ def _take(event: object, outcome: _Outcome) -> None:
     match event:
         case Text(text=text):
             outcome.text += text
-        case Reasoning():
-            outcome.reasoning = True
         case ToolCall():
             outcome.calls.append(event)
         case Usage():
             outcome.usage = True
-        case Finished(error=error):
-            outcome.unknown = error
+        case Finished(error=error, verdict=verdict):
+            outcome.unknown, outcome.cut = error, verdict is Verdict.LENGTH
+
+
+def _is_object(outcome: _Outcome) -> bool:
+    """Whether the answer is a JSON object, or the beginning of one where it was cut."""
+    value = _parsed(outcome.text)
+    return isinstance(value, dict) or (
+        value is None and outcome.cut and outcome.text.lstrip().startswith("{")
+    )
 
 
 def _parsed(text: str) -> Json:

@@ -56,7 +56,7 @@ def passed(app: App, provider: Provider, key: str | None) -> Report | None:
     Says why and stops with the error's exit code when it does not work.
     """
     from provider_core import keys, probe
-    from provider_core.errors import ApiKeyError, AuthenticationError, NetworkError
+    from provider_core.errors import ApiKeyError, AuthenticationError, KeyStoreError, NetworkError
 
     if provider.embedded:
         return None
@@ -74,7 +74,7 @@ def passed(app: App, provider: Provider, key: str | None) -> Report | None:
         return report
     code, hint = code_and_hint(error, provider)
     lines = []
-    if isinstance(error, NetworkError) and hint:
+    if isinstance(error, NetworkError | KeyStoreError) and hint:
         lines.append(hint)
     if isinstance(error, AuthenticationError) and key is None:
         lines.append("The server wants a key: --key-stdin, --key-env VAR or --key-command CMD")

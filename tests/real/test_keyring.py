@@ -1,0 +1,201 @@
+"""Keys in a real Secret Service: gnome-keyring on a session bus of its own, unlocked, locked, and not there at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import keyring
+import pytest
+from conformance import KeyStoreConformance
+from keyring.backends import SecretService
+from running import Telex
+from servers import keyed
+
+from provider_core.errors import KeyStoreError
+from provider_core.keys import KeyringStore
+from provider_core.settings.edit import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scripted import Scripted
+
+KEY = "sk-canary-0123456789abcdef"
+PROGRAMS = ("dbus-run-session", "gnome-keyring-daemon")
+
+pytestmark = pytest.mark.skipif(
+    any(shutil.which(program) is None for program in PROGRAMS),
+    reason="needs dbus-run-session and gnome-keyring-daemon (Debian: dbus, gnome-keyring)",
+)
+
+# The daemon stays in front, so that it ends with the session; cat ends when the test closes its stdin.
+SESSION = """
+echo "$DBUS_SESSION_BUS_ADDRESS"
+{daemon} >/dev/null 2>&1 &
+read -r _
+kill $!
+"""
+UNLOCKED = "printf secret | gnome-keyring-daemon --foreground --unlock --components=secrets"
+LOCKED = "gnome-keyring-daemon --foreground --components=secrets"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session bus with a keyring daemon; ``env`` is what a program needs to find it."""
+
+    home: Path
+    env: dict[str, str]
+
+
+def session(home: Path, daemon: str) -> Iterator[Session]:
+    runtime = home / "run"
+    runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)}
+    with subprocess.Popen(
+        ["dbus-run-session", "--", "sh", "-c", SESSION.format(daemon=daemon)],
+        env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address
+        yield Session(home=home, env={**env, "DBUS_SESSION_BUS_ADDRESS": address})
+
+
+def wait_until_answers(store: KeyringStore) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            store.get("is it there")
+        except KeyStoreError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(scope="module")
+def unlocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    for each in session(tmp_path_factory.mktemp("unlocked"), UNLOCKED):
+        with in_use(each):
+            wait_until_answers(KeyringStore())
+            yield each
+
+
+@pytest.fixture(scope="module")
+def locked(unlocked: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """The same keyring after a restart that gave nobody's password."""
+    home = tmp_path_factory.mktemp("locked")
+    wait_until_answers(KeyringStore())
+    KeyringStore().set("lab", KEY)
+    shutil.copytree(unlocked.home / ".local", home / ".local")
+    yield from session(home, LOCKED)
+
+
+class in_use:  # noqa: N801 - used as a function
+    """Makes this process speak to the session's keyring while the block runs."""
+
+    def __init__(self, where: Session) -> None:
+        self._patch = pytest.MonkeyPatch()
+        self._where = where
+        self._before = keyring.get_keyring()
+
+    def __enter__(self) -> None:
+        self._patch.setenv("DBUS_SESSION_BUS_ADDRESS", self._where.env["DBUS_SESSION_BUS_ADDRESS"])
+        keyring.set_keyring(SecretService.Keyring())
+
+    def __exit__(self, *_: object) -> None:
+        keyring.set_keyring(self._before)
+        self._patch.undo()
+
+
+def program(where: Session | None, home: Path) -> Telex:
+    """The installed program, which has to find its keyring by itself."""
+    telex = Telex(home)
+    del telex.env["PYTHON_KEYRING_BACKEND"]
+    if where is not None:
+        telex.env["DBUS_SESSION_BUS_ADDRESS"] = where.env["DBUS_SESSION_BUS_ADDRESS"]
+    return telex
+
+
+class TestSecretService(KeyStoreConformance):
+    @pytest.fixture
+    def store(self, unlocked: Session) -> KeyringStore:
+        return KeyringStore()
+
+
+def test_a_key_goes_into_the_keyring_serves_and_leaves_with_its_provider(
+    unlocked: Session, tmp_path: Path, server: Scripted
+) -> None:
+    server.will(keyed(KEY))
+    telex = program(unlocked, tmp_path / "home")
+    ran = telex("providers", "add", "lab", "--base-url", server.url, "--key-stdin", stdin=KEY.encode())
+    assert ran.code == 0, ran.err
+    assert KeyringStore().get("lab") == KEY
+    assert telex("providers", "list").text.split("\t")[2] == "keyring"
+    assert telex("providers", "list", "--check-keys").text.split("\t")[2] == "keyring …cdef"
+    assert telex("chat", "-m", "lab", "hi").out == b"Hello\n"
+    places = [path for root in (tmp_path, unlocked.home) for path in root.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".keyring" for path in places)
+    assert [path for path in places if KEY.encode() in path.read_bytes()] == []
+    ran = telex("providers", "remove", "lab", "--yes")
+    assert ran.code == 0, ran.err
+    assert KeyringStore().get("lab") is None
+
+
+def test_a_locked_keyring_fails_closed_and_says_the_ways_out(
+    locked: Session, tmp_path: Path, server: Scripted
+) -> None:
+    server.will(keyed(KEY))
+    telex = program(locked, tmp_path / "home")
+    add = ("providers", "add", "lab", "--base-url", server.url)
+    started = time.monotonic()
+    ran = telex(*add, "--key-stdin", stdin=KEY.encode())
+    assert time.monotonic() - started < 15
+    assert ran.code == 4
+    assert "locked" in ran.err
+    for way in ("--key-env", "--key-command", "Unlock"):
+        assert way in ran.err
+    assert entries(telex.settings) == {}
+    ran = telex(*add, "--key-env", "LAB_KEY", env={"LAB_KEY": KEY})
+    assert ran.code == 0, ran.err
+    assert telex("chat", "-m", "lab", "hi", env={"LAB_KEY": KEY}).out == b"Hello\n"
+
+
+def test_with_a_locked_keyring_a_stored_key_is_missed_and_nothing_is_half_removed(
+    locked: Session, tmp_path: Path, server: Scripted
+) -> None:
+    telex = program(locked, tmp_path / "home")
+    telex.provider("lab", server.url, key="keyring")
+    assert telex("providers", "list").text.split("\t")[2] == "keyring"
+    ran = telex("chat", "-m", "lab", "hi")
+    assert ran.code == 4
+    assert "locked" in ran.err
+    assert server.asked == []
+    ran = telex("providers", "remove", "lab", "--yes")
+    assert ran.code == 4
+    assert "settings and key are left as they were" in ran.err
+    assert "lab" in entries(telex.settings)
+    assert telex("providers", "remove", "lab", "--yes", "--keep-key").code == 0
+
+
+def test_with_no_keyring_at_all_everything_but_storing_works(tmp_path: Path, server: Scripted) -> None:
+    server.will(keyed(KEY))
+    telex = program(None, tmp_path / "home")
+    add = ("providers", "add", "lab", "--base-url", server.url)
+    ran = telex(*add, "--key-stdin", stdin=KEY.encode())
+    assert ran.code == 4
+    assert "no keyring" in ran.err
+    assert "--key-env" in ran.err
+    assert entries(telex.settings) == {}
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    ran = telex(*add, "--key-command", f"printf %s%s {KEY[:9]} {KEY[9:]}")
+    assert ran.code == 0, ran.err
+    assert telex("chat", "-m", "lab", "hi").out == b"Hello\n"
+    assert telex("providers", "remove", "lab", "--yes").code == 0
