@@ -1,0 +1,93 @@
+"""The README's script for CI, run as it is written; and the README's words about providers, compared with the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from running import COMMAND, Telex
+from servers import keyed
+
+from provider_core import presets
+from telex.commands.providers import COMMANDS
+
+if TYPE_CHECKING:
+    from scripted import Scripted
+
+KEY = "sk-canary-0123456789abcdef"
+README = Path(__file__).parents[2] / "README.md"
+
+
+def section() -> str:
+    found = re.search(r"^## Providers and keys\n(.*?)^## ", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def script() -> str:
+    found = re.search(r"<!-- ci script: run by a test -->\n```sh\n(.*?)```", section(), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def run(folder: Path, server: Scripted, key: str | None) -> subprocess.CompletedProcess[str]:
+    env = {
+        **Telex(folder / "unused").env,
+        "HOME": str(folder),
+        "LAB_URL": server.url,
+        "PATH": f"{COMMAND.parent}:/usr/bin:/bin",
+    }
+    del env["TELEX_HOME"]
+    if key is not None:
+        env["LAB_API_KEY"] = key
+    return subprocess.run(
+        ["bash", "-c", script()],
+        cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_the_script_runs_as_it_is_written_and_again(tmp_path: Path, server: Scripted) -> None:
+    server.will(keyed(KEY))
+    (tmp_path / "CHANGELOG.md").write_text("The sky is blue now.\n")
+    for _ in range(2):
+        done = run(tmp_path, server, KEY)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == ""
+        assert (tmp_path / "summary.txt").read_text() == "Hello\n"
+    assert server.asked[-1].body["messages"][-1]["content"].startswith("The sky is blue now.\n")
+    (found,) = json.loads((tmp_path / "provider.json").read_text())
+    shown = re.search(r"```json\n(.*?)```", section(), re.DOTALL)
+    assert shown is not None
+    (documented,) = json.loads(shown[1])
+    assert shape(found) == shape(documented)
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and KEY in path.read_text()] == []
+
+
+@pytest.mark.parametrize(("key", "code"), [("a-wrong-key", 4), (None, 4)])
+def test_a_key_that_is_wrong_or_missing_ends_the_script_at_once(
+    tmp_path: Path, server: Scripted, key: str | None, code: int
+) -> None:
+    server.will(keyed(KEY))
+    (tmp_path / "CHANGELOG.md").touch()
+    done = run(tmp_path, server, key)
+    assert done.returncode == code
+    assert not (tmp_path / "provider.json").exists()
+    assert not (tmp_path / ".telex" / "config" / "settings.toml").exists()
+
+
+def shape(value: object) -> object:
+    """The names of the fields, and which of their values are texts, numbers or nothing."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    return type(value).__name__ if not isinstance(value, float | int) else "number"
+
+
+def test_the_numbers_and_commands_in_it_are_right() -> None:
+    text = section()
+    assert f"the {len(presets.all_presets())} that need only their name" in text
+    named = set(re.findall(r"telex providers ([a-z-]+)", text)) | set(re.findall(r"`([a-z-]+)`", text))
+    assert set(COMMANDS) <= named
