@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from provider_core.catalog._cache import Kept, read, write
-from provider_core.catalog._catalog import LIFETIME, Catalog
+from provider_core.catalog._catalog import LIFETIME, Catalog, has_list
 from provider_core.catalog._merge import Listing, form, listing
 
 if TYPE_CHECKING:
     from provider_core.catalog._estimate import estimate
     from provider_core.catalog._fetch import fetch
-    from provider_core.catalog._refresh import Refreshed, has_list, refresh
+    from provider_core.catalog._refresh import Refreshed, refresh
     from provider_core.catalog._snapshot import is_current, outdate_snapshot, stamp, write_snapshot
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
 _ON_DEMAND = {
     "estimate": "_estimate",
     "fetch": "_fetch",
-    **dict.fromkeys(("Refreshed", "has_list", "refresh"), "_refresh"),
+    **dict.fromkeys(("Refreshed", "refresh"), "_refresh"),
     **dict.fromkeys(("is_current", "outdate_snapshot", "stamp", "write_snapshot"), "_snapshot"),
 }
 

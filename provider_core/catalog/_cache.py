@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, get_args
 
-from provider_core.catalog._ids import is_id
+from provider_core.catalog._ids import are_ids
 from provider_core.errors import SettingsError
 from provider_core.settings import file
 from provider_core.types import Model, ModelKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+    from typing import Self
 
     from provider_core.types import Json, Provider
 
-__all__ = ["Kept", "read", "write"]
+__all__ = ["Kept", "read", "shown_order", "write"]
 
 _KINDS = frozenset(get_args(ModelKind))
-_COUNTS = ("context", "max_output")
-_FLAGS = ("reasoning", "tools", "vision")
+_COLUMNS: dict[str, frozenset[type]] = {
+    "id": frozenset({str}),
+    "name": frozenset({str}),
+    "context": frozenset({int, NoneType}),
+    "max_output": frozenset({int, NoneType}),
+    "reasoning": frozenset({bool, NoneType}),
+    "tools": frozenset({bool, NoneType}),
+    "vision": frozenset({bool, NoneType}),
+    "kind": frozenset({str}),
+}
+"""Fields of a model, and the types that their values may have. A file holds a list for each: thousands of models
+are checked in a few steps that way."""
+
+_NUMBERS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What a server listed; ``fetched_at`` is in seconds since 1970."""
+    """What a server listed. ``fetched_at`` is in seconds since 1970.
+
+    ``models`` are in the order in which they are shown, and ``first`` is the id that the server put first.
+    """
 
     fetched_at: float
     models: tuple[Model, ...]
+    first: str | None = None
+
+    @classmethod
+    def of(cls, models: Iterable[Model], fetched_at: float) -> Self:
+        """What is to be kept of a list as it came from the server."""
+        listed = tuple(models)
+        chat = [model for model in listed if model.kind == "chat"]
+        return cls(
+            fetched_at=fetched_at,
+            models=tuple(sorted(listed, key=shown_order)),
+            first=next((model.id for model in (*chat, *listed)), None),
+        )
 
 
 def read(folder: Path, provider: Provider) -> Kept | None:
@@ -37,10 +68,10 @@ def read(folder: Path, provider: Provider) -> Kept | None:
         content = json.loads((folder / f"{provider.name}.json").read_bytes())
         if content["source"] != _source(provider):
             return None
-        return Kept(
-            fetched_at=float(content["fetched_at"]),
-            models=tuple([_model(fields) for fields in content["models"]]),
-        )
+        first, models = content["first"], content["models"]
+        if first is not None and first not in models["id"]:
+            return None
+        return Kept(fetched_at=float(content["fetched_at"]), models=_models(models), first=first)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -50,7 +81,8 @@ def write(folder: Path, provider: Provider, kept: Kept) -> bool:
     content = {
         "source": _source(provider),
         "fetched_at": kept.fetched_at,
-        "models": [_fields(model) for model in kept.models],
+        "first": kept.first,
+        "models": {name: [getattr(model, name) for model in kept.models] for name in _COLUMNS},
     }
     try:
         file.private_folder(folder.parent)
@@ -64,33 +96,37 @@ def write(folder: Path, provider: Provider, kept: Kept) -> bool:
     return True
 
 
+def shown_order(model: Model) -> tuple[tuple[bool, int, str], ...]:
+    """Alphabetical, and numbers by their value: "gpt-5" before "gpt-10"."""
+    parts = _NUMBERS.split(model.id.lower())
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+
+
 def _source(provider: Provider) -> list[str]:
     """What the list depends on: a provider that was moved has no list yet."""
     return [provider.base_url, provider.preset or ""]
 
 
-def _fields(model: Model) -> dict[str, Json]:
-    fields: dict[str, Json] = {"id": model.id}
-    if model.name:
-        fields["name"] = model.name
-    for key in (*_COUNTS, *_FLAGS):
-        value = getattr(model, key)
-        if value is not None:
-            fields[key] = value
-    if model.kind != "chat":
-        fields["kind"] = model.kind
-    return fields
-
-
-def _model(fields: dict[str, Json]) -> Model:
+def _models(columns: dict[str, list[Json]]) -> tuple[Model, ...]:
     """Raises ``ValueError`` and its kin for what was not written here."""
-    id_, name, kind = fields["id"], fields.get("name", ""), fields.get("kind", "chat")
-    if not is_id(id_) or not isinstance(name, str) or kind not in _KINDS:
+    lists = [columns[name] for name in _COLUMNS]
+    for values, allowed in zip(lists, _COLUMNS.values(), strict=True):
+        if type(values) is not list or not set(map(type, values)) <= allowed:
+            raise ValueError
+    if not are_ids(columns["id"]) or not set(columns["kind"]) <= _KINDS:
         raise ValueError
-    counts = {key: value for key in _COUNTS if (value := fields.get(key)) is not None}
-    flags = {key: value for key in _FLAGS if (value := fields.get(key)) is not None}
-    if any(type(value) is not int for value in counts.values()) or not all(
-        isinstance(value, bool) for value in flags.values()
-    ):
-        raise ValueError
-    return Model(id=id_, name=name, kind=kind, **counts, **flags)
+    return tuple(
+        [
+            Model(
+                id=id_,
+                name=name,
+                context=context,
+                max_output=most,
+                reasoning=reasoning,
+                tools=tools,
+                vision=vision,
+                kind=kind,
+            )
+            for id_, name, context, most, reasoning, tools, vision, kind in zip(*lists, strict=True)
+        ]
+    )

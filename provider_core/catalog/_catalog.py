@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from provider_core import presets
 from provider_core.catalog import _cache
 from provider_core.catalog._merge import listing
 
@@ -16,10 +17,16 @@ if TYPE_CHECKING:
     from provider_core.catalog._merge import Listing
     from provider_core.types import Provider
 
-__all__ = ["LIFETIME", "Catalog"]
+__all__ = ["LIFETIME", "Catalog", "has_list"]
 
 LIFETIME = 86_400.0
 """Seconds that a server's list is taken for current."""
+
+
+def has_list(provider: Provider) -> bool:
+    """Whether the provider has a server that can be asked for its models."""
+    preset = presets.get(provider.preset) if provider.preset else None
+    return not provider.embedded and (preset is None or preset.models_path is not None)
 
 
 class Catalog:

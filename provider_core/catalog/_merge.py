@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
 
 __all__ = ["Listing", "form", "listing"]
-
-_NUMBERS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +60,9 @@ def listing(provider: Provider, kept: Kept | None, *, lasts_until: float | None 
         facts = (Model(id=provider.gguf.stem),)
     # A list that the server gave is whole: what only the preset knows is most likely gone.
     served = kept.models if kept is not None and kept.models else facts
-    known = {_key(model.id): model for model in facts}
-    server = {_key(model.id): model for model in served}
-    own = [_over(_over(model, server.get(_key(model.id))), known.get(_key(model.id))) for model in declared]
-    taken = {_key(model.id) for model in own}
-    rest = [_over(model, known.get(_key(model.id))) for model in served if _key(model.id) not in taken]
+    own, rest = _merged(declared, served, facts) if declared or facts else ([], list(served))
     chosen = _chosen(provider, own, rest, facts)
-    default = chosen or _first(rest)
-    if served is not facts:  # a preset's list is in an order of its own
-        rest.sort(key=_order)
+    default = chosen or (kept.first if kept is not None else None) or _first(rest)
     models = [*own, *rest]
     models.sort(key=lambda model: model.id != default)
     return Listing(
@@ -84,6 +75,18 @@ def listing(provider: Provider, kept: Kept | None, *, lasts_until: float | None 
         fetched_at=kept.fetched_at if kept is not None else None,
         stale=kept is not None and lasts_until is not None and kept.fetched_at < lasts_until,
     )
+
+
+def _merged(
+    declared: Sequence[Model], served: Sequence[Model], facts: Sequence[Model]
+) -> tuple[list[Model], list[Model]]:
+    """The declared models and the others, each with what the sources below it know."""
+    known = {_key(model.id): model for model in facts}
+    server = {_key(model.id): model for model in served}
+    own = [_over(_over(model, server.get(_key(model.id))), known.get(_key(model.id))) for model in declared]
+    taken = {_key(model.id) for model in own}
+    rest = [_over(model, known.get(_key(model.id))) for model in served if _key(model.id) not in taken]
+    return own, rest
 
 
 def _chosen(
@@ -99,7 +102,7 @@ def _chosen(
 
 
 def _first(models: Sequence[Model]) -> str | None:
-    """The first that chats, in the order of the server; else the first there is."""
+    """The first that chats; else the first there is."""
     return next((model.id for model in models if model.kind == "chat"), models[0].id if models else None)
 
 
@@ -121,9 +124,3 @@ def _over(model: Model, below: Model | None) -> Model:
 
 def _key(id_: str) -> str:
     return id_.removeprefix("models/")
-
-
-def _order(model: Model) -> tuple[tuple[bool, int, str], ...]:
-    """Numbers by their value: "gpt-5" before "gpt-10"."""
-    parts = _NUMBERS.split(model.id.lower())
-    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from provider_core import presets
 from provider_core.catalog import _cache, _fetch
 from provider_core.errors import CoreError, DeadlineError
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Model, Provider, Transport
 
-__all__ = ["Refreshed", "has_list", "refresh"]
+__all__ = ["Refreshed", "refresh"]
 
 _AT_ONCE = 64
 _GRACE = 2.0
@@ -38,12 +37,6 @@ class Refreshed:
     error: CoreError | None = None
     kept_from: float | None = None
     saved: bool = True
-
-
-def has_list(provider: Provider) -> bool:
-    """Whether the provider has a server that can be asked for its models."""
-    preset = presets.get(provider.preset) if provider.preset else None
-    return not provider.embedded and (preset is None or preset.models_path is not None)
 
 
 def refresh(
@@ -104,5 +97,5 @@ def _kept(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreErro
         return Refreshed(
             provider=provider, error=answer, kept_from=before.fetched_at if before is not None else None
         )
-    saved = _cache.write(folder, provider, _cache.Kept(fetched_at=time.time(), models=answer))
+    saved = _cache.write(folder, provider, _cache.Kept.of(answer, time.time()))
     return Refreshed(provider=provider, models=len(answer), saved=saved)

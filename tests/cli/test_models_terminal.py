@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
@@ -14,6 +13,10 @@ from fcntl import ioctl
 from typing import TYPE_CHECKING
 
 import pytest
+from listings import paths
+
+from provider_core.catalog import Kept, write
+from provider_core.types import Model, Provider
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +26,10 @@ if TYPE_CHECKING:
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def keep(telex: Telex, name: str, models: list[dict[str, object]], url: str) -> None:
-    folder = telex.home / "cache" / "models"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept = {"source": [url, ""], "fetched_at": time.time(), "models": models}
-    (folder / f"{name}.json").write_text(json.dumps(kept))
+def keep(telex: Telex, name: str, models: list[Model], url: str) -> None:
+    telex.home.mkdir(exist_ok=True)
+    provider = Provider(name=name, base_url=url)
+    assert write(paths(telex.home).lists, provider, Kept.of(models, time.time()))
 
 
 def many(telex: Telex, providers: int, models: int) -> None:
@@ -36,7 +38,7 @@ def many(telex: Telex, providers: int, models: int) -> None:
     for number in range(providers):
         name, url = f"lab{number}", f"http://198.51.100.{number}/v1"
         text += f'[providers.{name}]\nbase_url = "{url}"\nkey = "{"keyring" if number % 2 else "none"}"\n'
-        keep(telex, name, [{"id": f"m{n}"} for n in range(number, models, providers)], url)
+        keep(telex, name, [Model(id=f"m{n}") for n in range(number, models, providers)], url)
     telex.configure(text)
 
 
@@ -75,11 +77,11 @@ def lab(telex: Telex) -> Telex:
         telex,
         "lab",
         [
-            {"id": "known", "context": 131072, "max_output": 8192, "tools": True, "reasoning": True},
-            {"id": "guessed-32k"},
-            {"id": "[bold]markup[/bold]", "vision": True},
-            {"id": "模型/😀", "name": "x"},
-            {"id": "safe\u202egnp.exe"},
+            Model(id="known", context=131072, max_output=8192, tools=True, reasoning=True),
+            Model(id="guessed-32k"),
+            Model(id="[bold]markup[/bold]", vision=True),
+            Model(id="模型/😀", name="x"),
+            Model(id="safe\u202egnp.exe"),
         ],
         URL,
     )
@@ -120,7 +122,7 @@ def test_a_pipe_gets_names_and_nothing_else(lab: Telex) -> None:
 
 
 def test_a_long_list_goes_through_the_pager_on_a_terminal_alone(lab: Telex, tmp_path: Path) -> None:
-    keep(lab, "lab", [{"id": f"m{n}"} for n in range(300)], URL)
+    keep(lab, "lab", [Model(id=f"m{n}") for n in range(300)], URL)
     pager = tmp_path / "pager"
     pager.write_text("#!/bin/sh\necho PAGED\ncat\n")
     pager.chmod(0o755)
@@ -130,7 +132,7 @@ def test_a_long_list_goes_through_the_pager_on_a_terminal_alone(lab: Telex, tmp_
 
 
 def test_a_reader_that_has_seen_enough_ends_the_list_quietly(lab: Telex) -> None:
-    keep(lab, "lab", [{"id": f"m{n}" * 20} for n in range(5000)], URL)
+    keep(lab, "lab", [Model(id=f"m{n}" * 20) for n in range(5000)], URL)
     process = lab.start("models", "list")
     assert process.stdout is not None
     process.stdout.readline()

@@ -304,7 +304,7 @@ SERVED = Model(id="a", name="Theirs", context=2000, max_output=500, tools=True)
 
 
 def merged(provider: Provider, *served: Model) -> Listing:
-    return catalog.listing(provider, Kept(fetched_at=0, models=served) if served else None)
+    return catalog.listing(provider, Kept.of(served, 0) if served else None)
 
 
 def test_user_beats_server_beats_preset_field_by_field() -> None:
@@ -401,7 +401,9 @@ RICH = Model(
 
 
 def test_a_list_that_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
-    kept = Kept(fetched_at=12.5, models=(RICH, Model(id="b")))
+    kept = Kept.of((Model(id="b"), RICH), 12.5)
+    assert kept.models == (RICH, Model(id="b"))
+    assert kept.first == "b"
     assert catalog.write(tmp_path / "models", LAB, kept)
     assert catalog.read(tmp_path / "models", LAB) == kept
 
@@ -432,7 +434,9 @@ def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
     assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
 
 
-GOOD = {"source": [LAB.base_url, ""], "fetched_at": 1, "models": [{"id": "a"}]}
+NOTHING = {key: [None] for key in ("context", "max_output", "reasoning", "tools", "vision")}
+COLUMNS: dict[str, Any] = {"id": ["a"], "name": [""], "kind": ["chat"], **NOTHING}
+GOOD = {"source": [LAB.base_url, ""], "fetched_at": 1, "first": "a", "models": COLUMNS}
 
 
 @pytest.mark.parametrize(
@@ -445,14 +449,22 @@ GOOD = {"source": [LAB.base_url, ""], "fetched_at": 1, "models": [{"id": "a"}]}
         b"\xff\xfe",
         b"[" * 100_000,
         json.dumps({**GOOD, "models": None}).encode(),
-        json.dumps({**GOOD, "models": [{"name": "no id"}]}).encode(),
-        json.dumps({**GOOD, "models": [{"id": "a\nb"}]}).encode(),
-        json.dumps({**GOOD, "models": [{"id": "a", "context": "big"}]}).encode(),
-        json.dumps({**GOOD, "models": [{"id": "a", "context": True}]}).encode(),
-        json.dumps({**GOOD, "models": [{"id": "a", "tools": 1}]}).encode(),
-        json.dumps({**GOOD, "models": [{"id": "a", "kind": "spy"}]}).encode(),
-        json.dumps({**GOOD, "models": [{"id": "a", "kind": []}]}).encode(),
-        json.dumps({**GOOD, "models": ["a"]}).encode(),
+        json.dumps({**GOOD, "models": [{"id": "a"}]}).encode(),
+        json.dumps({**GOOD, "models": {"id": ["a"]}}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "id": ["a\nb"]}, "first": None}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "id": [""]}, "first": None}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "id": ["a" * 513]}, "first": None}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "id": ["a", "b"]}}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "id": [" a"]}, "first": None}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "id": [7]}, "first": None}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "context": ["big"]}}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "context": [True]}}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "tools": [1]}}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "kind": ["spy"]}}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "kind": [[]]}}).encode(),
+        json.dumps({**GOOD, "models": {**COLUMNS, "name": "a"}}).encode(),
+        json.dumps({**GOOD, "first": "not in it"}).encode(),
+        json.dumps({**GOOD, "first": 7}).encode(),
         json.dumps({**GOOD, "fetched_at": "yesterday"}).encode(),
         json.dumps({**GOOD, "source": None}).encode(),
     ],
@@ -464,7 +476,7 @@ def test_a_file_that_makes_no_sense_is_no_list(tmp_path: Path, content: bytes) -
 
 def test_the_good_file_of_these_tests_is_one(tmp_path: Path) -> None:
     (tmp_path / "lab.json").write_text(json.dumps(GOOD))
-    assert catalog.read(tmp_path, LAB) == Kept(fetched_at=1, models=(Model(id="a"),))
+    assert catalog.read(tmp_path, LAB) == Kept(fetched_at=1, models=(Model(id="a"),), first="a")
 
 
 some_model = st.builds(
@@ -480,7 +492,7 @@ some_model = st.builds(
 @given(st.lists(some_model, max_size=5))
 def test_any_list_survives_being_kept(tmp_path_factory: pytest.TempPathFactory, models: list[Model]) -> None:
     folder = tmp_path_factory.mktemp("lists")
-    kept = Kept(fetched_at=1.5, models=tuple(models))
+    kept = Kept.of(models, 1.5)
     catalog.write(folder, LAB, kept)
     assert catalog.read(folder, LAB) == kept
 
@@ -549,7 +561,7 @@ def test_a_refresh_that_fails_keeps_the_old_list_and_says_from_when(
     tmp_path: Path, server: Scripted, transport: HttpTransport, answer: Answer
 ) -> None:
     lab = named("lab", server)
-    before = Kept(fetched_at=1234.0, models=(Model(id="old"),))
+    before = Kept.of([Model(id="old")], 1234.0)
     catalog.write(tmp_path, lab, before)
     server.will(answer)
     (outcome,) = catalog.refresh(transport, tmp_path, [(lab, None)])

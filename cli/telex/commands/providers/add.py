@@ -221,7 +221,7 @@ def _keep_list(app: App, provider: Provider, report: Report) -> None:
 
     from provider_core.catalog import Kept, outdate_snapshot, write
 
-    write(app.paths.lists, provider, Kept(fetched_at=time.time(), models=report.models))
+    write(app.paths.lists, provider, Kept.of(report.models, time.time()))
     outdate_snapshot(app.paths)
 
 
