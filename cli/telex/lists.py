@@ -12,6 +12,7 @@ from provider_core.errors import (
     NetworkError,
     NoModelError,
     ProviderError,
+    UnknownProviderError,
 )
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider, Target
     from telex.context import App
 
-__all__ = ["ask_for", "catalog", "follow", "is_worn", "refresh", "renew"]
+__all__ = ["ask_for", "catalog", "follow", "is_worn", "provider", "refresh", "renew"]
 
 
 def catalog(app: App) -> Catalog:
@@ -40,6 +41,24 @@ def catalog(app: App) -> Catalog:
             if not provider.embedded and not keys.source(provider, app.environ).ready
         ],
         lifetime=app.settings.models_lifetime or LIFETIME,
+    )
+
+
+def provider(app: App, name: str) -> Provider:
+    """The provider of this name; raises ``UnknownProviderError`` with those it may have meant."""
+    found = app.catalog.providers.get(name)
+    if found is not None:
+        return found
+    import difflib
+
+    from provider_core import presets
+
+    near = difflib.get_close_matches(name, app.catalog.providers, n=3)
+    raise UnknownProviderError(
+        f"no provider called {name} is set up",
+        name=name,
+        candidates=near,
+        preset=not near and presets.get(name) is not None,
     )
 
 

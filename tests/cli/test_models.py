@@ -586,6 +586,9 @@ def test_a_model_that_its_server_lists_can_be_put_right(telex: Inside) -> None:
     [
         (("add", "lab", "a"), 3, "lab/a is already declared"),
         (("add", "nobody", "a"), 3, "no provider called nobody"),
+        (("add", "lap", "a"), 3, "Did you mean lab?"),
+        (("add", "deepseek", "a"), 3, "Set it up: telex providers add deepseek"),
+        (("add", "local", "a"), 3, "no provider called local"),
         (("add", "lab", ""), 2, "is no id of a model"),
         (("add", "lab", " a"), 2, "is no id of a model"),
         (("add", "lab", "a\nb"), 2, "is no id of a model"),

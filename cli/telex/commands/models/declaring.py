@@ -46,7 +46,9 @@ def _fields(command: _Command) -> _Command:
 def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa: A002 - the option's name
     """Declare the model ID of PROVIDER: what is said here wins over what the server says."""
     from provider_core.settings.models import declare_model
+    from telex import lists
 
+    lists.provider(app, provider)
     declare_model(app.paths.settings_file, provider, _checked(id), fields, new=True)
     app.console.note(f'{provider}/{id} is declared. Try: telex chat -m {provider}/{id} "Hello"')
 
@@ -65,6 +67,7 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
 def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **fields: Any) -> None:  # noqa: A002
     """Change what is declared of a model; one that only its server lists becomes declared."""
     from provider_core.settings.models import declare_model
+    from telex import lists
 
     given = {name: value for name, value in fields.items() if value is not None}
     both = sorted(set(given) & set(unset))
@@ -74,8 +77,8 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
         raise click.UsageError(
             f"nothing to change: give one of --{', --'.join(f.replace('_', '-') for f in _FIELDS)}"
         )
-    listing = app.catalog.listing(provider) if provider in app.catalog.providers else None
-    if listing is not None and not any(model.id == id for model in listing.models):
+    lists.provider(app, provider)
+    if not any(model.id == id for model in app.catalog.listing(provider).models):
         raise click.UsageError(
             f"{provider}/{id} is not known. To declare it: telex models add {provider} {id}"
         )
@@ -90,7 +93,9 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
 def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the option's name
     """Forget what was declared of a model; its server may go on listing it."""
     from provider_core.settings.models import forget_model
+    from telex import lists
 
+    lists.provider(app, provider)
     forget_model(app.paths.settings_file, provider, id)
     app.console.note(f"{provider}/{id} is no longer declared.")
 

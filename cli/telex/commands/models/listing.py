@@ -88,16 +88,10 @@ def list_(
 
 def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
     """The usable providers, or those of them that were named."""
-    from provider_core.errors import UnknownProviderError
+    from telex import lists
 
-    catalog = app.catalog
-    for name in names:
-        if name not in catalog.providers:
-            import difflib
-
-            near = difflib.get_close_matches(name, catalog.providers, n=3)
-            raise UnknownProviderError(f"no provider called {name} is set up", name=name, candidates=near)
-    return [provider for provider in catalog.usable if not names or provider.name in names]
+    wanted = [lists.provider(app, name).name for name in names]
+    return [provider for provider in app.catalog.usable if not names or provider.name in wanted]
 
 
 def _matching(
