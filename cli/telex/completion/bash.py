@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from telex.completion.tree import Argument, Command, Option, Value
 
-__all__ = ["kind", "spelled", "table"]
+__all__ = ["argument", "kind", "option", "table"]
 
 
 def table(root: Command) -> Iterator[str]:
@@ -20,22 +20,23 @@ def table(root: Command) -> Iterator[str]:
         yield f"    '{' '.join(command.words)}')"
         for name, words in (
             ("commands", [each.words[-1] for each in command.commands]),
-            ("options", [f"'{spelled(option)}'" for option in command.options]),
-            ("arguments", [f"'{_argument(argument)}'" for argument in command.arguments]),
+            ("options", [f"'{option(each)}'" for each in command.options]),
+            ("arguments", [f"'{argument(each)}'" for each in command.arguments]),
         ):
             if words:
                 yield f"        {name}=({' '.join(words)})"
         yield "        ;;"
 
 
-def spelled(option: Option) -> str:
+def option(option: Option) -> str:
     """An option in one line: "-m,--model name model", "*-v,--verbose"."""
     star = "*" if option.repeatable else ""
     value = f" {kind(option.value)}" if option.takes_value else ""
     return f"{star}{','.join(option.names)}{value}"
 
 
-def _argument(argument: Argument) -> str:
+def argument(argument: Argument) -> str:
+    """An argument in one word: "any", "*name provider"."""
     return f"{'*' if argument.repeatable else ''}{kind(argument.value)}"
 
 

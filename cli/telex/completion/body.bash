@@ -263,27 +263,26 @@ _telex_reply() {
     done
 }
 
-# Puts into `shown` what the shell reads as its text; false for what no terminal should be shown.
+# Puts into `shown` what the shell reads as its text; false for what no terminal should be shown. No %q: it gives
+# $'...' for some texts, of which readline finds no common beginning with the others.
 _telex_quote() {
-    local plain=$shown
-    case $plain in
-    *[[:cntrl:]]*) return 1 ;;
-    esac
-    case $open in
-    '') printf -v shown %q "$plain" ;;
-    \') shown=${plain//\'/$_telex_single} ;;
-    \")
-        shown=''
-        while [[ -n $plain ]]; do
-            case $plain in
-            [\\\$\`\"]*) shown+=\\ ;;
-            esac
-            shown+=${plain:0:1} plain=${plain:1}
-        done
-        ;;
-    esac
+    local plain=$shown special=$' "#$&\'()*,;<>?![\\\\]^`{|}~'
+    if [[ $plain == *[[:cntrl:]]* ]]; then return 1; fi
+    shown=''
+    while [[ -n $plain ]]; do
+        case $open$plain in
+        \'\'*) shown+="'\\''" ;;
+        \'*) shown+=${plain:0:1} ;;
+        \"[\\\$\`\"]*) shown+=\\${plain:0:1} ;;
+        \"*) shown+=${plain:0:1} ;;
+        [$special]*) shown+=\\${plain:0:1} ;;
+        *) shown+=${plain:0:1} ;;
+        esac
+        plain=${plain:1}
+    done
+    # Readline takes a quote at the end for the closing one.
+    if [[ -n $open && $shown == *"$open" ]]; then shown+=$open; fi
 }
-_telex_single="'\\''"
 
 if ((BASH_VERSINFO[0] > 3)); then
     complete -F _telex telex

@@ -25,7 +25,10 @@ def offers(wanted: Name, typed: str, given: Mapping[str, Any]) -> list[Completio
     elif "/" in typed:
         found = _items(_list("models"))
     else:
-        found = [*_items((f"{name}/", words) for name, words in _list("providers")), *_items(_list("aliases"))]
+        found = [
+            *_items((f"{name}/", words) for name, words in _list("providers")),
+            *_items(_list("aliases")),
+        ]
     return [item for item in found if item.value.startswith(typed)]
 
 

@@ -1,0 +1,380 @@
+# Completes telex in bash, 3.2 or newer, with or without bash-completion.
+# Made from telex's commands by `telex completion bash`; changes here are lost.
+#
+# Nothing is started at a Tab, not even a subshell. Names come from plain lists in telex's cache folder, and a name
+# is text whatever is in it: it is matched as it is, and quoted when it is inserted.
+
+# Sets `commands`, `options` and `arguments` of a command. An option is its spellings and what its value may be; with
+# a star, an option may be given again, and an argument takes all words that follow.
+_telex_table() {
+    commands=() options=() arguments=()
+    case $1 in
+    'telex')
+        commands=(chat models providers)
+        options=('-V,--version' '-h,--help')
+        ;;
+    'telex chat')
+        options=('-m,--model any' '-s,--system any' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        arguments=('*any')
+        ;;
+    'telex models')
+        commands=(add alias default edit list remove show)
+        options=('-h,--help')
+        ;;
+    'telex models add')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '-h,--help')
+        arguments=('name provider' 'models-of 0')
+        ;;
+    'telex models alias')
+        options=('--remove' '-h,--help')
+        arguments=('name alias' 'name model')
+        ;;
+    'telex models default')
+        options=('--unset' '-h,--help')
+        arguments=('name model')
+        ;;
+    'telex models edit')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '*--unset one name context max_output reasoning tools vision' '-h,--help')
+        arguments=('name provider' 'models-of 0')
+        ;;
+    'telex models list')
+        options=('*-P,--provider name provider' '--reasoning' '--tools' '--vision' '--all' '--refresh' '--json' '-h,--help')
+        arguments=('*any')
+        ;;
+    'telex models remove')
+        options=('-h,--help')
+        arguments=('name provider' 'models-of 0')
+        ;;
+    'telex models show')
+        options=('--json' '-h,--help')
+        arguments=('name model')
+        ;;
+    'telex providers')
+        commands=(add list show presets test discover edit set-key rename remove export import)
+        options=('-h,--help')
+        ;;
+    'telex providers add')
+        options=('--base-url any' '--preset any' '--gguf files' '*--set any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--display-name any' '*--model any' '*--model-name any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--no-verify' '--replace' '-h,--help')
+        arguments=('any')
+        ;;
+    'telex providers list')
+        options=('--json' '--check-keys' '-h,--help')
+        ;;
+    'telex providers show')
+        options=('--json' '-h,--help')
+        arguments=('any')
+        ;;
+    'telex providers presets')
+        options=('--json' '-h,--help')
+        arguments=('*any')
+        ;;
+    'telex providers test')
+        options=('--all' '--model any' '--deep' '--timeout any' '--json' '-h,--help')
+        arguments=('*any')
+        ;;
+    'telex providers discover')
+        options=('*--port any' '--add' '--json' '-h,--help')
+        ;;
+    'telex providers edit')
+        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset any' '*--set any' '--gguf files' '*--model any' '--default-model any' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget' '--allow-http' '-h,--help')
+        arguments=('any')
+        ;;
+    'telex providers set-key')
+        options=('--key-stdin' '--key-env any' '--key-command any' '--no-key' '--no-verify' '--allow-http' '-h,--help')
+        arguments=('any')
+        ;;
+    'telex providers rename')
+        options=('-h,--help')
+        arguments=('any' 'any')
+        ;;
+    'telex providers remove')
+        options=('-y,--yes' '--keep-key' '-h,--help')
+        arguments=('any')
+        ;;
+    'telex providers export')
+        options=('--format one toml json' '*--only any' '--replace' '-h,--help')
+        arguments=('files')
+        ;;
+    'telex providers import')
+        options=('--replace' '--allow-commands' '--allow-http' '-h,--help')
+        arguments=('files')
+        ;;
+    *) return 1 ;;
+    esac
+}
+
+_telex() {
+    local IFS=$' \t\n' path=telex used=' ' ended='' pending='' word mask open redirected fixed value at rest before
+    local -a words commands options arguments given lines
+    words=() given=() COMPREPLY=()
+    _telex_split "${COMP_LINE:0:COMP_POINT}"
+    _telex_fix
+    _telex_table "$path"
+    for before in "${words[@]:1}"; do
+        if [[ -n $pending ]]; then
+            pending=''
+        elif [[ -z $ended && $before == -?* ]]; then
+            _telex_pass "$before"
+        elif ((${#commands[@]})); then
+            path+=" $before" used=' '
+            _telex_table "$path" || return 0
+        else
+            given[${#given[@]}]=$before
+        fi
+    done
+
+    if [[ -n $redirected ]]; then
+        _telex_offer files
+    elif [[ -n $pending ]]; then
+        _telex_offer "$pending" '' "$word"
+    elif [[ -z $ended && $word == --*=* ]]; then
+        _telex_find "${word%%=*}" && _telex_offer "$value" "${word%%=*}=" "${word#*=}"
+    elif [[ -z $ended && $word == -[!-]?* ]]; then
+        _telex_cluster "$word" && _telex_offer "$value" "${word%"$rest"}" "$rest"
+    elif [[ -z $ended && $word == -* ]]; then
+        _telex_offer_options
+    elif ((${#commands[@]})); then
+        _telex_offer "one ${commands[*]}" '' "$word"
+    else
+        at=${#given[@]}
+        if ((at >= ${#arguments[@]} && at > 0)) && [[ ${arguments[${#arguments[@]} - 1]-} == '*'* ]]; then
+            at=$((${#arguments[@]} - 1))
+        fi
+        value=${arguments[at]-}
+        _telex_offer "${value#\*}" '' "$word"
+    fi
+    return 0
+}
+
+# Splits the line up to the cursor as the shell does: sets `words`, those before the cursor's; `word`, the cursor's
+# without its quotes; `mask`, the same with "x" for what was quoted, up to a quote that is still open; `open`, that
+# quote; `redirected`, if the word stands after < or >.
+_telex_split() {
+    local left=$1 piece begun=''
+    word='' mask='' open='' redirected=''
+    while [[ -n $left ]]; do
+        case $open in
+        '')
+            piece=${left%%[$' \t\n\'"\\\\<>']*}
+            left=${left:${#piece}}
+            word+=$piece mask+=$piece begun+=$piece
+            piece=${left:0:1} left=${left:1}
+            case $piece in
+            '') ;;
+            \\)
+                word+=${left:0:1} mask+=${left:+x} begun=x left=${left:1}
+                ;;
+            \' | \")
+                open=$piece begun=x
+                ;;
+            [\<\>])
+                [[ -z ${word//[0-9&]/} ]] && begun=''
+                _telex_end_word
+                redirected=x
+                while [[ $left == [\<\>\&\|]* ]]; do left=${left:1}; done
+                ;;
+            *) _telex_end_word ;;
+            esac
+            ;;
+        \')
+            piece=${left%%\'*}
+            left=${left:${#piece}}
+            word+=$piece
+            if [[ -n $left ]]; then _telex_close; fi
+            ;;
+        \")
+            piece=${left%%[\"\\]*}
+            left=${left:${#piece}}
+            word+=$piece
+            case $left in
+            \"*) _telex_close ;;
+            \\[\$\`\"\\]*) word+=${left:1:1} left=${left:2} ;;
+            \\*) word+=\\ left=${left:1} ;;
+            esac
+            ;;
+        esac
+    done
+}
+
+_telex_close() {
+    local quoted=${word:${#mask}}
+    mask+=${quoted//?/x} open='' left=${left:1}
+}
+
+_telex_end_word() {
+    if [[ -n $begun && -z $redirected ]]; then words[${#words[@]}]=$word; fi
+    if [[ -n $begun ]]; then redirected=''; fi
+    word='' mask='' begun=''
+}
+
+# Sets `fixed`: how much of the word readline leaves alone, because a ":" or "=" or a quote ends what it replaces.
+_telex_fix() {
+    fixed=${#mask}
+    while [[ -z $open ]] && ((fixed)) && [[ $COMP_WORDBREAKS != *"${mask:fixed-1:1}"* ]]; do
+        ((fixed--))
+    done
+}
+
+# Takes note of an option that stands before the cursor: `used` holds the places of those that are given.
+_telex_pass() {
+    case $1 in
+    --) ended=x ;;
+    --*=*) _telex_find "${1%%=*}" && used+="$at " ;;
+    --*) _telex_find "$1" && used+="$at " pending=$value ;;
+    *) _telex_cluster "$1" && [[ -z $rest ]] && pending=$value ;;
+    esac
+}
+
+# Goes through short options that share a dash, as in -vm: true at one that takes a value, with `rest` behind it.
+_telex_cluster() {
+    rest=${1#-}
+    while [[ -n $rest ]]; do
+        _telex_find "-${rest:0:1}" || return
+        used+="$at " rest=${rest:1}
+        if [[ -n $value ]]; then return 0; fi
+    done
+    return 1
+}
+
+# Sets `at`, the option's place, and `value`, what its value may be: empty if it takes none.
+_telex_find() {
+    local names
+    for ((at = 0; at < ${#options[@]}; at++)); do
+        names=${options[at]%% *}
+        if [[ ",${names#\*}," == *",$1,"* ]]; then
+            value=${options[at]#"$names"}
+            value=${value# }
+            return 0
+        fi
+    done
+    return 1
+}
+
+_telex_offer_options() {
+    local names IFS=,
+    for ((at = 0; at < ${#options[@]}; at++)); do
+        names=${options[at]%% *}
+        if [[ $names == '*'* || $used != *" $at "* ]]; then
+            _telex_reply '' "$word" ${names#\*}
+        fi
+    done
+}
+
+# Offers what a value may be: $2 stands before it in the same word, $3 is what is typed of it.
+_telex_offer() {
+    local name kind=${1#* }
+    local -a found
+    found=()
+    case $1 in
+    files) compopt -o default ;;
+    folders) compopt -o dirnames ;;
+    one\ *) _telex_reply "$2" "$3" $kind ;;
+    name\ model) _telex_offer_models "$2" "$3" ;;
+    name\ *)
+        _telex_read "${kind}s"
+        _telex_reply "$2" "$3" ${lines[@]+"${lines[@]}"}
+        ;;
+    models-of\ *)
+        _telex_read models
+        kind=${given[kind]-}/
+        for name in ${lines[@]+"${lines[@]}"}; do
+            if [[ $name == "$kind"* ]]; then found[${#found[@]}]=${name:${#kind}}; fi
+        done
+        _telex_reply "$2" "$3" ${found[@]+"${found[@]}"}
+        ;;
+    esac
+} 2>/dev/null
+
+# First the providers, as "provider/", and the aliases; a provider that is alone or typed shows its models. With
+# neither, a model's own name, as -m takes it where one provider has it.
+_telex_offer_models() {
+    local name
+    local -a found
+    found=()
+    if [[ $2 != */* ]]; then
+        _telex_read aliases
+        _telex_reply "$1" "$2" ${lines[@]+"${lines[@]}"}
+        _telex_read providers
+        for name in ${lines[@]+"${lines[@]}"}; do
+            if [[ $name == "$2"* ]]; then found[${#found[@]}]=$name; fi
+        done
+    fi
+    if ((${#found[@]} + ${#COMPREPLY[@]} > 1)); then
+        _telex_reply "$1" '' "${found[@]/%//}"
+        return
+    fi
+    _telex_read models
+    if ((${#found[@]})); then
+        _telex_reply "$1" "$found/" ${lines[@]+"${lines[@]}"}
+        ((${#COMPREPLY[@]})) || _telex_reply "$1" '' "$found"
+    elif ((${#COMPREPLY[@]} == 0)); then
+        _telex_reply "$1" "$2" ${lines[@]+"${lines[@]}"}
+        ((${#COMPREPLY[@]})) || _telex_reply "$1" "$2" ${lines[@]+"${lines[@]#*/}"}
+    fi
+}
+
+# Sets `lines` to the names of a list, or to none.
+_telex_read() {
+    local line folder
+    if [[ -n ${TELEX_HOME-} ]]; then
+        folder=$TELEX_HOME/cache
+        if [[ $folder == '~/'* ]]; then folder=${HOME-}${folder:1}; fi
+    elif [[ ${XDG_CACHE_HOME-} == /* ]]; then
+        folder=$XDG_CACHE_HOME/telex
+    elif [[ ${OSTYPE-} == darwin* ]]; then
+        folder=${HOME-}/Library/Caches/telex
+    else
+        folder=${HOME-}/.cache/telex
+    fi
+    lines=() folder+=/completion/$1
+    if [[ ! -f $folder || ! -r $folder ]]; then
+        return
+    elif ((BASH_VERSINFO[0] > 3)); then
+        mapfile -t lines <"$folder"
+    else
+        while IFS= read -r line; do lines[${#lines[@]}]=$line; done <"$folder"
+    fi
+} 2>/dev/null
+
+# Replies with the names that begin with what is typed: $1 stands before each, $2 is typed.
+_telex_reply() {
+    local before=$1 typed=$2 name shown
+    shift 2
+    for name; do
+        if [[ $name == "$typed"* ]]; then
+            shown=$before$name
+            shown=${shown:fixed}
+            if [[ $shown == *[!a-zA-Z0-9_./:@%+=-]* ]]; then
+                _telex_quote || continue
+            fi
+            COMPREPLY[${#COMPREPLY[@]}]=$shown
+        fi
+    done
+}
+
+# Puts into `shown` what the shell reads as its text; false for what no terminal should be shown. No %q: it gives
+# $'...' for some texts, of which readline finds no common beginning with the others.
+_telex_quote() {
+    local plain=$shown special=$' "#$&\'()*,;<>?![\\\\]^`{|}~'
+    if [[ $plain == *[[:cntrl:]]* ]]; then return 1; fi
+    shown=''
+    while [[ -n $plain ]]; do
+        case $open$plain in
+        \'\'*) shown+="'\\''" ;;
+        \'*) shown+=${plain:0:1} ;;
+        \"[\\\$\`\"]*) shown+=\\${plain:0:1} ;;
+        \"*) shown+=${plain:0:1} ;;
+        [$special]*) shown+=\\${plain:0:1} ;;
+        *) shown+=${plain:0:1} ;;
+        esac
+        plain=${plain:1}
+    done
+    # Readline takes a quote at the end for the closing one.
+    if [[ -n $open && $shown == *"$open" ]]; then shown+=$open; fi
+}
+
+if ((BASH_VERSINFO[0] > 3)); then
+    complete -F _telex telex
+else
+    complete -o default -F _telex telex # this one cannot ask for file names on demand
+fi

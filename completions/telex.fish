@@ -1,0 +1,254 @@
+# Completes telex in fish. Made from telex's commands by `telex completion fish`; changes here are lost.
+#
+# Nothing is started at a Tab: names come from plain lists in telex's cache folder, which fish's builtins read.
+
+# Sets the caller's `commands`, `options` and `arguments` to those of the command $path. Each is a name, or an option's
+# spellings, with what a value may be, and behind a tab a few words; with a star, an option may be given again, and an
+# argument takes all words that follow.
+function __telex_table --no-scope-shadowing
+    set commands
+    set options
+    set arguments
+    switch "$path"
+        case 'telex'
+            set commands 'chat	Send PROMPT and stream the answer to stdout.' 'models	See what can be asked, and name it.' 'providers	Set up the servers that telex talks to.'
+            set options '-V,--version	Show the version and exit.' '-h,--help	Show this message and exit.'
+        case 'telex chat'
+            set options '-m,--model any	provider/model, a provider, or a model that only one has.' '-s,--system any	The system message.' '--stream,--no-stream	Show the answer as it comes (default) or when it is whole.' '--max-tokens any	The longest answer, in tokens.' '-t,--temperature any	Randomness; sent only if given.' '*-p,--param any	Any further field of the request\'s body.' '--reasoning-effort any	How hard to think: none, low, medium, high, …' '--reasoning one show hide summary	What of the thinking is shown.' '--markdown,--plain	Lay the answer out, or show it as it was written.' '-u,--usage	Say in full how many tokens it took, and how long.' '-q,--quiet	Only the answer, and errors.' '--no-stdin	Do not read stdin.' '--connect-timeout any	The longest wait for a connection.' '--timeout any	The longest silence of the server: before its first byte, and within the answer.' '--retries any	How often to ask again before any text.' '-h,--help	Show this message and exit.'
+            set arguments '*any'
+        case 'telex models'
+            set commands 'add	Declare a model, and what it can do.' 'alias	Give a model a short name.' 'default	Choose the model that answers by default.' 'edit	Change what is declared of a model.' 'list	List the models that can be asked now.' 'remove	Forget what was declared of a model.' 'show	Show what is known of a model.'
+            set options '-h,--help	Show this message and exit.'
+        case 'telex models add'
+            set options '--name any	A name to show.' '--context any	Its window, in tokens.' '--max-output any	The longest answer, in tokens.' '--reasoning,--no-reasoning	Whether it reasons.' '--tools,--no-tools	Whether it calls tools.' '--vision,--no-vision	Whether it reads images.' '-h,--help	Show this message and exit.'
+            set arguments 'name provider' 'models-of 0'
+        case 'telex models alias'
+            set options '--remove	Remove the alias.' '-h,--help	Show this message and exit.'
+            set arguments 'name alias' 'name model'
+        case 'telex models default'
+            set options '--unset	Have no default.' '-h,--help	Show this message and exit.'
+            set arguments 'name model'
+        case 'telex models edit'
+            set options '--name any	A name to show.' '--context any	Its window, in tokens.' '--max-output any	The longest answer, in tokens.' '--reasoning,--no-reasoning	Whether it reasons.' '--tools,--no-tools	Whether it calls tools.' '--vision,--no-vision	Whether it reads images.' '*--unset one name context max_output reasoning tools vision	Forget what was said of it.' '-h,--help	Show this message and exit.'
+            set arguments 'name provider' 'models-of 0'
+        case 'telex models list'
+            set options '*-P,--provider name provider	Only this provider\'s.' '--reasoning	Only those known to reason.' '--tools	Only those known to call tools.' '--vision	Only those known to read images.' '--all	Also those that do not chat: embeddings, speech, images.' '--refresh	Ask the servers for their lists first.' '--json	One JSON list on stdout.' '-h,--help	Show this message and exit.'
+            set arguments '*any'
+        case 'telex models remove'
+            set options '-h,--help	Show this message and exit.'
+            set arguments 'name provider' 'models-of 0'
+        case 'telex models show'
+            set options '--json	One JSON object on stdout.' '-h,--help	Show this message and exit.'
+            set arguments 'name model'
+        case 'telex providers'
+            set commands 'add	Set up a provider, and check that it works.' 'list	List the providers that are set up, and where their keys come from.' 'show	Show all that is set up for one provider.' 'presets	Search the providers that can be set up by name alone.' 'test	Check that providers answer, step by step.' 'discover	Find the model servers that run on this machine.' 'edit	Change what is set up for a provider.' 'set-key	Change where a provider\'s key comes from.' 'rename	Give a provider another name.' 'remove	Remove a provider and its key.' 'export	Write the providers to a file, without their keys.' 'import	Set up the providers of a file.'
+            set options '-h,--help	Show this message and exit.'
+        case 'telex providers add'
+            set options '--base-url any	Where the API is; the part before /chat/completions.' '--preset any	The preset to use, where NAME is not its name.' '--gguf files	A model file to run inside telex, with no server.' '*--set any	A part of a preset\'s address, as account_id.' '--key-stdin	Read the key from stdin and keep it in the keyring.' '--key-env any	The environment variable that holds the key.' '--key-command any	A command that prints the key, run for each chat.' '--no-key	The server needs no key.' '--display-name any	How the provider is called in lists.' '*--model any	A model; the first is the default.' '*--model-name any	Its name in lists, in the same order.' '*--header any	A header to send with every request.' '--proxy any	The proxy to go through, or none for going straight.' '--ca-bundle files	Certificates to trust instead of the system\'s.' '--client-cert files	A certificate to show, with its key, in PEM.' '--allow-http	Send the key over plain http to a host that is not local.' '--no-verify	Save without asking the server.' '--replace	Overwrite a provider of this name.' '-h,--help	Show this message and exit.'
+            set arguments 'any'
+        case 'telex providers list'
+            set options '--json	One list of objects.' '--check-keys	Look for the keys, and show the last 4 characters of each.' '-h,--help	Show this message and exit.'
+        case 'telex providers show'
+            set options '--json	One object.' '-h,--help	Show this message and exit.'
+            set arguments 'any'
+        case 'telex providers presets'
+            set options '--json	One list of objects.' '-h,--help	Show this message and exit.'
+            set arguments '*any'
+        case 'telex providers test'
+            set options '--all	All providers that are not switched off.' '--model any	The model to ask, instead of the default one.' '--deep	Find out what the model can do, by about a dozen short requests.' '--timeout any	The longest wait for a server.' '--json	One list of objects.' '-h,--help	Show this message and exit.'
+            set arguments '*any'
+        case 'telex providers discover'
+            set options '*--port any	Look at this port, instead of those that servers are known to use.' '--add	Set up all that are new and need no key, without asking.' '--json	One list of objects.' '-h,--help	Show this message and exit.'
+        case 'telex providers edit'
+            set options '--enable,--disable	Switch the provider on or off.' '--display-name any	How the provider is called in lists.' '--base-url any	Where the API is; the part before /chat/completions.' '--preset any	The preset whose facts count where nothing else is set.' '*--set any	A part of a preset\'s address.' '--gguf files	A model file to run inside telex.' '*--model any	The models, in the place of those that are set.' '--default-model any	The model that is meant by the provider\'s name alone.' '*--header any	A header to send, beside those that are set.' '--key-stdin	Read the key from stdin and keep it in the keyring.' '--key-env any	The environment variable that holds the key.' '--key-command any	A command that prints the key, run for each chat.' '--no-key	The server needs no key.' '--proxy any	The proxy to go through, or none for going straight.' '--ca-bundle files	Certificates to trust instead of the system\'s.' '--client-cert files	A certificate to show, with its key, in PEM.' '--connect-timeout any	The longest wait for a connection.' '--first-byte-timeout any	The longest wait for an answer to begin.' '--idle-timeout any	The longest silence within an answer.' '--retries any	How often to ask again before any text.' '--retry-budget any	The time in which retries may begin.' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget	Take a field away, by the name of its option.' '--allow-http	Send the key over plain http to a host that is not local.' '-h,--help	Show this message and exit.'
+            set arguments 'any'
+        case 'telex providers set-key'
+            set options '--key-stdin	Read the key from stdin and keep it in the keyring.' '--key-env any	The environment variable that holds the key.' '--key-command any	A command that prints the key, run for each chat.' '--no-key	The server needs no key.' '--no-verify	Do not ask the server whether it takes the key.' '--allow-http	Send the key over plain http to a host that is not local.' '-h,--help	Show this message and exit.'
+            set arguments 'any'
+        case 'telex providers rename'
+            set options '-h,--help	Show this message and exit.'
+            set arguments 'any' 'any'
+        case 'telex providers remove'
+            set options '-y,--yes	Do not ask.' '--keep-key	Leave the key in the keyring.' '-h,--help	Show this message and exit.'
+            set arguments 'any'
+        case 'telex providers export'
+            set options '--format one toml json	By default what the file\'s name says, else toml.' '*--only any	Only this provider; may be given several times.' '--replace	Overwrite the file.' '-h,--help	Show this message and exit.'
+            set arguments 'files'
+        case 'telex providers import'
+            set options '--replace	Overwrite providers of the same names.' '--allow-commands	Take over commands that print keys; they run on this machine.' '--allow-http	Let keys travel over plain http to hosts that are not local.' '-h,--help	Show this message and exit.'
+            set arguments 'files'
+        case '*'
+            return 1
+    end
+end
+
+# Sets the caller's `value` to what the value of the option in the token $argv may be, and `rest` to what of it is in
+# the same token; `attached` tells whether there is a place for it there. `used` grows by the option.
+function __telex_option --no-scope-shadowing
+    set value
+    set attached
+    set rest
+    if string match -q -- '--*' "$argv"
+        __telex_find (string replace -r '=.*' '' -- "$argv")
+        if string match -q -- '*=*' "$argv"
+            set attached x
+            set rest (string replace -r '^[^=]*=' '' -- "$argv")
+        end
+        return
+    end
+    set rest (string sub -s 2 -- "$argv")
+    while test -n "$rest"
+        __telex_find -(string sub -l 1 -- "$rest"); or return
+        set rest (string sub -s 2 -- "$rest")
+        if set -q value[1]
+            test -n "$rest"; and set attached x
+            return
+        end
+    end
+end
+
+function __telex_find --no-scope-shadowing
+    for option in $options
+        set -l parts (string split ' ' -- (string replace -r '\t.*' '' -- $option))
+        if contains -- $argv (string split , -- (string trim -l -c '*' -- $parts[1]))
+            set -e parts[1]
+            set value $parts
+            contains -- $option $used; or set -a used $option
+            return
+        end
+    end
+    return 1
+end
+
+# Finds out what the cursor's word may be. Sets the caller's `kind` to that, `before` to what stands before it in the
+# same token, and `typed` to what is typed of it.
+function __telex_look --no-scope-shadowing
+    set -l path telex
+    set -l tokens (commandline -opc)
+    set -l value
+    set -l attached
+    set -l rest
+    set -l ended
+    set -l pending
+    while string match -qr '^[A-Za-z_]\w*=' -- "$tokens[1]"
+        set -e tokens[1] # a variable that is set for the command
+    end
+    set -e tokens[1]
+    __telex_table
+    for token in $tokens
+        if set -q pending[1]
+            set pending
+        else if test -z "$ended" -a "$token" = --
+            set ended x
+        else if test -z "$ended"; and string match -qr '^-.' -- "$token"
+            __telex_option $token
+            test -z "$attached"; and set pending $value
+        else if set -q commands[1]
+            set path "$path $token"
+            set used
+            __telex_table; or return
+        else
+            set -a given $token
+        end
+    end
+
+    set typed (commandline -ct | string replace -r '^["\']' '' | string unescape)
+    if set -q pending[1]
+        set kind $pending
+    else if test -z "$ended"; and string match -q -- '-*' "$typed"
+        set -l passed $used
+        __telex_option $typed
+        if set -q value[1]; and test -n "$attached"
+            set kind $value
+            set before (string sub -l (math (string length -- "$typed") - (string length -- "$rest")) -- "$typed")
+            set typed "$rest"
+        else
+            set used $passed
+            set kind options
+        end
+    else if set -q commands[1]
+        set kind commands
+    else if set -q arguments[1]
+        set -l place (math (count $given) + 1)
+        if test $place -gt (count $arguments); and string match -q '\**' -- $arguments[-1]
+            set place -1
+        end
+        set kind (string split ' ' -- (string trim -l -c '*' -- $arguments[$place]))
+    end
+end
+
+# Prints what may stand for the cursor's word; with an argument, prints nothing and tells whether it is a file.
+function __telex_complete
+    set -l commands
+    set -l options
+    set -l arguments
+    set -l used
+    set -l given
+    set -l kind
+    set -l before
+    set -l typed
+    __telex_look
+    if set -q argv[1]
+        test "$kind" = files
+        return
+    end
+    switch "$kind[1]"
+        case commands
+            printf '%s\n' $commands
+        case options
+            for option in $options
+                if not contains -- $option $used; or string match -q '\**' -- $option
+                    set -l words (string split -m 1 \t -- $option)
+                    set -l names (string replace -r ' .*' '' -- (string trim -l -c '*' -- $words[1]))
+                    printf "%s\t$words[2]\n" (string split , -- $names)
+                end
+            end
+        case folders
+            __fish_complete_directories "$before$typed" ''
+        case one
+            printf '%s\n' "$before"$kind[2..-1]
+        case models-of
+            set -l provider $given[(math $kind[2] + 1)]
+            __telex_names models "$provider/*" | string replace -- "$provider/" "$before"
+        case name
+            if test "$kind[2]" = model
+                __telex_models | string replace -r '^' -- "$before"
+            else
+                __telex_names $kind[2]s '*' | string replace -r '^' -- "$before"
+            end
+    end
+end
+
+# First the providers, as "provider/", and the aliases; behind the slash the provider's models. With neither, a model's
+# own name, as -m takes it where one provider has it.
+function __telex_models --no-scope-shadowing
+    if string match -qr '^[A-Za-z0-9-]+/' -- "$typed"
+        set -l provider (string split -m 1 / -- $typed)[1]
+        __telex_names models "$provider/*"; and return
+    else
+        set -l names (__telex_names providers '*' | string replace \t /\t; __telex_names aliases '*')
+        if string match -qi -- "*$typed*" (string replace -r '\t.*' '' -- $names)
+            printf '%s\n' $names
+            return
+        end
+    end
+    __telex_names models '*' | string replace -r '^[^/]*/' ''
+end
+
+# Prints those lines of a list that match, each a name, a tab and a few words; false if there are none.
+function __telex_names -a list pattern
+    set -l file ~/.cache/telex
+    if test -n "$TELEX_HOME"
+        set file (string replace -r '^~/' ~/ -- $TELEX_HOME)/cache
+    else if string match -q '/*' -- "$XDG_CACHE_HOME"
+        set file $XDG_CACHE_HOME/telex
+    else if test -d ~/Library/Caches
+        set file ~/Library/Caches/telex # this is macOS
+    end
+    set file $file/completion/$list.tsv
+    test -f $file -a -r $file; and string match -- "$pattern" <$file
+end
+
+complete -c telex -e
+complete -c telex -f -a '(__telex_complete)'
+complete -c telex -n '__telex_complete files' -F
