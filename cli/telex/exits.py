@@ -80,8 +80,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.InvalidKeyError: (ExitCode.KEY, None),
     errors.KeyStoreError: (
         ExitCode.KEY,
-        "Unlock it, or start one (such as gnome-keyring), and run again.\n"
-        "Or give the key in an environment variable (--key-env VAR) or by a command (--key-command CMD).",
+        "Unlock it, or start one, such as gnome-keyring. Or keep the key elsewhere: --key-env VAR, --key-command CMD",
     ),
     errors.KeyCommandError: (ExitCode.KEY, "Run the command yourself to see why."),
     errors.ProviderError: (ExitCode.PROVIDER, None),

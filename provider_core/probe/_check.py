@@ -159,6 +159,7 @@ class _Check:
         usage: Usage | None = None
         finished: Finished | None = None
         first_text: float | None = None
+        counted: float | None = None
         began = time.monotonic()
         with Client(self.watch) as client:
             for event in client.chat(self.provider, request, key=self.key):
@@ -166,7 +167,7 @@ class _Check:
                     case Text() if first_text is None:
                         first_text = time.monotonic() - began
                     case Usage():
-                        usage = event
+                        usage, counted = event, time.monotonic() - began
                     case Finished():
                         finished = event
         seen = self.watch.calls[-1]
@@ -176,7 +177,7 @@ class _Check:
         if usage is None or (usage.input is None and usage.output is None):
             self._note("usage", "absent", detail="not reported")
         else:
-            self._note("usage", "ok", detail=f"{_count(usage.input)} in, {_count(usage.output)} out")
+            self._note("usage", "ok", counted, f"{_count(usage.input)} in, {_count(usage.output)} out")
 
     def _streamed(self, seen: Seen, finished: Finished | None, first_text: float | None) -> None:
         seconds = seen.end - (seen.head or 0) if seen.end is not None else None

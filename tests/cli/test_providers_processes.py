@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from running import COMMAND, Telex
-from scripted import Scripted
+from scripted import Pause, Scripted
 from servers import by_path, in_json, keyed
 from terminal import Pty
 
@@ -132,6 +132,22 @@ def test_a_terminal_gets_tables_with_bars(telex: Kept, server: Scripted) -> None
     with telex.at("providers", "list") as terminal:
         assert terminal.wait() == 0
         assert terminal.rows[0].split()[:3] == ["NAME", "ADDRESS", "KEY"]
+
+
+def test_ctrl_c_ends_a_test_of_a_silent_server_and_the_screen_is_as_it_was(
+    telex: Kept, server: Scripted
+) -> None:
+    server.will(by_path(chat=[Pause(30)]))
+    telex.provider("lab", server.url)
+    with telex.at("providers", "test", "lab") as terminal:
+        terminal.wait_for("✓ .* ms")
+        started = time.monotonic()
+        terminal.type("\x03")
+        assert terminal.wait() == 130
+        assert time.monotonic() - started < 3
+        assert not terminal.screen.cursor.hidden
+        assert "PROVIDER" not in terminal.text  # what was painted meanwhile is gone
+        assert terminal.modes == terminal.modes_before
 
 
 # --- many at once ------------------------------------------------------------------------------------------

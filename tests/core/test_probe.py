@@ -46,7 +46,7 @@ def test_a_server_that_works_passes_every_step_with_its_time(provider: Provider,
     assert ids(report) == ("m", "n")
     assert report.model == "m"
     assert report["usage"].detail == "9 in, 1 out"
-    for name in ("reach", "models", "auth", "stream"):
+    for name in ("reach", "models", "auth", "stream", "usage"):
         assert 0 <= (report[name].seconds or -1) < 10  # type: ignore[index]
     assert report["reach"].detail.startswith("name ")
     assert ", connect " in report["reach"].detail

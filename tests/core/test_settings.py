@@ -195,18 +195,6 @@ def test_nothing_is_left_beside_the_file(paths: Paths) -> None:
     assert {p.name for p in paths.config.iterdir()} == {"settings.toml", ".settings.toml.lock"}
 
 
-def test_processes_that_write_at_once_lose_nothing(paths: Paths) -> None:
-    code = (
-        "import sys; from pathlib import Path; from provider_core.settings.edit import put_provider;"
-        "put_provider(Path(sys.argv[1]), sys.argv[2], {'base_url': 'http://127.0.0.1:1'})"
-    )
-    running = [
-        subprocess.Popen([sys.executable, "-c", code, str(paths.settings_file), f"p{n}"]) for n in range(8)
-    ]
-    assert [process.wait(60) for process in running] == [0] * 8
-    assert set(load(paths, {}).providers) == {f"p{n}" for n in range(8)}
-
-
 def test_a_link_stays_a_link(paths: Paths, tmp_path: Path) -> None:
     real = tmp_path / "dotfiles" / "telex.toml"
     real.parent.mkdir()

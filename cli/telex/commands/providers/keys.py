@@ -170,6 +170,8 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
 
     entries = edit.entries(app.paths.settings_file)
     provider = verify.configured(app, name)
+    if provider.embedded:
+        raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
     bare = replace(provider, auth="bearer" if provider.auth == "none" else provider.auth, key_required=True)
     choice = choose(app, bare, options, ask=True)
     changes = {"key": None, "key_env": None, "key_command": None, **choice.fields}
