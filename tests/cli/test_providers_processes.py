@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -129,6 +130,11 @@ def test_a_terminal_gets_tables_with_bars(telex: Kept, server: Scripted) -> None
     assert row.startswith("lab ")
     assert row.count("✓") == 5
     assert "█" in row
+    with telex.at("providers", "test", "lab", "--deep") as terminal:
+        assert terminal.wait() == 0
+        assert re.search(r"╭─ lab/m ─+╮", terminal.text)
+        assert re.search(r"│ ✓ +streaming", terminal.text)
+        assert re.search(r"│ ✗ +tools +taken, and not called", terminal.text)
     with telex.at("providers", "list") as terminal:
         assert terminal.wait() == 0
         assert terminal.rows[0].split()[:3] == ["NAME", "ADDRESS", "KEY"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from telex.render import sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
     from rich.text import Text
@@ -44,29 +44,34 @@ def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step
     from rich.console import Console as RichConsole
     from rich.live import Live
 
-    known: dict[str, dict[str, Step | Trait]] = {name: {} for name in names}
+    from provider_core.probe import Step
+
+    steps: dict[str, dict[str, Step]] = {name: {} for name in names}
+    traits: dict[str, str] = {}
     screen = RichConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
     def told(name: str, step: Step | Trait) -> None:
-        known[name] = {
-            **known[name],
-            step.name: step,
-        }  # a new table each time: the painter reads at any moment
+        # New values each time, and none changed: the painter reads them at any moment.
+        if isinstance(step, Step):
+            steps[name] = {**steps[name], step.name: step}
+        else:
+            traits[name] = f"{step.name} …"
 
-    with Live(get_renderable=lambda: _progress(known), console=screen, transient=True, refresh_per_second=8):
+    with Live(
+        get_renderable=lambda: _progress(steps, traits), console=screen, transient=True, refresh_per_second=8
+    ):
         yield told
 
 
-def _progress(known: dict[str, dict[str, Step | Trait]]) -> RenderableType:
-    lines = []
-    for name, steps in known.items():
-        cells = [_mark(steps.get(step)) for step in STEPS]
-        more = [step for step in steps if step not in STEPS]
-        lines.append([name, *cells, f"{len(more)} traits, the last: {more[-1]}" if more else ""])
+def _progress(known: Mapping[str, Mapping[str, Step]], traits: Mapping[str, str]) -> RenderableType:
+    lines: list[list[str | Text]] = [
+        [name, *(_mark(steps.get(step)) for step in STEPS), traits.get(name, "")]
+        for name, steps in known.items()
+    ]
     return sheet.table(("PROVIDER", *(step.upper() for step in STEPS), ""), lines)
 
 
-def _mark(step: Any) -> str | Text:
+def _mark(step: Step | None) -> Text:
     if step is None:
         return sheet.cell("…", "dim")
     return sheet.cell(f"{_SIGNS[step.status]} {_time(step.seconds)}".rstrip(), _COLOURS[step.status])
@@ -103,6 +108,8 @@ def _bar(each: Report, slowest: float) -> Text:
     bar = Text()
     for name, colour in _PARTS:
         bar.append("█" * round((each[name].seconds or 0) / slowest * _BAR), style=colour)
+    if not bar:
+        bar.append("▏")
     bar.append(f" {_time(_total(each))}")
     return bar
 

@@ -48,7 +48,9 @@ def table(headers: Sequence[str], lines: Iterable[Sequence[str | Text]]) -> Rend
     """A table without walls."""
     from rich.table import Table
 
-    sheet = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    sheet = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(headers)
+    )
     for header in headers:
         sheet.add_column(header, overflow="fold")
     for line in lines:
