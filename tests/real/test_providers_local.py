@@ -114,9 +114,15 @@ def test_without_a_key_from_discover_to_remove(telex: Inside, opened: str) -> No
 
 
 def test_one_that_wants_a_key_is_discovered_as_such(telex: Inside, closed: str) -> None:
-    found = json.loads(telex("providers", "discover", "--port", str(urlsplit(closed).port), "--json").out)
-    # llama.cpp lists its models for everyone, and refuses the chat.
-    assert found[0]["preset"] == "llamacpp" or found[0]["needs_key"]
+    port = str(urlsplit(closed).port)
+    found = json.loads(telex("providers", "discover", "--port", port, "--add", "--json").out)
+    assert [(each["base_url"], each["needs_key"], each["set_up_as"]) for each in found] == [
+        (closed, True, None)
+    ]
+    ran = telex("providers", "add", "lab", "--base-url", closed, "--no-key")
+    assert ran.code == 4
+    assert "The server wants a key" in ran.err
+    assert entries(telex.settings) == {}
 
 
 def test_the_card_of_a_real_model(telex: Inside, opened: str) -> None:

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 __all__ = ["Reader"]
 
 TAB = 4
+
+DEEPEST = 100
+"""Containers within each other at most: beyond, their marks are text."""
+
 _HEADING = re.compile(r"(#{1,6})(?: |$)")
 _FENCE = re.compile(r"(`{3,})([^`]*)$|(~{3,})(.*)$")
 _UNDERLINE = re.compile(r"(=+|-+) *$")
@@ -162,6 +166,8 @@ class Reader:
                 self._leaf = _Indented()
                 self._blocks += (Code(), CodeLine(text[position + _CODE_INDENT :]))
                 return
+            if len(self._stack) >= DEEPEST and (text[start] == ">" or _MARKER.match(text, start)):
+                break
             if text[start] == ">":
                 self._open(matched)
                 self._enter(Quote())

@@ -36,6 +36,11 @@ _CLOSING = (
 _OPENING = r"\u300c\u300e\u3010\u3014\u3008\u300a\uff08\uff3b\uff5b"
 # Letters of flags, tones of skin, and what a newer Unicode has put among the emoji: one cell, two or none.
 _DOUBTFUL = re.compile("[\U00017000-\U0001b2ff\U0001f000-\U0001faff]")
+# Marks piled on one letter until it is a page long count as letters from the ninth on.
+_PILE = re.compile(
+    "(?<=[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff\u200b-\u200f"
+    "\u2060-\u2064\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]{8})."
+)
 _MARKS = r"\u0300-\u036f\u3099\u309a\ufe0f"
 _UNIT = re.compile(
     rf" +|[{_OPENING}]+[^ {_WIDE}]+[{_CLOSING}]*"
@@ -118,6 +123,8 @@ def _sizes(text: str) -> list[int]:
         for at in range(1, len(text)):
             if text[at] == _EMOJI and sizes[at - 1] == 1:
                 sizes[at] = 1
+    for piled in _PILE.finditer(text):
+        sizes[piled.start()] = max(sizes[piled.start()], 1)
     return sizes
 
 
@@ -151,13 +158,11 @@ def _wrap_units(line: str, width: int, offset: int, rows: list[tuple[int, int]])
         if used + size > width and end > start:
             rows.append((offset + start, offset + end))
             start, used = at, 0
-        while size > width and len(unit) > 1:
-            part = chop(unit, width)[0]
-            if len(part) == len(unit):
-                break
-            rows.append((offset + start, offset + start + len(part)))
-            start = at = at + len(part)
-            unit = unit[len(part) :]
+        if size > width:
+            *full, unit = chop(unit, width)
+            for part in full:
+                rows.append((offset + at, offset + at + len(part)))
+                start = at = at + len(part)
             size = cells(unit)
         at += len(unit)
         used += size
