@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -93,7 +94,8 @@ class Scripted:
         self._tls = tls
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/v1"
         self._ended = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def will(self, *answers: Answer | Callable[[Asked], Answer] | list[bytes]) -> None:
         """What to answer, from the next request on."""
@@ -105,6 +107,10 @@ class Scripted:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        # Closed under a thread that accepts, the descriptor could be the next server's: its clients would come here.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(10)
         self._socket.close()
 
     def _accept(self) -> None:
