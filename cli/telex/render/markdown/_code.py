@@ -69,7 +69,12 @@ class Highlighter:
         text = "\n".join(pending) + "\n"
         opener = f"{self._open[0]}\n" if self._open else ""
         lines: list[list[Piece]] = [[]]
-        for token, value in self._tokens(opener + text):
+        try:
+            tokens = self._tokens(opener + text)
+        except Exception:  # noqa: BLE001 - hundreds of lexers, and none is worth an answer
+            self._lexer = None
+            return [[(line, "")] for line in pending]
+        for token, value in tokens:
             sgr = self._colour(token)
             first, *others = value.split("\n")
             _append(lines[-1], first, sgr)
@@ -143,7 +148,8 @@ def _reads_again(lexer: Any) -> bool:
     from pygments.lexer import RegexLexer
 
     own = type(lexer).get_tokens_unprocessed
-    return own is not RegexLexer.get_tokens_unprocessed and "stack" in own.__code__.co_varnames
+    takes = own.__code__.co_varnames[: own.__code__.co_argcount]
+    return own is not RegexLexer.get_tokens_unprocessed and "stack" in takes
 
 
 def _run(lexer: Any, text: str, position: int, stack: list[str]) -> Iterator[tuple[Any, str]]:

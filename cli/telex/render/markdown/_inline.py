@@ -76,6 +76,8 @@ class _Bracket:
 
 def parse(text: str, references: Mapping[str, Target], *, draft: bool = False) -> Inline:
     """Read ``text``. A ``draft`` is read as if whatever is open at its end were closed there."""
+    if draft:
+        text = text.rstrip("*_~")  # half of what will close here, or open the next words
     if _PLAIN.fullmatch(text):
         return Inline((Token(Kind.TEXT, text),), settled=True)
     reader = _Reader(text, references)
@@ -287,10 +289,6 @@ class _Reader:
 
     def _close_all(self) -> None:
         """End what is open at the end of a draft there, so that its marks are not seen coming and going."""
-        last = self._nodes[-1] if self._nodes else None
-        if isinstance(last, Run) and last.left:
-            last.left = 0  # the first half of what closes it, or what will open the next words
-            last.opens = False
         closing = Run("*", 0, opens=False, closes=True)
         for run in reversed(self._runs):
             while run.opens and run.left:

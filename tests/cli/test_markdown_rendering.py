@@ -1,0 +1,349 @@
+"""What Markdown looks like on a terminal, and that a text is shown and never obeyed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from telex.render.markdown import Colour, Look, MarkdownStream, render, surface
+
+NO_ESCAPES = Look(colour=Colour.NONE)
+
+
+def plain(text: str, width: int = 60) -> list[str]:
+    return render(text, width, look=NO_ESCAPES).split("\n")[:-1]
+
+
+def styled(text: str, *, colour: Colour = Colour.BASIC, theme: str = "ansi_dark") -> str:
+    return render(text, 60, look=Look(colour=colour, code_theme=theme))
+
+
+class TestBlocks:
+    def test_stand_apart_by_one_empty_line_and_begin_at_the_left(self) -> None:
+        assert plain("# One\ntext\n## Two\n\n\n\ntext\n***\nend") == [
+            "One", "", "text", "", "Two", "", "text", "", "─" * 60, "", "end",
+        ]  # fmt: skip
+
+    def test_keep_the_lines_of_a_paragraph(self) -> None:
+        assert plain("Roses are red,\nviolets are blue,  \nthe end.") == [
+            "Roses are red,", "violets are blue,", "the end.",
+        ]  # fmt: skip
+
+    def test_wrap_at_spaces(self) -> None:
+        assert plain("one two three four", 9) == ["one two", "three", "four"]
+
+    def test_wrap_between_wide_letters_but_not_before_a_full_stop(self) -> None:
+        assert plain("漢字漢字。漢字", 8) == ["漢字漢", "字。漢字"]
+
+    def test_break_a_word_only_when_it_is_alone(self) -> None:
+        assert plain("ab abcdefghijkl", 5) == ["ab", "abcde", "fghij", "kl"]
+
+    def test_of_a_list_hang_under_its_marks_and_stand_as_close_as_they_were_written(self) -> None:
+        assert plain("- one\n- two\n  1. deep\n  2. deeper\n\n- three\n\n  more", 40) == [
+            "• one", "• two", "  1. deep", "  2. deeper", "", "• three", "", "  more",
+        ]  # fmt: skip
+
+    def test_number_items_from_the_first_number_each_as_wide_as_it_is(self) -> None:
+        assert plain("9. nine\n1. ten\n1. eleven") == ["9. nine", "10. ten", "11. eleven"]
+
+    def test_tick_tasks(self) -> None:
+        assert plain("- [ ] open\n- [x] done\n1. [X] counted") == ["☐ open", "☑ done", "", "1. ☑ counted"]
+
+    def test_show_items_with_nothing_in_them(self) -> None:
+        assert plain("- a\n-\n- c") == ["• a", "•", "• c"]
+
+    def test_quote_with_a_bar_on_every_line(self) -> None:
+        assert plain("> one two three\n> > deep\n>\n> - item", 13) == [
+            "│ one two", "│ three", "│", "│ │ deep", "│", "│ • item",
+        ]  # fmt: skip
+
+    def test_fit_however_deep_they_are(self) -> None:
+        rows = plain("".join(f"{'  ' * depth}- some words\n" for depth in range(40)), 20)
+        assert max(map(len, rows)) <= 20
+        assert "".join(rows).count("some") == 40
+
+    @pytest.mark.parametrize("width", [1, 2, 3, 7])
+    def test_do_not_fail_where_nothing_fits(self, width: int) -> None:
+        text = "# a 漢字\n> - [x] 漢 `b`\n\n| a | b |\n|---|---|\n| 漢字 | d |\n\n```py\nx = 1\n```\n***\n12345. z"
+        assert "漢" in render(text, width)
+
+
+class TestCode:
+    def test_is_copied_as_it_was_written(self) -> None:
+        code = ["def f(x):", "", "    return  x", "", "# end"]
+        assert plain("Text:\n```python\n" + "\n".join(code) + "\n```\nMore.") == [
+            "Text:",
+            "",
+            *code,
+            "",
+            "More.",
+        ]
+
+    def test_is_broken_by_the_terminal_alone(self) -> None:
+        line = "x = " + "1 + " * 40 + "1"
+        assert line in plain(f"```python\n{line}\n```", 40)
+        assert f"  {line}" in plain(f"- a\n  ```\n  {line}\n  ```", 40)
+
+    def test_has_columns_for_tabs(self) -> None:
+        assert plain("```make\nall:\n\tcc\tx\n```") == ["all:", "    cc  x"]
+
+    def test_is_coloured_across_lines(self) -> None:
+        comment = "\n".join(["/* begin", *["middle"] * 40, "end */", "int x;"])
+        rows = styled(f"```c\n{comment}\n```").split("\n")
+        assert all(row.startswith("\x1b[2m") for row in rows[:42])
+        assert not rows[42].startswith("\x1b[2m")
+
+    def test_is_coloured_the_same_line_by_line_as_at_once(self) -> None:
+        code = 'x = """one\n' + "two\n" * 30 + '"""\nfor y in x: print(y)\n'
+        whole = styled(f"```python\n{code}```").split("\n")
+        assert all("\x1b[33m" in row for row in whole[:31])
+        assert "\x1b[94mfor" in whole[32]
+
+    @pytest.mark.parametrize(
+        "language", ["python", "yaml", "json", "php", "html", "markdown", "ruby", "console", "x"]
+    )
+    def test_loses_no_character_to_any_lexer(self, language: str) -> None:
+        code = "---\n$a: [1, 'x']\n<?php /* <b> \\\n{% if %} `${x}` <<EOF\n\tend é\n\n\n&amp;"
+        rows = re.sub(r"\x1b\[[\d;]*m", "", styled(f"~~~{language} title=x\n{code}\n~~~")).split("\n")
+        assert rows[:-1] == code.expandtabs(4).split("\n")
+
+    def test_has_the_theme_that_was_chosen(self) -> None:
+        text = "```python\nimport os\n```"
+        assert "38;2;" in styled(text, colour=Colour.TRUE, theme="monokai")
+        assert "38;5;" in styled(text, colour=Colour.MANY, theme="monokai")
+        assert "\x1b" not in styled(text, theme="none")
+        assert not re.search(r"[\[;]48;", styled(text, colour=Colour.TRUE, theme="monokai"))
+
+
+class TestTables:
+    def test_align_their_columns_and_end_with_their_text(self) -> None:
+        assert plain("| a | num | mid |\n|---|--:|:-:|\n| long one | 1 | x |\n| b | 22 | wide |") == [
+            "a        │ num │ mid",
+            "─────────┼─────┼─────",
+            "long one │   1 │  x",
+            "b        │  22 │ wide",
+        ]
+
+    def test_wrap_their_cells_and_then_part_their_rows(self) -> None:
+        assert plain("| a | b |\n|---|---|\n| x | one two three |\n| y | four |", 14) == [
+            "a │ b", "──┼───────────", "x │ one two", "  │ three", "──┼───────────", "y │ four",
+        ]  # fmt: skip
+
+    def test_become_lists_where_they_do_not_fit(self) -> None:
+        header, line, row = "|" + "head|" * 6, "|" + "---|" * 6, "|" + "some words|" * 6
+        assert plain(f"{header}\n{line}\n{row}", 20) == ["head: some words"] * 6
+
+    def test_drop_no_cell(self) -> None:
+        assert "b | c" in plain("| a | b |\n|---|---|\n| a | b | c |\n| only |")[2]
+
+    def test_measure_wide_letters(self) -> None:
+        rows = plain("| a | b |\n|---|---|\n| 漢字 | x |\n| abcd | y |")
+        assert rows[2] == "漢字 │ x"
+        assert rows[3] == "abcd │ y"
+
+    def test_keep_the_columns_that_the_first_rows_gave_them(self) -> None:
+        rows = plain("| a | b |\n|---|---|\n" + "| x | y |\n" * 30 + "| x | much longer than all |\n")
+        assert rows[:3] == ["a │ b", "──┼──", "x │ y"]
+        assert "".join(row.partition("│ ")[2] for row in rows[32:]).replace(" ", "") == "muchlongerthanall"
+
+
+class TestText:
+    def test_is_styled(self) -> None:
+        assert (
+            styled("**b** *i* `c` ~~s~~") == "\x1b[1mb\x1b[m \x1b[3mi\x1b[m \x1b[36mc\x1b[m \x1b[9ms\x1b[m\n"
+        )
+
+    def test_says_where_links_lead(self) -> None:
+        assert plain('[a](https://x.example "T") <https://y.example> ![alt](z.png)', 99) == [
+            'a (https://x.example "T") https://y.example [alt] (z.png)'
+        ]
+
+    def test_keeps_definitions_and_footnotes(self) -> None:
+        text = "[one]: /url 'T'\n\n[one] and [later] and [^1]\n\n[later]: /url\n[^1]: Note."
+        assert plain(text) == [
+            "[one]: /url 'T'", "", "one (/url \"T\") and [later] and [^1]", "", "[later]: /url", "", "[^1]: Note.",
+        ]  # fmt: skip
+
+    def test_keeps_formulas(self) -> None:
+        assert plain(r"\(a_1 * b_1 * c\) and $$x_1 _y_$$ and \[z\]") == [
+            r"\(a_1 * b_1 * c\) and $$x_1 _y_$$ and \[z\]"
+        ]
+
+    def test_closes_emphasis_before_wide_letters(self) -> None:
+        assert (
+            styled("**注意\uff1a**这里\uff0c**「强」**调")
+            == "\x1b[1m注意\uff1a\x1b[m这里\uff0c\x1b[1m「强」\x1b[m调\n"
+        )
+
+    def test_is_not_taken_for_a_strike_by_single_tildes(self) -> None:
+        assert plain("~5 to ~10 and a~b~c") == ["~5 to ~10 and a~b~c"]
+
+    def test_of_any_length_is_read(self) -> None:
+        text = "**start** " + "word " * 3000 + "[link](x)"
+        assert "".join(plain(text)).replace(" ", "") == "start" + "word" * 3000 + "link(x)"
+        assert "[link]" not in render(f"# {text}", 60)
+
+
+class TestATextIsShownAndNotObeyed:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[bold]x[/bold]",
+            "[red on blue]x",
+            "<b>x</b>",
+            "a <br> b",
+            "<think>x</think>",
+            "<script>x</script>",
+            "<!-- x -->",
+        ],
+    )
+    def test_whatever_looks_like_markup(self, text: str) -> None:
+        assert plain(text) == [text]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x08\x08", "a\x00b", "\u202egnp", "\u2066x", "\x7f",
+            "&#27;[2J", "&#x9b;31m", "&#8238;x", "&rlm;", "`\x1b[1m`", "```\n\x1b[1m\n```", "[a](<\x1b[1m>)",
+            "[a](b '\x1b[1m')", "[a](&#27;b)", "| \x1b |\n|---|\n| &#27; |", "<b \x1b>", "<div>\n\x1b[1m",
+            "[a]: \x1b", "```\x1b\nx\n```", "# \x1b", "- [ ] \x1b", "\\\x1b", "![\x1b](\x1b)",
+        ],
+    )  # fmt: skip
+    def test_whatever_could_command_a_terminal(self, text: str) -> None:
+        for look in (NO_ESCAPES, Look(colour=Colour.TRUE)):
+            shown = (
+                re.sub(r"\x1b\[[\d;]*m", "", render(text, 60, look=look))
+                if look.colour.value
+                else render(text, 60, look=look)
+            )
+            assert (
+                re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", shown)
+                is None
+            )
+
+    def test_carriage_returns_end_lines_however_they_are_cut(self) -> None:
+        written: list[str] = []
+        stream = MarkdownStream(
+            written.append, width=lambda: 40, height=lambda: 24, look=NO_ESCAPES, live=False
+        )
+        for piece in ["one\r", "\ntwo\r\n\r", "\nthree", "\r", "four\r"]:
+            stream.feed(piece)
+        stream.close()
+        assert "".join(written) == "one\ntwo\n\nthree\nfour\n"
+
+
+class TestAStream:
+    def test_writes_only_what_is_final_when_it_is_not_live(self) -> None:
+        written: list[str] = []
+        stream = MarkdownStream(
+            written.append, width=lambda: 40, height=lambda: 24, live=False, clock=iter(range(99)).__next__
+        )
+        for piece in ["One par", "agraph.\n", "\n", "Another", " **one**", ".\n\n- item"]:
+            stream.feed(piece)
+        assert "".join(written) == "One paragraph.\n\nAnother \x1b[1mone\x1b[m.\n"
+        stream.close()
+        assert "".join(written).endswith("one\x1b[m.\n\n\x1b[33m•\x1b[m item\n")
+
+    def test_repaints_only_so_many_times_a_second(self) -> None:
+        now, written = [0.0], []
+        stream = MarkdownStream(
+            written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0], frames=10
+        )
+        for _ in range(1000):
+            now[0] += 0.001
+            stream.feed("word ")
+        assert 9 <= len(written) <= 12
+
+    def test_paints_what_was_held_back_at_the_next_tick(self) -> None:
+        now, written = [0.0], []
+        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
+        stream.feed("one ")
+        stream.feed("two ")
+        stream.tick()
+        assert written == ["one"]
+        now[0] += 1
+        stream.tick()
+        stream.tick()
+        assert written == ["one", " two"]
+
+    def test_shows_marks_as_what_they_will_be(self) -> None:
+        now, written = [0.0], []
+        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
+        for piece in ["**bo", "ld", "*", "* and `co", "de` end", "\n", "--"]:
+            now[0] += 1
+            stream.feed(piece)
+        assert not any(mark in "".join(written) for mark in "*`-")
+
+    def test_writes_a_plain_text_about_as_it_comes(self) -> None:
+        now, written = [0.0], []
+        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
+        for piece in ["Some", " words", " that", " come"]:
+            now[0] += 1
+            stream.feed(piece)
+        stream.close()
+        assert "".join(written) == "Some words that come\n"
+
+    def test_writes_nothing_when_nothing_came(self) -> None:
+        written: list[str] = []
+        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24)
+        stream.suspend()
+        stream.resume()
+        stream.close()
+        assert written == []
+
+    def test_costs_in_proportion_to_its_length(self) -> None:
+        def seconds(text: str) -> float:
+            stream = MarkdownStream(
+                len, width=lambda: 80, height=lambda: 24, clock=iter(range(10**7)).__next__
+            )
+            start = time.process_time()
+            for at in range(0, len(text), 40):
+                stream.feed(text[at : at + 40])
+            stream.close()
+            return time.process_time() - start
+
+        for unit in ("word **two** `three` ", "- item\n  - item\n", "x = 1  # y\n"):
+            fence = "```python\n" if unit.startswith("x") else ""
+            small = min(seconds(fence + unit * 300) for _ in range(3))
+            # Squares would take a hundred times as long.
+            assert seconds(fence + unit * 3000) < 40 * small
+
+
+class TestASurface:
+    @pytest.mark.parametrize(
+        ("environ", "is_terminal", "expected"),
+        [
+            ({"TERM": "xterm-256color"}, True, Colour.MANY),
+            ({"TERM": "xterm"}, True, Colour.BASIC),
+            ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, True, Colour.TRUE),
+            ({"TERM": "xterm-256color", "NO_COLOR": "1"}, True, Colour.MONO),
+            ({"TERM": "xterm-256color", "NO_COLOR": ""}, True, Colour.MANY),
+            ({"TERM": "dumb"}, True, None),
+            ({"TERM": "dumb", "FORCE_COLOR": "1"}, False, None),
+            ({"TERM": "xterm"}, False, None),
+            ({"TERM": "xterm", "FORCE_COLOR": "1"}, False, Colour.BASIC),
+            ({"TERM": "xterm", "FORCE_COLOR": "3"}, False, Colour.TRUE),
+            ({"FORCE_COLOR": "0"}, True, Colour.MONO),
+            ({}, True, Colour.BASIC),
+        ],
+    )
+    def test_has_the_colours_that_the_environment_tells(
+        self, environ: dict[str, str], is_terminal: bool, expected: Colour | None
+    ) -> None:
+        assert surface(environ, is_terminal=is_terminal) is expected
+
+    def test_without_colours_keeps_bold_and_without_styles_has_no_escapes(self) -> None:
+        assert styled("# a **b** `c`\n```python\nimport x\n```", colour=Colour.MONO).count("\x1b[3") == 0
+        assert "\x1b[1" in styled("**b**", colour=Colour.MONO)
+        assert "\x1b" not in styled("# a **b** `c`\n```python\nimport x\n```", colour=Colour.NONE)
+
+
+def test_importing_it_leaves_the_dear_parts_of_rich_and_pygments_alone() -> None:
+    dear = ("rich.console", "rich.markdown", "rich.text", "pygments", "markdown_it")
+    code = f"import sys, telex.render.markdown; print([name for name in {dear} if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
