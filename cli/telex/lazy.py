@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,17 @@ __all__ = ["LazyGroup"]
 
 
 class LazyGroup(click.Group):
-    """``rows``: name -> ("module:attribute", one line of help). The line stands there so that help imports nothing."""
+    """``rows``: name -> ("module:attribute", one line of help). The line stands here so that help imports nothing.
 
-    def __init__(self, *args: Any, rows: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    ``otherwise`` is the advice for a word that is near to no command; "{name}" in it is the word.
+    """
+
+    def __init__(
+        self, *args: Any, rows: Mapping[str, tuple[str, str]], otherwise: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.rows = rows
+        self.otherwise = otherwise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.rows)
@@ -37,9 +42,13 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.rows and not name.startswith("-"):
+            import difflib
+
             near = difflib.get_close_matches(name, self.rows, n=1)
-            advice = f" Did you mean `{ctx.command_path} {near[0]}`?" if near else ""
-            ctx.fail(f"there is no command {name!r}.{advice}")
+            advice = (
+                f"Did you mean `{ctx.command_path} {near[0]}`?" if near else self.otherwise.format(name=name)
+            )
+            ctx.fail(f"there is no command {name!r}. {advice}".rstrip())
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -11,50 +10,23 @@ import click
 from provider_core import __version__
 from telex import exits
 from telex.context import App
+from telex.lazy import LazyGroup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "chat": ("telex.commands.chat", "Send a prompt and stream the answer."),
-    "models": ("telex.commands.models", "See what can be asked, and name it."),
-    "providers": ("telex.commands.providers", "Set up the servers that telex talks to."),
+    "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
+    "models": ("telex.commands.models:command", "See what can be asked, and name it."),
+    "providers": ("telex.commands.providers:command", "Set up the servers that telex talks to."),
 }
-"""Name -> (module, one line of help). The line stands here so that ``--help`` imports no command."""
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are rows of a table: the attribute ``command`` of a module that is not imported yet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        row = COMMANDS.get(cmd_name)
-        if row is None:
-            return None
-        command: click.Command = import_module(row[0]).command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(name, COMMANDS, n=1)
-            advice = f"Did you mean `telex {near[0]}`?" if near else f'To ask a model: telex chat "{name} …"'
-            ctx.fail(f"there is no command {name!r}. {advice}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, row[1]) for name, row in COMMANDS.items()])
+"""Name -> ("module:attribute", one line of help): see ``lazy``."""
 
 
 @click.command(
     cls=LazyGroup,
+    rows=COMMANDS,
+    otherwise='To ask a model: telex chat "{name} …"',
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog='Example: git diff | telex chat "Write a commit message for this."',
 )
