@@ -80,15 +80,18 @@ class Printer:
         self._grid: Grid | None = None
         self._draft = False
 
-    def draft(self, references: Mapping[str, Target]) -> Printer:
-        """A printer in the same place, for what is not final: it shows open markup as if it were closed."""
+    def clone(self, references: Mapping[str, Target], *, draft: bool = False) -> Printer:
+        """A printer in the same place, with no rows to give yet.
+
+        A ``draft`` shows open markup as if it were closed, and leaves no line to the terminal to break.
+        """
         other = copy.copy(self)
         other._references = references
         other._frames = [copy.copy(frame) for frame in self._frames]
         other._rows = []
         other._code = self._code and self._code.clone()
         other._grid = self._grid and self._grid.clone()
-        other._draft = True
+        other._draft = draft
         return other
 
     def print(self, blocks: Iterable[Block]) -> None:

@@ -12,19 +12,16 @@ from collections import ChainMap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from telex.render.markdown._cut import LONG, cut
 from telex.render.markdown._events import (
     Blank,
     Code,
     CodeEnd,
     CodeLine,
-    Definition,
     Enter,
     Heading,
     Item,
     Leave,
     Listing,
-    Paragraph,
     Quote,
     Rule,
     Table,
@@ -32,8 +29,8 @@ from telex.render.markdown._events import (
     TableRow,
 )
 from telex.render.markdown._html import BLANK, html_end
-from telex.render.markdown._links import definition
-from telex.render.markdown._rows import alignments, cells
+from telex.render.markdown._paragraph import OpenParagraph
+from telex.render.markdown._rows import cells
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -57,14 +54,6 @@ _CODE_INDENT = 4
 
 
 @dataclass(slots=True)
-class _Paragraph:
-    text: str
-    size: int = 0  # characters so far, with those of the parts that have gone
-    first: bool = True
-    next_cut: int = LONG
-
-
-@dataclass(slots=True)
 class _Fence:
     mark: str
     indent: int
@@ -72,7 +61,7 @@ class _Fence:
 
 @dataclass(slots=True)
 class _Indented:
-    blanks: tuple[str, ...] = ()
+    blanks: int = 0  # empty lines that belong to it if it goes on
 
 
 @dataclass(slots=True)
@@ -85,7 +74,7 @@ class _Table:
     columns: int
 
 
-_Leaf: TypeAlias = _Paragraph | _Fence | _Indented | _Html | _Table
+_Leaf: TypeAlias = OpenParagraph | _Fence | _Indented | _Html | _Table
 
 
 class Reader:
@@ -107,10 +96,10 @@ class Reader:
     @property
     def paragraph(self) -> str | None:
         """The open paragraph's text as far as it has come and has not been given out."""
-        return self._leaf.text if isinstance(self._leaf, _Paragraph) else None
+        return self._leaf.text if isinstance(self._leaf, OpenParagraph) else None
 
     def clone(self) -> Reader:
-        """A reader in the same place, that can try what would come of a line."""
+        """A reader in the same place, to try what would come of a line, or to come back to."""
         other = Reader()
         other.references = ChainMap({}, self.references)
         other._stack = self._stack.copy()
@@ -132,13 +121,13 @@ class Reader:
             filled = self._column % TAB
             text = (" " * filled + text).expandtabs(TAB)[filled:]
         self._column += len(text)
-        if isinstance(self._leaf, _Paragraph):
-            self._grow(self._leaf, text)
+        if isinstance(self._leaf, OpenParagraph):
+            self._blocks += self._leaf.add(text, self.references)
         return self._take()
 
     def drop_last_line(self) -> None:
         """Forget the last line of the open paragraph."""
-        if isinstance(self._leaf, _Paragraph):
+        if isinstance(self._leaf, OpenParagraph):
             self._leaf.text = self._leaf.text.rpartition("\n")[0]
 
     def end(self) -> list[Block]:
@@ -158,9 +147,9 @@ class Reader:
             return
         opened = False
         while start < len(text):
-            continues = inside and not opened and isinstance(self._leaf, _Paragraph)
+            continues = inside and not opened and isinstance(self._leaf, OpenParagraph)
             if start - position >= _CODE_INDENT:
-                if isinstance(self._leaf, _Paragraph) or (inside and isinstance(self._leaf, _Table)):
+                if isinstance(self._leaf, OpenParagraph) or (inside and isinstance(self._leaf, _Table)):
                     break
                 self._open(matched)
                 self._leaf = _Indented()
@@ -183,16 +172,14 @@ class Reader:
             start = _indent(text, position)
         if start >= len(text):
             self._blank(matched, opened=opened)
-        elif isinstance(self._leaf, _Paragraph) and not opened:
-            # The text so far may have been link definitions, and gone.
-            gone = self._leaf.first and not self._leaf.text
-            self._grow(self._leaf, text[start:] if gone else "\n" + text[start:])
+        elif isinstance(self._leaf, OpenParagraph) and not opened:
+            self._blocks += self._leaf.add_line(text[start:], self.references)
         elif isinstance(self._leaf, _Table) and inside and not opened:
             self._blocks.append(TableRow(cells(text[start:], self._leaf.columns)))
         else:
             self._open(matched)
-            self._leaf = _Paragraph("")
-            self._grow(self._leaf, text[start:])
+            self._leaf = OpenParagraph()
+            self._blocks += self._leaf.add_line(text[start:], self.references)
 
     def _match_containers(self, text: str) -> tuple[int, int]:
         """The index behind what continues the open containers, and how many of them go on."""
@@ -236,12 +223,12 @@ class Reader:
                 return True
             case _Indented() as leaf:
                 if start == len(text):
-                    leaf.blanks = (*leaf.blanks, text[position + _CODE_INDENT :])
+                    leaf.blanks += 1
                     return True
                 if start - position >= _CODE_INDENT:
-                    self._blocks += map(CodeLine, leaf.blanks)
+                    self._blocks += [CodeLine("")] * leaf.blanks
                     self._blocks.append(CodeLine(text[position + _CODE_INDENT :]))
-                    leaf.blanks = ()
+                    leaf.blanks = 0
                     return True
         return False
 
@@ -261,16 +248,14 @@ class Reader:
                 self._leaf = _Fence(fence[1] or fence[3], indent)
                 self._blocks.append(Code((fence[2] or fence[4] or "").strip()))
                 return True
-            case "<" if end := html_end(rest, interrupts=isinstance(self._leaf, _Paragraph)):
+            case "<" if end := html_end(rest, interrupts=isinstance(self._leaf, OpenParagraph)):
                 self._open(matched)
                 self._leaf = _Html(end)
                 self._blocks += (Code(html=True), CodeLine(" " * indent + rest))
                 if end.search(rest):
                     self._close_leaf()
                 return True
-            case "=" | "-" if continues and _UNDERLINE.match(rest) and self._underline(rest):
-                return True
-            case "|" | ":" | "-" if continues and self._start_table(rest):
+            case "=" | "-" | "|" | ":" if continues and self._start_from_paragraph(rest):
                 return True
         if rest[0] in "*-_" and _RULE.match(rest):
             self._open(matched)
@@ -278,33 +263,21 @@ class Reader:
             return True
         return False
 
-    def _underline(self, rest: str) -> bool:
-        """Make a heading of the open paragraph, unless it consisted of definitions or is too long for one."""
+    def _start_from_paragraph(self, rest: str) -> bool:
+        """Make a heading or a table of the open paragraph, if ``rest`` is what stands below the one or the other."""
         leaf = self._leaf
-        if not isinstance(leaf, _Paragraph) or leaf.size > LONG:
+        if not isinstance(leaf, OpenParagraph):
             return False
-        self._define(leaf)
-        if not leaf.text.strip():
-            leaf.text = ""
+        if _UNDERLINE.match(rest):
+            blocks, done = leaf.underlined(1 if rest[0] == "=" else 2, self.references)
+            self._blocks += blocks
+            if done:
+                self._leaf = None
+            return done
+        if (found := leaf.head_above(rest)) is None:
             return False
-        self._leaf = None
-        self._blocks.append(Heading(1 if rest[0] == "=" else 2, leaf.text.strip()))
-        return True
-
-    def _start_table(self, rest: str) -> bool:
-        """Make the paragraph's last line the head of a table, if ``rest`` is what stands below one."""
-        leaf = self._leaf
-        if not isinstance(leaf, _Paragraph) or len(rest) > LONG or (columns := alignments(rest)) is None:
-            return False
-        above, _, head = leaf.text.rpartition("\n")
-        # A paragraph whose beginning has gone has no line that is known to be whole.
-        if "|" not in head or len(head) > LONG or not (leaf.first or above):
-            return False
-        header = cells(head, None)
-        if len(header) != len(columns):
-            return False
-        leaf.text = above
         self._close_leaf()
+        header, columns = found
         self._leaf = _Table(len(columns))
         self._blocks.append(Table(header, columns))
         return True
@@ -334,33 +307,6 @@ class Reader:
         self._bare_item = empty
         return min(marker.start(4) + spaces, len(text))
 
-    def _grow(self, leaf: _Paragraph, text: str) -> None:
-        """Add to the open paragraph, and give out what has become too long to wait for its end."""
-        before = leaf.size
-        leaf.text += text
-        leaf.size += len(text)
-        if leaf.size <= LONG:
-            return
-        if before <= LONG:
-            # Whatever comes, only these characters decide: later they may come in other pieces.
-            rest, leaf.text = leaf.text[LONG:], leaf.text[:LONG]
-            self._define(leaf)
-            leaf.text += rest
-        while True:
-            end, leaf.next_cut = cut(leaf.text, leaf.next_cut, self.references)
-            if end is None:
-                return
-            self._blocks.append(Paragraph(leaf.text[:end], first=leaf.first, last=False))
-            leaf.text, leaf.first = leaf.text[end:], False
-
-    def _define(self, leaf: _Paragraph) -> None:
-        """Take the link definitions off the beginning of a paragraph. The first one of a name counts."""
-        while leaf.first and leaf.text.startswith("[") and (found := definition(leaf.text)):
-            label, (target, end) = found
-            self.references.setdefault(label, target)
-            self._blocks.append(Definition(leaf.text[:end].rstrip()))
-            leaf.text = leaf.text[end:]
-
     def _blank(self, matched: int, *, opened: bool) -> None:
         self._leave(matched)
         if not opened:
@@ -387,12 +333,8 @@ class Reader:
     def _close_leaf(self) -> None:
         leaf, self._leaf = self._leaf, None
         match leaf:
-            case _Paragraph():
-                if leaf.size <= LONG:
-                    self._define(leaf)
-                text = leaf.text.rstrip()
-                if text or not leaf.first:
-                    self._blocks.append(Paragraph(text, first=leaf.first))
+            case OpenParagraph():
+                self._blocks += leaf.end(self.references)
             case _Fence() | _Html() | _Indented():
                 self._blocks.append(CodeEnd())
                 if isinstance(leaf, _Indented) and leaf.blanks:

@@ -48,12 +48,12 @@ class Screen:
             out = _up(len(old) - 1) + _ERASE_BELOW + self._difference([], new, width)
         else:
             out = self._difference(old, new, width)
-        self._width = width
         if not live and (final or old):
             out += "" if old and not new else "\n"
-        self._shown = list(live)
         if out:
             self._write(out)
+        # Not before it is written: what is painted twice after an interruption is better than not at all.
+        self._shown, self._width = list(live), width
 
     def _difference(self, old: list[Row], new: list[Row], width: int) -> str:
         same = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from telex.render.markdown._reader import Reader
 from telex.render.markdown._screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from telex.render.markdown._wrap import Row
 
@@ -91,21 +92,40 @@ class MarkdownStream:
             self._paint(live=True)
 
     def close(self) -> None:
-        """Print what is still open, for good; the cursor is at the start of the row below."""
+        """Print what is still open, for good; the cursor is at the start of the row below.
+
+        After an interruption, such as Ctrl-C in the middle of a repaint, nothing that was fed is missing.
+        """
         self._suspended = False
-        self._printer.width = max(1, self._width())
-        self._read()
-        if self._line:
-            self._take_line(self._line)
-            self._line = ""
-        self._printer.print(self._reader.end())
-        self._screen.paint(self._printer.take(), [], self._printer.width)
+        with self._whole_or_not_at_all():
+            self._printer.width = max(1, self._width())
+            self._read()
+            if self._line:
+                self._take_line(self._line)
+                self._line = ""
+            self._printer.print(self._reader.end())
+            self._screen.paint(self._printer.take(), [], self._printer.width)
 
     def _paint(self, *, live: bool) -> None:
-        self._printer.width = max(1, self._width())
-        self._read()
-        rows = self._draft() if live and self._live else []
-        self._screen.paint(self._printer.take(), rows, self._printer.width)
+        with self._whole_or_not_at_all():
+            self._printer.width = max(1, self._width())
+            self._read()
+            rows = self._draft() if live and self._live else []
+            self._screen.paint(self._printer.take(), rows, self._printer.width)
+
+    @contextlib.contextmanager
+    def _whole_or_not_at_all(self) -> Iterator[None]:
+        """Be again what it was if anything is raised: the text has then been neither read nor printed."""
+        reader = self._reader.clone()
+        printer = self._printer.clone(reader.references)
+        chunks, line, held, inside_line = self._chunks, self._line, self._return, self._inside_line
+        self._chunks = chunks.copy()
+        try:
+            yield
+        except BaseException:
+            self._reader, self._printer = reader, printer
+            self._chunks, self._line, self._return, self._inside_line = chunks, line, held, inside_line
+            raise
 
     def _read(self) -> None:
         """Give the lines that are whole to the reader, and of the last one what is long enough."""
@@ -144,7 +164,7 @@ class MarkdownStream:
     def _draft(self) -> list[Row]:
         """What the open block would look like if the text ended here."""
         reader = self._reader.clone()
-        printer = self._printer.draft(reader.references)
+        printer = self._printer.clone(reader.references, draft=True)
         line = self._line
         undecided = (_UNDECIDED_IN_CODE if reader.in_code else _UNDECIDED).fullmatch(line)
         if line and not undecided:
