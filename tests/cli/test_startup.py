@@ -1,34 +1,148 @@
-"""What each command imports: start-up is what people feel, and imports are what it is made of."""
+"""What each command imports, opens and calls: start-up is what people feel, and these counts are what it is made of.
+
+Counts, because times vary with the machine; the times are printed by ``tests/bench/startup.py``.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from running import python
+from running import Telex, python
+from scripted import Scripted, answer, delta, sse
 
-HEAVY = {
-    "httpx",
-    "httpcore",
-    "keyring",
-    "pydantic",
-    "pydantic_settings",
-    "rich.markdown",
-    "xllamacpp",
-    "tomlkit",
-    "ssl",
-}
+from provider_core.stream import Decoder
+
+HTTP = {"h11", "httpcore", "httpx", "idna", "socksio"}
+LOOSE = {"anyio", "certifi", "sniffio", "typing_extensions"}
+"""What httpcore and httpx import for themselves, depending on their release."""
+
+WATCHED = """
+import json, os, sys, sysconfig
+before, opened, connected = set(sys.modules), [], []
+
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[0], str):
+        opened.append(arguments[0])
+    elif event == "socket.connect":
+        connected.append(arguments[1])
+
+sys.addaudithook(watch)
+from telex.main import main
+code = main({arguments!r})
+installed = tuple({{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}})
+new = [(name, getattr(sys.modules[name], "__file__", None) or "") for name in set(sys.modules) - before]
+print()
+print(json.dumps({{
+    "code": code,
+    "modules": [name for name, _ in new],
+    "packages": sorted({{name.partition(".")[0] for name, file in new if file.startswith(installed)}}),
+    "opened": opened,
+    "connected": connected,
+}}))
+"""
+
+
+class Watched:
+    """One run of a command in a child that notes what it imports, opens and connects to."""
+
+    def __init__(self, telex: Telex, *arguments: str) -> None:
+        env = telex.env | {"LAB_KEY": "sk-lab"}
+        # One that was run before, as nearly every run was: settings are checked, and bytecode is written.
+        for _ in range(2):
+            seen = json.loads(python(WATCHED.format(arguments=arguments), env).splitlines()[-1])
+        assert seen["code"] == 0
+        self.modules = set(seen["modules"])
+        self.packages = set(seen["packages"]) - {"telex", "provider_core"}
+        self.connected: list[object] = seen["connected"]
+        opened = [Path(path) for path in seen["opened"]]
+        self.at_home = sorted(str(p.relative_to(telex.home)) for p in opened if p.is_relative_to(telex.home))
+        self.own = {p for p in opened if {"telex", "provider_core"} & set(p.parts) and p.suffix == ".pyc"}
+
+
+@pytest.fixture
+def lab(telex: Telex, server: Scripted) -> Telex:
+    """One provider over http, with its key in a variable."""
+    server.will(answer("Hello", " there"))
+    telex.provider("lab", server.url, key=None, key_env="LAB_KEY")
+    return telex
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["chat", "--help"], ["providers", "--help"], ["--version"]]
+    "arguments",
+    [["--version"], ["--help"], ["chat", "--help"], ["providers", "list"], ["models", "list"]],
+    ids=" ".join,
 )
-def test_help_imports_nothing_that_only_a_request_needs(arguments: list[str]) -> None:
-    loaded = python(
-        "import json, sys, io, contextlib\n"
-        "from telex.main import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()):\n"
-        f"    assert main({arguments!r}) == 0\n"
-        "print(json.dumps(sorted(sys.modules)))"
-    )
-    assert not HEAVY & set(json.loads(loaded))
+def test_what_asks_nobody_imports_click_alone(lab: Telex, arguments: list[str]) -> None:
+    seen = Watched(lab, *arguments)
+    assert seen.packages == {"click"}
+    assert not seen.modules & {"ssl", "socket", "http.client", "asyncio"}
+    assert seen.connected == []
+
+
+def test_a_piped_answer_imports_click_and_http_alone(lab: Telex) -> None:
+    seen = Watched(lab, "chat", "hi")
+    assert seen.packages - LOOSE == {"click", *HTTP}
+    assert not seen.modules & {"httpx._main", "asyncio", "telex.render.markdown"}
+
+
+def test_a_piped_answer_is_one_connection_and_five_small_files(lab: Telex, server: Scripted) -> None:
+    seen = Watched(lab, "chat", "hi")
+    assert seen.connected == [["127.0.0.1", server.port]]
+    assert seen.at_home == [
+        "cache/completion/stamp",
+        "cache/models/lab.json",
+        "cache/refused-fields.json",
+        "cache/settings.json",
+        "config/settings.toml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most"),
+    [(["--version"], 11), (["providers", "list"], 35), (["models", "list"], 43), (["chat", "hi"], 86)],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_no_more_modules_of_telex_are_opened(lab: Telex, arguments: list[str], most: int) -> None:
+    """The most that each may take is about a twentieth above what it takes; every module is a file to open."""
+    taken = len(Watched(lab, *arguments).own)
+    assert most / 2 < taken <= most
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many functions ``work`` calls, Python's own included."""
+    count = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def decoded(reads: list[bytes]) -> Callable[[], object]:
+    decoder = Decoder()
+    return lambda: [decoder.feed(data) for data in reads]
+
+
+@pytest.mark.parametrize(
+    ("frames_a_read", "most"), [(1000, 11), (1, 38)], ids=["many frames a read", "a frame a read"]
+)
+def test_a_chunk_takes_the_decoder_no_more_calls(frames_a_read: int, most: float) -> None:
+    """The most is about a twentieth above what it takes; releases of Python differ by less."""
+    frames = sse(*(delta(f"word {number} ") for number in range(2000)))
+
+    def taken(count: int) -> int:
+        reads = [b"".join(frames[at : at + frames_a_read]) for at in range(0, count, frames_a_read)]
+        return calls(decoded(reads))
+
+    each = (taken(2000) - taken(1000)) / 1000
+    assert most / 2 < each <= most
