@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
@@ -182,6 +183,17 @@ class TestText:
     def test_is_not_taken_for_a_strike_by_single_tildes(self) -> None:
         assert plain("~5 to ~10 and a~b~c") == ["~5 to ~10 and a~b~c"]
 
+    def test_of_any_length_wraps_as_if_it_were_read_at_once(self) -> None:
+        text = " ".join(f"word{n}" for n in range(1500))
+        assert plain(text, 50) == textwrap.wrap(text, 50)
+
+    @pytest.mark.parametrize("before", range(100, 1100, 90))
+    def test_of_any_length_is_styled_wherever_it_is_cut(self, before: int) -> None:
+        filler = "word " * (before // 5)
+        text = filler + "**bold " + "and " * 200 + "end** `code " + "and " * 200 + "end` [link " + "and " * 90
+        shown = "".join(plain(f"{text} end](x) {filler}"))
+        assert not any(mark in shown for mark in "*`[")
+
     def test_of_any_length_is_read(self) -> None:
         text = "**start** " + "word " * 3000 + "[link](x)"
         assert "".join(plain(text)).replace(" ", "") == "start" + "word" * 3000 + "link(x)"
@@ -277,6 +289,14 @@ class TestAStream:
             now[0] += 1
             stream.feed(piece)
         assert not any(mark in "".join(written) for mark in "*`-")
+
+    def test_writes_a_row_anew_when_what_comes_joins_its_last_letter(self) -> None:
+        now, written = [0.0], []
+        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
+        for piece in ["a \U0001f469", "\u200d\U0001f467", " e", "\u0301", " b"]:
+            now[0] += 1
+            stream.feed(piece)
+        assert [text.startswith("\r") for text in written] == [False, True, False, True, False]
 
     def test_writes_a_plain_text_about_as_it_comes(self) -> None:
         now, written = [0.0], []

@@ -120,6 +120,8 @@ DOCUMENTS = {
     "table": LONG_TABLE,
     "fence": LONG_FENCE,
     "adversarial": ADVERSARIAL,
+    "tabs": "x\ty\tzzz " * 300 + "\n\n- a\tb\n\tc\n\n\tcode\tend",
+    "definitions": f"[a]: /u '{'t ' * 600}'\nmore\n\n[b]: /v\n[c]: /w {'x ' * 600}\n===\n\n[b] {'| ' * 600}\n|-|",
     "carriage returns": TOUR.replace("\n", "\r\n"),
 }
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from screens import Cutting, Reflowing
 
-from telex.render.markdown import MarkdownStream
+from telex.render.markdown import MarkdownStream, render
 
 
 def words(count: int, start: int) -> str:
@@ -65,6 +66,24 @@ def test_no_word_is_lost_in_a_storm_of_resizes(seed: int, kind: type[Reflowing])
         assert [word for word in sorted(wanted) if word not in joined] == []
     else:
         assert wanted <= seen
+
+
+@pytest.mark.parametrize("kind", [Reflowing, Cutting])
+@pytest.mark.parametrize("width", [20, 31, 50, 90])
+def test_the_block_that_was_open_stands_whole_below_what_may_have_doubled(
+    kind: type[Reflowing], width: int
+) -> None:
+    terminal, text = kind(60, 24), "| name | what |\n|---|---|\n" + "| one | some words and more |\n" * 4
+    stream = MarkdownStream(
+        terminal.feed, width=lambda: terminal.columns, height=lambda: 24, clock=iter(range(100)).__next__
+    )
+    stream.feed(f"{words(30, 0)}\n\n{text}")
+    terminal.reflow(width)
+    stream.feed("| two | few |\n")
+    stream.close()
+    rows = [row for row in terminal.text() if row]
+    expected = re.sub(r"\x1b\[[\d;]*m", "", render(f"{text}| two | few |\n", width)).splitlines()
+    assert rows[-len(expected) :] == expected
 
 
 def test_a_wider_terminal_is_used_from_the_next_repaint_on_and_nothing_doubles() -> None:
