@@ -1,3 +1,6 @@
-"""The version, in its one place."""
+"""The version, in its one place, and the name by which servers see it."""
+
+__all__ = ["USER_AGENT", "__version__"]
 
 __version__ = "0.1.0"
+USER_AGENT = f"telex/{__version__}"

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from provider_core import presets, quirks
-from provider_core._version import __version__
+from provider_core._version import USER_AGENT
 from provider_core.catalog import _native, _reading, _shapes
 from provider_core.errors import DeadlineError, ProtocolError
-from provider_core.settings.rules import holds_secret
 from provider_core.stream import failure, redact
 from provider_core.types import Call
 
@@ -78,8 +77,7 @@ class Asker:
         self._preset = preset
         self._key = key
         self._deadline = deadline
-        named = (value for name, value in provider.headers.items() if holds_secret(name))
-        self._secrets = tuple(secret for secret in (key, *named) if secret)
+        self._secrets = quirks.secrets(provider, key)
 
     def ask(self, path: str, query: str = "", body: Json = None) -> Json:
         """The JSON under ``path``, by GET, or by POST with ``body``; raises as ``fetch`` does."""
@@ -123,7 +121,7 @@ class Asker:
         preset, key = self._preset, self._key
         headers = {
             "accept": "application/json",
-            "user-agent": f"telex/{__version__}",
+            "user-agent": USER_AGENT,
             **({"content-type": "application/json"} if posts else {}),
             **quirks.headers(self._provider, key),
         }

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from provider_core import quirks
 from provider_core.catalog import fetch, form, has_list
 from provider_core.client import Client
 from provider_core.errors import (
@@ -231,7 +232,7 @@ class _Check:
         *,
         error: CoreError | None = None,
     ) -> None:
-        shown = redact(detail or (error.message if error else ""), self._secrets())
+        shown = redact(detail or (error.message if error else ""), quirks.secrets(self.provider, self.key))
         step = Step(name=name, status=status, seconds=seconds, detail=shown, error=error)
         self.steps.append(step)
         if self.on_step is not None:
@@ -242,9 +243,6 @@ class _Check:
 
     def _failed(self) -> bool:
         return any(step.status == "failed" for step in self.steps)
-
-    def _secrets(self) -> tuple[str, ...]:
-        return (self.key,) if self.key else ()
 
 
 def _chat_model(provider: Provider, listed: tuple[Model, ...]) -> str | None:

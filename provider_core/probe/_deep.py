@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from provider_core import quirks
 from provider_core.client import Client
 from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, ProviderError
 from provider_core.probe._report import Card, Trait
@@ -191,7 +192,7 @@ class _Explorer:
     def _fields(self, plain: _Outcome) -> None:
         """Which optional fields are taken: all at once, and one by one only where that is refused."""
         for name, instead in plain.dropped.items():
-            self._note(name, "no", f"{instead} is sent instead" if instead else "refused", group="fields")
+            self._refuse(name, instead)
         together = self._ask("Hi", tokens=1, params=_OPTIONAL)
         clean = not (together.dropped or together.refused or together.unknown)
         for name, value in _OPTIONAL.items():
@@ -261,7 +262,7 @@ class _Explorer:
         return f"refused: {' '.join(error.words.split())}" if error is not None and error.words else ""
 
     def _note(self, name: str, answer: Answer, detail: str = "", *, group: Group = "answers") -> None:
-        shown = printable(redact(detail, (self.key,) if self.key else ()), 120)
+        shown = printable(redact(detail, quirks.secrets(self.provider, self.key)), 120)
         trait = Trait(name=name, group=group, answer=answer, detail=shown)
         self.traits.append(trait)
         if self.on_trait is not None:

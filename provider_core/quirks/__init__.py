@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from provider_core.quirks._effort import effort
 from provider_core.quirks._messages import messages
+from provider_core.quirks._secrets import holds_secret, secrets
 from provider_core.quirks._tools import tools
 
 if TYPE_CHECKING:
     from provider_core.types import Json, Provider, Request
 
-__all__ = ["body", "headers"]
+__all__ = ["body", "headers", "holds_secret", "secrets"]
 
 
 def body(provider: Provider, request: Request) -> dict[str, Json]:

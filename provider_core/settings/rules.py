@@ -19,7 +19,6 @@ __all__ = [
     "check_name",
     "check_variable",
     "header",
-    "holds_secret",
     "is_near",
     "origin",
     "without_credentials",
@@ -35,9 +34,6 @@ LONGEST_URL = 512
 _PASTED_ENDS = ("/chat/completions", "/models")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 _OWN_HEADERS = frozenset({"authorization", "host", "content-length", "transfer-encoding"})
-_SECRET = re.compile(
-    r"(?:^|[-_.])(?:api)?(?:key|token|secret|password|passwd|auth\w*|cookie|sig)$", re.IGNORECASE
-)
 _VARIABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -88,14 +84,21 @@ def address(text: str) -> Address:
     if not valid or "\\" in host:
         raise InvalidInputError("the base URL names no host, or no valid port")
     path, mark, query = path.partition("?")
-    for name, value in parse_qsl(query):
-        if value and _SECRET.search(name):
-            raise InvalidInputError(
-                f"the base URL holds a key in its query ({name}): a key has places of its own"
-            )
+    if query:
+        _check_query(query)
     path, dropped = _trimmed(slash + path)
     # Case has no meaning in these two, and other places compare them.
     return Address(url=f"{scheme.lower()}://{_lower(host)}{path}{mark}{query}", dropped=dropped)
+
+
+def _check_query(query: str) -> None:
+    from provider_core.quirks import holds_secret
+
+    for name, value in parse_qsl(query):
+        if value and holds_secret(name):
+            raise InvalidInputError(
+                f"the base URL holds a key in its query ({name}): a key has places of its own"
+            )
 
 
 def _cut(rest: str) -> tuple[str, str, str]:
@@ -170,11 +173,6 @@ def check_variable(name: str, value: str) -> None:
     """Raise ``InvalidInputError`` for a part of an address that could change where the address leads."""
     if not _VARIABLE.fullmatch(value):
         raise InvalidInputError(f"{name} may hold letters, digits, dots, hyphens and underscores only")
-
-
-def holds_secret(name: str) -> bool:
-    """Whether a header or a query field of this name is likely to carry a secret."""
-    return _SECRET.search(name) is not None
 
 
 def without_credentials(url: str) -> str:

@@ -61,6 +61,18 @@ def test_one_token_is_asked_for_and_the_key_goes_along(provider: Provider, serve
     assert server.connections == 1
 
 
+def test_a_secret_header_that_a_server_echoes_is_masked_in_every_step(
+    provider: Provider, server: Scripted
+) -> None:
+    secrets = ("sid=0123456789abcdef", "hunter22hunter22")
+    named = replace(provider, headers={"Cookie": secrets[0], "X-Password": secrets[1]})
+    server.will(by_path(in_json(MODELS), refusal(401, f"bad {' '.join(secrets)} and {KEY}")))
+    told: list[Step] = []
+    check(named, key=KEY, on_step=told.append)
+    assert any("[redacted]" in step.detail for step in told)
+    assert not any(secret in step.detail for step in told for secret in (*secrets, KEY))
+
+
 def test_a_list_that_answers_without_a_key_proves_nothing(provider: Provider, server: Scripted) -> None:
     server.will(by_path(in_json(MODELS), refusal(401, "bad key")))
     report = check(provider, key=KEY)

@@ -245,5 +245,27 @@ def test_without_a_key_there_is_no_empty_bearer() -> None:  # quirk 212
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "is_secret"),
+    [
+        ("x-api-key", True), ("api-key", True), ("X-Auth-Token", True), ("cf-aig-authorization", True),
+        ("Cookie", True), ("client_secret", True), ("X-Title", False), ("HTTP-Referer", False), ("monkey", False),
+        ("x-password", True), ("X-Session-Id", True), ("accessKeyId", True), ("AWS-Credential", True),
+        ("X-Key-2", True), ("sig", True), ("signal", False), ("X-Author", False), ("api-version", False),
+        ("organization", False), ("anthropic-version", False), ("content-type", False),
+    ],
+)  # fmt: skip
+def test_headers_that_look_like_a_key_are_known(name: str, is_secret: bool) -> None:
+    assert quirks.holds_secret(name) is is_secret
+
+
+def test_the_key_and_the_headers_that_look_like_one_are_the_secrets() -> None:
+    server = Provider(
+        name="x", headers={"Cookie": "a=b", "X-Title": "telex", "x-password": "pw", "X-Key": ""}
+    )
+    assert quirks.secrets(server, "k") == ("k", "a=b", "pw")
+    assert quirks.secrets(server, None) == ("a=b", "pw")
+
+
 def test_quirks_default_to_what_most_servers_take() -> None:
     assert provider("xai").quirks == Quirks()

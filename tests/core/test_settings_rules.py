@@ -70,17 +70,6 @@ def test_a_pasted_address_becomes_a_base(pasted: str, url: str, dropped: tuple[s
 
 
 @pytest.mark.parametrize(
-    ("name", "is_secret"),
-    [
-        ("x-api-key", True), ("api-key", True), ("X-Auth-Token", True), ("cf-aig-authorization", True),
-        ("Cookie", True), ("client_secret", True), ("X-Title", False), ("HTTP-Referer", False), ("monkey", False),
-    ],
-)  # fmt: skip
-def test_headers_that_look_like_a_key_are_known(name: str, is_secret: bool) -> None:
-    assert rules.holds_secret(name) is is_secret
-
-
-@pytest.mark.parametrize(
     ("proxy", "shown"),
     [
         ("http://me:pw@proxy:3128", "http://proxy:3128"),

@@ -89,7 +89,8 @@ def card(
     provider: Provider, source: Source, references: tuple[str, ...], written: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """All that is known of one provider; ``written`` is its table in the settings file."""
-    from provider_core.settings.rules import holds_secret, without_credentials
+    from provider_core.quirks import holds_secret
+    from provider_core.settings.rules import without_credentials
 
     declared = [model.id for model in provider.models] if provider.models_declared else []
     headers = (

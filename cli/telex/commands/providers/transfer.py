@@ -58,7 +58,8 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
 
 def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The provider's table without what is secret or of this machine's keyring."""
-    from provider_core.settings.rules import holds_secret, without_credentials
+    from provider_core.quirks import holds_secret
+    from provider_core.settings.rules import without_credentials
 
     fields = dict(entry)
     if fields.get("key") == "keyring":
