@@ -120,19 +120,16 @@ class Client:
                 provider=call.provider,
                 secrets=secrets,
             )
-            begun = False
             broken: NetworkError | ProviderError | None = None
             try:
                 for chunk in reply.chunks():
-                    for event in decoder.feed(chunk):
-                        begun = True
-                        yield event
+                    yield from decoder.feed(chunk)
                     if decoder.done:
                         break
             except (NetworkError, ProviderError) as error:
                 broken = error
             last = decoder.close(broken)
-            if not begun and (nothing := _nothing(last)) is not None:
+            if not decoder.received_text and (nothing := _nothing(last)) is not None:
                 raise nothing
             yield from last
 

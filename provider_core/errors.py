@@ -35,7 +35,7 @@
     │   │   └── TLSError
     │   ├── DeadlineError            connect, first byte, idle, or the total budget
     │   └── ConnectionLostError      broken off after the answer began
-    └── LocalModelError              the model that runs inside the process
+    └── LocalModelError              the model that runs beside the command
         ├── LocalExtraMissingError
         ├── ModelFileError           truncated, no GGUF, of the wrong sum, not there
         └── ModelFetchError          the default model could not be fetched
@@ -317,7 +317,7 @@ class ConnectionLostError(NetworkError):
 
 
 class LocalModelError(CoreError):
-    """The model that runs inside the process. ``path`` is its file, as far as there is one."""
+    """The model that runs beside the command, in a process of its own. ``path`` is its file, as far as there is one."""
 
     def __init__(self, message: str, *, provider: str | None = None, path: Path | None = None) -> None:
         super().__init__(message, provider=provider)

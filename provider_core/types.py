@@ -218,7 +218,7 @@ class Provider:
     """One configured server: where it is, how its key is found, what it lists, how its wire differs.
 
     ``base_url`` has no trailing slash; a query in it is kept behind every path. A provider with ``gguf``
-    has no address of its own: it is one while its model runs inside the process.
+    has no address of its own: it is one while its model runs beside the command.
     """
 
     name: str
@@ -239,7 +239,7 @@ class Provider:
     enabled: bool = True
     gguf: Path | None = None
     embedded: bool = False
-    """Whether the model runs inside this process for the life of the command."""
+    """Whether the model runs beside the command, in a process of its own, for as long as the command lives."""
     network: Network = field(default_factory=Network)
     quirks: Quirks = field(default_factory=Quirks)
 

@@ -23,10 +23,12 @@ __all__ = [
     "first_steps",
     "get_model",
     "give_key",
+    "other_source",
     "right_key",
     "say_which",
     "set_up",
     "wait",
+    "wait_longer",
     "wrong_file",
 ]
 
@@ -56,9 +58,9 @@ def enable(error: errors.DisabledProviderError, _: Provider | None) -> str:
 
 def choose_model(error: errors.NoModelError, _: Provider | None) -> str | None:
     if error.provider:
-        return f"Name one: -m {error.provider}/MODEL"
+        return f"Name one: {error.provider}/MODEL"
     if error.candidates:
-        return f"Name one with -m, for example {error.candidates[0]}, or set one: telex models default ID"
+        return f"Name one, such as {error.candidates[0]}, or set one for always: telex models default ID"
     return None
 
 
@@ -104,10 +106,28 @@ def credit(_: errors.QuotaError, provider: Provider | None) -> str:
     return "Look at the account's credit and limits with the provider."
 
 
-def wait(error: errors.RateLimitError, _: Provider | None) -> str:
+def wait(error: errors.RateLimitError, provider: Provider | None) -> str:
     if error.retry_after:
         return f"Try again in {_duration(error.retry_after)}."
-    return "Try again later, or let telex wait longer: --retries 5"
+    if provider is None:
+        return "Try again later."
+    return f"Try again later, or let telex try more often: telex providers edit {provider.name} --retries 5"
+
+
+def wait_longer(error: errors.DeadlineError, provider: Provider | None) -> str | None:
+    """Where the limit that ran out is set."""
+    if provider is None or provider.name == "local":
+        return None
+    option = "--connect-timeout" if error.phase == "connect" else "--timeout"
+    return f"To wait longer once: telex chat {option} SECONDS; always: telex providers edit {provider.name} --help"
+
+
+def other_source(_: errors.KeyStoreError, provider: Provider | None) -> str:
+    name = provider.name if provider is not None else "NAME"
+    return (
+        "Unlock the keyring, or start one (such as gnome-keyring), and run again.\n"
+        f"Or take the key from elsewhere: telex providers set-key {name} --key-env VAR (or --key-command CMD)"
+    )
 
 
 def check_address(_: errors.NotFoundError, provider: Provider | None) -> str | None:
@@ -141,7 +161,7 @@ def connect(error: errors.ConnectError, provider: Provider | None) -> str:
 
 def wrong_file(error: errors.ModelFileError, provider: Provider | None) -> str | None:
     if error.path is not None and provider is not None and provider.gguf:
-        return f"Name another file: telex providers add {provider.name} --replace --gguf FILE"
+        return f"Name another file: telex providers edit {provider.name} --gguf FILE"
     return None
 
 

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Console", "ReaderGone", "Terminal", "visible"]
+__all__ = ["Console", "OutputError", "ReaderGone", "TextStream", "visible"]
 
 FIRST_BYTE = 1.0
 """Seconds an open stdin beside a prompt may stay silent: cron, CI and editors leave one open for ever."""
@@ -20,7 +20,7 @@ FIRST_BYTE = 1.0
 _DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 
 
-class Terminal(Protocol):
+class TextStream(Protocol):
     """The parts of a text stream that are used here."""
 
     def write(self, text: str, /) -> object: ...
@@ -32,6 +32,10 @@ class Terminal(Protocol):
 
 class ReaderGone(Exception):  # noqa: N818 - what head does is no error
     """Whoever read stdout has closed it. Not BrokenPipeError: click answers that one by itself, with 1."""
+
+
+class OutputError(Exception):
+    """stdout cannot be written: a full disk, mostly. The message is the system's."""
 
 
 class Console:
@@ -89,6 +93,9 @@ class Console:
         except BrokenPipeError:
             self.abandon_stdout()
             raise ReaderGone from None
+        except OSError as error:
+            self.abandon_stdout()
+            raise OutputError(error.strerror or str(error)) from error
 
     def err(self, text: str, *, dim: bool = False) -> None:
         """Write to stderr as it is, without a line's end. A closed stderr is no reason to stop."""
@@ -158,7 +165,7 @@ class Console:
             ) from None
 
 
-def _isatty(stream: Terminal | None) -> bool:
+def _isatty(stream: TextStream | None) -> bool:
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed

@@ -59,7 +59,7 @@ class App:
     def key_store(self) -> KeyStore:
         from provider_core.keys import KeyringStore
 
-        return self._key_store or KeyringStore()
+        return self._key_store or KeyringStore(memory=self.paths.cache / "keyring")
 
     @cached_property
     def client(self) -> Client:
@@ -131,8 +131,13 @@ class App:
     def key(self, provider: Provider) -> Key | None:
         """The provider's key, or None where none is needed."""
         from provider_core import keys
+        from provider_core.errors import ApiKeyError
 
-        return keys.find(provider, environ=self.environ, store=self.key_store)
+        try:
+            return keys.find(provider, environ=self.environ, store=self.key_store)
+        except ApiKeyError as error:
+            error.provider = provider.name
+            raise
 
     @contextlib.contextmanager
     def reach(self, target: Target) -> Iterator[tuple[Provider, str | None]]:
@@ -143,15 +148,20 @@ class App:
             yield provider, key.value if key else None
             return
         from provider_core import local
+        from provider_core.errors import LocalModelError
 
-        path = provider.gguf or self._default_model()
-        with local.serve(
-            path,
-            alias=target.model,
-            context=self.settings.local_context,
-            threads=self.settings.local_threads,
-        ) as endpoint:
-            yield replace(provider, base_url=endpoint.base_url, auth="bearer"), endpoint.key
+        try:
+            path = provider.gguf or self._default_model()
+            with local.serve(
+                path,
+                alias=target.model,
+                context=self.settings.local_context,
+                threads=self.settings.local_threads,
+            ) as endpoint:
+                yield replace(provider, base_url=endpoint.base_url, auth="bearer"), endpoint.key
+        except LocalModelError as error:
+            error.provider = provider.name
+            raise
 
     def _default_model(self) -> Path:
         from provider_core import local

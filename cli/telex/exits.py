@@ -13,7 +13,7 @@ import click
 
 from provider_core import errors
 from telex import advice
-from telex.console import ReaderGone
+from telex.console import OutputError, ReaderGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,10 +78,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ApiKeyError: (ExitCode.KEY, None),
     errors.MissingKeyError: (ExitCode.KEY, advice.give_key),
     errors.InvalidKeyError: (ExitCode.KEY, None),
-    errors.KeyStoreError: (
-        ExitCode.KEY,
-        "Unlock it, or start one, such as gnome-keyring. Or keep the key elsewhere: --key-env VAR, --key-command CMD",
-    ),
+    errors.KeyStoreError: (ExitCode.KEY, advice.other_source),
     errors.KeyCommandError: (ExitCode.KEY, "Run the command yourself to see why."),
     errors.ProviderError: (ExitCode.PROVIDER, None),
     errors.AuthenticationError: (ExitCode.KEY, advice.right_key),
@@ -105,7 +102,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
         ExitCode.NETWORK,
         "For a company's own certificates set SSL_CERT_FILE, or ca_bundle for the provider.",
     ),
-    errors.DeadlineError: (ExitCode.NETWORK, "To wait longer: --timeout SECONDS"),
+    errors.DeadlineError: (ExitCode.NETWORK, advice.wait_longer),
     errors.ConnectionLostError: (ExitCode.NETWORK, None),
     errors.LocalModelError: (ExitCode.OTHER, None),
     errors.LocalExtraMissingError: (ExitCode.SETTINGS, "Install it: pip install 'telex[local]'"),
@@ -155,10 +152,9 @@ def reported(app: App) -> Iterator[Outcome]:
     except SystemExit as error:  # click's own answer to a closed pipe under --help
         outcome.code = error.code if isinstance(error.code, int) else ExitCode.OTHER
         console.abandon_stdout()
-    except OSError as error:
+    except OutputError as error:
         outcome.code = ExitCode.OTHER
-        console.abandon_stdout()
-        console.error(f"the output cannot be written: {error.strerror or error}")
+        console.error(f"the output cannot be written: {error}")
     except KeyboardInterrupt:
         outcome.code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a traceback would be no help, and may hold a key

@@ -122,7 +122,7 @@ def _begin(address: Address, failures: list[OSError]) -> socket.socket | None:
         return None
     begun.setblocking(False)
     code = begun.connect_ex(where)
-    if code in (0, errno.EINPROGRESS):
+    if code in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):  # the latter on Windows
         return begun
     begun.close()
     failures.append(OSError(code, os.strerror(code)))

@@ -6,13 +6,15 @@ name. Each of these is a ``KeyStoreError``, and none is worked around.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from provider_core.errors import KeyStoreError
+from provider_core.errors import KeyStoreError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from keyring.backend import KeyringBackend
 
@@ -28,44 +30,106 @@ _NO_PLACE_FOR_KEYS = {
 }
 """Backends that would lose the key or write it where everyone looks for one."""
 
+_SYSTEMS_OWN = frozenset(
+    (
+        "keyring.backends.SecretService.Keyring",
+        "keyring.backends.Windows.WinVaultKeyring",
+        "keyring.backends.kwallet.DBusKeyring",
+        "keyring.backends.libsecret.Keyring",
+        "keyring.backends.macOS.Keyring",
+    )
+)
+"""Backends that may be loaded by a name that was kept: what stands in a cache must not choose any other module."""
+
 _T = TypeVar("_T")
 
 
 class KeyringStore:
-    """Keys under the service name "telex", one call at a time; every call has a deadline in seconds."""
+    """Keys under the service name "telex", one call at a time; every call has a deadline in seconds.
 
-    def __init__(self, *, deadline: float = DEADLINE) -> None:
+    ``memory`` is a file for the name of the backend that had the key: the keyring package looks at every
+    backend there is before it chooses one, and that takes longer than everything else. It is asked first for
+    a key and for nothing else, and a key that it does not have is looked for as without it.
+    """
+
+    def __init__(self, *, deadline: float = DEADLINE, memory: Path | None = None) -> None:
         self._deadline = deadline
+        self._memory = memory
         # A call that was given up may still be at work: the next one, which may undo it, comes after it.
         self._turn = threading.Lock()
 
     def get(self, name: str) -> str | None:
-        return self._call("read", lambda backend: backend.get_password(SERVICE, name))
+        def read() -> str | None:
+            kept = self._remembered()
+            key = kept.get_password(SERVICE, name) if kept is not None else None
+            if key is None:
+                backend = _backend()
+                key = backend.get_password(SERVICE, name)
+                if key is not None:
+                    self._remember(backend)
+            return key
+
+        return self._call("read", read)
 
     def set(self, name: str, key: str) -> None:
-        def write(backend: KeyringBackend) -> None:
+        def write() -> None:
+            backend = _backend()
             backend.set_password(SERVICE, name, key)
             if backend.get_password(SERVICE, name) != key:
                 raise KeyStoreError("the keyring took the key and does not give it back")
+            self._remember(backend)
 
         self._call("write to", write, secret=key)
 
     def delete(self, name: str) -> None:
-        def remove(backend: KeyringBackend) -> None:
+        def remove() -> None:
+            backend = _backend()
             # Backends disagree on how they say that there was nothing to delete.
             if backend.get_password(SERVICE, name) is not None:
                 backend.delete_password(SERVICE, name)
+            self._remember(backend)
 
         self._call("delete from", remove)
 
-    def _call(self, verb: str, work: Callable[[KeyringBackend], _T], secret: str = "") -> _T:
+    def _remembered(self) -> KeyringBackend | None:
+        """The backend that had a key before, unless the user has named one; None where it cannot be loaded."""
+        if self._memory is None:
+            return None
+        try:
+            name = self._memory.read_text()
+        except (OSError, ValueError):
+            return None
+        from keyring import core
+
+        if name not in _SYSTEMS_OWN or core.load_env() or core.load_config():
+            return None
+        try:
+            return core.load_keyring(name)
+        except Exception:  # noqa: BLE001 - backends raise what they like where they do not work
+            return None
+
+    def _remember(self, backend: KeyringBackend) -> None:
+        """Keep which backend keys are in now."""
+        if self._memory is None:
+            return
+        from provider_core.settings import file
+
+        name = _name(backend)
+        with contextlib.suppress(SettingsError, OSError):
+            if name in _SYSTEMS_OWN:
+                file.private_folder(self._memory.parent)
+                file.replace(self._memory, name.encode())
+            else:
+                self._memory.unlink(missing_ok=True)
+
+    def _call(self, verb: str, work: Callable[[], _T], secret: str = "") -> _T:
         outcome: list[_T] = []
         failure: list[BaseException] = []
 
         def run() -> None:
             try:
                 with self._turn:
-                    outcome.append(work(_backend()))
+                    outcome.append(work())
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                 failure.append(error)
 
@@ -93,11 +157,14 @@ def _backend() -> KeyringBackend:
     candidates = list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
     refused = ""
     for backend in candidates:
-        name = f"{type(backend).__module__}.{type(backend).__qualname__}"
-        if name not in _NO_PLACE_FOR_KEYS:
+        if (name := _name(backend)) not in _NO_PLACE_FOR_KEYS:
             return backend
         refused = _NO_PLACE_FOR_KEYS[name]
     raise KeyStoreError(f"the keyring {refused}" if refused else "the keyring package found no backend")
+
+
+def _name(backend: KeyringBackend) -> str:
+    return f"{type(backend).__module__}.{type(backend).__qualname__}"
 
 
 def _translated(verb: str, error: Exception, secret: str) -> KeyStoreError:

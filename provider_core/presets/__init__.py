@@ -2,7 +2,7 @@
 
 Only data and the ways of finding it. A new provider is a row in one of the modules beside this one; nothing
 here asks a server, and nothing knows which providers a user has. The name ``local`` belongs to the model that
-runs inside the process and is no preset.
+runs beside the command and is no preset.
 """
 
 from __future__ import annotations

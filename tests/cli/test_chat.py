@@ -226,7 +226,7 @@ def test_ctrl_c_keeps_what_has_come_and_closes_the_connection(lab: Telex, server
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5  # the pause would last far longer
     assert process.returncode == 130
     assert out == b"\n"
     assert b"Traceback" not in err
@@ -352,7 +352,7 @@ def test_ctrl_c_while_waiting_for_a_retry_ends_at_once(lab: Telex, server: Scrip
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode == 130
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5  # the pause would last far longer
 
 
 @pytest.mark.parametrize(
@@ -434,3 +434,17 @@ def test_an_effort_that_the_vendor_does_not_know_is_a_usage_error(telex: Telex, 
     assert ran.code == 2
     assert "gigantic" in ran.err
     assert server.asked == []
+
+
+def test_a_reader_of_markdown_that_goes_away_is_no_noise_either(lab: Telex, server: Scripted) -> None:
+    server.will([*sse(*[delta("x y " * 20_000 + "\n\n")] * 3), Pause(0.2), *answer("y\n\nz")])
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} chat --markdown hi | head -c 1; echo ${{PIPESTATUS[0]}}"],
+        env=lab.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.stdout == b"x141\n"
+    assert done.stderr == b""

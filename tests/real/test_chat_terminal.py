@@ -136,7 +136,7 @@ def test_ctrl_c_keeps_the_answer_so_far_and_the_terminal_as_it_was(
         started = time.monotonic()
         terminal.type("\x03")
         assert terminal.wait() == 130
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5  # the pause would last far longer
         assert terminal.modes == terminal.modes_before
     shown = [row for row in terminal.rows if row]
     assert shown[:30] == LINES[:30]

@@ -47,6 +47,7 @@ class Terminal:
         self._ended = threading.Event()
         self._pulse: threading.Thread | None = None
         self._shared = console.out_is_terminal and console.err_is_terminal
+        self._broken: Exception | None = None
         self._stop_wanted = False
         self._before: Any = None
         self._catch_stop()
@@ -83,19 +84,26 @@ class Terminal:
             self._before = None
 
     def _start_pulse(self) -> None:
-        if self._pulse is None:
+        if self._pulse is None and self._console.out_is_terminal:
             self._pulse = threading.Thread(target=self._beat, name="telex-paint", daemon=True)
             self._pulse.start()
 
     def _beat(self) -> None:
         while not self._ended.wait(_PULSE):
-            with self._lock, contextlib.suppress(OSError, ValueError):
-                self._markdown.tick()
+            try:
+                with self._lock:
+                    self._markdown.tick()
+            except Exception as error:  # noqa: BLE001 - raised again in the thread that can end the command
+                self._broken = error
+                return
 
     # --- Ctrl-Z: the shell writes below the answer, so nothing live may be painted over afterwards ---------
 
     @contextlib.contextmanager
     def _painting(self) -> Iterator[None]:
+        if self._broken is not None:
+            broken, self._broken = self._broken, None
+            raise broken
         with self._lock:
             yield
         if self._stop_wanted:

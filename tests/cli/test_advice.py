@@ -1,0 +1,135 @@
+"""What is said about each error: the exit code, the advice, and that every command it names exists."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import pytest
+
+from provider_core import errors
+from provider_core.types import Provider
+from telex.exits import ExitCode, code_and_hint
+from telex.main import root
+
+ROOT = Path(__file__).parents[2]
+LAB = Provider(name="lab", base_url="http://127.0.0.1:1/v1")
+QWEN = Provider(name="q", preset="qwen", base_url="https://host.test/v1", key_env=("Q",))
+
+CASES = [
+    (errors.InvalidInputError("x"), None, ExitCode.USAGE, None),
+    (errors.SettingsError("x"), None, ExitCode.SETTINGS, None),
+    (errors.UnknownModelError("x", candidates=["a/b"]), None, ExitCode.SETTINGS, "Did you mean a/b?"),
+    (errors.UnknownModelError("x"), None, ExitCode.SETTINGS, "telex models list"),
+    (errors.AmbiguousModelError("x", candidates=["a/m", "b/m"]), None, ExitCode.SETTINGS, "a/m, b/m"),
+    (
+        errors.UnknownProviderError("x", name="groq", preset=True),
+        None,
+        ExitCode.SETTINGS,
+        "telex providers add groq",
+    ),
+    (errors.NoModelError("x", candidates=["a/b"]), None, ExitCode.SETTINGS, "a/b"),
+    (errors.NoModelError("x", provider="lab"), LAB, ExitCode.SETTINGS, "lab/MODEL"),
+    (errors.NoProviderError("x"), None, ExitCode.KEY, "telex providers add NAME"),
+    (errors.MissingKeyError("x", provider="q", key_env=["A", "B"]), QWEN, ExitCode.KEY, "Set A or B"),
+    (errors.MissingKeyError("x", provider="q"), QWEN, ExitCode.KEY, "telex providers set-key q"),
+    (errors.InvalidKeyError("x"), QWEN, ExitCode.KEY, None),
+    (errors.KeyStoreError("x", provider="q"), QWEN, ExitCode.KEY, "telex providers set-key q --key-env"),
+    (errors.AuthenticationError("x", provider="q"), QWEN, ExitCode.KEY, "Keys are per region"),
+    (errors.AuthenticationError("x"), replace(LAB, auth="none"), ExitCode.KEY, "needing no key"),
+    (errors.PermissionDeniedError("x"), LAB, ExitCode.KEY, None),
+    (errors.RateLimitError("x", retry_after=40), LAB, ExitCode.LIMIT, "in 40 s"),
+    (errors.RateLimitError("x", retry_after=7200), LAB, ExitCode.LIMIT, "in 2 hours"),
+    (errors.RateLimitError("x"), LAB, ExitCode.LIMIT, "--retries"),
+    (errors.QuotaError("x"), QWEN, ExitCode.LIMIT, "credit"),
+    (errors.QuotaError("x"), None, ExitCode.LIMIT, "credit"),
+    (errors.BadRequestError("x"), LAB, ExitCode.PROVIDER, None),
+    (errors.ContextOverflowError("x"), LAB, ExitCode.PROVIDER, "Shorten"),
+    (errors.ContentPolicyError("x"), LAB, ExitCode.PROVIDER, None),
+    (errors.NotFoundError("x"), LAB, ExitCode.PROVIDER, "telex providers edit lab --base-url"),
+    (
+        errors.NotFoundError("x"),
+        replace(LAB, base_url="http://h.test"),
+        ExitCode.PROVIDER,
+        "http://h.test/v1",
+    ),
+    (errors.NotFoundError("x"), replace(LAB, base_url="http://h.test/v1/v1"), ExitCode.PROVIDER, "twice"),
+    (errors.ModelNotFoundError("x"), replace(LAB, preset="ollama"), ExitCode.SETTINGS, "ollama pull MODEL"),
+    (errors.ModelNotFoundError("x"), LAB, ExitCode.SETTINGS, "telex models list --provider lab --refresh"),
+    (errors.ServerError("x"), LAB, ExitCode.PROVIDER, None),
+    (errors.OverloadedError("x"), LAB, ExitCode.PROVIDER, "later"),
+    (errors.ProtocolError("x"), LAB, ExitCode.PROVIDER, None),
+    (errors.ConnectError("x", url="http://127.0.0.1:1"), LAB, ExitCode.NETWORK, "Is the server running?"),
+    (errors.ConnectError("x", url="http://h.test"), QWEN, ExitCode.NETWORK, "address right"),
+    (errors.TLSError("x"), QWEN, ExitCode.NETWORK, "SSL_CERT_FILE"),
+    (errors.DeadlineError("x", phase="connect", seconds=1), LAB, ExitCode.NETWORK, "--connect-timeout"),
+    (errors.DeadlineError("x", phase="idle", seconds=1), LAB, ExitCode.NETWORK, "--timeout"),
+    (errors.ConnectionLostError("x"), LAB, ExitCode.NETWORK, None),
+    (errors.LocalModelError("x"), None, ExitCode.OTHER, None),
+    (errors.LocalExtraMissingError("x"), None, ExitCode.SETTINGS, "telex[local]"),
+    (
+        errors.ModelFileError("x", path=Path("m.gguf")),
+        replace(LAB, gguf=Path("m.gguf")),
+        ExitCode.SETTINGS,
+        "telex providers edit lab --gguf",
+    ),
+    (errors.ModelFileError("x", path=Path("m.gguf")), None, ExitCode.SETTINGS, None),
+    (errors.ModelFetchError("x"), None, ExitCode.NETWORK, "--gguf FILE"),
+    (errors.CoreError("x"), None, ExitCode.OTHER, None),
+]
+
+
+@pytest.mark.parametrize(("error", "provider", "code", "words"), CASES)
+def test_each_error_has_its_code_and_its_advice(
+    error: errors.CoreError, provider: Provider | None, code: ExitCode, words: str | None
+) -> None:
+    found, hint = code_and_hint(error, provider)
+    assert found == code
+    assert hint is None if words is None else hint is not None and words in hint
+
+
+def test_every_class_of_error_is_in_the_table_above() -> None:
+    classes = {value for value in vars(errors).values() if isinstance(value, type)}
+    abstract = {errors.ModelError, errors.ApiKeyError, errors.ProviderError, errors.NetworkError}
+    others = {errors.DisabledProviderError, errors.KeyCommandError}
+    assert classes - {type(case[0]) for case in CASES} <= abstract | others
+
+
+def commands(text: str) -> list[str]:
+    """The telex commands in a text, up to where prose or another command goes on."""
+    return re.findall(r"\btelex ((?:chat|models|providers|completion)\b[^\n`()|>#;,:]*)", text)
+
+
+def complaint(line: str) -> str | None:
+    """Why this is no command line of telex: a command or an option that does not exist."""
+    context = click.Context(root)
+    command: click.Command = root
+    words = [word.strip('."') for word in line.split()]
+    while isinstance(command, click.Group) and words:
+        inner = command.get_command(context, words.pop(0))
+        if inner is None:
+            return f"no such command: telex {line}"
+        command = inner
+    known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    known |= {"--help", "-h"}
+    options = [word for word in words if re.fullmatch(r"-{1,2}[a-z][a-z-]*", word)]
+    if command.name == "chat" and "--" in words:
+        options = []
+    unknown = [option for option in options if option not in known]
+    return f"no such option: {unknown} in telex {line}" if unknown else None
+
+
+HINTS = [hint for case in CASES if (hint := code_and_hint(case[0], case[1])[1])]
+
+
+@pytest.mark.parametrize("text", [*HINTS, (ROOT / "README.md").read_text()])
+def test_every_command_that_is_named_exists(text: str) -> None:
+    assert [found for line in commands(text) if (found := complaint(line))] == []
+
+
+def test_a_command_that_does_not_exist_would_be_noticed() -> None:
+    assert complaint("providers nonsense x")
+    assert complaint("chat --nonsense")
+    assert complaint("providers edit lab --base-url URL") is None
