@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
 from provider_core import quirks
-from provider_core._version import __version__
+from provider_core._version import USER_AGENT
 from provider_core.errors import InvalidInputError, NetworkError, ProviderError
 from provider_core.repair import Negotiation
 from provider_core.retry import Retries
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 _ERROR_BODY_LIMIT = 1 << 20
-_SECRET_NAMES = ("key", "token", "secret", "auth")
 
 
 class Client:
@@ -84,14 +83,14 @@ class Client:
             headers={
                 "accept": "text/event-stream" if negotiation.body.get("stream") else "application/json",
                 "content-type": "application/json",
-                "user-agent": f"telex/{__version__}",
+                "user-agent": USER_AGENT,
                 **quirks.headers(provider, key),
             },
             network=provider.network,
             provider=provider.name,
             trace=_tell_sent(notify) if notify is not None else None,
         )
-        secrets = _secrets(provider, key)
+        secrets = quirks.secrets(provider, key)
         retries = Retries(provider.network, clock=self._clock)
         while True:
             try:
@@ -180,12 +179,6 @@ def _place(location: str, asked: str) -> str:
         if location and host == urlsplit(asked).hostname
         else host
     )
-
-
-def _secrets(provider: Provider, key: str | None) -> tuple[str, ...]:
-    """What must not come back in an error: the key, and headers of the user's own that look like one."""
-    named = (v for k, v in provider.headers.items() if any(part in k.lower() for part in _SECRET_NAMES))
-    return tuple(secret for secret in (key, *named) if secret)
 
 
 def _encoded(body: dict[str, object]) -> bytes:

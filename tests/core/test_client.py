@@ -618,3 +618,13 @@ def test_the_caller_is_told_when_the_request_is_with_the_server(server: Scripted
         provider = Provider(name="p", base_url=server.url, auth="none")
         list(client.chat(provider, request, notify=notices.append))
     assert notices == [Sent()]
+
+
+@pytest.mark.parametrize("name", ["cookie", "x-password", "X-Api-Key", "Session-Token"])
+def test_a_header_that_is_a_secret_is_blotted_out_when_it_comes_back(server: Scripted, name: str) -> None:
+    server.will(Answer([b'{"error":{"message":"bad HUNTER2HUNTER2"}}'], status=401))
+    provider = Provider(name="p", base_url=server.url, auth="none", headers={name: "HUNTER2HUNTER2"})
+    with Client() as client, pytest.raises(AuthenticationError) as caught:
+        list(client.chat(provider, Request(model="m", messages=(Message(role="user", content="x"),))))
+    assert "HUNTER2" not in str(caught.value)
+    assert "HUNTER2" not in caught.value.words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -249,6 +250,36 @@ def test_keys_stand_under_the_service_telex(keyring_in_use: Any) -> None:
     keyring_in_use(backend)
     KeyringStore().set("cloud", "key")
     assert backend.kept == {("telex", "cloud"): "key"}
+
+
+class TestKeyringWithAMemory(KeyStoreConformance):
+    @pytest.fixture
+    def store(self, keyring_in_use: Any, tmp_path: Path) -> KeyringStore:
+        keyring_in_use(Backend())
+        return KeyringStore(memory=tmp_path / "cache" / "keyring")
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        b"keyring.backends.Windows.WinVaultKeyring",
+        b"keyring.backends.null.Keyring",
+        b"this.Keyring",
+        b"\xff",
+        b"",
+    ],
+)
+def test_a_remembered_keyring_that_cannot_be_had_is_not_missed(
+    keyring_in_use: Any, tmp_path: Path, kept: bytes
+) -> None:
+    backend = Backend()
+    backend.kept["telex", "cloud"] = "key"
+    keyring_in_use(backend)
+    memory = tmp_path / "keyring"
+    memory.write_bytes(kept)
+    assert KeyringStore(memory=memory).get("cloud") == "key"
+    assert not memory.exists()  # a backend that is not the system's own is asked for each time
+    assert "this" not in sys.modules
 
 
 def test_a_keyring_that_does_not_answer_is_given_up(keyring_in_use: Any) -> None:

