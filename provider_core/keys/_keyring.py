@@ -7,6 +7,7 @@ name. Each of these is a ``KeyStoreError``, and none is worked around.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
@@ -101,7 +102,7 @@ class KeyringStore:
             return None
         from keyring import core
 
-        if name not in _SYSTEMS_OWN or core.load_env() or core.load_config():
+        if name not in _SYSTEMS_OWN or "PYTHON_KEYRING_BACKEND" in os.environ or core.load_config():
             return None
         try:
             return core.load_keyring(name)

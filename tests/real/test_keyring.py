@@ -148,6 +148,26 @@ def test_a_key_goes_into_the_keyring_serves_and_leaves_with_its_provider(
     assert KeyringStore().get("lab") is None
 
 
+def test_the_keyring_that_has_the_key_is_not_looked_for_again(
+    unlocked: Session, tmp_path: Path, server: Scripted
+) -> None:
+    server.will(keyed(KEY))
+    telex = program(unlocked, tmp_path / "home")
+    ran = telex("providers", "add", "known", "--base-url", server.url, "--key-stdin", stdin=KEY.encode())
+    assert ran.code == 0, ran.err
+    memory = telex.home / "cache" / "keyring"
+    assert memory.read_text() == "keyring.backends.SecretService.Keyring"
+    importing = {"PYTHONPROFILEIMPORTTIME": "1"}
+    assert "keyring.backends.chainer" not in telex("chat", "-m", "known", "hi", env=importing).err
+    for kept in ("keyring.backends.libsecret.Keyring", "keyring.backends.fail.Keyring", ""):
+        memory.write_text(kept)
+        ran = telex("chat", "-m", "known", "hi", env=importing)
+        assert ran.out == b"Hello\n"
+        assert "keyring.backends.chainer" in ran.err  # it looked at all there are
+        assert memory.read_text() == "keyring.backends.SecretService.Keyring"
+    assert telex("providers", "remove", "known", "--yes").code == 0
+
+
 def test_a_locked_keyring_fails_closed_and_says_the_ways_out(
     locked: Session, tmp_path: Path, server: Scripted
 ) -> None:
