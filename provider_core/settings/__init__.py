@@ -46,6 +46,11 @@ class Paths:
         """Where the lists of models that servers gave are kept."""
         return self.cache / "models"
 
+    @property
+    def refusals(self) -> Path:
+        """Where it is kept which fields of a request a server refused."""
+        return self.cache / "refused-fields.json"
+
     @classmethod
     def find(cls, environ: Mapping[str, str]) -> Paths:
         """The platform's folders, or three folders under ``TELEX_HOME`` where that is set."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from provider_core.errors import SettingsError
-from provider_core.settings import file, lines, rules
+from provider_core.settings import file, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -221,9 +221,6 @@ def apply(path: Path, change: file.Change, proposals: file.Proposals, around: Ar
         from provider_core.settings import schema
 
         change(data)
-        for name in data.get("providers", {}):
-            if name in rules.RESERVED:
-                raise SettingsError(f"providers.{name}: the name is taken by telex itself", path=path)
         # Without the environment: what is written has to stand by itself.
         schema.validate(data, {}, path)
 

@@ -10,11 +10,13 @@ from urllib.parse import parse_qsl, urlsplit
 from provider_core.errors import InvalidInputError
 
 __all__ = [
+    "ALIAS",
     "LONGEST_URL",
     "NAME",
     "RESERVED",
     "Address",
     "address",
+    "check_alias",
     "check_header",
     "check_name",
     "check_variable",
@@ -27,6 +29,9 @@ __all__ = [
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
 """A provider's name: letters, digits and hyphens, at most 64, no hyphen at either end."""
 
+ALIAS = re.compile(r"(?!-)[^\s/\x00-\x1f\x7f]{1,64}")
+"""A short name for a model: no blanks, no slash, at most 64, and nothing that looks like an option."""
+
 RESERVED = frozenset({"local", "all", "none", "default"})
 """Names that mean something else on the command line; ``local`` is the embedded model."""
 
@@ -34,6 +39,17 @@ LONGEST_URL = 512
 _PASTED_ENDS = ("/chat/completions", "/models")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 _OWN_HEADERS = frozenset({"authorization", "host", "content-length", "transfer-encoding"})
+_NEAR = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/32", "::/128",  # where servers listen: to call it reaches this machine
+        "127.0.0.0/8", "::1/128",
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",  # RFC 1918, RFC 4193
+        "169.254.0.0/16", "fe80::/10",
+    )
+)  # fmt: skip
+"""This machine and private networks. 100.64.0.0/10 is not among them: a carrier's customers share it."""
+
 _VARIABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -54,6 +70,14 @@ def check_name(name: str) -> None:
         )
     if name in RESERVED:
         raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
+
+
+def check_alias(name: str) -> None:
+    """Raise ``InvalidInputError`` for what cannot be a model's short name."""
+    if not ALIAS.fullmatch(name):
+        raise InvalidInputError(
+            f"{name!r} is no name for an alias: no blanks, no slash, no hyphen in front, at most 64 characters"
+        )
 
 
 def address(text: str) -> Address:
@@ -139,7 +163,9 @@ def is_near(url: str) -> bool:
         found = ipaddress.ip_address(host)
     except ValueError:
         return False
-    return found.is_loopback or found.is_private or found.is_link_local
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in network for network in _NEAR)
 
 
 def origin(url: str) -> str:

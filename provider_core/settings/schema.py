@@ -39,6 +39,18 @@ def _address(text: str) -> str:
         return rules.address(text).url
 
 
+def _provider_name(name: str) -> str:
+    with _as_value_error():
+        rules.check_name(name)
+    return name
+
+
+def _alias_name(name: str) -> str:
+    with _as_value_error():
+        rules.check_alias(name)
+    return name
+
+
 def _headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         with _as_value_error():
@@ -109,12 +121,8 @@ class ProviderEntry(BaseModel):
     retry_budget: Seconds | None = None
 
 
-ProviderName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$", max_length=64)
-]
-
-
-AliasName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f/]+$", max_length=64)]
+ProviderName = Annotated[str, AfterValidator(_provider_name)]
+AliasName = Annotated[str, AfterValidator(_alias_name)]
 
 
 class File(BaseSettings):
@@ -171,7 +179,9 @@ def _refused(error: ValidationError, data: dict[str, Any], path: Path) -> Settin
     if first["type"] == "extra_forbidden":
         return SettingsError(f"{'.'.join(place)} is not a setting", path=path)
     variable = f"TELEX_{place[0].upper()}" if len(place) == 1 and place[0] not in data else None
-    # pydantic names the branches of a union in the location; the user's file has no such keys.
-    name = variable or ".".join(part for part in place if not part.startswith(("constrained-", "function-")))
+    # pydantic names branches of a union, and that a key is meant, in the location; the user's file does not.
+    name = variable or ".".join(
+        part for part in place if part != "[key]" and not part.startswith(("constrained-", "function-"))
+    )
     words = first["msg"].removeprefix("Value error, ")
     return SettingsError(f"{name}: {words[:1].lower()}{words[1:]}", path=None if variable else path)

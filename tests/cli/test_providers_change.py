@@ -201,3 +201,15 @@ def test_a_removal_that_fails_says_what_is_left(tmp_path: Path, telex: Inside) -
     ran = telex("providers", "remove", "lab", "--yes", "--keep-key")
     assert ran.code == 0
     assert "its key is left in the keyring" in ran.err
+
+
+def test_a_reserved_name_that_was_written_by_hand_can_be_removed_and_nothing_else(telex: Inside) -> None:
+    telex.configure(
+        '[providers.local]\nbase_url = "https://h"\nkey = "none"\n[providers.b]\npreset = "groq"\n'
+    )
+    for refused in (("list",), ("rename", "local", "c"), ("edit", "local", "--disable")):
+        ran = telex("providers", *refused)
+        assert ran.code == 3
+        assert "providers.local: the name local is taken" in ran.err
+    assert telex("providers", "remove", "local", "--yes").code == 0
+    assert telex("providers", "list").text.startswith("b\t")

@@ -82,7 +82,43 @@ def test_a_proxy_is_shown_without_its_password(proxy: str, shown: str) -> None:
     assert rules.without_credentials(proxy) == shown
 
 
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [
+        ("localhost", True), ("a.localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("[::1]", True),
+        ("0.0.0.0", True), ("10.0.0.1", True), ("172.16.0.1", True), ("172.32.0.1", False), ("192.168.1.1", True),
+        ("169.254.1.1", True), ("[fd00::1]", True), ("[fe80::1]", True), ("[::ffff:10.0.0.1]", True),
+        ("192.0.2.1", False), ("198.18.0.1", False), ("198.51.100.1", False), ("203.0.113.1", False),
+        ("240.0.0.1", False), ("100.64.0.1", False), ("192.0.0.1", False), ("[2001:db8::1]", False),
+        ("[::ffff:8.8.8.8]", False), ("8.8.8.8", False), ("lab", False),
+    ],
+)  # fmt: skip
+def test_only_this_machine_and_private_networks_are_near(host: str, near: bool) -> None:
+    assert rules.is_near(f"http://{host}:8080/v1") is near
+
+
 # --- what stands in the file by hand -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "place", "words"),
+    [
+        ("providers.local", "providers.local: ", "taken by telex itself"),
+        ("providers.all", "providers.all: ", "taken by telex itself"),
+        ("providers.-x", "providers.-x: ", "no name for a provider"),
+        ("aliases", "aliases.a b: ", "no name for an alias"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_refused_with_its_place(
+    paths: Paths, table: str, place: str, words: str
+) -> None:
+    fields = "'a b' = 'x'" if table == "aliases" else "base_url = 'https://x'"
+    paths.settings_file.write_text(f"[{table}]\n{fields}\n")
+    with pytest.raises(SettingsError) as caught:
+        load(paths, {})
+    assert caught.value.message.startswith(place)
+    assert words in caught.value.message
+    assert caught.value.path == paths.settings_file
 
 
 @pytest.fixture

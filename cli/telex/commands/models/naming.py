@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from telex.context import App
 
 __all__ = ["alias", "default"]
-
-_NAME = re.compile(r"[^\s/\x00-\x1f\x7f]{1,64}")
 
 
 @click.command(
@@ -50,11 +47,9 @@ def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> No
 def _set(app: App, name: str, target: str) -> None:
     from provider_core.settings import RESERVED
     from provider_core.settings.models import set_alias
+    from provider_core.settings.rules import check_alias
 
-    if not _NAME.fullmatch(name) or name.startswith("-"):
-        raise click.UsageError(
-            f"{name!r} is no name for an alias: no blanks, no slash, at most 64 characters"
-        )
+    check_alias(name)
     if name in RESERVED or name.casefold() in (known.casefold() for known in app.providers):
         raise click.UsageError(f"{name} is the name of a provider: choose another")
     before = app.settings.aliases.get(name)
