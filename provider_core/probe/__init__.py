@@ -6,6 +6,6 @@ Nothing is set up or stored here, and nothing is shown: a probe gives values, an
 from provider_core.probe._check import check
 from provider_core.probe._deep import explore
 from provider_core.probe._discover import Found, discover
-from provider_core.probe._report import Card, Report, Step, StepName, Trait
+from provider_core.probe._report import STEPS, Card, Report, Step, StepName, Trait
 
-__all__ = ["Card", "Found", "Report", "Step", "StepName", "Trait", "check", "discover", "explore"]
+__all__ = ["STEPS", "Card", "Found", "Report", "Step", "StepName", "Trait", "check", "discover", "explore"]

@@ -21,7 +21,7 @@ from provider_core.errors import (
     QuotaError,
     RateLimitError,
 )
-from provider_core.probe._report import Report, Step
+from provider_core.probe._report import STEPS, Report, Step
 from provider_core.probe._watch import Watch
 from provider_core.stream import redact
 from provider_core.types import Finished, Message, Request, Text, Usage, Verdict
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _TIMEOUT = 60.0
-_ORDER: tuple[StepName, ...] = ("reach", "models", "auth", "stream", "usage")
 _LET_IN = (QuotaError, RateLimitError, ModelNotFoundError)
 """Refusals that a server gives only to those it knows."""
 
@@ -85,6 +84,7 @@ class _Check:
     steps: list[Step] = field(default_factory=list)
     models: tuple[Model, ...] = ()
     model: str | None = None
+    unlisted: ProviderError | None = None
 
     def run(self, model: str | None, missing: ApiKeyError | None) -> Report:
         refusal = self._list(with_key=missing is None)
@@ -98,15 +98,16 @@ class _Check:
                 self._note("auth", "failed", error=refusal)
             else:
                 self._note("auth", "skipped", detail="no model is known to ask")
-        for name in _ORDER:
+        for name in STEPS:
             if all(step.name != name for step in self.steps):
                 self._note(name, "skipped")
-        ordered = sorted(self.steps, key=lambda step: _ORDER.index(step.name))
+        ordered = sorted(self.steps, key=lambda step: STEPS.index(step.name))
         return Report(
             provider=self.provider.name,
             steps=tuple(ordered),
             models=self.models,
             model=self.model,
+            unlisted=self.unlisted,
         )
 
     def _list(self, *, with_key: bool) -> ProviderError | None:
@@ -126,6 +127,7 @@ class _Check:
                 self._note("models", "skipped")
                 return None
             # Servers without a list say so in every way there is; a chat shows whether the key is right.
+            self.unlisted = error
             status = f" ({error.status})" if error.status and error.status >= 300 else ""
             refused = isinstance(error, AuthenticationError | PermissionDeniedError)
             self._note(
@@ -162,15 +164,14 @@ class _Check:
         first_text: float | None = None
         counted: float | None = None
         began = time.monotonic()
-        with Client(self.watch) as client:
-            for event in client.chat(self.provider, request, key=self.key):
-                match event:
-                    case Text() if first_text is None:
-                        first_text = time.monotonic() - began
-                    case Usage():
-                        usage, counted = event, time.monotonic() - began
-                    case Finished():
-                        finished = event
+        for event in Client(self.watch).chat(self.provider, request, key=self.key):
+            match event:
+                case Text() if first_text is None:
+                    first_text = time.monotonic() - began
+                case Usage():
+                    usage, counted = event, time.monotonic() - began
+                case Finished():
+                    finished = event
         seen = self.watch.calls[-1]
         self._reached()
         self._note("auth", "ok", seen.head, self._who())

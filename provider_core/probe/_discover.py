@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Found", "discover"]
 
 _TIMEOUT: Final = 1.0
+_WAITS: Final = 3
+"""A server that answers waits so often at most: for its connection, its first byte and the rest."""
 
 _OWNERS: Final = {
     "koboldcpp": "koboldcpp",
@@ -55,13 +58,16 @@ def discover(
 ) -> tuple[Found, ...]:
     """The servers that answer on this machine, by port; without ``ports`` the known ones of all presets are tried.
 
-    Each is asked for its models, without a key, all at once; ``timeout`` seconds is what one may take.
+    Each is asked for its models, without a key, all at once; ``timeout`` seconds is what one wait of one server
+    may take, and three times as much what all of them may take together. A ``transport`` that is handed in
+    stays open.
     """
     addresses = _addresses(tuple(ports))
+    own: Transport | None = None
     if transport is None:
         from provider_core.http import HttpTransport
 
-        transport = HttpTransport()
+        transport = own = HttpTransport()
     found: dict[str, Found] = {}
 
     def look(base_url: str) -> None:
@@ -73,13 +79,15 @@ def discover(
         threading.Thread(target=look, args=(address,), name="telex-discover", daemon=True)
         for address in addresses
     ]
+    until = time.monotonic() + timeout * _WAITS
     try:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout * 3)
+            thread.join(max(until - time.monotonic(), 0))
     finally:
-        transport.close()
+        if own is not None:
+            own.close()
     # A server that answers under two paths is one: the usual path comes first.
     servers: dict[int | None, Found] = {}
     for address in addresses:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
-    from provider_core.errors import CoreError
+    from typing import Self
+
+    from provider_core.errors import CoreError, ProviderError
     from provider_core.types import Model
 
-__all__ = ["Answer", "Card", "Group", "Report", "Status", "Step", "StepName", "Trait"]
+__all__ = ["STEPS", "Answer", "Card", "Group", "Report", "Status", "Step", "StepName", "Trait"]
 
 StepName: TypeAlias = Literal["reach", "models", "auth", "stream", "usage"]
+
+STEPS: tuple[StepName, ...] = get_args(StepName)
+"""In the order in which they are tried and shown."""
 
 Status: TypeAlias = Literal["ok", "absent", "skipped", "failed"]
 """What became of a step. "absent" is what a server does not offer and a chat can do without; "skipped" is
@@ -44,6 +49,14 @@ class Report:
     """What the server lists, in its order; empty where it lists nothing."""
     model: str | None = None
     """The model that was asked."""
+    unlisted: ProviderError | None = None
+    """Why the server lists no models, where it was asked for them."""
+
+    @classmethod
+    def unreached(cls, provider: str, error: CoreError) -> Self:
+        """The report on a provider that could not even be asked."""
+        first = Step(name="reach", status="failed", detail=error.message, error=error)
+        return cls(provider=provider, steps=(first, *(Step(name=n, status="skipped") for n in STEPS[1:])))
 
     @property
     def passed(self) -> bool:

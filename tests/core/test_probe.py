@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,13 +14,16 @@ from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, s
 from servers import CHAT, MODELS, by_path, in_json, refusal
 
 from provider_core import errors
-from provider_core.probe import Card, Found, Report, Step, check, discover, explore
+from provider_core.probe import STEPS, Card, Found, Report, Step, check, discover, explore
 from provider_core.probe._discover import _addresses
 from provider_core.repair import Memory
 from provider_core.types import Model, Network, Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from provider_core.types import Call, Reply
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -443,3 +448,45 @@ def test_without_ports_those_of_the_presets_are_tried() -> None:
         "http://127.0.0.1:13305/api/v1",
     } <= tried
     assert all(address.startswith("http://127.0.0.1:") for address in tried)
+
+
+class Stuck:
+    """A transport whose servers take connections and say nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.closed = False
+
+    @contextlib.contextmanager
+    def send(self, call: Call) -> Iterator[Reply]:
+        self.let_go.wait(10)
+        raise errors.DeadlineError("silent", phase="first byte", seconds=10)
+        yield
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_all_that_hang_together_cost_one_deadline_and_a_borrowed_transport_stays_open() -> None:
+    transport = Stuck()
+    began = time.monotonic()
+    try:
+        assert discover(range(1, 21), timeout=0.1, transport=transport) == ()
+    finally:
+        transport.let_go.set()
+    assert time.monotonic() - began < 2
+    assert not transport.closed
+
+
+def test_a_server_that_lists_nothing_says_why(provider: Provider, server: Scripted) -> None:
+    server.will(by_path(refusal(404), refusal(404)))
+    report = check(provider)
+    assert isinstance(report.unlisted, errors.NotFoundError)
+    assert (report.passed, report.error, report.model) == (False, None, None)
+
+
+def test_a_provider_that_could_not_even_be_asked_has_a_whole_report() -> None:
+    error = errors.LocalModelError("gone")
+    report = Report.unreached("lab", error)
+    assert [step.name for step in report.steps] == list(STEPS)
+    assert (report.passed, report.error, report["reach"].status) == (False, error, "failed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from provider_core.probe import STEPS
 from telex.render import sheet
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["as_json", "card_as_json", "cards", "live", "report"]
 
-STEPS: tuple[StepName, ...] = ("reach", "models", "auth", "stream", "usage")
 _SIGNS = {"ok": "✓", "absent": "-", "skipped": "·", "failed": "✗"}
 _COLOURS = {"ok": "green", "absent": "yellow", "skipped": "dim", "failed": "red"}
 _BAR = 24
