@@ -89,6 +89,9 @@ class TestCode:
         assert line in plain(f"```python\n{line}\n```", 40)
         assert f"  {line}" in plain(f"- a\n  ```\n  {line}\n  ```", 40)
 
+    def test_keeps_the_bar_of_a_quote_on_every_row(self) -> None:
+        assert plain("> ```\n> aaaa bbbb cccc dddd eeee\n> ```", 20) == ["│ aaaa bbbb cccc ddd", "│ d eeee"]
+
     def test_has_columns_for_tabs(self) -> None:
         assert plain("```make\nall:\n\tcc\tx\n```") == ["all:", "    cc  x"]
 
@@ -191,7 +194,8 @@ class TestText:
     def test_of_any_length_is_styled_wherever_it_is_cut(self, before: int) -> None:
         filler = "word " * (before // 5)
         text = filler + "**bold " + "and " * 200 + "end** `code " + "and " * 200 + "end` [link " + "and " * 90
-        shown = "".join(plain(f"{text} end](x) {filler}"))
+        text += f"end](x) {filler} [more](x 'with " + "and " * 90 + "')"
+        shown = "".join(plain(text))
         assert not any(mark in shown for mark in "*`[")
 
     def test_of_any_length_is_read(self) -> None:
@@ -290,6 +294,17 @@ class TestAStream:
             stream.feed(piece)
         assert not any(mark in "".join(written) for mark in "*`-")
 
+    def test_shows_a_link_before_its_address_is_whole(self) -> None:
+        now, written = [0.0], []
+        stream = MarkdownStream(
+            written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0], look=NO_ESCAPES
+        )
+        for piece in ["See [this](", "https://x", ".example", ") and"]:
+            now[0] += 1
+            stream.feed(piece)
+        assert "](" not in "".join(written)
+        assert written[-1].endswith("See this (https://x.example) and") or written[-1] == " and"
+
     def test_writes_a_row_anew_when_what_comes_joins_its_last_letter(self) -> None:
         now, written = [0.0], []
         stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
@@ -360,6 +375,15 @@ class TestASurface:
         assert styled("# a **b** `c`\n```python\nimport x\n```", colour=Colour.MONO).count("\x1b[3") == 0
         assert "\x1b[1" in styled("**b**", colour=Colour.MONO)
         assert "\x1b" not in styled("# a **b** `c`\n```python\nimport x\n```", colour=Colour.NONE)
+
+
+def test_colouring_can_be_made_ready_before_the_first_code_comes() -> None:
+    code = (
+        "import sys; from telex.render.markdown import Look, prepare, render; prepare(Look());"
+        "before = set(sys.modules); render('```python\\nx = 1\\n```', 80); print(len(set(sys.modules) - before))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) <= 3
 
 
 def test_importing_it_leaves_the_dear_parts_of_rich_and_pygments_alone() -> None:

@@ -7,7 +7,8 @@ it costs time: commands do so while the first byte is awaited, and only for a te
 
 from __future__ import annotations
 
+from telex.render.markdown._code import prepare
 from telex.render.markdown._look import Colour, Look, surface
 from telex.render.markdown._stream import MarkdownStream, render
 
-__all__ = ["Colour", "Look", "MarkdownStream", "render", "surface"]
+__all__ = ["Colour", "Look", "MarkdownStream", "prepare", "render", "surface"]

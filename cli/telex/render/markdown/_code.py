@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from telex.render.markdown._look import Look
     from telex.render.markdown._wrap import Piece
 
-__all__ = ["Highlighter"]
+__all__ = ["Highlighter", "prepare"]
 
 GROUP = 12
 """Lines read together at most. They stay live until then, so they have to fit a small terminal."""
@@ -31,6 +31,15 @@ _COMMENTS = ((re.compile(r"/\*\*?(?!/)"), "*/"), (re.compile("<!--"), "-->"))
 _LANGUAGE = re.compile(r"[\w+#.-]+")
 
 
+def prepare(look: Look) -> None:
+    """Import what colouring code takes, some 50 ms: best while something else is awaited."""
+    if look.colour is not Colour.NONE:
+        from pygments.token import Token
+
+        _lexer("python")
+        _painter(look.code_theme, look.colour)(Token)
+
+
 class Highlighter:
     """The lines of one block, plain where its language is unknown."""
 
@@ -38,7 +47,6 @@ class Highlighter:
         self._lexer = _lexer(info or "") if look.colour is not Colour.NONE else None
         self._colour = _painter(look.code_theme, look.colour) if self._lexer else None
         self._pending: list[str] = []
-        self._before = ""
         self._state: Any = None
         self._open: tuple[str, str] | None = None  # a comment or here-document that the next lines go on with
 
@@ -90,7 +98,7 @@ class Highlighter:
         Comments and here-documents are one match of a regular expression for most lexers: all or nothing.
         """
         for opener, closer in _unclosed(text):
-            before, state = self._before, copy.deepcopy(self._state)
+            before = copy.deepcopy(self._state)
             tokens = self._read(f"{text}{closer}\n")
             whole = next((token for token, value in reversed(tokens) if value.strip()), None)
             if (
@@ -100,7 +108,7 @@ class Highlighter:
             ):
                 self._open = (opener, closer)
                 return tokens
-            self._before, self._state = before, state
+            self._state = before
         self._open = None
         return self._read(text)
 
@@ -108,11 +116,9 @@ class Highlighter:
         from pygments.lexer import ExtendedRegexLexer, RegexLexer
 
         lexer: Any = self._lexer
-        whole, start = self._before + text, len(self._before)
-        self._before = text[text.rfind("\n", 0, -1) + 1 :]
         if isinstance(lexer, ExtendedRegexLexer):
             context = self._state = self._state or _context(lexer)
-            context.text, context.pos, context.end = whole, start, len(whole)
+            context.text, context.pos, context.end = text, 0, len(text)
             return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(context=context)]
         if isinstance(lexer, RegexLexer):
             if self._state is None:
@@ -120,7 +126,7 @@ class Highlighter:
                 inline = "php" in lexer.aliases and not text.lstrip().startswith("<")
                 self._state = ["root", "php"] if inline else ["root"]
             before = tuple(self._state)
-            tokens = list(_run(lexer, whole, start, self._state))
+            tokens = list(_run(lexer, text, self._state))
             if _reads_again(lexer):
                 # Some lexers look at the tokens once more, for the names of types and functions.
                 return [(token, value) for _, token, value in lexer.get_tokens_unprocessed(text, before)]
@@ -152,14 +158,14 @@ def _reads_again(lexer: Any) -> bool:
     return own is not RegexLexer.get_tokens_unprocessed and "stack" in takes
 
 
-def _run(lexer: Any, text: str, position: int, stack: list[str]) -> Iterator[tuple[Any, str]]:
-    """Read ``text`` from ``position`` on by the lexer's table, and leave its state in ``stack``.
+def _run(lexer: Any, text: str, stack: list[str]) -> Iterator[tuple[Any, str]]:
+    """Read ``text`` by the lexer's table, from the state that ``stack`` holds to the one it leaves there.
 
     ``RegexLexer`` itself takes a state to begin with but does not tell the one it ends in.
     """
     from pygments.token import Error, Whitespace, _TokenType
 
-    table = lexer._tokens
+    table, position = lexer._tokens, 0
     while position < len(text):
         for matches, action, target in table[stack[-1]]:
             match = matches(text, position)

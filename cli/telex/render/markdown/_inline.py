@@ -34,6 +34,7 @@ _AUTOLINK = re.compile(
 )
 _FORMULAS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
 _TICKS = re.compile(r"`+")
+_OPEN_LINK = re.compile(r"\]\([^()\s<>]*$")
 _BREAK = re.compile(r"( *)\n *")
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
@@ -78,6 +79,8 @@ def parse(text: str, references: Mapping[str, Target], *, draft: bool = False) -
     """Read ``text``. A ``draft`` is read as if whatever is open at its end were closed there."""
     if draft:
         text = text.rstrip("*_~")  # half of what will close here, or open the next words
+        if _OPEN_LINK.match(text, text.rfind("](")):
+            text += ")"
     if _PLAIN.fullmatch(text):
         return Inline((Token(Kind.TEXT, text),), settled=True)
     reader = _Reader(text, references)

@@ -87,7 +87,7 @@ def surface(environ: Mapping[str, str], *, is_terminal: bool) -> Colour | None:
     if not is_terminal and forced in {"", "0"}:
         return None
     term = environ.get("TERM", "").lower()
-    if term in {"dumb", "unknown"}:
+    if term in {"", "dumb", "unknown"}:
         return None
     if environ.get("NO_COLOR") or forced == "0":
         return Colour.MONO

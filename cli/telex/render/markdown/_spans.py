@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from telex.console import visible
 from telex.render.markdown._cut import pieces
 from telex.render.markdown._inline import Kind, parse
 from telex.render.markdown._look import BOLD, CODE, FAINT, ITALIC, LINK, STRIKE
@@ -81,8 +80,8 @@ def draw(row: list[Piece], look: Look, size: int) -> Row:
 
 def _address(target: Target, text: str) -> str:
     """Where a link leads, unless its text says so; a space before it."""
-    url = visible(target.url).replace("\n", " ")
-    title = visible(target.title).replace("\n", " ")
+    url = target.url
+    title = target.title.replace("\n", " ")
     if url.removeprefix("mailto:") == text or url == text:
         url = ""
     inner = " ".join(part for part in (url, title and f'"{title}"') if part)

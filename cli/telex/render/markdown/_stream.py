@@ -27,7 +27,7 @@ _LONGEST_DRAFT = 4096
 """Characters of an unfinished line from which on only its end is shown until it is whole."""
 
 # The beginning of a line that may still become anything: shown when it has been decided.
-_UNDECIDED = re.compile(r"[ >]*(?:[-+*=_#~`:| ]*|[-+*] \[[ xX]?\]?|[0-9]{1,9}[.)]? *|\|.*)", re.DOTALL)
+_UNDECIDED = re.compile(r"[ >]*(?:[-+*=_#~`:| ]*|[-+*] \[[ xX]?\]? ?|[0-9]{1,9}[.)]? *|\|.*)", re.DOTALL)
 _UNDECIDED_IN_CODE = re.compile(r"[ >]*(?:`+|~+)?")
 
 
