@@ -8,7 +8,7 @@ from provider_core.errors import (
     ApiKeyError,
     AuthenticationError,
     CoreError,
-    KeyStoreError,
+    ModelError,
     NetworkError,
     NoModelError,
     ProviderError,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider, Target
     from telex.context import App
 
-__all__ = ["ask_for", "catalog", "follow", "is_worn", "provider", "refresh", "renew"]
+__all__ = ["ask_for", "catalog", "configured", "follow", "is_worn", "provider", "refresh", "renew"]
 
 
 def catalog(app: App) -> Catalog:
@@ -46,20 +46,29 @@ def catalog(app: App) -> Catalog:
 
 def provider(app: App, name: str) -> Provider:
     """The provider of this name; raises ``UnknownProviderError`` with those it may have meant."""
-    found = app.catalog.providers.get(name)
+    found = app.providers.get(name)
     if found is not None:
         return found
     import difflib
 
     from provider_core import presets
 
-    near = difflib.get_close_matches(name, app.catalog.providers, n=3)
     raise UnknownProviderError(
         f"no provider called {name} is set up",
         name=name,
-        candidates=near,
-        preset=not near and presets.get(name) is not None,
+        candidates=difflib.get_close_matches(name, app.providers, n=3),
+        preset=presets.get(name) is not None,
     )
+
+
+def configured(app: App, name: str) -> Provider:
+    """As ``provider``, for one that the settings are about to change or show: not the model inside telex."""
+    from provider_core.local import PROVIDER
+
+    found = app.settings.providers.get(name)
+    if found is None and name == PROVIDER.name:
+        raise ModelError(f"{name} is the model inside telex: there is nothing to set up or change", name=name)
+    return found or provider(app, name)
 
 
 def ask_for(app: App, missing: NoModelError) -> None:
@@ -140,19 +149,13 @@ def _keys(app: App, wanted: Sequence[Provider]) -> tuple[dict[str, str | None], 
 
     found: dict[str, str | None] = {}
     refused: dict[str, Refreshed] = {}
-    broken: KeyStoreError | None = None
+    outcomes = keys.find_each(wanted, environ=app.environ, store=app.key_store)
     for provider in wanted:
-        in_keyring = keys.source(provider, app.environ).kind == "keyring"
-        try:
-            if broken is not None and in_keyring:
-                raise broken  # it fails after seconds, and would for each
-            key = app.key(provider)
-        except ApiKeyError as error:
-            if in_keyring and isinstance(error, KeyStoreError):
-                broken = error
+        key = outcomes[provider.name]
+        if isinstance(key, ApiKeyError):
             kept = read(app.paths.lists, provider)
             refused[provider.name] = Refreshed(
-                provider=provider, error=error, kept_from=kept.fetched_at if kept else None
+                provider=provider, error=key, kept_from=kept.fetched_at if kept else None
             )
         else:
             found[provider.name] = key.value if key else None

@@ -8,16 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from provider_core.errors import InvalidKeyError, MissingKeyError
+from provider_core.errors import ApiKeyError, InvalidKeyError, KeyStoreError, MissingKeyError
 from provider_core.keys._command import run_command
 from provider_core.keys._keyring import KeyringStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from provider_core.types import Provider
 
-__all__ = ["Key", "KeyStore", "KeyringStore", "MemoryStore", "Source", "clean", "ending", "find", "source"]
+__all__ = [
+    "Key",
+    "KeyStore",
+    "KeyringStore",
+    "MemoryStore",
+    "Source",
+    "clean",
+    "ending",
+    "find",
+    "find_each",
+    "source",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +116,33 @@ def find(provider: Provider, *, environ: Mapping[str, str], store: KeyStore) -> 
             f"there is no API key for {provider.name}", provider=provider.name, key_env=provider.key_env
         )
     return Key(value=clean(stored, "the keyring"), source="keyring")
+
+
+def find_each(
+    providers: Iterable[Provider], *, environ: Mapping[str, str], store: KeyStore
+) -> dict[str, Key | ApiKeyError | None]:
+    """By the providers' names what ``find`` gives for each, or why it gives none; one after the other.
+
+    A store that has failed once is not asked again: it fails after seconds, and would for each. A model
+    that runs beside the command needs no key.
+    """
+    found: dict[str, Key | ApiKeyError | None] = {}
+    broken: KeyStoreError | None = None
+    for provider in providers:
+        stored = source(provider, environ).kind == "keyring"
+        if provider.embedded:
+            found[provider.name] = None
+        elif stored and broken is not None:
+            found[provider.name] = broken
+        else:
+            try:
+                found[provider.name] = find(provider, environ=environ, store=store)
+            except ApiKeyError as error:
+                if stored and isinstance(error, KeyStoreError):
+                    broken = error
+                error.provider = error.provider or provider.name
+                found[provider.name] = error
+    return found
 
 
 def clean(text: str, source: str) -> str:

@@ -447,7 +447,7 @@ def test_a_provider_alone_without_a_list_wants_a_name(
     assert ran.code == code
     assert words in ran.err
     if code == 3:
-        assert "Name one: -m lab/MODEL" in ran.err
+        assert "Name one: lab/MODEL" in ran.err
 
 
 def test_a_server_that_is_down_is_a_network_error(telex: Inside) -> None:
@@ -588,7 +588,7 @@ def test_a_model_that_its_server_lists_can_be_put_right(telex: Inside) -> None:
         (("add", "nobody", "a"), 3, "no provider called nobody"),
         (("add", "lap", "a"), 3, "Did you mean lab?"),
         (("add", "deepseek", "a"), 3, "Set it up: telex providers add deepseek"),
-        (("add", "local", "a"), 3, "no provider called local"),
+        (("add", "local", "a"), 3, "local is the model inside telex"),
         (("add", "lab", ""), 2, "is no id of a model"),
         (("add", "lab", " a"), 2, "is no id of a model"),
         (("add", "lab", "a\nb"), 2, "is no id of a model"),

@@ -234,6 +234,34 @@ def test_a_server_with_no_model_to_ask_is_saved_and_it_is_said(telex: Inside, se
     assert "No model is known yet" in ran.err
 
 
+@pytest.mark.parametrize("path", ["", "/v2"])
+def test_a_wrong_address_where_no_model_can_be_asked_is_not_set_up(
+    telex: Inside, server: Scripted, path: str
+) -> None:
+    server.will(refusal(404))
+    url = server.url.removesuffix("/v1") + path
+    ran = telex("providers", "add", "lab", "--base-url", url, "--no-key")
+    assert ran.code == 3
+    assert not telex.settings.exists()
+    assert "could not be asked" in ran.err
+    assert ("--base-url " + (f"{url}/v1" if not path else "URL")) in ran.err
+    assert "providers edit" not in ran.err  # there is nothing to edit
+    assert "name a model: --model ID" in ran.err
+    assert "--no-verify" in ran.err
+    assert "It answers" not in ran.err
+    assert telex("providers", "add", "lab", "--base-url", url, "--no-key", "--no-verify").code == 0
+    again = telex("providers", "test", "lab")
+    assert again.code == 3
+    assert f"providers edit lab --base-url {url if not path else ''}" in again.err
+
+
+def test_a_server_without_a_list_is_set_up_by_a_model_that_answers(telex: Inside, server: Scripted) -> None:
+    server.will(by_path(models=refusal(404)))
+    ran = telex("providers", "add", "lab", "--base-url", server.url, "--no-key", "--model", "m")
+    assert ran.code == 0, ran.err
+    assert "no list of models" in ran.err
+
+
 # --- names, addresses, headers -----------------------------------------------------------------------------
 
 

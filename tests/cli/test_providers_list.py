@@ -10,6 +10,7 @@ import pytest
 from inprocess import Inside
 from running import python
 
+from provider_core.errors import KeyStoreError
 from provider_core.keys import MemoryStore
 from provider_core.presets import models
 from telex.commands.providers import COMMANDS, command
@@ -103,6 +104,28 @@ def test_only_on_request_keys_are_looked_for_and_no_more_than_their_end_is_shown
     assert (found["kept"]["found"], found["kept"]["ending"]) == (True, "cdef")
     telex.store.delete("kept")
     assert "keyring (not there)" in telex("providers", "list", "--check-keys").text
+
+
+def test_a_broken_keyring_is_asked_once_and_the_other_keys_are_shown(tmp_path: Path) -> None:
+    class Broken(MemoryStore):
+        asked = 0
+
+        def get(self, name: str) -> str | None:
+            self.asked += 1
+            raise KeyStoreError("the keyring did not answer within 3 s")
+
+    telex = Inside(tmp_path / "home", broken := Broken())
+    telex.configure(
+        "".join(f'[providers.{name}]\npreset = "groq"\nkey = "keyring"\n' for name in ("one", "two"))
+        + '[providers.deepseek]\npreset = "deepseek"\n'
+    )
+    ran = telex("providers", "list", "--check-keys", env={"DEEPSEEK_API_KEY": KEY})
+    assert ran.code == 4
+    assert broken.asked == 1
+    assert [line.split("\t")[2] for line in ran.text.splitlines()] == [
+        "keyring", "keyring", "DEEPSEEK_API_KEY …cdef"
+    ]  # fmt: skip
+    assert "the keyring did not answer" in ran.err
 
 
 def test_nothing_set_up_is_no_error_and_says_what_to_do(tmp_path: Path) -> None:

@@ -173,6 +173,26 @@ def test_a_key_that_cannot_be_had_fails_auth_and_a_broken_keyring_is_asked_once(
     assert all("authorization" not in asked.headers for asked in server.asked)
 
 
+def test_a_model_file_that_is_gone_fails_its_own_provider_and_no_other(
+    telex: Inside, server: Scripted, tmp_path: Path
+) -> None:
+    server.will(by_path())
+    configure(telex, good=server.url)
+    telex.configure(
+        telex.settings.read_text()
+        + "".join(f'[providers.{name}]\ngguf = "{tmp_path / name}.gguf"\nkey = "none"\n' for name in "ab")
+    )
+    ran = telex("providers", "test", "--all", "--json")
+    good, *gone = json.loads(ran.out)
+    assert good["passed"]
+    assert [found["provider"] for found in gone] == ["a", "b"]
+    for found in gone:
+        assert list(found["steps"]) == STEPS
+        assert found["steps"]["reach"]["status"] == "failed"
+        assert found["steps"]["reach"]["error"]
+    assert ran.code == 3
+
+
 def test_another_model_can_be_asked(telex: Inside, server: Scripted) -> None:
     server.will(by_path())
     configure(telex, lab=server.url)

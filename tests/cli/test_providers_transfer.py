@@ -72,7 +72,9 @@ def test_files_are_written_and_read_by_their_names(telex: Inside, other: Inside,
     assert set(json.loads(path.read_text())["providers"]) == {"open"}
     assert telex("providers", "export", str(path)).code == 2
     assert telex("providers", "export", str(path), "--replace").code == 0
-    assert telex("providers", "export", "--only", "nobody").code == 2
+    missing = telex("providers", "export", "--only", "opne")
+    assert missing.code == 3
+    assert "Did you mean open?" in missing.err
     assert other("providers", "import", str(path)).code == 0
     assert set(entries(other.settings)) == {"kept", "open"}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.context import pass_app
-from telex.options import BodyField, network_options, with_network
+from telex.options import BodyField, Number, network_options, readable, with_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +42,7 @@ class ChatCommand(click.Command):
     "--stream/--no-stream", default=True, help="Show the answer as it comes (default) or when it is whole."
 )
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="The longest answer, in tokens.")
-@click.option(
-    "-t", "--temperature", type=click.FloatRange(min=0), metavar="T", help="Randomness; sent only if given."
-)
+@click.option("-t", "--temperature", type=Number(min=0), metavar="T", help="Randomness; sent only if given.")
 @click.option(
     "-p",
     "--param",
@@ -94,7 +92,7 @@ def command(
 
     turns = [Message(role="user", content=text)]
     if system:
-        turns.insert(0, Message(role="system", content=system))
+        turns.insert(0, Message(role="system", content=readable(system, "the system message")))
     request = Request(
         model=target.model,
         messages=tuple(turns),
@@ -126,11 +124,16 @@ def _view(app: App, *, markdown: bool | None, reasoning: str | None, usage: bool
 
 def read_prompt(console: Console, words: Sequence[str], *, no_stdin: bool) -> str:
     """The prompt: stdin, a blank line, the words of the command line, as far as each is there."""
-    forced = "-" in words
+    # Within a sentence a dash is a dash: only at its ends it stands for stdin.
+    forced = "-" in (*words[:1], *words[-1:])
     if forced and no_stdin:
         raise click.UsageError('"-" reads stdin and --no-stdin does not: take one of them')
-    typed = " ".join(word for word in words if word != "-")
-    piped = None if no_stdin else console.read_stdin(wait=forced or not typed.strip())
+    if forced:
+        words = words[1:] if words[0] == "-" else words[:-1]
+    typed = readable(" ".join(words), "the prompt")
+    piped = None
+    if not no_stdin:
+        piped = console.read_stdin(wait=forced or not (typed.strip() or console.stdin_is_terminal()))
     if piped and not piped.strip() and typed.strip():
         piped = None  # an empty line from a script's stdin is no text to talk about
     parts = [part for part in (piped, typed) if part]

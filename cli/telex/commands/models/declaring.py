@@ -48,7 +48,7 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
     from provider_core.settings.models import declare_model
     from telex import lists
 
-    lists.provider(app, provider)
+    lists.configured(app, provider)
     declare_model(app.paths.settings_file, provider, _checked(id), fields, new=True)
     app.console.note(f'{provider}/{id} is declared. Try: telex chat -m {provider}/{id} "Hello"')
 
@@ -77,7 +77,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
         raise click.UsageError(
             f"nothing to change: give one of --{', --'.join(f.replace('_', '-') for f in _FIELDS)}"
         )
-    lists.provider(app, provider)
+    lists.configured(app, provider)
     if not any(model.id == id for model in app.catalog.listing(provider).models):
         raise click.UsageError(
             f"{provider}/{id} is not known. To declare it: telex models add {provider} {id}"
@@ -95,7 +95,7 @@ def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the opt
     from provider_core.settings.models import forget_model
     from telex import lists
 
-    lists.provider(app, provider)
+    lists.configured(app, provider)
     forget_model(app.paths.settings_file, provider, id)
     app.console.note(f"{provider}/{id} is no longer declared.")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import queue
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -73,16 +73,13 @@ def command(
 
 def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
     from provider_core.errors import NoProviderError
-    from telex.commands.providers import verify
+    from telex import lists
 
     if names and every:
         raise click.UsageError("name providers or give --all, not both")
     configured = app.settings.providers
     if names:
-        known = app.providers
-        return [
-            known[name] if name in known else verify.configured(app, name) for name in dict.fromkeys(names)
-        ]
+        return [lists.provider(app, name) for name in dict.fromkeys(names)]
     if not configured:
         raise NoProviderError("no provider is set up")
     if not every and len(configured) > 1:
@@ -110,49 +107,52 @@ def _all(
     told: Callable[[str, Step | Trait], None],
 ) -> list[_Result]:
     """Check all at once. Keys come first and one by one: commands and keyrings may ask a person."""
-    from provider_core.errors import KeyCommandError, KeyStoreError
+    from provider_core.errors import ApiKeyError
+    from provider_core.keys import find_each
 
+    keys = find_each(providers, environ=app.environ, store=app.key_store)
     results: queue.SimpleQueue[tuple[int, _Result | BaseException]] = queue.SimpleQueue()
+    turns = threading.Lock()
 
-    def work(at: int, provider: Provider, key: str | None, missing: ApiKeyError | None) -> None:
+    def check(provider: Provider) -> _Result:
+        found = keys[provider.name]
+        missing, key = (found, None) if isinstance(found, ApiKeyError) else (None, found)
+        ask = partial(_one, app, model=model, deep=deep, timeout=timeout, told=told)
+        if not provider.embedded:
+            return ask(provider, key.value if key else None, missing)
+        with turns:  # each holds a model in memory while it is asked
+            return _embedded(app, provider, ask)
+
+    def work(at: int, provider: Provider) -> None:
         try:
-            results.put((at, _one(app, provider, key, missing, model, deep=deep, timeout=timeout, told=told)))
+            results.put((at, check(provider)))
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             results.put((at, error))
 
-    broken: ApiKeyError | None = None
-    with contextlib.ExitStack() as running:
-        for at, provider in enumerate(providers):
-            reached, key, missing = _reached(app, provider, running, broken)
-            if isinstance(missing, KeyStoreError) and not isinstance(missing, KeyCommandError):
-                broken = missing  # it failed after seconds, and would for each
-            # Daemons: Ctrl-C must not wait for a server that is silent.
-            threading.Thread(target=work, args=(at, reached, key, missing), daemon=True).start()
-        done: dict[int, _Result] = {}
-        while len(done) < len(providers):
-            at, result = results.get()
-            if isinstance(result, BaseException):
-                raise result
-            done[at] = result
+    for at, provider in enumerate(providers):
+        # Daemons: Ctrl-C must not wait for a server that is silent.
+        threading.Thread(target=work, args=(at, provider), daemon=True).start()
+    done: dict[int, _Result] = {}
+    while len(done) < len(providers):
+        at, result = results.get()
+        if isinstance(result, BaseException):
+            raise result
+        done[at] = result
     return [done[at] for at in sorted(done)]
 
 
-def _reached(
-    app: App, provider: Provider, running: contextlib.ExitStack, broken: ApiKeyError | None
-) -> tuple[Provider, str | None, ApiKeyError | None]:
-    """The provider with its key, or why there is none; a model file is served until ``running`` is closed."""
-    from provider_core.errors import ApiKeyError
-    from provider_core.keys import source
+def _embedded(app: App, provider: Provider, ask: Callable[..., _Result]) -> _Result:
+    """What comes of a model that runs beside the command, for as long as it is asked."""
+    from provider_core.errors import LocalModelError
+    from provider_core.probe import Report
     from provider_core.types import Target
 
-    if broken is not None and source(provider, app.environ).kind == "keyring":
-        return provider, None, broken
-    model = provider.default_model or next((m.id for m in provider.models), provider.name)
+    name = provider.default_model or next((m.id for m in provider.models), provider.name)
     try:
-        reached, key = running.enter_context(app.reach(Target(provider=provider, model=model)))
-    except ApiKeyError as error:
-        return provider, None, error
-    return reached, key, None
+        with app.reach(Target(provider=provider, model=name)) as (reached, key):
+            return ask(reached, key, None)
+    except LocalModelError as error:
+        return _Result(Report.unreached(provider.name, error))
 
 
 def _one(
@@ -160,8 +160,8 @@ def _one(
     provider: Provider,
     key: str | None,
     missing: ApiKeyError | None,
-    model: str | None,
     *,
+    model: str | None,
     deep: bool,
     timeout: float,
     told: Callable[[str, Step | Trait], None],
@@ -187,7 +187,7 @@ def _one(
                 replace(provider, network=replace(provider.network, retries=1)),
                 result.report.model,
                 key=key,
-                memory=Memory(app.paths.cache / "refused-fields.json"),
+                memory=Memory(app.paths.refusals),
                 timeout=timeout,
                 environ=app.environ,
                 on_trait=lambda trait: told(provider.name, trait),
@@ -208,7 +208,17 @@ def _conclude(app: App, providers: Sequence[Provider], results: Sequence[_Result
         elif not result.report.passed:
             app.console.error(
                 f"{provider.name} could not be asked: no model of it is known",
-                f"Name one: telex providers test {provider.name} --model ID",
+                "\n".join(
+                    filter(
+                        None,
+                        (
+                            f"Name one: telex providers test {provider.name} --model ID",
+                            code_and_hint(result.report.unlisted, provider)[1]
+                            if result.report.unlisted is not None
+                            else None,
+                        ),
+                    )
+                ),
             )
             codes.append(ExitCode.SETTINGS)
     if codes:

@@ -79,9 +79,10 @@ def command(app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool,
     from provider_core import roster, settings
     from provider_core.settings import edit
     from provider_core.settings.rules import origin
+    from telex import lists
     from telex.commands.providers import keys, verify
 
-    before = verify.configured(app, name)
+    before = lists.configured(app, name)
     if options["key_stdin"]:
         raise click.UsageError(f"a key is stored with: telex providers set-key {name} --key-stdin")
     entry = edit.entries(app.paths.settings_file)[name]

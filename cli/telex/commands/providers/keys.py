@@ -166,10 +166,11 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
 
     from provider_core import roster, settings
     from provider_core.settings import edit
+    from telex import lists
     from telex.commands.providers import verify
 
     entries = edit.entries(app.paths.settings_file)
-    provider = verify.configured(app, name)
+    provider = lists.configured(app, name)
     if provider.embedded:
         raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
     bare = replace(provider, auth="bearer" if provider.auth == "none" else provider.auth, key_required=True)

@@ -10,6 +10,7 @@ import click
 from telex.context import pass_app
 
 if TYPE_CHECKING:
+    from provider_core.errors import ApiKeyError
     from provider_core.keys import Source
     from provider_core.types import Provider
     from telex.context import App
@@ -32,34 +33,45 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     from telex.render import sheet
 
     found = [(each, source(each, app.environ)) for each in app.settings.providers.values()]
-    endings = _endings(app, found) if check_keys else {}
+    endings, failed = _endings(app, found) if check_keys else ({}, [])
     if as_json:
         objects = [render.as_json(each, where, endings.get(each.name)) for each, where in found]
         app.console.out(json.dumps(objects, ensure_ascii=False, indent=2) + "\n")
-        return
-    sheet.rows(
-        app.console,
-        render.HEADERS,
-        [render.row(each, where, endings.get(each.name)) for each, where in found],
-    )
-    if not found:
+    else:
+        sheet.rows(
+            app.console,
+            render.HEADERS,
+            [render.row(each, where, endings.get(each.name)) for each, where in found],
+        )
+    if failed:
+        raise failed[0]
+    if not found and not as_json:
         app.console.note(
             "No provider is set up. Add one: telex providers add NAME (see: telex providers presets)"
         )
 
 
-def _endings(app: App, found: list[tuple[Provider, Source]]) -> dict[str, str]:
-    """What may be shown of each key that is in the environment or the keyring; "" where there is none."""
-    from provider_core.keys import ending
+def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, str], list[ApiKeyError]]:
+    """What may be shown of each key that is in the environment or the keyring, and why others cannot be had.
 
-    endings = {}
-    for provider, where in found:
-        if where.kind == "variable" and where.ready:
-            endings[provider.name] = ending(app.environ[where.variable].strip())
-        elif where.kind == "keyring":
-            key = app.key_store.get(provider.name)
-            endings[provider.name] = ending(key) if key else ""
-    return endings
+    "" stands for a key that is not there.
+    """
+    from provider_core.errors import ApiKeyError, MissingKeyError
+    from provider_core.keys import ending, find_each
+
+    wanted = [
+        provider
+        for provider, where in found
+        if where.kind == "keyring" or (where.kind == "variable" and where.ready)
+    ]
+    endings: dict[str, str] = {}
+    failed: list[ApiKeyError] = []
+    for name, key in find_each(wanted, environ=app.environ, store=app.key_store).items():
+        if isinstance(key, ApiKeyError) and not isinstance(key, MissingKeyError):
+            failed.append(key)
+        else:
+            endings[name] = "" if key is None or isinstance(key, ApiKeyError) else ending(key.value)
+    return endings, failed
 
 
 @click.command(epilog="Example: telex providers show deepseek")
@@ -70,11 +82,11 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     """Show all that is set up for one provider."""
     from provider_core.keys import source
     from provider_core.settings import edit, file
-    from telex.commands.providers import verify
+    from telex import lists
     from telex.render import providers as render
     from telex.render import sheet
 
-    provider = verify.configured(app, name)
+    provider = lists.configured(app, name)
     where = source(provider, app.environ)
     data = file.read(app.paths.settings_file)
     references = edit.references(data, name)

@@ -30,9 +30,9 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     path = app.paths.settings_file
     data = file.read(path)
     if name not in data.get("providers", {}):
-        from telex.commands.providers import verify
+        from telex import lists
 
-        verify.configured(app, name)  # its error has near misses
+        lists.configured(app, name)  # its error has near misses
     references = edit.references(data, name)
     if references:
         verb = "points" if len(references) == 1 else "point"
@@ -65,9 +65,9 @@ def rename(app: App, *, old: str, new: str) -> None:
     """
     from provider_core import roster
     from provider_core.settings.rules import check_name
-    from telex.commands.providers import verify
+    from telex import lists
 
-    verify.configured(app, old)
+    lists.configured(app, old)
     check_name(new)
     moved = roster.rename(app.paths.settings_file, app.key_store, old, new)
     app.console.note(f"{old} is now {new}." + (f" So {', '.join(moved)} changed too." if moved else ""))

@@ -35,11 +35,12 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     """
     from provider_core.settings import edit
     from provider_core.settings import file as files
+    from telex import lists
 
     entries = edit.entries(app.paths.settings_file)
     missing = [name for name in only if name not in entries]
     if missing:
-        raise click.UsageError(f"no provider called {missing[0]} is set up")
+        lists.configured(app, missing[0])
     chosen = {
         name: _portable(app, name, entry) for name, entry in entries.items() if not only or name in only
     }

@@ -1,39 +1,22 @@
-"""What several commands share: a provider by its name, whether a key may go there, and whether it works."""
+"""What several commands share: whether a key may go to a provider, and whether the provider works."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from telex.exits import Stop, code_and_hint
+from provider_core.errors import NotFoundError
+from telex.exits import ExitCode, Stop, code_and_hint
 
 if TYPE_CHECKING:
     from provider_core.probe import Report
     from provider_core.types import Provider
     from telex.context import App
 
-__all__ = ["allowed", "configured", "passed", "summary"]
+__all__ = ["allowed", "passed", "summary"]
 
 _NOTHING_SAVED = "Nothing was saved. To save without asking the server: --no-verify"
-
-
-def configured(app: App, name: str) -> Provider:
-    """The provider that is set up under ``name``; raises ``UnknownProviderError``."""
-    from provider_core import presets
-    from provider_core.errors import UnknownProviderError
-
-    provider = app.settings.providers.get(name)
-    if provider is None:
-        import difflib
-
-        raise UnknownProviderError(
-            f"no provider called {name} is set up",
-            name=name,
-            preset=presets.get(name) is not None,
-            candidates=difflib.get_close_matches(name, app.settings.providers, n=3),
-        )
-    return provider
 
 
 def allowed(app: App, provider: Provider, key: str | None, *, allow_http: bool) -> None:
@@ -53,7 +36,7 @@ def allowed(app: App, provider: Provider, key: str | None, *, allow_http: bool) 
 def passed(app: App, provider: Provider, key: str | None) -> Report | None:
     """Check the provider, with ``key`` or with what its own source gives; None for a model file.
 
-    Says why and stops with the error's exit code when it does not work.
+    Says why and stops with the error's exit code when it does not work, or when there is nothing to ask it for.
     """
     from provider_core import keys, probe
     from provider_core.errors import ApiKeyError, AuthenticationError, KeyStoreError, NetworkError
@@ -70,8 +53,10 @@ def passed(app: App, provider: Provider, key: str | None) -> Report | None:
             missing = failure
     report = probe.check(provider, key=key, missing=missing, environ=app.environ)
     error = report.error
-    if error is None:
+    if error is None and (report.passed or report["models"].status != "absent"):
         return report
+    if error is None:
+        _could_not_be_asked(app, provider, report)
     code, hint = code_and_hint(error, provider)
     lines = []
     if isinstance(error, NetworkError | KeyStoreError) and hint:
@@ -84,10 +69,28 @@ def passed(app: App, provider: Provider, key: str | None) -> Report | None:
     raise Stop(code)
 
 
+def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoReturn:
+    """Nothing has answered: no list, and no model to have a chat with."""
+    why = report.unlisted
+    words = f" ({why.message})" if why is not None else ""
+    _, hint = code_and_hint(why, provider) if why is not None else (None, None)
+    edit = f"telex providers edit {provider.name}"
+    is_new = provider.name not in app.settings.providers
+    lines = [f"If it is right, name a model: {'' if is_new else f'{edit} '}--model ID"]
+    if isinstance(why, NotFoundError) and hint:
+        lines.insert(0, hint.replace(f"{edit} ", "") if is_new else hint)
+    app.console.error(
+        f"{provider.name} could not be asked: no model of it is known, and it lists none{words}",
+        "\n".join([*lines, _NOTHING_SAVED]),
+    )
+    raise Stop(ExitCode.SETTINGS)
+
+
 def summary(report: Report) -> str:
     """One line on what a check found: what there is to use, and what is missing."""
     count = len(report.models)
-    parts = [f"{count} model{'' if count == 1 else 's'}" if count else "no list of models"]
+    none = "no model yet" if report["models"].status == "ok" else "no list of models"
+    parts = [f"{count} model{'' if count == 1 else 's'}" if count else none]
     if report["auth"].status == "ok":
         parts.append(report["auth"].detail or "the key is accepted")
     if report["stream"].status == "absent":
