@@ -1,5 +1,23 @@
-"""``python -m telex``."""
+"""The entry point, of ``telex`` and ``python -m telex``: from here on Ctrl-C ends quietly, imports included."""
 
-from telex.main import run
+from __future__ import annotations
 
-run()
+import os
+import sys
+from typing import NoReturn
+
+
+def run() -> NoReturn:
+    """Run the command line of this process, and end it."""
+    try:
+        from telex.main import run_process
+
+        code = run_process()
+    except KeyboardInterrupt:
+        # Before anything could be said or opened there is nothing to leave in order.
+        os._exit(130)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

@@ -22,6 +22,7 @@ __all__ = [
     "enable",
     "first_steps",
     "get_model",
+    "no_completion",
     "give_key",
     "other_source",
     "right_key",
@@ -130,17 +131,28 @@ def other_source(_: errors.KeyStoreError, provider: Provider | None) -> str:
     )
 
 
-def check_address(_: errors.NotFoundError, provider: Provider | None) -> str | None:
+def check_address(error: errors.NotFoundError, provider: Provider | None) -> str | None:
     """A wrong path is mostly a base URL without its version, or with two of them."""
     if provider is None or provider.embedded or not provider.base_url:
         return None
     path = urlsplit(provider.base_url).path.rstrip("/")
     edit = f"telex providers edit {provider.name} --base-url"
+    suggested = getattr(error, "suggested_base", None)
+    if suggested:
+        return f"If you trust that address: {edit} {suggested}"
     if "/v1/v1" in path:
         return f"The address names its version twice. Mend it: {edit} {provider.base_url.replace('/v1/v1', '/v1')}"
     if not path:
         return f"Most servers want /v1 at the end: {edit} {provider.base_url.rstrip('/')}/v1"
     return f"Look at the address, {provider.base_url}. To change it: {edit} URL"
+
+
+def no_completion(_: errors.ProtocolError, provider: Provider | None) -> str | None:
+    """A server that answers, but no chat completion: very often a web interface at the root of the address."""
+    if provider is None or not provider.base_url or urlsplit(provider.base_url).path.strip("/"):
+        return None
+    better = f"{provider.base_url.rstrip('/')}/v1"
+    return f"Most servers want /v1 at the end: telex providers edit {provider.name} --base-url {better}"
 
 
 def get_model(_: errors.ModelNotFoundError, provider: Provider | None) -> str | None:
@@ -173,4 +185,6 @@ def _site(url: str) -> str:
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 1 else "a second"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.0f} hours"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours" if seconds < 172_800 else f"{min(seconds / 86400, 9999):.0f} days"

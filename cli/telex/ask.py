@@ -15,6 +15,7 @@ from provider_core.types import (
     Sent,
     Text,
     Timing,
+    ToolCall,
     Usage,
     Verdict,
 )
@@ -70,6 +71,7 @@ class _Asking:
         self._thoughts = Thoughts(app.console, view.reasoning)
         self._renderer: Plain | Terminal | None = None
         self._usage: Usage | None = None
+        self._calls: list[ToolCall] = []
         self._finished: Finished | None = None
         self._sent = time.monotonic()
         self._first_text: float | None = None
@@ -111,12 +113,12 @@ class _Asking:
                     self.doing("thinking")
             case Usage():
                 self._usage = event
+            case ToolCall():
+                self._calls.append(event)
             case Finished():
                 self._finished = event
                 self._ended = time.monotonic()
                 self._stop_waiting()
-            case _:
-                pass
         self._show().event(event)
 
     def close(self) -> None:
@@ -137,6 +139,11 @@ class _Asking:
             self._console.note(line(self._target, self._usage, self._timing()))
         match finished.verdict:
             case Verdict.COMPLETE:
+                if self._calls:
+                    names = ", ".join(dict.fromkeys(call.name or "?" for call in self._calls))
+                    self._console.note(
+                        f"The model asked for a tool ({names}), and this chat has none to run."
+                    )
                 return
             case Verdict.LENGTH:
                 answered = self._renderer is not None and self._renderer.has_text

@@ -5,29 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Console", "OutputError", "ReaderGone", "TextStream", "visible"]
+__all__ = ["Console", "OutputError", "ReaderGone", "visible"]
 
 FIRST_BYTE = 1.0
 """Seconds an open stdin beside a prompt may stay silent: cron, CI and editors leave one open for ever."""
 
 _DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
-
-
-class TextStream(Protocol):
-    """The parts of a text stream that are used here."""
-
-    def write(self, text: str, /) -> object: ...
-
-    def flush(self) -> None: ...
-
-    def isatty(self) -> bool: ...
 
 
 class ReaderGone(Exception):  # noqa: N818 - what head does is no error
@@ -88,8 +78,7 @@ class Console:
         if sys.stdout is None or self._abandoned:
             return
         try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            _write(sys.stdout, text)
         except BrokenPipeError:
             self.abandon_stdout()
             raise ReaderGone from None
@@ -110,8 +99,7 @@ class Console:
         """Write text of telex's own, which may command the terminal, to stderr."""
         if sys.stderr is not None:
             with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write(text)
-                sys.stderr.flush()
+                _write(sys.stderr, text)
 
     def note(self, text: str) -> None:
         """A line about what happens, dim on stderr."""
@@ -153,7 +141,7 @@ class Console:
                     "Nothing came on stdin within a second: going on without it (--no-stdin does not wait)."
                 )
                 return None
-            raw = sys.stdin.buffer.read()
+            raw = _read_all(sys.stdin.fileno()) if os.name == "posix" else sys.stdin.buffer.read()
         except OSError as error:
             raise click.UsageError(f"stdin cannot be read: {error.strerror}") from error
         try:
@@ -165,7 +153,46 @@ class Console:
             ) from None
 
 
-def _isatty(stream: TextStream | None) -> bool:
+def _write(stream: TextIO, text: str) -> None:
+    """Write all of ``text`` and let it go. Another program may have made the pipe non-blocking: then wait."""
+    try:
+        descriptor = stream.fileno() if os.name == "posix" else -1
+    except (OSError, ValueError, AttributeError):  # a stream in memory
+        descriptor = -1
+    if descriptor < 0:
+        stream.write(text)
+        stream.flush()
+        return
+    stream.flush()  # what others have left there comes first
+    data = memoryview(text.encode("utf-8", "replace"))
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:
+            _wait([], [descriptor], None)
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Everything up to the end of the file, also from a descriptor that does not block."""
+    parts: list[bytes] = []
+    while True:
+        try:
+            part = os.read(descriptor, 1 << 20)
+        except BlockingIOError:
+            _wait([descriptor], [], None)
+            continue
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def _wait(readable: list[int], writable: list[int], seconds: float | None) -> bool:
+    import select
+
+    return any(select.select(readable, writable, [], seconds))
+
+
+def _isatty(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -174,12 +201,8 @@ def _isatty(stream: TextStream | None) -> bool:
 
 def _has_input(descriptor: int, seconds: float) -> bool:
     """Whether a byte or the end of the file can be read within ``seconds``."""
-    if os.name != "posix":
-        return True  # select() takes only sockets there
-    import select
-
-    ready, _, _ = select.select([descriptor], [], [], seconds)
-    return bool(ready)
+    # select() takes only sockets on Windows.
+    return os.name != "posix" or _wait([descriptor], [], seconds)
 
 
 def visible(text: str) -> str:

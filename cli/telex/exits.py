@@ -95,7 +95,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ModelNotFoundError: (ExitCode.SETTINGS, advice.get_model),
     errors.ServerError: (ExitCode.PROVIDER, None),
     errors.OverloadedError: (ExitCode.PROVIDER, "Try again later."),
-    errors.ProtocolError: (ExitCode.PROVIDER, None),
+    errors.ProtocolError: (ExitCode.PROVIDER, advice.no_completion),
     errors.NetworkError: (ExitCode.NETWORK, None),
     errors.ConnectError: (ExitCode.NETWORK, advice.connect),
     errors.TLSError: (
@@ -150,7 +150,7 @@ def reported(app: App) -> Iterator[Outcome]:
     except ReaderGone:
         outcome.code = ExitCode.CLOSED_PIPE
     except SystemExit as error:  # click's own answer to a closed pipe under --help
-        outcome.code = error.code if isinstance(error.code, int) else ExitCode.OTHER
+        outcome.code = ExitCode.CLOSED_PIPE if error.code == 1 else ExitCode.OTHER
         console.abandon_stdout()
     except OutputError as error:
         outcome.code = ExitCode.OTHER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Target
 
-__all__ = ["BodyField", "Name", "network_options", "with_network"]
+__all__ = ["BodyField", "Name", "Number", "network_options", "readable", "with_network"]
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
@@ -38,11 +39,25 @@ class BodyField(click.ParamType[tuple[str, Any]]):
         if not equals or not key.strip():
             self.fail(f"{value!r} is not KEY=JSON, for example top_p=0.9 or stop='[\"\\\\n\"]'", param, ctx)
         try:
-            return key.strip(), json.loads(text)
-        except ValueError:
-            if text[:1] in '{["':
-                self.fail(f"the value of {key} is not JSON: {text!r}", param, ctx)
-            return key.strip(), text
+            found = json.loads(text)
+            json.dumps(found, allow_nan=False)
+        except (ValueError, RecursionError):
+            # A bare word is a string; what begins like another kind of JSON, or like a number, is a mistake.
+            if text[:1] in '{["-' or text[:1].isdigit() or text in ("NaN", "Infinity"):
+                shown = text if len(text) < 60 else f"{text[:60]}…"
+                self.fail(f"the value of {key} is not JSON: {shown!r}", param, ctx)
+            found = text
+        return key.strip(), found
+
+
+class Number(click.FloatRange):
+    """A number in a range, which "nan" and "inf" are not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 class Name(click.ParamType[str]):
@@ -67,6 +82,13 @@ class Name(click.ParamType[str]):
         return offers(self, incomplete, ctx.params)
 
 
+def readable(text: str, what: str) -> str:
+    """``text`` of the command line; raises where it had bytes that are no UTF-8, which Python keeps as half pairs."""
+    if text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text):
+        return text
+    raise click.UsageError(f"{what} is not UTF-8 text. Convert it first, for example with iconv.")
+
+
 def network_options(command: _Command) -> _Command:
     """``--connect-timeout``, ``--timeout`` and ``--retries``; ``with_network`` applies them."""
     for option in (
@@ -78,13 +100,13 @@ def network_options(command: _Command) -> _Command:
         ),
         click.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Number(min=0, min_open=True),
             metavar="SECONDS",
             help="The longest silence of the server: before its first byte, and within the answer.",
         ),
         click.option(
             "--connect-timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Number(min=0, min_open=True),
             metavar="SECONDS",
             help="The longest wait for a connection.",
         ),

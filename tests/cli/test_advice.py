@@ -61,6 +61,7 @@ CASES = [
     (errors.ServerError("x"), LAB, ExitCode.PROVIDER, None),
     (errors.OverloadedError("x"), LAB, ExitCode.PROVIDER, "later"),
     (errors.ProtocolError("x"), LAB, ExitCode.PROVIDER, None),
+    (errors.ProtocolError("x"), replace(LAB, base_url="http://h.test"), ExitCode.PROVIDER, "http://h.test/v1"),
     (errors.ConnectError("x", url="http://127.0.0.1:1"), LAB, ExitCode.NETWORK, "Is the server running?"),
     (errors.ConnectError("x", url="http://h.test"), QWEN, ExitCode.NETWORK, "address right"),
     (errors.TLSError("x"), QWEN, ExitCode.NETWORK, "SSL_CERT_FILE"),

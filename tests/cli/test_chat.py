@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -448,3 +449,81 @@ def test_a_reader_of_markdown_that_goes_away_is_no_noise_either(lab: Telex, serv
     )
     assert done.stdout == b"x141\n"
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_that_does_not_block_gets_every_byte(lab: Telex, server: Scripted, unbuffered: str) -> None:
+    whole = "x" * 300_001
+    server.will(answer(whole))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    process = lab.start("chat", "hi", stdout=writing, env={"PYTHONUNBUFFERED": unbuffered})
+    os.close(writing)
+    time.sleep(1.5)  # the pipe is full meanwhile
+    with open(reading, "rb") as pipe:  # noqa: PTH123
+        out = pipe.read()
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, b"")
+    assert out == whole.encode() + b"\n"
+
+
+@pytest.mark.parametrize("words", [["hi"], ["-", "hi"], []])
+def test_a_stdin_that_does_not_block_is_read_to_its_end(
+    lab: Telex, server: Scripted, words: list[str]
+) -> None:
+    server.will(answer("x"))
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    process = lab.start("chat", *words, stdin=reading)
+    os.close(reading)
+    os.write(writing, b"first ")
+    time.sleep(1)
+    os.write(writing, b"second")
+    os.close(writing)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert server.asked[0].body["messages"][0]["content"] == "\n\n".join(["first second", *words[-1:]])
+
+
+def test_a_dash_within_a_sentence_is_a_dash(lab: Telex, server: Scripted) -> None:
+    server.will(answer("x"))
+    assert lab("chat", "what", "is", "5", "-", "3").code == 0
+    assert server.asked[0].body["messages"][0]["content"] == "what is 5 - 3"
+
+
+def test_an_answer_of_tool_calls_alone_is_said_to_be_one(lab: Telex, server: Scripted) -> None:
+    call = {"index": 0, "id": "a", "function": {"name": "get_time", "arguments": "{}"}}
+    server.will([*sse(delta(tool_calls=[call]), delta(finish="tool_calls")), DONE])
+    ran = lab("chat", "hi")
+    assert (ran.code, ran.out) == (0, b"")
+    assert "get_time" in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-t", "nan"], ["-t", "inf"], ["-t", "1e400"], ["--timeout", "nan"], ["--connect-timeout", "inf"],
+        ["-p", "a=NaN"], ["-p", "a=1e999"], ["-p", 'a={"b":Infinity}'], ["-p", "a=" + "[" * 100_000],
+        ["-p", "a=" + "9" * 5_000], ["-s", os.fsdecode(b"\xff")],
+    ],
+)  # fmt: skip
+def test_what_json_cannot_carry_is_a_usage_error(lab: Telex, server: Scripted, arguments: list[str]) -> None:
+    ran = lab("chat", *arguments, "hi")
+    assert ran.code == 2, ran.err
+    assert len(ran.err) < 400
+    assert server.asked == []
+
+
+def test_ctrl_c_while_it_still_imports_is_quiet(lab: Telex) -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from telex.__main__ import run
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=lab.env, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

@@ -202,6 +202,12 @@ def test_what_a_model_writes_cannot_command_the_terminal(chat: Callable[..., Pty
     assert "[/foo] list[int] <b>x</b>" in terminal.text
 
 
+def test_a_terminal_without_a_prompt_is_told_so_at_once(chat: Callable[..., Pty]) -> None:
+    with chat() as terminal:
+        assert terminal.wait() == 2
+    assert "no prompt" in terminal.text
+
+
 def test_plain_is_what_the_model_wrote(chat: Callable[..., Pty], server: Scripted) -> None:
     server.will(answer("**not** bold\n- dash"))
     with chat("hi", "-q", "--plain") as terminal:

@@ -40,7 +40,7 @@ class Colour(Enum):
     TRUE = "truecolor"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """``code_theme`` is a Pygments style, "ansi_dark" or "ansi_light" (the terminal's own colours), or "none"."""
 
