@@ -21,7 +21,7 @@ LOOSE = {"anyio", "certifi", "sniffio", "typing_extensions"}
 """What httpcore and httpx import for themselves, depending on their release."""
 
 WATCHED = """
-import json, os, sys, sysconfig
+import json, sys
 before, opened, connected = set(sys.modules), [], []
 
 def watch(event, arguments):
@@ -33,13 +33,12 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 from telex.main import main
 code = main({arguments!r})
-installed = tuple({{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}})
 new = [(name, getattr(sys.modules[name], "__file__", None) or "") for name in set(sys.modules) - before]
 print()
 print(json.dumps({{
     "code": code,
     "modules": [name for name, _ in new],
-    "packages": sorted({{name.partition(".")[0] for name, file in new if file.startswith(installed)}}),
+    "packages": sorted({{name.partition(".")[0] for name, file in new if "-packages" in file}}),
     "opened": opened,
     "connected": connected,
 }}))
