@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["keep", "recall"]
 
-_FILE = "settings.json"
+_FOLDER = "settings"
+_MOST = 8
+"""Snapshots that are kept: a script sets the same few variables again and again, each time to the same values."""
 
 
 def recall(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
     """The checked values that were kept for just this text and these variables, or None."""
     try:
-        kept = json.loads((cache / _FILE).read_bytes())
+        kept = json.loads(_place(cache, variables).read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(kept, dict) or kept.get("made_from") != _source(text, variables):
@@ -39,8 +41,24 @@ def keep(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[
     """Keep the checked values, readable by their owner alone. A cache that cannot be written costs time only."""
     content = json.dumps({"made_from": _source(text, variables), "checked": checked}, ensure_ascii=False)
     with contextlib.suppress(SettingsError, UnicodeEncodeError):
-        file.private_folder(cache)
-        file.replace(cache / _FILE, content.encode())
+        file.private_folder(cache / _FOLDER)
+        place = _place(cache, variables)
+        file.replace(place, content.encode())
+        _forget_old(place.parent)
+
+
+def _place(cache: Path, variables: Mapping[str, str]) -> Path:
+    # The sum only parts the files; what is in one is compared in full.
+    from zlib import crc32
+
+    return cache / _FOLDER / f"{crc32(repr(sorted(variables.items())).encode('utf-8', 'replace')):08x}.json"
+
+
+def _forget_old(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        newest_first = sorted(folder.glob("*.json"), key=lambda found: found.stat().st_mtime_ns, reverse=True)
+        for old in newest_first[_MOST:]:
+            old.unlink()
 
 
 def _source(text: str, variables: Mapping[str, str]) -> list[Any]:

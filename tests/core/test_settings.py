@@ -241,7 +241,7 @@ def test_a_change_of_file_or_environment_is_always_seen(paths: Paths) -> None:
 def test_a_damaged_snapshot_is_no_harm(paths: Paths, content: bytes) -> None:
     write(paths, "model = 'a/b'\n")
     load(paths, {})
-    (snapshot,) = paths.cache.glob("settings*")
+    (snapshot,) = (paths.cache / "settings").iterdir()
     assert snapshot.stat().st_mode & 0o777 == 0o600
     snapshot.write_bytes(content)
     assert load(paths, {}).model == "a/b"
@@ -261,3 +261,15 @@ def test_a_server_nearby_is_given_time_to_load_its_model(paths: Paths) -> None:
     )
     near, far = load(paths, {}).providers.values()
     assert near.network.first_byte_timeout > far.network.first_byte_timeout
+
+
+def test_variables_in_turn_are_checked_once_each_and_few_are_kept(paths: Paths) -> None:
+    write(paths, "model = 'a/b'\n")
+    for number in range(20):
+        assert load(paths, {"TELEX_MODEL": f"x/{number}"}).model == f"x/{number}"
+    kept = sorted((paths.cache / "settings").iterdir())
+    assert len(kept) == 8
+    before = [file.stat().st_mtime_ns for file in kept]
+    for number in range(19, 11, -1):
+        assert load(paths, {"TELEX_MODEL": f"x/{number}"}).model == f"x/{number}"
+    assert [file.stat().st_mtime_ns for file in kept] == before
