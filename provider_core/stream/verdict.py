@@ -82,6 +82,7 @@ def decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None
 
     In this order: an error frame, an error-like finish reason, a broken transport, any finish reason, ``[DONE]``,
     whole tool calls, and the mere end of the body, which says nothing: such an answer counts as cut.
+    An answer that ends at the token limit is LENGTH if anything was said, thoughts included, and EMPTY otherwise.
     """
     who = end.provider or "the server"
     reason = None if end.finish is None else meaning(end.finish)
@@ -99,8 +100,15 @@ def decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None
                 reason,
                 _filtered(end, f"{who} withheld the answer (finish reason {end.finish})"),
             )
-        case "length":
+        case "length" if end.text or end.thoughts or end.calls or end.refusal:
             return Verdict.LENGTH, reason, None
+        case "length":
+            message = f"{who} sent an empty answer: it stopped at the token limit before a word was said"
+            return (
+                Verdict.EMPTY,
+                reason,
+                errors.ProtocolError(message, provider=end.provider, code=end.finish),
+            )
         case None if not end.done and not end.calls_whole:
             message = f"{who} closed the connection before the answer was finished"
             lost = errors.ConnectionLostError(message, provider=end.provider, received=end.received)

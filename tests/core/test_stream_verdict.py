@@ -55,6 +55,15 @@ def test_finish_reasons_are_mapped_whatever_their_case(reason: str, sent: str) -
             assert word in result.error.message
 
 
+def test_a_limit_that_left_no_room_for_a_word_is_an_empty_answer() -> None:
+    silent = chunks(delta(""), delta(finish="length"))
+    assert (silent.verdict, silent.finished.reason) == (Verdict.EMPTY, "length")
+    assert isinstance(silent.error, errors.ProtocolError)
+    assert "token limit" in silent.error.message
+    thinking = chunks(delta(reasoning_content="Hm"), delta(finish="length"))
+    assert (thinking.verdict, thinking.finished.error) == (Verdict.LENGTH, None)
+
+
 def test_the_end_without_a_word_is_a_cut() -> None:  # quirks 30 and 225
     result = chunks(delta("Hel"), done=False)
     assert (result.text, result.verdict, result.finished.reason) == ("Hel", Verdict.PARTIAL, None)
