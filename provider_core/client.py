@@ -10,10 +10,10 @@ from urllib.parse import urljoin, urlsplit
 
 from provider_core import quirks
 from provider_core._version import USER_AGENT
-from provider_core.errors import InvalidInputError, NetworkError, ProviderError
+from provider_core.errors import InvalidInputError, NetworkError, NotFoundError, ProviderError
 from provider_core.repair import Negotiation
 from provider_core.retry import Retries
-from provider_core.stream import Decoder, failure
+from provider_core.stream import Decoder, failure, printable, redact
 from provider_core.types import Call, Finished, Reasoning, Retrying, Sent, Text, ToolCall, Verdict
 
 if TYPE_CHECKING:
@@ -156,29 +156,40 @@ def _nothing(events: list[Event]) -> NetworkError | ProviderError | None:
 
 def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderError:
     headers = dict(reply.headers)
+    place = ""
     if 300 <= reply.status < 400:
-        headers["location"] = _place(headers.get("location", ""), call.url)
+        place = headers["location"] = _place(headers.get("location", ""), call.url)
     error = failure(reply.status, _read(reply), headers, provider=call.provider, secrets=secrets)
+    if isinstance(error, NotFoundError) and printable(redact(place, secrets)) == place:
+        error.suggested_base = _base(place, call.url)
     error.should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
     return error
 
 
 def _place(location: str, asked: str) -> str:
-    """Where a redirect points, to be shown: of another host only its name, for its path may hold anything.
+    """Where a redirect points, to be shown: without user, password, query and fragment; "" where it does not.
 
     It is not followed: that would turn the POST into a GET, or carry the key to whoever was named.
     """
+    if not location.strip():
+        return ""
     try:
-        target = urlsplit(urljoin(asked, location))
-        host = target.hostname or ""
-        port = f":{target.port}" if target.port else ""
+        target = urlsplit(urljoin(asked, location.strip()))
+        host, port = target.hostname or "", target.port
     except ValueError:
         return ""
-    return (
-        f"{target.scheme}://{host}{port}{target.path}"
-        if location and host == urlsplit(asked).hostname
-        else host
-    )
+    if target.scheme not in ("http", "https") or not host:
+        return ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{target.scheme}://{host}{f':{port}' if port else ''}{target.path}"
+
+
+def _base(place: str, asked: str) -> str | None:
+    """The base URL of a place that is another one's chat completions, unless the key would go there in the clear."""
+    base, path, rest = place.rpartition("/chat/completions")
+    if not path or rest.strip("/") or (asked.startswith("https:") and not base.startswith("https:")):
+        return None
+    return None if place.rstrip("/") == asked.partition("?")[0].rstrip("/") else base
 
 
 def _encoded(body: dict[str, object]) -> bytes:

@@ -251,7 +251,12 @@ class ContentPolicyError(BadRequestError):
 
 
 class NotFoundError(ProviderError):
-    """Nothing is served at this path: most likely a wrong base URL."""
+    """Nothing is served at this path: most likely a wrong base URL.
+
+    ``suggested_base`` is the base URL that a redirect points to, None where there is none to tell.
+    """
+
+    suggested_base: str | None = None
 
 
 class ModelNotFoundError(NotFoundError):

@@ -344,9 +344,12 @@ def test_what_a_server_echoes_of_key_and_secret_headers_is_masked(world: World, 
     [
         ("/v1/chat/completions/", "redirected to {url}/chat/completions/"),
         ("{url}/v2/chat?token=hunter2#x", "redirected to {url}/v2/chat"),
-        ("https://login.test/start/hunter2?token=hunter2", "redirected to login.test"),
-        ("//me:hunter2@login.test/", "redirected to login.test"),
+        ("https://login.test/start/?token=hunter2", "redirected to https://login.test/start/"),
+        ("//me:hunter2@login.test/", "redirected to http://login.test/"),
+        ("http://[::1]:8/v1", "redirected to http://[::1]:8/v1"),
         ("http://[broken", ""),
+        ("mailto:hunter2@login.test", ""),
+        ("", ""),
     ],
 )
 def test_a_redirect_is_said_and_not_followed(world: World, ask: Asker, location: str, words: str) -> None:
@@ -358,6 +361,39 @@ def test_a_redirect_is_said_and_not_followed(world: World, ask: Asker, location:
     assert "hunter2" not in caught.value.message
     assert caught.value.status == 308
     assert world.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "location", "base"),
+    [
+        (
+            "https://p.test/v1",
+            "https://api.new.example/v2/chat/completions?x=1",
+            "https://api.new.example/v2",
+        ),
+        ("http://p.test/v1", "https://p.test/v1/chat/completions", "https://p.test/v1"),
+        ("https://p.test/v1", "/api/v1/chat/completions/", "https://p.test/api/v1"),
+        ("https://p.test/v1", "https://p.test/login", None),
+        ("https://p.test/v1", "https://p.test/v1/chat/completions/", None),
+        ("https://p.test/v1", "http://p.test/v2/chat/completions", None),
+        ("https://p.test/v1", f"https://p.test/{KEY}/chat/completions", None),
+    ],
+)
+def test_a_redirect_suggests_a_base_url(asked: str, location: str, base: str | None) -> None:
+    world = FakeWorld()
+    world.will(Answer(status=301, headers={"location": location}))
+    with pytest.raises(NotFoundError) as caught:
+        Asker(world.transport, asked)()
+    assert caught.value.suggested_base == base
+    assert KEY not in caught.value.message
+
+
+def test_a_redirect_to_nowhere_is_told_in_the_words_of_its_body(world: World, ask: Asker) -> None:
+    world.will(Answer([b'{"error":{"message":"moved away"}}'], status=302, headers={}))
+    with pytest.raises(NotFoundError) as caught:
+        ask()
+    assert (caught.value.words, caught.value.suggested_base) == ("moved away", None)
+    assert "redirect" not in caught.value.message
 
 
 # --- retries -----------------------------------------------------------------------------------------------
