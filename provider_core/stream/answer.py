@@ -10,7 +10,7 @@ from provider_core.stream.natives import translate
 from provider_core.stream.speech import Speech
 from provider_core.stream.toolcalls import ToolCalls
 from provider_core.stream.verdict import meaning, raw_reason
-from provider_core.stream.words import announces_failure, complaint
+from provider_core.stream.words import announces_failure, complaint, may_complain
 
 if TYPE_CHECKING:
     from provider_core.errors import CoreError
@@ -44,8 +44,14 @@ class Answer:
         """Values that had the shape of an answer."""
         self.stray: Json = None
         """The first value with words in it that had no known shape."""
+        self.complaint: Json = None
+        """A value with nothing but words that came after text, and which no text has followed."""
         self.whole = False
         """A message came in one piece."""
+        self.replied = False
+        """A message came that says of itself that it is all."""
+        self.piecemeal = False
+        """Something came that is a part of an answer by its shape."""
         self.refusal = False
         self._provider, self._secrets = provider, secrets
         self._chosen: int | None = None
@@ -83,6 +89,8 @@ class Answer:
         """Keep a value of no known shape that has words, in case it turns out to be all there is."""
         if self.chunks == 0 and not self.stray:
             self.stray = stray if complaint(stray).words else None
+        elif self.chunks and self.finish is None and not self.complaint and may_complain(stray):
+            self.complaint = stray
 
     def plain(self, value: Json) -> tuple[bool, str] | None:
         """Take a chunk that goes on with text or thoughts and holds nothing else, the common case, in short.
@@ -110,9 +118,11 @@ class Answer:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if type(text) is str and text and not thought and self._said:
             self.speech.say(text)
+            self.complaint = None
             return False, text
         if type(thought) is str and text in ("", None) and self._thought:
             self.speech.think(thought)
+            self.complaint = None
             return True, thought
         return None
 
@@ -141,6 +151,7 @@ class Answer:
         if isinstance(groq, dict) and groq.get("error"):
             self.fail(groq)
         complete = chunk.get("object") == "chat.completion"
+        self.piecemeal = self.piecemeal or chunk.get("object") == "chat.completion.chunk"
         self.whole = self.whole or (complete and not choices)
         for position, choice in enumerate(choices):
             if isinstance(choice, dict):
@@ -172,17 +183,23 @@ class Answer:
         if isinstance(message, str | list):
             message = {"content": message}
         if isinstance(delta, dict):
+            self.piecemeal = True
             self._delta(delta)
         if isinstance(message, dict):
             alone = not (isinstance(delta, dict) and any(delta.get(key) for key in _SPEAKING))
-            self._message(message, complete=alone and (complete or reason is not None))
+            replied = alone and (complete or reason is not None)
+            self._message(message, complete=replied)
+            self.replied = self.replied or replied
             self.whole = self.whole or alone
         elif isinstance(text, str) and text and not self._said:
+            self.piecemeal, self.complaint = True, None
             self.speech.say(text)
 
     def _delta(self, delta: dict[str, Json]) -> None:
         pieces = carriers.contents(delta)
         thought = carriers.reasoning(delta) or self._fresh(carriers.details(delta))
+        if thought or pieces or delta.get("tool_calls"):
+            self.complaint = None
         if thought:
             self._thought = True
             self.speech.think(thought)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from provider_core import errors
 from provider_core.stream.answer import Answer
 from provider_core.stream.failures import ERROR_LIMIT, failure, from_value, not_a_completion, who
 from provider_core.stream.framing import LIMIT, Framer, TooLongError
+from provider_core.stream.lenient import scan
 from provider_core.stream.pattern import Pattern
 from provider_core.stream.redaction import clean
 from provider_core.stream.verdict import Ending, decide
@@ -27,7 +27,6 @@ _BROKEN_ERROR = re.compile(r'^\{"(?:error|detail)": ?"|"?\}\s*$')
 """What surrounds the words of an error that was put between quotes without escaping its own."""
 _BEFORE_VALUE = re.compile(r"\s*(?:data:\s*)?")
 """Blanks, and the field's name again where a proxy framed a frame."""
-_scan = json.JSONDecoder(strict=False).raw_decode
 
 
 class Decoder:
@@ -35,6 +34,10 @@ class Decoder:
 
     Feed the body as it arrives, then close once. The events are the same however the bytes were split, once
     touching Text and Reasoning are joined. ``secrets`` are masked in everything a server says about a failure.
+
+    A reply that comes whole as JSON is all: what follows it is not read. A frame that begins as JSON and is none is
+    skipped, and the answer, which may lack some of it, is PARTIAL. An object that has only words is a failure
+    unless text or a finish reason goes on behind it.
 
     A refusal is shown as text; the verdict is FILTERED only if nothing else was said, or the finish reason says so.
     A closing think tag without an opening one is dropped from text that was shown already; in a reply that came
@@ -59,6 +62,7 @@ class Decoder:
         self._received = 0
         self._finished = False
         self._ended = False  # by [DONE]
+        self._skipped = ""  # the beginning of the first frame that could not be read
         self._error_body = bytearray() if status >= 400 else None
 
     @property
@@ -94,8 +98,10 @@ class Decoder:
             except TooLongError:
                 self._too_long()
         answer.settle()
+        if answer.complaint:
+            answer.fail(answer.complaint)
         failed = self._failure(broken)
-        done = self._ended or (answer.whole and self._framer.began_as_json)
+        done = self._ended or (self._framer.began_as_json and (answer.whole or not answer.piecemeal))
         said_so = done or answer.finish is not None
         events = answer.speech.close(cut=failed is not None or broken is not None or not said_so)
         verdict, reason, why = decide(
@@ -110,6 +116,7 @@ class Decoder:
                 text=answer.speech.spoken,
                 thoughts=answer.speech.reasoned,
                 refusal=answer.refusal,
+                skipped=_line(clean(self._skipped, self._secrets, 100)),
                 received=self._received,
             )
         )
@@ -128,14 +135,17 @@ class Decoder:
         return events
 
     def _read(self, frames: list[Frame]) -> None:
-        pattern, speech = self._pattern, self._answer.speech
+        answer, pattern = self._answer, self._pattern
+        speech = answer.speech
         for event, data in frames:
             text = pattern.text(data)
             if not text or event == "error":
                 self._frame(event, data)
                 if self.done:
                     return
-            elif pattern.thought:
+                continue
+            answer.complaint = None
+            if pattern.thought:
                 speech.think(text)
             else:
                 speech.say(text)
@@ -149,7 +159,7 @@ class Decoder:
                 answer.fail("")
         while at < len(data) and not self.done:
             try:
-                value, end = _scan(data, at)
+                value, end = scan(data, at)
             except (ValueError, RecursionError):
                 self._no_json(event, data[at:])
                 break
@@ -160,15 +170,20 @@ class Decoder:
             else:
                 self._pattern.learn(data, plain[1], thought=plain[0])
                 at = end
-            self.done = answer.failure is not None
+            self.done = answer.failure is not None or (answer.replied and self._framer.began_as_json)
         self.done = self.done or answer.failure is not None
 
     def _no_json(self, event: str, data: str) -> None:
-        """Take the end mark; skip anything else but an error whose words broke the quoting."""
+        """Take the end mark; skip anything else but an error whose words broke the quoting.
+
+        What is lost behind a finish reason is no text.
+        """
         if data.startswith("[DONE]"):
             self.done = self._ended = True
         elif event == "error" or data.startswith(_ERROR_STARTS):
             self._answer.fail(_BROKEN_ERROR.sub("", data))
+        elif data.startswith("{") and not self._skipped and self._answer.finish is None:
+            self._skipped = data[:400]
 
     def _too_long(self) -> None:
         message = f"{who(self._provider)} sent a line of more than {LIMIT >> 20} MiB, which is refused"
@@ -189,6 +204,10 @@ class Decoder:
         return not_a_completion(
             self._status, self._content_type, head, provider=self._provider, secrets=self._secrets
         )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _skip(data: str, at: int) -> int:

@@ -6,8 +6,9 @@ at once, however the pieces fall; only an unfinished line is kept.
 
 from __future__ import annotations
 
-import json
 from typing import Final, TypeAlias
+
+from provider_core.stream.lenient import scan
 
 __all__ = ["LIMIT", "Frame", "Framer", "TooLongError"]
 
@@ -19,7 +20,6 @@ _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 _PAGE = 1 << 16
 """Bytes of a web page that are kept: its title stands at its head."""
-_scan = json.JSONDecoder(strict=False).raw_decode
 
 
 class TooLongError(ValueError):
@@ -130,7 +130,7 @@ class Framer:
         if not text:
             return []
         try:
-            end = _scan(text)[1]
+            end = scan(text)[1]
         except (ValueError, RecursionError):
             end = 0
         rest = text[end:].strip()
@@ -245,6 +245,6 @@ def _plain_ends(text: str) -> str:
 
 def _is_json(line: str) -> bool:
     try:
-        return _scan(line)[1] == len(line)
+        return scan(line)[1] == len(line)
     except (ValueError, RecursionError):
         return False

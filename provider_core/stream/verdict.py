@@ -59,6 +59,8 @@ class Ending:
     """Anything but blanks and a refusal was said."""
     thoughts: bool = False
     refusal: bool = False
+    skipped: str = ""
+    """How a piece began that could not be read, to be shown; "" where there was none."""
     received: int = 0
 
 
@@ -80,8 +82,22 @@ def meaning(reason: str) -> Reason:
 def decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
     """Return the verdict, the reason in OpenAI's words, and why an answer is not complete.
 
-    In this order: an error frame, an error-like finish reason, a broken transport, any finish reason, ``[DONE]``,
-    whole tool calls, and the mere end of the body, which says nothing: such an answer counts as cut.
+    An answer that has come to its end without a piece that could not be read is PARTIAL.
+    """
+    verdict, reason, why = _decide(end)
+    if end.skipped and verdict in (Verdict.COMPLETE, Verdict.LENGTH, Verdict.EMPTY):
+        who = end.provider or "the server"
+        message = f"{who} sent a piece that cannot be read ({end.skipped}); the answer may lack some of it"
+        return Verdict.PARTIAL, reason, errors.ProtocolError(message, provider=end.provider)
+    return verdict, reason, why
+
+
+def _decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
+    """Decide in this order.
+
+    An error frame, an error-like finish reason, a broken transport, any finish reason, ``[DONE]``, whole tool
+    calls, and the mere end of the body, which says nothing: such an answer counts as cut.
+
     An answer that ends at the token limit is LENGTH if anything was said, thoughts included, and EMPTY otherwise.
     """
     who = end.provider or "the server"

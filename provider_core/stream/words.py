@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from provider_core.stream.lenient import scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provider_core.types import Json
 
-__all__ = ["Complaint", "announces_failure", "complaint", "parse", "title"]
+__all__ = ["Complaint", "announces_failure", "complaint", "may_complain", "parse", "title"]
 
 _DEPTH = 6
 """How deep wrapped errors are followed: gateways wrap twice at most, a hostile body wraps for ever."""
@@ -27,7 +28,9 @@ _CODE_KEYS = ("code", "error_code", "errorCode", "status_code", "statusCode", "h
 _FINE = (None, "", 0, 200, "0", "200", "success", "Success", "ok", "OK")
 _JSON_START = re.compile(r"[{\[]")
 _TAG = re.compile(r"<[^>]*>")
-_scan = json.JSONDecoder(strict=False).raw_decode
+_FAILURES = re.compile(
+    "err|fail|exception|invalid|denied|timeout|timed_out|limit|overload|unavailable", re.IGNORECASE
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +54,7 @@ class Complaint:
 def parse(text: str) -> Json:
     """Parse a JSON document leniently; raise ValueError for everything that is none, whatever it is."""
     try:
-        value, end = _scan(text)
+        value, end = scan(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     if text[end:].strip():
@@ -78,6 +81,19 @@ def announces_failure(value: Json) -> bool:
     return spoken and (
         _http_status(value.get("status")) or any(_bad_code(value.get(key)) for key in _CODE_KEYS)
     )
+
+
+def may_complain(value: Json) -> bool:
+    """Tell whether an object that announces nothing may be a failure all the same: it is no chunk and has words.
+
+    What names another type than an error is a sign of life. Whether it was a failure shows in what follows it.
+    """
+    if not isinstance(value, dict) or not {"choices", "usage"}.isdisjoint(value):
+        return False
+    kinds = [value[key] for key in ("type", "object", "event") if value.get(key)]
+    if not all(isinstance(kind, str) and _FAILURES.search(kind) for kind in kinds):
+        return False
+    return any(isinstance(value.get(key), str) and value[key].strip() for key in _TEXT_KEYS)
 
 
 def _http_status(value: Json) -> bool:
@@ -211,7 +227,7 @@ def _unwrap(text: str, found: Complaint, depth: int) -> str:
         if depth <= 1:
             break
         try:
-            inner, end = _scan(text, start.start())
+            inner, end = scan(text, start.start())
         except (ValueError, RecursionError):
             continue
         if text[: start.start()].strip() and not _is_error(inner):

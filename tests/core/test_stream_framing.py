@@ -72,8 +72,18 @@ def test_what_follows_done_is_ignored() -> None:  # quirk 9
 
 
 def test_a_json_reply_followed_by_frames_counts_once() -> None:  # quirk 10
-    for glue in (b"", b"\n"):
-        assert outcome(dumps(message("Hello")) + glue + HELLO.replace(b"Hel", b"")) == ends("Hellolo")
+    for glue in (b"", b"\n", b"\n\n"):
+        for size in (0, 1):
+            assert outcome(dumps(message("Hello")) + glue + HELLO, size=size) == ends()
+
+
+def test_nothing_is_waited_for_behind_a_json_reply() -> None:  # quirk 10
+    decoder = Decoder()
+    decoder.feed(dumps(message("Hello")) + b"\n")
+    assert decoder.done
+    lines = Decoder()
+    lines.feed(dumps({"message": {"content": "Hel"}, "done": False}) + b"\n")
+    assert not lines.done
 
 
 def test_frames_followed_by_a_json_error_fail() -> None:  # quirk 10
@@ -198,10 +208,32 @@ def test_empty_data_is_a_sign_of_life() -> None:  # quirk 19
 
 
 def test_a_frame_that_is_no_json_is_skipped() -> None:  # quirk 20
-    assert (
-        outcome(body(delta("Hel"), b'data: {"choices": oops\n\n', delta("lo"), delta(finish="stop")))
-        == ends()
+    assert outcome(body(delta("Hel"), b"data: oops\n\n", delta("lo"), delta(finish="stop"))) == ends()
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_a_chunk_that_cannot_be_read_leaves_an_answer_that_may_lack_some_of_it(
+    finish: str,
+) -> None:  # quirk 20
+    key = "sk-test-0123456789abcdef"
+    broken = f'data: {{"choices":\x1b {key}\n\n'.encode()
+    result = read(body(delta("Hel"), broken, delta("o"), delta(finish=finish)), secrets=(key,))
+    assert (result.text, result.verdict) == ("Helo", Verdict.PARTIAL)
+    assert isinstance(result.error, ProtocolError)
+    assert result.error.message == (
+        'acme sent a piece that cannot be read ({"choices": [redacted]); the answer may lack some of it'
     )
+
+
+def test_what_cannot_be_read_behind_the_finish_reason_was_no_text() -> None:  # quirk 20
+    assert outcome(body(delta("Hello"), delta(finish="stop"), b'data: {"usage": oops\n\n')) == ends()
+
+
+def test_a_number_of_any_length_is_read() -> None:
+    digits = "7" * 5000
+    chunk = f'{{"created":{digits},"choices":[{{"delta":{{"content":"Hello"}}}}]}}'.encode()
+    assert outcome(body(b"data: " + chunk + b"\n\n", delta(finish="stop"))) == ends()
+    assert outcome(chunk.replace(b"delta", b"message")) == ends()
 
 
 def test_an_error_with_broken_quotes_is_told_in_its_own_words() -> None:  # quirk 20
@@ -220,7 +252,7 @@ def test_json_lines_are_read_as_a_stream() -> None:  # quirk 21
 
 def test_json_lines_may_begin_with_a_bad_one() -> None:  # quirk 21
     lines = b'{"oops\n' + b"".join(dumps(value) + b"\n" for value in (delta("Hello"), delta(finish="stop")))
-    assert outcome(lines) == ends()
+    assert outcome(lines) == ("Hello", Verdict.PARTIAL)
 
 
 @pytest.mark.parametrize(

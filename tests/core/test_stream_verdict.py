@@ -99,6 +99,56 @@ def test_an_error_frame_goes_before_everything_else() -> None:  # quirk 225
         assert result.error.status is None
 
 
+FLAT = {"message": "upstream died"}
+
+
+@pytest.mark.parametrize(
+    "behind", [[], [STOP], [delta("")], [{"choices": [], "usage": {"prompt_tokens": 1}}]], ids=str
+)
+def test_words_alone_in_the_middle_of_an_answer_are_a_failure(behind: list[Any]) -> None:
+    for flat in (FLAT, {**FLAT, "type": "server_error"}, {"msg": "upstream died"}):
+        for done in (True, False):
+            result = chunks(delta("Hel"), flat, *behind, done=done)
+            assert (result.text, result.verdict) == ("Hel", Verdict.FAILED)
+            assert "upstream died" in result.error.message
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"type": "ping"},
+        {"type": "ping", "message": "alive"},
+        {"object": "status", "message": "queued"},
+        {"message": {"role": "assistant"}},
+        {"message": {"note": "x"}},
+        {"message": ""},
+        {"id": "1"},
+    ],
+)
+def test_a_sign_of_life_with_words_is_no_failure(harmless: Any) -> None:
+    assert chunks(delta("Hi"), harmless, STOP).verdict is Verdict.COMPLETE
+
+
+def test_words_that_text_or_the_end_has_followed_or_preceded_are_no_failure() -> None:
+    for more in (
+        delta("lo"),
+        delta(reasoning="Hm."),
+        {"choices": [{"index": 0, "delta": {"content": "lo"}}]},
+    ):
+        assert chunks(delta("Hel"), delta(reasoning="H"), FLAT, more, STOP).verdict is Verdict.COMPLETE
+    assert chunks(*[delta("Hi")] * 4, FLAT, delta("Hi"), STOP).verdict is Verdict.COMPLETE
+    assert chunks(delta("Hi"), STOP, FLAT).verdict is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize("line_end", [b"", b"\n"])
+@pytest.mark.parametrize("value", [{"choices": []}, {"choices": [{}]}, {"choices": ["Hello"]}])
+def test_a_whole_reply_without_an_answer_is_empty_and_not_cut(value: Any, line_end: bytes) -> None:
+    result = read(dumps(value) + line_end)
+    assert result.verdict is Verdict.EMPTY
+    assert isinstance(result.error, errors.ProtocolError)
+    assert read(dumps(delta("Hel")) + line_end).verdict is Verdict.PARTIAL
+
+
 def test_an_error_like_finish_goes_before_a_broken_transport() -> None:  # quirk 225
     assert chunks(delta("Hi"), delta(finish="error"), done=False, error=LOST).verdict is Verdict.FAILED
 
