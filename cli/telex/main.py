@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -45,13 +43,3 @@ def main(arguments: Sequence[str], app: App | None = None) -> int:
         finally:
             app.close()
     return outcome.code
-
-
-def run_process() -> int:
-    """Run the command line that this process was started with; the process has to end after it."""
-    # What is imported lives to the end, and looking through it for garbage takes a seventh of a short answer's
-    # time. A long run is still collected, only less often.
-    gc.set_threshold(100_000)
-    code = main(sys.argv[1:])
-    gc.freeze()  # the interpreter's last search finds nothing to look through
-    return code
