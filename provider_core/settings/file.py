@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -91,6 +90,8 @@ def change(
 
 def replace(path: Path, content: bytes) -> None:
     """Put ``content`` in the file's place in one step, readable by its owner alone, and on the disk."""
+    import tempfile
+
     target = path.resolve()  # a link that the user made stays one
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".new")
