@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from provider_core.catalog._cache import Kept, read, write
+from provider_core.catalog._cache import Kept, forget, move, read, write
 from provider_core.catalog._catalog import LIFETIME, Catalog, has_list
 from provider_core.catalog._merge import Listing, form, listing
 
@@ -26,10 +26,12 @@ __all__ = [
     "Refreshed",
     "estimate",
     "fetch",
+    "forget",
     "form",
     "has_list",
     "is_current",
     "listing",
+    "move",
     "outdate_snapshot",
     "read",
     "refresh",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from provider_core.catalog._ids import are_ids
 from provider_core.errors import SettingsError
 from provider_core.settings import file
+from provider_core.settings.rules import NAME
 from provider_core.types import Model, ModelKind
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Provider
 
-__all__ = ["Kept", "read", "shown_order", "write"]
+__all__ = ["Kept", "forget", "move", "read", "shown_order", "write"]
 
 _KINDS = frozenset(get_args(ModelKind))
 _COLUMNS: dict[str, frozenset[type]] = {
@@ -94,6 +96,20 @@ def write(folder: Path, provider: Provider, kept: Kept) -> bool:
     except SettingsError:
         return False  # a list that is not kept is asked for again
     return True
+
+
+def forget(folder: Path, name: str) -> None:
+    """Delete the list of a provider that is gone, as far as that is possible."""
+    if NAME.fullmatch(name):  # nothing else was written, and a path would lead elsewhere
+        with contextlib.suppress(OSError):
+            (folder / f"{name}.json").unlink()
+
+
+def move(folder: Path, old: str, new: str) -> None:
+    """Let the list go along with a provider that is called ``new`` from now on, as far as that is possible."""
+    if NAME.fullmatch(old) and NAME.fullmatch(new):
+        with contextlib.suppress(OSError):
+            (folder / f"{old}.json").replace(folder / f"{new}.json")
 
 
 def shown_order(model: Model) -> tuple[tuple[bool, int, str], ...]:

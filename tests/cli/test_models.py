@@ -290,6 +290,26 @@ def test_a_refresh_that_fails_keeps_the_old_list_and_says_so(
     assert listed(telex) == ["lab/old-one"]
 
 
+@pytest.mark.parametrize(
+    ("statuses", "code"), [((500,), 6), ((401,), 4), ((500, 500), 6), ((500, 401), 1), ((500, 200), 0)]
+)
+def test_a_refresh_that_leaves_no_list_at_all_has_its_errors_exit_code(
+    telex: Inside, server: Scripted, statuses: tuple[int, ...], code: int
+) -> None:
+    server.will(lambda asked: as_json({"data": []}, statuses[int(asked.path.split("/")[2])]))
+    telex.configure(
+        "".join(
+            f'[providers.p{at}]\nbase_url = "{server.url}/{at}"\nkey = "none"\nmodels = ["m"]\n'
+            for at in range(len(statuses))
+        )
+    )
+    ran = telex("models", "list", "--refresh")
+    assert ran.code == code, ran.err
+    assert "p0/m" in ran.text
+    keep(telex, "p0", "old")
+    assert telex("models", "list", "--refresh").code == 0
+
+
 def test_an_empty_list_of_the_server_is_a_list(telex: Inside, server: Scripted) -> None:
     labs(telex, lab=server)
     keep(telex, "lab", "old-one")

@@ -379,6 +379,19 @@ def test_models_and_names_are_kept_in_order(telex: Inside, server: Scripted) -> 
 # --- presets -----------------------------------------------------------------------------------------------
 
 
+def test_a_presets_name_with_an_address_keeps_what_is_known_of_the_preset(
+    telex: Inside, server: Scripted
+) -> None:
+    server.will(by_path())
+    ran = telex("providers", "add", "deepseek", "--base-url", server.url, env={"DEEPSEEK_API_KEY": KEY})
+    assert ran.code == 0, ran.err
+    assert "deepseek is a preset: what is known of DeepSeek counts, but for the address." in ran.err
+    assert entries(telex.settings)["deepseek"] == {"preset": "deepseek", "base_url": server.url}
+    assert server.asked[-1].headers["authorization"] == f"Bearer {KEY}"
+    telex("providers", "add", "mine", "--base-url", server.url, "--no-key")
+    assert "preset" not in entries(telex.settings)["mine"]
+
+
 def test_an_unknown_preset_names_near_ones(telex: Inside) -> None:
     ran = telex("providers", "add", "depseek")
     assert ran.code == 2

@@ -106,6 +106,54 @@ def test_another_source_of_the_key_forgets_the_stored_one(telex: Inside) -> None
     assert telex.store.get("lab") is None
 
 
+def test_a_key_from_stdin_takes_the_stored_ones_place_with_other_changes(telex: Inside) -> None:
+    ran = telex(
+        "providers", "edit", "lab", "--key-stdin", "--display-name", "Lab", stdin=b"the-new-key-0123456789\n"
+    )
+    assert ran.code == 0, ran.err
+    assert telex.store.get("lab") == "the-new-key-0123456789"
+    assert (lab(telex)["key"], lab(telex)["display_name"]) == ("keyring", "Lab")
+    assert "the-new-key" not in ran.err + telex.settings.read_text()
+
+
+def test_the_kept_list_goes_with_its_provider(telex: Inside) -> None:
+    path = telex.paths.lists / "lab.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert telex("providers", "rename", "lab", "work").code == 0
+    assert [each.name for each in path.parent.iterdir()] == ["work.json"]
+    assert telex("providers", "remove", "work", "--yes").code == 0
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_was_never_a_name_leads_no_deletion_elsewhere(telex: Inside) -> None:
+    beside = telex.paths.cache / "beside.json"
+    telex.paths.lists.mkdir(parents=True)
+    beside.write_text("{}")
+    telex.configure('[providers."../beside"]\nbase_url = "https://h"\n')
+    assert telex("providers", "remove", "../beside", "--yes").code == 0
+    assert beside.exists()
+
+
+def test_a_models_alias_is_no_new_name_of_a_provider(telex: Inside, tmp_path: Path) -> None:
+    telex.configure(
+        '[aliases]\nquick = "lab/m"\n[providers.lab]\nbase_url = "http://127.0.0.1:1"\nkey = "none"\n'
+    )
+    before = telex.settings.read_bytes()
+    table = tmp_path / "more.toml"
+    table.write_text('[providers.quick]\npreset = "groq"\n')
+    for arguments in (
+        ("rename", "lab", "Quick"),
+        ("add", "quick", "--base-url", "http://127.0.0.1:1", "--no-key", "--no-verify"),
+        ("import", str(table)),
+    ):
+        ran = telex("providers", *arguments)
+        assert ran.code == 3
+        assert "quick is a short name for lab/m already" in ran.err
+        assert "telex models alias quick --remove" in ran.err
+    assert telex.settings.read_bytes() == before
+
+
 def test_a_key_that_would_go_elsewhere_is_told_of(telex: Inside) -> None:
     ran = telex("providers", "edit", "lab", "--base-url", "http://127.0.0.1:2/v1")
     assert "http://127.0.0.1:2" in ran.err

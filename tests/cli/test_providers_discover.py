@@ -58,6 +58,13 @@ def test_two_of_a_kind_get_two_names(telex: Inside, server: Scripted) -> None:
     assert set(entries(telex.settings)) == {"llamacpp", f"llamacpp-{server.port}"}
 
 
+def test_a_models_alias_is_no_name_for_what_is_found(telex: Inside, server: Scripted) -> None:
+    telex.configure('[aliases]\nllamacpp = "x/y"\n')
+    server.will(owned("llamacpp"))
+    telex("providers", "discover", "--port", str(server.port), "--add")
+    assert set(entries(telex.settings)) == {f"llamacpp-{server.port}"}
+
+
 def test_what_is_set_up_already_is_said(telex: Inside, server: Scripted) -> None:
     server.will(owned("llamacpp"))
     telex.configure(f'[providers.mine]\nbase_url = "http://localhost:{server.port}/v1"\nkey = "none"\n')
@@ -79,7 +86,7 @@ def test_one_that_wants_a_key_is_not_set_up_without(telex: Inside, server: Scrip
     assert "wants a key" in ran.text
     assert not telex.settings.exists()
     ran = telex("providers", "discover", "--port", str(server.port))
-    assert f"--base-url {server.url}" in ran.err
+    assert f"telex providers add server --base-url {server.url} --key-stdin\n" in ran.err
 
 
 def test_nothing_found_is_no_error(telex: Inside, server: Scripted) -> None:

@@ -98,45 +98,32 @@ def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) ->
 
 def _drawn(console: Console, groups: Sequence[tuple[Listing, Sequence[Model]]]) -> Iterator[str]:
     """Each group's lines, with the terminal's own commands where it has colours."""
-    from io import StringIO
-
     from rich.cells import cell_len
-    from rich.console import Console as RichConsole
-    from rich.table import Table
     from rich.text import Text
 
-    screen = RichConsole(
-        file=StringIO(),
-        width=console.width(),
-        force_terminal=console.out_has_colour,
-        no_color=not console.out_has_colour,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    from telex.render import sheet
+
     longest = max(
         cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
     )
-    for number, (listing, models) in enumerate(groups):
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column(width=min(longest, max(console.width() - 45, 24)), overflow="fold")
-        table.add_column(width=7, justify="right")
-        table.add_column(width=7, justify="right")
-        table.add_column(overflow="fold")
+    number = {"width": 7, "justify": "right"}
+    columns: tuple[dict[str, Any], ...] = ({"width": min(longest, max(console.width() - 45, 24))}, number, number, {})
+    gap = ""
+    for listing, models in groups:
         title = visible(listing.provider.display_name or listing.provider.name)
-        table.add_row(Text.assemble((title, "bold")), _dim("context"), _dim("output"))
+        rows: list[list[str | Text]] = [[Text.assemble((title, "bold")), _dim("context"), _dim("output")]]
         for model in models:
             context, max_output, guessed = _limits(model)
-            table.add_row(
-                Text(visible(f"{listing.provider.name}/{model.id}")),
-                _shortened(context, guess="context" in guessed),
-                _shortened(max_output, guess="max_output" in guessed),
-                _dim(visible(", ".join(_words(listing, model)))),
+            rows.append(
+                [
+                    f"{listing.provider.name}/{model.id}",
+                    _shortened(context, guess="context" in guessed),
+                    _shortened(max_output, guess="max_output" in guessed),
+                    _dim(visible(", ".join(_words(listing, model)))),
+                ]
             )
-        with screen.capture() as capture:
-            screen.print(table)
-        drawn = "\n".join(line.rstrip() for line in capture.get().splitlines())
-        yield f"{'' if number == 0 else chr(10)}{drawn}\n"
+        yield gap + sheet.drawn(console, sheet.table(("",) * len(columns), rows, columns))
+        gap = "\n"
 
 
 def _dim(text: str) -> Text:

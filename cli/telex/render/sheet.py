@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from telex.console import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
     from rich.text import Text
@@ -44,15 +44,20 @@ def cell(text: str, style: str = "") -> Text:
     return Text(visible(text).replace("\n", " "), style=style)
 
 
-def table(headers: Sequence[str], lines: Iterable[Sequence[str | Text]]) -> RenderableType:
-    """A table without walls."""
+def table(
+    headers: Sequence[str],
+    lines: Iterable[Sequence[str | Text]],
+    columns: Sequence[Mapping[str, Any]] = (),
+) -> RenderableType:
+    """A table without walls. ``columns`` are Rich's options for each column, such as ``width`` and ``justify``."""
     from rich.table import Table
 
     sheet = Table(
         box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(headers)
     )
-    for header in headers:
-        sheet.add_column(header, overflow="fold")
+    for at, header in enumerate(headers):
+        options = columns[at] if at < len(columns) else {}
+        sheet.add_column(header, **{"overflow": "fold", **options})
     for line in lines:
         sheet.add_row(*(cell(item) if isinstance(item, str) else item for item in line))
     return sheet

@@ -62,8 +62,7 @@ def list_(
     only; what they said then is kept.
     """
     chosen = _chosen(app, names)
-    if refresh:
-        _refresh(app, chosen)
+    outcomes = _refresh(app, chosen) if refresh else ()
     wanted = [
         ability for ability, on in (("reasoning", reasoning), ("tools", tools), ("vision", vision)) if on
     ]
@@ -84,6 +83,7 @@ def list_(
         _say(app, listings, found=any(models for _, models in shown), filtered=filtered, refreshed=refresh)
         if app.console.err_is_terminal and not everything and not filtered:
             _say_hidden(app, listings)
+    _stop_where_all_failed(outcomes)
 
 
 def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
@@ -113,19 +113,31 @@ def _matching(
     return [model for model in listing.models if matches(model)]
 
 
-def _refresh(app: App, chosen: Sequence[Provider]) -> None:
+def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[Refreshed, ...]:
     from provider_core.catalog import has_list
     from telex import lists
     from telex.render import models as render
 
     asked = [provider for provider in chosen if has_list(provider)]
     if not asked:
-        return
+        return ()
     with render.asking(app.console, len(asked)) as progress:
         outcomes = lists.refresh(app, asked, on_done=progress)
     for outcome in outcomes:
         if words := _failure(outcome):
             app.console.note(words)
+    return outcomes
+
+
+def _stop_where_all_failed(outcomes: Sequence[Refreshed]) -> None:
+    """Stop with the errors' exit code, or 1 where they differ, when no server's list was had and none was kept."""
+    from telex.exits import ExitCode, Stop, code_and_hint
+
+    errors = [each.error for each in outcomes if each.error is not None and each.kept_from is None]
+    if not errors or len(errors) < len(outcomes):
+        return
+    codes = {code_and_hint(error)[0] for error in errors}
+    raise Stop(codes.pop() if len(codes) == 1 else ExitCode.OTHER)
 
 
 def _failure(outcome: Refreshed) -> str | None:

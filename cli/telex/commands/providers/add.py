@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.commands.providers.given import address, assignment, new_name
 from telex.commands.providers.keys import choose, key_options, shadow
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
     from telex.context import App
 
-__all__ = ["address", "assignment", "command"]
+__all__ = ["command"]
 
 
 @click.command(
@@ -78,14 +79,14 @@ def command(
 ) -> None:
     """Set up a provider, and check that it works.
 
-    NAME is a preset's name (see: telex providers presets), or any name with --base-url or --gguf. The key is
-    asked for without showing it and kept in the keyring of the operating system.
+    NAME is a preset's name (see: telex providers presets), or any name with --base-url or --gguf. With both,
+    a preset's name and --base-url, the preset counts but for its address. The key is asked for without
+    showing it and kept in the keyring of the operating system.
     """
     from provider_core import roster, settings
-    from provider_core.settings.rules import check_name
     from telex.commands.providers import verify
 
-    check_name(name)
+    new_name(app, name)
     if name in app.settings.providers and not replace:
         app.console.error(
             f"{name} is already set up",
@@ -93,6 +94,8 @@ def command(
         )
         raise Stop(ExitCode.SETTINGS)
     row = _preset(name, preset, options)
+    if row is not None and options["base_url"] and not preset:
+        app.console.note(f"{name} is a preset: what is known of {row.name} counts, but for the address.")
     fields = {**_fields(row, options), **_place(app, row, options)}
     choice = choose(app, settings.preview(name, fields, app.paths), options) if not options["gguf"] else None
     if choice is not None:
@@ -114,10 +117,12 @@ def _preset(name: str, preset: str | None, options: Mapping[str, Any]) -> Preset
         raise click.UsageError(
             "--gguf does not go with --base-url or --preset: a model file needs no address"
         )
-    if options["gguf"] or (options["base_url"] and not preset):
+    if options["gguf"]:
         return None
     wanted = preset or name
     row = presets.get(wanted)
+    if row is None and options["base_url"] and not preset:
+        return None
     if row is None:
         near = presets.near(wanted)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
@@ -168,16 +173,6 @@ def _place(app: App, preset: Preset | None, options: Mapping[str, Any]) -> dict[
     return {**place, "variables": variables or None}
 
 
-def address(app: App, text: str) -> str:
-    """The base URL in ``text``; says what of it was dropped."""
-    from provider_core.settings import rules
-
-    found = rules.address(text)
-    if found.dropped:
-        app.console.note(f"{' and '.join(found.dropped)} at the end is dropped: the base URL is {found.url}")
-    return found.url
-
-
 def _variables(app: App, preset: Preset | None, base_url: str | None, given: Sequence[str]) -> dict[str, str]:
     """The parts of a templated address: from the options, the environment, or a prompt."""
     from provider_core.settings.rules import check_variable
@@ -206,13 +201,6 @@ def _variables(app: App, preset: Preset | None, base_url: str | None, given: Seq
     for name, value in values.items():
         check_variable(name, value)
     return values
-
-
-def assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.UsageError(f"{text!r} is not PART=VALUE, for example account_id=0123abcd")
-    return name.strip(), value.strip()
 
 
 def _keep_list(app: App, provider: Provider, report: Report) -> None:

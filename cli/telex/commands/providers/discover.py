@@ -11,8 +11,6 @@ import click
 from telex.context import pass_app
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from provider_core.probe import Found
     from telex.context import App
 
@@ -70,9 +68,11 @@ def _offer(app: App, found: tuple[Found, ...], names: dict[str, str]) -> None:
             _add(app, server)
     for server in found:
         if server.needs_key and not names[server.base_url]:
-            name = server.preset or "NAME"
+            name = _free(app, server)
+            preset = f" --preset {server.preset}" if server.preset not in (None, name) else ""
             app.console.note(
-                f"{_who(server)} wants a key: telex providers add {name} --base-url {server.base_url}"
+                f"{_who(server)} wants a key: "
+                f"telex providers add {name}{preset} --base-url {server.base_url} --key-stdin"
             )
 
 
@@ -85,9 +85,7 @@ def _add(app: App, server: Found) -> str:
     from provider_core import presets
     from provider_core.settings import edit
 
-    taken = edit.entries(app.paths.settings_file)
-    port = urlsplit(server.base_url).port
-    name = _free(server.preset or "server", port, taken)
+    name = _free(app, server)
     preset = presets.get(server.preset) if server.preset else None
     fields: dict[str, Any] = {
         "preset": server.preset,
@@ -99,7 +97,12 @@ def _add(app: App, server: Found) -> str:
     return name
 
 
-def _free(name: str, port: int | None, taken: Collection[str]) -> str:
+def _free(app: App, server: Found) -> str:
+    """A name that neither a provider nor a model has."""
+    from provider_core.settings import edit
+
+    taken = {*edit.entries(app.paths.settings_file), *app.settings.aliases}
+    name, port = server.preset or "server", urlsplit(server.base_url).port
     for candidate in (name, f"{name}-{port}"):
         if candidate not in taken:
             return candidate

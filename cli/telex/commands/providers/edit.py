@@ -1,4 +1,4 @@
-"""``telex providers edit``: any field of a provider, set or taken away; its key's source is ``set-key``'s."""
+"""``telex providers edit``: any field of a provider, set or taken away; keys are checked by ``set-key`` alone."""
 
 from __future__ import annotations
 
@@ -83,22 +83,23 @@ def command(app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool,
     from telex.commands.providers import keys, verify
 
     before = lists.configured(app, name)
-    if options["key_stdin"]:
-        raise click.UsageError(f"a key is stored with: telex providers set-key {name} --key-stdin")
     entry = edit.entries(app.paths.settings_file)[name]
     changes = {**_changes(app, entry, options), **{_field(option): None for option in unset}}
     twice = [option for option in unset if _given(options, option)]
     if twice:
         raise click.UsageError(f"--{twice[0]} and --unset {twice[0]} contradict each other")
     choice = None
-    if any(options[option] for option in ("key_env", "key_command", "no_key")):
+    if any(options[option] for option in ("key_stdin", "key_env", "key_command", "no_key")):
+        if before.embedded:
+            raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
         choice = keys.choose(app, before, options)
     if not changes and choice is None:
         raise click.UsageError(f"there is nothing to change: see telex providers edit --help, or show {name}")
     after = settings.preview(name, {**entry, **changes, **_key_fields(choice)}, app.paths)
-    verify.allowed(app, after, None, allow_http=allow_http)
+    verify.allowed(app, after, choice.store if choice else None, allow_http=allow_http)
     if choice is not None:
-        roster.set_key(app.paths.settings_file, app.key_store, name, {**changes, **choice.fields}, key=None)
+        changes |= choice.fields
+        roster.set_key(app.paths.settings_file, app.key_store, name, changes, key=choice.store)
     else:
         edit.update_provider(app.paths.settings_file, name, changes)
     app.console.note(f"{name} is changed.")
@@ -120,7 +121,7 @@ def _key_fields(choice: Any) -> dict[str, Any]:
 def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of the settings that change, with their new values."""
     from provider_core.settings.rules import header
-    from telex.commands.providers import add
+    from telex.commands.providers.given import address, assignment
 
     same = (
         "enabled", "display_name", "preset", "default_model", "proxy", "connect_timeout", "first_byte_timeout",
@@ -131,13 +132,13 @@ def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> 
         if options[key] is not None:
             changes[key] = str(options[key].absolute())
     if options["base_url"] is not None:
-        changes["base_url"] = add.address(app, options["base_url"])
+        changes["base_url"] = address(app, options["base_url"])
     if options["models"]:
         changes["models"] = list(options["models"])
     if options["headers"]:
         changes["headers"] = {**entry.get("headers", {}), **dict(header(text) for text in options["headers"])}
     if options["variables"]:
-        parts = dict(add.assignment(text) for text in options["variables"])
+        parts = dict(assignment(text) for text in options["variables"])
         changes["variables"] = {**entry.get("variables", {}), **parts}
     return changes
 

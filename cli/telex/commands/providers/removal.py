@@ -24,7 +24,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
 
     Asks first, on a terminal; elsewhere --yes is needed.
     """
-    from provider_core import roster
+    from provider_core import catalog, roster
     from provider_core.settings import edit, file
 
     path = app.paths.settings_file
@@ -43,6 +43,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
         click.confirm(f"Remove {name}?", abort=True, err=True)
     stored = data["providers"][name].get("key") == "keyring"
     roster.remove(path, app.key_store, name, keep_key=keep_key)
+    catalog.forget(app.paths.lists, name)
     match stored, keep_key:
         case True, True:
             app.console.note(
@@ -63,11 +64,12 @@ def rename(app: App, *, old: str, new: str) -> None:
 
     Its key, the default model and the aliases go along.
     """
-    from provider_core import roster
-    from provider_core.settings.rules import check_name
+    from provider_core import catalog, roster
     from telex import lists
+    from telex.commands.providers.given import new_name
 
     lists.configured(app, old)
-    check_name(new)
+    new_name(app, new)
     moved = roster.rename(app.paths.settings_file, app.key_store, old, new)
+    catalog.move(app.paths.lists, old, new)
     app.console.note(f"{old} is now {new}." + (f" So {', '.join(moved)} changed too." if moved else ""))

@@ -169,10 +169,10 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
     tables = data.get("providers")
     if not isinstance(tables, dict) or not tables or not all(isinstance(t, dict) for t in tables.values()):
         raise click.UsageError(f"{name} holds no providers, which stand in tables as [providers.NAME]")
-    from provider_core.settings.rules import check_name
+    from telex.commands.providers.given import new_name
 
     for provider in tables:
-        check_name(provider)
+        new_name(app, provider)
     return tables
 
 
