@@ -163,35 +163,36 @@ _telex_find() {
 
 _telex_offer_options() {
     local names IFS=,
+    lines=()
     for ((at = 0; at < ${#options[@]}; at++)); do
         names=${options[at]%% *}
         if [[ $names == '*'* || $used != *" $at "* ]]; then
-            _telex_reply '' "$word" ${names#\*}
+            lines+=(${names#\*})
         fi
     done
+    _telex_reply '' "$word"
 }
 
 # Offers what a value may be: $2 stands before it in the same word, $3 is what is typed of it.
 _telex_offer() {
-    local name kind=${1#* }
-    local -a found
-    found=()
+    local kind=${1#* }
     case $1 in
     files) compopt -o default ;;
     folders) compopt -o dirnames ;;
-    one\ *) _telex_reply "$2" "$3" $kind ;;
+    one\ *)
+        lines=($kind)
+        _telex_reply "$2" "$3"
+        ;;
     name\ model) _telex_offer_models "$2" "$3" ;;
     name\ *)
         _telex_read "${kind}s"
-        _telex_reply "$2" "$3" ${lines[@]+"${lines[@]}"}
+        _telex_reply "$2" "$3"
         ;;
     models-of\ *)
         _telex_read models
         kind=${given[kind]-}/
-        for name in ${lines[@]+"${lines[@]}"}; do
-            if [[ $name == "$kind"* ]]; then found[${#found[@]}]=${name:${#kind}}; fi
-        done
-        _telex_reply "$2" "$3" ${found[@]+"${found[@]}"}
+        _telex_filter "$kind" "${#kind}"
+        _telex_reply "$2" "$3"
         ;;
     esac
 } 2>/dev/null
@@ -204,23 +205,30 @@ _telex_offer_models() {
     found=()
     if [[ $2 != */* ]]; then
         _telex_read aliases
-        _telex_reply "$1" "$2" ${lines[@]+"${lines[@]}"}
+        _telex_reply "$1" "$2"
         _telex_read providers
-        for name in ${lines[@]+"${lines[@]}"}; do
-            if [[ $name == "$2"* ]]; then found[${#found[@]}]=$name; fi
-        done
+        _telex_filter "$2" 0
+        found=(${lines[@]+"${lines[@]}"})
     fi
     if ((${#found[@]} + ${#COMPREPLY[@]} > 1)); then
-        _telex_reply "$1" '' "${found[@]/%//}"
+        lines=("${found[@]/%//}")
+        _telex_reply "$1" ''
         return
     fi
     _telex_read models
     if ((${#found[@]})); then
-        _telex_reply "$1" "$found/" ${lines[@]+"${lines[@]}"}
-        ((${#COMPREPLY[@]})) || _telex_reply "$1" '' "$found"
+        _telex_reply "$1" "$found/"
+        if ((${#COMPREPLY[@]} == 0)); then
+            lines=("$found")
+            _telex_reply "$1" "$2"
+        fi
     elif ((${#COMPREPLY[@]} == 0)); then
-        _telex_reply "$1" "$2" ${lines[@]+"${lines[@]}"}
-        ((${#COMPREPLY[@]})) || _telex_reply "$1" "$2" ${lines[@]+"${lines[@]#*/}"}
+        _telex_reply "$1" "$2"
+        if ((${#COMPREPLY[@]} == 0)); then
+            _telex_read models
+            lines=(${lines[@]+"${lines[@]#*/}"})
+            _telex_reply "$1" "$2"
+        fi
     fi
 }
 
@@ -247,35 +255,52 @@ _telex_read() {
     fi
 } 2>/dev/null
 
-# Replies with the names that begin with what is typed: $1 stands before each, $2 is typed.
+# Replies with those `lines` that begin with $2; $1 stands before each.
 _telex_reply() {
-    local before=$1 typed=$2 name shown
-    shift 2
-    for name; do
-        if [[ $name == "$typed"* ]]; then
-            shown=$before$name
-            shown=${shown:fixed}
-            if [[ $shown == *[!a-zA-Z0-9_./:@%+=-]* ]]; then
-                _telex_quote || continue
-            fi
-            COMPREPLY[${#COMPREPLY[@]}]=$shown
+    local shown
+    _telex_filter "$2" 0
+    for shown in ${lines[@]+"${lines[@]}"}; do
+        shown=$1$shown
+        shown=${shown:fixed}
+        if [[ $shown == *[!a-zA-Z0-9_./:@%+=-]* ]]; then
+            _telex_quote || continue
         fi
+        COMPREPLY[${#COMPREPLY[@]}]=$shown
     done
+}
+
+# Keeps those `lines` that begin with the text $1, without the first $2 characters. Of the ways to do this to
+# thousands of lines, `case` with a pattern that is made once is the fastest: three times as fast as [[ ]].
+_telex_filter() {
+    local line left=$1 pattern='' cut=$2
+    local -a kept
+    kept=()
+    while [[ -n $left ]]; do
+        case $left in
+        [a-zA-Z0-9/]*) pattern+=${left:0:1} ;;
+        *) pattern+=\\${left:0:1} ;;
+        esac
+        left=${left:1}
+    done
+    pattern+=*
+    for line in ${lines[@]+"${lines[@]}"}; do
+        case $line in
+        $pattern) kept[${#kept[@]}]=${line:cut} ;;
+        esac
+    done
+    lines=(${kept[@]+"${kept[@]}"})
 }
 
 # Puts into `shown` what the shell reads as its text; false for what no terminal should be shown. No %q: it gives
 # $'...' for some texts, of which readline finds no common beginning with the others.
 _telex_quote() {
-    local plain=$shown special=$' "#$&\'()*,;<>?![\\\\]^`{|}~'
+    local plain=$shown
     if [[ $plain == *[[:cntrl:]]* ]]; then return 1; fi
     shown=''
     while [[ -n $plain ]]; do
-        case $open$plain in
+        case ${open:-x}$plain in
         \'\'*) shown+="'\\''" ;;
-        \'*) shown+=${plain:0:1} ;;
-        \"[\\\$\`\"]*) shown+=\\${plain:0:1} ;;
-        \"*) shown+=${plain:0:1} ;;
-        [$special]*) shown+=\\${plain:0:1} ;;
+        \"[\\\$\`\"]* | x[!a-zA-Z0-9_./:@%+=-]*) shown+=\\${plain:0:1} ;;
         *) shown+=${plain:0:1} ;;
         esac
         plain=${plain:1}

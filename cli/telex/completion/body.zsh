@@ -12,9 +12,10 @@ _telex_escape() {
   lines=(${lines/$'\t'/:})
 }
 
-# Sets `lines` to those of a list that match the pattern $2, or to none.
+# Sets `lines` to those of a list that begin with the text $2, or to none.
 _telex_read() {
   local file
+  local -i first last
   if [[ -n $TELEX_HOME ]]; then
     file=${TELEX_HOME/#\~\//$HOME/}/cache
   elif [[ $XDG_CACHE_HOME == /* ]]; then
@@ -26,13 +27,18 @@ _telex_read() {
   fi
   file+=/completion/$1.tsv
   lines=()
+  [[ -f $file && -r $file ]] || return
   # zsh reads this by itself, without a process.
-  [[ -f $file && -r $file ]] && lines=(${(M)${(f)"$(<$file)"}:#$~2$'\t'*})
+  lines=(${(f)"$(<$file)"})
+  # From the first match to the last is found fast, and is little to test: a provider's models stand together.
+  first=$lines[(i)$2*] last=$lines[(I)$2*]
+  lines=($lines[first,last])
+  lines=(${(M)lines:#$2?*$'\t'*})
 } 2>/dev/null
 
 _telex_names() {
   local -a lines
-  _telex_read ${1}s '?*'
+  _telex_read ${1}s
   _telex_escape
   _describe -t ${1}s $1 lines
 }
@@ -44,7 +50,9 @@ _telex_models() {
   local -a lines names shown
   if [[ $PREFIX == [[:alnum:]-]##/* ]]; then
     provider=${PREFIX%%/*}
-    _telex_read models "$provider/?*"
+    # Exactly what is typed, if there is such a model; else all, for the ways of matching that the user has set.
+    _telex_read models "${(Q)PREFIX}"
+    (( $#lines )) || _telex_read models "$provider/"
     if (( $#lines )); then
       lines=(${lines#$provider/})
       compset -P 1 '*/'
@@ -53,16 +61,16 @@ _telex_models() {
       return
     fi
   else
-    _telex_read providers '?*'
+    _telex_read providers
     names=(${lines%%$'\t'*})
     _telex_escape
     shown=(${lines/://:})
-    _telex_read aliases '?*'
+    _telex_read aliases
     _telex_escape
     _describe -t models 'provider or alias' shown names -q -S / -- lines && ret=0
   fi
   if (( ret )); then
-    _telex_read models '?*'
+    _telex_read models
     lines=(${lines#*/})
     _telex_escape
     _describe -t models model lines && ret=0
@@ -74,7 +82,7 @@ _telex_models() {
 _telex_models_of() {
   local provider=${(Q)line[$1 + 1]}
   local -a lines
-  _telex_read models "${(b)provider}/?*"
+  _telex_read models "$provider/"
   lines=(${lines#$provider/})
   _telex_escape
   _describe -t models model lines

@@ -141,7 +141,7 @@ def _option(option: click.Option) -> Option:
 
 
 def _label(param: click.Parameter) -> str:
-    return (param.metavar or param.name or "").lower()
+    return (param.metavar or param.name or "").strip("[].").lower()
 
 
 def _value(param: click.Parameter, arguments: list[click.Argument]) -> Value:

@@ -80,6 +80,7 @@ def _argument(argument: Argument) -> str:
 
 
 def _action(value: Value) -> str:
+    """What completes a value; without the blank in front, ``_arguments`` would put words of its own before ours."""
     match value:
         case Files():
             return "_files"
@@ -88,11 +89,11 @@ def _action(value: Value) -> str:
         case Words(words=words):
             return f"({' '.join(words)})"
         case Names(kind="model"):
-            return "_telex_models"
+            return " _telex_models"
         case Names(kind=kind):
-            return f"_telex_names {kind}"
+            return f" _telex_names {kind}"
         case ModelsOf(place=place):
-            return f"_telex_models_of {place}"
+            return f" _telex_models_of {place}"
         case None:
             return " "
 
