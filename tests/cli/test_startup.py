@@ -83,6 +83,17 @@ def test_what_asks_nobody_imports_click_alone(lab: Telex, arguments: list[str]) 
     assert seen.connected == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs knows the folders")
+def test_the_usual_folders_are_found_without_another_package(lab: Telex) -> None:
+    del lab.env["TELEX_HOME"]
+    lab.settings.parent.rename(lab.home / "telex")
+    (lab.home / ".config").mkdir()
+    (lab.home / "telex").rename(lab.home / ".config" / "telex")
+    seen = Watched(lab, "models", "list")
+    assert ".config/telex/settings.toml" in seen.at_home
+    assert seen.packages == {"click"}
+
+
 def test_a_piped_answer_imports_click_and_http_alone(lab: Telex) -> None:
     seen = Watched(lab, "chat", "hi")
     assert seen.packages - LOOSE == {"click", *HTTP}

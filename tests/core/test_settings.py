@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from provider_core.errors import SettingsError
@@ -22,6 +23,28 @@ def paths(tmp_path: Path) -> Paths:
 def write(paths: Paths, text: str | bytes) -> None:
     paths.config.mkdir(parents=True, exist_ok=True)
     paths.settings_file.write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"XDG_CONFIG_HOME": "/elsewhere/settings", "XDG_DATA_HOME": "/data", "XDG_CACHE_HOME": "/tmp/x/"},
+        {"XDG_CONFIG_HOME": "relative", "XDG_DATA_HOME": "~/data", "XDG_CACHE_HOME": ""},
+        {"HOME": "/"},
+    ],
+)
+def test_the_folders_are_those_that_platformdirs_names(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/someone", **variables}.items():
+        monkeypatch.setenv(name, value)
+    found = Paths.find({name: value for name, value in os.environ.items() if name != "TELEX_HOME"})
+    assert found.config == platformdirs.user_config_path("telex")
+    assert found.data == platformdirs.user_data_path("telex")
+    assert found.cache == platformdirs.user_cache_path("telex")
 
 
 def test_no_file_means_no_providers(paths: Paths) -> None:
