@@ -412,7 +412,11 @@ class Call:
 
 
 class Reply(Protocol):
-    """An HTTP answer whose body is still to come."""
+    """An HTTP answer whose body is still to come.
+
+    It may have a method ``hasten(seconds)`` as well: what is to come is an afterthought, a pause of so long is
+    the end of the body and no error.
+    """
 
     @property
     def status(self) -> int: ...

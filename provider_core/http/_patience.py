@@ -44,6 +44,8 @@ class Patience(float):
         """Whether the other side has closed the connection."""
         self.received = 0
         """Bytes of the body so far, as they came."""
+        self.hastened = False
+        """Whether to run out of patience is the end of the body, and no failure."""
         self._opened: Closable | None = None
 
     def opened(self, connection: Closable) -> None:
@@ -67,6 +69,8 @@ class Patience(float):
 
     def reading(self) -> float:
         """What is left for the next read: until the body begins the whole wait counts, then each pause."""
+        if self.hastened and self.phase == "idle" and self._read_by is not None:
+            return min(self.limit, _left(self._read_by))
         if self.phase == "idle":
             return min(self.limit, _LONGEST)
         if self.phase == "connect":
@@ -78,8 +82,14 @@ class Patience(float):
     def take(self, size: int) -> None:
         """Note that ``size`` bytes of the body have come."""
         self.received += size
-        if self.phase != "rest":
+        if self.phase != "rest" and not self.hastened:
             self.phase, self.limit = "idle", self._network.idle_timeout
+
+    def hasten(self, pause: float, whole: float) -> None:
+        """Wait for what is still to come, if it comes: no pause longer than ``pause``, nor ``whole`` together."""
+        self.hastened = True
+        self.phase, self.limit = "idle", min(pause, self._network.idle_timeout)
+        self._read_by = time.monotonic() + whole
 
     def hurry(self, seconds: float) -> None:
         """Give all that is still to come ``seconds`` from now."""

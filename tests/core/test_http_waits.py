@@ -102,6 +102,33 @@ def test_silence_in_the_middle_of_an_answer_is_given_up_after_the_idle_timeout(s
     assert server.asked[0].closed.wait(5)
 
 
+@pytest.mark.parametrize("between", [[], [b": ping\n\n"] * 40], ids=["silence", "signs of life"])
+def test_a_hastened_body_ends_with_its_first_long_pause(server: Scripted, between: list[bytes]) -> None:
+    pieces = [piece for each in between for piece in (each, Pause(0.1))]
+    server.will(Answer([b"hello", *pieces, Pause(60)]))
+    with HttpTransport({}) as transport, transport.send(call(server.url)) as reply:
+        chunks = reply.chunks()
+        assert next(chunks) == b"hello"
+        reply.hasten(0.4)
+        with Took() as took:
+            rest = b"".join(chunks)
+    assert rest == b": ping\n\n" * rest.count(b"ping")
+    assert 0.35 < took.seconds < 3
+    assert server.asked[0].closed.wait(5)
+
+
+def test_a_hastened_body_that_goes_on_is_read_and_its_connection_kept(server: Scripted) -> None:
+    server.will(Answer([b"hello", Pause(0.1), b" you"]))
+    with HttpTransport({}) as transport:
+        for _ in range(2):
+            with transport.send(call(server.url)) as reply:
+                chunks = reply.chunks()
+                next(chunks)
+                reply.hasten(5)
+                assert b"".join(chunks) == b" you"
+    assert server.connections == 1
+
+
 def test_comments_keep_an_answer_alive(server: Scripted) -> None:
     comments = [piece for _ in range(6) for piece in (b": keep-alive\n\n", Pause(0.15))]
     server.will(Answer([*comments, b"data: x\n\n"]))
