@@ -10,7 +10,13 @@ from urllib.parse import urljoin, urlsplit
 
 from provider_core import quirks
 from provider_core._version import USER_AGENT
-from provider_core.errors import InvalidInputError, NetworkError, NotFoundError, ProviderError
+from provider_core.errors import (
+    ConnectionLostError,
+    InvalidInputError,
+    NetworkError,
+    NotFoundError,
+    ProviderError,
+)
 from provider_core.repair import Negotiation
 from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure, printable, redact
@@ -25,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 _ERROR_BODY_LIMIT = 1 << 20
+
+_TRAILER = 2.0
+"""Seconds for what stands behind a finish reason: usage, and the mark of the end."""
 
 
 class Client:
@@ -72,7 +81,8 @@ class Client:
 
         Raises ``ProviderError`` when the server refuses the request, and ``NetworkError`` when nothing of an
         answer arrived, after as many retries as ``provider.network`` allows; ``notify`` is told of each before
-        it is waited for. Once an answer has begun, what goes wrong is in ``Finished``: the text stays. A
+        it is waited for. Once an answer has begun, what goes wrong is in ``Finished``: the text stays. So it is
+        where a server ends an answer properly and too early, at the last retry, even before any text. A
         field that the server refuses by name is left out, or sent under its other name, at once; that is no
         retry.
         """
@@ -97,11 +107,16 @@ class Client:
                 body = _encoded(negotiation.body)
                 yield from self._attempt(replace(call, body=body), secrets, negotiation.accepted)
                 return
+            except _CutShortError as cut:
+                next_step, rest = retries.decide(cut.error), cut.events
             except (ProviderError, NetworkError) as error:
                 if isinstance(error, ProviderError) and negotiation.refused(error):
                     continue
-                next_step = retries.decide(error)
+                next_step, rest = retries.decide(error), []
             if not isinstance(next_step, Retrying):
+                if rest:
+                    yield from rest
+                    return
                 raise next_step
             if notify is not None:
                 notify(next_step)
@@ -120,17 +135,32 @@ class Client:
                 secrets=secrets,
             )
             broken: NetworkError | ProviderError | None = None
+            hasten: Callable[[float], None] | None = getattr(reply, "hasten", None)
             try:
                 for chunk in reply.chunks():
                     yield from decoder.feed(chunk)
                     if decoder.done:
                         break
+                    if decoder.settled and hasten is not None:
+                        hasten(_TRAILER)
+                        hasten = None
             except (NetworkError, ProviderError) as error:
                 broken = error
             last = decoder.close(broken)
             if not decoder.received_text and (nothing := _nothing(last)) is not None:
+                if isinstance(nothing, ConnectionLostError) and broken is None:
+                    raise _CutShortError(nothing, last)
                 raise nothing
             yield from last
+
+
+class _CutShortError(Exception):
+    """An answer without a word in it that ended properly and too early; ``events`` are its last ones."""
+
+    def __init__(self, error: ConnectionLostError, events: list[Event]) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.events = events
 
 
 def _tell_sent(notify: Callable[[Notice], None]) -> Callable[[str], None]:

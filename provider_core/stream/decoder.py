@@ -70,6 +70,11 @@ class Decoder:
         """Whether any text or thought was handed out: from then on a retry would repeat it."""
         return self._answer.speech.received
 
+    @property
+    def settled(self) -> bool:
+        """Whether a finish reason has come: what may follow is usage and the mark of the end."""
+        return self._answer.finish is not None
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that ``data`` completes; none once ``done``."""
         if self.done or self._finished:

@@ -517,9 +517,36 @@ def test_a_connection_lost_twice_before_any_text_is_raised(world: World, ask: As
 def test_a_stream_that_ends_before_any_text_counts_as_lost(world: World, ask: Asker) -> None:
     world.will(sse(delta("")), answer("hello"))
     assert text(ask()) == "hello"
-    world.will(sse(delta("")))
-    with pytest.raises(ConnectionLostError):
-        ask()
+    assert isinstance(ask.notices[0], Retrying)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        delta(""),
+        delta(role="assistant"),
+        delta(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "f", "arguments": '{"a":'}}]),
+    ],
+    ids=["empty", "role", "half a call"],
+)
+def test_an_answer_that_ends_before_any_text_each_time_is_a_cut_answer(
+    world: World, ask: Asker, sent: dict[str, Any]
+) -> None:
+    world.will(sse(sent))
+    events = ask()
+    assert ending(events).verdict is Verdict.PARTIAL
+    assert isinstance(ending(events).error, ConnectionLostError)
+    assert text(events) == ""
+    assert world.requests == 2
+
+
+@pytest.mark.parametrize("reply", [b'{"choices":[]}', b'{"choices":[{}]}\n', b'{"choices":["Hello"]}'])
+def test_a_reply_without_an_answer_is_not_asked_for_again(world: World, ask: Asker, reply: bytes) -> None:
+    world.will(Answer([reply], headers={"content-type": "application/json"}))
+    end = ending(ask())
+    assert end.verdict is Verdict.EMPTY
+    assert isinstance(end.error, ProtocolError)
+    assert world.requests == 1
 
 
 @pytest.mark.parametrize(
@@ -635,6 +662,32 @@ def test_silence_after_text_keeps_the_text(server: Scripted) -> None:
     assert text(events) == "Hel"
     assert ending(events).verdict is Verdict.PARTIAL
     assert isinstance(ending(events).error, DeadlineError)
+
+
+def test_a_server_that_stays_silent_behind_a_finish_reason_is_not_waited_for(server: Scripted) -> None:
+    server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Pause(60)]))
+    with HttpTransport({}) as transport:
+        began = time.monotonic()
+        events = Asker(transport, server.url)()
+    assert (text(events), ending(events).verdict, ending(events).error) == ("Hello", Verdict.COMPLETE, None)
+    assert 1.5 < time.monotonic() - began < 20
+    assert server.asked[0].closed.wait(5)
+
+
+def test_usage_that_comes_a_moment_behind_the_finish_reason_is_read(server: Scripted) -> None:
+    late = sse({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}})
+    server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Pause(0.5), *late, DONE]))
+    with HttpTransport({}) as transport:
+        events = Asker(transport, server.url, network=Network(idle_timeout=30))()
+    assert [e.input for e in events if isinstance(e, Usage)] == [7]
+    assert ending(events).verdict is Verdict.COMPLETE
+
+
+def test_a_connection_that_breaks_behind_a_finish_reason_leaves_a_cut_answer(server: Scripted) -> None:
+    server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Cut(reset=True)]))
+    with HttpTransport({}) as transport:
+        events = Asker(transport, server.url)()
+    assert (text(events), ending(events).verdict) == ("Hello", Verdict.PARTIAL)
 
 
 def test_turns_of_one_conversation_share_a_connection(server: Scripted) -> None:
