@@ -114,6 +114,7 @@ class Client:
                     continue
                 next_step, rest = retries.decide(error), []
             if not isinstance(next_step, Retrying):
+                negotiation.given_up()
                 if rest:
                     yield from rest
                     return

@@ -42,11 +42,14 @@ class Memory:
         fields = self._fresh(models.get(_name(provider, model)), _server(provider))
         return tuple(Repair(field=field, swapped_for=swap) for field, (swap, _) in fields.items())
 
-    def learn(self, provider: Provider, model: str, repairs: Iterable[Repair]) -> None:
-        """Keep those repairs that last. The embedded model is never spoken of: its address is new each time."""
+    def learn(self, provider: Provider, model: str, repairs: Iterable[Repair]) -> bool:
+        """Keep those repairs that last; return whether any was kept.
+
+        The embedded model is never spoken of: its address is new each time.
+        """
         lasting = [repair for repair in repairs if repair.lasting]
         if provider.embedded or not lasting:
-            return
+            return False
         models = {
             name: {"server": entry["server"], "fields": fields}
             for name, entry in self._read().items()
@@ -64,6 +67,8 @@ class Memory:
         with contextlib.suppress(SettingsError, OSError):
             private_folder(self._path.parent)
             replace(self._path, content)
+            return True
+        return False
 
     def _read(self) -> dict[str, Json]:
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from provider_core import quirks
+from provider_core.errors import BadRequestError
 from provider_core.repair._repairs import ROLES, SWAPS, SYSTEM, repaired
 from provider_core.types import FieldDropped
 
@@ -15,20 +16,21 @@ if TYPE_CHECKING:
     from provider_core.errors import ProviderError
     from provider_core.repair._memory import Memory
     from provider_core.repair._repairs import Repair
-    from provider_core.types import Notice, Provider, Request
+    from provider_core.types import Json, Notice, Provider, Request
 
 __all__ = ["Negotiation"]
-
-_MOST: Final = 4
-"""Repairs of one request; a server that refuses more speaks of something else."""
 
 
 class Negotiation:
     """``body`` is what to send now.
 
     After a refusal ask ``refused`` whether to send again; once the server has begun to answer, call
-    ``accepted``. What the user set is dropped as well, and ``notify`` is told, each time anew. What nobody
-    asked for is told of only when it is refused, and a swap that is remembered is not worth a word.
+    ``accepted``, and when nothing is sent any more, ``given_up``. What the user set is dropped as well, and
+    ``notify`` is told, each time anew. What nobody asked for is told of only when it is refused, and a swap
+    that is remembered is not worth a word.
+
+    Each field is repaired once, as many as there are. A repair is told and learnt when its outcome is known:
+    it has helped where the server answers, or next complains of something else about the body.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Negotiation:
         self._notify = notify
         self._repairs = memory.known(provider, request.model) if memory else ()
         self._made: tuple[Repair, ...] = ()
+        self._open: tuple[Repair, str, dict[str, Json]] | None = None
+        """The repair whose outcome is not known yet, what the server said, and the body that it said it of."""
         self.body, effective = repaired(provider, request, self._repairs)
         for repair in effective:
             if repair.swapped_for is None and self._asked(repair.field):
@@ -52,10 +56,10 @@ class Negotiation:
 
     def refused(self, error: ProviderError) -> bool:
         """Whether the error names what it refuses, and ``body`` is now without it."""
-        if len(self._made) == _MOST:
-            return False
         from provider_core.repair._refusals import refused_field  # many patterns, for the rare case
 
+        if isinstance(error, BadRequestError) and error.status in (400, 422):
+            self._conclude(helped=self._speaks_of_something_else(error))
         repair = refused_field(error, self.body, before={made.field for made in self._made})
         if repair is None:
             return False
@@ -63,16 +67,44 @@ class Negotiation:
         body, _ = repaired(self._provider, self._request, repairs)
         if body == self.body:  # a raw field holds what is refused, and raw fields win
             return False
+        self._conclude(helped=True)
+        self._open = (repair, error.words, self.body)
         self.body, self._repairs, self._made = body, repairs, (*self._made, repair)
-        self._tell(repair, words=error.words)
         return True
 
     def accepted(self) -> None:
-        """Keep what was refused on the way."""
-        if self._memory and self._made:
-            self._memory.learn(self._provider, self._request.model, self._made)
+        """Keep what was refused last: it was the trouble."""
+        self._conclude(helped=True)
 
-    def _tell(self, repair: Repair, *, words: str = "", remembered: bool = False) -> None:
+    def given_up(self) -> None:
+        """Tell of what was refused last, and do not keep it: nobody knows whether it was the trouble."""
+        self._conclude(helped=False)
+
+    def _speaks_of_something_else(self, error: ProviderError) -> bool:
+        """Whether the server looked at the body again, and no longer minds what was repaired last."""
+        if self._open is None:
+            return False
+        from provider_core.repair._refusals import refused_field
+
+        repair, words, body = self._open
+        if error.words == words:
+            return False
+        again = refused_field(error, body, before={made.field for made in self._made if made != repair})
+        return again is None or again.field != repair.field
+
+    def _conclude(self, *, helped: bool) -> None:
+        if self._open is None:
+            return
+        repair, words, _ = self._open
+        self._open = None
+        lasting = False
+        if helped and self._memory is not None:
+            lasting = self._memory.learn(self._provider, self._request.model, (repair,))
+        self._tell(repair, words=words, lasting=lasting)
+
+    def _tell(
+        self, repair: Repair, *, words: str = "", remembered: bool = False, lasting: bool = True
+    ) -> None:
         if self._notify:
             self._notify(
                 FieldDropped(
@@ -81,7 +113,7 @@ class Negotiation:
                     words=words,
                     asked="" if repair in (SYSTEM, ROLES) else self._asked(repair.field),
                     remembered=remembered,
-                    lasting=repair.lasting and self._memory is not None and not self._provider.embedded,
+                    lasting=lasting,
                 )
             )
 

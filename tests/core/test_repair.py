@@ -11,7 +11,7 @@ import pytest
 from scripted import Answer, Asked, Scripted, answer, delta, sse
 
 from provider_core.client import Client
-from provider_core.errors import BadRequestError, ProviderError
+from provider_core.errors import BadRequestError, ProviderError, RateLimitError, ServerError
 from provider_core.repair import Memory, Negotiation, Repair
 from provider_core.types import (
     Effort,
@@ -226,8 +226,9 @@ def test_a_field_is_dropped_once_and_told() -> None:
     assert "stream_options" in negotiation.body
     assert negotiation.refused(unknown("stream_options"))
     assert "stream_options" not in negotiation.body
-    assert told == [FieldDropped(field="stream_options", words="Unknown parameter: 'stream_options'.")]
     assert not negotiation.refused(unknown("stream_options"))
+    assert told == [FieldDropped(field="stream_options", words="Unknown parameter: 'stream_options'.")]
+    negotiation.given_up()
     assert len(told) == 1
 
 
@@ -238,6 +239,7 @@ def test_a_limit_is_swapped_and_then_left_out() -> None:
     assert negotiation.body["max_completion_tokens"] == 9
     assert negotiation.refused(unknown("max_completion_tokens"))
     assert not {"max_tokens", "max_completion_tokens"} & negotiation.body.keys()
+    negotiation.accepted()
     assert [(n.field, n.swapped_for, n.asked) for n in told if isinstance(n, FieldDropped)] == [
         ("max_tokens", "max_completion_tokens", "max_tokens"),
         ("max_completion_tokens", None, "max_tokens"),
@@ -262,14 +264,82 @@ def test_the_notice_says_how_the_user_asked_for_the_field(fields: Any, field: st
     )
     told: list[Notice] = []
     server = Provider(name="p", quirks=row)
-    assert Negotiation(server, ask(**fields), notify=told.append).refused(unknown(field))
+    negotiation = Negotiation(server, ask(**fields), notify=told.append)
+    assert negotiation.refused(unknown(field))
+    negotiation.accepted()
     assert [n.asked for n in told if isinstance(n, FieldDropped)] == [asked]
 
 
-def test_four_fields_are_given_up_and_no_more() -> None:
-    names = ["seed", "top_p", "top_k", "logprobs", "logit_bias"]
-    negotiation = Negotiation(MINE, ask(params=dict.fromkeys(names, 1)))
-    assert [negotiation.refused(unknown(name)) for name in names] == [True, True, True, True, False]
+NAMES = ["seed", "top_p", "top_k", "logprobs", "logit_bias", "min_p", "stream_options"]
+
+
+def test_as_many_fields_are_given_up_as_there_are_each_once(path: Path) -> None:
+    memory = Memory(path)
+    negotiation = Negotiation(MINE, ask(params=dict.fromkeys(NAMES[:-1], 1)), memory=memory)
+    assert [negotiation.refused(unknown(name)) for name in NAMES] == [True] * 7
+    assert [negotiation.refused(unknown(name)) for name in NAMES] == [False] * 7
+    assert negotiation.body.keys() == {"model", "messages", "stream"}
+
+
+def test_what_is_no_longer_complained_of_is_learnt_though_the_request_fails(path: Path) -> None:
+    memory = Memory(path)
+    told: list[Notice] = []
+    request = ask(params=dict.fromkeys(NAMES, 1))
+    negotiation = Negotiation(MINE, request, memory=memory, notify=told.append)
+    assert negotiation.refused(unknown("seed"))
+    assert negotiation.refused(unknown("top_p"))
+    assert negotiation.refused(bad("Unknown parameters: 'top_k', 'seed'."))
+    assert not negotiation.refused(bad("The model is out of order."))
+    assert [repair.field for repair in memory.known(MINE, "m")] == ["seed", "top_p", "top_k"]
+    assert [(n.field, n.lasting) for n in told if isinstance(n, FieldDropped)] == [
+        ("seed", True),
+        ("top_p", True),
+        ("top_k", True),
+    ]
+    assert not set(NAMES[:3]) & Negotiation(MINE, request, memory=memory).body.keys()
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        unknown("seed"),
+        bad("The parameter 'seed' is unknown."),
+        bad("Unsupported parameter: seed. See the manual."),
+        ServerError("failed", status=500, words="boom"),
+        RateLimitError("slow down", status=429, words="slow down"),
+        None,
+    ],
+    ids=repr,
+)
+def test_what_may_not_have_been_the_trouble_is_neither_kept_nor_said_to_last(
+    path: Path, then: ProviderError | None
+) -> None:
+    told: list[Notice] = []
+    negotiation = Negotiation(MINE, ask(params={"seed": 1}), memory=Memory(path), notify=told.append)
+    assert negotiation.refused(unknown("seed"))
+    if then is not None:
+        assert not negotiation.refused(then)
+    negotiation.given_up()
+    assert [(n.field, n.lasting) for n in told if isinstance(n, FieldDropped)] == [("seed", False)]
+    assert not path.exists()
+
+
+def test_a_server_that_was_busy_in_between_is_still_found_to_take_the_rest(path: Path) -> None:
+    memory = Memory(path)
+    negotiation = Negotiation(MINE, ask(), memory=memory)
+    assert negotiation.refused(unknown("stream_options"))
+    assert not negotiation.refused(ServerError("failed", status=503, words="busy"))
+    negotiation.accepted()
+    assert memory.known(MINE, "m") == (NO_OPTIONS,)
+
+
+def test_what_cannot_be_written_down_is_not_said_to_last(path: Path) -> None:
+    path.parent.write_text("in the way")
+    told: list[Notice] = []
+    negotiation = Negotiation(MINE, ask(), memory=Memory(path), notify=told.append)
+    assert negotiation.refused(unknown("stream_options"))
+    negotiation.accepted()
+    assert [n.lasting for n in told if isinstance(n, FieldDropped)] == [False]
 
 
 def test_a_system_prompt_moves_into_the_first_user_message() -> None:
@@ -278,8 +348,8 @@ def test_a_system_prompt_moves_into_the_first_user_message() -> None:
     negotiation = Negotiation(MINE, Request(model="m", messages=turns), notify=told.append)
     assert negotiation.refused(bad("System role not supported"))
     assert negotiation.body["messages"] == [{"role": "user", "content": "Be brief.\n\nHello"}]
-    assert told == [FieldDropped(field="system", swapped_for="user", words="System role not supported")]
     assert not negotiation.refused(bad("System role not supported"))
+    assert told == [FieldDropped(field="system", swapped_for="user", words="System role not supported")]
 
 
 def test_messages_in_a_row_become_one() -> None:
@@ -410,6 +480,26 @@ def test_a_field_that_is_not_the_trouble_ends_in_the_servers_error(server: Scrip
     assert caught.value.status == 400
     assert len(server.asked) == 2
     assert len(told) == 1
+
+
+def test_a_second_run_begins_where_the_first_one_was_given_up(server: Scripted, path: Path) -> None:
+    fields = {"seed": 1, "top_p": 1, "top_k": 1, "min_p": 1, "logprobs": True}
+
+    def step(asked: Asked) -> Answer:
+        first = next((name for name in fields if name in asked.body), None)
+        words = f"Unknown parameter: '{first}'." if first else "Nothing fits today."
+        return Answer([json.dumps({"error": {"message": words}}).encode()], 400, {})
+
+    server.will(step)
+    mine = Provider(name="mine", base_url=server.url)
+    told: list[Notice] = []
+    asked = []
+    for _ in range(2):
+        with Client(memory=Memory(path)) as client, pytest.raises(BadRequestError, match="fits"):
+            list(client.chat(mine, ask(params=fields), notify=without_steps(told)))
+        asked.append(len(server.asked))
+    assert asked == [6, 7]
+    assert [n.lasting for n in told if isinstance(n, FieldDropped) and not n.remembered] == [True] * 5
 
 
 def test_a_value_that_is_too_large_is_the_users_to_change(server: Scripted) -> None:
