@@ -16,7 +16,7 @@ from keyring.backend import KeyringBackend
 from keyring.backends import fail, null
 
 from provider_core.errors import InvalidKeyError, KeyCommandError, KeyStoreError, MissingKeyError
-from provider_core.keys import Key, KeyringStore, MemoryStore, Source, clean, ending, find, source
+from provider_core.keys import Key, KeyringStore, MemoryStore, Source, clean, ending, find, find_each, source
 from provider_core.keys._command import run_command
 from provider_core.types import Provider
 
@@ -335,3 +335,39 @@ def test_a_plain_file_with_a_keyrings_name_is_refused(keyring_in_use: Any) -> No
     with pytest.raises(KeyStoreError, match="plain file"):
         KeyringStore().set("cloud", "key")
     assert plain.kept == {}
+
+
+# --- the keys of several -----------------------------------------------------------------------------------
+
+
+def test_of_several_providers_each_has_its_key_or_its_reason_and_a_broken_store_is_asked_once() -> None:
+    class Broken(MemoryStore):
+        asked = 0
+
+        def get(self, name: str) -> str | None:
+            self.asked += 1
+            raise KeyStoreError("locked")
+
+    store = Broken()
+    providers = (
+        replace(CLOUD, name="one", key_env=()),
+        replace(CLOUD, name="two", key_env=()),
+        CLOUD,
+        replace(CLOUD, name="cut", key_env=(), key_command="exit 3"),
+        Provider(name="open", auth="none"),
+        Provider(name="here", embedded=True),
+    )
+    found = find_each(providers, environ={"CLOUD_KEY": "first"}, store=store)
+    assert list(found) == ["one", "two", "cloud", "cut", "open", "here"]
+    assert store.asked == 1
+    assert [type(found[name]) for name in ("one", "two", "cut")] == [
+        KeyStoreError, KeyStoreError, KeyCommandError
+    ]  # fmt: skip
+    assert found["cloud"] == Key(value="first", source="environment variable CLOUD_KEY")
+    assert (found["open"], found["here"]) == (None, None)
+
+
+def test_a_command_that_fails_says_nothing_of_the_keyring() -> None:
+    cut = replace(CLOUD, name="cut", key_env=(), key_command="exit 3")
+    found = find_each((cut, CLOUD), environ={}, store=MemoryStore(cloud="stored"))
+    assert found["cloud"] == Key(value="stored", source="keyring")

@@ -145,3 +145,21 @@ def test_a_model_file_is_checked_by_running_it(telex: Inside, model_path: Path) 
     ran = telex("providers", "test", "file", "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)[0]["passed"] is True
+
+
+def test_model_files_are_asked_in_turn_beside_one_that_is_gone(
+    telex: Inside, opened: str, model_path: Path, tmp_path: Path
+) -> None:
+    telex.configure(
+        "".join(f'[providers.{name}]\ngguf = "{model_path}"\n' for name in ("one", "two"))
+        + f'[providers.gone]\ngguf = "{tmp_path / "gone.gguf"}"\n'
+        + f'[providers.lab]\nbase_url = "{opened}"\nkey = "none"\n'
+    )
+    ran = telex("providers", "test", "--all", "--json")
+    found = {each["provider"]: each for each in json.loads(ran.out)}
+    assert {name: each["passed"] for name, each in found.items()} == {
+        "one": True, "two": True, "gone": False, "lab": True
+    }  # fmt: skip
+    assert found["gone"]["steps"]["reach"]["error"] == "ModelFileError"
+    assert ran.code == 3
+    assert f"there is no model file {tmp_path / 'gone.gguf'}" in ran.err

@@ -121,7 +121,7 @@ def _all(
         if not provider.embedded:
             return ask(provider, key.value if key else None, missing)
         with turns:  # each holds a model in memory while it is asked
-            return _embedded(app, provider, ask)
+            return _embedded(app, provider, model, ask)
 
     def work(at: int, provider: Provider) -> None:
         try:
@@ -141,16 +141,17 @@ def _all(
     return [done[at] for at in sorted(done)]
 
 
-def _embedded(app: App, provider: Provider, ask: Callable[..., _Result]) -> _Result:
+def _embedded(app: App, provider: Provider, model: str | None, ask: Callable[..., _Result]) -> _Result:
     """What comes of a model that runs beside the command, for as long as it is asked."""
     from provider_core.errors import LocalModelError
     from provider_core.probe import Report
     from provider_core.types import Target
 
-    name = provider.default_model or next((m.id for m in provider.models), provider.name)
+    # The file is served under whatever name it is asked by.
+    name = model or provider.default_model or next((m.id for m in provider.models), provider.name)
     try:
         with app.reach(Target(provider=provider, model=name)) as (reached, key):
-            return ask(reached, key, None)
+            return ask(reached, key, None, model=name)
     except LocalModelError as error:
         return _Result(Report.unreached(provider.name, error))
 
@@ -206,19 +207,12 @@ def _conclude(app: App, providers: Sequence[Provider], results: Sequence[_Result
             app.console.error(result.error.message, hint)
             codes.append(code)
         elif not result.report.passed:
+            why = result.report.unlisted
+            _, hint = code_and_hint(why, provider) if why is not None else (None, None)
+            name = f"Name one: telex providers test {provider.name} --model ID"
             app.console.error(
                 f"{provider.name} could not be asked: no model of it is known",
-                "\n".join(
-                    filter(
-                        None,
-                        (
-                            f"Name one: telex providers test {provider.name} --model ID",
-                            code_and_hint(result.report.unlisted, provider)[1]
-                            if result.report.unlisted is not None
-                            else None,
-                        ),
-                    )
-                ),
+                f"{name}\n{hint}" if hint else name,
             )
             codes.append(ExitCode.SETTINGS)
     if codes:
