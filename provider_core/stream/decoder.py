@@ -40,8 +40,8 @@ class Decoder:
     unless text or a finish reason goes on behind it.
 
     A refusal is shown as text; the verdict is FILTERED only if nothing else was said, or the finish reason says so.
-    A closing think tag without an opening one is dropped from text that was shown already; in a reply that came
-    whole, what stands before it is Reasoning.
+    A closing think tag without an opening one that begins or ends a line is dropped from text that was shown
+    already; in a reply that came whole, what stands before it is Reasoning. Within a line it is text.
     """
 
     def __init__(

@@ -54,6 +54,8 @@ class Speech:
     def say_plainly(self, text: str) -> None:
         """Add text that is shown as it stands."""
         self._look()
+        for thought, piece in self._thinking.interrupt():
+            self._put(thought, piece)
         spoken = self.spoken
         self._put(False, text)
         self.spoken = spoken
@@ -66,7 +68,7 @@ class Speech:
         return events
 
     def close(self, *, cut: bool) -> list[Event]:
-        """Return the last events; of a ``cut`` answer what may have been the beginning of a tag is dropped."""
+        """Return the last events; a ``cut`` answer might have gone on behind its last character."""
         self._look()
         for thought, piece in self._thinking.close(cut=cut):
             self._put(thought, piece)

@@ -31,14 +31,16 @@ _LONE: Final = ("</think>", "[/THINK]", "</seed:think>", "◁/think▷")
 """Closing tags whose opening one a chat template may have written already, into the prompt."""
 _STARTS: Final = (*_PAIRS, *_HARMONY, *_LONE)
 _LONE_TAG = re.compile("|".join(map(re.escape, _LONE)))
+_LINE_ENDS = re.compile(r"[ \t\r]{0,64}(\n|\Z)?")
 _TOKEN = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>")
 
 
 class Thinking:
     """Reads the content of one answer. Set ``reasoned`` when thoughts came by another way.
 
-    A closing tag without an opening one says that all before it was thought. In text that was shown already
-    that cannot be undone: the tag alone is dropped. A reply that comes whole is parted rightly.
+    A closing tag without an opening one says that all before it was thought, if it begins or ends a line: within a
+    line, an answer speaks of the tag. The first one outside code decides. In text that was shown already the past
+    cannot be undone: the tag alone is dropped. A reply that comes whole is parted rightly.
     """
 
     def __init__(self) -> None:
@@ -48,6 +50,8 @@ class Thinking:
         self._held = ""
         self._blanks: list[str] = []
         self._spoken = False
+        self._last = "\n"  # the last character of the text so far
+        self._lone = True  # a lone closing tag may still come
         self._fresh = False  # nothing but blanks in these thoughts so far
         self._ticks = 0  # backticks so far: an odd number means inside code
         self._header: str | None = None
@@ -55,8 +59,13 @@ class Thinking:
 
     def feed(self, text: str, *, whole: bool = False) -> list[Piece]:
         """Return what can be told apart by now; ``whole`` when the text is a complete answer."""
-        if self._state == "text" and not self._held and (self.reasoned or not _may_close(text)):
+        if (
+            self._state == "text"
+            and not self._held
+            and (self.reasoned or not self._lone or not _may_close(text))
+        ):
             self._ticks += text.count("`")
+            self._last = text[-1:] or self._last
             return [(False, text)]
         if text.isspace() and (self._state == "start" or self._fresh) and not self._held:
             self._blanks.append(text)
@@ -69,13 +78,26 @@ class Thinking:
         return pieces
 
     def close(self, *, cut: bool) -> list[Piece]:
-        """Return what is still held; of a cut answer, a beginning that may have been a tag is dropped."""
-        if not self._held.strip() or cut:
+        """Return what is still held: what might have become a tag, and did not.
+
+        At the end of an answer that was not ``cut`` off, a lone closing tag ends a line.
+        """
+        if not self._held.strip():
+            return []
+        if self._state == "text" and not cut and self._lone and _LONE_TAG.match(self._held):
             return []
         if self._state == "start":
             self._trim()
         thought = self._state == "thoughts" or (self._state == "harmony" and self._channel == "analysis")
         return [(thought, self._held)]
+
+    def interrupt(self) -> list[Piece]:
+        """Return what is held, now that something else comes between it and the rest of what might be a tag."""
+        pieces = self.close(cut=True)
+        if pieces:
+            self._held = ""
+            self._state = "text" if self._state == "start" else self._state
+        return pieces
 
     def _step(self, pieces: list[Piece], whole: bool) -> bool:
         """Read on in what is held; return whether there may be more to read."""
@@ -147,15 +169,35 @@ class Thinking:
 
     def _in_text(self, pieces: list[Piece], whole: bool) -> bool:
         text = self._held
-        if not self.reasoned:
+        if self._lone and not self.reasoned:
             for hit in _LONE_TAG.finditer(text):
-                if (self._ticks + text.count("`", 0, hit.start())) % 2 == 0:
-                    return self._close_lone(text, hit, pieces, whole)
-            keep = 0 if whole else _tag_begins(text, _LONE)
-            text = text[: len(text) - keep]
+                if (self._ticks + text.count("`", 0, hit.start())) % 2:
+                    continue
+                match self._closes(text, hit, whole):
+                    case True:
+                        return self._close_lone(text, hit, pieces, whole)
+                    case False:
+                        self._lone = False
+                    case None:
+                        text = text[: hit.start()]
+                break
+            else:
+                keep = 0 if whole else _tag_begins(text, _LONE)
+                text = text[: len(text) - keep]
         self._say(text, pieces)
         self._held = self._held[len(text) :]
         return False
+
+    def _closes(self, text: str, hit: re.Match[str], whole: bool) -> bool | None:
+        """Tell whether a lone closing tag begins or ends a line; None where that is still to come."""
+        if (text[hit.start() - 1] if hit.start() else self._last) == "\n":
+            return True
+        behind = _LINE_ENDS.match(text, hit.end())
+        if behind is None or behind[1] is None:
+            return False
+        if behind[1] == "\n" or whole:
+            return True
+        return None
 
     def _close_lone(self, text: str, hit: re.Match[str], pieces: list[Piece], whole: bool) -> bool:
         before, self._held = text[: hit.start()], text[hit.end() :]
@@ -170,6 +212,7 @@ class Thinking:
     def _say(self, text: str, pieces: list[Piece]) -> None:
         if text:
             self._ticks += text.count("`")
+            self._last = text[-1]
             self._spoken = True
             pieces.append((False, text))
 

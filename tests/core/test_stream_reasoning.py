@@ -128,9 +128,37 @@ def test_a_lone_closing_tag_makes_a_whole_reply_s_beginning_thoughts() -> None: 
 
 
 def test_a_lone_closing_tag_is_dropped_from_text_already_shown() -> None:  # quirk 80
-    for pieces in (["Hm.", "</think>", "Hello"], ["Hm.</th", "ink>Hel", "lo"], list("Hm.</think>Hello")):
-        assert streamed(*pieces) == [("text", "Hm.Hello")]
+    for text, said in (
+        ("Hm.\n</think>\n\nHello", "Hm.\n\n\nHello"),
+        ("Hm. </think>\n\nHello", "Hm. \n\nHello"),
+        ("Hm. </think> \r\nHello", "Hm.  \r\nHello"),
+        ("Hm.\n</think>Hello", "Hm.\nHello"),
+        ("Hm.</think>", "Hm."),
+    ):
+        assert streamed(text) == streamed(*text) == [("text", said)]
+        for at in range(1, len(text)):
+            assert streamed(text[:at], text[at:]) == [("text", said)]
+        thought, _, answer = text.partition("</think>")
+        expected = [("thought", thought), ("text", answer.lstrip())]
+        assert read(dumps(message(text))).said == [part for part in expected if part[1]]
     assert streamed("</think>\n\n", "Hello") == [("text", "Hello")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write </think> to close the block, then [/THINK] too.",
+        "Write [/THINK] to close it.",
+        "Hm.</think>Hello",
+        "Write </think> here.\nThen:\n</think>\nand no more.",
+        f"Write </think>{' ' * 100}\nthen go on.",
+    ],
+)
+def test_a_closing_tag_within_a_line_is_text(text: str) -> None:  # quirk 85
+    assert streamed(text) == streamed(*text) == [("text", text)]
+    for at in range(1, len(text)):
+        assert streamed(text[:at], text[at:]) == [("text", text)]
+    assert read(dumps(message(text))).said == [("text", text)]
 
 
 def test_a_closing_tag_in_code_is_text() -> None:  # quirks 80 and 85
@@ -197,13 +225,19 @@ def test_hidden_thoughts_are_only_counted() -> None:  # quirk 89
     assert result.usage.reasoning == 7
 
 
-def test_a_cut_inside_a_tag_drops_the_piece_of_it() -> None:
+def test_a_refusal_is_told_behind_the_text_before_it() -> None:
+    assert chunks(delta("2 <"), delta(refusal=" No."), delta(" 3"), STOP).text == "2 < No. 3"
+
+
+def test_a_cut_inside_a_tag_loses_nothing() -> None:
     for text, said in (
-        ("<thi", []),
-        ("<think>Hm.</thi", [("thought", "Hm.")]),
-        ("Hello</thi", [("text", "Hello")]),
+        ("<thi", [("text", "<thi")]),
+        ("<think>Hm.</thi", [("thought", "Hm.</thi")]),
+        ("Hello</thi", [("text", "Hello</thi")]),
+        ("Write </think>", [("text", "Write </think>")]),
     ):
-        assert chunks(delta(text), done=False).said == said
+        result = chunks(delta(text), done=False)
+        assert (result.said, result.verdict) == (said, Verdict.PARTIAL)
 
 
 def test_an_answer_that_only_begins_like_a_tag_is_text() -> None:
