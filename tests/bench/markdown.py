@@ -99,9 +99,8 @@ def rich_live(text: str, screen: Screen) -> None:
     from rich.live import Live
     from rich.markdown import Markdown
 
-    console = Console(
-        file=screen.file, force_terminal=True, width=WIDTH, height=HEIGHT, color_system="standard"
-    )
+    file: Any = screen
+    console = Console(file=file, force_terminal=True, width=WIDTH, height=HEIGHT, color_system="standard")
     so_far = ""
     with Live(console=console, auto_refresh=False) as live:
         for piece in pieces(text):

@@ -108,7 +108,7 @@ LONG_FENCE = (
 )
 
 ADVERSARIAL = (
-    "**never closed " + "and on it goes " * 400 + "\n\n`open " + "[[[ " * 300 + "\n\n" + "x" * 3000 + "\n\n"
+    "**never closed " + "and on it goes " * 330 + "\n\n`open " + "[[[ " * 100 + "\n\n" + "x" * 1500 + "\n\n"
     "```\nunclosed fence\n" + "y" * 900
 )
 
@@ -162,8 +162,11 @@ class TestTheScreenEqualsOneRendering:
         text = DOCUMENTS[name]
         expected = shown(text, width)
         for number, chunks in enumerate(CHUNKINGS.values()):
+            # The one with everything in it goes through all of them, the others through every second one.
+            if name != "tour" and (number + WIDTHS.index(width) + len(name)) % 2:
+                continue
             terminal = Terminal(width, (5, 24, 50)[(number + width) % 3])
-            stream_to(terminal, chunks(text), every=(7, 1)[name == "tour"])
+            stream_to(terminal, chunks(text), every=(19, 1)[name == "tour"])
             assert terminal.text() == expected.text()
 
     @pytest.mark.parametrize("colour", Colour)
@@ -177,10 +180,10 @@ class TestTheScreenEqualsOneRendering:
     @pytest.mark.parametrize("joins", [True, False])
     def test_whatever_the_terminal_makes_of_emoji(self, joins: bool) -> None:
         text = "".join(
-            f"{'ab ' * n}👩‍👩‍👧 ❤️ ⚠️ 👍🏽 🇩🇪 e\u0301\u0302 e\ufe0f 한국어 — “x”\n" for n in range(1, 20)
+            f"{'ab ' * n}👩‍👩‍👧 ❤️ ⚠️ 👍🏽 🇩🇪 e\u0301\u0302 e\ufe0f 한국어 — “x”\n" for n in range(1, 9)
         )
         text += "\n| a | b |\n|---|---|\n| 👩‍👩‍👧 ❤️ | 👍🏽👍🏽 words |\n" * 3
-        for width in (20, 31, 80):
+        for width in (20, 33):
             terminal = Terminal(width, joins=joins)
             stream_to(terminal, in_pieces(text, 1))
             assert terminal.text() == shown(text, width, joins=joins).text()

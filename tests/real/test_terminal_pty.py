@@ -75,7 +75,7 @@ def run(
     return terminal
 
 
-@pytest.mark.parametrize(("columns", "lines", "step"), [(80, 24, 4), (40, 8, 1), (132, 50, 400)])
+@pytest.mark.parametrize(("columns", "lines", "step"), [(80, 24, 4), (40, 8, 2), (132, 50, 400)])
 def test_the_screen_of_a_real_terminal_equals_one_rendering(columns: int, lines: int, step: int) -> None:
     terminal = run(TOUR, columns=columns, lines=lines, step=step, pause=0.001)
     expected = Terminal(columns)

@@ -36,7 +36,8 @@ class MarkdownStream:
 
     ``write`` takes text for the terminal. ``width`` and ``height`` are asked for at each repaint, in cells and
     rows. Repaints happen at most ``frames`` times a second, from ``feed`` or ``tick``; with ``live`` False
-    there are none, and only finished rows are written. No method leaves colours on or the cursor hidden.
+    there are none, and only finished rows are written. No method leaves colours on or the cursor hidden. It is for
+    one thread at a time.
     """
 
     def __init__(
