@@ -10,7 +10,7 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat models providers)
+        commands=(chat models providers completion)
         options=('-V,--version' '-h,--help')
         ;;
     'telex chat')
@@ -98,6 +98,10 @@ _telex_table() {
     'telex providers import')
         options=('--replace' '--allow-commands' '--allow-http' '-h,--help')
         arguments=('files')
+        ;;
+    'telex completion')
+        options=('--install' '-h,--help')
+        arguments=('one bash zsh fish powershell')
         ;;
     *) return 1 ;;
     esac
@@ -389,6 +393,7 @@ _telex_quote() {
     while [[ -n $plain ]]; do
         case ${open:-x}$plain in
         \'\'*) shown+="'\\''" ;;
+        \"!*) shown+='"\!"' ;; # between quotes, nothing else keeps it from being history
         \"[\\\$\`\"]* | x[!a-zA-Z0-9_./:@%+=-]*) shown+=\\${plain:0:1} ;;
         *) shown+=${plain:0:1} ;;
         esac

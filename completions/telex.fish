@@ -11,13 +11,13 @@ function __telex_table --no-scope-shadowing
     set arguments
     switch "$path"
         case 'telex'
-            set commands 'chat	Send PROMPT and stream the answer to stdout.' 'models	See what can be asked, and name it.' 'providers	Set up the servers that telex talks to.'
+            set commands 'chat	Send a prompt and stream the answer.' 'models	See what can be asked, and name it.' 'providers	Set up the servers that telex talks to.' 'completion	Make a Tab complete telex\'s command lines.'
             set options '-V,--version	Show the version and exit.' '-h,--help	Show this message and exit.'
         case 'telex chat'
             set options '-m,--model any	provider/model, a provider, or a model that only one has.' '-s,--system any	The system message.' '--stream,--no-stream	Show the answer as it comes (default) or when it is whole.' '--max-tokens any	The longest answer, in tokens.' '-t,--temperature any	Randomness; sent only if given.' '*-p,--param any	Any further field of the request\'s body.' '--reasoning-effort any	How hard to think: none, low, medium, high, …' '--reasoning one show hide summary	What of the thinking is shown.' '--markdown,--plain	Lay the answer out, or show it as it was written.' '-u,--usage	Say in full how many tokens it took, and how long.' '-q,--quiet	Only the answer, and errors.' '--no-stdin	Do not read stdin.' '--connect-timeout any	The longest wait for a connection.' '--timeout any	The longest silence of the server: before its first byte, and within the answer.' '--retries any	How often to ask again before any text.' '-h,--help	Show this message and exit.'
             set arguments '*any'
         case 'telex models'
-            set commands 'list	List the models that can be asked now.' 'show	Show what is known of a model.' 'add	Declare a model, and what it can do.' 'edit	Change what is declared of a model.' 'remove	Forget what was declared of a model.' 'alias	Give a model a short name.' 'default	Choose the model that answers by default.'
+            set commands 'list	List what can be asked now, by provider.' 'show	Show what is known of one model.' 'add	Declare a model, or what you know of one.' 'edit	Change what is declared of a model.' 'remove	Forget what was declared of a model.' 'alias	Give a model a short name, or list the short names.' 'default	Show or set the model that is asked when none is named.'
             set options '-h,--help	Show this message and exit.'
         case 'telex models list'
             set options '*-P,--provider name provider	Only this provider\'s.' '--reasoning	Only those known to reason.' '--tools	Only those known to call tools.' '--vision	Only those known to read images.' '--all	Also those that do not chat: embeddings, speech, images.' '--refresh	Ask the servers for their lists first.' '--json	One JSON list on stdout.' '-h,--help	Show this message and exit.'
@@ -77,6 +77,9 @@ function __telex_table --no-scope-shadowing
         case 'telex providers import'
             set options '--replace	Overwrite providers of the same names.' '--allow-commands	Take over commands that print keys; they run on this machine.' '--allow-http	Let keys travel over plain http to hosts that are not local.' '-h,--help	Show this message and exit.'
             set arguments 'files'
+        case 'telex completion'
+            set options '--install	Put the script where the shell looks, and say where that is.' '-h,--help	Show this message and exit.'
+            set arguments 'one bash zsh fish powershell'
         case '*'
             return 1
     end

@@ -23,8 +23,16 @@ def test_the_wheel_holds_two_packages_and_nothing_else(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names}
     (info,) = {name for name in top if name.endswith(".dist-info")}
-    assert top - {info} == {"telex", "provider_core"}
+    data = info.replace(".dist-info", ".data")
+    assert top - {info, data} == {"telex", "provider_core"}
     assert {"telex/py.typed", "provider_core/py.typed"} <= set(names)
+    # What the shells find by themselves where the wheel is installed for all users.
+    assert {name for name in names if name.startswith(data)} == {
+        f"{data}/data/share/bash-completion/completions/telex",
+        f"{data}/data/share/zsh/site-functions/_telex",
+        f"{data}/data/share/fish/vendor_completions.d/telex.fish",
+    }
+    assert {f"telex/completion/body.{shell}" for shell in ("bash", "zsh", "fish")} <= set(names)
 
 
 def test_the_readme_lists_the_exit_codes_as_they_are() -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
     "models": ("telex.commands.models:command", "See what can be asked, and name it."),
     "providers": ("telex.commands.providers:command", "Set up the servers that telex talks to."),
+    "completion": ("telex.commands.completion:command", "Make a Tab complete telex's command lines."),
 }
 """Name -> ("module:attribute", one line of help): see ``lazy``."""
 

@@ -300,6 +300,7 @@ _telex_quote() {
     while [[ -n $plain ]]; do
         case ${open:-x}$plain in
         \'\'*) shown+="'\\''" ;;
+        \"!*) shown+='"\!"' ;; # between quotes, nothing else keeps it from being history
         \"[\\\$\`\"]* | x[!a-zA-Z0-9_./:@%+=-]*) shown+=\\${plain:0:1} ;;
         *) shown+=${plain:0:1} ;;
         esac

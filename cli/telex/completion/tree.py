@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from telex.lazy import LazyGroup
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Command:
     commands: tuple[Command, ...]
 
     def walk(self) -> Iterator[Command]:
-        """This command, and each below it."""
+        """The command itself, and each below it."""
         yield self
         for command in self.commands:
             yield from command.walk()
@@ -90,24 +91,26 @@ class Command:
 
 def read(root: click.Command, name: str = "telex") -> Command:
     """The tree below ``root``, without what is hidden; raises ``ValueError`` for what no script can say."""
-    return _command(root, (name,), None)
+    return _command(root, (name,), root.get_short_help_str(_LONGEST), None)
 
 
-def _command(command: click.Command, words: tuple[str, ...], parent: click.Context | None) -> Command:
+def _command(
+    command: click.Command, words: tuple[str, ...], help_line: str, parent: click.Context | None
+) -> Command:
     context = click.Context(command, parent, words[-1], **command.context_settings)
     params = [param for param in command.get_params(context) if not getattr(param, "hidden", False)]
     arguments = [param for param in params if isinstance(param, click.Argument)]
     below: list[Command] = []
     if isinstance(command, click.Group):
-        found = {name: command.get_command(context, name) for name in command.list_commands(context)}
-        below = [
-            _command(each, (*words, name), context)
-            for name, each in found.items()
-            if each is not None and not each.hidden
-        ]
+        rows = command.rows if isinstance(command, LazyGroup) else {}
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            if each is not None and not each.hidden:
+                line = rows[name][1] if name in rows else each.get_short_help_str(_LONGEST)
+                below.append(_command(each, (*words, name), line, context))
     return Command(
         words=words,
-        help=command.get_short_help_str(limit=_LONGEST),
+        help=help_line,
         options=tuple(_option(param) for param in params if isinstance(param, click.Option)),
         arguments=tuple(
             Argument(

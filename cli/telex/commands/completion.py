@@ -1,0 +1,74 @@
+"""``telex completion``: the script that completes telex at a Tab, printed or put where the shell looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from telex.context import App
+
+__all__ = ["command"]
+
+SHELLS = ("bash", "zsh", "fish", "powershell")
+
+
+@click.command(name="completion", epilog="Example: telex completion --install")
+@click.argument("shell", type=click.Choice(SHELLS), required=False)
+@click.option("--install", is_flag=True, help="Put the script where the shell looks, and say where that is.")
+@pass_app
+def command(app: App, *, shell: str | None, install: bool) -> None:
+    """Print the script that completes telex at a Tab, for SHELL or else your login shell.
+
+    At a Tab no program is started and no server is asked: names of providers and models are those that telex
+    knew when it last ran. In PowerShell, telex is started.
+    """
+    from telex.completion import script
+    from telex.main import root
+
+    shell = shell or _login_shell(app.environ)
+    if shell == "powershell":
+        _powershell(app, install=install)
+        return
+    text = script(shell, root)
+    if not install:
+        app.console.out(text)
+        return
+    from telex.completion import placing
+
+    place = placing.find(shell, app.environ)
+    try:
+        app.console.note(placing.put(place.path, text))
+    except OSError as error:
+        raise click.ClickException(
+            f"{place.path} cannot be written: {error.strerror}. To place the script yourself: telex completion {shell}"
+        ) from error
+    app.console.note(place.todo or f"A new {shell} completes telex.")
+
+
+def _login_shell(environ: Mapping[str, str]) -> str:
+    name = environ.get("SHELL", "").rpartition("/")[2]
+    if name not in SHELLS:
+        raise click.UsageError(f"for which shell? Give one of {', '.join(SHELLS)}")
+    return name
+
+
+def _powershell(app: App, *, install: bool) -> None:
+    """Click's own script, which starts telex at a Tab."""
+    from click.shell_completion import get_completion_class
+
+    from telex.main import root
+
+    completes = get_completion_class("powershell")
+    if completes is None:
+        raise click.UsageError("completion in PowerShell needs click 8.5 or newer: pip install -U click")
+    if install:
+        raise click.UsageError(
+            "in PowerShell, add this line to $PROFILE: telex completion powershell | Out-String | Invoke-Expression"
+        )
+    app.console.out(completes(root, {}, "telex", "_TELEX_COMPLETE").source())
