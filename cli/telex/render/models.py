@@ -107,7 +107,12 @@ def _drawn(console: Console, groups: Sequence[tuple[Listing, Sequence[Model]]]) 
         cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
     )
     number = {"width": 7, "justify": "right"}
-    columns: tuple[dict[str, Any], ...] = ({"width": min(longest, max(console.width() - 45, 24))}, number, number, {})
+    columns: tuple[dict[str, Any], ...] = (
+        {"width": min(longest, max(console.width() - 45, 24))},
+        number,
+        number,
+        {},
+    )
     gap = ""
     for listing, models in groups:
         title = visible(listing.provider.display_name or listing.provider.name)
