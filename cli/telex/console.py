@@ -136,12 +136,13 @@ class Console:
         if sys.stdin is None or (not wait and _isatty(sys.stdin)):
             return None
         try:
-            if not wait and not _has_input(sys.stdin.fileno(), FIRST_BYTE):
+            descriptor = _descriptor(sys.stdin)
+            if not wait and descriptor is not None and not _wait([descriptor], [], FIRST_BYTE):
                 self.note(
                     "Nothing came on stdin within a second: going on without it (--no-stdin does not wait)."
                 )
                 return None
-            raw = _read_all(sys.stdin.fileno()) if os.name == "posix" else sys.stdin.buffer.read()
+            raw = sys.stdin.buffer.read() if descriptor is None else _read_all(descriptor)
         except OSError as error:
             raise click.UsageError(f"stdin cannot be read: {error.strerror}") from error
         try:
@@ -153,13 +154,18 @@ class Console:
             ) from None
 
 
+def _descriptor(stream: TextIO) -> int | None:
+    """What the system knows the stream by; None in memory, and on Windows, where select() takes only sockets."""
+    try:
+        return stream.fileno() if os.name == "posix" else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 def _write(stream: TextIO, text: str) -> None:
     """Write all of ``text`` and let it go. Another program may have made the pipe non-blocking: then wait."""
-    try:
-        descriptor = stream.fileno() if os.name == "posix" else -1
-    except (OSError, ValueError, AttributeError):  # a stream in memory
-        descriptor = -1
-    if descriptor < 0:
+    descriptor = _descriptor(stream)
+    if descriptor is None:
         stream.write(text)
         stream.flush()
         return
@@ -197,12 +203,6 @@ def _isatty(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
-
-
-def _has_input(descriptor: int, seconds: float) -> bool:
-    """Whether a byte or the end of the file can be read within ``seconds``."""
-    # select() takes only sockets on Windows.
-    return os.name != "posix" or _wait([descriptor], [], seconds)
 
 
 def visible(text: str) -> str:
