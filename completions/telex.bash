@@ -14,7 +14,7 @@ _telex_table() {
         options=('-V,--version' '-h,--help')
         ;;
     'telex chat')
-        options=('-m,--model any' '-s,--system any' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('-m,--model name model' '-s,--system any' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -54,15 +54,15 @@ _telex_table() {
         options=('-h,--help')
         ;;
     'telex providers add')
-        options=('--base-url any' '--preset any' '--gguf files' '*--set any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--display-name any' '*--model any' '*--model-name any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--no-verify' '--replace' '-h,--help')
-        arguments=('any')
+        options=('--base-url any' '--preset name preset' '--gguf files' '*--set any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--display-name any' '*--model any' '*--model-name any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--no-verify' '--replace' '-h,--help')
+        arguments=('name preset')
         ;;
     'telex providers list')
         options=('--json' '--check-keys' '-h,--help')
         ;;
     'telex providers show')
         options=('--json' '-h,--help')
-        arguments=('any')
+        arguments=('name provider')
         ;;
     'telex providers presets')
         options=('--json' '-h,--help')
@@ -70,26 +70,26 @@ _telex_table() {
         ;;
     'telex providers test')
         options=('--all' '--model any' '--deep' '--timeout any' '--json' '-h,--help')
-        arguments=('*any')
+        arguments=('*name provider')
         ;;
     'telex providers discover')
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset any' '*--set any' '--gguf files' '*--model any' '--default-model any' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget' '--allow-http' '-h,--help')
-        arguments=('any')
+        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset name preset' '*--set any' '--gguf files' '*--model any' '--default-model models-of 0' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget' '--allow-http' '-h,--help')
+        arguments=('name provider')
         ;;
     'telex providers set-key')
         options=('--key-stdin' '--key-env any' '--key-command any' '--no-key' '--no-verify' '--allow-http' '-h,--help')
-        arguments=('any')
+        arguments=('name provider')
         ;;
     'telex providers rename')
         options=('-h,--help')
-        arguments=('any' 'any')
+        arguments=('name provider' 'any')
         ;;
     'telex providers remove')
         options=('-y,--yes' '--keep-key' '-h,--help')
-        arguments=('any')
+        arguments=('name provider')
         ;;
     'telex providers export')
         options=('--format one toml json' '*--only any' '--replace' '-h,--help')

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.context import pass_app
-from telex.options import BodyField, Number, network_options, readable, with_network
+from telex.options import BodyField, Name, Number, network_options, readable, with_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,13 @@ class ChatCommand(click.Command):
 
 @click.command(cls=ChatCommand, epilog='Example: cat report.txt | telex chat -m groq "Summarise this."')
 @click.argument("prompt", nargs=-1)
-@click.option("-m", "--model", metavar="ID", help="provider/model, a provider, or a model that only one has.")
+@click.option(
+    "-m",
+    "--model",
+    type=Name("model"),
+    metavar="ID",
+    help="provider/model, a provider, or a model that only one has.",
+)
 @click.option("-s", "--system", metavar="TEXT", help="The system message.")
 @click.option(
     "--stream/--no-stream", default=True, help="Show the answer as it comes (default) or when it is whole."

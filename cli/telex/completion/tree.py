@@ -111,7 +111,7 @@ def _command(
     return Command(
         words=words,
         help=help_line,
-        options=tuple(_option(param) for param in params if isinstance(param, click.Option)),
+        options=tuple(_option(param, arguments) for param in params if isinstance(param, click.Option)),
         arguments=tuple(
             Argument(
                 label=_label(argument),
@@ -128,7 +128,7 @@ _LONGEST = 200
 """Characters of a line of help; no line is that long, and a cut one would say less."""
 
 
-def _option(option: click.Option) -> Option:
+def _option(option: click.Option, arguments: list[click.Argument]) -> Option:
     names = (*option.opts, *option.secondary_opts)
     takes_value = not (option.is_flag or option.count)
     if takes_value and option.nargs != 1:
@@ -137,7 +137,7 @@ def _option(option: click.Option) -> Option:
         names=names,
         help=" ".join((option.help or "").split()),
         takes_value=takes_value,
-        value=_value(option, []) if takes_value else None,
+        value=_value(option, arguments) if takes_value else None,
         label=_label(option) if takes_value else "",
         repeatable=option.multiple or option.count,
     )

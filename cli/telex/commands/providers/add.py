@@ -11,6 +11,7 @@ from telex.commands.providers.given import address, assignment, new_name
 from telex.commands.providers.keys import choose, key_options, shadow
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop
+from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,14 +27,16 @@ __all__ = ["command"]
 @click.command(
     name="add", epilog="Example: telex providers add lab --base-url http://127.0.0.1:8080/v1 --no-key"
 )
-@click.argument("name")
+@click.argument("name", type=Name("preset"))
 @click.option("--base-url", metavar="URL", help="Where the API is; the part before /chat/completions.")
-@click.option("--preset", metavar="ID", help="The preset to use, where NAME is not its name.")
+@click.option(
+    "--preset", type=Name("preset"), metavar="ID", help="The preset to use, where NAME is not its name."
+)
 @click.option(
     "--gguf",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A model file to run inside telex, with no server.",
+    help="A model file that telex runs itself, with no server to set up.",
 )
 @click.option(
     "--set",

@@ -13,6 +13,7 @@ import click
 
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop, code_and_hint
+from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ __all__ = ["command"]
 
 
 @click.command(name="test", epilog="Example: telex providers test --all --json")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=Name("provider"))
 @click.option("--all", "every", is_flag=True, help="All providers that are not switched off.")
 @click.option("--model", metavar="ID", help="The model to ask, instead of the default one.")
 @click.option("--deep", is_flag=True, help="Find out what the model can do, by about a dozen short requests.")

@@ -9,6 +9,7 @@ import click
 
 from telex.commands.providers.keys import key_options
 from telex.context import pass_app
+from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,17 +33,27 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 @click.command(name="edit", epilog="Example: telex providers edit lab --display-name 'The lab' --unset proxy")
-@click.argument("name")
+@click.argument("name", type=Name("provider"))
 @click.option("--enable/--disable", "enabled", default=None, help="Switch the provider on or off.")
 @click.option("--display-name", metavar="TEXT", help="How the provider is called in lists.")
 @click.option("--base-url", metavar="URL", help="Where the API is; the part before /chat/completions.")
-@click.option("--preset", metavar="ID", help="The preset whose facts count where nothing else is set.")
+@click.option(
+    "--preset",
+    type=Name("preset"),
+    metavar="ID",
+    help="The preset whose facts count where nothing else is set.",
+)
 @click.option("--set", "variables", multiple=True, metavar="PART=VALUE", help="A part of a preset's address.")
-@click.option("--gguf", type=_PATH, metavar="FILE", help="A model file to run inside telex.")
+@click.option("--gguf", type=_PATH, metavar="FILE", help="A model file that telex runs itself.")
 @click.option(
     "--model", "models", multiple=True, metavar="ID", help="The models, in the place of those that are set."
 )
-@click.option("--default-model", metavar="ID", help="The model that is meant by the provider's name alone.")
+@click.option(
+    "--default-model",
+    type=Name("model", of="name"),
+    metavar="ID",
+    help="The model that is meant by the provider's name alone.",
+)
 @click.option(
     "--header", "headers", multiple=True, metavar="K=V", help="A header to send, beside those that are set."
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from telex.context import pass_app
+from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -152,7 +153,7 @@ def _preset(provider: Provider) -> Preset | None:
 @click.command(
     name="set-key", epilog="Example: pass show openai | telex providers set-key openai --key-stdin"
 )
-@click.argument("name")
+@click.argument("name", type=Name("provider"))
 @key_options
 @click.option("--no-verify", is_flag=True, help="Do not ask the server whether it takes the key.")
 @click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")

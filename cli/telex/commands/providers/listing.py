@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.context import pass_app
+from telex.options import Name
 
 if TYPE_CHECKING:
     from provider_core.errors import ApiKeyError
@@ -75,7 +76,7 @@ def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, 
 
 
 @click.command(epilog="Example: telex providers show deepseek")
-@click.argument("name")
+@click.argument("name", type=Name("provider"))
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 @pass_app
 def show(app: App, *, name: str, as_json: bool) -> None:

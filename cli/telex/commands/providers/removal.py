@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.context import pass_app
+from telex.options import Name
 
 if TYPE_CHECKING:
     from telex.context import App
@@ -15,7 +16,7 @@ __all__ = ["remove", "rename"]
 
 
 @click.command(epilog="Example: telex providers remove lab --yes")
-@click.argument("name")
+@click.argument("name", type=Name("provider"))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--keep-key", is_flag=True, help="Leave the key in the keyring.")
 @pass_app
@@ -56,7 +57,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
 
 
 @click.command(epilog="Example: telex providers rename lab work")
-@click.argument("old")
+@click.argument("old", type=Name("provider"))
 @click.argument("new")
 @pass_app
 def rename(app: App, *, old: str, new: str) -> None:
