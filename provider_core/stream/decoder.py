@@ -18,7 +18,7 @@ from provider_core.types import Finished, Verdict
 
 if TYPE_CHECKING:
     from provider_core.stream.framing import Frame
-    from provider_core.types import Event
+    from provider_core.types import Event, Json
 
 __all__ = ["Decoder"]
 
@@ -168,6 +168,9 @@ class Decoder:
             except (ValueError, RecursionError):
                 self._no_json(event, data[at:])
                 break
+            if answer.whole and self._framer.began_as_json and _is_piece(value):
+                self.done = True
+                return
             if end < len(data) or event == "error" or (plain := answer.plain(value)) is None:
                 with suppress(RecursionError):  # a value that could hardly be parsed is no chunk
                     answer.value(value, event)
@@ -209,6 +212,11 @@ class Decoder:
         return not_a_completion(
             self._status, self._content_type, head, provider=self._provider, secrets=self._secrets
         )
+
+
+def _is_piece(value: Json) -> bool:
+    choices = value.get("choices") if isinstance(value, dict) else None
+    return isinstance(choices, list) and any(isinstance(each, dict) and "delta" in each for each in choices)
 
 
 def _line(text: str) -> str:

@@ -72,9 +72,12 @@ def test_what_follows_done_is_ignored() -> None:  # quirk 9
 
 
 def test_a_json_reply_followed_by_frames_counts_once() -> None:  # quirk 10
-    for glue in (b"", b"\n", b"\n\n"):
-        for size in (0, 1):
-            assert outcome(dumps(message("Hello")) + glue + HELLO, size=size) == ends()
+    bare = {"choices": [{"message": {"content": "Hello"}}]}
+    for reply in (message("Hello"), bare, {**bare, "usage": {"prompt_tokens": 1}}, [bare]):
+        for glue in (b"", b"\n", b"\n\n"):
+            for size in (0, 1):
+                assert outcome(dumps(reply) + glue + HELLO, size=size) == ends()
+                assert outcome(dumps(reply) + glue + dumps(delta("Hello")), size=size) == ends()
 
 
 def test_nothing_is_waited_for_behind_a_json_reply() -> None:  # quirk 10
