@@ -96,6 +96,10 @@ class _Watched:
     def headers(self) -> Mapping[str, str]:
         return self._reply.headers
 
+    def hasten(self, seconds: float) -> None:
+        if (hasten := getattr(self._reply, "hasten", None)) is not None:
+            hasten(seconds)
+
     def chunks(self) -> Iterator[bytes]:
         for chunk in self._reply.chunks():
             self._seen.chunks += 1

@@ -32,6 +32,7 @@ from provider_core.errors import (
     ServerError,
 )
 from provider_core.http import HttpTransport
+from provider_core.probe._watch import Watch
 from provider_core.types import (
     Call,
     Finished,
@@ -664,11 +665,14 @@ def test_silence_after_text_keeps_the_text(server: Scripted) -> None:
     assert isinstance(ending(events).error, DeadlineError)
 
 
-def test_a_server_that_stays_silent_behind_a_finish_reason_is_not_waited_for(server: Scripted) -> None:
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_server_that_stays_silent_behind_a_finish_reason_is_not_waited_for(
+    server: Scripted, watched: bool
+) -> None:
     server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Pause(60)]))
     with HttpTransport({}) as transport:
         began = time.monotonic()
-        events = Asker(transport, server.url)()
+        events = Asker(Watch(transport) if watched else transport, server.url)()
     assert (text(events), ending(events).verdict, ending(events).error) == ("Hello", Verdict.COMPLETE, None)
     assert 1.5 < time.monotonic() - began < 20
     assert server.asked[0].closed.wait(5)
