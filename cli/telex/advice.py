@@ -30,8 +30,15 @@ __all__ = [
     "set_up",
     "wait",
     "wait_longer",
+    "which_file",
     "wrong_file",
 ]
+
+
+def which_file(error: errors.SettingsError, _: Provider | None) -> str | None:
+    if error.path is None or str(error.path) in error.message:
+        return None
+    return f"The settings are in {error.path}"
 
 
 def did_you_mean(error: errors.ModelError, _: Provider | None) -> str:
@@ -46,7 +53,9 @@ def say_which(error: errors.AmbiguousModelError, _: Provider | None) -> str:
 
 def set_up(error: errors.UnknownProviderError, provider: Provider | None) -> str:
     if not error.preset:
-        return did_you_mean(error, provider)
+        return (
+            did_you_mean(error, provider) if error.candidates else "See what is set up: telex providers list"
+        )
     lines = [f"Set it up: telex providers add {error.name}"]
     if error.candidates:
         lines.append(f"Or did you mean {' or '.join(error.candidates)}?")

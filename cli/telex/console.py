@@ -52,8 +52,13 @@ class Console:
         """Whether a line on stderr can be drawn over."""
 
     def width(self) -> int:
-        """The terminal's columns, as they are now; COLUMNS wins."""
-        return self._size().columns
+        """The terminal's columns, as they are now; COLUMNS can only make them fewer."""
+        columns = self._size().columns
+        if self.out_is_terminal:
+            # Rows that are wider than the screen would wrap, and could not be painted over.
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                columns = min(columns, os.get_terminal_size(sys.stdout.fileno()).columns or columns)
+        return columns
 
     def height(self) -> int:
         """The terminal's rows, as they are now; LINES wins."""

@@ -66,7 +66,7 @@ class App:
         from provider_core.client import Client
         from provider_core.repair import Memory
 
-        return self._client or Client(self.transport, memory=Memory(self.paths.cache / "refused-fields.json"))
+        return self._client or Client(self.transport, memory=Memory(self.paths.refusals))
 
     @cached_property
     def transport(self) -> Transport:

@@ -67,7 +67,7 @@ class Outcome:
 _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | None] | None]] = {
     errors.CoreError: (ExitCode.OTHER, None),
     errors.InvalidInputError: (ExitCode.USAGE, None),
-    errors.SettingsError: (ExitCode.SETTINGS, None),
+    errors.SettingsError: (ExitCode.SETTINGS, advice.which_file),
     errors.ModelError: (ExitCode.SETTINGS, None),
     errors.UnknownModelError: (ExitCode.SETTINGS, advice.did_you_mean),
     errors.AmbiguousModelError: (ExitCode.SETTINGS, advice.say_which),

@@ -58,7 +58,9 @@ def parse(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _unparsable(error, path) from None
+        raise _unparsable(error, path, text) from None
+    except RecursionError:
+        raise SettingsError(f"{path}: its values are nested too deeply", path=path) from None
 
 
 def change(
@@ -70,15 +72,10 @@ def change(
     entered once all is ready to be written, and left when it has been. A file that does not parse raises
     ``SettingsError`` and stays as it is, byte for byte; so does the file when ``edit`` or ``around`` raises.
     """
-    import tomllib
-
     private_folder(path.parent)
     with _locked(path):
         text = _text(_bytes(path), path)
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise _unparsable(error, path) from None
+        data = parse(text, path)
         edit(data)
         changed = _first_that_means(data, proposals(text), path)
         if changed != text:
@@ -200,15 +197,14 @@ def _text(raw: bytes, path: Path) -> str:
         raise SettingsError(f"{path}, line {line}: it is not UTF-8", path=path, line=line) from None
 
 
-def _unparsable(error: Exception, path: Path) -> SettingsError:
+def _unparsable(error: Exception, path: Path, text: str) -> SettingsError:
     import re
 
     words = str(error)
     found = re.search(r"\bline (\d+)", words)
-    line = int(found[1]) if found else None
+    line = int(found[1]) if found else text.rstrip().count("\n") + 1
     reason = re.sub(r"\s*\(?at (line \d+( col(umn)? \d+)?,? ?(column \d+)?|end of document)\)?", "", words)
-    place = f"{path}, line {line}" if line else str(path)
-    return SettingsError(f"{place}: {reason}", path=path, line=line)
+    return SettingsError(f"{path}, line {line}: {reason}", path=path, line=line)
 
 
 def _sync_folder(folder: Path) -> None:

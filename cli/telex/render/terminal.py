@@ -9,14 +9,13 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from provider_core.types import Reasoning, Text
-from telex.render.markdown import Look, MarkdownStream
+from telex.render.markdown import Colour, Look, MarkdownStream, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provider_core.types import Event
     from telex.console import Console
-    from telex.render.markdown import Colour
     from telex.render.thoughts import Thoughts
 
 __all__ = ["Terminal"]
@@ -36,6 +35,8 @@ class Terminal:
         self.has_text = False
         """Whether any of the answer itself was shown."""
         look = Look(colour=colour, code_theme=code_theme) if code_theme else Look(colour=colour)
+        if colour is not Colour.NONE:
+            prepare(look)  # the request is on its way, and nothing else is to be done
         self._markdown = MarkdownStream(
             console.raw_out,
             width=console.width,
