@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from provider_core.local._model import DEFAULT_MODEL
-from provider_core.types import Model, Provider
+from provider_core.presets.effort import TEMPLATE
+from provider_core.types import Effort, Model, Provider, Quirks
 
 __all__ = ["PROVIDER"]
 
@@ -14,5 +15,6 @@ PROVIDER = Provider(
     embedded=True,
     models=(Model(id=DEFAULT_MODEL.id, context=8192, reasoning=False, tools=False, vision=False),),
     models_declared=False,
+    quirks=Quirks(effort=(Effort(levels=TEMPLATE),)),
 )
 """It has an address only while ``serve`` runs."""

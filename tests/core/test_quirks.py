@@ -269,3 +269,12 @@ def test_the_key_and_the_headers_that_look_like_one_are_the_secrets() -> None:
 
 def test_quirks_default_to_what_most_servers_take() -> None:
     assert provider("xai").quirks == Quirks()
+
+
+def test_the_embedded_model_is_told_by_its_template_how_hard_to_think() -> None:
+    from provider_core.local import PROVIDER
+
+    request = Request(model="m", messages=(Message(role="user", content="x"),), reasoning_effort="none")
+    sent = quirks.body(PROVIDER, request)
+    assert sent["chat_template_kwargs"]["enable_thinking"] is False
+    assert "reasoning_effort" not in sent
