@@ -14,7 +14,7 @@ _telex_table() {
         options=('-V,--version' '-h,--help')
         ;;
     'telex chat')
-        options=('-m,--model name model' '-s,--system any' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('-m,--model name models' '-s,--system any' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -22,47 +22,47 @@ _telex_table() {
         options=('-h,--help')
         ;;
     'telex models list')
-        options=('*-P,--provider name provider' '--reasoning' '--tools' '--vision' '--all' '--refresh' '--json' '-h,--help')
+        options=('*-P,--provider name providers' '--reasoning' '--tools' '--vision' '--all' '--refresh' '--json' '-h,--help')
         arguments=('*any')
         ;;
     'telex models show')
         options=('--json' '-h,--help')
-        arguments=('name model')
+        arguments=('name models')
         ;;
     'telex models add')
         options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '-h,--help')
-        arguments=('name provider' 'models-of 0')
+        arguments=('name providers' 'models-of 0')
         ;;
     'telex models edit')
         options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '*--unset one name context max_output reasoning tools vision' '-h,--help')
-        arguments=('name provider' 'models-of 0')
+        arguments=('name providers' 'models-of 0')
         ;;
     'telex models remove')
         options=('-h,--help')
-        arguments=('name provider' 'models-of 0')
+        arguments=('name providers' 'models-of 0')
         ;;
     'telex models alias')
         options=('--remove' '-h,--help')
-        arguments=('name alias' 'name model')
+        arguments=('name aliases' 'name models')
         ;;
     'telex models default')
         options=('--unset' '-h,--help')
-        arguments=('name model')
+        arguments=('name models')
         ;;
     'telex providers')
         commands=(add list show presets test discover edit set-key rename remove export import)
         options=('-h,--help')
         ;;
     'telex providers add')
-        options=('--base-url any' '--preset name preset' '--gguf files' '*--set any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--display-name any' '*--model any' '*--model-name any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--no-verify' '--replace' '-h,--help')
-        arguments=('name preset')
+        options=('--base-url any' '--preset name presets' '--gguf files' '*--set any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--display-name any' '*--model any' '*--model-name any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--no-verify' '--replace' '-h,--help')
+        arguments=('name presets')
         ;;
     'telex providers list')
         options=('--json' '--check-keys' '-h,--help')
         ;;
     'telex providers show')
         options=('--json' '-h,--help')
-        arguments=('name provider')
+        arguments=('name providers')
         ;;
     'telex providers presets')
         options=('--json' '-h,--help')
@@ -70,26 +70,26 @@ _telex_table() {
         ;;
     'telex providers test')
         options=('--all' '--model any' '--deep' '--timeout any' '--json' '-h,--help')
-        arguments=('*name provider')
+        arguments=('*name providers')
         ;;
     'telex providers discover')
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset name preset' '*--set any' '--gguf files' '*--model any' '--default-model models-of 0' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget' '--allow-http' '-h,--help')
-        arguments=('name provider')
+        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset name presets' '*--set any' '--gguf files' '*--model any' '--default-model models-of 0' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget' '--allow-http' '-h,--help')
+        arguments=('name providers')
         ;;
     'telex providers set-key')
         options=('--key-stdin' '--key-env any' '--key-command any' '--no-key' '--no-verify' '--allow-http' '-h,--help')
-        arguments=('name provider')
+        arguments=('name providers')
         ;;
     'telex providers rename')
         options=('-h,--help')
-        arguments=('name provider' 'any')
+        arguments=('name providers' 'any')
         ;;
     'telex providers remove')
         options=('-y,--yes' '--keep-key' '-h,--help')
-        arguments=('name provider')
+        arguments=('name providers')
         ;;
     'telex providers export')
         options=('--format one toml json' '*--only any' '--replace' '-h,--help')
@@ -211,12 +211,14 @@ _telex_end_word() {
     word='' mask='' begun=''
 }
 
-# Sets `fixed`: how much of the word readline leaves alone, because a ":" or "=" or a quote ends what it replaces.
+# Sets `fixed`: how much of the word readline leaves alone, because a ":" or "=" or a quote ends what it replaces. A
+# "@" does so too, and is replaced itself.
 _telex_fix() {
     fixed=${#mask}
     while [[ -z $open ]] && ((fixed)) && [[ $COMP_WORDBREAKS != *"${mask:fixed-1:1}"* ]]; do
         ((fixed--))
     done
+    if [[ -z $open && ${mask:fixed?fixed-1:0:1} == @ ]]; then ((fixed--)); fi
 }
 
 # Takes note of an option that stands before the cursor: `used` holds the places of those that are given.
@@ -276,9 +278,9 @@ _telex_offer() {
         lines=($kind)
         _telex_reply "$2" "$3"
         ;;
-    name\ model) _telex_offer_models "$2" "$3" ;;
+    name\ models) _telex_offer_models "$2" "$3" ;;
     name\ *)
-        _telex_read "${kind}s"
+        _telex_read "$kind"
         _telex_reply "$2" "$3"
         ;;
     models-of\ *)

@@ -14,63 +14,63 @@ function __telex_table --no-scope-shadowing
             set commands 'chat	Send a prompt and stream the answer.' 'models	See what can be asked, and name it.' 'providers	Set up the servers that telex talks to.' 'completion	Make a Tab complete telex\'s command lines.'
             set options '-V,--version	Show the version and exit.' '-h,--help	Show this message and exit.'
         case 'telex chat'
-            set options '-m,--model name model	provider/model, a provider, or a model that only one has.' '-s,--system any	The system message.' '--stream,--no-stream	Show the answer as it comes (default) or when it is whole.' '--max-tokens any	The longest answer, in tokens.' '-t,--temperature any	Randomness; sent only if given.' '*-p,--param any	Any further field of the request\'s body.' '--reasoning-effort any	How hard to think: none, low, medium, high, …' '--reasoning one show hide summary	What of the thinking is shown.' '--markdown,--plain	Lay the answer out, or show it as it was written.' '-u,--usage	Say in full how many tokens it took, and how long.' '-q,--quiet	Only the answer, and errors.' '--no-stdin	Do not read stdin.' '--connect-timeout any	The longest wait for a connection.' '--timeout any	The longest silence of the server: before its first byte, and within the answer.' '--retries any	How often to ask again before any text.' '-h,--help	Show this message and exit.'
+            set options '-m,--model name models	provider/model, a provider, or a model that only one has.' '-s,--system any	The system message.' '--stream,--no-stream	Show the answer as it comes (default) or when it is whole.' '--max-tokens any	The longest answer, in tokens.' '-t,--temperature any	Randomness; sent only if given.' '*-p,--param any	Any further field of the request\'s body.' '--reasoning-effort any	How hard to think: none, low, medium, high, …' '--reasoning one show hide summary	What of the thinking is shown.' '--markdown,--plain	Lay the answer out, or show it as it was written.' '-u,--usage	Say in full how many tokens it took, and how long.' '-q,--quiet	Only the answer, and errors.' '--no-stdin	Do not read stdin.' '--connect-timeout any	The longest wait for a connection.' '--timeout any	The longest silence of the server: before its first byte, and within the answer.' '--retries any	How often to ask again before any text.' '-h,--help	Show this message and exit.'
             set arguments '*any'
         case 'telex models'
             set commands 'list	List what can be asked now, by provider.' 'show	Show what is known of one model.' 'add	Declare a model, or what you know of one.' 'edit	Change what is declared of a model.' 'remove	Forget what was declared of a model.' 'alias	Give a model a short name, or list the short names.' 'default	Show or set the model that is asked when none is named.'
             set options '-h,--help	Show this message and exit.'
         case 'telex models list'
-            set options '*-P,--provider name provider	Only this provider\'s.' '--reasoning	Only those known to reason.' '--tools	Only those known to call tools.' '--vision	Only those known to read images.' '--all	Also those that do not chat: embeddings, speech, images.' '--refresh	Ask the servers for their lists first.' '--json	One JSON list on stdout.' '-h,--help	Show this message and exit.'
+            set options '*-P,--provider name providers	Only this provider\'s.' '--reasoning	Only those known to reason.' '--tools	Only those known to call tools.' '--vision	Only those known to read images.' '--all	Also those that do not chat: embeddings, speech, images.' '--refresh	Ask the servers for their lists first.' '--json	One JSON list on stdout.' '-h,--help	Show this message and exit.'
             set arguments '*any'
         case 'telex models show'
             set options '--json	One JSON object on stdout.' '-h,--help	Show this message and exit.'
-            set arguments 'name model'
+            set arguments 'name models'
         case 'telex models add'
             set options '--name any	A name to show.' '--context any	Its window, in tokens.' '--max-output any	The longest answer, in tokens.' '--reasoning,--no-reasoning	Whether it reasons.' '--tools,--no-tools	Whether it calls tools.' '--vision,--no-vision	Whether it reads images.' '-h,--help	Show this message and exit.'
-            set arguments 'name provider' 'models-of 0'
+            set arguments 'name providers' 'models-of 0'
         case 'telex models edit'
             set options '--name any	A name to show.' '--context any	Its window, in tokens.' '--max-output any	The longest answer, in tokens.' '--reasoning,--no-reasoning	Whether it reasons.' '--tools,--no-tools	Whether it calls tools.' '--vision,--no-vision	Whether it reads images.' '*--unset one name context max_output reasoning tools vision	Forget what was said of it.' '-h,--help	Show this message and exit.'
-            set arguments 'name provider' 'models-of 0'
+            set arguments 'name providers' 'models-of 0'
         case 'telex models remove'
             set options '-h,--help	Show this message and exit.'
-            set arguments 'name provider' 'models-of 0'
+            set arguments 'name providers' 'models-of 0'
         case 'telex models alias'
             set options '--remove	Remove the alias.' '-h,--help	Show this message and exit.'
-            set arguments 'name alias' 'name model'
+            set arguments 'name aliases' 'name models'
         case 'telex models default'
             set options '--unset	Have no default.' '-h,--help	Show this message and exit.'
-            set arguments 'name model'
+            set arguments 'name models'
         case 'telex providers'
             set commands 'add	Set up a provider, and check that it works.' 'list	List the providers that are set up, and where their keys come from.' 'show	Show all that is set up for one provider.' 'presets	Search the providers that can be set up by name alone.' 'test	Check that providers answer, step by step.' 'discover	Find the model servers that run on this machine.' 'edit	Change what is set up for a provider.' 'set-key	Change where a provider\'s key comes from.' 'rename	Give a provider another name.' 'remove	Remove a provider and its key.' 'export	Write the providers to a file, without their keys.' 'import	Set up the providers of a file.'
             set options '-h,--help	Show this message and exit.'
         case 'telex providers add'
-            set options '--base-url any	Where the API is; the part before /chat/completions.' '--preset name preset	The preset to use, where NAME is not its name.' '--gguf files	A model file to run inside telex, with no server.' '*--set any	A part of a preset\'s address, as account_id.' '--key-stdin	Read the key from stdin and keep it in the keyring.' '--key-env any	The environment variable that holds the key.' '--key-command any	A command that prints the key, run for each chat.' '--no-key	The server needs no key.' '--display-name any	How the provider is called in lists.' '*--model any	A model; the first is the default.' '*--model-name any	Its name in lists, in the same order.' '*--header any	A header to send with every request.' '--proxy any	The proxy to go through, or none for going straight.' '--ca-bundle files	Certificates to trust instead of the system\'s.' '--client-cert files	A certificate to show, with its key, in PEM.' '--allow-http	Send the key over plain http to a host that is not local.' '--no-verify	Save without asking the server.' '--replace	Overwrite a provider of this name.' '-h,--help	Show this message and exit.'
-            set arguments 'name preset'
+            set options '--base-url any	Where the API is; the part before /chat/completions.' '--preset name presets	The preset to use, where NAME is not its name.' '--gguf files	A model file that telex runs itself, with no server to set up.' '*--set any	A part of a preset\'s address, as account_id.' '--key-stdin	Read the key from stdin and keep it in the keyring.' '--key-env any	The environment variable that holds the key.' '--key-command any	A command that prints the key, run for each chat.' '--no-key	The server needs no key.' '--display-name any	How the provider is called in lists.' '*--model any	A model; the first is the default.' '*--model-name any	Its name in lists, in the same order.' '*--header any	A header to send with every request.' '--proxy any	The proxy to go through, or none for going straight.' '--ca-bundle files	Certificates to trust instead of the system\'s.' '--client-cert files	A certificate to show, with its key, in PEM.' '--allow-http	Send the key over plain http to a host that is not local.' '--no-verify	Save without asking the server.' '--replace	Overwrite a provider of this name.' '-h,--help	Show this message and exit.'
+            set arguments 'name presets'
         case 'telex providers list'
             set options '--json	One list of objects.' '--check-keys	Look for the keys, and show the last 4 characters of each.' '-h,--help	Show this message and exit.'
         case 'telex providers show'
             set options '--json	One object.' '-h,--help	Show this message and exit.'
-            set arguments 'name provider'
+            set arguments 'name providers'
         case 'telex providers presets'
             set options '--json	One list of objects.' '-h,--help	Show this message and exit.'
             set arguments '*any'
         case 'telex providers test'
             set options '--all	All providers that are not switched off.' '--model any	The model to ask, instead of the default one.' '--deep	Find out what the model can do, by about a dozen short requests.' '--timeout any	The longest wait for a server.' '--json	One list of objects.' '-h,--help	Show this message and exit.'
-            set arguments '*name provider'
+            set arguments '*name providers'
         case 'telex providers discover'
             set options '*--port any	Look at this port, instead of those that servers are known to use.' '--add	Set up all that are new and need no key, without asking.' '--json	One list of objects.' '-h,--help	Show this message and exit.'
         case 'telex providers edit'
-            set options '--enable,--disable	Switch the provider on or off.' '--display-name any	How the provider is called in lists.' '--base-url any	Where the API is; the part before /chat/completions.' '--preset name preset	The preset whose facts count where nothing else is set.' '*--set any	A part of a preset\'s address.' '--gguf files	A model file to run inside telex.' '*--model any	The models, in the place of those that are set.' '--default-model models-of 0	The model that is meant by the provider\'s name alone.' '*--header any	A header to send, beside those that are set.' '--key-stdin	Read the key from stdin and keep it in the keyring.' '--key-env any	The environment variable that holds the key.' '--key-command any	A command that prints the key, run for each chat.' '--no-key	The server needs no key.' '--proxy any	The proxy to go through, or none for going straight.' '--ca-bundle files	Certificates to trust instead of the system\'s.' '--client-cert files	A certificate to show, with its key, in PEM.' '--connect-timeout any	The longest wait for a connection.' '--first-byte-timeout any	The longest wait for an answer to begin.' '--idle-timeout any	The longest silence within an answer.' '--retries any	How often to ask again before any text.' '--retry-budget any	The time in which retries may begin.' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget	Take a field away, by the name of its option.' '--allow-http	Send the key over plain http to a host that is not local.' '-h,--help	Show this message and exit.'
-            set arguments 'name provider'
+            set options '--enable,--disable	Switch the provider on or off.' '--display-name any	How the provider is called in lists.' '--base-url any	Where the API is; the part before /chat/completions.' '--preset name presets	The preset whose facts count where nothing else is set.' '*--set any	A part of a preset\'s address.' '--gguf files	A model file that telex runs itself.' '*--model any	The models, in the place of those that are set.' '--default-model models-of 0	The model that is meant by the provider\'s name alone.' '*--header any	A header to send, beside those that are set.' '--key-stdin	Read the key from stdin and keep it in the keyring.' '--key-env any	The environment variable that holds the key.' '--key-command any	A command that prints the key, run for each chat.' '--no-key	The server needs no key.' '--proxy any	The proxy to go through, or none for going straight.' '--ca-bundle files	Certificates to trust instead of the system\'s.' '--client-cert files	A certificate to show, with its key, in PEM.' '--connect-timeout any	The longest wait for a connection.' '--first-byte-timeout any	The longest wait for an answer to begin.' '--idle-timeout any	The longest silence within an answer.' '--retries any	How often to ask again before any text.' '--retry-budget any	The time in which retries may begin.' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget	Take a field away, by the name of its option.' '--allow-http	Send the key over plain http to a host that is not local.' '-h,--help	Show this message and exit.'
+            set arguments 'name providers'
         case 'telex providers set-key'
             set options '--key-stdin	Read the key from stdin and keep it in the keyring.' '--key-env any	The environment variable that holds the key.' '--key-command any	A command that prints the key, run for each chat.' '--no-key	The server needs no key.' '--no-verify	Do not ask the server whether it takes the key.' '--allow-http	Send the key over plain http to a host that is not local.' '-h,--help	Show this message and exit.'
-            set arguments 'name provider'
+            set arguments 'name providers'
         case 'telex providers rename'
             set options '-h,--help	Show this message and exit.'
-            set arguments 'name provider' 'any'
+            set arguments 'name providers' 'any'
         case 'telex providers remove'
             set options '-y,--yes	Do not ask.' '--keep-key	Leave the key in the keyring.' '-h,--help	Show this message and exit.'
-            set arguments 'name provider'
+            set arguments 'name providers'
         case 'telex providers export'
             set options '--format one toml json	By default what the file\'s name says, else toml.' '*--only any	Only this provider; may be given several times.' '--replace	Overwrite the file.' '-h,--help	Show this message and exit.'
             set arguments 'files'
@@ -117,7 +117,7 @@ function __telex_find --no-scope-shadowing
             set -e parts[1]
             set value $parts
             contains -- $option $used; or set -a used $option
-            return
+            return 0
         end
     end
     return 1
@@ -141,7 +141,7 @@ function __telex_look --no-scope-shadowing
     for token in $tokens
         if set -q pending[1]
             set pending
-        else if test -z "$ended" -a "$token" = --
+        else if test -z "$ended"; and test "x$token" = x--
             set ended x
         else if test -z "$ended"; and string match -qr '^-.' -- "$token"
             __telex_option $token
@@ -214,10 +214,10 @@ function __telex_complete
             set -l provider $given[(math $kind[2] + 1)]
             __telex_names models "$provider/*" | string replace -- "$provider/" "$before"
         case name
-            if test "$kind[2]" = model
+            if test "$kind[2]" = models
                 __telex_models | string replace -r '^' -- "$before"
             else
-                __telex_names $kind[2]s '*' | string replace -r '^' -- "$before"
+                __telex_names $kind[2] '*' | string replace -r '^' -- "$before"
             end
     end
 end
@@ -249,7 +249,7 @@ function __telex_names -a list pattern
         set file ~/Library/Caches/telex # this is macOS
     end
     set file $file/completion/$list.tsv
-    test -f $file -a -r $file; and string match -- "$pattern" <$file
+    test -f $file; and test -r $file; and string match -- "$pattern" <$file
 end
 
 complete -c telex -e

@@ -63,8 +63,9 @@ class Number(click.FloatRange):
 class Name(click.ParamType[str]):
     """A name that completion knows: "provider", "preset", "alias", or "model" for all that ``-m`` takes.
 
-    The kind is the list ``<kind>s`` of the snapshot that the shells read. ``Name("model", of="provider")`` is
-    the id of a model of the provider that the command's argument ``provider`` names.
+    Each is a list in the snapshot that the shells read; another kind needs such a list, and nothing else.
+    ``Name("model", of="provider")`` is the id of a model of the provider that the command's argument
+    ``provider`` names.
     """
 
     name = "text"

@@ -39,8 +39,10 @@ def command(app: App, *, shell: str | None, install: bool) -> None:
     if not install:
         app.console.out(text)
         return
+    from telex import lists
     from telex.completion import placing
 
+    lists.follow(app)  # the first Tab has names, too
     place = placing.find(shell, app.environ)
     try:
         app.console.note(placing.put(place.path, text))

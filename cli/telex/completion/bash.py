@@ -49,7 +49,7 @@ def kind(value: Value) -> str:
             return "folders"
         case Words(words=words):
             return f"one {' '.join(words)}"
-        case Names(kind=name):
+        case Names(list=name):
             return f"name {name}"
         case ModelsOf(place=place):
             return f"models-of {place}"

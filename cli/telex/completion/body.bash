@@ -118,12 +118,14 @@ _telex_end_word() {
     word='' mask='' begun=''
 }
 
-# Sets `fixed`: how much of the word readline leaves alone, because a ":" or "=" or a quote ends what it replaces.
+# Sets `fixed`: how much of the word readline leaves alone, because a ":" or "=" or a quote ends what it replaces. A
+# "@" does so too, and is replaced itself.
 _telex_fix() {
     fixed=${#mask}
     while [[ -z $open ]] && ((fixed)) && [[ $COMP_WORDBREAKS != *"${mask:fixed-1:1}"* ]]; do
         ((fixed--))
     done
+    if [[ -z $open && ${mask:fixed?fixed-1:0:1} == @ ]]; then ((fixed--)); fi
 }
 
 # Takes note of an option that stands before the cursor: `used` holds the places of those that are given.
@@ -183,9 +185,9 @@ _telex_offer() {
         lines=($kind)
         _telex_reply "$2" "$3"
         ;;
-    name\ model) _telex_offer_models "$2" "$3" ;;
+    name\ models) _telex_offer_models "$2" "$3" ;;
     name\ *)
-        _telex_read "${kind}s"
+        _telex_read "$kind"
         _telex_reply "$2" "$3"
         ;;
     models-of\ *)

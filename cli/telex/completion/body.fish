@@ -48,7 +48,7 @@ function __telex_find --no-scope-shadowing
             set -e parts[1]
             set value $parts
             contains -- $option $used; or set -a used $option
-            return
+            return 0
         end
     end
     return 1
@@ -72,7 +72,7 @@ function __telex_look --no-scope-shadowing
     for token in $tokens
         if set -q pending[1]
             set pending
-        else if test -z "$ended" -a "$token" = --
+        else if test -z "$ended"; and test "x$token" = x--
             set ended x
         else if test -z "$ended"; and string match -qr '^-.' -- "$token"
             __telex_option $token
@@ -145,10 +145,10 @@ function __telex_complete
             set -l provider $given[(math $kind[2] + 1)]
             __telex_names models "$provider/*" | string replace -- "$provider/" "$before"
         case name
-            if test "$kind[2]" = model
+            if test "$kind[2]" = models
                 __telex_models | string replace -r '^' -- "$before"
             else
-                __telex_names $kind[2]s '*' | string replace -r '^' -- "$before"
+                __telex_names $kind[2] '*' | string replace -r '^' -- "$before"
             end
     end
 end
@@ -180,7 +180,7 @@ function __telex_names -a list pattern
         set file ~/Library/Caches/telex # this is macOS
     end
     set file $file/completion/$list.tsv
-    test -f $file -a -r $file; and string match -- "$pattern" <$file
+    test -f $file; and test -r $file; and string match -- "$pattern" <$file
 end
 
 complete -c telex -e

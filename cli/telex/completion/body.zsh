@@ -38,9 +38,9 @@ _telex_read() {
 
 _telex_names() {
   local -a lines
-  _telex_read ${1}s
+  _telex_read $1
   _telex_escape
-  _describe -t ${1}s $1 lines
+  _describe -t $1 name lines
 }
 
 # First the providers, with a slash that goes away before a space, and the aliases; behind the slash the provider's

@@ -21,7 +21,7 @@ def offers(wanted: Name, typed: str, given: Mapping[str, Any]) -> list[Completio
         before = f"{given.get(wanted.of)}/"
         found = _items((line.removeprefix(before), words) for line, words in _list("models", before))
     elif wanted.completes != "model":
-        found = _items(_list(f"{wanted.completes}s"))
+        found = _items(_list("aliases" if wanted.completes == "alias" else f"{wanted.completes}s"))
     elif "/" in typed:
         found = _items(_list("models"))
     else:

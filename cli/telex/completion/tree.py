@@ -35,9 +35,9 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """A name from the list ``<kind>s`` in the snapshot; "model" stands for all that ``-m`` takes."""
+    """A name from a list of the snapshot; "models" stands for all that ``-m`` takes."""
 
-    kind: str
+    list: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _value(param: click.Parameter, arguments: list[click.Argument]) -> Value:
         case Name(of=str(other)):
             return ModelsOf([argument.name for argument in arguments].index(other))
         case Name(completes=kind):
-            return Names(kind)
+            return Names("aliases" if kind == "alias" else f"{kind}s")
         case click.Choice(choices=choices):
             return Words(tuple(_word(choice) for choice in choices))
         case click.Path(file_okay=False):

@@ -88,10 +88,10 @@ def _action(value: Value) -> str:
             return "_files -/"
         case Words(words=words):
             return f"({' '.join(words)})"
-        case Names(kind="model"):
+        case Names(list="models"):
             return " _telex_models"
-        case Names(kind=kind):
-            return f" _telex_names {kind}"
+        case Names(list=name):
+            return f" _telex_names {name}"
         case ModelsOf(place=place):
             return f" _telex_models_of {place}"
         case None:

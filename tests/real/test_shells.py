@@ -1,0 +1,462 @@
+"""Tab in real shells on a pseudo-terminal: what is typed, what is offered, and which words telex would be given."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from running import COMMAND, Telex
+from shells import (
+    BASH,
+    BASH_WITH_PACKAGE,
+    FISH,
+    ZSH,
+    ZSH_EARLY,
+    ZSH_EVAL,
+    Kind,
+    Shell,
+)
+
+from telex.completion import FILES, script, tree
+from telex.completion.tree import Files, ModelsOf, Names, Words
+from telex.main import root
+from telex.options import Name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KINDS = (BASH, BASH_WITH_PACKAGE, ZSH, FISH)
+"""Also every bash whose path stands in TELEX_TEST_BASHES, with blanks between."""
+
+OTHER_BASHES = tuple(
+    Kind(f"bash {path}", path, BASH.rc) for path in os.environ.get("TELEX_TEST_BASHES", "").split()
+)
+
+ODD = {
+    "and": "and&b|c;d",
+    "bang": "bang!x",
+    "brackets": "brackets[1]{a,b}(c)",
+    "back": "back\\slash",
+    "dollar": "dollar $(touch PWNED) ${HOME}",
+    "hash": "hash #x",
+    "it": "it's",
+    "quoted": 'quoted "x"',
+    "star": "star*?",
+    "tick": "tick `touch PWNED`",
+    "two": "two words",
+    "@cf": "@cf/meta/llama-3:8b",
+    "~": "~home",
+    "\u00fcm": "\u00fcmlaut",
+}
+"""A beginning -> an id that a server may list, though no shell likes to read it."""
+
+SETTINGS = f"""
+model = "openai/gpt-5"
+[aliases]
+fast = "openai/gpt-5-mini"
+smart = "openrouter/openai/gpt-5"
+[providers.openai]
+base_url = "http://127.0.0.1:9/v1"
+key = "none"
+models = ["gpt-5", "gpt-5-mini", "gpt-4.1"]
+[providers.openrouter]
+base_url = "http://127.0.0.1:9/v1"
+key = "none"
+models = ["deepseek/deepseek-r1:free", "deepseek/deepseek-r1:nitro", "openai/gpt-5"]
+[providers.lab]
+base_url = "http://127.0.0.1:9/v1"
+key = "none"
+models = ["qwen3:8b"]
+[providers.bare]
+base_url = "http://127.0.0.1:9/v1"
+key = "none"
+[providers.odd]
+base_url = "http://127.0.0.1:9/v1"
+key = "none"
+models = {json.dumps(list(ODD.values()))}
+"""
+
+
+@pytest.fixture(scope="module")
+def telex(tmp_path_factory: pytest.TempPathFactory) -> Telex:
+    """A telex that is set up, has written down its names, and has put its scripts where the shells look."""
+    telex = Telex(tmp_path_factory.mktemp("home"))
+    telex.configure(SETTINGS)
+    (telex.home / "site-functions").mkdir()
+    (telex.home / ".zshenv").write_text("fpath=(~/site-functions)\n")
+    for shell in FILES:
+        ran = telex("completion", shell, "--install")
+        assert ran.code == 0, ran.err
+    assert (telex.home / "cache" / "completion" / "models").exists()
+    return telex
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shells stand: a file, and a folder with a space in its name."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "notes.txt").touch()
+    (folder / "my dir").mkdir()
+    (folder / "my dir" / "model file.gguf").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def start(telex: Telex, work: Path) -> Iterator[Callable[..., Shell]]:
+    """Start a shell; it ends with the module's tests."""
+    started: list[Shell] = []
+
+    def start(kind: Kind, around: tuple[str, ...] = (), **env: str | None) -> Shell:
+        if kind.missing:
+            pytest.skip(kind.missing)
+        merged = {**telex.env, "TELEX_COMMAND": str(COMMAND), **env}
+        shell = Shell(
+            kind,
+            home=telex.home,
+            env={name: value for name, value in merged.items() if value is not None},
+            cwd=work,
+            around=around,
+        )
+        started.append(shell)
+        return shell
+
+    yield start
+    for shell in started:
+        shell.__exit__()
+
+
+@pytest.fixture(scope="module", params=[*KINDS, *OTHER_BASHES], ids=lambda kind: kind.name)
+def shell(request: pytest.FixtureRequest, start: Callable[..., Shell]) -> Shell:
+    return start(request.param)
+
+
+COMMANDS = tree.read(root)
+
+
+def test_each_command_is_offered_below_its_own(shell: Shell) -> None:
+    for command in COMMANDS.walk():
+        if command.commands:
+            shell.offers(f"{' '.join(command.words)} ", *(each.words[-1] for each in command.commands))
+
+
+def test_each_option_of_each_command_is_offered(shell: Shell) -> None:
+    for command in COMMANDS.walk():
+        names = [name for option in command.options for name in option.names if name.startswith("--")]
+        shell.offers(f"{' '.join(command.words)} --", *names)
+
+
+SAMPLES = {
+    Files(): ("no", "notes.txt"),
+    Names("providers"): ("openr", "openrouter"),
+    Names("presets"): ("lmst", "lmstudio"),
+    Names("aliases"): ("smar", "smart"),
+    Names("models"): ("openai/gpt-4", "openai/gpt-4.1"),
+}
+"""What a value may be -> what is typed of it, and what it becomes."""
+
+
+def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) -> None:
+    seen = set()
+    for command in COMMANDS.walk():
+        line = " ".join(command.words)
+        for option in command.options:
+            if isinstance(option.value, Words):
+                shell.offers(f"{line} {option.names[-1]} ", *option.value.words)
+            elif option.value in SAMPLES:
+                typed, whole = SAMPLES[option.value]
+                assert shell.words(f"{line} {option.names[-1]} {typed}\t")[-1] == whole
+            seen.add(option.value)
+        for place, argument in enumerate(command.arguments):
+            if place:
+                line += " x"
+            match argument.value:
+                case Words(words=words):
+                    shell.offers(f"{line} ", *words)
+                case ModelsOf(place=0):
+                    assert shell.words(f"{' '.join(command.words)} openr\tdeepseek/deepseek-r1:f\t")[-2:] == [
+                        "openrouter",
+                        "deepseek/deepseek-r1:free",
+                    ]
+                case value if value in SAMPLES:
+                    typed, whole = SAMPLES[value]
+                    assert shell.words(f"{line} {typed}\t")[-1] == whole
+            seen.add(argument.value)
+    assert seen >= set(SAMPLES)
+
+
+def test_descriptions_stand_beside_candidates(shell: Shell) -> None:
+    if shell.kind.family == "bash":
+        pytest.skip("bash shows no descriptions")
+    shell.offers("telex ", *(each.help for each in COMMANDS.commands))
+    shell.offers("telex chat --", "The system message.")
+
+
+def test_first_come_providers_and_aliases_then_a_providers_models(shell: Shell) -> None:
+    text = shell.offers("telex chat -m ", "openai/", "openrouter/", "lab/", "fast", "smart")
+    assert "deepseek" not in text
+    assert shell.words("telex chat -m openr\tdeepseek/deepseek-r1:f\t hi") == [
+        *("chat", "-m", "openrouter/deepseek/deepseek-r1:free", "hi")
+    ]
+    text = shell.offers("telex chat -m openai/gpt-", "gpt-4.1", "gpt-5-mini")
+    assert "nitro" not in text
+
+
+@pytest.mark.parametrize("before", ["-m ", "--model ", "--model=", "-m"])
+def test_an_id_with_slashes_and_colons_is_completed_in_every_spelling(shell: Shell, before: str) -> None:
+    words = shell.words(f"telex chat {before}openrouter/deepseek/deepseek-r1:n\t")
+    assert " ".join(words) == f"chat {before}openrouter/deepseek/deepseek-r1:nitro"
+    words = shell.words(f"telex chat {before}openrouter/deepseek/deep\tn\t")
+    assert " ".join(words) == f"chat {before}openrouter/deepseek/deepseek-r1:nitro"
+
+
+def test_a_models_own_name_is_enough(shell: Shell) -> None:
+    assert shell.words("telex chat -m qwe\t") == ["chat", "-m", "qwen3:8b"]
+
+
+def test_a_provider_whose_models_are_not_known_is_completed(shell: Shell) -> None:
+    assert shell.words("telex chat -m bar\t hi")[2].rstrip("/") == "bare"
+
+
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+@pytest.mark.parametrize("beginning", ODD)
+def test_whatever_an_id_holds_becomes_one_word_and_nothing_is_run(
+    shell: Shell, work: Path, beginning: str, quote: str
+) -> None:
+    typed = beginning.replace("~", "\\~") if not quote else beginning
+    assert shell.words(f"telex chat -m {quote}odd/{typed}\t") == ["chat", "-m", f"odd/{ODD[beginning]}"]
+    assert not (work / "PWNED").exists()
+
+
+def test_files_are_completed_where_files_are_expected(shell: Shell) -> None:
+    for option in ("--gguf", "--ca-bundle"):
+        assert shell.words(f"telex providers add x {option} my\tmo\t --no-key") == [
+            *("providers", "add", "x", option, "my dir/model file.gguf", "--no-key")
+        ]
+    assert shell.words("telex providers add x --gguf=no\t")[-1] == "--gguf=notes.txt"
+
+
+def test_files_are_completed_behind_a_redirection(shell: Shell) -> None:
+    shell.fresh()
+    shell.send("telex chat hi 2>no\t")
+    shell.wait(lambda text: "2>notes.txt" in text, "file")
+    shell.fresh()
+    shell.send("telex chat hi < my\t")
+    shell.wait(lambda text: "< my\\ dir/" in text, "folder")
+
+
+def test_the_words_before_the_cursor_count_as_the_shell_reads_them(shell: Shell) -> None:
+    words = shell.words("telex chat 'a -- b' \"-m c\" -s x\\ y --no-stdin -m openai/gpt-4\t d")
+    assert words == ["chat", "a -- b", "-m c", "-s", "x y", "--no-stdin", "-m", "openai/gpt-4.1", "d"]
+    assert shell.words("telex chat > /dev/null -m openai/gpt-4\t\x15telex chat x")[-1] == "x"
+
+
+def test_the_word_at_the_cursor_is_completed_though_more_follows(shell: Shell) -> None:
+    assert shell.words("telex chat -m openai/gpt-4 hello" + "\x02" * 6 + "\t") == [
+        *("chat", "-m", "openai/gpt-4.1", "hello")
+    ]
+
+
+def test_an_option_that_was_given_is_not_offered_again(shell: Shell) -> None:
+    text = shell.offers("telex chat -m fast --no-stream -p a=1 --", "--param", "--system")
+    assert not re.search(
+        r"--model\b|--stream\b|--no-stream\b", text.partition("--system")[0].partition("-p a=1 --")[2]
+    )
+    assert "--model" not in text.replace("-m fast", "")
+
+
+def test_neither_a_prompt_nor_what_follows_two_dashes_is_completed(shell: Shell) -> None:
+    if shell.kind.program.endswith("3.2"):
+        pytest.skip(
+            "bash 3.2 cannot be asked for files now and then: it offers them where nothing else is known"
+        )
+    shell.offers_nothing("telex chat hello ")
+    shell.offers_nothing("telex chat -- --m")
+    shell.offers_nothing("telex chat -s ")
+    shell.offers_nothing("telex nosuch ")
+
+
+@pytest.mark.parametrize("kind", [ZSH_EVAL, ZSH_EARLY], ids=lambda kind: kind.name)
+def test_zsh_takes_the_script_from_eval_too(start: Callable[..., Shell], kind: Kind) -> None:
+    shell = start(kind)
+    assert shell.words("telex ch\t-m openai/gpt-4\t") == ["chat", "-m", "openai/gpt-4.1"]
+
+
+@pytest.mark.parametrize("kind", [BASH, ZSH, FISH], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("snapshot", ["missing", "folders", "noise", "unreadable"])
+def test_a_bad_snapshot_completes_less_and_says_nothing(
+    start: Callable[..., Shell], tmp_path: Path, kind: Kind, snapshot: str
+) -> None:
+    lists = tmp_path / "cache" / "completion"
+    for name in ("providers", "models", "aliases", "presets"):
+        for path in (lists / name, lists / f"{name}.tsv"):
+            match snapshot:
+                case "folders":
+                    path.mkdir(parents=True)
+                case "noise":
+                    lists.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(bytes(range(256)) * 20)
+                case "unreadable":
+                    lists.mkdir(parents=True, exist_ok=True)
+                    path.write_text("lab\tLab\n")
+                    path.chmod(0)
+    if snapshot == "unreadable" and os.geteuid() == 0:
+        pytest.skip("root reads every file")
+    shell = start(kind, TELEX_HOME=str(tmp_path))
+    shell.offers_nothing("telex chat -m la")
+    assert shell.words("telex providers rem\tla\t") == ["providers", "remove", "la"]
+
+
+CALL = re.compile(r"\d+ +(clone3?|v?fork|execve|socket|connect)\(")
+
+
+@pytest.mark.parametrize("kind", [BASH, ZSH, FISH], ids=lambda kind: kind.name)
+def test_a_tab_starts_no_process_and_opens_no_socket(
+    start: Callable[..., Shell], tmp_path: Path, kind: Kind
+) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    log = tmp_path / "calls"
+    around = (
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        str(log),
+        "-e",
+        "trace=clone,clone3,fork,vfork,execve,socket,connect",
+    )
+    probe = subprocess.run([*around, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip(f"strace may not trace here: {probe.stderr.strip()}")
+    shell = start(kind, around)
+    shell.words("telex ch\t-m openai/gpt-4\t")  # the script itself is loaded once
+
+    def calls() -> list[str]:
+        # Threads are no processes; fish has some.
+        return [
+            line for line in log.read_text().splitlines() if CALL.match(line) and "CLONE_THREAD" not in line
+        ]
+
+    assert any("execve" in line for line in calls())
+    for line, seen in (
+        ("telex ch", "telex chat"),
+        ("telex chat -m ", "openrouter/"),
+        ("telex chat -m openrouter/deepseek/deepseek-r1:f", ":free"),
+        ("telex chat -m qwe", "qwen3:8b"),
+        ("telex providers show la", "lab"),
+        ("telex chat --m", "--model"),
+        ("telex providers add x --gguf no", "notes.txt"),
+    ):
+        shell.fresh()
+        shell.send(line)
+        shell.wait(lambda text, line=line: line.rstrip() in text, "echo")  # type: ignore[misc]
+        before = calls()
+        shell.send("\t\t" if kind.family == "bash" else "\t")
+        shell.wait(lambda text, seen=seen: seen in text, seen)  # type: ignore[misc]
+        assert calls() == before
+    shell.fresh()
+    shell.send("/bin/true\r")
+    deadline = time.monotonic() + 5
+    while calls() == before:  # and a process would have been seen
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def homes(tmp_path: Path) -> dict[str, dict[str, str | None]]:
+    return {
+        "TELEX_HOME": {"TELEX_HOME": str(tmp_path / "a")},
+        "TELEX_HOME with ~": {"TELEX_HOME": "~/b", "HOME": str(tmp_path)},
+        "XDG": {"TELEX_HOME": None, "XDG_CACHE_HOME": str(tmp_path / "c"), "HOME": str(tmp_path)},
+        "relative XDG": {"TELEX_HOME": None, "XDG_CACHE_HOME": "d", "HOME": str(tmp_path)},
+        "none": {"TELEX_HOME": None, "XDG_CACHE_HOME": None, "HOME": str(tmp_path)},
+        "empty": {"TELEX_HOME": "", "XDG_CACHE_HOME": "", "HOME": str(tmp_path)},
+    }
+
+
+SAY_CACHE = "import os; from provider_core.settings import Paths; print(Paths.find(os.environ).cache)"
+
+ASK = {
+    "bash": "source {script}; COMP_LINE='telex providers show '; COMP_POINT=21; _telex; echo \"${{COMPREPLY[@]}}\"",
+    "zsh": "compdef() {{ : }}; source {script}; _telex_read providers; print ${{lines%%$'\\t'*}}",
+    "fish": "source {script}; complete -C 'telex providers show ' | string replace -r '\\t.*' ''",
+}
+
+
+@pytest.mark.parametrize("shell", FILES)
+@pytest.mark.parametrize("case", homes(Path("/")))
+def test_the_lists_are_found_where_telex_writes_them(shell: str, case: str, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    env = {**os.environ, **homes(tmp_path)[case]}
+    env = {name: value for name, value in env.items() if value is not None}
+    where = subprocess.run(
+        [sys.executable, "-c", SAY_CACHE],
+        env=env, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    lists = Path(where) / "completion"
+    assert lists.is_relative_to(tmp_path)
+    lists.mkdir(parents=True)
+    (lists / "providers").write_text("found\n")
+    (lists / "providers.tsv").write_text("found\tFound\n")
+    (tmp_path / "script").write_text(script(shell, root))
+    flags = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["-N"]}[shell]
+    asked = subprocess.run(
+        [shell, *flags, "-c", ASK[shell].format(script=tmp_path / "script")],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (asked.stdout.strip(), asked.stderr) == ("found", "")
+
+
+@click.group()
+@click.help_option("-h", "--help")
+def other() -> None:
+    """Stands for commands to come."""
+
+
+@other.command()
+@click.argument("conversation", type=Name("conversation"))
+@click.option("-s", "--server", type=Name("server"), multiple=True)
+@click.option("-v", "--verbose", count=True)
+@click.option("-q", "--quiet", is_flag=True)
+@click.option("--into", type=click.Path(file_okay=False))
+@click.help_option("-h", "--help")
+def resume(**_: object) -> None:
+    """Go on with a conversation."""
+
+
+@pytest.mark.parametrize("kind", [BASH, ZSH, FISH], ids=lambda kind: kind.name)
+def test_commands_to_come_need_nothing_but_their_names_lists(
+    start: Callable[..., Shell], telex: Telex, tmp_path: Path, kind: Kind
+) -> None:
+    lists = tmp_path / "cache" / "completion"
+    lists.mkdir(parents=True)
+    for name, lines in {"conversations": ["birds", "trees and moss"], "servers": ["git", "web"]}.items():
+        (lists / name).write_text("".join(f"{line}\n" for line in lines))
+        (lists / f"{name}.tsv").write_text("".join(f"{line}\tabout {line}\n" for line in lines))
+    path = tmp_path / "script"
+    path.write_text(script(kind.family, other))
+    shell = start(kind, TELEX_HOME=str(tmp_path))
+    shell.words("telex ch\t")  # the one that is in place is loaded before it is replaced
+    shell.run(f"source {path}")
+    assert shell.words("telex resume tre\t") == ["resume", "trees and moss"]
+    assert shell.words("telex resume -s gi\t -s we\t -vqsg\t") == [
+        "resume",
+        "-s",
+        "git",
+        "-s",
+        "web",
+        "-vqsgit",
+    ]
+    assert shell.words("telex resume --into my\t")[-1].rstrip("/") == "my dir"
+    text = shell.offers("telex resume -v -q -", "--verbose", "--server")
+    assert "--quiet" not in text
