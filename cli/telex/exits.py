@@ -149,9 +149,10 @@ def reported(app: App) -> Iterator[Outcome]:
             console.note("Interrupted.")
     except ReaderGone:
         outcome.code = ExitCode.CLOSED_PIPE
-    except SystemExit as error:  # click's own answer to a closed pipe under --help
-        outcome.code = ExitCode.CLOSED_PIPE if error.code == 1 else ExitCode.OTHER
-        console.abandon_stdout()
+    except SystemExit as error:  # click's own end of a completion (0), and at a closed pipe under --help (1)
+        if error.code != 0:
+            outcome.code = ExitCode.CLOSED_PIPE if error.code == 1 else ExitCode.OTHER
+            console.abandon_stdout()
     except OutputError as error:
         outcome.code = ExitCode.OTHER
         console.error(f"the output cannot be written: {error}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from telex.completion import FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Place", "find", "put"]
 
@@ -25,12 +25,16 @@ class Place:
     todo: str = ""
 
 
-def find(shell: str, environ: Mapping[str, str]) -> Place:
+PREFIXES = ("/usr", "/usr/local", "/opt/homebrew", "/opt/local")
+"""Where packages are installed."""
+
+
+def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PREFIXES) -> Place:
     """The place of this shell's script for this user; starts zsh to ask it where it looks."""
     home = Path(environ.get("HOME") or Path.home())
     match shell:
         case "bash":
-            return _bash(home, environ)
+            return _bash(home, environ, prefixes)
         case "zsh":
             return _zsh(home, environ)
         case _:
@@ -60,17 +64,14 @@ def put(path: Path, text: str) -> str:
     return f"{path} is written." if before is None else f"{path} is replaced: it was another one."
 
 
-def _bash(home: Path, environ: Mapping[str, str]) -> Place:
+def _bash(home: Path, environ: Mapping[str, str], prefixes: Sequence[str]) -> Place:
     own = environ.get("BASH_COMPLETION_USER_DIR", "").partition(":")[0]
     data = _folder(environ, "XDG_DATA_HOME", home / ".local" / "share")
     path = (Path(own) if own else data / "bash-completion") / "completions" / "telex"
-    if any((Path(prefix) / "share/bash-completion/bash_completion").exists() for prefix in _PREFIXES):
+    if any((Path(prefix) / "share/bash-completion/bash_completion").exists() for prefix in prefixes):
         return Place(path=path)
     todo = f"bash-completion, which reads it, was not found. Without it, add to ~/.bashrc: . {_short(path, home)}"
     return Place(path=path, todo=todo)
-
-
-_PREFIXES = ("/usr", "/usr/local", "/opt/homebrew", "/opt/local")
 
 
 def _zsh(home: Path, environ: Mapping[str, str]) -> Place:
