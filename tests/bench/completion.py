@@ -1,8 +1,8 @@
-"""Prints the time from Tab to candidates with 5,000 models, beside file names and git in the same shell; asserts nothing.
+"""Prints the time from Tab to candidates with 5,000 models, beside file names and git in that shell; asserts nothing.
 
-Run as ``python tests/bench/completion.py``. Every candidate has 5,000 peers: models of ten providers, models of
-one provider, files of one folder, branches of one repository. Times are medians in milliseconds, taken at the
-pseudo-terminal from the Tab until the candidates are on the screen, and each ratio is to that shell's file names.
+Run as ``python tests/bench/completion.py``. Everything is one of 5,000: models of ten providers or of one, files of
+a folder, branches of a repository. Times are medians in milliseconds, from the Tab until the candidates are on
+the pseudo-terminal; what is behind them is their ratio to the same shell's file names and to its git.
 """
 
 from __future__ import annotations
@@ -18,54 +18,129 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from shells import BASH_WITH_PACKAGE, FISH, ZSH, Shell
+from shells import BASH_WITH_PACKAGE, FISH, ZSH, Kind, Shell
 
 from provider_core.catalog import Catalog, write_snapshot
 from provider_core.settings import Paths
 from provider_core.types import Model, Provider
-from telex.completion import FILES, script
+from telex.completion import placing, script
 from telex.main import root
 
 ROUNDS = 15
 MANY = 5_000
-SHARE = MANY // 10
-"""Models of each of the ten providers."""
+LISTED = 500
 
-ONE = {
-    "telex, of ten providers": "telex chat -m prov7/model-0499",
-    "telex, of one provider": "telex chat -m prov7/model-0499",
-    "file names": "ls models/prov7-model-0499",
-    "git branches": "git checkout prov7/model-0499",
-}
-"""What has one candidate, after typing this."""
-
-LIST = {
-    "telex, of ten providers": "telex chat -m prov7/model-0",
-    "telex, of one provider": "telex chat -m prov7/model-0",
-    "file names": "ls models/prov7-model-0",
+TYPED = {
+    "telex, ten providers": "telex chat -m prov7/model-0",
+    "telex, one provider": "telex chat -m prov7/model-0",
+    "file names": "ls files/prov7-model-0",
     "git branches": "git checkout prov7/model-0",
 }
-"""What lists as many candidates as a provider has."""
+LAST = str(LISTED - 1)
+"""Typed behind these, it leaves one candidate; without it there are as many as are listed."""
 
 
-def ids() -> list[str]:
-    """Names of all models, with their provider in front."""
-    return [f"prov{provider}/model-{number:04d}:free" for provider in range(10) for number in range(SHARE)]
+def models(count: int) -> list[str]:
+    """The ids of a provider: those that will be listed, and others."""
+    return [f"{'model' if at < LISTED else 'other'}-{at:04d}:free" for at in range(count)]
 
 
-def write_lists(home: Path, per_provider: int) -> None:
-    """Write the snapshot as telex does."""
-    providers = {
-        f"prov{at}": Provider(
-            name=f"prov{at}",
-            base_url="http://127.0.0.1:9/v1",
-            models=tuple(Model(id=f"model-{number:04d}:free", name=f"Model {number}") for number in numbers),
-            models_declared=True,
-        )
-        for at, numbers in enumerate([range(per_provider)] * (MANY // per_provider))
-    }
-    if per_provider == MANY:
-        providers = {"prov7": providers["prov0"].__class__(**{**fields(providers["prov0"]), "name": "prov7"})}
+def write_lists(home: Path, providers: list[str]) -> None:
+    """Write the names down as telex does."""
     paths = Paths.find({"TELEX_HOME": str(home)})
-    assert write_snapshot(paths, Catalog.of(providers, paths.lists))
+    each = tuple(Model(id=id_, name=f"{id_.title()} of many") for id_ in models(MANY // len(providers)))
+    known = {name: Provider(name=name, base_url="http://127.0.0.1:9/v1", models=each) for name in providers}
+    assert write_snapshot(paths, Catalog.of(known, paths.lists))
     assert len((paths.cache / "completion" / "models").read_text().splitlines()) == MANY
+
+
+def make_work(folder: Path, providers: list[str]) -> None:
+    """A folder of as many files, and a repository of as many branches, called as the models are."""
+    names = [
+        f"{name}/{id_.partition(':')[0]}" for name in providers for id_ in models(MANY // len(providers))
+    ]
+    (folder / "files").mkdir()
+    for name in names:
+        (folder / "files" / name.replace("/", "-")).touch()
+    git = ("git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@example.org")
+    subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    new = "".join(f"create refs/heads/{name} HEAD\n" for name in names)
+    subprocess.run([*git, "update-ref", "--stdin"], input=new.encode(), check=True)
+    subprocess.run([*git, "pack-refs", "--all"], check=True)
+
+
+def measure(shell: Shell, line: str, *, listing: bool) -> float:
+    """The median of the milliseconds from Tab to the candidate, or to all that are listed at once."""
+    taken = []
+    for _ in range(ROUNDS):
+        shell.fresh()
+        shell.send(line)
+        shell.wait(lambda text: line in text, "echo")
+        if listing and shell.kind.family == "bash":
+            shell.send("\t")  # a first one rings the bell
+            shell.settle(0.3)
+        done = (b"more rows" if shell.kind.family == "fish" else LAST.encode()) if listing else b"ree"
+        if line.startswith(("ls", "git")) and not listing:
+            done = b" "
+        shell.settle(0.05)
+        assert shell.text
+        began = time.perf_counter()
+        shell.send("\t")
+        while done not in shell.raw:
+            assert shell.read(10), f"nothing after {line!r}:\n{shell.text}"
+        taken.append((time.perf_counter() - began) * 1000)
+        shell.settle(0.1)
+    return statistics.median(taken)
+
+
+def install(kind: Kind, home: Path) -> None:
+    """Put the script where the shell looks."""
+    (home / "site-functions").mkdir(exist_ok=True)
+    places = {"zsh": home / "site-functions" / "_telex"}
+    path = places.get(kind.family) or placing.find(kind.family, {"HOME": str(home)}).path
+    placing.put(path, script(kind.family, root))
+
+
+def main() -> None:
+    """Measure in each shell that is there."""
+    ten, one = [f"prov{at}" for at in range(10)], ["prov7"]
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch, "work")
+        work.mkdir()
+        make_work(work, ten)
+        for kind in (BASH_WITH_PACKAGE, ZSH, FISH):
+            if kind.missing:
+                print(f"{kind.name}: {kind.missing}")
+                continue
+            took: dict[tuple[str, bool], float] = {}
+            for providers, names in ((ten, [*TYPED][:1] + [*TYPED][2:]), (one, [*TYPED][1:2])):
+                home = Path(scratch, kind.family, str(len(providers)))
+                home.mkdir(parents=True)
+                write_lists(home, providers)
+                install(kind, home)
+                env = {"PATH": os.environ["PATH"], "TELEX_HOME": str(home), "LANG": "C.UTF-8"}
+                with Shell(kind, home=home, env=env, cwd=work) as shell:
+                    for name in names:
+                        took[name, False] = measure(shell, TYPED[name] + LAST, listing=False)
+                        took[name, True] = measure(shell, TYPED[name], listing=True)
+            report(kind, took)
+
+
+def report(kind: Kind, took: dict[tuple[str, bool], float]) -> None:
+    """Print a table of one shell."""
+    program = subprocess.run([kind.program, "--version"], capture_output=True, text=True, check=True)
+    version = re.search(r"[\d.]+\d", program.stdout)
+    print(f"\n{kind.program} {version[0] if version else ''}".ljust(26), f"one of {MANY}".rjust(24), end="")
+    print(f"{LISTED} of {MANY}".rjust(26))
+    for name in TYPED:
+        print(f"  {name:24}", end="")
+        for listing in (False, True):
+            value = took[name, listing]
+            ratios = [value / took[other, listing] for other in ("file names", "git branches")]
+            print(f"{value:10.1f}  ({ratios[0]:4.1f}, {ratios[1]:4.1f})", end="")
+        print()
+
+
+if __name__ == "__main__":
+    main()
