@@ -226,8 +226,9 @@ end
 # own name, as -m takes it where one provider has it.
 function __telex_models --no-scope-shadowing
     if string match -qr '^[A-Za-z0-9-]+/' -- "$typed"
-        set -l provider (string split -m 1 / -- $typed)[1]
-        __telex_names models "$provider/*"; and return
+        # What is typed, if something begins so; else all of the provider, for fish's other ways of matching.
+        __telex_names models (string replace -ra '[*?\\\\]' '\\\\$0' -- "$typed")'*'; and return
+        __telex_names models (string replace -r '/.*' '/*' -- "$typed"); and return
     else
         set -l names (__telex_names providers '*' | string replace \t /\t; __telex_names aliases '*')
         if string match -qi -- "*$typed*" (string replace -r '\t.*' '' -- $names)
