@@ -70,7 +70,7 @@ def session(home: Path, daemon: str) -> Iterator[Session]:
 
 
 def wait_until_answers(store: KeyringStore) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 15
     while not answers(store):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -90,10 +90,17 @@ def answers(store: KeyringStore) -> bool:
 
 @pytest.fixture(scope="module")
 def unlocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    for each in session(tmp_path_factory.mktemp("unlocked"), UNLOCKED):
-        with in_use(each):
-            wait_until_answers(KeyringStore())
-            yield each
+    for attempt in (1, 2, 3):  # the daemon was seen to start and never answer on a busy machine
+        for each in session(tmp_path_factory.mktemp("unlocked"), UNLOCKED):
+            with in_use(each):
+                try:
+                    wait_until_answers(KeyringStore())
+                except AssertionError:
+                    if attempt == 3:
+                        raise
+                    continue
+                yield each
+                return
 
 
 @pytest.fixture(scope="module")
