@@ -141,8 +141,9 @@ _telex() {
         _telex_offer "one ${commands[*]}" '' "$word"
     else
         at=${#given[@]}
-        if ((at >= ${#arguments[@]} && at > 0)) && [[ ${arguments[${#arguments[@]} - 1]-} == '*'* ]]; then
-            at=$((${#arguments[@]} - 1))
+        rest=${#arguments[@]}
+        if ((at >= rest && rest)) && [[ ${arguments[rest - 1]} == '*'* ]]; then
+            at=$((rest - 1))
         fi
         value=${arguments[at]-}
         _telex_offer "${value#\*}" '' "$word"
@@ -295,7 +296,6 @@ _telex_offer() {
 # First the providers, as "provider/", and the aliases; a provider that is alone or typed shows its models. With
 # neither, a model's own name, as -m takes it where one provider has it.
 _telex_offer_models() {
-    local name
     local -a found
     found=()
     if [[ $2 != */* ]]; then
@@ -312,9 +312,9 @@ _telex_offer_models() {
     fi
     _telex_read models
     if ((${#found[@]})); then
-        _telex_reply "$1" "$found/"
+        _telex_reply "$1" "${found[0]}/"
         if ((${#COMPREPLY[@]} == 0)); then
-            lines=("$found")
+            lines=("${found[0]}")
             _telex_reply "$1" "$2"
         fi
     elif ((${#COMPREPLY[@]} == 0)); then

@@ -282,6 +282,7 @@ def test_neither_a_prompt_nor_what_follows_two_dashes_is_completed(shell: Shell)
     shell.offers_nothing("telex chat -- --m")
     shell.offers_nothing("telex chat -s ")
     shell.offers_nothing("telex nosuch ")
+    shell.offers_nothing("telex providers list x ")
 
 
 @pytest.mark.parametrize("kind", [ZSH_EVAL, ZSH_EARLY], ids=lambda kind: kind.name)
@@ -380,9 +381,11 @@ def homes(tmp_path: Path) -> dict[str, dict[str, str | None]]:
         "relative XDG": {"TELEX_HOME": None, "XDG_CACHE_HOME": "d", "HOME": str(tmp_path)},
         "none": {"TELEX_HOME": None, "XDG_CACHE_HOME": None, "HOME": str(tmp_path)},
         "empty": {"TELEX_HOME": "", "XDG_CACHE_HOME": "", "HOME": str(tmp_path)},
+        "macOS": {"TELEX_HOME": None, "XDG_CACHE_HOME": None, "HOME": str(tmp_path)},
     }
 
 
+SAY_MACS_CACHE = "from platformdirs.macos import MacOS; print(MacOS('telex').user_cache_dir)"
 SAY_CACHE = "import os; from provider_core.settings import Paths; print(Paths.find(os.environ).cache)"
 
 ASK = {
@@ -400,7 +403,7 @@ def test_the_lists_are_found_where_telex_writes_them(shell: str, case: str, tmp_
     env = {**os.environ, **homes(tmp_path)[case]}
     env = {name: value for name, value in env.items() if value is not None}
     where = subprocess.run(
-        [sys.executable, "-c", SAY_CACHE],
+        [sys.executable, "-c", SAY_MACS_CACHE if case == "macOS" else SAY_CACHE],
         env=env, capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     lists = Path(where) / "completion"
@@ -409,9 +412,10 @@ def test_the_lists_are_found_where_telex_writes_them(shell: str, case: str, tmp_
     (lists / "providers").write_text("found\n")
     (lists / "providers.tsv").write_text("found\tFound\n")
     (tmp_path / "script").write_text(script(shell, root))
+    on_mac = "OSTYPE=darwin23; " if case == "macOS" and shell != "fish" else ""
     flags = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["-N"]}[shell]
     asked = subprocess.run(
-        [shell, *flags, "-c", ASK[shell].format(script=tmp_path / "script")],
+        [shell, *flags, "-c", on_mac + ASK[shell].format(script=tmp_path / "script")],
         env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (asked.stdout.strip(), asked.stderr) == ("found", "")

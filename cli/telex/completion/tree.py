@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -165,6 +166,6 @@ def _value(param: click.Parameter, arguments: list[click.Argument]) -> Value:
 
 def _word(choice: object) -> str:
     word = str(getattr(choice, "name", choice))  # click offers the names of an enum's members
-    if not word or not word.isprintable() or set(word) & set(" '\"\\"):
+    if not re.fullmatch(r"[\w.+:@/=-]+", word):
         raise ValueError(f"the choice {word!r} would need quotes in the scripts")
     return word
