@@ -97,6 +97,11 @@ class Message:
     """Of an assistant that called tools: what it thought. It is sent to providers that want it back only."""
     reasoning_details: tuple[Json, ...] = ()
     """The same thoughts as the server's own array, in its order: signed or sealed ones have no other form."""
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    """Of an assistant: the server's own keys of the message (signatures), to be sent back unchanged."""
+    provider: str = ""
+    """Of an assistant: the name of the provider that wrote it, as far as it is known. Another one is sent
+    neither its thoughts nor its extras."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +324,9 @@ class Verdict(Enum):
     FILTERED = "filtered"
     EMPTY = "empty"
     FAILED = "failed"
-    """The server announced a failure after the answer had begun."""
+    """The server announced a failure after the answer had begun, or no answer came at all."""
+    INTERRUPTED = "interrupted"
+    """Whoever asked has stopped it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,7 +336,8 @@ class Finished:
     ``reason`` is the finish reason in OpenAI's words ("stop", "length", "tool_calls", "content_filter",
     "error") or None; ``raw_reason`` is what the server sent. ``error`` tells why, for every verdict but
     "complete" and "length".
-    ``model`` is the server's name for what answered, for display only.
+    ``model`` is the server's name for what answered, for display only. ``reasoning_details`` and ``extra``
+    are what ``Message`` takes under these names.
     """
 
     verdict: Verdict
@@ -337,6 +345,8 @@ class Finished:
     raw_reason: str | None = None
     error: CoreError | None = None
     model: str = ""
+    reasoning_details: tuple[Json, ...] = ()
+    extra: Mapping[str, Json] = field(default_factory=dict)
 
 
 Event: TypeAlias = Text | Reasoning | ToolCall | Usage | Finished
