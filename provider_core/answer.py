@@ -1,0 +1,124 @@
+"""One answer put together from its events; how it is shown, and whether it is kept, is not decided here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from provider_core.types import Finished, Message, Reasoning, Sent, Text, Timing, ToolCall, Usage, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from provider_core.errors import CoreError
+    from provider_core.types import Event, Json, Notice, Target
+
+__all__ = ["Answer", "Gathering"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one request brought, whole or not.
+
+    ``finish`` and ``raw_finish`` are the finish reason in OpenAI's words and in the server's. ``error`` says why
+    for every verdict but "complete", "length" and "interrupted".
+    """
+
+    target: Target
+    verdict: Verdict
+    text: str = ""
+    reasoning: str = ""
+    reasoning_details: tuple[Json, ...] = ()
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage | None = None
+    timing: Timing = field(default_factory=Timing)
+    finish: str | None = None
+    raw_finish: str | None = None
+    error: CoreError | None = None
+    model: str = ""
+    """The server's name for what answered, for display only."""
+
+    def message(self) -> Message:
+        """The assistant's turn, as a later request holds it."""
+        return Message(
+            role="assistant",
+            content=self.text,
+            tool_calls=self.tool_calls,
+            reasoning=self.reasoning,
+            reasoning_details=self.reasoning_details,
+            extra=self.extra,
+            provider=self.target.provider.name,
+        )
+
+
+class Gathering:
+    """Takes the events and notices of one answer as they come; ``answer`` may be asked for at any moment."""
+
+    def __init__(self, target: Target, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._target = target
+        self._clock = clock
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._usage: Usage | None = None
+        self._finished: Finished | None = None
+        self._sent = clock()
+        self._first_byte: float | None = None
+        self._first_text: float | None = None
+        self._ended: float | None = None
+
+    def notice(self, notice: Notice) -> None:
+        """Time runs from the last attempt's sending."""
+        if isinstance(notice, Sent):
+            self._sent = self._clock()
+
+    def event(self, event: Event) -> None:
+        """Take one event."""
+        if self._first_byte is None:
+            self._first_byte = self._clock()
+        match event:
+            case Text(text=text):
+                if self._first_text is None:
+                    self._first_text = self._clock()
+                self._text.append(text)
+            case Reasoning(text=text):
+                self._reasoning.append(text)
+            case ToolCall():
+                self._calls.append(event)
+            case Usage():
+                self._usage = event
+            case Finished():
+                self._finished = event
+                self._ended = self._clock()
+
+    def answer(self, error: CoreError | None = None) -> Answer:
+        """What there is so far. Without a ``Finished`` it was given up: by ``error``, else by whoever asked."""
+        finished = self._finished
+        if finished is None:
+            verdict = Verdict.INTERRUPTED if error is None else Verdict.FAILED
+            finished = Finished(verdict=verdict, error=error)
+        ended = self._ended if self._ended is not None else self._clock()
+        return Answer(
+            target=self._target,
+            verdict=finished.verdict,
+            text="".join(self._text),
+            reasoning="".join(self._reasoning),
+            reasoning_details=finished.reasoning_details,
+            extra=finished.extra,
+            tool_calls=tuple(self._calls),
+            usage=self._usage,
+            timing=Timing(
+                first_byte=self._since(self._first_byte),
+                first_text=self._since(self._first_text),
+                total=ended - self._sent,
+            ),
+            finish=finished.reason,
+            raw_finish=finished.raw_reason,
+            error=finished.error,
+            model=finished.model,
+        )
+
+    def _since(self, moment: float | None) -> float | None:
+        return None if moment is None else moment - self._sent
