@@ -5,6 +5,7 @@
     CoreError
     ├── InvalidInputError            what the caller passed cannot be sent
     ├── SettingsError                the settings file, or a value in it or in the environment
+    ├── FileError                    another file or folder of the user's that cannot be written
     ├── ModelError                   a model name that leads nowhere
     │   ├── UnknownModelError
     │   ├── AmbiguousModelError
@@ -35,10 +36,17 @@
     │   │   └── TLSError
     │   ├── DeadlineError            connect, first byte, idle, or the total budget
     │   └── ConnectionLostError      broken off after the answer began
-    └── LocalModelError              the model that runs beside the command
-        ├── LocalExtraMissingError
-        ├── ModelFileError           truncated, no GGUF, of the wrong sum, not there
-        └── ModelFetchError          the default model could not be fetched
+    ├── LocalModelError              the model that runs beside the command
+    │   ├── LocalExtraMissingError
+    │   ├── ModelFileError           truncated, no GGUF, of the wrong sum, not there
+    │   └── ModelFetchError          the default model could not be fetched
+    ├── ToolError                    a tool that a model called, or the server that offers it
+    │   ├── UnknownToolError         no tool of this name is offered
+    │   ├── ToolArgumentsError       no JSON object, or not what the tool's schema asks for
+    │   ├── ToolRefusedError         the call was not approved
+    │   ├── ToolTimeoutError         no result in the time there was
+    │   └── ToolServerError          does not start, breaks off, or talks nonsense
+    └── LoopLimitError               the model still calls tools at its last allowed turn
 
 A message is one sentence that names who and what. It holds no key: whoever makes a message out of a
 server's words redacts them first. What to do next is said by the caller, from the error's fields.
@@ -64,12 +72,14 @@ __all__ = [
     "CoreError",
     "DeadlineError",
     "DisabledProviderError",
+    "FileError",
     "InvalidInputError",
     "InvalidKeyError",
     "KeyCommandError",
     "KeyStoreError",
     "LocalExtraMissingError",
     "LocalModelError",
+    "LoopLimitError",
     "MissingKeyError",
     "ModelError",
     "ModelFetchError",
@@ -88,8 +98,14 @@ __all__ = [
     "ServerError",
     "SettingsError",
     "TLSError",
+    "ToolArgumentsError",
+    "ToolError",
+    "ToolRefusedError",
+    "ToolServerError",
+    "ToolTimeoutError",
     "UnknownModelError",
     "UnknownProviderError",
+    "UnknownToolError",
 ]
 
 
@@ -122,6 +138,15 @@ class SettingsError(CoreError):
         super().__init__(message)
         self.path = path
         self.line = line
+
+
+class FileError(CoreError):
+    """The file or the folder at ``path`` cannot be made or written; ``reason`` is why, in the system's words."""
+
+    def __init__(self, message: str, *, path: Path, reason: str = "") -> None:
+        super().__init__(f"{message}: {reason}" if reason else message)
+        self.path = path
+        self.reason = reason
 
 
 class ModelError(CoreError):
@@ -339,3 +364,55 @@ class ModelFileError(LocalModelError):
 
 class ModelFetchError(LocalModelError):
     """The default model could not be fetched; the message quotes the installer's own words."""
+
+
+class ToolError(CoreError):
+    """A tool call that brought no result. ``server`` and ``tool`` are names as the user knows them, "" where unknown.
+
+    In the loop it is what the model is told, and no end: the call's result is this sentence.
+    """
+
+    def __init__(self, message: str, *, server: str = "", tool: str = "") -> None:
+        super().__init__(message)
+        self.server = server
+        self.tool = tool
+
+
+class UnknownToolError(ToolError):
+    """No tool of this name is offered; ``candidates`` are near names."""
+
+    def __init__(self, message: str, *, tool: str = "", candidates: Sequence[str] = ()) -> None:
+        super().__init__(message, tool=tool)
+        self.candidates = tuple(candidates)
+
+
+class ToolArgumentsError(ToolError):
+    """The arguments are no JSON object, or do not fit the tool's schema; the tool did not run."""
+
+
+class ToolRefusedError(ToolError):
+    """Whoever was asked did not approve of the call; ``reason`` is theirs, and may be empty."""
+
+    def __init__(self, message: str, *, server: str = "", tool: str = "", reason: str = "") -> None:
+        super().__init__(message, server=server, tool=tool)
+        self.reason = reason
+
+
+class ToolTimeoutError(ToolError):
+    """The tool did not end within ``seconds``; it was told to stop, and may have done its work all the same."""
+
+    def __init__(self, message: str, *, server: str = "", tool: str = "", seconds: float) -> None:
+        super().__init__(message, server=server, tool=tool)
+        self.seconds = seconds
+
+
+class ToolServerError(ToolError):
+    """A tool server did not start, broke off, or answered with something that is no result."""
+
+
+class LoopLimitError(CoreError):
+    """The model still called tools in the last of the ``turns`` it was allowed; those calls did not run."""
+
+    def __init__(self, message: str, *, provider: str | None = None, turns: int) -> None:
+        super().__init__(message, provider=provider)
+        self.turns = turns

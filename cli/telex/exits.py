@@ -68,6 +68,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.CoreError: (ExitCode.OTHER, None),
     errors.InvalidInputError: (ExitCode.USAGE, None),
     errors.SettingsError: (ExitCode.SETTINGS, advice.which_file),
+    errors.FileError: (ExitCode.OTHER, None),
     errors.ModelError: (ExitCode.SETTINGS, None),
     errors.UnknownModelError: (ExitCode.SETTINGS, advice.did_you_mean),
     errors.AmbiguousModelError: (ExitCode.SETTINGS, advice.say_which),
@@ -111,6 +112,9 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
         ExitCode.NETWORK,
         "Run the command again, or use a GGUF file of your own: telex providers add NAME --gguf FILE",
     ),
+    errors.ToolError: (ExitCode.TOOL, None),
+    errors.UnknownToolError: (ExitCode.USAGE, None),
+    errors.LoopLimitError: (ExitCode.TOOL, "Let it go on for longer: --max-turns N"),
 }
 
 

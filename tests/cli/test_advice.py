@@ -84,6 +84,13 @@ CASES = [
     ),
     (errors.ModelFileError("x", path=Path("m.gguf")), None, ExitCode.SETTINGS, None),
     (errors.ModelFetchError("x"), None, ExitCode.NETWORK, "--gguf FILE"),
+    (errors.ToolError("x"), None, ExitCode.TOOL, None),
+    (errors.UnknownToolError("x"), None, ExitCode.USAGE, None),
+    (errors.ToolArgumentsError("x"), None, ExitCode.TOOL, None),
+    (errors.ToolRefusedError("x"), None, ExitCode.TOOL, None),
+    (errors.ToolTimeoutError("x", seconds=60), None, ExitCode.TOOL, None),
+    (errors.ToolServerError("x"), None, ExitCode.TOOL, None),
+    (errors.LoopLimitError("x", turns=10), LAB, ExitCode.TOOL, "--max-turns"),
     (errors.CoreError("x"), None, ExitCode.OTHER, None),
 ]
 

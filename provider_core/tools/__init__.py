@@ -1,0 +1,37 @@
+"""The room where a model's tool calls are approved, run and answered until it is done; no terminal is known here."""
+
+from provider_core.tools._types import (
+    AgentEvent,
+    Approval,
+    Approve,
+    ApproveWith,
+    Asking,
+    Decision,
+    Hints,
+    Limits,
+    Offered,
+    PlannedCall,
+    Refuse,
+    Toolbox,
+    ToolEnded,
+    ToolResult,
+    ToolStarted,
+)
+
+__all__ = [
+    "AgentEvent",
+    "Approval",
+    "Approve",
+    "ApproveWith",
+    "Asking",
+    "Decision",
+    "Hints",
+    "Limits",
+    "Offered",
+    "PlannedCall",
+    "Refuse",
+    "ToolEnded",
+    "ToolResult",
+    "ToolStarted",
+    "Toolbox",
+]

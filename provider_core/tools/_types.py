@@ -1,0 +1,187 @@
+"""The values of the tool loop, and the two seams it works through: a toolbox and an approval. Nothing runs here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from provider_core.types import Event
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from provider_core.errors import ToolError
+    from provider_core.types import ImagePart, Json, Request, Tool, ToolCall
+
+__all__ = [
+    "AgentEvent",
+    "Approval",
+    "Approve",
+    "ApproveWith",
+    "Asking",
+    "Decision",
+    "Hints",
+    "Limits",
+    "Offered",
+    "PlannedCall",
+    "Refuse",
+    "ToolEnded",
+    "ToolResult",
+    "ToolStarted",
+    "Toolbox",
+]
+
+
+# --- what offers tools -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What a tool says of itself. Nobody has checked it, and None is what it does not say."""
+
+    read_only: bool | None = None
+    destructive: bool | None = None
+    idempotent: bool | None = None
+    open_world: bool | None = None
+    """Whether it reaches beyond what the user can see: the network, other people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A tool as its toolbox has it: ``tool.name`` is the toolbox's own name for it, of any form."""
+
+    tool: Tool
+    title: str = ""
+    hints: Hints = field(default_factory=Hints)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one call may take."""
+
+    seconds: float = 60.0
+    size: int = 100_000
+    """Bytes of UTF-8 of a result that the model is given; the middle of a longer one is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What a call brought. The model reads ``text``; it also learns that there were ``images``, and sees none:
+    a tool's message has no place for them in most chat completions.
+    """
+
+    text: str = ""
+    is_error: bool = False
+    """The tool itself says that it failed, and ``text`` says why."""
+    structured: Json = None
+    """The same as JSON, where the tool gives that too; for the caller, not for the model."""
+    images: tuple[ImagePart, ...] = ()
+
+
+class Toolbox(Protocol):
+    """A group of tools: a server's, or a program's own functions."""
+
+    @property
+    def name(self) -> str:
+        """What users call it; a tool is known to them as ``name/tool``. "" for tools that stand alone."""
+
+    @property
+    def tools(self) -> tuple[Offered, ...]:
+        """What it offers now; read once before each request."""
+
+    @property
+    def limits(self) -> Limits:
+        """What each of its calls may take."""
+
+    def run(self, name: str, arguments: Mapping[str, Json], *, stop: threading.Event) -> ToolResult:
+        """Run the tool of this own name and wait for its result; raise ``ToolError`` where there is none.
+
+        It is called in threads, for several calls at a time. ``stop`` is set when nobody waits any longer:
+        its time is over, or the user has had enough; what is returned or raised after that goes nowhere.
+        """
+
+
+# --- who approves ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCall:
+    """A call that could run: its tool is there, and ``arguments`` fit the tool's schema."""
+
+    toolbox: Toolbox
+    offered: Offered
+    call: ToolCall
+    """As the model made it, with the name it knows the tool by."""
+    arguments: Mapping[str, Json]
+
+    @property
+    def name(self) -> str:
+        """``toolbox/tool``, by which users know the tool."""
+        return "/".join(filter(None, (self.toolbox.name, self.offered.tool.name)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """The call may run as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproveWith:
+    """The call may run with these arguments instead; the model is told so."""
+
+    arguments: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """The call may not run; the model is told so, with the reason where there is one."""
+
+    reason: str = ""
+
+
+Decision: TypeAlias = Approve | ApproveWith | Refuse
+
+Approval: TypeAlias = "Callable[[PlannedCall], Decision]"
+"""Asked in the caller's own thread, one call at a time and in the model's order, before any call of the turn runs."""
+
+
+# --- what happens ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A request goes out, the ``number``-th of this loop, from 1; its answer's events follow, ``Finished`` last.
+
+    ``request.messages`` hold the whole conversation up to here, results of tools included.
+    """
+
+    number: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStarted:
+    """An approved call runs from now on, with ``planned.arguments``."""
+
+    planned: PlannedCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolEnded:
+    """What became of a call; calls of one turn end in any order.
+
+    ``planned`` is None for a call that could not even be planned: no such tool, or arguments that do not fit.
+    ``error`` is why there is no result of the tool's own; ``result`` is then what the model is told. A call
+    without a ``ToolStarted`` never ran.
+    """
+
+    call: ToolCall
+    planned: PlannedCall | None
+    result: ToolResult
+    seconds: float = 0.0
+    error: ToolError | None = None
+
+
+AgentEvent: TypeAlias = Event | Asking | ToolStarted | ToolEnded
+"""What the loop hands out, in order. The last of all is the ``Finished`` of the last answer."""
