@@ -19,8 +19,9 @@ from provider_core.errors import (
 )
 from provider_core.repair import Negotiation
 from provider_core.retry import Retries
-from provider_core.stream import Decoder, failure, printable, redact
+from provider_core.stream import Decoder, failure
 from provider_core.types import Call, Finished, Reasoning, Retrying, Sent, Text, ToolCall, Verdict
+from provider_core.wording import printable, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,6 +14,7 @@ import click
 from provider_core import errors
 from telex import advice
 from telex.console import OutputError, ReaderGone
+from telex.interrupts import Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,6 +154,11 @@ def reported(app: App) -> Iterator[Outcome]:
             console.note("Interrupted.")
     except ReaderGone:
         outcome.code = ExitCode.CLOSED_PIPE
+    except Terminated as terminated:
+        # What there was to keep is kept: now it ends as whoever sent the signal expects.
+        app.close()
+        signal.signal(terminated.number, signal.SIG_DFL)
+        os.kill(os.getpid(), terminated.number)
     except SystemExit as error:  # click's own end of a completion (0), and at a closed pipe under --help (1)
         if error.code != 0:
             outcome.code = ExitCode.CLOSED_PIPE if error.code == 1 else ExitCode.OTHER

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, get_args
 
+from provider_core import files
 from provider_core.catalog._ids import are_ids
-from provider_core.errors import SettingsError
-from provider_core.settings import file
+from provider_core.errors import FileError
 from provider_core.settings.rules import NAME
 from provider_core.types import Model, ModelKind
 
@@ -87,13 +87,13 @@ def write(folder: Path, provider: Provider, kept: Kept) -> bool:
         "models": {name: [getattr(model, name) for model in kept.models] for name in _COLUMNS},
     }
     try:
-        file.private_folder(folder.parent)
-        file.private_folder(folder)
-        file.replace(
+        files.private_folder(folder.parent)
+        files.private_folder(folder)
+        files.replace(
             folder / f"{provider.name}.json",
             json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(),
         )
-    except SettingsError:
+    except FileError:
         return False  # a list that is not kept is asked for again
     return True
 

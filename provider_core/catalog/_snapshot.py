@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from provider_core import presets
-from provider_core.errors import SettingsError
-from provider_core.settings import file
+from provider_core import files, presets
+from provider_core.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,13 +55,13 @@ def write_snapshot(paths: Paths, catalog: Catalog, *, made_from: str | None = No
     }
     folder = _folder(paths)
     try:
-        file.private_folder(folder.parent)
-        file.private_folder(folder)
+        files.private_folder(folder.parent)
+        files.private_folder(folder)
         for name, words in lists.items():
             _put(folder / name, words)
             _put(folder / f"{name}.tsv", (f"{key}\t{_line(text)}" for key, text in words.items()))
         _put(folder / _STAMP, [made_from], end="")
-    except SettingsError:
+    except FileError:
         return False
     return True
 
@@ -102,7 +101,7 @@ def _put(path: Path, lines: Iterable[str], end: str = "\n") -> None:
             return
     except OSError:
         pass
-    file.replace(path, content)
+    files.replace(path, content)
 
 
 def _line(text: str) -> str:

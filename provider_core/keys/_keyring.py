@@ -11,7 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from provider_core.errors import KeyStoreError, SettingsError
+from provider_core.errors import FileError, KeyStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,13 +113,13 @@ class KeyringStore:
         """Keep which backend keys are in now."""
         if self._memory is None:
             return
-        from provider_core.settings import file
+        from provider_core import files
 
         name = _name(backend)
-        with contextlib.suppress(SettingsError, OSError):
+        with contextlib.suppress(FileError, OSError):
             if name in _SYSTEMS_OWN:
-                file.private_folder(self._memory.parent)
-                file.replace(self._memory, name.encode())
+                files.private_folder(self._memory.parent)
+                files.replace(self._memory, name.encode())
             else:
                 self._memory.unlink(missing_ok=True)
 
@@ -171,7 +171,7 @@ def _name(backend: KeyringBackend) -> str:
 def _translated(verb: str, error: Exception, secret: str) -> KeyStoreError:
     from keyring.errors import KeyringLocked, NoKeyringError
 
-    from provider_core.stream import printable, redact
+    from provider_core.wording import printable, redact
 
     if isinstance(error, KeyStoreError):
         return error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provider_core.errors import ModelFetchError, ModelFileError
+from provider_core import files
+from provider_core.errors import FileError, ModelFetchError, ModelFileError
 from provider_core.local._installer import deliver
 from provider_core.local._model import DEFAULT_MODEL, Progress
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["ensure_default_model"]
 
 _CHUNK = 1 << 20
-_POLL = 0.1
 _WORKSPACE = ".fetching-"
+_WAITING = Progress(phase="wait", done=0, total=DEFAULT_MODEL.download_size)
 
 
 def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], None] | None = None) -> Path:
@@ -42,14 +42,15 @@ def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], Non
         if packaged is not None:
             with suppress(ModelFileError):
                 return _verified(packaged, models_dir, report)
-        _make_folder(models_dir)
-        with _alone(models_dir, report):
+        files.private_folder(models_dir)
+        with files.locked(target, waiting=lambda: report(_WAITING)):
             if target.exists():
                 return _verified(target, models_dir, report)
             _fetch(models_dir, target, report)
-    except OSError as error:
+    except (FileError, OSError) as error:
+        reason = error.reason if isinstance(error, FileError) else error.strerror or str(error)
         raise ModelFetchError(
-            f"the default model cannot be kept in {models_dir}: {error.strerror or error}", path=target
+            f"the default model cannot be kept in {models_dir}: {reason}", path=target
         ) from error
     return target
 
@@ -86,7 +87,7 @@ def _fetch(models_dir: Path, target: Path, report: Report) -> None:
                 f"what was fetched is not the default model: its sum is {found}, not {DEFAULT_MODEL.sha256}"
             )
         model.replace(target)
-        _sync_folder(models_dir)
+        files.sync_folder(models_dir)
     _write_stamp(target, models_dir)
 
 
@@ -161,8 +162,8 @@ def _verified(path: Path, models_dir: Path, report: Report) -> Path:
             "once it is deleted, the model is fetched anew",
             path=path,
         )
-    with suppress(OSError):  # a folder that cannot be written to costs time at each start, no more
-        _make_folder(models_dir)
+    with suppress(FileError, OSError):  # a folder that cannot be written to costs time at each start, no more
+        files.private_folder(models_dir)
         _write_stamp(path, models_dir)
     return path
 
@@ -199,23 +200,10 @@ def _read_stamp(models_dir: Path) -> str:
 
 
 def _write_stamp(path: Path, models_dir: Path) -> None:
-    # In one small write: a stamp cut short is no stamp, and the file is hashed once more.
-    place = _stamp_path(models_dir)
-    with os.fdopen(
-        os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
-    ) as file:
-        file.write(_stamp(path.stat()))
+    files.replace(_stamp_path(models_dir), _stamp(path.stat()).encode("ascii"))
 
 
-# --- folders and locks -------------------------------------------------------------------------------------
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        if folder.parent != folder:
-            _make_folder(folder.parent)
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
+# --- the folder it is fetched into -------------------------------------------------------------------------
 
 
 @contextmanager
@@ -231,48 +219,3 @@ def _workspace(models_dir: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _alone(models_dir: Path, report: Report) -> Iterator[None]:
-    """Hold the lock on fetching; the system gives it back when the process ends, however it ends."""
-    import time
-
-    descriptor = os.open(models_dir / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        while not _locked(descriptor):
-            report(Progress(phase="wait", done=0, total=DEFAULT_MODEL.download_size))
-            time.sleep(_POLL)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: the worst is fetching twice, and the rename is atomic
-        return True
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform != "win32":
-        with suppress(OSError):  # not every file system syncs folders
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)

@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
-from provider_core.errors import SettingsError
+from provider_core.errors import FileError
 from provider_core.repair._repairs import Repair
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ class Memory:
             fields[repair.field] = (repair.swapped_for, int(self._now()))
         models[name] = {"server": server, "fields": fields}
         content = json.dumps({"version": _VERSION, "models": models}, indent=1).encode()
-        from provider_core.settings.file import private_folder, replace
+        from provider_core import files
 
-        with contextlib.suppress(SettingsError, OSError):
-            private_folder(self._path.parent)
-            replace(self._path, content)
+        with contextlib.suppress(FileError, OSError):
+            files.private_folder(self._path.parent)
+            files.replace(self._path, content)
             return True
         return False
 

@@ -6,27 +6,17 @@ Comments and order of the person who edits it by hand survive every change.
 from __future__ import annotations
 
 import contextlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from provider_core.errors import SettingsError
+from provider_core import files
+from provider_core.errors import FileError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
-__all__ = [
-    "Change",
-    "Proposals",
-    "change",
-    "make_private",
-    "parse",
-    "private_folder",
-    "read",
-    "replace",
-    "text",
-]
+__all__ = ["Change", "Proposals", "change", "parse", "read", "text"]
 
 
 Change: TypeAlias = "Callable[[dict[str, Any]], None]"
@@ -45,7 +35,7 @@ def text(path: Path) -> str:
     """The file's text; an absent file is empty. Tightens a mode that lets others read it."""
     raw = _bytes(path)
     if raw:
-        make_private(path)
+        files.make_private(path)
     return _text(raw, path)
 
 
@@ -72,81 +62,27 @@ def change(
     entered once all is ready to be written, and left when it has been. A file that does not parse raises
     ``SettingsError`` and stays as it is, byte for byte; so does the file when ``edit`` or ``around`` raises.
     """
-    private_folder(path.parent)
-    with _locked(path):
-        text = _text(_bytes(path), path)
-        data = parse(text, path)
-        edit(data)
-        changed = _first_that_means(data, proposals(text), path)
-        if changed != text:
-            _clear_leftovers(path)
-        with around or contextlib.nullcontext():
+    with _of_the_settings():
+        files.private_folder(path.parent)
+        with files.locked(path):
+            text = _text(_bytes(path), path)
+            data = parse(text, path)
+            edit(data)
+            changed = _first_that_means(data, proposals(text), path)
             if changed != text:
-                replace(path, changed.encode())
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Put ``content`` in the file's place in one step, readable by its owner alone, and on the disk."""
-    import tempfile
-
-    target = path.resolve()  # a link that the user made stays one
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".new")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}", path=path) from error
-    with contextlib.suppress(OSError):
-        _sync_folder(target.parent)
-
-
-def private_folder(path: Path) -> None:
-    """Make the folder, for its owner alone whatever the umask; tighten one that is open."""
-    try:
-        if not path.is_dir():
-            path.mkdir(parents=True, mode=0o700, exist_ok=True)
-        if os.name == "posix" and path.stat().st_mode & 0o077:
-            path.chmod(0o700)
-    except OSError as error:
-        raise SettingsError(f"the folder {path} cannot be made: {error.strerror}", path=path) from error
-
-
-def make_private(path: Path) -> None:
-    """Take group's and others' rights from the file, as far as it is ours to change."""
-    if os.name == "posix":
-        with contextlib.suppress(OSError):
-            if path.stat().st_mode & 0o077:
-                path.chmod(0o600)
+                files.clear_leftovers(path)
+            with around or contextlib.nullcontext():
+                if changed != text:
+                    files.replace(path, changed.encode())
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    # A file of its own: the settings file is replaced, and a lock on it would go with the old one.
-    lock = path.with_name(f".{path.name}.lock")
+def _of_the_settings() -> Iterator[None]:
+    """A settings file that cannot be written is told from any other file by its class."""
     try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be changed: {error.strerror}", path=path) from error
-    try:
-        if os.name == "posix":
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        else:
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
         yield
-    finally:
-        os.close(handle)
+    except FileError as error:
+        raise SettingsError(error.message, path=error.path) from error
 
 
 def _first_that_means(data: dict[str, Any], texts: Iterator[str], path: Path) -> str:
@@ -170,14 +106,6 @@ def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
     """An empty table is as good as none, and some of them cannot be written."""
     inner = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
     return {key: value for key, value in inner.items() if value != {}}
-
-
-def _clear_leftovers(path: Path) -> None:
-    """Remove what processes that were killed while writing have left; under the lock nobody else is writing."""
-    target = path.resolve()
-    for leftover in target.parent.glob(f".{target.name}.*.new"):
-        with contextlib.suppress(OSError):
-            leftover.unlink()
 
 
 def _bytes(path: Path) -> bytes:
@@ -205,12 +133,3 @@ def _unparsable(error: Exception, path: Path, text: str) -> SettingsError:
     line = int(found[1]) if found else text.rstrip().count("\n") + 1
     reason = re.sub(r"\s*\(?at (line \d+( col(umn)? \d+)?,? ?(column \d+)?|end of document)\)?", "", words)
     return SettingsError(f"{path}, line {line}: {reason}", path=path, line=line)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -10,9 +10,9 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from provider_core import files
 from provider_core._version import __version__
-from provider_core.errors import SettingsError
-from provider_core.settings import file
+from provider_core.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,10 +40,10 @@ def recall(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, An
 def keep(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[str, Any]) -> None:
     """Keep the checked values, readable by their owner alone. A cache that cannot be written costs time only."""
     content = json.dumps({"made_from": _source(text, variables), "checked": checked}, ensure_ascii=False)
-    with contextlib.suppress(SettingsError, UnicodeEncodeError):
-        file.private_folder(cache / _FOLDER)
+    with contextlib.suppress(FileError, UnicodeEncodeError):
+        files.private_folder(cache / _FOLDER)
         place = _place(cache, variables)
-        file.replace(place, content.encode())
+        files.replace(place, content.encode())
         _forget_old(place.parent)
 
 

@@ -2,7 +2,6 @@
 
 from provider_core.stream.decoder import Decoder
 from provider_core.stream.failures import failure
-from provider_core.stream.redaction import printable, redact
 from provider_core.stream.waiting import retry_after
 
-__all__ = ["Decoder", "failure", "printable", "redact", "retry_after"]
+__all__ = ["Decoder", "failure", "retry_after"]

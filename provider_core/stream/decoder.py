@@ -12,9 +12,9 @@ from provider_core.stream.failures import ERROR_LIMIT, failure, from_value, not_
 from provider_core.stream.framing import LIMIT, Framer, TooLongError
 from provider_core.stream.lenient import scan
 from provider_core.stream.pattern import Pattern
-from provider_core.stream.redaction import clean
 from provider_core.stream.verdict import Ending, decide
 from provider_core.types import Finished, Verdict
+from provider_core.wording import clean
 
 if TYPE_CHECKING:
     from provider_core.stream.framing import Frame

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from provider_core.stream import failure, printable, redact
+from provider_core.stream import failure
+from provider_core.wording import printable, redact
 
 KEY = "sk-proj-Ab3/dE+f6hI9kL=mN0pQ"
 

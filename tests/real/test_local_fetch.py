@@ -152,7 +152,7 @@ def fetching(models: Path) -> subprocess.Popen[str]:
 
 
 def left(models: Path) -> set[str]:
-    return {path.name for path in models.iterdir()} - {".lock"}
+    return {path.name for path in models.iterdir()} - {f".{DEFAULT_MODEL.file}.lock"}
 
 
 def put(models: Path, content: bytes) -> Path:

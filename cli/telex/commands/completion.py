@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provider_core.errors import FileError
+from telex.command import Command
 from telex.context import pass_app
+from telex.exits import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +21,15 @@ __all__ = ["command"]
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
-@click.command(name="completion", epilog="Example: telex completion --install")
+@click.command(
+    cls=Command,
+    name="completion",
+    examples=(
+        "telex completion --install",
+        "telex completion powershell | Out-String | Invoke-Expression",
+    ),
+    exits=(ExitCode.OK,),
+)
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 @click.option("--install", is_flag=True, help="Put the script where the shell looks, and say where that is.")
 @pass_app
@@ -46,9 +57,9 @@ def command(app: App, *, shell: str | None, install: bool) -> None:
     place = placing.find(shell, app.environ)
     try:
         app.console.note(placing.put(place.path, text))
-    except OSError as error:
+    except FileError as error:
         raise click.ClickException(
-            f"{place.path} cannot be written: {error.strerror}. To place the script yourself: telex completion {shell}"
+            f"{error.message}. To place the script yourself: telex completion {shell}"
         ) from error
     app.console.note(place.todo or f"A new {shell} completes telex.")
 

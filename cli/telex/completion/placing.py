@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provider_core import files
+from provider_core.errors import FileError
 from telex.completion import FILES
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PR
 
 
 def put(path: Path, text: str) -> str:
-    """Write the script in one step, and say what was done; raises ``OSError``."""
+    """Write the script in one step, and say what was done; raises ``FileError``."""
     target = path.resolve()  # a link that the user made stays one
     try:
         before = target.read_text("utf-8", "replace")
@@ -51,16 +52,11 @@ def put(path: Path, text: str) -> str:
         before = None
     if before == text:
         return f"{path} is up to date."
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written", path=path, reason=error.strerror or "") from error
+    files.replace(target, text.encode(), mode=0o644)
     return f"{path} is written." if before is None else f"{path} is replaced: it was another one."
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop
 
@@ -21,7 +22,14 @@ __all__ = ["export", "import_"]
 _FORMAT = click.Choice(["toml", "json"])
 
 
-@click.command(epilog="Example: telex providers export - | ssh lab telex providers import -")
+@click.command(
+    cls=Command,
+    examples=(
+        "telex providers export providers.toml --only lab",
+        "telex providers export - | ssh lab telex providers import -",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
 @click.argument("file", default="-", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--format", "form", type=_FORMAT, help="By default what the file's name says, else toml.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this provider; may be given several times.")
@@ -33,8 +41,8 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     FILE is - for stdout, which is the default. Where a key comes from is written (a variable's name, a
     command); keys in the keyring are not, and neither are headers that look like one.
     """
+    from provider_core import files
     from provider_core.settings import edit
-    from provider_core.settings import file as files
     from telex import lists
 
     entries = edit.entries(app.paths.settings_file)
@@ -77,7 +85,15 @@ def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value not in ({}, [])}
 
 
-@click.command(name="import", epilog="Example: telex providers import providers.toml --replace")
+@click.command(
+    cls=Command,
+    name="import",
+    examples=(
+        "telex providers import providers.toml --replace",
+        "ssh lab telex providers export | telex providers import -",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--replace", is_flag=True, help="Overwrite providers of the same names.")
 @click.option(

@@ -1,4 +1,4 @@
-"""Makes a server's words safe to show: secrets, control characters and length; what they mean is not read here."""
+"""Makes words from outside safe to show: secrets, control characters and length; what they mean is not read here."""
 
 from __future__ import annotations
 

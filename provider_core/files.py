@@ -1,0 +1,150 @@
+"""Files that are the user's own: private folders, writing in one step, and a lock; what is in them is not read here.
+
+Modes are 0600 and 0700 whatever the umask says; where the system knows no modes, they are left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provider_core.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["clear_leftovers", "locked", "make_private", "private_folder", "replace", "sync_folder"]
+
+PRIVATE = 0o600
+
+_POLL = 0.1
+
+
+def private_folder(path: Path) -> None:
+    """Make the folder, and each above it that is missing, for its owner alone; tighten it where it is open.
+
+    Raises ``FileError``.
+    """
+    try:
+        _make(path)
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise _failed(f"the folder {path} cannot be made", path, error) from error
+
+
+def make_private(path: Path) -> None:
+    """Take group's and others' rights from the file, as far as it is ours to change."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError):
+            if path.stat().st_mode & 0o077:
+                path.chmod(PRIVATE)
+
+
+def replace(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """Put ``content`` in the file's place in one step, and on the disk; a link that the user made stays one.
+
+    Whoever reads at that moment has the old content or the new, never a part. Raises ``FileError``; the file
+    is then as it was.
+    """
+    import tempfile
+
+    try:
+        target = Path(os.path.realpath(path))  # resolve() has errors of its own kind for a loop of links
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".new")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                if os.name == "posix":
+                    os.fchmod(file.fileno(), mode)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)  # noqa: PTH105 - a Path for one call
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)  # noqa: PTH108
+            raise
+    except OSError as error:
+        raise _failed(f"{path} cannot be written", path, error) from error
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put on the disk which files the folder holds, where the system can."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError):  # not every file system syncs folders
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what processes that were killed in ``replace`` have left. Only under the lock: nobody is writing then."""
+    target = Path(os.path.realpath(path))
+    for leftover in target.parent.glob(f".{target.name}.*.new"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock on ``path``, waiting for it; the system gives it back however the process ends.
+
+    ``waiting`` is called every tenth of a second while another holds it, and may end that by raising. Raises
+    ``FileError`` when the lock's own file cannot be made.
+    """
+    # A file of its own: the other one is replaced, and a lock on it would go with the old one.
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
+    except OSError as error:
+        raise _failed(f"{path} cannot be changed", path, error) from error
+    try:
+        while not _taken(handle, wait=waiting is None):
+            if waiting is not None:
+                waiting()
+            time.sleep(_POLL)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _taken(handle: int, *, wait: bool) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (
+        OSError
+    ):  # a file system without locks: files are whole all the same, one of two changes may be lost
+        return True
+    return True
+
+
+def _failed(what: str, path: Path, error: OSError) -> FileError:
+    return FileError(what, path=path, reason=error.strerror or str(error))
+
+
+def _make(folder: Path) -> None:
+    """Each folder by itself: the mode that ``mkdir(parents=True)`` takes is the last one's alone."""
+    if not folder.is_dir():
+        if folder.parent != folder:
+            _make(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)

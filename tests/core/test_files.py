@@ -1,0 +1,187 @@
+"""Files of the user's own: who may read them, what a reader sees while they are written, and who waits for whom."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from provider_core import files
+from provider_core.errors import FileError
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o777], ids=oct)
+def umask(request):
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def test_a_file_is_its_owners_alone_whatever_the_umask(tmp_path, umask):
+    files.replace(tmp_path / "a", b"x")
+    assert mode(tmp_path / "a") == 0o600
+    files.replace(tmp_path / "b", b"x", mode=0o644)
+    assert mode(tmp_path / "b") == 0o644
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022], ids=oct)
+def test_folders_are_made_private_each_of_them_and_what_was_there_stays(tmp_path, mask):
+    tmp_path.chmod(0o755)
+    before = os.umask(mask)
+    try:
+        files.private_folder(tmp_path / "one" / "two")
+    finally:
+        os.umask(before)
+    assert [mode(tmp_path), mode(tmp_path / "one"), mode(tmp_path / "one" / "two")] == [0o755, 0o700, 0o700]
+
+
+def test_an_open_folder_and_an_open_file_are_tightened(tmp_path):
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir(mode=0o755)
+    file.touch(0o644)
+    files.private_folder(folder)
+    files.make_private(file)
+    assert (mode(folder), mode(file)) == (0o700, 0o600)
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    link, target = tmp_path / "link", tmp_path / "elsewhere" / "target"
+    link.symlink_to(target)
+    files.replace(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_a_reader_sees_the_old_content_or_the_new_and_never_a_part(tmp_path):
+    path = tmp_path / "file"
+    contents = {bytes([letter]) * 200_000 for letter in b"abc"}
+    files.replace(path, b"a" * 200_000)
+    done = threading.Event()
+
+    def write() -> None:
+        for _ in range(10):
+            for content in contents:
+                files.replace(path, content)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = set()
+    while not done.is_set():
+        seen.add(path.read_bytes())
+    writer.join()
+    assert seen <= contents
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (lambda place: files.replace(place / "x", b"x"), "{0}/x cannot be written: Not a directory"),
+        (lambda place: files.private_folder(place / "x"), "the folder {0}/x cannot be made: Not a directory"),
+        (lambda place: files.locked(place / "x").__enter__(), "{0}/x cannot be changed: Not a directory"),
+    ],
+    ids=["written", "made", "locked"],
+)
+def test_what_cannot_be_done_is_said_with_the_path_and_the_systems_words(tmp_path, act, said):
+    place = tmp_path / "file"
+    place.touch()
+    with pytest.raises(FileError) as caught:
+        act(place)
+    assert caught.value.message == said.format(place)
+    assert (caught.value.path, caught.value.reason) == (place / "x", "Not a directory")
+
+
+def test_links_that_lead_in_a_circle_are_replaced_by_the_file(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    files.replace(tmp_path / "a", b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "file"
+    files.replace(path, b"old")
+    limited = (
+        "import pathlib, resource, signal, sys\n"
+        "from provider_core import files\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "try:\n"
+        "    files.replace(pathlib.Path(sys.argv[1]), b'x' * 100)\n"
+        "except files.FileError as error:\n"
+        "    print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", limited, str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    assert said == f"{path} cannot be written: File too large\n"
+    assert path.read_bytes() == b"old"
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_writer_left_is_cleared_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    for name in (".file.abc.new", ".file.lock", ".other.abc.new", "file"):
+        (tmp_path / name).touch()
+    files.clear_leftovers(path)
+    assert {found.name for found in tmp_path.iterdir()} == {".file.lock", ".other.abc.new", "file"}
+
+
+HOLD = """
+import pathlib, sys
+from provider_core import files
+with files.locked(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock on ``tmp_path/file``."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "file")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def test_another_process_is_waited_for_and_the_waiting_is_told_of(tmp_path, holder):
+    waited = []
+
+    def waiting() -> None:
+        waited.append(1)
+        holder.stdin.close()
+
+    with files.locked(tmp_path / "file", waiting=waiting):
+        assert waited
+        assert mode(tmp_path / ".file.lock") == 0o600
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path, holder):
+    holder.kill()
+    with files.locked(tmp_path / "file"):
+        pass
+
+
+def test_what_waiting_raises_ends_the_waiting(tmp_path, holder):
+    class EnoughError(Exception):
+        pass
+
+    def waiting() -> None:
+        raise EnoughError
+
+    with pytest.raises(EnoughError), files.locked(tmp_path / "file", waiting=waiting):
+        pytest.fail("the lock is held by another process")
