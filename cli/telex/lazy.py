@@ -5,26 +5,28 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import click
+from telex.command import Group, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    import click
 
 __all__ = ["LazyGroup"]
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """``rows``: name -> ("module:attribute", one line of help). The line stands here so that help imports nothing.
 
-    ``otherwise`` is the advice for a word that is near to no command; "{name}" in it is the word.
+    ``no_command`` is the advice for a word that is near to no command; "{name}" in it is the word.
     """
 
     def __init__(
-        self, *args: Any, rows: Mapping[str, tuple[str, str]], otherwise: str = "", **kwargs: Any
+        self, *args: Any, rows: Mapping[str, tuple[str, str]], no_command: str = "", **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self.rows = rows
-        self.otherwise = otherwise
+        self.no_command = no_command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.rows)
@@ -42,14 +44,23 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.rows and not name.startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(name, self.rows, n=1)
+            meant = list(self._below(ctx, name))
+            if not meant and (near := nearest(name, self.rows)):
+                meant = [f"{ctx.command_path} {near}"]
             advice = (
-                f"Did you mean `{ctx.command_path} {near[0]}`?" if near else self.otherwise.format(name=name)
+                f"Did you mean {' or '.join(f'`{each}`' for each in meant)}?"
+                if meant
+                else self.no_command.format(name=name)
             )
             ctx.fail(f"there is no command {name!r}. {advice}".rstrip())
         return super().resolve_command(ctx, args)
+
+    def _below(self, ctx: click.Context, name: str) -> Iterator[str]:
+        """Where the groups below have a command of this name."""
+        for row in self.rows:
+            command = self.get_command(ctx, row)
+            if isinstance(command, LazyGroup) and name in command.rows:
+                yield f"{ctx.command_path} {row} {name}"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -26,9 +26,9 @@ COMMANDS = {
 @click.command(
     cls=LazyGroup,
     rows=COMMANDS,
-    otherwise='To ask a model: telex chat "{name} …"',
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog='Example: git diff | telex chat "Write a commit message for this."',
+    no_command='To ask a model: telex chat "{name} …"',
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples=("telex providers add deepseek", 'git diff | telex chat "Write a commit message for this."'),
 )
 @click.version_option(__version__, "-V", "--version", prog_name="telex", message="%(prog)s %(version)s")
 def root() -> None:

@@ -21,6 +21,11 @@ COMMANDS = {
 }
 
 
-@click.command(cls=LazyGroup, rows=COMMANDS, name="models", epilog="Example: telex models list --reasoning")
+@click.command(
+    cls=LazyGroup,
+    rows=COMMANDS,
+    name="models",
+    examples=("telex models list --reasoning", 'telex models default "$(telex models list | fzf)"'),
+)
 def command() -> None:
     """See what can be asked, and name it."""

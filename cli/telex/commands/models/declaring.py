@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
+from telex.exits import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -36,8 +38,12 @@ def _fields(command: _Command) -> _Command:
 
 
 @click.command(
-    short_help="Declare a model, and what it can do.",
-    epilog="Example: telex models add lab qwen3-8b --context 32768 --tools",
+    cls=Command,
+    examples=(
+        "telex models add lab qwen3-8b --context 32768 --tools",
+        "ssh lab ls models | xargs -n 1 telex models add lab",
+    ),
+    exits=(ExitCode.SETTINGS,),
 )
 @click.argument("provider", type=Name("provider"))
 @click.argument("id", metavar="ID", type=Name("model", of="provider"))
@@ -54,8 +60,12 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
 
 
 @click.command(
-    short_help="Change what is declared of a model.",
-    epilog="Example: telex models edit lab qwen3-8b --context 40960 --unset tools",
+    cls=Command,
+    examples=(
+        "telex models edit lab qwen3-8b --context 40960 --unset tools",
+        "telex models edit lab qwen3-8b --vision && telex models list --vision | grep qwen3",
+    ),
+    exits=(ExitCode.SETTINGS,),
 )
 @click.argument("provider", type=Name("provider"))
 @click.argument("id", metavar="ID", type=Name("model", of="provider"))
@@ -86,7 +96,14 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
     app.console.note(f"{provider}/{id} is changed.")
 
 
-@click.command(short_help="Forget what was declared of a model.")
+@click.command(
+    cls=Command,
+    examples=(
+        "telex models remove lab qwen3-8b",
+        "telex models list -P lab | grep old | cut -d / -f 2- | xargs -n 1 telex models remove lab",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
 @click.argument("provider", type=Name("provider"))
 @click.argument("id", metavar="ID", type=Name("model", of="provider"))
 @pass_app

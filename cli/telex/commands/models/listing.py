@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
+from telex.exits import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -21,9 +23,19 @@ __all__ = ["list_", "show"]
 
 
 @click.command(
+    cls=Command,
     name="list",
-    short_help="List the models that can be asked now.",
-    epilog="Example: telex models list --tools qwen",
+    examples=(
+        "telex models list --tools qwen",
+        "telex models list --json --refresh | jq -r '.[].id'",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+        ExitCode.LIMIT,
+        ExitCode.PROVIDER,
+        ExitCode.NETWORK,
+    ),
 )
 @click.argument("text", nargs=-1)
 @click.option(
@@ -230,7 +242,15 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 
 
 @click.command(
-    short_help="Show what is known of a model.", epilog="Example: telex models show groq/openai/gpt-oss-120b"
+    cls=Command,
+    examples=(
+        "telex models show groq/openai/gpt-oss-120b",
+        "telex models show groq/openai/gpt-oss-120b --json | jq .context",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+    ),
 )
 @click.argument("id", metavar="ID", type=Name("model"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
+from telex.exits import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -16,8 +18,15 @@ __all__ = ["alias", "default"]
 
 
 @click.command(
-    short_help="Give a model a short name.",
-    epilog="Example: telex models alias fast groq/openai/gpt-oss-120b",
+    cls=Command,
+    examples=(
+        "telex models alias fast groq/openai/gpt-oss-120b",
+        "telex models alias | sort",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+    ),
 )
 @click.argument("name", required=False, metavar="[NAME]", type=Name("alias"))
 @click.argument("target", required=False, metavar="[TARGET]", type=Name("model"))
@@ -69,7 +78,15 @@ def _remove(app: App, name: str) -> None:
 
 
 @click.command(
-    short_help="Choose the model that answers by default.", epilog="Example: telex models default lmstudio"
+    cls=Command,
+    examples=(
+        "telex models default lmstudio",
+        'telex models default "$(telex models list | fzf)"',
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+    ),
 )
 @click.argument("id", metavar="[ID]", required=False, type=Name("model"))
 @click.option("--unset", is_flag=True, help="Have no default.")

@@ -26,6 +26,11 @@ COMMANDS = {
 }
 
 
-@click.command(cls=LazyGroup, rows=COMMANDS, name="providers", epilog="Example: telex providers add deepseek")
+@click.command(
+    cls=LazyGroup,
+    rows=COMMANDS,
+    name="providers",
+    examples=("telex providers add deepseek", "telex providers list | cut -f 1"),
+)
 def command() -> None:
     """Set up the servers that telex talks to."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.command import Command
 from telex.commands.providers.given import address, assignment, new_name
 from telex.commands.providers.keys import choose, key_options, shadow
 from telex.context import pass_app
@@ -25,7 +26,20 @@ __all__ = ["command"]
 
 
 @click.command(
-    name="add", epilog="Example: telex providers add lab --base-url http://127.0.0.1:8080/v1 --no-key"
+    cls=Command,
+    name="add",
+    examples=(
+        "telex providers add deepseek",
+        "telex providers add lab --base-url http://127.0.0.1:8080/v1 --no-key",
+        "pass show groq | telex providers add groq --key-stdin",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+        ExitCode.LIMIT,
+        ExitCode.PROVIDER,
+        ExitCode.NETWORK,
+    ),
 )
 @click.argument("name", type=Name("preset"))
 @click.option("--base-url", metavar="URL", help="Where the API is; the part before /chat/completions.")

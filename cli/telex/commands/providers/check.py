@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop, code_and_hint
 from telex.options import Name
@@ -26,7 +27,21 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command(name="test", epilog="Example: telex providers test --all --json")
+@click.command(
+    cls=Command,
+    name="test",
+    examples=(
+        "telex providers test deepseek --deep",
+        "telex providers test --all --json | jq -r '.[] | select(.passed | not).provider'",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+        ExitCode.LIMIT,
+        ExitCode.PROVIDER,
+        ExitCode.NETWORK,
+    ),
+)
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=Name("provider"))
 @click.option("--all", "every", is_flag=True, help="All providers that are not switched off.")
 @click.option("--model", metavar="ID", help="The model to ask, instead of the default one.")

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
+from telex.exits import ExitCode
 
 if TYPE_CHECKING:
     from provider_core.probe import Found
@@ -19,7 +21,15 @@ __all__ = ["command"]
 HEADERS = ("SERVER", "ADDRESS", "MODELS", "SET UP AS")
 
 
-@click.command(name="discover", epilog="Example: telex providers discover --add")
+@click.command(
+    cls=Command,
+    name="discover",
+    examples=(
+        "telex providers discover --add",
+        "telex providers discover --json | jq -r '.[].base_url'",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
 @click.option(
     "--port",
     "ports",

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.command import Command
 from telex.commands.providers.keys import key_options
 from telex.context import pass_app
+from telex.exits import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -32,7 +34,18 @@ _PATH = click.Path(exists=True, path_type=Path)
 _SECONDS = click.FloatRange(min=0, min_open=True)
 
 
-@click.command(name="edit", epilog="Example: telex providers edit lab --display-name 'The lab' --unset proxy")
+@click.command(
+    cls=Command,
+    name="edit",
+    examples=(
+        "telex providers edit lab --display-name 'The lab' --unset proxy",
+        "pass show lab | telex providers edit lab --key-stdin",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+    ),
+)
 @click.argument("name", type=Name("provider"))
 @click.option("--enable/--disable", "enabled", default=None, help="Switch the provider on or off.")
 @click.option("--display-name", metavar="TEXT", help="How the provider is called in lists.")

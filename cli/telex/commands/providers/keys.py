@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
+from telex.exits import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -151,7 +153,19 @@ def _preset(provider: Provider) -> Preset | None:
 
 
 @click.command(
-    name="set-key", epilog="Example: pass show openai | telex providers set-key openai --key-stdin"
+    cls=Command,
+    name="set-key",
+    examples=(
+        "telex providers set-key openai",
+        "pass show openai | telex providers set-key openai --key-stdin",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+        ExitCode.LIMIT,
+        ExitCode.PROVIDER,
+        ExitCode.NETWORK,
+    ),
 )
 @click.argument("name", type=Name("provider"))
 @key_options

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
+from telex.exits import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -19,7 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["list_", "presets", "show"]
 
 
-@click.command(name="list", epilog="Example: telex providers list --json | jq -r '.[].name'")
+@click.command(
+    cls=Command,
+    name="list",
+    examples=(
+        "telex providers list --check-keys",
+        "telex providers list --json | jq -r '.[].name'",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+    ),
+)
 @click.option("--json", "as_json", is_flag=True, help="One list of objects.")
 @click.option("--check-keys", is_flag=True, help="Look for the keys, and show the last 4 characters of each.")
 @pass_app
@@ -75,7 +88,14 @@ def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, 
     return endings, failed
 
 
-@click.command(epilog="Example: telex providers show deepseek")
+@click.command(
+    cls=Command,
+    examples=(
+        "telex providers show deepseek",
+        "telex providers show deepseek --json | jq .base_url",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
 @click.argument("name", type=Name("provider"))
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 @pass_app
@@ -100,7 +120,14 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     )
 
 
-@click.command(epilog="Example: telex providers presets china")
+@click.command(
+    cls=Command,
+    examples=(
+        "telex providers presets china",
+        "telex providers presets | cut -f 1",
+    ),
+    exits=(ExitCode.OK,),
+)
 @click.argument("text", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One list of objects.")
 @pass_app

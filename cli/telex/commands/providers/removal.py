@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.command import Command
 from telex.context import pass_app
+from telex.exits import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -15,7 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["remove", "rename"]
 
 
-@click.command(epilog="Example: telex providers remove lab --yes")
+@click.command(
+    cls=Command,
+    examples=(
+        "telex providers remove lab --yes",
+        "echo yes | telex providers remove lab",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+    ),
+)
 @click.argument("name", type=Name("provider"))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--keep-key", is_flag=True, help="Leave the key in the keyring.")
@@ -56,7 +68,17 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
             app.console.note(f"{name} is removed.")
 
 
-@click.command(epilog="Example: telex providers rename lab work")
+@click.command(
+    cls=Command,
+    examples=(
+        "telex providers rename lab work",
+        "telex providers rename lab work && telex providers list | grep work",
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+    ),
+)
 @click.argument("old", type=Name("provider"))
 @click.argument("new")
 @pass_app
