@@ -173,16 +173,15 @@ def _default(provider: Provider, catalog: Catalog) -> Target:
 
 def _near(typed: str, catalog: Catalog) -> list[str]:
     """Full ids that may have been meant: the same last part, then alike, then longer ones with it inside."""
-    import difflib
+    from provider_core.wording import near
 
     ids = [f"{p.name}/{m.id}" for p in catalog.usable for m in catalog.listing(p.name).models]
     wanted = form(typed)
     # Compared with and without the provider: "gpt-5" is near "openai/gpt-5.6" only without it.
-    by_full = {full.casefold(): full for full in reversed(ids)}
     by_tail = {form(full.partition("/")[2]): full for full in reversed(ids)}
     last = wanted.rpartition("/")[2]
     found = [full for tail, full in by_tail.items() if tail.rpartition("/")[2] == last]
-    found += [by_full[hit] for hit in difflib.get_close_matches(typed.casefold(), by_full, n=_NEAR)]
-    found += [by_tail[hit] for hit in difflib.get_close_matches(wanted, by_tail, n=_NEAR)]
+    found += near(typed, ids, most=_NEAR)
+    found += [by_tail[hit] for hit in near(wanted, by_tail, most=_NEAR)]
     found += [full for tail, full in by_tail.items() if wanted and wanted in tail]
     return list(dict.fromkeys(found))[:_NEAR]

@@ -1,4 +1,4 @@
-"""Makes words from outside safe to show: secrets, control characters and length; what they mean is not read here."""
+"""Words from outside, made safe to show or compared with names that are known; what they mean is not read here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["clean", "printable", "redact"]
+__all__ = ["clean", "near", "printable", "redact"]
 
 MASK = "[redacted]"
 
@@ -58,6 +58,19 @@ def clean(text: str, secrets: Iterable[str], limit: int = 2000) -> str:
     Controls go first: a key with an escape character in its midst is still that key once it is stripped.
     """
     return printable(redact(_strip(text[: limit * 32]), secrets).strip(), limit)
+
+
+def near(word: str, names: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> tuple[str, ...]:
+    """The names that ``word`` may have been meant for, the likeliest first; upper and lower case are one.
+
+    ``cutoff`` is from 0, where everything is near, to 1, where only the same is.
+    """
+    from difflib import get_close_matches
+
+    by_form: dict[str, str] = {}
+    for name in names:
+        by_form.setdefault(name.casefold(), name)
+    return tuple(by_form[form] for form in get_close_matches(word.casefold(), by_form, n=most, cutoff=cutoff))
 
 
 def _strip(text: str) -> str:

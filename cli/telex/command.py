@@ -87,11 +87,6 @@ class Group(_Documented, click.Group):
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """The one of ``names`` that was most likely meant by ``word``; None where none is near."""
-    names = list(names)
-    same = [name for name in names if name.casefold() == word.casefold()]
-    if same:
-        return same[0]
-    import difflib
+    from provider_core.wording import near
 
-    near = difflib.get_close_matches(word, names, n=1)
-    return near[0] if near else None
+    return next(iter(near(word, names, most=1)), None)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["Console", "OutputError", "ReaderGone", "visible"]
+__all__ = ["Console", "OutputError", "ReaderGone", "as_json", "visible"]
 
 FIRST_BYTE = 1.0
 """Seconds an open stdin beside a prompt may stay silent: cron, CI and editors leave one open for ever."""
@@ -37,6 +37,7 @@ class Console:
     def __init__(self, *, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._abandoned = False
+        self._left = [0]  # bytes of the last write to stdout that it broke off before; -1: all of them
         for stream in (sys.stdout, sys.stderr):
             # The answer is UTF-8 whatever the locale says; "C" in cron and CI would break on the first quote.
             if stream is not None and hasattr(stream, "reconfigure"):
@@ -82,14 +83,26 @@ class Console:
         """Write text of telex's own, which may command the terminal, to stdout."""
         if sys.stdout is None or self._abandoned:
             return
+        self._left[0] = -1
         try:
-            _write(sys.stdout, text)
+            _write(sys.stdout, text, self._left)
         except BrokenPipeError:
             self.abandon_stdout()
             raise ReaderGone from None
         except OSError as error:
             self.abandon_stdout()
             raise OutputError(error.strerror or str(error)) from error
+
+    def unwritten(self, text: str) -> int:
+        """How many characters at the end of ``text``, the last that went to stdout, have not been written."""
+        if self.out_is_terminal or self._left[0] <= 0:
+            return len(text) if self._left[0] < 0 else 0
+        data = text.encode("utf-8", "replace")
+        return len(text) - len(data[: len(data) - self._left[0]].decode("utf-8", "ignore"))
+
+    def json(self, value: object, *, indent: int | None = 2) -> None:
+        """Write one JSON value to stdout; without ``indent`` it is one line."""
+        self.out(as_json(value, indent=indent))
 
     def err(self, text: str, *, dim: bool = False) -> None:
         """Write to stderr as it is, without a line's end. A closed stderr is no reason to stop."""
@@ -120,6 +133,16 @@ class Console:
 
     def flush(self) -> None:
         self.out("")
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """While ``sys.stdout`` is a file: no terminal, and what goes wrong with it is not stdout's end."""
+        before = (self.out_is_terminal, self.out_has_colour, self._abandoned)
+        self.out_is_terminal = self.out_has_colour = self._abandoned = False
+        try:
+            yield
+        finally:
+            self.out_is_terminal, self.out_has_colour, self._abandoned = before
 
     def abandon_stdout(self) -> None:
         """Write nothing more: the reader has gone, and the interpreter's last flush must not complain."""
@@ -167,8 +190,11 @@ def _descriptor(stream: TextIO) -> int | None:
         return None
 
 
-def _write(stream: TextIO, text: str) -> None:
-    """Write all of ``text`` and let it go. Another program may have made the pipe non-blocking: then wait."""
+def _write(stream: TextIO, text: str, left: list[int] | None = None) -> None:
+    """Write all of ``text`` and let it go. Another program may have made the pipe non-blocking: then wait.
+
+    ``left`` is told how many bytes are still to be written.
+    """
     descriptor = _descriptor(stream)
     if descriptor is None:
         stream.write(text)
@@ -176,11 +202,15 @@ def _write(stream: TextIO, text: str) -> None:
         return
     stream.flush()  # what others have left there comes first
     data = memoryview(text.encode("utf-8", "replace"))
-    while data:
-        try:
-            data = data[os.write(descriptor, data) :]
-        except BlockingIOError:
-            _wait([], [descriptor], None)
+    try:
+        while data:
+            try:
+                data = data[os.write(descriptor, data) :]
+            except BlockingIOError:
+                _wait([], [descriptor], None)
+    finally:
+        if left is not None:
+            left[0] = len(data)
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -208,6 +238,18 @@ def _isatty(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
+
+
+def as_json(value: object, *, indent: int | None = None) -> str:
+    """``value`` as JSON, and the line's end. Half a surrogate pair stays an escape: UTF-8 has no form for it."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=indent)
+    return f"{text}\n"
 
 
 def visible(text: str) -> str:

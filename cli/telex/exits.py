@@ -115,6 +115,10 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     ),
     errors.ToolError: (ExitCode.TOOL, None),
     errors.UnknownToolError: (ExitCode.USAGE, None),
+    errors.ToolArgumentsError: (ExitCode.TOOL, None),
+    errors.ToolRefusedError: (ExitCode.TOOL, None),
+    errors.ToolTimeoutError: (ExitCode.TOOL, None),
+    errors.ToolServerError: (ExitCode.TOOL, None),
     errors.LoopLimitError: (ExitCode.TOOL, "Let it go on for longer: --max-turns N"),
 }
 
@@ -156,7 +160,6 @@ def reported(app: App) -> Iterator[Outcome]:
         outcome.code = ExitCode.CLOSED_PIPE
     except Terminated as terminated:
         # What there was to keep is kept: now it ends as whoever sent the signal expects.
-        app.close()
         signal.signal(terminated.number, signal.SIG_DFL)
         os.kill(os.getpid(), terminated.number)
     except SystemExit as error:  # click's own end of a completion (0), and at a closed pipe under --help (1)

@@ -49,14 +49,13 @@ def provider(app: App, name: str) -> Provider:
     found = app.providers.get(name)
     if found is not None:
         return found
-    import difflib
-
     from provider_core import presets
+    from provider_core.wording import near
 
     raise UnknownProviderError(
         f"no provider called {name} is set up",
         name=name,
-        candidates=difflib.get_close_matches(name, app.providers, n=3),
+        candidates=near(name, app.providers),
         preset=presets.get(name) is not None,
     )
 

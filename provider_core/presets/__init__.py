@@ -53,13 +53,13 @@ def search(text: str) -> tuple[Preset, ...]:
 
 def near(name: str) -> tuple[str, ...]:
     """Up to three ids that ``name`` may have meant, the likeliest first."""
-    from difflib import get_close_matches
+    from provider_core import wording
 
     meant: dict[str, list[str]] = {}
     for preset in _rows().values():
         for word in (preset.id, *preset.also):
             meant.setdefault(word, []).append(preset.id)
-    close = get_close_matches(name.lower(), meant, n=3, cutoff=0.7)
+    close = wording.near(name, meant, cutoff=0.7)
     return tuple(dict.fromkeys(id_ for word in close for id_ in meant[word]))[:3]
 
 

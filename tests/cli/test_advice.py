@@ -21,6 +21,7 @@ QWEN = Provider(name="q", preset="qwen", base_url="https://host.test/v1", key_en
 CASES = [
     (errors.InvalidInputError("x"), None, ExitCode.USAGE, None),
     (errors.SettingsError("x"), None, ExitCode.SETTINGS, None),
+    (errors.FileError("x", path=Path("x")), None, ExitCode.OTHER, None),
     (errors.UnknownModelError("x", candidates=["a/b"]), None, ExitCode.SETTINGS, "Did you mean a/b?"),
     (errors.UnknownModelError("x"), None, ExitCode.SETTINGS, "telex models list"),
     (errors.AmbiguousModelError("x", candidates=["a/m", "b/m"]), None, ExitCode.SETTINGS, "a/m, b/m"),

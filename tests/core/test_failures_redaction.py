@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from provider_core.stream import failure
-from provider_core.wording import printable, redact
+from provider_core.wording import near, printable, redact
 
 KEY = "sk-proj-Ab3/dE+f6hI9kL=mN0pQ"
 
@@ -117,3 +117,18 @@ def test_hostile_text_takes_linear_time() -> None:
         error = failure(400, text.encode(), provider="acme", secrets=(KEY,))
         assert len(error.words) <= 2000
         assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("word", "names", "meant"),
+    [
+        ("opnai", ("openai", "openrouter", "azure"), ("openai",)),
+        ("OPENAI", ("OpenAI", "openrouter"), ("OpenAI",)),
+        ("--MODEL", ("--models", "--model"), ("--model", "--models")),
+        ("zzz", ("openai",), ()),
+        ("", ("openai",), ()),
+        ("same", ("Same", "SAME"), ("Same",)),
+    ],
+)
+def test_what_a_word_may_have_been_meant_for(word, names, meant):
+    assert near(word, names) == meant

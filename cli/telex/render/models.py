@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import TYPE_CHECKING, Any
 
 from telex.console import visible
@@ -32,7 +31,7 @@ def lines(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) ->
 def as_json(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> None:
     """One list of objects."""
     rows = [_fields(listing, model) for listing, models in shown for model in models]
-    console.out(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+    console.json(rows)
 
 
 def card_as_json(console: Console, target: Target, listing: Listing, model: Model | None) -> None:
@@ -42,7 +41,7 @@ def card_as_json(console: Console, target: Target, listing: Listing, model: Mode
     fields = _fields(listing, model or Model(id=target.model))
     if model is None:
         fields["source"] = None
-    console.out(json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+    console.json(fields)
 
 
 def _fields(listing: Listing, model: Model) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 from dataclasses import replace
@@ -80,7 +79,7 @@ def command(
             {**render.as_json(each.report), **({"card": render.card_as_json(each.card)} if each.card else {})}
             for each in results
         ]
-        app.console.out(json.dumps(objects, ensure_ascii=False, indent=2) + "\n")
+        app.console.json(objects)
     else:
         render.report(app.console, reports)
         render.cards(app.console, found)

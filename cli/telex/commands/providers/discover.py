@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -58,7 +57,7 @@ def command(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) -
         names |= {server.base_url: _add(app, server) for server in found if _is_new(server, names)}
     if as_json:
         objects = [_fields(server, names[server.base_url]) for server in found]
-        app.console.out(json.dumps(objects, ensure_ascii=False, indent=2) + "\n")
+        app.console.json(objects)
         return
     sheet.rows(app.console, HEADERS, [_row(server, names[server.base_url]) for server in found])
     if not found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -50,7 +49,7 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     endings, failed = _endings(app, found) if check_keys else ({}, [])
     if as_json:
         objects = [render.as_json(each, where, endings.get(each.name)) for each, where in found]
-        app.console.out(json.dumps(objects, ensure_ascii=False, indent=2) + "\n")
+        app.console.json(objects)
     else:
         sheet.rows(
             app.console,
@@ -113,7 +112,7 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     references = edit.references(data, name)
     if as_json:
         fields = {**render.as_json(provider, where), "pointed_at_by": list(references)}
-        app.console.out(json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+        app.console.json(fields)
         return
     sheet.pairs(
         app.console, render.card(provider, where, references, data.get("providers", {}).get(name, {}))
@@ -144,7 +143,7 @@ def presets(app: App, *, text: tuple[str, ...], as_json: bool) -> None:
     found = known.search(" ".join(text))
     if as_json:
         objects = [render.preset_as_json(preset) for preset in found]
-        app.console.out(json.dumps(objects, ensure_ascii=False, indent=2) + "\n")
+        app.console.json(objects)
     else:
         sheet.rows(app.console, render.PRESET_HEADERS, [render.preset_row(preset) for preset in found])
     if not found:

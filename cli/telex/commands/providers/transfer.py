@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.command import Command
+from telex.console import as_json
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop
 
@@ -198,7 +199,7 @@ def _form(file: str) -> str:
 
 def _written(data: dict[str, Any], form: str) -> str:
     if form == "json":
-        return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        return as_json(data, indent=2)
     import tomlkit
 
     from provider_core.settings.edit import inline
