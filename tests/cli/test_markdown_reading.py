@@ -29,8 +29,9 @@ from telex.render.markdown._events import (
     TableEnd,
     TableRow,
 )
-from telex.render.markdown._inline import Kind, parse
+from telex.render.markdown._inline import parse
 from telex.render.markdown._reader import Reader
+from telex.render.markdown._tokens import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,16 +7,16 @@ left as they are written. HTML is recognised so that nothing inside a tag is rea
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from telex.render.markdown._emphasis import Run, pair
 from telex.render.markdown._links import ENTITY, LABEL, Target, fold, inline_target, literal
+from telex.render.markdown._tokens import Inline, Kind, Token, flat, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["TAG", "Inline", "Kind", "Token", "parse"]
+__all__ = ["TAG", "parse"]
 
 TAG = (
     r"<[A-Za-z][A-Za-z0-9-]*"
@@ -37,34 +37,6 @@ _TICKS = re.compile(r"`+")
 _OPEN_LINK = re.compile(r"\]\([^()\s<>]*$")
 _BREAK = re.compile(r"( *)\n *")
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-
-
-class Kind(Enum):
-    """What a token is."""
-
-    TEXT = auto()
-    CODE = auto()
-    HTML = auto()
-    HARD = auto()  # a line break that was asked for
-    SOFT = auto()  # the end of a source line
-    OPEN = auto()  # text is "em", "strong", "s" or "a"
-    CLOSE = auto()
-    IMAGE = auto()  # text is the alternative text
-
-
-class Token(NamedTuple):
-    """A piece of a block's text; ``target`` where it leads."""
-
-    kind: Kind
-    text: str
-    target: Target | None = None
-
-
-class Inline(NamedTuple):
-    """The tokens; ``settled`` when no text to come after a space could change how they were read."""
-
-    tokens: tuple[Token, ...]
-    settled: bool
 
 
 class _Bracket:
@@ -136,13 +108,7 @@ class _Reader:
         """All that was read, flat, with equal neighbours joined."""
         if draft:
             self._close_all()
-        joined: list[Token] = []
-        for token in _flat(self._nodes):
-            if token.kind is Kind.TEXT and joined and joined[-1].kind is Kind.TEXT:
-                joined[-1] = Token(Kind.TEXT, joined[-1].text + token.text)
-            else:
-                joined.append(token)
-        return joined
+        return joined(self._nodes)
 
     def _add(self, kind: Kind, text: str, end: int, target: Target | None = None) -> None:
         self._nodes.append(Token(kind, text, target))
@@ -243,7 +209,7 @@ class _Reader:
         pair(self._runs, bracket.runs)
         del self._runs[bracket.runs :]
         if bracket.image:
-            inner = _flat(self._nodes[bracket.node + 1 :])
+            inner = flat(self._nodes[bracket.node + 1 :])
             del self._nodes[bracket.node :]
             alternative = "".join(token.text for token in inner if token.kind not in {Kind.OPEN, Kind.CLOSE})
             self._nodes.append(Token(Kind.IMAGE, alternative.replace("\n", " "), target))
@@ -301,17 +267,6 @@ class _Reader:
                 run.opened.append(tag)
                 closing.closed.append(tag)
         self._nodes.append(closing)
-
-
-def _flat(nodes: list[Token | Run]) -> Iterator[Token]:
-    for node in nodes:
-        if isinstance(node, Run):
-            yield from (Token(Kind.CLOSE, tag) for tag in node.closed)
-            if node.left:
-                yield Token(Kind.TEXT, node.char * node.left)
-            yield from (Token(Kind.OPEN, tag) for tag in reversed(node.opened))
-        else:
-            yield node
 
 
 def _has_bracket(label: str) -> bool:

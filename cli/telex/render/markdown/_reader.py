@@ -9,28 +9,22 @@ from __future__ import annotations
 import copy
 import re
 from collections import ChainMap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from telex.render.markdown._events import (
     Blank,
     Code,
-    CodeEnd,
     CodeLine,
     Enter,
-    Heading,
     Item,
     Leave,
     Listing,
     Quote,
     Rule,
     Table,
-    TableEnd,
-    TableRow,
 )
-from telex.render.markdown._html import BLANK, html_end
+from telex.render.markdown._leaves import INDENT, Fence, Html, Indented, Rows, heading
 from telex.render.markdown._paragraph import OpenParagraph
-from telex.render.markdown._rows import cells
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -45,36 +39,11 @@ TAB = 4
 DEEPEST = 100
 """Containers within each other at most: beyond, their marks are text."""
 
-_HEADING = re.compile(r"(#{1,6})(?: |$)")
-_FENCE = re.compile(r"(`{3,})([^`]*)$|(~{3,})(.*)$")
 _UNDERLINE = re.compile(r"(=+|-+) *$")
 _RULE = re.compile(r"(?:(?:\*[ ]*){3,}|(?:-[ ]*){3,}|(?:_[ ]*){3,})$")
 _MARKER = re.compile(r"(?:([-+*])|([0-9]{1,9})([.)]))(?= |$)( *)")
-_CODE_INDENT = 4
 
-
-@dataclass(slots=True)
-class _Fence:
-    mark: str
-    indent: int
-
-
-@dataclass(slots=True)
-class _Indented:
-    blanks: int = 0  # empty lines that belong to it if it goes on
-
-
-@dataclass(slots=True)
-class _Html:
-    end: re.Pattern[str]
-
-
-@dataclass(slots=True)
-class _Table:
-    columns: int
-
-
-_Leaf: TypeAlias = OpenParagraph | _Fence | _Indented | _Html | _Table
+_Leaf: TypeAlias = OpenParagraph | Fence | Indented | Html | Rows
 
 
 class Reader:
@@ -91,7 +60,7 @@ class Reader:
     @property
     def in_code(self) -> bool:
         """Whether the next line is literal, unless it ends the block."""
-        return isinstance(self._leaf, _Fence | _Html)
+        return isinstance(self._leaf, Fence | Html)
 
     @property
     def paragraph(self) -> str | None:
@@ -148,12 +117,12 @@ class Reader:
         opened = False
         while start < len(text):
             continues = inside and not opened and isinstance(self._leaf, OpenParagraph)
-            if start - position >= _CODE_INDENT:
-                if isinstance(self._leaf, OpenParagraph) or (inside and isinstance(self._leaf, _Table)):
+            if start - position >= INDENT:
+                if isinstance(self._leaf, OpenParagraph) or (inside and isinstance(self._leaf, Rows)):
                     break
                 self._open(matched)
-                self._leaf = _Indented()
-                self._blocks += (Code(), CodeLine(text[position + _CODE_INDENT :]))
+                self._leaf = Indented()
+                self._blocks += (Code(), CodeLine(text[position + INDENT :]))
                 return
             if len(self._stack) >= DEEPEST and (text[start] == ">" or _MARKER.match(text, start)):
                 break
@@ -174,8 +143,8 @@ class Reader:
             self._blank(matched, opened=opened)
         elif isinstance(self._leaf, OpenParagraph) and not opened:
             self._blocks += self._leaf.add_line(text[start:], self.references)
-        elif isinstance(self._leaf, _Table) and inside and not opened:
-            self._blocks.append(TableRow(cells(text[start:], self._leaf.columns)))
+        elif isinstance(self._leaf, Rows) and inside and not opened:
+            self._blocks.append(self._leaf.row(text[start:]))
         else:
             self._open(matched)
             self._leaf = OpenParagraph()
@@ -188,7 +157,7 @@ class Reader:
             start = _indent(text, position)
             match container:
                 case Quote():
-                    if start - position >= _CODE_INDENT or not text.startswith(">", start):
+                    if start - position >= INDENT or not text.startswith(">", start):
                         return position, number
                     position = start + (2 if text.startswith(" ", start + 1) else 1)
                 case Item(indent=indent):
@@ -206,53 +175,33 @@ class Reader:
 
     def _continue(self, text: str, position: int, start: int) -> bool:
         """Give the line to the open leaf, if that takes lines whatever they look like."""
-        match self._leaf:
-            case _Fence(mark=mark, indent=indent):
-                rest = text[start:].rstrip(" ")
-                if start - position < _CODE_INDENT and rest.startswith(mark) and rest == mark[0] * len(rest):
-                    self._close_leaf()
-                else:
-                    self._blocks.append(CodeLine(text[min(start, position + indent) :]))
-                return True
-            case _Html(end=end):
-                if start == len(text) and end is BLANK:
-                    return False
-                self._blocks.append(CodeLine(text[position:]))
-                if end.search(text, position):
-                    self._close_leaf()
-                return True
-            case _Indented() as leaf:
-                if start == len(text):
-                    leaf.blanks += 1
-                    return True
-                if start - position >= _CODE_INDENT:
-                    self._blocks += [CodeLine("")] * leaf.blanks
-                    self._blocks.append(CodeLine(text[position + _CODE_INDENT :]))
-                    leaf.blanks = 0
-                    return True
-        return False
+        if not isinstance(self._leaf, Fence | Html | Indented):
+            return False
+        taken = self._leaf.take(text, position, start)
+        if taken is None:
+            return False
+        self._blocks += taken.blocks
+        if taken.ended:
+            self._close_leaf()
+        return True
 
     def _start_leaf(self, rest: str, indent: int, matched: int, *, continues: bool) -> bool:
         """Open or print the leaf block that ``rest`` of the line begins; False if that is none."""
         match rest[0]:
-            case "#" if heading := _HEADING.match(rest):
+            case "#" if found := heading(rest):
                 self._open(matched)
-                text = rest[heading.end() :].strip(" ")
-                bare = text.rstrip("#")
-                if not bare or bare.endswith(" "):
-                    text = bare.rstrip(" ")
-                self._blocks.append(Heading(len(heading[1]), text))
+                self._blocks.append(found)
                 return True
-            case "`" | "~" if fence := _FENCE.match(rest):
+            case "`" | "~" if fence := Fence.begun_by(rest, indent):
                 self._open(matched)
-                self._leaf = _Fence(fence[1] or fence[3], indent)
-                self._blocks.append(Code((fence[2] or fence[4] or "").strip()))
+                self._leaf, code = fence
+                self._blocks.append(code)
                 return True
-            case "<" if end := html_end(rest, interrupts=isinstance(self._leaf, OpenParagraph)):
+            case "<" if html := Html.begun_by(rest, indent, interrupts=isinstance(self._leaf, OpenParagraph)):
                 self._open(matched)
-                self._leaf = _Html(end)
-                self._blocks += (Code(html=True), CodeLine(" " * indent + rest))
-                if end.search(rest):
+                self._leaf, taken = html
+                self._blocks += taken.blocks
+                if taken.ended:
                     self._close_leaf()
                 return True
             case "=" | "-" | "|" | ":" if continues and self._start_from_paragraph(rest):
@@ -278,7 +227,7 @@ class Reader:
             return False
         self._close_leaf()
         header, columns = found
-        self._leaf = _Table(len(columns))
+        self._leaf = Rows(len(columns))
         self._blocks.append(Table(header, columns))
         return True
 
@@ -297,7 +246,7 @@ class Reader:
         kind = marker[1] or marker[3]
         width = marker.start(4) - marker.start()
         spaces = len(marker[4])
-        if empty or spaces > _CODE_INDENT:
+        if empty or spaces > INDENT:
             spaces = 1
         parent = self._stack[-1] if self._stack else None
         if not isinstance(parent, Listing) or parent.marker != kind:
@@ -332,17 +281,10 @@ class Reader:
 
     def _close_leaf(self) -> None:
         leaf, self._leaf = self._leaf, None
-        match leaf:
-            case OpenParagraph():
-                self._blocks += leaf.end(self.references)
-            case _Fence() | _Html() | _Indented():
-                self._blocks.append(CodeEnd())
-                if isinstance(leaf, _Indented) and leaf.blanks:
-                    self._blocks.append(Blank())
-            case _Table():
-                self._blocks.append(TableEnd())
-            case None:
-                pass
+        if isinstance(leaf, OpenParagraph):
+            self._blocks += leaf.end(self.references)
+        elif leaf is not None:
+            self._blocks += leaf.end()
 
 
 def _indent(text: str, position: int) -> int:

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from telex.render.markdown._cut import pieces
-from telex.render.markdown._inline import Kind, parse
+from telex.render.markdown._inline import parse
 from telex.render.markdown._look import BOLD, CODE, FAINT, ITALIC, LINK, STRIKE
+from telex.render.markdown._tokens import Kind
 from telex.render.markdown._wrap import Row
 
 if TYPE_CHECKING:
