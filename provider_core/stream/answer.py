@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provider_core.stream import carriers, usage
 from provider_core.stream.failures import from_value
+from provider_core.stream.kept import Kept
 from provider_core.stream.natives import translate
 from provider_core.stream.speech import Speech
 from provider_core.stream.toolcalls import ToolCalls
@@ -36,6 +37,7 @@ class Answer:
     def __init__(self, *, provider: str | None, secrets: tuple[str, ...]) -> None:
         self.speech = Speech()
         self.calls = ToolCalls()
+        self.kept = Kept()
         self.usage: Usage | None = None
         self.finish: str | None = None
         self.failure: CoreError | None = None
@@ -211,6 +213,7 @@ class Answer:
                 self._thought = True
                 self.speech.think(text)
         self._refuse(delta.get("refusal"))
+        self.kept.delta(delta)
         self.calls.feed(delta.get("tool_calls"))
         self.calls.feed_legacy(delta.get("function_call"))
 
@@ -231,6 +234,7 @@ class Answer:
         self._snapshot = (thought or earlier_thought, text or earlier_text)
         if not self._said:
             self._refuse(message.get("refusal"))
+        self.kept.message(message)
         if not self.calls:
             self.calls.feed(message.get("tool_calls"), complete=True)
             self.calls.feed_legacy(message.get("function_call"))

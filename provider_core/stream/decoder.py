@@ -135,6 +135,8 @@ class Decoder:
                 raw_reason=answer.finish,
                 error=why,
                 model=clean(answer.model, self._secrets, 200),
+                reasoning_details=answer.kept.details(),
+                extra=answer.kept.extra(),
             )
         )
         return events
