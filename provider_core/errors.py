@@ -4,7 +4,13 @@
 
     CoreError
     ├── InvalidInputError            what the caller passed cannot be sent
+    │   ├── AttachmentError          a file or an image that cannot be attached
+    │   ├── NoVisionError            images, for a model that is known to read none
+    │   ├── SchemaError              a JSON schema that cannot be used
+    │   └── VariableError            a template's variables that were not given, or are not its own
     ├── SettingsError                the settings file, or a value in it or in the environment
+    │   └── TemplateError            a template's file
+    │       └── UnknownTemplateError
     ├── FileError                    another file or folder of the user's that cannot be written
     ├── ModelError                   a model name that leads nowhere
     │   ├── UnknownModelError
@@ -46,6 +52,12 @@
     │   ├── ToolRefusedError         the call was not approved
     │   ├── ToolTimeoutError         no result in the time there was
     │   └── ToolServerError          does not start, breaks off, or talks nonsense
+    │       ├── ToolAccessError      401, 403: the server wants other credentials
+    │       ├── ToolConnectError     no connection, or no answer in time
+    │       ├── ToolSecretError      a secret that it is to be given is not there
+    │       ├── ToolsExtraMissingError
+    │       └── UnknownToolServerError
+    ├── SchemaMismatchError          an answer that does not fit the schema it was asked to fit
     └── LoopLimitError               the model still calls tools at its last allowed turn
 
 A message is one sentence that names who and what. It holds no key: whoever makes a message out of a
@@ -63,6 +75,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AmbiguousModelError",
     "ApiKeyError",
+    "AttachmentError",
     "AuthenticationError",
     "BadRequestError",
     "ConnectError",
@@ -88,6 +101,7 @@ __all__ = [
     "NetworkError",
     "NoModelError",
     "NoProviderError",
+    "NoVisionError",
     "NotFoundError",
     "OverloadedError",
     "PermissionDeniedError",
@@ -95,17 +109,27 @@ __all__ = [
     "ProviderError",
     "QuotaError",
     "RateLimitError",
+    "SchemaError",
+    "SchemaMismatchError",
     "ServerError",
     "SettingsError",
     "TLSError",
+    "TemplateError",
+    "ToolAccessError",
     "ToolArgumentsError",
+    "ToolConnectError",
     "ToolError",
     "ToolRefusedError",
+    "ToolSecretError",
     "ToolServerError",
     "ToolTimeoutError",
+    "ToolsExtraMissingError",
     "UnknownModelError",
     "UnknownProviderError",
+    "UnknownTemplateError",
     "UnknownToolError",
+    "UnknownToolServerError",
+    "VariableError",
 ]
 
 
@@ -131,6 +155,40 @@ class InvalidInputError(CoreError):
     """The caller's own argument cannot be used; the sentence says which and why."""
 
 
+class AttachmentError(InvalidInputError):
+    """A file or an image that cannot be attached. ``name`` is what it was called.
+
+    ``looks_like`` says what its content looks like ("a PNG image"), "" where nobody knows; ``image`` that it
+    is an image which can be attached as one.
+    """
+
+    def __init__(self, message: str, *, name: str = "", looks_like: str = "", image: bool = False) -> None:
+        super().__init__(message)
+        self.name = name
+        self.looks_like = looks_like
+        self.image = image
+
+
+class NoVisionError(InvalidInputError):
+    """Images for a model that is known to read none."""
+
+
+class SchemaError(InvalidInputError):
+    """The JSON schema cannot be used. ``place`` is where in it, as a JSON path ("$.properties.age"); "" for all."""
+
+    def __init__(self, message: str, *, place: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+
+
+class VariableError(InvalidInputError):
+    """Variables of a template that have no value, or that it does not have; ``missing`` are the former."""
+
+    def __init__(self, message: str, *, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+
+
 class SettingsError(CoreError):
     """The settings cannot be used. ``path`` and ``line`` (from 1) say where, as far as known."""
 
@@ -138,6 +196,19 @@ class SettingsError(CoreError):
         super().__init__(message)
         self.path = path
         self.line = line
+
+
+class TemplateError(SettingsError):
+    """A template's file cannot be used; ``path`` and ``line`` say where, as far as known."""
+
+
+class UnknownTemplateError(TemplateError):
+    """There is no template of this name; ``candidates`` are near misses."""
+
+    def __init__(self, message: str, *, name: str = "", candidates: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.candidates = tuple(candidates)
 
 
 class FileError(CoreError):
@@ -408,6 +479,51 @@ class ToolTimeoutError(ToolError):
 
 class ToolServerError(ToolError):
     """A tool server did not start, broke off, or answered with something that is no result."""
+
+
+class SchemaMismatchError(CoreError):
+    """The answer is not what the schema asks for.
+
+    ``place`` is where it fails first, as a JSON path into the answer ("$.people[2].age"), "" where it is no
+    JSON at all. ``details`` are the failures, each "place: words", at most the first five.
+    """
+
+    def __init__(self, message: str, *, place: str = "", details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.place = place
+        self.details = tuple(details)
+
+
+class ToolAccessError(ToolServerError):
+    """The server answered 401 or 403: it wants credentials, or others than it was given."""
+
+
+class ToolConnectError(ToolServerError):
+    """The server could not be reached, or had not answered when its time for starting was over."""
+
+
+class ToolSecretError(ToolServerError):
+    """A secret that the server is to be given is not there. ``wanted_for`` is the variable or header it is for.
+
+    ``source`` is where it was looked for: "keyring:NAME" or "env:VAR".
+    """
+
+    def __init__(self, message: str, *, server: str = "", wanted_for: str = "", source: str = "") -> None:
+        super().__init__(message, server=server)
+        self.wanted_for = wanted_for
+        self.source = source
+
+
+class ToolsExtraMissingError(ToolServerError):
+    """The package that speaks the Model Context Protocol is not installed."""
+
+
+class UnknownToolServerError(ToolServerError):
+    """No server of this name is set up; ``candidates`` are near names."""
+
+    def __init__(self, message: str, *, server: str = "", candidates: Sequence[str] = ()) -> None:
+        super().__init__(message, server=server)
+        self.candidates = tuple(candidates)
 
 
 class LoopLimitError(CoreError):

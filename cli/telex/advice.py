@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
 
 __all__ = [
+    "attach",
     "check_address",
     "choose_model",
     "connect",
@@ -23,16 +24,46 @@ __all__ = [
     "first_steps",
     "get_model",
     "give_key",
+    "give_variables",
     "no_completion",
     "other_source",
     "right_key",
     "say_which",
     "set_up",
+    "tool_access",
+    "tool_connect",
+    "tool_secret",
     "wait",
     "wait_longer",
     "which_file",
+    "which_server",
+    "which_template",
     "wrong_file",
 ]
+
+
+def attach(error: errors.AttachmentError, _: Provider | None) -> str | None:
+    if error.image:
+        return f"Attach it as an image: --image {error.name}"
+    if error.looks_like == "an SVG image":
+        return f"Its source is text: --file {error.name}"
+    if any(mark in error.name for mark in "*?["):
+        return "Patterns are the shell's: this one matched nothing."
+    return None
+
+
+def give_variables(error: errors.VariableError, _: Provider | None) -> str | None:
+    if not error.missing:
+        return None
+    if "stdin" in error.missing:
+        return "It works on what comes on stdin: pipe something in."
+    return "Give " + " ".join(f"--var {name}=VALUE" for name in error.missing)
+
+
+def which_template(error: errors.UnknownTemplateError, _: Provider | None) -> str:
+    if error.candidates:
+        return f"Did you mean {' or '.join(error.candidates)}?"
+    return f"Write it: telex templates edit {error.name}" if error.name else "See: telex templates list"
 
 
 def which_file(error: errors.SettingsError, _: Provider | None) -> str | None:
@@ -184,6 +215,30 @@ def wrong_file(error: errors.ModelFileError, provider: Provider | None) -> str |
     if error.path is not None and provider is not None and provider.gguf:
         return f"Name another file: telex providers edit {provider.name} --gguf FILE"
     return None
+
+
+def tool_access(error: errors.ToolAccessError, _: Provider | None) -> str:
+    return (
+        "Give it a token in a header, as Authorization: Bearer keyring:NAME; telex does no login of its own.\n"
+        f"See how: telex mcp add {error.server or 'NAME'} --help"
+    )
+
+
+def tool_connect(error: errors.ToolConnectError, _: Provider | None) -> str:
+    return f"To wait longer set start_timeout in [mcp.{error.server or 'NAME'}]; to see its steps: telex mcp test"
+
+
+def tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
+    kind, _colon, name = error.source.partition(":")
+    if kind == "env":
+        return f"Set {name} in the environment that telex runs in."
+    return f"Put it into the keyring: telex mcp set-secret {name}"
+
+
+def which_server(error: errors.UnknownToolServerError, _: Provider | None) -> str:
+    if error.candidates:
+        return f"Did you mean {' or '.join(error.candidates)}?"
+    return "See what is set up: telex mcp list"
 
 
 def _site(url: str) -> str:

@@ -68,7 +68,13 @@ class Outcome:
 _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | None] | None]] = {
     errors.CoreError: (ExitCode.OTHER, None),
     errors.InvalidInputError: (ExitCode.USAGE, None),
+    errors.AttachmentError: (ExitCode.USAGE, advice.attach),
+    errors.NoVisionError: (ExitCode.USAGE, "See which models read images: telex models list --vision"),
+    errors.SchemaError: (ExitCode.USAGE, None),
+    errors.VariableError: (ExitCode.USAGE, advice.give_variables),
     errors.SettingsError: (ExitCode.SETTINGS, advice.which_file),
+    errors.TemplateError: (ExitCode.SETTINGS, None),
+    errors.UnknownTemplateError: (ExitCode.SETTINGS, advice.which_template),
     errors.FileError: (ExitCode.OTHER, None),
     errors.ModelError: (ExitCode.SETTINGS, None),
     errors.UnknownModelError: (ExitCode.SETTINGS, advice.did_you_mean),
@@ -118,7 +124,16 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ToolArgumentsError: (ExitCode.TOOL, None),
     errors.ToolRefusedError: (ExitCode.TOOL, None),
     errors.ToolTimeoutError: (ExitCode.TOOL, None),
-    errors.ToolServerError: (ExitCode.TOOL, None),
+    errors.ToolServerError: (ExitCode.PROVIDER, None),
+    errors.ToolAccessError: (ExitCode.KEY, advice.tool_access),
+    errors.ToolConnectError: (ExitCode.NETWORK, advice.tool_connect),
+    errors.ToolSecretError: (ExitCode.KEY, advice.tool_secret),
+    errors.ToolsExtraMissingError: (ExitCode.SETTINGS, "Install it: pip install 'telex[mcp]'"),
+    errors.UnknownToolServerError: (ExitCode.SETTINGS, advice.which_server),
+    errors.SchemaMismatchError: (
+        ExitCode.PROVIDER,
+        "Ask again, ask for less, or take a larger model; --retries-schema N lets telex ask more often.",
+    ),
     errors.LoopLimitError: (ExitCode.TOOL, "Let it go on for longer: --max-turns N"),
 }
 

@@ -1,0 +1,107 @@
+"""Images as parts of a prompt: from a file, bytes or an address to what servers take; no image is changed here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from typing import Final
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from provider_core.attachments._kinds import ACCEPTED, kind
+from provider_core.attachments._reading import check_size, label, read
+from provider_core.errors import AttachmentError
+from provider_core.types import ImagePart
+from provider_core.wording import printable
+
+__all__ = ["IMAGE_LIMIT", "image", "image_of"]
+
+IMAGE_LIMIT: Final = 20_000_000
+"""Bytes of one image: OpenAI's own limit. Others take less (Anthropic 5 MB, Groq 4 MB) and say so themselves."""
+
+_WHAT: Final = "an image"
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def image(source: str | os.PathLike[str]) -> ImagePart:
+    """The image that a path, an https address or a ``data:`` URL names.
+
+    A file is sent as a ``data:`` URL, its type told from its content. An address is sent as it is, and fetched by
+    the provider, which local servers such as llama.cpp's do not do; http is for loopback alone. Raises
+    ``AttachmentError``.
+    """
+    text = os.fspath(source)
+    if text[:5].lower() == "data:":
+        return image_of(_decoded(text), "the data: URL")
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return image_of(read(source, limit=IMAGE_LIMIT, what=_WHAT), label(source))
+    if scheme[1].lower() == "file":
+        path = unquote(urlsplit(text).path)
+        return image_of(read(path, limit=IMAGE_LIMIT, what=_WHAT), label(path))
+    _check_address(text, scheme[1].lower())
+    return ImagePart(url=text)
+
+
+def image_of(data: bytes, name: str) -> ImagePart:
+    """As ``image``, for bytes that were read elsewhere; ``name`` is what they are called in an error."""
+    check_size(data, name, limit=IMAGE_LIMIT, what=_WHAT)
+    found = kind(data)
+    if found is not None and found.media:
+        return ImagePart(url=f"data:{found.media};base64,{base64.b64encode(data).decode()}")
+    if not data:
+        why = "it is empty"
+    elif found is not None:
+        why = f"it looks like {found.name}"
+    else:
+        why = "it looks like none that is known"
+    raise AttachmentError(
+        f"{name} is no image that models take ({ACCEPTED}): {why}",
+        name=name,
+        looks_like=found.name if found is not None else "",
+    )
+
+
+def _decoded(url: str) -> bytes:
+    head, comma, payload = url.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise AttachmentError("the data: URL does not hold base64", name="the data: URL")
+    try:
+        return base64.b64decode(b"".join(unquote_to_bytes(payload).split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise AttachmentError("what the data: URL holds is not base64", name="the data: URL") from None
+
+
+def _check_address(url: str, scheme: str) -> None:
+    shown = printable(url.partition("?")[0], 200)
+    if scheme not in ("http", "https"):
+        raise AttachmentError(f"an image is a file, or an address with https: not {scheme}", name=shown)
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        host = ""
+    if not host or not url.isascii() or not url.isprintable() or " " in url:
+        raise AttachmentError("the image's address names no host, or holds what no URL may", name="the image")
+    if parts.username is not None or parts.password is not None:
+        raise AttachmentError(
+            f"the address of the image at {host} holds a user name or a password, which the provider would get",
+            name=host,
+        )
+    if scheme == "http" and not _is_loopback(host):
+        raise AttachmentError(
+            f"{shown} is not https: providers fetch images from such addresses alone", name=shown
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,63 @@
+"""Reads what a path names, up to a limit: files, pipes and devices alike; what is in it is not looked at here."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from provider_core.errors import AttachmentError
+from provider_core.wording import printable
+
+__all__ = ["check_size", "label", "megabytes", "read"]
+
+
+def read(source: str | os.PathLike[str], *, limit: int, what: str) -> bytes:
+    """All that the path gives, which may be a pipe (``<(command)``); never more than ``limit`` bytes are kept.
+
+    ``what`` is its part in the sentence about the limit: "a text file". Raises ``AttachmentError``.
+    """
+    name = label(source)
+    try:
+        with _path(source).open("rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size > limit:
+                raise AttachmentError(_too_large(name, megabytes(status.st_size), limit, what), name=name)
+            data = file.read(limit + 1)
+    except IsADirectoryError:
+        raise AttachmentError(f"{name} is a folder: name the files in it", name=name) from None
+    except OSError as error:
+        if Path(source).is_dir():  # what Windows calls a permission that is missing
+            raise AttachmentError(f"{name} is a folder: name the files in it", name=name) from None
+        raise AttachmentError(f"{name} cannot be read: {error.strerror or error}", name=name) from None
+    if len(data) > limit:
+        raise AttachmentError(_too_large(name, f"more than {megabytes(limit)}", limit, what), name=name)
+    return data
+
+
+def check_size(data: bytes, name: str, *, limit: int, what: str) -> None:
+    """Raise ``AttachmentError`` for more than ``limit`` bytes, which came from elsewhere."""
+    if len(data) > limit:
+        raise AttachmentError(_too_large(name, megabytes(len(data)), limit, what), name=name)
+
+
+def label(source: str | os.PathLike[str]) -> str:
+    """The path as it was given, fit to be shown and to be sent."""
+    return " ".join(printable(os.fspath(source), 400).split("\n"))
+
+
+def megabytes(count: int) -> str:
+    """A size as people say it: "20 MB", "12.5 MB", "800 kB"."""
+    if count < 1_000_000:
+        return f"{count / 1000:.0f} kB" if count >= 1000 else f"{count} bytes"
+    return f"{count / 1_000_000:.1f}".removesuffix(".0") + " MB"
+
+
+def _path(source: str | os.PathLike[str]) -> Path:
+    path = Path(source)
+    # A shell does not expand it behind "--file=".
+    return path.expanduser() if path.parts[:1] == ("~",) and not path.exists() else path
+
+
+def _too_large(name: str, size: str, limit: int, what: str) -> str:
+    return f"{name} holds {size}, and {what} may have {megabytes(limit)} at most"
