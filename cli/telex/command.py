@@ -9,9 +9,9 @@ import click
 from telex.exits import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["Command", "Group", "nearest"]
+__all__ = ["Command", "Group"]
 
 
 class _Context(click.Context):
@@ -54,9 +54,13 @@ class _Documented(click.Command):
 
     def advise(self, ctx: click.Context, word: str, given: Sequence[str]) -> str:
         """What may have been meant by the option ``word``, which this command has not, among the words ``given``."""
+        from provider_core.wording import near
+
         names = [name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
-        near = nearest(word, [name for name in names if name.startswith("-")])
-        return f"Did you mean {near}?" if near else self.otherwise.format(word=word)
+        # A blank makes it a sentence, and no misspelt name.
+        options = [] if " " in word else [name for name in names if name.startswith("-")]
+        found = near(word, options, most=1)
+        return f"Did you mean {found[0]}?" if found else self.otherwise.format(word=word)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples and exit codes; then what click calls the epilog."""
@@ -83,10 +87,3 @@ class Group(_Documented, click.Group):
         if below is not None:
             return f"Options of a command stand behind it: {ctx.command_path} {below} {word}"
         return super().advise(ctx, word, given)
-
-
-def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that was most likely meant by ``word``; None where none is near."""
-    from provider_core.wording import near
-
-    return next(iter(near(word, names, most=1)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from telex.command import Group, nearest
+from telex.command import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,9 +44,11 @@ class LazyGroup(Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.rows and not name.startswith("-"):
-            meant = list(self._below(ctx, name))
-            if not meant and (near := nearest(name, self.rows)):
-                meant = [f"{ctx.command_path} {near}"]
+            from provider_core.wording import near
+
+            meant = list(self._below(ctx, name)) or [
+                f"{ctx.command_path} {found}" for found in near(name, self.rows, most=1)
+            ]
             advice = (
                 f"Did you mean {' or '.join(f'`{each}`' for each in meant)}?"
                 if meant

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.exits import ExitCode
+from telex.help.page import Lines, Rows, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["formatter", "write_examples", "write_exits"]
+    from telex.help.page import Block, Section
+
+__all__ = ["EVERYWHERE", "formatter", "write_examples", "write_exits", "write_page"]
 
 _WIDEST = 98
 _NARROWEST = 20
@@ -56,9 +59,7 @@ def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> N
     if not examples:
         return
     with formatter.section("Examples"):
-        for example in examples:
-            for line in _broken(example, formatter.width - formatter.current_indent):
-                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        _write_lines(formatter, examples)
 
 
 def write_exits(formatter: click.HelpFormatter, exits: Sequence[ExitCode]) -> None:
@@ -73,6 +74,36 @@ def write_exits(formatter: click.HelpFormatter, exits: Sequence[ExitCode]) -> No
         formatter.write_text(
             f"{', '.join(others[:-1])} and {others[-1]} as everywhere: telex help exit-codes"
         )
+
+
+def write_page(formatter: click.HelpFormatter, sections: Iterable[Section]) -> None:
+    """A topic's page."""
+    for section in sections:
+        if section.title:
+            with formatter.section(section.title):
+                _write_blocks(formatter, section.blocks)
+        else:
+            _write_blocks(formatter, section.blocks)
+
+
+def _write_blocks(formatter: click.HelpFormatter, blocks: Iterable[Block]) -> None:
+    for at, block in enumerate(blocks):
+        if at:
+            formatter.write("\n")
+        match block:
+            case Text(text):
+                formatter.write_text(text)
+            case Rows(rows):
+                formatter.write_dl(rows)
+            case Lines(lines):
+                with formatter.indentation():
+                    _write_lines(formatter, lines)
+
+
+def _write_lines(formatter: click.HelpFormatter, lines: Iterable[str]) -> None:
+    for command in lines:
+        for line in _broken(command, formatter.width - formatter.current_indent):
+            formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def _broken(command: str, width: int) -> list[str]:
