@@ -93,6 +93,14 @@ class Gathering:
                 self._finished = event
                 self._ended = self._clock()
 
+    def take_back(self, characters: int) -> None:
+        """Forget the last characters of the text: they never got to whoever asked."""
+        while characters > 0 and self._text:
+            last = self._text.pop()
+            if len(last) > characters:
+                self._text.append(last[:-characters])
+            characters -= len(last)
+
     def answer(self, error: CoreError | None = None) -> Answer:
         """What there is so far. Without a ``Finished`` it was given up: by ``error``, else by whoever asked."""
         finished = self._finished

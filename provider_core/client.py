@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -24,10 +25,11 @@ from provider_core.types import Call, Finished, Reasoning, Retrying, Sent, Text,
 from provider_core.wording import printable, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
 
     from provider_core.repair import Memory
-    from provider_core.types import Event, Notice, Provider, Reply, Request, Transport
+    from provider_core.types import Event, Json, Notice, Provider, Reply, Request, Transport
 
 __all__ = ["Client"]
 
@@ -77,8 +79,12 @@ class Client:
         *,
         key: str | None = None,
         notify: Callable[[Notice], None] | None = None,
-    ) -> Iterator[Event]:
+        watch: Callable[[str, str], None] | None = None,
+    ) -> Generator[Event, None, None]:
         """The events of one answer, ``Finished`` last; closing the iterator closes the connection.
+
+        ``watch`` is told of what goes over the wire, line by line and redacted: a mark (">" for what is sent,
+        "<" for the answer's head, "<<" for its body, "*" for what is done) and the words. It makes everything slower.
 
         Raises ``ProviderError`` when the server refuses the request, and ``NetworkError`` when nothing of an
         answer arrived, after as many retries as ``provider.network`` allows; ``notify`` is told of each before
@@ -102,11 +108,19 @@ class Client:
             trace=_tell_sent(notify) if notify is not None else None,
         )
         secrets = quirks.secrets(provider, key)
+        if watch is not None:
+            from provider_core.watch import Watch
+
+            wire = Watch(watch, secrets)
+            call = wire.watched(call)
         retries = Retries(provider.network, clock=self._clock)
         while True:
             try:
-                body = _encoded(negotiation.body)
-                yield from self._attempt(replace(call, body=body), secrets, negotiation.accepted)
+                attempt = replace(call, body=_encoded(negotiation.body))
+                send = self._transport.send
+                if watch is not None:
+                    send = partial(wire.send, self._transport)
+                yield from self._attempt(attempt, send, secrets, negotiation.accepted)
                 return
             except _CutShortError as cut:
                 next_step, rest = retries.decide(cut.error), cut.events
@@ -124,9 +138,19 @@ class Client:
                 notify(next_step)
             self._sleep(next_step.seconds)
 
-    def _attempt(self, call: Call, secrets: tuple[str, ...], accepted: Callable[[], None]) -> Iterator[Event]:
+    def body(self, provider: Provider, request: Request) -> dict[str, Json]:
+        """What ``chat`` would send first for this request, as far as it is known today what the server refuses."""
+        return Negotiation(provider, request, memory=self._memory).body
+
+    def _attempt(
+        self,
+        call: Call,
+        send: Callable[[Call], AbstractContextManager[Reply]],
+        secrets: tuple[str, ...],
+        accepted: Callable[[], None],
+    ) -> Iterator[Event]:
         """The events of one attempt. It raises only while nothing has been handed out."""
-        with self._transport.send(call) as reply:
+        with send(call) as reply:
             if not 200 <= reply.status < 300:
                 raise _refusal(reply, call, secrets)
             accepted()

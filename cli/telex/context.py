@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from provider_core.history import History
+
     from provider_core.catalog import Catalog
     from provider_core.client import Client
     from provider_core.keys import Key, KeyStore
@@ -74,6 +76,13 @@ class App:
         from provider_core.http import HttpTransport
 
         return self._transport or HttpTransport(self.environ)
+
+    @cached_property
+    def history(self) -> History:
+        """The conversations of this user; the database is opened when it is first used."""
+        from provider_core.history import History
+
+        return History(self.paths.history)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -176,6 +185,8 @@ class App:
             from telex import lists
 
             lists.follow(self)
+        if "history" in self.__dict__:
+            self.history.close()
         if "transport" in self.__dict__:
             self.transport.close()
 

@@ -115,7 +115,7 @@ def test_a_piped_answer_is_one_connection_and_five_small_files(lab: Telex, serve
 
 @pytest.mark.parametrize(
     ("arguments", "most"),
-    [(["--version"], 12), (["providers", "list"], 37), (["models", "list"], 46), (["chat", "hi"], 86)],
+    [(["--version"], 12), (["providers", "list"], 37), (["models", "list"], 46), (["chat", "hi"], 100)],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_no_more_modules_of_telex_are_opened(lab: Telex, arguments: list[str], most: int) -> None:

@@ -22,16 +22,24 @@ class Plain:
         self._thoughts = thoughts
         self.has_text = False
         """Whether any of the answer itself was shown."""
+        self.unsaid = 0
+        """How many characters of the last text were not written."""
         self._line_open = False
 
     def event(self, event: Event) -> None:
         """Show one event."""
         match event:
             case Text(text=text):
+                self.unsaid = len(text)
                 self._thoughts.end()
                 self.has_text = True
                 self._line_open = True
-                self._console.out(text)
+                try:
+                    self._console.out(text)
+                except BaseException:
+                    self.unsaid = self._console.unwritten(text)
+                    raise
+                self.unsaid = 0
             case Reasoning(text=text):
                 # On a terminal both streams share the screen: thoughts begin on a line of their own.
                 if self._line_open and self._console.out_is_terminal and not self._thoughts.active:

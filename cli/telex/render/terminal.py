@@ -34,6 +34,8 @@ class Terminal:
         self._thoughts = thoughts
         self.has_text = False
         """Whether any of the answer itself was shown."""
+        self.unsaid = 0
+        """Nothing: what was taken is painted when the answer is closed."""
         look = Look(colour=colour, code_theme=code_theme) if code_theme else Look(colour=colour)
         if colour is not Colour.NONE:
             prepare(look)  # the request is on its way, and nothing else is to be done

@@ -41,6 +41,10 @@ class Waiting:
             self._thread = threading.Thread(target=self._draw, name="telex-spinner", daemon=True)
             self._thread.start()
 
+    def wait(self, doing: str, seconds: float) -> None:
+        """From now on it is a wait of known length."""
+        self.doing, self.until = doing, time.monotonic() + seconds
+
     def stop(self) -> None:
         """End it, and leave the line as if it had never been."""
         if self._thread is not None and not self._ended.is_set():

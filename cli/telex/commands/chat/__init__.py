@@ -1,0 +1,91 @@
+"""``telex chat``: its options; what becomes of them is in ``asking``, and the prompt is put together in ``prompt``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.exits import ExitCode
+from telex.options import BodyField, Name, Number, network_options
+
+if TYPE_CHECKING:
+    from telex.context import App
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        'telex chat "Why is the sky blue?"',
+        'git diff | telex chat -m groq "Write a commit message for this."',
+        'telex chat -c "And at sunset?"',
+    ),
+    exits=(
+        ExitCode.SETTINGS,
+        ExitCode.KEY,
+        ExitCode.LIMIT,
+        ExitCode.PROVIDER,
+        ExitCode.NETWORK,
+    ),
+    otherwise='If it belongs to the prompt, put "--" before the prompt: telex chat -- "{word}"',
+)
+@click.argument("prompt", nargs=-1)
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    type=Name("model"),
+    multiple=True,
+    metavar="ID",
+    help="provider/model, a provider, or a model that only one has. Given again: one more to ask.",
+)
+@click.option("-s", "--system", metavar="TEXT", help="The system message.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the latest conversation.")
+@click.option(
+    "--conversation", metavar="ID", help="Go on with this one: its id, the id's beginning, or its title."
+)
+@click.option("--no-save", is_flag=True, help="Keep nothing of this in the history.")
+@click.option(
+    "--stream/--no-stream", default=True, help="Show the answer as it comes (default) or when it is whole."
+)
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="The longest answer, in tokens.")
+@click.option("-t", "--temperature", type=Number(min=0), metavar="T", help="Randomness; sent only if given.")
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    type=BodyField(),
+    multiple=True,
+    help="Any further field of the request's body.",
+)
+@click.option("--reasoning-effort", metavar="LEVEL", help="How hard to think: none, low, medium, high, …")
+@click.option(
+    "--reasoning", type=click.Choice(["show", "hide", "summary"]), help="What of the thinking is shown."
+)
+@click.option("--markdown/--plain", default=None, help="Lay the answer out, or show it as it was written.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object when the answer has ended.")
+@click.option("--jsonl", "as_jsonl", is_flag=True, help="One JSON object a line for each event as it comes.")
+@click.option("-x", "--extract", is_flag=True, help="Only the first code block of the answer.")
+@click.option("-o", "--output", metavar="FILE", help="Write the answer to FILE: the whole of it, or nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the request, without its key, and send nothing.")
+@click.option(
+    "-v", "--verbose", count=True, help="Say on stderr what goes over the wire; -vv: all that comes too."
+)
+@click.option("-u", "--usage", is_flag=True, help="Say in full how many tokens it took, and how long.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the answer, and errors.")
+@click.option("--no-stdin", is_flag=True, help="Do not read stdin.")
+@network_options
+@pass_app
+def command(app: App, /, **given: Any) -> None:
+    """Send PROMPT and stream the answer to stdout.
+
+    What comes on stdin stands before the prompt, with a blank line between. A PROMPT of "-" reads stdin to
+    its end however long that takes. On a terminal, without any prompt, it is a conversation.
+    """
+    from telex.commands.chat.asking import Options, run
+
+    run(app, Options(**given))

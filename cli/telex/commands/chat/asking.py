@@ -1,0 +1,185 @@
+"""From the options of ``telex chat`` to a request, and from its answer to an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provider_core.errors import CoreError
+from provider_core.types import Request, Verdict
+from telex.ask import conclude, hint
+from telex.commands.chat.prompt import read_prompt
+from telex.dialogue import Dialogue
+from telex.options import readable, with_network
+from telex.render.show import View, show_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from provider_core.answer import Answer
+    from provider_core.types import Json, Target
+    from telex.context import App
+    from telex.render.show import Format, Show
+    from telex.saving import Saving
+
+__all__ = ["Options", "run"]
+
+
+class Options:
+    """The command line of ``telex chat``, an attribute for each option. No dataclass: making one of this size costs a millisecond at start-up."""
+
+    prompt: tuple[str, ...]
+    models: tuple[str, ...]
+    system: str | None
+    go_on: bool
+    conversation: str | None
+    no_save: bool
+    stream: bool
+    max_tokens: int | None
+    temperature: float | None
+    params: Sequence[tuple[str, Json]]
+    reasoning_effort: str | None
+    reasoning: str | None
+    markdown: bool | None
+    as_json: bool
+    as_jsonl: bool
+    extract: bool
+    output: str | None
+    dry_run: bool
+    verbose: int
+    usage: bool
+    quiet: bool
+    no_stdin: bool
+    connect_timeout: float | None
+    timeout: float | None
+    retries: int | None
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+
+def run(app: App, options: Options) -> None:
+    """Ask what was asked for. Raises ``Stop`` and what the core raises."""
+    _check(options)
+    with contextlib.ExitStack() as stack:
+        saving = None
+        if options.output is not None:
+            from telex.saving import saved_to
+
+            saving = stack.enter_context(saved_to(app.console, options.output))
+        show = show_for(app, _view(app, options))
+        answer = _answer(app, options, show, saving)
+        if saving is not None:
+            _save(saving, options, answer)
+    if answer is not None:
+        conclude(app, answer)
+
+
+def _answer(app: App, options: Options, show: Show, saving: Saving | None) -> Answer | None:
+    """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
+    try:
+        content = read_prompt(app.console, options.prompt, no_stdin=options.no_stdin)
+        dialogue = _dialogue(app, options)
+    except (CoreError, click.UsageError) as error:
+        show.failed(error, hint(app, error) if isinstance(error, CoreError) else None)
+        if saving is not None:
+            _save(saving, options, None)
+        raise
+    system = readable(options.system, "the system message") if options.system else None
+    if options.dry_run:
+        from telex.render.dry import dry_run
+
+        dry_run(app, dialogue.target, dialogue.next(content, system=system))
+        return None
+    try:
+        return dialogue.ask(content, show, system=system, watch=_watch(app, options.verbose))
+    except CoreError:
+        if saving is not None:
+            _save(saving, options, None)
+        raise
+
+
+def _check(options: Options) -> None:
+    """Options that say different things about the same."""
+    formats = {"--json": options.as_json, "--jsonl": options.as_jsonl, "--extract": options.extract}
+    given = [name for name, wanted in formats.items() if wanted]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)}: take one of them")
+    if options.go_on and options.conversation:
+        raise click.UsageError("--continue and --conversation: take one of them")
+
+
+def _dialogue(app: App, options: Options) -> Dialogue:
+    """The conversation that this is a turn of: an earlier one, or a new one."""
+    earlier = None
+    if options.go_on or options.conversation:
+        earlier = app.history.find(options.conversation) if options.conversation else app.history.latest()
+        if earlier is None:
+            raise click.UsageError("there is no conversation to go on with")
+    name = options.models[0] if options.models else earlier.model if earlier else None
+    target = with_network(app.target(name), vars(options))
+    keeping = None
+    if False and not options.no_save:  # TODO history
+        from telex.keeping import Keeping
+
+        keeping = Keeping(app, conversation=earlier.id if earlier else None)
+    return Dialogue(
+        app,
+        target,
+        _request(options, target),
+        keeping=keeping,
+        messages=app.history.messages(earlier.id) if earlier else (),
+    )
+
+
+def _request(options: Options, target: Target) -> Request:
+    return Request(
+        model=target.model,
+        messages=(),
+        stream=options.stream,
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+        reasoning_effort=options.reasoning_effort,
+        params=dict(options.params),
+    )
+
+
+def _view(app: App, options: Options) -> View:
+    """How the answer is shown: what was asked for, else the settings, else what suits the streams."""
+    settings, console = app.settings, app.console
+    wanted = "full" if options.usage else "none" if options.quiet else settings.usage
+    if wanted == "auto":
+        wanted = "short" if console.out_is_terminal and console.err_is_terminal else "none"
+    form: Format = "text"
+    if options.as_json or options.as_jsonl:
+        form = "json" if options.as_json else "jsonl"
+    elif options.extract:
+        form = "extract"
+    return View(
+        format=form,
+        markdown=settings.markdown if options.markdown is None else options.markdown,
+        markdown_anywhere=options.markdown is True,
+        reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
+        usage=wanted,
+        code_theme=settings.code_theme,
+    )
+
+
+def _save(saving: Saving, options: Options, answer: Answer | None) -> None:
+    """Programs get their object whatever it says; a text is whole or it is none."""
+    told = options.as_json or options.as_jsonl or options.dry_run
+    saving.whole = told or (answer is not None and answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH))
+
+
+def _watch(app: App, verbose: int) -> Callable[[str, str], None] | None:
+    """Lines on stderr; what comes of the body is only shown when asked for twice."""
+    if not verbose:
+        return None
+
+    def tell(mark: str, words: str) -> None:
+        if mark != "<<" or verbose > 1:
+            app.console.note(f"{mark[:1]} {words}")
+
+    return tell

@@ -1,0 +1,94 @@
+"""Signals that end an answer: when they may, so that what was shown and what is kept are the same text."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["Interrupts", "Terminated"]
+
+_PATIENCE = 0.25
+"""Seconds that showing one piece may take after Ctrl-C: a reader that has stopped reading is not waited for."""
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP came; ``number`` is which. What has arrived is kept, then the signal does its work."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Interrupts:
+    """While it is entered, Ctrl-C, SIGTERM and SIGHUP raise; within ``with interrupts.held:`` at its end.
+
+    A second signal, or one that has been held for too long, raises where it is. A signal that is ignored, as
+    under nohup, stays so. In another thread than the main one it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.held = _Held()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self._take(signal.SIGINT)
+            for name in ("SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                    self._take(number)
+            if hasattr(signal, "SIGALRM") and self._before:
+                self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.held.too_long)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(signal, "SIGALRM") and signal.SIGALRM in self._before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _take(self, number: int) -> None:
+        self._before[number] = signal.signal(number, self.held.come)
+
+
+class _Held:
+    """The piece of work that a signal waits for."""
+
+    def __init__(self) -> None:
+        self._busy = False
+        self._pending: int | None = None
+
+    def __enter__(self) -> None:
+        self._busy = True
+
+    def __exit__(self, *_: object) -> None:
+        self._busy = False
+        if self._pending is not None:
+            self._raise(self._pending)
+
+    def come(self, number: int, _: FrameType | None) -> None:
+        """Take the signal now, or note it."""
+        if self._busy and self._pending is None and hasattr(signal, "setitimer"):
+            self._pending = number
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+            return
+        self._raise(number)
+
+    def too_long(self, number: int, _: FrameType | None) -> None:
+        """The work does not end: raise in the middle of it."""
+        if self._busy and self._pending is not None:
+            self._raise(self._pending)
+
+    def _raise(self, number: int) -> None:
+        self._busy, self._pending = False, None
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Terminated(number)

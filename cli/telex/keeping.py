@@ -1,0 +1,59 @@
+"""One turn's way into the history: written while the server is waited for, and never in the way of an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_core.errors import CoreError
+from provider_core.types import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provider_core.answer import Answer
+    from provider_core.types import Message, Target
+    from telex.context import App
+
+__all__ = ["Keeping"]
+
+
+class Keeping:
+    """Keeps the turns of one conversation; what goes wrong is a line on stderr, once.
+
+    ``conversation`` is the id of the one that is gone on with; None until a new one has been written.
+    """
+
+    def __init__(self, app: App, *, conversation: str | None = None) -> None:
+        self._app = app
+        self.conversation = conversation
+        self._turn: int | None = None
+        self._works = True
+
+    def sent(self, new: Sequence[Message], target: Target) -> None:
+        """The request is with the server; ``new`` are those of its messages that no earlier turn had."""
+        if not self._works or self._turn is not None:
+            return
+        try:
+            begun = self._app.history.begin(new, target, conversation=self.conversation)
+        except CoreError as error:
+            self._failed(error)
+            return
+        self._turn, self.conversation = begun.turn, begun.conversation
+
+    def ended(self, answer: Answer) -> None:
+        """Nothing more comes. A request that was refused leaves nothing behind."""
+        turn, self._turn = self._turn, None
+        if turn is None:
+            return
+        nothing = not (answer.text or answer.reasoning or answer.tool_calls)
+        try:
+            if nothing and answer.verdict is Verdict.FAILED:
+                self._app.history.drop_turn(turn)
+            else:
+                self._app.history.end(turn, answer)
+        except CoreError as error:
+            self._failed(error)
+
+    def _failed(self, error: CoreError) -> None:
+        self._works = False
+        self._app.console.note(f"The answer is not kept: {error.message}.")

@@ -1,0 +1,37 @@
+"""What formats for programs say on stderr while they are silent on stdout: retries and refused fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_core.types import FieldDropped, Retrying
+from telex.render.words import dropped
+
+if TYPE_CHECKING:
+    from provider_core.types import Notice, Target
+    from telex.console import Console
+
+__all__ = ["Asides"]
+
+
+class Asides:
+    """The part of a ``Show`` that such formats share."""
+
+    unsaid = 0
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.target: Target | None = None
+
+    def connecting(self, target: Target) -> None:
+        self.target = target
+
+    def notice(self, notice: Notice) -> None:
+        match notice:
+            case Retrying(error=error, seconds=seconds, attempt=attempt):
+                self.console.note(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
+            case FieldDropped() if self.target is not None:
+                self.console.note(dropped(self.target, notice))
+
+    def close(self) -> None:
+        pass

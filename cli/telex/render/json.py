@@ -1,0 +1,98 @@
+"""An answer as JSON: one object when it has ended, whatever has become of it; the keys are a contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from provider_core.errors import CoreError
+from provider_core.types import Verdict
+from telex.exits import ExitCode, code_and_hint
+from telex.render.asides import Asides
+
+if TYPE_CHECKING:
+    from provider_core.answer import Answer
+    from provider_core.types import Event, ToolCall
+
+__all__ = ["Json", "answer_object", "call_object", "error_object", "failure_object"]
+
+
+def call_object(call: ToolCall) -> dict[str, Any]:
+    """``arguments`` is JSON text, as the model wrote it."""
+    return {"id": call.id, "name": call.name, "arguments": call.arguments}
+
+
+def error_object(error: Exception, hint: str | None = None) -> dict[str, Any]:
+    """``type`` is the class in the library's tree; ``status`` and ``code`` are the server's, where it said so."""
+    code = code_and_hint(error)[0] if isinstance(error, CoreError) else ExitCode.USAGE
+    return {
+        "type": type(error).__name__,
+        "message": getattr(error, "message", str(error)),
+        "hint": hint,
+        "status": getattr(error, "status", None),
+        "code": getattr(error, "code", None),
+        "exit_code": int(code),
+    }
+
+
+def failure_object(error: Exception, hint: str | None = None) -> dict[str, Any]:
+    """As ``answer_object``, where nothing could be asked."""
+    return {
+        "provider": getattr(error, "provider", None),
+        "model": None,
+        "text": "",
+        "reasoning": "",
+        "tool_calls": [],
+        "finish": None,
+        "verdict": Verdict.FAILED.value,
+        "usage": None,
+        "timing": {"first_byte": None, "first_text": None, "total": None},
+        "error": error_object(error, hint),
+    }
+
+
+def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
+    """Everything about an answer; null where nothing is known. Times are seconds since the request was sent."""
+    usage, timing = answer.usage, answer.timing
+    return {
+        "provider": answer.target.provider.name,
+        "model": answer.target.model,
+        "text": answer.text,
+        "reasoning": answer.reasoning,
+        "tool_calls": [call_object(call) for call in answer.tool_calls],
+        "finish": answer.finish,
+        "verdict": answer.verdict.value,
+        "usage": usage
+        and {
+            "input": usage.input,
+            "output": usage.output,
+            "cached": usage.cached,
+            "reasoning": usage.reasoning,
+            "cost": usage.cost,
+        },
+        "timing": {
+            "first_byte": _rounded(timing.first_byte),
+            "first_text": _rounded(timing.first_text),
+            "total": _rounded(timing.total),
+        },
+        "error": answer.error and error_object(answer.error, hint),
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)
+
+
+class Json(Asides):
+    """A ``Show``: nothing until the end, then one object."""
+
+    def event(self, event: Event) -> None:
+        pass
+
+    def ended(self, answer: Answer, hint: str | None = None) -> None:
+        self._print(answer_object(answer, hint))
+
+    def failed(self, error: Exception, hint: str | None = None) -> None:
+        self._print(failure_object(error, hint))
+
+    def _print(self, found: dict[str, Any]) -> None:
+        self.console.json(found, indent=2 if self.console.out_is_terminal else None)

@@ -1,0 +1,68 @@
+"""An answer as JSON Lines: one object for each event as it comes, numbered; the last one is always sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from provider_core.types import FieldDropped, Finished, Reasoning, Retrying, Text, ToolCall, Usage
+from telex.render.asides import Asides
+from telex.render.json import answer_object, call_object, error_object, failure_object
+
+if TYPE_CHECKING:
+    from provider_core.answer import Answer
+    from provider_core.types import Event, Notice, Target
+    from telex.console import Console
+
+__all__ = ["JsonLines"]
+
+_TOLD = frozenset(("text", "reasoning", "tool_calls"))
+"""What earlier lines held, piece by piece."""
+
+
+class JsonLines(Asides):
+    """A ``Show``. Each object has ``n``, which rises by one, and ``type``."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._number = 0
+
+    def connecting(self, target: Target) -> None:
+        first = self.target is None
+        super().connecting(target)
+        self._say("start" if first else "request", provider=target.provider.name, model=target.model)
+
+    def notice(self, notice: Notice) -> None:
+        super().notice(notice)
+        match notice:
+            case Retrying(error=error, seconds=seconds, attempt=attempt):
+                self._say("retry", attempt=attempt, seconds=round(seconds, 3), error=error_object(error))
+            case FieldDropped(field=field, swapped_for=other):
+                self._say("field_dropped", field=field, swapped_for=other)
+
+    def event(self, event: Event) -> None:
+        match event:
+            case Text(text=text):
+                self._say("text", text=text)
+            case Reasoning(text=text):
+                self._say("reasoning", text=text)
+            case ToolCall():
+                self._say("tool_call", **call_object(event))
+            case Usage() | Finished():
+                pass  # the last object has them
+
+    def ended(self, answer: Answer, hint: str | None = None) -> None:
+        if self.target is None:
+            self.connecting(answer.target)
+        self._end(answer_object(answer, hint))
+
+    def failed(self, error: Exception, hint: str | None = None) -> None:
+        found = failure_object(error, hint)
+        self._say("start", provider=found["provider"], model=found["model"])
+        self._end(found)
+
+    def _end(self, found: dict[str, Any]) -> None:
+        self._say("end", **{key: value for key, value in found.items() if key not in _TOLD})
+
+    def _say(self, kind: str, **fields: Any) -> None:
+        self._number += 1
+        self.console.json({"n": self._number, "type": kind, **fields}, indent=None)

@@ -1,0 +1,125 @@
+"""An answer for people, as it comes: a spinner, thoughts, text and the line after it, each on its stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_core.types import FieldDropped, Reasoning, Retrying, Sent, Text
+from telex.render.thoughts import Thoughts
+from telex.render.waiting import Waiting
+
+if TYPE_CHECKING:
+    from provider_core.answer import Answer
+    from provider_core.types import Event, Notice, Target
+    from telex.context import App
+    from telex.render.block import Block
+    from telex.render.plain import Plain
+    from telex.render.show import View
+    from telex.render.terminal import Terminal
+
+__all__ = ["Live"]
+
+
+class Live:
+    """A ``Show``: text on stdout, everything else on stderr."""
+
+    def __init__(self, app: App, view: View) -> None:
+        self._app = app
+        self._console = app.console
+        self._view = view
+        self._thoughts = Thoughts(app.console, view.reasoning)
+        self._text: Plain | Terminal | Block | None = None
+        self._waiting: Waiting | None = None
+        self._target: Target | None = None
+
+    @property
+    def unsaid(self) -> int:
+        return self._text.unsaid if self._text is not None else 0
+
+    def connecting(self, target: Target) -> None:
+        self._target = target
+        self.doing(f"connecting to {target.provider.name}")
+
+    def doing(self, what: str) -> None:
+        """Say, if it takes long, what is waited for."""
+        if self._waiting is None:
+            self._waiting = Waiting(self._console, what)
+        self._waiting.doing, self._waiting.until = what, None
+
+    def notice(self, notice: Notice) -> None:
+        match notice:
+            case Sent():
+                self.doing(f"waiting for {self._target.provider.name if self._target else 'the answer'}")
+                # The server is at work now: what showing its answer takes is imported meanwhile.
+                self._shown()
+            case Retrying(error=error, seconds=seconds, attempt=attempt):
+                self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
+                if self._waiting is not None:
+                    self._waiting.wait("retry", seconds)
+            case FieldDropped() if self._target is not None:
+                from telex.render.words import dropped
+
+                self.aside(dropped(self._target, notice))
+
+    def event(self, event: Event) -> None:
+        match event:
+            case Text():
+                self._stop_waiting()
+            case Reasoning():
+                if self._view.reasoning == "show":
+                    self._stop_waiting()
+                else:
+                    self.doing("thinking")
+        self._shown().event(event)
+
+    def close(self) -> None:
+        self._stop_waiting()
+        if self._text is not None:
+            self._text.close()
+
+    def ended(self, answer: Answer, hint: str | None = None) -> None:
+        if self._view.usage != "none" and answer.finish is not None:
+            from telex.render import summary
+
+            line = summary.full if self._view.usage == "full" else summary.short
+            self._console.note(line(answer.target, answer.usage, answer.timing))
+
+    def failed(self, error: Exception, hint: str | None = None) -> None:
+        pass  # whoever ends the command says it on stderr
+
+    def aside(self, line: str) -> None:
+        """A line on stderr, beside whatever is shown there."""
+        if self._waiting is None:
+            self._console.note(line)
+            return
+        with self._waiting.aside():
+            self._console.note(line)
+
+    def _shown(self) -> Plain | Terminal | Block:
+        """Where the text goes, made when it is first needed."""
+        if self._text is None:
+            self._text = self._made()
+        return self._text
+
+    def _made(self) -> Plain | Terminal | Block:
+        view, console = self._view, self._console
+        if view.format == "extract":
+            from telex.render.block import Block
+
+            return Block(console, self._thoughts)
+        if view.markdown and (console.out_is_terminal or view.markdown_anywhere):
+            from telex.render.markdown import Colour, surface
+            from telex.render.terminal import Terminal
+
+            colour = surface(self._app.environ, is_terminal=console.out_is_terminal)
+            if colour is not None or not console.out_is_terminal:
+                return Terminal(
+                    console, self._thoughts, colour=colour or Colour.NONE, code_theme=view.code_theme
+                )
+        from telex.render.plain import Plain
+
+        return Plain(console, self._thoughts)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.stop()

@@ -1,0 +1,73 @@
+"""What an answer is shown by: the one shape of every output format, and the choice among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from provider_core.answer import Answer
+    from provider_core.types import Event, Notice, Target
+    from telex.context import App
+
+__all__ = ["Format", "Show", "View", "show_for"]
+
+Format: TypeAlias = Literal["text", "json", "jsonl", "extract"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How an answer is shown."""
+
+    format: Format = "text"
+    """"text" as it comes; "json" as one object at the end, "jsonl" as one a piece; "extract" is its first block."""
+    markdown: bool = True
+    """On a terminal; what is piped is left as it is, unless it is wanted ``markdown_anywhere``."""
+    markdown_anywhere: bool = False
+    reasoning: str = "show"
+    usage: str = "none"
+    """The line after the answer: "none", "short" or "full"."""
+    code_theme: str | None = None
+
+
+class Show(Protocol):
+    """Is told of everything in the order in which it happens; ``ended`` or ``failed`` is the last, and called once."""
+
+    @property
+    def unsaid(self) -> int:
+        """How many characters of the last text could not be written: whoever read them went away."""
+
+    def connecting(self, target: Target) -> None:
+        """A request is about to be made."""
+
+    def notice(self, notice: Notice) -> None:
+        """Something happens that is no part of the answer."""
+
+    def event(self, event: Event) -> None:
+        """A piece of the answer."""
+
+    def close(self) -> None:
+        """Leave the terminal in order. It may be called again."""
+
+    def ended(self, answer: Answer, hint: str | None = None) -> None:
+        """The answer is all there is; ``hint`` says what to do about its error."""
+
+    def failed(self, error: Exception, hint: str | None = None) -> None:
+        """Nothing could be asked; it takes the place of everything else."""
+
+
+def show_for(app: App, view: View) -> Show:
+    """The show for ``view``; what it takes is imported here, and nothing else."""
+    match view.format:
+        case "json":
+            from telex.render.json import Json
+
+            return Json(app.console)
+        case "jsonl":
+            from telex.render.jsonl import JsonLines
+
+            return JsonLines(app.console)
+        case _:
+            from telex.render.live import Live
+
+            return Live(app, view)

@@ -1,0 +1,25 @@
+"""Sentences about an answer that several formats say: of fields left out, and of how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provider_core.types import FieldDropped, Target
+
+__all__ = ["dropped"]
+
+
+def dropped(target: Target, notice: FieldDropped) -> str:
+    """What has become of a field that the server refuses."""
+    match notice.field, notice.swapped_for:
+        case "system", "user":
+            change = "takes no system message: it stands before the prompt"
+        case "roles", _:
+            change = "wants roles to take turns: neighbouring messages are joined"
+        case field, None:
+            change = f"does not take {field}: it is left out"
+        case field, other:
+            change = f"does not take {field}: it is sent as {other}"
+    when = ", as it was before" if notice.remembered else ", now and from now on" if notice.lasting else ""
+    return f"{target} {change}{when}."

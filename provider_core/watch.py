@@ -1,0 +1,110 @@
+"""What goes over the wire, in lines for a person: redacted, and shortened where it is long. Nothing is sent here."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from provider_core.wording import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from provider_core.types import Call, Reply, Transport
+
+__all__ = ["Watch"]
+
+_LONGEST = 4000
+"""Characters of a line that are shown of it; of what is left out the number is said."""
+
+_DATA_URL = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)([A-Za-z0-9+/=]{40,})")
+
+_SECRET = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
+"""Headers of which only the name is shown, whatever their value is."""
+
+_STEPS = {
+    "connection.connect_tcp.started": "connecting to {host}",
+    "connection.connect_tcp.complete": "connected",
+    "connection.start_tls.started": "TLS handshake",
+    "connection.start_tls.complete": "TLS is up",
+    ".send_request_body.complete": "the request is sent",
+}
+
+
+class Watch:
+    """Tells ``tell`` of one request's attempts; ``secrets`` never get there."""
+
+    def __init__(self, tell: Callable[[str, str], None], secrets: tuple[str, ...]) -> None:
+        self._tell = tell
+        self._secrets = secrets
+        self._begun = 0.0
+
+    def watched(self, call: Call) -> Call:
+        """The call with its connection's steps told."""
+        before, host = call.trace, urlsplit(call.url).netloc.rpartition("@")[2]
+
+        def trace(step: str) -> None:
+            for known, words in _STEPS.items():
+                if step == known or (known.startswith(".") and step.endswith(known)):
+                    self._say("*", f"{words.format(host=host)} ({time.monotonic() - self._begun:.3f} s)")
+            if before is not None:
+                before(step)
+
+        return replace(call, trace=trace)
+
+    @contextlib.contextmanager
+    def send(self, transport: Transport, call: Call) -> Iterator[Reply]:
+        """As ``transport.send``, with everything told that goes out and comes in."""
+        self._begun = time.monotonic()
+        self._say(">", f"{call.method} {call.url}")
+        self._headers(">", call.headers)
+        if call.body:
+            self._say(">", call.body.decode("utf-8", "replace"))
+        with transport.send(call) as reply:
+            self._say("<", f"HTTP {reply.status} ({time.monotonic() - self._begun:.3f} s)")
+            self._headers("<", reply.headers)
+            yield _Watched(reply, self._received)
+
+    def _headers(self, mark: str, headers: Mapping[str, str]) -> None:
+        for name, value in headers.items():
+            self._say(mark, f"{name}: {'[redacted]' if _SECRET.search(name) else value}")
+
+    def _received(self, chunk: bytes) -> None:
+        for line in chunk.decode("utf-8", "replace").splitlines():
+            if line:
+                self._say("<<", line)
+
+    def _say(self, mark: str, words: str) -> None:
+        words = _DATA_URL.sub(lambda found: f"{found[1]}[{len(found[2])} characters]", words)
+        words = redact(words, self._secrets)
+        if len(words) > _LONGEST:
+            words = f"{words[:_LONGEST]} … [{len(words) - _LONGEST} more characters]"
+        self._tell(mark, words)
+
+
+class _Watched:
+    """A reply whose body is told as it comes."""
+
+    def __init__(self, reply: Reply, received: Callable[[bytes], None]) -> None:
+        self._reply = reply
+        self._received = received
+        hasten = getattr(reply, "hasten", None)
+        if hasten is not None:
+            self.hasten = hasten
+
+    @property
+    def status(self) -> int:
+        return self._reply.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._reply.headers
+
+    def chunks(self) -> Iterator[bytes]:
+        for chunk in self._reply.chunks():
+            self._received(chunk)
+            yield chunk
