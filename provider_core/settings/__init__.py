@@ -21,6 +21,7 @@ from provider_core.types import Model, Network, Provider
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from provider_core.settings.mcp import McpServer
 
 __all__ = ["NAME", "RESERVED", "Paths", "Settings", "load", "preview"]
 
@@ -96,6 +97,8 @@ class Settings:
     local_context: int | None = None
     models_lifetime: float | None = None
     """Seconds that a server's list of models is taken for current; None for the catalogue's own."""
+    mcp: Mapping[str, McpServer] = field(default_factory=dict)
+    """The servers whose tools a model may be given, by name."""
 
 
 def _folder(named: str | None, usual: str) -> Path:
@@ -120,11 +123,21 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
     if text or variables:
         kept = snapshot.recall(paths.cache, text, variables)
         checked = kept if kept is not None else _check(text, variables, paths)
-    known = {name: value for name, value in checked.items() if name != "providers"}
+    known = {name: value for name, value in checked.items() if name not in ("mcp", "providers")}
     tables = checked.get("providers", {})
     return Settings(
-        **known, providers={name: _provider(name, table, paths) for name, table in tables.items()}
+        **known,
+        mcp=_mcp(checked.get("mcp", {})),
+        providers={name: _provider(name, table, paths) for name, table in tables.items()},
     )
+
+
+def _mcp(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:
+    if not tables:
+        return {}
+    from provider_core.settings import mcp
+
+    return mcp.of_tables(tables)
 
 
 def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The text is written only when it reads back as what is meant.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from provider_core.errors import SettingsError
 from provider_core.settings import file, lines
@@ -20,9 +20,10 @@ __all__ = [
     "apply",
     "entries",
     "inline",
+    "put",
     "put_provider",
-    "put_providers",
     "references",
+    "remove",
     "remove_provider",
     "rename_provider",
     "update_provider",
@@ -35,9 +36,15 @@ Around: TypeAlias = "AbstractContextManager[None] | None"
 """Entered under the lock once the change is known to be good, and left when the file has been replaced."""
 
 
-def entries(path: Path) -> dict[str, dict[str, Any]]:
-    """The ``[providers.NAME]`` tables as they are written, by name, with no preset merged in."""
-    return dict(file.read(path).get("providers", {}))
+Group: TypeAlias = 'Literal["providers", "mcp"]'
+"""Which tables: ``[providers.NAME]`` or ``[mcp.NAME]``."""
+
+_ONE_OF = {"providers": "provider", "mcp": "MCP server"}
+
+
+def entries(path: Path, group: Group = "providers") -> dict[str, dict[str, Any]]:
+    """The ``[providers.NAME]`` tables as they are written, by name, with no preset merged in; or another group's."""
+    return dict(file.read(path).get(group, {}))
 
 
 def references(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -51,43 +58,48 @@ def references(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
 def put_provider(
     path: Path, name: str, fields: Fields, *, replace: bool = False, around: Around = None
 ) -> None:
-    """Write ``[providers.NAME]``; see ``put_providers``."""
-    put_providers(path, {name: fields}, replace=replace, around=around)
+    """Write ``[providers.NAME]``; see ``put``."""
+    put(path, {name: fields}, replace=replace, around=around)
 
 
-def put_providers(
-    path: Path, providers: Mapping[str, Fields], *, replace: bool = False, around: Around = None
+def put(
+    path: Path,
+    wanted: Mapping[str, Fields],
+    group: Group = "providers",
+    *,
+    replace: bool = False,
+    around: Around = None,
 ) -> None:
-    """Write ``[providers.NAME]`` for each, or none of them; comments in a table that stays survive.
+    """Write a table of the group for each name, or none of them; comments in a table that stays survive.
 
     Raises ``SettingsError`` when a name is taken and ``replace`` is not given, or when the result would
     not be accepted on the next start.
     """
 
     def change(data: dict[str, Any]) -> None:
-        tables = data.setdefault("providers", {})
-        taken = [name for name in providers if name in tables]
+        tables = data.setdefault(group, {})
+        taken = [name for name in wanted if name in tables]
         if taken and not replace:
             verb = "is" if len(taken) == 1 else "are"
             raise SettingsError(f"{', '.join(taken)} {verb} already set up", path=path)
-        for name, fields in providers.items():
+        for name, fields in wanted.items():
             tables[name] = {key: value for key, value in fields.items() if value is not None}
 
     def proposals(text: str) -> Iterator[str]:
         import tomlkit
 
         document = cast("Any", tomlkit.parse(text))
-        if "providers" not in document:
-            document["providers"] = tomlkit.table(is_super_table=True)
-        tables = document["providers"]
-        for name, fields in providers.items():
+        if group not in document:
+            document[group] = tomlkit.table(is_super_table=True)
+        tables = document[group]
+        for name, fields in wanted.items():
             if name in tables:
                 _fill(tables[name], {**dict.fromkeys(set(tables[name]) - set(fields)), **fields})
             else:
                 tables[name] = _table(fields, inline=isinstance(tables, tomlkit.items.InlineTable))
         yield tomlkit.dumps(document)
-        for name, fields in providers.items():
-            text = lines.added(lines.without(text, name), name, tomlkit.dumps(_table(fields)))
+        for name, fields in wanted.items():
+            text = lines.added(lines.without(text, name, group), name, tomlkit.dumps(_table(fields)), group)
         yield text
 
     apply(path, change, proposals, around)
@@ -112,18 +124,23 @@ def update_provider(path: Path, name: str, fields: Fields, *, around: Around = N
 
 
 def remove_provider(path: Path, name: str, *, around: Around = None) -> None:
-    """Remove ``[providers.NAME]``; raises ``SettingsError`` when there is none."""
+    """Remove ``[providers.NAME]``; see ``remove``."""
+    remove(path, name, around=around)
+
+
+def remove(path: Path, name: str, group: Group = "providers", *, around: Around = None) -> None:
+    """Remove the group's table of this name; raises ``SettingsError`` when there is none."""
 
     def change(data: dict[str, Any]) -> None:
-        _entry(data, name, path)
-        del data["providers"][name]
+        _entry(data, name, path, group)
+        del data[group][name]
 
     def proposals(text: str) -> Iterator[str]:
         import tomlkit
 
-        yield lines.without(text, name)
+        yield lines.without(text, name, group)
         document = cast("Any", tomlkit.parse(text))
-        del document["providers"][name]
+        del document[group][name]
         yield tomlkit.dumps(document)
 
     # What is left may be wrong elsewhere, and removing must be possible even then.
@@ -173,10 +190,10 @@ def _lead_over(data: Any, places: tuple[str, ...], old: str, new: str) -> None:
         holder[key] = new + str(holder[key])[len(old) :]
 
 
-def _entry(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
-    tables = data.get("providers", {})
+def _entry(data: dict[str, Any], name: str, path: Path, group: Group = "providers") -> dict[str, Any]:
+    tables = data.get(group, {})
     if name not in tables:
-        raise SettingsError(f"no provider called {name} is set up", path=path)
+        raise SettingsError(f"no {_ONE_OF[group]} called {name} is set up", path=path)
     return cast("dict[str, Any]", tables[name])
 
 
@@ -198,7 +215,7 @@ def _fill(table: Any, fields: Fields) -> None:
 
 
 def inline(value: Any) -> Any:
-    """``value`` as TOML that stays within its own line: sub-tables would end the provider's table."""
+    """``value`` as TOML that stays within its own line: sub-tables would end the table."""
     import tomlkit
 
     match value:

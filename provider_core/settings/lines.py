@@ -1,4 +1,4 @@
-"""A provider's table as lines of text, where a parser would lose its place or its neighbours' comments.
+"""A table of the settings file as lines of text, where a parser would lose its place or its neighbours' comments.
 
 What comes out is a proposal: whoever uses it reads it back, since text can look like a table and be none.
 """
@@ -13,8 +13,8 @@ _ANY_HEADER = re.compile(r"[ \t]*\[")
 _NO_CONTENT = re.compile(r"[ \t]*(?:#.*)?\r?\n?")
 
 
-def without(text: str, name: str) -> str:
-    """``text`` without the tables of the provider; comments that stand before the next table stay."""
+def without(text: str, name: str, group: str = "providers") -> str:
+    """``text`` without the tables ``[group.name]``; comments that stand before the next table stay."""
     kept: list[str] = []
     cut: list[str] = []
     inside = False
@@ -22,16 +22,16 @@ def without(text: str, name: str) -> str:
         if _ANY_HEADER.match(line):
             kept += _last_comments(cut)
             cut = []
-            inside = _header(name).match(line) is not None
+            inside = _header(name, group).match(line) is not None
             (cut if inside else kept).append(line)
         else:
             (cut if inside else kept).append(line)
     return "".join([*kept, *_last_comments(cut)])
 
 
-def added(text: str, name: str, table: str) -> str:
-    """``text`` with a table for the provider at its end."""
-    return f"{text.rstrip()}\n\n[providers.{name}]\n{table}".lstrip("\n")
+def added(text: str, name: str, table: str, group: str = "providers") -> str:
+    """``text`` with the table ``[group.name]`` at its end."""
+    return f"{text.rstrip()}\n\n[{group}.{name}]\n{table}".lstrip("\n")
 
 
 def renamed(text: str, old: str, new: str) -> str:
@@ -39,10 +39,10 @@ def renamed(text: str, old: str, new: str) -> str:
     return _header(old).sub(lambda hit: f"{hit['before']}{new}{hit['after']}", text)
 
 
-def _header(name: str) -> re.Pattern[str]:
+def _header(name: str, group: str = "providers") -> re.Pattern[str]:
     word = re.escape(name)
     return re.compile(
-        rf"^(?P<before>[ \t]*\[\[?[ \t]*providers[ \t]*\.[ \t]*)(?:{word}|\"{word}\"|'{word}')"
+        rf"^(?P<before>[ \t]*\[\[?[ \t]*{group}[ \t]*\.[ \t]*)(?:{word}|\"{word}\"|'{word}')"
         r"(?P<after>[ \t]*(?:\.[^\]\n]*)?\])",
         re.MULTILINE,
     )

@@ -23,6 +23,7 @@ __all__ = [
     "header",
     "is_near",
     "origin",
+    "url",
     "without_credentials",
 ]
 
@@ -61,12 +62,11 @@ class Address:
     dropped: tuple[str, ...] = ()
 
 
-def check_name(name: str) -> None:
-    """Raise ``InvalidInputError`` for what cannot be a provider's name."""
+def check_name(name: str, of: str = "a provider") -> None:
+    """Raise ``InvalidInputError`` for what cannot be the name of ``of``."""
     if not NAME.fullmatch(name):
         raise InvalidInputError(
-            f"{name!r} is no name for a provider: letters, digits and hyphens, at most 64, "
-            "no hyphen at either end"
+            f"{name!r} is no name for {of}: letters, digits and hyphens, at most 64, no hyphen at either end"
         )
     if name in RESERVED:
         raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
@@ -85,44 +85,50 @@ def address(text: str) -> Address:
 
     Raises ``InvalidInputError``; its sentence repeats nothing of an address that may hold a password.
     """
-    url = text.strip()
+    head, path, query = _parts(text.strip(), "the base URL")
+    path, dropped = _trimmed(path)
+    return Address(url=f"{head}{path}{query}", dropped=dropped)
+
+
+def url(text: str, what: str) -> str:
+    """The address in ``text`` with its path as it is; raises ``InvalidInputError``, which calls it ``what``."""
+    return "".join(_parts(text.strip(), what))
+
+
+def _parts(url: str, what: str) -> tuple[str, str, str]:
+    """Scheme with host, path, and query with its question mark; the sentence of an error repeats nothing of it."""
     if len(url) > LONGEST_URL:
-        raise InvalidInputError(f"the base URL is longer than {LONGEST_URL} characters")
+        raise InvalidInputError(f"{what} is longer than {LONGEST_URL} characters")
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise InvalidInputError(
-            "the base URL holds characters that no URL may: blanks, or letters beyond ASCII"
-        )
+        raise InvalidInputError(f"{what} holds characters that no URL may: blanks, or letters beyond ASCII")
     scheme, colon, rest = url.partition("://")
     if not colon or scheme.lower() not in ("http", "https"):
-        raise InvalidInputError("the base URL must begin with http:// or https://")
+        raise InvalidInputError(f"{what} must begin with http:// or https://")
     host, slash, path = _cut(rest)
     if "@" in host:
-        raise InvalidInputError("the base URL holds a user name or a password: a key has places of its own")
+        raise InvalidInputError(f"{what} holds a user name or a password: a key has places of its own")
     if "#" in path:
-        raise InvalidInputError("the base URL holds a fragment (#...), which no server ever sees")
+        raise InvalidInputError(f"{what} holds a fragment (#...), which no server ever sees")
     try:
         parts = urlsplit(f"{scheme}://{host}")
         valid = bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
     if not valid or "\\" in host:
-        raise InvalidInputError("the base URL names no host, or no valid port")
+        raise InvalidInputError(f"{what} names no host, or no valid port")
     path, mark, query = path.partition("?")
     if query:
-        _check_query(query)
-    path, dropped = _trimmed(slash + path)
+        _check_query(query, what)
     # Case has no meaning in these two, and other places compare them.
-    return Address(url=f"{scheme.lower()}://{_lower(host)}{path}{mark}{query}", dropped=dropped)
+    return f"{scheme.lower()}://{_lower(host)}", slash + path, f"{mark}{query}"
 
 
-def _check_query(query: str) -> None:
+def _check_query(query: str, what: str) -> None:
     from provider_core.quirks import holds_secret
 
     for name, value in parse_qsl(query):
         if value and holds_secret(name):
-            raise InvalidInputError(
-                f"the base URL holds a key in its query ({name}): a key has places of its own"
-            )
+            raise InvalidInputError(f"{what} holds a key in its query ({name}): a key has places of its own")
 
 
 def _cut(rest: str) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,19 +15,20 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from provider_core.errors import InvalidInputError, SettingsError
-from provider_core.settings import rules
+from provider_core.settings import mcp, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pydantic_settings import PydanticBaseSettingsSource
 
-__all__ = ["File", "ModelEntry", "ProviderEntry", "validate"]
+__all__ = ["File", "McpEntry", "ModelEntry", "ProviderEntry", "validate"]
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -63,6 +64,37 @@ def _variables(variables: dict[str, str]) -> dict[str, str]:
         with _as_value_error():
             rules.check_variable(name, value)
     return variables
+
+
+def _mcp_name(name: str) -> str:
+    with _as_value_error():
+        rules.check_name(name, "an MCP server")
+    return name
+
+
+def _mcp_url(text: str) -> str:
+    with _as_value_error():
+        return mcp.check_url(text)
+
+
+def _mcp_env(values: dict[str, str]) -> dict[str, str]:
+    for name, value in values.items():
+        with _as_value_error():
+            mcp.check_value(name, value, header=False)
+    return values
+
+
+def _mcp_headers(values: dict[str, str]) -> dict[str, str]:
+    for name, value in values.items():
+        with _as_value_error():
+            mcp.check_value(name, value, header=True)
+    return values
+
+
+def _mcp_pattern(pattern: str) -> str:
+    with _as_value_error():
+        mcp.check_pattern(pattern)
+    return pattern
 
 
 @contextlib.contextmanager
@@ -121,6 +153,38 @@ class ProviderEntry(BaseModel):
     retry_budget: Seconds | None = None
 
 
+class McpEntry(BaseModel):
+    """One ``[mcp.NAME]`` table: see ``McpServer``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    command: (
+        Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=512)] | None
+    ) = None
+    url: Annotated[str, AfterValidator(_mcp_url)] | None = None
+    env: Annotated[dict[str, str], AfterValidator(_mcp_env)] = {}
+    headers: Annotated[dict[Line, Line], AfterValidator(_mcp_headers)] = {}
+    cwd: Path | None = None
+    enabled: bool = True
+    start_timeout: Seconds | None = None
+    call_timeout: Seconds | None = None
+    max_result: Annotated[int, Field(ge=1000, le=10_000_000)] | None = None
+    allow: list[Annotated[str, AfterValidator(_mcp_pattern)]] = []
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("it needs a command or a url, and not both")
+        if self.command is not None and not self.command[0].strip():
+            raise ValueError("its command is empty")
+        if self.url is not None and (self.env or self.cwd):
+            raise ValueError("env and cwd are for a command; a server with a url is given headers")
+        if self.command is not None and self.headers:
+            raise ValueError("headers are for a url; a server with a command is given env")
+        return self
+
+
+McpName = Annotated[str, AfterValidator(_mcp_name)]
 ProviderName = Annotated[str, AfterValidator(_provider_name)]
 AliasName = Annotated[str, AfterValidator(_alias_name)]
 
@@ -140,6 +204,7 @@ class File(BaseSettings):
     local_threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     local_context: Tokens | None = None
     models_lifetime: Annotated[float, Field(gt=0)] | None = None
+    mcp: dict[McpName, McpEntry] = {}
     providers: dict[ProviderName, ProviderEntry] = {}
 
 

@@ -132,7 +132,7 @@ def import_(app: App, *, file: str, replace: bool, allow_commands: bool, allow_h
     providers = [preview(name, entry, app.paths) for name, entry in merged.items()]
     for provider in providers:
         verify.allowed(app, provider, None, allow_http=allow_http)
-    edit.put_providers(app.paths.settings_file, merged, replace=replace)
+    edit.put(app.paths.settings_file, merged, replace=replace)
     count = len(merged)
     app.console.note(f"{count} provider{' is' if count == 1 else 's are'} set up: {', '.join(merged)}.")
     for provider in providers:
