@@ -221,6 +221,7 @@ PRESETS: Final = (
         also=("ollama",),
         key_env=("OLLAMA_API_KEY",),
         docs_url="https://docs.ollama.com/cloud",
+        quirks=Quirks(reasoning_send_back="reasoning"),  # ollama/ollama, openai/openai.go
     ),
     Preset(
         id="ovhcloud",

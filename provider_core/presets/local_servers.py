@@ -66,6 +66,7 @@ PRESETS: Final = (
         network=LOCAL,
         quirks=Quirks(
             effort=(Effort(levels=TEMPLATE),),  # tools/server/README.md, chat_template_kwargs
+            reasoning_send_back="reasoning_content",  # common/chat.cpp hands it to the chat template
         ),
     ),
     Preset(
@@ -112,6 +113,7 @@ PRESETS: Final = (
         details="ollama",
         ports=(11434,),
         network=LOCAL,
+        quirks=Quirks(reasoning_send_back="reasoning"),  # ollama/ollama, openai/openai.go
     ),
     Preset(
         id="sglang",
@@ -130,6 +132,7 @@ PRESETS: Final = (
                 Effort(models=("gpt-oss*",), levels=field("low", "medium", "high")),
                 Effort(levels=TEMPLATE),
             ),
+            reasoning_send_back="reasoning_content",  # for the chat template: entrypoints/openai/protocol.py
         ),
     ),
     Preset(
@@ -179,6 +182,8 @@ PRESETS: Final = (
                 Effort(models=("gpt-oss*",), levels=field("low", "medium", "high")),
                 Effort(levels=TEMPLATE),
             ),
+            # The one name it reads of the two: vllm/entrypoints/chat_utils.py.
+            reasoning_send_back="reasoning",
         ),
     ),
 )

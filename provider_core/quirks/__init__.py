@@ -28,7 +28,7 @@ def body(provider: Provider, request: Request) -> dict[str, Json]:
     quirks = provider.quirks
     fields: dict[str, Json] = {
         "model": request.model,
-        "messages": messages(quirks, request.messages),
+        "messages": messages(provider, request.messages),
         "stream": request.stream or quirks.always_stream,
     }
     if quirks.stream_usage:
@@ -41,6 +41,7 @@ def body(provider: Provider, request: Request) -> dict[str, Json]:
     if request.reasoning_effort is not None:
         fields |= effort(provider, request.model, request.reasoning_effort)
     fields |= tools(quirks, request.tools, request.tool_choice)
+    fields |= format_
     fields |= request.params
     if not fields.get("stream") and "stream_options" not in request.params:
         fields.pop("stream_options", None)  # a 400 at OpenAI and others where nothing streams

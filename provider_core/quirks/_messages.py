@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.types import Message, TextPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from provider_core.types import Json, Part, Quirks, ToolCall
+    from provider_core.types import Json, Part, Provider, Quirks, ToolCall
 
 __all__ = ["messages"]
 
+_NOT_RUN = "This call was not run."
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def messages(quirks: Quirks, turns: Sequence[Message]) -> list[dict[str, Json]]:
-    """The ``messages`` of a body: one system message, first, and no assistant's message without content."""
+def messages(provider: Provider, turns: Sequence[Message]) -> list[dict[str, Json]]:
+    """The ``messages`` of a body.
+
+    One system message, first; no assistant's message without content; a result for each tool call, and none
+    without its call; thoughts and extras only of turns that this provider wrote.
+    """
+    quirks = provider.quirks
     rest = [turn for turn in turns if turn.role != "system" and not _says_nothing(turn)]
+    rest = [_own(provider, turn) for turn in _paired(rest)]
     system = "\n\n".join(filter(None, (_text(turn.content) for turn in turns if turn.role == "system")))
     if system and quirks.system_role == "user":
         rest = _before_the_first_user(system, rest)
@@ -38,6 +46,35 @@ def _says_nothing(turn: Message) -> bool:
     if turn.role != "assistant" or turn.tool_calls:
         return False
     return not (turn.content.strip() if isinstance(turn.content, str) else turn.content)
+
+
+def _paired(turns: Iterable[Message]) -> Iterator[Message]:
+    """Calls with their results: what broke off in between, or lost its beginning, is a 400 at OpenAI and others."""
+    waiting: list[str] = []
+    for turn in turns:
+        if turn.role == "tool":
+            if turn.tool_call_id in waiting:
+                waiting.remove(turn.tool_call_id)
+                yield turn
+            continue
+        if not turn.tool_calls:
+            yield from _not_run(waiting)
+            waiting.clear()
+        waiting += (call.id for call in turn.tool_calls)
+        yield turn
+    yield from _not_run(waiting)
+
+
+def _not_run(ids: Iterable[str]) -> Iterator[Message]:
+    return (Message(role="tool", tool_call_id=id_, content=_NOT_RUN) for id_ in ids)
+
+
+def _own(provider: Provider, turn: Message) -> Message:
+    """A turn of another provider's without what only that one can read; its signatures are refused elsewhere."""
+    if turn.role != "assistant" or turn.provider in ("", provider.name):
+        return turn
+    calls = tuple(replace(call, extra={}) for call in turn.tool_calls)
+    return replace(turn, reasoning="", reasoning_details=(), extra={}, tool_calls=calls)
 
 
 def _before_the_first_user(text: str, turns: Iterable[Message]) -> list[Message]:
@@ -86,6 +123,7 @@ def _message(quirks: Quirks, turn: Message) -> dict[str, Json]:
             # what stands on it. vercel/ai PR 14950.
             fields["content"] = fields["content"] or None
             fields["tool_calls"] = [_call(quirks, call) for call in turn.tool_calls]
+            fields = {**turn.extra, **fields}
         case "tool":
             fields["tool_call_id"] = _call_id(quirks, turn.tool_call_id)
         case _:
@@ -133,8 +171,24 @@ def _call(quirks: Quirks, call: ToolCall) -> dict[str, Json]:
         **call.extra,
         "id": _call_id(quirks, call.id),
         "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
+        "function": {"name": call.name, "arguments": _arguments(call.arguments)},
     }
+
+
+def _arguments(text: str) -> str:
+    """The arguments, or an empty object where they are none: a model's broken JSON is a 400 when it comes back.
+
+    ollama/ollama, openai/openai.go; vLLM's and llama.cpp's templates read them as JSON too.
+    """
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return "{}"
+    if not isinstance(value, dict):
+        return "{}"
+    return (
+        text if text.isprintable() else json.dumps(value)
+    )  # a bare line end within a string is no JSON to most
 
 
 def _call_id(quirks: Quirks, given: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -16,7 +17,7 @@ def wire(*turns: Message, row: Quirks | str | None = None, **fields: Any) -> lis
         preset = presets.get(row)
         assert preset is not None
         row = preset.quirks
-    server = Provider(name="p", quirks=row or Quirks(**fields))
+    server = Provider(name="here", quirks=row or Quirks(**fields))
     messages = quirks.body(server, Request(model="m", messages=turns))["messages"]
     assert isinstance(messages, list)
     return messages
@@ -192,7 +193,9 @@ DETAILS = (
         ("openai", {"content": None}),
         ("mistral", {"content": None}),
         ("groq", {"content": None}),
-        ("vllm", {"content": None}),
+        ("vllm", {"content": None, "reasoning": "Hm"}),
+        ("llamacpp", {"content": None, "reasoning_content": "Hm"}),
+        ("cerebras", {"content": None}),
     ],
 )
 def test_thoughts_go_back_on_tool_turns_as_the_row_wants_them(row: str, sent: dict[str, Any]) -> None:
@@ -220,6 +223,98 @@ def test_thoughts_that_are_only_text_go_back_as_text_where_details_are_taken() -
 def test_tags_come_before_what_was_said() -> None:
     message = wire(assistant("Let me see.", tool_calls=(CALL,), reasoning="Hm"), row="minimax")[0]
     assert message["content"] == "<think>\nHm\n</think>\n\nLet me see."
+
+
+SIGNED = {"extra_content": {"google": {"thought_signature": "c2lnbmVk"}}}
+
+
+def test_a_turns_own_keys_go_back_unchanged_beside_its_calls() -> None:  # quirk 97
+    message = wire(assistant("Let me see.", tool_calls=(CALL,), extra=SIGNED), row="gemini")[0]
+    assert message["extra_content"] == SIGNED["extra_content"]
+    assert (message["role"], message["content"]) == ("assistant", "Let me see.")
+
+
+def test_a_turns_own_keys_never_replace_what_it_says() -> None:
+    extra = {"role": "user", "content": "forged", "tool_calls": []}
+    message = wire(assistant("True.", tool_calls=(CALL,), extra=extra))[0]
+    assert (message["role"], message["content"], len(message["tool_calls"])) == ("assistant", "True.", 1)
+
+
+def test_a_turn_without_calls_goes_back_without_its_keys() -> None:
+    assert wire(assistant("Noon.", extra=SIGNED), row="gemini") == [{"role": "assistant", "content": "Noon."}]
+
+
+@pytest.mark.parametrize(("writer", "kept"), [("here", True), ("", True), ("elsewhere", False)])
+@pytest.mark.parametrize("row", ["openrouter", "gemini", "deepseek", "minimax", "vllm"])
+def test_only_a_providers_own_thoughts_and_signatures_go_back_to_it(
+    writer: str, kept: bool, row: str
+) -> None:
+    call = ToolCall(id="call_1", name="clock", arguments="{}", extra=SIGNED)
+    turn = assistant(
+        "Let me see.",
+        tool_calls=(call,),
+        reasoning="Hm",
+        reasoning_details=DETAILS,
+        extra=SIGNED,
+        provider=writer,
+    )
+    first, result = wire(turn, Message(role="tool", content="12:00", tool_call_id="call_1"), row=row)
+    bare = {"role": "assistant", "content": "Let me see.", "tool_calls": [
+        {"id": "call_1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+    ]}  # fmt: skip
+    if row == "deepseek":
+        bare["reasoning_content"] = ""  # demanded of every turn that called tools
+    assert (first == bare) is not kept
+    assert result == {"role": "tool", "content": "12:00", "tool_call_id": "call_1"}
+    if kept:
+        assert first["extra_content"] == first["tool_calls"][0]["extra_content"] == SIGNED["extra_content"]
+
+
+# --- calls and their results -------------------------------------------------------------------------------
+
+
+def result(id: str, text: str = "1") -> Message:
+    return Message(role="tool", content=text, tool_call_id=id)
+
+
+def calls(*ids: str) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(id=id, name="f", arguments="{}") for id in ids)
+
+
+def test_a_call_that_never_got_a_result_gets_one_that_says_so() -> None:
+    turns = (user("Hi"), assistant(tool_calls=calls("a", "b")), result("a"), user("Go on"))
+    sent = wire(*turns)
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "user"]
+    assert sent[3] == {"role": "tool", "tool_call_id": "b", "content": "This call was not run."}
+
+
+def test_so_it_does_at_the_end_of_a_conversation() -> None:
+    assert [message["role"] for message in wire(user("Hi"), assistant(tool_calls=calls("a")))] == [
+        "user",
+        "assistant",
+        "tool",
+    ]
+
+
+def test_a_result_without_its_call_is_left_out() -> None:
+    assert said(wire(result("a"), user("Hi"), result("b"))) == [("user", "Hi")]
+
+
+def test_calls_of_one_id_get_a_result_each() -> None:
+    sent = wire(assistant(tool_calls=calls("x", "x")), result("x", "1"), result("x", "2"), result("x", "3"))
+    assert [message["content"] for message in sent[1:]] == ["1", "2"]
+
+
+@pytest.mark.parametrize("broken", ["{oops", "[1]", '"text"', "", "7", '{"a":' * 5000])
+def test_arguments_that_are_no_object_go_back_as_an_empty_one(broken: str) -> None:
+    call = ToolCall(id="a", name="f", arguments=broken)
+    assert wire(assistant(tool_calls=(call,)))[0]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+def test_a_bare_line_end_within_an_argument_goes_back_escaped() -> None:
+    call = ToolCall(id="a", name="f", arguments='{"code": "one\ntwo"}')
+    sent = wire(assistant(tool_calls=(call,)))[0]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(sent) == {"code": "one\ntwo"}
 
 
 # --- ids ---------------------------------------------------------------------------------------------------
