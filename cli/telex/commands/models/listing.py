@@ -100,9 +100,7 @@ def list_(
 
 def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
     """The usable providers, or those of them that were named."""
-    from telex import lists
-
-    wanted = [lists.provider(app, name).name for name in names]
+    wanted = [app.provider(name).name for name in names]
     return [provider for provider in app.catalog.usable if not names or provider.name in wanted]
 
 
@@ -127,14 +125,13 @@ def _matching(
 
 def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[Refreshed, ...]:
     from provider_core.catalog import has_list
-    from telex import lists
     from telex.render import models as render
 
     asked = [provider for provider in chosen if has_list(provider)]
     if not asked:
         return ()
     with render.asking(app.console, len(asked)) as progress:
-        outcomes = lists.refresh(app, asked, on_done=progress)
+        outcomes = app.refresh(asked, on_done=progress)
     for outcome in outcomes:
         if words := _failure(outcome):
             app.console.note(words)

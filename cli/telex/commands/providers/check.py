@@ -88,13 +88,12 @@ def command(
 
 def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
     from provider_core.errors import NoProviderError
-    from telex import lists
 
     if names and every:
         raise click.UsageError("name providers or give --all, not both")
     configured = app.settings.providers
     if names:
-        return [lists.provider(app, name) for name in dict.fromkeys(names)]
+        return [app.provider(name) for name in dict.fromkeys(names)]
     if not configured:
         raise NoProviderError("no provider is set up")
     if not every and len(configured) > 1:

@@ -1,0 +1,278 @@
+"""What is set up on this machine, and how a model of it is reached; nothing is said to a person here, nor asked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from provider_core.errors import (
+    ApiKeyError,
+    AuthenticationError,
+    ModelError,
+    NetworkError,
+    NoModelError,
+    ProviderError,
+    UnknownProviderError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from provider_core.catalog import Catalog, Refreshed
+    from provider_core.client import Client
+    from provider_core.keys import Key, KeyStore
+    from provider_core.settings import Paths, Settings
+    from provider_core.types import Provider, Target, Transport
+
+__all__ = ["Setup"]
+
+
+class Setup:
+    """Settings, keys, lists and transport, each made when it is first needed.
+
+    What is handed in takes the place of what would be made: ``environ`` for the process's environment,
+    ``settings`` for the user's settings file, ``key_store`` for the keyring, ``transport`` for HTTP.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str] | None = None,
+        settings: Settings | None = None,
+        key_store: KeyStore | None = None,
+        client: Client | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.environ = os.environ if environ is None else environ
+        self._settings = settings
+        self._key_store = key_store
+        self._client = client
+        self._transport = transport
+
+    @cached_property
+    def paths(self) -> Paths:
+        from provider_core.settings import Paths
+
+        return Paths.find(self.environ)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises ``SettingsError``."""
+        from provider_core.settings import load
+
+        return self._settings or load(self.paths, self.environ)
+
+    @cached_property
+    def key_store(self) -> KeyStore:
+        from provider_core.keys import KeyringStore
+
+        return self._key_store or KeyringStore(memory=self.paths.cache / "keyring")
+
+    @cached_property
+    def client(self) -> Client:
+        from provider_core.client import Client
+        from provider_core.repair import Memory
+
+        return self._client or Client(self.transport, memory=Memory(self.paths.refusals))
+
+    @cached_property
+    def transport(self) -> Transport:
+        """What every request goes through."""
+        from provider_core.http import HttpTransport
+
+        return self._transport or HttpTransport(self.environ)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The providers that are set up, and the embedded one where it is installed."""
+        from provider_core import local
+
+        found = dict(self.settings.providers)
+        if local.installed():
+            found["local"] = local.PROVIDER
+        return found
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What can be named now. Opens no socket, and no keyring: a key that was stored counts as there."""
+        from provider_core import keys
+        from provider_core.catalog import LIFETIME, Catalog
+
+        providers = self.providers
+        return Catalog.of(
+            providers,
+            self.paths.lists,
+            aliases=self.settings.aliases,
+            without_key=[
+                provider.name
+                for provider in providers.values()
+                if not provider.embedded and not keys.source(provider, self.environ).ready
+            ],
+            lifetime=self.settings.models_lifetime or LIFETIME,
+        )
+
+    def provider(self, name: str) -> Provider:
+        """The provider of this name; raises ``UnknownProviderError`` with those it may have meant."""
+        found = self.providers.get(name)
+        if found is not None:
+            return found
+        from provider_core import presets
+        from provider_core.wording import near
+
+        raise UnknownProviderError(
+            f"no provider called {name} is set up",
+            name=name,
+            candidates=near(name, self.providers),
+            preset=presets.get(name) is not None,
+        )
+
+    def target(self, name: str | None) -> Target:
+        """What ``name`` means, else the default, else the only provider, else the embedded model.
+
+        Raises ``ModelError``; and, because a provider alone may need its server to be asked what it serves,
+        everything that asking raises.
+        """
+        from provider_core.resolve import resolve
+
+        wanted = name or self.settings.model
+        try:
+            try:
+                target = resolve(wanted, self.catalog)
+            except NoModelError as error:
+                if error.provider is None:
+                    raise
+                self._ask_for(error)
+                target = resolve(wanted, self.catalog)
+            if self._is_worn(target, wanted):
+                self._renew(target.provider)
+                target = resolve(wanted, self.catalog)
+        except ModelError as error:
+            if not name and wanted is not None:
+                origin = "TELEX_MODEL" if self.environ.get("TELEX_MODEL") else "the settings"
+                error.explain(f"the default model, {wanted}, is from {origin}")
+            raise
+        return target
+
+    def key(self, provider: Provider) -> Key | None:
+        """The provider's key, or None where none is needed; raises ``ApiKeyError``."""
+        from provider_core import keys
+
+        try:
+            return keys.find(provider, environ=self.environ, store=self.key_store)
+        except ApiKeyError as error:
+            error.provider = provider.name
+            raise
+
+    @contextlib.contextmanager
+    def reach(self, target: Target) -> Iterator[tuple[Provider, str | None]]:
+        """The provider as it can be asked now, with its key: an embedded model runs until the context ends."""
+        provider = target.provider
+        if not provider.embedded:
+            key = self.key(provider)
+            yield provider, key.value if key else None
+            return
+        from provider_core import local
+        from provider_core.errors import LocalModelError
+
+        try:
+            path = provider.gguf or self.default_model()
+            with local.serve(
+                path,
+                alias=target.model,
+                context=self.settings.local_context,
+                threads=self.settings.local_threads,
+            ) as endpoint:
+                yield replace(provider, base_url=endpoint.base_url, auth="bearer"), endpoint.key
+        except LocalModelError as error:
+            error.provider = provider.name
+            raise
+
+    def default_model(self) -> Path:
+        """The embedded model's file, fetched when it is not there yet; raises ``LocalModelError``."""
+        from provider_core import local
+
+        return local.ensure_default_model(self.paths.models)
+
+    def refresh(
+        self, wanted: Sequence[Provider], on_done: Callable[[Refreshed], None] = lambda _: None
+    ) -> tuple[Refreshed, ...]:
+        """Ask the providers' servers for their models, all at once, and keep the lists; see ``catalog.refresh``.
+
+        A provider whose key cannot be had is not asked: its outcome holds the ``ApiKeyError``.
+        """
+        from provider_core.catalog import outdate_snapshot, refresh
+
+        keys, outcomes = self._keys(wanted)
+        for outcome in outcomes.values():
+            on_done(outcome)
+        asked = [(provider, keys[provider.name]) for provider in wanted if provider.name in keys]
+        if asked:
+            for outcome in refresh(self.transport, self.paths.lists, asked, on_done=on_done):
+                outcomes[outcome.provider.name] = outcome
+            self.__dict__.pop("catalog", None)
+            outdate_snapshot(self.paths)
+        return tuple(outcomes[provider.name] for provider in wanted)
+
+    def reload(self) -> None:
+        """Read settings and lists anew when they are next needed: somebody has changed them."""
+        for name in ("settings", "catalog"):
+            self.__dict__.pop(name, None)
+
+    def close(self) -> None:
+        """Let go of the connections that are kept for reuse."""
+        if "transport" in self.__dict__:
+            self.transport.close()
+
+    def _ask_for(self, missing: NoModelError) -> None:
+        """Ask the server of a provider of which no model is known; raises what keeps it from naming one."""
+        from provider_core.catalog import has_list
+
+        provider = self.providers[missing.provider or ""]
+        if not has_list(provider):
+            raise missing
+        (outcome,) = self.refresh([provider])
+        match outcome.error:
+            case None:
+                return
+            case ApiKeyError() | NetworkError() | AuthenticationError() as error:
+                raise error
+            case error:
+                raise NoModelError(f"{missing.message}: {error.message}", provider=provider.name) from None
+
+    def _is_worn(self, target: Target, typed: str | None) -> bool:
+        """Whether ``typed`` names no model, and the one it means was the first of a list too old to rely on."""
+        listing = self.catalog.listing(target.provider.name)
+        alone = typed is None or typed.strip().rstrip("/").casefold() == target.provider.name.casefold()
+        return alone and listing.stale and listing.default_is_first
+
+    def _renew(self, provider: Provider) -> None:
+        """Ask for a list that is too old; raises what would keep a chat from reaching the server, and nothing else."""
+        (outcome,) = self.refresh([provider])
+        match outcome.error:
+            case ApiKeyError() | NetworkError() as error:
+                raise error
+            case ProviderError() | None:
+                return
+
+    def _keys(self, wanted: Sequence[Provider]) -> tuple[dict[str, str | None], dict[str, Refreshed]]:
+        """The key of each provider, and the outcomes of those whose key cannot be had."""
+        from provider_core import keys
+        from provider_core.catalog import Refreshed, read
+
+        found: dict[str, str | None] = {}
+        refused: dict[str, Refreshed] = {}
+        outcomes = keys.find_each(wanted, environ=self.environ, store=self.key_store)
+        for provider in wanted:
+            key = outcomes[provider.name]
+            if isinstance(key, ApiKeyError):
+                kept = read(self.paths.lists, provider)
+                refused[provider.name] = Refreshed(
+                    provider=provider, error=key, kept_from=kept.fetched_at if kept else None
+                )
+            else:
+                found[provider.name] = key.value if key else None
+        return found, refused
