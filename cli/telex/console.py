@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Console", "OutputError", "ReaderGone", "as_json", "visible"]
+__all__ = ["Console", "OutputError", "ReaderGone", "as_json", "stdin_text", "visible"]
 
 FIRST_BYTE = 1.0
 """Seconds an open stdin beside a prompt may stay silent: cron, CI and editors leave one open for ever."""
@@ -156,7 +156,12 @@ class Console:
         return _isatty(sys.stdin)
 
     def read_stdin(self, *, wait: bool) -> str | None:
-        """All of stdin as text, or None where there is none: a terminal, or closed.
+        """As ``read_stdin_bytes``, for text; raises ``click.UsageError`` for what is no UTF-8."""
+        raw = self.read_stdin_bytes(wait=wait)
+        return None if raw is None else stdin_text(raw)
+
+    def read_stdin_bytes(self, *, wait: bool) -> bytes | None:
+        """All of stdin, or None where there is none: a terminal, or closed.
 
         With ``wait`` it is read to its end, however long that takes. Without, a pipe that stays silent for
         ``FIRST_BYTE`` seconds is left alone, and said so; once a byte has come it is read to its end.
@@ -170,16 +175,20 @@ class Console:
                     "Nothing came on stdin within a second: going on without it (--no-stdin does not wait)."
                 )
                 return None
-            raw = sys.stdin.buffer.read() if descriptor is None else _read_all(descriptor)
+            return sys.stdin.buffer.read() if descriptor is None else _read_all(descriptor)
         except OSError as error:
             raise click.UsageError(f"stdin cannot be read: {error.strerror}") from error
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise click.UsageError(
-                f"stdin is not UTF-8 text (byte {error.start + 1} of {len(raw)} is 0x{raw[error.start]:02x}). "
-                "Convert it first, for example with iconv."
-            ) from None
+
+
+def stdin_text(raw: bytes) -> str:
+    """What came on stdin, as text; raises ``click.UsageError`` for what is no UTF-8."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"stdin is not UTF-8 text (byte {error.start + 1} of {len(raw)} is 0x{raw[error.start]:02x}). "
+            "Convert it first, for example with iconv."
+        ) from None
 
 
 def _descriptor(stream: TextIO) -> int | None:

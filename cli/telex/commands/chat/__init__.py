@@ -44,6 +44,24 @@ __all__ = ["command"]
     help="provider/model, a provider, or a model that only one has. Given again: one more to ask.",
 )
 @click.option("-s", "--system", metavar="TEXT", help="The system message.")
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="A text file that stands before the prompt; - is stdin.",
+)
+@click.option(
+    "-i",
+    "--image",
+    "images",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="An image: a file, an https address, or - for stdin.",
+)
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the latest conversation.")
 @click.option(
     "--conversation", metavar="ID", help="Go on with this one: its id, the id's beginning, or its title."

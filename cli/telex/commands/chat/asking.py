@@ -20,17 +20,22 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.types import Json, Target
+    from telex.commands.chat.prompt import Prompt
     from telex.context import App
     from telex.render.show import Format, Show
-    from telex.saving import Saving
 
 __all__ = ["Options", "run"]
 
 
 class Options:
-    """The command line of ``telex chat``, an attribute for each option. No dataclass: making one of this size costs a millisecond at start-up."""
+    """The command line of ``telex chat``, an attribute for each option.
+
+    No dataclass: making one of this size costs a millisecond at start-up.
+    """
 
     prompt: tuple[str, ...]
+    files: tuple[str, ...]
+    images: tuple[str, ...]
     models: tuple[str, ...]
     system: str | None
     go_on: bool
@@ -69,36 +74,57 @@ def run(app: App, options: Options) -> None:
             from telex.saving import saved_to
 
             saving = stack.enter_context(saved_to(app.console, options.output))
-        show = show_for(app, _view(app, options))
-        answer = _answer(app, options, show, saving)
-        if saving is not None:
-            _save(saving, options, answer)
+            # Programs get their object whatever it says; a text is whole or it is none.
+            saving.whole = options.as_json or options.as_jsonl or options.dry_run
+        answer = _answer(app, options, show_for(app, _view(app, options)))
+        if saving is not None and answer is not None and answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH):
+            saving.whole = True
     if answer is not None:
         conclude(app, answer)
 
 
-def _answer(app: App, options: Options, show: Show, saving: Saving | None) -> Answer | None:
+def _answer(app: App, options: Options, show: Show) -> Answer | None:
     """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
     try:
-        content = read_prompt(app.console, options.prompt, no_stdin=options.no_stdin)
+        prompt = read_prompt(
+            app.console,
+            options.prompt,
+            no_stdin=options.no_stdin,
+            files=options.files,
+            images=options.images,
+        )
         dialogue = _dialogue(app, options)
+        content = prompt.content()
+        system = readable(options.system, "the system message") if options.system else None
+        _look(app, options, dialogue.target, prompt, dialogue.next(content, system=system))
     except (CoreError, click.UsageError) as error:
         show.failed(error, hint(app, error) if isinstance(error, CoreError) else None)
-        if saving is not None:
-            _save(saving, options, None)
         raise
-    system = readable(options.system, "the system message") if options.system else None
     if options.dry_run:
         from telex.render.dry import dry_run
 
         dry_run(app, dialogue.target, dialogue.next(content, system=system))
         return None
-    try:
-        return dialogue.ask(content, show, system=system, watch=_watch(app, options.verbose))
-    except CoreError:
-        if saving is not None:
-            _save(saving, options, None)
-        raise
+    return dialogue.ask(content, show, system=system, watch=_watch(app, options.verbose))
+
+
+def _look(app: App, options: Options, target: Target, prompt: Prompt, request: Request) -> None:
+    """Say what is attached, and what may not fit; raises where the model is known to take no images."""
+    if prompt.sizes and not options.quiet:
+        app.console.note(f"Attached: {', '.join(prompt.sizes)}")
+    model = next(iter(app.catalog.listing(target.provider.name).find(target.model)), None)
+    if prompt.images:
+        from provider_core.attachments import check_vision
+
+        check_vision(target, model)
+    # A token is a byte at least: only what may be too long is counted.
+    length = sum(len(message.content) for message in request.messages) * 4 + (request.max_tokens or 0)
+    if model is not None and model.context and (length > model.context or prompt.images):
+        from provider_core.attachments import check_window
+
+        warning = check_window(target, model, request.messages, request.max_tokens)
+        if warning is not None:
+            app.console.note(warning)
 
 
 def _check(options: Options) -> None:
@@ -165,12 +191,6 @@ def _view(app: App, options: Options) -> View:
         usage=wanted,
         code_theme=settings.code_theme,
     )
-
-
-def _save(saving: Saving, options: Options, answer: Answer | None) -> None:
-    """Programs get their object whatever it says; a text is whole or it is none."""
-    told = options.as_json or options.as_jsonl or options.dry_run
-    saving.whole = told or (answer is not None and answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH))
 
 
 def _watch(app: App, verbose: int) -> Callable[[str, str], None] | None:

@@ -1,39 +1,142 @@
-"""The prompt of ``telex chat``: stdin, a blank line, the words of the command line, as far as each is there."""
+"""The prompt of ``telex chat``: stdin, a blank line, the words of the command line, and what is attached to them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
+from telex.console import stdin_text
 from telex.options import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from provider_core.attachments import TextFile
+    from provider_core.types import ImagePart, Part
     from telex.console import Console
 
-__all__ = ["read_prompt"]
+__all__ = ["Prompt", "read_prompt"]
 
 
-def read_prompt(console: Console, words: Sequence[str], *, no_stdin: bool) -> str:
-    """The whole prompt; raises ``click.UsageError`` where there is none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What was given, before it is put together: a template may have a place of its own for each."""
+
+    typed: str = ""
+    piped: str | None = None
+    files: tuple[TextFile, ...] = ()
+    images: tuple[ImagePart, ...] = ()
+    sizes: tuple[str, ...] = ()
+    """Each attachment's name and size, for a person."""
+
+    @property
+    def text(self) -> str:
+        """stdin, a blank line, what was typed, as far as each is there."""
+        return "\n\n".join(part for part in (self.piped, self.typed) if part)
+
+    def content(self, text: str | None = None) -> str | tuple[Part, ...]:
+        """A message's content, with ``text`` in place of its own."""
+        text = self.text if text is None else text
+        if not self.files and not self.images:
+            return text
+        from provider_core.attachments import combine
+
+        return combine(text, self.files, self.images)
+
+
+def read_prompt(
+    console: Console,
+    words: Sequence[str],
+    *,
+    no_stdin: bool = False,
+    files: Sequence[str] = (),
+    images: Sequence[str] = (),
+    enough: bool = False,
+) -> Prompt:
+    """Everything that is asked; raises ``click.UsageError`` where that is nothing.
+
+    With ``enough``, as a template has a prompt of its own, there may be nothing, and stdin is not waited for.
+    """
     # Within a sentence a dash is a dash: only at its ends it stands for stdin.
     forced = "-" in (*words[:1], *words[-1:])
-    if forced and no_stdin:
+    claims = forced + files.count("-") + images.count("-")
+    if claims > 1:
+        raise click.UsageError('"-" is stdin, which can be read once: it is given more than once')
+    if claims and no_stdin:
         raise click.UsageError('"-" reads stdin and --no-stdin does not: take one of them')
     if forced:
         words = words[1:] if words[0] == "-" else words[:-1]
     typed = readable(" ".join(words), "the prompt")
-    piped = None
+    raw = None
     if not no_stdin:
-        piped = console.read_stdin(wait=forced or not (typed.strip() or console.stdin_is_terminal()))
+        alone = not (typed.strip() or files or images or enough or console.stdin_is_terminal())
+        raw = console.read_stdin_bytes(wait=bool(claims) or alone)
+    piped = None
+    attached: Sequence[ImagePart] = ()
+    if raw and "-" not in (*files, *images):
+        piped, attached = _text_or_image(raw)
+        raw = None
     if piped and not piped.strip() and typed.strip():
         piped = None  # an empty line from a script's stdin is no text to talk about
-    parts = [part for part in (piped, typed) if part]
-    text = "\n\n".join(parts)
-    if not text.strip():
+    prompt = Prompt(typed=typed, piped=piped, images=tuple(attached))
+    if files or images:
+        prompt = _attached(prompt, files, images, raw or b"")
+    if not (prompt.text.strip() or prompt.files or prompt.images or enough):
         raise click.UsageError(
             'there is no prompt: give one, as in telex chat "Why is the sky blue?", or pipe one in'
         )
-    return text
+    return prompt
+
+
+def _text_or_image(raw: bytes) -> tuple[str | None, tuple[ImagePart, ...]]:
+    try:
+        return stdin_text(raw), ()
+    except click.UsageError:
+        from provider_core.attachments import image_of, sniff
+
+        if sniff(raw) is None:
+            raise
+        return None, (image_of(raw, "stdin"),)
+
+
+def _attached(prompt: Prompt, files: Sequence[str], images: Sequence[str], raw: bytes) -> Prompt:
+    """The prompt with its files; stdin is the one that is called "-"."""
+    from provider_core import attachments
+
+    texts = [
+        attachments.text_of(raw, "stdin") if name == "-" else attachments.text_file(name) for name in files
+    ]
+    pictures = [
+        attachments.image_of(raw, "stdin") if name == "-" else attachments.image(name) for name in images
+    ]
+    return Prompt(
+        typed=prompt.typed,
+        piped=prompt.piped,
+        files=tuple(texts),
+        images=(*prompt.images, *pictures),
+        sizes=(
+            *(f"{text.name} ({_size(text.size)})" for text in texts),
+            *(
+                f"{'stdin' if name == '-' else name[:60]} ({_image_size(picture.url)})"
+                for name, picture in zip(images, pictures, strict=True)
+            ),
+        ),
+    )
+
+
+def _image_size(url: str) -> str:
+    return (
+        f"image, {_size(len(url) * 3 // 4)}" if url.startswith("data:") else "image, fetched by the provider"
+    )
+
+
+def _size(count: int) -> str:
+    return (
+        f"{count:,} bytes"
+        if count < 1000
+        else f"{count / 1e3:,.1f} kB"
+        if count < 1e6
+        else f"{count / 1e6:,.1f} MB"
+    )
