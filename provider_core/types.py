@@ -126,6 +126,9 @@ class Request:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     """One of "auto", "required" and "none", or the name of the tool that has to be called."""
+    schema: Mapping[str, Json] | None = None
+    """The JSON schema that the answer has to fit. It is asked for as the provider's row lets it be; whether the
+    answer does is for whoever asks to check (``structured.check``)."""
     params: Mapping[str, Json] = field(default_factory=dict)
     """Further fields of the body, as the user gave them; they win over everything above, and None takes a
     field out."""
@@ -385,7 +388,8 @@ class FieldDropped:
     """The server refuses a field of the body; the request goes without it, or with ``swapped_for``.
 
     ``field`` is the wire's name, or "system": the system prompt's role, swapped for "user"; or "roles":
-    messages of one role in a row, which are sent as one.
+    messages of one role in a row, which are sent as one. For "response_format" ``swapped_for`` is
+    "unstreamed" (the whole answer at once), "json_object" or "none": these two with the schema in the prompt.
     ``asked`` is the field of ``Request`` by which the user asked for it ("params" for a raw field), empty
     where nobody did. ``remembered`` says that an earlier request was refused and this one never held the
     field; ``words`` are the server's, where it has just said so. ``lasting`` says that later requests will

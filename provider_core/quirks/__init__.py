@@ -26,9 +26,16 @@ def body(provider: Provider, request: Request) -> dict[str, Json]:
     takes its field out. Raises ``InvalidInputError`` for a reasoning effort that cannot be asked for.
     """
     quirks = provider.quirks
+    turns, format_ = request.messages, {}
+    if request.schema is not None:
+        from provider_core.quirks import _format
+
+        format_ = _format.fields(quirks, request.schema)
+        if "response_format" not in request.params:
+            turns = (*turns, *_format.instructions(quirks, request.schema))
     fields: dict[str, Json] = {
         "model": request.model,
-        "messages": messages(provider, request.messages),
+        "messages": messages(provider, turns),
         "stream": request.stream or quirks.always_stream,
     }
     if quirks.stream_usage:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from provider_core import quirks
 from provider_core.errors import BadRequestError
-from provider_core.repair._repairs import ROLES, SWAPS, SYSTEM, repaired
+from provider_core.repair._repairs import FORMAT, ROLES, SWAPS, SYSTEM, repaired
 from provider_core.types import FieldDropped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from provider_core.errors import ProviderError
     from provider_core.repair._memory import Memory
@@ -56,16 +56,14 @@ class Negotiation:
 
     def refused(self, error: ProviderError) -> bool:
         """Whether the error names what it refuses, and ``body`` is now without it."""
-        from provider_core.repair._refusals import refused_field  # many patterns, for the rare case
-
         if isinstance(error, BadRequestError) and error.status in (400, 422):
             self._conclude(helped=self._speaks_of_something_else(error))
-        repair = refused_field(error, self.body, before={made.field for made in self._made})
-        if repair is None:
-            return False
-        repairs = (*(known for known in self._repairs if known.field != repair.field), repair)
-        body, _ = repaired(self._provider, self._request, repairs)
-        if body == self.body:  # a raw field holds what is refused, and raw fields win
+        for repair in self._ways(error, self.body, self._made):
+            repairs = (*(known for known in self._repairs if known.field != repair.field), repair)
+            body, _ = repaired(self._provider, self._request, repairs)
+            if body != self.body:  # else a raw field holds what is refused, and raw fields win
+                break
+        else:
             return False
         self._conclude(helped=True)
         self._open = (repair, error.words, self.body)
@@ -80,17 +78,32 @@ class Negotiation:
         """Tell of what was refused last, and do not keep it: nobody knows whether it was the trouble."""
         self._conclude(helped=False)
 
+    def _ways(
+        self, error: ProviderError, body: dict[str, Json], made: Collection[Repair]
+    ) -> Sequence[Repair]:
+        """What may be changed about ``body`` so that this error does not come again, the best first."""
+        from provider_core.repair._refusals import (
+            refused_field,
+            refused_format,
+        )  # many patterns, for the rare case
+
+        if self._request.schema is not None and FORMAT not in self._request.params:
+            tried = {repair.swapped_for for repair in made if repair.field == FORMAT}
+            weaker = refused_format(error, body)
+            if weaker:
+                return [repair for repair in weaker if repair.swapped_for not in tried]
+        repair = refused_field(error, body, before={each.field for each in made})
+        return [repair] if repair is not None else []
+
     def _speaks_of_something_else(self, error: ProviderError) -> bool:
         """Whether the server looked at the body again, and no longer minds what was repaired last."""
         if self._open is None:
             return False
-        from provider_core.repair._refusals import refused_field
-
         repair, words, body = self._open
         if error.words == words:
             return False
-        again = refused_field(error, body, before={made.field for made in self._made if made != repair})
-        return again is None or again.field != repair.field
+        again = self._ways(error, body, [made for made in self._made if made != repair])
+        return not again or again[0].field != repair.field
 
     def _conclude(self, *, helped: bool) -> None:
         if self._open is None:
@@ -125,6 +138,8 @@ class Negotiation:
             return "params"
         if request.max_tokens is not None and "max_tokens" in names:
             return "max_tokens"
+        if request.schema is not None and field == FORMAT:
+            return "schema"
         if field in ("temperature", "tool_choice") and getattr(request, field) is not None:
             return field
         if request.reasoning_effort is not None:

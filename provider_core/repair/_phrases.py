@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["ALTERNATE", "BOTH", "CODES", "COMPANY", "NO_SYSTEM", "STRONG", "VALUE", "WEAK", "one_of"]
+__all__ = [
+    "ALTERNATE",
+    "BOTH",
+    "CODES",
+    "COMPANY",
+    "FORMAT",
+    "FORMAT_ONCE",
+    "NO_SYSTEM",
+    "STRONG",
+    "VALUE",
+    "WEAK",
+    "one_of",
+]
 
 CODES: Final = frozenset(
     ("unsupported_parameter", "unknown_parameter", "unrecognized_parameter", "unexpected_parameter",
@@ -91,6 +103,19 @@ ALTERNATE: Final = re.compile(
     r"|\b(?:successive|consecutive)\s+(?:user|assistant)\b",
     re.IGNORECASE,
 )
+
+FORMAT: Final = re.compile(
+    r"\bresponse[_ ]?formats?\b|\bstructured[_ ]outputs?\b|\bjson[_ ](?:schemas?|object|mode)\b|\bgrammars?\b",
+    re.IGNORECASE,
+)
+"""The format of the answer is meant, whatever is said of it: there is always a weaker one to try."""
+
+FORMAT_ONCE: Final = re.compile(
+    r"\binvalid\s+(?:json[_ ])?schema\b|\bschema\s+(?:is\s+)?(?:invalid|conversion|too)|\bgrammar|\bcontext=\("
+    r"|\badditionalProperties\b|\bwith(?:out)?\s+(?:tool|function)|\b(?:tools?|function\s+calling)\b",
+    re.IGNORECASE,
+)
+"""It is refused for the schema at hand, or beside tools: the next request may have it."""
 
 
 def one_of(names: Collection[str]) -> str:

@@ -16,13 +16,15 @@ from provider_core.repair._phrases import (
     BOTH,
     CODES,
     COMPANY,
+    FORMAT,
+    FORMAT_ONCE,
     NO_SYSTEM,
     STRONG,
     VALUE,
     WEAK,
     one_of,
 )
-from provider_core.repair._repairs import ROLES, SWAPS, SYSTEM, Repair
+from provider_core.repair._repairs import ROLES, SWAPS, SYSTEM, Repair, weaker_formats
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from provider_core.errors import ProviderError
     from provider_core.types import Json
 
-__all__ = ["refused_field"]
+__all__ = ["refused_field", "refused_format"]
 
 _NEEDED: Final = frozenset({"model", "messages", "stream", "tools"})
 """Without these it would be another request."""
@@ -65,6 +67,30 @@ def refused_field(
     other = SWAPS.get(field)
     swap = other if other is not None and other not in body and other not in before else None
     return Repair(field=field, swapped_for=swap, lasting=lasting)
+
+
+def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Repair]:
+    """What may be tried where the error is about ``response_format`` in ``body``, the strongest first.
+
+    The schema that a tool is described by is another matter.
+    """
+    if not isinstance(error, BadRequestError) or isinstance(error, ContextOverflowError | ContentPolicyError):
+        return []
+    blamed = re.split(r"[.\[]", error.param or "", maxsplit=1)[0]
+    if error.status not in (400, 422) or "response_format" not in body or blamed in _NEEDED - {"stream"}:
+        return []
+    words = _flat(error.words)
+    named = FORMAT.search(words)
+    if named is None and blamed != "response_format":
+        return []
+    if (
+        named is not None
+        and "response" not in named[0].lower()
+        and re.search(r"\btools?\b", words, re.IGNORECASE)
+    ):
+        return []
+    streaming = re.search(r"\bstream", words, re.IGNORECASE) is not None
+    return weaker_formats(body, streaming=streaming, lasting=FORMAT_ONCE.search(words) is None)
 
 
 def _roles(words: str, body: Mapping[str, Json]) -> list[Repair]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from provider_core import quirks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from provider_core.types import Json, Provider, Request
 
-__all__ = ["ROLES", "SWAPS", "SYSTEM", "Repair", "repaired"]
+__all__ = ["FORMAT", "ROLES", "SWAPS", "SYSTEM", "Repair", "repaired", "weaker_formats"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,29 @@ ROLES: Final = Repair(field="roles", swapped_for="one")
 """No field: neighbouring messages of one role are merged."""
 
 
+FORMAT: Final = "response_format"
+"""Where it asks for a schema it is not left out but weakened: a repair of it is swapped for one of the words below."""
+
+_STEPS: Final = ("json_schema", "json_object", "none")
+"""The row's own words, each weaker than the one before."""
+
+_UNSTREAMED: Final = "unstreamed"
+"""The same format, and the answer as a whole: some servers do not stream what they check. langchain issue 23629."""
+
+
+def weaker_formats(body: Mapping[str, Json], *, streaming: bool, lasting: bool) -> list[Repair]:
+    """What may be tried for a body whose format was refused, the strongest first.
+
+    ``streaming`` tells that the server minds the stream.
+    """
+    format_ = body.get(FORMAT)
+    now = format_.get("type") if isinstance(format_, dict) else None
+    steps = list(_STEPS[_STEPS.index(now) + 1 :]) if now in _STEPS else []
+    if streaming and body.get("stream"):
+        steps.insert(0, _UNSTREAMED)
+    return [Repair(field=FORMAT, swapped_for=step, lasting=lasting) for step in steps]
+
+
 def repaired(
     provider: Provider, request: Request, repairs: Iterable[Repair]
 ) -> tuple[dict[str, Json], tuple[Repair, ...]]:
@@ -47,13 +70,29 @@ def repaired(
         row = replace(row, system_role="user")
     if ROLES in repairs:
         row = replace(row, alternate_roles=True)
+    for repair in repairs:
+        if repair.field == FORMAT and request.schema is not None:
+            if repair.swapped_for == _UNSTREAMED:
+                request = replace(request, stream=False)
+            else:
+                row = replace(row, json_schema=_weaker(row.json_schema, repair.swapped_for))
     body = quirks.body(provider if row is provider.quirks else replace(provider, quirks=row), request)
     effective = []
     for repair in repairs:
         if repair in (SYSTEM, ROLES) or repair.field not in body:
+            continue
+        if repair.field == FORMAT and repair.swapped_for is not None:
             continue
         value = body.pop(repair.field)
         if repair.swapped_for is not None:
             body.setdefault(repair.swapped_for, value)
         effective.append(repair)
     return body, tuple(effective)
+
+
+def _weaker(
+    one: Literal["json_schema", "json_object", "none"], other: str | None
+) -> Literal["json_schema", "json_object", "none"]:
+    if other == "json_object" and one != "none":
+        return "json_object"
+    return "none"
