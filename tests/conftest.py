@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,15 @@ def _guard(address: object) -> None:
     text = host.decode() if isinstance(host, bytes) else str(host)
     if text and not text.startswith((*LOOPBACK, "\0")):
         raise BeyondLoopback(f"a test tried to reach {text}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _usual_signals() -> None:
+    """Under nohup or in the background signals are ignored, and commands that are started would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGHUP", "SIGTERM", "SIGTSTP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True, scope="session")
