@@ -11,10 +11,10 @@ function __telex_table --no-scope-shadowing
     set arguments
     switch "$path"
         case 'telex'
-            set commands 'chat	Send a prompt and stream the answer.' 'models	See what can be asked, and name it.' 'providers	Set up the servers that telex talks to.' 'completion	Make a Tab complete telex\'s command lines.'
+            set commands 'chat	Send a prompt and stream the answer.' 'models	See what can be asked, and name it.' 'providers	Set up the servers that telex talks to.' 'completion	Make a Tab complete telex\'s command lines.' 'help	Show the page of a topic, or the help of a command.'
             set options '-V,--version	Show the version and exit.' '-h,--help	Show this message and exit.'
         case 'telex chat'
-            set options '-m,--model name models	provider/model, a provider, or a model that only one has.' '-s,--system any	The system message.' '--stream,--no-stream	Show the answer as it comes (default) or when it is whole.' '--max-tokens any	The longest answer, in tokens.' '-t,--temperature any	Randomness; sent only if given.' '*-p,--param any	Any further field of the request\'s body.' '--reasoning-effort any	How hard to think: none, low, medium, high, …' '--reasoning one show hide summary	What of the thinking is shown.' '--markdown,--plain	Lay the answer out, or show it as it was written.' '-u,--usage	Say in full how many tokens it took, and how long.' '-q,--quiet	Only the answer, and errors.' '--no-stdin	Do not read stdin.' '--connect-timeout any	The longest wait for a connection.' '--timeout any	The longest silence of the server: before its first byte, and within the answer.' '--retries any	How often to ask again before any text.' '-h,--help	Show this message and exit.'
+            set options '*-m,--model name models	provider/model, a provider, or a model that only one has. Given again: one more to ask.' '-s,--system any	The system message.' '*-f,--file files	A text file that stands before the prompt; - is stdin.' '*-i,--image files	An image: a file, an https address, or - for stdin.' '-c,--continue	Go on with the latest conversation.' '--conversation any	Go on with this one: its id, the id\'s beginning, or its title.' '--no-save	Keep nothing of this in the history.' '--stream,--no-stream	Show the answer as it comes (default) or when it is whole.' '--max-tokens any	The longest answer, in tokens.' '-t,--temperature any	Randomness; sent only if given.' '*-p,--param any	Any further field of the request\'s body.' '--reasoning-effort any	How hard to think: none, low, medium, high, …' '--reasoning one show hide summary	What of the thinking is shown.' '--markdown,--plain	Lay the answer out, or show it as it was written.' '--json	One JSON object when the answer has ended.' '--jsonl	One JSON object a line for each event as it comes.' '-x,--extract	Only the first code block of the answer.' '-o,--output any	Write the answer to FILE: the whole of it, or nothing.' '--dry-run	Print the request, without its key, and send nothing.' '*-v,--verbose	Say on stderr what goes over the wire; -vv: all that comes too.' '-u,--usage	Say in full how many tokens it took, and how long.' '-q,--quiet	Only the answer, and errors.' '--no-stdin	Do not read stdin.' '--connect-timeout any	The longest wait for a connection.' '--timeout any	The longest silence of the server: before its first byte, and within the answer.' '--retries any	How often to ask again before any text.' '-h,--help	Show this message and exit.'
             set arguments '*any'
         case 'telex models'
             set commands 'list	List what can be asked now, by provider.' 'show	Show what is known of one model.' 'add	Declare a model, or what you know of one.' 'edit	Change what is declared of a model.' 'remove	Forget what was declared of a model.' 'alias	Give a model a short name, or list the short names.' 'default	Show or set the model that is asked when none is named.'
@@ -80,6 +80,9 @@ function __telex_table --no-scope-shadowing
         case 'telex completion'
             set options '--install	Put the script where the shell looks, and say where that is.' '-h,--help	Show this message and exit.'
             set arguments 'one bash zsh fish powershell'
+        case 'telex help'
+            set options '-h,--help	Show this message and exit.'
+            set arguments '*one environment exit-codes formatting keys models proxies scripts tools chat providers completion help'
         case '*'
             return 1
     end

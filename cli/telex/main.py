@@ -19,12 +19,24 @@ COMMANDS = {
     "models": ("telex.commands.models:command", "See what can be asked, and name it."),
     "providers": ("telex.commands.providers:command", "Set up the servers that telex talks to."),
     "completion": ("telex.commands.completion:command", "Make a Tab complete telex's command lines."),
+    "help": ("telex.commands.help:command", "Show the page of a topic, or the help of a command."),
 }
 """Name -> ("module:attribute", one line of help): see ``lazy``."""
 
 
+class _Root(LazyGroup):
+    """The group whose help names the topics, too."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from telex.help import TOPICS
+
+        with formatter.section("Topics (telex help TOPIC)"):
+            formatter.write_dl(list(TOPICS.items()))
+        super().format_epilog(ctx, formatter)
+
+
 @click.command(
-    cls=LazyGroup,
+    cls=_Root,
     rows=COMMANDS,
     no_command='To ask a model: telex chat "{name} …"',
     context_settings={"help_option_names": ["-h", "--help"]},

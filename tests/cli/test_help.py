@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,19 @@ import click
 import pytest
 from commands_tree import Below, calls, check, commands
 from inprocess import Inside
+from running import python
 
+from provider_core import presets
 from telex.command import Command, Group
 from telex.exits import ExitCode
+from telex.help import TOPICS, reading
+from telex.help.page import Lines, Rows, Section, Text
+from telex.main import COMMANDS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from running import Telex
 
 TREE = tuple(commands())
 WORD = r"""(?:"[^"]*"|'[^']*'|\.|[^\s"'])+"""
@@ -114,3 +122,155 @@ def test_help_fits_the_terminal_and_is_never_wider_than_99_columns(
     longest = max(columns, *quoted, *(len(option) + 2 for option, _ in options))
     for line in ran.text.splitlines():
         assert len(line.rstrip()) <= min(longest, 99)
+
+
+# --- topics --------------------------------------------------------------------------------------------------
+
+
+def test_telex_help_is_the_help_of_telex(telex: Telex) -> None:
+    asked, given = telex("help"), telex("--help")
+    assert (asked.code, asked.err, asked.text) == (0, "", given.text)
+
+
+def test_telex_help_with_a_command_is_its_help(each: Below, tmp_path: Path) -> None:
+    words = each[0][1:]
+    if words and words[0] in TOPICS and len(words) == 1:
+        pytest.skip("a topic has this name, and says where the command's help is")
+    telex = Inside(tmp_path)
+    assert telex("help", *words) == telex(*words, "--help")
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_is_printed_with_its_examples(topic: str, tmp_path: Path) -> None:
+    ran = Inside(tmp_path)("help", topic)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.text.startswith(TOPICS[topic])
+    assert "Examples:\n" in ran.text
+    assert f"  {topic} " in Inside(tmp_path)("--help").text
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_telex_would_understand_every_command_of_a_topic(topic: str) -> None:
+    lines = [
+        line
+        for section in reading.topic(topic)
+        for block in section.blocks
+        if isinstance(block, Lines)
+        for line in block.lines
+    ]
+    found = [words for line in lines for words in calls(line)]
+    assert len(found) >= 2
+    for words in found:
+        check(words)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_topic_fits_the_terminal(
+    topic: str, columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = Inside(tmp_path)("help", topic).text
+    longest = max(len(line) for line in text.splitlines())
+    unbreakable = max(len(word) for line in text.splitlines() for word in re.findall(WORD, line))
+    assert longest <= min(max(columns, unbreakable + 10), 99)
+
+
+def test_a_topic_with_a_commands_name_says_where_the_commands_help_is() -> None:
+    for name in set(TOPICS) & set(COMMANDS):
+        first = reading.topic(name)[0].blocks[0]
+        assert isinstance(first, Text)
+        assert f"telex {name} --help" in first.text
+
+
+def test_the_exit_codes_of_the_topic_are_those_of_the_table(tmp_path: Path) -> None:
+    text = Inside(tmp_path)("help", "exit-codes").text
+    for code in ExitCode:
+        assert re.search(rf"^{int(code)} +{re.escape(code.meaning)}$", text, re.MULTILINE)
+
+
+def test_the_variables_of_keys_are_those_of_the_presets(tmp_path: Path) -> None:
+    words = set(re.findall(r"\w+", Inside(tmp_path)("help", "keys").text))
+    for preset in presets.all_presets():
+        assert set(preset.key_env) <= words
+        assert {name for part in preset.variables for name in part.env} <= words
+
+
+def test_a_page_is_read_from_its_file() -> None:
+    page = reading.parse(
+        "Some\nwords.\n\n- A, B: one\n  two\n- C: x: y\n\n## Next\n\n    telex chat\n    telex\n"
+    )
+    assert page == (
+        Section("", (Text("Some words."), Rows((("A, B", "one two"), ("C", "x: y"))))),
+        Section("Next", (Lines(("telex chat", "telex")),)),
+    )
+    with pytest.raises(KeyError):
+        reading.parse("{no such table}")
+
+
+# --- wrong words ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["modells"], "there is no command 'modells'. Did you mean `telex models`?"),
+        (["models", "lst"], "there is no command 'lst'. Did you mean `telex models list`?"),
+        (["list"], "Did you mean `telex models list` or `telex providers list`?"),
+        (["why is the sky blue"], 'To ask a model: telex chat "why is the sky blue …"'),
+        (["models", "list", "--tols"], "there is no option '--tols'. Did you mean --tools?"),
+        (["models", "list", "--TOOLS"], "there is no option '--TOOLS'. Did you mean --tools?"),
+        (["models", "list", "--tols=x"], "there is no option '--tols=x'. Did you mean --tools?"),
+        (["models", "edit", "a", "b", "--no-tols"], "Did you mean --no-tools?"),
+        (["models", "list", "-H"], "there is no option '-H'. Did you mean -h?"),
+        (["models", "list", "-%"], "there is no option '-%'.\n"),
+        (["--model", "lab", "chat", "hi"], "Options of a command stand behind it: telex chat --model"),
+        (["--verion"], "there is no option '--verion'. Did you mean --version?"),
+        (["chat", "--modle", "lab"], "there is no option '--modle'. Did you mean --model?"),
+        (["chat", "-40 degrees"], """put "--" before the prompt: telex chat -- "-40 degrees\""""),
+        (
+            ["help", "envronment"],
+            "'envronment' is neither a topic nor a command. Did you mean `telex help environment`?",
+        ),
+        (
+            ["help", "models", "lst"],
+            "'lst' is no command of telex models. Did you mean `telex help models list`?",
+        ),
+        (["help", "chat", "x"], "telex chat has no commands. Its help: telex help chat"),
+        (["help", "models", "%"], "There are: list, show, "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistyped_word_is_told_what_it_may_have_been(tmp_path: Path, typed: list[str], said: str) -> None:
+    ran = Inside(tmp_path)(*typed)
+    assert (ran.code, ran.text) == (2, "")
+    assert said in ran.err
+
+
+# --- what it costs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["--version"]], ids=lambda words: " ".join(words) or "telex"
+)
+def test_help_of_telex_imports_no_command(arguments: list[str]) -> None:
+    loaded = python(
+        "import json, sys, io, contextlib\n"
+        "from telex.main import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):\n"
+        f"    main({arguments!r})\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    assert not [name for name in json.loads(loaded) if name.startswith("telex.commands")]
+
+
+def test_no_command_that_runs_imports_how_help_is_laid_out(telex: Telex) -> None:
+    loaded = python(
+        "import json, sys, io, contextlib\n"
+        "from telex.main import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    main(['models', 'list'])\n"
+        "print(json.dumps(sorted(sys.modules)))",
+        telex.env,
+    )
+    assert not [name for name in json.loads(loaded) if name.startswith("telex.help")]

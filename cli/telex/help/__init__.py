@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from telex.help.page import Section
-
-__all__ = ["TOPICS", "read"]
+__all__ = ["TOPICS"]
 
 TOPICS = {
     "environment": "Environment variables that telex reads.",
@@ -19,14 +14,4 @@ TOPICS = {
     "scripts": "telex in scripts, cron and CI.",
     "tools": "Tools that a model may call.",
 }
-"""Topic -> one line; its page is made by ``page()`` of the module of its name."""
-
-
-def read(topic: str) -> tuple[Section, ...]:
-    """The sections of a topic's page; raises ``KeyError`` for what is none."""
-    from importlib import import_module
-
-    if topic not in TOPICS:
-        raise KeyError(topic)
-    sections: tuple[Section, ...] = import_module(f"telex.help.{topic.replace('-', '_')}").page()
-    return sections
+"""Topic -> one line; its page is the file of its name in the folder ``topics``."""

@@ -34,7 +34,7 @@ class _Formatter(click.HelpFormatter):
             super().write_dl(rows, col_max, col_spacing)
             return
         for first, second in rows:
-            self.write(f"{'':>{self.current_indent}}{first}\n")
+            self.write_text(first)
             if second:
                 with self.indentation(), self.indentation():
                     self.write_text(second)

@@ -1,0 +1,85 @@
+"""``telex help``: a topic's page, or a command's own help; nothing else is read or opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.exits import ExitCode
+from telex.help import TOPICS
+
+if TYPE_CHECKING:
+    from telex.context import App
+
+__all__ = ["command"]
+
+
+class _Word(click.Choice[str]):
+    """Any word: those that completion offers are the topics and the first words of commands."""
+
+    def __init__(self) -> None:
+        from telex.main import COMMANDS
+
+        super().__init__(list(dict.fromkeys((*TOPICS, *COMMANDS))))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value)
+
+
+@click.command(
+    cls=Command,
+    name="help",
+    examples=("telex help environment", "telex help models list", "telex help keys | grep -i openrouter"),
+    exits=(ExitCode.OK,),
+)
+@click.argument("words", metavar="[TOPIC | COMMAND...]", nargs=-1, type=_Word())
+@click.pass_context
+@pass_app
+def command(app: App, ctx: click.Context, *, words: tuple[str, ...]) -> None:
+    """Show the page of a topic, or the help of a command."""
+    root = ctx.find_root()
+    is_topic = len(words) == 1 and words[0] in TOPICS
+    text = _topic(ctx, words[0]) if is_topic else _of_command(root, words)
+    app.console.out(f"{text.rstrip()}\n")
+
+
+def _topic(ctx: click.Context, name: str) -> str:
+    from telex.help.layout import write_page
+    from telex.help.reading import topic
+
+    formatter = ctx.make_formatter()
+    formatter.write_text(TOPICS[name])
+    formatter.write("\n")
+    write_page(formatter, topic(name))
+    return formatter.getvalue()
+
+
+def _of_command(root: click.Context, words: tuple[str, ...]) -> str:
+    """The help of the command that ``words`` call; raises ``UsageError`` where there is none."""
+    context, command = root, root.command
+    for at, word in enumerate(words):
+        below = command.get_command(context, word) if isinstance(command, click.Group) else None
+        if below is None:
+            raise click.UsageError(_unknown(context, command, word, first=at == 0), root)
+        context = below.context_class(below, context, info_name=word, **below.context_settings)
+        command = below
+    return command.get_help(context)
+
+
+def _unknown(context: click.Context, command: click.Command, word: str, *, first: bool) -> str:
+    from provider_core.wording import near
+
+    if not isinstance(command, click.Group):
+        return f"{context.command_path} has no commands. Its help: telex help {_words(context)}"
+    names = [*command.list_commands(context), *(TOPICS if first else ())]
+    start = f"telex help {_words(context)}".rstrip()
+    meant = " or ".join(f"`{start} {name}`" for name in near(word, names, most=2))
+    what = "neither a topic nor a command" if first else f"no command of {context.command_path}"
+    return f"{word!r} is {what}. " + (f"Did you mean {meant}?" if meant else f"There are: {', '.join(names)}")
+
+
+def _words(context: click.Context) -> str:
+    return context.command_path.partition(" ")[2]

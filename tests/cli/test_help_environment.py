@@ -1,0 +1,116 @@
+"""``telex help environment`` names every variable that the code reads, and none that it does not."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+
+from provider_core import presets
+from provider_core.settings.schema import File
+from telex.help import reading
+from telex.help.page import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+
+OF_LIBRARIES = {"COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "LINES", "TMPDIR"}
+"""Named, and read by Python or a library in telex's place."""
+
+NOT_FOR_USERS = {"GGML_NO_BACKTRACE", "PYTHONSAFEPATH", "TEMP", "TMP"}
+"""Set by telex for programs that it starts."""
+
+
+def said() -> dict[str, str]:
+    """Variable -> what the page says of it."""
+    return {
+        name: words
+        for section in reading.topic("environment")
+        for block in section.blocks
+        if isinstance(block, Rows)
+        for names, words in block.rows
+        for name in names.split(", ")
+    }
+
+
+def is_environment(node: ast.expr) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name.strip("_") == "environ"
+
+
+def read_in(tree: ast.AST) -> Iterator[str]:
+    """The strings that are looked up in an environment: by key, by a method, or by a function that is handed it."""
+    for node in ast.walk(tree):
+        looked: list[ast.expr] = []
+        match node:
+            case ast.Subscript(value=where, slice=key) if is_environment(where):
+                looked = [key]
+            case ast.Compare(left=key, ops=[ast.In() | ast.NotIn()], comparators=[where]) if is_environment(
+                where
+            ):
+                looked = [key]
+            case ast.Call(func=ast.Attribute(value=where), args=arguments) if is_environment(where):
+                looked = arguments[:1]
+            case ast.Call(func=ast.Attribute(attr="getenv" | "_get"), args=arguments):
+                looked = arguments[:1]
+            case ast.Call(args=[where, *arguments]) if is_environment(where):
+                looked = arguments
+        yield from (
+            each.value for each in looked if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        )
+
+
+def read_by_the_code() -> set[str]:
+    found: set[str] = set()
+    for folder in ("cli/telex", "provider_core"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            found |= {name.upper() for name in read_in(ast.parse(path.read_text("utf-8")))}
+    return {name for name in found if VARIABLE.fullmatch(name)}
+
+
+def test_every_variable_that_the_code_reads_is_named() -> None:
+    read = read_by_the_code()
+    assert {"TELEX_HOME", "NO_COLOR", "NO_PROXY", "SSL_CERT_FILE", "XDG_CACHE_HOME", "ZDOTDIR"} <= read
+    assert read - NOT_FOR_USERS <= set(said())
+
+
+def test_every_variable_that_is_named_is_read() -> None:
+    settings = {f"TELEX_{name.upper()}" for name in File.model_fields}
+    # The proxy's variables are looked up as "{scheme}_proxy".
+    spelt_otherwise = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+    assert set(said()) <= read_by_the_code() | settings | spelt_otherwise | OF_LIBRARIES
+
+
+@pytest.mark.parametrize("name", File.model_fields)
+def test_a_settings_variable_names_what_it_may_be(name: str) -> None:
+    words = said()[f"TELEX_{name.upper()}"]
+    assert words
+    for choice in get_args(File.model_fields[name].annotation):
+        if isinstance(choice, str):
+            assert choice in words
+
+
+def test_variables_of_keys_are_left_to_their_own_topic() -> None:
+    keys = {name for preset in presets.all_presets() for name in preset.key_env}
+    assert not keys & set(said())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "environ['SOME_NAME']",
+        "os.environ.get('SOME_NAME', '')",
+        "self._environ.get('some_name')",
+        "'SOME_NAME' in app.environ",
+        "os.getenv('SOME_NAME')",
+        "_folder(environ, 'SOME_NAME', home)",
+    ],
+)
+def test_a_variable_is_found_however_it_is_read(code: str) -> None:
+    assert [name.upper() for name in read_in(ast.parse(code))] == ["SOME_NAME"]
