@@ -25,6 +25,7 @@ __all__ = [
     "get_model",
     "give_key",
     "give_variables",
+    "move_away",
     "no_completion",
     "other_source",
     "right_key",
@@ -33,8 +34,10 @@ __all__ = [
     "tool_access",
     "tool_connect",
     "tool_secret",
+    "upgrade_or_move_away",
     "wait",
     "wait_longer",
+    "which_conversation",
     "which_file",
     "which_server",
     "which_template",
@@ -57,6 +60,8 @@ def give_variables(error: errors.VariableError, _: Provider | None) -> str | Non
         return None
     if "stdin" in error.missing:
         return "It works on what comes on stdin: pipe something in."
+    if "prompt" in error.missing:
+        return "It works on what is typed: put that behind the options."
     return "Give " + " ".join(f"--var {name}=VALUE" for name in error.missing)
 
 
@@ -239,6 +244,33 @@ def which_server(error: errors.UnknownToolServerError, _: Provider | None) -> st
     if error.candidates:
         return f"Did you mean {' or '.join(error.candidates)}?"
     return "See what is set up: telex mcp list"
+
+
+def move_away(error: errors.HistoryError, _: Provider | None) -> str:
+    import shlex
+
+    old, new = shlex.quote(str(error.path)), shlex.quote(f"{error.path}.old")
+    return f"Move it away, and a new one is begun: mv {old} {new}"
+
+
+def upgrade_or_move_away(error: errors.NewerHistoryError, provider: Provider | None) -> str:
+    return f"Upgrade telex, such as with: pipx upgrade telex\n{move_away(error, provider)}"
+
+
+def which_conversation(
+    error: errors.UnknownConversationError | errors.AmbiguousConversationError, _: Provider | None
+) -> str:
+    if not error.candidates:
+        return "See what there is: telex history list"
+    shown = [f"{id_}  {title}" for id_, title in error.candidates[:_MOST]]
+    more = len(error.candidates) - len(shown)
+    return "\n".join(
+        ["Say which by its id:", *shown, *([f"and {more} more: telex history list"] if more else [])]
+    )
+
+
+_MOST = 5
+"""Conversations that are named; a list is what tells them all."""
 
 
 def _site(url: str) -> str:

@@ -39,9 +39,19 @@ class Paths:
         return self.config / "settings.toml"
 
     @property
+    def templates(self) -> Path:
+        """Where the user's templates are."""
+        return self.config / "templates"
+
+    @property
     def models(self) -> Path:
         """Where the embedded model's file is kept."""
         return self.data / "models"
+
+    @property
+    def history(self) -> Path:
+        """The database of past conversations."""
+        return self.data / "history.db"
 
     @property
     def lists(self) -> Path:
@@ -92,6 +102,8 @@ class Settings:
     """"show", "hide" or "summary"."""
     usage: str = "auto"
     """The line after an answer: "none", "short", "full", or what suits the streams."""
+    history: bool = True
+    """Whether conversations are kept."""
     code_theme: str | None = None
     local_threads: int | None = None
     local_context: int | None = None
