@@ -57,6 +57,12 @@
     │       ├── ToolSecretError      a secret that it is to be given is not there
     │       ├── ToolsExtraMissingError
     │       └── UnknownToolServerError
+    ├── HistoryError                 the file of past conversations, or one of them
+    │   ├── BusyHistoryError         another program holds it
+    │   ├── CorruptHistoryError      damaged, or no history at all
+    │   ├── NewerHistoryError        written by a newer release
+    │   ├── UnknownConversationError
+    │   └── AmbiguousConversationError
     ├── SchemaMismatchError          an answer that does not fit the schema it was asked to fit
     └── LoopLimitError               the model still calls tools at its last allowed turn
 
@@ -73,19 +79,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "AmbiguousConversationError",
     "AmbiguousModelError",
     "ApiKeyError",
     "AttachmentError",
     "AuthenticationError",
     "BadRequestError",
+    "BusyHistoryError",
     "ConnectError",
     "ConnectionLostError",
     "ContentPolicyError",
     "ContextOverflowError",
     "CoreError",
+    "CorruptHistoryError",
     "DeadlineError",
     "DisabledProviderError",
     "FileError",
+    "HistoryError",
     "InvalidInputError",
     "InvalidKeyError",
     "KeyCommandError",
@@ -99,6 +109,7 @@ __all__ = [
     "ModelFileError",
     "ModelNotFoundError",
     "NetworkError",
+    "NewerHistoryError",
     "NoModelError",
     "NoProviderError",
     "NoVisionError",
@@ -124,6 +135,7 @@ __all__ = [
     "ToolServerError",
     "ToolTimeoutError",
     "ToolsExtraMissingError",
+    "UnknownConversationError",
     "UnknownModelError",
     "UnknownProviderError",
     "UnknownTemplateError",
@@ -479,6 +491,44 @@ class ToolTimeoutError(ToolError):
 
 class ToolServerError(ToolError):
     """A tool server did not start, broke off, or answered with something that is no result."""
+
+
+class HistoryError(CoreError):
+    """The history cannot be used. ``path`` is its file, None where the file is in order."""
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class BusyHistoryError(HistoryError):
+    """Another program has held the history for longer than is waited for."""
+
+
+class CorruptHistoryError(HistoryError):
+    """The file is damaged, or is another program's; it is left as it is."""
+
+
+class NewerHistoryError(HistoryError):
+    """The file is of a newer release, which this one cannot read."""
+
+
+class UnknownConversationError(HistoryError):
+    """No conversation is called so; ``candidates`` are near misses, each an id and a title."""
+
+    def __init__(self, message: str, *, name: str = "", candidates: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.candidates = tuple(candidates)
+
+
+class AmbiguousConversationError(HistoryError):
+    """Several conversations could be meant; ``candidates`` are all of them, each an id and a title."""
+
+    def __init__(self, message: str, *, name: str = "", candidates: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.candidates = tuple(candidates)
 
 
 class SchemaMismatchError(CoreError):

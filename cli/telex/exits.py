@@ -130,6 +130,12 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ToolSecretError: (ExitCode.KEY, advice.tool_secret),
     errors.ToolsExtraMissingError: (ExitCode.SETTINGS, "Install it: pip install 'telex[mcp]'"),
     errors.UnknownToolServerError: (ExitCode.SETTINGS, advice.which_server),
+    errors.HistoryError: (ExitCode.OTHER, None),
+    errors.BusyHistoryError: (ExitCode.OTHER, "End what has it open, or try again."),
+    errors.CorruptHistoryError: (ExitCode.OTHER, advice.move_away),
+    errors.NewerHistoryError: (ExitCode.OTHER, advice.upgrade_or_move_away),
+    errors.UnknownConversationError: (ExitCode.SETTINGS, advice.which_conversation),
+    errors.AmbiguousConversationError: (ExitCode.SETTINGS, advice.which_conversation),
     errors.SchemaMismatchError: (
         ExitCode.PROVIDER,
         "Ask again, ask for less, or take a larger model; --retries-schema N lets telex ask more often.",

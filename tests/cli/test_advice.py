@@ -98,6 +98,22 @@ CASES = [
     (errors.ToolsExtraMissingError("x"), None, ExitCode.SETTINGS, "telex[mcp]"),
     (errors.UnknownToolServerError("x"), None, ExitCode.SETTINGS, "telex mcp list"),
     (errors.UnknownToolServerError("x", candidates=["time"]), None, ExitCode.SETTINGS, "mean time?"),
+    (errors.HistoryError("x"), None, ExitCode.OTHER, None),
+    (errors.BusyHistoryError("x"), None, ExitCode.OTHER, "try again"),
+    (
+        errors.CorruptHistoryError("x", path=Path("/my data/h.db")),
+        None,
+        ExitCode.OTHER,
+        "mv '/my data/h.db' '/my data/h.db.old'",
+    ),
+    (errors.NewerHistoryError("x", path=Path("h.db")), None, ExitCode.OTHER, "Upgrade telex"),
+    (errors.UnknownConversationError("x"), None, ExitCode.SETTINGS, "telex history list"),
+    (
+        errors.AmbiguousConversationError("x", candidates=[("k3f9a2bq", "Mend it"), ("b" * 8, "Mend me")]),
+        None,
+        ExitCode.SETTINGS,
+        "k3f9a2bq  Mend it\nbbbbbbbb  Mend me",
+    ),
     (errors.LoopLimitError("x", turns=10), LAB, ExitCode.TOOL, "--max-turns"),
     (errors.AttachmentError("x", name="a.png", image=True), None, ExitCode.USAGE, "--image a.png"),
     (

@@ -1,0 +1,237 @@
+"""The file: private, opened when it is first needed, written in whole transactions, erased for good.
+
+Every error of SQLite's is translated here; what stands in the tables is not known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from provider_core.errors import (
+    BusyHistoryError,
+    CorruptHistoryError,
+    FileError,
+    HistoryError,
+    NewerHistoryError,
+)
+from provider_core.files import make_private, private_folder
+from provider_core.history import _schema
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["Database"]
+
+_Result = TypeVar("_Result")
+
+_IN_MEMORY = 256 << 20
+"""Bytes up to which a file is rewritten in memory; a larger one goes through SQLite's temporary folder."""
+
+
+class Database:
+    """One file of SQLite's, for threads that take turns. ``patience``: seconds that another writer is waited for."""
+
+    def __init__(self, path: Path, *, patience: float = 5.0) -> None:
+        self.path = path
+        self._patience = patience
+        self._turn = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that nobody else writes in; all of it is kept, or nothing when the block raises."""
+        with self._turn, self._translated():
+            connection = self._connected()
+            try:
+                self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                _roll_back(connection)
+                raise
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """The file as it is at one moment, or None where there is none: reading makes no file."""
+        with self._turn, self._translated():
+            if not self.is_there():
+                yield None
+                return
+            connection = self._connected()
+            try:
+                connection.execute("BEGIN")
+                # The first statement is the one that may have to wait.
+                self._patiently(lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone())
+                yield connection
+            finally:
+                _roll_back(connection)
+
+    def erase(self) -> None:
+        """Overwrite what was deleted, everywhere: in the file, and in the log beside it.
+
+        SQLite's secure_delete is not enough: when pages are rebalanced it leaves copies of rows behind, which
+        stay when the rows are deleted later. So the whole file is written anew.
+        """
+        with self._turn, self._translated():
+            connection = self._connected()
+            small = self.path.stat().st_size < _IN_MEMORY
+            connection.execute(f"PRAGMA temp_store = {'MEMORY' if small else 'DEFAULT'}")
+            self._patiently(lambda: connection.execute("VACUUM"))
+            deadline = time.monotonic() + self._patience
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > deadline:
+                    raise BusyHistoryError(f"another program is reading {self.path}", path=self.path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                import sqlite3
+
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+
+    def is_there(self) -> bool:
+        """Whether anything was ever written."""
+        with self._translated(), contextlib.suppress(FileNotFoundError):
+            return self.path.stat().st_size > 0
+        return False
+
+    # --- opening -------------------------------------------------------------------------------------------
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and self._opened != _identity(self.path):
+            self.close()  # the file was removed or replaced: what is written into the old one is lost
+        if self._connection is None:
+            self._connection = self._open()
+            self._opened = _identity(self.path)
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        import sqlite3
+
+        private_folder(self.path.parent)
+        self._make_file()
+        # A short timeout of SQLite's own, repeated: Ctrl-C is not heard while SQLite waits.
+        connection = sqlite3.connect(self.path, timeout=0.1, isolation_level=None, check_same_thread=False)
+        try:
+            (version,) = self._patiently(lambda: connection.execute("PRAGMA user_version").fetchone())
+            self._check(connection, version)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA foreign_keys = ON")
+            if version < len(_schema.STEPS):
+                self._upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _make_file(self) -> None:
+        """The file, for its owner alone before anything stands in it; SQLite gives its log the same mode."""
+        try:
+            # Only a file that is not there is opened here: closing any descriptor of a file drops all the
+            # locks that the process has on it (sqlite.org/howtocorrupt.html, 2.2).
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            for ending in ("", "-wal", "-shm"):
+                make_private(self.path.with_name(self.path.name + ending))
+            return
+        try:
+            if os.name == "posix":
+                os.fchmod(handle, 0o600)  # whatever the umask took away
+        finally:
+            os.close(handle)
+
+    def _check(self, connection: sqlite3.Connection, version: int) -> None:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != _schema.APPLICATION and (application or version or tables):
+            raise CorruptHistoryError(f"{self.path} is a database, and not telex's history", path=self.path)
+        if version > len(_schema.STEPS):
+            raise NewerHistoryError(f"{self.path} was written by a newer telex", path=self.path)
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        # On a file system that cannot share memory the mode stays what it was, and all works, if slower.
+        self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
+        try:
+            self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+            _schema.upgrade(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+
+    # --- waiting, and what goes wrong ----------------------------------------------------------------------
+
+    def _patiently(self, call: Callable[[], _Result]) -> _Result:
+        import sqlite3
+
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return call()
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            import sqlite3
+        except ImportError as error:
+            raise HistoryError(f"this Python has no SQLite: {error}", path=self.path) from None
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._translation(error) from error
+        except OSError as error:
+            raise HistoryError(
+                f"the history {self.path} cannot be used: {error.strerror}", path=self.path
+            ) from error
+        except FileError as error:
+            raise HistoryError(error.message, path=self.path) from error
+
+    def _translation(self, error: sqlite3.Error) -> HistoryError:
+        import sqlite3
+
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        path = self.path
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return BusyHistoryError(f"the history {path} is locked by another program", path=path)
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return CorruptHistoryError(f"the history {path} is damaged: {error}", path=path)
+        if code == sqlite3.SQLITE_FULL:
+            return HistoryError(f"the history {path} cannot be written: the disk is full", path=path)
+        return HistoryError(f"the history {path} cannot be used: {error}", path=path)
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    import sqlite3
+
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    import sqlite3
+
+    with contextlib.suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,339 @@
+"""The history as its users see it: turns are begun, ended and found again; files and locks are the database's."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from provider_core.errors import (
+    AmbiguousConversationError,
+    HistoryError,
+    InvalidInputError,
+    UnknownConversationError,
+)
+from provider_core.history import _names, _rows
+from provider_core.history._database import Database
+from provider_core.history._records import Begun, Conversation, Hit, Removed, Turn
+from provider_core.types import Timing, Usage, Verdict
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from provider_core.answer import Answer
+    from provider_core.types import Json, Message, Target
+
+__all__ = ["History"]
+
+_CONVERSATIONS = """
+    SELECT c.id, c.title, c.begun, t.at, count(t.id), t.provider || '/' || t.model, max(t.id)
+    FROM conversations AS c JOIN turns AS t ON t.conversation = c.id
+"""
+"""The columns beside max() are those of the row with the largest (sqlite.org/lang_select.html, bare columns)."""
+
+
+class History:
+    """Conversations in the file at ``path``, which is opened by the first use and made by the first turn.
+
+    Any number of processes may use one file, and threads one ``History``. ``patience`` is how many seconds a
+    writer is waited for. Everything may raise ``HistoryError``; an answer is worth more than its record, so
+    whoever shows one catches it. A damaged file is never changed.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, patience: float = 5.0) -> None:
+        self._database = Database(path, patience=patience)
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        self._database.close()
+
+    # --- what is being said --------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        messages: Sequence[Message],
+        target: Target,
+        *,
+        conversation: str | None = None,
+        title: str | None = None,
+        params: Mapping[str, Json] | None = None,
+    ) -> Begun:
+        """Store that a request was sent, with those of its messages that are new in the conversation.
+
+        Without ``conversation`` it begins a new one; one that was removed meanwhile begins anew under its id.
+        The title is the first line that the user wrote, if none is given.
+        """
+        now = self._clock()
+        with self._database.writing() as connection:
+            if conversation is None or not _exists(connection, conversation):
+                conversation = conversation or _free_id(connection)
+                named = _rows.as_text(title or _names.title_of(messages))
+                connection.execute("INSERT INTO conversations VALUES (?, ?, ?)", (conversation, named, now))
+            connection.execute(
+                "INSERT INTO turns (conversation, at, provider, model, params) VALUES (?, ?, ?, ?, ?)",
+                (conversation, now, target.provider.name, _rows.as_text(target.model), _rows.as_json(params)),
+            )
+            (turn,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+            for message in messages:
+                _add(connection, turn, message, is_answer=False)
+        return Begun(turn=turn, conversation=conversation)
+
+    def end(self, turn: int, answer: Answer) -> None:
+        """Store what the request brought, whole or not. A turn that was removed meanwhile stays removed."""
+        with self._database.writing() as connection:
+            found = connection.execute(
+                "UPDATE turns SET verdict = ?, error = ?, finish = ?, raw_finish = ?, served = ?, usage = ?, "
+                "timing = ? WHERE id = ?",
+                (
+                    answer.verdict.value,
+                    _rows.as_text(answer.error.message) if answer.error else None,
+                    answer.finish,
+                    _rows.as_text(answer.raw_finish) if answer.raw_finish else None,
+                    _rows.as_text(answer.model),
+                    _rows.numbers_as_json(answer.usage),
+                    _rows.numbers_as_json(answer.timing),
+                    turn,
+                ),
+            ).rowcount
+            connection.execute("DELETE FROM messages WHERE turn = ? AND is_answer", (turn,))
+            if found and (answer.text or answer.reasoning or answer.tool_calls):
+                _add(connection, turn, answer.message(), is_answer=True)
+
+    def drop_turn(self, turn: int) -> None:
+        """Take back one turn, and the conversation where it was the only one; ``remove`` is what erases."""
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM turns WHERE id = ?", (turn,))
+            _drop_empty(connection)
+
+    # --- what was said -------------------------------------------------------------------------------------
+
+    def conversations(self, limit: int | None = None) -> tuple[Conversation, ...]:
+        """The conversations, the one that was gone on with last first."""
+        with self._database.reading() as connection:
+            if connection is None:
+                return ()
+            rows = connection.execute(
+                f"{_CONVERSATIONS} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?",
+                (-1 if limit is None else limit,),
+            )
+            return tuple(map(_conversation, rows))
+
+    def latest(self) -> Conversation | None:
+        """The conversation of the last turn; None where there is none."""
+        return next(iter(self.conversations(1)), None)
+
+    def find(self, name: str) -> Conversation:
+        """The conversation that ``name`` means.
+
+        That is the one with this id or title, else the only one whose id begins so (from four letters on),
+        whose title is this in another case, or has this as a part. Raises ``UnknownConversationError`` or
+        ``AmbiguousConversationError``.
+        """
+        every = self.conversations()
+        wanted = name.strip()
+        folded = wanted.casefold()
+        ways: tuple[Callable[[Conversation], bool], ...] = (
+            lambda each: each.id == folded,
+            lambda each: each.title == wanted,
+            lambda each: len(folded) >= _names.SHORTEST_PREFIX and each.id.startswith(folded),
+            lambda each: each.title.casefold() == folded,
+            lambda each: folded in each.title.casefold(),
+        )
+        for way in ways if wanted else ():
+            found = [each for each in every if way(each)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise AmbiguousConversationError(
+                    f"{wanted!r} could be any of {len(found)} conversations",
+                    name=wanted,
+                    candidates=[(each.id, each.title) for each in found],
+                )
+        raise UnknownConversationError(
+            f"there is no conversation {wanted!r}", name=wanted, candidates=_near(wanted, every)
+        )
+
+    def turns(self, conversation: str) -> tuple[Turn, ...]:
+        """All turns of the conversation with this id, in order; empty where there is none."""
+        with self._database.reading() as connection:
+            if connection is None:
+                return ()
+            said = connection.execute(
+                "SELECT m.turn, m.is_answer, m.role, m.text, m.more FROM messages AS m "
+                "JOIN turns AS t ON t.id = m.turn WHERE t.conversation = ? ORDER BY m.id",
+                (conversation,),
+            )
+            messages: dict[int, list[Message]] = {}
+            answers: dict[int, Message] = {}
+            for turn, is_answer, role, text, more in said:
+                message = _rows.message(role, text, more)
+                if is_answer:
+                    answers[turn] = message
+                else:
+                    messages.setdefault(turn, []).append(message)
+            rows = connection.execute(
+                "SELECT id, conversation, at, provider, model, params, verdict, error, finish, raw_finish, "
+                "served, usage, timing FROM turns WHERE conversation = ? ORDER BY id",
+                (conversation,),
+            )
+            return tuple(_turn(row, messages.get(row[0], ()), answers.get(row[0])) for row in rows)
+
+    def messages(self, conversation: str) -> tuple[Message, ...]:
+        """The conversation as the next request holds it.
+
+        The latest system message comes first. What was never answered is left out; an answer that was cut
+        short stays as far as it goes.
+        """
+        from provider_core.history._context import context
+
+        return context(self.turns(conversation))
+
+    def search(self, words: Iterable[str], limit: int | None = 20) -> tuple[Hit, ...]:
+        """The messages that hold all the words, the newest first; then titles, of conversations not among them.
+
+        A word may be a phrase or a part of a word; case and accents do not count. System messages are not
+        looked through. Raises ``InvalidInputError`` where there is no word.
+        """
+        from provider_core.history import _search
+
+        wanted = [word for word in words if _search.fold(word).strip()]
+        if not wanted:
+            raise InvalidInputError("nothing to search for")
+        most = -1 if limit is None else limit
+        holds = _search.matcher(wanted)
+        with self._database.reading() as connection:
+            if connection is None:
+                return ()
+            connection.create_function("holds", 1, holds)
+            rows = connection.execute(
+                "SELECT t.conversation, c.title, t.id, m.role, t.at, m.text FROM messages AS m "
+                "JOIN turns AS t ON t.id = m.turn JOIN conversations AS c ON c.id = t.conversation "
+                "WHERE m.role <> 'system' AND holds(m.text) ORDER BY m.id DESC LIMIT ?",
+                (most,),
+            ).fetchall()
+            titles = connection.execute(
+                f"{_CONVERSATIONS} WHERE holds(c.title) GROUP BY c.id ORDER BY max(t.id) DESC"
+            ).fetchall()
+        seen = {row[0] for row in rows}
+        rows += [
+            (id_, title, None, "title", at, title) for id_, title, _, at, *_ in titles if id_ not in seen
+        ]
+        return tuple(_hit(row, _search.snippet(row[-1], wanted)) for row in rows[: limit or None])
+
+    # --- names, and going away -----------------------------------------------------------------------------
+
+    def rename(self, conversation: str, title: str) -> None:
+        """Give the conversation with this id another title; raises ``InvalidInputError`` for one without a word."""
+        named = " ".join(_rows.as_text(title).split())
+        if not named:
+            raise InvalidInputError("the title is empty")
+        with self._database.writing() as connection:
+            connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (named, conversation))
+
+    def remove(self, conversations: Iterable[str]) -> Removed:
+        """Delete the conversations with these ids, and overwrite what they were, in every file."""
+        return self._removed("DELETE FROM conversations WHERE id = ?", [(each,) for each in conversations])
+
+    def prune(self, before: float) -> Removed:
+        """Delete, as ``remove`` does, the conversations that nobody has gone on with since ``before``."""
+        return self._removed(
+            "DELETE FROM conversations WHERE NOT EXISTS "
+            "(SELECT 1 FROM turns AS t WHERE t.conversation = conversations.id AND t.at >= ?)",
+            [(before,)],
+        )
+
+    def finish(self) -> HistoryError | None:
+        """Do what a removal that was killed or kept from it has left to do; why that is not possible, or None."""
+        with self._database.reading() as connection:
+            if connection is None or connection.execute("SELECT 1 FROM chores").fetchone() is None:
+                return None
+        try:
+            self._database.erase()
+            with self._database.writing() as connection:
+                connection.execute("DELETE FROM chores")
+        except HistoryError as error:
+            return error
+        return None
+
+    def _removed(self, delete: str, values: Iterable[tuple[object, ...]]) -> Removed:
+        if not self._database.is_there():
+            return Removed(conversations=0)
+        with self._database.writing() as connection:
+            count = sum(connection.execute(delete, value).rowcount for value in values)
+            if count:
+                connection.execute("INSERT OR IGNORE INTO chores VALUES ('erase')")
+        return Removed(conversations=count, traces=self.finish())
+
+
+def _exists(connection: sqlite3.Connection, conversation: str) -> bool:
+    found = connection.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation,)).fetchone()
+    return found is not None
+
+
+def _free_id(connection: sqlite3.Connection) -> str:
+    while _exists(connection, found := _names.new_id()):
+        pass
+    return found
+
+
+def _add(connection: sqlite3.Connection, turn: int, message: Message, *, is_answer: bool) -> None:
+    connection.execute(
+        "INSERT INTO messages (turn, is_answer, role, text, more) VALUES (?, ?, ?, ?, ?)",
+        (turn, is_answer, *_rows.columns(message)),
+    )
+
+
+def _drop_empty(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "DELETE FROM conversations WHERE NOT EXISTS "
+        "(SELECT 1 FROM turns AS t WHERE t.conversation = conversations.id)"
+    )
+
+
+def _conversation(row: tuple[Any, ...]) -> Conversation:
+    id_, title, begun, updated, turns, model, _ = row
+    return Conversation(id=id_, title=title, begun=begun, updated=updated, turns=turns, model=model)
+
+
+def _turn(row: tuple[Any, ...], messages: Iterable[Message], answer: Message | None) -> Turn:
+    id_, conversation, at, provider, model, params, verdict, error, finish, raw, served, usage, timing = row
+    return Turn(
+        id=id_,
+        conversation=conversation,
+        at=at,
+        provider=provider,
+        model=model,
+        params=_rows.of_json(params),
+        messages=tuple(messages),
+        answer=answer,
+        verdict=Verdict(verdict) if verdict else None,
+        error=error,
+        finish=finish,
+        raw_finish=raw,
+        served=served or "",
+        usage=_rows.numbers(Usage, usage) if usage else None,
+        timing=_rows.numbers(Timing, timing),
+    )
+
+
+def _hit(row: tuple[Any, ...], shown: tuple[str, tuple[tuple[int, int], ...]]) -> Hit:
+    conversation, title, turn, role, at, _ = row
+    snippet, marks = shown
+    return Hit(
+        conversation=conversation, title=title, turn=turn, role=role, at=at, snippet=snippet, marks=marks
+    )
+
+
+def _near(name: str, every: Iterable[Conversation]) -> list[tuple[str, str]]:
+    from provider_core.wording import near
+
+    names = {each.id: each for each in every} | {each.title: each for each in every}
+    return [(names[found].id, names[found].title) for found in near(name, names)]

@@ -1,0 +1,55 @@
+"""How conversations are called: ids that can be typed, and titles taken from what was asked."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from provider_core.types import TextPart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from provider_core.types import Message
+
+__all__ = ["LETTERS", "SHORTEST_PREFIX", "new_id", "title_of"]
+
+LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32: no letter that is taken for a digit."""
+SHORTEST_PREFIX = 4
+_LENGTH = 8
+_TITLE = 60
+
+
+def new_id() -> str:
+    """Eight letters at random. With the time in front, all ids of a day would begin alike, and prefixes be long."""
+    number = int.from_bytes(os.urandom(5), "big")
+    return "".join(LETTERS[number >> 5 * place & 31] for place in range(_LENGTH))
+
+
+def title_of(messages: Iterable[Message]) -> str:
+    """The first line that the user wrote, in at most 60 characters; "(no text)" where there is none."""
+    for message in messages:
+        if message.role == "user":
+            content = message.content
+            texts = (
+                [content]
+                if isinstance(content, str)
+                else [p.text for p in content if isinstance(p, TextPart)]
+            )
+            for line in "\n".join(texts).splitlines():
+                words = "".join(c if c.isprintable() else " " for c in line[:1000]).split()
+                if words:
+                    return _shortened(" ".join(words))
+    return "(no text)"
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= _TITLE:
+        return line
+    cut = line[:_TITLE]
+    if line[_TITLE - 1] != " ":
+        whole, _, _ = cut.rpartition(" ")
+        # Where a word is very long, or words have no blanks between them, it is cut in the middle.
+        cut = whole if len(whole) > _TITLE // 2 else cut[:-1]
+    return f"{cut.rstrip()}…"

@@ -1,0 +1,95 @@
+"""What history gives back: conversations, turns, hits of a search; nothing here reads or writes.
+
+Times are seconds since 1970, by the clock of the machine that wrote them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from provider_core.types import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provider_core.errors import HistoryError
+    from provider_core.types import Json, Message, Usage, Verdict
+
+__all__ = ["Begun", "Conversation", "Hit", "Removed", "Turn"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A turn that waits for its answer."""
+
+    turn: int
+    conversation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """One conversation in a line. ``model`` is ``provider/model`` of its last turn."""
+
+    id: str
+    title: str
+    begun: float
+    updated: float
+    """When its last turn was begun."""
+    turns: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What was new in one request, and the answer.
+
+    ``answer`` is None while there is none: nothing came, or whoever asked was killed. ``verdict`` is None in
+    the second case, and while the answer is still coming. ``error`` says why an answer is not whole, in the
+    words that were shown; ``served`` is the server's own name for the model.
+    """
+
+    id: int
+    conversation: str
+    at: float
+    provider: str
+    model: str
+    params: Mapping[str, Json] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
+    answer: Message | None = None
+    verdict: Verdict | None = None
+    error: str | None = None
+    finish: str | None = None
+    raw_finish: str | None = None
+    served: str = ""
+    usage: Usage | None = None
+    timing: Timing = field(default_factory=Timing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A message that holds all that was looked for, or a conversation whose title does.
+
+    ``role`` is the message's, or "title", and then ``turn`` is None. ``marks`` are where in ``snippet`` the
+    words begin and end, in order.
+    """
+
+    conversation: str
+    title: str
+    turn: int | None
+    role: str
+    at: float
+    snippet: str
+    marks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """How many conversations are gone.
+
+    ``traces`` is None when nothing of them is left in any file. Else it says what kept their words from being
+    overwritten: they can be read by nobody through telex, and the next removal overwrites them.
+    """
+
+    conversations: int
+    traces: HistoryError | None = None
