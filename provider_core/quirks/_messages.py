@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["messages"]
 
-_NOT_RUN = "This call was not run."
+_NO_RESULT = "There is no result: the call was not run, or not to its end."
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -58,15 +58,15 @@ def _paired(turns: Iterable[Message]) -> Iterator[Message]:
                 yield turn
             continue
         if not turn.tool_calls:
-            yield from _not_run(waiting)
+            yield from _unanswered(waiting)
             waiting.clear()
         waiting += (call.id for call in turn.tool_calls)
         yield turn
-    yield from _not_run(waiting)
+    yield from _unanswered(waiting)
 
 
-def _not_run(ids: Iterable[str]) -> Iterator[Message]:
-    return (Message(role="tool", tool_call_id=id_, content=_NOT_RUN) for id_ in ids)
+def _unanswered(ids: Iterable[str]) -> Iterator[Message]:
+    return (Message(role="tool", tool_call_id=id_, content=_NO_RESULT) for id_ in ids)
 
 
 def _own(provider: Provider, turn: Message) -> Message:

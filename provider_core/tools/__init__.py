@@ -1,5 +1,8 @@
 """The room where a model's tool calls are approved, run and answered until it is done; no terminal is known here."""
 
+from provider_core.tools._arguments import mismatch
+from provider_core.tools._functions import FunctionTools
+from provider_core.tools._loop import agent
 from provider_core.tools._types import (
     AgentEvent,
     Approval,
@@ -25,6 +28,7 @@ __all__ = [
     "ApproveWith",
     "Asking",
     "Decision",
+    "FunctionTools",
     "Hints",
     "Limits",
     "Offered",
@@ -34,4 +38,6 @@ __all__ = [
     "ToolResult",
     "ToolStarted",
     "Toolbox",
+    "agent",
+    "mismatch",
 ]

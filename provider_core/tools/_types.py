@@ -171,9 +171,9 @@ class ToolStarted:
 class ToolEnded:
     """What became of a call; calls of one turn end in any order.
 
-    ``planned`` is None for a call that could not even be planned: no such tool, or arguments that do not fit.
-    ``error`` is why there is no result of the tool's own; ``result`` is then what the model is told. A call
-    without a ``ToolStarted`` never ran.
+    ``result.text`` is what the model reads, to the letter. ``planned`` is None for a call that could not even be
+    planned: no such tool, or arguments that do not fit. ``error`` is why there is no result of the tool's own.
+    A call without a ``ToolStarted`` never ran.
     """
 
     call: ToolCall

@@ -285,7 +285,8 @@ def test_a_call_that_never_got_a_result_gets_one_that_says_so() -> None:
     turns = (user("Hi"), assistant(tool_calls=calls("a", "b")), result("a"), user("Go on"))
     sent = wire(*turns)
     assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "user"]
-    assert sent[3] == {"role": "tool", "tool_call_id": "b", "content": "This call was not run."}
+    none = "There is no result: the call was not run, or not to its end."
+    assert sent[3] == {"role": "tool", "tool_call_id": "b", "content": none}
 
 
 def test_so_it_does_at_the_end_of_a_conversation() -> None:

@@ -1,0 +1,236 @@
+"""The loop: ask, have the calls approved, run them, answer them, ask again, until the model is done.
+
+How calls run is in ``_running``, what their arguments have to be in ``_arguments``; nothing is shown or stored here.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from provider_core.answer import Gathering
+from provider_core.errors import (
+    InvalidInputError,
+    LoopLimitError,
+    ToolArgumentsError,
+    ToolError,
+    ToolRefusedError,
+)
+from provider_core.tools._arguments import mismatch, read
+from provider_core.tools._names import Names
+from provider_core.tools._running import failed, run_calls
+from provider_core.tools._types import Approve, ApproveWith, Asking, PlannedCall, Refuse, ToolEnded
+from provider_core.types import (
+    FieldDropped,
+    Finished,
+    Message,
+    Target,
+    Text,
+    ToolCall,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from provider_core.client import Client
+    from provider_core.tools._types import AgentEvent, Approval, Decision, Toolbox
+    from provider_core.types import Event, Notice, Provider, Request
+
+__all__ = ["agent"]
+
+_AT_ONCE: Final = 8
+
+
+def agent(
+    client: Client,
+    provider: Provider,
+    request: Request,
+    *,
+    key: str | None = None,
+    toolboxes: Sequence[Toolbox],
+    approve: Approval,
+    max_turns: int = 10,
+    notify: Callable[[Notice], None] | None = None,
+    on_limit: Callable[[int], int] | None = None,
+    at_once: int = _AT_ONCE,
+) -> Iterator[AgentEvent]:
+    """Ask ``provider``, and go on for as long as it calls tools; the last event is the last answer's ``Finished``.
+
+    The tools of ``toolboxes`` take the place of ``request.tools``. A tool that ``request.tool_choice`` demands is
+    demanded once: from the second request on the model decides. Each call is put to ``approve``, here, before any
+    of the answer's calls runs; then they run in threads, ``at_once`` at a time. What goes wrong with one is told
+    to the model as its result. An answer that was not received whole ends the loop: none of its calls runs.
+
+    ``max_turns`` is how many requests there may be. If the last one's answer still calls tools, ``on_limit`` is
+    asked, with their number, how many more there may be; without it, or at 0, ``LoopLimitError`` is raised.
+
+    Raises ``UnknownToolError`` for a ``tool_choice`` that no tool has, and all that ``Client.chat`` raises.
+    Closing the iterator, or an interrupt, ends the request and stops the calls that run, within a second.
+    """
+    if max_turns < 1:
+        raise InvalidInputError(f"a loop of {max_turns} turns cannot ask anything")
+    names, notify = Names(), _once(notify)
+    taken = {call.id for turn in request.messages for call in turn.tool_calls}
+    choice, earlier, number = request.tool_choice, frozenset[_Said](), 0
+    while True:
+        number += 1
+        tools = names.offer(toolboxes)
+        request = replace(request, tools=tools, tool_choice=names.choice(choice))
+        yield Asking(number=number, request=request)
+        gathering = Gathering(Target(provider=provider, model=request.model))
+        with closing(
+            _Events(client.chat(provider, request, key=key, notify=notify), taken, earlier)
+        ) as events:
+            for event in events:
+                gathering.event(event)
+                yield event
+        answer = gathering.answer()
+        if not answer.tool_calls or answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
+            return
+        if number >= max_turns:
+            more = on_limit(number) if on_limit is not None else 0
+            if more <= 0:
+                raise _limit(provider, request, number)
+            max_turns = number + more
+        refusal = "no tools are to be called" if choice == "none" else None
+        results = yield from _answered(answer.tool_calls, names, approve, refusal, at_once)
+        request = replace(request, messages=(*request.messages, answer.message(), *results))
+        earlier = frozenset(map(_said, answer.tool_calls))
+        choice = choice if choice in (None, "none") else "auto"
+
+
+def _answered(
+    calls: Sequence[ToolCall], names: Names, approve: Approval, refusal: str | None, at_once: int
+) -> Generator[AgentEvent, None, list[Message]]:
+    """Plan, approve and run the calls of one answer; return their results in the order of the calls."""
+    texts: dict[str, str] = {}
+    approved: list[_Approved] = []
+    for call in calls:
+        planned = None
+        try:
+            planned = _plan(call, names)
+            approved.append(_approved(planned, Refuse(reason=refusal) if refusal else approve(planned)))
+        except ToolError as error:
+            ended = failed(call, error, planned)
+            texts[call.id] = ended.result.text
+            yield ended
+    notes = {each.planned.call.id: each.note for each in approved}
+    for event in run_calls([each.planned for each in approved], at_once=at_once):
+        if isinstance(event, ToolEnded):
+            result = replace(event.result, text=f"{notes[event.call.id]}{event.result.text}")
+            texts[event.call.id] = result.text
+            yield replace(event, result=result)
+        else:
+            yield event
+    return [Message(role="tool", content=texts[call.id], tool_call_id=call.id) for call in calls]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Approved:
+    planned: PlannedCall
+    note: str = ""
+
+
+def _plan(call: ToolCall, names: Names) -> PlannedCall:
+    toolbox, offered = names.find(call.name)
+    arguments = read(call.arguments, offered.tool.schema, server=toolbox.name, tool=offered.tool.name)
+    return PlannedCall(toolbox=toolbox, offered=offered, call=call, arguments=arguments)
+
+
+def _approved(planned: PlannedCall, decision: Decision) -> _Approved:
+    server, tool = planned.toolbox.name, planned.offered.tool.name
+    match decision:
+        case Approve():
+            return _Approved(planned=planned)
+        case ApproveWith(arguments=arguments):
+            if why := mismatch(arguments, planned.offered.tool.schema):
+                message = f"the arguments that the user put in for {planned.name} do not fit, and it did not run: {why}"
+                raise ToolArgumentsError(message, server=server, tool=tool)
+            changed = json.dumps(dict(arguments), ensure_ascii=False)
+            note = f"[The user changed the arguments of this call to {changed}]\n"
+            return _Approved(planned=replace(planned, arguments=dict(arguments)), note=note)
+        case Refuse(reason=reason):
+            message = f"the user refused: {reason}" if reason else "the user refused this call"
+            raise ToolRefusedError(message, server=server, tool=tool, reason=reason)
+
+
+# --- what comes from the client ----------------------------------------------------------------------------
+
+_Said: TypeAlias = tuple[str, str]
+
+
+class _Events:
+    """An answer's events, with calls whose ids tell them apart, and without such as only repeat the last ones."""
+
+    def __init__(self, events: Iterator[Event], taken: set[str], earlier: frozenset[_Said]) -> None:
+        self._events = events
+        self._taken = taken
+        self._earlier = earlier
+
+    def close(self) -> None:
+        close = getattr(self._events, "close", None)
+        if close is not None:
+            close()
+
+    def __iter__(self) -> Iterator[Event]:
+        calls: list[ToolCall] = []
+        spoken = False
+        for event in self._events:
+            match event:
+                case ToolCall():
+                    calls.append(event)  # they come at the end, and are judged together
+                case Finished() if calls and spoken and self._repeats(calls, event):
+                    yield replace(event, reason="stop")
+                case Finished():
+                    yield from map(self._told_apart, calls)
+                    yield event
+                case _:
+                    spoken = spoken or (isinstance(event, Text) and bool(event.text.strip()))
+                    yield event
+
+    def _repeats(self, calls: Sequence[ToolCall], finished: Finished) -> bool:
+        """Whether these are the calls that were just answered, sent again beside the answer, as Cerebras does."""
+        return finished.raw_reason == "stop" and all(_said(call) in self._earlier for call in calls)
+
+    def _told_apart(self, call: ToolCall) -> ToolCall:
+        id_, number = call.id, len(self._taken)
+        while not id_ or id_ in self._taken:
+            number += 1
+            id_ = f"call_{number}"
+        self._taken.add(id_)
+        return call if id_ == call.id else replace(call, id=id_)
+
+
+def _said(call: ToolCall) -> _Said:
+    """A call's name and arguments, however the latter were spaced."""
+    try:
+        return call.name, json.dumps(json.loads(call.arguments, strict=False), sort_keys=True)
+    except (ValueError, RecursionError):
+        return call.name, call.arguments
+
+
+def _once(notify: Callable[[Notice], None] | None) -> Callable[[Notice], None] | None:
+    """Tell of a field that is left out at the first request only: each one goes without it for the same reason."""
+    if notify is None:
+        return None
+    told: set[tuple[str, str | None]] = set()
+
+    def tell(notice: Notice) -> None:
+        if isinstance(notice, FieldDropped):
+            if (notice.field, notice.swapped_for) in told:
+                return
+            told.add((notice.field, notice.swapped_for))
+        notify(notice)
+
+    return tell
+
+
+def _limit(provider: Provider, request: Request, turns: int) -> LoopLimitError:
+    who = f"{provider.name}/{request.model}"
+    times = "1 turn" if turns == 1 else f"{turns} turns"
+    return LoopLimitError(
+        f"{who} still calls tools after {times}, the limit", provider=provider.name, turns=turns
+    )

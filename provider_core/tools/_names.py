@@ -1,0 +1,113 @@
+"""Tools under names that every provider takes, and back to their toolboxes; what is called is not run here."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from provider_core.errors import UnknownToolError
+from provider_core.tools._schemas import cleaned
+from provider_core.types import Tool
+from provider_core.wording import near
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from provider_core.tools._types import Offered, Toolbox
+
+__all__ = ["Names"]
+
+_LONGEST: Final = 64
+_CHOICES: Final = ("auto", "required", "none")
+_LISTED = 30
+
+
+class Names:
+    """The names by which a model knows the tools of one loop: a tool keeps its own for as long as that lasts.
+
+    A name is of letters, digits, "_" and "-", at most 64, as OpenAI takes it, and begins with a letter or "_",
+    as Gemini wants: cline/cline issue 7339.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[int, str], str] = {}
+        self._known: dict[str, tuple[Toolbox, Offered]] = {}
+        self._cleaned: dict[str, tuple[Tool, Tool]] = {}
+
+    def offer(self, toolboxes: Sequence[Toolbox]) -> tuple[Tool, ...]:
+        """The tools that there are now, as a request names and describes them."""
+        self._known.clear()
+        for at, toolbox in enumerate(toolboxes):
+            for offered in toolbox.tools:
+                name = self._given.get((at, offered.tool.name))
+                if name is None:
+                    name = self._given[at, offered.tool.name] = self._free(toolbox.name, offered.tool.name)
+                self._known[name] = (toolbox, offered)
+        return tuple(self._tool(name, offered.tool) for name, (_, offered) in self._known.items())
+
+    def find(self, name: str) -> tuple[Toolbox, Offered]:
+        """The tool that a model calls by this name; raises ``UnknownToolError`` with near ones, or with all."""
+        found = self._known.get(name)
+        if found is None:
+            raise _unknown(name, self._known)
+        return found
+
+    def choice(self, asked: str | None) -> str | None:
+        """A tool choice as a request has it.
+
+        A tool may be called by the name that the model knows, as ``toolbox/tool``, or by its own name where no
+        other has it. Raises ``UnknownToolError``.
+        """
+        if asked is None or asked in _CHOICES or asked in self._known:
+            return asked
+        whole: dict[str, str] = {}
+        bare: dict[str, list[str]] = {}
+        for name, (toolbox, offered) in self._known.items():
+            whole[f"{toolbox.name}/{offered.tool.name}"] = name
+            bare.setdefault(offered.tool.name, []).append(name)
+        if asked in whole:
+            return whole[asked]
+        if len(bare.get(asked, ())) == 1:
+            return bare[asked][0]
+        raise _unknown(asked, (name.lstrip("/") for name in whole))
+
+    def _tool(self, name: str, tool: Tool) -> Tool:
+        earlier = self._cleaned.get(name)
+        if earlier is None or earlier[0] != tool:
+            earlier = tool, Tool(name=name, description=tool.description, schema=cleaned(tool.schema))
+            self._cleaned[name] = earlier
+        return earlier[1]
+
+    def _free(self, toolbox: str, tool: str) -> str:
+        wanted = _fit(f"{toolbox}__{tool}" if toolbox else tool)
+        taken = set(self._given.values())
+        name, number = wanted if len(wanted) <= _LONGEST else _marked(wanted, toolbox, tool), 0
+        while name in taken:
+            number += 1
+            name = _marked(wanted, toolbox, tool, str(number))
+        return name
+
+
+def _fit(text: str) -> str:
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", text)
+    return name if re.match(r"[a-zA-Z_]", name) else f"_{name}"
+
+
+def _marked(name: str, *told_apart_by: str) -> str:
+    from hashlib import sha256
+
+    digest = sha256("\0".join(told_apart_by).encode("utf-8", "replace")).hexdigest()[:8]
+    return f"{name[: _LONGEST - 9]}_{digest}"
+
+
+def _unknown(name: str, names: Iterable[str]) -> UnknownToolError:
+    known = tuple(names)
+    shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+    if not known:
+        return UnknownToolError(f"there is no tool {shown!r}, and no other", tool=shown)
+    close = near(shown, known)
+    if close:
+        which = f"near names: {', '.join(close)}"
+    else:
+        which = f"there are: {', '.join(known[:_LISTED])}{' …' if len(known) > _LISTED else ''}"
+    return UnknownToolError(f"there is no tool {shown!r}; {which}", tool=shown, candidates=close)

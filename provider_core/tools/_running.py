@@ -1,0 +1,164 @@
+"""Runs approved calls side by side, each within its time and its size; who approves, and why, is not known here."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from provider_core.errors import ToolError, ToolRefusedError, ToolTimeoutError
+from provider_core.tools._types import Limits, ToolEnded, ToolResult, ToolStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from provider_core.tools._types import PlannedCall
+    from provider_core.types import ToolCall
+
+__all__ = ["failed", "run_calls"]
+
+_GRACE: Final = 0.8
+"""Seconds for which calls that were told to stop are waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    planned: PlannedCall
+    deadline: float
+    thread: threading.Thread
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def run_calls(calls: Sequence[PlannedCall], *, at_once: int) -> Iterator[ToolStarted | ToolEnded]:
+    """Run all of these, ``at_once`` at a time; the events come as things happen, two for each call.
+
+    Whoever stops listening, or is interrupted, stops the calls that run: they are told so and given a moment, and
+    what does not end is left behind in a thread that keeps no process alive.
+    """
+    ended: queue.SimpleQueue[tuple[int, ToolResult | ToolError, float]] = queue.SimpleQueue()
+    waiting = deque(enumerate(calls))
+    running: dict[int, _Running] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                number, planned = waiting.popleft()
+                yield ToolStarted(planned=planned)
+                running[number] = _started(number, planned, ended)
+            for number, outcome, seconds in _next(running, ended):
+                yield _ended(running.pop(number).planned, outcome, seconds)
+    finally:
+        _stop(running.values())
+
+
+def failed(call: ToolCall, error: ToolError, planned: PlannedCall | None = None) -> ToolEnded:
+    """The end of a call that never ran."""
+    return ToolEnded(call=call, planned=planned, result=_of_error(error, Limits().size), error=error)
+
+
+def _started(
+    number: int, planned: PlannedCall, ended: queue.SimpleQueue[tuple[int, ToolResult | ToolError, float]]
+) -> _Running:
+    stop = threading.Event()
+    began = time.monotonic()
+
+    def work() -> None:
+        outcome: ToolResult | ToolError
+        try:
+            outcome = planned.toolbox.run(planned.offered.tool.name, planned.arguments, stop=stop)
+        except ToolError as error:
+            outcome = error
+        except BaseException as error:  # noqa: BLE001 - in a thread it would be lost, and the call wait for ever
+            words = f"{planned.name} failed: {type(error).__name__}: {error}"
+            outcome = ToolError(words, server=planned.toolbox.name, tool=planned.offered.tool.name)
+        ended.put((number, outcome, time.monotonic() - began))
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), name=f"tool {planned.name}", daemon=True)
+    running = _Running(
+        planned=planned, deadline=began + planned.toolbox.limits.seconds, thread=thread, stop=stop
+    )
+    thread.start()
+    return running
+
+
+def _next(
+    running: dict[int, _Running], ended: queue.SimpleQueue[tuple[int, ToolResult | ToolError, float]]
+) -> list[tuple[int, ToolResult | ToolError, float]]:
+    """Wait until a call has ended or its time is over; what has ended by then counts before what is late."""
+    first_deadline = min(call.deadline for call in running.values())
+    try:
+        number, outcome, seconds = ended.get(timeout=max(0.0, first_deadline - time.monotonic()))
+    except queue.Empty:
+        now = time.monotonic()
+        late = [number for number, call in running.items() if call.deadline <= now]
+        return [_late(number, running[number]) for number in late]
+    return [(number, outcome, seconds)] if number in running else []  # else it was late, and is answered
+
+
+def _late(number: int, call: _Running) -> tuple[int, ToolError, float]:
+    call.stop.set()
+    toolbox, seconds = call.planned.toolbox, call.planned.toolbox.limits.seconds
+    message = f"{call.planned.name} did not end within {seconds:g} s and was stopped"
+    error = ToolTimeoutError(
+        message, server=toolbox.name, tool=call.planned.offered.tool.name, seconds=seconds
+    )
+    return number, error, seconds
+
+
+def _stop(calls: Iterable[_Running]) -> None:
+    running = list(calls)
+    for call in running:
+        call.stop.set()
+    deadline = time.monotonic() + _GRACE
+    for call in running:
+        call.thread.join(max(0.0, deadline - time.monotonic()))
+
+
+# --- what the model reads ----------------------------------------------------------------------------------
+
+
+def _ended(planned: PlannedCall, outcome: ToolResult | ToolError, seconds: float) -> ToolEnded:
+    size = planned.toolbox.limits.size
+    if isinstance(outcome, ToolError):
+        error, result = outcome, _of_error(outcome, size)
+    else:
+        error, result = None, replace(outcome, text=_readable(outcome, size))
+    return ToolEnded(call=planned.call, planned=planned, result=result, seconds=seconds, error=error)
+
+
+def _of_error(error: ToolError, size: int) -> ToolResult:
+    text = _shortened(error.message, size)
+    if not isinstance(error, ToolRefusedError):  # somebody's decision, and nothing that went wrong
+        text = f"Error: {text}"
+    return ToolResult(text=text, is_error=True)
+
+
+def _readable(result: ToolResult, size: int) -> str:
+    """The text of a tool's message: never empty, which some refuse, and of bounded length."""
+    text = result.text
+    if not text.strip() and result.structured is not None:
+        import json
+
+        text = json.dumps(result.structured, ensure_ascii=False)
+    text = _shortened(text, size)
+    if result.images:
+        pictures = "1 image" if len(result.images) == 1 else f"{len(result.images)} images"
+        text = f"{text}\n[The result has {pictures} as well, which cannot be shown to you.]".lstrip()
+    if not text.strip():
+        text = "[The tool returned nothing.]"
+    return f"Error: {text}" if result.is_error and text[:5].casefold() != "error" else text
+
+
+def _shortened(text: str, size: int) -> str:
+    """The beginning and the end of a text of more than ``size`` bytes, and between them how much is missing."""
+    whole = text.encode("utf-8", "replace")  # half a surrogate pair could not be sent
+    if len(whole) <= size:
+        return whole.decode()
+    head, tail = whole[: size * 3 // 4], whole[len(whole) - size // 4 :]
+    left_out = len(whole) - len(head) - len(tail)
+    note = f"[{left_out:,} of {len(whole):,} bytes were left out here: the result is too long]"
+    return f"{head.decode('utf-8', 'ignore')}\n{note}\n{tail.decode('utf-8', 'ignore')}"
