@@ -1,10 +1,21 @@
-"""What every key store does, the real keyring and those that live in memory: subclass it and give a ``store``."""
+"""What every key store and every transport does, the real ones and those that live in memory: subclass it."""
 
 from __future__ import annotations
 
+import json
+import threading
 from typing import TYPE_CHECKING
 
+import pytest
+from calls import call
+
+from provider_core.errors import ConnectionLostError, DeadlineError
+from provider_core.testing import Scripted, Silence, cut, lists, refuses, says
+from provider_core.types import Call
+
 if TYPE_CHECKING:
+    from worlds import World
+
     from provider_core.keys import KeyStore
 
 
@@ -43,3 +54,135 @@ class KeyStoreConformance:
         key = "sk-" + "".join(map(chr, range(33, 127))) * 20 + " with spaces"
         store.set("one", key)
         assert store.get("one") == key
+
+
+class TransportConformance:
+    """The fixture ``world`` is a transport, and a server that does as it is told."""
+
+    def test_it_carries_method_address_and_body(self, world: World) -> None:
+        world.will(lists("a", "b"))
+        url = f"{world.url}/models?after=a"
+        with world.transport.send(Call(method="GET", url=url, headers={}, provider="prov")) as reply:
+            found = json.loads(b"".join(reply.chunks()))
+        world.will(Scripted(body=[b"ok"]))
+        with world.transport.send(call(f"{world.url}/chat", body=b'{"a": 1}')) as reply:
+            assert b"".join(reply.chunks()) == b"ok"
+        assert [model["id"] for model in found["data"]] == ["a", "b"]
+        assert (world.seen[-1].method, world.seen[-1].url, world.seen[-1].body) == (
+            "POST",
+            f"{world.url}/chat",
+            b'{"a": 1}',
+        )
+
+    def test_the_head_is_there_before_the_body_with_names_in_lower_case(self, world: World) -> None:
+        world.will(
+            Scripted(body=[Silence(0.05), b"late"], headers={"content-type": "x/y", "retry-after": "3"})
+        )
+        with world.transport.send(call(world.url)) as reply:
+            assert reply.status == 200
+            found = dict(reply.headers)
+            assert (found["content-type"], found["retry-after"]) == ("x/y", "3")
+            assert b"".join(reply.chunks()) == b"late"
+
+    @pytest.mark.parametrize("status", [302, 401, 429, 500])
+    def test_an_error_s_status_is_no_exception_and_its_body_is_there(self, world: World, status: int) -> None:
+        world.will(refuses(status, "no", code="c", retry_after=2))
+        with world.transport.send(call(world.url)) as reply:
+            body = json.loads(b"".join(reply.chunks()))
+            assert (reply.status, reply.headers["retry-after"]) == (status, "2")
+        assert body == {"error": {"message": "no", "type": None, "code": "c"}}
+        assert len(world.seen) == 1
+
+    def test_a_cut_comes_after_what_had_arrived_and_counts_it(self, world: World) -> None:
+        world.will(Scripted(body=[b"hel", b"lo", cut, b"never"]))
+        with world.transport.send(call(world.url)) as reply:
+            chunks = reply.chunks()
+            received = next(chunks)
+            while len(received) < 5:
+                received += next(chunks)
+            assert received == b"hello"
+            with pytest.raises(ConnectionLostError) as caught:
+                next(chunks)
+        assert caught.value.message == "prov closed the connection in the middle of its answer"
+        assert (caught.value.provider, caught.value.received) == ("prov", 5)
+        assert caught.value.url == world.url.removesuffix("/v1")
+
+    @pytest.mark.parametrize(
+        ("body", "phase"),
+        [([Silence(0.6)], "first byte"), ([b"x", Silence(0.6)], "idle")],
+        ids=["first", "idle"],
+    )
+    def test_too_long_a_silence_is_a_deadline_with_its_phase(
+        self, world: World, body: list[bytes | Silence], phase: str
+    ) -> None:
+        world.will(Scripted(body=[*body, b"late"]))
+        wanted = call(world.url, first_byte_timeout=0.2, idle_timeout=0.2)
+        with pytest.raises(DeadlineError) as caught, world.transport.send(wanted) as reply:
+            list(reply.chunks())
+        assert (caught.value.phase, caught.value.seconds, caught.value.provider) == (phase, 0.2, "prov")
+
+    def test_a_silence_that_is_short_enough_is_borne(self, world: World) -> None:
+        world.will(Scripted(body=[Silence(0.05), b"a", Silence(0.05), b"b"]))
+        with world.transport.send(call(world.url)) as reply:
+            assert b"".join(reply.chunks()) == b"ab"
+
+    def test_hastened_a_pause_is_the_end(self, world: World) -> None:
+        world.will(Scripted(body=[b"a", Silence(2), b"b"]))
+        with world.transport.send(call(world.url)) as reply:
+            chunks = reply.chunks()
+            first = next(chunks)
+            reply.hasten(0.1)  # type: ignore[attr-defined]
+            assert (first, list(chunks)) == (b"a", [])
+
+    def test_reading_goes_on_where_it_was_left(self, world: World) -> None:
+        world.will(Scripted(body=[b"a", Silence(0.05), b"b"]))
+        with world.transport.send(call(world.url)) as reply:
+            assert next(iter(reply.chunks())) == b"a"
+            assert b"".join(reply.chunks()) == b"b"
+
+    def test_a_step_for_each_call_and_the_last_for_all_that_follow(self, world: World) -> None:
+        world.will(refuses(503, "busy"), says("one"), says("two"))
+        statuses = []
+        for _ in range(4):
+            with world.transport.send(call(world.url)) as reply:
+                statuses.append((reply.status, b"two" in b"".join(reply.chunks())))
+        assert statuses == [(503, False), (200, False), (200, True), (200, True)]
+
+    def test_it_is_told_when_the_request_is_sent(self, world: World) -> None:
+        world.will(says("one"))
+        steps: list[str] = []
+        wanted = call(world.url)
+        with world.transport.send(
+            Call(method="POST", url=wanted.url, headers={}, body=b"{}", trace=steps.append)
+        ):
+            assert any(step.endswith(".send_request_body.complete") for step in steps)
+
+    def test_an_exception_of_the_reader_passes_through(self, world: World) -> None:
+        world.will(says("one"))
+        with pytest.raises(KeyboardInterrupt), world.transport.send(call(world.url)):
+            raise KeyboardInterrupt
+
+    def test_it_can_be_used_after_it_was_closed(self, world: World) -> None:
+        world.will(Scripted(body=[b"ok"]))
+        for _ in range(2):
+            with world.transport.send(call(world.url)) as reply:
+                assert b"".join(reply.chunks()) == b"ok"
+            world.transport.close()
+
+    def test_threads_share_one(self, world: World) -> None:
+        world.will(lambda asked: Scripted(body=[asked.body]))
+        wrong: list[object] = []
+
+        def ask(number: int) -> None:
+            body = str(number).encode()
+            with world.transport.send(call(world.url, body=body)) as reply:
+                answered = b"".join(reply.chunks())
+            if answered != body:
+                wrong.append((number, answered))
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (wrong, len(world.seen)) == ([], 8)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Telex
 from scripted import Scripted
+from worlds import FakeWorld, RealWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from worlds import World
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "/")  # "/" is a Unix socket's path
 
@@ -71,6 +74,18 @@ def server() -> Iterator[Scripted]:
     """A scripted server on a loopback port."""
     with Scripted() as scripted:
         yield scripted
+
+
+@pytest.fixture(params=["fake", "real"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A transport and its server: a fake one, then one with sockets."""
+    if request.param == "fake":
+        yield FakeWorld()
+        return
+    from provider_core.http import HttpTransport
+
+    with Scripted() as server, HttpTransport({}) as transport:
+        yield RealWorld(server, transport)
 
 
 @pytest.fixture

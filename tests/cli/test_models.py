@@ -13,9 +13,8 @@ from scripted import Answer, Scripted, answer
 
 from provider_core import catalog
 from provider_core.catalog import Kept
-from provider_core.errors import KeyStoreError
-from provider_core.keys import MemoryStore
 from provider_core.settings import load
+from provider_core.testing import FakeKeyStore
 from provider_core.types import Model
 
 if TYPE_CHECKING:
@@ -87,13 +86,10 @@ def test_a_provider_counts_once_its_key_is_there(telex: Inside) -> None:
 
 @pytest.mark.parametrize("line", ['key = "keyring"', 'key_command = "cat /nowhere"', 'key_env = "HERS"'])
 def test_every_source_of_a_key_counts_without_being_asked(telex: Inside, line: str) -> None:
-    class Closed(MemoryStore):
-        def get(self, name: str) -> str | None:
-            raise AssertionError(f"the keyring was asked for {name}")
-
-    telex.store = Closed()
+    telex.store = store = FakeKeyStore()
     telex.configure(f'[providers.lab]\nbase_url = "http://127.0.0.1:9"\nmodels = ["a"]\n{line}\n')
     assert listed(telex, env={"HERS": KEY}) == ["lab/a"]
+    assert store.asked == []
 
 
 def test_the_servers_list_is_shown_after_what_was_declared(telex: Inside) -> None:
@@ -330,31 +326,17 @@ def test_a_provider_without_a_list_is_not_asked(telex: Inside) -> None:
 def test_the_keyring_is_asked_once_a_provider_and_a_broken_one_once_in_all(
     telex: Inside, server: Scripted
 ) -> None:
-    class Counting(MemoryStore):
-        asked: list[str]
-
-        def get(self, name: str) -> str | None:
-            self.asked.append(name)
-            return super().get(name)
-
-    class Broken(Counting):
-        def get(self, name: str) -> str | None:
-            super().get(name)
-            raise KeyStoreError("the keyring did not answer within 3 s")
-
     server.will(listing("a"))
     names = ("one", "two", "three")
     telex.configure("".join(f'[providers.{n}]\nbase_url = "{server.url}"\nkey = "keyring"\n' for n in names))
-    telex.store = counting = Counting(**dict.fromkeys(names, KEY))
-    counting.asked = []
+    telex.store = store = FakeKeyStore(**dict.fromkeys(names, KEY))
     assert listed(telex, "--refresh") == ["one/a", "two/a", "three/a"]
-    assert sorted(counting.asked) == sorted(names)
+    assert sorted(store.asked) == sorted(("get", name) for name in names)
     assert all(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.asked)
-    telex.store = broken = Broken(**dict.fromkeys(names, KEY))
-    broken.asked = []
+    telex.store = store = FakeKeyStore(broken="the keyring did not answer within 3 s")
     ran = telex("models", "list", "--refresh")
     assert ran.code == 0
-    assert broken.asked == ["one"]
+    assert store.asked == [("get", "one")]
     assert ran.err.count("the keyring did not answer") == 3
 
 

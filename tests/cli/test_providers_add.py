@@ -11,9 +11,8 @@ from inprocess import Inside
 from scripted import Answer, Scripted
 from servers import by_path, in_json, keyed, refusal
 
-from provider_core.errors import KeyStoreError
-from provider_core.keys import MemoryStore
 from provider_core.settings.edit import entries
+from provider_core.testing import FakeKeyStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,11 +200,8 @@ def test_a_variable_that_is_not_set_cannot_be_checked(telex: Inside, lab: Script
 def test_a_keyring_that_does_not_work_says_the_ways_out_and_saves_nothing(
     tmp_path: Path, lab: Scripted
 ) -> None:
-    class Locked(MemoryStore):
-        def set(self, name: str, key: str) -> None:
-            raise KeyStoreError("the keyring is locked: Failed to unlock the collection!")
-
-    telex = Inside(tmp_path / "home", Locked())
+    locked = FakeKeyStore(broken="the keyring is locked: Failed to unlock the collection!")
+    telex = Inside(tmp_path / "home", locked)
     ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-stdin", stdin=KEY.encode())
     assert ran.code == 4
     assert "Failed to unlock the collection!" in ran.err

@@ -9,9 +9,9 @@ from inprocess import Inside
 from scripted import Scripted
 from servers import keyed
 
-from provider_core.errors import KeyStoreError
 from provider_core.keys import MemoryStore
 from provider_core.settings.edit import entries
+from provider_core.testing import FakeKeyStore
 from telex.commands.providers.edit import FIELDS
 
 if TYPE_CHECKING:
@@ -237,11 +237,7 @@ def test_remove_says_what_points_at_it_and_deletes_the_key(telex: Inside) -> Non
 
 
 def test_a_removal_that_fails_says_what_is_left(tmp_path: Path, telex: Inside) -> None:
-    class Locked(MemoryStore):
-        def delete(self, name: str) -> None:
-            raise KeyStoreError("the keyring is locked: no prompter")
-
-    telex.store = Locked(lab=KEY)
+    telex.store = FakeKeyStore(lab=KEY, broken="the keyring is locked: no prompter")
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 4
     assert "settings and key are left as they were: the keyring is locked: no prompter" in ran.err

@@ -10,9 +10,9 @@ import pytest
 from inprocess import Inside
 from running import python
 
-from provider_core.errors import KeyStoreError
 from provider_core.keys import MemoryStore
 from provider_core.presets import models
+from provider_core.testing import FakeKeyStore
 from telex.commands.providers import COMMANDS, command
 
 if TYPE_CHECKING:
@@ -107,21 +107,14 @@ def test_only_on_request_keys_are_looked_for_and_no_more_than_their_end_is_shown
 
 
 def test_a_broken_keyring_is_asked_once_and_the_other_keys_are_shown(tmp_path: Path) -> None:
-    class Broken(MemoryStore):
-        asked = 0
-
-        def get(self, name: str) -> str | None:
-            self.asked += 1
-            raise KeyStoreError("the keyring did not answer within 3 s")
-
-    telex = Inside(tmp_path / "home", broken := Broken())
+    telex = Inside(tmp_path / "home", store := FakeKeyStore(broken="the keyring did not answer within 3 s"))
     telex.configure(
         "".join(f'[providers.{name}]\npreset = "groq"\nkey = "keyring"\n' for name in ("one", "two"))
         + '[providers.deepseek]\npreset = "deepseek"\n'
     )
     ran = telex("providers", "list", "--check-keys", env={"DEEPSEEK_API_KEY": KEY})
     assert ran.code == 4
-    assert broken.asked == 1
+    assert store.asked == [("get", "one")]
     assert [line.split("\t")[2] for line in ran.text.splitlines()] == [
         "keyring", "keyring", "DEEPSEEK_API_KEY …cdef"
     ]  # fmt: skip

@@ -12,8 +12,7 @@ from inprocess import Inside
 from scripted import Pause, Scripted, answer
 from servers import MODELS, by_path, in_json, keyed, refusal
 
-from provider_core.errors import KeyStoreError
-from provider_core.keys import MemoryStore
+from provider_core.testing import FakeKeyStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,14 +148,7 @@ def test_who_is_meant_has_to_be_said(telex: Inside) -> None:
 def test_a_key_that_cannot_be_had_fails_auth_and_a_broken_keyring_is_asked_once(
     telex: Inside, server: Scripted
 ) -> None:
-    class Broken(MemoryStore):
-        asked = 0
-
-        def get(self, name: str) -> str | None:
-            self.asked += 1
-            raise KeyStoreError("the keyring did not answer within 3 s")
-
-    telex.store = broken = Broken()
+    telex.store = store = FakeKeyStore(broken="the keyring did not answer within 3 s")
     server.will(by_path())
     telex.configure(
         "".join(
@@ -166,7 +158,7 @@ def test_a_key_that_cannot_be_had_fails_auth_and_a_broken_keyring_is_asked_once(
     )
     ran = telex("providers", "test", "--all", "--json")
     assert ran.code == 4
-    assert broken.asked == 1
+    assert store.asked == [("get", "one")]
     for found in json.loads(ran.out):
         assert found["steps"]["reach"]["status"] == "ok"
         assert found["steps"]["auth"]["error"] == "KeyStoreError"

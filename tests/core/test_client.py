@@ -5,14 +5,13 @@ The contract is kept over any transport, so the tests of it run over a fake one 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
+from worlds import FakeWorld, World
 
 from provider_core.client import Client
 from provider_core.errors import (
@@ -33,8 +32,8 @@ from provider_core.errors import (
 )
 from provider_core.http import HttpTransport
 from provider_core.probe._watch import Watch
+from provider_core.testing import FakeTransport, says
 from provider_core.types import (
-    Call,
     Finished,
     Message,
     Network,
@@ -51,7 +50,7 @@ from provider_core.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from provider_core.types import Event, Notice
 
@@ -73,103 +72,6 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
-
-
-@dataclass
-class FakeReply:
-    answer: Answer
-
-    @property
-    def status(self) -> int:
-        return self.answer.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self.answer.headers
-
-    def chunks(self) -> Iterator[bytes]:
-        received = 0
-        for piece in self.answer.body:
-            if isinstance(piece, Cut):
-                raise ConnectionLostError("p closed the connection", received=received)
-            assert isinstance(piece, bytes)
-            received += len(piece)
-            yield piece
-
-
-@dataclass
-class FakeTransport:
-    """Answers by its script, without a socket."""
-
-    script: list[Answer | Exception] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    open: int = 0
-    closed: bool = False
-
-    @contextlib.contextmanager
-    def send(self, call: Call) -> Iterator[FakeReply]:
-        self.calls.append(call)
-        step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if isinstance(step, Exception):
-            raise step
-        self.open += 1
-        try:
-            yield FakeReply(step)
-        finally:
-            self.open -= 1
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class World(Protocol):
-    """A transport and the server behind it."""
-
-    transport: Transport
-    url: str
-
-    def will(self, *answers: Answer | list[bytes]) -> None: ...
-
-    @property
-    def requests(self) -> int: ...
-
-
-class FakeWorld:
-    url = "http://p.test/v1"
-
-    def __init__(self) -> None:
-        self.fake = FakeTransport()
-        self.transport: Transport = self.fake
-
-    def will(self, *answers: Answer | list[bytes]) -> None:
-        self.fake.script = [Answer(a) if isinstance(a, list) else a for a in answers]
-
-    @property
-    def requests(self) -> int:
-        return len(self.fake.calls)
-
-
-class RealWorld:
-    def __init__(self, server: Scripted, transport: HttpTransport) -> None:
-        self.server = server
-        self.transport: Transport = transport
-        self.url = server.url
-
-    def will(self, *answers: Answer | list[bytes]) -> None:
-        self.server.will(*answers)
-
-    @property
-    def requests(self) -> int:
-        return len(self.server.asked)
-
-
-@pytest.fixture(params=["fake", "real"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    if request.param == "fake":
-        yield FakeWorld()
-        return
-    with Scripted() as server, HttpTransport({}) as transport:
-        yield RealWorld(server, transport)
 
 
 class Asker:
@@ -643,7 +545,7 @@ def test_nothing_that_listens_here_is_said_at_once() -> None:
 
 
 def test_elsewhere_a_refused_connection_is_tried_again() -> None:
-    transport = FakeTransport([ConnectError("refused"), Answer(answer("hello"))])
+    transport = FakeTransport(ConnectError("refused"), says("hello"))
     assert text(Asker(transport, "http://p.test/v1")()) == "hello"
 
 

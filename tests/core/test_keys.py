@@ -18,6 +18,7 @@ from keyring.backends import fail, null
 from provider_core.errors import InvalidKeyError, KeyCommandError, KeyStoreError, MissingKeyError
 from provider_core.keys import Key, KeyringStore, MemoryStore, Source, clean, ending, find, find_each, source
 from provider_core.keys._command import run_command
+from provider_core.testing import FakeKeyStore
 from provider_core.types import Provider
 
 if TYPE_CHECKING:
@@ -341,14 +342,7 @@ def test_a_plain_file_with_a_keyrings_name_is_refused(keyring_in_use: Any) -> No
 
 
 def test_of_several_providers_each_has_its_key_or_its_reason_and_a_broken_store_is_asked_once() -> None:
-    class Broken(MemoryStore):
-        asked = 0
-
-        def get(self, name: str) -> str | None:
-            self.asked += 1
-            raise KeyStoreError("locked")
-
-    store = Broken()
+    store = FakeKeyStore(broken="locked")
     providers = (
         replace(CLOUD, name="one", key_env=()),
         replace(CLOUD, name="two", key_env=()),
@@ -359,7 +353,7 @@ def test_of_several_providers_each_has_its_key_or_its_reason_and_a_broken_store_
     )
     found = find_each(providers, environ={"CLOUD_KEY": "first"}, store=store)
     assert list(found) == ["one", "two", "cloud", "cut", "open", "here"]
-    assert store.asked == 1
+    assert store.asked == [("get", "one")]
     assert [type(found[name]) for name in ("one", "two", "cut")] == [
         KeyStoreError, KeyStoreError, KeyCommandError
     ]  # fmt: skip
