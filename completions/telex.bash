@@ -10,11 +10,11 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat models providers completion help)
+        commands=(chat models providers templates completion help)
         options=('-V,--version' '-h,--help')
         ;;
     'telex chat')
-        options=('*-m,--model name models' '-s,--system any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '-o,--output any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--retries-schema any' '-o,--output any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -99,13 +99,32 @@ _telex_table() {
         options=('--replace' '--allow-commands' '--allow-http' '-h,--help')
         arguments=('files')
         ;;
+    'telex templates')
+        commands=(list show edit remove)
+        options=('-h,--help')
+        ;;
+    'telex templates list')
+        options=('--json' '-h,--help')
+        ;;
+    'telex templates show')
+        options=('--json' '-h,--help')
+        arguments=('name templates')
+        ;;
+    'telex templates edit')
+        options=('--markdown' '-h,--help')
+        arguments=('name templates')
+        ;;
+    'telex templates remove')
+        options=('-y,--yes' '-h,--help')
+        arguments=('name templates')
+        ;;
     'telex completion')
         options=('--install' '-h,--help')
         arguments=('one bash zsh fish powershell')
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one environment exit-codes formatting keys models proxies scripts tools chat providers completion help')
+        arguments=('*one environment exit-codes formatting keys models proxies scripts tools chat providers templates completion help')
         ;;
     *) return 1 ;;
     esac

@@ -24,7 +24,7 @@ def configured(app: App, name: str) -> Provider:
 
 
 def follow(app: App) -> None:
-    """Write the snapshot that shell completion reads anew, if the settings file has changed since."""
+    """Write the snapshot that shell completion reads anew, if the settings or the templates have changed since."""
     from provider_core.catalog import is_current, stamp, write_snapshot
 
     if is_current(app.paths):
@@ -32,6 +32,9 @@ def follow(app: App) -> None:
     made_from = stamp(app.paths)
     app.reload()  # the command may have changed what it had read
     try:
-        write_snapshot(app.paths, app.catalog, made_from=made_from)
+        from provider_core.templates import names
+
+        there = names(app.paths.templates)
+        write_snapshot(app.paths, app.catalog, templates=there, made_from=made_from)
     except CoreError:
         return  # settings that do not load have been complained of, or will be

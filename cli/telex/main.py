@@ -18,6 +18,7 @@ COMMANDS = {
     "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
     "models": ("telex.commands.models:command", "See what can be asked, and name it."),
     "providers": ("telex.commands.providers:command", "Set up the servers that telex talks to."),
+    "templates": ("telex.commands.templates:command", "Keep prompts, with variables in them."),
     "completion": ("telex.commands.completion:command", "Make a Tab complete telex's command lines."),
     "help": ("telex.commands.help:command", "Show the page of a topic, or the help of a command."),
 }

@@ -1,8 +1,8 @@
 """Plain lists of names for shell completion, rewritten whole when they change; completing is not done here.
 
-``<cache>/completion/`` holds ``providers``, ``models`` (``provider/model``), ``aliases`` and ``presets``: UTF-8,
-one name a line, in the order they are shown. Beside each stands a file of the same name and ``.tsv`` with a
-tab and a few words after each name.
+``<cache>/completion/`` holds ``providers``, ``models`` (``provider/model``), ``aliases``, ``presets`` and
+``templates``: UTF-8, one name a line, in the order they are shown. Beside each stands a file of the same name and
+``.tsv`` with a tab and a few words after each name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["is_current", "outdate_snapshot", "stamp", "write_snapshot"]
 
 _STAMP = "stamp"
-"""Which settings file the lists were made from: its time of change and its size."""
+"""Which settings file the lists were made from, and which folder of templates: times of change, and a size."""
 
 
 def is_current(paths: Paths) -> bool:
@@ -41,7 +41,9 @@ def outdate_snapshot(paths: Paths) -> None:
         (_folder(paths) / _STAMP).unlink(missing_ok=True)
 
 
-def write_snapshot(paths: Paths, catalog: Catalog, *, made_from: str | None = None) -> bool:
+def write_snapshot(
+    paths: Paths, catalog: Catalog, *, templates: Iterable[str] = (), made_from: str | None = None
+) -> bool:
     """Write the lists; tells whether that was possible. ``made_from`` is ``stamp`` of before the settings were read.
 
     Disabled providers keep their names and lose their models; models that do not chat are left out.
@@ -52,6 +54,7 @@ def write_snapshot(paths: Paths, catalog: Catalog, *, made_from: str | None = No
         "models": _models(catalog),
         "aliases": catalog.aliases,
         "presets": {preset.id: preset.name for preset in presets.all_presets()},
+        "templates": dict.fromkeys(templates, ""),
     }
     folder = _folder(paths)
     try:
@@ -67,12 +70,16 @@ def write_snapshot(paths: Paths, catalog: Catalog, *, made_from: str | None = No
 
 
 def stamp(paths: Paths) -> str:
-    """What tells one state of the settings file from another."""
+    """What tells one state of the settings file, and of which templates there are, from another."""
     try:
         found = paths.settings_file.stat()
+        settings = f"{found.st_mtime_ns} {found.st_size}"
     except OSError:
-        return "none"
-    return f"{found.st_mtime_ns} {found.st_size}"
+        settings = "none"
+    try:
+        return f"{settings} {paths.templates.stat().st_mtime_ns}"
+    except OSError:
+        return settings
 
 
 def _folder(paths: Paths) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provider_core.errors import TemplateError, UnknownTemplateError
 from provider_core.templates._places import wrong_place
+from provider_core.wording import near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,10 +81,8 @@ def find(folder: Path, name: str) -> Path:
             f"there are two templates called {name}: {there[0]} and {there[1].name} beside it. Remove one",
             path=there[0],
         )
-    import difflib
-
-    near = difflib.get_close_matches(bare, names(folder), n=3)
-    raise UnknownTemplateError(f"there is no template called {name}", name=bare, candidates=near)
+    candidates = near(bare, names(folder))
+    raise UnknownTemplateError(f"there is no template called {name}", name=bare, candidates=candidates)
 
 
 def load(folder: Path, name: str) -> Template:
@@ -168,10 +167,8 @@ def _wrong(words: str, path: Path, line: int | None) -> TemplateError:
 
 
 def _near(key: str, known: set[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    return f": did you mean {near[0]}?" if near else f". There are {', '.join(sorted(known))}"
+    found = near(key, sorted(known), most=1)
+    return f": did you mean {found[0]}?" if found else f". There are {', '.join(sorted(known))}"
 
 
 def _line_of(key: str, text: str) -> int | None:

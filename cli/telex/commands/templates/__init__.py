@@ -1,0 +1,28 @@
+"""``telex templates``: the prompts that are kept; using one is ``telex chat --template``'s business."""
+
+from __future__ import annotations
+
+import click
+
+from telex.lazy import LazyGroup
+
+__all__ = ["COMMANDS", "command"]
+
+_HERE = "telex.commands.templates"
+
+COMMANDS = {
+    "list": (f"{_HERE}.listing:list_", "List the templates."),
+    "show": (f"{_HERE}.listing:show", "Show one template."),
+    "edit": (f"{_HERE}.editing:edit", "Write a template, or change one."),
+    "remove": (f"{_HERE}.editing:remove", "Remove a template."),
+}
+
+
+@click.command(
+    cls=LazyGroup,
+    rows=COMMANDS,
+    name="templates",
+    examples=("telex templates edit review", "telex templates list | cut -f1"),
+)
+def command() -> None:
+    """Keep prompts, with variables in them, for telex chat --template."""

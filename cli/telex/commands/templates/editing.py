@@ -1,0 +1,198 @@
+"""``telex templates edit`` and ``remove``: a template in the user's own editor, checked when that is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.exits import ExitCode, Stop
+from telex.options import Name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from telex.context import App
+
+__all__ = ["edit", "remove"]
+
+_FIELDS = """\
+# A prompt that is kept; to use it: telex chat --template NAME
+# A line that begins with "#" is not read: take the "#" away to have it read.
+
+# description = "what it is for"
+# model = "provider/model"
+# system = "who answers, and how"
+# temperature = 0.2
+# max_tokens = 1000
+# reasoning_effort = "low"
+# schema = "name, age int, tags list"
+# extract = true               # only the first fenced block of the answer
+# params = { top_p = 0.9 }     # further fields of the request
+"""
+
+_PLACES = r"""
+# In the prompt {{ stdin }} is what is piped in, and {{ prompt }} what is typed. {{ name }} is given with --var
+# name=VALUE, and {{ name | text }} need not be given. \{{ stands for two braces.
+"""
+
+_TOML = f"{_FIELDS}{_PLACES}prompt = '''\n'''\n"
+_MARKDOWN = f"+++\n{_FIELDS}{_PLACES}+++\n\n"
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex templates edit review",
+        "cat brief.md | EDITOR=tee telex templates edit brief.md",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.argument("name", type=Name("template"))
+@click.option(
+    "--markdown", is_flag=True, help="Begin a new one as Markdown: the prompt below a head of TOML."
+)
+@pass_app
+def edit(app: App, *, name: str, markdown: bool) -> None:
+    """Open a template in your editor, a new one where there is none of this name.
+
+    The editor is $VISUAL, else $EDITOR. What it leaves is kept whatever it is; what is wrong with it is said.
+    """
+    from provider_core.files import private_folder, replace
+
+    path, begun = _path(app, name, markdown=markdown)
+    if begun is not None:
+        private_folder(path.parent)
+        replace(path, begun.encode())
+    try:
+        _edited(app, path, begun)
+    finally:
+        unwritten = _is_unwritten(path, begun)
+        if unwritten:
+            path.unlink(missing_ok=True)
+    if unwritten:
+        app.console.note(f"Nothing was written: there is no template {path.stem}.")
+    elif not path.exists():
+        app.console.note(f"There is no template {path.stem} any more.")
+    else:
+        app.console.note(f"It is kept in {path}. To use it: telex chat --template {path.stem}")
+
+
+def _path(app: App, name: str, *, markdown: bool) -> tuple[Path, str | None]:
+    """The template's file; for one that there is not yet, how it begins."""
+    from provider_core.errors import InvalidInputError, UnknownTemplateError
+    from provider_core.templates import find, names
+
+    folder = app.paths.templates
+    try:
+        return find(folder, name), None
+    except UnknownTemplateError as error:
+        if not error.name:
+            raise
+        bare = error.name
+    if bare in names(folder):
+        raise InvalidInputError(f"there is a template {bare} already: {names(folder)[bare]}")
+    if markdown or name.endswith(".md"):
+        return folder / f"{bare}.md", _MARKDOWN.replace("NAME", bare, 1)
+    return folder / f"{bare}.toml", _TOML.replace("NAME", bare, 1)
+
+
+def _is_unwritten(path: Path, begun: str | None) -> bool:
+    """Whether nothing has been made of a new file."""
+    return begun is not None and _text(path) in (begun.encode(), b"")
+
+
+def _edited(app: App, path: Path, begun: str | None) -> None:
+    """Let the user edit the file until it can be used, or they leave it as it is."""
+    from provider_core.errors import TemplateError
+    from provider_core.templates import load
+
+    while True:
+        _open(app, path)
+        if _is_unwritten(path, begun) or _text(path) is None:
+            return
+        try:
+            load(path.parent, str(path))
+        except TemplateError as error:
+            if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+                raise
+            app.console.error(error.message)
+            if not click.confirm("Edit it again?", default=True, err=True):
+                app.console.note("It is left as you wrote it, and cannot be used so.")
+                raise Stop(ExitCode.SETTINGS) from None
+        else:
+            return
+
+
+def _open(app: App, path: Path) -> None:
+    """Run the user's editor on the file until it ends."""
+    import os
+    import shlex
+    import signal
+    import subprocess
+
+    words = shlex.split(_editor(app), posix=os.name == "posix")
+    app.console.flush()
+    # Ctrl-C is the editor's for as long as it runs. Ignoring it would be inherited; a handler is not.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        code = subprocess.run([*words, str(path)], check=False).returncode
+    except OSError as error:
+        raise click.ClickException(f"the editor {words[0]} cannot be started: {error.strerror}") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code:
+        raise click.ClickException(f"the editor {words[0]} ended with code {code}; {path} is as it left it")
+
+
+def _editor(app: App) -> str:
+    import shutil
+
+    for variable in ("VISUAL", "EDITOR"):
+        if wanted := app.environ.get(variable, "").strip():
+            return wanted
+    usual = ("editor", "nano", "vi", "notepad.exe")
+    found = next((name for name in usual if shutil.which(name)), None)
+    if found is None or not app.console.stdin_is_terminal():
+        raise click.UsageError("no editor is named: set EDITOR")
+    return found
+
+
+def _text(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex templates remove review --yes",
+        "telex templates list | cut -f1 | xargs -n1 telex templates remove --yes",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.argument("name", type=Name("template"))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_app
+def remove(app: App, *, name: str, yes: bool) -> None:
+    """Remove a template's file.
+
+    Asks first, on a terminal; elsewhere --yes is needed.
+    """
+    from provider_core.errors import TemplateError
+    from provider_core.templates import find
+
+    path = find(app.paths.templates, name)
+    if not yes:
+        if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+            raise click.UsageError(f"there is no terminal to ask whether {path} shall go: give --yes")
+        click.confirm(f"Remove {path}?", abort=True, err=True)
+    try:
+        path.unlink()
+    except OSError as error:
+        raise TemplateError(f"{path} cannot be removed: {error.strerror}", path=path) from None
+    app.console.note(f"{path} is removed.")
