@@ -93,6 +93,11 @@ class Reference:
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
 
+    @property
+    def entry(self) -> str:
+        """The user of its entry in the keyring, which no provider's name can be."""
+        return f"mcp:{self.name}"
+
 
 def reference(value: str) -> Reference | None:
     """What ``keyring:NAME`` or ``env:VAR`` means, a word before it or none; None for a value that means itself."""

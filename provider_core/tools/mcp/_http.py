@@ -1,0 +1,216 @@
+"""Messages over streamable HTTP: secrets go to the server's own address alone, and every failure has a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from typing import TYPE_CHECKING, cast
+
+import httpx2
+from mcp.client.streamable_http import streamable_http_client
+
+from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError
+from provider_core.http import Proxies, tls_context
+from provider_core.settings.rules import origin
+from provider_core.tools.mcp._stdio import LONGEST_MESSAGE
+from provider_core.types import Network
+from provider_core.wording import clean
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+    from mcp.client._transport import TransportStreams
+
+    from provider_core.settings.mcp import McpServer
+    from provider_core.tools.mcp._secrets import Given
+
+__all__ = ["Gate", "connected", "gate"]
+
+_CONNECT = 10.0
+"""Seconds for a connection, and for sending; how long an answer may take is the caller's business."""
+
+_LONGEST_WORDS = 300
+_LONGEST_REFUSAL = 64 << 10
+
+
+def gate(server: McpServer, given: Given, environ: Mapping[str, str]) -> Gate:
+    """What every request to the server goes through; raises ``SettingsError`` for proxies and certificates."""
+    proxy = Proxies(environ).choose(server.url)
+    network = Network()
+    by = None
+    if proxy is not None:
+        secure = tls_context(network, environ) if proxy.scheme == "https" else None
+        by = httpx2.Proxy(url=str(proxy), auth=proxy.auth, ssl_context=secure)
+    inner = httpx2.AsyncHTTPTransport(
+        verify=tls_context(network, environ) if server.url.startswith("https:") else False,
+        trust_env=False,
+        proxy=by,
+    )
+    return Gate(inner, server, given)
+
+
+@contextlib.asynccontextmanager
+async def connected(gate: Gate, url: str) -> AsyncGenerator[TransportStreams]:
+    """The two streams of a session with the server at ``url``."""
+    waits = httpx2.Timeout(None, connect=_CONNECT, write=_CONNECT)
+    async with (
+        httpx2.AsyncClient(transport=gate, timeout=waits, trust_env=False) as client,
+        streamable_http_client(url, http_client=client, max_sse_event_size=LONGEST_MESSAGE) as streams,
+    ):
+        yield streams
+
+
+class Gate(httpx2.AsyncBaseTransport):
+    """Adds the server's headers to requests that go to its origin, and lets no other request pass.
+
+    The protocol's client would end the whole session at a failed connection, and forget why a request was
+    refused. So a request without a result is answered here, with an error of the protocol's own whose data is
+    a ticket; ``failure`` gives the reason for it.
+    """
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, server: McpServer, given: Given) -> None:
+        self._inner = inner
+        self._server = server
+        self._given = given
+        self._origin = origin(server.url)
+        self._failures: dict[str, ToolServerError] = {}
+
+    def failure(self, ticket: object) -> ToolServerError | None:
+        """Why the request that was answered with this ticket failed; None for what is no ticket."""
+        return self._failures.pop(ticket, None) if isinstance(ticket, str) else None
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if origin(str(request.url)) != self._origin:
+            return self._failed(self._moved(str(request.url)))
+        for name, value in self._given.values.items():
+            request.headers[name] = value
+        request.headers["accept-encoding"] = "identity"  # what is unpacked could not be limited
+        try:
+            response = await self._inner.handle_async_request(request)
+            if request.method != "POST":
+                return response
+            return await self._checked(response)
+        except httpx2.TransportError as error:
+            if request.method != "POST":
+                raise
+            return self._failed(self._unreachable(error))
+
+    async def _checked(self, response: httpx2.Response) -> httpx2.Response:
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.status_code >= 400:
+            return await self._refused(response, kind)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            return self._failed(self._no_result("compressed its answer, which it was asked not to"))
+        if response.is_redirect or response.status_code == 202:
+            return response
+        if kind == "text/event-stream":
+            return _with(response, _Quiet(response))
+        body = await _body(response, LONGEST_MESSAGE)
+        if body is None:
+            words = f"sent a message of more than {LONGEST_MESSAGE / 1e6:.0f} MB"
+            return self._failed(self._no_result(words))
+        if kind != "application/json":
+            words = f"answered with {kind or 'something'}, which is no Model Context Protocol"
+            return self._failed(self._no_result(words))
+        return httpx2.Response(response.status_code, headers=_bare(response), content=body)
+
+    async def _refused(self, response: httpx2.Response, kind: str) -> httpx2.Response:
+        body = await _body(response, _LONGEST_REFUSAL) or b""
+        status = response.status_code
+        said: object = None
+        with contextlib.suppress(ValueError, RecursionError):
+            said = json.loads(body)
+        error = said.get("error") if isinstance(said, dict) else None
+        proper = isinstance(error, dict) and isinstance(error.get("code"), int)
+        if proper and kind == "application/json" and status not in (401, 403):
+            return httpx2.Response(status, headers=_bare(response), content=body)
+        words = error.get("message") if isinstance(error, dict) else error
+        return self._failed(self._status(status, words if isinstance(words, str) else ""))
+
+    def _status(self, status: int, words: str) -> ToolServerError:
+        name, said = self._server.name, self._clean(words)
+        said = f": {said}" if said else ""
+        if status in (401, 403):
+            wants = "wants credentials" if status == 401 else "does not allow this"
+            if self._given.secrets:
+                wants = "refuses the credentials it was given" if status == 401 else wants
+            return ToolAccessError(f"the MCP server {name} {wants} (HTTP {status}){said}", server=name)
+        if status == 404:
+            return self._no_result(
+                f"knows nothing of this address or of this session any more (HTTP 404){said}"
+            )
+        return self._no_result(f"answered with HTTP {status}{said}")
+
+    def _unreachable(self, error: Exception) -> ToolServerError:
+        words = self._clean(str(error)) or type(error).__name__
+        return ToolConnectError(
+            f"the MCP server {self._server.name} cannot be reached at {self._origin}: {words}",
+            server=self._server.name,
+        )
+
+    def _moved(self, url: str) -> ToolServerError:
+        return self._no_result(
+            f"sends requests on to {origin(url)}, where nothing that is meant for it may go"
+        )
+
+    def _no_result(self, words: str) -> ToolServerError:
+        return ToolServerError(f"the MCP server {self._server.name} {words}", server=self._server.name)
+
+    def _clean(self, words: str) -> str:
+        return clean(words, self._given.secrets, _LONGEST_WORDS)
+
+    def _failed(self, error: ToolServerError) -> httpx2.Response:
+        ticket = secrets.token_hex(8)
+        self._failures[ticket] = error
+        said = {"code": -32603, "message": error.message, "data": ticket}
+        return httpx2.Response(502, json={"jsonrpc": "2.0", "id": None, "error": said})
+
+
+class _Quiet(httpx2.AsyncByteStream):
+    """A stream of events that ends where it breaks off: that there was no result is noticed then."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with contextlib.suppress(httpx2.TransportError):
+            async for chunk in _stream(self._response):
+                yield chunk
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+async def _body(response: httpx2.Response, limit: int) -> bytes | None:
+    """The whole body, or None where it is longer than ``limit``."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in _stream(response):
+            size += len(chunk)
+            if size > limit:
+                return None
+            parts.append(chunk)
+    finally:
+        await _stream(response).aclose()
+    return b"".join(parts)
+
+
+def _stream(response: httpx2.Response) -> httpx2.AsyncByteStream:
+    return cast("httpx2.AsyncByteStream", response.stream)  # an asynchronous transport's is
+
+
+def _bare(response: httpx2.Response) -> list[tuple[str, str]]:
+    framing = ("content-length", "transfer-encoding", "connection")
+    return [(name, value) for name, value in response.headers.multi_items() if name.lower() not in framing]
+
+
+def _with(response: httpx2.Response, stream: httpx2.AsyncByteStream) -> httpx2.Response:
+    return httpx2.Response(
+        response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
+    )

@@ -1,0 +1,89 @@
+"""The secrets that a server is given, looked up when it starts; what is missing is an error and never left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_core.errors import KeyStoreError, ToolSecretError
+from provider_core.settings.mcp import reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provider_core.keys import KeyStore
+    from provider_core.settings.mcp import McpServer, Reference
+
+__all__ = ["Given", "Secrets"]
+
+
+class Given:
+    """The values a server is given, secrets in their places. ``secrets`` are what must not come back in its words."""
+
+    __slots__ = ("secrets", "values")
+
+    def __init__(self, values: Mapping[str, str], secrets: tuple[str, ...]) -> None:
+        self.values = values
+        self.secrets = secrets
+
+
+class Secrets:
+    """Looks secrets up in the environment and the keyring. A keyring that failed once is not asked again."""
+
+    def __init__(self, environ: Mapping[str, str], store: KeyStore | None) -> None:
+        self._environ = environ
+        self._store = store
+        self._broken: KeyStoreError | None = None
+
+    def give(self, server: McpServer) -> Given:
+        """The values of the server's variables or headers; raises ``ToolSecretError``."""
+        values: dict[str, str] = {}
+        secrets: list[str] = []
+        for name, written in {**server.env, **server.headers}.items():
+            wanted = reference(written)
+            if wanted is None:
+                values[name] = written
+                continue
+            secret = self._find(wanted, server.name, name)
+            if name in server.headers:
+                secret = _fit_for_header(secret, wanted, server.name, name)
+            secrets.append(secret)
+            values[name] = wanted.before + secret
+        return Given(values, tuple(secrets))
+
+    def _find(self, wanted: Reference, server: str, name: str) -> str:
+        secret = (
+            self._environ.get(wanted.name) if wanted.kind == "env" else self._stored(wanted, server, name)
+        )
+        if not secret:
+            place = "is not set" if wanted.kind == "env" else "is not in the keyring"
+            raise ToolSecretError(
+                f"the MCP server {server} needs {wanted} for {name}, and it {place}",
+                server=server,
+                wanted_for=name,
+                source=str(wanted),
+            )
+        return secret
+
+    def _stored(self, wanted: Reference, server: str, name: str) -> str | None:
+        broken = self._broken
+        if self._store is None:
+            broken = KeyStoreError("there is no keyring to ask")
+        if broken is None and self._store is not None:
+            try:
+                return self._store.get(wanted.entry)
+            except KeyStoreError as error:
+                broken = self._broken = error
+        raise ToolSecretError(
+            f"the MCP server {server} needs {wanted} for {name}: {broken}", server=server, wanted_for=name
+        )
+
+
+def _fit_for_header(secret: str, wanted: Reference, server: str, name: str) -> str:
+    bare = secret.strip()
+    if not bare or not all(" " <= character <= "~" for character in bare):
+        raise ToolSecretError(
+            f"the MCP server {server} cannot be given {wanted} for {name}: it holds what no header can carry",
+            server=server,
+            wanted_for=name,
+        )
+    return bare
