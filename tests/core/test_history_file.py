@@ -1,0 +1,548 @@
+"""The history's file: private, shared by processes, safe from kills, truly emptied, and never the end of an answer."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from running import python
+
+from provider_core.answer import Answer
+from provider_core.errors import (
+    BusyHistoryError,
+    CorruptHistoryError,
+    HistoryError,
+    NewerHistoryError,
+)
+from provider_core.history import History
+from provider_core.history._schema import APPLICATION, STEPS, upgrade
+from provider_core.types import Message, Provider, Target, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LAB = Target(provider=Provider(name="lab"), model="m")
+
+ASK = """
+import sys
+from pathlib import Path
+from provider_core.answer import Answer
+from provider_core.errors import HistoryError
+from provider_core.history import History
+from provider_core.types import Message, Provider, Target, Verdict
+
+LAB = Target(provider=Provider(name="lab"), model="m")
+path = Path(sys.argv[1])
+
+def said(history, question, text, conversation=None):
+    begun = history.begin([Message(role="user", content=question)], LAB, conversation=conversation)
+    print("begun", begun.turn, flush=True)
+    history.end(begun.turn, Answer(target=LAB, verdict=Verdict.COMPLETE, text=text))
+    print("ended", begun.turn, flush=True)
+    return begun.conversation
+
+def refused(what):
+    try:
+        what()
+    except HistoryError as error:
+        print(type(error).__name__, error.message)
+    else:
+        print("not refused")
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "history.db"
+
+
+def said(history: History, question: str, text: str = "Yes.", conversation: str | None = None) -> str:
+    begun = history.begin([Message(role="user", content=question)], LAB, conversation=conversation)
+    history.end(begun.turn, Answer(target=LAB, verdict=Verdict.COMPLETE, text=text))
+    return begun.conversation
+
+
+def start(code: str, path: Path, *arguments: str, **options: object) -> subprocess.Popen[str]:
+    script = ASK + textwrap.dedent(code)
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        [sys.executable, "-c", script, str(path), *arguments], stdout=subprocess.PIPE, text=True, **options
+    )
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in path.parent.iterdir()}
+
+
+@contextlib.contextmanager
+def held(path: Path, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+    """What another program's transaction holds."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        other.execute(begin)
+        other.execute("SELECT count(*) FROM turns").fetchone()
+        yield other
+    finally:
+        other.close()
+
+
+# --- whose it is ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("umask", ["0o000", "0o022", "0o077"])
+def test_every_file_is_its_owners_alone_whatever_the_umask(path: Path, umask: str) -> None:
+    code = f"""
+        import os
+        os.umask({umask})
+        with History(path) as history:
+            said(history, "a", "b")
+            print([(each.name, oct(each.stat().st_mode & 0o777)) for each in sorted(path.parent.iterdir())])
+            print(oct(path.parent.stat().st_mode & 0o777))
+    """
+    with start(code, path) as process:
+        assert process.stdout
+        lines = process.stdout.read().splitlines()[-2:]
+    names = ("history.db", "history.db-shm", "history.db-wal")
+    assert lines == [str([(name, "0o600") for name in names]), "0o700"]
+
+
+def test_what_is_found_open_to_others_is_closed(path: Path) -> None:
+    with History(path) as first:
+        said(first, "a")
+        path.parent.chmod(0o755)
+        for each in path.parent.iterdir():
+            each.chmod(0o644)
+        with History(path) as second:
+            second.latest()
+            modes = {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    assert modes == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_that_a_link_leads_to_is_used_there(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    path.symlink_to(tmp_path / "elsewhere" / "kept.db")
+    (tmp_path / "elsewhere" / "kept.db").touch()
+    with History(path) as history:
+        said(history, "a")
+    assert path.is_symlink()
+    assert (tmp_path / "elsewhere" / "kept.db").stat().st_size > 0
+
+
+# --- several at once -----------------------------------------------------------------------------------------
+
+
+def test_eight_processes_that_begin_at_once_lose_nothing(path: Path) -> None:
+    code = """
+        conversation = None
+        sys.stdin.readline()
+        with History(path, patience=60) as history:
+            for number in range(50):
+                name = f"{sys.argv[2]}-{number}"
+                conversation = said(history, name, f"answer {name}", conversation)
+    """
+    processes = [start(code, path, str(number), stdin=subprocess.PIPE) for number in range(8)]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=100)
+        assert process.returncode == 0
+    with History(path) as history:
+        listed = history.conversations()
+        assert [each.turns for each in listed] == [50] * 8
+        for each in listed:
+            turns = history.turns(each.id)
+            name = each.title.removesuffix("-0")
+            assert [turn.messages[0].content for turn in turns] == [f"{name}-{n}" for n in range(50)]
+            assert [turn.answer.content for turn in turns if turn.answer] == [
+                f"answer {name}-{n}" for n in range(50)
+            ]
+
+
+def test_threads_may_share_one(path: Path) -> None:
+    with History(path) as history:
+        threads = [threading.Thread(target=lambda: [said(history, "q") for _ in range(10)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(history.conversations()) == 40
+
+
+def test_a_process_that_is_killed_leaves_all_that_it_had_said_was_stored(path: Path) -> None:
+    code = """
+        with History(path) as history:
+            while True:
+                said(history, "question " * 50, "answer " * 500)
+    """
+    begun, ended = set[int](), set[int]()
+    chance = random.Random(1)
+    for _ in range(8):
+        with start(code, path) as process:
+            assert process.stdout
+            process.stdout.readline()
+            time.sleep(chance.random() * 0.05)
+            process.send_signal(signal.SIGKILL)
+            for line in process.stdout.read().splitlines():
+                word, _, turn = line.partition(" ")
+                if turn:
+                    (begun if word == "begun" else ended).add(int(turn))
+    with History(path) as history:
+        said(history, "and after")
+        turns = [turn for each in history.conversations() for turn in history.turns(each.id)]
+        assert begun
+        assert begun <= {turn.id for turn in turns}
+        assert ended <= {turn.id for turn in turns if turn.verdict is Verdict.COMPLETE and turn.answer}
+        assert all(turn.messages for turn in turns)
+    with contextlib.closing(sqlite3.connect(path)) as checked:
+        assert checked.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_file_that_is_removed_under_an_open_history_is_made_anew(path: Path) -> None:
+    with History(path) as history:
+        said(history, "lost")
+        shutil.rmtree(path.parent)
+        said(history, "kept")
+        assert [each.title for each in history.conversations()] == ["kept"]
+    assert path.exists()
+
+
+# --- really gone ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_nothing_that_was_removed_is_left_in_any_file(path: Path, seed: int) -> None:
+    """A life of turns, taken back, renamed and removed: where pages move rows about, copies stay behind."""
+    chance = random.Random(seed)
+
+    def words(number: int) -> str:
+        count = chance.choice([1, 1, 2, 3, 10, 30, 100])
+        return " ".join(f"canary{number:03d}z{chance.randrange(999)}" for _ in range(count))
+
+    live: dict[int, str] = {}
+    gone: set[int] = set()
+    with History(path) as history:
+        for _ in range(1500):
+            dice, number = chance.random(), chance.randrange(60)
+            if number in gone:
+                continue
+            if dice < 0.7:
+                question = Message(role="user", content=words(number))
+                begun = history.begin(
+                    [question], LAB, conversation=live.get(number), title=words(number)[:13]
+                )
+                live[number] = begun.conversation
+                whole = Answer(
+                    target=LAB, verdict=Verdict.COMPLETE, text=words(number), reasoning=words(number)
+                )
+                history.end(begun.turn, whole)
+            elif number not in live:
+                continue
+            elif dice < 0.72:
+                history.rename(live[number], words(number)[:13] + "v" * chance.randrange(90))
+            elif dice < 0.92:
+                turns = history.turns(live[number])
+                history.drop_turn(turns[-1].id)
+                if len(turns) == 1:
+                    del live[number]
+            elif number % 3:
+                removed = history.remove([live.pop(number)])
+                assert (removed.conversations, removed.traces) == (1, None)
+                gone.add(number)
+        everything = b"".join(files(path).values())
+    assert len(gone) > 20
+    assert [number for number in gone if b"canary%03dz" % number in everything] == []
+    assert [number for number in live if b"canary%03dz" % number not in everything] == []
+
+
+def test_the_log_holds_nothing_while_another_has_the_file_open(path: Path) -> None:
+    with History(path) as reader, History(path) as writer:
+        said(writer, "kept")
+        conversation = said(writer, "canary")
+        assert reader.find("canary")
+        assert b"canary" in files(path)["history.db-wal"]
+        assert writer.remove([conversation]).traces is None
+        assert b"canary" not in b"".join(files(path).values())
+        assert [each.title for each in reader.conversations()] == ["kept"]
+
+
+def test_what_was_kept_from_being_erased_is_said_and_made_good_later(path: Path) -> None:
+    with History(path, patience=0.2) as history:
+        conversation = said(history, "canary")
+        with held(path, "BEGIN"):
+            removed = history.remove([conversation])
+            assert removed.conversations == 1
+            assert isinstance(removed.traces, BusyHistoryError)
+            assert history.conversations() == ()
+            assert b"canary" in b"".join(files(path).values())
+        assert history.finish() is None
+        assert b"canary" not in b"".join(files(path).values())
+
+
+def test_a_process_that_was_killed_while_it_erased_has_it_done_by_the_next(path: Path) -> None:
+    with History(path) as history:
+        said(history, "kept")
+        said(history, "canary " * 1000)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as killed:
+        killed.execute("PRAGMA secure_delete = OFF")
+        killed.execute("PRAGMA foreign_keys = ON")
+        killed.execute("DELETE FROM conversations WHERE title LIKE 'canary%'")
+        killed.execute("INSERT INTO chores VALUES ('erase')")
+    with History(path) as history:
+        assert b"canary" in b"".join(files(path).values())
+        assert history.finish() is None
+    assert b"canary" not in b"".join(files(path).values())
+
+
+def test_the_file_shrinks_when_much_is_removed(path: Path) -> None:
+    with History(path) as history:
+        kept = said(history, "kept")
+        large = [said(history, f"large {number}", "x" * 100_000) for number in range(20)]
+        before = path.stat().st_size + path.with_name("history.db-wal").stat().st_size
+        assert history.remove([*large, "no such one"]).conversations == 20
+        assert path.stat().st_size < before / 10
+        assert [each.id for each in history.conversations()] == [kept]
+
+
+def test_what_nobody_has_gone_on_with_is_pruned(path: Path) -> None:
+    now = 100.0
+    with History(path, clock=lambda: now) as history:
+        old = said(history, "old canary")
+        lived_on = said(history, "old, and gone on with")
+        now = 200.0
+        said(history, "again", conversation=lived_on)
+        said(history, "new")
+        assert history.prune(before=200.0).conversations == 1
+        assert history.turns(old) == ()
+        assert {each.title for each in history.conversations()} == {"old, and gone on with", "new"}
+        assert history.prune(before=100.0).conversations == 0
+        assert b"canary" not in b"".join(files(path).values())
+
+
+# --- what goes wrong -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"not a database at all, but a text that someone has put here", b"SQLite format 3\x00" + b"\xff" * 4096],
+    ids=["text", "header"],
+)
+def test_a_damaged_file_is_named_and_left_as_it_is(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700)
+    path.write_bytes(content)
+    with History(path) as history:
+        for use in (lambda: said(history, "q"), history.latest, lambda: history.prune(9e9)):
+            with pytest.raises(CorruptHistoryError) as caught:
+                use()
+            assert str(path) in caught.value.message
+            assert caught.value.path == path
+    assert files(path) == {"history.db": content}
+
+
+def test_damage_inside_is_an_error_too(path: Path) -> None:
+    with History(path) as history:
+        for number in range(50):
+            said(history, f"question {number}", "answer " * 200)
+    with path.open("r+b") as file:
+        for page in range(3, path.stat().st_size // 4096):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 4096)
+    with History(path) as history, pytest.raises(CorruptHistoryError):
+        history.search(["nothing like it"])
+
+
+def test_another_programs_database_is_not_touched(path: Path) -> None:
+    path.parent.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    before = files(path)
+    with History(path) as history, pytest.raises(CorruptHistoryError, match="not telex's"):
+        said(history, "q")
+    assert files(path) == before
+
+
+def test_a_file_of_a_newer_telex_is_left_as_it_is(path: Path) -> None:
+    with History(path) as history:
+        said(history, "q")
+    with contextlib.closing(sqlite3.connect(path)) as newer:
+        newer.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+    before = files(path)
+    with History(path) as history, pytest.raises(NewerHistoryError, match="newer telex"):
+        said(history, "q")
+    assert files(path) == before
+
+
+def test_a_file_of_an_older_telex_is_brought_up_in_one_step_or_not_at_all(path: Path) -> None:
+    path.parent.mkdir()
+    older = (("CREATE TABLE notes (a TEXT)",),)
+    newer = (*older, ("ALTER TABLE notes ADD COLUMN b TEXT", "UPDATE notes SET b = a || '!'"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        upgrade(connection, older)
+        connection.execute("INSERT INTO notes VALUES ('kept')")
+        connection.execute("BEGIN")
+        with pytest.raises(sqlite3.OperationalError):
+            upgrade(connection, (*newer, ("CREATE nonsense",)))
+        connection.execute("ROLLBACK")
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        upgrade(connection, newer)
+        upgrade(connection, newer)
+        assert connection.execute("SELECT * FROM notes").fetchall() == [("kept", "kept!")]
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
+
+
+def test_an_empty_file_is_a_history_to_come(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(mode=0o644)
+    with History(path) as history:
+        assert history.latest() is None
+        said(history, "q")
+        assert history.latest()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_lock_is_waited_out(path: Path) -> None:
+    with History(path) as history:
+        said(history, "one")
+        with held(path) as other:
+            threading.Timer(0.3, lambda: other.execute("ROLLBACK")).start()
+            said(history, "two")
+        assert len(history.conversations()) == 2
+
+
+def test_a_lock_that_stays_is_an_error_and_reading_goes_on(path: Path) -> None:
+    with History(path, patience=0.2) as history:
+        said(history, "one")
+        with held(path):
+            began = time.monotonic()
+            with pytest.raises(BusyHistoryError, match="locked by another program"):
+                said(history, "two")
+            assert 0.2 <= time.monotonic() - began < 2
+            assert len(history.conversations()) == 1
+        said(history, "three")
+        assert len(history.conversations()) == 2
+
+
+def test_ctrl_c_is_heard_while_a_lock_is_waited_for(path: Path) -> None:
+    with History(path) as history:
+        said(history, "one")
+    code = """
+        with History(path, patience=60) as history:
+            print("waiting", flush=True)
+            said(history, "a", "b")
+    """
+    with held(path), start(code, path, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        time.sleep(0.3)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert time.monotonic() - began < 3
+    with History(path) as history:
+        assert len(history.conversations()) == 1
+
+
+def test_a_disk_without_room_is_an_error_and_what_was_stored_stays(path: Path) -> None:
+    with History(path) as history:
+        said(history, "before")
+    # Not a full disk, but as near as a test may come: no file may grow beyond so much.
+    code = """
+        import resource
+        history = History(path)
+        history.latest()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+        refused(lambda: said(history, "large", "x" * 1_000_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        said(history, "after", "b")
+        history.close()
+    """
+    with start(code, path) as process:
+        assert process.stdout
+        lines = process.stdout.read().splitlines()
+    assert lines[1].startswith(f"HistoryError the history {path} cannot be")
+    with History(path) as history:
+        turns = [turn for each in reversed(history.conversations()) for turn in history.turns(each.id)]
+        assert [(turn.messages[0].content, turn.answer is not None) for turn in turns] == [
+            ("before", True),
+            ("large", False),
+            ("after", True),
+        ]
+
+
+def test_a_full_disk_is_called_that(path: Path) -> None:
+    with History(path) as history:
+        said(history, "before")
+        with history._database.writing() as connection:
+            connection.execute("PRAGMA max_page_count = 1")  # SQLite's own word for no room
+        with pytest.raises(HistoryError, match="the disk is full"):
+            said(history, "large", "x" * 1_000_000)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with History(tmp_path / "data" / "history.db") as history:
+        for use in (lambda: said(history, "q"), history.latest):
+            with pytest.raises(HistoryError, match="data"):
+                use()
+
+
+def test_a_folder_in_the_files_place_is_an_error(path: Path) -> None:
+    path.mkdir(parents=True)
+    with History(path) as history, pytest.raises(HistoryError, match="cannot be"):
+        said(history, "q")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_that_may_not_be_written_to_is_an_error(there: bool) -> None:
+    code = """
+        import os, sqlite3
+        if os.geteuid() == 0:
+            os.setuid(65534)  # nothing is forbidden to root
+        refused(lambda: said(History(path), "a", "b"))
+    """
+    with tempfile.TemporaryDirectory() as made:  # pytest's own folders let nobody else through
+        folder = Path(made)
+        path = folder / "history.db"
+        if there:
+            with History(path) as history:
+                said(history, "q")
+            path.chmod(0o444)
+        folder.chmod(0o555)
+        with start(code, path) as process:
+            assert process.stdout
+            (line,) = process.stdout.read().splitlines()
+        folder.chmod(0o700)
+    assert line.startswith("HistoryError ")
+    assert made in line
+
+
+def test_a_python_without_sqlite_is_an_error() -> None:
+    code = ASK.replace("sys.argv[1]", "'/nowhere/history.db'") + textwrap.dedent("""
+        sys.modules["sqlite3"] = None
+        refused(lambda: said(History(path), "a", "b"))
+    """)
+    assert python(code).startswith("HistoryError this Python has no SQLite")
+
+
+def test_sqlite_is_not_imported_before_it_is_needed() -> None:
+    code = ASK.replace("sys.argv[1]", "'/nowhere/history.db'") + textwrap.dedent("""
+        History(path).close()
+        print("sqlite3" in sys.modules)
+    """)
+    assert python(code) == "False\n"
