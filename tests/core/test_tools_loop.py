@@ -1,0 +1,578 @@
+"""The tool loop from end to end over real sockets: what is asked, approved, run and answered, and when it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scripted import DONE, Answer, Cut, answer, delta, sse
+from toolboxes import Box, Loop, call, calling, looped, looping, say
+
+from provider_core.errors import (
+    BadRequestError,
+    InvalidInputError,
+    LoopLimitError,
+    ToolArgumentsError,
+    ToolError,
+    ToolRefusedError,
+    UnknownToolError,
+)
+from provider_core.tools import (
+    Approve,
+    ApproveWith,
+    Asking,
+    PlannedCall,
+    Refuse,
+    ToolEnded,
+    ToolResult,
+    ToolStarted,
+)
+from provider_core.types import (
+    FieldDropped,
+    Finished,
+    ImagePart,
+    Message,
+    Notice,
+    Quirks,
+    Text,
+    ToolCall,
+    Usage,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from scripted import Scripted
+
+CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city"],
+}
+
+
+# --- one call ----------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_run_and_its_result_goes_back_until_the_model_is_done(server: Scripted) -> None:
+    server.will(calling(call("box__clock", {"zone": "CET"}), text="Let me see."), answer("It is ", "noon."))
+    box = Box(clock=say("12:00"))
+    loop = looped(server, box, prompt="What time is it?")
+    assert box.ran == [("clock", {"zone": "CET"})]
+    first, second = loop.bodies
+    assert [tool["function"]["name"] for tool in first["tools"]] == ["box__clock"]
+    assert second["messages"] == [
+        {"role": "user", "content": "What time is it?"},
+        {
+            "role": "assistant",
+            "content": "Let me see.",
+            "tool_calls": [
+                {
+                    "id": "call_a",
+                    "type": "function",
+                    "function": {"name": "box__clock", "arguments": '{"zone": "CET"}'},
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_a", "content": "12:00"},
+    ]
+    assert loop.text == "Let me see.It is noon."
+    assert loop.finished.verdict is Verdict.COMPLETE
+
+
+def test_events_come_in_the_order_in_which_things_happen(server: Scripted) -> None:
+    server.will(calling(call("box__clock"), text="One moment."), answer("Noon.", usage={"prompt_tokens": 7}))
+    loop = looped(server, Box(clock=say("12:00")))
+    kinds = [type(event) for event in loop.events]
+    assert kinds == [Asking, Text, ToolCall, Finished, ToolStarted, ToolEnded, Asking, Text, Usage, Finished]
+    assert [asking.number for asking in loop.asked] == [1, 2]
+    (started,), (ended,) = loop.started, loop.ended
+    assert started.planned.name == "box/clock"
+    assert (ended.result.text, ended.error, ended.planned) == ("12:00", None, started.planned)
+    assert 0 <= ended.seconds < 30
+
+
+def test_the_request_that_goes_out_holds_the_conversation_so_far(server: Scripted) -> None:
+    server.will(calling(call("box__clock")), calling(call("box__clock", id="b")), answer("Noon."))
+    loop = looped(server, Box(clock=say("12:00")))
+    roles = [[turn.role for turn in asking.request.messages] for asking in loop.asked]
+    assert roles == [
+        ["user"],
+        ["user", "assistant", "tool"],
+        ["user", "assistant", "tool", "assistant", "tool"],
+    ]
+    assert loop.asked[2].request.messages[:3] == loop.asked[1].request.messages
+
+
+def test_without_a_call_there_is_one_request(server: Scripted) -> None:
+    server.will(answer("Hi."))
+    loop = looped(server, Box(clock=say("12:00")))
+    assert (len(server.asked), loop.text, loop.put) == (1, "Hi.", [])
+
+
+def test_without_tools_it_is_a_plain_chat(server: Scripted) -> None:
+    server.will(answer("Hi."))
+    loop = looped(server, choice="required")
+    assert {"tools", "tool_choice"}.isdisjoint(loop.bodies[0])
+
+
+def test_what_a_server_says_at_the_second_request_is_raised(server: Scripted) -> None:
+    refusal = Answer([b'{"error": {"message": "no tools here"}}'], status=400)
+    server.will(calling(call("box__clock")), refusal)
+    with pytest.raises(BadRequestError, match="no tools here"):
+        looped(server, Box(clock=say("12:00")))
+
+
+def test_a_field_that_is_left_out_of_every_request_is_told_of_once(server: Scripted) -> None:
+    refusal = Answer(
+        [b'{"error": {"message": "Unsupported parameter: stream_options", "param": "stream_options"}}'],
+        status=400,
+    )
+    server.will(refusal, calling(call("box__clock")), refusal, answer("Noon."))
+    notices: list[Notice] = []
+    looped(server, Box(clock=say("12:00")), notify=notices.append)
+    assert [notice.field for notice in notices if isinstance(notice, FieldDropped)] == ["stream_options"]
+    assert len(server.asked) == 4
+
+
+# --- several calls -----------------------------------------------------------------------------------------
+
+
+def test_calls_of_one_turn_run_at_the_same_time_and_are_answered_in_order(server: Scripted) -> None:
+    both = threading.Barrier(2, timeout=20)
+    first_done = threading.Event()
+
+    def slow(arguments: Any, stop: threading.Event) -> str:
+        both.wait()
+        assert first_done.wait(20)
+        return "slow"
+
+    def fast(arguments: Any, stop: threading.Event) -> str:
+        both.wait()
+        return "fast"
+
+    server.will(calling(call("box__slow", id="a"), call("box__fast", id="b", index=1)), answer("Done."))
+    loop = Loop(server)
+    for event in looping(loop, Box(slow=slow, fast=fast)):
+        if isinstance(event, ToolEnded) and event.call.id == "b":
+            first_done.set()
+    assert [ended.call.id for ended in loop.ended] == ["b", "a"]
+    messages = [m for m in loop.bodies[1]["messages"] if m["role"] == "tool"]
+    assert [(m["tool_call_id"], m["content"]) for m in messages] == [("a", "slow"), ("b", "fast")]
+
+
+def test_no_more_calls_run_at_once_than_are_allowed(server: Scripted) -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(arguments: Any, stop: threading.Event) -> str:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.02)
+        with lock:
+            running -= 1
+        return "done"
+
+    calls = [call("box__work", {"n": n}, id=f"c{n}", index=n) for n in range(9)]
+    server.will(calling(*calls), answer("Done."))
+    loop = looped(server, Box(work=work), at_once=3)
+    assert most == 3
+    assert loop.results() == ["done"] * 9
+
+
+def test_calls_with_one_id_or_none_are_told_apart(server: Scripted) -> None:
+    calls = [call("box__clock", {"n": n}, id=id, index=n) for n, id in enumerate(["", "x", "", "y"])]
+    again = [call("box__clock", {"n": n}, id="x", index=n) for n in range(2)]
+    message = {"role": "assistant", "content": None, "tool_calls": again}
+    whole = json.dumps(
+        {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    ).encode()
+    server.will(
+        calling(*calls), Answer([whole], headers={"content-type": "application/json"}), answer("Done.")
+    )
+    loop = looped(server, Box(clock=lambda arguments, stop: str(arguments["n"])))
+    last = loop.bodies[2]["messages"]
+    sent = [c["id"] for m in last if m["role"] == "assistant" for c in m["tool_calls"]]
+    answered = [m["tool_call_id"] for m in last if m["role"] == "tool"]
+    assert sent == answered
+    assert len(set(sent)) == 6
+    assert all(sent)
+    assert [each.id for each in loop.calls] == sent
+    assert {"x", "y"} <= set(sent)
+    assert loop.results() == ["0", "1", "2", "3", "0", "1"]
+
+
+# --- approval ----------------------------------------------------------------------------------------------
+
+
+def test_all_calls_are_approved_in_order_and_in_this_thread_before_any_runs(server: Scripted) -> None:
+    box = Box(clock=say("12:00"))
+    seen: list[tuple[str, int, bool]] = []
+
+    def approve(planned: PlannedCall) -> Approve:
+        seen.append((planned.call.id, len(box.ran), threading.current_thread() is threading.main_thread()))
+        return Approve()
+
+    server.will(calling(*(call("box__clock", id=i, index=n) for n, i in enumerate("abc"))), answer("Done."))
+    looped(server, box, approve=approve)
+    assert seen == [("a", 0, True), ("b", 0, True), ("c", 0, True)]
+    assert len(box.ran) == 3
+
+
+def test_a_planned_call_says_which_tool_it_is_and_with_what(server: Scripted) -> None:
+    server.will(calling(call("fs__read", {"path": "/etc/passwd"})), answer("Done."))
+    box = Box("fs", read=say("root"))
+    (planned,) = looped(server, box).put
+    assert planned.name == "fs/read"
+    assert planned.toolbox is box
+    assert planned.offered.tool.description == "read of fs"
+    assert planned.arguments == {"path": "/etc/passwd"}
+    assert planned.call.name == "fs__read"
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("not that file", "the user refused: not that file"), ("", "the user refused this call")],
+)
+def test_a_refused_call_does_not_run_and_the_model_is_told(server: Scripted, reason: str, told: str) -> None:
+    server.will(calling(call("fs__read", id="a"), call("fs__list", id="b", index=1)), answer("I see."))
+    box = Box("fs", read=say("secret"), list=say("a.txt"))
+    loop = looped(server, box, approve=lambda p: Refuse(reason=reason) if p.name == "fs/read" else Approve())
+    assert box.ran == [("list", {})]
+    assert loop.results() == [told, "a.txt"]
+    refused = next(ended for ended in loop.ended if ended.call.id == "a")
+    assert isinstance(refused.error, ToolRefusedError)
+    assert (refused.error.reason, refused.error.server, refused.error.tool) == (reason, "fs", "read")
+    assert [started.planned.call.id for started in loop.started] == ["b"]
+
+
+def test_a_call_may_run_with_other_arguments_and_the_model_is_told(server: Scripted) -> None:
+    server.will(calling(call("fs__read", {"path": "/etc/passwd"})), answer("I see."))
+    box = Box("fs", read=say("hello"))
+    loop = looped(server, box, approve=lambda planned: ApproveWith(arguments={"path": "notes.txt"}))
+    assert box.ran == [("read", {"path": "notes.txt"})]
+    assert loop.started[0].planned.arguments == {"path": "notes.txt"}
+    assert loop.results() == ['[The user changed the arguments of this call to {"path": "notes.txt"}]\nhello']
+    assert loop.turn()["tool_calls"][0]["function"]["arguments"] == '{"path": "/etc/passwd"}'
+
+
+def test_other_arguments_have_to_fit_too(server: Scripted) -> None:
+    server.will(calling(call("box__weather", {"city": "Oslo"})), answer("I see."))
+    box = Box(weather=say("rain"), schemas={"weather": CITY})
+    loop = looped(server, box, approve=lambda planned: ApproveWith(arguments={"city": 7}))
+    assert box.ran == []
+    assert isinstance(loop.ended[0].error, ToolArgumentsError)
+
+
+def test_what_an_approval_raises_ends_the_loop_before_anything_runs(server: Scripted) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def approve(planned: PlannedCall) -> Approve:
+        if planned.call.id == "b":
+            raise EnoughError
+        return Approve()
+
+    server.will(calling(call("box__clock", id="a"), call("box__clock", id="b", index=1)))
+    box = Box(clock=say("12:00"))
+    with pytest.raises(EnoughError):
+        looped(server, box, approve=approve)
+    assert box.ran == []
+
+
+# --- calls that cannot run ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ('{"city": "Os', "not valid JSON"),
+        ("city: Oslo", "not valid JSON"),
+        ('{"city": NaN}', "not valid JSON"),
+        ('["Oslo"]', "have to be a JSON object"),
+        ('"Oslo"', "have to be a JSON object"),
+        ('{"city": 7}', "city: 7 is not of type 'string'"),
+        ('{"city": "Oslo", "days": "two"}', "days: 'two' is not of type 'integer'"),
+        ("{}", "'city' is a required property"),
+    ],
+)
+def test_arguments_that_cannot_be_used_go_back_unasked_and_not_run(
+    server: Scripted, arguments: str, why: str
+) -> None:
+    server.will(calling(call("box__weather", arguments)), answer("Sorry."))
+    box = Box(weather=say("rain"), schemas={"weather": CITY})
+    loop = looped(server, box)
+    assert (box.ran, loop.put, loop.started) == ([], [], [])
+    (told,) = loop.results()
+    assert why in told
+    assert told.startswith("Error: ")
+    assert "did not run" in told
+    (ended,) = loop.ended
+    assert isinstance(ended.error, ToolArgumentsError)
+    assert (ended.planned, ended.result.is_error, ended.result.text) == (None, True, told)
+    sent_back = loop.turn()["tool_calls"][0]["function"]["arguments"]
+    assert isinstance(json.loads(sent_back), dict), "what is no object is refused when it comes back"
+
+
+def test_a_tool_that_does_not_exist_is_an_error_with_near_names(server: Scripted) -> None:
+    server.will(calling(call("fs__raed_file", id="a"), call("fs__list", id="b", index=1)), answer("Sorry."))
+    box = Box("fs", read_file=say("x"), list=say("a.txt"))
+    loop = looped(server, box)
+    told, listed = loop.results()
+    assert "'fs__raed_file'" in told
+    assert "fs__read_file" in told
+    assert listed == "a.txt"
+    assert isinstance(loop.ended[0].error, UnknownToolError)
+    assert loop.ended[0].planned is None
+    assert [planned.call.id for planned in loop.put] == ["b"]
+
+
+def test_a_tool_that_is_like_no_other_is_answered_with_all_there_are(server: Scripted) -> None:
+    server.will(calling(call("zzz")), answer("Sorry."))
+    (told,) = looped(server, Box("fs", read=say("x"), list=say("y"))).results()
+    assert "fs__read" in told
+    assert "fs__list" in told
+
+
+# --- results -----------------------------------------------------------------------------------------------
+
+
+def failing(arguments: Any, stop: threading.Event) -> str:
+    raise ToolError("the server of box has died", server="box", tool="clock")
+
+
+def broken(arguments: Any, stop: threading.Event) -> str:
+    raise ZeroDivisionError("by zero")
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (failing, "Error: the server of box has died"),
+        (broken, "Error: box/clock failed: ZeroDivisionError: by zero"),
+    ],
+)
+def test_what_a_tool_raises_is_its_result_and_the_others_go_on(
+    server: Scripted, function: Any, told: str
+) -> None:
+    server.will(calling(call("box__clock", id="a"), call("box__other", id="b", index=1)), answer("Sorry."))
+    loop = looped(server, Box(clock=function, other=say("fine")))
+    assert loop.results() == [told, "fine"]
+    by_id = {ended.call.id: ended for ended in loop.ended}
+    assert isinstance(by_id["a"].error, ToolError)
+    assert by_id["b"].error is None
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (ToolResult(text="no such file", is_error=True), "Error: no such file"),
+        (ToolResult(text="Error: no such file", is_error=True), "Error: no such file"),
+        (ToolResult(), "[The tool returned nothing.]"),
+        (ToolResult(text=" \n"), "[The tool returned nothing.]"),
+        (ToolResult(structured={"ö": 1}), '{"ö": 1}'),
+        (ToolResult(text="one", structured={"n": 1}), "one"),
+        (
+            ToolResult(text="a chart", images=(ImagePart(url="data:image/png;base64,AA=="),)),
+            "a chart\n[The result has 1 image as well, which cannot be shown to you.]",
+        ),
+        (
+            ToolResult(images=(ImagePart(url="data:,"), ImagePart(url="data:,"))),
+            "[The result has 2 images as well, which cannot be shown to you.]",
+        ),
+        (ToolResult(text="half a pair: \ud83d"), "half a pair: ?"),
+    ],
+)
+def test_what_the_model_reads_of_a_result(server: Scripted, result: ToolResult, told: str) -> None:
+    server.will(calling(call("box__clock")), answer("I see."))
+    loop = looped(server, Box(clock=lambda arguments, stop: result))
+    assert loop.results() == [told]
+    assert loop.ended[0].result.text == told
+    assert loop.ended[0].result.images == result.images
+
+
+# --- the end of the loop -----------------------------------------------------------------------------------
+
+
+def test_at_the_limit_the_answer_is_handed_out_and_its_calls_do_not_run(server: Scripted) -> None:
+    server.will(calling(call("box__clock"), text="Once more."))
+    box, loop = Box(clock=say("12:00")), Loop(server)
+    with pytest.raises(LoopLimitError, match="lab/m still calls tools after 3 turns") as raised:
+        for _ in looping(loop, box, max_turns=3):
+            pass
+    assert raised.value.turns == 3
+    assert raised.value.provider == "lab"
+    assert (len(server.asked), len(box.ran)) == (3, 2)
+    assert loop.text == "Once more." * 3
+    assert loop.finished.verdict is Verdict.COMPLETE
+
+
+def test_at_the_limit_more_turns_may_be_allowed(server: Scripted) -> None:
+    more = iter([2, 1, 0])
+    told: list[int] = []
+
+    def on_limit(turns: int) -> int:
+        told.append(turns)
+        return next(more)
+
+    server.will(calling(call("box__clock")))
+    with pytest.raises(LoopLimitError):
+        looped(server, Box(clock=say("12:00")), max_turns=1, on_limit=on_limit)
+    assert told == [1, 3, 4]
+    assert len(server.asked) == 4
+
+
+def test_the_last_turn_may_be_the_answer(server: Scripted) -> None:
+    server.will(calling(call("box__clock")), answer("Noon."))
+    assert looped(server, Box(clock=say("12:00")), max_turns=2).text == "Noon."
+
+
+def test_a_loop_without_a_turn_asks_nothing(server: Scripted) -> None:
+    with pytest.raises(InvalidInputError):
+        looped(server, Box(clock=say("12:00")), max_turns=0)
+    assert server.asked == []
+
+
+HALF = {"index": 1, "id": "b", "function": {"name": "box__clock", "arguments": '{"zone": "C'}}
+
+
+@pytest.mark.parametrize(
+    ("rest", "verdict"),
+    [
+        (sse(delta(tool_calls=[HALF])), Verdict.PARTIAL),
+        ([*sse(delta(tool_calls=[HALF])), Cut(reset=True)], Verdict.PARTIAL),
+        (sse(delta(tool_calls=[HALF]), {"error": {"message": "out of memory"}}), Verdict.FAILED),
+        (sse(delta(tool_calls=[HALF]), delta(finish="content_filter")), Verdict.FILTERED),
+    ],
+)
+def test_of_an_answer_that_is_not_whole_no_call_runs(
+    server: Scripted, rest: list[Any], verdict: Verdict
+) -> None:
+    server.will([*sse(delta(tool_calls=[call("box__clock", id="a")])), *rest])
+    box = Box(clock=say("12:00"))
+    loop = looped(server, box)
+    assert loop.finished.verdict is verdict
+    assert (box.ran, loop.put, len(server.asked)) == ([], [], 1)
+
+
+def test_whole_calls_before_the_token_limit_run_and_the_cut_one_does_not(server: Scripted) -> None:
+    cut = sse(
+        delta(tool_calls=[call("box__clock", {"n": 1})]), delta(tool_calls=[HALF]), delta(finish="length")
+    )
+    server.will([*cut, DONE], answer("Noon."))
+    box = Box(clock=say("12:00"))
+    loop = looped(server, box)
+    assert box.ran == [("clock", {"n": 1})]
+    assert loop.text == "Noon."
+
+
+# --- tool choice -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("choice", "first", "then"),
+    [
+        (None, None, None),
+        ("auto", "auto", "auto"),
+        ("required", "required", "auto"),
+        ("box__clock", {"type": "function", "function": {"name": "box__clock"}}, "auto"),
+        ("box/clock", {"type": "function", "function": {"name": "box__clock"}}, "auto"),
+        ("clock", {"type": "function", "function": {"name": "box__clock"}}, "auto"),
+    ],
+)
+def test_a_demand_for_a_tool_is_made_once(
+    server: Scripted, choice: str | None, first: Any, then: Any
+) -> None:
+    server.will(calling(call("box__clock")), answer("Noon."))
+    bodies = looped(server, Box(clock=say("12:00")), choice=choice).bodies
+    assert [body.get("tool_choice") for body in bodies] == [first, then]
+    assert all("tools" in body for body in bodies)
+
+
+def test_the_demand_is_made_in_the_providers_words(server: Scripted) -> None:  # quirk 122
+    server.will(calling(call("box__clock")), answer("Noon."))
+    row = Quirks(tool_choice_required="any")
+    bodies = looped(server, Box(clock=say("12:00")), choice="required", quirks=row).bodies
+    assert [body.get("tool_choice") for body in bodies] == ["any", "auto"]
+
+
+def test_where_no_tool_is_to_be_called_none_runs(server: Scripted) -> None:
+    server.will(calling(call("box__clock")), answer("Fine."))  # a server that ignores the choice
+    box = Box(clock=say("12:00"))
+    loop = looped(server, box, choice="none")
+    assert [body["tool_choice"] for body in loop.bodies] == ["none", "none"]
+    assert (box.ran, loop.put) == ([], [])
+    assert loop.results() == ["the user refused: no tools are to be called"]
+
+
+@pytest.mark.parametrize("choice", ["clokc", "fs/clock", "twice"])
+def test_a_demand_for_what_is_not_there_is_an_error_before_anything_is_asked(
+    server: Scripted, choice: str
+) -> None:
+    server.will(answer("Hi."))
+    with pytest.raises(UnknownToolError, match=re.escape(repr(choice))):
+        looped(server, Box(clock=say("1"), twice=say("2")), Box("other", twice=say("3")), choice=choice)
+    assert server.asked == []
+
+
+# --- what goes back ----------------------------------------------------------------------------------------
+
+DETAILS = [
+    {"type": "reasoning.text", "text": "I need the ", "index": 0},
+    {"type": "reasoning.text", "text": "clock.", "signature": "c2ln", "index": 0},
+    {"type": "reasoning.encrypted", "data": "AAAA", "index": 1},
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "sent"),
+    [
+        ("reasoning_content", {"reasoning_content": "I need the clock."}),
+        ("reasoning", {"reasoning": "I need the clock."}),
+        (
+            "reasoning_details",
+            {
+                "reasoning_details": [
+                    {"type": "reasoning.text", "text": "I need the clock.", "signature": "c2ln", "index": 0},
+                    {"type": "reasoning.encrypted", "data": "AAAA", "index": 1},
+                ]
+            },
+        ),
+        ("never", {}),
+    ],
+)
+def test_thoughts_go_back_with_the_calls_as_the_row_says(
+    server: Scripted, row: Any, sent: Any
+) -> None:  # quirks 91-102
+    frames = [delta(reasoning_details=[part]) for part in DETAILS]
+    server.will([*sse(*frames), *calling(call("box__clock"))], answer("Noon."))
+    turn = looped(server, Box(clock=say("12:00")), quirks=Quirks(reasoning_send_back=row)).turn()
+    carriers = {"reasoning", "reasoning_content", "reasoning_details"}
+    assert {key: value for key, value in turn.items() if key in carriers} == sent
+
+
+def test_thoughts_of_an_earlier_turn_without_calls_stay_here(server: Scripted) -> None:  # quirk 102
+    server.will(calling(call("box__clock"), reasoning_content="Hm."), answer("Noon."))
+    earlier = (
+        Message(role="user", content="Hi"),
+        Message(role="assistant", content="Hello", reasoning="A greeting.", provider="lab"),
+        Message(role="user", content="Time?"),
+    )
+    loop = looped(
+        server, Box(clock=say("1")), messages=earlier, quirks=Quirks(reasoning_send_back="reasoning_content")
+    )
+    turns = [m for m in loop.bodies[1]["messages"] if m["role"] == "assistant"]
+    assert [turn.get("reasoning_content") for turn in turns] == [None, "Hm."]
+
+
+def test_signatures_go_back_unchanged_on_message_and_call(server: Scripted) -> None:  # quirk 97
+    signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    other = {"extra_content": {"google": {"thought_signature": "bWVzc2FnZQ=="}}}
+    server.will(calling(call("box__clock", id="", **signed), **other), answer("Noon."))
+    turn = looped(server, Box(clock=say("12:00"))).turn()
+    assert turn["extra_content"] == other["extra_content"]
+    assert turn["tool_calls"][0]["extra_content"] == signed["extra_content"]
+    assert turn["tool_calls"][0]["id"]
