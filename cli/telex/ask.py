@@ -9,19 +9,77 @@ from provider_core.answer import Gathering
 from provider_core.errors import CoreError
 from provider_core.types import Sent, Verdict
 from telex.console import OutputError, ReaderGone
-from telex.exits import ExitCode, Stop, code_and_hint
+from telex.exits import ExitCode, Stop, answer_code, code_and_hint
 from telex.interrupts import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.types import Message, Notice, Request, Target
+    from provider_core.types import Event, Message, Notice, Request, Target
     from telex.context import App
     from telex.keeping import Keeping
     from telex.render.show import Show
 
-__all__ = ["ask", "conclude", "hint"]
+__all__ = ["Turn", "ask", "conclude", "hint", "judged"]
+
+
+class Turn:
+    """The way of one answer: gathered, shown and kept, piece by piece; all on one thread.
+
+    ``new`` are the request's messages that no earlier turn had. ``ended`` is told of whatever came of it.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        target: Target,
+        show: Show,
+        *,
+        interrupts: Interrupts,
+        keeping: Keeping | None = None,
+        new: Sequence[Message] = (),
+        ended: Callable[[Answer], None] | None = None,
+    ) -> None:
+        self._app = app
+        self._target = target
+        self._show = show
+        self._held = interrupts.held
+        self._keeping = keeping
+        self._new = new
+        self._ended = ended
+        self._gathering = Gathering(target)
+
+    def notice(self, notice: Notice) -> None:
+        self._gathering.notice(notice)
+        self._show.notice(notice)
+        if self._keeping is not None and isinstance(notice, Sent):
+            with self._held:
+                self._keeping.sent(self._new, self._target)
+
+    def event(self, event: Event) -> None:
+        with self._held:
+            self._gathering.event(event)
+            self._show.event(event)
+
+    def over(self, error: CoreError | None = None) -> Answer:
+        """End the show, and keep what there is, whatever hinders the one or the other; the answer as it is."""
+        self._gathering.take_back(self._show.unsaid)
+        answer = self._gathering.answer(error)
+        if self._ended is not None:
+            self._ended(answer)
+        try:
+            with self._held:
+                self._show.close()
+        finally:
+            try:
+                if self._keeping is not None:
+                    with self._held:
+                        self._keeping.ended(answer)
+            finally:
+                with self._held:
+                    self._show.ended(answer, hint(self._app, answer.error))
+        return answer
 
 
 def ask(
@@ -33,58 +91,36 @@ def ask(
     keeping: Keeping | None = None,
     new: Sequence[Message] | None = None,
     watch: Callable[[str, str], None] | None = None,
+    ended: Callable[[Answer], None] | None = None,
 ) -> Answer:
     """Ask, show the answer, and keep it; ``new`` are the request's messages that no earlier turn had.
 
-    ``watch`` is told what goes over the wire: see ``Client.chat``.
+    ``watch`` is told what goes over the wire: see ``Client.chat``. ``ended`` is told of whatever came, also
+    where something is raised then.
 
     Returns whatever came of it, once it has ended; raises what the core raises where nothing came, and what
     stopped it from outside. In every case the show has ended and the turn is kept before.
     """
-    gathering = Gathering(target)
-    interrupts = Interrupts()
-
-    def notice(notice: Notice) -> None:
-        gathering.notice(notice)
-        show.notice(notice)
-        if keeping is not None and isinstance(notice, Sent):
-            with interrupts.held:
-                keeping.sent(request.messages if new is None else new, target)
-
-    def over(error: CoreError | None = None) -> Answer:
-        gathering.take_back(show.unsaid)
-        answer = gathering.answer(error)
-        show.close()
-        if keeping is not None:
-            with interrupts.held:
-                keeping.ended(answer)
-        return answer
-
-    with interrupts:
+    new = request.messages if new is None else new
+    with Interrupts() as interrupts:
+        turn = Turn(app, target, show, interrupts=interrupts, keeping=keeping, new=new, ended=ended)
         try:
             show.connecting(target)
             with app.reach(target) as (provider, key):
-                events = app.client.chat(provider, request, key=key, notify=notice, watch=watch)
+                events = app.client.chat(provider, request, key=key, notify=turn.notice, watch=watch)
                 with contextlib.closing(events):
                     for event in events:
-                        with interrupts.held:
-                            gathering.event(event)
-                            show.event(event)
+                        turn.event(event)
         except CoreError as error:
-            show.ended(over(error), hint(app, error))
+            turn.over(error)
             raise
-        except (KeyboardInterrupt, Terminated):
-            show.ended(over())
+        except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
+            turn.over()
             raise
-        except (ReaderGone, OutputError):
-            over()
+        except Exception:
+            turn.over(CoreError("a mistake in telex itself"))
             raise
-        except BaseException:
-            show.close()
-            raise
-        answer = over()
-        show.ended(answer, hint(app, answer.error))
-    return answer
+        return turn.over()
 
 
 def hint(app: App, error: CoreError | None) -> str | None:
@@ -94,25 +130,26 @@ def hint(app: App, error: CoreError | None) -> str | None:
 
 def conclude(app: App, answer: Answer) -> None:
     """Say on stderr what is to be said of the answer's end; raises ``Stop`` with its exit code unless that is 0."""
-    console = app.console
+    code, sentence, hint = judged(app, answer)
+    if code is not ExitCode.OK:
+        app.console.error(sentence, hint)
+        raise Stop(code)
+    if sentence:
+        app.console.note(sentence)
+
+
+def judged(app: App, answer: Answer) -> tuple[ExitCode, str, str | None]:
+    """The exit code of an answer, a sentence about its end ("" where there is nothing to say), and what to do."""
+    code = answer_code(answer)
     match answer.verdict:
+        case Verdict.COMPLETE if answer.tool_calls:
+            names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
+            return code, f"The model asked for a tool ({names}), and this chat has none to run.", None
         case Verdict.COMPLETE:
-            if answer.tool_calls:
-                names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
-                console.note(f"The model asked for a tool ({names}), and this chat has none to run.")
-            return
+            return code, "", None
         case Verdict.LENGTH:
             what = "The answer ends at" if answer.text else "No answer came: thinking took all of"
-            console.note(f"{what} the token limit (--max-tokens raises it).")
-            return
+            return code, f"{what} the token limit (--max-tokens raises it).", None
         case _:
-            pass
-    code, hint = ExitCode.PROVIDER, None
-    message = f"the answer is {answer.verdict.value}"
-    if answer.error is not None:
-        message = answer.error.message
-        code, hint = code_and_hint(answer.error, app.known(answer.error.provider))
-    if answer.verdict in (Verdict.PARTIAL, Verdict.FILTERED, Verdict.EMPTY):
-        code = ExitCode.PROVIDER
-    console.error(message, hint)
-    raise Stop(code)
+            message = answer.error.message if answer.error else f"the answer is {answer.verdict.value}"
+            return code, message, hint(app, answer.error)

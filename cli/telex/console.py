@@ -37,7 +37,8 @@ class Console:
     def __init__(self, *, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._abandoned = False
-        self._left = [0]  # bytes of the last write to stdout that it broke off before; -1: all of them
+        self._last: tuple[str, list[int]] = ("", [])
+        """What was last written to stdout, and how many bytes each write took of it."""
         for stream in (sys.stdout, sys.stderr):
             # The answer is UTF-8 whatever the locale says; "C" in cron and CI would break on the first quote.
             if stream is not None and hasattr(stream, "reconfigure"):
@@ -83,9 +84,10 @@ class Console:
         """Write text of telex's own, which may command the terminal, to stdout."""
         if sys.stdout is None or self._abandoned:
             return
-        self._left[0] = -1
+        taken: list[int] = []
+        self._last = text, taken
         try:
-            _write(sys.stdout, text, self._left)
+            _write(sys.stdout, text, taken)
         except BrokenPipeError:
             self.abandon_stdout()
             raise ReaderGone from None
@@ -94,11 +96,16 @@ class Console:
             raise OutputError(error.strerror or str(error)) from error
 
     def unwritten(self, text: str) -> int:
-        """How many characters at the end of ``text``, the last that went to stdout, have not been written."""
-        if self.out_is_terminal or self._left[0] <= 0:
-            return len(text) if self._left[0] < 0 else 0
+        """How many characters at the end of ``text``, the last that went to stdout, have not been written.
+
+        Of a text that was changed on its way, as on a terminal, all or nothing counts as written.
+        """
+        last, taken = self._last
+        done = sum(taken)
+        if last is not text:
+            return 0 if done and last == visible(text) else len(text)
         data = text.encode("utf-8", "replace")
-        return len(text) - len(data[: len(data) - self._left[0]].decode("utf-8", "ignore"))
+        return len(text) - len(data[:done].decode("utf-8", "ignore"))
 
     def json(self, value: object, *, indent: int | None = 2) -> None:
         """Write one JSON value to stdout; without ``indent`` it is one line."""
@@ -136,9 +143,11 @@ class Console:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """While ``sys.stdout`` is a file: no terminal, and what goes wrong with it is not stdout's end."""
+        """While ``sys.stdout`` is another file, which may be a terminal: what goes wrong with it is not stdout's end."""
         before = (self.out_is_terminal, self.out_has_colour, self._abandoned)
-        self.out_is_terminal = self.out_has_colour = self._abandoned = False
+        self.out_is_terminal = _isatty(sys.stdout)
+        self.out_has_colour = self.out_has_colour and self.out_is_terminal
+        self._abandoned = False
         try:
             yield
         finally:
@@ -199,27 +208,28 @@ def _descriptor(stream: TextIO) -> int | None:
         return None
 
 
-def _write(stream: TextIO, text: str, left: list[int] | None = None) -> None:
+def _write(stream: TextIO, text: str, taken: list[int] | None = None) -> None:
     """Write all of ``text`` and let it go. Another program may have made the pipe non-blocking: then wait.
 
-    ``left`` is told how many bytes are still to be written.
+    ``taken`` is told how many bytes each write took.
     """
+    taken = [] if taken is None else taken
     descriptor = _descriptor(stream)
     if descriptor is None:
         stream.write(text)
         stream.flush()
+        taken.append(len(text.encode("utf-8", "replace")))
         return
     stream.flush()  # what others have left there comes first
     data = memoryview(text.encode("utf-8", "replace"))
-    try:
-        while data:
-            try:
-                data = data[os.write(descriptor, data) :]
-            except BlockingIOError:
-                _wait([], [descriptor], None)
-    finally:
-        if left is not None:
-            left[0] = len(data)
+    while data:
+        before = len(taken)
+        try:
+            # In one call of C code: no signal's handler can raise between a write and the note of it.
+            taken.extend(map(os.write, (descriptor,), (data,)))
+        except BlockingIOError:
+            _wait([], [descriptor], None)
+        data = data[sum(taken[before:]) :]
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -250,14 +260,19 @@ def _isatty(stream: TextIO | None) -> bool:
 
 
 def as_json(value: object, *, indent: int | None = None) -> str:
-    """``value`` as JSON, and the line's end. Half a surrogate pair stays an escape: UTF-8 has no form for it."""
+    """``value`` as JSON, and the line's end. Half a surrogate pair stays an escape: UTF-8 has no form for it.
+
+    So do the characters that some readers end a line at, and JSON does not.
+    """
     import json
 
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = json.dumps(value, indent=indent)
+    if not text.isascii():
+        text = text.translate(_LINE_ENDS)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = json.dumps(value, indent=indent)
     return f"{text}\n"
 
 
@@ -268,6 +283,8 @@ def visible(text: str) -> str:
         return text
     return text.translate(_CONTROLS)
 
+
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 _CONTROLS: dict[int, str | None] = {
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},

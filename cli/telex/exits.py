@@ -19,11 +19,12 @@ from telex.interrupts import Terminated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from provider_core.answer import Answer
     from provider_core.types import Provider
     from telex.console import Console
     from telex.context import App
 
-__all__ = ["ExitCode", "Outcome", "Stop", "code_and_hint", "reported"]
+__all__ = ["ExitCode", "Outcome", "Stop", "answer_code", "code_and_hint", "reported"]
 
 
 class ExitCode(IntEnum):
@@ -148,6 +149,21 @@ def code_and_hint(error: errors.CoreError, provider: Provider | None = None) -> 
     """The exit code for an error and what to do about it, by the nearest class that has a row."""
     code, hint = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
     return code, hint(error, provider) if callable(hint) else hint
+
+
+def answer_code(answer: Answer) -> ExitCode:
+    """The exit code for an answer: one that has begun and is no whole one is the provider's failure, whatever cut it."""
+    from provider_core.types import Verdict
+
+    match answer.verdict:
+        case Verdict.COMPLETE | Verdict.LENGTH:
+            return ExitCode.OK
+        case Verdict.INTERRUPTED:
+            return ExitCode.INTERRUPTED
+        case Verdict.FAILED if answer.error is not None:
+            return code_and_hint(answer.error)[0]
+        case _:
+            return ExitCode.PROVIDER
 
 
 @contextlib.contextmanager

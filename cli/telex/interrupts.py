@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,8 +26,9 @@ class Terminated(BaseException):
 class Interrupts:
     """While it is entered, Ctrl-C, SIGTERM and SIGHUP raise; within ``with interrupts.held:`` at its end.
 
-    A second signal, or one that has been held for too long, raises where it is. A signal that is ignored, as
-    under nohup, stays so. In another thread than the main one it does nothing.
+    What is held when a signal comes, and what is held after one, has a moment to end; then it is broken off, as
+    it is by a second signal. A signal that is ignored, as under nohup, stays so. In another thread than the
+    main one it does nothing, and nothing on systems without timers is held.
     """
 
     def __init__(self) -> None:
@@ -43,12 +44,10 @@ class Interrupts:
                 if number is not None and signal.getsignal(number) is signal.SIG_DFL:
                     self._take(number)
             if hasattr(signal, "SIGALRM") and self._before:
-                self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.held.too_long)
+                self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.held.alarm)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if hasattr(signal, "SIGALRM") and signal.SIGALRM in self._before:
-            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
@@ -63,31 +62,42 @@ class _Held:
     def __init__(self) -> None:
         self._busy = False
         self._pending: int | None = None
+        self._last: int | None = None
+        """The signal that has been raised already: what is held from then on is to end soon."""
 
     def __enter__(self) -> None:
         self._busy = True
+        if self._last is not None:
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
 
     def __exit__(self, *_: object) -> None:
         self._busy = False
         if self._pending is not None:
             self._raise(self._pending)
+        if self._last is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def come(self, number: int, _: FrameType | None) -> None:
         """Take the signal now, or note it."""
-        if self._busy and self._pending is None and hasattr(signal, "setitimer"):
+        first = self._pending is None and self._last is None
+        if self._busy and first and hasattr(signal, "setitimer"):
             self._pending = number
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
             return
         self._raise(number)
 
-    def too_long(self, number: int, _: FrameType | None) -> None:
-        """The work does not end: raise in the middle of it."""
-        if self._busy and self._pending is not None:
-            self._raise(self._pending)
+    def alarm(self, number: int, _: FrameType | None) -> None:
+        """The work does not end: raise in the middle of it. An alarm that a parent has set ends the command."""
+        ours = self._last if self._pending is None else self._pending
+        if ours is None:
+            self._raise(number)
+        elif self._busy:
+            self._raise(ours)
 
-    def _raise(self, number: int) -> None:
+    def _raise(self, number: int) -> NoReturn:
         self._busy, self._pending = False, None
         if hasattr(signal, "setitimer"):
+            self._last = number
             signal.setitimer(signal.ITIMER_REAL, 0)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
