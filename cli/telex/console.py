@@ -143,7 +143,7 @@ class Console:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """While ``sys.stdout`` is another file, which may be a terminal: what goes wrong with it is not stdout's end."""
+        """While ``sys.stdout`` is another file, or a terminal: what goes wrong with it is not stdout's end."""
         before = (self.out_is_terminal, self.out_has_colour, self._abandoned)
         self.out_is_terminal = _isatty(sys.stdout)
         self.out_has_colour = self.out_has_colour and self.out_is_terminal

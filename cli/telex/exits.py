@@ -152,7 +152,7 @@ def code_and_hint(error: errors.CoreError, provider: Provider | None = None) -> 
 
 
 def answer_code(answer: Answer) -> ExitCode:
-    """The exit code for an answer: one that has begun and is no whole one is the provider's failure, whatever cut it."""
+    """The exit code for an answer: one that began and is not whole is the provider's failure, whatever cut it."""
     from provider_core.types import Verdict
 
     match answer.verdict:
