@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provider_core.answer import following
 from provider_core.types import Message, Verdict
 from telex.ask import ask
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from telex.keeping import Keeping
     from telex.render.show import Show
 
-__all__ = ["Dialogue", "following"]
+__all__ = ["Dialogue"]
 
 
 class Dialogue:
@@ -57,9 +58,17 @@ class Dialogue:
         system: str | None = None,
         watch: Callable[[str, str], None] | None = None,
     ) -> Answer:
-        """One more turn. What was said counts from then on, unless no answer came; raises as ``ask.ask`` does."""
+        """One more turn; raises as ``ask.ask`` does.
+
+        What was said counts from then on, an answer that was broken off too, unless no answer came.
+        """
         request = self.next(content, system=system)
-        answer = ask(
+
+        def said(answer: Answer) -> None:
+            if answer.text or answer.verdict is Verdict.COMPLETE:
+                self.messages = (*request.messages, answer.message())
+
+        return ask(
             self._app,
             self.target,
             request,
@@ -67,19 +76,10 @@ class Dialogue:
             keeping=self.keeping,
             new=_new(content, system),
             watch=watch,
+            ended=said,
         )
-        if answer.text or answer.verdict is Verdict.COMPLETE:
-            self.messages = (*request.messages, answer.message())
-        return answer
-
-
-def following(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:
-    """All messages in their order, with the last system message first and no other one."""
-    every = (*earlier, *new)
-    system = [message for message in every if message.role == "system"][-1:]
-    return (*system, *(message for message in every if message.role != "system"))
 
 
 def _new(content: str | tuple[Part, ...], system: str | None) -> tuple[Message, ...]:
-    first = (Message(role="system", content=system),) if system else ()
+    first = (Message(role="system", content=system),) if system is not None else ()
     return (*first, Message(role="user", content=content))

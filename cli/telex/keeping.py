@@ -20,12 +20,14 @@ __all__ = ["Keeping"]
 class Keeping:
     """Keeps the turns of one conversation; what goes wrong is a line on stderr, once.
 
-    ``conversation`` is the id of the one that is gone on with; None until a new one has been written.
+    ``conversation`` is the id of the one that is gone on with; None until a new one has been written. ``kept``
+    are the ids of the turns that this one has kept, in order.
     """
 
     def __init__(self, app: App, *, conversation: str | None = None) -> None:
         self._app = app
         self.conversation = conversation
+        self.kept: list[int] = []
         self._turn: int | None = None
         self._works = True
 
@@ -50,6 +52,7 @@ class Keeping:
             if nothing and answer.verdict is Verdict.FAILED:
                 self._app.history.drop_turn(turn)
             else:
+                self.kept.append(turn)
                 self._app.history.end(turn, answer)
         except CoreError as error:
             self._failed(error)
