@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from provider_core.types import Finished, Message, Reasoning, Sent, Text, Timing, ToolCall, Usage, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from provider_core.errors import CoreError
     from provider_core.types import Event, Json, Notice, Target
 
-__all__ = ["Answer", "Gathering"]
+__all__ = ["Answer", "Gathering", "following"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +130,13 @@ class Gathering:
 
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None else moment - self._sent
+
+
+def following(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:
+    """All messages in their order, with the last system message first and no other one; an empty one is none."""
+    every = (*earlier, *new)
+    system = [message for message in every if message.role == "system"][-1:]
+    return (
+        *(message for message in system if message.content),
+        *(message for message in every if message.role != "system"),
+    )
