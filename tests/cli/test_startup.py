@@ -23,13 +23,14 @@ LOOSE = {"anyio", "certifi", "sniffio", "typing_extensions"}
 
 WATCHED = """
 import json, sys
-before, opened, connected = set(sys.modules), [], []
+before, opened, connected, early = set(sys.modules), [], [], []
 
 def watch(event, arguments):
     if event == "open" and isinstance(arguments[0], str):
         opened.append(arguments[0])
     elif event == "socket.connect":
         connected.append(arguments[1])
+        early.extend(() if early else sys.modules)
 
 sys.addaudithook(watch)
 from telex.main import main
@@ -42,6 +43,7 @@ print(json.dumps({{
     "packages": sorted({{name.partition(".")[0] for name, file in new if "-packages" in file}}),
     "opened": opened,
     "connected": connected,
+    "early": early,
 }}))
 """
 
@@ -58,6 +60,8 @@ class Watched:
         self.modules = set(seen["modules"])
         self.packages = set(seen["packages"]) - {"telex", "provider_core"}
         self.connected: list[object] = seen["connected"]
+        self.early = set(seen["early"])
+        """What was imported before the first connection."""
         opened = [Path(path) for path in seen["opened"]]
         self.at_home = sorted(str(p.relative_to(telex.home)) for p in opened if p.is_relative_to(telex.home))
         self.own = {p for p in opened if {"telex", "provider_core"} & set(p.parts) and p.suffix == ".pyc"}
@@ -100,7 +104,14 @@ def test_a_piped_answer_imports_click_and_http_alone(lab: Telex) -> None:
     assert not seen.modules & {"httpx._main", "asyncio", "telex.render.markdown"}
 
 
-def test_a_piped_answer_is_one_connection_and_five_small_files(lab: Telex, server: Scripted) -> None:
+def test_the_history_is_opened_while_the_answer_is_waited_for(lab: Telex) -> None:
+    seen = Watched(lab, "chat", "hi")
+    assert {"sqlite3", "provider_core.history"} <= seen.modules
+    assert not {"sqlite3", "provider_core.history"} & seen.early
+    assert "sqlite3" not in Watched(lab, "chat", "--no-save", "hi").modules
+
+
+def test_a_piped_answer_is_one_connection_and_six_small_files(lab: Telex, server: Scripted) -> None:
     seen = Watched(lab, "chat", "hi")
     assert seen.connected == [["127.0.0.1", server.port]]
     at_home = [re.sub(r"^cache/settings/[0-9a-f]{8}", "cache/settings/*", name) for name in seen.at_home]
@@ -110,12 +121,13 @@ def test_a_piped_answer_is_one_connection_and_five_small_files(lab: Telex, serve
         "cache/refused-fields.json",
         "cache/settings/*.json",
         "config/settings.toml",
+        "data/history.db",
     ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "most"),
-    [(["--version"], 12), (["providers", "list"], 37), (["models", "list"], 46), (["chat", "hi"], 100)],
+    [(["--version"], 13), (["providers", "list"], 39), (["models", "list"], 48), (["chat", "hi"], 110)],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_no_more_modules_of_telex_are_opened(lab: Telex, arguments: list[str], most: int) -> None:

@@ -88,6 +88,19 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="One JSON object when the answer has ended.")
 @click.option("--jsonl", "as_jsonl", is_flag=True, help="One JSON object a line for each event as it comes.")
 @click.option("-x", "--extract", is_flag=True, help="Only the first code block of the answer.")
+@click.option(
+    "--schema",
+    metavar="FILE|JSON|FIELDS",
+    help='JSON that fits: a schema\'s file, a schema, or fields as in "name, age int, tags list".',
+)
+@click.option(
+    "--retries-schema",
+    type=click.IntRange(0, 10),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How often to ask again where the answer does not fit the schema.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write the answer to FILE: the whole of it, or nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the request, without its key, and send nothing.")
 @click.option(

@@ -12,6 +12,7 @@ from provider_core.types import Request, Verdict
 from telex.ask import conclude, hint
 from telex.commands.chat.prompt import read_prompt
 from telex.dialogue import Dialogue
+from telex.interrupts import Interrupts, Terminated
 from telex.options import readable, with_network
 from telex.render.show import View, show_for
 
@@ -51,6 +52,8 @@ class Options:
     as_json: bool
     as_jsonl: bool
     extract: bool
+    schema: str | None
+    retries_schema: int
     output: str | None
     dry_run: bool
     verbose: int
@@ -76,7 +79,7 @@ def run(app: App, options: Options) -> None:
             saving = stack.enter_context(saved_to(app.console, options.output))
             # Programs get their object whatever it says; a text is whole or it is none.
             saving.whole = options.as_json or options.as_jsonl or options.dry_run
-        answer = _answer(app, options, show_for(app, _view(app, options)))
+        answer = _answer(app, options, _show(app, options))
         if saving is not None and answer is not None and answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH):
             saving.whole = True
     if answer is not None:
@@ -86,26 +89,44 @@ def run(app: App, options: Options) -> None:
 def _answer(app: App, options: Options, show: Show) -> Answer | None:
     """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
     try:
-        prompt = read_prompt(
-            app.console,
-            options.prompt,
-            no_stdin=options.no_stdin,
-            files=options.files,
-            images=options.images,
-        )
-        dialogue = _dialogue(app, options)
-        content = prompt.content()
-        system = readable(options.system, "the system message") if options.system else None
-        _look(app, options, dialogue.target, prompt, dialogue.next(content, system=system))
+        with Interrupts():
+            prompt = read_prompt(
+                app.console,
+                options.prompt,
+                no_stdin=options.no_stdin,
+                files=options.files,
+                images=options.images,
+            )
+            dialogue = _dialogue(app, options)
+            content = prompt.content()
+            system = readable(options.system, "the system message") if options.system else None
+            _look(app, options, dialogue.target, prompt, dialogue.next(content, system=system))
+            if options.dry_run:
+                from telex.render.dry import dry_run
+
+                dry_run(app, dialogue.target, dialogue.next(content, system=system))
+                return None
     except (CoreError, click.UsageError) as error:
         show.failed(error, hint(app, error) if isinstance(error, CoreError) else None)
         raise
-    if options.dry_run:
-        from telex.render.dry import dry_run
+    except (KeyboardInterrupt, Terminated) as stopped:
+        show.failed(stopped)
+        raise
+    watch = _watch(show, options.verbose)
+    if dialogue.request.schema is not None:
+        from telex.structured import ask_for_json
 
-        dry_run(app, dialogue.target, dialogue.next(content, system=system))
-        return None
-    return dialogue.ask(content, show, system=system, watch=_watch(app, options.verbose))
+        return ask_for_json(
+            app,
+            dialogue,
+            content,
+            show,
+            schema=dialogue.request.schema,
+            retries=options.retries_schema,
+            system=system,
+            watch=watch,
+        )
+    return dialogue.ask(content, show, system=system, watch=watch)
 
 
 def _look(app: App, options: Options, target: Target, prompt: Prompt, request: Request) -> None:
@@ -133,6 +154,8 @@ def _check(options: Options) -> None:
     given = [name for name, wanted in formats.items() if wanted]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)}: take one of them")
+    if options.schema and options.extract:
+        raise click.UsageError("--schema and --extract: the answer to a schema is all JSON, without a block")
     if options.go_on and options.conversation:
         raise click.UsageError("--continue and --conversation: take one of them")
 
@@ -147,7 +170,7 @@ def _dialogue(app: App, options: Options) -> Dialogue:
     name = options.models[0] if options.models else earlier.model if earlier else None
     target = with_network(app.target(name), vars(options))
     keeping = None
-    if False and not options.no_save:  # TODO history
+    if app.settings.history and not options.no_save:
         from telex.keeping import Keeping
 
         keeping = Keeping(app, conversation=earlier.id if earlier else None)
@@ -161,6 +184,11 @@ def _dialogue(app: App, options: Options) -> Dialogue:
 
 
 def _request(options: Options, target: Target) -> Request:
+    schema = None
+    if options.schema is not None:
+        from provider_core.structured import schema_from
+
+        schema = schema_from(options.schema)
     return Request(
         model=target.model,
         messages=(),
@@ -169,37 +197,43 @@ def _request(options: Options, target: Target) -> Request:
         temperature=options.temperature,
         reasoning_effort=options.reasoning_effort,
         params=dict(options.params),
+        schema=schema,
     )
 
 
-def _view(app: App, options: Options) -> View:
+def _show(app: App, options: Options) -> Show:
     """How the answer is shown: what was asked for, else the settings, else what suits the streams."""
-    settings, console = app.settings, app.console
-    wanted = "full" if options.usage else "none" if options.quiet else settings.usage
-    if wanted == "auto":
-        wanted = "short" if console.out_is_terminal and console.err_is_terminal else "none"
     form: Format = "text"
     if options.as_json or options.as_jsonl:
         form = "json" if options.as_json else "jsonl"
     elif options.extract:
         form = "extract"
-    return View(
+    try:
+        settings, console = app.settings, app.console
+    except CoreError as error:
+        show_for(app, View(format=form)).failed(error, hint(app, error))
+        raise
+    wanted = "full" if options.usage else "none" if options.quiet else settings.usage
+    if wanted == "auto":
+        wanted = "short" if console.out_is_terminal and console.err_is_terminal else "none"
+    view = View(
         format=form,
-        markdown=settings.markdown if options.markdown is None else options.markdown,
-        markdown_anywhere=options.markdown is True,
+        markdown=(settings.markdown if options.markdown is None else options.markdown) and not options.schema,
+        markdown_anywhere=options.markdown is True and not options.schema,
         reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
         usage=wanted,
         code_theme=settings.code_theme,
     )
+    return show_for(app, view)
 
 
-def _watch(app: App, verbose: int) -> Callable[[str, str], None] | None:
+def _watch(show: Show, verbose: int) -> Callable[[str, str], None] | None:
     """Lines on stderr; what comes of the body is only shown when asked for twice."""
     if not verbose:
         return None
 
     def tell(mark: str, words: str) -> None:
         if mark != "<<" or verbose > 1:
-            app.console.note(f"{mark[:1]} {words}")
+            show.aside(f"{mark[:1]} {words}")
 
     return tell
