@@ -8,6 +8,7 @@ import click
 
 from telex.command import Command
 from telex.context import pass_app
+from telex.editor import edit_file
 from telex.exits import ExitCode, Stop
 from telex.options import Name
 
@@ -110,7 +111,7 @@ def _edited(app: App, path: Path, begun: str | None) -> None:
     from provider_core.templates import load
 
     while True:
-        _open(app, path)
+        edit_file(app, path)
         if _is_unwritten(path, begun) or _text(path) is None:
             return
         try:
@@ -124,40 +125,6 @@ def _edited(app: App, path: Path, begun: str | None) -> None:
                 raise Stop(ExitCode.SETTINGS) from None
         else:
             return
-
-
-def _open(app: App, path: Path) -> None:
-    """Run the user's editor on the file until it ends."""
-    import os
-    import shlex
-    import signal
-    import subprocess
-
-    words = shlex.split(_editor(app), posix=os.name == "posix")
-    app.console.flush()
-    # Ctrl-C is the editor's for as long as it runs. Ignoring it would be inherited; a handler is not.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        code = subprocess.run([*words, str(path)], check=False).returncode
-    except OSError as error:
-        raise click.ClickException(f"the editor {words[0]} cannot be started: {error.strerror}") from None
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if code:
-        raise click.ClickException(f"the editor {words[0]} ended with code {code}; {path} is as it left it")
-
-
-def _editor(app: App) -> str:
-    import shutil
-
-    for variable in ("VISUAL", "EDITOR"):
-        if wanted := app.environ.get(variable, "").strip():
-            return wanted
-    usual = ("editor", "nano", "vi", "notepad.exe")
-    found = next((name for name in usual if shutil.which(name)), None)
-    if found is None or not app.console.stdin_is_terminal():
-        raise click.UsageError("no editor is named: set EDITOR")
-    return found
 
 
 def _text(path: Path) -> bytes | None:

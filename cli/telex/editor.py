@@ -1,0 +1,73 @@
+"""The user's own editor, on a file or a text; what is done with what it leaves is the caller's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from telex.context import App
+
+__all__ = ["edit_file", "edit_text"]
+
+
+def edit_file(app: App, path: Path) -> None:
+    """Run $VISUAL, else $EDITOR, else a usual one, on the file until it ends; raises ``click.ClickException``."""
+    import shlex
+    import subprocess
+
+    named = _editor(app)
+    try:
+        words = shlex.split(named, posix=os.name == "posix")
+    except ValueError:
+        raise click.ClickException(f"the editor {named!r} cannot be started: a quote is not closed") from None
+    app.console.flush()
+    # Ctrl-C is the editor's for as long as it runs. Ignoring it would be inherited; a handler is not.
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, lambda *_: None) if main else None
+    try:
+        code = subprocess.run([*words, str(path)], check=False).returncode
+    except OSError as error:
+        raise click.ClickException(f"the editor {words[0]} cannot be started: {error.strerror}") from None
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
+    if code:
+        raise click.ClickException(f"the editor {words[0]} ended with code {code}; {path} is as it left it")
+
+
+def edit_text(app: App, text: str) -> str:
+    """``text`` as the editor leaves it, without the last line's end; raises as ``edit_file`` does."""
+    import tempfile
+
+    handle, name = tempfile.mkstemp(prefix="telex-", suffix=".md")
+    path = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(f"{text}\n".encode() if text else b"")
+        edit_file(app, path)
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise click.ClickException("what the editor left is not UTF-8 text") from None
+    except OSError as error:
+        raise click.ClickException(f"the text cannot be edited: {error.strerror}") from None
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _editor(app: App) -> str:
+    import shutil
+
+    for variable in ("VISUAL", "EDITOR"):
+        if wanted := app.environ.get(variable, "").strip():
+            return wanted
+    usual = ("editor", "nano", "vi", "notepad.exe")
+    found = next((name for name in usual if shutil.which(name)), None)
+    if found is None or not app.console.stdin_is_terminal():
+        raise click.UsageError("no editor is named: set EDITOR")
+    return found
