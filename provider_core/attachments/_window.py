@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_window", "estimate_tokens"]
 
-# Characters to a token, as the current tokenizers of the large families come to on ordinary text.
+# Characters to a token. For prose, code and JSON in nine languages the estimate was 0.75 to 1.46 of what OpenAI's
+# o200k_base and DeepSeek's tokenizer count (August 2026); older ones take up to twice as many beyond Latin letters.
 _LATIN: Final = 4.0
 _OTHER: Final = 2.5
 """Letters beyond ASCII: Cyrillic, Greek, Arabic, Indian scripts; accents."""
@@ -31,7 +32,7 @@ _IDEOGRAPHS: Final = re.compile(
 
 
 def estimate_tokens(messages: Iterable[Message]) -> int:
-    """About how many tokens the messages are: within a quarter for prose, and less sure for code and tables.
+    """About how many tokens the messages are, give or take a third.
 
     Four characters to a token, one and a half in Chinese, Japanese and Korean, two and a half in other letters
     beyond ASCII; 1,000 for an image, whatever its size; 4 for each message.

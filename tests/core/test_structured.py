@@ -1,0 +1,263 @@
+"""A schema from what was typed, and answers held to it: what is taken, what is refused, and which place is named."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provider_core.errors import SchemaError, SchemaMismatchError
+from provider_core.structured import check, retry_message, schema_from, short_form
+
+PERSON = short_form("name, age int")
+
+
+def refused(text: Any, **more: Any) -> str:
+    with pytest.raises(SchemaError) as caught:
+        schema_from(text, **more)
+    return caught.value.message
+
+
+def mismatch(answer: str, schema: Any = PERSON) -> SchemaMismatchError:
+    with pytest.raises(SchemaMismatchError) as caught:
+        check(answer, schema)
+    return caught.value
+
+
+# --- the short form ------------------------------------------------------------------------------------------
+
+
+def a(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, **more}
+
+
+@pytest.mark.parametrize(
+    ("text", "properties"),
+    [
+        ("name", {"name": a("string")}),
+        ("name, bio", {"name": a("string"), "bio": a("string")}),
+        (
+            "name str, age int, tall float, here bool",
+            {"name": a("string"), "age": a("integer"), "tall": a("number"), "here": a("boolean")},
+        ),
+        (
+            "name: the person's name, age int: their age",
+            {"name": a("string", description="the person's name"), "age": a("integer", description="their age")},
+        ),
+        ("\n name: first, last\n\n age int \n", {"name": a("string", description="first, last"), "age": a("integer")}),
+        ("name,, age int,", {"name": a("string"), "age": a("integer")}),
+        ("when: at 10:30", {"when": a("string", description="at 10:30")}),
+    ],
+)  # fmt: skip
+def test_fields_mean_what_they_mean_to_llm(text: str, properties: dict[str, Any]) -> None:
+    assert schema_from(text) == {"type": "object", "properties": properties, "required": list(properties)}
+
+
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [
+        ("tags list", a("array", items=a("string"))),
+        ("tags list[int]", a("array", items=a("integer"))),
+        ("tags list[list[float]]", a("array", items=a("array", items=a("number")))),
+        ("tags low|high: how much", a("string", enum=["low", "high"], description="how much")),
+        ("tags list[low|high]", a("array", items=a("string", enum=["low", "high"]))),
+        ("tags int?", {"type": ["integer", "null"]}),
+        ("tags low|high?", {"type": ["string", "null"], "enum": ["low", "high", None]}),
+    ],
+)
+def test_lists_choices_and_what_may_be_missing_are_written_short_too(
+    text: str, schema: dict[str, Any]
+) -> None:
+    assert schema_from(text)["properties"] == {"tags": schema}
+
+
+def test_brackets_ask_for_many_inside_of_an_object() -> None:
+    assert schema_from("[name, age int]") == {
+        "type": "object",
+        "properties": {"items": {"type": "array", "items": PERSON}},
+        "required": ["items"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no field"),
+        (" , ,", "no field"),
+        ("name, : the age", "a field without a name: ': the age'"),
+        ("age integr", "age has the type 'integr', which is none of str, int"),
+        ("tags list[foo]", "the type 'foo'"),
+        ("full name str", "field full has more than a name and a type: 'full name str'"),
+        ("name, age int, name", "two fields called name"),
+        ("level low|", "the type 'low|'"),
+    ],
+)
+def test_a_short_form_that_makes_no_sense_is_refused_by_its_field(text: str, words: str) -> None:
+    assert words in refused(text)
+
+
+# --- JSON and files ------------------------------------------------------------------------------------------
+
+
+def test_a_schema_is_json_a_file_or_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = json.dumps(PERSON)
+    (tmp_path / "person.json").write_text(text)
+    (tmp_path / "person").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    for typed in (f"  {text}", str(tmp_path / "person.json")):
+        assert schema_from(typed) == PERSON
+    assert schema_from("person.json", folder=tmp_path) == PERSON
+    assert schema_from(PERSON) == PERSON
+    monkeypatch.chdir(tmp_path)
+    assert schema_from("person") == PERSON
+    assert schema_from("persons")["required"] == ["persons"]
+
+
+def test_the_draft_that_a_schema_names_is_the_one_that_counts() -> None:
+    pair = {"type": "array", "items": [{"type": "string"}]}  # in 2020-12 this is written otherwise
+    old = schema_from({"$schema": "http://json-schema.org/draft-07/schema#", **pair})
+    assert mismatch("[1]", old).place == "$[0]"
+    for newer in ({}, {"$schema": "https://json-schema.org/draft/2020-12/schema"}):
+        assert "$.items" in refused({**newer, **pair})
+
+
+def test_what_openai_wraps_around_a_schema_is_taken_off() -> None:
+    wrapped = {"type": "json_schema", "json_schema": {"name": "person", "strict": True, "schema": PERSON}}
+    assert schema_from(wrapped) == schema_from(wrapped["json_schema"]) == PERSON
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"type": "strin"}', "the schema is no JSON schema, at $.type: 'strin'"),
+        ('{"properties": {"a": {"type": "object", "required": "x"}}}', "at $.properties.a.required"),
+        ('{"type": "string", "pattern": "("}', "at $.pattern"),
+        ('{"type": "object",\n "x": }', "the schema is no JSON (line 2, column 7"),
+        ('{"name": "Ada", "age": 36}', "asks for nothing"),
+        ("{}", "asks for nothing"),
+        ("nowhere.json", "there is no schema file nowhere.json"),
+        ("schemas/person", "there is no schema file schemas/person"),
+        (
+            '{"$ref": "https://example.com/person.json"}',
+            "the reference https://example.com/person.json at $ leads out",
+        ),
+        (
+            '{"properties": {"a": {"$ref": "#/$defs/b"}}}',
+            "the reference #/$defs/b at $.properties.a leads nowhere",
+        ),
+        ('{"$ref": "#"}', "leads to itself without end"),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused_with_the_place(text: str, words: str) -> None:
+    assert words in refused(text)
+
+
+def test_files_that_are_no_schema_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text("[1]")
+    assert refused(str(path)) == f"{path} is no JSON object, which a schema has to be"
+    path.write_bytes(b'{"a": "\xff"}')
+    assert "is not UTF-8 (byte 8)" in refused(str(path))
+    path.write_bytes(b" " * 1_000_001)
+    assert "larger than 1 MB" in refused(str(path))
+    path.write_text("[" * 100_000)
+    assert "is no JSON" in refused(str(path))
+
+
+def test_a_schema_may_refer_to_its_own_parts() -> None:
+    tree = schema_from(
+        {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "below": {"type": "array", "items": {"$ref": "#"}}},
+            "required": ["name"],
+        }
+    )
+    check('{"name": "a", "below": [{"name": "b"}]}', tree)
+    assert mismatch('{"name": "a", "below": [{"name": "b"}, {"name": 2}]}', tree).place == "$.below[1].name"
+
+
+# --- answers -------------------------------------------------------------------------------------------------
+
+ADA = '{"name": "Ada", "age": 36}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "surrounded"),
+    [
+        (ADA, False),
+        (f"\n\n  {ADA}\n", False),
+        (f"\ufeff{ADA}", False),
+        (f"```json\n{ADA}\n```", True),
+        (f"Here it is:\n\n~~~\n{ADA}\n~~~\nAnything else?", True),
+        (f"Sure [1]! {ADA} That is {{her}}.", True),
+        (f"```python\nprint()\n```\n```json\n{ADA}\n```", True),
+    ],
+)
+def test_the_one_json_value_is_the_answer_whatever_stands_around_it(answer: str, surrounded: bool) -> None:
+    found = check(answer, PERSON)
+    assert (found.value, found.text, found.surrounded) == ({"name": "Ada", "age": 36}, ADA, surrounded)
+
+
+def test_the_text_stays_as_the_model_wrote_it() -> None:
+    written = '{"age" : 36.0,\n  "name":"Ad\\u00e1" , "more": 1}'
+    assert check(written, PERSON).text == written
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("", "it is empty"),
+        ("  \n", "it is empty"),
+        ("I cannot do that.", "the answer is no JSON (line 1, column 1"),
+        ('{"name": "Ada", "age"', "the answer is no JSON (line 1, column 22"),
+        (f"{ADA}\n{ADA}", "the answer holds 2 JSON values, and one was asked for"),
+        (f"```\n{ADA}\n```\nor\n```\n{ADA}\n```", "the answer holds 2 JSON values"),
+        ('{"name": "Ada", "age": NaN}', "NaN is no JSON"),
+        ("[" * 100_000, "no JSON that can be read"),
+        ("9" * 5000, "no JSON that can be read"),
+    ],
+)
+def test_an_answer_without_one_json_value_is_a_mismatch(answer: str, words: str) -> None:
+    error = mismatch(answer)
+    assert words in error.message
+    assert error.place == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "place", "words"),
+    [
+        ('{"name": "Ada", "age": "36"}', "$.age", "'36' is not of type 'integer'"),
+        ('{"name": "Ada"}', "$", "'age' is a required property"),
+        ("[]", "$", "[] is not of type 'object'"),
+        ("{}", "$", "(and 1 more)"),
+    ],
+)
+def test_a_mismatch_names_the_place(answer: str, place: str, words: str) -> None:
+    error = mismatch(answer)
+    assert error.place == place
+    assert f"the answer does not fit the schema: {place}: " in error.message
+    assert words in error.message
+
+
+def test_a_mismatch_quotes_little_and_nothing_that_commands_a_terminal() -> None:
+    error = mismatch(json.dumps({"name": "Ada", "age": "\x1b]0;x\x07" + "z" * 100_000}))
+    assert len(error.message) < 300
+    assert "\x1b" not in error.message
+
+
+def test_brackets_without_end_do_not_take_forever() -> None:
+    started = time.perf_counter()
+    for text in ("{" * 300_000, '[{"a":' * 50_000, "{]" * 100_000):
+        mismatch(f"x {text}")
+    assert time.perf_counter() - started < 5
+
+
+def test_the_second_try_is_told_what_was_wrong_and_the_schema() -> None:
+    wanted = retry_message(mismatch('{"age": "36"}'), PERSON)
+    assert "- $: 'name' is a required property\n- $.age: '36' is not of type 'integer'\n" in wanted
+    assert wanted.endswith(json.dumps(PERSON))
+    assert "- the answer is no JSON" in retry_message(mismatch("no"), PERSON)
+    many = mismatch(json.dumps([{} for _ in range(40)]), {"type": "array", "items": PERSON})
+    assert retry_message(many, PERSON).count("\n- ") == 5

@@ -1,0 +1,288 @@
+"""A schema on the wire: the field or the prompt that asks for it, by the row, and what is tried when that is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import Answer, Scripted, answer
+
+from provider_core import presets, quirks
+from provider_core.client import Client
+from provider_core.errors import BadRequestError, ServerError
+from provider_core.quirks._format import strict_form
+from provider_core.repair import Memory, Negotiation
+from provider_core.structured import check, schema_from, short_form
+from provider_core.types import FieldDropped, Message, Notice, Provider, Quirks, Request, Text
+
+PERSON = short_form("name, age int")
+MINE = Provider(name="mine", base_url="https://one.test/v1")
+HELLO = (Message(role="system", content="Be brief."), Message(role="user", content="Hello"))
+
+
+def ask(schema: Any = PERSON, **fields: Any) -> Request:
+    return Request(model="m", messages=HELLO, schema=schema, **fields)
+
+
+def row(kind: Any, **more: Any) -> Provider:
+    return replace(MINE, quirks=Quirks(json_schema=kind, **more))
+
+
+# --- by the row ----------------------------------------------------------------------------------------------
+
+
+def test_a_row_with_schemas_is_asked_strictly_and_the_prompt_is_left_alone() -> None:
+    body = quirks.body(MINE, ask())
+    assert body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "answer",
+            "strict": True,
+            "schema": {**PERSON, "additionalProperties": False},
+        },
+    }
+    assert [message["content"] for message in body["messages"]] == ["Be brief.", "Hello"]
+
+
+@pytest.mark.parametrize(("kind", "field"), [("json_object", {"type": "json_object"}), ("none", None)])
+def test_other_rows_are_told_the_schema_in_the_system_prompt(kind: Any, field: Any) -> None:
+    body = quirks.body(row(kind), ask())
+    assert body.get("response_format") == field
+    system, user = body["messages"]
+    assert system["content"].startswith("Be brief.\n\nAnswer with JSON (application/json) and nothing else")
+    assert json.dumps(PERSON) in system["content"]
+    assert user == {"role": "user", "content": "Hello"}
+
+
+def test_deepseek_is_asked_for_json_and_reads_the_word() -> None:
+    preset = presets.get("deepseek")
+    assert preset is not None
+    body = quirks.body(replace(MINE, quirks=preset.quirks), ask())
+    assert body["response_format"] == {"type": "json_object"}
+    assert "json" in body["messages"][0]["content"]
+
+
+def test_without_a_schema_nothing_of_it_is_sent() -> None:
+    for provider in (MINE, row("json_object"), row("none")):
+        body = quirks.body(provider, ask(None))
+        assert "response_format" not in body
+        assert len(body["messages"]) == 2
+
+
+def test_a_raw_field_wins_and_brings_its_own_words() -> None:
+    given = {"type": "json_object"}
+    body = quirks.body(row("none"), ask(params={"response_format": given}))
+    assert body["response_format"] == given
+    assert body["messages"][0]["content"] == "Be brief."
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        (None, "answer"),
+        ("Person", "Person"),
+        ("A person: Äsop!", "A_person_sop"),
+        ("…", "answer"),
+        ("x" * 99, "x" * 64),
+    ],
+)
+def test_the_schema_is_named_as_servers_take_names(title: str | None, name: str) -> None:
+    schema = PERSON if title is None else {**PERSON, "title": title}
+    assert quirks.body(MINE, ask(schema))["response_format"]["json_schema"]["name"] == name
+
+
+# --- strict --------------------------------------------------------------------------------------------------
+
+
+def test_the_strict_copy_closes_every_object_and_the_original_stays_as_it_was() -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "people": {"type": "array", "items": {"$ref": "#/$defs/p"}},
+            "best": {"anyOf": [PERSON, {"type": "null"}]},
+        },
+        "required": ["best", "people"],
+        "$defs": {"p": PERSON},
+    }
+    before = json.dumps(schema)
+    strict = strict_form(schema)
+    assert strict is not None
+    assert json.dumps(strict).count('"additionalProperties": false') == 3
+    assert "$schema" not in strict
+    assert json.dumps(schema) == before
+
+
+@pytest.mark.parametrize(
+    "loose",
+    [
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "object", "properties": {"a": {"type": "string"}}},
+        {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": True},
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {"type": "object", "properties": {"a": {}}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"type": "string", "not": {"const": "x"}}}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "object"}}}, "required": ["a"]},
+        {"anyOf": [PERSON, PERSON]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_schema_that_strict_mode_would_change_is_sent_as_it_is(loose: dict[str, Any]) -> None:
+    schema = schema_from(loose)
+    format_ = quirks.body(MINE, ask(schema))["response_format"]["json_schema"]
+    assert (format_["strict"], format_["schema"]) == (False, loose)
+
+
+# --- refused -------------------------------------------------------------------------------------------------
+
+SENTENCES = (
+    "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model. Learn more ...",
+    "This response_format type is unavailable now",
+    "Failed to deserialize the JSON body: response_format: response_format.type `json_schema` is unavailable now",
+    "'response_format.type' must be 'json_schema' or 'text'",
+    "This model does not support response format `json_schema`. See supported models at https://console.groq.com",
+    "Extra inputs are not permitted: ('body', 'response_format')",
+    "response_format is not supported by this model",
+    "JSON mode is not enabled for this model",
+    "Structured outputs are not available",
+)
+"""As servers have said it: OpenAI, DeepSeek (twice), LM Studio, Groq, and in the manner of vLLM and others."""
+
+
+def refusal(words: str, param: str | None = None, status: int = 400) -> BadRequestError:
+    return BadRequestError(words, status=status, words=words, param=param)
+
+
+@pytest.mark.parametrize("words", SENTENCES)
+def test_a_refused_format_is_weakened_step_by_step(words: str) -> None:
+    negotiation = Negotiation(MINE, ask())
+    assert negotiation.refused(refusal(words))
+    assert negotiation.body["response_format"] == {"type": "json_object"}
+    assert json.dumps(PERSON) in negotiation.body["messages"][0]["content"]
+    assert negotiation.refused(refusal(words))
+    assert "response_format" not in negotiation.body
+    assert json.dumps(PERSON) in negotiation.body["messages"][0]["content"]
+    assert not negotiation.refused(refusal(words))
+
+
+def test_a_server_that_blames_the_field_alone_is_understood() -> None:
+    assert Negotiation(MINE, ask()).refused(refusal("Not supported.", param="response_format.type"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal("tools.0.function.parameters: Invalid JSON schema"),
+        refusal("Invalid JSON schema for function 'a'", param="tools[0].function"),
+        refusal("max_tokens is too large"),
+        refusal("the prompt is too long for a JSON answer", param="messages"),
+        ServerError("response_format", status=500, words="response_format failed"),
+    ],
+    ids=lambda error: error.message,
+)
+def test_an_error_about_something_else_leaves_the_format_alone(error: Any) -> None:
+    assert not Negotiation(MINE, ask()).refused(error)
+
+
+def test_another_field_that_is_refused_goes_first() -> None:
+    negotiation = Negotiation(MINE, ask())
+    assert negotiation.refused(refusal("Unsupported parameter: 'stream_options'"))
+    assert "stream_options" not in negotiation.body
+    assert negotiation.body["response_format"]["type"] == "json_schema"
+
+
+def test_a_server_that_does_not_stream_it_is_asked_for_the_whole_answer() -> None:
+    words = "response_format` does not support streaming"
+    negotiation = Negotiation(MINE, ask())
+    assert negotiation.refused(refusal(words))
+    assert negotiation.body["stream"] is False
+    assert negotiation.body["response_format"]["type"] == "json_schema"
+    assert negotiation.refused(refusal(SENTENCES[0]))
+    assert negotiation.body["stream"] is True
+    assert negotiation.body["response_format"]["type"] == "json_object"
+    assert negotiation.refused(refusal(words))
+    assert "response_format" not in negotiation.body
+    assert not negotiation.refused(refusal(words))
+
+
+def test_a_raw_field_that_is_refused_is_left_out_as_ever() -> None:
+    given = {"type": "json_schema", "json_schema": {"name": "x", "schema": PERSON}}
+    negotiation = Negotiation(MINE, ask(None, params={"response_format": given}))
+    assert negotiation.refused(refusal("Unsupported parameter: 'response_format'"))
+    assert "response_format" not in negotiation.body
+
+
+def test_what_is_tried_is_told_and_what_helped_is_remembered_for_this_model(tmp_path: Path) -> None:
+    memory, told = Memory(tmp_path / "refused.json"), list[Notice]()
+    negotiation = Negotiation(MINE, ask(), memory=memory, notify=told.append)
+    negotiation.refused(refusal(SENTENCES[1]))
+    negotiation.accepted()
+    assert told == [
+        FieldDropped(
+            field="response_format",
+            swapped_for="json_object",
+            words=SENTENCES[1],
+            asked="schema",
+            lasting=True,
+        )
+    ]
+    told.clear()
+    again = Negotiation(MINE, ask(), memory=memory, notify=told.append)
+    assert again.body["response_format"] == {"type": "json_object"}
+    assert told == []
+    assert "response_format" not in Negotiation(MINE, ask(None), memory=memory).body
+    raw = {"type": "json_schema", "json_schema": {"name": "x", "schema": PERSON}}
+    kept = Negotiation(MINE, ask(None, params={"response_format": raw}), memory=memory)
+    assert kept.body["response_format"] == raw
+
+
+def test_a_field_that_was_refused_raw_leaves_the_schema_to_the_prompt(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "refused.json")
+    first = Negotiation(MINE, ask(None, params={"response_format": {"type": "json_object"}}), memory=memory)
+    first.refused(refusal("Unsupported parameter: 'response_format'"))
+    first.accepted()
+    later = Negotiation(MINE, ask(), memory=memory).body
+    assert "response_format" not in later
+    assert json.dumps(PERSON) in later["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Invalid schema for response_format 'answer': In context=(), 'oneOf' is not permitted.",
+        "response_format is not supported together with tools",
+        "failed to parse grammar",
+    ],
+)
+def test_what_is_refused_for_this_schema_or_for_the_tools_is_not_remembered(
+    words: str, tmp_path: Path
+) -> None:
+    memory = Memory(tmp_path / "refused.json")
+    negotiation = Negotiation(MINE, ask(), memory=memory)
+    assert negotiation.refused(refusal(words))
+    negotiation.accepted()
+    assert memory.known(MINE, "m") == ()
+
+
+def test_a_whole_request_gets_its_answer_from_a_server_without_schemas(server: Scripted) -> None:
+    says_no = Answer(
+        [json.dumps({"error": {"message": SENTENCES[1], "type": "invalid_request_error"}}).encode()],
+        status=400,
+        headers={"content-type": "application/json"},
+    )
+    server.will(says_no, says_no, answer('```json\n{"name": "Ada", "age": 36}\n```'))
+    told: list[Notice] = []
+    provider = replace(MINE, base_url=server.url)
+    with Client() as client:
+        events = list(client.chat(provider, ask(), notify=told.append))
+    text = "".join(event.text for event in events if isinstance(event, Text))
+    assert check(text, PERSON).value == {"name": "Ada", "age": 36}
+    formats = [asked.body.get("response_format", {}).get("type") for asked in server.asked]
+    assert formats == ["json_schema", "json_object", None]
+    assert [notice.swapped_for for notice in told if isinstance(notice, FieldDropped)] == [
+        "json_object",
+        "none",
+    ]
