@@ -57,11 +57,11 @@ def fill(
         raise VariableError(f"the template {template.name} needs {_listed(missing)}", missing=missing)
     parts = [
         piped if "stdin" not in wanted else None,
-        put_in(template.prompt, given),
+        put_in(template.prompt, given, wanted),
         typed if "prompt" not in wanted else None,
     ]
     return Filled(
-        system=put_in(template.system, given),
+        system=put_in(template.system, given, wanted),
         prompt="\n\n".join(part for part in parts if part is not None and part.strip()),
     )
 

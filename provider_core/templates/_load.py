@@ -51,7 +51,11 @@ class Template:
 def names(folder: Path) -> dict[str, Path]:
     """The templates of the folder by name, in order; none where there is no folder. Reads no file."""
     try:
-        found = [path for path in folder.iterdir() if path.suffix in SUFFIXES and _NAME.fullmatch(path.stem)]
+        found = [
+            path
+            for path in folder.iterdir()
+            if path.suffix in SUFFIXES and _NAME.fullmatch(path.stem) and path.is_file()
+        ]
     except OSError:
         return {}
     return {path.stem: path for path in sorted(found)}

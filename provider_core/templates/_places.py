@@ -41,13 +41,16 @@ def places(text: str) -> dict[str, str | None]:
     return found
 
 
-def put_in(text: str, values: Mapping[str, str]) -> str:
-    """The text with its places filled; each is in ``values``, or has a default of its own."""
+def put_in(text: str, values: Mapping[str, str], defaults: Mapping[str, str | None]) -> str:
+    """The text with its places filled: with the value, else the place's own default, else the one in ``defaults``."""
 
     def filled(mark: re.Match[str]) -> str:
         inside = _INSIDE.fullmatch(mark[1]) if mark[1] is not None else None
         if inside is None:
             return "{{"
-        return values[inside[1]] if inside[1] in values else (inside[2] or "").strip()
+        name, default = inside[1], inside[2]
+        if name in values:
+            return values[name]
+        return default.strip() if default is not None else defaults.get(name) or ""
 
     return _MARK.sub(filled, text)

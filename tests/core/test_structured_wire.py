@@ -1,4 +1,4 @@
-"""A schema on the wire: the field or the prompt that asks for it, by the row, and what is tried when that is refused."""
+"""A schema on the wire: the field or the prompt that asks for it, by the row, and what is tried where it is refused."""
 
 from __future__ import annotations
 

@@ -1,0 +1,259 @@
+"""Templates: what their files may hold, what is put into them and never looked at again, and which line is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider_core.errors import TemplateError, UnknownTemplateError, VariableError
+from provider_core.templates import Filled, Template, fill, find, load, names, parse, variables
+
+TOML = Path("t.toml")
+MARKDOWN = Path("t.md")
+
+
+def prompt(text: str, system: str = "") -> Template:
+    return Template(name="t", path=TOML, prompt=text, system=system)
+
+
+def wrong(text: str, path: Path = TOML) -> TemplateError:
+    with pytest.raises(TemplateError) as caught:
+        parse(text, path)
+    return caught.value
+
+
+# --- files ---------------------------------------------------------------------------------------------------
+
+WHOLE = """
+description = "Reviews a diff."
+model = "groq/llama"
+system = "You are {{ tone | kind }}."
+temperature = 0
+max_tokens = 500
+reasoning_effort = "low"
+extract = true
+schema = "verdict, notes list"
+prompt = '''
+Review this:
+{{ stdin }}
+'''
+
+[params]
+top_p = 0.9
+"""
+
+
+def test_a_template_holds_model_prompts_and_parameters() -> None:
+    assert parse(WHOLE, TOML) == Template(
+        name="t",
+        path=TOML,
+        description="Reviews a diff.",
+        model="groq/llama",
+        system="You are {{ tone | kind }}.",
+        temperature=0,
+        max_tokens=500,
+        reasoning_effort="low",
+        extract=True,
+        schema="verdict, notes list",
+        prompt="Review this:\n{{ stdin }}\n",
+        params={"top_p": 0.9},
+    )
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_in_markdown_the_prompt_stands_below_its_head(end: str) -> None:
+    text = end.join(["+++", 'model = "a/b"', "schema = {type = 'object'}", "+++", "", "# Do", "", "it", ""])
+    found = parse(text, MARKDOWN)
+    assert (found.model, found.schema, found.prompt) == ("a/b", {"type": "object"}, "# Do\n\nit")
+    assert parse(f"Just{end}this", MARKDOWN).prompt == "Just\nthis"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('\nmodle = "x"', 2, "there is no field 'modle' in a template: did you mean model?"),
+        ('zzz = "x"', 1, "there is no field 'zzz' in a template. There are description, extract"),
+        ("prompt = 3", 1, "prompt has to be text"),
+        ('prompt = "x"\nmodel = ""', 2, "model has to be text, in quotes, and not empty"),
+        ('prompt = "x"\ntemperature = -1', 2, "temperature has to be a number from 0 on"),
+        ('prompt = "x"\ntemperature = nan', 2, "temperature has to be"),
+        ('prompt = "x"\ntemperature = true', 2, "temperature has to be"),
+        ('prompt = "x"\nmax_tokens = 0', 2, "max_tokens has to be a whole number"),
+        ('prompt = "x"\nextract = 1', 2, "extract has to be true or false"),
+        ('prompt = "x"\nschema = 1', 2, "schema has to be"),
+        ('prompt = "x"\n\n[params]\na = 1979-05-27', 3, "params holds what JSON cannot"),
+        ('prompt = "x"\nparams = 1', 2, "params has to be a table"),
+        ('prompt = "x', 1, "unterminated string"),
+        ('prompt = "x"\nprompt = "y"', 2, "cannot overwrite a value"),
+        ("prompt = '''\none\n{{ a.b }}\n'''", 3, "{{ a.b }} is no variable"),
+        ("prompt = '''\none {{ two\n}}'''", 2, "{{ is not closed by }} on its line"),
+        ("prompt = 'x'\nsystem = '{{ 1 }}'", 2, "{{ 1 }} is no variable"),
+    ],
+)
+def test_what_is_wrong_is_said_with_path_and_line(text: str, line: int, words: str) -> None:
+    error = wrong(text)
+    assert (error.path, error.line) == (TOML, line)
+    assert error.message.startswith(f"t.toml, line {line}: ")
+    assert words in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("+++\nmodel = 'a'\n\ntext", 1, "is not ended by another +++"),
+        ("+++\n\nmodel = 7\n+++\ntext", 3, "model has to be text"),
+        ("+++\nprompt = 'x'\n+++\ntext", 2, "the prompt is what stands below"),
+        ("+++\nmodel = 'x'\n+++\n\none\n{{ two three }}", 6, "{{ two three }} is no variable"),
+    ],
+)
+def test_lines_of_markdown_are_counted_from_its_top(text: str, line: int, words: str) -> None:
+    error = wrong(text, MARKDOWN)
+    assert error.line == line
+    assert words in error.message
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", 'description = "x"', 'prompt = ""\nsystem = ""'])
+def test_a_template_that_says_nothing_is_none(text: str) -> None:
+    assert "it says nothing" in wrong(text).message
+    assert "it says nothing" in wrong("+++\n+++\n\n", MARKDOWN).message
+
+
+def test_parameters_alone_are_a_template() -> None:
+    assert parse("temperature = 0", TOML).temperature == 0
+
+
+# --- names ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("review.toml", "brief.md", "notes.txt", ".hidden.toml", "a b.md", "v1.2.toml"):
+        (tmp_path / name).write_text('prompt = "x"')
+    (tmp_path / "sub.md").mkdir()
+    return tmp_path
+
+
+def test_templates_are_found_by_their_names(folder: Path) -> None:
+    assert list(names(folder)) == ["brief", "review", "v1.2"]
+    assert find(folder, "review") == find(folder, "review.toml") == folder / "review.toml"
+    assert find(folder, "v1.2") == folder / "v1.2.toml"
+    assert load(folder, "brief").prompt == 'prompt = "x"'
+    assert names(folder / "nowhere") == {}
+
+
+def test_a_path_is_a_template_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert load(Path("/nowhere"), "./review.toml").prompt == "x"
+    with pytest.raises(UnknownTemplateError, match=r"there is no template \./reviews\.toml"):
+        load(folder, "./reviews.toml")
+
+
+@pytest.mark.parametrize(("typed", "near"), [("reviw", ("review",)), ("zzz", ()), ("REVIEW", ("review",))])
+def test_an_unknown_name_is_answered_with_near_ones(folder: Path, typed: str, near: tuple[str, ...]) -> None:
+    with pytest.raises(UnknownTemplateError) as caught:
+        find(folder, typed)
+    assert (caught.value.name, caught.value.candidates) == (typed, near)
+
+
+@pytest.mark.parametrize("typed", ["", "..", "-x", "a b", "x" * 65, ".toml", "a\x1b"])
+def test_what_can_be_no_name_is_refused(folder: Path, typed: str) -> None:
+    with pytest.raises(UnknownTemplateError, match="is no name for a template"):
+        find(folder, typed)
+
+
+def test_two_files_of_one_name_are_not_chosen_between(folder: Path) -> None:
+    (folder / "review.md").write_text("x")
+    with pytest.raises(TemplateError, match="there are two templates called review"):
+        find(folder, "review")
+    assert find(folder, "review.md") == folder / "review.md"
+
+
+def test_files_that_cannot_be_read_are_named(folder: Path) -> None:
+    path = folder / "bad.toml"
+    path.write_bytes(b'prompt = """\n\xff"""')
+    with pytest.raises(TemplateError, match=r"bad\.toml, line 2: it is not UTF-8"):
+        load(folder, "bad")
+    path.write_bytes(b"\xef\xbb\xbfprompt = 'x'")
+    assert load(folder, "bad").prompt == "x"
+    path.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(TemplateError, match="larger than 1 MB"):
+        load(folder, "bad")
+
+
+# --- filling -------------------------------------------------------------------------------------------------
+
+
+def test_variables_are_put_in() -> None:
+    template = prompt("To {{ lang }}: {{stdin}} ({{  how | plainly  }}, {{ lang }})", "Be {{ tone | kind }}.")
+    assert variables(template) == {"tone": "kind", "lang": None, "stdin": None, "how": "plainly"}
+    filled = fill(template, stdin="Hallo\n", values={"lang": "English", "tone": ""})
+    assert filled == Filled(system="Be .", prompt="To English: Hallo\n (plainly, English)")
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_what_is_put_in_is_not_looked_at_again(first: str, second: str) -> None:
+    values = {"a": f"{{{{ b }}}}{first}", "b": second}
+    assert fill(prompt("{{ a }}|{{ b }}"), values=values).prompt == f"{{{{ b }}}}{first}|{second}"
+    piped = f"\\1 \\g<0> {{{{ a }}}} {first}"
+    assert fill(prompt("< {{ stdin }} >"), stdin=piped).prompt == f"< {piped} >"
+
+
+def test_braces_can_be_meant_as_they_stand() -> None:
+    template = parse(r"""prompt = '{ a } \{{ x.y }} \{{ {{ a }}}'""", TOML)
+    assert fill(template, values={"a": "1"}).prompt == "{ a } {{ x.y }} {{ 1}"
+
+
+@pytest.mark.parametrize(
+    ("text", "stdin", "typed", "whole"),
+    [
+        ("Sum up.", "text", "", "text\n\nSum up."),
+        ("Sum up.", None, "In French.", "Sum up.\n\nIn French."),
+        ("Sum up {{ stdin }}", "text", "In French.", "Sum up text\n\nIn French."),
+        ("{{ prompt }}, please: {{ stdin }}", "text", "Sum up", "Sum up, please: text"),
+        ("{{ prompt | Sum up }}: {{ stdin | nothing }}", "\n", " ", "Sum up: nothing"),
+        ("", "text", "Sum up", "text\n\nSum up"),
+        ("Hi", "", "", "Hi"),
+    ],
+)
+def test_stdin_and_what_is_typed_have_a_place_or_stand_around(
+    text: str, stdin: str | None, typed: str, whole: str
+) -> None:
+    assert fill(prompt(text), stdin=stdin, typed=typed).prompt == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "missing", "words"),
+    [
+        ("{{ lang }}", ["lang"], "the template t needs a value for lang"),
+        ("{{ stdin }}", ["stdin"], "needs text on stdin"),
+        ("{{ b }}{{ prompt }}{{ a }}", ["b", "prompt", "a"], "a value for b, a prompt and a value for a"),
+        ("{{ a | x }} {{ b }}", ["b"], "a value for b"),
+    ],
+)
+def test_what_has_no_value_is_named(text: str, missing: list[str], words: str) -> None:
+    with pytest.raises(VariableError) as caught:
+        fill(prompt(text))
+    assert list(caught.value.missing) == missing
+    assert words in caught.value.message
+
+
+def test_a_default_anywhere_serves_everywhere() -> None:
+    assert fill(prompt("{{ a }} {{ a | x }} {{ a | y }}")).prompt == "x x y"
+
+
+@pytest.mark.parametrize(
+    ("given_", "words"),
+    [
+        ("lnag", "the template t has no variable 'lnag': it has lang"),
+        ("stdin", "stdin is what is piped in, and no variable to set"),
+        ("prompt", "prompt is what is typed behind the options, and no variable to set"),
+    ],
+)
+def test_a_value_that_has_no_place_is_refused(given_: str, words: str) -> None:
+    with pytest.raises(VariableError, match=words):
+        fill(prompt("{{ lang | x }} {{ stdin | y }}"), values={given_: "1"})
+    with pytest.raises(VariableError, match="it has none to set"):
+        fill(prompt("x"), values={"a": "1"})
