@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -101,21 +102,31 @@ def held(path: Path, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connect
 # --- whose it is ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("umask", ["0o000", "0o022", "0o077"])
+@pytest.mark.parametrize("umask", ["0o000", "0o077", "0o777"])
 def test_every_file_is_its_owners_alone_whatever_the_umask(path: Path, umask: str) -> None:
+    path.parent.mkdir()
     code = f"""
         import os
         os.umask({umask})
         with History(path) as history:
             said(history, "a", "b")
             print([(each.name, oct(each.stat().st_mode & 0o777)) for each in sorted(path.parent.iterdir())])
-            print(oct(path.parent.stat().st_mode & 0o777))
     """
     with start(code, path) as process:
         assert process.stdout
-        lines = process.stdout.read().splitlines()[-2:]
-    names = ("history.db", "history.db-shm", "history.db-wal")
-    assert lines == [str([(name, "0o600") for name in names]), "0o700"]
+        line = process.stdout.read().splitlines()[-1]
+    assert line == str([(f"history.db{ending}", "0o600") for ending in ("", "-shm", "-wal")])
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_the_folder_is_made_for_its_owner_alone(path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with History(path) as history:
+            said(history, "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 def test_what_is_found_open_to_others_is_closed(path: Path) -> None:
@@ -230,9 +241,11 @@ def test_nothing_that_was_removed_is_left_in_any_file(path: Path, seed: int) -> 
     """A life of turns, taken back, renamed and removed: where pages move rows about, copies stay behind."""
     chance = random.Random(seed)
 
+    def word(number: int) -> str:
+        return f"canary{number:03d}z{chance.randrange(999)}"
+
     def words(number: int) -> str:
-        count = chance.choice([1, 1, 2, 3, 10, 30, 100])
-        return " ".join(f"canary{number:03d}z{chance.randrange(999)}" for _ in range(count))
+        return " ".join(word(number) for _ in range(chance.choice([1, 1, 2, 3, 10, 30, 100])))
 
     live: dict[int, str] = {}
     gone: set[int] = set()
@@ -243,9 +256,7 @@ def test_nothing_that_was_removed_is_left_in_any_file(path: Path, seed: int) -> 
                 continue
             if dice < 0.7:
                 question = Message(role="user", content=words(number))
-                begun = history.begin(
-                    [question], LAB, conversation=live.get(number), title=words(number)[:13]
-                )
+                begun = history.begin([question], LAB, conversation=live.get(number), title=word(number))
                 live[number] = begun.conversation
                 whole = Answer(
                     target=LAB, verdict=Verdict.COMPLETE, text=words(number), reasoning=words(number)
@@ -254,7 +265,7 @@ def test_nothing_that_was_removed_is_left_in_any_file(path: Path, seed: int) -> 
             elif number not in live:
                 continue
             elif dice < 0.72:
-                history.rename(live[number], words(number)[:13] + "v" * chance.randrange(90))
+                history.rename(live[number], word(number) + "v" * chance.randrange(90))
             elif dice < 0.92:
                 turns = history.turns(live[number])
                 history.drop_turn(turns[-1].id)
@@ -306,6 +317,14 @@ def test_a_process_that_was_killed_while_it_erased_has_it_done_by_the_next(path:
     with History(path) as history:
         assert b"canary" in b"".join(files(path).values())
         assert history.finish() is None
+    assert b"canary" not in b"".join(files(path).values())
+
+
+def test_what_is_taken_back_is_overwritten_where_it_stood(path: Path) -> None:
+    with History(path) as history:
+        said(history, "kept")
+        begun = history.begin([Message(role="user", content="canary " * 5000)], LAB)
+        history.drop_turn(begun.turn)
     assert b"canary" not in b"".join(files(path).values())
 
 
