@@ -10,11 +10,11 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat models providers templates completion help)
+        commands=(chat models providers templates completion doctor help)
         options=('-V,--version' '-h,--help')
         ;;
     'telex chat')
-        options=('*-m,--model name models' '-s,--system any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--retries-schema any' '-o,--output any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--retries-schema any' '-o,--output any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -122,9 +122,13 @@ _telex_table() {
         options=('--install' '-h,--help')
         arguments=('one bash zsh fish powershell')
         ;;
+    'telex doctor')
+        options=('--json' '-h,--help')
+        arguments=('*one versions folders settings providers keyring proxies trust models history tools completion terminal')
+        ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one environment exit-codes formatting keys models proxies scripts tools chat providers templates completion help')
+        arguments=('*one environment exit-codes formatting keys models proxies scripts tools chat providers templates completion doctor help')
         ;;
     *) return 1 ;;
     esac

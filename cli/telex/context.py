@@ -39,6 +39,8 @@ class App(Setup):
     ) -> None:
         super().__init__(environ=environ, key_store=key_store, client=client, transport=transport)
         self.console = console or Console(environ=self.environ)
+        self.leaves_no_trace = False
+        """Set by a command that looks and changes nothing, not even what completion reads."""
 
     @cached_property
     def history(self) -> History:
@@ -70,7 +72,7 @@ class App(Setup):
 
     def close(self) -> None:
         """Let go of what the run opened; what completion reads follows a change of the settings."""
-        if "paths" in self.__dict__:
+        if "paths" in self.__dict__ and not self.leaves_no_trace:
             from telex import lists
 
             lists.follow(self)

@@ -20,6 +20,7 @@ COMMANDS = {
     "providers": ("telex.commands.providers:command", "Set up the servers that telex talks to."),
     "templates": ("telex.commands.templates:command", "Keep prompts, with variables in them."),
     "completion": ("telex.commands.completion:command", "Make a Tab complete telex's command lines."),
+    "doctor": ("telex.commands.doctor:command", "Check what telex stands on, and say what to do about it."),
     "help": ("telex.commands.help:command", "Show the page of a topic, or the help of a command."),
 }
 """Name -> ("module:attribute", one line of help): see ``lazy``."""

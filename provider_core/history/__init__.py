@@ -13,7 +13,8 @@ of a request only its messages and parameters are stored, and of a server only i
 
 from __future__ import annotations
 
+from provider_core.history._health import Health, health
 from provider_core.history._history import History
 from provider_core.history._records import Begun, Conversation, Hit, Removed, Turn
 
-__all__ = ["Begun", "Conversation", "History", "Hit", "Removed", "Turn"]
+__all__ = ["Begun", "Conversation", "Health", "History", "Hit", "Removed", "Turn", "health"]

@@ -53,19 +53,28 @@ class Proxies:
         first, as curl reads them. ``socks://`` is taken as SOCKS5, a bare ``host:port`` as an HTTP proxy.
         Raises ``SettingsError``, which names the setting and never its value.
         """
+        return self.explain(url, configured)[0]
+
+    def explain(self, url: str, configured: str | None = None) -> tuple[Proxy | None, str]:
+        """As ``choose``, and what decided it: "loopback", "the provider's proxy", "the system's proxy", a variable.
+
+        "" where nothing says anything and the way is straight.
+        """
         parts = urlsplit(url)
         host = (parts.hostname or "").lower().rstrip(".")
         if is_loopback(host):
-            return None
+            return None, "loopback"
         if configured is not None and configured.strip():
-            return None if configured.strip().lower() == "none" else _read(configured, "the provider's proxy")
-        if self._bypassed(host, parts.port or _PORTS.get(parts.scheme)):
-            return None
+            own = "the provider's proxy"
+            return (None if configured.strip().lower() == "none" else _read(configured, own)), own
+        if bypass := self._bypassed(host, parts.port or _PORTS.get(parts.scheme)):
+            return None, bypass
         for name in (f"{parts.scheme}_proxy", "all_proxy"):
             variable, value = self._get(name)
             if value is not None:
-                return _read(value, variable) if value.strip() else None
-        return self._of_the_system(parts.scheme, host)
+                return (_read(value, variable) if value.strip() else None), variable
+        system = self._of_the_system(parts.scheme, host)
+        return system, "the system's proxy" if system else ""
 
     def _get(self, name: str) -> tuple[str, str | None]:
         # A CGI server puts a client's "Proxy:" header into HTTP_PROXY (httpoxy.org): lower case only there.
@@ -83,9 +92,11 @@ class Proxies:
         value = getproxies().get(scheme)
         return None if value is None or proxy_bypass(host) else _read(value, "the system's proxy")
 
-    def _bypassed(self, host: str, port: int | None) -> bool:
-        _, entries = self._get("no_proxy")
-        return any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", entries or "") if entry)
+    def _bypassed(self, host: str, port: int | None) -> str:
+        """The variable that says that ``host`` is reached without a proxy, or ""."""
+        variable, entries = self._get("no_proxy")
+        listed = re.split(r"[,\s]+", entries or "")
+        return variable if any(_covers(entry, host, port) for entry in listed if entry) else ""
 
 
 def is_loopback(host: str) -> bool:

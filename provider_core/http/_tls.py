@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provider_core.errors import SettingsError
@@ -13,7 +14,18 @@ if TYPE_CHECKING:
 
     from provider_core.types import Network
 
-__all__ = ["blind", "context"]
+__all__ = ["Trust", "blind", "context", "trust"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whose certificates are believed: those in ``source``, a file or a folder; "" is the operating system's store.
+
+    ``authorities`` is how many there are; None where that is not told.
+    """
+
+    source: str = ""
+    authorities: int | None = None
 
 
 def context(network: Network, environ: Mapping[str, str], *, client_cert: bool = True) -> ssl.SSLContext:
@@ -27,6 +39,15 @@ def context(network: Network, environ: Mapping[str, str], *, client_cert: bool =
     return made
 
 
+def trust(network: Network, environ: Mapping[str, str]) -> Trust:
+    """What ``context`` would believe, and that it can be had; no connection is made. Raises ``SettingsError``."""
+    made = context(network, environ)
+    source = _source(network.ca_bundle, environ)
+    # What OpenSSL reads from a folder it reads when it is needed, and a system's store it never shows.
+    counted = (made if source else ssl.create_default_context()).cert_store_stats()["x509_ca"]
+    return Trust(source=source, authorities=counted or None)
+
+
 def blind() -> ssl.SSLContext:
     """A context that trusts anyone, for looking at a certificate that was refused and for nothing else."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -37,11 +58,9 @@ def blind() -> ssl.SSLContext:
 
 def _trusting(bundle: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext:
     file, folder = environ.get("SSL_CERT_FILE") or None, environ.get("SSL_CERT_DIR") or None
-    source = " or ".join(part for part in (file, folder) if part)
     if bundle is not None:
         bundle = bundle.expanduser()
         file, folder = (None, str(bundle)) if bundle.is_dir() else (str(bundle), None)
-        source = str(bundle)
     if file is None and folder is None:
         import truststore
 
@@ -49,7 +68,14 @@ def _trusting(bundle: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext
     try:
         return ssl.create_default_context(cafile=file, capath=folder)
     except OSError as error:  # ssl.SSLError is one
+        source = _source(bundle, environ)
         raise SettingsError(f"the trusted certificates in {source} cannot be used: {_why(error)}") from error
+
+
+def _source(bundle: Path | None, environ: Mapping[str, str]) -> str:
+    if bundle is not None:
+        return str(bundle.expanduser())
+    return " or ".join(part for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (part := environ.get(name)))
 
 
 def _show(made: ssl.SSLContext, path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from provider_core.errors import ApiKeyError, InvalidKeyError, KeyStoreError, MissingKeyError
-from provider_core.keys._command import run_command
+from provider_core.keys._command import needs_shell, run_command
 from provider_core.keys._keyring import KeyringStore
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "ending",
     "find",
     "find_each",
+    "needs_shell",
     "source",
 ]
 

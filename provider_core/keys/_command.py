@@ -7,7 +7,7 @@ import re
 
 from provider_core.errors import KeyCommandError
 
-__all__ = ["run_command"]
+__all__ = ["needs_shell", "run_command"]
 
 DEADLINE = 30.0
 """Seconds a key command may take; it may ask a person for a fingerprint or a passphrase."""
@@ -25,7 +25,7 @@ def run_command(command: str, deadline: float = DEADLINE) -> str:
     import shlex
     import subprocess
 
-    shell = _SHELL.search(command) is not None
+    shell = needs_shell(command)
     try:
         # Windows hands programs one string, and shlex would eat its backslashes.
         arguments = command if shell or os.name == "nt" else shlex.split(command)
@@ -46,3 +46,8 @@ def run_command(command: str, deadline: float = DEADLINE) -> str:
         ending = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
         raise KeyCommandError(f"the key command failed with {ending}")
     return done.stdout.decode("utf-8", "replace")
+
+
+def needs_shell(command: str) -> bool:
+    """Whether only a shell can make sense of it."""
+    return _SHELL.search(command) is not None

@@ -72,6 +72,10 @@ class KeyringStore:
 
         return self._call("read", read)
 
+    def backend(self) -> str:
+        """The name of the backend that keys are in; raises ``KeyStoreError`` where there is none fit for keys."""
+        return self._call("open", lambda: _name(_backend()))
+
     def set(self, name: str, key: str) -> None:
         def write() -> None:
             backend = _backend()

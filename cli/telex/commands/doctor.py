@@ -1,0 +1,61 @@
+"""``telex doctor``: looks at all that telex stands on, says what it found, and changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.doctor import FAMILIES
+from telex.exits import ExitCode, Stop
+
+if TYPE_CHECKING:
+    from telex.context import App
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    name="doctor",
+    examples=(
+        "telex doctor",
+        "telex doctor keyring proxies",
+        "telex doctor --json | jq -r '.findings[] | select(.level == \"problem\").remedy'",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.argument("families", metavar="[FAMILY]...", type=click.Choice(FAMILIES), nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="One object.")
+@pass_app
+def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
+    """Check what telex stands on, and say what to do about it.
+
+    Versions, folders, settings and where each comes from, providers and their keys, the keyring, proxies,
+    trusted certificates, models, history, tools, completion, the terminal; or only each FAMILY that is named.
+    Each finding is ok, a note or a problem, with its remedy. Nothing is changed, no server is asked (telex
+    providers test does that), and no key is shown. In a pipe each line has LEVEL, FAMILY, SUBJECT, DETAIL
+    and REMEDY, with tabs between.
+    """
+    from telex.doctor import examine
+    from telex.doctor.case import Case
+    from telex.render import doctor as render
+
+    app.leaves_no_trace = True
+    wanted = [family for family in FAMILIES if family in families or not families]
+    findings = examine(Case(app), wanted)
+    if as_json:
+        found = list(findings)
+        render.as_json(app.console, found)
+    elif app.console.out_is_terminal:
+        found = render.report(app.console, findings)
+    else:
+        found = render.rows(app.console, findings)
+    problems = [finding for finding in found if finding.level == "problem"]
+    if problems:
+        lines = [f"{each.family}: {each.subject}: {each.detail}" for each in problems]
+        app.console.error(render.summary(found), "\n".join(lines))
+        raise Stop(ExitCode.SETTINGS)
+    app.console.note(render.summary(found))

@@ -1,0 +1,48 @@
+"""One line of the report; what it is about is known to the check that made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+__all__ = ["Finding", "Level", "note", "ok", "problem"]
+
+Level: TypeAlias = Literal["ok", "note", "problem"]
+"""As it should be; worth knowing; in the way of something that is set up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """``remedy`` is what to do about it, in one line or a few; "" where nothing needs to be done."""
+
+    level: Level
+    subject: str
+    detail: str
+    remedy: str = ""
+    family: str = ""
+
+    def of(self, family: str, cleaned: Callable[[str], str]) -> Self:
+        """The finding as a part of ``family``, its words put through ``cleaned``."""
+        return replace(
+            self,
+            family=family,
+            subject=cleaned(self.subject),
+            detail=cleaned(self.detail),
+            remedy=cleaned(self.remedy),
+        )
+
+
+def ok(subject: str, detail: str) -> Finding:
+    return Finding(level="ok", subject=subject, detail=detail)
+
+
+def note(subject: str, detail: str, remedy: str = "") -> Finding:
+    return Finding(level="note", subject=subject, detail=detail, remedy=remedy)
+
+
+def problem(subject: str, detail: str, remedy: str = "") -> Finding:
+    return Finding(level="problem", subject=subject, detail=detail, remedy=remedy)

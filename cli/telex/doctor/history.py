@@ -1,0 +1,35 @@
+"""The file of past conversations: how large, and whether it is sound; modes are looked at with the folders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telex.doctor.finding import note, ok
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from telex.doctor.case import Case
+    from telex.doctor.finding import Finding
+
+
+def check(case: Case) -> Iterator[Finding]:
+    import sqlite3
+
+    from provider_core.history import health
+
+    path = case.paths.history
+    if case.setting("history") is False:
+        yield ok("keeping", "switched off")
+    found = health(path)
+    if found is None:
+        yield ok("file", f"{path} (none yet)")
+    else:
+        size = f"{found.size / (1 << 20):.1f} MiB" if found.size >= 1 << 20 else f"{found.size >> 10} KiB"
+        words = f"{found.conversations} conversation{'' if found.conversations == 1 else 's'}, {size}"
+        yield (
+            ok("file", f"{words}, sound")
+            if found.checked
+            else note("file", f"{words}, too large to check here")
+        )
+    yield ok("SQLite", sqlite3.sqlite_version)

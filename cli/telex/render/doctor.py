@@ -1,0 +1,111 @@
+"""The doctor's findings as a report for a terminal, as rows for a pipe, and as JSON; nothing is judged here."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from telex.console import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from telex.console import Console
+    from telex.doctor.finding import Finding
+
+__all__ = ["as_json", "report", "rows", "summary"]
+
+_COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "problem": "\x1b[31m"}
+_BOLD, _RESET = "\x1b[1m", "\x1b[0m"
+_NARROW = 60
+_LEVEL = 9
+"""Columns that the level takes, with its gap."""
+
+
+def report(console: Console, findings: Iterable[Finding]) -> list[Finding]:
+    """Each finding as soon as it is there, under the heading of its family; returns them all."""
+    shown: list[Finding] = []
+    family = ""
+    for finding in findings:
+        shown.append(finding)
+        if finding.family != family:
+            console.raw_out("\n" if family else "")
+            family = finding.family
+            heading = family.capitalize()
+            console.raw_out(f"{_BOLD}{heading}{_RESET}\n" if console.out_has_colour else f"{heading}\n")
+        for line in _lines(finding, console.width(), coloured=console.out_has_colour):
+            console.raw_out(f"{line}\n")
+    return shown
+
+
+def rows(console: Console, findings: Iterable[Finding]) -> list[Finding]:
+    """LEVEL, FAMILY, SUBJECT, DETAIL and REMEDY, with tabs between; returns the findings."""
+    shown: list[Finding] = []
+    for each in findings:
+        shown.append(each)
+        fields = (each.level, each.family, each.subject, each.detail, each.remedy)
+        console.out("\t".join(" ".join(field.split()) for field in fields) + "\n")
+    return shown
+
+
+def as_json(console: Console, findings: Sequence[Finding]) -> None:
+    """One object; ``passed`` is whether there is no problem."""
+    import json
+
+    from provider_core import __version__
+
+    levels = [each.level for each in findings]
+    report = {
+        "telex": __version__,
+        "passed": "problem" not in levels,
+        "problems": levels.count("problem"),
+        "notes": levels.count("note"),
+        "findings": [
+            {
+                "family": each.family,
+                "subject": each.subject,
+                "level": each.level,
+                "detail": each.detail,
+                "remedy": each.remedy or None,
+            }
+            for each in findings
+        ],
+    }
+    console.out(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many problems and notes there are."""
+    levels = [each.level for each in findings]
+    parts = [_counted(levels.count("problem"), "problem"), _counted(levels.count("note"), "note")]
+    return " and ".join(part for part in parts if part) or "all is well"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}" if count else ""
+
+
+def _lines(finding: Finding, width: int, *, coloured: bool) -> Iterator[str]:
+    indent = " " * (2 + _LEVEL if width >= _NARROW else 4)
+    head = f"  {finding.level:<{_LEVEL}}" if width >= _NARROW else f"  {finding.level}: "
+    words = visible(f"{finding.subject}: {finding.detail}")
+    first, *rest = textwrap.wrap(
+        words, max(width - 1, 20), initial_indent=head, subsequent_indent=indent, break_on_hyphens=False
+    )
+    if coloured:
+        at = first.index(finding.level)
+        end = at + len(finding.level)
+        first = f"{first[:at]}{_COLOURS[finding.level]}{finding.level}{_RESET}{first[end:]}"
+    yield first
+    yield from rest
+    for line in visible(finding.remedy).splitlines():
+        if line[:1].isupper():
+            yield from textwrap.wrap(
+                line,
+                max(width - 1, 20),
+                initial_indent=indent,
+                subsequent_indent=indent,
+                break_on_hyphens=False,
+            )
+        else:  # a command line, to be copied as it stands
+            yield f"{indent}{line.strip()}"
