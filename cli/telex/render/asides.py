@@ -29,9 +29,12 @@ class Asides:
     def notice(self, notice: Notice) -> None:
         match notice:
             case Retrying(error=error, seconds=seconds, attempt=attempt):
-                self.console.note(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
+                self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
             case FieldDropped() if self.target is not None:
-                self.console.note(dropped(self.target, notice))
+                self.aside(dropped(self.target, notice))
+
+    def aside(self, line: str) -> None:
+        self.console.note(line)
 
     def close(self) -> None:
         pass

@@ -34,6 +34,9 @@ class Block:
             case _:
                 pass
 
+    def make_room(self) -> None:
+        pass
+
     def close(self) -> None:
         """Print the block, with one newline at its end."""
         from telex.render.extract import first_block

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import CoreError
 from provider_core.types import Verdict
-from telex.exits import ExitCode, code_and_hint
+from telex.exits import ExitCode, answer_code, code_and_hint
 from telex.render.asides import Asides
 
 if TYPE_CHECKING:
@@ -21,21 +21,27 @@ def call_object(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "name": call.name, "arguments": call.arguments}
 
 
-def error_object(error: Exception, hint: str | None = None) -> dict[str, Any]:
-    """``type`` is the class in the library's tree; ``status`` and ``code`` are the server's, where it said so."""
-    code = code_and_hint(error)[0] if isinstance(error, CoreError) else ExitCode.USAGE
+def error_object(
+    error: Exception, hint: str | None = None, *, exit_code: ExitCode | None = None
+) -> dict[str, Any]:
+    """``type`` is the class in the library's tree; ``status`` and ``code`` are the server's, where it said so.
+
+    ``exit_code`` is the error's own unless it is given.
+    """
+    if exit_code is None:
+        exit_code = code_and_hint(error)[0] if isinstance(error, CoreError) else ExitCode.USAGE
     return {
         "type": type(error).__name__,
         "message": getattr(error, "message", str(error)),
         "hint": hint,
         "status": getattr(error, "status", None),
         "code": getattr(error, "code", None),
-        "exit_code": int(code),
+        "exit_code": int(exit_code),
     }
 
 
-def failure_object(error: Exception, hint: str | None = None) -> dict[str, Any]:
-    """As ``answer_object``, where nothing could be asked."""
+def failure_object(error: BaseException, hint: str | None = None) -> dict[str, Any]:
+    """As ``answer_object``, where nothing could be asked; what is no ``Exception`` has interrupted it."""
     return {
         "provider": getattr(error, "provider", None),
         "model": None,
@@ -43,10 +49,10 @@ def failure_object(error: Exception, hint: str | None = None) -> dict[str, Any]:
         "reasoning": "",
         "tool_calls": [],
         "finish": None,
-        "verdict": Verdict.FAILED.value,
+        "verdict": (Verdict.FAILED if isinstance(error, Exception) else Verdict.INTERRUPTED).value,
         "usage": None,
         "timing": {"first_byte": None, "first_text": None, "total": None},
-        "error": error_object(error, hint),
+        "error": error_object(error, hint) if isinstance(error, Exception) else None,
     }
 
 
@@ -74,7 +80,7 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
             "first_text": _rounded(timing.first_text),
             "total": _rounded(timing.total),
         },
-        "error": answer.error and error_object(answer.error, hint),
+        "error": answer.error and error_object(answer.error, hint, exit_code=answer_code(answer)),
     }
 
 
@@ -91,7 +97,7 @@ class Json(Asides):
     def ended(self, answer: Answer, hint: str | None = None) -> None:
         self._print(answer_object(answer, hint))
 
-    def failed(self, error: Exception, hint: str | None = None) -> None:
+    def failed(self, error: BaseException, hint: str | None = None) -> None:
         self._print(failure_object(error, hint))
 
     def _print(self, found: dict[str, Any]) -> None:

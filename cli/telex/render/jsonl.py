@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from provider_core.types import FieldDropped, Finished, Reasoning, Retrying, Text, ToolCall, Usage
+from telex.console import as_json
 from telex.render.asides import Asides
 from telex.render.json import answer_object, call_object, error_object, failure_object
 
@@ -25,6 +26,8 @@ class JsonLines(Asides):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._number = 0
+        self._open: str | None = None
+        """The line that is being written: what breaks it off comes later in the rest of it, and then in its own."""
 
     def connecting(self, target: Target) -> None:
         first = self.target is None
@@ -55,7 +58,7 @@ class JsonLines(Asides):
             self.connecting(answer.target)
         self._end(answer_object(answer, hint))
 
-    def failed(self, error: Exception, hint: str | None = None) -> None:
+    def failed(self, error: BaseException, hint: str | None = None) -> None:
         found = failure_object(error, hint)
         self._say("start", provider=found["provider"], model=found["model"])
         self._end(found)
@@ -64,5 +67,13 @@ class JsonLines(Asides):
         self._say("end", **{key: value for key, value in found.items() if key not in _TOLD})
 
     def _say(self, kind: str, **fields: Any) -> None:
+        if self._open is not None:
+            rest = self.console.unwritten(self._open)
+            self._write(self._open[len(self._open) - rest :])
         self._number += 1
-        self.console.json({"n": self._number, "type": kind, **fields}, indent=None)
+        self._write(as_json({"n": self._number, "type": kind, **fields}))
+
+    def _write(self, line: str) -> None:
+        self._open = line
+        self.console.out(line)
+        self._open = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, Reasoning, Retrying, Sent, Text
+from provider_core.types import FieldDropped, Reasoning, Retrying, Sent, Text, Verdict
 from telex.render.thoughts import Thoughts
 from telex.render.waiting import Waiting
 
@@ -78,17 +78,21 @@ class Live:
             self._text.close()
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
-        if self._view.usage != "none" and answer.finish is not None:
+        if self._view.usage != "none" and (answer.finish or answer.verdict is Verdict.COMPLETE):
             from telex.render import summary
 
             line = summary.full if self._view.usage == "full" else summary.short
             self._console.note(line(answer.target, answer.usage, answer.timing))
 
-    def failed(self, error: Exception, hint: str | None = None) -> None:
+    def failed(self, error: BaseException, hint: str | None = None) -> None:
         pass  # whoever ends the command says it on stderr
 
     def aside(self, line: str) -> None:
         """A line on stderr, beside whatever is shown there."""
+        if self._thoughts.active and self._thoughts.mode == "show":
+            self._thoughts.end()
+        if self._text is not None:
+            self._text.make_room()
         if self._waiting is None:
             self._console.note(line)
             return

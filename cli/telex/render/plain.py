@@ -22,32 +22,36 @@ class Plain:
         self._thoughts = thoughts
         self.has_text = False
         """Whether any of the answer itself was shown."""
-        self.unsaid = 0
-        """How many characters of the last text were not written."""
+        self._last: str | None = None
         self._line_open = False
+
+    @property
+    def unsaid(self) -> int:
+        """How many characters of the last text were not written."""
+        return 0 if self._last is None else self._console.unwritten(self._last)
 
     def event(self, event: Event) -> None:
         """Show one event."""
         match event:
             case Text(text=text):
-                self.unsaid = len(text)
+                self._last = text
                 self._thoughts.end()
                 self.has_text = True
                 self._line_open = True
-                try:
-                    self._console.out(text)
-                except BaseException:
-                    self.unsaid = self._console.unwritten(text)
-                    raise
-                self.unsaid = 0
+                self._console.out(text)
+                self._last = None
             case Reasoning(text=text):
-                # On a terminal both streams share the screen: thoughts begin on a line of their own.
-                if self._line_open and self._console.out_is_terminal and not self._thoughts.active:
-                    self._console.out("\n")
-                    self._line_open = False
+                if not self._thoughts.active:
+                    self.make_room()
                 self._thoughts.add(text)
             case _:
                 pass
+
+    def make_room(self) -> None:
+        """Let what comes next begin a line: on a terminal both streams share the screen."""
+        if self._line_open and self._console.out_is_terminal:
+            self._line_open = False
+            self._console.out("\n")
 
     def close(self) -> None:
         """End the last line; an answer that was cut short ends here too."""

@@ -46,14 +46,17 @@ class Show(Protocol):
     def event(self, event: Event) -> None:
         """A piece of the answer."""
 
+    def aside(self, line: str) -> None:
+        """A line on stderr about what happens, beside whatever is shown there."""
+
     def close(self) -> None:
         """Leave the terminal in order. It may be called again."""
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
         """The answer is all there is; ``hint`` says what to do about its error."""
 
-    def failed(self, error: Exception, hint: str | None = None) -> None:
-        """Nothing could be asked; it takes the place of everything else."""
+    def failed(self, error: BaseException, hint: str | None = None) -> None:
+        """Nothing could be asked, because of an error or a signal; it takes the place of everything else."""
 
 
 def show_for(app: App, view: View) -> Show:

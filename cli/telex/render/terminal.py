@@ -67,12 +67,17 @@ class Terminal:
                 self.has_text = True
                 self._start_pulse()
             case Reasoning(text=text):
-                if not self._thoughts.active and self._shared and self._thoughts.mode != "hide":
-                    with self._painting():
-                        self._markdown.suspend()
+                if not self._thoughts.active and self._thoughts.mode != "hide":
+                    self.make_room()
                 self._thoughts.add(text)
             case _:
                 pass
+
+    def make_room(self) -> None:
+        """Take what is live off the screen, where stderr has a line to show there; more text brings it back."""
+        if self._shared:
+            with self._painting():
+                self._markdown.suspend()
 
     def close(self) -> None:
         """Leave the answer on the screen for good, and the cursor below it."""
