@@ -1,5 +1,183 @@
-"""The provider core: OpenAI-compatible chat completions from any server, as a library without a terminal."""
+"""Chat with any model behind an OpenAI-compatible API, from Python: a cloud, a gateway, or a server on this machine.
+
+::
+
+    from provider_core import connect
+
+    with connect("deepseek/deepseek-v4-flash") as model:
+        print(model.ask("Why is the sky blue?").text)
+
+That is what ``telex chat -m deepseek/deepseek-v4-flash`` would ask, with this user's settings and keyring. A
+program that brings its own makes a provider, of a preset's name or of an address::
+
+    from provider_core import connect, provider
+
+    lab = provider("lab", base_url="http://127.0.0.1:8080/v1", key="none")
+    with connect(lab, "qwen3-8b") as model:
+        for event in model.stream("Why is the sky blue?"):
+            print(event)
+
+``ask`` gives a whole answer or raises one of ``errors``; ``stream`` gives events as they come, and the last one,
+``Finished``, says what became of the answer. What stands below is ``Client``, which takes a ``Provider``, a
+``Request`` and a key, and knows neither settings nor keyring. ``provider_core.testing`` has stand-ins for the
+network and the keyring.
+
+Importing this package imports nothing else: each name is looked up when it is first used.
+"""
 
 from provider_core._version import __version__
 
-__all__ = ["__version__"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from provider_core import errors
+    from provider_core.answer import Answer, Gathering
+    from provider_core.client import Client
+    from provider_core.connection import Connection, connect, provider
+    from provider_core.conversation import Conversation
+    from provider_core.http import HttpTransport
+    from provider_core.keys import KeyringStore, KeyStore, MemoryStore
+    from provider_core.settings import Paths, Settings
+    from provider_core.setup import Setup
+    from provider_core.tools import (
+        AgentEvent,
+        Approve,
+        ApproveWith,
+        Asking,
+        FunctionTools,
+        Limits,
+        PlannedCall,
+        Refuse,
+        Toolbox,
+        ToolEnded,
+        ToolResult,
+        ToolStarted,
+        agent,
+    )
+    from provider_core.types import (
+        Call,
+        Event,
+        FieldDropped,
+        Finished,
+        ImagePart,
+        Message,
+        Model,
+        Network,
+        Notice,
+        Provider,
+        Quirks,
+        Reasoning,
+        Reply,
+        Request,
+        Retrying,
+        Sent,
+        Target,
+        Text,
+        TextPart,
+        Timing,
+        Tool,
+        ToolCall,
+        Transport,
+        Usage,
+        Verdict,
+    )
+
+__all__ = [
+    "AgentEvent",
+    "Answer",
+    "Approve",
+    "ApproveWith",
+    "Asking",
+    "Call",
+    "Client",
+    "Connection",
+    "Conversation",
+    "Event",
+    "FieldDropped",
+    "Finished",
+    "FunctionTools",
+    "Gathering",
+    "HttpTransport",
+    "ImagePart",
+    "KeyStore",
+    "KeyringStore",
+    "Limits",
+    "MemoryStore",
+    "Message",
+    "Model",
+    "Network",
+    "Notice",
+    "Paths",
+    "PlannedCall",
+    "Provider",
+    "Quirks",
+    "Reasoning",
+    "Refuse",
+    "Reply",
+    "Request",
+    "Retrying",
+    "Sent",
+    "Settings",
+    "Setup",
+    "Target",
+    "Text",
+    "TextPart",
+    "Timing",
+    "Tool",
+    "ToolCall",
+    "ToolEnded",
+    "ToolResult",
+    "ToolStarted",
+    "Toolbox",
+    "Transport",
+    "Usage",
+    "Verdict",
+    "__version__",
+    "agent",
+    "connect",
+    "errors",
+    "provider",
+]
+
+_ROOMS = {
+    "answer": ("Answer", "Gathering"),
+    "client": ("Client",),
+    "connection": ("Connection", "connect", "provider"),
+    "conversation": ("Conversation",),
+    "http": ("HttpTransport",),
+    "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
+    "settings": ("Paths", "Settings"),
+    "setup": ("Setup",),
+    "tools": (
+        "AgentEvent",
+        "Approve",
+        "ApproveWith",
+        "Asking",
+        "FunctionTools",
+        "Limits",
+        "PlannedCall",
+        "Refuse",
+        "ToolEnded",
+        "ToolResult",
+        "ToolStarted",
+        "Toolbox",
+        "agent",
+    ),
+}
+"""Where a name is from; all others are from ``types``."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "errors":
+        return import_module("provider_core.errors")
+    room = next((room for room, names in _ROOMS.items() if name in names), "types")
+    found: object = getattr(import_module(f"provider_core.{room}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

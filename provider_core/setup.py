@@ -168,12 +168,14 @@ class Setup:
             raise
 
     @contextlib.contextmanager
-    def reach(self, target: Target) -> Iterator[tuple[Provider, str | None]]:
-        """The provider as it can be asked now, with its key: an embedded model runs until the context ends."""
+    def reach(self, target: Target, *, key: str | None = None) -> Iterator[tuple[Provider, str | None]]:
+        """The provider as it can be asked now, with its key: an embedded model runs until the context ends.
+
+        A ``key`` that is given counts before every source that the provider has.
+        """
         provider = target.provider
         if not provider.embedded:
-            key = self.key(provider)
-            yield provider, key.value if key else None
+            yield provider, self._found(provider) if key is None else self._given(provider, key)
             return
         from provider_core import local
         from provider_core.errors import LocalModelError
@@ -222,10 +224,35 @@ class Setup:
         for name in ("settings", "catalog"):
             self.__dict__.pop(name, None)
 
+    def only(self, provider: Provider) -> Setup:
+        """The same, with ``provider`` in the place of all that are set up; nobody has chosen a model of it."""
+        from provider_core.settings import Settings
+
+        return Setup(
+            environ=self.environ,
+            settings=Settings(providers={provider.name: provider}),
+            key_store=self.key_store,
+            client=self.client,
+            transport=self.transport,
+        )
+
     def close(self) -> None:
-        """Let go of the connections that are kept for reuse."""
-        if "transport" in self.__dict__:
+        """Close the connections that are kept for reuse, unless they are those of a transport that was handed in."""
+        if "transport" in self.__dict__ and self._transport is None:
             self.transport.close()
+
+    def _found(self, provider: Provider) -> str | None:
+        key = self.key(provider)
+        return key.value if key else None
+
+    def _given(self, provider: Provider, key: str) -> str:
+        from provider_core import keys
+
+        try:
+            return keys.clean(key, "the caller")
+        except ApiKeyError as error:
+            error.provider = provider.name
+            raise
 
     def _ask_for(self, missing: NoModelError) -> None:
         """Ask the server of a provider of which no model is known; raises what keeps it from naming one."""

@@ -2,12 +2,14 @@
 
 They keep what the real ones promise, which the library's own tests hold both to::
 
-    from provider_core import Message, Provider, Request
-    from provider_core.client import Client
-    from provider_core.testing import FakeTransport, cut, refuses, says
+    from provider_core import Setup, connect, provider
+    from provider_core.testing import FakeKeyStore, FakeTransport, cut, refuses, says
 
-    network = FakeTransport(refuses(429, "slow down"), says("Hel", "lo"), says("Hel", cut))
-    client = Client(network, sleep=lambda seconds: None)
+    network = FakeTransport(refuses(503, "busy", retry_after=0), says("Hel", "lo"), says("Hel", cut))
+    here = Setup(environ={}, transport=network, key_store=FakeKeyStore())
+    with connect(provider("groq"), "gpt-oss-120b", key="a key", setup=here) as model:
+        assert model.ask("Hello?").text == "Hello"
+        assert [body["model"] for body in network.bodies] == ["gpt-oss-120b", "gpt-oss-120b"]
 """
 
 from __future__ import annotations

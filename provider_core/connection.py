@@ -1,0 +1,160 @@
+"""The front door: from a model's name, or a provider of one's own, to something that can be asked.
+
+::
+
+    from provider_core import connect
+
+    with connect("deepseek/deepseek-v4-flash") as model:
+        print(model.ask("Why is the sky blue?").text)
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
+
+from provider_core.conversation import Conversation, Reached
+from provider_core.errors import SettingsError
+from provider_core.setup import Setup
+from provider_core.types import Message, Provider, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from typing import Unpack
+
+    from provider_core.answer import Answer
+    from provider_core.conversation import Options, Prompt
+    from provider_core.tools import AgentEvent
+    from provider_core.types import Json, Notice
+
+__all__ = ["Connection", "Fields", "connect", "provider"]
+
+
+class Fields(TypedDict, total=False):
+    """The keys of a ``[providers.NAME]`` table of the settings."""
+
+    preset: str
+    display_name: str
+    base_url: str
+    variables: Mapping[str, str]
+    key: Literal["keyring", "none"]
+    key_env: str
+    key_command: str
+    headers: Mapping[str, str]
+    models: Sequence[str | Mapping[str, Any]]
+    default_model: str
+    enabled: bool
+    gguf: str | Path
+    ca_bundle: str | Path
+    client_cert: str | Path
+    proxy: str
+    connect_timeout: float
+    first_byte_timeout: float
+    idle_timeout: float
+    retries: int
+    retry_budget: float
+
+
+def provider(name: str, **fields: Unpack[Fields]) -> Provider:
+    """The provider that ``telex providers add NAME`` would set up, without setting anything up.
+
+    ``name`` is a preset's, unless the fields give a ``preset``, a ``base_url`` or a ``gguf`` file; the fields
+    are those of the settings. Raises ``SettingsError``.
+
+    >>> provider("deepseek").base_url
+    'https://api.deepseek.com'
+    >>> provider("lab", base_url="http://127.0.0.1:8080/v1", key="none").url("/models")
+    'http://127.0.0.1:8080/v1/models'
+    """
+    from provider_core.settings import Paths, preview
+
+    table: dict[str, Any] = dict(fields)
+    if not table.keys() & {"preset", "base_url", "gguf"}:
+        table["preset"] = name
+    try:
+        return preview(name, table, Paths.find({}))
+    except SettingsError as error:
+        error.path = None  # no file has a part in it
+        raise
+
+
+def connect(
+    to: str | Provider | None = None,
+    model: str | None = None,
+    /,
+    *,
+    key: str | None = None,
+    setup: Setup | None = None,
+    notify: Callable[[Notice], None] | None = None,
+) -> Connection:
+    """A model that can be asked until the connection is closed.
+
+    ``to`` is what ``telex chat -m`` takes ("deepseek/deepseek-v4-flash", a provider's name, an alias), resolved
+    with this user's settings; None is the default model. Or it is a provider of the program's own, of which
+    ``model`` is asked, else its default, else the first that its server lists.
+
+    ``key`` counts before the provider's own sources of one: environment, key command, keyring. ``setup`` stands
+    for all that is read from this machine. ``notify`` is told of retries and of fields that a server refused.
+
+    Raises ``ModelError``, ``SettingsError`` and ``ApiKeyError``; ``LocalModelError`` where the model is one that
+    runs beside the program, as long as the connection is open.
+    """
+    stack = ExitStack()
+    try:
+        if setup is None:
+            setup = Setup()
+            stack.callback(setup.close)
+        if isinstance(to, Provider):
+            setup = setup.only(to)
+            target = Target(provider=to, model=model) if model else setup.target(to.name)
+        else:
+            target = setup.target("/".join(filter(None, (to, model))) or None)
+        at, found = stack.enter_context(setup.reach(target, key=key))
+        reached = Reached(target=target, client=setup.client, provider=at, key=found, notify=notify)
+        return Connection(reached, stack)
+    except BaseException:
+        stack.close()
+        raise
+
+
+class Connection:
+    """One model, until ``close``; several threads may ask it at a time. See ``connect``."""
+
+    def __init__(self, reached: Reached, stack: ExitStack) -> None:
+        self._reached = reached
+        self._stack = stack
+
+    @property
+    def target(self) -> Target:
+        """Which model of which provider is asked."""
+        return self._reached.target
+
+    def conversation(self, messages: Iterable[Message] = (), *, system: str = "") -> Conversation:
+        """A conversation that goes on from ``messages``."""
+        first = (Message(role="system", content=system),) if system else ()
+        return Conversation(self._reached, (*first, *messages))
+
+    def ask(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
+        """The whole answer, or an exception: see ``Conversation.ask``."""
+        return self.conversation().ask(prompt, **options)
+
+    def stream(self, prompt: Prompt, **options: Unpack[Options]) -> Generator[AgentEvent, None, None]:
+        """The events as they come, ``Finished`` last: see ``Conversation.stream``."""
+        return self.conversation().stream(prompt, **options)
+
+    def ask_json(
+        self, prompt: Prompt, schema: Mapping[str, Json], /, *, retries: int = 1, **options: Unpack[Options]
+    ) -> Json:
+        """The answer as JSON that fits ``schema``: see ``Conversation.ask_json``."""
+        return self.conversation().ask_json(prompt, schema, retries=retries, **options)
+
+    def close(self) -> None:
+        """Close what is kept open for it, and end a model that runs beside the program."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,237 @@
+"""A conversation with one model, and tools for it to call: what was said is kept here, and nowhere else."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from provider_core.answer import Gathering, following
+from provider_core.errors import CoreError, SchemaMismatchError
+from provider_core.types import Message, Request, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeAlias, Unpack
+
+    from provider_core.answer import Answer
+    from provider_core.client import Client
+    from provider_core.tools import AgentEvent, Approval, Decision, PlannedCall, Toolbox
+    from provider_core.types import Event, Json, Notice, Part, Provider, Target
+
+    Prompt: TypeAlias = str | Message | Sequence[Part] | Sequence[Message]
+    """What is said next: the user's text, or parts of it, or any messages."""
+
+    Offer: TypeAlias = Toolbox | Callable[..., Any]
+
+__all__ = ["Conversation", "Options", "Reached"]
+
+
+class Options(TypedDict, total=False):
+    """How a turn is asked for. What is not said here is as in ``Request``."""
+
+    system: str
+    """A system prompt, in the place of one that there was."""
+    max_tokens: int | None
+    temperature: float | None
+    reasoning_effort: str | None
+    schema: Mapping[str, Json] | None
+    params: Mapping[str, Json]
+    tools: Iterable[Offer]
+    """Python functions, or toolboxes with many tools, for the model to call."""
+    tool_choice: str | None
+    approve: Approval
+    """Every call is put to it. Without it functions are called, and all other tools refused."""
+    max_turns: int
+    """How many requests tools may make of one turn: 10."""
+
+
+_OF_THE_REQUEST = frozenset(field.name for field in fields(Request)) - {"tools"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A model that can be asked now: ``provider`` is where it is, and ``notify`` is told of retries."""
+
+    target: Target
+    client: Client
+    provider: Provider
+    key: str | None = field(default=None, repr=False)
+    notify: Callable[[Notice], None] | None = None
+
+
+class Conversation:
+    """Turns that follow each other: every answer is asked for with all ``messages`` that went before.
+
+    ``messages`` may be read and set between turns, to store them, to go back, or to go on elsewhere. One turn
+    at a time: for several threads there are several conversations.
+    """
+
+    def __init__(self, reached: Reached, messages: Iterable[Message] = ()) -> None:
+        self._reached = reached
+        self.messages = tuple(messages)
+
+    def ask(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
+        """The whole answer. What is no whole answer is an exception, and the turn is then forgotten.
+
+        With ``tools`` it is the answer to the last request, in which the model called none any more.
+
+        Raises what ``Client.chat`` raises; the answer's own ``error`` where it is cut, filtered or empty; and
+        ``LoopLimitError`` where the model does not come to an end with its tools.
+        """
+        turn = _Turn(self._reached.target)
+        for _ in self._events(turn, prompt, options):
+            pass
+        answer = turn.answer()
+        if answer.error is not None:
+            raise answer.error
+        self.messages = (*turn.messages, answer.message())
+        return answer
+
+    def stream(self, prompt: Prompt, **options: Unpack[Options]) -> Generator[AgentEvent, None, None]:
+        """The events as they come, ``Finished`` last: its ``verdict`` says whether that was all.
+
+        With ``tools`` there are the loop's events among them, and a ``Finished`` for each of its requests. What
+        came is kept in ``messages``, also when the iterator is closed early. Raises as ``Client.chat`` does.
+        """
+        turn = _Turn(self._reached.target)
+        try:
+            yield from self._events(turn, prompt, options)
+        finally:
+            answer = turn.answer()
+            if answer.text or answer.verdict is Verdict.COMPLETE:
+                self.messages = (*turn.messages, answer.message())
+
+    def ask_json(
+        self, prompt: Prompt, schema: Mapping[str, Json], /, *, retries: int = 1, **options: Unpack[Options]
+    ) -> Json:
+        """The answer as a JSON value that fits ``schema``; asked again with what was wrong where it does not.
+
+        Raises ``SchemaMismatchError`` after the last of ``retries``, and all that ``ask`` raises.
+        """
+        from provider_core.structured import check, retry_message
+
+        while True:
+            options["schema"] = schema
+            answer = self.ask(prompt, **options)
+            try:
+                return check(answer.text, schema).value
+            except SchemaMismatchError as error:
+                # What the token limit has cut would be cut again.
+                if not retries or answer.verdict is Verdict.LENGTH:
+                    error.provider = self._reached.target.provider.name
+                    raise
+                retries -= 1
+                prompt = retry_message(error, schema)
+
+    def _events(self, turn: _Turn, prompt: Prompt, options: Options) -> Iterator[AgentEvent]:
+        reached = self._reached
+        request = self._request(prompt, options)
+        turn.next(request.messages)
+
+        def notify(notice: Notice) -> None:
+            turn.notice(notice)
+            if reached.notify is not None:
+                reached.notify(notice)
+
+        offers = tuple(options.get("tools", ()))
+        try:
+            if not offers:
+                with closing(
+                    reached.client.chat(reached.provider, request, key=reached.key, notify=notify)
+                ) as answer:
+                    for event in answer:
+                        turn.event(event)
+                        yield event
+                return
+            from provider_core import tools as room
+
+            loop = room.agent(
+                reached.client,
+                reached.provider,
+                request,
+                key=reached.key,
+                toolboxes=_toolboxes(offers),
+                approve=options.get("approve", _functions_alone),
+                max_turns=options.get("max_turns", 10),
+                notify=notify,
+            )
+            with closing(cast("Generator[AgentEvent]", loop)):
+                for step in loop:
+                    match step:
+                        case room.Asking(request=request):
+                            turn.next(request.messages)
+                        case room.ToolStarted() | room.ToolEnded():
+                            pass
+                        case _:
+                            turn.event(step)
+                    yield step
+        except CoreError as error:
+            turn.error = error
+            raise
+
+    def _request(self, prompt: Prompt, options: Options) -> Request:
+        new = _messages(prompt)
+        if system := options.get("system"):
+            new = (Message(role="system", content=system), *new)
+        asked: Any = {name: value for name, value in options.items() if name in _OF_THE_REQUEST}
+        return Request(model=self._reached.target.model, messages=following(self.messages, new), **asked)
+
+
+class _Turn:
+    """What one prompt has brought so far, over all the requests that its tools made."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._gathering = Gathering(target)
+        self.messages: tuple[Message, ...] = ()
+        self.error: CoreError | None = None
+
+    def notice(self, notice: Notice) -> None:
+        self._gathering.notice(notice)
+
+    def next(self, messages: tuple[Message, ...]) -> None:
+        """A request with these messages goes out, the first or one with the results of tools."""
+        self.messages = messages
+        self._gathering = Gathering(self._target)
+
+    def event(self, event: Event) -> None:
+        self._gathering.event(event)
+
+    def answer(self) -> Answer:
+        return self._gathering.answer(self.error)
+
+
+def _messages(prompt: Prompt) -> tuple[Message, ...]:
+    match prompt:
+        case Message():
+            return (prompt,)
+        case str():
+            return (Message(role="user", content=prompt),)
+        case _ if all(isinstance(each, Message) for each in prompt):
+            return cast("tuple[Message, ...]", tuple(prompt))
+        case _:
+            return (Message(role="user", content=cast("tuple[Part, ...]", tuple(prompt))),)
+
+
+def _toolboxes(offers: Iterable[Offer]) -> list[Toolbox]:
+    """The toolboxes among ``offers``, and one more that holds the functions."""
+    from provider_core.tools import FunctionTools
+
+    functions: list[Callable[..., Any]] = []
+    boxes: list[Toolbox] = []
+    for offer in offers:
+        if callable(offer):
+            functions.append(offer)
+        else:
+            boxes.append(offer)
+    return [*boxes, *([FunctionTools(functions)] if functions else [])]
+
+
+def _functions_alone(call: PlannedCall) -> Decision:
+    """Functions were handed in by the program that runs; all else is somebody else's code."""
+    from provider_core.tools import Approve, FunctionTools, Refuse
+
+    if isinstance(call.toolbox, FunctionTools):
+        return Approve()
+    return Refuse(reason="nobody is there to approve it")

@@ -1,0 +1,596 @@
+"""The library as its users meet it: the names, a model that is connected to, answers, conversations and tools."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import python
+from scripted import Answer, Scripted, answer, delta, sse
+
+import provider_core
+from provider_core import (
+    Approve,
+    FunctionTools,
+    Message,
+    Provider,
+    Refuse,
+    Setup,
+    TextPart,
+    ToolEnded,
+    Verdict,
+    connect,
+    connection,
+    errors,
+    provider,
+    testing,
+)
+from provider_core.settings.schema import ProviderEntry
+from provider_core.testing import FakeKeyStore, FakeTransport, cut, lists, refuses, says
+
+if TYPE_CHECKING:
+    from provider_core import Connection, PlannedCall, ToolResult
+
+KEY = "sk-canary-0123456789abcdef"
+ROOT = Path(__file__).parents[2]
+LAB = Provider(name="lab", base_url="http://lab.test/v1", auth="none")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    return {"TELEX_HOME": str(tmp_path), "HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def network() -> FakeTransport:
+    return FakeTransport("Hello")
+
+
+@pytest.fixture
+def here(home: dict[str, str], network: FakeTransport) -> Setup:
+    return Setup(environ=home, transport=network, key_store=FakeKeyStore())
+
+
+@pytest.fixture
+def model(here: Setup) -> Connection:
+    return connect(LAB, "m", setup=here)
+
+
+def configure(home: dict[str, str], text: str) -> None:
+    folder = Path(home["TELEX_HOME"]) / "config"
+    folder.mkdir()
+    (folder / "settings.toml").write_text(text)
+
+
+def said(network: FakeTransport) -> list[str]:
+    """Who said what in the last request: "user: Hello"."""
+    return [f"{turn['role']}: {turn.get('content')}" for turn in network.bodies[-1]["messages"]]
+
+
+# --- the names ---------------------------------------------------------------------------------------------
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = """
+import sys
+before = set(sys.modules)
+import provider_core
+print(*sorted(set(sys.modules) - before))
+"""
+    assert python(code).split() == ["provider_core", "provider_core._version"]
+
+
+def test_every_name_is_there_and_they_are_sorted() -> None:
+    assert provider_core.__all__ == sorted(provider_core.__all__)
+    for name in provider_core.__all__:
+        assert getattr(provider_core, name) is not None
+    assert set(provider_core.__all__) <= set(dir(provider_core))
+
+
+def test_a_type_checker_sees_the_same_names() -> None:
+    tree = ast.parse(inspect.getsource(provider_core))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen | {"__version__"} == set(provider_core.__all__)
+
+
+def test_a_name_that_is_not_there_is_said_as_python_says_it() -> None:
+    with pytest.raises(AttributeError, match="module 'provider_core' has no attribute 'conect'"):
+        provider_core.conect  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_every_public_class_and_function_says_what_it_is() -> None:
+    for name in provider_core.__all__:
+        value = getattr(provider_core, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert value.__doc__, name
+
+
+PROGRAM = """
+from provider_core import Answer, Text, Verdict, connect, errors, provider
+
+lab = provider("lab", base_url="http://127.0.0.1:8080/v1", key="none", retries=0)
+try:
+    with connect(lab, "m") as model:
+        answer: Answer = model.ask("Hello?", temperature=0, system="Be brief.")
+        words: str = answer.text
+        for event in model.stream("Hello?", tools=[len]):
+            match event:
+                case Text(text=text):
+                    words += text
+        whole: bool = answer.verdict is Verdict.COMPLETE
+except errors.RateLimitError as error:
+    seconds: float | None = error.retry_after
+"""
+
+MISTAKES = """
+from provider_core import connect, provider
+
+provider("lab", base_ulr="http://127.0.0.1:8080/v1")
+with connect("m") as model:
+    model.ask("Hello?", temprature=0)
+    model.ask("Hello?").txt
+"""
+
+
+def test_a_program_that_uses_it_is_type_checked(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "mistakes.py").write_text(MISTAKES)
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "program.py", "mistakes.py"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env={"MYPYPATH": str(ROOT)},
+    )  # fmt: skip
+    told = re.findall(r"^(\w+\.py):(\d+): error", checked.stdout, re.MULTILINE)
+    assert told == [("mistakes.py", "4"), ("mistakes.py", "6"), ("mistakes.py", "7")], checked.stdout
+
+
+# --- the examples ------------------------------------------------------------------------------------------
+
+
+def indented(text: str) -> list[str]:
+    """The code of a docstring: what stands indented below "::"."""
+    blocks = re.findall(r"::\n\n((?:    .*\n|\n)+)", inspect.cleandoc(text) + "\n")
+    return [inspect.cleandoc(block) for block in blocks]
+
+
+EXAMPLES = [
+    *(code for module in (provider_core, connection, testing) for code in indented(module.__doc__ or "")),
+    *re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL),
+]
+
+
+def test_the_examples_were_found() -> None:
+    assert len(EXAMPLES) >= 4
+
+
+def echo(asked: Any) -> Answer:
+    """An answer to whatever is asked: a call of the tool that is offered, JSON where a schema is, else words."""
+    body = asked.body
+    if body.get("tools") and body["messages"][-1]["role"] != "tool":
+        tool = body["tools"][0]["function"]
+        arguments = dict.fromkeys(tool["parameters"]["properties"], "Oslo")
+        call = {"index": 0, "id": "c", "function": {"name": tool["name"], "arguments": repr(arguments)}}
+        call["function"]["arguments"] = call["function"]["arguments"].replace("'", '"')
+        return Answer([*sse(delta(tool_calls=[call]), delta(finish="tool_calls"))])
+    if "response_format" in body:
+        return Answer(answer('{"name": "red", "age": 1}'))
+    return Answer(answer("Because."))
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=lambda code: code.splitlines()[-1].strip()[:40])
+def test_the_examples_run_as_they_are_written(code: str, home: dict[str, str], server: Scripted) -> None:
+    server.will(echo)
+    configure(home, f'[providers.deepseek]\npreset = "deepseek"\nbase_url = "{server.url}"\n')
+    code = code.replace("http://127.0.0.1:8080/v1", server.url)
+    python(code, {**home, "DEEPSEEK_API_KEY": KEY, "PYTHONWARNINGS": "error"})
+
+
+def test_the_examples_in_doctests_are_true() -> None:
+    import doctest
+
+    for module in (connection,):
+        failed, tried = doctest.testmod(module)
+        assert (failed, bool(tried)) == (0, True)
+
+
+# --- connecting --------------------------------------------------------------------------------------------
+
+
+def test_a_name_means_what_it_means_to_telex(
+    home: dict[str, str], here: Setup, network: FakeTransport
+) -> None:
+    configure(
+        home,
+        'model = "fast"\n[aliases]\nfast = "one/a"\n'
+        '[providers.one]\nbase_url = "http://one.test/v1"\nkey = "keyring"\nmodels = ["a"]\n'
+        '[providers.two]\nbase_url = "http://two.test/v1"\nkey = "none"\nmodels = ["b", "c"]\n',
+    )
+    here.key_store.set("one", KEY)
+    targets = []
+    for name in (None, "fast", "one/new", "two", "c"):
+        with connect(name, setup=here) as model:
+            model.ask("Hello?")
+            targets.append(str(model.target))
+    assert targets == ["one/a", "one/a", "one/new", "two/b", "two/c"]
+    assert [call.headers.get("authorization") for call in network.calls] == [f"Bearer {KEY}"] * 3 + [None] * 2
+    with connect("two", "c", setup=here) as model:
+        assert str(model.target) == "two/c"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("nope", errors.UnknownModelError), ("deepseek/x", errors.UnknownProviderError)],
+)
+def test_a_name_that_leads_nowhere_is_an_error(
+    home: dict[str, str], here: Setup, name: str, kind: type[Exception]
+) -> None:
+    configure(home, '[providers.two]\nbase_url = "http://two.test/v1"\nkey = "none"\nmodels = ["b"]\n')
+    with pytest.raises(kind):
+        connect(name, setup=here)
+
+
+def test_a_preset_needs_its_name_alone(home: dict[str, str], network: FakeTransport) -> None:
+    setup = Setup(environ={**home, "GROQ_API_KEY": KEY}, transport=network, key_store=FakeKeyStore())
+    with connect(provider("groq"), "x", setup=setup) as model:
+        model.ask("Hello?")
+    assert network.calls[0].url == "https://api.groq.com/openai/v1/chat/completions"
+    assert network.calls[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_key_that_is_given_counts_before_all_others(home: dict[str, str], network: FakeTransport) -> None:
+    store = FakeKeyStore(broken="the keyring is locked")
+    setup = Setup(environ={**home, "GROQ_API_KEY": "other"}, transport=network, key_store=store)
+    with connect(provider("groq", key="keyring"), "x", key=f" {KEY}\n", setup=setup) as model:
+        model.ask("Hello?")
+        assert KEY not in repr(model) + repr(vars(model))
+    assert network.calls[0].headers["authorization"] == f"Bearer {KEY}"
+    assert store.asked == []
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [(None, errors.MissingKeyError), ("", errors.InvalidKeyError), ("ключ", errors.InvalidKeyError)],
+)
+def test_a_key_that_cannot_be_used_is_said_before_anything_is_sent(
+    here: Setup, network: FakeTransport, key: str | None, kind: type[errors.CoreError]
+) -> None:
+    with pytest.raises(kind) as caught:
+        connect(provider("groq"), "x", key=key, setup=here)
+    assert caught.value.provider == "groq"
+    assert network.calls == []
+
+
+def test_a_provider_without_a_model_is_asked_for_its_first(here: Setup, network: FakeTransport) -> None:
+    network.will(lists("one", "two"), "Hello")
+    with connect(LAB, setup=here) as model:
+        assert str(model.target) == "lab/one"
+        model.ask("Hello?")
+    assert [call.method for call in network.calls] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "there is no preset called 'lab'"),
+        ({"base_url": "lab"}, r"providers\.lab\.base_url: the base URL must begin with http"),
+        ({"base_url": "http://x/v1", "bse": 1}, r"providers\.lab\.bse is not a setting"),
+    ],
+)
+def test_a_provider_that_cannot_be_is_said_with_the_field_and_no_file(
+    fields: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(errors.SettingsError, match=words) as caught:
+        provider("lab", **fields)
+    assert caught.value.path is None
+
+
+def test_a_provider_takes_the_fields_of_the_settings() -> None:
+    assert set(connection.Fields.__annotations__) == set(ProviderEntry.model_fields)
+
+
+def test_what_it_opened_is_closed_and_what_it_was_given_is_not(
+    home: dict[str, str],
+    here: Setup,
+    network: FakeTransport,
+    server: Scripted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect(LAB, "m", setup=here).close()
+    assert not network.closed
+    server.will(answer("Hello"))
+    for name, value in home.items():
+        monkeypatch.setenv(name, value)
+    with connect(provider("lab", base_url=server.url, key="none"), "m") as model:
+        assert model.ask("Hello?").text == "Hello"
+        assert model.ask("Hello?").text == "Hello"
+    assert server.connections == 1
+    assert server.asked[0].headers["user-agent"].startswith("telex/")
+
+
+def test_threads_may_ask_one_connection_at_a_time(model: Connection, network: FakeTransport) -> None:
+    network.will(lambda call: says(json.loads(call.body)["messages"][0]["content"])(call))
+    answers: dict[int, str] = {}
+
+    def ask(number: int) -> None:
+        answers[number] = model.ask(f"number {number:02d}").text
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {number: f"number {number:02d}" for number in range(10)}
+
+
+# --- asking ------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_holds_all_that_came(model: Connection, network: FakeTransport) -> None:
+    network.will(says("Hel", "lo", reasoning="Hm.", usage={"prompt_tokens": 3, "completion_tokens": 2}))
+    found = model.ask("Hello?", temperature=0, max_tokens=9, params={"seed": 1})
+    assert (found.text, found.reasoning, found.verdict) == ("Hello", "Hm.", Verdict.COMPLETE)
+    assert found.usage is not None
+    assert (found.usage.input, found.usage.output, str(found.target)) == (3, 2, "lab/m")
+    assert found.timing.total is not None
+    body = network.bodies[0]
+    assert {name: body[name] for name in ("model", "temperature", "max_tokens", "seed")} == {
+        "model": "m", "temperature": 0, "max_tokens": 9, "seed": 1
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "content"),
+    [
+        ("Hi", "Hi"),
+        (Message(role="user", content="Hi"), "Hi"),
+        ((TextPart(text="Hi"),), "Hi"),
+        ([Message(role="user", content="1"), Message(role="user", content="Hi")], "Hi"),
+    ],
+    ids=["text", "message", "parts", "messages"],
+)  # fmt: skip
+def test_a_prompt_is_text_parts_or_messages(
+    model: Connection, network: FakeTransport, prompt: Any, content: str
+) -> None:
+    model.ask(prompt, system="Be brief.")
+    assert said(network)[0] == "system: Be brief."
+    assert said(network)[-1] == f"user: {content}"
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [
+        (says("Hel", cut), errors.ConnectionLostError),
+        (says("", finish="content_filter"), errors.CoreError),
+        (says(""), errors.CoreError),
+        (refuses(401, "no"), errors.AuthenticationError),
+    ],
+    ids=["cut", "filtered", "empty", "refused"],
+)
+def test_what_is_no_whole_answer_is_an_exception(
+    model: Connection, network: FakeTransport, step: Any, kind: type[Exception]
+) -> None:
+    network.will(step)
+    with pytest.raises(kind):
+        model.ask("Hello?")
+
+
+def test_an_answer_at_the_token_limit_is_one(model: Connection, network: FakeTransport) -> None:
+    network.will(says("Hel", finish="length"))
+    assert model.ask("Hello?").verdict is Verdict.LENGTH
+
+
+def test_a_stream_has_what_came_and_says_what_became_of_it(model: Connection, network: FakeTransport) -> None:
+    network.will(says("Hel", cut))
+    *events, last = model.stream("Hello?")
+    assert [type(event).__name__ for event in events] == ["Text"]
+    assert isinstance(last, provider_core.Finished)
+    assert last.verdict is Verdict.PARTIAL
+
+
+def test_closing_a_stream_closes_its_connection(model: Connection, network: FakeTransport) -> None:
+    events = model.stream("Hello?")
+    next(events)
+    assert network.open == 1
+    events.close()
+    assert network.open == 0
+
+
+def test_retries_are_told(here: Setup, network: FakeTransport) -> None:
+    told: list[Any] = []
+    network.will(refuses(503, "busy", retry_after=0.01), "Hello")
+    with connect(LAB, "m", setup=here, notify=told.append) as model:
+        assert model.ask("Hello?").text == "Hello"
+    assert [type(notice).__name__ for notice in told] == ["Sent", "Retrying", "Sent"]
+
+
+SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+
+
+def test_json_is_asked_for_again_with_what_was_wrong(model: Connection, network: FakeTransport) -> None:
+    network.will('{"age": "four"}', '{"age": 4}')
+    assert model.ask_json("How old?", SCHEMA) == {"age": 4}
+    assert network.bodies[0]["response_format"]["json_schema"]["schema"]["required"] == ["age"]
+    assert said(network)[:2] == ["user: How old?", 'assistant: {"age": "four"}']
+    assert "'four' is not of type 'integer'" in said(network)[2]
+
+
+@pytest.mark.parametrize(("steps", "times"), [(["no", "no"], 2), ([says('{"age":', finish="length")], 1)])
+def test_json_that_does_not_fit_is_an_error_in_the_end(
+    model: Connection, network: FakeTransport, steps: list[Any], times: int
+) -> None:
+    network.will(*steps)
+    with pytest.raises(errors.SchemaMismatchError) as caught:
+        model.ask_json("How old?", SCHEMA)
+    assert (caught.value.provider, len(network.calls)) == ("lab", times)
+
+
+# --- conversations -----------------------------------------------------------------------------------------
+
+
+def test_a_conversation_goes_on_from_what_was_said(model: Connection, network: FakeTransport) -> None:
+    network.will("one", "two")
+    talk = model.conversation(system="Be brief.")
+    talk.ask("1?")
+    assert talk.ask("2?").text == "two"
+    assert said(network) == ["system: Be brief.", "user: 1?", "assistant: one", "user: 2?"]
+    assert [turn.role for turn in talk.messages] == ["system", "user", "assistant", "user", "assistant"]
+    model.ask("3?")
+    assert said(network) == ["user: 3?"]
+
+
+def test_a_conversation_can_be_stored_and_gone_on_with_elsewhere(here: Setup, network: FakeTransport) -> None:
+    with connect(LAB, "m", setup=here) as model:
+        talk = model.conversation()
+        talk.ask("1?")
+    other = Provider(name="other", base_url="http://other.test/v1", auth="none")
+    with connect(other, "n", setup=here) as model:
+        model.conversation(talk.messages).ask("2?", system="Be long.")
+    assert said(network) == ["system: Be long.", "user: 1?", "assistant: Hello", "user: 2?"]
+
+
+def test_a_turn_that_failed_is_forgotten(model: Connection, network: FakeTransport) -> None:
+    network.will(says("Hel", cut), "Hello")
+    talk = model.conversation()
+    with pytest.raises(errors.ConnectionLostError):
+        talk.ask("1?")
+    assert talk.messages == ()
+    talk.ask("2?")
+    assert said(network) == ["user: 2?"]
+
+
+@pytest.mark.parametrize("end", ["closed", "cut"])
+def test_what_a_stream_has_brought_is_kept(model: Connection, network: FakeTransport, end: str) -> None:
+    network.will(says("Hel", *([cut] if end == "cut" else ["lo"])), "Hello")
+    talk = model.conversation()
+    events = talk.stream("1?")
+    next(events)
+    if end == "closed":
+        events.close()
+    else:
+        list(events)
+    talk.ask("2?")
+    assert said(network) == ["user: 1?", "assistant: Hel", "user: 2?"]
+
+
+def test_a_stream_that_brought_nothing_is_forgotten(model: Connection, network: FakeTransport) -> None:
+    network.will(refuses(401, "no"))
+    talk = model.conversation()
+    with pytest.raises(errors.AuthenticationError):
+        list(talk.stream("1?"))
+    assert talk.messages == ()
+
+
+# --- tools -------------------------------------------------------------------------------------------------
+
+
+def temperature(city: str) -> float:
+    """The temperature there now, in °C."""
+    return {"Oslo": -3.5}[city]
+
+
+CALL = says("Let me see. ", calls=[("temperature", {"city": "Oslo"})])
+
+
+def test_functions_are_called_and_the_answer_is_the_last_one(
+    model: Connection, network: FakeTransport
+) -> None:
+    network.will(CALL, "It is cold.", "Very.")
+    talk = model.conversation()
+    assert talk.ask("In Oslo?", tools=[temperature]).text == "It is cold."
+    offered = network.bodies[0]["tools"][0]["function"]
+    assert (offered["name"], offered["description"]) == ("temperature", "The temperature there now, in °C.")
+    assert said(network)[1:] == ["assistant: Let me see. ", "tool: -3.5"]
+    talk.ask("How cold?")
+    assert said(network)[2:] == ["tool: -3.5", "assistant: It is cold.", "user: How cold?"]
+
+
+def test_a_stream_shows_the_loop(model: Connection, network: FakeTransport) -> None:
+    network.will(CALL, "It is cold.")
+    names = [type(event).__name__ for event in model.stream("In Oslo?", tools=[temperature])]
+    assert names == [
+        "Asking", "Text", "ToolCall", "Finished", "ToolStarted", "ToolEnded", "Asking", "Text", "Finished"
+    ]  # fmt: skip
+
+
+def ended(events: Any) -> list[ToolResult]:
+    return [event.result for event in events if isinstance(event, ToolEnded)]
+
+
+@pytest.mark.parametrize(
+    ("decision", "text"), [(Approve(), "-3.5"), (Refuse(reason="not now"), "not now")], ids=["yes", "no"]
+)
+def test_every_call_is_put_to_whoever_approves(
+    model: Connection, network: FakeTransport, decision: Any, text: str
+) -> None:
+    asked: list[str] = []
+
+    def approve(call: PlannedCall) -> Any:
+        asked.append(call.name)
+        return decision
+
+    network.will(CALL, "Done.")
+    (result,) = ended(model.stream("In Oslo?", tools=[temperature], approve=approve))
+    assert text in result.text
+    assert asked == ["temperature"]
+
+
+class Elsewhere:
+    """A toolbox whose tools are not this program's own functions."""
+
+    def __init__(self) -> None:
+        self._inner = FunctionTools([temperature])
+        self.name, self.tools, self.limits = "elsewhere", self._inner.tools, self._inner.limits
+        self.ran: list[str] = []
+
+    def run(self, name: str, arguments: Any, *, stop: threading.Event) -> ToolResult:
+        self.ran.append(name)
+        return self._inner.run(name, arguments, stop=stop)
+
+
+def test_a_tool_from_elsewhere_runs_only_when_it_is_approved(
+    model: Connection, network: FakeTransport
+) -> None:
+    elsewhere = Elsewhere()
+    called = says(calls=[("elsewhere__temperature", {"city": "Oslo"})])
+    network.will(called, "Done.")
+    (result,) = ended(model.stream("In Oslo?", tools=[elsewhere]))
+    assert "nobody is there to approve it" in result.text
+    assert elsewhere.ran == []
+    network.will(called, "Done.")
+    assert model.ask("In Oslo?", tools=[elsewhere], approve=lambda call: Approve()).text == "Done."
+    assert elsewhere.ran == ["temperature"]
+
+
+def test_a_loop_without_end_is_an_error_and_its_turn_forgotten(
+    model: Connection, network: FakeTransport
+) -> None:
+    network.will(CALL)
+    talk = model.conversation()
+    with pytest.raises(errors.LoopLimitError):
+        talk.ask("In Oslo?", tools=[temperature], max_turns=3)
+    assert (len(network.calls), talk.messages) == (3, ())
+
+
+def test_a_stream_that_was_left_between_calls_can_be_gone_on_from(
+    model: Connection, network: FakeTransport
+) -> None:
+    network.will(CALL, "It is cold.", "Never mind.")
+    talk = model.conversation()
+    events = talk.stream("In Oslo?", tools=[temperature])
+    for event in events:
+        if isinstance(event, provider_core.ToolCall):
+            break
+    events.close()
+    talk.ask("Go on.")
+    called = {call["id"] for turn in network.bodies[-1]["messages"] for call in turn.get("tool_calls", ())}
+    answered = {turn["tool_call_id"] for turn in network.bodies[-1]["messages"] if turn["role"] == "tool"}
+    assert called == answered
+    assert said(network)[-1] == "user: Go on."
