@@ -1,7 +1,8 @@
 """JSON schemas of arguments as strict providers take them; arguments are judged by the tool's own, and not here.
 
-One schema that is refused costs the whole request, so that every one is brought to what all take: it allows at
-least what the tool's own does. Each rule names who refuses the request without it.
+One schema that is refused costs the whole request, so that every one is brought to what all take. It allows what
+the tool's own does and more, but for a property that only some of the alternatives at the top describe: that is
+described for all. Each rule names who refuses the request without it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _DROPPED: Final = frozenset(
     ("$schema", "$id", "id", "$comment", "$anchor", "$vocabulary", "$dynamicAnchor", "$dynamicRef", "$defs",
      "definitions")
 )  # fmt: skip
+_CHOICES: Final = frozenset(("anyOf", "oneOf", "allOf", "not", "enum", "const", "if", "then", "else"))
 _TYPES: Final = {
     str: "string",
     bool: "boolean",
@@ -110,12 +112,15 @@ class _Cleaning:
             while name in self._names.values():
                 name += "_"
             self._names[reference] = name
-            self.definitions[name] = self.node(target, (reference,))
+            made = self.node(target, (reference,))
+            self.definitions[name] = (
+                {} if made == {"$ref": f"#/$defs/{name}"} else made
+            )  # it means itself alone
         return name
 
 
 def _resolved(root: Mapping[str, Json], reference: str) -> Json:
-    if not reference.startswith("#"):
+    if reference != "#" and not reference.startswith("#/"):
         return None
     found: Json = dict(root)
     for part in reference[1:].split("/")[1:]:
@@ -179,20 +184,7 @@ def _one_object(schema: dict[str, Json]) -> dict[str, Json]:
     if alternatives:
         sets = [set(_required(part)) for part in alternatives]
         required += [name for name in _required(alternatives[0]) if all(name in each for each in sets)]
-    left_out = (
-        "type",
-        "properties",
-        "required",
-        "anyOf",
-        "oneOf",
-        "allOf",
-        "not",
-        "enum",
-        "const",
-        "if",
-        "then",
-        "else",
-    )
+    left_out = {"type", "properties", "required", "$ref", *_CHOICES}
     rest = {key: value for key, value in schema.items() if key not in left_out}
     if alternatives or together:
         rest.pop("additionalProperties", None)

@@ -1,0 +1,256 @@
+"""Python functions as tools: their schemas, the values they are called with, what becomes of what they return."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import functools
+import threading
+import typing
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+from scripted import answer
+from toolboxes import call, calling, looped
+
+from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
+from provider_core.tools import FunctionTools, Limits, ToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scripted import Scripted
+
+
+class Place(BaseModel):
+    city: str
+    country: str = "NO"
+
+
+class Unit(enum.Enum):
+    C = "celsius"
+    F = "fahrenheit"
+
+
+def weather(
+    place: Place,
+    days: Annotated[int, Field(description="How many days from today.", ge=1, le=7)] = 1,
+    *,
+    unit: Unit = Unit.C,
+    kind: Literal["rain", "wind"] | None = None,
+) -> str:
+    """Say what the weather will be.
+
+    It is always rain.
+    """
+    return f"{place!r} {days} {unit} {kind}"
+
+
+def run(function: Callable[..., Any] | FunctionTools, **arguments: Any) -> ToolResult:
+    box = function if isinstance(function, FunctionTools) else FunctionTools({"it": function})
+    return box.run(box.tools[0].tool.name, arguments, stop=threading.Event())
+
+
+def schema(function: Callable[..., Any]) -> Any:
+    return FunctionTools({"it": function}).tools[0].tool.schema
+
+
+def test_a_tool_has_its_functions_name_docstring_and_parameters() -> None:
+    (offered,) = FunctionTools([weather]).tools
+    assert offered.tool.name == "weather"
+    assert offered.tool.description == "Say what the weather will be.\n\nIt is always rain."
+    made = offered.tool.schema
+    assert made["type"] == "object"
+    assert made["required"] == ["place"]
+    assert made["additionalProperties"] is False
+    days = {
+        "type": "integer",
+        "description": "How many days from today.",
+        "minimum": 1,
+        "maximum": 7,
+        "default": 1,
+    }
+    assert made["properties"]["days"] == days
+    assert list(made["properties"]) == ["place", "days", "unit", "kind"]
+    assert made["properties"]["kind"]["anyOf"][0]["enum"] == ["rain", "wind"]
+
+
+def test_names_may_be_given() -> None:
+    box = FunctionTools({"forecast": weather, "now": weather}, name="met", limits=Limits(seconds=5))
+    assert [offered.tool.name for offered in box.tools] == ["forecast", "now"]
+    assert (box.name, box.limits.seconds) == ("met", 5)
+
+
+def test_arguments_arrive_as_the_types_they_are_declared_as() -> None:
+    result = run(weather, place={"city": "Oslo"}, unit="fahrenheit", days="3")
+    assert result.text == f"{Place(city='Oslo')!r} 3 {Unit.F} None"
+
+
+def test_what_is_not_given_is_the_functions_own_default() -> None:
+    token = object()
+
+    def defaulted(a: Any = token, b: int | None = None) -> str:
+        return f"{a is token} {b}"
+
+    assert run(defaulted).text == "True None"
+    assert "default" not in schema(defaulted)["properties"]["a"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"place": {"city": 7}},
+        {"place": {"city": "Oslo"}, "days": 8},
+        {"place": {"city": "Oslo"}, "more": 1},
+    ],
+)
+def test_arguments_of_other_types_are_an_error_and_nothing_runs(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ToolArgumentsError, match="did not run"):
+        run(weather, **arguments)
+
+
+def test_parameters_may_have_any_name_and_be_positional() -> None:
+    def odd(json: int, /, _private: int, schema: int, *, copy: int, class_: int = 0) -> str:
+        return f"{json} {_private} {schema} {copy} {class_}"
+
+    assert list(schema(odd)["properties"]) == ["json", "_private", "schema", "copy", "class_"]
+    assert run(odd, json=1, _private=2, schema=3, copy=4).text == "1 2 3 4 0"
+
+
+def test_a_function_without_parameters_or_words() -> None:
+    def bare():  # type: ignore[no-untyped-def]
+        return "x"
+
+    (offered,) = FunctionTools([bare]).tools
+    assert offered.tool.description == ""
+    assert offered.tool.schema["properties"] == {}
+    assert run(bare).text == "x"
+
+
+def test_objects_that_can_be_called_are_functions_too() -> None:
+    class Counter:
+        def __init__(self) -> None:
+            self.n = 0
+
+        def add(self, n: int) -> int:
+            self.n += n
+            return self.n
+
+        def __call__(self, n: int) -> str:
+            return f"called with {n}"
+
+    counter = Counter()
+    assert run(counter.add, n=2).text == "2"
+    assert run(counter, n=2).text == "called with 2"
+    assert run(functools.partial(counter.add, 5)).text == "7"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("as it is\n", "as it is\n"),
+        (None, ""),
+        (7, "7"),
+        (True, "true"),
+        ({"ö": [1, None]}, '{"ö": [1, null]}'),
+        (Place(city="Oslo"), '{"city": "Oslo", "country": "NO"}'),
+        ([Place(city="Oslo")], '[{"city": "Oslo", "country": "NO"}]'),
+        (datetime.date(2026, 1, 2), '"2026-01-02"'),
+        (threading, f'"{threading!r}"'),
+    ],
+)
+def test_what_a_function_returns_becomes_text(value: Any, text: str) -> None:
+    assert run(lambda: value).text == text
+
+
+def test_a_result_is_returned_as_it_is() -> None:
+    result = ToolResult(text="no", is_error=True)
+    assert run(lambda: result) is result
+
+
+def test_what_a_function_raises_is_an_error_with_its_words() -> None:
+    def fail() -> None:
+        raise FileNotFoundError(2, "No such file", "a.txt")
+
+    with pytest.raises(ToolError, match=r"it failed: FileNotFoundError: .*No such file.*a\.txt") as raised:
+        run(fail)
+    assert isinstance(raised.value.__cause__, FileNotFoundError)
+
+
+def test_an_invalid_value_within_a_function_is_no_wrong_argument() -> None:
+    def inner() -> None:
+        Place.model_validate({})
+
+    with pytest.raises(ToolError, match="it failed: ValidationError") as raised:
+        run(inner)
+    assert not isinstance(raised.value, ToolArgumentsError)
+
+
+def test_a_function_may_ask_when_to_stop() -> None:
+    def patient(n: int, stop: threading.Event) -> str:
+        return f"{n} {stop.is_set()}"
+
+    assert list(schema(patient)["properties"]) == ["n"]
+    stop = threading.Event()
+    stop.set()
+    box = FunctionTools([patient])
+    assert box.run("patient", {"n": 1}, stop=stop).text == "1 True"
+    with pytest.raises(ToolArgumentsError):
+        box.run("patient", {"n": 1, "stop": True}, stop=stop)
+
+
+def test_a_parameter_called_stop_of_another_type_is_the_models() -> None:
+    def range_(start: int, stop: int) -> str:
+        return f"{start} {stop}"
+
+    assert run(range_, start=1, stop=2).text == "1 2"
+
+
+async def coroutine() -> str:
+    return ""
+
+
+def starred(*args: int) -> str:
+    return ""
+
+
+def keyed(**kwargs: int) -> str:
+    return ""
+
+
+def unknown(lock: threading.Lock) -> str:
+    return ""
+
+
+def called(back: typing.Callable[[int], int]) -> str:
+    return ""
+
+
+@pytest.mark.parametrize("function", [coroutine, starred, keyed, unknown, called])
+def test_what_no_tool_call_can_reach_is_said_at_once(function: Callable[..., Any]) -> None:
+    with pytest.raises(InvalidInputError, match=function.__name__):
+        FunctionTools([function])
+
+
+def test_a_function_that_is_not_there() -> None:
+    with pytest.raises(UnknownToolError):
+        FunctionTools([weather]).run("wether", {}, stop=threading.Event())
+
+
+def test_functions_answer_a_model(server: Scripted) -> None:
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    server.will(
+        calling(call("add", {"a": 1, "b": 2}, id="x"), call("add", {"a": "one", "b": 2}, id="y", index=1)),
+        answer("3"),
+    )
+    loop = looped(server, FunctionTools([add]))
+    sent = loop.bodies[0]["tools"][0]["function"]
+    assert (sent["name"], sent["description"]) == ("add", "Add two numbers.")
+    good, bad = loop.results()
+    assert good == "3"
+    assert "a: 'one' is not of type 'integer'" in bad

@@ -1,0 +1,124 @@
+"""Tools under names that every provider takes, and back: long ones, odd ones, and such as would be the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toolboxes import Box, say
+
+from provider_core.errors import UnknownToolError
+from provider_core.tools._names import Names
+
+TAKEN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+
+
+def box(name: str, *tools: str, **schemas: Any) -> Box:
+    return Box(name, schemas=schemas, **{tool: say(tool) for tool in tools})
+
+
+def offered(*boxes: Box) -> list[str]:
+    return [tool.name for tool in Names().offer(boxes)]
+
+
+@pytest.mark.parametrize(
+    ("toolbox", "tool", "name"),
+    [
+        ("fs", "read_file", "fs__read_file"),
+        ("", "clock", "clock"),
+        ("my server", "get/thing.v2", "my_server__get_thing_v2"),
+        ("7zip", "list", "_7zip__list"),
+        ("-x", "y", "_-x__y"),
+        ("Git-Hub", "list-issues", "Git-Hub__list-issues"),
+        ("文件", "read", "____read"),
+    ],
+)
+def test_a_name_is_of_the_letters_that_providers_take(toolbox: str, tool: str, name: str) -> None:
+    assert offered(box(toolbox, tool)) == [name]
+    assert TAKEN.fullmatch(name)
+
+
+def test_a_long_name_keeps_its_beginning_and_gets_a_mark() -> None:
+    one, two = offered(box("server", "x" * 80, "x" * 80 + "y"))
+    assert one != two
+    for name in (one, two):
+        assert TAKEN.fullmatch(name)
+        assert name.startswith("server__xxx")
+        assert len(name) == 64
+    assert offered(box("server", "x" * 80)) == [one], "the mark is the same in the next process"
+
+
+def test_tools_that_would_have_one_name_are_told_apart() -> None:
+    boxes = (box("a", "b.c", "b_c", "b/c"), box("a", "b.c"), box("a__b", "c"), box("", "a__b_c"))
+    names = Names()
+    made = [tool.name for tool in names.offer(boxes)]
+    assert len(set(made)) == 6
+    assert all(TAKEN.fullmatch(name) for name in made)
+    back = [(names.find(name)[0], names.find(name)[1].tool.name) for name in made]
+    assert back == [(b, offered.tool.name) for b in boxes for offered in b.tools]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=80), st.lists(st.text(max_size=80), unique=True, max_size=4)), max_size=4
+    )
+)
+def test_every_name_is_taken_everywhere_and_leads_back(given: list[tuple[str, list[str]]]) -> None:
+    boxes = [box(toolbox, *tools) for toolbox, tools in given]
+    names = Names()
+    made = [tool.name for tool in names.offer(boxes)]
+    assert len(set(made)) == sum(len(tools) for _, tools in given)
+    assert all(TAKEN.fullmatch(name) for name in made)
+    back = [(names.find(name)[0], names.find(name)[1].tool.name) for name in made]
+    assert back == [(b, offered.tool.name) for b in boxes for offered in b.tools]
+
+
+def test_a_tool_keeps_its_name_when_others_come_and_go() -> None:
+    names, first, second = Names(), box("a", "b.c"), box("a", "x")
+    (before,) = names.offer([first])
+    first.tools = (*box("a", "b_c").tools, *first.tools)
+    after = {tool.description: tool.name for tool in names.offer([first, second])}
+    assert after["b.c of a"] == before.name
+    first.tools = ()
+    assert [tool.name for tool in names.offer([first, second])] == ["a__x"]
+    with pytest.raises(UnknownToolError):
+        names.find(before.name)
+
+
+def test_a_tool_whose_schema_changed_is_described_anew() -> None:
+    names, tools = Names(), box("a", "b")
+    assert names.offer([tools])[0].schema["properties"] == {}
+    tools.tools = box("a", "b", b={"type": "object", "properties": {"n": {"type": "integer"}}}).tools
+    assert names.offer([tools])[0].schema["properties"] == {"n": {"type": "integer"}}
+
+
+@pytest.mark.parametrize("asked", [None, "auto", "required", "none"])
+def test_choices_that_are_no_name_stay(asked: str | None) -> None:
+    names = Names()
+    names.offer([box("", "auto", "none")])
+    assert names.choice(asked) == asked
+
+
+@pytest.mark.parametrize("asked", ["fs__read", "fs/read", "read"])
+def test_a_tool_may_be_chosen_by_any_of_its_names(asked: str) -> None:
+    names = Names()
+    names.offer([box("fs", "read", "list"), box("web", "list")])
+    assert names.choice(asked) == "fs__read"
+
+
+def test_a_name_that_two_tools_have_chooses_neither() -> None:
+    names = Names()
+    names.offer([box("fs", "read", "list"), box("web", "list")])
+    with pytest.raises(UnknownToolError, match="fs/list") as raised:
+        names.choice("list")
+    assert "web/list" in str(raised.value)
+
+
+def test_an_unknown_name_is_shown_short() -> None:
+    with pytest.raises(UnknownToolError) as raised:
+        Names().find("x" * 10_000)
+    assert len(raised.value.message) < 150

@@ -1,0 +1,392 @@
+"""Schemas of arguments as strict providers take them; each rule with the shape that somebody refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from scripted import answer
+from toolboxes import Box, call, calling, looped, say
+
+from provider_core.tools import mismatch
+from provider_core.tools._schemas import cleaned
+
+if TYPE_CHECKING:
+    from scripted import Scripted
+
+
+def clean(**properties: Any) -> dict[str, Any]:
+    """The properties of a cleaned object schema."""
+    made = cleaned({"type": "object", "properties": properties})
+    assert made["type"] == "object"
+    return dict(made["properties"])
+
+
+# --- what stays --------------------------------------------------------------------------------------------
+
+
+def test_a_schema_that_all_take_stays_as_it_is() -> None:
+    schema = {
+        "type": "object",
+        "description": "Where",
+        "properties": {
+            "city": {
+                "type": "string",
+                "description": "Its name",
+                "minLength": 1,
+                "format": "uri",
+                "examples": ["Oslo"],
+            },
+            "days": {"type": "integer", "minimum": 1, "default": 2},
+            "kinds": {"type": "array", "items": {"type": "string", "enum": ["rain", "wind"]}},
+            "when": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+            "more": {"type": "object", "additionalProperties": {"type": "number"}},
+        },
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    assert cleaned(schema) == schema
+
+
+def test_the_tools_own_schema_is_left_alone() -> None:
+    schema = {
+        "$schema": "x",
+        "properties": {"a": {"type": "string", "pattern": "b", "enum": ["b"]}},
+        "required": ["z"],
+    }
+    before = json.dumps(schema)
+    cleaned(schema)
+    assert json.dumps(schema) == before
+
+
+def test_a_property_may_be_called_like_a_keyword() -> None:
+    names = (
+        "$id",
+        "id",
+        "$schema",
+        "pattern",
+        "required",
+        "properties",
+        "$ref",
+        "type",
+        "definitions",
+        "enum",
+    )
+    properties = {name: {"type": "string"} for name in names}
+    assert clean(**properties) == properties
+
+
+def test_data_is_not_taken_for_schemas() -> None:
+    data = {"$ref": "#/x", "pattern": "y", "$id": "z"}
+    field = {"type": "object", "default": data, "examples": [data], "const": data}
+    assert clean(a=field)["a"] == field
+
+
+# --- the top -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schema", [{}, {"type": "object"}, {"type": ["object", "null"]}, {"type": "string"}])
+def test_the_top_is_an_object_with_properties(schema: dict[str, Any]) -> None:
+    assert cleaned(schema) == {"type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize("key", ["anyOf", "oneOf"])
+def test_alternatives_at_the_top_become_one_object(key: str) -> None:  # OpenAI, Anthropic
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}},
+        "required": ["name"],
+        "additionalProperties": False,
+        key: [
+            {"properties": {"url": {"type": "string"}, "n": {"type": "integer"}}, "required": ["url", "n"]},
+            {"properties": {"file": {"type": "string"}, "n": {"type": "string"}}, "required": ["n", "file"]},
+        ],
+    }
+    assert cleaned(schema) == {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "url": {"type": "string"},
+            "n": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+            "file": {"type": "string"},
+        },
+        "required": ["name", "n"],
+    }
+
+
+def test_all_of_at_the_top_requires_what_each_part_does() -> None:
+    parts = [{"properties": {"a": {"type": "string"}}, "required": ["a"]}, {"$ref": "#/$defs/B"}]
+    definitions = {"B": {"properties": {"b": {"type": "integer"}}, "required": ["b"]}}
+    assert cleaned({"allOf": parts, "$defs": definitions}) == {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
+        "required": ["a", "b"],
+    }
+
+
+def test_conditions_at_the_top_go() -> None:
+    schema = {
+        "properties": {"a": {"type": "string"}},
+        "not": {"required": ["a"]},
+        "if": {}, "then": {"required": ["a"]}, "else": {},
+        "enum": [{}],
+    }  # fmt: skip
+    assert cleaned(schema) == {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+# --- references --------------------------------------------------------------------------------------------
+
+CITY = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+
+
+@pytest.mark.parametrize(
+    ("reference", "where"),
+    [
+        ("#/$defs/City", {"$defs": {"City": CITY}}),
+        ("#/definitions/City", {"definitions": {"City": CITY}}),
+        ("#/$defs/a~1b", {"$defs": {"a/b": CITY}}),
+        ("#/$defs/a%20b", {"$defs": {"a b": CITY}}),
+        ("#/properties/home", {}),
+    ],
+)
+def test_a_reference_is_replaced_by_what_it_means(
+    reference: str, where: dict[str, Any]
+) -> None:  # Gemini, Moonshot
+    properties = {"home": CITY, "work": {"$ref": reference, "description": "Where one works"}}
+    made = cleaned({"type": "object", "properties": properties, **where})
+    assert made["properties"]["work"] == {**CITY, "description": "Where one works"}
+    assert "$ref" not in json.dumps(made)
+    assert made.keys() == {"type", "properties"}
+
+
+def test_the_top_itself_may_be_a_reference() -> None:
+    assert cleaned({"$ref": "#/$defs/City", "$defs": {"City": CITY}}) == CITY
+
+
+def test_what_refers_to_itself_is_kept_in_defs() -> None:  # Moonshot: "references must start with #/$defs/"
+    node = {"type": "object", "properties": {"next": {"$ref": "#/definitions/Node"}}}
+    made = cleaned(
+        {
+            "type": "object",
+            "properties": {"list": {"$ref": "#/definitions/Node"}},
+            "definitions": {"Node": node},
+        }
+    )
+    inner = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+    assert made["properties"]["list"] == inner
+    assert made["$defs"] == {"Node": inner}
+    Draft202012Validator.check_schema(made)
+    assert not mismatch({"list": {"next": {"next": {}}}}, made)
+    assert mismatch({"list": {"next": {"next": 7}}}, made)
+
+
+def test_a_schema_may_refer_to_its_own_top() -> None:
+    made = cleaned({"type": "object", "properties": {"child": {"$ref": "#"}, "name": {"type": "string"}}})
+    references = {line.strip() for line in json.dumps(made, indent=0).splitlines() if "$ref" in line}
+    assert references
+    assert all('"#/$defs/' in reference for reference in references)
+    assert mismatch({"child": {"child": {"child": {"name": 7}}}}, made)
+
+
+@pytest.mark.parametrize(
+    "reference", ["#/$defs/gone", "https://example.test/schema.json", "other.json#/x", "#name"]
+)
+def test_what_a_reference_from_elsewhere_means_is_anything(reference: str) -> None:
+    assert clean(a={"$ref": reference, "description": "d"})["a"] == {"description": "d"}
+
+
+def test_a_few_lines_that_unfold_to_millions_stay_small() -> None:
+    levels = 40
+    definitions = {
+        f"L{n}": {
+            "type": "object",
+            "properties": {side: {"$ref": f"#/$defs/L{n + 1}"} for side in ("a", "b")},
+        }
+        for n in range(levels)
+    }
+    definitions[f"L{levels}"] = {"type": "string"}
+    made = cleaned({"type": "object", "properties": {"x": {"$ref": "#/$defs/L0"}}, "$defs": definitions})
+    assert len(json.dumps(made)) < 2_000_000
+    Draft202012Validator.check_schema(made)
+
+
+def test_a_schema_that_is_nested_beyond_reason_allows_anything() -> None:
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(5_000):
+        deep = {"type": "array", "items": deep}
+    assert cleaned({"properties": {"a": deep}}) == {"type": "object", "properties": {}}
+
+
+# --- single rules ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["$schema", "$id", "$comment", "$anchor", "id"])
+def test_what_only_concerns_the_document_goes(key: str) -> None:  # Mistral
+    made = cleaned(
+        {"type": "object", key: "https://x.test", "properties": {"a": {"type": "string", key: "y"}}}
+    )
+    assert made == {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+def test_exclusive_bounds_of_the_fourth_draft_become_numbers() -> None:  # Mistral
+    low = {"type": "integer", "exclusiveMinimum": True, "minimum": 0}
+    high = {"type": "integer", "exclusiveMaximum": False, "maximum": 9}
+    assert clean(low=low, high=high, odd={"exclusiveMinimum": True}) == {
+        "low": {"type": "integer", "exclusiveMinimum": 0},
+        "high": {"type": "integer", "maximum": 9},
+        "odd": {},
+    }
+
+
+def test_a_pattern_becomes_words() -> None:  # llama.cpp
+    assert clean(a={"type": "string", "pattern": r"\d+"}, b={"pattern": "x", "description": "An x"}) == {
+        "a": {"type": "string", "description": r"matches the regular expression \d+"},
+        "b": {"description": "An x (matches the regular expression x)"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "type"),
+    [(["a", "b"], "string"), ([1, 2], "integer"), ([True], "boolean"), (["a", None], ["string", "null"])],
+)
+def test_an_enum_says_its_type(values: list[Any], type: Any) -> None:  # Moonshot
+    assert clean(a={"enum": values})["a"] == {"enum": values, "type": type}
+
+
+@pytest.mark.parametrize("key", ["anyOf", "oneOf"])
+def test_a_type_stands_in_the_branches_and_not_beside_them(key: str) -> None:  # Moonshot
+    branches = [{"required": ["a"]}, {"type": "array", "items": {}}]
+    field = {"type": "object", "description": "d", key: branches}
+    assert clean(x=field)["x"] == {
+        "description": "d",
+        key: [{"type": "object", "required": ["a"]}, {"type": "array", "items": {}}],
+    }
+
+
+def test_an_array_says_of_what() -> None:  # OpenAI, Gemini
+    assert clean(a={"type": "array"})["a"] == {"type": "array", "items": {}}
+    pair = {"type": "array", "prefixItems": [{"type": "string"}]}
+    assert clean(a=pair)["a"] == pair
+
+
+def test_only_what_is_there_is_required() -> None:  # Gemini
+    inner = {"type": "object", "properties": {"a": {}}, "required": ["a", "b"]}
+    assert clean(x=inner)["x"]["required"] == ["a"]
+    assert "required" not in cleaned({"required": ["nothing"]})
+
+
+# --- together ----------------------------------------------------------------------------------------------
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
+    max_leaves=4,
+)
+LEAVES = st.one_of(
+    st.builds(
+        lambda kind: {"type": kind},
+        st.sampled_from(["string", "integer", "boolean", "array", "object", "null"]),
+    ),
+    st.builds(lambda values: {"enum": values}, st.lists(VALUES, min_size=1, max_size=3)),
+    st.builds(lambda name: {"$ref": f"#/$defs/{name}"}, st.sampled_from("PQ")),
+    st.just({"type": "string", "pattern": "a"}),
+    st.just({"type": "integer", "minimum": 0, "exclusiveMinimum": True}),
+)
+SCHEMAS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(
+            lambda properties, required: {"type": "object", "properties": properties, "required": required},
+            st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+        ),
+        st.builds(lambda items: {"type": "array", "items": items}, inner),
+        st.builds(lambda key, branches: {key: branches}, st.sampled_from(["anyOf", "oneOf", "allOf"]),
+                  st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda branches: {"type": "object", "anyOf": branches}, st.lists(inner, min_size=1, max_size=3)),
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(SCHEMAS, SCHEMAS, SCHEMAS, st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3))
+def test_whatever_a_tools_own_schema_takes_the_cleaned_one_takes(
+    top: dict[str, Any], p: dict[str, Any], q: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    schema = {**top, "$defs": {"P": p, "Q": q}}
+    made = cleaned(schema)
+    Draft202012Validator.check_schema(made)
+    assert made["type"] == "object"
+    assert {"anyOf", "oneOf", "allOf", "not", "enum", "if", "$ref"}.isdisjoint(made)
+    try:
+        fits = not list(Draft202012Validator(schema).iter_errors(arguments))
+    except (RecursionError, TypeError):  # it refers to nothing but itself, or has a bound that is no number
+        return
+    if fits:
+        wrong = list(Draft202012Validator(made).iter_errors(arguments))
+        if top.keys().isdisjoint(("anyOf", "oneOf", "allOf", "$ref")):
+            assert wrong == []
+        assert [error for error in wrong if not error.path] == []
+
+
+def test_arguments_are_judged_by_the_tools_own_schema(server: Scripted) -> None:
+    either = {
+        "anyOf": [{"required": ["url"]}, {"required": ["file"]}],
+        "properties": {"url": {}, "file": {"pattern": "^/"}},
+    }
+    server.will(
+        calling(call("box__get", "{}", id="a"), call("box__get", {"file": "x"}, id="b", index=1)),
+        calling(call("box__get", {"file": "/x"})),
+        answer("Done."),
+    )
+    box = Box(get=say("got"), schemas={"get": either})
+    loop = looped(server, box)
+    neither, relative = loop.results(1)
+    assert "not valid under any of the given schemas" in neither
+    assert "file: 'x' does not match '^/'" in relative
+    assert box.ran == [("get", {"file": "/x"})]
+    assert loop.bodies[0]["tools"][0]["function"]["parameters"] == {
+        "type": "object",
+        "properties": {"url": {}, "file": {"description": "matches the regular expression ^/"}},
+    }
+
+
+# --- judging -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": 7},
+        {"properties": {"a": {"$ref": "#/nowhere"}}},
+        {"properties": {"a": {"$ref": "#"}}, "$ref": "#"},
+        {"properties": {"a": {"type": "string", "pattern": r"\p{Lu}(?<x>y)"}}},
+        {"properties": {"a": {"type": "integer", "minimum": 0, "exclusiveMinimum": True}}},
+    ],
+)
+def test_a_schema_that_cannot_judge_lets_pass(schema: dict[str, Any]) -> None:
+    assert mismatch({"a": "x"}, schema) == ""
+
+
+def test_a_reference_to_an_address_is_not_followed(server: Scripted) -> None:
+    server.will(answer("{}"))
+    schema = {"properties": {"a": {"$ref": f"{server.url}/schema.json"}}}
+    assert mismatch({"a": 1}, schema) == ""
+    assert server.asked == []
+
+
+def test_formats_are_the_tools_to_judge() -> None:
+    assert mismatch({"a": "nonsense"}, {"properties": {"a": {"type": "string", "format": "date"}}}) == ""
+
+
+def test_many_and_long_complaints_are_cut() -> None:
+    schema = {"properties": {f"p{n}": {"type": "string"} for n in range(9)}}
+    words = mismatch({f"p{n}": [0] * 1000 for n in range(9)}, schema)
+    assert words.endswith("; and more")
+    assert len(words) < 2_000
