@@ -45,6 +45,19 @@ __all__ = ["command"]
 )
 @click.option("-s", "--system", metavar="TEXT", help="The system message.")
 @click.option(
+    "--template",
+    type=Name("template"),
+    metavar="NAME",
+    help="A prompt that is kept: see telex templates. What is given here wins over what it says.",
+)
+@click.option(
+    "--var",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What a variable of the template stands for.",
+)
+@click.option(
     "-f",
     "--file",
     "files",

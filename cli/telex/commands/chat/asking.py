@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
+    from provider_core.templates import Template
     from provider_core.types import Json, Target
     from telex.commands.chat.prompt import Prompt
     from telex.context import App
@@ -35,6 +36,8 @@ class Options:
     """
 
     prompt: tuple[str, ...]
+    template: str | None
+    variables: tuple[str, ...]
     files: tuple[str, ...]
     images: tuple[str, ...]
     models: tuple[str, ...]
@@ -79,14 +82,28 @@ def run(app: App, options: Options) -> None:
             saving = stack.enter_context(saved_to(app.console, options.output))
             # Programs get their object whatever it says; a text is whole or it is none.
             saving.whole = options.as_json or options.as_jsonl or options.dry_run
-        answer = _answer(app, options, _show(app, options))
+        answer = _answer(app, options, *_begun(app, options))
         if saving is not None and answer is not None and answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH):
             saving.whole = True
     if answer is not None:
         conclude(app, answer)
 
 
-def _answer(app: App, options: Options, show: Show) -> Answer | None:
+def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
+    """The show; and the template, which may have a say in it."""
+    if options.template is None:
+        return _show(app, options), None
+    from telex.commands.chat.templating import applied
+
+    try:
+        template = applied(app, options)
+    except CoreError as error:
+        _show(app, options).failed(error, hint(app, error))
+        raise
+    return _show(app, options), template
+
+
+def _answer(app: App, options: Options, show: Show, template: Template | None) -> Answer | None:
     """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
     try:
         with Interrupts():
@@ -96,10 +113,16 @@ def _answer(app: App, options: Options, show: Show) -> Answer | None:
                 no_stdin=options.no_stdin,
                 files=options.files,
                 images=options.images,
+                enough=template is not None and bool(template.prompt),
             )
-            dialogue = _dialogue(app, options)
-            content = prompt.content()
-            system = readable(options.system, "the system message") if options.system else None
+            dialogue = _dialogue(app, options, template)
+            content, system = prompt.content(), None
+            if template is not None:
+                from telex.commands.chat.templating import filled
+
+                content, system = filled(template, options, prompt)
+            if options.system is not None:
+                system = readable(options.system, "the system message")
             _look(app, options, dialogue.target, prompt, dialogue.next(content, system=system))
             if options.dry_run:
                 from telex.render.dry import dry_run
@@ -156,11 +179,13 @@ def _check(options: Options) -> None:
         raise click.UsageError(f"{' and '.join(given)}: take one of them")
     if options.schema and options.extract:
         raise click.UsageError("--schema and --extract: the answer to a schema is all JSON, without a block")
+    if options.variables and options.template is None:
+        raise click.UsageError("--var is for the variables of a --template")
     if options.go_on and options.conversation:
         raise click.UsageError("--continue and --conversation: take one of them")
 
 
-def _dialogue(app: App, options: Options) -> Dialogue:
+def _dialogue(app: App, options: Options, template: Template | None = None) -> Dialogue:
     """The conversation that this is a turn of: an earlier one, or a new one."""
     earlier = None
     if options.go_on or options.conversation:
@@ -177,18 +202,21 @@ def _dialogue(app: App, options: Options) -> Dialogue:
     return Dialogue(
         app,
         target,
-        _request(options, target),
+        _request(options, target, template),
         keeping=keeping,
         messages=app.history.messages(earlier.id) if earlier else (),
     )
 
 
-def _request(options: Options, target: Target) -> Request:
+def _request(options: Options, target: Target, template: Template | None) -> Request:
     schema = None
-    if options.schema is not None:
+    if options.schema is not None or (template is not None and template.schema is not None):
         from provider_core.structured import schema_from
 
-        schema = schema_from(options.schema)
+        if options.schema is not None:
+            schema = schema_from(options.schema)
+        elif template is not None and template.schema is not None:
+            schema = schema_from(template.schema, folder=template.path.parent)
     return Request(
         model=target.model,
         messages=(),
