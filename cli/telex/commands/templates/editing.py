@@ -102,7 +102,7 @@ def _path(app: App, name: str, *, markdown: bool) -> tuple[Path, str | None]:
 
 def _is_unwritten(path: Path, begun: str | None) -> bool:
     """Whether nothing has been made of a new file."""
-    return begun is not None and _text(path) in (begun.encode(), b"")
+    return begun is not None and _text(path) in (begun.encode(), b"", None)
 
 
 def _edited(app: App, path: Path, begun: str | None) -> None:

@@ -1,0 +1,64 @@
+"""The first fenced block of an answer: CommonMark's own examples, and what models write."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telex.render.extract import first_block
+
+EXAMPLES = [
+    example
+    for example in json.loads(Path(__file__).with_name("test_markdown_commonmark.json").read_text())[
+        "examples"
+    ]
+    if re.search("```|~~~", example["markdown"])
+]
+INDENTED = 134
+"""The example whose marks stand in code that is indented: no fence, and so no fenced block."""
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example["example"]))
+def test_the_first_block_is_the_first_code_that_the_specification_sees(example: dict[str, Any]) -> None:
+    codes = re.findall(r"<pre><code[^>]*>(.*?)</code></pre>", example["html"], re.DOTALL)
+    wanted = html.unescape(codes[0]) if codes and example["example"] != INDENTED else None
+    assert first_block(example["markdown"]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("answer", "block"),
+    [
+        ("Here:\n\n```python\nprint(1)\n```\n\nand\n\n```\ntwo\n```\n", "print(1)\n"),
+        ("```Makefile\nall:\n\tgo  build\tx\n```", "all:\n\tgo  build\tx\n"),
+        ("1. First:\n\n   ```sh\n   make\n     test\n   ```\n2. Then", "make\n  test\n"),
+        ("- a\n  - b\n\n    ~~~\n    \tx\n    ~~~", "\tx\n"),
+        ("> ```\n> quoted\n> ```", "quoted\n"),
+        ("````md\n```sh\nls\n```\n````", "```sh\nls\n```\n"),
+        ("   ```\n     two in\n   ```", "  two in\n"),
+        ("```\ncut off", "cut off\n"),
+        ("```json\n{}\n", "{}\n"),
+        ("```\n```\n\n```\nx\n```", ""),
+        ("```\r\na\r\nb\r\n```\r\n", "a\r\nb\r\n"),
+        ("```\nform\x0cfeed\u2028line\x1c\n```", "form\x0cfeed\u2028line\x1c\n"),
+        ("inline ```code``` only", None),
+        ("    ```\n    indented\n", None),
+        ("no block at all", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_what_models_write_is_taken_to_the_letter(answer: str, block: str | None) -> None:
+    assert first_block(answer) == block
+
+
+def test_a_long_answer_is_read_in_a_moment() -> None:
+    code = "x = 'y'\t# z\n" * 50_000
+    started = time.perf_counter()
+    words = "some words\n" * 50_000
+    assert first_block(f"{words}\n```\n{code}```\n{code}") == code
+    assert time.perf_counter() - started < 5
