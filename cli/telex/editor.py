@@ -18,6 +18,36 @@ __all__ = ["edit_file", "edit_text"]
 
 def edit_file(app: App, path: Path) -> None:
     """Run $VISUAL, else $EDITOR, else a usual one, on the file until it ends; raises ``click.ClickException``."""
+    failed = _run(app, path)
+    if failed:
+        raise click.ClickException(f"{failed}; {path} is as it left it")
+
+
+def edit_text(app: App, text: str) -> str:
+    """``text`` as the editor leaves it, without the last line's end; raises as ``edit_file`` does."""
+    import tempfile
+
+    path = None
+    try:
+        handle, name = tempfile.mkstemp(prefix="telex-", suffix=".md")
+        path = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(f"{text}\n".encode() if text else b"")
+        failed = _run(app, path)
+        if failed:
+            raise click.ClickException(f"{failed}: what it left is not taken")
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise click.ClickException("what the editor left is not UTF-8 text") from None
+    except OSError as error:
+        raise click.ClickException(f"the text cannot be edited: {error.strerror}") from None
+    finally:
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+
+def _run(app: App, path: Path) -> str | None:
+    """How the editor ended, where that was not well."""
     import shlex
     import subprocess
 
@@ -37,27 +67,7 @@ def edit_file(app: App, path: Path) -> None:
     finally:
         if main:
             signal.signal(signal.SIGINT, before)
-    if code:
-        raise click.ClickException(f"the editor {words[0]} ended with code {code}; {path} is as it left it")
-
-
-def edit_text(app: App, text: str) -> str:
-    """``text`` as the editor leaves it, without the last line's end; raises as ``edit_file`` does."""
-    import tempfile
-
-    handle, name = tempfile.mkstemp(prefix="telex-", suffix=".md")
-    path = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(f"{text}\n".encode() if text else b"")
-        edit_file(app, path)
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
-    except UnicodeDecodeError:
-        raise click.ClickException("what the editor left is not UTF-8 text") from None
-    except OSError as error:
-        raise click.ClickException(f"the text cannot be edited: {error.strerror}") from None
-    finally:
-        path.unlink(missing_ok=True)
+    return f"the editor {words[0]} ended with code {code}" if code else None
 
 
 def _editor(app: App) -> str:
