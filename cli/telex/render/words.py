@@ -17,6 +17,12 @@ def dropped(target: Target, notice: FieldDropped) -> str:
             change = "takes no system message: it stands before the prompt"
         case "roles", _:
             change = "wants roles to take turns: neighbouring messages are joined"
+        case "response_format", "unstreamed":
+            change = "does not stream what it holds to a schema: the answer comes as a whole"
+        case "response_format", "json_object":
+            change = "takes no schema: it is asked for JSON, and the schema stands in the prompt"
+        case "response_format", "none":
+            change = "takes no response_format: the schema stands in the prompt"
         case field, None:
             change = f"does not take {field}: it is left out"
         case field, other:
