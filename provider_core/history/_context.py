@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provider_core.answer import following
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,16 +21,11 @@ def context(turns: Iterable[Turn]) -> tuple[Message, ...]:
     A question that brought neither text nor a call is left out; an answer that was cut short stays as far as
     it goes. Results of tools stay, because their calls do: those that lack a result are the wire's business.
     """
-    system: Message | None = None
     kept: list[Message] = []
     for turn in turns:
         answer = turn.answer
         answered = answer is not None and bool(answer.content or answer.tool_calls)
-        for message in turn.messages:
-            if message.role == "system":
-                system = message
-            elif answered or message.role == "tool":
-                kept.append(message)
+        kept += (message for message in turn.messages if answered or message.role in ("system", "tool"))
         if answer is not None and answered:
             kept.append(answer)
-    return tuple(kept) if system is None else (system, *kept)
+    return following((), kept)

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from provider_core.errors import (
-    AmbiguousConversationError,
-    HistoryError,
-    InvalidInputError,
-    UnknownConversationError,
-)
+from provider_core.errors import HistoryError, InvalidInputError
 from provider_core.history import _names, _rows
 from provider_core.history._database import Database
-from provider_core.history._records import Begun, Conversation, Hit, Removed, Turn
-from provider_core.types import Timing, Usage, Verdict
+from provider_core.history._records import Begun, Removed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,15 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.answer import Answer
+    from provider_core.history._records import Conversation, Hit, Turn
     from provider_core.types import Json, Message, Target
 
 __all__ = ["History"]
-
-_CONVERSATIONS = """
-    SELECT c.id, c.title, c.begun, t.at, count(t.id), t.provider || '/' || t.model, max(t.id)
-    FROM conversations AS c JOIN turns AS t ON t.conversation = c.id
-"""
-"""The columns beside max() are those of the row with the largest (sqlite.org/lang_select.html, bare columns)."""
 
 
 class History:
@@ -117,14 +106,10 @@ class History:
 
     def conversations(self, limit: int | None = None) -> tuple[Conversation, ...]:
         """The conversations, the one that was gone on with last first."""
+        from provider_core.history import _reading
+
         with self._database.reading() as connection:
-            if connection is None:
-                return ()
-            rows = connection.execute(
-                f"{_CONVERSATIONS} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?",
-                (-1 if limit is None else limit,),
-            )
-            return tuple(map(_conversation, rows))
+            return () if connection is None else _reading.conversations(connection, limit)
 
     def latest(self) -> Conversation | None:
         """The conversation of the last turn; None where there is none."""
@@ -137,54 +122,14 @@ class History:
         whose title is this in another case, or has this as a part. Raises ``UnknownConversationError`` or
         ``AmbiguousConversationError``.
         """
-        every = self.conversations()
-        wanted = name.strip()
-        folded = wanted.casefold()
-        ways: tuple[Callable[[Conversation], bool], ...] = (
-            lambda each: each.id == folded,
-            lambda each: each.title == wanted,
-            lambda each: len(folded) >= _names.SHORTEST_PREFIX and each.id.startswith(folded),
-            lambda each: each.title.casefold() == folded,
-            lambda each: folded in each.title.casefold(),
-        )
-        for way in ways if wanted else ():
-            found = [each for each in every if way(each)]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                raise AmbiguousConversationError(
-                    f"{wanted!r} could be any of {len(found)} conversations",
-                    name=wanted,
-                    candidates=[(each.id, each.title) for each in found],
-                )
-        raise UnknownConversationError(
-            f"there is no conversation {wanted!r}", name=wanted, candidates=_near(wanted, every)
-        )
+        return _names.chosen(name, self.conversations())
 
     def turns(self, conversation: str) -> tuple[Turn, ...]:
         """All turns of the conversation with this id, in order; empty where there is none."""
+        from provider_core.history import _reading
+
         with self._database.reading() as connection:
-            if connection is None:
-                return ()
-            said = connection.execute(
-                "SELECT m.turn, m.is_answer, m.role, m.text, m.more FROM messages AS m "
-                "JOIN turns AS t ON t.id = m.turn WHERE t.conversation = ? ORDER BY m.id",
-                (conversation,),
-            )
-            messages: dict[int, list[Message]] = {}
-            answers: dict[int, Message] = {}
-            for turn, is_answer, role, text, more in said:
-                message = _rows.message(role, text, more)
-                if is_answer:
-                    answers[turn] = message
-                else:
-                    messages.setdefault(turn, []).append(message)
-            rows = connection.execute(
-                "SELECT id, conversation, at, provider, model, params, verdict, error, finish, raw_finish, "
-                "served, usage, timing FROM turns WHERE conversation = ? ORDER BY id",
-                (conversation,),
-            )
-            return tuple(_turn(row, messages.get(row[0], ()), answers.get(row[0])) for row in rows)
+            return () if connection is None else _reading.turns(connection, conversation)
 
     def messages(self, conversation: str) -> tuple[Message, ...]:
         """The conversation as the next request holds it.
@@ -202,31 +147,13 @@ class History:
         A word may be a phrase or a part of a word; case and accents do not count. System messages are not
         looked through. Raises ``InvalidInputError`` where there is no word.
         """
-        from provider_core.history import _search
+        from provider_core.history import _reading
 
-        wanted = [word for word in words if _search.fold(word).strip()]
+        wanted = [word for word in words if word.strip()]
         if not wanted:
-            raise InvalidInputError("nothing to search for")
-        most = -1 if limit is None else limit
-        holds = _search.matcher(wanted)
+            raise InvalidInputError("there is nothing to search for")
         with self._database.reading() as connection:
-            if connection is None:
-                return ()
-            connection.create_function("holds", 1, holds)
-            rows = connection.execute(
-                "SELECT t.conversation, c.title, t.id, m.role, t.at, m.text FROM messages AS m "
-                "JOIN turns AS t ON t.id = m.turn JOIN conversations AS c ON c.id = t.conversation "
-                "WHERE m.role <> 'system' AND holds(m.text) ORDER BY m.id DESC LIMIT ?",
-                (most,),
-            ).fetchall()
-            titles = connection.execute(
-                f"{_CONVERSATIONS} WHERE holds(c.title) GROUP BY c.id ORDER BY max(t.id) DESC"
-            ).fetchall()
-        seen = {row[0] for row in rows}
-        rows += [
-            (id_, title, None, "title", at, title) for id_, title, _, at, *_ in titles if id_ not in seen
-        ]
-        return tuple(_hit(row, _search.snippet(row[-1], wanted)) for row in rows[: limit or None])
+            return () if connection is None else _reading.hits(connection, wanted, limit)
 
     # --- names, and going away -----------------------------------------------------------------------------
 
@@ -296,44 +223,3 @@ def _drop_empty(connection: sqlite3.Connection) -> None:
         "DELETE FROM conversations WHERE NOT EXISTS "
         "(SELECT 1 FROM turns AS t WHERE t.conversation = conversations.id)"
     )
-
-
-def _conversation(row: tuple[Any, ...]) -> Conversation:
-    id_, title, begun, updated, turns, model, _ = row
-    return Conversation(id=id_, title=title, begun=begun, updated=updated, turns=turns, model=model)
-
-
-def _turn(row: tuple[Any, ...], messages: Iterable[Message], answer: Message | None) -> Turn:
-    id_, conversation, at, provider, model, params, verdict, error, finish, raw, served, usage, timing = row
-    return Turn(
-        id=id_,
-        conversation=conversation,
-        at=at,
-        provider=provider,
-        model=model,
-        params=_rows.of_json(params),
-        messages=tuple(messages),
-        answer=answer,
-        verdict=Verdict(verdict) if verdict else None,
-        error=error,
-        finish=finish,
-        raw_finish=raw,
-        served=served or "",
-        usage=_rows.numbers(Usage, usage) if usage else None,
-        timing=_rows.numbers(Timing, timing),
-    )
-
-
-def _hit(row: tuple[Any, ...], shown: tuple[str, tuple[tuple[int, int], ...]]) -> Hit:
-    conversation, title, turn, role, at, _ = row
-    snippet, marks = shown
-    return Hit(
-        conversation=conversation, title=title, turn=turn, role=role, at=at, snippet=snippet, marks=marks
-    )
-
-
-def _near(name: str, every: Iterable[Conversation]) -> list[tuple[str, str]]:
-    from provider_core.wording import near
-
-    names = {each.id: each for each in every} | {each.title: each for each in every}
-    return [(names[found].id, names[found].title) for found in near(name, names)]

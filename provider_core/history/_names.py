@@ -1,22 +1,24 @@
-"""How conversations are called: ids that can be typed, and titles taken from what was asked."""
+"""How conversations are called: ids that can be typed, titles taken from what was asked, and who is meant."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
+from provider_core.errors import AmbiguousConversationError, UnknownConversationError
 from provider_core.types import TextPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from provider_core.history._records import Conversation
     from provider_core.types import Message
 
-__all__ = ["LETTERS", "SHORTEST_PREFIX", "new_id", "title_of"]
+__all__ = ["chosen", "new_id", "title_of"]
 
-LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that is taken for a digit."""
-SHORTEST_PREFIX = 4
+_SHORTEST_PREFIX = 4
 _LENGTH = 8
 _TITLE = 60
 
@@ -24,7 +26,7 @@ _TITLE = 60
 def new_id() -> str:
     """Eight letters at random. With the time in front, all ids of a day would begin alike, and prefixes be long."""
     number = int.from_bytes(os.urandom(5), "big")
-    return "".join(LETTERS[number >> 5 * place & 31] for place in range(_LENGTH))
+    return "".join(_LETTERS[number >> 5 * place & 31] for place in range(_LENGTH))
 
 
 def title_of(messages: Iterable[Message]) -> str:
@@ -42,6 +44,37 @@ def title_of(messages: Iterable[Message]) -> str:
                 if words:
                     return _shortened(" ".join(words))
     return "(no text)"
+
+
+def chosen(name: str, every: Sequence[Conversation]) -> Conversation:
+    """The one that ``name`` means; see ``History.find``."""
+    from provider_core.wording import near
+
+    wanted = name.strip()
+    folded = wanted.casefold()
+    ways: tuple[Callable[[Conversation], bool], ...] = (
+        lambda each: each.id == folded,
+        lambda each: each.title == wanted,
+        lambda each: len(folded) >= _SHORTEST_PREFIX and each.id.startswith(folded),
+        lambda each: each.title.casefold() == folded,
+        lambda each: folded in each.title.casefold(),
+    )
+    for way in ways if wanted else ():
+        found = [each for each in every if way(each)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AmbiguousConversationError(
+                f"{wanted!r} could be any of {len(found)} conversations",
+                name=wanted,
+                candidates=[(each.id, each.title) for each in found],
+            )
+    names = {each.id: each for each in every} | {each.title: each for each in every}
+    raise UnknownConversationError(
+        f"there is no conversation {wanted!r}",
+        name=wanted,
+        candidates=[(names[found].id, names[found].title) for found in near(wanted, names)],
+    )
 
 
 def _shortened(line: str) -> str:

@@ -311,6 +311,13 @@ def test_a_later_request_holds_the_turns_and_who_wrote_them(history: History) ->
     )
 
 
+def test_an_empty_system_message_takes_the_former_one_away(history: History) -> None:
+    begun = history.begin([Message(role="system", content="Old"), user("A")], LAB)
+    history.end(begun.turn, answer("a"))
+    history.begin([Message(role="system"), user("B")], LAB, conversation=begun.conversation)
+    assert [message.content for message in history.messages(begun.conversation)] == ["A", "a"]
+
+
 @pytest.mark.parametrize("verdict", [Verdict.PARTIAL, Verdict.INTERRUPTED, Verdict.LENGTH, Verdict.FAILED])
 def test_what_was_cut_short_goes_along_as_far_as_it_goes(history: History, verdict: Verdict) -> None:
     begun = history.begin([user("A")], LAB)
