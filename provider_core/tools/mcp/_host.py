@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from provider_core.tools.mcp._secrets import Given
     from provider_core.tools.mcp._session import Session
     from provider_core.tools.mcp._watchdog import Watchdog
+    from provider_core.tools.mcp._way import Way
 
 __all__ = ["Host"]
 
@@ -91,6 +92,8 @@ class Host:
     def failure(self, error: ToolServerError) -> Failure:
         """All that is known of a server that failed with ``error``."""
         log = self._process.stderr if self._process is not None else ""
+        if len(log) > _LONGEST_LOG:
+            log = log[-_LONGEST_LOG:].partition("\n")[2]
         return Failure(
             server=self.server,
             error=error,
@@ -105,14 +108,26 @@ class Host:
             self._watchdog.watch(self._process.pid)
             self._done(Step(name="start", seconds=time.monotonic() - began))
         await imported.wait()
-        from provider_core.tools.mcp import _http
         from provider_core.tools.mcp._session import Session
 
-        way = self._process or _http.gate(self.server, self._given, self._environ)
         self._session = Session(
-            self.server, self._given, way, started=began, ready=self.ready, on_step=self._done
+            self.server,
+            self._way(),
+            self._given.secrets,
+            until=began + self.server.start_timeout,
+            ready=self.ready,
+            on_step=self._done,
         )
         await self._session.live()
+
+    def _way(self) -> Way:
+        if self._process is None:
+            from provider_core.tools.mcp._http import Web
+
+            return Web(self.server, self._given, self._environ)
+        from provider_core.tools.mcp._stdio import Pipes
+
+        return Pipes(self.server.name, self._process, self._given.secrets)
 
     async def _started(self) -> Process:
         env = {**minimal(self._environ, withheld=self._withheld), **self._given.values}

@@ -1,4 +1,4 @@
-"""Messages over streamable HTTP: secrets go to the server's own address alone, and every failure has a sentence."""
+"""The way over streamable HTTP: secrets go to the server's own address alone, and every failure has a sentence."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ import secrets
 from typing import TYPE_CHECKING, cast
 
 import httpx2
-from mcp.client.streamable_http import streamable_http_client
+from mcp.client.streamable_http import (
+    streamable_http_client,  # after ``_sdk``, which makes this a light import
+)
 
 from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError
 from provider_core.http import Proxies, tls_context
 from provider_core.settings.rules import origin
-from provider_core.tools.mcp._stdio import LONGEST_MESSAGE
+from provider_core.tools.mcp._way import LONGEST_MESSAGE
 from provider_core.types import Network
 from provider_core.wording import clean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
     from mcp.client._transport import TransportStreams
 
     from provider_core.settings.mcp import McpServer
     from provider_core.tools.mcp._secrets import Given
 
-__all__ = ["Gate", "connected", "gate"]
+__all__ = ["Gate", "Web"]
 
 _CONNECT = 10.0
 """Seconds for a connection, and for sending; how long an answer may take is the caller's business."""
@@ -34,31 +36,39 @@ _LONGEST_WORDS = 300
 _LONGEST_REFUSAL = 64 << 10
 
 
-def gate(server: McpServer, given: Given, environ: Mapping[str, str]) -> Gate:
-    """What every request to the server goes through; raises ``SettingsError`` for proxies and certificates."""
-    proxy = Proxies(environ).choose(server.url)
-    network = Network()
-    by = None
-    if proxy is not None:
-        secure = tls_context(network, environ) if proxy.scheme == "https" else None
-        by = httpx2.Proxy(url=str(proxy), auth=proxy.auth, ssl_context=secure)
-    inner = httpx2.AsyncHTTPTransport(
-        verify=tls_context(network, environ) if server.url.startswith("https:") else False,
-        trust_env=False,
-        proxy=by,
-    )
-    return Gate(inner, server, given)
+class Web:
+    """A ``Way``. Raises ``SettingsError`` for proxies and certificates that cannot be used."""
 
+    def __init__(self, server: McpServer, given: Given, environ: Mapping[str, str]) -> None:
+        proxy = Proxies(environ).choose(server.url)
+        by = None
+        if proxy is not None:
+            secure = tls_context(Network(), environ) if proxy.scheme == "https" else None
+            by = httpx2.Proxy(url=str(proxy), auth=proxy.auth, ssl_context=secure)
+        inner = httpx2.AsyncHTTPTransport(
+            verify=tls_context(Network(), environ) if server.url.startswith("https:") else False,
+            trust_env=False,
+            proxy=by,
+        )
+        self._url = server.url
+        self._gate = Gate(inner, server, given)
 
-@contextlib.asynccontextmanager
-async def connected(gate: Gate, url: str) -> AsyncGenerator[TransportStreams]:
-    """The two streams of a session with the server at ``url``."""
-    waits = httpx2.Timeout(None, connect=_CONNECT, write=_CONNECT)
-    async with (
-        httpx2.AsyncClient(transport=gate, timeout=waits, trust_env=False) as client,
-        streamable_http_client(url, http_client=client, max_sse_event_size=LONGEST_MESSAGE) as streams,
-    ):
-        yield streams
+    @contextlib.asynccontextmanager
+    async def streams(self, on_end: Callable[[], None]) -> AsyncGenerator[TransportStreams]:
+        waits = httpx2.Timeout(None, connect=_CONNECT, write=_CONNECT)
+        async with (
+            httpx2.AsyncClient(transport=self._gate, timeout=waits, trust_env=False) as client,
+            streamable_http_client(
+                self._url, http_client=client, max_sse_event_size=LONGEST_MESSAGE
+            ) as streams,
+        ):
+            yield streams
+
+    def failure(self, data: object) -> ToolServerError | None:
+        return self._gate.failure(data)
+
+    async def ending(self) -> str:
+        return ""
 
 
 class Gate(httpx2.AsyncBaseTransport):
@@ -112,7 +122,7 @@ class Gate(httpx2.AsyncBaseTransport):
             return _with(response, _Quiet(response))
         body = await _body(response, LONGEST_MESSAGE)
         if body is None:
-            words = f"sent a message of more than {LONGEST_MESSAGE / 1e6:.0f} MB"
+            words = f"sent a message of more than {LONGEST_MESSAGE >> 20} MiB"
             return self._failed(self._no_result(words))
         if kind != "application/json":
             words = f"answered with {kind or 'something'}, which is no Model Context Protocol"
@@ -147,7 +157,7 @@ class Gate(httpx2.AsyncBaseTransport):
         return self._no_result(f"answered with HTTP {status}{said}")
 
     def _unreachable(self, error: Exception) -> ToolServerError:
-        words = self._clean(str(error)) or type(error).__name__
+        words = self._clean(_reason(error))
         return ToolConnectError(
             f"the MCP server {self._server.name} cannot be reached at {self._origin}: {words}",
             server=self._server.name,
@@ -214,3 +224,16 @@ def _with(response: httpx2.Response, stream: httpx2.AsyncByteStream) -> httpx2.R
     return httpx2.Response(
         response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
     )
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, where it has said something; the libraries above it say less."""
+    deepest: BaseException | None = error
+    while deepest is not None:
+        if isinstance(deepest, OSError) and deepest.strerror:
+            return deepest.strerror
+        if isinstance(deepest, BaseExceptionGroup):
+            deepest = deepest.exceptions[0]
+        else:
+            deepest = deepest.__cause__ or deepest.__context__
+    return str(error) or type(error).__name__

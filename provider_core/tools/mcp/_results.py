@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import mcp_types
-
 from provider_core.tools import Hints, Offered, ToolResult
+from provider_core.tools.mcp._sdk import mcp_types
 from provider_core.types import ImagePart, Tool
 
 if TYPE_CHECKING:

@@ -81,12 +81,6 @@ class Session:
                     self._session = session
                     self._ready.set_result(self)
                     await self._over.wait()
-        except TimeoutError:
-            self.failure = ToolConnectError(
-                f"the MCP server {self.server.name} did not start within {self.server.start_timeout:g} s"
-                + await self._way.ending(),
-                server=self.server.name,
-            )
         except asyncio.CancelledError:
             self.failure = self._broken("was given up")
         except BaseException as error:  # noqa: BLE001 - a session that breaks takes nothing else along
@@ -190,6 +184,9 @@ class Session:
         match error:
             case ToolServerError():
                 return error
+            case TimeoutError():
+                words = f"did not start within {self.server.start_timeout:g} s{await self._way.ending()}"
+                return ToolConnectError(f"the MCP server {self.server.name} {words}", server=self.server.name)
             case CoreError(message=message):
                 return ToolServerError(message, server=self.server.name)
             case MCPError():
@@ -204,7 +201,10 @@ class Session:
         """The reason that this side knows for an error; None for one that the server has sent."""
         if (failure := self._way.failure(error.data)) is not None:
             return failure
-        if error.code == mcp_types.CONNECTION_CLOSED:
+        # A server may send the same number, and then it is an answer.
+        if error.code == mcp_types.CONNECTION_CLOSED and (
+            self._over.is_set() or error.message.startswith("SSE stream")
+        ):
             when = "while starting" if self._session is None else "during a call"
             return self._broken(f"broke off {when}{await self._way.ending()}")
         return None

@@ -1,113 +1,128 @@
-"""Messages over a process's stdin and stdout, as the protocol's sessions take them; what they say is not read here."""
+"""The way over a process's stdin and stdout: messages as lines; what a session says is not read here."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 import anyio
-from mcp.shared.message import SessionMessage
-from mcp_types import (
-    INTERNAL_ERROR,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCRequest,
-    JSONRPCResponse,
-    jsonrpc_message_adapter,
-)
 
+from provider_core.errors import ToolServerError
 from provider_core.tools.mcp._lines import Lines, TooLong, answered
+from provider_core.tools.mcp._sdk import SessionMessage, mcp_types
+from provider_core.tools.mcp._way import LONGEST_MESSAGE
+from provider_core.wording import clean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Collection
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
     from mcp.client._transport import TransportStreams
 
     from provider_core.tools.mcp._process import Process
 
-__all__ = ["LONGEST_MESSAGE", "NO_RESULT", "connected"]
+__all__ = ["Pipes"]
 
-LONGEST_MESSAGE = 16 << 20
-"""Bytes of one message: images come in base64, and beyond this it is a flood."""
+_LAST_WORDS = 0.3
+"""Seconds between the end of a process's output and its own end."""
 
-NO_RESULT = object()
-"""Marks an error that is ours: no server can send this object."""
+_LONGEST_WORDS = 300
+
+_TELLS = re.compile(
+    r"error|exception|fatal|cannot|can't|denied|failed|invalid|missing|not found|no such|usage", re.IGNORECASE
+)
 
 
-@contextlib.asynccontextmanager
-async def connected(
-    process: Process, on_garbage: Callable[[str], None], on_end: Callable[[], None]
-) -> AsyncGenerator[TransportStreams]:
-    """The two streams of a session over ``process``; the incoming one ends with the process, and ``on_end`` is called.
+class Pipes:
+    """A ``Way``. An answer that is too long, or that is none, becomes an error for the request it belongs to."""
 
-    ``on_garbage`` is told each line of stdout that is no message. An answer that is too long, or that is none,
-    becomes an error for the request it belongs to, whose ``data`` is ``NO_RESULT``.
-    """
-    inbox, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-    outgoing, outbox = anyio.create_memory_object_stream[SessionMessage](0)
-    waiting: set[int | str] = set()
-    async with inbox, incoming, outgoing, outbox, anyio.create_task_group() as tasks:
-        tasks.start_soon(_listen, process, inbox, waiting, on_garbage, on_end)
-        tasks.start_soon(_speak, process, outbox, waiting)
+    def __init__(self, server: str, process: Process, secrets: Collection[str]) -> None:
+        self._server = server
+        self._process = process
+        self._secrets = secrets
+        self._waiting: set[int | str] = set()
+        self._garbage = ""
+
+    @contextlib.asynccontextmanager
+    async def streams(self, on_end: Callable[[], None]) -> AsyncGenerator[TransportStreams]:
+        inbox, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        outgoing, outbox = anyio.create_memory_object_stream[SessionMessage](0)
+        async with inbox, incoming, outgoing, outbox, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._listen, inbox, on_end)
+            tasks.start_soon(self._speak, outbox)
+            try:
+                yield incoming, outgoing
+            finally:
+                tasks.cancel_scope.cancel()
+
+    def failure(self, data: object) -> ToolServerError | None:
+        return data if isinstance(data, ToolServerError) else None
+
+    async def ending(self) -> str:
+        if self._process.ended:
+            await self._process.wait(_LAST_WORDS)
+        said = self._clean(_telling(self._process.stderr))
+        if not said and self._garbage:
+            said = f"it writes text to stdout, as {self._clean(self._garbage)!r}"
+        how = f" ({self._process.ending})" if self._process.ending else ""
+        return f"{how}: {said}" if said else how
+
+    async def _speak(self, outbox: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async for item in outbox:
+            message = item.message
+            if isinstance(message, mcp_types.JSONRPCRequest):
+                self._waiting.add(message.id)
+            self._process.write(message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+
+    async def _listen(
+        self, inbox: MemoryObjectSendStream[SessionMessage | Exception], on_end: Callable[[], None]
+    ) -> None:
+        lines = Lines(LONGEST_MESSAGE)
+        async with inbox:
+            # A session that is over has closed its end, and the server is about to be ended.
+            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                while data := await self._process.read():
+                    for line in lines.feed(data):
+                        for message in self._read(line):
+                            await inbox.send(message)
+                on_end()
+
+    def _read(self, line: bytes | TooLong) -> list[SessionMessage]:
+        if isinstance(line, TooLong):
+            most = f"{LONGEST_MESSAGE >> 20} MiB is the most"
+            words = f"sent a message of {line.size / (1 << 20):.0f} MiB, and {most}"
+            found = answered(line)
+            # Where it cannot be told whose answer it was, nobody may wait for it for ever.
+            return [
+                self._failed(each, words) for each in ({found} if found is not None else set(self._waiting))
+            ]
+        if not line.strip():
+            return []
         try:
-            yield incoming, outgoing
-        finally:
-            tasks.cancel_scope.cancel()
+            message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValueError:
+            found = answered(line)
+            if found in self._waiting and found is not None:
+                return [self._failed(found, "sent an answer that is no JSON-RPC")]
+            self._garbage = self._garbage or line[:400].decode("utf-8", "replace")
+            return []
+        if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError) and message.id is not None:
+            self._waiting.discard(message.id)
+        return [SessionMessage(message)]
+
+    def _failed(self, request: int | str, words: str) -> SessionMessage:
+        self._waiting.discard(request)
+        # An object of ours, which no server can send.
+        ours = ToolServerError(f"the MCP server {self._server} {words}", server=self._server)
+        error = mcp_types.ErrorData(code=mcp_types.INTERNAL_ERROR, message=words, data=ours)
+        return SessionMessage(mcp_types.JSONRPCError(jsonrpc="2.0", id=request, error=error))
+
+    def _clean(self, words: str) -> str:
+        return clean(words, self._secrets, _LONGEST_WORDS)
 
 
-async def _speak(
-    process: Process, outbox: MemoryObjectReceiveStream[SessionMessage], waiting: set[int | str]
-) -> None:
-    async for item in outbox:
-        message = item.message
-        if isinstance(message, JSONRPCRequest):
-            waiting.add(message.id)
-        process.write(message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
-
-
-async def _listen(
-    process: Process,
-    inbox: MemoryObjectSendStream[SessionMessage | Exception],
-    waiting: set[int | str],
-    on_garbage: Callable[[str], None],
-    on_end: Callable[[], None],
-) -> None:
-    lines = Lines(LONGEST_MESSAGE)
-    async with inbox:
-        # A session that is over has closed its end, and the server is about to be ended.
-        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            while data := await process.read():
-                for line in lines.feed(data):
-                    for message in _read(line, waiting, on_garbage):
-                        await inbox.send(message)
-            on_end()
-
-
-def _read(
-    line: bytes | TooLong, waiting: set[int | str], on_garbage: Callable[[str], None]
-) -> list[SessionMessage]:
-    if isinstance(line, TooLong):
-        words = f"sent a message of {line.size / 1e6:.0f} MB, and {LONGEST_MESSAGE / 1e6:.0f} MB is the most"
-        found = answered(line)
-        # Where it cannot be told whose answer it was, nobody may wait for it for ever.
-        return [_failed(each, words) for each in ({found} if found is not None else set(waiting)) & waiting]
-    if not line.strip():
-        return []
-    try:
-        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-    except ValueError:
-        found = answered(line)
-        if found is not None and found in waiting:
-            waiting.discard(found)
-            return [_failed(found, "sent an answer that is no JSON-RPC")]
-        on_garbage(line[:400].decode("utf-8", "replace"))
-        return []
-    if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
-        waiting.discard(message.id)
-    return [SessionMessage(message)]
-
-
-def _failed(request: int | str, words: str) -> SessionMessage:
-    error = ErrorData(code=INTERNAL_ERROR, message=words, data=NO_RESULT)
-    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request, error=error))
+def _telling(stderr: str) -> str:
+    """The line that most likely tells why a program ended: the last that speaks of an error, else the last."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if _TELLS.search(line)), lines[-1] if lines else "")

@@ -1,0 +1,548 @@
+"""MCP servers as toolboxes, with real processes: what they are given and answer, and how badly they may behave."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from provider_core.errors import (
+    KeyStoreError,
+    ToolConnectError,
+    ToolError,
+    ToolSecretError,
+    ToolServerError,
+    ToolTimeoutError,
+)
+from provider_core.keys import MemoryStore
+from provider_core.settings.mcp import McpServer
+from provider_core.tools.mcp import Failure, McpServers, McpToolbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provider_core.tools import ToolResult
+
+SERVER = Path(__file__).parents[1] / "mcp_server.py"
+STARTED_WITHIN = 20.0
+
+
+def server(*flaws: str, name: str = "lab", **fields: Any) -> McpServer:
+    command = (sys.executable, "-I", "-S", str(SERVER), *flaws)
+    return McpServer(name=name, **{"command": command, "start_timeout": STARTED_WITHIN, **fields})
+
+
+def run(box: McpToolbox, tool: str, /, **arguments: Any) -> ToolResult:
+    return box.run(tool, arguments, stop=threading.Event())
+
+
+def names(box: McpToolbox) -> list[str]:
+    return [offered.tool.name for offered in box.tools]
+
+
+def failed(*servers: McpServer, **options: Any) -> Failure:
+    with McpServers(servers, **options) as started:
+        assert started.toolboxes == ()
+        (failure,) = started.failures
+        return failure
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+# --- what works --------------------------------------------------------------------------------------------
+
+
+def test_a_server_is_a_toolbox_with_its_tools_its_limits_and_its_steps() -> None:
+    seen = []
+    wanted = server(call_timeout=7.0, max_result=5000, allow=("read_*",))
+    with McpServers([wanted], on_step=lambda each, step: seen.append((each.name, step.name))) as started:
+        (box,) = started.toolboxes
+        assert started.failures == ()
+        assert (box.name, box.about, box.protocol) == ("lab", "tests 1", "2025-06-18")
+        assert (box.limits.seconds, box.limits.size, box.server.allow) == (7.0, 5000, ("read_*",))
+        assert "echo" in names(box)
+        assert "cancelled" in names(box), "the list comes in pages"
+        by_name = {offered.tool.name: offered for offered in box.tools}
+        assert by_name["echo"].hints.read_only is True
+        assert by_name["die"].hints.read_only is False
+        assert by_name["echo"].hints.destructive is None
+        assert by_name["echo"].title == "Echo"
+        assert by_name["echo"].tool.description == "What it was given."
+        assert by_name["echo"].tool.schema["properties"] == {"n": {"type": "number"}}
+        assert [step.name for step in box.steps] == ["start", "handshake", "tools"]
+        assert all(step.seconds >= 0 for step in box.steps)
+        assert json.loads(run(box, "echo", n=1, text="ü\n").text) == {"n": 1, "text": "ü\n"}
+    assert seen == [("lab", "start"), ("lab", "handshake"), ("lab", "tools")]
+
+
+def test_many_servers_start_at_once_and_those_that_fail_harm_nobody() -> None:
+    wanted = [
+        server(name="one"),
+        server("dies", name="two"),
+        server(name="three", command=("there-is-no-such-command",)),
+        server(name="four"),
+        McpServer(name="five", url="http://127.0.0.1:9/mcp"),
+    ]
+    with McpServers(wanted) as started:
+        assert [box.name for box in started.toolboxes] == ["one", "four"]
+        assert [failure.server.name for failure in started.failures] == ["two", "three", "five"]
+        for box in started.toolboxes:
+            assert run(box, "echo", n=2).text == '{"n": 2}'
+
+
+def test_every_kind_of_content_has_its_place() -> None:
+    with McpServers([server()]) as started:
+        (box,) = started.toolboxes
+        mixed = run(box, "mixed")
+        assert mixed.text.splitlines() == [
+            "first",
+            "[audio, audio/wav, 300 bytes: left out]",
+            "[resource a.txt: file:///tmp/a.txt (a note)]",
+            "[resource file:///tmp/b.txt]",
+            "inside b",
+            "[resource file:///tmp/c.bin, application/zip, 3 bytes: left out]",
+            "last",
+        ]
+        (image,) = mixed.images
+        assert image.url.startswith("data:image/png;base64,iVBOR")
+        structured = run(box, "structured")
+        assert (structured.text, structured.structured) == ('{"degrees": 21.5}', {"degrees": 21.5})
+        own = run(box, "fails")
+        assert (own.text, own.is_error) == ("no such file", True)
+        refused = run(box, "refuses")
+        assert (refused.text, refused.is_error) == ("n must be even", True)
+
+
+def test_calls_run_at_the_same_time() -> None:
+    slow = server(name="slow")
+    with McpServers([slow, server(name="quick")]) as started:
+        one, two = started.toolboxes
+        done: list[str] = []
+        call = threading.Thread(target=lambda: done.append(run(one, "wait", n=1).text))
+        call.start()
+        assert run(two, "echo").text == "{}"
+        assert done == []
+        call.join()
+        assert done == ["waited"]
+
+
+def test_a_server_of_the_newest_protocol_alone_is_spoken_to_as_well() -> None:
+    with McpServers([server("modern")]) as started:
+        (box,) = started.toolboxes
+        assert box.protocol == "2026-07-28"
+        assert "echo" in names(box)
+
+
+def test_a_server_without_tools_has_none() -> None:
+    with McpServers([server("toolless")]) as started:
+        assert started.toolboxes[0].tools == ()
+
+
+def test_a_list_that_goes_in_circles_ends() -> None:
+    with McpServers([server("circle")]) as started:
+        assert len(names(started.toolboxes[0])) == 7
+
+
+def test_tools_that_come_later_are_offered_at_the_next_look() -> None:
+    with McpServers([server()]) as started:
+        (box,) = started.toolboxes
+        assert "new" not in names(box)
+        assert run(box, "learn").text == "learnt"
+        assert "new" in names(box)
+        assert run(box, "new").text == "is there"
+
+
+def test_what_a_server_asks_for_is_declined_and_its_call_goes_on() -> None:
+    with McpServers([server()]) as started:
+        answers = json.loads(run(started.toolboxes[0], "ask").text)
+    assert [answer["id"] for answer in answers] == ["s0", "s1", "s2", "s3"]
+    assert all("error" in answer and "result" not in answer for answer in answers)
+
+
+# --- what it is given --------------------------------------------------------------------------------------
+
+
+def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
+    """The environment is the one that the process really has, as the process itself says."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/home/someone",
+        "USER": "someone",
+        "LANG": "C.UTF-8",
+        "LC_TIME": "C",
+        "LC_SECRET": "smuggled by ssh",
+        "TERM": "dumb",
+        "TMPDIR": "/tmp",
+        "SHELL": "/bin/sh",
+        "TZ": "UTC",
+        "LOGNAME": "sk-key-in-a-usual-name",
+        "OPENAI_API_KEY": "sk-key",
+        "LAB_KEY": "sk-lab",
+        "TELEX_HOME": "/somewhere",
+        "TELEX_MODEL": "lab/m",
+        "GITHUB_TOKEN": "ghp-token",
+        "SSH_AUTH_SOCK": "/run/agent",
+        "AWS_SECRET_ACCESS_KEY": "aws",
+        "LD_PRELOAD": "",
+        "HTTPS_PROXY": "http://me:secret@proxy.invalid:3128",
+        "BASH_FUNC_x%%": "() { :; }",
+    }
+    wanted = server(env={"MODE": "fast", "TOKEN": "env:LAB_KEY", "OTHER": "keyring:other"})
+    store = MemoryStore(**{"mcp:other": "from the keyring", "other": "a provider's key"})
+    with McpServers([wanted], environ=environ, store=store, withheld={"LOGNAME"}) as started:
+        about = json.loads(run(started.toolboxes[0], "about").text)
+    assert about["env"] == {
+        "PATH": os.environ["PATH"],
+        "HOME": "/home/someone",
+        "USER": "someone",
+        "LANG": "C.UTF-8",
+        "LC_TIME": "C",
+        "TERM": "dumb",
+        "TMPDIR": "/tmp",
+        "SHELL": "/bin/sh",
+        "TZ": "UTC",
+        "MODE": "fast",
+        "TOKEN": "sk-lab",
+        "OTHER": "from the keyring",
+    }
+    assert about["argv"] == [str(SERVER)], "no value lands in the arguments"
+
+
+def test_a_server_runs_where_it_is_told(tmp_path: Path) -> None:
+    with McpServers([server(name="there", cwd=tmp_path), server(name="here")]) as started:
+        there, here = (json.loads(run(box, "about").text)["cwd"] for box in started.toolboxes)
+    assert (there, here) == (str(tmp_path), str(Path.cwd()))
+
+
+@pytest.mark.parametrize(
+    ("written", "place"), [("env:ABSENT", "is not set"), ("keyring:absent", "is not in the keyring")]
+)
+def test_a_missing_secret_is_an_error_and_no_start_without_it(
+    tmp_path: Path, written: str, place: str
+) -> None:
+    trace = tmp_path / "started"
+    wanted = server(command=("touch", str(trace)), env={"TOKEN": written})
+    failure = failed(wanted, environ={"ABSENT": "", "PATH": os.environ["PATH"]}, store=MemoryStore())
+    assert isinstance(failure.error, ToolSecretError)
+    assert failure.error.message == f"the MCP server lab needs {written} for TOKEN, and it {place}"
+    assert (failure.error.wanted_for, failure.error.source) == ("TOKEN", written)
+    assert failure.steps == ()
+    assert not trace.exists()
+
+
+class Locked(MemoryStore):
+    """A keyring that does not work, and counts how often that was found out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def get(self, name: str) -> str | None:
+        self.asked += 1
+        raise KeyStoreError("the keyring is locked")
+
+
+def test_a_keyring_that_does_not_work_is_asked_once_and_fails_closed() -> None:
+    store = Locked()
+    wanted = [server(name=name, env={"TOKEN": f"keyring:{name}"}) for name in ("one", "two")]
+    with McpServers([*wanted, server(name="three")], store=store) as started:
+        assert [box.name for box in started.toolboxes] == ["three"]
+        assert all("the keyring is locked" in failure.error.message for failure in started.failures)
+    assert store.asked == 1
+
+
+def test_no_word_of_a_server_brings_a_secret_back() -> None:
+    wanted = server(env={"TOKEN": "env:MINE"})
+    environ = {"PATH": os.environ["PATH"], "MINE": "hunter22-hunter22"}
+    with McpServers([wanted], environ=environ) as started, pytest.raises(ToolServerError) as caught:
+        run(started.toolboxes[0], "die")
+    assert "the disk is full (token [redacted])" in caught.value.message
+
+
+# --- how badly it may behave -------------------------------------------------------------------------------
+
+
+def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
+    script = tmp_path / "not-executable"
+    script.write_text("")
+    for command, cwd, words in [
+        (("no-such-command-1",), None, "there is no command no-such-command-1"),
+        ((str(script),), None, "Permission denied"),
+        ((sys.executable,), tmp_path / "absent", "which is no folder"),
+        (("with\0null",), None, "null byte"),
+    ]:
+        failure = failed(server(command=command, cwd=cwd))
+        assert words in failure.error.message
+        assert failure.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("flaw", "words"),
+    [
+        ("dies", "broke off while starting (exit 1): ModuleNotFoundError: No module named 'tools'"),
+        ("refuses", "refuses: no licence"),
+        ("malformed", "sent something that is no valid answer"),
+    ],
+)
+def test_a_server_that_does_not_get_going_says_why(flaw: str, words: str) -> None:
+    failure = failed(server(flaw))
+    assert words in failure.error.message
+    assert not isinstance(failure.error, ToolConnectError)
+    assert failure.steps[0].name == "start"
+
+
+@pytest.mark.parametrize(
+    ("flaw", "words"),
+    [
+        ("silent", "did not start within 1 s"),
+        ("listless", "did not start within 1 s"),
+        ("talks", "did not start within 1 s: it writes text to stdout, as 'I am no server of tools.'"),
+    ],
+)
+def test_a_server_that_takes_too_long_is_given_up(flaw: str, words: str) -> None:
+    began = time.monotonic()
+    failure = failed(server(flaw, start_timeout=1.0))
+    assert isinstance(failure.error, ToolConnectError)
+    assert failure.error.message == f"the MCP server lab {words}"
+    assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("flaw", ["banner", "shouts"])
+def test_what_is_written_beside_the_protocol_does_no_harm(flaw: str) -> None:
+    with McpServers([server(flaw)]) as started:
+        assert run(started.toolboxes[0], "echo", n=3).text == '{"n": 3}'
+
+
+def test_the_last_lines_of_stderr_are_kept_for_whoever_wants_to_know() -> None:
+    failure = failed(server("shouts", "refuses"))
+    assert failure.stderr.endswith("noise\nnoise")
+    assert len(failure.stderr) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("tool", "words"),
+    [
+        ("die", "broke off during a call (exit 3): Error: the disk is full (token )"),
+        ("killed", "broke off during a call (SIGKILL)"),
+    ],
+)
+def test_a_server_that_dies_in_a_call_is_told_of_and_the_others_go_on(tool: str, words: str) -> None:
+    with McpServers([server(), server(name="other")]) as started:
+        box, other = started.toolboxes
+        with pytest.raises(ToolServerError) as caught:
+            run(box, tool)
+        assert caught.value.message == f"the MCP server lab {words}"
+        assert within(5, lambda: box.failure is not None)
+        assert box.tools == (), "what cannot be called is not offered"
+        with pytest.raises(ToolServerError, match=r"the MCP server lab (broke off|ended)"):
+            run(box, "echo")
+        assert run(other, "echo", n=1).text == '{"n": 1}'
+
+
+def test_every_call_that_waits_hears_of_the_death() -> None:
+    with McpServers([server()]) as started:
+        (box,) = started.toolboxes
+        heard: list[ToolError] = []
+
+        def wait() -> None:
+            try:
+                run(box, "wait", n=60)
+            except ToolError as error:
+                heard.append(error)
+
+        pid = json.loads(run(box, "about").text)["pid"]
+        calls = [threading.Thread(target=wait) for _ in range(3)]
+        for call in calls:
+            call.start()
+        time.sleep(0.2)
+        os.kill(pid, 9)
+        for call in calls:
+            call.join(10)
+        assert [type(error) for error in heard] == [ToolServerError] * 3
+
+
+def test_a_call_that_takes_too_long_is_given_up_and_the_server_told() -> None:
+    with McpServers([server(call_timeout=0.5)]) as started:
+        (box,) = started.toolboxes
+        with pytest.raises(ToolTimeoutError) as caught:
+            run(box, "wait", n=1)
+        assert (caught.value.message, caught.value.seconds) == ("lab/wait did not end within 0.5 s", 0.5)
+        time.sleep(0.7)  # it has no ears while it sleeps
+        assert len(json.loads(run(box, "cancelled").text)) == 1, "its late answer was dropped, and it goes on"
+
+
+def test_a_call_that_nobody_wants_any_more_is_given_up_at_once() -> None:
+    with McpServers([server()]) as started:
+        (box,) = started.toolboxes
+        stop = threading.Event()
+        threading.Timer(0.3, stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(ToolServerError, match="lab/wait was given up"):
+            box.run("wait", {"n": 1.5}, stop=stop)
+        assert time.monotonic() - began < 1.2
+        assert len(json.loads(run(box, "cancelled").text)) == 1
+
+
+def test_a_flood_is_an_error_of_its_call_alone() -> None:
+    with McpServers([server()]) as started:
+        (box,) = started.toolboxes
+        assert len(run(box, "flood", n=2_000_000).text) == 2_000_000
+        with pytest.raises(ToolServerError, match=r"sent a message of 20 MiB, and 16 MiB is the most"):
+            run(box, "flood", n=20 << 20)
+        assert run(box, "echo", n=4).text == '{"n": 4}'
+
+
+@pytest.mark.parametrize(("tool", "n"), [("chatter", 5000), ("garbage", 0), ("shout", 8_000_000)])
+def test_noise_keeps_no_call_from_its_answer(tool: str, n: int) -> None:
+    with McpServers([server()]) as started:
+        assert run(started.toolboxes[0], tool, n=n).text == "done"
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["just text", {"content": 5}, {"content": [{"type": "hologram"}]}, [1], {}]
+)
+def test_what_is_no_result_is_an_error(nonsense: object) -> None:
+    with McpServers([server(call_timeout=10.0)]) as started:
+        (box,) = started.toolboxes
+        began = time.monotonic()
+        with pytest.raises(ToolServerError, match=r"no JSON-RPC|no valid answer"):
+            run(box, "nonsense", **{"as": nonsense})
+        assert time.monotonic() - began < 5
+        assert run(box, "echo").text == "{}"
+
+
+# --- the end -----------------------------------------------------------------------------------------------
+
+
+def test_the_end_takes_along_what_a_server_has_started() -> None:
+    with McpServers([server()]) as started:
+        (box,) = started.toolboxes
+        pid = json.loads(run(box, "about").text)["pid"]
+        child = int(run(box, "spawn").text)
+        assert alive(pid)
+        assert alive(child)
+    assert not alive(pid)
+    assert not alive(child)
+
+
+@pytest.mark.parametrize(("flaw", "most"), [("stays", 3.0), ("deaf", 4.5)])
+def test_a_server_that_does_not_want_to_end_is_ended(flaw: str, most: float) -> None:
+    with McpServers([server(flaw)]) as started:
+        pid = json.loads(run(started.toolboxes[0], "about").text)["pid"]
+        began = time.monotonic()
+    assert time.monotonic() - began < most
+    assert not alive(pid)
+
+
+def test_the_end_is_quick_and_leaves_no_thread() -> None:
+    with McpServers([server(name=f"s{number}") for number in range(3)]) as started:
+        assert len(started.toolboxes) == 3
+        assert "telex-mcp" in {thread.name for thread in threading.enumerate()}
+        began = time.monotonic()
+    assert time.monotonic() - began < 1
+    assert "telex-mcp" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_call_after_the_end_is_an_error() -> None:
+    with McpServers([server()]) as started:
+        (box,) = started.toolboxes
+    with pytest.raises(ToolServerError, match="the MCP server lab"):
+        run(box, "echo")
+    assert box.tools == ()
+
+
+def test_an_error_in_the_block_ends_them_too() -> None:
+    pids = []
+
+    def work() -> None:
+        with McpServers([server()]) as started:
+            pids.append(json.loads(run(started.toolboxes[0], "about").text)["pid"])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert not alive(pids[0])
+
+
+PARENT = """
+import json, sys, threading, time
+from pathlib import Path
+from provider_core.settings.mcp import McpServer
+from provider_core.tools.mcp import McpServers
+
+command = (sys.executable, "-I", "-S", sys.argv[1], *sys.argv[2:])
+with McpServers([McpServer(name="lab", command=command)]) as started:
+    (box,) = started.toolboxes
+    stop = threading.Event()
+    pid = json.loads(box.run("about", {}, stop=stop).text)["pid"]
+    child = int(box.run("spawn", {}, stop=stop).text)
+    print(json.dumps([pid, child]), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no shell to watch")
+def test_what_was_started_ends_when_the_command_itself_is_killed() -> None:
+    arguments = [sys.executable, "-c", PARENT, str(SERVER), "deaf"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pids = json.loads(parent.stdout.readline())
+        assert all(map(alive, pids))
+        parent.kill()
+        parent.wait()
+        assert within(10, lambda: not any(map(alive, pids)))
+
+
+def test_a_program_that_forgot_nothing_prints_nothing() -> None:
+    """Neither the SDK's log nor asyncio's warnings may reach stderr."""
+    wanted = [
+        server("banner"),
+        server("dies", name="two"),
+        McpServer(name="web", url="http://127.0.0.1:9/mcp"),
+    ]
+    code = (
+        "import threading\n"
+        "from provider_core.settings.mcp import McpServer\n"
+        "from provider_core.tools.mcp import McpServers\n"
+        "from pathlib import PosixPath\n"
+        f"with McpServers({wanted!r}) as started:\n"
+        "    box = started.toolboxes[0]\n"
+        "    for tool in ('garbage', 'chatter', 'nonsense', 'die'):\n"
+        "        try: print(box.run(tool, {'n': 3}, stop=threading.Event()).text)\n"
+        "        except Exception as error: print(type(error).__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr == ""
+    assert done.stdout.split() == ["done", "done", "ToolServerError", "ToolServerError"]
+
+
+def test_one_of_two_commands_that_share_a_name_is_not_lost() -> None:
+    one, two = server(name="a"), replace(server(name="b"), env={"X": "1"})
+    with McpServers([one, two]) as started:
+        first, second = (json.loads(run(box, "about").text)["env"].get("X") for box in started.toolboxes)
+    assert (first, second) == (None, "1")
