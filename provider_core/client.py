@@ -25,7 +25,7 @@ from provider_core.types import Call, Finished, Reasoning, Retrying, Sent, Text,
 from provider_core.wording import printable, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from provider_core.repair import Memory
@@ -97,12 +97,7 @@ class Client:
         call = Call(
             method="POST",
             url=provider.url("/chat/completions"),
-            headers={
-                "accept": "text/event-stream" if negotiation.body.get("stream") else "application/json",
-                "content-type": "application/json",
-                "user-agent": USER_AGENT,
-                **quirks.headers(provider, key),
-            },
+            headers=self.headers(provider, negotiation.body, key),
             network=provider.network,
             provider=provider.name,
             trace=_tell_sent(notify) if notify is not None else None,
@@ -141,6 +136,15 @@ class Client:
     def body(self, provider: Provider, request: Request) -> dict[str, Json]:
         """What ``chat`` would send first for this request, as far as it is known today what the server refuses."""
         return Negotiation(provider, request, memory=self._memory).body
+
+    def headers(self, provider: Provider, body: Mapping[str, Json], key: str | None = None) -> dict[str, str]:
+        """The headers of a request with this body; their names are in lower case."""
+        return {
+            "accept": "text/event-stream" if body.get("stream") else "application/json",
+            "content-type": "application/json",
+            "user-agent": USER_AGENT,
+            **quirks.headers(provider, key),
+        }
 
     def _attempt(
         self,

@@ -130,11 +130,11 @@ class Setup:
             preset=presets.get(name) is not None,
         )
 
-    def target(self, name: str | None) -> Target:
+    def target(self, name: str | None, *, ask: bool = True) -> Target:
         """What ``name`` means, else the default, else the only provider, else the embedded model.
 
         Raises ``ModelError``; and, because a provider alone may need its server to be asked what it serves,
-        everything that asking raises.
+        everything that asking raises. Without ``ask`` no server is.
         """
         from provider_core.resolve import resolve
 
@@ -143,11 +143,11 @@ class Setup:
             try:
                 target = resolve(wanted, self.catalog)
             except NoModelError as error:
-                if error.provider is None:
+                if error.provider is None or not ask:
                     raise
                 self._ask_for(error)
                 target = resolve(wanted, self.catalog)
-            if self._is_worn(target, wanted):
+            if ask and self._is_worn(target, wanted):
                 self._renew(target.provider)
                 target = resolve(wanted, self.catalog)
         except ModelError as error:

@@ -422,7 +422,8 @@ class Call:
     network: Network = field(default_factory=Network)
     provider: str | None = None
     trace: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
-    """Told of the connection's steps by httpcore's names, such as "connection.start_tls.complete"."""
+    """Told of the connection's steps by httpcore's names, such as "connection.start_tls.complete"; before them of a
+    proxy as "proxy http://host:port", without user and password."""
 
 
 class Reply(Protocol):

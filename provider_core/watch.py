@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import re
 import time
@@ -9,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from provider_core.quirks import holds_secret
 from provider_core.wording import redact
 
 if TYPE_CHECKING:
@@ -21,10 +23,10 @@ __all__ = ["Watch"]
 _LONGEST = 4000
 """Characters of a line that are shown of it; of what is left out the number is said."""
 
-_DATA_URL = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)([A-Za-z0-9+/=]{40,})")
+_MARGIN = 1000
+"""Characters behind these that are looked through for secrets too: one may stand across the cut."""
 
-_SECRET = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
-"""Headers of which only the name is shown, whatever their value is."""
+_DATA_URL = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)([A-Za-z0-9+/=]{40,})")
 
 _STEPS = {
     "connection.connect_tcp.started": "connecting to {host}",
@@ -48,6 +50,9 @@ class Watch:
         before, host = call.trace, urlsplit(call.url).netloc.rpartition("@")[2]
 
         def trace(step: str) -> None:
+            nonlocal host
+            if step.startswith("proxy "):
+                host = f"the {step}"
             for known, words in _STEPS.items():
                 if step == known or (known.startswith(".") and step.endswith(known)):
                     self._say("*", f"{words.format(host=host)} ({time.monotonic() - self._begun:.3f} s)")
@@ -67,23 +72,49 @@ class Watch:
         with transport.send(call) as reply:
             self._say("<", f"HTTP {reply.status} ({time.monotonic() - self._begun:.3f} s)")
             self._headers("<", reply.headers)
-            yield _Watched(reply, self._received)
+            lines = _Lines(lambda line: self._say("<<", line))
+            try:
+                yield _Watched(reply, lines.add)
+            finally:
+                lines.end()
 
     def _headers(self, mark: str, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            self._say(mark, f"{name}: {'[redacted]' if _SECRET.search(name) else value}")
-
-    def _received(self, chunk: bytes) -> None:
-        for line in chunk.decode("utf-8", "replace").splitlines():
-            if line:
-                self._say("<<", line)
+            # Tokens are counted in the names of limits.
+            secret = holds_secret(name) and "ratelimit" not in name.lower()
+            self._say(mark, f"{name}: {'[redacted]' if secret else value}")
 
     def _say(self, mark: str, words: str) -> None:
         words = _DATA_URL.sub(lambda found: f"{found[1]}[{len(found[2])} characters]", words)
-        words = redact(words, self._secrets)
-        if len(words) > _LONGEST:
-            words = f"{words[:_LONGEST]} … [{len(words) - _LONGEST} more characters]"
+        cut = len(words) - _LONGEST
+        if cut > 0:
+            # Not all of it is looked through: that takes its time for the megabytes of a prompt.
+            words = (
+                f"{redact(words[: _LONGEST + _MARGIN], self._secrets)[:_LONGEST]} … [{cut} more characters]"
+            )
+        else:
+            words = redact(words, self._secrets)
         self._tell(mark, words)
+
+
+class _Lines:
+    """Puts lines together from what comes in pieces: no key in them may hide behind a piece's end."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._line = ""
+
+    def add(self, chunk: bytes, *, final: bool = False) -> None:
+        *lines, self._line = re.split(r"\r\n?|\n", self._line + self._decoder.decode(chunk, final))
+        for line in filter(None, lines):
+            self._tell(line)
+
+    def end(self) -> None:
+        """What has come of the last line is all of it."""
+        self.add(b"", final=True)
+        if self._line:
+            self._tell(self._line)
 
 
 class _Watched:

@@ -54,9 +54,9 @@ class App(Setup):
         settings = self.__dict__.get("settings")
         return settings.providers.get(name) if settings is not None and name else None
 
-    def target(self, name: str | None) -> Target:
+    def target(self, name: str | None, *, ask: bool = True) -> Target:
         """As ``Setup.target``; the model that nobody has chosen is named."""
-        target = super().target(name)
+        target = super().target(name, ask=ask)
         unchosen = not name and self.settings.model is None
         if unchosen and target.provider.embedded and target.provider.gguf is None:
             self.console.note(f"No provider is set up: {target} answers, on this machine.")

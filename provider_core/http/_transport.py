@@ -82,6 +82,8 @@ class HttpTransport:
         patience = Patience(call.network)
         url = _url(call)
         proxy = Proxies(self._environ).choose(str(url), call.network.proxy)
+        if proxy is not None and call.trace is not None:
+            call.trace(f"proxy {proxy}")
         address = url.netloc.decode("ascii")
         route = Route(
             provider=call.provider,

@@ -1,31 +1,41 @@
-"""``--dry-run``: the request as it would be sent, as JSON; nothing is sent, and no key is looked for."""
+"""``--dry-run``: requests as they would be sent, as JSON; nothing is sent, and no key is looked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from provider_core.types import Request, Target
     from telex.context import App
 
-__all__ = ["dry_run"]
+__all__ = ["dry_run", "request_object"]
 
 _KEY = "[the key]"
+_SECRET = "[redacted]"  # noqa: S105 - what stands in its place
 
 
 def dry_run(app: App, target: Target, request: Request) -> None:
-    """One object with method, url, headers and body. The address of an embedded model is chosen when it starts."""
-    from provider_core import quirks
+    """Print one object; see ``request_object``."""
+    app.console.json(request_object(app, target, request))
+
+
+def request_object(app: App, target: Target, request: Request) -> dict[str, Any]:
+    """Method, url, headers and body. The address of an embedded model is not known before it starts: null."""
+    from provider_core import keys, quirks
 
     provider = target.provider
-    known = not provider.embedded
-    headers = quirks.headers(provider, _KEY if provider.auth != "none" else None)
-    shown = {name: _KEY if quirks.holds_secret(name) else value for name, value in headers.items()}
-    app.console.json(
-        {
-            "method": "POST",
-            "url": provider.url("/chat/completions") if known else None,
-            "headers": {"content-type": "application/json", **shown},
-            "body": app.client.body(provider, request),
-        }
-    )
+    if provider.embedded:
+        provider = replace(provider, auth="bearer")
+    keyed = provider.embedded or keys.source(provider, app.environ).kind != "none"
+    body = app.client.body(provider, request)
+    headers = app.client.headers(provider, body, _KEY if keyed else None)
+    own = {name.lower() for name in provider.headers if quirks.holds_secret(name)}
+    return {
+        "method": "POST",
+        "url": None if provider.embedded else provider.url("/chat/completions"),
+        "headers": {
+            name: _SECRET if name in own and _KEY not in value else value for name, value in headers.items()
+        },
+        "body": body,
+    }

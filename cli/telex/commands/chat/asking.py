@@ -193,7 +193,7 @@ def _dialogue(app: App, options: Options, template: Template | None = None) -> D
         if earlier is None:
             raise click.UsageError("there is no conversation to go on with")
     name = options.models[0] if options.models else earlier.model if earlier else None
-    target = with_network(app.target(name), vars(options))
+    target = with_network(app.target(name, ask=not options.dry_run), vars(options))
     keeping = None
     if app.settings.history and not options.no_save:
         from telex.keeping import Keeping
