@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,21 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Health", "health"]
 
-_STEPS_BETWEEN_LOOKS = 20_000
-"""Instructions of SQLite's machine, some milliseconds."""
+_LARGEST = 256 << 20
+"""Bytes up to which every page is read: a second or two from a slow disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """``size`` is in bytes; ``checked`` is False where the file is so large that time ran out."""
+    """``size`` is in bytes; ``checked`` is False where the file is too large to read all of it."""
 
     size: int
     conversations: int
     checked: bool = True
 
 
-def health(path: Path, *, patience: float = 3.0) -> Health | None:
-    """What can be said of the file; None where there is none. ``patience`` is the longest check, in seconds.
+def health(path: Path, *, largest: int = _LARGEST) -> Health | None:
+    """What can be said of the file; None where there is none. Above ``largest`` bytes its pages are not read.
 
     Raises ``CorruptHistoryError`` for a damaged file and for another program's, ``NewerHistoryError`` for a
     newer release's, ``HistoryError`` for one that cannot be read.
@@ -41,10 +40,11 @@ def health(path: Path, *, patience: float = 3.0) -> Health | None:
         size = path.stat().st_size
         if size == 0:
             return None
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=patience)
+        connection = sqlite3.connect(_address(path), uri=True, timeout=2.0)
         try:
             _check_kind(connection, path)
-            checked = _check_pages(connection, path, time.monotonic() + patience)
+            if size <= largest:
+                _check_pages(connection, path)
             (count,) = connection.execute("SELECT count(*) FROM conversations").fetchone()
         finally:
             connection.close()
@@ -56,7 +56,13 @@ def health(path: Path, *, patience: float = 3.0) -> Health | None:
         raise HistoryError(f"the history {path} cannot be read: {error}", path=path) from error
     except sqlite3.DatabaseError as error:
         raise CorruptHistoryError(f"the history {path} is damaged: {error}", path=path) from error
-    return Health(size=size, conversations=count, checked=checked)
+    return Health(size=size, conversations=count, checked=size <= largest)
+
+
+def _address(path: Path) -> str:
+    """To be opened for reading. A file that nobody has open is read as it is: SQLite would leave a log beside it."""
+    logs = (path.with_name(path.name + ending) for ending in ("-wal", "-journal"))
+    return f"file:{quote(str(path))}?mode=ro{'' if any(log.exists() for log in logs) else '&immutable=1'}"
 
 
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
@@ -68,18 +74,7 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
         raise NewerHistoryError(f"{path} was written by a newer telex", path=path)
 
 
-def _check_pages(connection: sqlite3.Connection, path: Path, deadline: float) -> bool:
-    import sqlite3
-
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
-    try:
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError:
-        if time.monotonic() > deadline:
-            return False
-        raise
-    finally:
-        connection.set_progress_handler(None, 0)
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if said != "ok":
         raise CorruptHistoryError(f"the history {path} is damaged: {said}", path=path)
-    return True

@@ -38,8 +38,7 @@ FAMILIES = (
 def examine(case: Case, families: Iterable[str] = FAMILIES) -> Iterator[Finding]:
     """All findings, family by family, without any secret that the case knows of."""
     for family in families:
-        for finding in _found(case, family):
-            yield finding.of(family, case.without_secrets)
+        yield from _found(case, family)
 
 
 def _found(case: Case, family: str) -> Iterator[Finding]:
@@ -48,10 +47,15 @@ def _found(case: Case, family: str) -> Iterator[Finding]:
     from provider_core.errors import CoreError
     from telex.exits import code_and_hint, traceback_place
 
+    def same(text: str) -> str:
+        return text
+
     try:
-        yield from import_module(f"telex.doctor.{family}").check(case)
+        for finding in import_module(f"telex.doctor.{family}").check(case):
+            yield finding.of(family, case.without_secrets)
     except CoreError as error:
-        yield problem(family, error.message, code_and_hint(error)[1] or "")
+        yield problem("everything", error.message, code_and_hint(error)[1] or "").of(family, same)
     except Exception as error:  # noqa: BLE001 - one check that fails must not hide what the others find
         words = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        yield problem(family, f"could not be found out: {words} ({traceback_place(error)})")
+        words = f"could not be found out: {words} ({traceback_place(error)})"
+        yield problem("everything", words, "Please report it.").of(family, same)

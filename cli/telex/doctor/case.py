@@ -45,6 +45,8 @@ class Case:
 
     @property
     def key_store(self) -> KeyStore:
+        """Raises ``SettingsError`` as ``paths`` does: the keyring's name is remembered in the cache."""
+        _ = self.paths
         return self._app.key_store
 
     @cached_property
@@ -79,6 +81,14 @@ class Case:
         return file.parse(self.text, self.paths.settings_file)
 
     @cached_property
+    def is_readable(self) -> bool:
+        """Whether the settings file, if there is one, is TOML: otherwise nothing can be said of what it sets up."""
+        try:
+            return self.data is not None
+        except SettingsError:
+            return False
+
+    @cached_property
     def variables(self) -> dict[str, str]:
         """The ``TELEX_`` variables that are set, by their names in upper case."""
         return {
@@ -110,6 +120,8 @@ class Case:
         found: dict[str, Provider | SettingsError] = {}
         for name, table in self._tables("providers").items():
             try:
+                if not isinstance(table, dict):
+                    self._checked_alone("providers", name, table)
                 found[name] = preview(name, table, self.paths)
             except SettingsError as error:
                 found[name] = error
@@ -127,13 +139,12 @@ class Case:
     @cached_property
     def servers(self) -> Mapping[str, McpServer | SettingsError]:
         """Each MCP server that is set up, or why it is refused. Raises as ``providers`` does."""
-        from provider_core.settings import mcp, schema
+        from provider_core.settings import mcp
 
         found: dict[str, McpServer | SettingsError] = {}
         for name, table in self._tables("mcp").items():
             try:
-                checked = schema.validate({"mcp": {name: table}}, {}, self.paths.settings_file)
-                found |= mcp.of_tables(checked["mcp"])
+                found |= mcp.of_tables(self._checked_alone("mcp", name, table))
             except SettingsError as error:
                 found[name] = error
         return found
@@ -202,6 +213,13 @@ class Case:
         data = {name: self._data[name]} if name in self._data else {}
         environ = {variable: self.variables[variable]} if variable in self.variables else {}
         return schema.validate(data, environ, self.paths.settings_file)
+
+    def _checked_alone(self, kind: str, name: str, table: object) -> dict[str, Any]:
+        """One table of its kind, as if it were the only one."""
+        from provider_core.settings import schema
+
+        checked: dict[str, Any] = schema.validate({kind: {name: table}}, {}, self.paths.settings_file)[kind]
+        return checked
 
     def _tables(self, name: str) -> dict[str, Any]:
         """The tables of that name; those of a variable too, where all of them together are in order."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-__all__ = ["Finding", "Level", "note", "ok", "problem"]
+__all__ = ["Finding", "Level", "note", "ok", "problem", "unknown"]
 
 Level: TypeAlias = Literal["ok", "note", "problem"]
 """As it should be; worth knowing; in the way of something that is set up."""
@@ -42,6 +42,11 @@ def ok(subject: str, detail: str) -> Finding:
 
 def note(subject: str, detail: str, remedy: str = "") -> Finding:
     return Finding(level="note", subject=subject, detail=detail, remedy=remedy)
+
+
+def unknown() -> Finding:
+    """What there is to say of anything that stands in a file that cannot be read; the file itself has its problem."""
+    return note("everything", "not known: the settings file cannot be read (see settings)")
 
 
 def problem(subject: str, detail: str, remedy: str = "") -> Finding:

@@ -74,6 +74,8 @@ def _not_made(subject: str, folder: Path) -> Finding:
 
 
 def _file(path: Path, found: stat_result) -> Finding:
+    if not path.is_file():
+        return problem(path.name, f"{path} is no file", "Move it away")
     if foreign := _foreign(found):
         return problem(path.name, f"belongs to {foreign}", f"sudo chown \"$(id -un)\" '{path}'")
     if not os.access(path, os.R_OK | os.W_OK):

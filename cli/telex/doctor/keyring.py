@@ -29,19 +29,20 @@ def check(case: Case) -> Iterator[Finding]:
     except KeyStoreError as error:
         # Where the environment has all the keys there are, nobody needs a keyring.
         wanting = [each for each in used if source(each, case.environ).kind == "keyring"]
-        yield _silent(error, wanting)
+        yield _silent(error, wanting, known=case.is_readable)
         return
     yield ok("backend", f"{backend} answers")
     for provider in used:
         yield _stored(provider, there=store.get(provider.name) is not None)
 
 
-def _silent(error: KeyStoreError, wanting: list[Provider]) -> Finding:
+def _silent(error: KeyStoreError, wanting: list[Provider], *, known: bool) -> Finding:
     from telex.advice import other_source
 
     if not wanting:
         remedy = "Keys from variables and commands need none: telex help keys"
-        return note("backend", f"{error.message}; no provider needs it", remedy)
+        unneeded = "; no provider needs it" if known else ""
+        return note("backend", f"{error.message}{unneeded}", remedy)
     names = ", ".join(each.name for each in wanting)
     return problem("backend", f"{error.message}: no key for {names}", other_source(error, wanting[0]))
 

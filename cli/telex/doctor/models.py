@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from provider_core.errors import ModelError, NoModelError
-from telex.doctor.finding import note, ok, problem
+from telex.doctor.finding import note, ok, problem, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 
 def check(case: Case) -> Iterator[Finding]:
-    yield _default(case)
-    yield from _aliases(case)
-    yield from _lists(case)
+    if case.is_readable:
+        yield _default(case)
+        yield from _aliases(case)
+        yield from _lists(case)
+    else:
+        yield unknown()
     yield _snapshot(case)
     yield from _embedded(case)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core.errors import ModelFileError, SettingsError
-from telex.doctor.finding import note, ok, problem
+from telex.doctor.finding import note, ok, problem, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 
 def check(case: Case) -> Iterator[Finding]:
+    if not case.is_readable:
+        yield unknown()
+        return
     if not case.providers:
         yield note("none", "no provider is set up", "Add one: telex providers add NAME (telex help keys)")
     for name, provider in case.providers.items():

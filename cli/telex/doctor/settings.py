@@ -43,7 +43,9 @@ def _value(case: Case, value: Value) -> Finding:
     where = f"{path.name}, {value.origin}" if value.origin.startswith("line ") else value.origin
     if value.error:
         remedy = f"Change {value.origin}" if value.origin.startswith("TELEX_") else f"Mend it: {path}"
-        words = value.error.removeprefix(f"{value.name}: ").removeprefix(f"{value.name} ")
+        words = value.error
+        for start in (f"{value.name}: ", f"{value.name} ", f"TELEX_{value.name.upper()}: "):
+            words = words.removeprefix(start)
         return problem(value.name, f"{words} ({where or path.name})", remedy)
     below = case.line(value.name) if value.origin.startswith("TELEX_") else ""
     over = f", over {path.name}{below}" if below else ""
@@ -71,7 +73,9 @@ def _aliases(case: Case) -> Finding:
     try:
         aliases = case.aliases
     except SettingsError as error:
-        return problem("aliases", error.message, f"Mend it: {case.paths.settings_file}")
+        return problem(
+            "aliases", error.message.removeprefix("aliases: "), f"Mend it: {case.paths.settings_file}"
+        )
     if not aliases:
         return ok("aliases", "none")
     words = ", ".join(f"{name} for {target}" for name, target in aliases.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core.errors import SettingsError
-from telex.doctor.finding import ok, problem
+from telex.doctor.finding import ok, problem, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 
 def check(case: Case) -> Iterator[Finding]:
+    if not case.is_readable:
+        yield unknown()
+        return
     from importlib.util import find_spec
 
     if not case.servers:
