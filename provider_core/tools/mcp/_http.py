@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import os
 import secrets
+import socket
+import ssl
 from typing import TYPE_CHECKING, cast
 
 import httpx2
@@ -12,9 +16,11 @@ from mcp.client.streamable_http import (
     streamable_http_client,  # after ``_sdk``, which makes this a light import
 )
 
+from provider_core import __version__
 from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError
 from provider_core.http import Proxies, tls_context
 from provider_core.settings.rules import origin
+from provider_core.tools.mcp._sdk import mcp_types
 from provider_core.tools.mcp._way import LONGEST_MESSAGE
 from provider_core.types import Network
 from provider_core.wording import clean
@@ -31,6 +37,9 @@ __all__ = ["Gate", "Web"]
 
 _CONNECT = 10.0
 """Seconds for a connection, and for sending; how long an answer may take is the caller's business."""
+
+_GOODBYE = 1.0
+"""Seconds for a server to hear that its session is over."""
 
 _LONGEST_WORDS = 300
 _LONGEST_REFUSAL = 64 << 10
@@ -98,34 +107,54 @@ class Gate(httpx2.AsyncBaseTransport):
             return self._failed(self._moved(str(request.url)))
         for name, value in self._given.values.items():
             request.headers[name] = value
+        request.headers["user-agent"] = f"telex/{__version__}"
         request.headers["accept-encoding"] = "identity"  # what is unpacked could not be limited
         try:
+            if request.method == "DELETE":
+                return await self._goodbye(request)
             response = await self._inner.handle_async_request(request)
             if request.method != "POST":
                 return response
-            return await self._checked(response)
+            return await self._checked(request, response)
         except httpx2.TransportError as error:
             if request.method != "POST":
                 raise
             return self._failed(self._unreachable(error))
 
-    async def _checked(self, response: httpx2.Response) -> httpx2.Response:
+    async def _goodbye(self, request: httpx2.Request) -> httpx2.Response:
+        async with asyncio.timeout(_GOODBYE):
+            response = await self._inner.handle_async_request(request)
+            await response.aclose()
+        return httpx2.Response(response.status_code)
+
+    async def _checked(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code >= 400:
             return await self._refused(response, kind)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             return self._failed(self._no_result("compressed its answer, which it was asked not to"))
-        if response.is_redirect or response.status_code == 202:
+        if response.has_redirect_location:
+            to = str(request.url.join(response.headers["location"]))
+            if response.status_code in (307, 308) and origin(to) == self._origin:
+                return response
+            await response.aclose()
+            return self._failed(self._moved(to))
+        if not _wants_answer(await request.aread()):
             return response
+        if response.status_code == 202:
+            await response.aclose()
+            return self._failed(self._no_result("took a request and does not answer it (HTTP 202)"))
         if kind == "text/event-stream":
             return _with(response, _Quiet(response))
         body = await _body(response, LONGEST_MESSAGE)
         if body is None:
             words = f"sent a message of more than {LONGEST_MESSAGE >> 20} MiB"
             return self._failed(self._no_result(words))
-        if kind != "application/json":
-            words = f"answered with {kind or 'something'}, which is no Model Context Protocol"
+        try:
+            mcp_types.jsonrpc_message_adapter.validate_json(body, by_name=False)
+        except ValueError:
+            words = f"sent no valid answer: {kind or 'something'} that is no JSON-RPC"
             return self._failed(self._no_result(words))
         return httpx2.Response(response.status_code, headers=_bare(response), content=body)
 
@@ -165,7 +194,7 @@ class Gate(httpx2.AsyncBaseTransport):
 
     def _moved(self, url: str) -> ToolServerError:
         return self._no_result(
-            f"sends requests on to {origin(url)}, where nothing that is meant for it may go"
+            f"has moved to {url.partition('?')[0]}, and nothing that is meant for it is sent on"
         )
 
     def _no_result(self, words: str) -> ToolServerError:
@@ -215,6 +244,12 @@ def _stream(response: httpx2.Response) -> httpx2.AsyncByteStream:
     return cast("httpx2.AsyncByteStream", response.stream)  # an asynchronous transport's is
 
 
+def _wants_answer(body: bytes) -> bool:
+    """Whether this is a request of the protocol: notifications and answers are only taken."""
+    said = json.loads(body)
+    return "id" in said and "method" in said
+
+
 def _bare(response: httpx2.Response) -> list[tuple[str, str]]:
     framing = ("content-length", "transfer-encoding", "connection")
     return [(name, value) for name, value in response.headers.multi_items() if name.lower() not in framing]
@@ -230,10 +265,17 @@ def _reason(error: BaseException) -> str:
     """What the system said, where it has said something; the libraries above it say less."""
     deepest: BaseException | None = error
     while deepest is not None:
-        if isinstance(deepest, OSError) and deepest.strerror:
-            return deepest.strerror
-        if isinstance(deepest, BaseExceptionGroup):
-            deepest = deepest.exceptions[0]
-        else:
-            deepest = deepest.__cause__ or deepest.__context__
+        match deepest:
+            case ssl.SSLCertVerificationError(verify_message=words):
+                return f"its certificate is not trusted: {words}"
+            case ssl.SSLError(reason=str(words)) if words:
+                return f"TLS failed: {words.lower().replace('_', ' ')}"
+            case socket.gaierror(strerror=str(words)):
+                return words
+            case OSError(errno=int(number)) if number > 0:
+                return os.strerror(number)  # asyncio has words of its own here
+            case BaseExceptionGroup():
+                deepest = deepest.exceptions[0]
+            case _:
+                deepest = deepest.__cause__ or deepest.__context__
     return str(error) or type(error).__name__

@@ -1,0 +1,335 @@
+"""MCP over HTTP: whom secrets go to, what failures are called, and what a bad server costs; on real sockets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+from scripted import Answer, Asked, Cut, Pause, Scripted
+from scripted_proxy import HttpProxy, SocksProxy
+
+from provider_core import __version__
+from provider_core.errors import (
+    ToolAccessError,
+    ToolConnectError,
+    ToolError,
+    ToolSecretError,
+    ToolServerError,
+    ToolTimeoutError,
+)
+from provider_core.keys import MemoryStore
+from provider_core.settings.mcp import McpServer
+from provider_core.tools.mcp import Failure, McpServers, McpToolbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from provider_core.tools import ToolResult
+
+SECRET = "canary-0123456789abcdef"
+ENVIRON = {"LAB_TOKEN": SECRET}
+SESSION = "session-1"
+
+TOOL = {"name": "look", "inputSchema": {"type": "object"}}
+
+
+def in_json(value: Any, status: int = 200, **headers: str) -> Answer:
+    return Answer(
+        [json.dumps(value).encode()], status=status, headers={"content-type": "application/json", **headers}
+    )
+
+
+def result(asked: Asked, value: Any, **headers: str) -> Answer:
+    return in_json({"jsonrpc": "2.0", "id": asked.body["id"], "result": value}, **headers)
+
+
+def text(asked: Asked, words: str) -> Answer:
+    return result(asked, {"content": [{"type": "text", "text": words}]})
+
+
+def serving(call: Answer | Callable[[Asked], Answer] | None = None) -> Callable[[Asked], Answer]:
+    """A server with one tool; ``call`` is how it answers to that."""
+
+    def serve(asked: Asked) -> Answer:
+        if asked.method == "GET":
+            return Answer(status=405)
+        if asked.method == "DELETE":
+            return Answer(status=200)
+        match asked.body["method"]:
+            case "initialize":
+                about = {
+                    "protocolVersion": "2025-06-18",
+                    "capabilities": {"tools": {}},
+                    "serverInfo": {"name": "web", "version": "2"},
+                }
+                return result(asked, about, **{"mcp-session-id": SESSION})
+            case "tools/list":
+                return result(asked, {"tools": [TOOL]})
+            case "tools/call" if call is not None:
+                return call(asked) if callable(call) else call
+            case "tools/call":
+                return text(asked, "seen")
+        return Answer(status=202)
+
+    return serve
+
+
+def web(server: Scripted, **fields: Any) -> McpServer:
+    fields = {"headers": {"Authorization": "Bearer env:LAB_TOKEN"}, "start_timeout": 20.0, **fields}
+    return McpServer(name="web", url=server.url.replace("/v1", "/mcp"), **fields)
+
+
+def run(box: McpToolbox) -> ToolResult:
+    return box.run("look", {}, stop=threading.Event())
+
+
+def failed(server: McpServer, environ: dict[str, str] | None = None) -> Failure:
+    with McpServers([server], environ=ENVIRON if environ is None else environ) as started:
+        (failure,) = started.failures
+    assert SECRET not in str(failure)
+    return failure
+
+
+def refused(server: Scripted, call: Answer | Callable[[Asked], Answer], **fields: Any) -> ToolError:
+    """The error of a call, after which the server goes on as if nothing had happened."""
+    broken = [call]
+    serve = serving(lambda asked: _now(broken.pop(), asked) if broken else text(asked, "seen"))
+    server.will(serve)
+    with McpServers([web(server, **fields)], environ=ENVIRON) as started:
+        (box,) = started.toolboxes
+        with pytest.raises(ToolError) as caught:
+            run(box)
+        assert run(box).text == "seen"
+    assert SECRET not in caught.value.message
+    return caught.value
+
+
+def _now(answer: Answer | Callable[[Asked], Answer], asked: Asked) -> Answer:
+    return answer(asked) if callable(answer) else answer
+
+
+def test_a_server_over_http_is_a_toolbox_as_any_other(server: Scripted) -> None:
+    server.will(serving())
+    with McpServers([web(server)], environ=ENVIRON) as started:
+        (box,) = started.toolboxes
+        assert (box.name, box.about, [step.name for step in box.steps]) == (
+            "web",
+            "web 2",
+            ["handshake", "tools"],
+        )
+        assert run(box).text == "seen"
+    posts = [asked for asked in server.asked if asked.method == "POST"]
+    assert [asked.body["method"] for asked in posts] == [
+        "initialize", "notifications/initialized", "tools/list", "tools/call",
+    ]  # fmt: skip
+    assert {asked.path for asked in posts} == {"/mcp"}
+    assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {SECRET}"}
+    assert {asked.headers["accept-encoding"] for asked in server.asked} == {"identity"}
+    assert {asked.headers["user-agent"] for asked in server.asked} == {f"telex/{__version__}"}
+    assert server.asked[-1].method == "DELETE", "the session is ended"
+    assert server.asked[-1].headers["mcp-session-id"] == SESSION
+
+
+def test_an_answer_may_come_as_events(server: Scripted) -> None:
+    def events(asked: Asked) -> Answer:
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}}
+        answer = {"content": [{"type": "text", "text": "at last"}]}
+        frames = [note, {"jsonrpc": "2.0", "id": asked.body["id"], "result": answer}]
+        return Answer([b"event: message\ndata: " + json.dumps(frame).encode() + b"\n\n" for frame in frames])
+
+    server.will(serving(events))
+    with McpServers([web(server)], environ=ENVIRON) as started:
+        assert run(started.toolboxes[0]).text == "at last"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "words"),
+    [
+        ({}, 401, "the MCP server web wants credentials (HTTP 401)"),
+        ({"Authorization": "Bearer env:LAB_TOKEN"}, 401, "refuses the credentials it was given (HTTP 401)"),
+        ({"X-Key": "env:LAB_TOKEN"}, 403, "does not allow this (HTTP 403): not you, [redacted]"),
+    ],
+)
+def test_a_server_that_wants_other_credentials_is_told_of(
+    server: Scripted, headers: dict[str, str], status: int, words: str
+) -> None:
+    server.will(
+        lambda asked: in_json({"error": f"not you, {asked.headers.get('x-key', 'stranger')}"}, status)
+    )
+    failure = failed(web(server, headers=headers))
+    assert isinstance(failure.error, ToolAccessError)
+    assert words in failure.error.message
+
+
+def test_a_missing_token_is_an_error_and_nothing_is_sent(server: Scripted) -> None:
+    server.will(serving())
+    assert isinstance(failed(web(server), environ={}).error, ToolSecretError)
+    assert server.asked == []
+
+
+def test_a_token_that_no_header_can_carry_is_an_error(server: Scripted) -> None:
+    server.will(serving())
+    failure = failed(web(server), environ={"LAB_TOKEN": "one\r\nX-Two: 2"})
+    assert "what no header can carry" in failure.error.message
+    assert "X-Two" not in failure.error.message
+
+
+def test_a_token_may_be_in_the_keyring(server: Scripted) -> None:
+    server.will(serving())
+    wanted = web(server, headers={"X-Token": "keyring:lab"})
+    with McpServers([wanted], environ={}, store=MemoryStore(**{"mcp:lab": f"{SECRET}\n"})):
+        pass
+    assert {asked.headers["x-token"] for asked in server.asked} == {SECRET}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_to_another_place_is_not_followed(server: Scripted, status: int) -> None:
+    with Scripted() as other:
+        other.will(serving())
+        server.will(Answer(status=status, headers={"location": f"http://127.0.0.1:{other.port}/mcp"}))
+        failure = failed(web(server))
+        assert other.asked == []
+    assert f"has moved to http://127.0.0.1:{other.port}/mcp" in failure.error.message
+
+
+def test_a_redirect_within_the_server_is_followed(server: Scripted) -> None:
+    serve = serving()
+    server.will(
+        lambda asked: (
+            serve(asked) if asked.path.endswith("/") else Answer(status=307, headers={"location": "/mcp/"})
+        )
+    )
+    with McpServers([web(server)], environ=ENVIRON) as started:
+        assert run(started.toolboxes[0]).text == "seen"
+
+
+def test_nobody_at_the_address_is_said_with_the_systems_words() -> None:
+    failure = failed(McpServer(name="web", url="http://127.0.0.1:9/mcp"))
+    assert isinstance(failure.error, ToolConnectError)
+    assert failure.error.message == (
+        "the MCP server web cannot be reached at http://127.0.0.1:9: Connection refused"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer([b"<html>"], headers={"content-type": "text/html"}), "text/html that is no JSON-RPC"),
+        (Answer([b"<html>"], status=500, headers={"content-type": "text/html"}), "answered with HTTP 500"),
+        (Answer(status=404), "knows nothing of this address"),
+        (in_json({"error": "down for repair"}, 503), "answered with HTTP 503: down for repair"),
+        (in_json({"hello": "there"}), "valid answer"),
+        (in_json([]), "valid answer"),
+        (in_json({"jsonrpc": "2.0", "id": 1, "result": "x"}), "valid answer"),
+    ],
+)
+def test_what_is_no_server_of_tools_is_said(server: Scripted, answer: Answer, words: str) -> None:
+    server.will(answer)
+    assert words in failed(web(server)).error.message
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (Answer([b"oops"], status=500), ToolServerError, "answered with HTTP 500"),
+        (Answer(status=401), ToolAccessError, "refuses the credentials"),
+        (Answer(status=404), ToolServerError, "of this session any more"),
+        (Answer([Cut(reset=True)], headers={"content-type": "application/json"}), ToolConnectError, "cannot be"),
+        (Answer([b'{"jsonr', Cut()], headers={"content-type": "application/json"}), ToolConnectError, "cannot be"),
+        (Answer([b"data: {", Cut()]), ToolServerError, "broke off during a call"),
+        (Answer([b": nothing\n\n"]), ToolServerError, "broke off during a call"),
+        (Answer(status=202), ToolServerError, "202"),
+        (Answer([b"x" * 1_000_000] * 18, headers={"content-type": "application/json"}), ToolServerError, "16 MiB"),
+        (Answer([b"data: " + b"x" * 17_000_000 + b"\n\n"]), ToolServerError, "broke off during a call"),
+        (
+            Answer([gzip.compress(b"{}")], headers={"content-type": "application/json", "content-encoding": "gzip"}),
+            ToolServerError,
+            "compressed its answer",
+        ),
+    ],
+    ids=["500", "401", "404", "reset", "cut", "events cut", "no event", "202", "flood", "event flood", "gzip"],
+)  # fmt: skip
+def test_a_call_that_goes_wrong_is_an_error_and_the_session_goes_on(
+    server: Scripted, call: Answer, kind: type[ToolError], words: str
+) -> None:
+    error = refused(server, call)
+    assert isinstance(error, kind)
+    assert words in error.message
+
+
+def test_a_call_that_hangs_is_given_up_in_time(server: Scripted) -> None:
+    began = time.monotonic()
+    error = refused(server, Answer([Pause(5)]), call_timeout=0.5)
+    assert isinstance(error, ToolTimeoutError)
+    assert time.monotonic() - began < 4
+
+
+def test_a_server_that_never_answers_is_given_up_in_time(server: Scripted) -> None:
+    server.will(Answer([Pause(30)]))
+    began = time.monotonic()
+    failure = failed(web(server, start_timeout=1.0))
+    assert isinstance(failure.error, ToolConnectError)
+    assert "did not start within 1 s" in failure.error.message
+    assert time.monotonic() - began < 5
+
+
+def test_an_end_that_nobody_answers_to_is_not_waited_for_long(server: Scripted) -> None:
+    serve = serving()
+    server.will(lambda asked: Answer([Pause(30)]) if asked.method == "DELETE" else serve(asked))
+    with McpServers([web(server)], environ=ENVIRON):
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+
+
+# --- the way there -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
+def test_a_proxy_of_the_environment_is_gone_through(
+    server: Scripted, kind: type[HttpProxy | SocksProxy]
+) -> None:
+    server.will(serving())
+    wanted = McpServer(name="web", url=f"http://tools.test:{server.port}/mcp")
+    with kind({"tools.test": server.port}, auth=("me", "pass word")) as proxy:
+        url = proxy.url.replace("://", "://me:pass%20word@")
+        with McpServers([wanted], environ={"ALL_PROXY": url}) as started:
+            assert started.failures == ()
+            assert run(started.toolboxes[0]).text == "seen"
+        assert set(proxy.asked) == {f"tools.test:{server.port}"}
+
+
+def test_loopback_goes_through_no_proxy(server: Scripted) -> None:
+    server.will(serving())
+    with McpServers(
+        [web(server)],
+        environ={**ENVIRON, "HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"},
+    ) as started:
+        assert run(started.toolboxes[0]).text == "seen"
+
+
+def test_a_proxy_that_cannot_be_one_fails_its_server_alone(server: Scripted) -> None:
+    failure = failed(McpServer(name="web", url="http://tools.test/mcp"), {"HTTP_PROXY": "gopher://x"})
+    assert "a kind of proxy" in failure.error.message
+
+
+def test_certificates_are_checked_by_the_environments_authorities(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Scripted(tls=context) as secure:
+        secure.will(serving())
+        failure = failed(web(secure))
+        assert isinstance(failure.error, ToolConnectError)
+        assert "its certificate is not trusted" in failure.error.message
+        assert secure.asked == []
+        with McpServers([web(secure)], environ={**ENVIRON, "SSL_CERT_FILE": str(bundle)}) as started:
+            assert run(started.toolboxes[0]).text == "seen"
