@@ -29,6 +29,11 @@ _FENCED: Final = re.compile(
 )
 
 
+_OPENING: Final = re.compile(r"[{\[]")
+_LIKE_JSON: Final = re.compile(r"\{\s*\"|\[\s*[\[{\"]")
+"""What words in brackets do not begin like."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """An answer that fits. ``text`` is its JSON as the model wrote it, without blanks around.
@@ -113,15 +118,20 @@ def _blocks(text: str) -> list[Checked]:
 
 
 def _values(text: str, kinds: tuple[type, ...]) -> list[Checked]:
-    """The outermost values of these kinds among words. A quadratic search it must not become: hence the limit."""
+    """The outermost values of these kinds among words; none where JSON begins that is broken.
+
+    What stands inside of that is a part of the answer and not the answer. The number of tries has a limit: the
+    search must not become quadratic.
+    """
     decoder = json.JSONDecoder(parse_constant=_no_constant)
     found: list[Checked] = []
     at = failed = 0
-    opening = re.compile(r"[{\[]")
-    while failed < _TRIES and (start := opening.search(text, at)) is not None:
+    while failed < _TRIES and (start := _OPENING.search(text, at)) is not None:
         try:
             value, at = decoder.raw_decode(text, start.start())
         except (ValueError, RecursionError):
+            if _LIKE_JSON.match(text, start.start()):
+                return []
             at, failed = start.end(), failed + 1
             continue
         if isinstance(value, kinds):

@@ -128,11 +128,14 @@ def parse(text: str, path: Path) -> Template:
         if (words := _CHECKS[key](value)) is not None:
             raise _wrong(f"{key} {words}", path, _line_of(key, head))
     if body is not None:
-        table["prompt"] = body.strip("\n")
+        table["prompt"] = body
     for key in ("system", "prompt"):
         found = wrong_place(table.get(key, ""))
         if found is not None:
             raise _wrong(found[1], path, _line_of_place(found[0], text))
+    for key in ("system", "prompt"):
+        if key in table:
+            table[key] = table[key].strip("\n")
     template = Template(name=path.stem, path=path, **table)
     if not any(value != "" for key, value in table.items() if key != "description"):
         raise _wrong("it says nothing: give it a prompt, a system prompt or a model", path, None)

@@ -58,7 +58,7 @@ def test_a_template_holds_model_prompts_and_parameters() -> None:
         reasoning_effort="low",
         extract=True,
         schema="verdict, notes list",
-        prompt="Review this:\n{{ stdin }}\n",
+        prompt="Review this:\n{{ stdin }}",
         params={"top_p": 0.9},
     )
 
