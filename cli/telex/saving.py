@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Saving", "saved_to"]
 
+_OF_NAME = 40
+"""Characters of the file's name that its temporary file has too; with more of them it may be too long."""
+
 
 class Saving:
-    """Whether the file is to be replaced; ``whole`` says that it is, anything else leaves the old one."""
+    """Whether the file is to be replaced; ``whole`` says that it is, anything else leaves the old one.
+
+    What could not be written, or was ended from outside before there was anything, is never whole.
+    """
 
     def __init__(self) -> None:
         self.whole = False
@@ -31,55 +37,79 @@ class Saving:
 
 @contextlib.contextmanager
 def saved_to(console: Console, name: str) -> Iterator[Saving]:
-    """Let stdout be the file ``name`` in the block.
+    """Let stdout be the file ``name`` in the block; "-" is stdout itself.
 
-    Raises ``click.UsageError`` before anything is asked when the file cannot be written. What is not whole
-    goes to a file of its name with ".partial" behind it, and stderr says so.
+    Raises ``click.UsageError`` before anything is asked when the file cannot be written, and ``OutputError``
+    when it cannot be in the end. What is not whole goes to a file of its name with ".partial" behind it, and
+    stderr says so.
     """
-    path = Path(name)
     saving = Saving()
-    with _opened(path) as (stream, temporary):
-        before, sys.stdout = sys.stdout, stream
+    if name == "-":
+        yield saving
+        return
+    path = Path(name)
+    stream, temporary = _opened(path)
+    before, sys.stdout = sys.stdout, stream
+    try:
         try:
             with console.away():
                 yield saving
+        except OutputError:
+            saving.whole = False
+            raise
+        except BaseException:
+            saving.whole = saving.whole and (temporary is None or temporary.stat().st_size > 0)
+            raise
         finally:
             sys.stdout = before
-            with contextlib.suppress(OSError):
-                stream.close()
-            if temporary is not None:
-                _placed(console, temporary, path, saving)
+            if temporary is None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+            else:
+                _placed(console, stream, temporary, path, saving)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[TextIO, Path | None]]:
+def _opened(path: Path) -> tuple[TextIO, Path | None]:
     """The stream to write to, and the temporary file that it is; a device or pipe is written to as it is."""
     try:
+        mode = path.stat().st_mode if path.exists() else None
+        if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return _text(os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))), None
+        if mode is not None and (stat.S_ISDIR(mode) or not os.access(path, os.W_OK)):
+            _refused(path, "it is a folder" if stat.S_ISDIR(mode) else "it is write-protected")
         target = path.resolve()
-        mode = target.stat().st_mode if target.exists() else None
-        if mode is not None and stat.S_ISDIR(mode):
-            raise click.UsageError(f"-o {path}: it is a folder")
-        if mode is not None and not stat.S_ISREG(mode):
-            yield path.open("w", encoding="utf-8", errors="replace", newline=""), None
-            return
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".new")
-    except OSError as error:
-        raise click.UsageError(f"-o {path}: it cannot be written: {error.strerror}") from error
-    temporary = Path(name)
-    try:
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name[:_OF_NAME]}.", suffix=".new"
+        )
         if os.name == "posix":
             os.fchmod(handle, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
-        yield os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline=""), temporary
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL in the name
+        _refused(path, f"it cannot be written: {getattr(error, 'strerror', None) or error}")
+    return _text(handle), Path(name)
 
 
-def _placed(console: Console, temporary: Path, path: Path, saving: Saving) -> None:
-    target = path.resolve()
+def _text(handle: int) -> TextIO:
+    return os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="")
+
+
+def _refused(path: Path, why: str) -> NoReturn:
+    raise click.UsageError(f"-o {path}: {why}") from None
+
+
+def _placed(console: Console, stream: TextIO, temporary: Path, path: Path, saving: Saving) -> None:
+    """Put what was written where it belongs: the file's place if it is whole, and beside it if not."""
     try:
+        try:
+            stream.flush()
+            if saving.whole:
+                os.fsync(stream.fileno())
+        finally:
+            stream.close()
+        target = path.resolve()
         if saving.whole:
-            _to_disk(temporary)
             temporary.replace(target)
         elif temporary.stat().st_size:
             partial = target.with_name(f"{target.name}.partial")
@@ -88,11 +118,6 @@ def _placed(console: Console, temporary: Path, path: Path, saving: Saving) -> No
             console.note(f"What there is of the answer is in {partial}; {kept}.")
     except OSError as error:
         raise OutputError(error.strerror or str(error)) from error
-
-
-def _to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _umask() -> int:
