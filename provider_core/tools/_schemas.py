@@ -139,8 +139,12 @@ def _repaired(schema: dict[str, Json]) -> dict[str, Json]:
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive) and bound in schema:
             schema[exclusive] = schema.pop(bound)
-    # Only patterns of one form become grammars at llama.cpp, and any other is a 400 there; the model reads them
-    # as well in the description. containers/kubernetes-mcp-server issue 758.
+    # A choice among nothing: llama.cpp.
+    for key in ("enum", "anyOf", "oneOf", "allOf"):
+        if schema.get(key) == []:
+            del schema[key]
+    # Only patterns of one form become grammars at llama.cpp, and until late in 2026 any other was a 400 there; the
+    # model reads them as well in the description. containers/kubernetes-mcp-server issue 758.
     if isinstance(schema.get("pattern"), str):
         words = f"matches the regular expression {schema.pop('pattern')}"
         schema["description"] = f"{schema['description']} ({words})" if schema.get("description") else words

@@ -267,6 +267,13 @@ def test_a_type_stands_in_the_branches_and_not_beside_them(key: str) -> None:  #
     }
 
 
+def test_a_choice_among_nothing_goes() -> None:  # llama.cpp
+    assert clean(a={"type": "string", "enum": []}, b={"description": "d", "anyOf": []}) == {
+        "a": {"type": "string"},
+        "b": {"description": "d"},
+    }
+
+
 def test_an_array_says_of_what() -> None:  # OpenAI, Gemini
     assert clean(a={"type": "array"})["a"] == {"type": "array", "items": {}}
     pair = {"type": "array", "prefixItems": [{"type": "string"}]}

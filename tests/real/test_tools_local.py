@@ -1,0 +1,203 @@
+"""Tool calls of a real llama.cpp server: its own parser makes them, its own grammar writes their arguments.
+
+The small model has no template for tools. The one here shows it three calls as examples; as soon as it begins
+one, llama.cpp's grammar of the offered tools takes over.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from provider_core import presets, quirks
+from provider_core.client import Client
+from provider_core.errors import BadRequestError
+from provider_core.tools import AgentEvent, Approve, Asking, FunctionTools, ToolEnded, agent
+from provider_core.types import Finished, Message, Network, Provider, Request, Text, Tool, ToolCall, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPLATE = r"""
+{%- if tools %}
+{{- '<|im_start|>system\nYou may call these functions:\n<tools>' }}
+{%- for tool in tools %}{{- '\n' }}{{- tool | tojson }}{%- endfor %}
+{{- '\n</tools><|im_end|>\n' }}
+{%- if messages[-1].role == 'user' %}
+{%- for city in ('Rome', 'Paris', 'Lima') %}
+{{- '<|im_start|>user\nWeather in ' + city + '?<|im_end|>\n<|im_start|>assistant\n<tool_call>\n' }}
+{{- '{"name": "' + tools[0].function.name + '", "arguments": {"city": "' + city + '"}}\n</tool_call><|im_end|>\n' }}
+{%- endfor %}
+{%- endif %}
+{%- endif %}
+{%- for message in messages %}
+{%- if message.role == 'tool' %}
+{{- '<|im_start|>user\n<tool_response>\n' + message.content + '\n</tool_response><|im_end|>\n' }}
+{%- else %}
+{{- '<|im_start|>' + message.role + '\n' }}
+{%- if thinking_shown %}{{- message.reasoning_content }}{%- endif %}
+{%- if message.content %}{{- message.content }}{%- endif %}
+{%- for tool_call in message.tool_calls or [] %}
+{{- '<tool_call>\n{"name": "' + tool_call.function.name + '", "arguments": ' }}
+{{- tool_call.function.arguments | tojson }}
+{{- '}\n</tool_call>' }}
+{%- endfor %}
+{{- '<|im_end|>\n' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}
+"""
+
+SERVE = """
+import json, os, sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.chat_template = json.loads(sys.stdin.readline())
+params.verbosity, params.warmup, params.ui, params.use_jinja = 1, False, False, True
+params.hostnames, params.port, params.n_parallel, params.n_ctx = ["127.0.0.1"], 0, 1, 2048
+params.cpuparams.n_threads = 1
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(model_path: Path) -> Iterator[str]:
+    """The address of llama.cpp's server with the template above."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps([str(model_path), TEMPLATE]) + "\n")
+        child.stdin.flush()
+        lines = (line.strip() for line in child.stdout)
+        yield next(line for line in lines if line.startswith("http://"))
+        child.stdin.close()
+
+
+@pytest.fixture
+def provider(server: str) -> Provider:
+    preset = presets.get("llamacpp")
+    assert preset is not None
+    return Provider(
+        name="llama", base_url=f"{server}/v1", quirks=preset.quirks, network=Network(proxy="none")
+    )
+
+
+def weather(city: str, days: int = 1) -> str:
+    """Say what the weather in a city is."""
+    return f"It is raining in {city}."
+
+
+def request(prompt: str = "Weather in Oslo?", **fields: Any) -> Request:
+    turns = (Message(role="user", content=prompt),)
+    return Request(model="any", messages=turns, temperature=0.0, max_tokens=60, **fields)
+
+
+def looped(provider: Provider, box: FunctionTools, asked: Request) -> list[AgentEvent]:
+    with Client() as client:
+        return list(
+            agent(client, provider, asked, toolboxes=[box], approve=lambda planned: Approve(), max_turns=2)
+        )
+
+
+def test_a_real_call_runs_and_the_model_answers_from_its_result(provider: Provider) -> None:
+    asked_for: list[str] = []
+
+    def remembered(city: str, days: int = 1) -> str:
+        asked_for.append(city)
+        return weather(city, days)
+
+    events = looped(provider, FunctionTools({"weather": remembered}, name="met"), request())
+    (call,) = [event for event in events if isinstance(event, ToolCall)]
+    assert call.name == "met__weather"
+    assert json.loads(call.arguments)["city"] == asked_for[0]
+    (ended,) = [event for event in events if isinstance(event, ToolEnded)]
+    assert ended.error is None
+    assert ended.result.text == f"It is raining in {asked_for[0]}."
+    _, second = [event for event in events if isinstance(event, Asking)]
+    assert [turn.role for turn in second.request.messages] == ["user", "assistant", "tool"]
+    assert "".join(event.text for event in events if isinstance(event, Text)).strip()
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
+
+
+def test_a_schema_that_llamacpp_refuses_is_cleaned_for_it(provider: Provider) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"$ref": "https://x.test/city.json"}, "kind": {"anyOf": []}},
+        "required": ["city"],
+    }
+    raw = Tool(name="weather", description="The weather", schema=schema)
+    with Client() as client, pytest.raises(BadRequestError, match=r"\$ref"):
+        list(client.chat(provider, request(tools=(raw,))))
+
+    class Met:
+        name, limits = "", FunctionTools([weather]).limits
+        tools = (type(FunctionTools([weather]).tools[0])(tool=raw),)
+
+        def run(self, name: str, arguments: Any, *, stop: Any) -> Any:
+            return FunctionTools([weather]).run(name, arguments, stop=stop)
+
+    with Client() as client:
+        events = list(
+            agent(
+                client, provider, request(), toolboxes=[Met()], approve=lambda planned: Approve(), max_turns=2
+            )
+        )
+    (ended,) = [event for event in events if isinstance(event, ToolEnded)]
+    assert ended.result.text.startswith("It is raining in ")
+
+
+def post(address: str, path: str, body: Any) -> tuple[int, Any]:
+    where = urlsplit(address)
+    with closing(http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)) as connection:
+        connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+        with connection.getresponse() as response:
+            return response.status, json.loads(response.read())
+
+
+BROKEN = ToolCall(id="a", name="weather", arguments='{"city": "Os')
+
+
+def test_broken_arguments_of_an_earlier_turn_are_no_obstacle(provider: Provider, server: str) -> None:
+    turns = (
+        Message(role="user", content="Weather in Oslo?"),
+        Message(role="assistant", tool_calls=(BROKEN,), provider="llama"),
+        Message(role="tool", content="Error: the arguments are not valid JSON", tool_call_id="a"),
+    )
+    body = quirks.body(provider, Request(model="any", messages=turns, max_tokens=2))
+    raw = json.loads(json.dumps(body))
+    raw["messages"][1]["tool_calls"][0]["function"]["arguments"] = BROKEN.arguments
+    assert post(server, "/v1/chat/completions", {**raw, "stream": False})[0] >= 400
+    with Client() as client:
+        events = list(client.chat(provider, Request(model="any", messages=turns, max_tokens=2)))
+    assert isinstance(events[-1], Finished)
+
+
+def test_thoughts_go_back_under_the_name_that_the_template_is_given(provider: Provider, server: str) -> None:
+    call = ToolCall(id="a", name="weather", arguments='{"city": "Oslo"}')
+    turns = (
+        Message(role="user", content="Weather in Oslo?"),
+        Message(role="assistant", tool_calls=(call,), reasoning="I should look outside.", provider="llama"),
+        Message(role="tool", content="rain", tool_call_id="a"),
+    )
+    body = quirks.body(provider, Request(model="any", messages=turns))
+    status, answer = post(
+        server,
+        "/apply-template",
+        {"messages": body["messages"], "chat_template_kwargs": {"thinking_shown": True}},
+    )
+    assert status == 200
+    assert "I should look outside." in answer["prompt"]
