@@ -216,7 +216,7 @@ def test_a_page_is_read_from_its_file() -> None:
     [
         (["modells"], "there is no command 'modells'. Did you mean `telex models`?"),
         (["models", "lst"], "there is no command 'lst'. Did you mean `telex models list`?"),
-        (["list"], "Did you mean `telex models list` or `telex providers list`?"),
+        (["list"], "Did you mean `telex models list` or `telex providers list`"),
         (["why is the sky blue"], 'To ask a model: telex chat "why is the sky blue …"'),
         (["models", "list", "--tols"], "there is no option '--tols'. Did you mean --tools?"),
         (["models", "list", "--TOOLS"], "there is no option '--TOOLS'. Did you mean --tools?"),
