@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ from provider_core.setup import Setup
 from telex.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from provider_core.client import Client
     from provider_core.history import History
     from provider_core.keys import KeyStore
     from provider_core.types import Provider, Target, Transport
+    from telex.session.standing import Standing
 
 __all__ = ["App", "pass_app"]
 
@@ -39,6 +41,8 @@ class App(Setup):
     ) -> None:
         super().__init__(environ=environ, key_store=key_store, client=client, transport=transport)
         self.console = console or Console(environ=self.environ)
+        self.standing: Standing | None = None
+        """What keeps a provider reached from one question to the next, for as long as a conversation goes on."""
         self.leaves_no_trace = False
         """Set by a command that looks and changes nothing, not even what completion reads."""
 
@@ -48,6 +52,15 @@ class App(Setup):
         from provider_core.history import History
 
         return History(self.paths.history)
+
+    @contextlib.contextmanager
+    def reach(self, target: Target, *, key: str | None = None) -> Iterator[tuple[Provider, str | None]]:
+        """As ``Setup.reach``, or what it gave the last time where that still stands."""
+        way = super().reach(target, key=key)
+        if self.standing is not None and key is None:
+            way = self.standing.reach(target, super().reach)
+        with way as reached:
+            yield reached
 
     def known(self, name: str | None) -> Provider | None:
         """The provider of this name as far as the settings were read already; reads nothing."""

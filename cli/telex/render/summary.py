@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from provider_core.types import Target, Timing, Usage
 
-__all__ = ["full", "short"]
+__all__ = ["count", "full", "short"]
 
 
 def short(target: Target, usage: Usage | None, timing: Timing) -> str:
     """``provider/model``, what came out and how long it took."""
     parts = [str(target)]
     if usage is not None and usage.output is not None:
-        parts.append(f"{_count(usage.output)} out")
+        parts.append(f"{count(usage.output)} out")
     if timing.total is not None:
         parts.append(f"{timing.total:.1f} s")
     return " · ".join(parts)
@@ -26,8 +26,8 @@ def full(target: Target, usage: Usage | None, timing: Timing) -> str:
     if usage is None or (usage.input is None and usage.output is None):
         parts.append("tokens unknown")
     else:
-        parts.append(f"{_count(usage.input)} in{_aside(usage.cached, 'cached')}")
-        parts.append(f"{_count(usage.output)} out{_aside(usage.reasoning, 'thinking')}")
+        parts.append(f"{count(usage.input)} in{_aside(usage.cached, 'cached')}")
+        parts.append(f"{count(usage.output)} out{_aside(usage.reasoning, 'thinking')}")
     if usage is not None and usage.cost is not None:
         parts.append(f"${usage.cost:.6f}".rstrip("0").rstrip("."))
     if timing.first_text is not None:
@@ -48,9 +48,10 @@ def _rate(usage: Usage | None, timing: Timing) -> float | None:
     return usage.output / seconds if seconds > 0.05 else None
 
 
-def _count(number: int | None) -> str:
+def count(number: int | None) -> str:
+    """A number with thin spaces between its thousands; "?" where nobody said it."""
     return "?" if number is None else f"{number:,}".replace(",", "\u2009")
 
 
 def _aside(number: int | None, word: str) -> str:
-    return f" ({_count(number)} {word})" if number else ""
+    return f" ({count(number)} {word})" if number else ""

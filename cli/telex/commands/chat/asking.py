@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
+    from provider_core.history import Conversation
     from provider_core.templates import Template
     from provider_core.types import Json, Target
     from telex.commands.chat.prompt import Prompt
     from telex.context import App
     from telex.render.show import Format, Show
 
-__all__ = ["Options", "run"]
+__all__ = ["Options", "check_fit", "run"]
 
 
 class Options:
@@ -74,6 +75,9 @@ class Options:
 def run(app: App, options: Options) -> None:
     """Ask what was asked for. Raises ``Stop`` and what the core raises."""
     _check(options)
+    if _is_conversation(app, options):
+        _converse(app, options)
+        return
     with contextlib.ExitStack() as stack:
         saving = None
         if options.output is not None:
@@ -87,6 +91,32 @@ def run(app: App, options: Options) -> None:
             saving.whole = True
     if answer is not None:
         conclude(app, answer)
+
+
+def _is_conversation(app: App, options: Options) -> bool:
+    """Whether nothing is asked yet, and somebody is there to ask it."""
+    given = options.prompt or options.no_stdin or "-" in (*options.files, *options.images)
+    shaped = options.as_json or options.as_jsonl or options.extract or options.schema
+    apart = options.output or options.dry_run or options.template or len(options.models) > 1
+    console = app.console
+    return not (given or shaped or apart) and console.out_is_terminal and console.stdin_is_terminal()
+
+
+def _converse(app: App, options: Options) -> None:
+    from telex.session import run as converse
+
+    earlier = _earlier(app, options)
+    converse(
+        app,
+        _dialogue(app, options, earlier=earlier),
+        view=_view(app, options),
+        system=None if options.system is None else readable(options.system, "the system message"),
+        earlier=earlier,
+        attached=read_prompt(app.console, (), files=options.files, images=options.images, enough=True),
+        watch=lambda show: _watch(show, options.verbose),
+        network=lambda target: with_network(target, vars(options)),
+        quiet=options.quiet,
+    )
 
 
 def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
@@ -115,7 +145,7 @@ def _answer(app: App, options: Options, show: Show, template: Template | None) -
                 images=options.images,
                 enough=template is not None and bool(template.prompt),
             )
-            dialogue = _dialogue(app, options, template)
+            dialogue = _dialogue(app, options, template, earlier=_earlier(app, options))
             content, system = prompt.content(), None
             if template is not None:
                 from telex.commands.chat.templating import filled
@@ -123,7 +153,9 @@ def _answer(app: App, options: Options, show: Show, template: Template | None) -
                 content, system = filled(template, options, prompt)
             if options.system is not None:
                 system = readable(options.system, "the system message")
-            _look(app, options, dialogue.target, prompt, dialogue.next(content, system=system))
+            if prompt.sizes and not options.quiet:
+                app.console.note(f"Attached: {', '.join(prompt.sizes)}")
+            check_fit(app, dialogue.target, prompt, dialogue.next(content, system=system))
             if options.dry_run:
                 from telex.render.dry import dry_run
 
@@ -152,10 +184,8 @@ def _answer(app: App, options: Options, show: Show, template: Template | None) -
     return dialogue.ask(content, show, system=system, watch=watch)
 
 
-def _look(app: App, options: Options, target: Target, prompt: Prompt, request: Request) -> None:
-    """Say what is attached, and what may not fit; raises where the model is known to take no images."""
-    if prompt.sizes and not options.quiet:
-        app.console.note(f"Attached: {', '.join(prompt.sizes)}")
+def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> None:
+    """Say what may be too long for the model; raises ``NoVisionError`` where it is known to take no images."""
     model = next(iter(app.catalog.listing(target.provider.name).find(target.model)), None)
     if prompt.images:
         from provider_core.attachments import check_vision
@@ -185,13 +215,20 @@ def _check(options: Options) -> None:
         raise click.UsageError("--continue and --conversation: take one of them")
 
 
-def _dialogue(app: App, options: Options, template: Template | None = None) -> Dialogue:
+def _earlier(app: App, options: Options) -> Conversation | None:
+    """The conversation to go on with."""
+    if not (options.go_on or options.conversation):
+        return None
+    earlier = app.history.find(options.conversation) if options.conversation else app.history.latest()
+    if earlier is None:
+        raise click.UsageError("there is no conversation to go on with")
+    return earlier
+
+
+def _dialogue(
+    app: App, options: Options, template: Template | None = None, *, earlier: Conversation | None
+) -> Dialogue:
     """The conversation that this is a turn of: an earlier one, or a new one."""
-    earlier = None
-    if options.go_on or options.conversation:
-        earlier = app.history.find(options.conversation) if options.conversation else app.history.latest()
-        if earlier is None:
-            raise click.UsageError("there is no conversation to go on with")
     name = options.models[0] if options.models else earlier.model if earlier else None
     target = with_network(app.target(name, ask=not options.dry_run), vars(options))
     keeping = None
@@ -230,29 +267,33 @@ def _request(options: Options, target: Target, template: Template | None) -> Req
 
 
 def _show(app: App, options: Options) -> Show:
-    """How the answer is shown: what was asked for, else the settings, else what suits the streams."""
-    form: Format = "text"
-    if options.as_json or options.as_jsonl:
-        form = "json" if options.as_json else "jsonl"
-    elif options.extract:
-        form = "extract"
     try:
-        settings, console = app.settings, app.console
+        return show_for(app, _view(app, options))
     except CoreError as error:
-        show_for(app, View(format=form)).failed(error, hint(app, error))
+        show_for(app, View(format=_format(options))).failed(error, hint(app, error))
         raise
+
+
+def _format(options: Options) -> Format:
+    if options.as_json or options.as_jsonl:
+        return "json" if options.as_json else "jsonl"
+    return "extract" if options.extract else "text"
+
+
+def _view(app: App, options: Options) -> View:
+    """How an answer is shown: what was asked for, else the settings, else what suits the streams."""
+    settings, console = app.settings, app.console
     wanted = "full" if options.usage else "none" if options.quiet else settings.usage
     if wanted == "auto":
         wanted = "short" if console.out_is_terminal and console.err_is_terminal else "none"
-    view = View(
-        format=form,
+    return View(
+        format=_format(options),
         markdown=(settings.markdown if options.markdown is None else options.markdown) and not options.schema,
         markdown_anywhere=options.markdown is True and not options.schema,
         reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
         usage=wanted,
         code_theme=settings.code_theme,
     )
-    return show_for(app, view)
 
 
 def _watch(show: Show, verbose: int) -> Callable[[str, str], None] | None:

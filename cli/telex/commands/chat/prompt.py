@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provider_core.types import ImagePart, Part
     from telex.console import Console
 
-__all__ = ["Prompt", "read_prompt"]
+__all__ = ["Prompt", "attached", "read_prompt"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +74,15 @@ def read_prompt(
         alone = not (typed.strip() or files or images or enough or console.stdin_is_terminal())
         raw = console.read_stdin_bytes(wait=bool(claims) or alone)
     piped = None
-    attached: Sequence[ImagePart] = ()
+    pictures: Sequence[ImagePart] = ()
     if raw and "-" not in (*files, *images):
-        piped, attached = _text_or_image(raw)
+        piped, pictures = _text_or_image(raw)
         raw = None
     if piped and not piped.strip() and typed.strip():
         piped = None  # an empty line from a script's stdin is no text to talk about
-    prompt = Prompt(typed=typed, piped=piped, images=tuple(attached))
+    prompt = Prompt(typed=typed, piped=piped, images=tuple(pictures))
     if files or images:
-        prompt = _attached(prompt, files, images, raw or b"")
+        prompt = attached(files, images, to=prompt, raw=raw or b"")
     if not (prompt.text.strip() or prompt.files or prompt.images or enough):
         raise click.UsageError(
             'there is no prompt: give one, as in telex chat "Why is the sky blue?", or pipe one in'
@@ -101,22 +101,31 @@ def _text_or_image(raw: bytes) -> tuple[str | None, tuple[ImagePart, ...]]:
         return None, (image_of(raw, "stdin"),)
 
 
-def _attached(prompt: Prompt, files: Sequence[str], images: Sequence[str], raw: bytes) -> Prompt:
-    """The prompt with its files; stdin is the one that is called "-"."""
+def attached(
+    files: Sequence[str], images: Sequence[str], *, to: Prompt | None = None, raw: bytes | None = None
+) -> Prompt:
+    """The prompt ``to`` with these besides what it has; the one called "-" is ``raw``, where that is there.
+
+    Raises ``AttachmentError``.
+    """
     from provider_core import attachments
 
+    prompt = Prompt() if to is None else to
     texts = [
-        attachments.text_of(raw, "stdin") if name == "-" else attachments.text_file(name) for name in files
+        attachments.text_file(name) if name != "-" or raw is None else attachments.text_of(raw, "stdin")
+        for name in files
     ]
     pictures = [
-        attachments.image_of(raw, "stdin") if name == "-" else attachments.image(name) for name in images
+        attachments.image(name) if name != "-" or raw is None else attachments.image_of(raw, "stdin")
+        for name in images
     ]
     return Prompt(
         typed=prompt.typed,
         piped=prompt.piped,
-        files=tuple(texts),
+        files=(*prompt.files, *texts),
         images=(*prompt.images, *pictures),
         sizes=(
+            *prompt.sizes,
             *(f"{text.name} ({_size(text.size)})" for text in texts),
             *(
                 f"{'stdin' if name == '-' else name[:60]} ({_image_size(picture.url)})"

@@ -1,0 +1,261 @@
+"""What is typed behind a slash: a row for each command, and the function that does it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.options import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from telex.session.session import Session, Spent
+
+__all__ = ["ROWS", "Row", "command_in", "run"]
+
+_NOTHING = "-"
+"""The argument that takes away what there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A command: its names, the usual one first, its argument, a line of help, and what it does.
+
+    ``takes`` is what a Tab completes: "model", "file" or "image".
+    """
+
+    names: tuple[str, ...]
+    argument: str = ""
+    words: str
+    run: Callable[[Session, str], None]
+    takes: str = ""
+
+
+def command_in(text: str) -> tuple[str, str] | None:
+    """The command that ``text`` is, and its argument; None for a prompt, which may begin with a slash as well."""
+    found = re.fullmatch(r"(/[A-Za-z]+)(?:\s+(.*?))?\s*", text, re.DOTALL)
+    return (found[1].lower(), found[2] or "") if found else None
+
+
+def run(session: Session, name: str, argument: str) -> None:
+    """Do it. Raises ``click.ClickException`` for what cannot be done, ``EOFError`` to leave, and the core's errors."""
+    for row in ROWS:
+        if name in row.names:
+            if argument and not row.argument:
+                raise click.UsageError(f"{name} takes nothing behind it")
+            row.run(session, argument)
+            return
+    from provider_core.wording import near
+
+    meant = near(name, [each for row in ROWS for each in row.names], most=2)
+    advice = f"Did you mean {' or '.join(meant)}? " if meant else ""
+    raise click.UsageError(
+        f"there is no command {name}. {advice}/help lists them; to send it to the model: /{name}"
+    )
+
+
+# --- what is asked, and of whom ----------------------------------------------------------------------------
+
+
+def _model(session: Session, argument: str) -> None:
+    if argument:
+        session.change_model(argument)
+        session.app.console.note(f"{session.dialogue.target} answers from now on.")
+    else:
+        session.app.console.note(f"{session.dialogue.target} answers. To change that: /model ID")
+
+
+def _say_system(session: Session, argument: str) -> None:
+    console = session.app.console
+    if argument == _NOTHING:
+        session.system = ""
+        console.note("There is no system message any more.")
+    elif argument:
+        session.system = readable(argument, "the system message")
+        console.note("The system message is in force from the next prompt on.")
+    elif session.system:
+        console.out(f"{session.system}\n")
+    else:
+        console.note("There is no system message. To set one: /system TEXT")
+
+
+def _file(session: Session, argument: str) -> None:
+    _attach(session, argument, images=False)
+
+
+def _image(session: Session, argument: str) -> None:
+    _attach(session, argument, images=True)
+
+
+def _attach(session: Session, argument: str, *, images: bool) -> None:
+    from telex.commands.chat.prompt import attached
+
+    console = session.app.console
+    if argument == _NOTHING:
+        session.attached = replace(session.attached, files=(), images=(), sizes=())
+    elif argument:
+        names = _paths(argument)
+        files, pictures = ((), names) if images else (names, ())
+        session.attached = attached(files, pictures, to=session.attached)
+    sizes = ", ".join(session.attached.sizes)
+    console.note(f"Goes with the next prompt: {sizes}" if sizes else "Nothing is attached.")
+
+
+def _paths(argument: str) -> list[str]:
+    """The paths in what was typed, as a shell takes them; a name with blanks in it need not be quoted."""
+    import glob
+    import shlex
+
+    whole = os.path.expanduser(argument)  # noqa: PTH111 - an address stays one
+    if os.path.exists(whole):  # noqa: PTH110
+        return [whole]
+    try:
+        words = shlex.split(argument, posix=os.name == "posix")
+    except ValueError:
+        words = [argument]
+    found: list[str] = []
+    for word in words:
+        word = os.path.expanduser(word)  # noqa: PTH111, PLW2901
+        matches = sorted(glob.glob(word)) if not os.path.exists(word) else []  # noqa: PTH110, PTH207
+        found += matches or [word]
+    return found
+
+
+# --- ways back ---------------------------------------------------------------------------------------------
+
+
+def _retry(session: Session, _: str) -> None:
+    session.ask_again()
+
+
+def _edit(session: Session, _: str) -> None:
+    from telex.editor import edit_text
+    from telex.session.plain import written
+
+    last = session.last
+    before = last.prompt.text if last is not None else ""
+    text = edit_text(session.app, before)
+    if not text.strip() or (last is not None and text == before):
+        what = "empty" if not text.strip() else "as it was"
+        session.app.console.note(f"The prompt is {what}: nothing is asked.")
+        return
+    written(session.app.console, text)
+    if last is None:
+        session.ask(text)
+    else:
+        session.ask_again(text)
+
+
+def _undo(session: Session, _: str) -> None:
+    gone = session.undo()
+    session.app.console.note(f"Taken back: {brief(gone.prompt.text)}")
+
+
+def _new(session: Session, _: str) -> None:
+    session.new()
+    stays = " The system message stays." if session.system else ""
+    session.app.console.note(f"A new conversation.{stays}")
+
+
+# --- what there is -----------------------------------------------------------------------------------------
+
+
+def _save(session: Session, argument: str) -> None:
+    from provider_core import files
+    from telex.session.transcript import markdown
+
+    if not argument:
+        raise click.UsageError("/save takes the name of a file")
+    if not session.dialogue.messages:
+        raise click.UsageError("there is nothing to save yet")
+    (name,) = _paths(argument)[:1]
+    path = Path(name).absolute()
+    if path.exists() and str(path) != session.saved_to:
+        raise click.UsageError(f"{name} is there already: take another name")
+    files.replace(path, markdown(session.dialogue.messages).encode("utf-8", "replace"))
+    session.saved_to = str(path)
+    session.app.console.note(f"The conversation is in {name}.")
+
+
+def _usage(session: Session, _: str) -> None:
+    from telex.render import sheet
+
+    rows = [(str(number), said.spent) for number, said in enumerate(session.said, 1)]
+    if session.withdrawn:
+        rows.append(("taken back", tuple(session.withdrawn)))
+    if not rows:
+        session.app.console.note("Nothing was asked yet.")
+        return
+    every = tuple(spent for _, some in rows for spent in some)
+    if len(rows) > 1:
+        rows.append(("together", every))
+    costs = any(spent.usage is not None and spent.usage.cost is not None for spent in every)
+    sheet.rows(
+        session.app.console,
+        ("prompt", "in", "out", *(("cost",) if costs else ()), "model"),
+        [_usage_row(name, some, costs=costs) for name, some in rows],
+    )
+
+
+def _usage_row(name: str, some: Sequence[Spent], *, costs: bool) -> tuple[str, ...]:
+    from telex.render.summary import count
+
+    def total(field: str) -> str:
+        known = [getattr(spent.usage, field) for spent in some if spent.usage is not None]
+        numbers = [number for number in known if number is not None]
+        if not numbers:
+            return "?"
+        if field == "cost":
+            return f"${sum(numbers):.6f}".rstrip("0").rstrip(".")
+        return count(sum(numbers)) + ("+" if len(numbers) < len(some) else "")
+
+    models = list(dict.fromkeys(spent.model for spent in some))
+    shown = models[0] if len(models) == 1 else f"{len(models)} models"
+    return (name, total("input"), total("output"), *((total("cost"),) if costs else ()), shown)
+
+
+def _help(session: Session, _: str) -> None:
+    from telex.render import sheet
+
+    rows = [(f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in ROWS]
+    sheet.rows(session.app.console, ("", ""), [*rows, *_KEYS])
+
+
+def _exit(_: Session, __: str) -> None:
+    raise EOFError
+
+
+def brief(text: str, limit: int = 60) -> str:
+    """The first line of ``text``, cut to ``limit`` characters."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "(no text)")
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+
+
+ROWS: tuple[Row, ...] = (
+    Row(names=("/model",), argument="[ID]", words="Ask another model.", run=_model, takes="model"),
+    Row(names=("/system",), argument="[TEXT]", words='Set the system message; "-" takes it away.', run=_say_system),
+    Row(names=("/file",), argument="PATH …", words='Attach text files; "-" takes all away.', run=_file, takes="file"),
+    Row(names=("/image",), argument="PATH|URL …", words="Attach images.", run=_image, takes="image"),
+    Row(names=("/retry",), words="Ask the last prompt again.", run=_retry),
+    Row(names=("/edit",), words="Change the last prompt in your editor, and ask that.", run=_edit),
+    Row(names=("/undo",), words="Take back the last prompt and its answer.", run=_undo),
+    Row(names=("/save",), argument="FILE", words="Write all of it to a file, as Markdown.", run=_save, takes="file"),
+    Row(names=("/usage",), words="Show how many tokens it took.", run=_usage),
+    Row(names=("/new",), words="Begin another conversation.", run=_new),
+    Row(names=("/help",), words="Show this.", run=_help),
+    Row(names=("/exit", "/quit"), words="Leave.", run=_exit),
+)  # fmt: skip
+
+_KEYS = (
+    ("Enter", "Send. A command is sent as a prompt with two slashes: //help"),
+    ("Alt-Enter, Ctrl-J", "Begin a new line; so does Enter behind a backslash."),
+    ("Ctrl-G", "Write the prompt in your editor."),
+    ("Ctrl-C", "Clear the prompt, which Ctrl-Y brings back; stop an answer."),
+    ("Ctrl-D", "Leave."),
+)

@@ -1,0 +1,172 @@
+"""The way of a conversation at a terminal from its first line to its last: read, hand on, say what went wrong."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from provider_core.errors import CoreError
+from telex.exits import code_and_hint
+from telex.options import readable
+from telex.session import commands
+from telex.session.plain import PlainReader
+from telex.session.recall import Recall
+from telex.session.session import Session, exchanges
+from telex.session.standing import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provider_core.history import Conversation
+    from provider_core.types import Target
+    from telex.commands.chat.prompt import Prompt
+    from telex.context import App
+    from telex.dialogue import Dialogue
+    from telex.render.show import Show, View
+
+__all__ = ["run"]
+
+_SHOWN = 2
+"""How many of the last exchanges are shown of a conversation that is gone on with."""
+_LINES = 3
+
+
+class Reader(Protocol):
+    def read(self) -> str:
+        """One prompt or command; raises ``EOFError`` when the user leaves."""
+
+
+def run(
+    app: App,
+    dialogue: Dialogue,
+    *,
+    view: View,
+    system: str | None = None,
+    earlier: Conversation | None = None,
+    attached: Prompt | None = None,
+    watch: Callable[[Show], Callable[[str, str], None] | None] = lambda _: None,
+    network: Callable[[Target], Target] = lambda target: target,
+    quiet: bool = False,
+) -> None:
+    """Hold the conversation until the user leaves.
+
+    ``earlier`` is what ``dialogue`` goes on with, ``attached`` goes with the first prompt; ``watch`` gives what
+    listens to the wire beside a show, and ``network`` puts the command line's timeouts into a target.
+    """
+    said = exchanges(app.history.turns(earlier.id)) if earlier is not None else ()
+    session = Session(
+        app,
+        dialogue,
+        view=view,
+        system=system,
+        said=said,
+        attached=attached,
+        watch=watch,
+        network=network,
+    )
+    if not quiet:
+        _greet(session, earlier)
+    reader = _reader(session)
+    with Standing() as standing:
+        app.standing = standing
+        while _step(session, reader):
+            pass
+    if not quiet:
+        _part(session)
+
+
+def _reader(session: Session) -> Reader:
+    app = session.app
+    if app.environ.get("TERM") in (None, "", "dumb", "unknown"):
+        return PlainReader(app.console)
+    from telex.session.completion import Offers
+    from telex.session.line import LineEditor
+
+    # What is not kept in the history is not kept beside it.
+    path = app.paths.data / "input-history" if session.dialogue.keeping is not None else None
+    return LineEditor(
+        app.console,
+        recall=Recall(path, told=app.console.note),
+        offers=Offers(app, commands.ROWS),
+        edit=lambda text: _edited(app, text),
+    )
+
+
+def _step(session: Session, reader: Reader) -> bool:
+    """Read once and do what it says; whether the conversation goes on."""
+    console = session.app.console
+    try:
+        text = reader.read()
+        if not text.strip():
+            return True
+        _do(session, readable(text, "the prompt"))
+    except EOFError:
+        return False
+    except KeyboardInterrupt:
+        console.note("Interrupted.")
+    except click.ClickException as error:
+        console.error(error.format_message())
+    except CoreError as error:
+        console.error(error.message, code_and_hint(error, session.app.known(error.provider))[1])
+    console.out("\n")
+    return True
+
+
+def _do(session: Session, text: str) -> None:
+    command = commands.command_in(text)
+    if command is not None:
+        commands.run(session, *command)
+    else:
+        session.ask(text[1:] if text.startswith("//") else text)
+
+
+def _edited(app: App, text: str) -> str | None:
+    from telex.editor import edit_text
+
+    try:
+        return edit_text(app, text)
+    except click.ClickException as error:
+        app.console.error(error.format_message())
+        return None
+
+
+def _greet(session: Session, earlier: Conversation | None) -> None:
+    """Who answers and how to get help, in one line; and what is gone on with."""
+    console = session.app.console
+    line = f"{session.dialogue.target} · /help lists the commands · Ctrl-D leaves"
+    console.note(line if len(line) < console.width() else f"{session.dialogue.target} · /help")
+    if earlier is not None:
+        from telex.render.models import ago
+
+        prompts = f"{len(session.said)} prompt{'' if len(session.said) == 1 else 's'}"
+        age = ago(max(0.0, time.time() - earlier.updated))
+        console.note(f"Going on with “{earlier.title}” ({earlier.id}): {prompts}, the last one {age} ago.")
+        _remind(session)
+    if session.attached.sizes:
+        console.note(f"Goes with the first prompt: {', '.join(session.attached.sizes)}")
+    console.out("\n")
+
+
+def _remind(session: Session) -> None:
+    """The last of what was said, in a few lines."""
+    console = session.app.console
+    spoken = [message for message in session.dialogue.messages if message.role in ("user", "assistant")]
+    for message in spoken[-2 * _SHOWN :]:
+        content = message.content
+        text = content if isinstance(content, str) else "".join(getattr(part, "text", "") for part in content)
+        lines = [line for line in text.splitlines() if line.strip()]
+        if message.role == "user":
+            console.note(f"> {commands.brief(text, console.width() - 3)}")
+            continue
+        for line in lines[:_LINES]:
+            console.note(commands.brief(line, console.width() - 1))
+        if len(lines) > _LINES:
+            console.note("…")
+
+
+def _part(session: Session) -> None:
+    keeping = session.dialogue.keeping
+    if keeping is not None and keeping.conversation is not None and session.said:
+        session.app.console.note(f"To go on: telex chat --conversation {keeping.conversation}")

@@ -1,0 +1,238 @@
+"""A conversation at a terminal: what was asked in it, what stands ready, and the ways on and back.
+
+How lines are read and what they mean is not known here; an answer is had and kept by ``Dialogue``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import click
+
+from provider_core.errors import CoreError
+from provider_core.types import ImagePart, Sent, TextPart
+from telex.ask import conclude, hint
+from telex.commands.chat.asking import check_fit
+from telex.commands.chat.prompt import Prompt
+from telex.exits import Stop
+from telex.render.live import Live
+from telex.session.hush import Hush
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from provider_core.answer import Answer
+    from provider_core.history import Turn
+    from provider_core.types import Message, Notice, Part, Target, Usage
+    from telex.context import App
+    from telex.dialogue import Dialogue
+    from telex.render.show import Show, View
+
+__all__ = ["Exchange", "Session", "Spent", "exchanges"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What one request took; ``model`` is ``provider/model``."""
+
+    model: str
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A prompt and what came of it. ``turns`` are its ids in the history."""
+
+    prompt: Prompt
+    turns: tuple[int, ...] = ()
+    spent: tuple[Spent, ...] = ()
+
+
+class Session:
+    """``said`` are the prompts that were answered, in the dialogue's order; ``unanswered`` is a later one that was not.
+
+    ``attached`` goes with the next prompt, and ``system`` is in force from it on; "" is none. ``withdrawn`` is
+    what was spent on answers that were taken back.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        dialogue: Dialogue,
+        *,
+        view: View,
+        system: str | None = None,
+        said: Iterable[Exchange] = (),
+        attached: Prompt | None = None,
+        watch: Callable[[Show], Callable[[str, str], None] | None] = lambda _: None,
+        network: Callable[[Target], Target] = lambda target: target,
+    ) -> None:
+        self.app = app
+        self.dialogue = dialogue
+        self.said = list(said)
+        self.unanswered: Exchange | None = None
+        self.withdrawn: list[Spent] = []
+        self.attached = attached or Prompt()
+        self.system = _system(dialogue.messages) if system is None else system
+        self.saved_to: str | None = None
+        self._view = view
+        self._watch = watch
+        self._network = network
+
+    @property
+    def last(self) -> Exchange | None:
+        """The prompt that was sent last."""
+        return self.unanswered or (self.said[-1] if self.said else None)
+
+    def ask(self, text: str) -> None:
+        """One more prompt, with what is attached."""
+        prompt, self.attached = replace(self.attached, typed=text), Prompt()
+        self._ask(prompt)
+
+    def ask_again(self, text: str | None = None) -> None:
+        """The last prompt once more, or with ``text`` for its own; the answer takes the place of the one before.
+
+        Where none comes, the one before stays. Raises ``click.UsageError`` where nothing was asked yet.
+        """
+        last = self.last
+        if last is None:
+            raise click.UsageError("nothing was asked yet")
+        messages, answered_before = self.dialogue.messages, last is not self.unanswered
+        prompt = last.prompt
+        if answered_before:
+            self.said.pop()
+            self.dialogue.messages = _before_last(messages)
+        else:
+            prompt, self.attached = replace(self.attached, typed=prompt.typed), Prompt()
+        if self._ask(prompt if text is None else replace(prompt, typed=text)):
+            self._withdraw(last)
+        elif answered_before:
+            self.said.append(last)
+            self.dialogue.messages = messages
+            self.app.console.note("The answer before it stays.")
+
+    def undo(self) -> Exchange:
+        """Take back the last prompt and its answer; raises ``click.UsageError`` where there is none."""
+        last = self.last
+        if last is None:
+            raise click.UsageError("there is nothing to take back")
+        if last is self.unanswered:
+            self.unanswered = None
+            self.attached = Prompt()
+        else:
+            self.said.pop()
+            self.dialogue.messages = _before_last(self.dialogue.messages)
+        self._withdraw(last)
+        return last
+
+    def new(self) -> None:
+        """Begin another conversation; the model, the system message and what is attached stay."""
+        self.dialogue.messages = ()
+        if self.dialogue.keeping is not None:
+            self.dialogue.keeping.conversation = None
+        self.said.clear()
+        self.withdrawn.clear()
+        self.unanswered = None
+
+    def change_model(self, name: str) -> None:
+        """Ask the model ``name`` from now on; raises as ``App.target`` does."""
+        self.dialogue.target = self._network(self.app.target(name))
+
+    def _ask(self, prompt: Prompt) -> bool:
+        """Ask, show and keep; whether an answer came, or some of one. What went wrong is said."""
+        dialogue, console = self.dialogue, self.app.console
+        kept = dialogue.keeping.kept if dialogue.keeping is not None else []
+        first, before = len(kept), dialogue.messages
+        shown = _Shown(self.app, self._view)
+        content = prompt.content()
+        system = None if self.system == _system(before) else self.system
+        try:
+            check_fit(self.app, dialogue.target, prompt, dialogue.next(content, system=system))
+            conclude(self.app, dialogue.ask(content, shown, system=system, watch=self._watch(shown)))
+        except Stop:
+            pass
+        except CoreError as error:
+            console.error(error.message, hint(self.app, error))
+        except KeyboardInterrupt:
+            console.note("Interrupted.")
+        finally:
+            shown.hush.end()
+        answered = dialogue.messages is not before
+        exchange = Exchange(prompt=prompt, turns=tuple(kept[first:]), spent=tuple(shown.spent))
+        if answered:
+            self.unanswered = None
+            self.said.append(exchange)
+        else:
+            self.unanswered = exchange
+            self.attached = replace(prompt, typed="")
+            console.note("To ask it again: /retry")
+        return answered
+
+    def _withdraw(self, exchange: Exchange) -> None:
+        """Let the history forget the exchange; what it took was spent all the same."""
+        self.withdrawn += exchange.spent
+        if self.dialogue.keeping is None:
+            return
+        try:
+            for turn in reversed(exchange.turns):
+                self.app.history.drop_turn(turn)
+        except CoreError as error:
+            self.app.console.note(f"It is still in the history: {error.message}.")
+
+
+class _Shown(Live):
+    """Shows answers, and notes what they took; while they come, the terminal does not show what is typed."""
+
+    def __init__(self, app: App, view: View) -> None:
+        super().__init__(app, view)
+        self.hush = Hush(app.console)
+        self.spent: list[Spent] = []
+
+    def notice(self, notice: Notice) -> None:
+        if isinstance(notice, Sent):
+            self.hush.begin()
+        super().notice(notice)
+
+    def ended(self, answer: Answer, hint: str | None = None) -> None:
+        self.hush.end()
+        self.spent.append(Spent(model=str(answer.target), usage=answer.usage))
+        super().ended(answer, hint)
+
+
+def exchanges(turns: Sequence[Turn]) -> list[Exchange]:
+    """The prompts of an earlier conversation that were answered; turns of tools belong to the one before them."""
+    found: list[Exchange] = []
+    for turn in turns:
+        if turn.answer is None or not (turn.answer.content or turn.answer.tool_calls):
+            continue
+        spent = Spent(model=f"{turn.provider}/{turn.model}", usage=turn.usage)
+        asked = [message.content for message in turn.messages if message.role == "user"]
+        if asked:
+            found.append(Exchange(prompt=_prompt(asked[-1]), turns=(turn.id,), spent=(spent,)))
+        elif found:
+            last = found[-1]
+            found[-1] = replace(last, turns=(*last.turns, turn.id), spent=(*last.spent, spent))
+    return found
+
+
+def _prompt(content: str | tuple[Part, ...]) -> Prompt:
+    if isinstance(content, str):
+        return Prompt(typed=content)
+    texts = [part.text for part in content if isinstance(part, TextPart)]
+    return Prompt(
+        typed="\n\n".join(texts), images=tuple(part for part in content if isinstance(part, ImagePart))
+    )
+
+
+def _system(messages: Sequence[Message]) -> str:
+    for message in messages[:1]:
+        if message.role == "system" and isinstance(message.content, str):
+            return message.content
+    return ""
+
+
+def _before_last(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """What was there before the last thing that the user said."""
+    last = max((at for at, message in enumerate(messages) if message.role == "user"), default=0)
+    return tuple(messages[:last])
