@@ -5,7 +5,6 @@ What a line means is not known here.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 import sys
@@ -145,7 +144,9 @@ class LineEditor:
 
     def _listen(self) -> None:
         """Let signals, and mistakes in what runs here, end the reading with the terminal in order."""
-        loop = asyncio.get_running_loop()
+        loop = self._session.app.loop
+        if loop is None:
+            return
         loop.set_exception_handler(lambda _, context: self._end(context.get("exception")))
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
