@@ -48,7 +48,7 @@ def health(path: Path, *, largest: int = _LARGEST) -> Health | None:
             (count,) = connection.execute("SELECT count(*) FROM conversations").fetchone()
         finally:
             connection.close()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise HistoryError(f"the history {path} cannot be read: {error.strerror}", path=path) from error

@@ -54,7 +54,8 @@ def _found(case: Case, family: str) -> Iterator[Finding]:
         for finding in import_module(f"telex.doctor.{family}").check(case):
             yield finding.of(family, case.without_secrets)
     except CoreError as error:
-        yield problem("everything", error.message, code_and_hint(error)[1] or "").of(family, same)
+        hint = code_and_hint(error)[1] or "Change what it names (telex help environment)"
+        yield problem("everything", error.message, hint).of(family, case.without_secrets)
     except Exception as error:  # noqa: BLE001 - one check that fails must not hide what the others find
         words = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         words = f"could not be found out: {words} ({traceback_place(error)})"

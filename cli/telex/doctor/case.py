@@ -83,6 +83,7 @@ class Case:
     @cached_property
     def is_readable(self) -> bool:
         """Whether the settings file, if there is one, is TOML: otherwise nothing can be said of what it sets up."""
+        _ = self.paths
         try:
             return self.data is not None
         except SettingsError:

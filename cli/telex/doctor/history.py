@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telex.doctor.finding import note, ok
+from provider_core.errors import HistoryError
+from telex.doctor.finding import note, ok, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,11 +18,17 @@ def check(case: Case) -> Iterator[Finding]:
     import sqlite3
 
     from provider_core.history import health
+    from telex.exits import code_and_hint
 
     path = case.paths.history
     if case.setting("history") is False:
         yield ok("keeping", "switched off")
-    found = health(path)
+    try:
+        found = health(path)
+    except HistoryError as error:
+        hint = code_and_hint(error)[1] or f"Move {path} away: telex makes a new one"
+        yield problem("file", error.message, hint)
+        return
     if found is None:
         yield ok("file", f"{path} (none yet)")
     else:

@@ -36,7 +36,9 @@ def _default(case: Case) -> Finding:
     except NoModelError as error:
         if error.provider is not None:  # its server will be asked what it has
             return ok("default", f"{error.provider}, and what its server lists first")
-        return note("default", error.message, code_and_hint(error)[1] or "")
+        return note(
+            "default", error.message, code_and_hint(error)[1] or "Choose one: telex models default ID"
+        )
     except ModelError as error:
         level = problem if wanted else note
         return level("default", error.message, code_and_hint(error)[1] or "")
@@ -71,7 +73,10 @@ def _lists(case: Case) -> Iterator[Finding]:
         if listing.fetched_at is None:
             never.append(provider.name)
             continue
-        words = f"{len(listing.models)} models, listed {ago(time.time() - listing.fetched_at)} ago"
+        count = len(listing.models)
+        words = (
+            f"{count} model{'' if count == 1 else 's'}, listed {ago(time.time() - listing.fetched_at)} ago"
+        )
         refresh = f"telex models list --refresh --provider {provider.name}"
         yield note(provider.name, words, refresh) if listing.stale else ok(provider.name, words)
     if never:

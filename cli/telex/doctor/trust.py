@@ -40,7 +40,8 @@ def _store(case: Case, subject: str, network: Network, remedy: str) -> Finding:
         found = trust(network, case.environ)
     except SettingsError as error:
         return problem(subject, error.message, remedy)
-    count = f", {found.authorities} authorities" if found.authorities else ""
+    number = found.authorities
+    count = f", {number} authorit{'y' if number == 1 else 'ies'}" if number else ""
     shown = f"; shows {network.client_cert}" if network.client_cert else ""
     if not found.source and not found.authorities and _is_bare():
         detail = "the operating system trusts nobody: no https server can be asked"

@@ -1,0 +1,173 @@
+"""``telex doctor`` as a process: on a terminal of any width, in pipes, with closed streams, and without any socket."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from running import COMMAND, Telex
+from terminal import Pty
+
+from telex.doctor import FAMILIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SETTINGS = """
+model = "lab/m"
+usage = "loud"
+[providers.lab]
+base_url = "https://llm.example.com/v1"
+key_env = "LAB_API_KEY"
+models = ["m"]
+"""
+
+WATCH = """
+import os, sys
+def watch(event, arguments):
+    if event.startswith("socket.") and event != "socket.__new__":
+        os.write(2, f"watched: {event} {arguments}\\n".encode())
+sys.addaudithook(watch)
+"""
+
+SLOW = """
+import time
+from keyring.backend import KeyringBackend
+
+class Keyring(KeyringBackend):
+    priority = 1
+    def get_password(self, service, name):
+        time.sleep(60)
+    def set_password(self, service, name, key): ...
+    def delete_password(self, service, name): ...
+"""
+
+
+@pytest.fixture
+def ill(telex: Telex) -> Telex:
+    """One mistake in the settings, and a provider behind a proxy."""
+    telex.configure(SETTINGS)
+    telex.env |= {"LAB_API_KEY": "sk-lab-0123456789", "HTTPS_PROXY": "http://10.0.0.1:3128"}
+    return telex
+
+
+def screen(telex: Telex, *arguments: str, columns: int = 80, **env: str) -> tuple[Pty, str]:
+    with Pty([str(COMMAND), "doctor", *arguments], env=telex.env | env, columns=columns, lines=120) as pty:
+        pty.wait()
+        return pty, pty.text
+
+
+def test_a_report_has_a_heading_for_each_family_and_remedies_below_what_they_are_for(ill: Telex) -> None:
+    pty, text = screen(ill)
+    assert pty.process.returncode == 3
+    assert [line for line in text.splitlines() if line in {f.capitalize() for f in FAMILIES}] == [
+        family.capitalize() for family in FAMILIES
+    ]
+    assert "  ok       model: lab/m (settings.toml, line 2)\n" in text
+    assert (
+        "  problem  usage: input should be 'auto', 'none', 'short' or 'full'\n"
+        "           (settings.toml, line 3)\n"
+        "           Mend it: "
+    ) in text
+    assert "  ok       lab: through http://10.0.0.1:3128 (HTTPS_PROXY)\n" in text
+    assert "telex: 1 problem and " in text
+    assert b"\x1b[31mproblem\x1b[0m" in pty.raw
+
+
+def test_no_color_and_a_dumb_terminal_have_none(ill: Telex) -> None:
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        pty, text = screen(ill, "settings", **env)
+        assert "  problem  usage: " in text
+        assert b"\x1b[3" not in pty.raw
+
+
+@pytest.mark.parametrize("columns", [20, 40])
+def test_a_narrow_terminal_breaks_between_words(ill: Telex, columns: int) -> None:
+    _, text = screen(ill, "settings", "proxies", columns=columns)
+    assert "  problem: usage:" in text
+    assert re.search(r"^    \S", text, re.MULTILINE)
+    report = text.partition("telex: 1 problem")[0]
+    words = {word for line in report.splitlines() for word in line.split()}
+    assert {"should", "be", "'none',", "markdown", "reasoning"} <= words
+
+
+def test_it_opens_no_socket(ill: Telex, tmp_path: Path) -> None:
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
+    ran = ill("doctor", env={"PYTHONPATH": str(tmp_path / "watch")})
+    assert ran.code == 3
+    assert "watched" not in ran.err
+    seen = ill("providers", "discover", "--port", "9", env={"PYTHONPATH": str(tmp_path / "watch")})
+    assert "watched: socket.connect" in seen.err
+
+
+def test_a_keyring_that_never_answers_takes_seconds_and_not_more(telex: Telex, tmp_path: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "slow_keyring.py").write_text(SLOW)
+    telex.configure('[providers.kept]\nbase_url = "https://a.example/v1"\nkey = "keyring"\n')
+    begun = time.monotonic()
+    ran = telex(
+        "doctor",
+        "keyring",
+        env={"PYTHONPATH": str(tmp_path / "slow"), "PYTHON_KEYRING_BACKEND": "slow_keyring.Keyring"},
+    )
+    assert time.monotonic() - begun < 15
+    assert ran.code == 3
+    assert "the keyring did not answer within 3 s" in ran.text
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_findings_and_no_crash(ill: Telex, closed: str) -> None:
+    ran = subprocess.run(
+        ["bash", "-c", f'"$0" doctor {closed}', str(COMMAND)],
+        env=ill.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 3
+    assert "Traceback" not in ran.stderr
+    if ">&-" not in closed.replace("2>&-", ""):
+        assert ("ok\tterminal\tstdin\tclosed" in ran.stdout) is ("<&-" in closed)
+        assert ("ok\tterminal\tstderr\tclosed" in ran.stdout) is ("2>&-" in closed)
+
+
+def test_a_reader_that_goes_away_is_no_crash(ill: Telex) -> None:
+    ran = subprocess.run(
+        ["bash", "-c", '"$0" doctor | head -1; exit ${PIPESTATUS[0]}', str(COMMAND)],
+        env=ill.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 141
+    assert ran.stdout.startswith("ok\tversions\ttelex")
+    assert ran.stderr == ""
+
+
+def test_ctrl_c_while_the_keyring_is_waited_for_ends_at_once(telex: Telex, tmp_path: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "slow_keyring.py").write_text(SLOW)
+    process = telex.start(
+        "doctor", "folders", "keyring",
+        env={"PYTHONPATH": str(tmp_path / "slow"), "PYTHON_KEYRING_BACKEND": "slow_keyring.Keyring"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b"ok\tfolders")  # findings are told as they come
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    process.communicate(timeout=20)
+    assert time.monotonic() - begun < 2
+    assert process.returncode == 130
+
+
+def test_a_machine_without_a_home_folder_has_a_report(telex: Telex) -> None:
+    del telex.env["HOME"], telex.env["TELEX_HOME"]
+    telex.env["XDG_CONFIG_HOME"] = "relative"
+    ran = telex("doctor", "folders", "settings", "completion")
+    assert ran.code in {0, 3}
+    assert "Traceback" not in ran.err
+    assert "could not be found out" not in ran.text
