@@ -1,0 +1,147 @@
+"""``telex history list``, ``show`` and ``search``: from the history to a renderer; nothing is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.command import Command
+from telex.commands.history.given import EXITS, NAMED, opened
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from provider_core.types import Message
+    from telex.context import App
+    from telex.render.history import Screen
+
+__all__ = ["list_", "search", "show"]
+
+_SCREENFUL = 20
+"""Conversations that a terminal is shown unless more are asked for."""
+
+
+@click.command(
+    cls=Command,
+    name="list",
+    examples=(
+        "telex history list -n 5",
+        "telex history list --json | jq -r '.[] | select(.turns > 10) | .title'",
+    ),
+    exits=EXITS,
+)
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="No more than N.")
+@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@pass_app
+def list_(app: App, *, limit: int | None, as_json: bool) -> None:
+    """List the conversations, the one that was gone on with last first.
+
+    A terminal is shown the latest 20 without -n. In a pipe there are all, and each line has ID, UPDATED (UTC,
+    as 2026-05-31T18:10:03Z), TURNS, MODEL and TITLE, with tabs between.
+    """
+    from telex.render import history as render
+
+    console = app.console
+    wanted = limit or (_SCREENFUL if console.out_is_terminal and not as_json else None)
+    found = opened(app).conversations(None if wanted is None else wanted + 1)
+    shown = found[:wanted]
+    if as_json:
+        from telex.render import transcript
+
+        console.json([transcript.conversation_object(each) for each in shown])
+    else:
+        render.listing(console, shown)
+    if not found:
+        console.note("No conversation has been kept yet.")
+    elif len(found) > len(shown) and limit is None:
+        console.note(f"There are more: telex history list -n {10 * _SCREENFUL}")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history show",
+        "telex history show --answer | tee answer.md",
+        "telex history show k3f9a2bq --json | jq -r '.transcript[].usage.output'",
+    ),
+    exits=NAMED,
+)
+@click.argument("name", metavar="[ID]", required=False)
+@click.option("--answer", "answer_alone", is_flag=True, help="The last answer alone, as it came.")
+@click.option("--json", "as_json", is_flag=True, help="One object, with every turn in its transcript.")
+@pass_app
+def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool) -> None:
+    """Show a conversation, or its last answer alone.
+
+    ID is its id, the id's beginning (four letters or more), its title or a part of that; without one it is
+    the latest. In a pipe it is Markdown.
+    """
+    from telex.render import transcript
+
+    if answer_alone and as_json:
+        raise click.UsageError("--answer and --json: take one of them")
+    history = opened(app)
+    found = history.find(name) if name is not None else history.latest()
+    if found is None:
+        app.console.note("No conversation has been kept yet.")
+        return
+    turns = history.turns(found.id)
+    if as_json:
+        app.console.json(transcript.whole_object(found, turns))
+    elif not (answer_alone or app.console.out_is_terminal):
+        app.console.out(transcript.markdown(found, turns))
+    else:
+        from telex.render import history as render
+
+        screen = render.Screen(app)
+        if answer_alone:
+            _answer(app, screen, next((turn.answer for turn in reversed(turns) if turn.answer), None))
+        else:
+            screen.conversation(found, turns)
+
+
+def _answer(app: App, screen: Screen, answer: Message | None) -> None:
+    text = answer.content if answer is not None and isinstance(answer.content, str) else ""
+    if not text:
+        app.console.note("There is no answer in it.")
+    else:
+        screen.answer(text)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history search sunset Rayleigh",
+        "telex history search 'connection refused' --json | jq -r '.[].conversation' | sort -u",
+    ),
+    exits=EXITS,
+)
+@click.argument("words", nargs=-1, required=True)
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=20, metavar="N", help="No more than N; 20."
+)
+@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@pass_app
+def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Find what was said by words in it, the latest first.
+
+    What is found holds every one of the WORDS, in any order; a word in quotes may have blanks in it. Case and
+    accents do not count, and a part of a word is found too. Prompts, answers, results of tools and titles are
+    looked through. In a pipe each line has ID, TIME (UTC), ROLE and the words around the first that was found,
+    with tabs between. To find nothing is no error: the exit code is 0.
+    """
+    from telex.options import readable
+
+    found = opened(app).search([readable(word, "WORDS") for word in words], limit)
+    if as_json:
+        from telex.render import transcript
+
+        app.console.json([transcript.hit_object(hit) for hit in found])
+    else:
+        from telex.render import history as render
+
+        render.hits(app.console, found)
+    if not found:
+        app.console.note("Nothing that was kept holds all of this.")
+    elif len(found) == limit:
+        app.console.note(f"There may be more: -n {10 * limit}")

@@ -1,0 +1,151 @@
+"""``telex history rename``, ``remove`` and ``prune``: what is removed is overwritten, and asked for first."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.command import Command
+from telex.commands.history.given import EXITS, NAMED, conversations, opened
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from provider_core.history import Conversation, Removed
+    from telex.context import App
+
+__all__ = ["prune", "remove", "rename"]
+
+_UNITS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+_SHOWN = 10
+"""Conversations that are named in the question whether they shall go."""
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history rename k3f9a2bq 'Why sunsets are red'",
+        'telex history rename "$(telex history list -n 1 | cut -f 1)" "Latest"',
+    ),
+    exits=NAMED,
+)
+@click.argument("name", metavar="ID")
+@click.argument("title")
+@pass_app
+def rename(app: App, *, name: str, title: str) -> None:
+    """Give a conversation another title.
+
+    ID is as for telex history show.
+    """
+    from telex.options import readable
+
+    history = opened(app)
+    found = history.find(name)
+    history.rename(found.id, readable(title, "TITLE"))
+    app.console.note(f"{found.id} is now called {' '.join(title.split())!r}.")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history remove k3f9a2bq",
+        "telex history search canary --json | jq -r '.[].conversation' | xargs telex history remove --yes",
+    ),
+    exits=NAMED,
+)
+@click.argument("names", nargs=-1, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="Every conversation.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_app
+def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> None:
+    """Remove conversations for good.
+
+    ID is as for telex history show. Asks first, on a terminal; elsewhere --yes is needed. What was said is
+    overwritten, in every file of the history; copies that you or your backups have made are not.
+    """
+    if everything == bool(names):
+        raise click.UsageError("name the conversations that shall go, or give --all")
+    history = opened(app)
+    chosen = history.conversations() if everything else conversations(history, names)
+    if chosen and not yes:
+        _ask(app, chosen)
+    _say(app, history.remove(each.id for each in chosen))
+
+
+def _ask(app: App, chosen: tuple[Conversation, ...]) -> None:
+    many = "the conversation" if len(chosen) == 1 else f"{len(chosen)} conversations"
+    if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+        raise click.UsageError(f"there is no terminal to ask whether {many} shall go: give --yes")
+    for each in chosen[:_SHOWN]:
+        app.console.err(f"{each.id}  {each.title}\n")
+    if len(chosen) > _SHOWN:
+        app.console.err(f"and {len(chosen) - _SHOWN} more\n")
+    click.confirm(f"Remove {many} for good?", abort=True, err=True)
+
+
+class Age(click.ParamType[float]):
+    """``30d``: seconds."""
+
+    name = "AGE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([hdwy])", str(value).strip().lower(), re.ASCII)
+        if found is None:
+            self.fail(f"{value!r} is no age: hours, days, weeks or years, as 12h, 30d, 8w or 1y", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history prune --older-than 30d",
+        "telex history prune --older-than 1y --dry-run | cut -f 1,5",
+    ),
+    exits=EXITS,
+)
+@click.option(
+    "--older-than",
+    "age",
+    type=Age(),
+    metavar="AGE",
+    required=True,
+    help="As 12h, 30d, 8w or 1y: hours, days, weeks or years of 365 days.",
+)
+@click.option("--dry-run", is_flag=True, help="List what would be removed, as telex history list does.")
+@pass_app
+def prune(app: App, *, age: float, dry_run: bool) -> None:
+    """Remove for good the conversations that have not been gone on with for so long.
+
+    Does not ask: --dry-run shows what would go.
+    """
+    history = opened(app)
+    before = time.time() - age
+    if dry_run:
+        from telex.render import history as render
+
+        old = tuple(each for each in history.conversations() if each.updated < before)
+        render.listing(app.console, old)
+        app.console.note(f"{_count(len(old))} would be removed.")
+        return
+    _say(app, history.prune(before))
+
+
+def _say(app: App, removed: Removed) -> None:
+    app.console.note(f"{_count(removed.conversations)} removed.")
+    if removed.traces is not None:
+        from telex.exits import Stop, code_and_hint
+
+        code, _ = code_and_hint(removed.traces)
+        app.console.error(
+            f"what was said is not overwritten yet: {removed.traces.message}",
+            "The next command of telex history does it.",
+        )
+        raise Stop(code)
+
+
+def _count(number: int) -> str:
+    return f"{number} conversation{'' if number == 1 else 's'}"

@@ -1,0 +1,106 @@
+"""``telex history export``: conversations as text for other programs and people; the format is not made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.command import Command
+from telex.commands.history.given import NAMED, conversations, opened
+from telex.context import pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provider_core.history import Conversation, History
+    from telex.context import App
+
+__all__ = ["export"]
+
+_MARKDOWN, _LINES = "markdown", "jsonl"
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history export k3f9a2bq -o sunset.md",
+        "telex history export --all --format jsonl | jq -s 'map(.usage.output) | add'",
+    ),
+    exits=NAMED,
+)
+@click.argument("names", nargs=-1, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="Every conversation, the oldest first.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([_MARKDOWN, _LINES]),
+    help="By default what the name of FILE says, else markdown.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Into FILE, for you alone to read; replaced in one step.",
+)
+@pass_app
+def export(
+    app: App, *, names: tuple[str, ...], everything: bool, form: str | None, output: str | None
+) -> None:
+    """Write conversations as Markdown or JSON Lines: the latest, or those that are named.
+
+    ID is as for telex history show. JSON Lines have one object for each turn, with everything that is kept of
+    it, images too.
+    """
+    if everything and names:
+        raise click.UsageError("--all does not go with an ID")
+    history = opened(app)
+    chosen = _chosen(history, names, everything=everything)
+    if not chosen:
+        app.console.note("No conversation has been kept yet.")
+        return
+    pieces = _pieces(history, chosen, form or _usual(output))
+    if output in (None, "-"):
+        for piece in pieces:
+            app.console.out(piece)
+        return
+    _write(Path(str(output)), pieces)
+    app.console.note(f"{len(chosen)} conversation{'' if len(chosen) == 1 else 's'} written to {output}.")
+
+
+def _chosen(history: History, names: tuple[str, ...], *, everything: bool) -> tuple[Conversation, ...]:
+    if everything:
+        return tuple(reversed(history.conversations()))
+    return conversations(history, names) if names else history.conversations(limit=1)
+
+
+def _usual(output: str | None) -> str:
+    return _LINES if output is not None and Path(output).suffix in (".jsonl", ".ndjson") else _MARKDOWN
+
+
+def _pieces(history: History, chosen: tuple[Conversation, ...], form: str) -> Iterator[str]:
+    """One conversation after another: what is read is let go of before it is written."""
+    from telex.console import as_json
+    from telex.render import transcript
+
+    for at, each in enumerate(chosen):
+        turns = history.turns(each.id)
+        if form == _LINES:
+            yield "".join(as_json(transcript.turn_object(turn, title=each.title)) for turn in turns)
+        else:
+            yield ("\n" if at else "") + transcript.markdown(each, turns)
+
+
+def _write(path: Path, pieces: Iterator[str]) -> None:
+    from provider_core import files
+
+    if path.exists() and not path.is_file():  # a device or a pipe: it must not be replaced
+        try:
+            with path.open("w", encoding="utf-8", errors="replace") as stream:
+                stream.writelines(pieces)
+        except OSError as error:
+            raise click.UsageError(f"-o {path}: it cannot be written: {error.strerror}") from error
+        return
+    files.replace(path, "".join(pieces).encode("utf-8", "replace"))
