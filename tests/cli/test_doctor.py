@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,8 +27,7 @@ from telex.doctor import FAMILIES
 from telex.main import root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from running import Telex
 
@@ -321,17 +322,53 @@ def test_a_home_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
     assert report.remedy("folders settings") == "Set TELEX_HOME to a folder of your own"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_a_problem(doctor: Doctor) -> None:
-    doctor.paths.config.chmod(0o500)
-    assert "cannot be written (0500)" in doctor("folders")["folders settings"]
+@pytest.fixture
+def visitor() -> Iterator[Doctor]:
+    """A home in a place that everyone may enter, examined by a user who is not root."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        doctor = Doctor(Path(place) / "home")
+        doctor.configure()
+        doctor("folders")  # all that it takes is imported: another user may not read the virtual environment
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            yield doctor
+        finally:
+            if root:
+                os.seteuid(0)
+            for path in Path(place).rglob("*"):
+                path.chmod(0o700)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root owns everything")
-def test_a_folder_of_another_user_is_a_problem(tmp_path: Path) -> None:
-    doctor = Doctor(tmp_path)
-    doctor.env.update(HOME="/", XDG_CONFIG_HOME="/", TELEX_HOME="")
-    assert "belongs to root" in doctor("folders")["folders settings"]
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can act as two users")
+def test_files_of_another_user_are_a_problem(visitor: Doctor) -> None:
+    hidden = visitor("folders")["folders settings.toml"]
+    assert hidden.endswith("settings.toml cannot be looked at: Permission denied")
+    os.seteuid(0)
+    visitor.paths.config.chmod(0o755)
+    os.seteuid(65534)
+    report = visitor("folders")
+    assert report["folders settings"].endswith("/config belongs to root")
+    assert report.remedy("folders settings").startswith('sudo chown -R "$(id -un)"')
+    assert report["folders settings.toml"] == "problem: belongs to root"
+    assert "cannot be made" in report["folders data"]
+
+
+def test_a_folder_and_a_file_that_cannot_be_written_are_problems(visitor: Doctor) -> None:
+    config, file = visitor.paths.config, visitor.paths.settings_file
+    if os.geteuid() == 65534:
+        os.seteuid(0)
+        for path in (config, file):
+            os.chown(path, 65534, -1)
+        os.seteuid(65534)
+    file.chmod(0o400)
+    assert visitor("folders")["folders settings.toml"] == "problem: cannot be read and written (0400)"
+    config.chmod(0o500)
+    report = visitor("folders")
+    assert report["folders settings"] == f"problem: {config} cannot be written (0500)"
+    assert report.remedy("folders settings") == f"chmod 700 '{config}'"
 
 
 # --- settings ------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def check(case: Case) -> Iterator[Finding]:
     for path in (paths.settings_file, paths.history):
         found = _stat(path)
         if isinstance(found, OSError):
-            yield problem(path.name, f"{path} cannot be looked at: {found.strerror}")
+            yield _hidden(path.name, path, found)
         elif found is not None:
             yield _file(path, found)
     yield from _space(paths.data)
@@ -45,7 +45,7 @@ def _folder(subject: str, folder: Path) -> Finding:
     found = _stat(folder)
     match found:
         case OSError():
-            return problem(subject, f"{folder} cannot be looked at: {found.strerror}")
+            return _hidden(subject, folder, found)
         case None:
             return _not_made(subject, folder)
     if not folder.is_dir():
@@ -54,7 +54,7 @@ def _folder(subject: str, folder: Path) -> Finding:
         )
     if foreign := _foreign(found):
         return problem(subject, f"{folder} belongs to {foreign}", f"sudo chown -R \"$(id -un)\" '{folder}'")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not _may(folder, os.W_OK | os.X_OK):
         return problem(subject, f"{folder} cannot be written ({_mode(found)})", f"chmod 700 '{folder}'")
     if os.name == "posix" and found.st_mode & 0o022:
         detail = f"others on this machine may change what is in {folder} ({_mode(found)})"
@@ -65,9 +65,14 @@ def _folder(subject: str, folder: Path) -> Finding:
     return ok(subject, f"{folder} ({_mode(found)})")
 
 
+def _hidden(subject: str, path: Path, error: OSError) -> Finding:
+    detail = f"{path} cannot be looked at: {error.strerror}"
+    return problem(subject, detail, f"ls -ld '{path.parent}' '{path}'")
+
+
 def _not_made(subject: str, folder: Path) -> Finding:
     above = next((each for each in folder.parents if each.exists()), None)
-    if above is None or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+    if above is None or not above.is_dir() or not _may(above, os.W_OK | os.X_OK):
         detail = f"{folder} is not there, and cannot be made in {above or folder.anchor}"
         return problem(subject, detail, "Set TELEX_HOME to a folder of your own")
     return ok(subject, f"{folder} (made when it is needed)")
@@ -78,7 +83,7 @@ def _file(path: Path, found: stat_result) -> Finding:
         return problem(path.name, f"{path} is no file", "Move it away")
     if foreign := _foreign(found):
         return problem(path.name, f"belongs to {foreign}", f"sudo chown \"$(id -un)\" '{path}'")
-    if not os.access(path, os.R_OK | os.W_OK):
+    if not _may(path, os.R_OK | os.W_OK):
         return problem(path.name, f"cannot be read and written ({_mode(found)})", f"chmod 600 '{path}'")
     if os.name == "posix" and found.st_mode & 0o077:
         may = "change" if found.st_mode & 0o022 else "read"
@@ -98,6 +103,11 @@ def _foreign(found: stat_result) -> str:
         return pwd.getpwuid(found.st_uid).pw_name
     except KeyError:
         return f"user {found.st_uid}"
+
+
+def _may(path: Path, what: int) -> bool:
+    """Whether this process may do it, as whom it acts now."""
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _mode(found: stat_result) -> str:
