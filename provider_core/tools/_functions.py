@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from provider_core.tools._types import Limits, Offered, ToolResult
 from provider_core.types import Tool
 
 if TYPE_CHECKING:
+    import inspect
     import threading
     from collections.abc import Callable, Iterable, Mapping
 
@@ -94,6 +94,7 @@ class _Function:
 
 
 def _read(name: str, function: Callable[..., Any]) -> _Function:
+    import inspect
     import threading
 
     if inspect.iscoroutinefunction(function):

@@ -7,8 +7,8 @@ import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core.errors import ToolError, ToolRefusedError, ToolTimeoutError
 from provider_core.tools._types import Limits, ToolEnded, ToolResult, ToolStarted
@@ -25,12 +25,18 @@ _GRACE: Final = 0.8
 """Seconds for which calls that were told to stop are waited for."""
 
 
+_End: TypeAlias = "tuple[int, ToolResult | ToolError, float]"
+"""Which call ended, with what, and after how many seconds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
     planned: PlannedCall
-    deadline: float
+    began: float
+    seconds: float
+    """Its time limit."""
     thread: threading.Thread
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event
 
 
 def run_calls(calls: Sequence[PlannedCall], *, at_once: int) -> Iterator[ToolStarted | ToolEnded]:
@@ -39,7 +45,7 @@ def run_calls(calls: Sequence[PlannedCall], *, at_once: int) -> Iterator[ToolSta
     Whoever stops listening, or is interrupted, stops the calls that run: they are told so and given a moment, and
     what does not end is left behind in a thread that keeps no process alive.
     """
-    ended: queue.SimpleQueue[tuple[int, ToolResult | ToolError, float]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[_End] = queue.SimpleQueue()
     waiting = deque(enumerate(calls))
     running: dict[int, _Running] = {}
     try:
@@ -47,7 +53,8 @@ def run_calls(calls: Sequence[PlannedCall], *, at_once: int) -> Iterator[ToolSta
             while waiting and len(running) < at_once:
                 number, planned = waiting.popleft()
                 yield ToolStarted(planned=planned)
-                running[number] = _started(number, planned, ended)
+                running[number] = call = _prepared(number, planned, ended)
+                call.thread.start()
             for number, outcome, seconds in _next(running, ended):
                 yield _ended(running.pop(number).planned, outcome, seconds)
     finally:
@@ -59,11 +66,8 @@ def failed(call: ToolCall, error: ToolError, planned: PlannedCall | None = None)
     return ToolEnded(call=call, planned=planned, result=_of_error(error, Limits().size), error=error)
 
 
-def _started(
-    number: int, planned: PlannedCall, ended: queue.SimpleQueue[tuple[int, ToolResult | ToolError, float]]
-) -> _Running:
-    stop = threading.Event()
-    began = time.monotonic()
+def _prepared(number: int, planned: PlannedCall, ended: queue.SimpleQueue[_End]) -> _Running:
+    limits, stop, began = planned.toolbox.limits, threading.Event(), time.monotonic()
 
     def work() -> None:
         outcome: ToolResult | ToolError
@@ -78,35 +82,25 @@ def _started(
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(work,), name=f"tool {planned.name}", daemon=True)
-    running = _Running(
-        planned=planned, deadline=began + planned.toolbox.limits.seconds, thread=thread, stop=stop
-    )
-    thread.start()
-    return running
+    return _Running(planned=planned, began=began, seconds=limits.seconds, thread=thread, stop=stop)
 
 
-def _next(
-    running: dict[int, _Running], ended: queue.SimpleQueue[tuple[int, ToolResult | ToolError, float]]
-) -> list[tuple[int, ToolResult | ToolError, float]]:
+def _next(running: dict[int, _Running], ended: queue.SimpleQueue[_End]) -> list[_End]:
     """Wait until a call has ended or its time is over; what has ended by then counts before what is late."""
-    first_deadline = min(call.deadline for call in running.values())
+    first_deadline = min(call.began + call.seconds for call in running.values())
     try:
-        number, outcome, seconds = ended.get(timeout=max(0.0, first_deadline - time.monotonic()))
+        end = ended.get(timeout=max(0.0, first_deadline - time.monotonic()))
     except queue.Empty:
         now = time.monotonic()
-        late = [number for number, call in running.items() if call.deadline <= now]
-        return [_late(number, running[number]) for number in late]
-    return [(number, outcome, seconds)] if number in running else []  # else it was late, and is answered
+        return [_late(number, call) for number, call in running.items() if call.began + call.seconds <= now]
+    return [end] if end[0] in running else []  # else it was late, and is answered
 
 
-def _late(number: int, call: _Running) -> tuple[int, ToolError, float]:
+def _late(number: int, call: _Running) -> _End:
     call.stop.set()
-    toolbox, seconds = call.planned.toolbox, call.planned.toolbox.limits.seconds
-    message = f"{call.planned.name} did not end within {seconds:g} s and was stopped"
-    error = ToolTimeoutError(
-        message, server=toolbox.name, tool=call.planned.offered.tool.name, seconds=seconds
-    )
-    return number, error, seconds
+    server, tool = call.planned.toolbox.name, call.planned.offered.tool.name
+    message = f"{call.planned.name} did not end within {call.seconds:g} s and was stopped"
+    return number, ToolTimeoutError(message, server=server, tool=tool, seconds=call.seconds), call.seconds
 
 
 def _stop(calls: Iterable[_Running]) -> None:
@@ -115,7 +109,8 @@ def _stop(calls: Iterable[_Running]) -> None:
         call.stop.set()
     deadline = time.monotonic() + _GRACE
     for call in running:
-        call.thread.join(max(0.0, deadline - time.monotonic()))
+        if call.thread.is_alive():  # it may not have been started
+            call.thread.join(max(0.0, deadline - time.monotonic()))
 
 
 # --- what the model reads ----------------------------------------------------------------------------------
