@@ -56,7 +56,8 @@ def agent(
     notify: Callable[[Notice], None] | None = None,
     on_limit: Callable[[int], int] | None = None,
     at_once: int = _AT_ONCE,
-) -> Iterator[AgentEvent]:
+    watch: Callable[[str, str], None] | None = None,
+) -> Generator[AgentEvent, None, None]:
     """Ask ``provider``, and go on for as long as it calls tools; the last event is the last answer's ``Finished``.
 
     The tools of ``toolboxes`` take the place of ``request.tools``. A tool that ``request.tool_choice`` demands is
@@ -72,6 +73,8 @@ def agent(
     """
     if max_turns < 1:
         raise InvalidInputError(f"a loop of {max_turns} turns cannot ask anything")
+    if at_once < 1:
+        raise InvalidInputError(f"with {at_once} calls at once none can run")
     names, notify = Names(), _once(notify)
     taken = {call.id for turn in request.messages for call in turn.tool_calls}
     choice, earlier, number = request.tool_choice, frozenset[_Said](), 0
@@ -82,7 +85,7 @@ def agent(
         yield Asking(number=number, request=request)
         gathering = Gathering(Target(provider=provider, model=request.model))
         with closing(
-            _Events(client.chat(provider, request, key=key, notify=notify), taken, earlier)
+            _Events(client.chat(provider, request, key=key, notify=notify, watch=watch), taken, earlier)
         ) as events:
             for event in events:
                 gathering.event(event)

@@ -430,9 +430,10 @@ def test_the_last_turn_may_be_the_answer(server: Scripted) -> None:
     assert looped(server, Box(clock=say("12:00")), max_turns=2).text == "Noon."
 
 
-def test_a_loop_without_a_turn_asks_nothing(server: Scripted) -> None:
+@pytest.mark.parametrize("option", ["max_turns", "at_once"])
+def test_a_loop_without_a_turn_or_a_place_asks_nothing(server: Scripted, option: str) -> None:
     with pytest.raises(InvalidInputError):
-        looped(server, Box(clock=say("12:00")), max_turns=0)
+        looped(server, Box(clock=say("12:00")), **{option: 0})
     assert server.asked == []
 
 
