@@ -10,7 +10,7 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat models providers templates completion doctor help)
+        commands=(chat models providers history templates completion doctor help)
         options=('-V,--version' '-h,--help')
         ;;
     'telex chat')
@@ -99,6 +99,36 @@ _telex_table() {
         options=('--replace' '--allow-commands' '--allow-http' '-h,--help')
         arguments=('files')
         ;;
+    'telex history')
+        commands=(list show search export rename remove prune)
+        options=('-h,--help')
+        ;;
+    'telex history list')
+        options=('-n,--limit any' '--json' '-h,--help')
+        ;;
+    'telex history show')
+        options=('--answer' '--json' '-h,--help')
+        arguments=('any')
+        ;;
+    'telex history search')
+        options=('-n,--limit any' '--json' '-h,--help')
+        arguments=('*any')
+        ;;
+    'telex history export')
+        options=('--all' '--format one markdown jsonl' '-o,--output files' '-h,--help')
+        arguments=('*any')
+        ;;
+    'telex history rename')
+        options=('-h,--help')
+        arguments=('any' 'any')
+        ;;
+    'telex history remove')
+        options=('--all' '-y,--yes' '-h,--help')
+        arguments=('*any')
+        ;;
+    'telex history prune')
+        options=('--older-than any' '--dry-run' '-h,--help')
+        ;;
     'telex templates')
         commands=(list show edit remove)
         options=('-h,--help')
@@ -128,7 +158,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one environment exit-codes formatting keys models proxies scripts tools chat providers templates completion doctor help')
+        arguments=('*one environment exit-codes formatting keys models proxies scripts tools chat providers history templates completion doctor help')
         ;;
     *) return 1 ;;
     esac

@@ -55,7 +55,9 @@ def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
         found = render.rows(app.console, findings)
     problems = [finding for finding in found if finding.level == "problem"]
     if problems:
-        lines = [f"{each.family}: {each.subject}: {each.detail}" for each in problems]
+        # On a terminal the report stands just above.
+        told = not app.console.out_is_terminal
+        lines = [f"{each.family}: {each.subject}{f': {each.detail}' if told else ''}" for each in problems]
         app.console.error(render.summary(found), "\n".join(lines))
         raise Stop(ExitCode.SETTINGS)
     app.console.note(render.summary(found))

@@ -28,7 +28,7 @@ EVERYWHERE = (ExitCode.OTHER, ExitCode.INTERRUPTED, ExitCode.CLOSED_PIPE)
 
 
 class _Formatter(click.HelpFormatter):
-    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 26, col_spacing: int = 2) -> None:
         rows = list(rows)
         if self.width >= _STACKED or max((len(first) for first, _ in rows), default=0) <= _SHORT:
             super().write_dl(rows, col_max, col_spacing)
