@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from provider_core.types import Finished, Message, Reasoning, Sent, Text, Timing, ToolCall, Usage, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from provider_core.errors import CoreError
     from provider_core.types import Event, Json, Notice, Target
 
-__all__ = ["Answer", "Gathering", "following"]
+__all__ = ["Answer", "Gathering", "combined", "following"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,4 +139,42 @@ def following(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Messa
     return (
         *(message for message in system if message.content),
         *(message for message in every if message.role != "system"),
+    )
+
+
+def combined(answers: Sequence[Answer]) -> Answer:
+    """The answers of a tool loop as one: what was said and called in all of them, and the end of the last.
+
+    Texts have a newline between them. Counts are sums of what the server said; times are those of the requests,
+    without what the tools took.
+    """
+    total, first_text = 0.0, None
+    for answer in answers:
+        if first_text is None and answer.timing.first_text is not None:
+            first_text = total + answer.timing.first_text
+        total += answer.timing.total or 0.0
+    return replace(
+        answers[-1],
+        text="\n".join(answer.text for answer in answers if answer.text),
+        reasoning="\n".join(answer.reasoning for answer in answers if answer.reasoning),
+        tool_calls=tuple(call for answer in answers for call in answer.tool_calls),
+        usage=_sum([answer.usage for answer in answers if answer.usage is not None]),
+        timing=Timing(first_byte=answers[0].timing.first_byte, first_text=first_text, total=total),
+    )
+
+
+def _sum(usages: Sequence[Usage]) -> Usage | None:
+    if not usages:
+        return None
+
+    def of(counts: Iterable[float | None]) -> Any:
+        known = [count for count in counts if count is not None]
+        return sum(known) if known else None
+
+    return Usage(
+        input=of(usage.input for usage in usages),
+        output=of(usage.output for usage in usages),
+        cached=of(usage.cached for usage in usages),
+        reasoning=of(usage.reasoning for usage in usages),
+        cost=of(usage.cost for usage in usages),
     )

@@ -50,6 +50,7 @@
     │   ├── UnknownToolError         no tool of this name is offered
     │   ├── ToolArgumentsError       no JSON object, or not what the tool's schema asks for
     │   ├── ToolRefusedError         the call was not approved
+    │   │   └── NotAllowedError      nobody could be asked
     │   ├── ToolTimeoutError         no result in the time there was
     │   └── ToolServerError          does not start, breaks off, or talks nonsense
     │       ├── ToolAccessError      401, 403: the server wants other credentials
@@ -113,6 +114,7 @@ __all__ = [
     "NoModelError",
     "NoProviderError",
     "NoVisionError",
+    "NotAllowedError",
     "NotFoundError",
     "OverloadedError",
     "PermissionDeniedError",
@@ -479,6 +481,14 @@ class ToolRefusedError(ToolError):
     def __init__(self, message: str, *, server: str = "", tool: str = "", reason: str = "") -> None:
         super().__init__(message, server=server, tool=tool)
         self.reason = reason
+
+
+class NotAllowedError(ToolRefusedError):
+    """Calls were refused because they are not allowed by name, and nobody could be asked; ``names`` are the tools'."""
+
+    def __init__(self, message: str, *, names: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
 
 
 class ToolTimeoutError(ToolError):

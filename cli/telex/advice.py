@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
 
 __all__ = [
+    "allow",
     "attach",
     "check_address",
     "choose_model",
@@ -72,6 +73,11 @@ def which_template(error: errors.UnknownTemplateError, _: Provider | None) -> st
     if error.candidates:
         return f"Did you mean {' or '.join(error.candidates)}?"
     return f"Write it: telex templates edit {error.name}" if error.name else "See: telex templates list"
+
+
+def allow(error: errors.NotAllowedError, _: Provider | None) -> str | None:
+    it = "it" if len(error.names) == 1 else "them"
+    return f"To allow {it}: {' '.join(f'--allow {name}' for name in error.names)}" if error.names else None
 
 
 def which_file(error: errors.SettingsError, _: Provider | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from provider_core.answer import following
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from telex.context import App
     from telex.keeping import Keeping
     from telex.render.show import Show
+    from telex.tools import Toolset
 
 __all__ = ["Dialogue"]
 
@@ -35,12 +37,14 @@ class Dialogue:
         *,
         keeping: Keeping | None = None,
         messages: Iterable[Message] = (),
+        toolset: Toolset | None = None,
     ) -> None:
         self._app = app
         self.target = target
         self.request = request
         self.keeping = keeping
         self.messages = tuple(messages)
+        self.toolset = toolset
 
     def next(self, content: str | tuple[Part, ...], *, system: str | None = None) -> Request:
         """The request for one more turn, which is not asked for yet."""
@@ -64,10 +68,24 @@ class Dialogue:
         """
         request = self.next(content, system=system)
 
-        def said(answer: Answer) -> None:
+        def said(asked: Request, answer: Answer) -> None:
             if answer.text or answer.verdict is Verdict.COMPLETE:
-                self.messages = (*request.messages, answer.message())
+                self.messages = (*asked.messages, answer.message())
 
+        if self.toolset is not None:
+            from telex.tools import ask_with_tools
+
+            return ask_with_tools(
+                self._app,
+                self.target,
+                request,
+                show,
+                self.toolset,
+                keeping=self.keeping,
+                new=_new(content, system),
+                watch=watch,
+                said=said,
+            )
         return ask(
             self._app,
             self.target,
@@ -76,7 +94,7 @@ class Dialogue:
             keeping=self.keeping,
             new=_new(content, system),
             watch=watch,
-            ended=said,
+            ended=partial(said, request),
         )
 
 

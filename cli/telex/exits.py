@@ -30,7 +30,7 @@ __all__ = ["ExitCode", "Outcome", "Stop", "answer_code", "code_and_hint", "repor
 class ExitCode(IntEnum):
     """What the exit code says; the README's table is made from this."""
 
-    OK = 0, "the answer is complete"
+    OK = 0, "it worked; an answer is complete"
     OTHER = 1, "anything else"
     USAGE = 2, "the command line is wrong"
     SETTINGS = 3, "the settings are wrong, or the model is unknown"
@@ -124,6 +124,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.UnknownToolError: (ExitCode.USAGE, None),
     errors.ToolArgumentsError: (ExitCode.TOOL, None),
     errors.ToolRefusedError: (ExitCode.TOOL, None),
+    errors.NotAllowedError: (ExitCode.TOOL, advice.allow),
     errors.ToolTimeoutError: (ExitCode.TOOL, None),
     errors.ToolServerError: (ExitCode.PROVIDER, None),
     errors.ToolAccessError: (ExitCode.KEY, advice.tool_access),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from provider_core.answer import Answer
+    from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Event, Json, Notice, Part, Target
     from telex.context import App
     from telex.dialogue import Dialogue
@@ -85,6 +86,12 @@ class _Held:
 
     def aside(self, line: str) -> None:
         self._inner.aside(line)
+
+    def tool(self, event: ToolStarted | ToolEnded) -> None:
+        self._inner.tool(event)
+
+    def pause(self) -> None:
+        self._inner.pause()
 
     def close(self) -> None:
         pass

@@ -8,6 +8,7 @@ from provider_core.types import FieldDropped, Retrying
 from telex.render.words import dropped
 
 if TYPE_CHECKING:
+    from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Notice, Target
     from telex.console import Console
 
@@ -35,6 +36,12 @@ class Asides:
 
     def aside(self, line: str) -> None:
         self.console.note(line)
+
+    def tool(self, event: ToolStarted | ToolEnded) -> None:
+        pass
+
+    def pause(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -37,6 +37,12 @@ class Block:
     def make_room(self) -> None:
         pass
 
+    def pause(self) -> bool:
+        """Go on with the text on a line of its own; whether it is done with."""
+        if self._text:
+            self._text.append("\n")
+        return False
+
     def close(self) -> None:
         """Print the block, with one newline at its end."""
         from telex.render.extract import first_block

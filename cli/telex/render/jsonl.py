@@ -11,6 +11,7 @@ from telex.render.json import answer_object, call_object, error_object, failure_
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
+    from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Event, Notice, Target
     from telex.console import Console
 
@@ -52,6 +53,22 @@ class JsonLines(Asides):
                 self._say("tool_call", **call_object(event))
             case Usage() | Finished():
                 pass  # the last object has them
+
+    def tool(self, event: ToolStarted | ToolEnded) -> None:
+        from provider_core.tools import ToolStarted
+
+        if isinstance(event, ToolStarted):
+            self._say("tool_start", id=event.planned.call.id, tool=event.planned.name)
+            return
+        fields = {"id": event.call.id, "tool": event.planned.name if event.planned else event.call.name}
+        self._say(
+            "tool_result",
+            **fields,
+            ok=event.error is None and not event.result.is_error,
+            text=event.result.text,
+            seconds=round(event.seconds, 4),
+            error=event.error and error_object(event.error),
+        )
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
         if self.target is None:

@@ -10,6 +10,7 @@ from telex.render.waiting import Waiting
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
+    from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Event, Notice, Target
     from telex.context import App
     from telex.render.block import Block
@@ -31,6 +32,7 @@ class Live:
         self._text: Plain | Terminal | Block | None = None
         self._waiting: Waiting | None = None
         self._target: Target | None = None
+        self._running: list[str] = []
 
     @property
     def unsaid(self) -> int:
@@ -71,6 +73,27 @@ class Live:
                 else:
                     self.doing("thinking")
         self._shown().event(event)
+
+    def tool(self, event: ToolStarted | ToolEnded) -> None:
+        from provider_core.tools import ToolEnded
+        from telex.render import calls
+
+        self.pause()
+        if not isinstance(event, ToolEnded):
+            self._running.append(event.planned.name)
+        else:
+            if event.planned is not None and event.planned.name in self._running:
+                self._running.remove(event.planned.name)
+            if self._view.tools:
+                self.aside(calls.ended(event))
+        if self._running:
+            self.doing(f"running {', '.join(self._running)}")
+
+    def pause(self) -> None:
+        self._stop_waiting()
+        self._waiting = None  # one that was stopped stays so
+        if self._text is not None and self._text.pause():
+            self._text = None
 
     def close(self) -> None:
         self._stop_waiting()

@@ -53,6 +53,11 @@ class Plain:
             self._line_open = False
             self._console.out("\n")
 
+    def pause(self) -> bool:
+        """End the line, as something else follows; whether it is done with."""
+        self.close()
+        return True
+
     def close(self) -> None:
         """End the last line; an answer that was cut short ends here too."""
         self._thoughts.end()

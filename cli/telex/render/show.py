@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
+    from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Event, Notice, Target
     from telex.context import App
 
@@ -28,6 +29,8 @@ class View:
     usage: str = "none"
     """The line after the answer: "none", "short" or "full"."""
     code_theme: str | None = None
+    tools: bool = True
+    """Whether there is a line about each call of a tool."""
 
 
 class Show(Protocol):
@@ -48,6 +51,12 @@ class Show(Protocol):
 
     def aside(self, line: str) -> None:
         """A line on stderr about what happens, beside whatever is shown there."""
+
+    def tool(self, event: ToolStarted | ToolEnded) -> None:
+        """A tool's call runs, or has ended."""
+
+    def pause(self) -> None:
+        """What follows is no part of the answer's text, which may go on afterwards."""
 
     def close(self) -> None:
         """Leave the terminal in order. It may be called again."""

@@ -79,6 +79,11 @@ class Terminal:
             with self._painting():
                 self._markdown.suspend()
 
+    def pause(self) -> bool:
+        """Leave what there is on the screen for good; whether it is done with."""
+        self.close()
+        return True
+
     def close(self) -> None:
         """Leave the answer on the screen for good, and the cursor below it."""
         self._ended.set()

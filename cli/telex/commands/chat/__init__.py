@@ -30,6 +30,7 @@ __all__ = ["command"]
         ExitCode.LIMIT,
         ExitCode.PROVIDER,
         ExitCode.NETWORK,
+        ExitCode.TOOL,
     ),
     otherwise='If it belongs to the prompt, put "--" before the prompt: telex chat -- "{word}"',
 )
@@ -113,6 +114,27 @@ __all__ = ["command"]
     show_default=True,
     metavar="N",
     help="How often to ask again where the answer does not fit the schema.",
+)
+@click.option(
+    "--tools",
+    multiple=True,
+    metavar="NAME,…",
+    help="MCP servers whose tools the model may call, or all: see telex mcp.",
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="PATTERN",
+    help="Tools that run without being asked about: server/read_*",
+)
+@click.option("--tool-choice", metavar="HOW", help="auto, required, none, or the tool that has to be called.")
+@click.option(
+    "--max-turns",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many requests the calls of tools may lead to.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the answer to FILE: the whole of it, or nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the request, without its key, and send nothing.")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from telex.commands.chat.prompt import Prompt
     from telex.context import App
     from telex.render.show import Format, Show
+    from telex.tools import Toolset
 
 __all__ = ["Options", "check_fit", "run"]
 
@@ -58,6 +59,10 @@ class Options:
     extract: bool
     schema: str | None
     retries_schema: int
+    tools: tuple[str, ...]
+    allow: tuple[str, ...]
+    tool_choice: str | None
+    max_turns: int
     output: str | None
     dry_run: bool
     verbose: int
@@ -86,11 +91,14 @@ def run(app: App, options: Options) -> None:
             saving = stack.enter_context(saved_to(app.console, options.output))
             # Programs get their object whatever it says; a text is whole or it is none.
             saving.whole = options.as_json or options.as_jsonl or options.dry_run
-        answer = _answer(app, options, *_begun(app, options))
+        toolset = _toolset(app, options)
+        answer = _answer(app, options, *_begun(app, options), stack, toolset)
         if saving is not None and answer is not None and answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH):
             saving.whole = True
     if answer is not None:
         conclude(app, answer)
+        if toolset is not None:
+            toolset.conclude()
 
 
 def _is_conversation(app: App, options: Options) -> bool:
@@ -133,7 +141,25 @@ def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
     return _show(app, options), template
 
 
-def _answer(app: App, options: Options, show: Show, template: Template | None) -> Answer | None:
+def _toolset(app: App, options: Options) -> Toolset | None:
+    """The servers that were asked for, which are not started yet."""
+    if not options.tools:
+        return None
+    from telex.tools import Toolset
+
+    return Toolset(
+        app, options.tools, choice=options.tool_choice, max_turns=options.max_turns, allow=options.allow
+    )
+
+
+def _answer(
+    app: App,
+    options: Options,
+    show: Show,
+    template: Template | None,
+    stack: contextlib.ExitStack,
+    toolset: Toolset | None,
+) -> Answer | None:
     """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
     try:
         with Interrupts():
@@ -161,6 +187,8 @@ def _answer(app: App, options: Options, show: Show, template: Template | None) -
 
                 dry_run(app, dialogue.target, dialogue.next(content, system=system))
                 return None
+            if toolset is not None:
+                dialogue.toolset = stack.enter_context(toolset)
     except (CoreError, click.UsageError) as error:
         show.failed(error, hint(app, error) if isinstance(error, CoreError) else None)
         raise
@@ -211,6 +239,8 @@ def _check(options: Options) -> None:
         raise click.UsageError("--schema and --extract: the answer to a schema is all JSON, without a block")
     if options.variables and options.template is None:
         raise click.UsageError("--var is for the variables of a --template")
+    if not options.tools and (options.allow or options.tool_choice):
+        raise click.UsageError("--allow and --tool-choice are for the tools of --tools")
     if options.go_on and options.conversation:
         raise click.UsageError("--continue and --conversation: take one of them")
 
@@ -292,6 +322,7 @@ def _view(app: App, options: Options) -> View:
         markdown_anywhere=options.markdown is True and not options.schema,
         reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
         usage=wanted,
+        tools=not options.quiet,
         code_theme=settings.code_theme,
     )
 
