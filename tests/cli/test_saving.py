@@ -1,0 +1,274 @@
+"""``-o FILE``: the whole answer or what was there before, and never a question that nobody can keep the answer to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from running import COMMAND
+from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
+from terminal import Pty
+
+if TYPE_CHECKING:
+    from running import Telex
+
+ROOT = os.name == "posix" and os.geteuid() == 0
+
+
+@pytest.fixture
+def lab(telex: Telex, server: Scripted) -> Telex:
+    telex.provider("lab", server.url)
+    server.will(answer("The sky", " is blue."))
+    return telex
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A file that is not there, in a folder with nothing else."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder / "answer.txt"
+
+
+def names(out: Path) -> list[str]:
+    return sorted(path.name for path in out.parent.iterdir())
+
+
+def test_the_file_is_what_stdout_would_have_been(lab: Telex, out: Path) -> None:
+    ran = lab("chat", "-o", str(out), "hi")
+    assert (ran.code, ran.out, ran.err) == (0, b"", "")
+    assert out.read_bytes() == b"The sky is blue.\n"
+    assert names(out) == ["answer.txt"]
+
+
+def test_a_name_alone_is_in_the_folder_where_one_is(lab: Telex, out: Path) -> None:
+    assert lab("chat", "-o", "answer.txt", "hi", cwd=out.parent).code == 0
+    assert out.read_bytes() == b"The sky is blue.\n"
+
+
+def test_a_dash_is_stdout(lab: Telex, out: Path) -> None:
+    ran = lab("chat", "-o", "-", "hi", cwd=out.parent)
+    assert (ran.code, ran.out) == (0, b"The sky is blue.\n")
+    assert names(out) == []
+
+
+@pytest.mark.parametrize("before", [b"older\n", None])
+@pytest.mark.parametrize(
+    ("body", "code", "kept"),
+    [
+        ([*sse(delta("half")), Cut()], 6, b"half\n"),
+        (answer("so far", finish="content_filter"), 6, b"so far\n"),
+        (answer(), 6, None),
+        (Answer([b'{"error":{"message":"no"}}'], status=401), 4, None),
+    ],
+)
+def test_what_is_not_whole_stands_beside_the_file(
+    lab: Telex,
+    server: Scripted,
+    out: Path,
+    body: list[bytes],
+    code: int,
+    kept: bytes | None,
+    before: bytes | None,
+) -> None:
+    if before is not None:
+        out.write_bytes(before)
+    server.will(body)
+    ran = lab("chat", "-o", str(out), "--retries", "0", "hi")
+    assert (ran.code, ran.out) == (code, b"")
+    assert (out.read_bytes() if out.exists() else None) == before
+    partial = out.with_name("answer.txt.partial")
+    assert (partial.read_bytes() if partial.exists() else None) == kept
+    assert (f"is in {partial}; " in ran.err) == (kept is not None)
+    if kept is not None:
+        assert ("is as it was" if before else f"there is no {out}") in ran.err
+    assert set(names(out)) <= {"answer.txt", "answer.txt.partial"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_signal_leaves_the_old_file_and_keeps_what_has_come(
+    lab: Telex, server: Scripted, out: Path, number: signal.Signals, form: tuple[str, ...]
+) -> None:
+    out.write_bytes(b"older\n")
+    server.will([*sse(delta("half")), Pause(30), DONE])
+    process = lab.start("chat", "-o", str(out), *form, "hi")
+    while not server.asked:
+        time.sleep(0.02)
+    time.sleep(0.4)
+    process.send_signal(number)
+    process.communicate(timeout=10)
+    assert process.returncode == (130 if number is signal.SIGINT else -number)
+    if form:
+        found = json.loads(out.read_bytes())
+        assert (found["verdict"], found["text"]) == ("interrupted", "half")
+        assert names(out) == ["answer.txt"]
+    else:
+        assert out.read_bytes() == b"older\n"
+        assert out.with_name("answer.txt.partial").read_bytes() == b"half\n"
+        assert names(out) == ["answer.txt", "answer.txt.partial"]
+
+
+def test_the_old_file_is_there_while_the_new_one_comes(lab: Telex, server: Scripted, out: Path) -> None:
+    out.write_bytes(b"older\n")
+    goes_on = threading.Event()
+    server.will([*sse(delta("new")), Pause(goes_on), *answer("er")])
+    process = lab.start("chat", "-o", str(out), "hi")
+    while not server.asked:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert out.read_bytes() == b"older\n"
+    goes_on.set()
+    process.communicate(timeout=20)
+    assert out.read_bytes() == b"newer\n"
+
+
+def test_programs_get_their_object_also_of_a_failure(lab: Telex, server: Scripted, out: Path) -> None:
+    out.write_bytes(b"older\n")
+    server.will(Answer([b'{"error":{"message":"no"}}'], status=401))
+    assert lab("chat", "--json", "-o", str(out), "hi").code == 4
+    assert json.loads(out.read_bytes())["verdict"] == "failed"
+    assert lab("chat", "--jsonl", "-o", str(out), "-m", "nowhere", "hi").code == 3
+    assert json.loads(out.read_text().splitlines()[-1])["type"] == "end"
+    assert lab("chat", "--dry-run", "-o", str(out), "hi").code == 0
+    assert json.loads(out.read_bytes())["method"] == "POST"
+    assert names(out) == ["answer.txt"]
+
+
+# --- what cannot be written is said before anything is asked ---------------------------------------------------
+
+
+def test_nothing_is_asked_where_nothing_can_be_written(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+    folder, loop, file = tmp_path / "folder", tmp_path / "loop", tmp_path / "file"
+    folder.mkdir()
+    file.touch()
+    loop.symlink_to(loop)
+    for path, words in (
+        (folder, "it is a folder"),
+        (Path("/nowhere/at/all.txt"), "No such file"),
+        (file / "below", "Not a directory"),
+        (loop, "it cannot be written"),
+        (tmp_path / ("x" * 300), "too long"),
+        (Path("/proc/version"), "it cannot be written" if ROOT else "it is write-protected"),
+    ):
+        ran = lab("chat", "-o", str(path), "hi")
+        assert (ran.code, ran.out) == (2, b""), path
+        assert f"-o {path}: " in ran.err
+        assert words in ran.err
+    assert server.asked == []
+
+
+@pytest.mark.skipif(ROOT, reason="root may write everywhere")
+def test_a_write_protected_file_or_folder_is_left_alone(lab: Telex, server: Scripted, out: Path) -> None:
+    out.write_bytes(b"older\n")
+    out.chmod(0o444)
+    assert "write-protected" in lab("chat", "-o", str(out), "hi").err
+    out.parent.chmod(0o555)
+    try:
+        ran = lab("chat", "-o", str(out.with_name("new")), "hi")
+    finally:
+        out.parent.chmod(0o755)
+    assert ran.code == 2
+    assert "Permission denied" in ran.err
+    assert server.asked == []
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file(lab: Telex, server: Scripted, out: Path) -> None:
+    """A limit on the size of files stands in for the disk: the write fails in the same way."""
+    out.write_bytes(b"older\n")
+    server.will(answer("x" * 200_000))
+    for form in ("--plain", "--json"):
+        script = f"ulimit -f 64; exec {COMMAND} chat {form} --no-save -o {out} hi"
+        done = subprocess.run(["bash", "-c", script], env=lab.env, stdin=subprocess.DEVNULL,
+                              capture_output=True, check=False, timeout=30)  # fmt: skip
+        assert done.returncode == 1
+        assert b"the output cannot be written: File too large" in done.stderr
+        assert out.read_bytes() == b"older\n"
+        partial = out.with_name("answer.txt.partial")
+        assert 0 < partial.stat().st_size <= 65536
+        assert names(out) == ["answer.txt", "answer.txt.partial"]
+        partial.unlink()
+
+
+# --- what kind of file it is ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("umask", "mode"), [("022", 0o644), ("077", 0o600), ("002", 0o664)])
+def test_a_new_file_has_the_mode_that_the_umask_gives(lab: Telex, out: Path, umask: str, mode: int) -> None:
+    script = f"umask {umask}; exec {COMMAND} chat -o {out} hi"
+    subprocess.run(["bash", "-c", script], env=lab.env, stdin=subprocess.DEVNULL, check=True, timeout=30)
+    assert stat.S_IMODE(out.stat().st_mode) == mode
+
+
+def test_an_old_file_keeps_its_mode(lab: Telex, out: Path) -> None:
+    out.write_bytes(b"older\n")
+    out.chmod(0o640)
+    lab("chat", "-o", str(out), "hi")
+    assert stat.S_IMODE(out.stat().st_mode) == 0o640
+    assert out.read_bytes() == b"The sky is blue.\n"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_one_and_its_file_is_written(
+    lab: Telex, server: Scripted, out: Path, there: bool
+) -> None:
+    target = out.parent / "real" / "file"
+    target.parent.mkdir()
+    if there:
+        target.write_bytes(b"older\n")
+    out.symlink_to(Path("real") / "file")
+    assert lab("chat", "-o", str(out), "hi").code == 0
+    assert out.is_symlink()
+    assert target.read_bytes() == b"The sky is blue.\n"
+    server.will([*sse(delta("half")), Cut()])
+    assert lab("chat", "-o", str(out), "hi").code == 6
+    assert target.read_bytes() == b"The sky is blue.\n"
+    assert target.with_name("file.partial").read_bytes() == b"half\n"
+
+
+def test_a_device_is_written_to_as_it_is(lab: Telex, tmp_path: Path) -> None:
+    assert lab("chat", "-o", "/dev/null", "hi").code == 0
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116
+    full = lab("chat", "-o", "/dev/full", "hi")
+    assert full.code == 1
+    assert "No space left" in full.err
+    ran = lab("chat", "-o", "/dev/stdout", "hi")
+    assert (ran.code, ran.out) == (0, b"The sky is blue.\n")
+
+
+def test_a_pipe_with_a_name_is_written_to_while_it_is_read(lab: Telex, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = lab.start("chat", "-o", str(pipe), "hi")
+    assert pipe.read_bytes() == b"The sky is blue.\n"
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_another_program_can_take_the_place_of_a_file(lab: Telex, out: Path) -> None:
+    script = f"{COMMAND} chat -o >(tr a-z A-Z > {out}) hi; sleep 0.3"
+    subprocess.run(["bash", "-c", script], env=lab.env, stdin=subprocess.DEVNULL, check=True, timeout=30)
+    assert out.read_bytes() == b"THE SKY IS BLUE.\n"
+
+
+def test_the_longest_name_there_can_be_is_none_too_long(lab: Telex, out: Path) -> None:
+    longest = out.with_name("ü" * 127)
+    assert lab("chat", "-o", str(longest), "hi").code == 0
+    assert longest.read_bytes() == b"The sky is blue.\n"
+    assert len(names(out)) == 1
+
+
+def test_what_a_file_holds_is_laid_out_for_no_terminal(lab: Telex, server: Scripted, out: Path) -> None:
+    server.will(answer("**bold**\x1b[2J"))
+    with Pty([str(COMMAND), "chat", "-o", str(out), "hi"], env=lab.env) as terminal:
+        assert terminal.wait() == 0
+    assert out.read_bytes() == b"**bold**\x1b[2J\n"
