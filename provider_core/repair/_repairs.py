@@ -55,7 +55,7 @@ def weaker_formats(body: Mapping[str, Json], *, streaming: bool, lasting: bool) 
     format_ = body.get(FORMAT)
     now = format_.get("type") if isinstance(format_, dict) else None
     steps = list(_STEPS[_STEPS.index(now) + 1 :]) if now in _STEPS else []
-    if streaming and body.get("stream"):
+    if streaming:
         steps.insert(0, _UNSTREAMED)
     return [Repair(field=FORMAT, swapped_for=step, lasting=lasting) for step in steps]
 

@@ -50,13 +50,19 @@ def check(answer: str, schema: Mapping[str, Json]) -> Checked:
     """The one JSON value in the answer, if it fits the schema.
 
     It is the whole answer, else the only fenced block that is JSON, else the only object or list (as the schema
-    asks for) among words. Raises ``SchemaMismatchError``; ``SchemaError`` where the schema leads into itself.
+    asks for) among words. Raises ``SchemaMismatchError``; ``SchemaError`` where the schema leads nowhere or into itself.
     """
+    from referencing.exceptions import Unresolvable
+
     found = _found(answer, schema)
     try:
         errors = sorted(
             validator(schema).iter_errors(found.value), key=lambda error: list(map(str, error.absolute_path))
         )
+    except Unresolvable as error:
+        raise SchemaError(
+            f"the schema leads nowhere, or out of itself: {printable(str(error), 200)}"
+        ) from None
     except RecursionError:
         raise SchemaError(
             "the schema refers to itself without end, or the answer is nested too deeply"

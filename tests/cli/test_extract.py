@@ -38,6 +38,7 @@ def test_the_first_block_is_the_first_code_that_the_specification_sees(example: 
         ("```Makefile\nall:\n\tgo  build\tx\n```", "all:\n\tgo  build\tx\n"),
         ("1. First:\n\n   ```sh\n   make\n     test\n   ```\n2. Then", "make\n  test\n"),
         ("- a\n  - b\n\n    ~~~\n    \tx\n    ~~~", "\tx\n"),
+        ("1. a\n   ```sh\n\tmake\n   ```", " make\n"),
         ("> ```\n> quoted\n> ```", "quoted\n"),
         ("````md\n```sh\nls\n```\n````", "```sh\nls\n```\n"),
         ("   ```\n     two in\n   ```", "  two in\n"),

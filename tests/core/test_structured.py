@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted import Answer, Scripted
 
 from provider_core.errors import SchemaError, SchemaMismatchError
 from provider_core.structured import check, retry_message, schema_from, short_form
@@ -166,6 +167,11 @@ def test_files_that_are_no_schema_are_named(tmp_path: Path) -> None:
     assert "is no JSON" in refused(str(path))
 
 
+def test_what_only_looks_like_a_reference_is_none() -> None:
+    for key in ("const", "default"):
+        schema_from({"type": "object", "properties": {"a": {"type": "object", key: {"$ref": "#/nowhere"}}}})
+
+
 def test_a_schema_may_refer_to_its_own_parts() -> None:
     tree = schema_from(
         {
@@ -255,6 +261,13 @@ def test_brackets_without_end_do_not_take_forever() -> None:
     for text in ("{" * 300_000, '[{"a":' * 50_000, "{]" * 100_000):
         mismatch(f"x {text}")
     assert time.perf_counter() - started < 5
+
+
+def test_a_reference_is_never_fetched(server: Scripted) -> None:
+    server.will(Answer([b'{"type": "object"}'], headers={"content-type": "application/json"}))
+    with pytest.raises(SchemaError, match="leads nowhere, or out of itself"):
+        check("{}", {"$ref": f"{server.url}/person.json"})
+    assert server.asked == []
 
 
 def test_the_second_try_is_told_what_was_wrong_and_the_schema() -> None:

@@ -14,7 +14,7 @@ from provider_core import presets, quirks
 from provider_core.client import Client
 from provider_core.errors import BadRequestError, ServerError
 from provider_core.quirks._format import strict_form
-from provider_core.repair import Memory, Negotiation
+from provider_core.repair import Memory, Negotiation, Repair
 from provider_core.structured import check, schema_from, short_form
 from provider_core.types import FieldDropped, Message, Notice, Provider, Quirks, Request, Text
 
@@ -213,6 +213,18 @@ def test_a_raw_field_that_is_refused_is_left_out_as_ever() -> None:
     negotiation = Negotiation(MINE, ask(None, params={"response_format": given}))
     assert negotiation.refused(refusal("Unsupported parameter: 'response_format'"))
     assert "response_format" not in negotiation.body
+
+
+def test_a_raw_field_beside_a_schema_is_left_out_where_it_is_refused() -> None:
+    negotiation = Negotiation(MINE, ask(params={"response_format": {"type": "json_object"}}))
+    assert negotiation.refused(refusal("Unsupported parameter: 'response_format'"))
+    assert "response_format" not in negotiation.body
+
+
+def test_what_is_remembered_makes_no_row_stronger(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "refused.json")
+    memory.learn(MINE, "m", [Repair(field="response_format", swapped_for="json_object")])
+    assert "response_format" not in Negotiation(row("none"), ask(), memory=memory).body
 
 
 def test_what_is_tried_is_told_and_what_helped_is_remembered_for_this_model(tmp_path: Path) -> None:
