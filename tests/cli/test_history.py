@@ -1,0 +1,515 @@
+"""``telex history``: what is listed, shown, found, written elsewhere and removed, and what a wrong word is told."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import sqlite3
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from inprocess import Inside
+
+from provider_core.answer import Answer
+from provider_core.errors import ConnectionLostError
+from provider_core.history import History
+from provider_core.types import (
+    ImagePart,
+    Message,
+    Provider,
+    Target,
+    TextPart,
+    Timing,
+    ToolCall,
+    Usage,
+    Verdict,
+)
+from telex.context import App
+from telex.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LAB = Target(provider=Provider(name="lab"), model="m/1")
+DAY = 86_400.0
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Inside:
+    return Inside(tmp_path / "home")
+
+
+@pytest.fixture
+def history(telex: Inside) -> Iterator[Kept]:
+    with Kept(telex) as kept:
+        yield kept
+
+
+class Kept(History):
+    """A history to be filled; ``now`` is what its clock says, and goes on by a second with each look."""
+
+    def __init__(self, telex: Inside) -> None:
+        self.now = 1_780_000_000.0
+        ticks = itertools.count()
+        super().__init__(telex.paths.history, clock=lambda: self.now + next(ticks))
+
+    def said(
+        self, asked: str | list[Message], text: str = "Yes.", conversation: str | None = None, **more: Any
+    ) -> str:
+        """One turn; the conversation's id."""
+        messages = [Message(role="user", content=asked)] if isinstance(asked, str) else asked
+        begun = self.begin(messages, LAB, conversation=conversation)
+        self.end(begun.turn, Answer(**{"target": LAB, "verdict": Verdict.COMPLETE, "text": text, **more}))
+        return begun.conversation
+
+
+def lines(telex: Inside, *arguments: str) -> list[str]:
+    ran = telex("history", *arguments)
+    assert ran.code == 0, ran.err
+    return ran.text.splitlines()
+
+
+def objects(telex: Inside, *arguments: str) -> Any:
+    ran = telex("history", *arguments)
+    assert ran.code == 0, ran.err
+    return json.loads(ran.out)
+
+
+# --- list ------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_a_line_the_latest_first(telex: Inside, history: Kept) -> None:
+    one = history.said("First?")
+    two = history.said("Second?")
+    history.said("More?", conversation=one)
+    assert lines(telex, "list") == [
+        f"{one}\t2026-05-28T20:26:42Z\t2\tlab/m/1\tFirst?",
+        f"{two}\t2026-05-28T20:26:41Z\t1\tlab/m/1\tSecond?",
+    ]
+    assert lines(telex, "list", "-n", "1") == lines(telex, "list")[:1]
+
+
+def test_the_list_as_json(telex: Inside, history: Kept) -> None:
+    id_ = history.said("First?")
+    assert objects(telex, "list", "--json") == [
+        {
+            "id": id_,
+            "title": "First?",
+            "begun": "2026-05-28T20:26:40Z",
+            "updated": "2026-05-28T20:26:40Z",
+            "turns": 1,
+            "model": "lab/m/1",
+        }
+    ]
+
+
+def test_all_are_listed_in_a_pipe(telex: Inside, history: Kept) -> None:
+    for number in range(25):
+        history.said(f"Question {number}")
+    assert len(lines(telex, "list")) == 25
+    assert len(objects(telex, "list", "--json")) == 25
+
+
+@pytest.mark.parametrize("command", ["list", "show", "export", "export --all", "search x"])
+def test_where_nothing_was_kept_nothing_is_shown_or_made(telex: Inside, command: str) -> None:
+    ran = telex("history", *command.split())
+    assert (ran.code, ran.text) == (0, "")
+    assert ran.err
+    assert not telex.paths.history.exists()
+
+
+@pytest.mark.parametrize("command", ["list --json", "search x --json"])
+def test_where_nothing_was_kept_a_json_list_is_empty(telex: Inside, command: str) -> None:
+    assert objects(telex, *command.split()) == []
+
+
+# --- show ------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_as_markdown(telex: Inside, history: Kept) -> None:
+    id_ = history.said(
+        [Message(role="system", content="Be brief."), Message(role="user", content="Why?")], "*So.*\n"
+    )
+    history.said("And?", "On M", id_, verdict=Verdict.PARTIAL, error=ConnectionLostError("lab broke off"))
+    assert telex("history", "show").text == (
+        f"# Why?\n\nConversation `{id_}`, begun 2026-05-28 20:26 UTC.\n\n"
+        "## System\n\nBe brief.\n\n## User\n\nWhy?\n\n## lab/m/1\n\n*So.*\n\n"
+        "## User\n\nAnd?\n\n## lab/m/1\n\nOn M\n\n*The answer is partial: lab broke off.*\n"
+    )
+
+
+def test_calls_results_and_images_have_a_form_in_markdown(telex: Inside, history: Kept) -> None:
+    content = (
+        TextPart(text="What is it?"),
+        ImagePart(url="data:image/png;base64," + "A" * 40_000),
+        ImagePart(url="https://host.test/a.png"),
+    )
+    call = ToolCall(id="1", name="look", arguments='{"at": 1}')
+    id_ = history.said([Message(role="user", content=content)], "", tool_calls=(call,))
+    history.said([Message(role="tool", content="a ```cat```", tool_call_id="1")], "A cat.", id_)
+    text = telex("history", "show").text
+    assert "What is it?\n\n[image/png, 30 kB]\n\n![image](https://host.test/a.png)\n" in text
+    assert 'Calls `look`:\n\n```json\n{"at": 1}\n```\n\n## Tool\n\n````\na ```cat```\n````\n' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        ("Sure:\n```python\nprint(", "Sure:\n```python\nprint(\n```\n\n*"),
+        ("~~~~\na\n~~~\nb", "b\n~~~~\n\n*"),
+        ("```\na\n```", "```\na\n```\n\n*"),
+        ("``` a `b` ```", "``` a `b` ```\n\n*"),
+    ],
+)
+def test_code_that_was_broken_off_does_not_swallow_what_follows(
+    telex: Inside, history: Kept, text: str, closed: str
+) -> None:
+    history.said("Code!", text, verdict=Verdict.INTERRUPTED)
+    assert closed in telex("history", "show").text
+
+
+@pytest.mark.parametrize("text", ["line\n\n", "\n  a\r\n\x1b[31mb\x00", "```\ncode\n```", "世界 🎉"])
+def test_the_last_answer_alone_is_what_was_printed(telex: Inside, history: Kept, text: str) -> None:
+    id_ = history.said("First?", "not this")
+    history.said("Second?", text, id_)
+    begun = history.begin([Message(role="user", content="never answered")], LAB, conversation=id_)
+    assert telex("history", "show", "--answer").out == f"{text}\n".encode()
+    history.drop_turn(begun.turn)
+
+
+def test_a_conversation_that_was_never_answered_says_so(telex: Inside, history: Kept) -> None:
+    history.begin([Message(role="user", content="Hello?")], LAB)
+    assert telex("history", "show").text.endswith("## lab/m/1\n\n*No answer was kept.*\n")
+    ran = telex("history", "show", "--answer")
+    assert (ran.code, ran.text) == (0, "")
+    assert "no answer" in ran.err
+
+
+def test_a_conversation_as_json(telex: Inside, history: Kept) -> None:
+    id_ = history.said("First?")
+    history.said("Second?", conversation=id_)
+    found = objects(telex, "show", id_, "--json")
+    assert {**found, "transcript": None} == {**objects(telex, "list", "--json")[0], "transcript": None}
+    assert [turn["messages"][0]["content"] for turn in found["transcript"]] == ["First?", "Second?"]
+
+
+@pytest.mark.parametrize("command", ["show", "export", "rename {} x", "remove --yes", "show --answer"])
+@pytest.mark.parametrize("name", ["id", "prefix", "TITLE", "part"])
+def test_every_command_finds_a_conversation_by_all_its_names(
+    telex: Inside, history: Kept, command: str, name: str
+) -> None:
+    id_ = history.said("Mend the build")
+    history.said("Bake bread")
+    typed = {"id": id_, "prefix": id_[:5].upper(), "TITLE": "mend the BUILD", "part": "the b"}[name]
+    words = [typed if word == "{}" else word for word in command.split()]
+    ran = telex("history", *words, *([] if typed in words else [typed]))
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize("command", ["show", "export", "remove --yes"])
+def test_a_name_that_means_none_or_several_is_told_what_there_is(
+    telex: Inside, history: Kept, command: str
+) -> None:
+    ids = [history.said(f"Mend the build {number}") for number in range(7)]
+    ran = telex("history", *command.split(), "mend")
+    assert (ran.code, ran.text) == (3, "")
+    assert f"  {ids[-1]}  Mend the build 6\n" in ran.err
+    assert "and 2 more: telex history list\n" in ran.err
+    ran = telex("history", *command.split(), "nothing like it")
+    assert ran.code == 3
+    assert "telex history list" in ran.err
+    assert len(history.conversations()) == 7
+
+
+# --- search ----------------------------------------------------------------------------------------------------
+
+
+def test_a_hit_a_line_with_the_words_around_it(telex: Inside, history: Kept) -> None:
+    id_ = history.said("Why is the sky blue?", "Rayleigh\n\tscattering.")
+    assert lines(telex, "search", "RAYLEIGH") == [
+        f"{id_}\t2026-05-28T20:26:40Z\tassistant\tRayleigh scattering."
+    ]
+    assert lines(telex, "search", "blue", "sky") == [
+        f"{id_}\t2026-05-28T20:26:40Z\tuser\tWhy is the sky blue?"
+    ]
+    assert lines(telex, "search", "is the sky")
+    assert lines(telex, "search", "--", "-n") == []
+
+
+def test_hits_as_json_have_their_marks(telex: Inside, history: Kept) -> None:
+    id_ = history.said("Why is the sky blue?")
+    (hit,) = objects(telex, "search", "sky", "blue", "--json")
+    assert hit == {
+        "conversation": id_,
+        "title": "Why is the sky blue?",
+        "turn": 1,
+        "role": "user",
+        "at": "2026-05-28T20:26:40Z",
+        "snippet": "Why is the sky blue?",
+        "marks": [[11, 14], [15, 19]],
+    }
+
+
+def test_to_find_nothing_is_no_error(telex: Inside, history: Kept) -> None:
+    history.said("Why?")
+    ran = telex("history", "search", "nothing like it")
+    assert (ran.code, ran.text) == (0, "")
+    assert "Nothing" in ran.err
+
+
+def test_that_there_may_be_more_is_said(telex: Inside, history: Kept) -> None:
+    for _ in range(25):
+        history.said("same")
+    ran = telex("history", "search", "same")
+    assert len(ran.text.splitlines()) == 20
+    assert "-n 200" in ran.err
+    assert len(lines(telex, "search", "same", "-n", "200")) == 25
+
+
+@pytest.mark.parametrize("words", [[], [""], [" "]])
+def test_a_search_for_nothing_is_a_usage_error(telex: Inside, words: list[str]) -> None:
+    assert telex("history", "search", *words).code == 2
+
+
+# --- export ----------------------------------------------------------------------------------------------------
+
+KEYS = [
+    "conversation", "title", "turn", "at", "provider", "model", "params", "messages", "text", "reasoning",
+    "tool_calls", "finish", "verdict", "usage", "timing", "error",
+]  # fmt: skip
+
+
+def test_json_lines_have_a_line_for_each_turn_with_everything(telex: Inside, history: Kept) -> None:
+    content = (TextPart(text="See"), ImagePart(url="data:image/png;base64,AAAA"))
+    asked = [
+        Message(role="system", content="Be brief."),
+        Message(role="user", content=content),
+        Message(role="tool", content="noon", tool_call_id="7"),
+    ]
+    begun = history.begin(asked, LAB, params={"temperature": 0})
+    call = ToolCall(id="8", name="now", arguments="{}", extra={"signature": "x"})
+    history.end(
+        begun.turn,
+        Answer(
+            target=LAB,
+            verdict=Verdict.PARTIAL,
+            text="Hal\u2028f",
+            reasoning="hm",
+            tool_calls=(call,),
+            usage=Usage(input=3, output=0),
+            timing=Timing(total=1.234567),
+            finish="tool_calls",
+            error=ConnectionLostError("lab broke off"),
+        ),
+    )
+    history.said("Second", conversation=begun.conversation)
+    first, second = lines(telex, "export", "--format", "jsonl")
+    found = json.loads(first)
+    assert list(found) == KEYS == list(json.loads(second))
+    assert found == {
+        "conversation": begun.conversation,
+        "title": "See",
+        "turn": begun.turn,
+        "at": "2026-05-28T20:26:40Z",
+        "provider": "lab",
+        "model": "m/1",
+        "params": {"temperature": 0},
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "See"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                ],
+            },
+            {"role": "tool", "content": "noon", "tool_call_id": "7"},
+        ],
+        "text": "Hal\u2028f",
+        "reasoning": "hm",
+        "tool_calls": [{"id": "8", "name": "now", "arguments": "{}"}],
+        "finish": "tool_calls",
+        "verdict": "partial",
+        "usage": {"input": 3, "output": 0, "cached": None, "reasoning": None, "cost": None},
+        "timing": {"first_byte": None, "first_text": None, "total": 1.2346},
+        "error": {"message": "lab broke off"},
+    }
+
+
+def test_a_turn_without_an_answer_has_the_same_keys(telex: Inside, history: Kept) -> None:
+    history.begin([Message(role="user", content="Hello?")], LAB)
+    (line,) = lines(telex, "export", "--format", "jsonl")
+    found = json.loads(line)
+    assert list(found) == KEYS
+    assert [found[key] for key in ("text", "verdict", "usage", "error")] == ["", None, None, None]
+
+
+def test_all_conversations_come_in_the_order_in_which_they_were_had(telex: Inside, history: Kept) -> None:
+    for title in ("One", "Two", "Three"):
+        history.said(title)
+    text = telex("history", "export", "--all").text
+    assert re.findall(r"^# (.*)$", text, re.MULTILINE) == ["One", "Two", "Three"]
+    assert telex("history", "export", "two", "one").text.startswith("# Two\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "starts"), [("a.md", "# Why?"), ("a.jsonl", '{"conversation"'), ("a", "# Why?")]
+)
+def test_a_file_is_its_owners_alone_and_its_name_says_the_format(
+    telex: Inside, history: Kept, tmp_path: Path, name: str, starts: str
+) -> None:
+    history.said("Why?")
+    target = tmp_path / name
+    target.write_text("what was there before")
+    ran = telex("history", "export", "-o", str(target))
+    assert (ran.code, ran.text) == (0, "")
+    assert target.read_text().startswith(starts)
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert "1 conversation written" in ran.err
+
+
+def test_a_file_that_cannot_be_written_is_an_error(telex: Inside, history: Kept, tmp_path: Path) -> None:
+    history.said("Why?")
+    assert telex("history", "export", "-o", str(tmp_path)).code == 2
+    ran = telex("history", "export", "-o", str(tmp_path / "no" / "a.md"))
+    assert ran.code == 1
+    assert "cannot be written" in ran.err
+
+
+def test_a_device_is_written_to_and_not_replaced(telex: Inside, history: Kept, tmp_path: Path) -> None:
+    history.said("Why?")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert telex("history", "export", "-o", str(pipe)).code == 0
+    reader.join(10)
+    assert read[0].startswith("# Why?")
+    assert pipe.is_fifo()
+
+
+# --- going away ------------------------------------------------------------------------------------------------
+
+
+def everything(telex: Inside) -> bytes:
+    return b"".join(each.read_bytes() for each in telex.paths.data.iterdir())
+
+
+def test_what_is_removed_is_gone_from_every_file(telex: Inside, history: Kept) -> None:
+    one = history.said("canary one", "canary " * 500)
+    history.said("canary two")
+    history.said("kept")
+    ran = telex("history", "remove", one, "canary two", "--yes")
+    assert ran.code == 0, ran.err
+    assert "2 conversations removed." in ran.err
+    assert b"canary" not in everything(telex)
+    assert [each.title for each in history.conversations()] == ["kept"]
+
+
+def test_all_are_removed_at_once(telex: Inside, history: Kept) -> None:
+    history.said("canary one")
+    history.said("canary two")
+    assert telex("history", "remove", "--all", "--yes").code == 0
+    assert b"canary" not in everything(telex)
+    assert history.conversations() == ()
+    assert telex("history", "remove", "--all", "--yes").code == 0
+
+
+def test_without_a_terminal_nothing_is_removed_that_was_not_said_yes_to(telex: Inside, history: Kept) -> None:
+    id_ = history.said("kept")
+    ran = telex("history", "remove", id_, stdin=b"y\n")
+    assert ran.code == 2
+    assert "--yes" in ran.err
+    assert history.conversations()
+
+
+@pytest.mark.parametrize(
+    "words", ["remove", "remove --all kept --yes", "export --all kept", "show kept --json --answer", "prune"]
+)
+def test_words_that_do_not_go_together_are_a_usage_error(telex: Inside, history: Kept, words: str) -> None:
+    history.said("kept")
+    ran = telex("history", *words.split())
+    assert (ran.code, ran.text) == (2, "")
+    assert history.conversations()
+
+
+@pytest.mark.parametrize(
+    ("age", "kept"),
+    [("29d", 1), ("31d", 2), ("4w", 1), ("5w", 2), ("719h", 1), ("721h", 2), ("1y", 2), ("0d", 0)],
+)
+def test_what_is_older_is_pruned(telex: Inside, history: Kept, age: str, kept: int) -> None:
+    history.now = time.time() - 30 * DAY
+    history.said("canary")
+    history.now = time.time() - 60
+    history.said("fresh")
+    ran = telex("history", "prune", "--older-than", age)
+    assert ran.code == 0, ran.err
+    assert f"{2 - kept} conversation{'' if kept == 1 else 's'} removed." in ran.err
+    assert len(history.conversations()) == kept
+    assert (b"canary" in everything(telex)) == (kept == 2)
+
+
+def test_what_would_be_pruned_is_listed_and_stays(telex: Inside, history: Kept) -> None:
+    id_ = history.said("old")
+    history.now = time.time()
+    history.said("new")
+    ran = telex("history", "prune", "--older-than", "1d", "--dry-run")
+    assert [line.split("\t")[0] for line in ran.text.splitlines()] == [id_]
+    assert "1 conversation would be removed." in ran.err
+    assert len(history.conversations()) == 2
+
+
+@pytest.mark.parametrize("age", ["30", "30m", "d", "-1d", "1e3d", "", "٣d", "99999999d"])
+def test_an_age_without_a_meaning_is_a_usage_error(telex: Inside, history: Kept, age: str) -> None:
+    history.said("kept")
+    assert telex("history", "prune", f"--older-than={age}").code == 2
+    assert history.conversations()
+
+
+def test_that_words_could_not_be_overwritten_is_said_and_made_good(
+    telex: Inside, history: Kept, capsys: pytest.CaptureFixture[str]
+) -> None:
+    id_ = history.said("canary")
+    history.said("kept")
+    with contextlib.closing(sqlite3.connect(telex.paths.history, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM turns").fetchone()
+        app = App(environ=telex.env)
+        app.__dict__["history"] = History(telex.paths.history, patience=0.1)
+        assert main(["history", "remove", id_, "--yes"], app) == 1
+    said = capsys.readouterr().err
+    assert "1 conversation removed." in said
+    assert "not overwritten yet: another program is reading" in said
+    assert len(lines(telex, "list")) == 1
+    assert b"canary" not in everything(telex)
+
+
+def test_another_title(telex: Inside, history: Kept) -> None:
+    id_ = history.said("Why?")
+    assert telex("history", "rename", id_, "Why  so\n?").code == 0
+    assert objects(telex, "list", "--json")[0]["title"] == "Why so ?"
+    assert telex("history", "rename", id_, "  ").code == 2
+
+
+# --- a history that does not work ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "show", "search x", "export --all", "remove --all --yes", "prune --older-than 1d"]
+)
+def test_a_damaged_history_is_named_with_what_to_do(telex: Inside, command: str) -> None:
+    path = telex.paths.history
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no database at all" * 500)
+    ran = telex("history", *command.split())
+    assert (ran.code, ran.text) == (1, "")
+    assert str(path) in ran.err
+    assert f"mv {path} {path}.old" in ran.err
+    assert path.read_bytes() == b"no database at all" * 500
