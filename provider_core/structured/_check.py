@@ -50,7 +50,7 @@ def check(answer: str, schema: Mapping[str, Json]) -> Checked:
     """The one JSON value in the answer, if it fits the schema.
 
     It is the whole answer, else the only fenced block that is JSON, else the only object or list (as the schema
-    asks for) among words. Raises ``SchemaMismatchError``; ``SchemaError`` where the schema leads nowhere or into itself.
+    asks for) among words. Raises ``SchemaMismatchError``; ``SchemaError`` where the schema leads nowhere or to itself.
     """
     from referencing.exceptions import Unresolvable
 
