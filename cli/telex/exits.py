@@ -158,7 +158,8 @@ def answer_code(answer: Answer) -> ExitCode:
 
     match answer.verdict:
         case Verdict.COMPLETE | Verdict.LENGTH:
-            return ExitCode.OK
+            # A whole answer may stand at the end of a loop that failed.
+            return code_and_hint(answer.error)[0] if answer.error is not None else ExitCode.OK
         case Verdict.INTERRUPTED:
             return ExitCode.INTERRUPTED
         case Verdict.FAILED if answer.error is not None:

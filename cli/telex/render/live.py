@@ -101,7 +101,9 @@ class Live:
             self._text.close()
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
-        if self._view.usage != "none" and (answer.finish or answer.verdict is Verdict.COMPLETE):
+        if self._view.usage == "none" or answer.verdict is Verdict.INTERRUPTED:
+            return
+        if answer.finish or answer.verdict is Verdict.COMPLETE:
             from telex.render import summary
 
             line = summary.full if self._view.usage == "full" else summary.short
