@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from telex.options import readable
+from telex.session.session import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from telex.session.session import Session, Spent
 
-__all__ = ["ROWS", "Row", "command_in", "run"]
+__all__ = ["ROWS", "Row", "brief", "command_in", "run"]
 
 _NOTHING = "-"
 """The argument that takes away what there is."""
@@ -44,20 +43,19 @@ def command_in(text: str) -> tuple[str, str] | None:
 
 
 def run(session: Session, name: str, argument: str) -> None:
-    """Do it. Raises ``click.ClickException`` for what cannot be done, ``EOFError`` to leave, and the core's errors."""
+    """Do it. Raises ``RefusedError``, ``click.ClickException``, the core's errors, and ``EOFError`` to leave."""
     for row in ROWS:
         if name in row.names:
             if argument and not row.argument:
-                raise click.UsageError(f"{name} takes nothing behind it")
+                raise RefusedError(f"{name} takes nothing behind it", f"To send it to the model: /{name} …")
             row.run(session, argument)
             return
     from provider_core.wording import near
 
     meant = near(name, [each for row in ROWS for each in row.names], most=2)
-    advice = f"Did you mean {' or '.join(meant)}? " if meant else ""
-    raise click.UsageError(
-        f"there is no command {name}. {advice}/help lists them; to send it to the model: /{name}"
-    )
+    lines = [f"Did you mean {' or '.join(meant)}?" if meant else "See what there is: /help"]
+    lines.append(f"To send it to the model, begin with two slashes: /{name}")
+    raise RefusedError(f"there is no command {name}", "\n".join(lines))
 
 
 # --- what is asked, and of whom ----------------------------------------------------------------------------
@@ -168,17 +166,19 @@ def _new(session: Session, _: str) -> None:
 
 def _save(session: Session, argument: str) -> None:
     from provider_core import files
-    from telex.session.transcript import markdown
+    from telex.render.transcript import markdown
+    from telex.session.transcript import as_conversation, as_turns
 
     if not argument:
-        raise click.UsageError("/save takes the name of a file")
+        raise RefusedError("/save takes the name of a file", "For example: /save notes.md")
     if not session.dialogue.messages:
-        raise click.UsageError("there is nothing to save yet")
+        raise RefusedError("there is nothing to save yet")
     (name,) = _paths(argument)[:1]
     path = Path(name).absolute()
     if path.exists() and str(path) != session.saved_to:
-        raise click.UsageError(f"{name} is there already: take another name")
-    files.replace(path, markdown(session.dialogue.messages).encode("utf-8", "replace"))
+        raise RefusedError(f"{name} is there already", "Take another name, or remove it first.")
+    text = markdown(as_conversation(session), as_turns(session))
+    files.replace(path, text.encode("utf-8", "replace"))
     session.saved_to = str(path)
     session.app.console.note(f"The conversation is in {name}.")
 
@@ -198,7 +198,7 @@ def _usage(session: Session, _: str) -> None:
     costs = any(spent.usage is not None and spent.usage.cost is not None for spent in every)
     sheet.rows(
         session.app.console,
-        ("prompt", "in", "out", *(("cost",) if costs else ()), "model"),
+        ("turn", "in", "out", *(("cost",) if costs else ()), "model"),
         [_usage_row(name, some, costs=costs) for name, some in rows],
     )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ class Hush:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._before: list[Any] | None = None
+        self._on_return: Any = None
 
     def begin(self) -> None:
         if sys.platform == "win32" or self._before is not None:
@@ -31,13 +35,12 @@ class Hush:
         import termios
 
         with contextlib.suppress(termios.error, OSError, ValueError):
-            descriptor = sys.stdin.fileno()
-            before = termios.tcgetattr(descriptor)
-            silent = termios.tcgetattr(descriptor)
-            silent[3] &= ~termios.ECHO
-            termios.tcsetattr(descriptor, termios.TCSANOW, silent)
-            self._before = before
+            self._before = termios.tcgetattr(sys.stdin.fileno())
+            self._silence()
             self._console.raw_out(_PASTES)
+            if threading.current_thread() is threading.main_thread():
+                # Not every shell gives a job its terminal back as it was.
+                self._on_return = signal.signal(signal.SIGCONT, lambda *_: self._silence())
 
     def end(self) -> None:
         if sys.platform == "win32" or self._before is None:
@@ -45,6 +48,22 @@ class Hush:
         import termios
 
         before, self._before = self._before, None
+        if self._on_return is not None:
+            signal.signal(signal.SIGCONT, self._on_return)
+            self._on_return = None
         self._console.raw_out(_NO_PASTES)
         with contextlib.suppress(termios.error, OSError, ValueError):
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, before)
+
+    def _silence(self) -> None:
+        if sys.platform == "win32":
+            return
+        import termios
+
+        with contextlib.suppress(termios.error, OSError, ValueError):
+            descriptor = sys.stdin.fileno()
+            # In the background it is not ours to change, and trying would stop us.
+            if os.tcgetpgrp(descriptor) == os.getpgrp():
+                modes = termios.tcgetattr(descriptor)
+                modes[3] &= ~termios.ECHO
+                termios.tcsetattr(descriptor, termios.TCSANOW, modes)

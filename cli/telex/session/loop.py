@@ -13,7 +13,7 @@ from telex.options import readable
 from telex.session import commands
 from telex.session.plain import PlainReader
 from telex.session.recall import Recall
-from telex.session.session import Session, exchanges
+from telex.session.session import RefusedError, Session
 from telex.session.standing import Standing
 
 if TYPE_CHECKING:
@@ -55,13 +55,12 @@ def run(
     ``earlier`` is what ``dialogue`` goes on with, ``attached`` goes with the first prompt; ``watch`` gives what
     listens to the wire beside a show, and ``network`` puts the command line's timeouts into a target.
     """
-    said = exchanges(app.history.turns(earlier.id)) if earlier is not None else ()
     session = Session(
         app,
         dialogue,
         view=view,
         system=system,
-        said=said,
+        earlier=earlier,
         attached=attached,
         watch=watch,
         network=network,
@@ -106,6 +105,8 @@ def _step(session: Session, reader: Reader) -> bool:
         return False
     except KeyboardInterrupt:
         console.note("Interrupted.")
+    except RefusedError as error:
+        console.error(error.message, error.hint)
     except click.ClickException as error:
         console.error(error.format_message())
     except CoreError as error:
@@ -158,12 +159,12 @@ def _remind(session: Session) -> None:
         text = content if isinstance(content, str) else "".join(getattr(part, "text", "") for part in content)
         lines = [line for line in text.splitlines() if line.strip()]
         if message.role == "user":
-            console.note(f"> {commands.brief(text, console.width() - 3)}")
+            console.note(f"  > {commands.brief(text, console.width() - 5)}")
             continue
         for line in lines[:_LINES]:
-            console.note(commands.brief(line, console.width() - 1))
+            console.note(f"  {commands.brief(line, console.width() - 3)}")
         if len(lines) > _LINES:
-            console.note("…")
+            console.note("  …")
 
 
 def _part(session: Session) -> None:

@@ -5,10 +5,9 @@ How lines are read and what they mean is not known here; an answer is had and ke
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-import click
 
 from provider_core.errors import CoreError
 from provider_core.types import ImagePart, Sent, TextPart
@@ -20,24 +19,35 @@ from telex.render.live import Live
 from telex.session.hush import Hush
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.history import Turn
-    from provider_core.types import Message, Notice, Part, Target, Usage
+    from provider_core.history import Conversation, Turn
+    from provider_core.types import Message, Notice, Part, Target, Usage, Verdict
     from telex.context import App
     from telex.dialogue import Dialogue
     from telex.render.show import Show, View
 
-__all__ = ["Exchange", "Session", "Spent", "exchanges"]
+__all__ = ["Exchange", "RefusedError", "Session", "Spent", "exchanges"]
+
+
+class RefusedError(Exception):
+    """A command that cannot be done as it was typed; ``hint`` says what can."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What one request took; ``model`` is ``provider/model``."""
+    """What one answer took, and how it ended, in words where that is an error; ``model`` is ``provider/model``."""
 
     model: str
     usage: Usage | None
+    verdict: Verdict | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +63,7 @@ class Session:
     """``said`` are the prompts that were answered, in the dialogue's order; ``unanswered`` is a later one that was not.
 
     ``attached`` goes with the next prompt, and ``system`` is in force from it on; "" is none. ``withdrawn`` is
-    what was spent on answers that were taken back.
+    what was spent on answers that were taken back. ``title`` is the one that it has in the history.
     """
 
     def __init__(
@@ -63,18 +73,20 @@ class Session:
         *,
         view: View,
         system: str | None = None,
-        said: Iterable[Exchange] = (),
+        earlier: Conversation | None = None,
         attached: Prompt | None = None,
         watch: Callable[[Show], Callable[[str, str], None] | None] = lambda _: None,
         network: Callable[[Target], Target] = lambda target: target,
     ) -> None:
         self.app = app
         self.dialogue = dialogue
-        self.said = list(said)
+        self.said = exchanges(app.history.turns(earlier.id)) if earlier is not None else []
         self.unanswered: Exchange | None = None
         self.withdrawn: list[Spent] = []
         self.attached = attached or Prompt()
         self.system = _system(dialogue.messages) if system is None else system
+        self.title = earlier.title if earlier is not None else ""
+        self.begun = earlier.begun if earlier is not None else time.time()
         self.saved_to: str | None = None
         self._view = view
         self._watch = watch
@@ -93,11 +105,11 @@ class Session:
     def ask_again(self, text: str | None = None) -> None:
         """The last prompt once more, or with ``text`` for its own; the answer takes the place of the one before.
 
-        Where none comes, the one before stays. Raises ``click.UsageError`` where nothing was asked yet.
+        Where none comes, the one before stays. Raises ``RefusedError`` where nothing was asked yet.
         """
         last = self.last
         if last is None:
-            raise click.UsageError("nothing was asked yet")
+            raise RefusedError("nothing was asked yet")
         messages, answered_before = self.dialogue.messages, last is not self.unanswered
         prompt = last.prompt
         if answered_before:
@@ -113,10 +125,10 @@ class Session:
             self.app.console.note("The answer before it stays.")
 
     def undo(self) -> Exchange:
-        """Take back the last prompt and its answer; raises ``click.UsageError`` where there is none."""
+        """Take back the last prompt and its answer; raises ``RefusedError`` where there is none."""
         last = self.last
         if last is None:
-            raise click.UsageError("there is nothing to take back")
+            raise RefusedError("there is nothing to take back")
         if last is self.unanswered:
             self.unanswered = None
             self.attached = Prompt()
@@ -131,6 +143,7 @@ class Session:
         self.dialogue.messages = ()
         if self.dialogue.keeping is not None:
             self.dialogue.keeping.conversation = None
+        self.title, self.begun = "", time.time()
         self.said.clear()
         self.withdrawn.clear()
         self.unanswered = None
@@ -194,9 +207,16 @@ class _Shown(Live):
             self.hush.begin()
         super().notice(notice)
 
+    def pause(self) -> None:
+        self.hush.end()  # a question is asked, and its answer is to be seen
+        super().pause()
+
     def ended(self, answer: Answer, hint: str | None = None) -> None:
         self.hush.end()
-        self.spent.append(Spent(model=str(answer.target), usage=answer.usage))
+        error = answer.error.message if answer.error is not None else None
+        self.spent.append(
+            Spent(model=str(answer.target), usage=answer.usage, verdict=answer.verdict, error=error)
+        )
         super().ended(answer, hint)
 
 
@@ -206,7 +226,8 @@ def exchanges(turns: Sequence[Turn]) -> list[Exchange]:
     for turn in turns:
         if turn.answer is None or not (turn.answer.content or turn.answer.tool_calls):
             continue
-        spent = Spent(model=f"{turn.provider}/{turn.model}", usage=turn.usage)
+        model = f"{turn.provider}/{turn.model}"
+        spent = Spent(model=model, usage=turn.usage, verdict=turn.verdict, error=turn.error)
         asked = [message.content for message in turn.messages if message.role == "user"]
         if asked:
             found.append(Exchange(prompt=_prompt(asked[-1]), turns=(turn.id,), spent=(spent,)))

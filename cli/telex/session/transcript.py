@@ -1,37 +1,82 @@
-"""A conversation as Markdown, as it stands at this moment; where it goes is the caller's business."""
+"""A conversation as it stands at this moment, in the history's own terms; nothing is read or written here."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provider_core.types import ImagePart, TextPart
+from provider_core.history import Conversation, Turn
+from provider_core.types import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from provider_core.types import Message
+    from telex.session.session import Session
 
-__all__ = ["markdown"]
-
-
-def markdown(messages: Sequence[Message]) -> str:
-    """A heading for each message, and its text as it was said; images are named, and not held."""
-    return "\n".join(line for message in messages for line in _lines(message))
+__all__ = ["as_conversation", "as_turns"]
 
 
-def _lines(message: Message) -> Iterator[str]:
-    match message.role:
-        case "assistant":
-            yield f"## {message.provider or 'Assistant'}"
-        case role:
-            yield f"## {role.capitalize()}"
-    yield ""
-    content = (TextPart(text=message.content),) if isinstance(message.content, str) else message.content
-    for part in content:
-        match part:
-            case TextPart(text=text) if text:
-                yield f"{text.rstrip()}\n"
-            case ImagePart(url=url):
-                yield f"![an image]({url})\n" if url.startswith("http") else "*(an image)*\n"
-    for call in message.tool_calls:
-        yield f"`{call.name}` was called with `{call.arguments}`\n"
+def as_conversation(session: Session) -> Conversation:
+    """What the history has of it, also where it keeps nothing: then "not kept" is its id."""
+    from telex.session.commands import brief
+
+    keeping = session.dialogue.keeping
+    id_ = keeping.conversation if keeping is not None else None
+    return Conversation(
+        id=id_ or "not kept",
+        title=session.title or brief(session.said[0].prompt.text if session.said else ""),
+        begun=session.begun,
+        updated=session.begun,
+        turns=len(session.said),
+        model=str(session.dialogue.target),
+    )
+
+
+def as_turns(session: Session) -> tuple[Turn, ...]:
+    """A turn for each answer; those between which tools were called belong to one prompt."""
+    return tuple(_turns(session))
+
+
+def _turns(session: Session) -> Iterator[Turn]:
+    new: list[Message] = []
+    prompt = -1
+    waiting: Turn | None = None
+    for message in session.dialogue.messages:
+        if message.role == "user":
+            if waiting is not None:
+                yield _ended(session, waiting, prompt)
+                waiting = None
+            prompt += 1
+        elif message.role == "assistant":
+            if waiting is not None:
+                yield waiting
+            waiting = _turn(session, new, message, prompt)
+            new = []
+            continue
+        new.append(message)
+    if waiting is not None:
+        yield _ended(session, waiting, prompt)
+
+
+def _turn(session: Session, new: list[Message], answer: Message, prompt: int) -> Turn:
+    spent = session.said[prompt].spent if 0 <= prompt < len(session.said) else ()
+    provider, _, model = (spent[-1].model if spent else answer.provider).partition("/")
+    return Turn(
+        id=0,
+        conversation="",
+        at=session.begun,
+        provider=provider,
+        model=model,
+        messages=tuple(new),
+        answer=answer,
+        verdict=Verdict.COMPLETE,
+    )
+
+
+def _ended(session: Session, last: Turn, prompt: int) -> Turn:
+    """The last answer to a prompt, which may be one that was broken off."""
+    if not 0 <= prompt < len(session.said) or not session.said[prompt].spent:
+        return last
+    spent = session.said[prompt].spent[-1]
+    return replace(last, verdict=spent.verdict, error=spent.error)

@@ -114,17 +114,19 @@ def _converse(app: App, options: Options) -> None:
     from telex.session import run as converse
 
     earlier = _earlier(app, options)
-    converse(
-        app,
-        _dialogue(app, options, earlier=earlier),
-        view=_view(app, options),
-        system=None if options.system is None else readable(options.system, "the system message"),
-        earlier=earlier,
-        attached=read_prompt(app.console, (), files=options.files, images=options.images, enough=True),
-        watch=lambda show: _watch(show, options.verbose),
-        network=lambda target: with_network(target, vars(options)),
-        quiet=options.quiet,
-    )
+    dialogue = _dialogue(app, options, earlier=earlier)
+    with _toolset(app, options) or contextlib.nullcontext() as dialogue.toolset:
+        converse(
+            app,
+            dialogue,
+            view=_view(app, options),
+            system=None if options.system is None else readable(options.system, "the system message"),
+            earlier=earlier,
+            attached=read_prompt(app.console, (), files=options.files, images=options.images, enough=True),
+            watch=lambda show: _watch(show, options.verbose),
+            network=lambda target: with_network(target, vars(options)),
+            quiet=options.quiet,
+        )
 
 
 def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
