@@ -1,0 +1,251 @@
+"""History in real processes: killed, interrupted, many at once, without room, on a terminal, read by head."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import COMMAND, Telex
+from scripted import Answer, Pause, Scripted, answer, delta, sse
+from terminal import Pty
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def lab(telex: Telex, server: Scripted) -> Telex:
+    server.will(answer("Yes."))
+    telex.provider("lab", server.url)
+    return telex
+
+
+@pytest.fixture
+def path(telex: Telex) -> Path:
+    return telex.home / "data" / "history.db"
+
+
+def turns(telex: Telex) -> list[dict[str, Any]]:
+    """Every turn that was kept, the oldest first."""
+    ran = telex("history", "export", "--all", "--format", "jsonl")
+    assert ran.code == 0, ran.err
+    return [json.loads(line) for line in ran.text.splitlines()]
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in path.parent.iterdir()}
+
+
+def begin(*texts: str) -> list[bytes]:
+    return sse(*map(delta, texts))
+
+
+# --- what a process leaves -------------------------------------------------------------------------------------
+
+
+def test_a_process_that_is_killed_in_the_middle_of_an_answer_leaves_its_prompt_and_all_before(
+    lab: Telex, server: Scripted, path: Path
+) -> None:
+    assert lab("chat", "Before?").code == 0
+    server.will(Answer([*begin("half of"), Pause(60)]))
+    process = lab.start("chat", "Killed?")
+    assert process.stdout
+    assert process.stdout.read(7) == b"half of"
+    process.kill()
+    process.communicate()
+    server.will(answer("Yes, again."))
+    assert lab("chat", "After?").code == 0
+    assert [(turn["messages"][0]["content"], turn["text"], turn["verdict"]) for turn in turns(lab)] == [
+        ("Before?", "Yes.", "complete"),
+        ("Killed?", "", None),
+        ("After?", "Yes, again.", "complete"),
+    ]
+    with contextlib.closing(sqlite3.connect(path)) as checked:
+        assert checked.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_what_ctrl_c_has_cut_is_kept_as_it_was_printed(lab: Telex, server: Scripted) -> None:
+    server.will(Answer([*begin("Once ", "upon\n", "a ti"), Pause(60)]))
+    process = lab.start("chat", "Tell me.")
+    assert process.stdout
+    printed = process.stdout.read(14)
+    process.send_signal(signal.SIGINT)
+    printed += process.communicate(timeout=30)[0]
+    assert process.returncode == 130
+    assert printed == b"Once upon\na ti\n"
+    (turn,) = turns(lab)
+    assert (turn["text"], turn["verdict"]) == ("Once upon\na ti", "interrupted")
+    assert lab("history", "show", "--answer").out == printed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\r\nb\n\n", "\x1b[31mred\x07", "Grüße 世界 🎉", "half \ud83d a pair", "```\ncode\n```\n", "\n\n"],
+)
+def test_the_text_that_is_kept_is_the_text_that_was_printed(lab: Telex, server: Scripted, text: str) -> None:
+    server.will(answer(text))
+    printed = lab("chat", "Say it.").out
+    assert lab("history", "show", "--answer").out == printed
+
+
+def test_processes_that_ask_at_once_lose_nothing(lab: Telex) -> None:
+    processes = [lab.start("chat", f"Question {number}?") for number in range(8)]
+    for process in processes:
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (0, b"Yes.\n", b"")
+    kept = turns(lab)
+    assert sorted(turn["messages"][0]["content"] for turn in kept) == [f"Question {n}?" for n in range(8)]
+    assert {turn["verdict"] for turn in kept} == {"complete"}
+
+
+def test_a_conversation_that_is_removed_while_its_answer_comes_stays_removed(
+    lab: Telex, server: Scripted, path: Path
+) -> None:
+    go_on = threading.Event()
+    server.will(Answer([*begin("can"), Pause(go_on), *answer("ary")]))
+    process = lab.start("chat", "Canary?")
+    assert process.stdout
+    assert process.stdout.read(3) == b"can"
+    assert lab("history", "remove", "--all", "--yes").code == 0
+    go_on.set()
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, b"ary\n", b"")
+    assert turns(lab) == []
+    assert b"anary" not in b"".join(files(path).values())
+
+
+# --- what costs a warning ----------------------------------------------------------------------------------------
+
+
+def test_a_disk_without_room_costs_a_warning_and_never_the_answer(lab: Telex, server: Scripted) -> None:
+    assert lab("chat", "Before?").code == 0
+    text = "x" * 300_000
+    server.will(answer(text))
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    process = lab.start("chat", "Large?", preexec_fn=small_files)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, f"{text}\n".encode())
+    assert b"The answer is not kept" in err
+    assert [turn["text"] for turn in turns(lab)] == ["Yes.", ""]
+
+
+# --- pipes and terminals -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["list", "show", "export --all", "search Question"])
+def test_a_reader_that_goes_away_is_no_error(lab: Telex, server: Scripted, command: str) -> None:
+    server.will(answer("long answer " * 20_000))
+    lab("chat", "Question?")
+    read, write = os.pipe()
+    process = lab.start("history", *command.split(), stdout=write)
+    os.close(write)
+    os.read(read, 1)
+    os.close(read)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode in (0, 141)
+    assert b"Traceback" not in err
+    assert b"telex:" not in err
+
+
+def on_terminal(telex: Telex, *arguments: str, columns: int = 80) -> Pty:
+    return Pty([str(COMMAND), "history", *arguments], env=telex.env, columns=columns)
+
+
+def test_a_terminal_is_asked_before_anything_goes(lab: Telex, path: Path) -> None:
+    lab("chat", "Canary one?")
+    lab("chat", "Kept two?")
+    with on_terminal(lab, "remove", "canary") as pty:
+        pty.wait_for(r"Remove the conversation for good\? \[y/N\]")
+        assert "Canary one?" in pty.text
+        pty.type("n\n")
+        assert pty.wait() == 130
+    assert len(turns(lab)) == 2
+    with on_terminal(lab, "remove", "--all") as pty:
+        pty.wait_for(r"Remove 2 conversations for good\?")
+        pty.type("\x03")
+        assert pty.wait() == 130
+    assert len(turns(lab)) == 2
+    with on_terminal(lab, "remove", "canary") as pty:
+        pty.wait_for("for good")
+        pty.type("y\n")
+        assert pty.wait() == 0
+    assert b"Canary" not in b"".join(files(path).values())
+
+
+@pytest.mark.parametrize("columns", [20, 33, 60, 80, 200])
+def test_a_list_fits_the_terminal_and_keeps_its_ids_whole(lab: Telex, server: Scripted, columns: int) -> None:
+    lab.provider("other", server.url, models=["a/model/with-a-name-that-is-longer-than-most"])
+    lab(
+        "chat",
+        "-m",
+        "lab",
+        "为什么天空是蓝色的 and so on, for longer than any terminal of twenty columns is wide",
+    )
+    lab("chat", "-m", "other", "short")
+    ids = [line.split("\t")[0] for line in lab("history", "list").text.splitlines()]
+    with on_terminal(lab, "list", columns=columns) as pty:
+        assert pty.wait() == 0
+        head, *rows = pty.rows
+    assert head.startswith("ID  ")
+    assert [row.split()[0] for row in rows] == ids
+
+
+def test_a_long_list_says_that_there_is_more(lab: Telex, path: Path) -> None:
+    for _ in range(3):
+        lab("chat", "same")
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        base.execute(
+            "INSERT INTO conversations SELECT printf('%08d', value), 'more', 0 FROM "
+            "(WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 30) SELECT * FROM n)"
+        )
+        base.execute(
+            "INSERT INTO turns (conversation, at, provider, model) SELECT id, 0, 'lab', 'm' FROM conversations"
+        )
+        base.commit()
+    with on_terminal(lab, "list") as pty:
+        assert pty.wait() == 0
+        assert len(pty.rows) == 1 + 20 + 1
+        assert "telex history list -n 200" in pty.rows[-1]
+    with on_terminal(lab, "list", "-n", "2") as pty:
+        assert pty.wait() == 0
+        assert len(pty.rows) == 3
+
+
+def test_a_conversation_on_a_terminal_is_laid_out_and_commands_nothing(lab: Telex, server: Scripted) -> None:
+    server.will(answer("Some **bold** text\x1b]0;title\x07\n\n- one\n- two\n"))
+    lab("chat", "Wh\x1b[2Jy?")
+    with on_terminal(lab, "show") as pty:
+        assert pty.wait() == 0
+        rows = pty.rows
+        assert "\x1b[1mbold" in pty.raw.decode() or "\x1b[0;1mbold" in pty.raw.decode()
+    assert rows[0] == "Wh [2Jy?"
+    assert rows[2].startswith("You ")
+    assert rows[3] == "Wh␛[2Jy?"
+    assert rows[5].startswith("lab/m ")
+    assert rows[6:] == ["Some bold text␛]0;title␇", "", "• one", "• two"]
+    with on_terminal(lab, "show", "--answer") as pty:
+        assert pty.wait() == 0
+        assert pty.rows == ["Some bold text␛]0;title␇", "", "• one", "• two"]
+
+
+def test_a_hit_on_a_terminal_has_its_words_marked(lab: Telex, server: Scripted) -> None:
+    server.will(answer("The \x1b[31msky is blue."))
+    lab("chat", "Why?")
+    with on_terminal(lab, "search", "sky") as pty:
+        assert pty.wait() == 0
+        assert b"The \xe2\x90\x9b[31m\x1b[1msky\x1b[m is blue." in pty.raw
+        assert pty.rows[0].endswith("assistant  Why?")
+    del lab.env["LANG"]
+    with Pty([str(COMMAND), "history", "search", "sky"], env={**lab.env, "NO_COLOR": "1"}) as pty:
+        assert pty.wait() == 0
+        assert b"\x1b" not in pty.raw
