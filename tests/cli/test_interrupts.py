@@ -1,0 +1,312 @@
+"""What is kept of an answer is what was printed of it, whenever and by whatever it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import COMMAND
+from scripted import DONE, Pause, Scripted, answer, delta, sse
+
+from telex.interrupts import Interrupts, Terminated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from running import Telex
+
+needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="without timers nothing is held")
+
+
+@pytest.fixture
+def lab(telex: Telex, server: Scripted) -> Telex:
+    telex.provider("lab", server.url)
+    return telex
+
+
+def kept(telex: Telex) -> tuple[str | None, str | None]:
+    """Text and verdict of the last answer in the history, read without telex."""
+    with contextlib.closing(sqlite3.connect(telex.home / "data" / "history.db")) as connection:
+        verdict, text = connection.execute(
+            "SELECT t.verdict, m.text FROM turns AS t LEFT JOIN messages AS m ON m.turn = t.id AND m.is_answer "
+            "ORDER BY t.id DESC LIMIT 1"
+        ).fetchone()
+    return text, verdict
+
+
+def printed(out: bytes) -> str:
+    """What was printed, without the newline at its end; a write may have been broken off within a letter."""
+    assert out == b"" or out.endswith(b"\n")
+    return out[:-1].decode("utf-8", "ignore")
+
+
+# --- through the program ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_at_any_moment_what_was_printed_is_what_is_kept(
+    lab: Telex, server: Scripted, seed: int, number: signal.Signals
+) -> None:
+    dice = random.Random(seed)
+    words = [f"word{n} größe✓ " for n in range(4000)]
+    frames: list[Any] = []
+    for at in range(0, len(words), 10):
+        frames += [*sse(*map(delta, words[at : at + 10])), Pause(0.001)]
+    server.will([*frames, Pause(30), DONE])
+    with lab.start("chat", "hi") as process:
+        assert process.stdout is not None
+        out = [os.read(process.stdout.fileno(), 1)]
+        reader = threading.Thread(target=lambda: out.append(process.stdout.read()), daemon=True)  # type: ignore[union-attr]
+        reader.start()
+        time.sleep(dice.uniform(0, 0.3))
+        process.send_signal(number)
+        process.wait(10)
+        reader.join(10)
+        text = printed(b"".join(out))
+        assert kept(lab) == (text, "interrupted")
+        assert 0 < len(text) < len("".join(words))
+        assert "".join(words).startswith(text)
+
+
+@needs_timers
+@pytest.mark.parametrize("seed", range(6))
+def test_a_slow_reader_gets_what_is_kept(lab: Telex, server: Scripted, seed: int) -> None:
+    """Pieces larger than a pipe holds are written in parts: the signal comes between two of them, or within one."""
+    dice = random.Random(seed)
+    whole = "größe✓ " * 100_000
+    server.will(
+        [*sse(*[delta(whole[at : at + 150_000]) for at in range(0, len(whole), 150_000)]), Pause(30), DONE]
+    )
+    with lab.start("chat", "hi") as process:
+        assert process.stdout is not None
+        out: list[bytes] = []
+
+        def read() -> None:
+            while data := os.read(process.stdout.fileno(), dice.choice([1000, 4096, 30_000])):  # type: ignore[union-attr]
+                out.append(data)
+                time.sleep(0.002)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        while not out:
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0, 0.1))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        reader.join(20)
+        raw = b"".join(out)
+        text = raw.removesuffix(b"\n").decode("utf-8", "ignore")
+        assert kept(lab) == (text, "interrupted")
+        assert 0 < len(text) < len(whole)
+
+
+@needs_timers
+@pytest.mark.parametrize("form", [(), ("--jsonl",), ("--markdown",)])
+def test_a_reader_that_has_stopped_reading_is_not_waited_for(
+    lab: Telex, server: Scripted, form: tuple[str, ...]
+) -> None:
+    whole = "größe✓ \n\n" * 60_000
+    server.will([*sse(delta(whole)), Pause(30), DONE])
+    process = lab.start("chat", *form, "hi")
+    time.sleep(1.5)  # the pipe has been full for long
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    # More than the program takes is the machine's, which may be busy; to wait for the reader takes for ever.
+    assert process.wait(5) == 130
+    assert time.monotonic() - begun < 2.5
+    out, err = process.communicate()
+    assert b"Traceback" not in err
+    text, verdict = kept(lab)
+    assert verdict == "interrupted"
+    if not form:
+        assert out.decode("utf-8", "ignore") == text
+        assert 0 < len(out) <= 1 << 20
+
+
+@pytest.mark.parametrize("count", [1, 100, 70_000])
+def test_a_reader_that_goes_away_has_been_written_what_is_kept(
+    lab: Telex, server: Scripted, count: int
+) -> None:
+    server.will([*sse(*[delta("größe✓ " * 100)] * 100), Pause(0.3), *sse(*[delta("y" * 1000)] * 100), DONE])
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} chat hi | head -c {count}; echo ${{PIPESTATUS[0]}}"],
+        env=lab.env, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.stdout[count:] == b"141\n"
+    assert done.stderr == b""
+    text, verdict = kept(lab)
+    assert verdict == "interrupted"
+    assert text is not None
+    assert text.encode().startswith(done.stdout[:count].decode("utf-8", "ignore").encode())
+
+
+def test_a_full_disk_keeps_what_has_been_received_of_the_answer_as_not_printed(
+    lab: Telex, server: Scripted
+) -> None:
+    server.will(answer("x", "y"))
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        assert lab("chat", "hi", stdout=full).code == 1
+    assert kept(lab) == (None, "interrupted")
+
+
+def test_a_newline_that_cannot_be_written_does_not_cost_the_record(lab: Telex, server: Scripted) -> None:
+    """The reader takes the whole answer and goes; only the last newline finds nobody."""
+    server.will([*sse(delta("all of it")), Pause(1), *answer()])
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} chat hi | head -c 9; echo ${{PIPESTATUS[0]}}"],
+        env=lab.env, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.stdout == b"all of it141\n"
+    assert kept(lab) == ("all of it", "complete")
+
+
+def test_a_second_ctrl_c_ends_what_the_first_one_has_left(lab: Telex, server: Scripted) -> None:
+    server.will([*sse(delta("x" * 300_000)), Pause(30), DONE])
+    process = lab.start("chat", "hi")
+    time.sleep(1)
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    process.wait(5)
+    _, err = process.communicate()
+    assert process.returncode in (130, -signal.SIGINT)
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["INT", "HUP"])
+def test_a_signal_that_the_parent_ignores_stays_ignored(lab: Telex, server: Scripted, name: str) -> None:
+    goes_on = threading.Event()
+    server.will([*sse(delta("one")), Pause(goes_on), *answer(" two")])
+    process = subprocess.Popen(
+        ["bash", "-c", f"trap '' {name}; exec {COMMAND} chat hi"],
+        env=lab.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.read(3) == b"one"
+    process.send_signal(getattr(signal, f"SIG{name}"))
+    time.sleep(0.2)
+    goes_on.set()
+    assert process.communicate(timeout=20)[0] == b" two\n"
+    assert process.returncode == 0
+
+
+@needs_timers
+def test_an_alarm_that_the_parent_has_set_ends_it_and_keeps_what_has_come(
+    lab: Telex, server: Scripted
+) -> None:
+    server.will([*sse(delta("half")), Pause(30), DONE])
+    code = f"import os, signal; signal.alarm(2); os.execv({str(COMMAND)!r}, ['telex', 'chat', 'hi'])"
+    done = subprocess.run([sys.executable, "-c", code], env=lab.env, stdin=subprocess.DEVNULL,
+                          capture_output=True, check=False, timeout=20)  # fmt: skip
+    assert done.returncode == -signal.SIGALRM
+    assert done.stdout == b"half\n"
+    assert kept(lab) == ("half", "interrupted")
+
+
+# --- the room itself --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with Interrupts() as entered:
+            yield entered
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_signal_raises_at_once_where_nothing_is_held(interrupts: Interrupts) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Terminated) as caught:
+        signal.raise_signal(signal.SIGTERM)
+    assert caught.value.number == signal.SIGTERM
+
+
+@needs_timers
+def test_a_signal_waits_for_what_is_held(interrupts: Interrupts) -> None:
+    done = []
+
+    def work() -> None:
+        with interrupts.held:
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["the rest"]
+
+
+@needs_timers
+def test_what_is_held_for_too_long_is_broken_off(interrupts: Interrupts) -> None:
+    def work() -> None:
+        with interrupts.held:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(20)
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert time.monotonic() - begun < 10
+
+
+@needs_timers
+def test_what_is_held_after_a_signal_has_a_moment_and_no_more(interrupts: Interrupts) -> None:
+    with pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGHUP)
+    with interrupts.held:
+        pass
+    time.sleep(0.4)  # no alarm is left over
+    begun = time.monotonic()
+    with pytest.raises(Terminated) as caught, interrupts.held:
+        time.sleep(20)
+    assert time.monotonic() - begun < 10
+    assert caught.value.number == signal.SIGHUP
+
+
+@needs_timers
+def test_a_second_signal_does_not_wait(interrupts: Interrupts) -> None:
+    done = []
+
+    def work() -> None:
+        with interrupts.held:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            done.append("never")
+
+    with pytest.raises(Terminated):
+        work()
+    assert done == []
+
+
+def test_afterwards_signals_are_what_they_were() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+    with Interrupts():
+        assert signal.getsignal(signal.SIGTERM) != before[1]
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)] == before
+
+
+def test_in_another_thread_it_does_nothing() -> None:
+    handlers = []
+
+    def work() -> None:
+        with Interrupts() as entered, entered.held:
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.getsignal(signal.SIGTERM)]
