@@ -44,26 +44,34 @@ def is_environment(node: ast.expr) -> bool:
     return name.strip("_") == "environ"
 
 
-def read_in(tree: ast.AST) -> Iterator[str]:
-    """The strings that are looked up in an environment: by key, by a method, or by a function that is handed it."""
+def lookups(tree: ast.AST) -> Iterator[ast.expr]:
+    """What is looked up in an environment: by key, by a method, or by a function that is handed it."""
     for node in ast.walk(tree):
-        looked: list[ast.expr] = []
         match node:
             case ast.Subscript(value=where, slice=key) if is_environment(where):
-                looked = [key]
+                yield key
             case ast.Compare(left=key, ops=[ast.In() | ast.NotIn()], comparators=[where]) if is_environment(
                 where
             ):
-                looked = [key]
-            case ast.Call(func=ast.Attribute(value=where), args=arguments) if is_environment(where):
-                looked = arguments[:1]
-            case ast.Call(func=ast.Attribute(attr="getenv" | "_get"), args=arguments):
-                looked = arguments[:1]
+                yield key
+            case ast.Call(func=ast.Attribute(value=where), args=[key, *_]) if is_environment(where):
+                yield key
+            case ast.Call(func=ast.Attribute(attr="getenv" | "_get"), args=[key, *_]):
+                yield key
             case ast.Call(args=[where, *arguments]) if is_environment(where):
-                looked = arguments
-        yield from (
-            each.value for each in looked if isinstance(each, ast.Constant) and isinstance(each.value, str)
-        )
+                yield from arguments
+
+
+def read_in(tree: ast.AST) -> Iterator[str]:
+    """The names that are looked up; where a name is not written there, those in the lists of the file."""
+    keys = list(lookups(tree))
+    yield from (key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+    if any(isinstance(key, ast.Name) for key in keys):
+        for node in ast.walk(tree):
+            listed = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else ()
+            for each in listed:
+                if isinstance(each, ast.Constant) and VARIABLE.fullmatch(str(each.value)):
+                    yield str(each.value)
 
 
 def read_by_the_code() -> set[str]:
@@ -110,6 +118,7 @@ def test_variables_of_keys_are_left_to_their_own_topic() -> None:
         "'SOME_NAME' in app.environ",
         "os.getenv('SOME_NAME')",
         "_folder(environ, 'SOME_NAME', home)",
+        "for name in ('SOME_NAME',): environ.get(name)",
     ],
 )
 def test_a_variable_is_found_however_it_is_read(code: str) -> None:
