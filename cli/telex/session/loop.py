@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from provider_core.errors import CoreError
-from telex.exits import code_and_hint
+from provider_core.errors import AttachmentError, CoreError
+from telex.ask import hint
 from telex.options import readable
 from telex.session import commands
-from telex.session.plain import PlainReader
+from telex.session.plain import PlainReader, is_plain
 from telex.session.recall import Recall
 from telex.session.session import RefusedError, Session
 from telex.session.standing import Standing
@@ -78,7 +78,7 @@ def run(
 
 def _reader(session: Session) -> Reader:
     app = session.app
-    if app.environ.get("TERM") in (None, "", "dumb", "unknown"):
+    if is_plain(app.environ):
         return PlainReader(app.console)
     from telex.session.completion import Offers
     from telex.session.line import LineEditor
@@ -110,7 +110,10 @@ def _step(session: Session, reader: Reader) -> bool:
     except click.ClickException as error:
         console.error(error.format_message())
     except CoreError as error:
-        console.error(error.message, code_and_hint(error, session.app.known(error.provider))[1])
+        advice = hint(session.app, error)
+        if advice is not None and isinstance(error, AttachmentError):
+            advice = advice.replace("--image", "/image").replace("--file", "/file")
+        console.error(error.message, advice)
     console.out("\n")
     return True
 

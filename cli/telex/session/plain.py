@@ -6,15 +6,22 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from telex.console import Console
 
-__all__ = ["CONTINUED", "LEAVE", "PROMPT", "PlainReader", "written"]
+__all__ = ["CONTINUED", "LEAVE", "PROMPT", "PlainReader", "is_plain", "written"]
 
 PROMPT = "> "
 CONTINUED = "  "
 LEAVE = "To leave: Ctrl-D, or /exit."
 
 _QUOTES = '"""'
+
+
+def is_plain(environ: Mapping[str, str]) -> bool:
+    """Whether nothing is known of the terminal, or that its cursor cannot be moved."""
+    return environ.get("TERM", "").lower() in ("", "dumb", "unknown")
 
 
 def written(console: Console, text: str) -> None:

@@ -17,6 +17,7 @@ from telex.commands.chat.prompt import Prompt
 from telex.exits import Stop
 from telex.render.live import Live
 from telex.session.hush import Hush
+from telex.session.plain import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -200,10 +201,11 @@ class _Shown(Live):
     def __init__(self, app: App, view: View) -> None:
         super().__init__(app, view)
         self.hush = Hush(app.console)
+        self._plain = is_plain(app.environ)  # where lines are not edited, what is typed is shown as it is typed
         self.spent: list[Spent] = []
 
     def notice(self, notice: Notice) -> None:
-        if isinstance(notice, Sent):
+        if isinstance(notice, Sent) and not self._plain:
             self.hush.begin()
         super().notice(notice)
 
