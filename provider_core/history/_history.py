@@ -113,7 +113,10 @@ class History:
 
     def latest(self) -> Conversation | None:
         """The conversation of the last turn; None where there is none."""
-        return next(iter(self.conversations(1)), None)
+        from provider_core.history import _reading
+
+        with self._database.reading() as connection:
+            return None if connection is None else _reading.latest(connection)
 
     def find(self, name: str) -> Conversation:
         """The conversation that ``name`` means.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Message
 
-__all__ = ["conversations", "hits", "turns"]
+__all__ = ["conversations", "hits", "latest", "turns"]
 
 # The columns beside max() are those of the row with the largest (sqlite.org/lang_select.html, "bare columns").
 _CONVERSATIONS = """
@@ -46,6 +46,12 @@ def conversations(
         Conversation(id=id_, title=title, begun=begun, updated=updated, turns=count, model=model)
         for id_, title, begun, updated, count, model, _ in rows
     )
+
+
+def latest(connection: sqlite3.Connection) -> Conversation | None:
+    """The first of ``conversations``, found without looking at the others."""
+    last = "WHERE c.id = (SELECT conversation FROM turns ORDER BY id DESC LIMIT 1)"
+    return next(iter(conversations(connection, 1, last)), None)
 
 
 def turns(connection: sqlite3.Connection, conversation: str) -> tuple[Turn, ...]:

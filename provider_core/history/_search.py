@@ -1,6 +1,6 @@
 """Looking for words in what was said: whether a text holds them, and the piece of it that shows them.
 
-There is no index. To read all of 100 MB of text takes a tenth of a second; an index would be half as large
+There is no index. To read all of 100 MB of text takes a fifth of a second; an index would be half as large
 again, keep the words of what was removed, and know no words in Chinese, Japanese or Thai.
 """
 
