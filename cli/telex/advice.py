@@ -244,6 +244,11 @@ def tool_connect(error: errors.ToolConnectError, _: Provider | None) -> str:
 
 def tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
     kind, _colon, name = error.source.partition(":")
+    if not name:
+        return (
+            "Unlock the keyring, or start one (such as gnome-keyring), and run again.\n"
+            "Or take the secret from the environment: env:VARIABLE in place of keyring:NAME"
+        )
     if kind == "env":
         return f"Set {name} in the environment that telex runs in."
     return f"Put it into the keyring: telex mcp set-secret {name}"

@@ -35,6 +35,6 @@ def follow(app: App) -> None:
         from provider_core.templates import names
 
         there = names(app.paths.templates)
-        write_snapshot(app.paths, app.catalog, templates=there, made_from=made_from)
+        write_snapshot(app.paths, app.catalog, templates=there, servers=app.settings.mcp, made_from=made_from)
     except CoreError:
         return  # settings that do not load have been complained of, or will be

@@ -18,6 +18,7 @@ COMMANDS = {
     "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
     "models": ("telex.commands.models:command", "See what can be asked, and name it."),
     "providers": ("telex.commands.providers:command", "Set up the servers that telex talks to."),
+    "mcp": ("telex.commands.mcp:command", "Set up servers whose tools a model may call."),
     "history": ("telex.commands.history:command", "See, search and remove the conversations that were kept."),
     "templates": ("telex.commands.templates:command", "Keep prompts, with variables in them."),
     "completion": ("telex.commands.completion:command", "Make a Tab complete telex's command lines."),

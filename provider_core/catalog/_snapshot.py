@@ -1,6 +1,6 @@
 """Plain lists of names for shell completion, rewritten whole when they change; completing is not done here.
 
-``<cache>/completion/`` holds ``providers``, ``models`` (``provider/model``), ``aliases``, ``presets`` and
+``<cache>/completion/`` holds ``providers``, ``models`` (``provider/model``), ``aliases``, ``presets``, ``servers`` and
 ``templates``: UTF-8, one name a line, in the order they are shown. Beside each stands a file of the same name and
 ``.tsv`` with a tab and a few words after each name.
 """
@@ -42,7 +42,12 @@ def outdate_snapshot(paths: Paths) -> None:
 
 
 def write_snapshot(
-    paths: Paths, catalog: Catalog, *, templates: Iterable[str] = (), made_from: str | None = None
+    paths: Paths,
+    catalog: Catalog,
+    *,
+    templates: Iterable[str] = (),
+    servers: Iterable[str] = (),
+    made_from: str | None = None,
 ) -> bool:
     """Write the lists; tells whether that was possible. ``made_from`` is ``stamp`` of before the settings were read.
 
@@ -55,6 +60,7 @@ def write_snapshot(
         "aliases": catalog.aliases,
         "presets": {preset.id: preset.name for preset in presets.all_presets()},
         "templates": dict.fromkeys(templates, ""),
+        "servers": dict.fromkeys(servers, ""),
     }
     folder = _folder(paths)
     try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from provider_core.settings.mcp import McpServer
 
-__all__ = ["NAME", "RESERVED", "Paths", "Settings", "load", "preview"]
+__all__ = ["NAME", "RESERVED", "Paths", "Settings", "load", "preview", "preview_server"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +173,14 @@ def preview(name: str, table: Mapping[str, Any], paths: Paths) -> Provider:
 def _usual(base_url: str) -> Network:
     """The timeouts of a server that no preset describes: one nearby may have to load its model first."""
     return presets.LOCAL if rules.is_near(base_url) else Network()
+
+
+def preview_server(name: str, table: Mapping[str, Any], paths: Paths) -> McpServer:
+    """The server that ``[mcp.NAME]`` with these fields would be; raises ``SettingsError``."""
+    from provider_core.settings import schema
+
+    given = {key: value for key, value in table.items() if value is not None}
+    return _mcp(schema.validate({"mcp": {name: given}}, {}, paths.settings_file)["mcp"])[name]
 
 
 _NETWORK_PATHS = ("ca_bundle", "client_cert")

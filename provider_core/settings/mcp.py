@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from provider_core.errors import InvalidInputError, UnknownToolServerError
 from provider_core.settings import rules
+from provider_core.wording import near
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +72,12 @@ class McpServer:
     allow: tuple[str, ...] = ()
     """Patterns, as the shell's, for the tools that run without being asked about: ``read_*``."""
 
+    def allows(self, tool: str) -> bool:
+        """Whether the tool of this name may run without being asked about."""
+        import fnmatch
+
+        return any(fnmatch.fnmatchcase(tool, pattern) for pattern in self.allow)
+
     @property
     def place(self) -> str:
         """Its address, or its command on one line."""
@@ -119,12 +126,8 @@ def find(servers: Mapping[str, McpServer], name: str) -> McpServer:
     found = servers.get(name)
     if found is not None:
         return found
-    import difflib
-
     raise UnknownToolServerError(
-        f"no MCP server called {name} is set up",
-        server=name,
-        candidates=difflib.get_close_matches(name, servers, n=3),
+        f"no MCP server called {name} is set up", server=name, candidates=near(name, servers)
     )
 
 

@@ -1,0 +1,34 @@
+"""``telex mcp``: setting up the servers whose tools a model may call, and seeing what they offer; one file a family."""
+
+from __future__ import annotations
+
+import click
+
+from telex.lazy import LazyGroup
+
+__all__ = ["COMMANDS", "command"]
+
+_HERE = "telex.commands.mcp"
+
+COMMANDS = {
+    "add": (f"{_HERE}.add:command", "Set up a server: a command, or an address."),
+    "list": (f"{_HERE}.listing:list_", "List the servers that are set up."),
+    "test": (f"{_HERE}.check:test", "Start servers, list their tools, and time each step."),
+    "tools": (f"{_HERE}.check:tools", "Start a server and list its tools."),
+    "set-secret": (f"{_HERE}.secret:command", "Put a secret for servers into the keyring."),
+    "import": (f"{_HERE}.transfer:import_", "Set up the servers of another client's file."),
+    "remove": (f"{_HERE}.removal:command", "Remove a server and its secrets."),
+}
+
+
+@click.command(
+    cls=LazyGroup,
+    rows=COMMANDS,
+    name="mcp",
+    examples=(
+        "telex mcp add time -- uvx mcp-server-time",
+        "telex mcp list | cut -f1",
+    ),
+)
+def command() -> None:
+    """Set up servers of the Model Context Protocol, whose tools a model may call."""

@@ -1,0 +1,113 @@
+"""``telex mcp add``: one server, by the command that starts it or by its address; it is not started here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.exits import ExitCode, Stop
+from telex.options import Number
+
+if TYPE_CHECKING:
+    from telex.context import App
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    name="add",
+    examples=(
+        "telex mcp add time -- uvx mcp-server-time",
+        "telex mcp add web --url https://tools.example/mcp --header 'X-Key: env:WEB_KEY'",
+        "telex mcp add git -- uvx mcp-server-git && telex mcp tools git | cut -f1",
+    ),
+    exits=(ExitCode.SETTINGS,),
+    otherwise="Options of the server's own command stand behind --, as in: telex mcp add NAME -- npx {word} …",
+)
+@click.argument("name")
+@click.argument("words", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
+@click.option("--url", metavar="URL", help="The address of a server over HTTP, in place of a command.")
+@click.option("--env", multiple=True, metavar="KEY=VALUE", help="A variable of the command's environment.")
+@click.option("--header", "header", multiple=True, metavar="NAME:VALUE", help="A header of every request.")
+@click.option(
+    "--cwd",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder the command runs in.",
+)
+@click.option(
+    "--timeout",
+    type=Number(min=0, min_open=True),
+    metavar="SECONDS",
+    help="The longest that one call may take. By default 60.",
+)
+@click.option(
+    "--start-timeout",
+    type=Number(min=0, min_open=True),
+    metavar="SECONDS",
+    help="The longest that its start may take. By default 30.",
+)
+@click.option(
+    "--max-result",
+    type=click.IntRange(1000, 10_000_000),
+    metavar="BYTES",
+    help="The most of a result that a model is given. By default 100000.",
+)
+@click.option("--allow", multiple=True, metavar="PATTERN", help="Tools that run without asking, as read_*.")
+@click.option("--allow-http", is_flag=True, help="Send secrets over plain http to a host that is not local.")
+@click.option("--replace", is_flag=True, help="Overwrite a server of this name.")
+@pass_app
+def command(
+    app: App,
+    /,
+    *,
+    name: str,
+    words: tuple[str, ...],
+    url: str | None,
+    allow_http: bool,
+    replace: bool,
+    **options: Any,
+) -> None:
+    """Set up a server: a command, or an address.
+
+    A value of --env or --header that is a secret is a reference: keyring:NAME or env:VARIABLE, in a header
+    with a word before it if need be, as in Bearer keyring:NAME. It is looked up when the server starts.
+
+    The command's environment has what every program needs (PATH, HOME, USER, LANG, TERM and their like), what
+    --env says, and nothing else: no API key, and none of telex's own variables.
+    """
+    from provider_core.settings import edit, preview_server
+    from telex.commands.mcp import given
+
+    if (not words) == (url is None):
+        raise click.UsageError(
+            "give the command that starts the server, behind --, or its address with --url"
+            if url is None
+            else "a server has a command or --url, not both"
+        )
+    fields = {
+        "command": list(words) or None,
+        "url": url,
+        "env": given.variables(options["env"]) or None,
+        "headers": given.headers(options["header"]) or None,
+        "cwd": str(options["cwd"].absolute()) if options["cwd"] else None,
+        "call_timeout": options["timeout"],
+        "start_timeout": options["start_timeout"],
+        "max_result": options["max_result"],
+        "allow": list(options["allow"]) or None,
+    }
+    server = preview_server(name, fields, app.paths)
+    given.allowed(server, allow_http=allow_http)
+    if name in app.settings.mcp and not replace:
+        app.console.error(f"{name} is already set up", "To overwrite it: --replace")
+        raise Stop(ExitCode.SETTINGS)
+    fields["url"] = server.url or None
+    edit.put(app.paths.settings_file, {name: fields}, "mcp", replace=replace)
+    app.console.note(f"{name} is set up.")
+    for line in given.unready(app, server):
+        app.console.note(line)
+    app.console.note(f"Try: telex mcp test {name}")

@@ -1,0 +1,132 @@
+"""``telex mcp test`` and ``tools``: servers are started, and what they offer is told; no tool is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.exits import ExitCode, Stop, code_and_hint
+from telex.options import Name, Number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from provider_core.settings.mcp import McpServer
+    from provider_core.tools.mcp import McpServers, Step
+    from telex.context import App
+
+__all__ = ["test", "tools"]
+
+_EXITS = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.PROVIDER, ExitCode.NETWORK)
+
+
+@click.command(
+    cls=Command,
+    name="test",
+    examples=("telex mcp test time", "telex mcp test --json | jq -r '.[] | select(.passed | not).name'"),
+    exits=(ExitCode.OTHER, *_EXITS),
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=Name("server"))
+@click.option(
+    "--timeout",
+    type=Number(min=0, min_open=True),
+    metavar="SECONDS",
+    help="The longest that a start may take, instead of what is set for the server.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@pass_app
+def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
+    """Start servers, list their tools, and time each step.
+
+    Without NAME all are tested, all at once. In a pipe each line has NAME, passed or failed, the time of each
+    step (start, handshake, tools) in milliseconds, the number of tools, and what the server calls itself,
+    with tabs between. The exit code is 0 only when all passed: 4 for a secret that is missing or refused, 7
+    for one that cannot be reached or takes too long, 6 for any other failure, and 1 where failures differ.
+    """
+    from dataclasses import replace
+
+    from telex.render import mcp as render
+
+    servers = _wanted(app, names)
+    if timeout is not None:
+        servers = [replace(server, start_timeout=timeout) for server in servers]
+    with (
+        render.live(app.console, [server.name for server in servers]) as told,
+        _started(app, servers, told) as started,
+    ):
+        reports = render.reports(servers, started)
+    if as_json:
+        app.console.json([render.report_as_json(each) for each in reports])
+    else:
+        render.report(app.console, reports)
+    codes = []
+    for failure in started.failures:
+        code, hint = code_and_hint(failure.error)
+        app.console.error(failure.error.message, hint)
+        codes.append(code)
+        if failure.stderr and not as_json:
+            app.console.note(render.log(failure.stderr))
+    if codes:
+        raise Stop(codes[0] if len(set(codes)) == 1 else ExitCode.OTHER)
+
+
+@click.command(
+    cls=Command,
+    name="tools",
+    examples=("telex mcp tools time", "telex mcp tools time --json | jq '.[0].schema'"),
+    exits=_EXITS,
+)
+@click.argument("name", type=Name("server"))
+@click.option("--json", "as_json", is_flag=True, help="One list of objects, with each tool's schema.")
+@pass_app
+def tools(app: App, *, name: str, as_json: bool) -> None:
+    """Start a server and list its tools.
+
+    In a pipe each line has TOOL, HINT, ASKS (whether somebody is asked before it runs: yes or no) and
+    DESCRIPTION, with tabs between. The hint is what the server says of the tool (reads, writes, destroys),
+    and nobody has checked it: it decides nothing.
+    """
+    from telex.render import mcp as render
+    from telex.render import sheet
+
+    (server,) = _wanted(app, (name,))
+    with _started(app, [server], lambda _name, _step: None) as started:
+        for failure in started.failures:
+            raise failure.error
+        (box,) = started.toolboxes
+        offered = box.tools
+    if as_json:
+        app.console.json([render.tool_as_json(server, each) for each in offered])
+        return
+    if not offered:
+        app.console.note(f"{name} has no tools.")
+    elif app.console.out_is_terminal:
+        app.console.raw_out(render.tools(app.console, server, offered))
+    else:
+        sheet.rows(app.console, render.TOOL_HEADERS, [render.tool_row(server, each) for each in offered])
+
+
+def _wanted(app: App, names: Iterable[str]) -> list[McpServer]:
+    from provider_core.errors import UnknownToolServerError
+    from provider_core.settings.mcp import find
+
+    known = app.settings.mcp
+    wanted = [find(known, name) for name in dict.fromkeys(names)] or list(known.values())
+    if not wanted:
+        raise UnknownToolServerError("no MCP server is set up")
+    return wanted
+
+
+def _started(app: App, servers: Iterable[McpServer], told: Callable[[str, Step], None]) -> McpServers:
+    from provider_core.tools.mcp import McpServers
+
+    return McpServers(
+        servers,
+        environ=app.environ,
+        store=app.key_store,
+        withheld={name for provider in app.providers.values() for name in provider.key_env},
+        on_step=lambda server, step: told(server.name, step),
+    )

@@ -1,0 +1,90 @@
+"""What several commands are given alike: variables and headers, and whether their secrets may travel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from provider_core.settings.mcp import McpServer
+    from telex.context import App
+
+__all__ = ["allowed", "headers", "unready", "variables"]
+
+_WAY = "give {option} {name}{sign}keyring:NAME (see: telex mcp set-secret --help), or env:VARIABLE"
+
+
+def variables(given: Sequence[str]) -> dict[str, str]:
+    """Names and values of ``KEY=VALUE``; a secret is none of them."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError("--env takes KEY=VALUE, for example MODE=fast or TOKEN=keyring:NAME")
+        found[name.strip()] = _fit(
+            name.strip(), value, _WAY.format(option="--env", name=name.strip(), sign="=")
+        )
+    return found
+
+
+def headers(given: Sequence[str]) -> dict[str, str]:
+    """Names and values of ``NAME: VALUE``, as curl takes them; a secret is none of them."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip() or "=" in name:
+            raise click.UsageError("--header takes NAME: VALUE, for example 'X-Team: a'")
+        way = _WAY.format(option="--header", name=f"'{name.strip()}", sign=": ") + ", closed by '"
+        found[name.strip()] = _fit(name.strip(), value.strip(), way)
+    return found
+
+
+def _fit(name: str, value: str, way: str) -> str:
+    from provider_core.settings.mcp import harmless
+
+    if not harmless(name, value):
+        raise click.UsageError(
+            f"the value of {name} looks like a secret, for which a command line is no place: {way}"
+        )
+    return value
+
+
+def allowed(server: McpServer, *, allow_http: bool) -> None:
+    """Raise ``UsageError`` where a secret would travel in the clear through networks that anyone may read."""
+    from provider_core.settings.mcp import references
+    from provider_core.settings.rules import is_near
+
+    if allow_http or not server.url.startswith("http:") or is_near(server.url):
+        return
+    if names := list(references(server)):
+        raise click.UsageError(
+            f"{', '.join(names)} would travel to {server.url} in the clear: use https, or insist with --allow-http"
+        )
+
+
+def unready(app: App, server: McpServer, stored: Collection[str] = ()) -> list[str]:
+    """What has still to be done before the server can start, as far as that is known without a keyring.
+
+    ``stored`` are entries of the keyring that are known to be there.
+    """
+    import shutil
+
+    from provider_core.settings.mcp import references
+
+    lines = []
+    for name, wanted in references(server).items():
+        if wanted.kind == "keyring" and wanted.entry in stored:
+            continue
+        if wanted.kind == "keyring":
+            lines.append(
+                f"{name} comes from the keyring. To put it there: telex mcp set-secret {wanted.name}"
+            )
+        elif not app.environ.get(wanted.name):
+            lines.append(f"{name} comes from the environment variable {wanted.name}, which is not set now.")
+    path = server.env.get("PATH") or app.environ.get("PATH")
+    if server.command and shutil.which(server.command[0], path=path) is None:
+        lines.append(f"But there is no command {server.command[0]} on this machine.")
+    return lines

@@ -1,0 +1,44 @@
+"""``telex mcp list``: what is set up; no server is started, and no keyring opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.exits import ExitCode
+
+if TYPE_CHECKING:
+    from telex.context import App
+
+__all__ = ["list_"]
+
+
+@click.command(
+    cls=Command,
+    name="list",
+    examples=("telex mcp list", "telex mcp list --json | jq -r '.[].name'"),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@pass_app
+def list_(app: App, *, as_json: bool) -> None:
+    """List the servers that are set up.
+
+    In a pipe each line has NAME, PLACE (its command or address), SECRETS (what is looked up for it, and
+    where), ALLOWED (tools that run without asking) and STATE (on or off), with tabs between.
+    """
+    from telex.render import mcp as render
+    from telex.render import sheet
+
+    servers = list(app.settings.mcp.values())
+    if as_json:
+        app.console.json([render.as_json(server) for server in servers])
+        return
+    sheet.rows(app.console, render.HEADERS, [render.row(server) for server in servers])
+    if not servers:
+        app.console.note(
+            "No MCP server is set up. Add one: telex mcp add NAME -- COMMAND (see: telex mcp add --help)"
+        )

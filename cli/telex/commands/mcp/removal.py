@@ -1,0 +1,80 @@
+"""``telex mcp remove``: a server's table, and the secrets in the keyring that no other server is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.exits import ExitCode, Stop
+from telex.options import Name
+
+if TYPE_CHECKING:
+    from provider_core.settings.mcp import Reference
+    from telex.context import App
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    name="remove",
+    examples=(
+        "telex mcp remove github --yes",
+        "telex mcp list | cut -f1 | xargs -n1 telex mcp remove --yes",
+    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@click.argument("name", type=Name("server"))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--keep-secrets", is_flag=True, help="Leave its secrets in the keyring.")
+@pass_app
+def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
+    """Remove a server and its secrets.
+
+    Asks first, on a terminal; elsewhere --yes is needed. A secret that another server is given as well stays.
+    """
+    from provider_core.errors import KeyStoreError
+    from provider_core.settings import edit
+    from provider_core.settings.mcp import find
+
+    find(app.settings.mcp, name)
+    alone = _alone(app, name)
+    if not yes:
+        if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+            raise click.UsageError(f"there is no terminal to ask whether {name} shall go: give --yes")
+        click.confirm(f"Remove {name}?", abort=True, err=True)
+    gone = [] if keep_secrets else alone
+    try:
+        for secret in gone:
+            app.key_store.delete(secret.entry)
+    except KeyStoreError as error:
+        app.console.error(
+            f"{name} is not removed: {error.message}",
+            "To leave its secrets where they are, and remove it all the same: --keep-secrets",
+        )
+        raise Stop(ExitCode.KEY) from None
+    edit.remove(app.paths.settings_file, name, "mcp")
+    said = f"{name} is removed"
+    if gone:
+        said += f", and from the keyring {', '.join(secret.name for secret in gone)}"
+    elif alone:
+        said += (
+            f"; in the keyring are left {', '.join(f'{secret.entry}' for secret in alone)} (service telex)"
+        )
+    app.console.note(f"{said}.")
+
+
+def _alone(app: App, name: str) -> list[Reference]:
+    """The secrets in the keyring that the server is given and no other one is."""
+    from provider_core.settings.mcp import references
+
+    own = {each.name: each for each in references(app.settings.mcp[name]).values() if each.kind == "keyring"}
+    for other, server in app.settings.mcp.items():
+        if other != name:
+            for each in references(server).values():
+                if each.kind == "keyring":
+                    own.pop(each.name, None)
+    return list(own.values())

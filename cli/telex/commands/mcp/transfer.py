@@ -1,0 +1,178 @@
+"""``telex mcp import``: the servers of another client's file, what was taken of them, and what was left and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.command import Command
+from telex.context import pass_app
+from telex.exits import ExitCode, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provider_core.settings.foreign import Found
+    from telex.context import App
+
+__all__ = ["import_"]
+
+
+@click.command(
+    cls=Command,
+    name="import",
+    examples=(
+        "telex mcp import ~/.cursor/mcp.json --secrets keyring",
+        "cat .vscode/mcp.json | telex mcp import -",
+    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--only", multiple=True, metavar="NAME", help="Only this server; may be given several times.")
+@click.option("--replace", is_flag=True, help="Overwrite servers of the same names.")
+@click.option(
+    "--secrets",
+    type=click.Choice(["keyring", "env"]),
+    help="Secrets in plain go into the keyring, or are looked for in variables of the same names.",
+)
+@click.option("--allow-http", is_flag=True, help="Send secrets over plain http to hosts that are not local.")
+@pass_app
+def import_(
+    app: App, *, file: str, only: tuple[str, ...], replace: bool, secrets: str | None, allow_http: bool
+) -> None:
+    """Set up the servers of another client's file.
+
+    FILE is JSON as Claude, Cursor, Windsurf (mcpServers) or VS Code (servers) have it, or - for stdin; it
+    stays as it is. Each server that is taken is told of, and so is what was left, and why. A server whose
+    secrets stand in the file in plain is taken with --secrets only: telex's settings never hold one.
+    """
+    found = [each for each in _read(app, file) if not only or each.called in only or each.name in only]
+    for name in only:
+        if name not in {word for each in found for word in (each.called, each.name)}:
+            raise click.UsageError(f"the file has no server called {name}")
+    secrets = secrets or _offered(app, found)
+    taken: dict[str, dict[str, Any]] = {}
+    stored: dict[str, str] = {}
+    for each in found:
+        why = each.left or _why_not(app, each, replace=replace, secrets=secrets, allow_http=allow_http)
+        if why:
+            app.console.note(f"left   {each.called}: {why}")
+            continue
+        taken[each.name], kept = _with_secrets(each, secrets)
+        stored |= kept
+        app.console.note(f"taken  {each.called}: {_place(each)}")
+        for note in each.notes:
+            app.console.note(f"         {note}")
+    if taken:
+        _save(app, taken, stored, replace=replace)
+    _conclude(app, list(taken), stored)
+
+
+def _read(app: App, file: str) -> tuple[Found, ...]:
+    from provider_core.errors import InvalidInputError
+    from provider_core.settings import foreign
+
+    if file == "-":
+        text = app.console.read_stdin(wait=True) or ""
+    else:
+        try:
+            text = Path(file).expanduser().read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            words = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise click.UsageError(f"{file} cannot be read: {words}") from None
+    try:
+        return foreign.read(text)
+    except InvalidInputError as error:
+        raise click.UsageError(f"{'stdin' if file == '-' else file}: {error.message}") from None
+
+
+def _offered(app: App, found: Sequence[Found]) -> str | None:
+    """Whether secrets in plain shall go into the keyring, where somebody is there to be asked."""
+    plain = [f"{each.called}: {', '.join(each.secrets)}" for each in found if each.secrets and not each.left]
+    if not plain or not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+        return None
+    app.console.note("The file has secrets in plain:")
+    for line in plain:
+        app.console.note(f"  {line}")
+    return "keyring" if click.confirm("Put them into the keyring?", default=True, err=True) else None
+
+
+def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow_http: bool) -> str:
+    """Why a server that the file describes well is not taken all the same, or ""."""
+    from provider_core.errors import SettingsError
+    from provider_core.settings import preview_server
+    from telex.commands.mcp.given import allowed
+
+    if each.name in app.settings.mcp and not replace:
+        return f"{each.name} is already set up, and --replace is not given"
+    if each.secrets and secrets is None:
+        return (
+            f"the file has {', '.join(each.secrets)} in plain; with --secrets keyring that goes into the keyring, "
+            "with --secrets env it is looked for in the environment"
+        )
+    table, _ = _with_secrets(each, secrets)
+    try:
+        allowed(preview_server(each.name, table, app.paths), allow_http=allow_http)
+    except SettingsError as error:
+        return error.message.removeprefix(f"mcp.{each.name}: ")
+    except click.UsageError as error:
+        return error.message
+    return ""
+
+
+def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """The table with references in the places of secrets, and what has to go into the keyring, by entry."""
+    from provider_core.settings.mcp import reference
+
+    table, stored = dict(each.table), {}
+    place = "headers" if "url" in table else "env"
+    values = dict(table.get(place, {}))
+    for name, secret in each.secrets.items():
+        if way == "keyring":
+            written = f"{secret.before}keyring:{each.name}.{name}"
+            wanted = reference(written)
+            if wanted is not None:
+                stored[wanted.entry] = secret.value
+        else:
+            variable = name if place == "env" else f"{each.name}_{name}".upper().replace("-", "_")
+            written = f"{secret.before}env:{variable}"
+        values[name] = written
+    if values:
+        table[place] = values
+    return table, stored
+
+
+def _save(app: App, taken: dict[str, dict[str, Any]], stored: dict[str, str], *, replace: bool) -> None:
+    """Secrets first: settings that name what is not there would be worse than secrets that nobody names."""
+    from provider_core.settings import edit
+
+    for entry, secret in stored.items():
+        app.key_store.set(entry, secret)
+    edit.put(app.paths.settings_file, taken, "mcp", replace=replace)
+    app.reload()
+
+
+def _place(each: Found) -> str:
+    import shlex
+
+    return str(each.table.get("url") or shlex.join(each.table["command"]))
+
+
+def _conclude(app: App, taken: list[str], stored: dict[str, str]) -> None:
+    from telex.commands.mcp.given import unready
+
+    if not taken:
+        app.console.error("nothing was taken")
+        raise Stop(ExitCode.SETTINGS)
+    for name in taken:
+        server = app.settings.mcp[name]
+        for line in unready(app, server, stored):
+            app.console.note(f"{name}: {line}")
+    if stored:
+        count = len(stored)
+        app.console.note(
+            f"{count} secret{' is' if count == 1 else 's are'} in the keyring; the file still has them."
+        )
+    app.console.note(f"Try: telex mcp test {' '.join(taken)}")

@@ -1,0 +1,279 @@
+"""MCP servers and their tools as rows, tables and JSON; nothing is started here, and no secret is ever seen."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from telex.render import sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from provider_core.settings.mcp import McpServer
+    from provider_core.tools import Offered
+    from provider_core.tools.mcp import Failure, McpServers, McpToolbox, Step
+    from telex.console import Console
+
+__all__ = [
+    "HEADERS",
+    "TOOL_HEADERS",
+    "Report",
+    "as_json",
+    "live",
+    "log",
+    "report",
+    "report_as_json",
+    "reports",
+    "row",
+    "tool_as_json",
+    "tool_row",
+    "tools",
+]
+
+HEADERS = ("NAME", "PLACE", "SECRETS", "ALLOWED", "STATE")
+TOOL_HEADERS = ("TOOL", "HINT", "ASKS", "DESCRIPTION")
+
+_STEPS = ("start", "handshake", "tools")
+_NARROWEST = 16
+"""Columns below which a description says nothing."""
+
+_LINES = 8
+"""Lines of a log that are worth a look."""
+
+
+# --- what is set up ----------------------------------------------------------------------------------------
+
+
+def row(server: McpServer) -> tuple[str, ...]:
+    """The cells of ``HEADERS``."""
+    from provider_core.settings.mcp import references
+
+    secrets = (f"{name} = {wanted}" for name, wanted in references(server).items())
+    return (
+        server.name,
+        server.place,
+        ", ".join(secrets),
+        ", ".join(server.allow),
+        "on" if server.enabled else "off",
+    )
+
+
+def as_json(server: McpServer) -> dict[str, Any]:
+    """The object of one server. Values of variables and headers are not in it."""
+    from provider_core.settings.mcp import references
+
+    return {
+        "name": server.name,
+        "command": list(server.command) or None,
+        "url": server.url or None,
+        "cwd": str(server.cwd) if server.cwd else None,
+        "env": sorted(server.env),
+        "headers": sorted(server.headers),
+        "secrets": {name: str(wanted) for name, wanted in references(server).items()},
+        "enabled": server.enabled,
+        "allow": list(server.allow),
+        "start_timeout": server.start_timeout,
+        "call_timeout": server.call_timeout,
+        "max_result": server.max_result,
+    }
+
+
+# --- tests -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came of one server's start."""
+
+    server: McpServer
+    steps: tuple[Step, ...]
+    about: str = ""
+    protocol: str = ""
+    tools: tuple[Offered, ...] = ()
+    failure: Failure | None = None
+
+    def seconds(self, name: str) -> float | None:
+        """What the step took; None for one that was not done."""
+        return next((step.seconds for step in self.steps if step.name == name), None)
+
+
+def reports(servers: Sequence[McpServer], started: McpServers) -> list[Report]:
+    """A report on each, in the order of ``servers``."""
+    works = {box.name: box for box in started.toolboxes}
+    broken = {failure.server.name: failure for failure in started.failures}
+    return [
+        _passed(works[server.name]) if server.name in works else _failed(broken[server.name])
+        for server in servers
+    ]
+
+
+def _passed(box: McpToolbox) -> Report:
+    return Report(server=box.server, steps=box.steps, about=box.about, protocol=box.protocol, tools=box.tools)
+
+
+def _failed(failure: Failure) -> Report:
+    return Report(server=failure.server, steps=failure.steps, failure=failure)
+
+
+@contextlib.contextmanager
+def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step], None]]:
+    """A callback that is told of each step, in any thread; on a terminal a table on stderr shows them as they come.
+
+    The table is gone at the end: the report takes its place.
+    """
+    if not console.err_can_move:
+        yield lambda _name, _step: None
+        return
+    from rich.console import Console as RichConsole
+    from rich.live import Live
+
+    known: dict[str, dict[str, float]] = {name: {} for name in names}
+    screen = RichConsole(stderr=True, highlight=False, markup=False, emoji=False)
+
+    def told(name: str, step: Step) -> None:
+        # A new value each time, and none changed: the painter reads them at any moment.
+        known[name] = {**known[name], step.name: step.seconds}
+
+    with Live(get_renderable=lambda: _progress(known), console=screen, transient=True, refresh_per_second=8):
+        yield told
+
+
+def _progress(known: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    lines: list[list[str | Text]] = [
+        [name, *(_mark(steps.get(step), "…") for step in _STEPS)] for name, steps in known.items()
+    ]
+    return sheet.table(("SERVER", *(step.upper() for step in _STEPS)), lines)
+
+
+def report(console: Console, found: Sequence[Report]) -> None:
+    """The table on a terminal; elsewhere a line for each report, as ``telex mcp test --help`` tells."""
+    if not console.out_is_terminal:
+        sheet.rows(console, (), [_line(each) for each in found])
+        return
+    lines: list[list[str | Text]] = [
+        [
+            sheet.cell(each.server.name, "bold" if each.failure is None else "bold red"),
+            *(_mark(each.seconds(step), _absent(each, step)) for step in _STEPS),
+            str(len(each.tools)) if each.failure is None else "",
+            sheet.cell(each.about, "dim"),
+        ]
+        for each in found
+    ]
+    headers = ("SERVER", *(f"{step.upper()}" for step in _STEPS), "COUNT", "CALLS ITSELF")
+    console.raw_out(sheet.drawn(console, sheet.table(headers, lines)))
+
+
+def _absent(each: Report, step: str) -> str:
+    """What stands for a step without a time: there is none over HTTP, or this is where it failed, or it came later."""
+    if step == "start" and each.server.url:
+        return "-"
+    missing = [
+        name for name in _STEPS if each.seconds(name) is None and not (name == "start" and each.server.url)
+    ]
+    return "✗" if missing and missing[0] == step else ""
+
+
+def _mark(seconds: float | None, absent: str) -> Text:
+    if seconds is None:
+        return sheet.cell(absent, "red" if absent == "✗" else "dim")
+    return sheet.cell(f"✓ {_time(seconds)}", "green")
+
+
+def _line(each: Report) -> tuple[str, ...]:
+    times = (each.seconds(step) for step in _STEPS)
+    return (
+        each.server.name,
+        "passed" if each.failure is None else "failed",
+        *("" if seconds is None else f"{seconds * 1000:.0f}" for seconds in times),
+        str(len(each.tools)) if each.failure is None else "",
+        each.about,
+    )
+
+
+def report_as_json(each: Report) -> dict[str, Any]:
+    """The object of one report. Times are seconds."""
+    error = each.failure.error if each.failure is not None else None
+    return {
+        "name": each.server.name,
+        "passed": error is None,
+        "server": each.about or None,
+        "protocol": each.protocol or None,
+        "tools": len(each.tools) if error is None else None,
+        "steps": {step.name: round(step.seconds, 4) for step in each.steps},
+        "error": {"type": type(error).__name__, "message": error.message} if error is not None else None,
+        "stderr": each.failure.stderr or None if each.failure is not None else None,
+    }
+
+
+def log(stderr: str) -> str:
+    """The last lines of what a server wrote to stderr, set off."""
+    return "\n".join(f"  | {line}" for line in stderr.splitlines()[-_LINES:])
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+# --- tools -------------------------------------------------------------------------------------------------
+
+
+def _hint(offered: Offered) -> str:
+    """What the server says of the tool, in a word; "" where it says nothing."""
+    hints = offered.hints
+    if hints.read_only is not None:
+        if hints.read_only:
+            return "reads"
+        return "destroys" if hints.destructive else "writes"
+    return "destroys" if hints.destructive else ""
+
+
+def tool_row(server: McpServer, offered: Offered) -> tuple[str, ...]:
+    """The cells of ``TOOL_HEADERS``."""
+    tool = offered.tool
+    return (
+        tool.name,
+        _hint(offered),
+        "no" if server.allows(tool.name) else "yes",
+        " ".join(tool.description.split()),
+    )
+
+
+def tools(console: Console, server: McpServer, offered: Sequence[Offered]) -> str:
+    """The tools for a terminal, as text: a line for each, with as much of its description as fits."""
+    cells = [tool_row(server, each) for each in offered]
+    columns = list(zip(TOOL_HEADERS, *cells, strict=True))
+    left = console.width() - sum(max(map(len, column)) + 2 for column in columns[:3])
+    shown = 4 if left >= _NARROWEST else 3
+    lines = [
+        [
+            sheet.cell(name, "bold"),
+            sheet.cell(hint, {"reads": "green", "destroys": "red"}.get(hint, "")),
+            sheet.cell(asks, "dim" if asks == "yes" else "yellow"),
+            sheet.cell(words if len(words) <= left else f"{words[: left - 1].rstrip()}…"),
+        ][:shown]
+        for name, hint, asks, words in cells
+    ]
+    return sheet.drawn(console, sheet.table(TOOL_HEADERS[:shown], lines))
+
+
+def tool_as_json(server: McpServer, offered: Offered) -> dict[str, Any]:
+    """The object of one tool."""
+    hints = offered.hints
+    return {
+        "name": offered.tool.name,
+        "title": offered.title or None,
+        "description": offered.tool.description,
+        "hints": {
+            "read_only": hints.read_only,
+            "destructive": hints.destructive,
+            "idempotent": hints.idempotent,
+            "open_world": hints.open_world,
+        },
+        "asks": not server.allows(offered.tool.name),
+        "schema": offered.tool.schema,
+    }
