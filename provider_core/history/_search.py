@@ -88,8 +88,9 @@ def _line(
         word = _joined(line, text[begin:at])
         marks.append((len(line), len(word)))
         line = word
-    line = _joined(line, text[at:stop])
-    return (f"{line.rstrip()}…" if stop < len(text) else line.rstrip()), tuple(marks)
+    line = _joined(line, text[at:stop]).rstrip()
+    kept = tuple((begin, min(end, len(line))) for begin, end in marks if begin < min(end, len(line)))
+    return (f"{line}…" if stop < len(text) else line), kept
 
 
 def _joined(line: str, more: str) -> str:

@@ -31,11 +31,15 @@ def listing(console: Console, conversations: Sequence[Conversation]) -> None:
     if not conversations:
         return
     if not console.out_is_terminal:
-        rows = [
+        lines = [
             (each.id, utc(each.updated), str(each.turns), each.model, each.title) for each in conversations
         ]
-        sheet.rows(console, (), rows)
+        sheet.rows(console, (), lines)
         return
+    _table(console, conversations)
+
+
+def _table(console: Console, conversations: Sequence[Conversation]) -> None:
     from rich.cells import cell_len
 
     now = time.time()
