@@ -224,6 +224,13 @@ def test_no_secret_of_the_environment_is_shown(doctor: Doctor, variable: str) ->
     assert "[redacted].example" in ran.text
 
 
+def test_a_variable_that_a_server_is_given_is_a_secret_whatever_it_is_called(doctor: Doctor) -> None:
+    doctor.env["GH"] = CANARY
+    odd = f'[providers.odd]\nbase_url = "https://{CANARY}.example/v1"\nkey = "none"\n'
+    doctor.configure(odd + '[mcp.x]\nurl = "https://a.example/mcp"\nheaders = {X-A = "env:GH"}\n')
+    assert CANARY not in doctor.inside("doctor").text
+
+
 def test_keys_are_read_and_never_shown(doctor: Doctor) -> None:
     doctor.inside.store = MemoryStore(kept=CANARY)
     doctor.configure('[providers.kept]\nbase_url = "https://a.example/v1"\nkey = "keyring"\n')
@@ -564,12 +571,23 @@ def test_a_stored_key_is_looked_for(doctor: Doctor) -> None:
     assert doctor("keyring")["keyring kept"] == "ok: its key is there"
 
 
+def test_a_servers_secret_is_looked_for(doctor: Doctor) -> None:
+    doctor.configure('[mcp.x]\nurl = "https://a.example/mcp"\nheaders = {X-Key = "Bearer keyring:github"}\n')
+    report = doctor("keyring")
+    assert report["keyring keyring:github"].startswith("problem: its secret is not there")
+    assert report.remedy("keyring keyring:github") == "telex mcp set-secret github"
+    doctor.inside.store.set("mcp:github", "sk-0123456789")
+    assert doctor("keyring")["keyring keyring:github"] == "ok: its secret is there"
+    doctor.inside.store = Dead()
+    assert doctor("keyring")["keyring backend"].endswith("to be unlocked: no keyring:github")
+
+
 def test_a_dead_keyring_is_a_problem_for_those_who_need_it_and_is_asked_once(doctor: Doctor) -> None:
     doctor.inside.store = dead = Dead()
     doctor.configure(KEPT + KEPT.replace("kept", "other"))
     report = doctor("keyring")
     assert report.problems() == ["keyring backend"]
-    assert report["keyring backend"].endswith("it may be waiting to be unlocked: no key for kept, other")
+    assert report["keyring backend"].endswith("to be unlocked: no key for kept, no key for other")
     assert "telex providers set-key kept --key-env VAR" in report.remedy("keyring backend")
     assert dead.asked == 1
 
@@ -582,7 +600,7 @@ def test_a_dead_keyring_that_nobody_needs_is_a_note(doctor: Doctor, settings: st
     doctor.configure(settings)
     report = doctor("keyring")
     assert report.code == 0
-    assert report["keyring backend"].endswith("; no provider needs it")
+    assert report["keyring backend"].endswith("; nothing needs it")
 
 
 def test_the_systems_keyring_is_named(telex: Telex) -> None:

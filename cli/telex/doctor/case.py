@@ -246,6 +246,7 @@ class Case:
     def _known_secrets(self) -> Iterator[str]:
         from provider_core import presets
         from provider_core.quirks import holds_secret
+        from provider_core.settings.mcp import reference
 
         named = {name for preset in presets.all_presets() for name in preset.key_env}
         named |= {name for each in self.sound.values() for name in each.key_env}
@@ -258,7 +259,10 @@ class Case:
         for table in (*_each_table(self._data.get("providers")), *_each_table(self._data.get("mcp"))):
             for fields in (table.get("headers"), table.get("env")):
                 for name, value in (fields if isinstance(fields, dict) else {}).items():
-                    if holds_secret(name) and isinstance(value, str):
+                    meant = reference(value) if isinstance(value, str) else None
+                    if meant is not None and meant.kind == "env":
+                        yield self.environ.get(meant.name, "")
+                    elif meant is None and holds_secret(name) and isinstance(value, str):
                         yield value
             for name in ("proxy", "base_url", "url"):
                 if isinstance(table.get(name), str):

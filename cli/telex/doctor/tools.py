@@ -57,7 +57,7 @@ def _server(case: Case, server: McpServer) -> Finding:
     if server.url:
         return ok(server.name, server.url.partition("?")[0])
     program = server.command[0]
-    if not shutil.which(program):
+    if not shutil.which(program, path=server.env.get("PATH")):
         return problem(server.name, f"there is no program {program}", "Install it, or give its whole path")
     # Arguments may hold anything: only the program is named.
     return ok(server.name, f"started as {program}")
