@@ -94,13 +94,13 @@ def test_a_slow_reader_gets_what_is_kept(lab: Telex, server: Scripted, seed: int
         def read() -> None:
             while data := os.read(process.stdout.fileno(), dice.choice([1000, 4096, 30_000])):  # type: ignore[union-attr]
                 out.append(data)
-                time.sleep(0.002)
+                time.sleep(0.02)
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
         while not out:
             time.sleep(0.01)
-        time.sleep(dice.uniform(0, 0.1))
+        time.sleep(dice.uniform(0, 0.4))
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         reader.join(20)
