@@ -10,11 +10,11 @@ _telex_table() {
     commands=() options=() arguments=()
     case $1 in
     'telex')
-        commands=(chat models providers history templates completion doctor help)
+        commands=(chat models providers mcp history templates completion doctor help)
         options=('-V,--version' '-h,--help')
         ;;
     'telex chat')
-        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--retries-schema any' '-o,--output any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--retries-schema any' '*--tools any' '*--allow any' '--tool-choice any' '--max-turns any' '-o,--output any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -99,6 +99,37 @@ _telex_table() {
         options=('--replace' '--allow-commands' '--allow-http' '-h,--help')
         arguments=('files')
         ;;
+    'telex mcp')
+        commands=(add list test tools set-secret import remove)
+        options=('-h,--help')
+        ;;
+    'telex mcp add')
+        options=('--url any' '*--env any' '*--header any' '--cwd folders' '--timeout any' '--start-timeout any' '--max-result any' '*--allow any' '--allow-http' '--replace' '-h,--help')
+        arguments=('any' '*any')
+        ;;
+    'telex mcp list')
+        options=('--json' '-h,--help')
+        ;;
+    'telex mcp test')
+        options=('--timeout any' '--json' '-h,--help')
+        arguments=('*name servers')
+        ;;
+    'telex mcp tools')
+        options=('--json' '-h,--help')
+        arguments=('name servers')
+        ;;
+    'telex mcp set-secret')
+        options=('--stdin' '--remove' '-h,--help')
+        arguments=('any')
+        ;;
+    'telex mcp import')
+        options=('*--only any' '--replace' '--secrets one keyring env' '--allow-http' '-h,--help')
+        arguments=('files')
+        ;;
+    'telex mcp remove')
+        options=('-y,--yes' '--keep-secrets' '-h,--help')
+        arguments=('name servers')
+        ;;
     'telex history')
         commands=(list show search export rename remove prune)
         options=('-h,--help')
@@ -158,7 +189,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one environment exit-codes formatting keys models proxies scripts tools chat providers history templates completion doctor help')
+        arguments=('*one environment exit-codes formatting keys models proxies scripts tools chat providers mcp history templates completion doctor help')
         ;;
     *) return 1 ;;
     esac
