@@ -1,0 +1,148 @@
+"""``-v`` and ``-vv``: what goes over the wire, on stderr, beside an answer that stays what it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+from running import COMMAND
+from scripted import Answer, Pause, Scripted, answer, delta, sse
+from scripted_proxy import HttpProxy
+from terminal import Pty
+
+if TYPE_CHECKING:
+    from running import Telex
+
+KEY = "sk-canary/0123456789abcdef"
+
+
+@pytest.fixture
+def lab(telex: Telex, server: Scripted) -> Telex:
+    telex.provider(
+        "lab", server.url, key=None, key_env="LAB_KEY", headers={"X-Team": "red", "X-Token": "tok-123456"}
+    )
+    telex.env["LAB_KEY"] = KEY
+    server.will(answer("The sky", " is blue."))
+    return telex
+
+
+def assert_no_secret(words: str) -> None:
+    for secret in (KEY, quote(KEY, safe=""), KEY.replace("/", "\\/"), "tok-123456", "0123456789abc"):
+        assert secret not in words
+
+
+def test_once_it_says_what_was_sent_and_what_the_answer_began_with(lab: Telex, server: Scripted) -> None:
+    ran = lab("chat", "-v", "hi")
+    assert (ran.code, ran.out) == (0, b"The sky is blue.\n")
+    lines = ran.err.splitlines()
+    assert lines[0] == f"> POST {server.url}/chat/completions"
+    assert "> authorization: [redacted]" in lines
+    assert "> x-token: [redacted]" in lines
+    assert "> x-team: red" in lines
+    sent = next(line for line in lines if line.startswith("> {"))
+    assert json.loads(sent[2:]) == server.asked[0].body
+    assert any(re.fullmatch(r"\* connected \(\d\.\d{3} s\)", line) for line in lines)
+    assert any(re.fullmatch(r"< HTTP 200 \(\d\.\d{3} s\)", line) for line in lines)
+    assert "< content-type: text/event-stream" in lines
+    assert not any("data:" in line for line in lines)
+    assert all(line[:2] in ("> ", "* ", "< ") for line in lines)
+    assert_no_secret(ran.err)
+
+
+def test_twice_it_says_all_that_comes(lab: Telex, server: Scripted) -> None:
+    ran = lab("chat", "-vv", "hi")
+    assert ran.out == b"The sky is blue.\n"
+    received = [line[2:] for line in ran.err.splitlines() if line.startswith("< data: ")]
+    assert received[-1] == "data: [DONE]"
+    assert json.loads(received[1].removeprefix("data: "))["choices"][0]["delta"]["content"] == " is blue."
+    assert_no_secret(ran.err)
+
+
+@pytest.mark.parametrize("form", [KEY, quote(KEY, safe=""), KEY.replace("/", "\\/"), f"Bearer {KEY}"])
+@pytest.mark.parametrize("arguments", [("-vv",), ("-vv", "--json"), ("-vv", "--jsonl")])
+def test_a_server_that_echoes_the_key_tells_nobody(
+    lab: Telex, server: Scripted, form: str, arguments: tuple[str, ...]
+) -> None:
+    body = json.dumps({"error": {"message": "no", "got": "?"}}).replace("?", form).encode()
+    server.will(
+        Answer(
+            [body[:30], Pause(0.05), body[30:40], Pause(0.05), body[40:]],
+            status=401,
+            headers={"content-type": "application/json", "x-got": form, "www-authenticate": form},
+        )
+    )
+    ran = lab("chat", *arguments, "hi")
+    assert ran.code == 4
+    assert_no_secret(ran.err)
+    assert_no_secret(ran.text)
+    assert "[redacted]" in ran.err
+
+
+def test_a_redirect_shows_where_to_and_not_the_key(lab: Telex, server: Scripted) -> None:
+    there = f"http://user:{quote(KEY, safe='')}@127.0.0.1:1/v2/chat/completions?key={KEY}"
+    server.will(Answer([b""], status=308, headers={"location": there}))
+    ran = lab("chat", "-v", "hi")
+    assert "/v2/chat/completions" in ran.err
+    assert_no_secret(ran.err)
+
+
+def test_a_proxy_is_named_without_its_password(telex: Telex) -> None:
+    with HttpProxy({}) as proxy:
+        telex.provider("lab", "http://lab.test/v1")
+        telex.env["http_proxy"] = f"http://me:pr0xy-passw0rd@{proxy.address}"
+        ran = telex("chat", "-vv", "--retries", "0", "--timeout", "3", "hi")
+    assert f"* connecting to the proxy http://{proxy.address} (" in ran.err
+    assert "pr0xy" not in ran.err
+
+
+def test_retries_and_what_is_left_out_stand_between_their_attempts(lab: Telex, server: Scripted) -> None:
+    busy = Answer([b'{"error":{"message":"busy"}}'], status=503, headers={"retry-after": "0.1"})
+    server.will(busy, Answer(answer("x")))
+    ran = lab("chat", "-v", "hi")
+    assert re.search(r"< HTTP 503.*attempt 2 in 0\.1 s.*> POST.*< HTTP 200", ran.err, re.DOTALL)
+
+
+def test_programs_get_their_object_on_stdout_and_the_wire_on_stderr(lab: Telex) -> None:
+    ran = lab("chat", "-v", "--json", "hi")
+    assert json.loads(ran.out)["text"] == "The sky is blue."
+    assert ran.err.startswith("> POST ")
+
+
+def test_on_a_terminal_each_line_is_whole_and_so_is_the_answer(telex: Telex, server: Scripted) -> None:
+    """A spinner turns, thoughts are shown, and Markdown is live: each makes room."""
+    telex.provider("lab", server.url)
+    server.will(
+        [
+            Pause(0.9), *sse(delta(reasoning_content="Is it"), delta(reasoning_content=" blue?")), Pause(0.2),
+            *sse(delta("The **sky** is"), delta(" blue"), delta(", mostly.\n\n")), Pause(0.2), *answer("Yes."),
+        ]
+    )  # fmt: skip
+    for arguments in (("-v",), ("-vv",), ("-vv", "--plain"), ("-vv", "--reasoning", "hide")):
+        with Pty(
+            [str(COMMAND), "chat", "-q", *arguments, "hi"], env=telex.env, columns=200, lines=60
+        ) as terminal:
+            assert terminal.wait() == 0
+        rows = [row for row in terminal.rows if row]
+        spinner = re.search("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]", terminal.text)
+        assert spinner is None, terminal.text
+        assert rows[-1] in ("Yes.", "< data: [DONE]")
+        told = [row for row in rows if re.match(r"[<>*] ", row)]
+        assert "> POST " + server.url + "/chat/completions" in told
+        if arguments == ("-v",):
+            assert [row for row in rows if row not in told] == ["The sky is blue, mostly.", "Yes."]
+        else:
+            assert len([row for row in told if row.startswith("< data: {")]) >= 6
+            said = " ".join(row for row in rows if row not in told)
+            assert "Yes." in said
+
+
+def test_a_terminal_is_not_commanded_by_what_the_wire_carries(telex: Telex, server: Scripted) -> None:
+    telex.provider("lab", server.url)
+    server.will(Answer([b"data: \x1b[2J\x1b]0;title\x07\n\n", *answer("x")]))
+    with Pty([str(COMMAND), "chat", "-vv", "hi"], env=telex.env) as terminal:
+        assert terminal.wait() == 0
+    assert b"\x1b[2J" not in terminal.raw
+    assert b"\x1b]0;" not in terminal.raw
