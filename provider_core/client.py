@@ -97,7 +97,7 @@ class Client:
         call = Call(
             method="POST",
             url=provider.url("/chat/completions"),
-            headers=self.headers(provider, negotiation.body, key),
+            headers={},
             network=provider.network,
             provider=provider.name,
             trace=_tell_sent(notify) if notify is not None else None,
@@ -111,7 +111,10 @@ class Client:
         retries = Retries(provider.network, clock=self._clock)
         while True:
             try:
-                attempt = replace(call, body=_encoded(negotiation.body))
+                headers = self.headers(
+                    provider, negotiation.body, key
+                )  # a repair may have ended the streaming
+                attempt = replace(call, headers=headers, body=_encoded(negotiation.body))
                 send = self._transport.send
                 if watch is not None:
                     send = partial(wire.send, self._transport)

@@ -17,6 +17,9 @@ __all__ = ["Console", "OutputError", "ReaderGone", "as_json", "stdin_text", "vis
 FIRST_BYTE = 1.0
 """Seconds an open stdin beside a prompt may stay silent: cron, CI and editors leave one open for ever."""
 
+LARGEST = 100_000_000
+"""Bytes of stdin that are read: an endless one, as of ``yes``, must end somewhere."""
+
 _DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 
 
@@ -184,9 +187,14 @@ class Console:
                     "Nothing came on stdin within a second: going on without it (--no-stdin does not wait)."
                 )
                 return None
-            return sys.stdin.buffer.read() if descriptor is None else _read_all(descriptor)
+            raw = sys.stdin.buffer.read(LARGEST + 1) if descriptor is None else _read_all(descriptor)
         except OSError as error:
             raise click.UsageError(f"stdin cannot be read: {error.strerror}") from error
+        if len(raw) > LARGEST:
+            raise click.UsageError(
+                f"stdin holds more than {LARGEST // 1_000_000} MB, which no model can read"
+            )
+        return raw
 
 
 def stdin_text(raw: bytes) -> str:
@@ -233,17 +241,20 @@ def _write(stream: TextIO, text: str, taken: list[int] | None = None) -> None:
 
 
 def _read_all(descriptor: int) -> bytes:
-    """Everything up to the end of the file, also from a descriptor that does not block."""
+    """Everything up to the end of the file, or a little over ``LARGEST``; also where the descriptor does not block."""
     parts: list[bytes] = []
-    while True:
+    size = 0
+    while size <= LARGEST:
         try:
             part = os.read(descriptor, 1 << 20)
         except BlockingIOError:
             _wait([descriptor], [], None)
             continue
         if not part:
-            return b"".join(parts)
+            break
         parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def _wait(readable: list[int], writable: list[int], seconds: float | None) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -274,3 +276,28 @@ def test_a_history_that_does_not_work_is_a_warning_and_never_the_answer(lab: Tel
     assert "not kept" in ran.err
     if holder is not None:
         holder.close()
+
+
+# --- what comes on stdin -----------------------------------------------------------------------------------
+
+
+def test_utf_16_as_powershell_pipes_it_is_text(lab: Telex, server: Scripted) -> None:
+    assert lab("chat", stdin="Größe".encode("utf-16")).code == 0
+    assert last(server) == "Größe"
+
+
+def test_stdin_without_an_end_is_refused_and_not_read_for_ever(lab: Telex, server: Scripted) -> None:
+    with Path("/dev/zero").open("rb") as endless:
+        process = lab.start("chat", "-", stdin=endless)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert b"more than 100 MB" in err
+    assert server.asked == []
+
+
+def test_a_template_with_a_place_for_stdin_waits_for_a_slow_one(review: Telex, server: Scripted) -> None:
+    process = review.start("chat", "--template", "review", "--var", "focus=x", stdin=subprocess.PIPE)
+    time.sleep(1.5)
+    process.communicate(b"x = 1", timeout=30)
+    assert process.returncode == 0
+    assert last(server) == "x = 1\nMind x."

@@ -163,6 +163,11 @@ def _answer(
     toolset: Toolset | None,
 ) -> Answer | None:
     """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
+    wait = False
+    if template is not None:
+        from telex.commands.chat.templating import needs_stdin
+
+        wait = needs_stdin(template)
     try:
         with Interrupts():
             prompt = read_prompt(
@@ -172,6 +177,7 @@ def _answer(
                 files=options.files,
                 images=options.images,
                 enough=template is not None and bool(template.prompt),
+                wait=wait,
             )
             dialogue = _dialogue(app, options, template, earlier=_earlier(app, options))
             content, system = prompt.content(), None

@@ -54,10 +54,12 @@ def read_prompt(
     files: Sequence[str] = (),
     images: Sequence[str] = (),
     enough: bool = False,
+    wait: bool = False,
 ) -> Prompt:
     """Everything that is asked; raises ``click.UsageError`` where that is nothing.
 
-    With ``enough``, as a template has a prompt of its own, there may be nothing, and stdin is not waited for.
+    With ``enough``, as a template has a prompt of its own, there may be nothing, and stdin is not waited for;
+    but with ``wait`` it is, as it has a place for it.
     """
     # Within a sentence a dash is a dash: only at its ends it stands for stdin.
     forced = "-" in (*words[:1], *words[-1:])
@@ -72,7 +74,8 @@ def read_prompt(
     raw = None
     if not no_stdin:
         alone = not (typed.strip() or files or images or enough or console.stdin_is_terminal())
-        raw = console.read_stdin_bytes(wait=bool(claims) or alone)
+        wait = wait and not console.stdin_is_terminal()
+        raw = console.read_stdin_bytes(wait=bool(claims) or alone or wait)
     piped = None
     pictures: Sequence[ImagePart] = ()
     if raw and "-" not in (*files, *images):
@@ -94,11 +97,17 @@ def _text_or_image(raw: bytes) -> tuple[str | None, tuple[ImagePart, ...]]:
     try:
         return stdin_text(raw), ()
     except click.UsageError:
-        from provider_core.attachments import image_of, sniff
+        from provider_core.attachments import image_of, sniff, text_of
+        from provider_core.errors import AttachmentError
 
-        if sniff(raw) is None:
-            raise
-        return None, (image_of(raw, "stdin"),)
+        if sniff(raw) is not None:
+            return None, (image_of(raw, "stdin"),)
+        try:
+            return text_of(raw, "stdin").text, ()  # UTF-16, as PowerShell pipes it
+        except AttachmentError as error:
+            if error.looks_like:
+                raise
+        raise
 
 
 def attached(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from telex.commands.chat.prompt import Prompt
     from telex.context import App
 
-__all__ = ["applied", "filled"]
+__all__ = ["applied", "filled", "needs_stdin"]
 
 
 def applied(app: App, options: Options) -> Template:
@@ -41,6 +41,13 @@ def applied(app: App, options: Options) -> Template:
     own: list[tuple[str, Json]] = list(template.params.items())
     options.params = (*own, *options.params)
     return template
+
+
+def needs_stdin(template: Template) -> bool:
+    """Whether it has a place for stdin, and nothing else to put there."""
+    from provider_core import templates
+
+    return templates.variables(template).get("stdin", "") is None
 
 
 def filled(template: Template, options: Options, prompt: Prompt) -> tuple[str | tuple[Part, ...], str | None]:
