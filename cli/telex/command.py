@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -11,7 +11,24 @@ from telex.exits import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Command", "Group"]
+__all__ = ["Command", "Group", "leave_with"]
+
+
+def leave_with(ctx: click.Context, text: str) -> NoReturn:
+    """Print what was asked for in the place of the command; a disk that is full is then an error as anywhere."""
+    from telex.context import App
+
+    app = ctx.find_object(App)
+    if app is None:
+        click.echo(text)
+    else:
+        app.console.out(f"{text}\n")
+    ctx.exit()
+
+
+def _help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        leave_with(ctx, ctx.get_help())
 
 
 class _Context(click.Context):
@@ -42,6 +59,12 @@ class _Documented(click.Command):
         self.examples = tuple(examples)
         self.exits = tuple(sorted({ExitCode.OK, ExitCode.USAGE, *exits} if exits else ()))
         self.otherwise = otherwise
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _help
+        return option
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = tuple(args)

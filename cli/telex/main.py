@@ -8,6 +8,7 @@ import click
 
 from provider_core import __version__
 from telex import exits
+from telex.command import leave_with
 from telex.context import App
 from telex.lazy import LazyGroup
 
@@ -39,6 +40,11 @@ class _Root(LazyGroup):
         super().format_epilog(ctx, formatter)
 
 
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        leave_with(ctx, f"telex {__version__}")
+
+
 @click.command(
     cls=_Root,
     rows=COMMANDS,
@@ -46,7 +52,15 @@ class _Root(LazyGroup):
     context_settings={"help_option_names": ["-h", "--help"]},
     examples=("telex providers add deepseek", 'git diff | telex chat "Write a commit message for this."'),
 )
-@click.version_option(__version__, "-V", "--version", prog_name="telex", message="%(prog)s %(version)s")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
 def root() -> None:
     """One command for every model behind an OpenAI-compatible API: cloud, gateway, or a server on this machine."""
 

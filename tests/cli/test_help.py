@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,8 +25,6 @@ from telex.main import COMMANDS
 from telex.render.json import failure_object
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from running import Telex
 
 TREE = tuple(commands())
@@ -97,7 +97,10 @@ def test_calls_are_found_in_pipes_substitutions_and_behind_xargs() -> None:
     assert calls(line) == [["models", "list"], ["chat", "b | c"], ["models", "show"]]
 
 
-def test_every_command_names_its_exit_codes(each: Below, tmp_path: Path) -> None:
+def test_every_command_names_its_exit_codes(
+    each: Below, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     words, command = each
     text = Inside(tmp_path)(*words[1:], "--help").text
     if isinstance(command, click.Group):
@@ -186,7 +189,10 @@ def test_a_topic_with_a_commands_name_says_where_the_commands_help_is() -> None:
         assert f"telex {name} --help" in first.text
 
 
-def test_the_exit_codes_of_the_topic_are_those_of_the_table(tmp_path: Path) -> None:
+def test_the_exit_codes_of_the_topic_are_those_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     text = Inside(tmp_path)("help", "exit-codes").text
     for code in ExitCode:
         assert re.search(rf"^{int(code)} +{re.escape(code.meaning)}$", text, re.MULTILINE)
@@ -225,6 +231,25 @@ def test_a_page_is_read_from_its_file() -> None:
     )
     with pytest.raises(KeyError):
         reading.parse("{no such table}")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["models", "-h"], ["help", "keys"]], ids=" ".join
+)
+def test_a_full_disk_is_said_and_no_mistake_of_telex(telex: Telex, arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = telex(*arguments, stdout=full)
+    assert (ran.code, ran.err) == (1, "telex: the output cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["help", "keys"]], ids=" ".join)
+def test_a_reader_that_goes_away_ends_help_quietly(telex: Telex, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = telex(*arguments, stdout=writing)
+    os.close(writing)
+    assert (ran.code, ran.err) == (ExitCode.CLOSED_PIPE, "")
 
 
 # --- wrong words ---------------------------------------------------------------------------------------------
