@@ -183,12 +183,14 @@ class History:
     def finish(self) -> HistoryError | None:
         """Do what a removal that was killed or kept from it has left to do; why that is not possible, or None."""
         with self._database.reading() as connection:
-            if connection is None or connection.execute("SELECT 1 FROM chores").fetchone() is None:
-                return None
+            chores = [] if connection is None else connection.execute("SELECT name FROM chores").fetchall()
+        if not chores:
+            return None
         try:
             self._database.erase()
             with self._database.writing() as connection:
-                connection.execute("DELETE FROM chores")
+                # Only those that were there before: what another has deleted meanwhile is not erased by this.
+                connection.executemany("DELETE FROM chores WHERE name = ?", chores)
         except HistoryError as error:
             return error
         return None
@@ -199,7 +201,7 @@ class History:
         with self._database.writing() as connection:
             count = sum(connection.execute(delete, value).rowcount for value in values)
             if count:
-                connection.execute("INSERT OR IGNORE INTO chores VALUES ('erase')")
+                connection.execute("INSERT INTO chores VALUES ('erase ' || hex(randomblob(8)))")
         return Removed(conversations=count, traces=self.finish())
 
 

@@ -59,7 +59,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX messages_of_turn ON messages (turn, id)",
-        # What a process that was killed has left to do: "erase".
+        # What is still to be done: a row "erase …" for each removal that was not yet overwritten.
         "CREATE TABLE chores (name TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
     ),
 )

@@ -29,6 +29,7 @@ from provider_core.errors import (
     NewerHistoryError,
 )
 from provider_core.history import History
+from provider_core.history._database import Database
 from provider_core.history._schema import APPLICATION, STEPS, upgrade
 from provider_core.types import Message, Provider, Target, Verdict
 
@@ -317,6 +318,47 @@ def test_a_process_that_was_killed_while_it_erased_has_it_done_by_the_next(path:
     with History(path) as history:
         assert b"canary" in b"".join(files(path).values())
         assert history.finish() is None
+    assert b"canary" not in b"".join(files(path).values())
+
+
+def test_a_removal_while_another_erases_is_not_taken_for_erased(path: Path) -> None:
+    class Overtaken(Database):
+        def erase(self) -> None:
+            super().erase()
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("PRAGMA secure_delete = OFF")
+                other.execute("PRAGMA foreign_keys = ON")
+                other.execute("DELETE FROM conversations WHERE title = 'canary two'")
+                other.execute("INSERT INTO chores VALUES ('erase two')")
+
+    with History(path) as history:
+        one = said(history, "canary one")
+        said(history, "canary two")
+        said(history, "kept")
+    history._database = Overtaken(path)
+    assert history.remove([one]).traces is None
+    history.close()
+    assert b"canary two" in b"".join(files(path).values())
+    with History(path) as history:
+        assert history.finish() is None
+    assert b"canary" not in b"".join(files(path).values())
+
+
+def test_two_that_remove_at_once_leave_nothing(path: Path) -> None:
+    with History(path) as history:
+        mine = [[said(history, f"canary {one} {number}") for number in range(8)] for one in range(2)]
+        said(history, "kept")
+
+    def remove(conversations: list[str]) -> None:
+        with History(path, patience=60) as history:
+            for each in conversations:
+                assert history.remove([each]).traces is None
+
+    threads = [threading.Thread(target=remove, args=(each,)) for each in mine]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert b"canary" not in b"".join(files(path).values())
 
 
