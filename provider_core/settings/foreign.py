@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError
-from provider_core.settings import rules
-from provider_core.settings.mcp import harmless, reference
+from provider_core.settings.mcp import check_name, harmless, reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +112,7 @@ def _servers(data: Json) -> dict[str, Json]:
 
 
 def _found(name: str, called: str, entry: Json) -> Found:
-    rules.check_name(name or called, "an MCP server")
+    check_name(name or called)
     if not isinstance(entry, dict):
         raise _Left("it is no object")
     notes = [f"it is called {name} here"] if name != called else []
@@ -126,7 +125,7 @@ def _found(name: str, called: str, entry: Json) -> Found:
         )
     if kind in _HTTP and url is not None:
         headers = _values(name, entry.get("headers"), secrets, notes)
-        table = {"url": _expanded(url, "address"), "headers": headers}
+        table: dict[str, Any] = {"url": _expanded(url, "address"), "headers": headers}
     elif kind in ("stdio", "local") and entry.get("command"):
         env = _values(name, entry.get("env"), secrets, notes)
         table = {"command": _command(entry, notes), "env": env}

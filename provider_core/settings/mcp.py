@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "McpServer",
     "Reference",
+    "check_name",
     "check_pattern",
     "check_url",
     "check_value",
@@ -37,6 +38,9 @@ _TOKEN = re.compile(
     r"[A-Za-z0-9_.=-]{12,}"
 )
 """How the keys of some large services begin, in values whose names do not tell."""
+
+_RESERVED = frozenset({"all", "none"})
+"""Names that mean something else where servers are chosen."""
 
 _HARMLESS = re.compile(
     r"(?i:true|false|yes|no|on|off|none|null|auto|default|basic|bearer|oauth2?|jwt)?"
@@ -139,6 +143,11 @@ def harmless(name: str, value: str) -> bool:
         return True
     secret = _TOKEN.search(value) is not None or (holds_secret(name) and not _HARMLESS.fullmatch(value))
     return not secret
+
+
+def check_name(name: str) -> None:
+    """Raise ``InvalidInputError`` for what cannot be a server's name."""
+    rules.check_name(name, "an MCP server", _RESERVED)
 
 
 def check_url(text: str) -> str:

@@ -62,13 +62,13 @@ class Address:
     dropped: tuple[str, ...] = ()
 
 
-def check_name(name: str, of: str = "a provider") -> None:
+def check_name(name: str, of: str = "a provider", reserved: frozenset[str] = RESERVED) -> None:
     """Raise ``InvalidInputError`` for what cannot be the name of ``of``."""
     if not NAME.fullmatch(name):
         raise InvalidInputError(
             f"{name!r} is no name for {of}: letters, digits and hyphens, at most 64, no hyphen at either end"
         )
-    if name in RESERVED:
+    if name in reserved:
         raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
 
 

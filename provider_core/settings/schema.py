@@ -68,7 +68,7 @@ def _variables(variables: dict[str, str]) -> dict[str, str]:
 
 def _mcp_name(name: str) -> str:
     with _as_value_error():
-        rules.check_name(name, "an MCP server")
+        mcp.check_name(name)
     return name
 
 

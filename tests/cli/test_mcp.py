@@ -1,0 +1,382 @@
+"""``telex mcp``: servers are set up, listed, started and removed, and no secret is ever in the way or on it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from inprocess import Inside
+
+from provider_core.errors import KeyStoreError
+from provider_core.keys import MemoryStore
+from telex.exits import ExitCode
+
+if TYPE_CHECKING:
+    from running import Ran
+
+SERVER = Path(__file__).parents[1] / "mcp_server.py"
+COMMAND = [sys.executable, "-I", "-S", str(SERVER)]
+SECRET = "hunter22-hunter22"
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Inside:
+    telex = Inside(tmp_path / "home")
+    telex.env |= {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    return telex
+
+
+class Broken(MemoryStore):
+    """A keyring that does not work."""
+
+    def get(self, name: str) -> str | None:
+        raise KeyStoreError("the keyring is locked")
+
+    def set(self, name: str, key: str) -> None:
+        raise KeyStoreError("the keyring is locked")
+
+    def delete(self, name: str) -> None:
+        raise KeyStoreError("the keyring is locked")
+
+
+def tables(telex: Inside) -> dict[str, Any]:
+    text = telex.settings.read_text() if telex.settings.exists() else ""
+    found: dict[str, Any] = tomllib.loads(text).get("mcp", {})
+    return found
+
+
+def refused(ran: Ran, code: ExitCode, *words: str) -> None:
+    assert ran.code == code, ran.err
+    for word in words:
+        assert word in ran.err
+    assert SECRET not in ran.err
+
+
+# --- add ---------------------------------------------------------------------------------------------------
+
+
+def test_a_command_is_set_up_as_it_was_typed(telex: Inside, tmp_path: Path) -> None:
+    ran = telex(
+        "mcp", "add", "lab", "--env", "MODE=fast", "--env", "TOKEN=keyring:lab", "--cwd", str(tmp_path),
+        "--timeout", "5", "--start-timeout", "7", "--max-result", "2000", "--allow", "read_*", "--allow", "list",
+        "--", "sh", "-c", "a b", "--env", "X",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert ran.out == b""
+    assert tables(telex) == {
+        "lab": {
+            "command": ["sh", "-c", "a b", "--env", "X"],
+            "env": {"MODE": "fast", "TOKEN": "keyring:lab"},
+            "cwd": str(tmp_path),
+            "call_timeout": 5.0,
+            "start_timeout": 7.0,
+            "max_result": 2000,
+            "allow": ["read_*", "list"],
+        }
+    }
+    assert "TOKEN comes from the keyring. To put it there: telex mcp set-secret lab" in ran.err
+    assert "Try: telex mcp test lab" in ran.err
+    assert "no command" not in ran.err
+
+
+def test_an_address_is_set_up_with_its_headers(telex: Inside) -> None:
+    ran = telex(
+        "mcp", "add", "web", "--url", "https://Tools.example/mcp/",
+        "--header", "Authorization: Bearer env:WEB", "--header", "X-Team:a",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert tables(telex)["web"] == {
+        "url": "https://tools.example/mcp/",
+        "headers": {"Authorization": "Bearer env:WEB", "X-Team": "a"},
+    }
+    assert "the environment variable WEB, which is not set now" in ran.err
+
+
+def test_a_command_that_is_not_there_is_told_of(telex: Inside) -> None:
+    assert "there is no command nosuch-command" in telex("mcp", "add", "lab", "--", "nosuch-command").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["lab"], "give the command that starts the server, behind --"),
+        (["lab", "--url", "http://a/", "--", "x"], "a server has a command or --url, not both"),
+        (["lab", "npx", "-y", "x"], "telex mcp add NAME -- npx -y"),
+        (["lab", "--env", "MODE", "--", "x"], "--env takes KEY=VALUE"),
+        (["lab", "--env", f"API_KEY={SECRET}", "--", "x"], "give --env API_KEY=keyring:NAME"),
+        (["lab", "--env", "ANY=ghp_0123456789abcdefghij", "--", "x"], "looks like a secret"),
+        (
+            ["lab", "--url", "http://a/", "--header", f"Authorization: Bearer {SECRET}"],
+            "Authorization: keyring:NAME",
+        ),
+        (["lab", "--url", "http://a/", "--header", f"X-Key={SECRET}"], "--header takes NAME: VALUE"),
+        (["lab", "--url", "http://a.example/", "--header", "X-Key: env:K"], "in the clear: use https"),
+        (["lab", "--timeout", "0", "--", "x"], "--timeout"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_and_nothing_written(
+    telex: Inside, arguments: list[str], words: str
+) -> None:
+    refused(telex("mcp", "add", *arguments), ExitCode.USAGE, words)
+    assert tables(telex) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a_b", "--", "x"], "no name for an MCP server"),
+        (["all", "--", "x"], "taken by telex itself"),
+        (["lab", "--url", f"https://me:{SECRET}@a/"], "a user name or a password"),
+        (["lab", "--url", f"https://a/?api_key={SECRET}"], "holds a key in its query"),
+        (["lab", "--url", "a/mcp"], "must begin with http"),
+        (["lab", "--header", "X-A: b", "--", "x"], "headers are for a url"),
+        (["lab", "--env", "A=b", "--url", "http://a/"], "are for a command"),
+        (["lab", "--allow", "two words", "--", "x"], "no pattern"),
+    ],
+)
+def test_what_the_settings_may_not_hold_is_refused(telex: Inside, arguments: list[str], words: str) -> None:
+    refused(telex("mcp", "add", *arguments), ExitCode.SETTINGS, words)
+    assert tables(telex) == {}
+
+
+def test_a_secret_may_travel_in_the_clear_where_that_is_wanted(telex: Inside) -> None:
+    arguments = ["web", "--url", "http://a.example/", "--header", "X-Key: env:K", "--allow-http"]
+    assert telex("mcp", "add", *arguments).code == 0
+    assert telex("mcp", "add", "near", "--url", "http://10.0.0.1/", "--header", "X-Key: env:K").code == 0
+
+
+def test_a_server_is_overwritten_only_when_asked(telex: Inside) -> None:
+    telex("mcp", "add", "lab", "--env", "A=b", "--", "one")
+    refused(telex("mcp", "add", "lab", "--", "two"), ExitCode.SETTINGS, "lab is already set up", "--replace")
+    assert telex("mcp", "add", "lab", "--replace", "--", "two").code == 0
+    assert tables(telex) == {"lab": {"command": ["two"]}}
+
+
+# --- list --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_set_up_is_listed_without_values(telex: Inside) -> None:
+    telex(
+        "mcp",
+        "add",
+        "lab",
+        "--env",
+        "MODE=quiet",
+        "--env",
+        "TOKEN=env:T",
+        "--allow",
+        "read_*",
+        "--",
+        "a",
+        "b c",
+    )
+    telex("mcp", "add", "web", "--url", "https://a.example/mcp")
+    telex.configure(telex.settings.read_text() + "enabled = false\n")
+    ran = telex("mcp", "list")
+    assert ran.text == "lab\ta 'b c'\tTOKEN = env:T\tread_*\ton\nweb\thttps://a.example/mcp\t\t\toff\n"
+    lab, web = json.loads(telex("mcp", "list", "--json").text)
+    assert lab == {
+        "name": "lab",
+        "command": ["a", "b c"],
+        "url": None,
+        "cwd": None,
+        "env": ["MODE", "TOKEN"],
+        "headers": [],
+        "secrets": {"TOKEN": "env:T"},
+        "enabled": True,
+        "allow": ["read_*"],
+        "start_timeout": 30.0,
+        "call_timeout": 60.0,
+        "max_result": 100000,
+    }
+    assert (web["url"], web["enabled"]) == ("https://a.example/mcp", False)
+
+
+def test_an_empty_list_says_how_to_begin(telex: Inside) -> None:
+    ran = telex("mcp", "list")
+    assert (ran.code, ran.out) == (0, b"")
+    assert "telex mcp add NAME -- COMMAND" in ran.err
+    assert json.loads(telex("mcp", "list", "--json").text) == []
+
+
+# --- test and tools ----------------------------------------------------------------------------------------
+
+
+def test_servers_are_tested_all_at_once_and_each_failure_is_said(telex: Inside) -> None:
+    telex("mcp", "add", "good", "--", *COMMAND)
+    telex("mcp", "add", "bad", "--", *COMMAND, "dies")
+    ran = telex("mcp", "test")
+    assert ran.code == ExitCode.PROVIDER
+    good, bad = (line.split("\t") for line in ran.text.splitlines())
+    assert good[:2] == ["good", "passed"]
+    assert all(cell.isdigit() for cell in good[2:6])
+    assert good[5:] == ["19", "tests 1"]
+    assert bad[:2] == ["bad", "failed"]
+    assert bad[2].isdigit(), "it was started"
+    assert bad[3:] == ["", "", "", ""]
+    assert "the MCP server bad broke off while starting (exit 1)" in ran.err
+    assert "| ModuleNotFoundError: No module named 'tools'" in ran.err
+
+
+def test_a_test_is_json_for_those_who_want_it(telex: Inside) -> None:
+    telex("mcp", "add", "good", "--", *COMMAND)
+    telex("mcp", "add", "bad", "--", "nosuch-command")
+    ran = telex("mcp", "test", "--json")
+    good, bad = json.loads(ran.text)
+    assert (good["name"], good["passed"], good["tools"], good["error"]) == ("good", True, 19, None)
+    assert set(good["steps"]) == {"start", "handshake", "tools"}
+    assert (bad["passed"], bad["tools"], bad["steps"]) == (False, None, {})
+    assert bad["error"]["type"] == "ToolServerError"
+
+
+@pytest.mark.parametrize(
+    ("add", "code", "words"),
+    [
+        (["--env", "TOKEN=env:ABSENT", "--", *COMMAND], ExitCode.KEY, "Set ABSENT"),
+        (["--env", "TOKEN=keyring:none", "--", *COMMAND], ExitCode.KEY, "telex mcp set-secret none"),
+        (
+            ["--start-timeout", "0.5", "--", *COMMAND, "silent"],
+            ExitCode.NETWORK,
+            "did not start within 0.5 s",
+        ),
+        (["--url", "http://127.0.0.1:9/mcp"], ExitCode.NETWORK, "cannot be reached"),
+        (["--", *COMMAND, "refuses"], ExitCode.PROVIDER, "no licence"),
+    ],
+    ids=["variable", "keyring", "silent", "unreachable", "refuses"],
+)
+def test_the_exit_code_says_what_kind_of_failure_it_was(
+    telex: Inside, add: list[str], code: ExitCode, words: str
+) -> None:
+    telex("mcp", "add", "lab", *add)
+    refused(telex("mcp", "test", "lab"), code, words)
+    refused(telex("mcp", "tools", "lab"), code, words)
+
+
+def test_failures_of_several_kinds_are_one(telex: Inside) -> None:
+    telex("mcp", "add", "one", "--", "nosuch-command")
+    telex("mcp", "add", "two", "--url", "http://127.0.0.1:9/mcp")
+    assert telex("mcp", "test").code == ExitCode.OTHER
+
+
+def test_a_test_can_be_less_patient_than_the_settings(telex: Inside) -> None:
+    telex("mcp", "add", "lab", "--", *COMMAND, "silent")
+    refused(telex("mcp", "test", "--timeout", "0.3"), ExitCode.NETWORK, "did not start within 0.3 s")
+
+
+def test_a_name_that_no_server_has_is_an_error_with_near_ones(telex: Inside) -> None:
+    telex("mcp", "add", "github", "--", "x")
+    for command in ("test", "tools"):
+        refused(
+            telex("mcp", command, "githib"), ExitCode.SETTINGS, "no MCP server called githib", "mean github?"
+        )
+    refused(telex("mcp", "remove", "githib", "--yes"), ExitCode.SETTINGS, "mean github?")
+
+
+def test_without_any_server_there_is_nothing_to_test(telex: Inside) -> None:
+    refused(telex("mcp", "test"), ExitCode.SETTINGS, "no MCP server is set up")
+
+
+def test_tools_are_listed_with_their_hints_and_who_is_asked(telex: Inside) -> None:
+    telex("mcp", "add", "lab", "--allow", "e*", "--", *COMMAND)
+    ran = telex("mcp", "tools", "lab")
+    assert ran.code == 0, ran.err
+    lines = {line.split("\t")[0]: line.split("\t")[1:] for line in ran.text.splitlines()}
+    assert lines["echo"] == ["reads", "no", "What it was given."]
+    assert lines["die"] == ["writes", "yes", "Ends with status 3 and a word on stderr."]
+    tools = {tool["name"]: tool for tool in json.loads(telex("mcp", "tools", "lab", "--json").text)}
+    assert tools["echo"] == {
+        "name": "echo",
+        "title": "Echo",
+        "description": "What it was given.",
+        "hints": {"read_only": True, "destructive": None, "idempotent": None, "open_world": None},
+        "asks": False,
+        "schema": {"type": "object", "properties": {"n": {"type": "number"}}},
+    }
+
+
+def test_a_server_without_tools_says_so(telex: Inside) -> None:
+    telex("mcp", "add", "lab", "--", *COMMAND, "toolless")
+    ran = telex("mcp", "tools", "lab")
+    assert (ran.code, ran.out) == (0, b"")
+    assert "lab has no tools" in ran.err
+
+
+def test_no_provider_has_its_key_in_a_servers_environment(telex: Inside) -> None:
+    """Not even one whose variable is called as those that every program needs."""
+    telex.configure('[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey_env = "LOGNAME"\n')
+    telex("mcp", "add", "spy", "--", "sh", "-c", "env >&2; echo LOGNAME=$LOGNAME >&2; exit 1")
+    ran = telex("mcp", "test", "spy", env={"LOGNAME": SECRET, "LAB_KEY": SECRET, "TERM": "dumb"})
+    assert "TERM=dumb" in ran.err
+    assert "TELEX_HOME" not in ran.err
+    refused(ran, ExitCode.PROVIDER, "LOGNAME=")
+
+
+# --- secrets -----------------------------------------------------------------------------------------------
+
+
+def test_a_secret_goes_into_the_keyring_and_to_its_server_alone(telex: Inside) -> None:
+    telex("mcp", "add", "lab", "--env", "TOKEN=keyring:lab.token", "--", *COMMAND, "refuses")
+    ran = telex("mcp", "set-secret", "lab.token", "--stdin", stdin=f"{SECRET}\n".encode())
+    assert ran.code == 0, ran.err
+    assert SECRET not in ran.err
+    assert telex.store.get("mcp:lab.token") == SECRET
+    assert SECRET not in telex.settings.read_text()
+    assert "no licence" in telex("mcp", "test", "lab").err, "it was started with it"
+
+
+def test_a_secret_that_nobody_is_given_is_told_of(telex: Inside) -> None:
+    ran = telex("mcp", "set-secret", "lab", "--stdin", stdin=b"x")
+    assert "No server is given it yet. In a server's env or headers: keyring:lab" in ran.err
+    assert telex("mcp", "set-secret", "lab", "--remove").code == 0
+    assert telex.store.get("mcp:lab") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (["lab"], b"", "there is no terminal to ask for lab: give --stdin"),
+        (["lab", "--stdin"], b"\n", "nothing came on stdin"),
+        (["a b", "--stdin"], b"x", "no name for a secret"),
+        (["lab", "--stdin", "--remove"], b"x", "do not go together"),
+    ],
+)
+def test_a_secret_that_cannot_be_had_is_refused(
+    telex: Inside, arguments: list[str], stdin: bytes, words: str
+) -> None:
+    refused(telex("mcp", "set-secret", *arguments, stdin=stdin), ExitCode.USAGE, words)
+
+
+def test_a_keyring_that_does_not_work_says_what_else_there_is(tmp_path: Path) -> None:
+    telex = Inside(tmp_path / "home", Broken())
+    telex("mcp", "add", "lab", "--env", "TOKEN=keyring:lab", "--", *COMMAND)
+    for arguments in (["set-secret", "lab", "--stdin"], ["test"]):
+        refused(telex("mcp", *arguments, stdin=b"x"), ExitCode.KEY, "the keyring is locked", "env:VARIABLE")
+    refused(telex("mcp", "remove", "lab", "--yes"), ExitCode.KEY, "lab is not removed", "--keep-secrets")
+    assert "lab" in tables(telex)
+    assert telex("mcp", "remove", "lab", "--yes", "--keep-secrets").code == 0
+    assert tables(telex) == {}
+
+
+# --- remove ------------------------------------------------------------------------------------------------
+
+
+def test_a_server_goes_with_those_of_its_secrets_that_no_other_one_has(telex: Inside) -> None:
+    telex("mcp", "add", "one", "--env", "A=keyring:own", "--env", "B=keyring:shared", "--", "x")
+    telex("mcp", "add", "two", "--env", "B=keyring:shared", "--", "x")
+    for name in ("own", "shared"):
+        telex.store.set(f"mcp:{name}", SECRET)
+    telex.store.set("own", "a provider's key")
+    refused(telex("mcp", "remove", "one"), ExitCode.USAGE, "give --yes")
+    ran = telex("mcp", "remove", "one", "--yes")
+    assert "one is removed, and from the keyring own." in ran.err
+    assert list(tables(telex)) == ["two"]
+    assert [telex.store.get(name) for name in ("mcp:own", "mcp:shared", "own")] == [
+        None, SECRET, "a provider's key",
+    ]  # fmt: skip
+    ran = telex("mcp", "remove", "two", "--yes", "--keep-secrets")
+    assert "in the keyring are left mcp:shared (service telex)" in ran.err
+    assert telex.store.get("mcp:shared") == SECRET

@@ -1,0 +1,319 @@
+"""``telex mcp import``: other clients' files as they are, what is taken of them, what is left and why, and secrets."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inprocess import Inside
+
+from provider_core.errors import InvalidInputError, KeyStoreError
+from provider_core.keys import MemoryStore
+from provider_core.settings.foreign import Found, read
+from telex.exits import ExitCode
+
+SECRET = "hunter22-hunter22"
+
+
+@pytest.fixture
+def telex(tmp_path: Path) -> Inside:
+    telex = Inside(tmp_path / "home")
+    telex.env |= {"PATH": "/usr/bin:/bin"}
+    return telex
+
+
+def tables(telex: Inside) -> dict[str, Any]:
+    text = telex.settings.read_text() if telex.settings.exists() else ""
+    found: dict[str, Any] = tomllib.loads(text).get("mcp", {})
+    return found
+
+
+def file(**servers: Any) -> bytes:
+    return json.dumps({"mcpServers": servers}).encode()
+
+
+def one(entry: Any) -> Found:
+    (found,) = read(json.dumps({"mcpServers": {"lab": entry}}))
+    return found
+
+
+CLAUDE = """{
+  "mcpServers": {
+    "filesystem": {"command": "npx", "args": ["-y", "@scope/server-filesystem", "/srv", "~/x"]},
+    "remote": {"type": "http", "url": "https://tools.example/mcp", "headers": {"X-Team": "a"}}
+  },
+  "globalShortcut": "Ctrl+Space"
+}"""
+
+CURSOR = """{"mcpServers": {
+  "db": {"command": "uvx", "args": ["db-server"], "env": {"DB_URL": "${env:DB_URL}", "DEBUG": true, "N": 5}},
+  "web": {"url": "https://tools.example/mcp", "headers": {"Authorization": "Bearer ${env:WEB_TOKEN}"}}
+}}"""
+
+VSCODE = """{
+  // asked for once
+  "inputs": [{"type": "promptString", "id": "github-key", "password": true}],
+  "servers": {
+    "github": {
+      "type": "http", "url": "https://api.example/mcp/", /* the slash matters */
+      "headers": {"Authorization": "Bearer ${input:github-key}",},
+    },
+    "local": {"type": "stdio", "command": "node", "args": ["https://not.a/comment"], "envFile": ".env"},
+  },
+}"""
+
+
+def test_the_file_of_claude_is_taken_as_it_is(telex: Inside, tmp_path: Path) -> None:
+    path = tmp_path / "claude_desktop_config.json"
+    path.write_text(CLAUDE)
+    ran = telex("mcp", "import", str(path))
+    assert ran.code == 0, ran.err
+    assert tables(telex) == {
+        "filesystem": {"command": ["npx", "-y", "@scope/server-filesystem", "/srv", "~/x"]},
+        "remote": {"url": "https://tools.example/mcp", "headers": {"X-Team": "a"}},
+    }
+    assert "taken  filesystem: npx -y @scope/server-filesystem" in ran.err
+    assert "Try: telex mcp test filesystem remote" in ran.err
+    assert path.read_text() == CLAUDE
+
+
+def test_the_file_of_cursor_has_its_variables_as_references(telex: Inside) -> None:
+    ran = telex("mcp", "import", "-", stdin=CURSOR.encode(), env={"DB_URL": "x"})
+    assert ran.code == 0, ran.err
+    assert tables(telex) == {
+        "db": {"command": ["uvx", "db-server"], "env": {"DB_URL": "env:DB_URL", "DEBUG": "true", "N": "5"}},
+        "web": {"url": "https://tools.example/mcp", "headers": {"Authorization": "Bearer env:WEB_TOKEN"}},
+    }
+    assert (
+        "web: Authorization comes from the environment variable WEB_TOKEN, which is not set now." in ran.err
+    )
+    assert "db: DB_URL" not in ran.err
+
+
+def test_the_file_of_vs_code_has_its_inputs_as_secrets_of_the_keyring(telex: Inside) -> None:
+    ran = telex("mcp", "import", "-", stdin=b"\xef\xbb\xbf" + VSCODE.encode())
+    assert ran.code == 0, ran.err
+    assert tables(telex) == {
+        "github": {
+            "url": "https://api.example/mcp/",
+            "headers": {"Authorization": "Bearer keyring:github.github-key"},
+        },
+        "local": {"command": ["node", "https://not.a/comment"]},
+    }
+    assert "telex mcp set-secret github.github-key" in ran.err
+    assert "envFile: left, telex does not read it" in ran.err
+
+
+def test_settings_with_everything_else_in_them_are_read_too() -> None:
+    text = json.dumps({"mcp": {"servers": {"a": {"command": "x"}}}, "editor.tabSize": 4})
+    assert [(found.name, found.table) for found in read(text)] == [("a", {"command": ["x"]})]
+
+
+@pytest.mark.parametrize(
+    ("entry", "table"),
+    [
+        ({"command": "x", "args": ["a", 1]}, {"command": ["x", "a", "1"]}),
+        ({"command": ["x", "a"]}, {"command": ["x", "a"]}),
+        ({"command": "npx -y 'a b'"}, {"command": ["npx", "-y", "a b"]}),
+        ({"command": "x", "cwd": "/srv", "env": {}}, {"command": ["x"], "cwd": "/srv"}),
+        ({"command": "x", "disabled": True}, {"command": ["x"], "enabled": False}),
+        ({"command": "x", "env": {"A": None, "B": "", "C": "c"}}, {"command": ["x"], "env": {"B": "", "C": "c"}}),
+        ({"command": "x", "env": {"A": "${A:-b}"}}, {"command": ["x"], "env": {"A": "env:A"}}),
+        ({"command": "x", "args": ["${M}"], "env": {"M": "a"}}, {"command": ["x", "${M}"], "env": {"M": "a"}}),
+        ({"command": "x", "args": ["${userHome}/a"]}, {"command": ["x", f"{Path.home()}/a"]}),
+        ({"serverUrl": "https://a.example/mcp"}, {"url": "https://a.example/mcp"}),
+        ({"httpUrl": "https://a.example/mcp"}, {"url": "https://a.example/mcp"}),
+        ({"type": "streamable-http", "url": "https://a.example/mcp"}, {"url": "https://a.example/mcp"}),
+    ],
+)  # fmt: skip
+def test_an_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
+    found = one(entry)
+    assert (found.left, found.secrets) == ("", {})
+    assert found.table == table
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({}, "neither a command nor a url"),
+        ([], "no object"),
+        ({"type": "sse", "url": "https://a.example/x"}, "older HTTP (sse)"),
+        ({"url": "https://a.example/v1/sse"}, "older HTTP (sse)"),
+        ({"type": "ws", "url": "wss://a.example"}, "of type ws"),
+        ({"command": "x", "args": "a b"}, "no words"),
+        ({"command": "x", "env": ["A"]}, "no object"),
+        ({"command": "x", "env": {"A": {}}}, "its A is no text"),
+        ({"command": "x", "args": ["${workspaceFolder}"]}, "${workspaceFolder} in its arguments"),
+        ({"command": "x", "args": ["--token", "${input:t}"]}, "${input:t} in its arguments"),
+        ({"url": "https://${env:HOST}/mcp"}, "${env:HOST} in its address"),
+        ({"command": "x", "env": {"PASSWORD_URL": "a ${env:A} ${env:B}"}}, "more than one placeholder"),
+        ({"command": "x", "args": ["--api-key", SECRET]}, "looks like a secret after --api-key"),
+        ({"command": "x", "args": [f"--api-key={SECRET}"]}, "looks like a secret after --api-key"),
+        ({"command": "x", "args": ["sk-proj-0123456789abcdef"]}, "looks like a secret, and"),
+        ({"command": "x", "env": {"K": "keyring:openai"}}, "its K is 'keyring:openai'"),
+        ({"url": "https://a/", "headers": {"K": "Bearer env:OPENAI_API_KEY"}}, "add it by hand"),
+    ],
+)
+def test_what_cannot_be_taken_is_left_with_its_reason(entry: Any, why: str) -> None:
+    found = one(entry)
+    assert why in found.left
+    assert found.table == {}
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("My Git_Server", "My-Git-Server"),
+        ("@scope/server", "scope-server"),
+        ("a" * 80, "a" * 64),
+        ("_x_", "x"),
+    ],
+)
+def test_names_are_made_to_fit(called: str, name: str) -> None:
+    (found,) = read(json.dumps({"mcpServers": {called: {"command": "x"}}}))
+    assert found.name == name
+    assert f"it is called {name} here" in found.notes
+
+
+def test_names_that_cannot_be_are_left() -> None:
+    names = {
+        "all": {"command": "x"},
+        "日本": {"command": "x"},
+        "a b": {"command": "x"},
+        "a-b": {"command": "x"},
+    }
+    reserved, empty, first, second = read(json.dumps({"mcpServers": names}))
+    assert "taken by telex itself" in reserved.left
+    assert "no name for an MCP server" in empty.left
+    assert (first.left, second.left) == ("", "a-b would be its name, and another server's as well")
+
+
+def test_permissions_of_another_client_are_not_taken_over() -> None:
+    found = one({"command": "x", "alwaysAllow": ["rm"], "trust": True, "icon": "y", "timeout": 5})
+    assert found.table == {"command": ["x"]}
+    assert found.notes == (
+        "alwaysAllow, trust: left, say yourself what may run without asking (allow)",
+        "icon, timeout: left, telex has no such setting",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "line 1 is no JSON"),
+        ('{"mcpServers": {\n"a": }}', "line 2 is no JSON"),
+        ("[]", "holds no MCP servers"),
+        ('{"mcpServers": {}}', "holds no MCP servers"),
+        ('{"mcpServers": [1]}', "holds no MCP servers"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_such_file_says_so(text: str, words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        read(text)
+
+
+# --- secrets in plain --------------------------------------------------------------------------------------
+
+PLAIN = file(
+    files={"command": "x"},
+    github={"command": "x", "env": {"GITHUB_TOKEN": SECRET, "MODE": "fast"}},
+    web={"url": "https://a.example/mcp", "headers": {"Authorization": f"Bearer {SECRET}", "X-Team": "a"}},
+)
+
+
+def test_a_server_with_a_secret_in_plain_is_not_taken_in_silence(telex: Inside) -> None:
+    ran = telex("mcp", "import", "-", stdin=PLAIN)
+    assert ran.code == 0
+    assert list(tables(telex)) == ["files"]
+    assert "left   github: the file has GITHUB_TOKEN in plain; with --secrets keyring" in ran.err
+    assert SECRET not in ran.err
+    assert SECRET not in telex.settings.read_text()
+
+
+def test_secrets_in_plain_go_into_the_keyring(telex: Inside) -> None:
+    ran = telex("mcp", "import", "-", "--secrets", "keyring", stdin=PLAIN)
+    assert ran.code == 0, ran.err
+    assert tables(telex)["github"]["env"] == {"MODE": "fast", "GITHUB_TOKEN": "keyring:github.GITHUB_TOKEN"}
+    assert tables(telex)["web"]["headers"] == {
+        "X-Team": "a",
+        "Authorization": "Bearer keyring:web.Authorization",
+    }
+    assert telex.store.get("mcp:github.GITHUB_TOKEN") == SECRET
+    assert telex.store.get("mcp:web.Authorization") == SECRET
+    assert "2 secrets are in the keyring; the file still has them." in ran.err
+    assert "telex mcp set-secret" not in ran.err, "they are there"
+    assert SECRET not in ran.err + telex.settings.read_text()
+
+
+def test_secrets_in_plain_may_be_looked_for_in_the_environment(telex: Inside) -> None:
+    ran = telex("mcp", "import", "-", "--secrets", "env", stdin=PLAIN, env={"GITHUB_TOKEN": "x"})
+    assert ran.code == 0, ran.err
+    assert tables(telex)["github"]["env"]["GITHUB_TOKEN"] == "env:GITHUB_TOKEN"
+    assert tables(telex)["web"]["headers"]["Authorization"] == "Bearer env:WEB_AUTHORIZATION"
+    assert "web: Authorization comes from the environment variable WEB_AUTHORIZATION" in ran.err
+    assert "github: GITHUB_TOKEN" not in ran.err
+    assert SECRET not in ran.err + telex.settings.read_text()
+
+
+def test_a_keyring_that_does_not_work_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    class Broken(MemoryStore):
+        def set(self, name: str, key: str) -> None:
+            raise KeyStoreError("the keyring is locked")
+
+    telex = Inside(tmp_path / "home", Broken())
+    ran = telex("mcp", "import", "-", "--secrets", "keyring", stdin=PLAIN)
+    assert ran.code == ExitCode.KEY
+    assert "the keyring is locked" in ran.err
+    assert tables(telex) == {}
+
+
+# --- which are taken ---------------------------------------------------------------------------------------
+
+
+def test_some_may_be_chosen_by_either_name(telex: Inside) -> None:
+    text = file(**{"a b": {"command": "x"}, "c": {"command": "x"}, "d": {"command": "x"}})
+    assert telex("mcp", "import", "-", "--only", "a b", "--only", "c", stdin=text).code == 0
+    assert set(tables(telex)) == {"a-b", "c"}
+    ran = telex("mcp", "import", "-", "--only", "e", stdin=text)
+    assert (ran.code, "no server called e" in ran.err) == (ExitCode.USAGE, True)
+
+
+def test_a_server_that_is_set_up_stays_unless_it_is_to_be_replaced(telex: Inside) -> None:
+    telex("mcp", "add", "lab", "--", "old")
+    text = file(lab={"command": "new"})
+    ran = telex("mcp", "import", "-", stdin=text)
+    assert ran.code == ExitCode.SETTINGS
+    assert "left   lab: lab is already set up, and --replace is not given" in ran.err
+    assert "nothing was taken" in ran.err
+    assert tables(telex)["lab"]["command"] == ["old"]
+    assert telex("mcp", "import", "-", "--replace", stdin=text).code == 0
+    assert tables(telex)["lab"]["command"] == ["new"]
+
+
+def test_a_secret_over_plain_http_needs_a_word(telex: Inside) -> None:
+    text = file(web={"url": "http://a.example/mcp", "headers": {"X-Key": "${env:K}"}})
+    assert "in the clear" in telex("mcp", "import", "-", stdin=text).err
+    assert tables(telex) == {}
+    assert telex("mcp", "import", "-", "--allow-http", stdin=text).code == 0
+
+
+def test_what_the_settings_do_not_accept_is_left_alone(telex: Inside) -> None:
+    text = file(bad={"url": "ftp://a/"}, good={"command": "x"}, worse={"command": "x", "env": {"A-B": "c"}})
+    ran = telex("mcp", "import", "-", stdin=text)
+    assert ran.code == 0
+    assert list(tables(telex)) == ["good"]
+    assert "left   bad: " in ran.err
+    assert "left   worse: " in ran.err
+
+
+def test_a_file_that_cannot_be_read_is_an_error(telex: Inside, tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b'{"a": "\xe9"}')
+    for path, words in [("absent", "No such file"), ("latin", "it is not UTF-8")]:
+        ran = telex("mcp", "import", str(tmp_path / path))
+        assert ran.code == ExitCode.USAGE
+        assert words in ran.err
