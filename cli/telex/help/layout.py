@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.exits import ExitCode
-from telex.help.page import Lines, Rows, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,6 +86,8 @@ def write_page(formatter: click.HelpFormatter, sections: Iterable[Section]) -> N
 
 
 def _write_blocks(formatter: click.HelpFormatter, blocks: Iterable[Block]) -> None:
+    from telex.help.page import Lines, Rows, Text  # a command's help has none of them
+
     for at, block in enumerate(blocks):
         if at:
             formatter.write("\n")
