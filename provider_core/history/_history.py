@@ -58,13 +58,13 @@ class History:
         """Store that a request was sent, with those of its messages that are new in the conversation.
 
         Without ``conversation`` it begins a new one; one that was removed meanwhile begins anew under its id.
-        The title is the first line that the user wrote, if none is given.
+        The title is the first line of ``title``, else the first that the user wrote.
         """
         now = self._clock()
         with self._database.writing() as connection:
             if conversation is None or not _exists(connection, conversation):
                 conversation = conversation or _free_id(connection)
-                named = _rows.as_text(title or _names.title_of(messages))
+                named = _names.first_line(title or "") or _names.title_of(messages)
                 connection.execute("INSERT INTO conversations VALUES (?, ?, ?)", (conversation, named, now))
             connection.execute(
                 "INSERT INTO turns (conversation, at, provider, model, params) VALUES (?, ?, ?, ?, ?)",

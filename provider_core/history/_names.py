@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from provider_core.history._records import Conversation
     from provider_core.types import Message
 
-__all__ = ["chosen", "new_id", "title_of"]
+__all__ = ["chosen", "first_line", "new_id", "title_of"]
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that is taken for a digit."""
@@ -30,20 +30,28 @@ def new_id() -> str:
 
 
 def title_of(messages: Iterable[Message]) -> str:
-    """The first line that the user wrote, in at most 60 characters; "(no text)" where there is none."""
+    """The first line that the user wrote, as ``first_line`` has it; "(no text)" where there is none."""
     for message in messages:
         if message.role == "user":
             content = message.content
             texts = (
-                [content]
+                (content,)
                 if isinstance(content, str)
-                else [p.text for p in content if isinstance(p, TextPart)]
+                else (part.text for part in content if isinstance(part, TextPart))
             )
-            for line in "\n".join(texts).splitlines():
-                words = "".join(c if c.isprintable() else " " for c in line[:1000]).split()
-                if words:
-                    return _shortened(" ".join(words))
+            found = first_line("\n".join(texts))
+            if found:
+                return found
     return "(no text)"
+
+
+def first_line(text: str) -> str:
+    """The first line of ``text`` with a word in it, in at most 60 characters; "" where there is none."""
+    for line in text.splitlines():
+        words = "".join(c if c.isprintable() else " " for c in line[:1000]).split()
+        if words:
+            return _shortened(" ".join(words))
+    return ""
 
 
 def chosen(name: str, every: Sequence[Conversation]) -> Conversation:

@@ -219,7 +219,18 @@ def test_the_title_is_the_first_line_that_was_written(
     assert len(latest.title) <= 60
 
 
-def test_a_title_can_be_given_and_changed(history: History) -> None:
+@pytest.mark.parametrize(
+    ("given", "title"),
+    [("\n Mine\nmore", "Mine"), ("c" * 61, "c" * 59 + "…"), ("", "Q"), (" \n", "Q"), (None, "Q")],
+)
+def test_the_first_line_of_a_title_that_is_given_is_taken(
+    history: History, given: str | None, title: str
+) -> None:
+    begun = history.begin([user("Q")], LAB, title=given)
+    assert history.find(begun.conversation).title == title
+
+
+def test_a_title_is_found_in_any_case_and_can_be_changed(history: History) -> None:
     begun = history.begin([user("Q")], LAB, title="Mine")
     assert history.find("mine").id == begun.conversation
     history.rename(begun.conversation, " His \n own ")
