@@ -29,8 +29,9 @@ class Ran:
 class Telex:
     """``telex("chat", "hi")`` runs it and waits; ``start`` gives the process."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, command: Path = COMMAND) -> None:
         self.home = home
+        self.command = command
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -64,7 +65,7 @@ class Telex:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        return subprocess.Popen([str(COMMAND), *arguments], env=env, **{**defaults, **options})  # type: ignore[call-overload]
+        return subprocess.Popen([str(self.command), *arguments], env=env, **{**defaults, **options})  # type: ignore[call-overload]
 
     def __call__(
         self, *arguments: str, stdin: bytes | None = None, timeout: float = 60, **options: object

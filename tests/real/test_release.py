@@ -1,0 +1,189 @@
+"""The release: built, installed by pip, pipx and uv with the oldest and the newest dependencies, upgraded, removed.
+
+Everything is taken from the package index that the installers are set up for; ``-m "not release"`` leaves it out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from installed import ROOT, Distributions, Environment, Visitor, done, imports_cleanly, interpreter, uv
+
+if TYPE_CHECKING:
+    from scripted import Scripted
+
+pytestmark = [pytest.mark.release, pytest.mark.timeout(600)]
+
+VERSIONS = ("3.11", "3.12", "3.13")
+NEWEST = VERSIONS[-1]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    return Distributions.build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+def test_the_source_holds_what_is_kept_in_the_repository(built: Distributions) -> None:
+    with tarfile.open(built.source) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name for name in kept.stdout.splitlines() if not name.startswith(".git")} - held == set()
+
+
+@pytest.mark.parametrize("resolution", ["lowest-direct", "highest"], ids=["oldest", "newest"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_works_with_the_oldest_and_the_newest_dependencies(
+    built: Distributions, tmp_path: Path, server: Scripted, version: str, resolution: str
+) -> None:
+    environment = Environment.make(tmp_path / "env", version)
+    environment.install("--resolution", resolution, built.wheel, "-r", ROOT / "pyproject.toml")
+    uv("pip", "check", "--python", environment.python)
+    assert imports_cleanly(environment.python)
+    visitor = Visitor(environment.telex, tmp_path / "home", server)
+    visitor.starts()
+    visitor.looks_around(environment.python)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_extras_can_be_had(built: Distributions, tmp_path: Path, version: str) -> None:
+    environment = Environment.make(tmp_path / "env", version)
+    environment.install("--dry-run", "--only-binary", ":all:", f"telex[local,mcp] @ file://{built.wheel}")
+
+
+@pytest.mark.parametrize("what", ["wheel", "source"])
+def test_pip_installs_it_and_removes_it_without_a_trace(
+    built: Distributions, tmp_path: Path, server: Scripted, what: str
+) -> None:
+    environment, home = Environment(tmp_path / "env"), tmp_path / "home"
+    done(interpreter(NEWEST), "-m", "venv", environment.prefix)
+    pip = (environment.python, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    before = environment.files()
+    done(*pip, "install", getattr(built, what))
+    done(*pip, "check")
+    Visitor(environment.telex, home, server).starts()
+    own = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    done(*pip, "uninstall", "--yes", "telex")
+    assert environment.files() == before
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == own
+    assert {path.name for path in own} >= {"settings.toml", "history.db"}
+
+
+def test_pipx_installs_the_command_and_its_pages(
+    built: Distributions, tmp_path: Path, server: Scripted
+) -> None:
+    places = {"PIPX_HOME": "pipx", "PIPX_BIN_DIR": "bin", "PIPX_MAN_DIR": "man"}
+    env = {name: str(tmp_path / place) for name, place in places.items()}
+    pipx = (sys.executable, "-m", "pipx")
+    done(*pipx, "install", "--python", interpreter(NEWEST), built.wheel, **env)
+    Visitor(tmp_path / "bin/telex", tmp_path / "home", server).starts()
+    assert (tmp_path / "man/man1/telex.1").exists()
+    done(*pipx, "uninstall", "telex", **env)
+    left = [path for place in ("bin", "man", "pipx/venvs") for path in (tmp_path / place).rglob("telex*")]
+    assert left == []
+
+
+def test_uv_installs_the_command(built: Distributions, tmp_path: Path, server: Scripted) -> None:
+    env = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    uv("tool", "install", "--python", interpreter(NEWEST), built.wheel, **env)
+    Visitor(tmp_path / "bin/telex", tmp_path / "home", server).starts()
+    uv("tool", "uninstall", "telex", **env)
+    assert [path for path in tmp_path.rglob("*telex*") if tmp_path / "home" not in path.parents] == []
+
+
+# --- where shells and man look -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shared(built: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Installed under a prefix, as under /usr/local, or under ~/.local by pip's --user."""
+    environment = Environment.make(tmp_path_factory.mktemp("shared"), NEWEST)
+    environment.install(built.wheel)
+    return environment
+
+
+SCRIPTS = {
+    "bash": """
+. /usr/share/bash-completion/bash_completion
+_comp_load telex 2>/dev/null || __load_completion telex
+complete -p telex
+""",
+    "zsh": """
+fpath=($PREFIX/share/zsh/site-functions $fpath)
+autoload -Uz compinit
+compinit -D
+print $_comps[telex]
+""",
+    "fish": "complete -C 'telex provid'",
+}
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [("bash", "telex"), ("zsh", "_telex"), ("fish", "providers"), ("man", "/share/man/man1/telex.1")],
+)
+def test_what_is_read_by_others_lands_where_they_look(
+    shared: Environment, tmp_path: Path, program: str, told: str
+) -> None:
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not on this machine")
+    env = {
+        "HOME": str(tmp_path),
+        "PREFIX": str(shared.prefix),
+        "PATH": f"{shared.prefix}/bin:{os.environ['PATH']}",
+        "XDG_DATA_DIRS": f"{shared.prefix}/share:/usr/local/share:/usr/share",
+    }
+    command = [path, "-w", "telex"] if program == "man" else [path, "-c", SCRIPTS[program]]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert told in ran.stdout, ran.stderr
+
+
+# --- from one release to the next --------------------------------------------------------------------------
+
+
+def test_an_upgrade_keeps_settings_and_history(
+    built: Distributions, tmp_path: Path, server: Scripted
+) -> None:
+    """There is no earlier release: what this one writes has to be good for the one after it."""
+    environment = Environment.make(tmp_path / "env", NEWEST)
+    environment.install(built.wheel)
+    visitor = Visitor(environment.telex, tmp_path / "home", server)
+    visitor.starts()
+
+    def told() -> list[str]:
+        show = (
+            ("providers", "show", "lab", "--json"),
+            ("history", "list", "--json"),
+            ("history", "show", "--json"),
+        )
+        return [visitor.runs("models", "list"), *(visitor.runs(*arguments) for arguments in show)]
+
+    before, settings = told(), visitor.telex.settings.read_bytes()
+    environment.install("--upgrade", _next(built, tmp_path).wheel)
+    assert visitor.runs("--version") == "telex 999.0.0\n"
+    assert told() == before
+    assert visitor.runs("chat", "-m", "lab", "--continue", "Still there?") == "Hello\n"
+    assert [turn["content"] for turn in server.asked[-1].body["messages"]] == [
+        "Hello?",
+        "Hello",
+        "Still there?",
+    ]
+    assert visitor.telex.settings.read_bytes() == settings
+
+
+def _next(built: Distributions, folder: Path) -> Distributions:
+    """The same under a later version."""
+    with tarfile.open(built.source) as archive:
+        archive.extractall(folder / "next", filter="data")
+    (tree,) = (folder / "next").iterdir()
+    version = tree / "provider_core" / "_version.py"
+    old = built.wheel.name.split("-")[1]
+    version.write_text(version.read_text().replace(f'"{old}"', '"999.0.0"'))
+    return Distributions.build(tree, folder / "dist")
