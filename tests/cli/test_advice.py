@@ -114,6 +114,7 @@ CASES = [
         ExitCode.SETTINGS,
         "k3f9a2bq  Mend it\nbbbbbbbb  Mend me",
     ),
+    (errors.NotAllowedError("x", names=["a/b", "a/c"]), None, ExitCode.TOOL, "--allow a/b --allow a/c"),
     (errors.LoopLimitError("x", turns=10), LAB, ExitCode.TOOL, "--max-turns"),
     (errors.AttachmentError("x", name="a.png", image=True), None, ExitCode.USAGE, "--image a.png"),
     (
