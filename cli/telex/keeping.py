@@ -8,10 +8,10 @@ from provider_core.errors import CoreError
 from provider_core.types import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.types import Message, Target
+    from provider_core.types import Json, Message, Target
     from telex.context import App
 
 __all__ = ["Keeping"]
@@ -21,13 +21,16 @@ class Keeping:
     """Keeps the turns of one conversation; what goes wrong is a line on stderr, once.
 
     ``conversation`` is the id of the one that is gone on with; None until a new one has been written. ``kept``
-    are the ids of the turns that this one has kept, in order.
+    are the ids of the turns that this one has kept, in order. ``title`` is what a new one is called, else it is
+    its first words; ``params`` are what was asked for besides messages and model.
     """
 
     def __init__(self, app: App, *, conversation: str | None = None) -> None:
         self._app = app
         self.conversation = conversation
         self.kept: list[int] = []
+        self.title = ""
+        self.params: Mapping[str, Json] = {}
         self._turn: int | None = None
         self._works = True
 
@@ -36,7 +39,9 @@ class Keeping:
         if not self._works or self._turn is not None:
             return
         try:
-            begun = self._app.history.begin(new, target, conversation=self.conversation)
+            begun = self._app.history.begin(
+                new, target, conversation=self.conversation, title=self.title, params=self.params
+            )
         except CoreError as error:
             self._failed(error)
             return

@@ -278,6 +278,13 @@ def test_a_history_that_does_not_work_is_a_warning_and_never_the_answer(lab: Tel
         holder.close()
 
 
+def test_a_conversation_is_called_by_what_was_typed_and_knows_its_parameters(lab: Telex) -> None:
+    lab("chat", "-t", "0", "-p", "top_p=0.5", "Summarise this.", stdin=b"diff --git a b\n")
+    assert json.loads(lab("history", "list", "--json").out)[0]["title"] == "Summarise this."
+    (turn,) = lab("history", "export", "--all", "--format", "jsonl").out.splitlines()
+    assert json.loads(turn)["params"] == {"temperature": 0, "top_p": 0.5}
+
+
 # --- what comes on stdin -----------------------------------------------------------------------------------
 
 

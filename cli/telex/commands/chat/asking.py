@@ -179,7 +179,8 @@ def _answer(
                 enough=template is not None and bool(template.prompt),
                 wait=wait,
             )
-            dialogue = _dialogue(app, options, template, earlier=_earlier(app, options))
+            title = prompt.typed or (template.name if template is not None else "")
+            dialogue = _dialogue(app, options, template, earlier=_earlier(app, options), title=title)
             content, system = prompt.content(), None
             if template is not None:
                 from telex.commands.chat.templating import filled
@@ -264,7 +265,12 @@ def _earlier(app: App, options: Options) -> Conversation | None:
 
 
 def _dialogue(
-    app: App, options: Options, template: Template | None = None, *, earlier: Conversation | None
+    app: App,
+    options: Options,
+    template: Template | None = None,
+    *,
+    earlier: Conversation | None,
+    title: str = "",
 ) -> Dialogue:
     """The conversation that this is a turn of: an earlier one, or a new one."""
     name = options.models[0] if options.models else earlier.model if earlier else None
@@ -274,6 +280,11 @@ def _dialogue(
         from telex.keeping import Keeping
 
         keeping = Keeping(app, conversation=earlier.id if earlier else None)
+        keeping.title = title
+        asked = {name: getattr(options, name) for name in ("max_tokens", "temperature", "reasoning_effort")}
+        keeping.params = {name: value for name, value in asked.items() if value is not None} | dict(
+            options.params
+        )
     return Dialogue(
         app,
         target,
