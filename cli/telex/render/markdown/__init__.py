@@ -1,14 +1,15 @@
-"""Markdown for terminals, one room in small parts: the stream feeds a reader, a printer and a screen.
+"""Markdown for terminals, one room in small parts: the stream feeds a layout, and a screen shows its rows.
 
-``_reader`` (with ``_html``, ``_links``, ``_rows``) turns lines into the blocks of ``_events``; ``_printer`` (with
-``_inline``, ``_spans``, ``_table``, ``_code``, ``_wrap``) turns blocks into rows; ``_screen`` shows them. Importing
+In ``_layout`` the ``_reader`` (with ``_html``, ``_links``, ``_rows``) turns lines into the blocks of ``_events``, and
+the ``_printer`` (with ``_inline``, ``_spans``, ``_table``, ``_code``, ``_wrap``) turns blocks into rows. Importing
 it costs time: commands do so while the first byte is awaited, and only for a terminal.
 """
 
 from __future__ import annotations
 
 from telex.render.markdown._code import prepare
+from telex.render.markdown._layout import Layout
 from telex.render.markdown._look import Colour, Look, surface
 from telex.render.markdown._stream import MarkdownStream, render
 
-__all__ = ["Colour", "Look", "MarkdownStream", "prepare", "render", "surface"]
+__all__ = ["Colour", "Layout", "Look", "MarkdownStream", "prepare", "render", "surface"]

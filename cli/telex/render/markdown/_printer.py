@@ -63,10 +63,16 @@ class _Frame:
 
 
 class Printer:
-    """Takes blocks, collects rows of at most ``width`` cells; only code lines are left longer, for the terminal."""
+    """Takes blocks, collects rows of at most ``width`` cells.
 
-    def __init__(self, references: Mapping[str, Target], look: Look, width: int) -> None:
+    Only code lines are left longer, for the terminal to break, unless they have to be ``narrow`` too.
+    """
+
+    def __init__(
+        self, references: Mapping[str, Target], look: Look, width: int, *, narrow: bool = False
+    ) -> None:
         self.width = width
+        self._narrow = narrow
         self._references = references
         self._look = look
         self._numbers = count()
@@ -260,7 +266,7 @@ class Printer:
             size = cells(plain)
             prefix = self._prefix()
             # The terminal breaks a long line itself: copied from there it is one line again.
-            if size + len(prefix) <= self.width or not (self._draft or prefix.strip(" ")):
+            if size + len(prefix) <= self.width or not (self._narrow or self._draft or prefix.strip(" ")):
                 self._put([draw(line, self._look, size)])
                 continue
             at = 0
