@@ -52,6 +52,7 @@ class Host:
         self._withheld = withheld
         self._watchdog = watchdog
         self._on_step = on_step
+        self._hurry = False
         self._process: Process | None = None
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
@@ -72,13 +73,14 @@ class Host:
         finally:
             try:
                 if self._process is not None:
-                    await self._process.end()
+                    await self._process.end(hurry=self._hurry)
                     self._watchdog.forget(self._process.pid)
             finally:
                 self.gone.set_result(None)
 
-    async def let_go(self) -> None:
-        """Bring ``live`` to its end."""
+    async def let_go(self, *, hurry: bool) -> None:
+        """Bring ``live`` to its end; in a ``hurry`` the process is not waited for before it is told to end."""
+        self._hurry = hurry
         if self._session is not None and self.ready.done():
             self._session.end()
         elif self._task is not None:

@@ -103,17 +103,20 @@ class Process(asyncio.SubprocessProtocol):
         while not self.ending and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(_POLL)
 
-    async def end(self) -> None:
-        """Close its stdin, which tells it to end; then SIGTERM and SIGKILL for the whole group, with time between."""
+    async def end(self, *, hurry: bool = False) -> None:
+        """Close its stdin, which tells it to end; then SIGTERM and SIGKILL for the whole group, with time between.
+
+        In a ``hurry`` SIGTERM comes at once.
+        """
         if self._transport is None:
             return
         if (stdin := self._stdin) is not None:
             stdin.close()
-        if not await self._gone(_GRACE):
+        if hurry or not await self._gone(_GRACE):
             self._signal(signal.SIGTERM)
             if not await self._gone(_GRACE):
                 self.kill()
-                await self._gone(_GRACE)
+                await self.wait(_GRACE)
         if (stdin := self._stdin) is not None:
             stdin.abort()  # what nobody reads any more need not be written
         self._transport.close()

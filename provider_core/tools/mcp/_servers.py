@@ -72,13 +72,14 @@ class McpServers:
             raise ToolsExtraMissingError("MCP servers need the package mcp, which is not installed")
         try:
             self._start()
-        except BaseException:
-            self._close()
+        except BaseException as error:
+            self._close(hurry=not isinstance(error, Exception))
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Whoever has pressed Ctrl-C does not want to wait.
+        self._close(hurry=kind is not None and not issubclass(kind, Exception))
 
     def _start(self) -> None:
         failed: dict[str, Failure] = {}
@@ -117,12 +118,12 @@ class McpServers:
         self.toolboxes = tuple(toolboxes)
         self.failures = tuple(failed[server.name] for server in self._servers if server.name in failed)
 
-    def _close(self) -> None:
+    def _close(self, *, hurry: bool) -> None:
         """End every server, politely; at once where even that is interrupted."""
         try:
             for host in self._hosts:
                 with contextlib.suppress(RuntimeError):
-                    self._background.submit(host.let_go())
+                    self._background.submit(host.let_go(hurry=hurry))
             concurrent.futures.wait([host.gone for host in self._hosts], _END)
         finally:
             for host in self._hosts:

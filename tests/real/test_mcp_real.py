@@ -1,0 +1,257 @@
+"""Real tool servers, in Python and in Node, over stdin and over HTTP: what others have written, as it is installed.
+
+The Python ones come with the ``dev`` extra. Those in Node are put into the virtual environment by ``.ci/run``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import Telex
+
+from provider_core.errors import ToolTimeoutError
+from provider_core.settings.mcp import McpServer
+from provider_core.tools.mcp import McpServers, McpToolbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from provider_core.tools import ToolResult
+
+NODE = Path(sys.prefix) / "node_modules" / ".bin"
+
+
+def node(name: str) -> str:
+    """The installed command; without it a test is skipped, but for where all must run."""
+    path = NODE / name
+    if not path.exists() or shutil.which("node") is None:
+        words = f"{name} is not installed: see the line with npm in .ci/run"
+        if os.environ.get("CI"):
+            pytest.fail(words)
+        pytest.skip(words)
+    return str(path)
+
+
+def run(box: McpToolbox, tool: str, /, **arguments: Any) -> ToolResult:
+    return box.run(tool, arguments, stop=threading.Event())
+
+
+def names(box: McpToolbox) -> set[str]:
+    return {offered.tool.name for offered in box.tools}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+class Served:
+    """A server over HTTP, in a process of its own on a loopback port."""
+
+    def __init__(self, command: Sequence[str], **env: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self._process = subprocess.Popen(
+            [*command],
+            env={"PATH": os.environ["PATH"], "PORT": str(self.port), **env},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        self.close()
+        pytest.fail(f"{command[0]} does not listen")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+# --- in Python ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    path = tmp_path / "repository"
+    path.mkdir()
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": os.devnull}
+    (path / "poem.txt").write_text("The quick brown fox\n")
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=A", "-c", "user.email=a@a.test", "commit", "-qm", "A fox"],
+    ):
+        subprocess.run(["git", *command], cwd=path, env=environ, check=True)
+    (path / "poem.txt").write_text("The quick red fox\n")
+    return path
+
+
+def test_the_server_of_time_tells_the_time_elsewhere() -> None:
+    server = McpServer(name="time", command=(sys.executable, "-m", "mcp_server_time"))
+    with McpServers([server]) as started:
+        (box,) = started.toolboxes
+        assert names(box) == {"get_current_time", "convert_time"}
+        assert all(offered.hints.read_only for offered in box.tools)
+        converted = run(
+            box, "convert_time", source_timezone="Europe/Paris", time="12:00", target_timezone="Asia/Tokyo"
+        )
+        assert not converted.is_error
+        assert json.loads(converted.text)["target"]["datetime"][11:16] in ("19:00", "20:00")
+        wrong = run(box, "get_current_time", timezone="Middle/Earth")
+        assert wrong.is_error
+        assert "Middle/Earth" in wrong.text
+
+
+def test_the_server_of_git_reads_a_repository(repository: Path) -> None:
+    command = (sys.executable, "-m", "mcp_server_git", "--repository", str(repository))
+    with McpServers([McpServer(name="git", command=command)]) as started:
+        (box,) = started.toolboxes
+        assert {"git_status", "git_log", "git_commit"} <= names(box)
+        hints = {offered.tool.name: offered.hints.read_only for offered in box.tools}
+        assert (hints["git_log"], hints["git_commit"]) == (True, False)
+        assert "A fox" in run(box, "git_log", repo_path=str(repository)).text
+        assert "+The quick red fox" in run(box, "git_diff_unstaged", repo_path=str(repository)).text
+
+
+HTTP_IN_PYTHON = """
+import os
+from mcp.server.mcpserver import MCPServer
+
+server = MCPServer("adder")
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    "The sum."
+    return a + b
+
+server.run("streamable-http", port=int(os.environ["PORT"]), json_response=bool(os.environ.get("JSON")))
+"""
+
+
+@pytest.mark.parametrize("json_response", ["", "1"], ids=["events", "json"])
+def test_the_sdks_own_server_is_understood_over_http(json_response: str) -> None:
+    served = Served([sys.executable, "-c", HTTP_IN_PYTHON], JSON=json_response)
+    try:
+        with McpServers([McpServer(name="adder", url=served.url)]) as started:
+            (box,) = started.toolboxes
+            added = run(box, "add", a=2, b=3)
+            assert (added.text, added.structured) == ("5", {"result": 5})
+            assert run(box, "add", a="two").is_error
+    finally:
+        served.close()
+
+
+# --- in Node -----------------------------------------------------------------------------------------------
+
+
+def test_the_server_of_files_reads_and_writes_where_it_may(tmp_path: Path) -> None:
+    home = tmp_path / "may"
+    home.mkdir()
+    (home / "ü.txt").write_text("grün\n")
+    server = McpServer(name="files", command=(node("mcp-server-filesystem"), str(home)))
+    with McpServers([server]) as started:
+        (box,) = started.toolboxes
+        assert {"read_text_file", "write_file", "list_directory"} <= names(box)
+        assert run(box, "read_text_file", path=str(home / "ü.txt")).text == "grün\n"
+        assert not run(box, "write_file", path=str(home / "new.txt"), content="1\n").is_error
+        assert (home / "new.txt").read_text() == "1\n"
+        outside = run(box, "read_text_file", path="/etc/passwd")
+        assert outside.is_error
+        assert "root:" not in outside.text
+
+
+@pytest.fixture(params=["stdio", "http"])
+def everything(request: pytest.FixtureRequest) -> Iterator[McpServer]:
+    """The protocol's own test server, which does a bit of everything."""
+    command = node("mcp-server-everything")
+    if request.param == "stdio":
+        yield McpServer(name="everything", command=(command,), call_timeout=20.0)
+        return
+    served = Served([command, "streamableHttp"])
+    yield McpServer(name="everything", url=served.url, call_timeout=20.0)
+    served.close()
+
+
+def test_the_server_of_everything_is_understood(everything: McpServer) -> None:
+    with McpServers([everything]) as started:
+        assert started.failures == ()
+        (box,) = started.toolboxes
+        assert box.about.startswith("mcp-servers/everything ")
+        assert run(box, "echo", message="¡hola!").text == "Echo: ¡hola!"
+        assert "12" in run(box, "get-sum", a=5, b=7).text
+        image = run(box, "get-tiny-image")
+        assert image.images[0].url.startswith("data:image/png;base64,")
+        links = run(box, "get-resource-links", count=2)
+        assert links.text.count("demo://resource/") == 2
+        inside = run(box, "get-resource-reference", resourceType="Text", resourceId=1)
+        assert "This is a plaintext resource" in inside.text
+        structured = run(box, "get-structured-content", location="Chicago")
+        assert set(structured.structured) == {"temperature", "conditions", "humidity"}
+        assert json.loads(structured.text) == structured.structured
+        wrong = run(box, "echo")
+        assert wrong.is_error
+        assert "message" in wrong.text
+        slow = run(box, "trigger-long-running-operation", duration=1, steps=5)
+        assert "completed" in slow.text
+
+
+def test_a_slow_call_is_given_up_and_the_server_goes_on(everything: McpServer) -> None:
+    from dataclasses import replace
+
+    with McpServers([replace(everything, call_timeout=1.0)]) as started:
+        (box,) = started.toolboxes
+        began = time.monotonic()
+        with pytest.raises(ToolTimeoutError):
+            run(box, "trigger-long-running-operation", duration=30, steps=30)
+        assert time.monotonic() - began < 5
+        assert run(box, "echo", message="still here").text == "Echo: still here"
+
+
+def test_the_server_in_node_tells_the_environment_that_it_has() -> None:
+    server = McpServer(name="everything", command=(node("mcp-server-everything"),), env={"MODE": "env:MINE"})
+    environ = {"PATH": os.environ["PATH"], "HOME": "/root", "MINE": "quiet", "OPENAI_API_KEY": "sk-canary"}
+    with McpServers([server], environ=environ) as started:
+        told = json.loads(run(started.toolboxes[0], "get-env").text)
+    assert told == {"PATH": os.environ["PATH"], "HOME": "/root", "MODE": "quiet"}
+
+
+# --- by the command ----------------------------------------------------------------------------------------
+
+
+def test_real_servers_pass_the_test_of_the_command(telex: Telex, repository: Path) -> None:
+    served = Served([node("mcp-server-everything"), "streamableHttp"])
+    try:
+        python = sys.executable
+        for arguments in (
+            ["time", "--", python, "-m", "mcp_server_time"],
+            ["git", "--", python, "-m", "mcp_server_git", "--repository", str(repository)],
+            ["files", "--", node("mcp-server-filesystem"), str(repository)],
+            ["web", "--url", served.url],
+        ):
+            assert telex("mcp", "add", *arguments).code == 0
+        ran = telex("mcp", "test")
+        assert ran.code == 0, ran.err
+        rows = [line.split("\t") for line in ran.text.splitlines()]
+        assert [row[:2] for row in rows] == [[name, "passed"] for name in ("time", "git", "files", "web")]
+        assert all(int(row[5]) > 0 for row in rows)
+        ran = telex("mcp", "tools", "files")
+        assert "read_text_file\treads\tyes\t" in ran.text
+    finally:
+        served.close()

@@ -1,0 +1,223 @@
+"""``telex mcp`` in terminals, pipes and under signals: what is seen, what is asked, and that no server stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from running import COMMAND, Telex
+from terminal import Pty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SERVER = Path(__file__).parents[1] / "mcp_server.py"
+LAB = [sys.executable, "-I", "-S", str(SERVER)]
+SECRET = "hunter22-hunter22"
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class Hanging:
+    """A server that never answers, starts a process of its own, and may have no ears for being told to end."""
+
+    def __init__(self, telex: Telex, *, deaf: bool = False) -> None:
+        self._told = telex.home / "pids"
+        trap = "trap '' TERM; " if deaf else ""
+        script = f"{trap}sleep 600 & echo $$ $! > {self._told}; while :; do sleep 600; done"
+        assert telex("mcp", "add", "lab", "--", "sh", "-c", script).code == 0
+
+    @property
+    def started(self) -> bool:
+        return self._told.exists() and len(self._told.read_text().split()) == 2
+
+    @property
+    def pids(self) -> list[int]:
+        return [int(word) for word in self._told.read_text().split()]
+
+    @property
+    def gone(self) -> bool:
+        return not any(map(alive, self.pids))
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["polite", "deaf"])
+def test_ctrl_c_ends_a_start_and_all_that_was_started(telex: Telex, deaf: bool) -> None:
+    server = Hanging(telex, deaf=deaf)
+    with Pty([str(COMMAND), "mcp", "test"], env=telex.env) as terminal:
+        terminal.wait_for("^lab +[…✓]")
+        assert within(20, lambda: server.started)
+        began = time.monotonic()
+        terminal.type("\x03")
+        assert terminal.wait() == 130
+        assert time.monotonic() - began < (5 if deaf else 3)
+        assert "Interrupted." in terminal.text
+        assert "Traceback" not in terminal.text
+        assert not terminal.screen.cursor.hidden
+    assert server.gone
+
+
+def test_a_second_ctrl_c_does_not_wait_for_anybody(telex: Telex) -> None:
+    server = Hanging(telex, deaf=True)
+    with Pty([str(COMMAND), "mcp", "test"], env=telex.env) as terminal:
+        terminal.wait_for("^lab +[…✓]")
+        assert within(20, lambda: server.started)
+        terminal.type("\x03")
+        time.sleep(0.3)
+        began = time.monotonic()
+        terminal.type("\x03")
+        terminal.wait()
+        assert time.monotonic() - began < 2
+    assert within(3, lambda: server.gone)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name
+)
+def test_no_signal_leaves_a_server_behind(telex: Telex, number: signal.Signals) -> None:
+    server = Hanging(telex, deaf=True)
+    process = telex.start("mcp", "test")
+    assert within(20, lambda: server.started)
+    time.sleep(0.1)  # the shell that watches has to have heard of it
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert within(10, lambda: server.gone)
+
+
+def test_a_closed_pipe_is_quiet_and_ends_the_server(telex: Telex) -> None:
+    telex("mcp", "add", "lab", "--", *LAB)
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = telex.start("mcp", "tools", "lab", stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_full_disk_is_said(telex: Telex) -> None:
+    telex("mcp", "add", "lab", "--", *LAB)
+    with Path("/dev/full").open("wb") as full:
+        ran = telex("mcp", "tools", "lab", stdout=full)
+    assert ran.code == 1
+    assert "the output cannot be written: No space left on device" in ran.err
+
+
+def test_nobody_at_stdin_changes_nothing(telex: Telex) -> None:
+    telex("mcp", "add", "lab", "--", *LAB)
+    assert telex("mcp", "test", "lab", stdin=b"").code == 0
+    closed = subprocess.run(
+        ["sh", "-c", f'exec "{COMMAND}" mcp tools lab 0<&-'],
+        env=telex.env, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert closed.returncode == 0, closed.stderr
+    assert closed.stdout.startswith(b"about\treads\t")
+
+
+def test_the_test_is_a_table_on_a_terminal(telex: Telex) -> None:
+    telex("mcp", "add", "good", "--", *LAB)
+    telex("mcp", "add", "bad", "--", *LAB, "dies")
+    with Pty([str(COMMAND), "mcp", "test"], env=telex.env) as terminal:
+        assert terminal.wait() == 6
+        rows = [row.split() for row in terminal.rows if row.strip()]
+    assert rows[0] == ["SERVER", "START", "HANDSHAKE", "TOOLS", "COUNT", "CALLS", "ITSELF"]
+    assert rows[1][0] == "good"
+    assert rows[1].count("✓") == 3
+    assert rows[1][-3:] == ["19", "tests", "1"]
+    assert (rows[2][0], rows[2].count("✓"), rows[2][-1]) == ("bad", 1, "✗")
+
+
+@pytest.mark.parametrize("columns", [80, 40, 20])
+def test_tools_fit_the_terminal(telex: Telex, columns: int) -> None:
+    telex("mcp", "add", "lab", "--allow", "echo", "--", *LAB)
+    with Pty([str(COMMAND), "mcp", "tools", "lab"], env=telex.env, columns=columns, lines=60) as terminal:
+        assert terminal.wait() == 0
+        rows = [row for row in terminal.rows if row.strip()]
+    assert len(rows) == 20 or columns == 20, "no row is wrapped"
+    (echo,) = (row.split() for row in rows if row.startswith("echo"))
+    assert echo[:3] == ["echo", "reads", "no"]
+    assert any("What it was given" in row for row in rows) is (columns == 80)
+
+
+def test_a_servers_words_cannot_command_the_terminal(telex: Telex, tmp_path: Path) -> None:
+    evil = tmp_path / "evil.py"
+    evil.write_text(
+        SERVER.read_text().replace(
+            "What it was given.", "\\x1b[2J\\x1b]0;owned\\x07[bold]red[/bold]\\n\\u202eback"
+        )
+    )
+    telex("mcp", "add", "lab", "--", sys.executable, "-I", "-S", str(evil))
+    for arguments in (["tools", "lab"], ["test"]):
+        with Pty([str(COMMAND), "mcp", *arguments], env=telex.env, columns=120, lines=40) as terminal:
+            assert terminal.wait() == 0
+            assert b"owned\x07" not in terminal.raw
+            assert b"\x1b[2J" not in terminal.raw
+            assert "\u202e".encode() not in terminal.raw
+            if arguments[0] == "tools":
+                assert "[bold]red[/bold]" in terminal.text
+
+
+@pytest.fixture
+def keyring(telex: Telex, tmp_path: Path) -> Path:
+    path = tmp_path / "keyring.json"
+    telex.env |= {"PYTHON_KEYRING_BACKEND": "keyring_in_a_file.Keyring", "TEST_KEYRING": str(path)}
+    return path
+
+
+def test_a_secret_is_asked_for_and_not_shown(telex: Telex, keyring: Path) -> None:
+    with Pty([str(COMMAND), "mcp", "set-secret", "github"], env=telex.env) as terminal:
+        terminal.wait_for("Secret for github:")
+        terminal.type(f"{SECRET}\n")
+        assert terminal.wait() == 0
+        assert SECRET not in terminal.text
+        assert "github is in the keyring." in terminal.text
+    assert json.loads(keyring.read_text()) == {"telex/mcp:github": SECRET}
+
+
+@pytest.mark.parametrize(("answer", "taken"), [("y", True), ("n", False)])
+def test_secrets_in_plain_are_offered_a_better_place(
+    telex: Telex, keyring: Path, tmp_path: Path, answer: str, taken: bool
+) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text(json.dumps({"mcpServers": {"lab": {"command": "x", "env": {"API_KEY": SECRET}}}}))
+    with Pty([str(COMMAND), "mcp", "import", str(path)], env=telex.env) as terminal:
+        terminal.wait_for(r"Put them into the keyring\? \[Y/n\]")
+        assert "lab: API_KEY" in terminal.text
+        terminal.type(f"{answer}\n")
+        assert terminal.wait() == (0 if taken else 3)
+        assert SECRET not in terminal.text
+    kept = json.loads(keyring.read_text()) if keyring.exists() else {}
+    assert kept == ({"telex/mcp:lab.API_KEY": SECRET} if taken else {})
+    assert telex.settings.exists() is taken
+
+
+def test_removing_asks_first(telex: Telex) -> None:
+    telex("mcp", "add", "lab", "--", "x")
+    for answer, code in (("n", 130), ("y", 0)):
+        with Pty([str(COMMAND), "mcp", "remove", "lab"], env=telex.env) as terminal:
+            terminal.wait_for(r"Remove lab\? \[y/N\]")
+            terminal.type(f"{answer}\n")
+            assert terminal.wait() == code
+    assert "[mcp" not in telex.settings.read_text()
