@@ -253,7 +253,7 @@ ROWS: tuple[Row, ...] = (
 )  # fmt: skip
 
 _KEYS = (
-    ("Enter", "Send. What begins with two slashes is sent with one: no command."),
+    ("Enter", "Send. To send /word and run no command: //word"),
     ("Alt-Enter, Ctrl-J", "Begin a new line; so does Enter behind a backslash."),
     ("Ctrl-G", "Write the prompt in your editor."),
     ("Ctrl-C", "Clear the prompt, which Ctrl-Y brings back; stop an answer."),

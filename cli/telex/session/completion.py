@@ -60,10 +60,11 @@ class Offers:
                     yield from _files(argument, lambda path: path.lower().endswith(_IMAGES))
 
     def _models(self, typed: str) -> Iterator[Candidate]:
-        """Whole ids, and what begins them: all of a provider's models are offered once its name is there."""
+        """Aliases, providers, and whole ids: all of a provider's once its name is there, else those of that model."""
         catalog = self._app.catalog
         wanted = typed.casefold()
-        if "/" not in typed:
+        bare = "/" not in typed
+        if bare:
             for name in (*catalog.aliases, *(f"{provider.name}/" for provider in catalog.usable)):
                 if name.casefold().startswith(wanted):
                     words = catalog.aliases.get(name, "")
@@ -73,7 +74,7 @@ class Offers:
         for provider in catalog.usable:
             for model in catalog.listing(provider.name).models:
                 full = f"{provider.name}/{model.id}"
-                starts = (full, model.id, model.id.rpartition("/")[2])
+                starts = (model.id, model.id.rpartition("/")[2] if bare else full)
                 if model.kind == "chat" and any(each.casefold().startswith(wanted) for each in starts):
                     yield Candidate(text=full, replaces=len(typed), shown=full)
 

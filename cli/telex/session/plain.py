@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from telex.console import visible
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,8 +29,8 @@ def is_plain(environ: Mapping[str, str]) -> bool:
 def written(console: Console, text: str) -> None:
     """Write what was sent, as text: behind the prompt, its further lines below each other."""
     bold, reset = ("\x1b[1m", "\x1b[m") if console.out_has_colour else ("", "")
-    console.raw_out(f"{bold}{PROMPT}{reset}")
-    console.out(text.replace("\n", f"\n{CONTINUED}") + "\n")
+    shown = visible(text).replace("\n", f"\n{CONTINUED}")
+    console.raw_out(f"{bold}{PROMPT}{reset}{shown}\n")
 
 
 class PlainReader:

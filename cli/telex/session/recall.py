@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from provider_core import files
@@ -38,16 +39,17 @@ class Recall:
         if self._path is None:
             return []
         try:
+            if not self._path.is_file():  # none yet, or a device: who links it to /dev/null wants none
+                return []
             files.make_private(self._path)
             content = self._path.read_bytes()
+            found = list(_read(content))
             if len(content) > _FULL:
-                content = self._cut_down()
-        except FileNotFoundError:
-            return []
+                self._cut_down(self._path)
         except (OSError, FileError) as error:
             self._failed(error)
             return []
-        return list(_read(content))[-_MOST:]
+        return found[-_MOST:]
 
     def add(self, text: str) -> None:
         """Keep one more entry, unless it begins with a blank."""
@@ -56,23 +58,17 @@ class Recall:
         try:
             files.private_folder(self._path.parent)
             with files.locked(self._path):
-                _append(self._path, json.dumps(text).encode() + b"\n")
+                _append(self._path, _line(text))
         except (OSError, FileError) as error:
             self._failed(error)
 
-    def _cut_down(self) -> bytes:
-        """Half of the file, and no more entries than are offered; what it holds then."""
-        if self._path is None:
-            return b""
-        with files.locked(self._path):
-            kept: list[bytes] = []
-            for text in reversed(list(_read(self._path.read_bytes()))[-_MOST:]):
-                kept.append(json.dumps(text).encode() + b"\n")
-                if sum(map(len, kept)) > _FULL // 2:
-                    break
-            content = b"".join(reversed(kept))
-            files.replace(self._path, content)
-        return content
+    def _cut_down(self, path: Path) -> None:
+        """Leave the last entries that are offered, and at most half of what is too much."""
+        with files.locked(path):
+            lines = [_line(text) for text in _read(path.read_bytes())][-_MOST:]
+            while sum(map(len, lines)) > _FULL // 2:
+                del lines[: len(lines) // 2]
+            files.replace(path, b"".join(lines))
 
     def _failed(self, error: OSError | FileError) -> None:
         reason = error.reason if isinstance(error, FileError) else error.strerror or str(error)
@@ -90,13 +86,17 @@ def _read(content: bytes) -> Iterable[str]:
             yield found
 
 
+def _line(text: str) -> bytes:
+    return json.dumps(text).encode() + b"\n"
+
+
 def _append(path: Path, line: bytes) -> None:
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, files.PRIVATE)
     try:
-        if os.name == "posix":
+        status = os.fstat(handle)
+        if os.name == "posix" and stat.S_ISREG(status.st_mode):
             os.fchmod(handle, files.PRIVATE)  # whatever the umask took away, and whoever gave more
-        size = os.fstat(handle).st_size
-        if size:
+        if status.st_size:
             os.lseek(handle, -1, os.SEEK_END)
             if os.read(handle, 1) != b"\n":
                 line = b"\n" + line  # a full disk has cut the last one short

@@ -201,7 +201,9 @@ class _Shown(Live):
     def __init__(self, app: App, view: View) -> None:
         super().__init__(app, view)
         self.hush = Hush(app.console)
-        self._plain = is_plain(app.environ)  # where lines are not edited, what is typed is shown as it is typed
+        self._plain = is_plain(
+            app.environ
+        )  # where lines are not edited, what is typed is shown as it is typed
         self.spent: list[Spent] = []
 
     def notice(self, notice: Notice) -> None:

@@ -1,0 +1,261 @@
+"""What a conversation at a terminal is made of: kept lines, completion, commands, a provider that stays reached."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import Telex
+
+from provider_core.errors import ConnectError, CoreError, LocalModelError
+from provider_core.types import Provider, Target
+from telex.context import App
+from telex.session.commands import ROWS, brief, command_in
+from telex.session.completion import Offers
+from telex.session.recall import Recall
+from telex.session.standing import Standing
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "input-history"
+
+
+def recall(path: Path | None, told: list[str] | None = None) -> Recall:
+    return Recall(path, told=([] if told is None else told).append)
+
+
+# --- lines that were typed -------------------------------------------------------------------------------------
+
+
+def test_lines_come_back_in_their_order_with_their_line_feeds(kept: Path) -> None:
+    for text in ("one", "two\nthree", "vier ✓ \u2028 \\n"):
+        recall(kept).add(text)
+    assert recall(kept).entries() == ["one", "two\nthree", "vier ✓ \u2028 \\n"]
+
+
+@pytest.mark.parametrize("text", [" secret", "\tsecret", "", "  ", "x" * 30_000])
+def test_some_lines_are_not_kept(kept: Path, text: str) -> None:
+    recall(kept).add("one")
+    recall(kept).add(text)
+    assert recall(kept).entries() == ["one"]
+
+
+def test_nothing_is_kept_where_nothing_is_to_be(tmp_path: Path) -> None:
+    recall(None).add("one")
+    assert recall(None).entries() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_the_users_alone_whatever_the_umask(kept: Path) -> None:
+    before = os.umask(0)
+    try:
+        recall(kept).add("one")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    kept.chmod(0o664)
+    recall(kept).entries()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_eight_processes_at_once_lose_and_damage_nothing(kept: Path) -> None:
+    code = (
+        "import sys, pathlib; from telex.session.recall import Recall\n"
+        "recall = Recall(pathlib.Path(sys.argv[1]), told=sys.exit)\n"
+        "for number in range(40): recall.add(f'{sys.argv[2]}:{number}:' + 'x' * 500)"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(kept), str(each)]) for each in range(8)]
+    assert [process.wait(60) for process in running] == [0] * 8
+    entries = recall(kept).entries()
+    assert len(entries) == 320
+    for each in range(8):
+        mine = [entry.split(":")[1] for entry in entries if entry.startswith(f"{each}:")]
+        assert mine == [str(number) for number in range(40)]
+
+
+def test_what_a_full_disk_cut_short_costs_one_line(kept: Path) -> None:
+    for text in ("one", "two"):
+        recall(kept).add(text)
+    kept.write_bytes(kept.read_bytes()[:-3])
+    recall(kept).add("three")
+    assert recall(kept).entries() == ["one", "three"]
+
+
+def test_the_file_stays_small_and_keeps_the_last_lines(kept: Path) -> None:
+    kept.parent.mkdir()
+    lines = [json.dumps(f"{number}:" + "x" * 1000) for number in range(3000)]
+    kept.write_text("\n".join(lines) + "\n")
+    entries = recall(kept).entries()
+    assert [entry.partition(":")[0] for entry in entries] == [str(number) for number in range(2000, 3000)]
+    assert kept.stat().st_size < 1_100_000
+    assert recall(kept).entries()[-1].startswith("2999:")
+
+
+def test_what_keeps_lines_from_being_kept_is_said_once(kept: Path) -> None:
+    kept.mkdir(parents=True)
+    told: list[str] = []
+    lines = recall(kept, told)
+    lines.add("one")
+    lines.add("two")
+    assert told == [f"What you type is not kept in {kept}: Is a directory."]
+
+
+def test_who_links_it_to_nowhere_keeps_nothing_and_hears_nothing(kept: Path) -> None:
+    kept.parent.mkdir()
+    kept.symlink_to("/dev/null")
+    told: list[str] = []
+    lines = recall(kept, told)
+    lines.add("one")
+    assert (lines.entries(), told) == ([], [])
+    assert stat.S_IMODE(Path("/dev/null").stat().st_mode) == 0o666
+
+
+# --- commands, and what completes them -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("/help", ("/help", "")),
+        ("/MODEL  lab/m ", ("/model", "lab/m")),
+        ("/system Be\nkind.", ("/system", "Be\nkind.")),
+        ("//help", None),
+        ("/etc/passwd", None),
+        ("/* a comment */", None),
+        ("help", None),
+        (" /help", None),
+    ],
+)
+def test_a_command_is_a_slash_and_letters(text: str, found: tuple[str, str] | None) -> None:
+    assert command_in(text) == found
+
+
+def test_a_long_line_is_shown_by_its_beginning() -> None:
+    assert brief("\n  one two three\nfour", 8) == "one two…"
+    assert brief("") == "(no text)"
+
+
+def offered(telex: Telex, typed: str) -> list[str]:
+    return [found.shown for found in Offers(App(environ=telex.env), ROWS)(typed)]
+
+
+@pytest.fixture
+def many(telex: Telex) -> Telex:
+    telex.provider("lab", "http://127.0.0.1:9/v1", models=["m", "vendor/large"])
+    telex.provider("far", "http://127.0.0.1:9/v1", models=["m"], key="keyring")
+    telex.settings.write_text(f'[aliases]\nfast = "lab/m"\n{telex.settings.read_text()}')
+    return telex
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("/m", ["/model"]),
+        ("/", [name for row in ROWS for name in row.names]),
+        ("/model ", ["fast", "lab/", "far/"]),
+        ("/model la", ["lab/", "lab/vendor/large"]),
+        ("/model f", ["fast", "far/"]),
+        ("/model lab/", ["lab/m", "lab/vendor/large"]),
+        ("/model VENDOR/", ["lab/vendor/large"]),
+        ("/retry ", []),
+        ("a /m", []),
+        ("/model lab/\n/m", []),
+    ],
+)
+def test_commands_and_models_are_completed_without_a_keyring(
+    many: Telex, typed: str, names: list[str]
+) -> None:
+    assert [
+        name for name in offered(many, typed) if name != "local/"
+    ] == names  # an extra's, where it is there
+
+
+def test_settings_that_do_not_load_offer_no_models(telex: Telex) -> None:
+    telex.configure("[")
+    assert offered(telex, "/model la") == []
+
+
+def test_files_are_completed_as_a_shell_writes_them(telex: Telex, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    (folder / "one two").mkdir(parents=True)
+    for name in ("a.txt", "it's.PNG", ".hidden", "one two/inner.gif"):
+        (folder / name).touch()
+    assert offered(telex, f"/file {folder}/") == ["a.txt", "it's.PNG", "one two/"]
+    assert offered(telex, f"/file x.txt {folder}/.h") == [".hidden"]
+    assert offered(telex, f"/image {folder}/") == ["it's.PNG", "one two/"]
+    for typed in (f"{folder}/one\\ two/", f"'{folder}/one two/", f'"{folder}/one two/'):
+        (found,) = Offers(App(environ=telex.env), ROWS)(f"/image {typed}")
+        assert found.text == f"{folder}/one\\ two/inner.gif"
+        assert found.replaces == len(typed)
+
+
+# --- a provider that stays reached -----------------------------------------------------------------------------
+
+
+class Reaching:
+    """Counts how often a provider is reached and let go of; a network error means that its process has died."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    @contextlib.contextmanager
+    def __call__(self, target: Target) -> Iterator[tuple[Provider, str | None]]:
+        self.log.append(f"+{target.provider.name}")
+        try:
+            yield target.provider, "sk-1"
+        except ConnectError as error:
+            raise LocalModelError("it died") from error
+        finally:
+            self.log.append(f"-{target.provider.name}")
+
+
+def target(name: str, model: str = "m", *, embedded: bool = False) -> Target:
+    return Target(provider=Provider(name=name, embedded=embedded), model=model)
+
+
+def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
+    reaching = Reaching()
+    with Standing() as standing:
+        for each in (target("a"), target("a", "other"), target("b"), target("b")):
+            with standing.reach(each, reaching) as (provider, key):
+                assert (provider.name, key) == (each.provider.name, "sk-1")
+        assert reaching.log == ["+a", "-a", "+b"]
+    assert reaching.log == ["+a", "-a", "+b", "-b"]
+
+
+def test_an_embedded_model_makes_room_for_another_one() -> None:
+    reaching = Reaching()
+    with Standing() as standing:
+        for model in ("one", "one", "two"):
+            with standing.reach(target("local", model, embedded=True), reaching):
+                pass
+    assert reaching.log == ["+local", "-local", "+local", "-local"]
+
+
+def test_an_error_lets_go_and_may_be_put_better() -> None:
+    reaching = Reaching()
+    with Standing() as standing:
+        with pytest.raises(LocalModelError, match="it died"), standing.reach(target("a"), reaching):
+            raise ConnectError("nothing listens")
+        with pytest.raises(CoreError, match="refused"), standing.reach(target("a"), reaching):
+            raise CoreError("refused")
+        with standing.reach(target("a"), reaching):
+            pass
+        assert reaching.log == ["+a", "-a", "+a", "-a", "+a"]
+
+
+def test_ctrl_c_lets_go_of_nothing() -> None:
+    reaching = Reaching()
+    with Standing() as standing:
+        with pytest.raises(KeyboardInterrupt), standing.reach(target("a"), reaching):
+            raise KeyboardInterrupt
+        assert reaching.log == ["+a"]

@@ -1,0 +1,62 @@
+"""A conversation in a real pseudo-terminal: say a line, wait for the next prompt, read the screen."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from running import COMMAND, Telex
+from terminal import Pty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Talk(Pty):
+    """Begins with the first prompt on the screen."""
+
+    def __init__(self, telex: Telex, *arguments: str, columns: int = 80, lines: int = 24, **env: str) -> None:
+        super().__init__(
+            [str(COMMAND), "chat", *arguments], env={**telex.env, **env}, columns=columns, lines=lines
+        )
+        try:
+            self.prompt()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def until(self, holds: Callable[[], object], seconds: float = 20) -> None:
+        """Read until ``holds`` does."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"it never came to that:\n{self.text}"
+            self.read(0.02)
+
+    def prompt(self) -> None:
+        """Wait for an empty prompt."""
+        self.until(lambda: self.rows[-1:] == [">"])
+
+    def typed(self, keys: str) -> None:
+        """Type, and wait until it stands there."""
+        self.type(keys)
+        last = keys.rstrip().rpartition("\n")[2]
+        self.until(lambda: last in self.text)
+
+    def send(self, line: str) -> None:
+        """Type a line, and Enter once it is there."""
+        self.typed(line)
+        self.until(lambda: self.rows[-1].endswith(line[-10:].rstrip()))
+        self.type("\r")
+
+    def say(self, line: str) -> list[str]:
+        """Send a line and wait for the next prompt; the rows that came below it."""
+        self.send(line)
+        self.prompt()
+        rows = self.rows[:-1]
+        assert f"> {line}" in rows, self.text
+        first = max(at for at, row in enumerate(rows) if row == f"> {line}")
+        return [row for row in rows[first + 1 :] if row]
+
+    def leave(self) -> int:
+        self.type("\x04")
+        return self.wait()

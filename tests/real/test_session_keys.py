@@ -1,0 +1,387 @@
+"""The keyboard of a conversation in a real pseudo-terminal: lines, pastes, Tabs, signals, and the window's size."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conversing import Talk
+from running import COMMAND, Telex
+from scripted import DONE, Pause, Scripted, answer, delta, sse
+from terminal import Pty
+
+from provider_core.history import History
+
+PASTE = "\x1b[200~{}\x1b[201~"
+ALT_ENTER = "\x1b\r"
+
+
+@pytest.fixture
+def talk(telex: Telex, server: Scripted) -> Callable[..., Talk]:
+    telex.provider("lab", server.url, models=["m", "m2"])
+    server.will(answer("Blue."))
+
+    def begin(*arguments: str, **options: Any) -> Talk:
+        return Talk(telex, "-m", "lab/m", *arguments, **options)
+
+    return begin
+
+
+def asked(server: Scripted) -> list[str]:
+    """What the user said in the last request."""
+    messages = server.asked[-1].body["messages"]
+    return [message["content"] for message in messages if message["role"] == "user"]
+
+
+def test_a_paste_of_three_lines_waits_for_enter(talk: Callable[..., Talk], server: Scripted) -> None:
+    with talk() as terminal:
+        terminal.type(PASTE.format("one\r\ntwo\rthree"))
+        terminal.until(lambda: terminal.rows[-3:] == ["> one", "  two", "  three"])
+        time.sleep(0.3)
+        assert server.asked == []
+        terminal.type("\r")
+        terminal.prompt()
+        assert terminal.rows[2:6] == ["> one", "  two", "  three", "Blue."]
+    assert asked(server) == ["one\ntwo\nthree"]
+
+
+@pytest.mark.parametrize("keys", [ALT_ENTER, "\n", "\\\r"], ids=["Alt-Enter", "Ctrl-J", "backslash"])
+def test_a_prompt_may_have_lines(talk: Callable[..., Talk], server: Scripted, keys: str) -> None:
+    with talk() as terminal:
+        terminal.typed("one")
+        terminal.type(keys)
+        terminal.typed("two")
+        terminal.until(lambda: terminal.rows[-2:] == ["> one", "  two"])
+        terminal.type("\r")
+        terminal.prompt()
+    assert asked(server) == ["one\ntwo"]
+
+
+def test_ctrl_c_clears_the_line_and_twice_on_an_empty_one_says_how_to_leave(
+    talk: Callable[..., Talk], server: Scripted
+) -> None:
+    with talk() as terminal:
+        terminal.typed("not this")
+        terminal.type("\x03")
+        terminal.prompt()
+        terminal.type("\x03\x03")
+        terminal.wait_for(r"^To leave: Ctrl-D, or /exit\.$")
+        terminal.prompt()
+        assert terminal.rows[2:] == ["To leave: Ctrl-D, or /exit.", ">"]
+        terminal.type("\x19")  # Ctrl-Y
+        terminal.until(lambda: terminal.rows[-1] == "> not this")
+        terminal.type("\x03")
+        terminal.prompt()
+        assert terminal.leave() == 0
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("keys", ["\x04", "/exit\r", "/quit\r"], ids=["Ctrl-D", "/exit", "/quit"])
+def test_it_is_left_with_the_terminal_as_it_was(talk: Callable[..., Talk], keys: str) -> None:
+    with talk() as terminal:
+        terminal.type(keys)
+        assert terminal.wait() == 0
+        assert terminal.modes == terminal.modes_before
+    assert terminal.raw.rindex(b"\x1b[?2004l") > terminal.raw.rindex(b"\x1b[?2004h")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_prompt_ends_it_with_the_terminal_as_it_was(
+    talk: Callable[..., Talk], number: signal.Signals
+) -> None:
+    with talk() as terminal:
+        terminal.typed("half a line")
+        terminal.process.send_signal(number)
+        assert terminal.wait() == -number
+        assert terminal.modes == terminal.modes_before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_an_answer_keeps_what_there_is(
+    telex: Telex, talk: Callable[..., Talk], server: Scripted, number: signal.Signals
+) -> None:
+    server.will([*sse(delta("Half of")), Pause(30), DONE])
+    with talk() as terminal:
+        terminal.send("By day?")
+        terminal.wait_for("Half of")
+        terminal.process.send_signal(number)
+        assert terminal.wait() == -number
+        assert terminal.modes == terminal.modes_before
+    with History(telex.home / "data" / "history.db") as history:
+        (turn,) = history.turns(history.conversations()[0].id)
+    assert turn.answer is not None
+    assert turn.answer.content == "Half of"
+
+
+def test_a_terminal_that_is_closed_ends_it(talk: Callable[..., Talk]) -> None:
+    terminal = talk()
+    os.close(terminal._follower)
+    os.close(terminal.leader)
+    terminal.process.wait(10)
+
+
+def test_suspended_at_the_prompt_and_resumed_the_line_is_there(
+    telex: Telex, talk: Callable[..., Talk], server: Scripted
+) -> None:
+    with talk():
+        pass  # the provider is set up
+    with Pty(["bash", "--norc", "-i"], env={**telex.env, "PS1": "$ "}) as terminal:
+        terminal.wait_for(r"^\$")
+        terminal.type(f"{COMMAND} chat -m lab/m\r")
+        terminal.wait_for(r"^>$")
+        terminal.type("half a")
+        terminal.wait_for("^> half a$")
+        terminal.type("\x1a")
+        terminal.wait_for("Stopped")
+        terminal.type("echo in $((1+1)) between\r")
+        terminal.wait_for("^in 2 between")
+        terminal.type("fg\r")
+        terminal.wait_for(r"^> half a$")
+        terminal.type(" line\r")
+        terminal.wait_for(r"^Blue\.")
+        terminal.wait_for(r"^>$")
+    assert asked(server) == ["half a line"]
+
+
+def test_what_is_typed_during_an_answer_is_read_after_it(talk: Callable[..., Talk], server: Scripted) -> None:
+    server.will([*sse(delta("One ")), Pause(1), *answer("two.")], answer("Three."))
+    with talk() as terminal:
+        terminal.send("first")
+        terminal.wait_for("One")
+        terminal.type("second\r")
+        terminal.type(PASTE.format("a\nb\nc"))
+        terminal.wait_for(r"^Three\.")
+        terminal.until(lambda: terminal.rows[-3:] == ["> a", "  b", "  c"])
+        assert "One two." in terminal.rows
+        assert len(server.asked) == 2
+    assert asked(server) == ["first", "second"]
+
+
+def test_ctrl_d_typed_during_an_answer_leaves_after_it(talk: Callable[..., Talk], server: Scripted) -> None:
+    server.will([*sse(delta("One ")), Pause(0.5), *answer("two.")])
+    with talk() as terminal:
+        terminal.send("first")
+        terminal.wait_for("One")
+        terminal.type("\x04")
+        assert terminal.wait() == 0
+        assert "One two." in terminal.rows
+
+
+# --- Tab -------------------------------------------------------------------------------------------------------
+
+
+def test_tab_completes_commands(talk: Callable[..., Talk]) -> None:
+    with talk() as terminal:
+        terminal.typed("/us")
+        terminal.type("\t")
+        terminal.until(lambda: terminal.rows[-1] == "> /usage")
+        terminal.type("\x03/\t")
+        terminal.wait_for(r"/model +Ask another model\.")
+
+
+def test_tab_completes_models_of_the_catalogue(talk: Callable[..., Talk], server: Scripted) -> None:
+    with talk() as terminal:
+        terminal.typed("/model la")
+        terminal.type("\t")
+        terminal.until(lambda: terminal.rows[-1] == "> /model lab/")
+        terminal.type("m2\t\r")
+        terminal.wait_for("^lab/m2 answers from now on")
+    assert server.asked == []
+
+
+def test_tab_completes_files_with_blanks_in_their_names(
+    talk: Callable[..., Talk], tmp_path: Path, server: Scripted
+) -> None:
+    folder = tmp_path / "two words"
+    folder.mkdir()
+    (folder / "notes one.txt").write_text("seven")
+    with talk(columns=200) as terminal:
+        terminal.typed(f"/file {tmp_path}/tw")
+        terminal.type("\t")
+        terminal.wait_for(r"/two\\ words/$")
+        terminal.type("\t")
+        terminal.wait_for(r"notes\\ one\.txt$")
+        terminal.type("\r")
+        terminal.wait_for(r"Goes with the next prompt")
+        terminal.prompt()
+        terminal.say("how many?")
+    assert "seven" in asked(server)[0]
+
+
+# --- the editor --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def editor(tmp_path: Path) -> str:
+    """An editor that makes the text upper case, and notes that it had a terminal."""
+    script = tmp_path / "shout"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys, pathlib\n"
+        "assert sys.stdin.isatty() and sys.stdout.isatty()\n"
+        "path = pathlib.Path(sys.argv[1])\npath.write_text(path.read_text().upper())\n"
+    )
+    script.chmod(0o700)
+    return str(script)
+
+
+@pytest.mark.parametrize("keys", ["\x07", "\x18\x05"], ids=["Ctrl-G", "Ctrl-X Ctrl-E"])
+def test_a_key_opens_the_line_in_the_editor(
+    talk: Callable[..., Talk], server: Scripted, editor: str, keys: str
+) -> None:
+    with talk(EDITOR=editor) as terminal:
+        terminal.typed("by day")
+        terminal.type(keys)
+        terminal.until(lambda: terminal.rows[-1] == "> BY DAY")
+        terminal.type("?\r")
+        terminal.prompt()
+    assert asked(server) == ["BY DAY?"]
+
+
+def test_edit_asks_the_last_prompt_anew_as_the_editor_leaves_it(
+    talk: Callable[..., Talk], server: Scripted, editor: str
+) -> None:
+    server.will(answer("Blue."), answer("BLUE!"))
+    with talk(EDITOR="false", VISUAL=editor) as terminal:
+        terminal.say("by day?")
+        terminal.send("/edit")
+        terminal.wait_for("^BLUE!")
+        assert "> BY DAY?" in terminal.rows
+        terminal.prompt()
+        assert terminal.say("/edit") == ["The prompt is as it was: nothing is asked."]
+    assert asked(server) == ["BY DAY?"]
+
+
+def test_an_editor_that_fails_changes_nothing(talk: Callable[..., Talk], server: Scripted) -> None:
+    with talk(EDITOR="false") as terminal:
+        terminal.say("by day?")
+        rows = terminal.say("/edit")
+        assert rows == ["telex: the editor false ended with code 1: what it left is not taken"]
+        terminal.typed("half")
+        terminal.type("\x07")
+        terminal.wait_for(r"what it left is not taken\n(?s:.*)what it left is not taken\n> half$")
+    assert len(server.asked) == 1
+
+
+# --- what was typed before -------------------------------------------------------------------------------------
+
+
+def test_lines_are_there_in_the_next_process_but_for_those_that_begin_with_a_blank(
+    telex: Telex, talk: Callable[..., Talk]
+) -> None:
+    before = os.umask(0)
+    try:
+        with talk() as first:
+            first.say("by day?")
+            first.typed(" a secret")
+            first.type("\r")
+            first.wait_for(r"> +a secret\n(?s:.*)^>$")
+            first.leave()
+    finally:
+        os.umask(before)
+    kept = telex.home / "data" / "input-history"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert "secret" not in kept.read_text()
+    kept.chmod(0o644)
+    with talk() as second:
+        second.type("\x1b[A")
+        second.until(lambda: second.rows[-1] == "> by day?")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_a_disk_that_is_full_costs_a_line_and_no_prompt(telex: Telex, talk: Callable[..., Talk]) -> None:
+    with talk() as first:
+        first.say("by day?")
+    kept = telex.home / "data" / "input-history"
+    kept.unlink()
+    kept.symlink_to("/dev/full")
+    with talk() as second:
+        rows = second.say("at night?")
+        assert "Blue." in rows
+        assert second.text.count("is not kept in") == 1
+        second.say("at noon?")
+        assert second.text.count("is not kept in") == 1
+
+
+# --- the window --------------------------------------------------------------------------------------------------
+
+
+def test_twenty_columns_are_enough(talk: Callable[..., Talk], server: Scripted) -> None:
+    with talk(columns=20, lines=12) as terminal:
+        assert terminal.rows[0] == "lab/m · /help"
+        terminal.type("a line that is longer than that")
+        terminal.until(lambda: terminal.rows[-2:] == ["> a line that is lon", "  ger than that"])
+        terminal.type("\r")
+        terminal.prompt()
+        assert [row for row in terminal.rows if row == ">"] == [">"]
+        terminal.send("/help")
+        terminal.prompt()
+        assert max(map(len, terminal.rows)) <= 20
+    assert asked(server) == ["a line that is longer than that"]
+
+
+def test_a_window_that_changes_in_the_middle_of_a_line_keeps_the_line(
+    talk: Callable[..., Talk], server: Scripted
+) -> None:
+    with talk() as terminal:
+        terminal.say("first?")
+        terminal.typed("a line of more than forty characters, in all")
+        terminal.resize(30, 24)
+        terminal.until(lambda: terminal.rows[-1] == "  aracters, in all")
+        terminal.resize(100, 24)
+        terminal.until(lambda: terminal.rows[-1] == "> a line of more than forty characters, in all")
+        assert "Blue." in terminal.rows
+        terminal.type("!\r")
+        terminal.prompt()
+    assert asked(server)[-1] == "a line of more than forty characters, in all!"
+
+
+def test_without_colour_there_is_none(talk: Callable[..., Talk]) -> None:
+    with talk(NO_COLOR="1") as terminal:
+        terminal.say("by day?")
+        terminal.say("/help")
+        terminal.leave()
+    styles = set(re.findall(rb"\x1b\[([0-9;]*)m", terminal.raw))
+    assert styles <= {b"", b"0"}
+
+
+def test_where_the_cursor_cannot_be_moved_lines_are_read_as_they_are(
+    talk: Callable[..., Talk], server: Scripted
+) -> None:
+    server.will(answer("Blue."), answer("Two."), [*sse(delta("Half of")), Pause(30), DONE], answer("Yes."))
+    with talk(TERM="dumb") as terminal:
+        terminal.say("by day?")
+        terminal.type("one\\\r")
+        terminal.type("two\r")
+        terminal.wait_for("^ *Two")
+        terminal.prompt()
+        assert asked(server)[-1] == "one\ntwo"
+        terminal.type('"""a\r')
+        terminal.type('b"""\r')
+        terminal.wait_for("^ *Half of")
+        terminal.type("\x03")
+        terminal.wait_for(r"^Interrupted\.$")
+        terminal.prompt()
+        terminal.say("/model m2")
+        terminal.say("go on?")
+        assert terminal.leave() == 0
+    assert asked(server) == ["by day?", "one\ntwo", "a\nb", "go on?"]
+    assert b"\x1b" not in terminal.raw
+
+
+def test_one_prompt_on_a_terminal_imports_none_of_it(talk: Callable[..., Talk], telex: Telex) -> None:
+    with talk():
+        pass
+    command = [sys.executable, "-X", "importtime", str(COMMAND), "chat", "-m", "lab/m", "by day?"]
+    with Pty(command, env=telex.env, columns=200) as terminal:
+        assert terminal.wait() == 0
+    assert b"telex.render.live" in terminal.raw
+    assert b"prompt_toolkit" not in terminal.raw
+    assert b"telex.session" not in terminal.raw
