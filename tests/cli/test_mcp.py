@@ -267,6 +267,14 @@ def test_a_test_can_be_less_patient_than_the_settings(telex: Inside) -> None:
     refused(telex("mcp", "test", "--timeout", "0.3"), ExitCode.NETWORK, "did not start within 0.3 s")
 
 
+def test_a_server_that_is_switched_off_is_tested_by_name_alone(telex: Inside) -> None:
+    telex("mcp", "add", "on", "--", *COMMAND)
+    telex("mcp", "add", "off", "--", *COMMAND)
+    telex.configure(telex.settings.read_text() + "enabled = false\n")
+    assert [line.split("\t")[0] for line in telex("mcp", "test").text.splitlines()] == ["on"]
+    assert telex("mcp", "test", "off").text.startswith("off\tpassed\t")
+
+
 def test_a_name_that_no_server_has_is_an_error_with_near_ones(telex: Inside) -> None:
     telex("mcp", "add", "github", "--", "x")
     for command in ("test", "tools"):

@@ -32,7 +32,8 @@ def _hollow(name: str) -> None:
             setattr(sys.modules[parent], own, package)
 
 
-# Both import everything there is, and a third of the 0.6 s that this takes is a framework for those who write servers.
+# Both import everything there is, and a quarter of the half second that this takes is a framework for those who
+# write servers.
 _hollow("mcp")
 _hollow("mcp.client")
 

@@ -41,16 +41,19 @@ _EXITS = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.PROVIDER, ExitCode.NETWORK)
 def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
     """Start servers, list their tools, and time each step.
 
-    Without NAME all are tested, all at once. In a pipe each line has NAME, passed or failed, the time of each
-    step (start, handshake, tools) in milliseconds, the number of tools, and what the server calls itself,
-    with tabs between. The exit code is 0 only when all passed: 4 for a secret that is missing or refused, 7
-    for one that cannot be reached or takes too long, 6 for any other failure, and 1 where failures differ.
+    Without NAME all are tested that are not switched off, at once. In a pipe each line has NAME, passed or
+    failed, the time of each step (start, handshake, tools) in milliseconds, the number of tools, and what the
+    server calls itself, with tabs between. The exit code is 0 only when all passed: 4 for a secret that is
+    missing or refused, 7 for a server that cannot be reached or takes too long, 6 for any other failure, and
+    1 where failures differ.
     """
     from dataclasses import replace
 
     from telex.render import mcp as render
 
     servers = _wanted(app, names)
+    if not names:
+        servers = [server for server in servers if server.enabled] or servers
     if timeout is not None:
         servers = [replace(server, start_timeout=timeout) for server in servers]
     with (
