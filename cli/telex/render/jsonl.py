@@ -10,30 +10,58 @@ from telex.render.asides import Asides
 from telex.render.json import answer_object, call_object, error_object, failure_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from provider_core.answer import Answer
     from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Event, Notice, Target
     from telex.console import Console
 
-__all__ = ["JsonLines"]
+__all__ = ["JsonLines", "Numbered"]
 
 _TOLD = frozenset(("text", "reasoning", "tool_calls"))
 """What earlier lines held, piece by piece."""
 
 
-class JsonLines(Asides):
-    """A ``Show``. Each object has ``n``, which rises by one, and ``type``."""
+class Numbered:
+    """The lines on stdout. Each object has ``n``, which rises by one, and ``type``.
+
+    Of a line that was broken off the rest is written before the next one.
+    """
 
     def __init__(self, console: Console) -> None:
-        super().__init__(console)
+        self._console = console
         self._number = 0
         self._open: str | None = None
-        """The line that is being written: what breaks it off comes later in the rest of it, and then in its own."""
+
+    def say(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Write one line, and let it go."""
+        if self._open is not None:
+            rest = self._console.unwritten(self._open)
+            self._write(self._open[len(self._open) - rest :])
+        self._number += 1
+        self._write(as_json({"n": self._number, "type": kind, **fields}))
+
+    def _write(self, line: str) -> None:
+        self._open = line
+        self._console.out(line)
+        self._open = None
+
+
+class JsonLines(Asides):
+    """A ``Show``. Where several share the ``lines``, ``tags`` are fields of each that tell them apart."""
+
+    def __init__(
+        self, console: Console, *, lines: Numbered | None = None, tags: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(console)
+        self._lines = lines or Numbered(console)
+        self._tags = tags or {}
+        self._begun = False
 
     def connecting(self, target: Target) -> None:
-        first = self.target is None
         super().connecting(target)
-        self._say("start" if first else "request", provider=target.provider.name, model=target.model)
+        self._begin(target.provider.name, target.model)
 
     def notice(self, notice: Notice) -> None:
         super().notice(notice)
@@ -58,7 +86,8 @@ class JsonLines(Asides):
         from provider_core.tools import ToolStarted
 
         if isinstance(event, ToolStarted):
-            self._say("tool_start", id=event.planned.call.id, tool=event.planned.name)
+            planned = event.planned
+            self._say("tool_start", id=planned.call.id, tool=planned.name, arguments=dict(planned.arguments))
             return
         fields = {"id": event.call.id, "tool": event.planned.name if event.planned else event.call.name}
         self._say(
@@ -71,26 +100,22 @@ class JsonLines(Asides):
         )
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
-        if self.target is None:
+        if not self._begun:
             self.connecting(answer.target)
         self._end(answer_object(answer, hint))
 
     def failed(self, error: BaseException, hint: str | None = None) -> None:
         found = failure_object(error, hint)
-        self._say("start", provider=found["provider"], model=found["model"])
+        if not self._begun:
+            self._begin(found["provider"], found["model"])
         self._end(found)
+
+    def _begin(self, provider: str | None, model: str | None) -> None:
+        self._say("request" if self._begun else "start", provider=provider, model=model)
+        self._begun = True
 
     def _end(self, found: dict[str, Any]) -> None:
         self._say("end", **{key: value for key, value in found.items() if key not in _TOLD})
 
     def _say(self, kind: str, **fields: Any) -> None:
-        if self._open is not None:
-            rest = self.console.unwritten(self._open)
-            self._write(self._open[len(self._open) - rest :])
-        self._number += 1
-        self._write(as_json({"n": self._number, "type": kind, **fields}))
-
-    def _write(self, line: str) -> None:
-        self._open = line
-        self.console.out(line)
-        self._open = None
+        self._lines.say(kind, {**fields, **self._tags})

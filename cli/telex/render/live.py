@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, Reasoning, Retrying, Sent, Text, Verdict
+from provider_core.types import FieldDropped, Idle, Reasoning, Retrying, Sent, Text, Verdict
 from telex.render.thoughts import Thoughts
 from telex.render.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from provider_core.answer import Answer
     from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Event, Notice, Target
@@ -22,13 +25,13 @@ __all__ = ["Live"]
 
 
 class Live:
-    """A ``Show``: text on stdout, everything else on stderr."""
+    """A ``Show``: text on stdout, everything else on stderr. ``clock`` times the thoughts."""
 
-    def __init__(self, app: App, view: View) -> None:
+    def __init__(self, app: App, view: View, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
         self._console = app.console
         self._view = view
-        self._thoughts = Thoughts(app.console, view.reasoning)
+        self._thoughts = Thoughts(app.console, view.reasoning, clock=clock)
         self._text: Plain | Terminal | Block | None = None
         self._waiting: Waiting | None = None
         self._target: Target | None = None
@@ -52,6 +55,7 @@ class Live:
         match notice:
             case Sent():
                 self.doing(f"waiting for {self._target.provider.name if self._target else 'the answer'}")
+            case Idle():
                 # The server is at work now: what showing its answer takes is imported meanwhile.
                 self._shown()
             case Retrying(error=error, seconds=seconds, attempt=attempt):
@@ -87,7 +91,7 @@ class Live:
             if self._view.tools:
                 self.aside(calls.ended(event))
         if self._running:
-            self.doing(f"running {', '.join(self._running)}")
+            self.doing(calls.running(self._running))
 
     def pause(self) -> None:
         self._stop_waiting()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provider_core.types import Reasoning, Text
 from telex.render.markdown import Colour, Look, MarkdownStream, prepare
+from telex.render.stops import Stops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +50,8 @@ class Terminal:
         self._pulse: threading.Thread | None = None
         self._shared = console.out_is_terminal and console.err_is_terminal
         self._broken: Exception | None = None
-        self._stop_wanted = False
-        self._before: Any = None
-        self._catch_stop()
+        self._stops = Stops(self._lock, self._markdown.suspend, self._markdown.resume)
+        self._stops.catch()
 
     def event(self, event: Event) -> None:
         """Show one event."""
@@ -92,9 +90,7 @@ class Terminal:
         self._thoughts.end()
         with self._painting():
             self._markdown.close()
-        if self._before is not None:
-            signal.signal(signal.SIGTSTP, self._before)
-            self._before = None
+        self._stops.release()
 
     def _start_pulse(self) -> None:
         if self._pulse is None and self._console.out_is_terminal:
@@ -110,8 +106,6 @@ class Terminal:
                 self._broken = error
                 return
 
-    # --- Ctrl-Z: the shell writes below the answer, so nothing live may be painted over afterwards ---------
-
     @contextlib.contextmanager
     def _painting(self) -> Iterator[None]:
         if self._broken is not None:
@@ -119,30 +113,4 @@ class Terminal:
             raise broken
         with self._lock:
             yield
-        if self._stop_wanted:
-            self._stop()
-
-    def _catch_stop(self) -> None:
-        if not hasattr(signal, "SIGTSTP") or threading.current_thread() is not threading.main_thread():
-            return
-        before = signal.getsignal(signal.SIGTSTP)
-        if before is signal.SIG_DFL:  # a shell without job control ignores it, and so it stays
-            self._before = before
-            signal.signal(signal.SIGTSTP, lambda *_: self._stop())
-
-    def _stop(self) -> None:
-        # A handler runs between two instructions of this very thread, perhaps in the middle of painting.
-        if not self._lock.acquire(timeout=0.05):
-            self._stop_wanted = True
-            return
-        self._stop_wanted = False
-        try:
-            self._markdown.suspend()
-            self._console.flush()
-            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTSTP)
-            # Here it goes on after fg.
-            signal.signal(signal.SIGTSTP, lambda *_: self._stop())
-            self._markdown.resume()
-        finally:
-            self._lock.release()
+        self._stops.due()
