@@ -21,7 +21,7 @@ from provider_core.errors import (
 from provider_core.repair import Negotiation
 from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure
-from provider_core.types import Call, Finished, Reasoning, Retrying, Sent, Text, ToolCall, Verdict
+from provider_core.types import Call, Finished, Idle, Reasoning, Retrying, Sent, Text, ToolCall, Verdict
 from provider_core.wording import printable, redact
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Client:
             hasten: Callable[[float], None] | None = getattr(reply, "hasten", None)
             try:
                 for chunk in reply.chunks():
-                    yield from decoder.feed(chunk)
+                    yield from _joined(decoder.feed(chunk))
                     if decoder.done:
                         break
                     if decoder.settled and hasten is not None:
@@ -200,8 +200,34 @@ def _tell_sent(notify: Callable[[Notice], None]) -> Callable[[str], None]:
     def trace(step: str) -> None:
         if step.endswith(".send_request_body.complete"):
             notify(Sent())
+        elif step == "idle":
+            notify(Idle())
 
     return trace
+
+
+def _joined(events: list[Event]) -> list[Event]:
+    """The events with pieces of text that came together in one: each has a price for whoever shows it."""
+    if len(events) < 2:
+        return events
+    joined: list[Event] = []
+    pieces: list[str] = []
+    kind: type[Text | Reasoning] = Text
+    for event in events:
+        if isinstance(event, Text | Reasoning):
+            if type(event) is not kind and pieces:
+                joined.append(kind(text="".join(pieces)))
+                pieces.clear()
+            kind = type(event)
+            pieces.append(event.text)
+            continue
+        if pieces:
+            joined.append(kind(text="".join(pieces)))
+            pieces.clear()
+        joined.append(event)
+    if pieces:
+        joined.append(kind(text="".join(pieces)))
+    return joined
 
 
 def _nothing(events: list[Event]) -> NetworkError | ProviderError | None:

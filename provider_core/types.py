@@ -23,6 +23,7 @@ __all__ = [
     "Event",
     "FieldDropped",
     "Finished",
+    "Idle",
     "ImagePart",
     "Json",
     "Message",
@@ -374,6 +375,11 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """Nothing has come for a moment: what else there is to do delays nothing now. Not every transport says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
     """The request failed before any text and is sent again after ``seconds``."""
 
@@ -404,7 +410,7 @@ class FieldDropped:
     lasting: bool = False
 
 
-Notice: TypeAlias = Sent | Retrying | FieldDropped
+Notice: TypeAlias = Sent | Idle | Retrying | FieldDropped
 """What the core says while it works, to a callback: it is no part of the answer."""
 
 
@@ -423,7 +429,8 @@ class Call:
     provider: str | None = None
     trace: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
     """Told of the connection's steps by httpcore's names, such as "connection.start_tls.complete"; before them of a
-    proxy as "proxy http://host:port", without user and password."""
+    proxy as "proxy http://host:port", without user and password; and of "idle", once, when nothing of the answer has
+    come for a moment."""
 
 
 class Reply(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provider_core.answer import Gathering
 from provider_core.errors import CoreError
-from provider_core.types import Sent, Verdict
+from provider_core.types import Idle, Verdict
 from telex.console import OutputError, ReaderGone
 from telex.exits import ExitCode, Stop, answer_code, code_and_hint
 from telex.interrupts import Interrupts, Terminated
@@ -49,18 +49,26 @@ class Turn:
         self._new = new
         self._ended = ended
         self._gathering = Gathering(target)
+        self._begun = False
 
     def notice(self, notice: Notice) -> None:
         self._gathering.notice(notice)
         self._show.notice(notice)
-        if self._keeping is not None and isinstance(notice, Sent):
-            with self._held:
-                self._keeping.sent(self._new, self._target)
+        if isinstance(notice, Idle):
+            self._keep()
 
     def event(self, event: Event) -> None:
         with self._held:
             self._gathering.event(event)
             self._show.event(event)
+        if self._keeping is not None and not self._begun:
+            self._keep()  # there was no time before: the answer came at once
+
+    def _keep(self) -> None:
+        if self._keeping is not None and not self._begun:
+            self._begun = True
+            with self._held:
+                self._keeping.sent(self._new, self._target)
 
     def over(self, error: CoreError | None = None) -> Answer:
         """End the show, and keep what there is, whatever hinders the one or the other; the answer as it is."""
@@ -142,6 +150,8 @@ def judged(app: App, answer: Answer) -> tuple[ExitCode, str, str | None]:
     """The exit code of an answer, a sentence about its end ("" where there is nothing to say), and what to do."""
     code = answer_code(answer)
     match answer.verdict:
+        case Verdict.COMPLETE | Verdict.LENGTH if answer.error is not None:
+            return code, answer.error.message, hint(app, answer.error)
         case Verdict.COMPLETE if answer.tool_calls:
             names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
             return code, f"The model asked for a tool ({names}), and this chat has none to run.", None

@@ -6,6 +6,8 @@ import time
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from provider_core.types import Network
 
 __all__ = ["Patience", "Phase"]
@@ -47,6 +49,8 @@ class Patience(float):
         self.hastened = False
         """Whether to run out of patience is the end of the body, and no failure."""
         self._opened: Closable | None = None
+        self.idle: Callable[[], None] | None = None
+        """Called once, when nothing has come for a moment after the request: there is time for something else."""
 
     def opened(self, connection: Closable) -> None:
         """Note the connection that was made for this call."""

@@ -22,6 +22,9 @@ __all__ = ["Backend"]
 
 _T = TypeVar("_T")
 
+_MOMENT = 0.003
+"""Seconds in which a server that answers at once has done so: what else there is to do would only delay it."""
+
 
 class Backend(httpcore.NetworkBackend):
     """Opens the connections of one pool.
@@ -76,10 +79,30 @@ class _Stream(httpcore.NetworkStream):
                     raise ConnectionAbortedError("it closed the connection")
                 return data
         with _told(httpcore.ReadTimeout, httpcore.ReadError):
+            if timeout.idle is not None:
+                self._use_the_wait(timeout)
             self._socket.settimeout(timeout.reading())
             data = self._socket.recv(max_bytes)
             timeout.ended = not data
             return data
+
+    def _use_the_wait(self, patience: Patience) -> None:
+        """Let whoever called do something else, unless the answer is there at once."""
+        idle = patience.idle
+        if patience.received or idle is None:
+            patience.idle = None
+            return
+        # The head may be there at once, and the body be thought about.
+        pending = self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
+        if not pending and not self._is_readable(_MOMENT):
+            patience.idle = None
+            patience.reading()  # the time of the wait runs from here
+            idle()
+
+    def _is_readable(self, seconds: float) -> bool:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         patience = timeout if isinstance(timeout, Patience) else self._opener
@@ -120,9 +143,7 @@ class _Stream(httpcore.NetworkStream):
             case "ssl_object":
                 return self._socket if isinstance(self._socket, ssl.SSLSocket | _Nested) else None
             case "is_readable":  # an idle connection that is readable has been closed by the server
-                with selectors.DefaultSelector() as selector:
-                    selector.register(self._socket, selectors.EVENT_READ)
-                    return bool(selector.select(0))
+                return self._is_readable(0)
             case _:
                 return None
 

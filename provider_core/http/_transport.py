@@ -13,6 +13,7 @@ import re
 import threading
 import weakref
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import httpcore
@@ -80,6 +81,8 @@ class HttpTransport:
         ``SettingsError`` before anything is sent.
         """
         patience = Patience(call.network)
+        if call.trace is not None:
+            patience.idle = partial(call.trace, "idle")
         url = _url(call)
         proxy = Proxies(self._environ).choose(str(url), call.network.proxy)
         if proxy is not None and call.trace is not None:

@@ -35,6 +35,7 @@ from provider_core.probe._watch import Watch
 from provider_core.testing import FakeTransport, says
 from provider_core.types import (
     Finished,
+    Idle,
     Message,
     Network,
     Provider,
@@ -92,7 +93,7 @@ class Asker:
         """Count how often the request was sent; keep everything else."""
         if isinstance(notice, Sent):
             self.sent += 1
-        else:
+        elif not isinstance(notice, Idle):
             self.notices.append(notice)
 
 
@@ -612,7 +613,7 @@ def test_the_caller_is_told_when_the_request_is_with_the_server(server: Scripted
         request = Request(model="m", messages=(Message(role="user", content="x"),))
         provider = Provider(name="p", base_url=server.url, auth="none")
         list(client.chat(provider, request, notify=notices.append))
-    assert notices == [Sent()]
+    assert [notice for notice in notices if not isinstance(notice, Idle)] == [Sent()]
 
 
 @pytest.mark.parametrize("name", ["cookie", "x-password", "X-Api-Key", "Session-Token"])
@@ -623,3 +624,29 @@ def test_a_header_that_is_a_secret_is_blotted_out_when_it_comes_back(server: Scr
         list(client.chat(provider, Request(model="m", messages=(Message(role="user", content="x"),))))
     assert "HUNTER2" not in str(caught.value)
     assert "HUNTER2" not in caught.value.words
+
+
+# --- what there is time for --------------------------------------------------------------------------------
+
+
+def test_idle_is_said_once_where_nothing_comes_for_a_moment(
+    server: Scripted,
+) -> None:
+    request = Request(model="m", messages=(Message(role="user", content="hi"),))
+    provider = Provider(name="lab", base_url=server.url, auth="none", key_required=False)
+    with HttpTransport({}) as transport:
+        client = Client(transport)
+        server.will([Pause(0.2), *answer("late"), Pause(0.2)])
+        notices: list[Notice] = []
+        list(client.chat(provider, request, notify=notices.append))
+        assert notices == [Sent(), Idle()]
+
+
+def test_pieces_that_come_together_are_one_event_and_kinds_stay_apart(server: Scripted) -> None:
+    request = Request(model="m", messages=(Message(role="user", content="hi"),))
+    provider = Provider(name="lab", base_url=server.url, auth="none", key_required=False)
+    chunks = [delta("", reasoning_content="Let "), delta("", reasoning_content="me "), delta("a"), delta("b")]
+    server.will([b"".join(sse(*chunks)), Pause(0.1), *answer("c")])
+    with HttpTransport({}) as transport:
+        events = list(Client(transport).chat(provider, request))
+    assert events[:3] == [Reasoning(text="Let me "), Text(text="ab"), Text(text="c")]

@@ -17,6 +17,7 @@ from provider_core.types import (
     Effort,
     FieldDropped,
     Finished,
+    Idle,
     Message,
     Notice,
     Provider,
@@ -40,7 +41,7 @@ def without_steps(told: list[Notice]) -> Callable[[Notice], None]:
     """Collect what is said of the request, not that it was sent."""
 
     def note(notice: Notice) -> None:
-        if not isinstance(notice, Sent):
+        if not isinstance(notice, Sent | Idle):
             told.append(notice)
 
     return note
