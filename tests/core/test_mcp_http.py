@@ -271,6 +271,18 @@ def test_a_call_that_hangs_is_given_up_in_time(server: Scripted) -> None:
     assert time.monotonic() - began < 4
 
 
+def test_a_server_that_does_not_even_hear_of_it_goes_on(server: Scripted) -> None:
+    silence = Answer([Pause(20)], head=b"")
+    calls = [silence]
+    serve = serving(lambda asked: calls.pop() if calls else text(asked, "seen"))
+    server.will(lambda asked: silence if b"notifications/cancelled" in asked.raw else serve(asked))
+    with McpServers([web(server, call_timeout=1.5)], environ=ENVIRON) as started:
+        (box,) = started.toolboxes
+        with pytest.raises(ToolTimeoutError):
+            run(box)
+        assert run(box).text == "seen", "it has waited for the notice, and not for long"
+
+
 def test_a_server_that_never_answers_is_given_up_in_time(server: Scripted) -> None:
     server.will(Answer([Pause(30)]))
     began = time.monotonic()

@@ -38,8 +38,8 @@ __all__ = ["Gate", "Web"]
 _CONNECT = 10.0
 """Seconds for a connection, and for sending; how long an answer may take is the caller's business."""
 
-_GOODBYE = 1.0
-"""Seconds for a server to hear that its session is over."""
+_HEARD = 1.0
+"""Seconds for a server to take what needs no answer: that a call is given up, that the session is over."""
 
 _LONGEST_WORDS = 300
 _LONGEST_REFUSAL = 64 << 10
@@ -109,23 +109,23 @@ class Gate(httpx2.AsyncBaseTransport):
             request.headers[name] = value
         request.headers["user-agent"] = f"telex/{__version__}"
         request.headers["accept-encoding"] = "identity"  # what is unpacked could not be limited
+        if request.method == "GET":
+            return await self._inner.handle_async_request(request)
+        if request.method != "POST" or not _wants_answer(await request.aread()):
+            return await self._told(request)
         try:
-            if request.method == "DELETE":
-                return await self._goodbye(request)
-            response = await self._inner.handle_async_request(request)
-            if request.method != "POST":
-                return response
-            return await self._checked(request, response)
+            return await self._checked(request, await self._inner.handle_async_request(request))
         except httpx2.TransportError as error:
-            if request.method != "POST":
-                raise
             return self._failed(self._unreachable(error))
 
-    async def _goodbye(self, request: httpx2.Request) -> httpx2.Response:
-        async with asyncio.timeout(_GOODBYE):
-            response = await self._inner.handle_async_request(request)
-            await response.aclose()
-        return httpx2.Response(response.status_code)
+    async def _told(self, request: httpx2.Request) -> httpx2.Response:
+        """Send what nobody waits for an answer to. The client's next message goes after it, so it may not hang."""
+        with contextlib.suppress(TimeoutError, httpx2.TransportError):
+            async with asyncio.timeout(_HEARD):
+                response = await self._inner.handle_async_request(request)
+                await response.aclose()
+                return httpx2.Response(response.status_code, headers=_bare(response))
+        return httpx2.Response(202 if request.method == "POST" else 200)
 
     async def _checked(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -140,8 +140,6 @@ class Gate(httpx2.AsyncBaseTransport):
                 return response
             await response.aclose()
             return self._failed(self._moved(to))
-        if not _wants_answer(await request.aread()):
-            return response
         if response.status_code == 202:
             await response.aclose()
             return self._failed(self._no_result("took a request and does not answer it (HTTP 202)"))
