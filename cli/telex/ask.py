@@ -82,6 +82,8 @@ class Turn:
         finally:
             try:
                 if self._keeping is not None:
+                    if answer.text or answer.reasoning or answer.tool_calls:
+                        self._keep()  # it may have been interrupted by the very first piece
                     with self._held:
                         self._keeping.ended(answer)
             finally:
