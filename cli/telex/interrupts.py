@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["Interrupts", "Terminated"]
 
 _PATIENCE = 0.25
-"""Seconds that showing one piece may take after Ctrl-C: a reader that has stopped reading is not waited for."""
+"""Seconds that a write may take after Ctrl-C: a reader that has stopped reading is not waited for."""
+
+_LONGEST = 2.0
+"""Seconds that anything may take then: laying out the last piece has its time on a busy machine."""
 
 
 class Terminated(BaseException):
@@ -64,11 +67,12 @@ class _Held:
         self._pending: int | None = None
         self._last: int | None = None
         """The signal that has been raised already: what is held from then on is to end soon."""
+        self._waited = 0.0
 
     def __enter__(self) -> None:
         self._busy = True
         if self._last is not None:
-            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+            self._begin()
 
     def __exit__(self, *_: object) -> None:
         self._busy = False
@@ -82,17 +86,24 @@ class _Held:
         first = self._pending is None and self._last is None
         if self._busy and first and hasattr(signal, "setitimer"):
             self._pending = number
-            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+            self._begin()
             return
         self._raise(number)
 
-    def alarm(self, number: int, _: FrameType | None) -> None:
-        """The work does not end: raise in the middle of it. An alarm that a parent has set ends the command."""
+    def alarm(self, number: int, frame: FrameType | None) -> None:
+        """Raise where the work does not end. An alarm that a parent has set ends the command."""
         ours = self._last if self._pending is None else self._pending
         if ours is None:
             self._raise(number)
         elif self._busy:
-            self._raise(ours)
+            self._waited += _PATIENCE
+            if _is_writing(frame) or self._waited >= _LONGEST:
+                self._raise(ours)
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+
+    def _begin(self) -> None:
+        self._waited = 0.0
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
 
     def _raise(self, number: int) -> NoReturn:
         self._busy, self._pending = False, None
@@ -102,3 +113,8 @@ class _Held:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise Terminated(number)
+
+
+def _is_writing(frame: FrameType | None) -> bool:
+    """Whether the program is at a write: the system's call has no frame of its own."""
+    return frame is not None and frame.f_globals.get("__name__") == "telex.console"
