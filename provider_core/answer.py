@@ -39,6 +39,8 @@ class Answer:
     error: CoreError | None = None
     model: str = ""
     """The server's name for what answered, for display only."""
+    left_out: int = 0
+    """Characters of text and thoughts that were more than whoever gathered it wanted to hold."""
 
     def message(self) -> Message:
         """The assistant's turn, as a later request holds it."""
@@ -54,13 +56,20 @@ class Answer:
 
 
 class Gathering:
-    """Takes the events and notices of one answer as they come; ``answer`` may be asked for at any moment."""
+    """Takes the events and notices of one answer as they come; ``answer`` may be asked for at any moment.
 
-    def __init__(self, target: Target, *, clock: Callable[[], float] = time.monotonic) -> None:
+    ``limit`` is how many characters of the text, and of the thoughts, are held; the rest is only counted.
+    """
+
+    def __init__(
+        self, target: Target, *, limit: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._target = target
         self._clock = clock
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._room = [limit, limit]  # for the one and the other
+        self._left_out = [0, 0]
         self._calls: list[ToolCall] = []
         self._usage: Usage | None = None
         self._finished: Finished | None = None
@@ -82,9 +91,9 @@ class Gathering:
             case Text(text=text):
                 if self._first_text is None:
                     self._first_text = self._clock()
-                self._text.append(text)
+                self._text.append(text if self._room[0] is None else self._fitting(text, 0))
             case Reasoning(text=text):
-                self._reasoning.append(text)
+                self._reasoning.append(text if self._room[1] is None else self._fitting(text, 1))
             case ToolCall():
                 self._calls.append(event)
             case Usage():
@@ -95,6 +104,9 @@ class Gathering:
 
     def take_back(self, characters: int) -> None:
         """Forget the last characters of the text: they never got to whoever asked."""
+        uncounted = min(characters, self._left_out[0])
+        self._left_out[0] -= uncounted
+        characters -= uncounted
         while characters > 0 and self._text:
             last = self._text.pop()
             if len(last) > characters:
@@ -126,7 +138,16 @@ class Gathering:
             raw_finish=finished.raw_reason,
             error=finished.error,
             model=finished.model,
+            left_out=sum(self._left_out),
         )
+
+    def _fitting(self, text: str, which: int) -> str:
+        """As much of the piece as there is room for."""
+        room = self._room[which] or 0
+        held = text[:room]
+        self._room[which] = room - len(held)
+        self._left_out[which] += len(text) - len(held)
+        return held
 
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None else moment - self._sent
@@ -145,8 +166,8 @@ def following(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Messa
 def combined(answers: Sequence[Answer]) -> Answer:
     """The answers of a tool loop as one: what was said and called in all of them, and the end of the last.
 
-    Texts have a newline between them. Counts are sums of what the server said; times are those of the requests,
-    without what the tools took.
+    Texts have a newline between them, and those without a word are left out. Counts are sums of what the server
+    said; times are those of the requests, without what the tools took.
     """
     total, first_text = 0.0, None
     for answer in answers:
@@ -155,7 +176,7 @@ def combined(answers: Sequence[Answer]) -> Answer:
         total += answer.timing.total or 0.0
     return replace(
         answers[-1],
-        text="\n".join(answer.text for answer in answers if answer.text),
+        text="\n".join(answer.text for answer in answers if answer.text.strip()),
         reasoning="\n".join(answer.reasoning for answer in answers if answer.reasoning),
         tool_calls=tuple(call for answer in answers for call in answer.tool_calls),
         usage=_sum([answer.usage for answer in answers if answer.usage is not None]),

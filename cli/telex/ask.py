@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from telex.keeping import Keeping
     from telex.render.show import Show
 
+KEPT = 4_000_000
+"""Characters of an answer that are held and kept, several times the longest that a model writes. A stream without an
+end must not fill the memory."""
+
 __all__ = ["Turn", "ask", "conclude", "hint", "judged"]
 
 
@@ -48,27 +52,26 @@ class Turn:
         self._keeping = keeping
         self._new = new
         self._ended = ended
-        self._gathering = Gathering(target)
+        self._gathering = Gathering(target, limit=None if show.needs_all else KEPT)
         self._begun = False
 
     def notice(self, notice: Notice) -> None:
         self._gathering.notice(notice)
         self._show.notice(notice)
         if isinstance(notice, Idle):
-            self._keep()
+            with self._held:
+                self._keep()
 
     def event(self, event: Event) -> None:
         with self._held:
             self._gathering.event(event)
             self._show.event(event)
-        if self._keeping is not None and not self._begun:
-            self._keep()  # there was no time before: the answer came at once
+            self._keep()  # where there was no time before, as the answer came at once
 
     def _keep(self) -> None:
         if self._keeping is not None and not self._begun:
             self._begun = True
-            with self._held:
-                self._keeping.sent(self._new, self._target)
+            self._keeping.sent(self._new, self._target)
 
     def over(self, error: CoreError | None = None) -> Answer:
         """End the show, and keep what there is, whatever hinders the one or the other; the answer as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError
@@ -57,6 +58,12 @@ class Keeping:
             if nothing and answer.verdict is Verdict.FAILED:
                 self._app.history.drop_turn(turn)
             else:
+                if answer.left_out:
+                    long = CoreError(
+                        f"it is longer than {len(answer.text):,} characters: the rest is not kept"
+                    )
+                    self._app.console.note(f"Of the answer the beginning is kept: {long.message}.")
+                    answer = replace(answer, error=answer.error or long)
                 self.kept.append(turn)
                 self._app.history.end(turn, answer)
         except CoreError as error:

@@ -27,6 +27,8 @@ __all__ = ["Live"]
 class Live:
     """A ``Show``: text on stdout, everything else on stderr. ``clock`` times the thoughts."""
 
+    needs_all = False
+
     def __init__(self, app: App, view: View, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
         self._console = app.console
