@@ -53,7 +53,7 @@ class Turn:
         self._new = new
         self._ended = ended
         self._gathering = Gathering(target, limit=None if show.needs_all else KEPT)
-        self._begun = False
+        self._begun = self._came = False
 
     def notice(self, notice: Notice) -> None:
         self._gathering.notice(notice)
@@ -64,6 +64,7 @@ class Turn:
 
     def event(self, event: Event) -> None:
         with self._held:
+            self._came = True
             self._gathering.event(event)
             self._show.event(event)
             self._keep()  # where there was no time before, as the answer came at once
@@ -85,8 +86,8 @@ class Turn:
         finally:
             try:
                 if self._keeping is not None:
-                    if answer.text or answer.reasoning or answer.tool_calls:
-                        self._keep()  # it may have been interrupted by the very first piece
+                    if self._came:
+                        self._keep()  # what broke off the very first piece kept it from this
                     with self._held:
                         self._keeping.ended(answer)
             finally:
