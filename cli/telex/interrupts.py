@@ -14,7 +14,7 @@ __all__ = ["Interrupts", "Terminated"]
 _PATIENCE = 0.25
 """Seconds that a write may take after Ctrl-C: a reader that has stopped reading is not waited for."""
 
-_LONGEST = 2.0
+_LONGEST = 1.0
 """Seconds that anything may take then: laying out the last piece has its time on a busy machine."""
 
 
