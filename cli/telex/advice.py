@@ -76,8 +76,11 @@ def which_template(error: errors.UnknownTemplateError, _: Provider | None) -> st
 
 
 def allow(error: errors.NotAllowedError, _: Provider | None) -> str | None:
+    import shlex
+
     it = "it" if len(error.names) == 1 else "them"
-    return f"To allow {it}: {' '.join(f'--allow {name}' for name in error.names)}" if error.names else None
+    patterns = [shlex.quote(_pattern(name)) for name in error.names]
+    return f"To allow {it}: {' '.join(f'--allow {pattern}' for pattern in patterns)}" if patterns else None
 
 
 def which_file(error: errors.SettingsError, _: Provider | None) -> str | None:
@@ -285,6 +288,11 @@ def which_conversation(
 
 _MOST = 5
 """Conversations that are named; a list is what tells them all."""
+
+
+def _pattern(name: str) -> str:
+    """A pattern for the name; what means something in patterns, or to a terminal, may be any character."""
+    return "".join("?" if letter in "*?[" or not letter.isprintable() else letter for letter in name)
 
 
 def _site(url: str) -> str:

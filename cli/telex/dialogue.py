@@ -71,6 +71,8 @@ class Dialogue:
         def said(asked: Request, answer: Answer) -> None:
             if answer.text or answer.verdict is Verdict.COMPLETE:
                 self.messages = (*asked.messages, answer.message())
+            elif asked.messages[-1].role == "tool":  # what calls have brought is there all the same
+                self.messages = asked.messages
 
         if self.toolset is not None:
             from telex.tools import ask_with_tools

@@ -23,17 +23,20 @@ def edit_file(app: App, path: Path) -> None:
         raise click.ClickException(f"{failed}; {path} is as it left it")
 
 
-def edit_text(app: App, text: str) -> str:
-    """``text`` as the editor leaves it, without the last line's end; raises as ``edit_file`` does."""
+def edit_text(app: App, text: str, *, suffix: str = ".md", terminal: int | None = None) -> str:
+    """``text`` as the editor leaves it, without the last line's end; raises as ``edit_file`` does.
+
+    ``terminal`` is a descriptor of the editor's terminal, where stdin or stdout may be something else.
+    """
     import tempfile
 
     path = None
     try:
-        handle, name = tempfile.mkstemp(prefix="telex-", suffix=".md")
+        handle, name = tempfile.mkstemp(prefix="telex-", suffix=suffix)
         path = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(f"{text}\n".encode() if text else b"")
-        failed = _run(app, path)
+        failed = _run(app, path, terminal)
         if failed:
             raise click.ClickException(f"{failed}: what it left is not taken")
         return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
@@ -46,22 +49,25 @@ def edit_text(app: App, text: str) -> str:
             path.unlink(missing_ok=True)
 
 
-def _run(app: App, path: Path) -> str | None:
+def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
     """How the editor ended, where that was not well."""
     import shlex
     import subprocess
 
-    named = _editor(app)
+    console = app.console
+    named = _editor(app, asked=terminal is not None or console.stdin_is_terminal())
     try:
         words = shlex.split(named, posix=os.name == "posix")
     except ValueError:
         raise click.ClickException(f"the editor {named!r} cannot be started: a quote is not closed") from None
-    app.console.flush()
+    console.flush()
+    stdin = None if console.stdin_is_terminal() else terminal
+    stdout = None if console.out_is_terminal else terminal
     # Ctrl-C is the editor's for as long as it runs. Ignoring it would be inherited; a handler is not.
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, lambda *_: None) if main else None
     try:
-        code = subprocess.run([*words, str(path)], check=False).returncode
+        code = subprocess.run([*words, str(path)], stdin=stdin, stdout=stdout, check=False).returncode
     except OSError as error:
         raise click.ClickException(f"the editor {words[0]} cannot be started: {error.strerror}") from None
     finally:
@@ -70,7 +76,8 @@ def _run(app: App, path: Path) -> str | None:
     return f"the editor {words[0]} ended with code {code}" if code else None
 
 
-def _editor(app: App) -> str:
+def _editor(app: App, *, asked: bool) -> str:
+    """The editor that is named, else a usual one, for which somebody has to be there who ``asked`` for it."""
     import shutil
 
     for variable in ("VISUAL", "EDITOR"):
@@ -78,6 +85,6 @@ def _editor(app: App) -> str:
             return wanted
     usual = ("editor", "nano", "vi", "notepad.exe")
     found = next((name for name in usual if shutil.which(name)), None)
-    if found is None or not app.console.stdin_is_terminal():
+    if found is None or not asked:
         raise click.UsageError("no editor is named: set EDITOR")
     return found

@@ -33,6 +33,8 @@ class Keeping:
         self.title = ""
         self.params: Mapping[str, Json] = {}
         self._turn: int | None = None
+        self._results = False
+        """Whether the turn holds what tools have brought: that is not asked for again."""
         self._works = True
 
     def sent(self, new: Sequence[Message], target: Target) -> None:
@@ -47,6 +49,7 @@ class Keeping:
             self._failed(error)
             return
         self._turn, self.conversation = begun.turn, begun.conversation
+        self._results = any(message.role == "tool" for message in new)
 
     def ended(self, answer: Answer) -> None:
         """Nothing more comes. A request that was refused leaves nothing behind."""
@@ -55,7 +58,7 @@ class Keeping:
             return
         nothing = not (answer.text or answer.reasoning or answer.tool_calls)
         try:
-            if nothing and answer.verdict is Verdict.FAILED:
+            if nothing and answer.verdict is Verdict.FAILED and not self._results:
                 self._app.history.drop_turn(turn)
             else:
                 if answer.left_out:

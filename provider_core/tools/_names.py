@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from provider_core.errors import UnknownToolError
 from provider_core.tools._schemas import cleaned
 from provider_core.types import Tool
-from provider_core.wording import near
+from provider_core.wording import near, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ class Names:
             return whole[asked]
         if len(bare.get(asked, ())) == 1:
             return bare[asked][0]
-        raise _unknown(asked, (name.lstrip("/") for name in whole))
+        raise _unknown(asked, (" ".join(printable(name.lstrip("/"), _LONGEST).split()) for name in whole))
 
     def _tool(self, name: str, tool: Tool) -> Tool:
         earlier = self._cleaned.get(name)

@@ -22,13 +22,14 @@ class Block:
     def __init__(self, console: Console, thoughts: Thoughts) -> None:
         self._console = console
         self._thoughts = thoughts
-        self._text: list[str] = []
+        self._texts: list[list[str]] = [[]]
+        """What was said, in parts between which tools were called."""
 
     def event(self, event: Event) -> None:
         match event:
             case Text(text=text):
                 self._thoughts.end()
-                self._text.append(text)
+                self._texts[-1].append(text)
             case Reasoning(text=text):
                 self._thoughts.add(text)
             case _:
@@ -38,9 +39,9 @@ class Block:
         pass
 
     def pause(self) -> bool:
-        """Go on with the text on a line of its own; whether it is done with."""
-        if self._text:
-            self._text.append("\n")
+        """Go on with another part of the text; whether it is done with."""
+        if self._texts[-1]:
+            self._texts.append([])
         return False
 
     def close(self) -> None:
@@ -48,11 +49,14 @@ class Block:
         from telex.render.extract import first_block
 
         self._thoughts.end()
-        text = "".join(self._text)
-        self._text.clear()
-        if not text:
+        parts = ["".join(part) for part in self._texts if part]
+        self._texts = [[]]
+        if not parts:
             return
-        block = first_block(text)
+        text = "\n".join(parts)
+        # The last words are the answer; what was said before calls is how it came about.
+        found = (first_block(part) for part in reversed(parts))
+        block = next((block for block in found if block is not None), None)
         if block is None:
             self._console.note("The answer has no code block: this is all of it.")
             block = text

@@ -1,55 +1,87 @@
-"""How a tool's call looks on stderr: before it runs, for whoever has to approve it, and in one line afterwards."""
+"""How a tool's call looks on stderr: before it runs, to whoever has to approve of it, and in one line afterwards.
+
+Names, titles and arguments are a stranger's: nothing of them commands a terminal, begins a line, or hides.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import ToolRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from provider_core.tools import Hints, PlannedCall, ToolEnded
     from provider_core.types import Json
 
-__all__ = ["ended", "planned", "size", "started"]
+__all__ = ["changed", "ended", "named", "planned", "running", "size", "spelled"]
 
-_LONGEST = 300
-"""Characters of one argument that are shown before it is asked for whole."""
+_FIRST, _LAST = 8, 3
+"""Rows of one argument that are shown, and of its end, before it is asked for whole."""
 
-_LINES = 12
+_ARGUMENTS = 12
+_LONGEST_NAME = 100
+_LONGEST_ERROR = 300
+_NARROWEST = 20
+"""Columns below which rows are left to the terminal."""
+
+_GUTTER: Final = "  │ "
 
 
-def started(call: PlannedCall) -> str:
+def planned(call: PlannedCall, *, width: int, whole: bool = False) -> str:
+    """The call with its arguments, each row's end included; with ``whole`` nothing is left out.
+
+    No row is wider than ``width`` cells, and none but the first begins in the first column: what a model or a
+    server writes cannot pass for a line of telex's own.
+    """
+    tool = call.offered
+    rows = _chopped(f"The model wants to run {_line(call.name)}", width, rest="  ")
+    said = _said(tool.title if tool.title != tool.tool.name else "", tool.hints)
+    if said:
+        rows += _chopped(f"Unchecked, its server says: {said}", width, first="  ", rest="  ")
+    named = list(call.arguments.items())
+    shown = named if whole else named[:_ARGUMENTS]
+    for name, value in shown:
+        rows += _argument(_line(name), value, width=width, whole=whole)
+    if len(named) > len(shown):
+        rows.append(f"  … and {len(named) - len(shown)} more arguments")
+    if not named:
+        rows.append("  (no arguments)")
+    return "".join(f"{row}\n" for row in rows)
+
+
+def running(names: Iterable[str]) -> str:
     """What is being done, for a spinner."""
-    return f"running {call.name}"
-
-
-def planned(call: PlannedCall, *, whole: bool = False) -> str:
-    """The call with its arguments, a line or more for each; the console makes control characters visible."""
-    title = f" ({call.offered.title})" if call.offered.title else ""
-    lines = [f"{call.name}{title}"]
-    hints = _hints(call.offered.hints)
-    if hints:
-        lines[0] += f"; it says of itself: {hints}"
-    lines += [f"  {name}: {_value(value, whole=whole)}" for name, value in call.arguments.items()]
-    return "\n".join(lines)
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[_line(name)] = counts.get(_line(name), 0) + 1
+    words = (f"{name} ({count} times)" if count > 1 else name for name, count in counts.items())
+    return f"running {', '.join(words)}"
 
 
 def ended(event: ToolEnded) -> str:
     """One line: what became of the call."""
-    name = event.planned.name if event.planned is not None else event.call.name or "a call without a name"
-    if event.planned is not None and _brief(event.planned.arguments):
-        name += f" {_brief(event.planned.arguments)}"
+    name = named(event.planned.name if event.planned is not None else event.call.name)
+    name = name or "a call without a name"
+    brief = _brief(event.planned.arguments) if event.planned is not None else ""
+    if brief:
+        name += f" {brief}"
     if isinstance(event.error, ToolRefusedError):
         return f"{name}: refused"
     if event.error is not None:
-        return f"{name}: {event.error.message}"
-    outcome = "failed, " if event.result.is_error else ""
-    return (
-        f"{name}: {outcome}{size(len(event.result.text.encode('utf-8', 'replace')))} in {event.seconds:.1f} s"
-    )
+        return f"{name}: {_line(event.error.message, _LONGEST_ERROR)}"
+    text = event.result.text
+    if event.result.is_error:
+        why = _line(text.removeprefix("Error: "), _LONGEST_NAME)
+        return f"{name}: failed in {event.seconds:.1f} s: {why}"
+    return f"{name}: {size(len(text.encode('utf-8', 'replace')))} in {event.seconds:.1f} s"
+
+
+def changed(call: PlannedCall) -> str:
+    """That a tool is no longer what was approved of."""
+    return f"{_line(call.name)} has changed since you approved of it for always.\n"
 
 
 def size(count: int) -> str:
@@ -59,27 +91,100 @@ def size(count: int) -> str:
     return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 
+def spelled(text: str) -> str:
+    """``text`` with an escape, as Python writes it, for what has no shape of its own: controls, bidi, zero widths."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+# --- arguments ---------------------------------------------------------------------------------------------
+
+
+def _argument(name: str, value: Json, *, width: int, whole: bool) -> list[str]:
+    """One row where it fits, else its name and the value below it, set off."""
+    # Lines are easier to read as lines; all else is exact.
+    lines = isinstance(value, str) and "\n" in value
+    text = str(value) if lines else json.dumps(value, ensure_ascii=False)
+    if not lines and len(text) <= width:
+        row = _chopped(f"{name}: {spelled(text)}", width, first="  ", rest=_GUTTER)
+        if len(row) == 1:
+            return row
+    if isinstance(value, dict | list):
+        text = json.dumps(value, ensure_ascii=False, indent=2)
+    return [
+        *_chopped(f"{name}:", width, first="  ", rest=_GUTTER),
+        *_below(text, width=width, whole=whole),
+    ]
+
+
+def _below(text: str, *, width: int, whole: bool) -> list[str]:
+    """The rows of a value: all, or the first ones, how much there is, and the last."""
+    most = _FIRST + _LAST + 1
+    # What is far beyond what will be shown need not be measured.
+    room = most * max(width, _NARROWEST)
+    long = not whole and len(text) > 2 * room
+    head = _rows((text[:room] if long else text).split("\n"), width)
+    if whole or (not long and len(head) <= most):
+        return head
+    tail = _rows(text[-room:].split("\n"), width) if long else head
+    there = f"{size(len(text.encode('utf-8', 'replace')))} in all"
+    lines = text.count("\n") + 1
+    left_out = f"  … {there}{f', {lines} lines' if lines > 1 else ''}; v shows it whole …"
+    return [*head[:_FIRST], *_chopped(left_out, width, rest="  "), *tail[-_LAST:]]
+
+
+def _rows(lines: Sequence[str], width: int) -> list[str]:
+    return [
+        row
+        for line in lines
+        for row in _chopped(spelled(line.expandtabs(4)), width, first=_GUTTER, rest=_GUTTER)
+    ]
+
+
+def _chopped(text: str, width: int, *, first: str = "", rest: str) -> list[str]:
+    """``text`` in rows of at most ``width`` cells, the terminal's last column left free."""
+    from telex.render.markdown._wrap import chop
+
+    room = max(width, _NARROWEST) - 1
+    head, *more = chop(text, room - len(first))
+    # What follows has a room of its own.
+    return [
+        f"{first}{head}",
+        *(f"{rest}{row}" for row in (chop("".join(more), room - len(rest)) if more else ())),
+    ]
+
+
+# --- in few words ------------------------------------------------------------------------------------------
+
+
+def named(name: str) -> str:
+    """A tool's name within a sentence."""
+    return _line(name, _LONGEST_NAME // 2)
+
+
+def _line(text: str, longest: int = _LONGEST_NAME) -> str:
+    """``text`` as one line of bounded length; of a longer one, how long it is."""
+    shown = spelled(" ".join(text[: 4 * longest].split()))
+    if len(shown) <= longest and len(text) <= 4 * longest:
+        return shown
+    return f"{shown[:longest]}… [{len(text):,} characters]"
+
+
 def _brief(arguments: Mapping[str, Json]) -> str:
     """The first arguments in a few words, for a line that has others to say too."""
-    text = ", ".join(str(value) for value in arguments.values() if isinstance(value, str | int | float))
-    text = " ".join(text.split())
+    words = (str(value)[:200] for value in arguments.values() if isinstance(value, str | int | float))
+    text = spelled(" ".join(", ".join(words).split()))
     return f"({text if len(text) <= 40 else text[:39] + '…'})" if text else ""
 
 
-def _value(value: Json, *, whole: bool) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-    lines = text.split("\n")
-    shown = "\n    ".join(lines if whole else lines[:_LINES])
-    if whole or (len(lines) <= _LINES and len(shown) <= _LONGEST):
-        return shown if len(lines) == 1 else f"\n    {shown}"
-    cut = shown[:_LONGEST]
-    return f"{'' if len(lines) == 1 else chr(10) + '    '}{cut} … [{size(len(text.encode('utf-8', 'replace')))} in all]"
-
-
-def _hints(hints: Hints) -> str:
+def _said(title: str, hints: Hints) -> str:
     said = {
         "reads only": hints.read_only is True,
         "destructive": hints.destructive is True,
         "reaches the outside": hints.open_world is True,
     }
-    return ", ".join(words for words, true in said.items() if true)
+    words = [words for words, true in said.items() if true]
+    return "; ".join(filter(None, (_line(title), ", ".join(words))))

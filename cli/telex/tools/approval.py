@@ -8,93 +8,170 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.tools import Approve, ApproveWith, Refuse
+from provider_core.errors import NotAllowedError
+from provider_core.tools import Approve, ApproveWith, Refuse, mismatch
+from telex.console import as_json
 from telex.render import calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provider_core.tools import Decision, PlannedCall
+    from provider_core.tools import Decision, Offered, PlannedCall
     from telex.context import App
-    from telex.tools.running import Toolset
     from telex.tools.terminal import Questions
 
-__all__ = ["Approver", "allowed"]
+__all__ = ["Approver", "Standing", "allowed"]
 
 _KEYS = "[y]es, [n]o, [a]lways for this tool, [e]dit, [v]iew all"
+_EXPLAINED = """\
+y  run it
+n  do not; what you write behind the n is told to the model
+a  run it, and from now on this tool without asking
+e  change the arguments in your editor
+v  show them whole
+"""
 
 
-def allowed(call: PlannedCall, patterns: Sequence[str]) -> bool:
-    """Whether one of the patterns names the call's tool: ``server/tool``, or the tool's own name of any server."""
-    own = call.offered.tool.name
-    return any(fnmatchcase(call.name if "/" in pattern else own, pattern) for pattern in patterns)
+def allowed(server: str, tool: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns names the tool: ``server/tool``, or the tool's own name of any server."""
+    return any(fnmatchcase(f"{server}/{tool}" if "/" in pattern else tool, pattern) for pattern in patterns)
+
+
+class Standing:
+    """What is approved of without asking: by ``--allow``, by the settings of a server, by "always"."""
+
+    def __init__(self, allow: Sequence[str] = ()) -> None:
+        self._allow = tuple(allow)
+        self._always: dict[tuple[str, str], Offered] = {}
+
+    def covers(self, call: PlannedCall) -> bool:
+        server, tool = call.toolbox.name, call.offered.tool.name
+        # The settings' patterns are the server's own: another one's tool of the same name is not meant.
+        own = getattr(getattr(call.toolbox, "server", None), "allow", ())
+        return (
+            self._always.get((server, tool)) == call.offered
+            or allowed(server, tool, self._allow)
+            or any(fnmatchcase(tool, pattern) for pattern in own)
+        )
+
+    def always(self, call: PlannedCall) -> None:
+        """Approve from now on of the tool as it is: what calls itself so and is another is asked about."""
+        self._always[call.toolbox.name, call.offered.tool.name] = call.offered
+
+    def outdated(self, call: PlannedCall) -> bool:
+        """Whether another tool of this name was approved of."""
+        return self._always.get((call.toolbox.name, call.offered.tool.name), call.offered) != call.offered
 
 
 class Approver:
-    """Decides on calls; what nobody could be asked about is noted in the toolset.
+    """Decides on calls; raises ``NotAllowedError`` where nobody can be asked.
 
     ``pause`` clears the screen of what is drawn over, so that a question can be read.
     """
 
     def __init__(
-        self, app: App, questions: Questions, toolset: Toolset, *, pause: Callable[[], None]
+        self, app: App, questions: Questions, standing: Standing, *, pause: Callable[[], None]
     ) -> None:
         self._app = app
         self._questions = questions
-        self._toolset = toolset
+        self._standing = standing
         self._pause = pause
 
     def __call__(self, call: PlannedCall) -> Decision:
-        own = getattr(getattr(call.toolbox, "server", None), "allow", ())
-        # The settings' patterns are the server's own: another one's tool of the same name is not meant.
-        if (
-            call.name in self._toolset.always
-            or allowed(call, self._toolset.allow)
-            or any(fnmatchcase(call.offered.tool.name, pattern) for pattern in own)
-        ):
+        if self._standing.covers(call):
             return Approve()
         if not self._questions.there:
-            self._toolset.missed.append(call.name)
-            return Refuse(reason="nobody is there to be asked, and it is not allowed by name")
+            name = call.name
+            raise NotAllowedError(
+                f"{name} did not run: it is not allowed by name, and nobody is there to be asked",
+                names=(name,),
+            )
         self._pause()
-        return self._asked(call)
+        if self._standing.outdated(call):
+            self._app.console.err(calls.changed(call))
+        return _Question(self._app, self._questions, self._standing, call).decided()
 
-    def _asked(self, call: PlannedCall) -> Decision:
-        console = self._app.console
-        console.err(f"The model wants to run {calls.planned(call)}\n")
+
+class _Question:
+    """One call that is asked about; the arguments may change on the way."""
+
+    def __init__(self, app: App, questions: Questions, standing: Standing, call: PlannedCall) -> None:
+        self._app = app
+        self._console = app.console
+        self._questions = questions
+        self._standing = standing
+        self._call = call
+        self._draft: str | None = None
+        """What was left in the editor and could not be used."""
+        self._arguments = dict(call.arguments)
+
+    def decided(self) -> Decision:
+        self._show()
         while True:
-            answer = self._questions.ask(f"Run it? {_KEYS}: ")
-            match answer[:1].lower():
-                case "y":
-                    return Approve()
-                case "a":
-                    self._toolset.always.add(call.name)
-                    return Approve()
-                case "v":
-                    console.err(f"{calls.planned(call, whole=True)}\n")
-                case "e":
-                    changed = self._edited(call)
-                    if changed is not None:
-                        return changed
-                case "n":
-                    return Refuse(reason=self._questions.ask("Why not, for the model (Enter: no reason): "))
-                case "":
-                    return Refuse()
+            typed = self._questions.ask(self._words())
+            if typed is None:
+                return Refuse()
+            word, _, rest = typed.partition(" ")
+            # Whole words: a sentence that begins with an "a" is no consent to everything.
+            match word.lower().rstrip(":,."), rest.strip():
+                case "y" | "yes", "":
+                    return self._approved()
+                case "a" | "always", "":
+                    self._standing.always(self._call)
+                    return self._approved()
+                case "n" | "no", reason:
+                    return Refuse(reason=reason or self._reason())
+                case "e" | "edit", "":
+                    self._edit()
+                case "v" | "view", "":
+                    self._show(whole=True)
+                case _:
+                    self._console.err(_EXPLAINED)
 
-    def _edited(self, call: PlannedCall) -> Decision | None:
-        """The call with the arguments as the editor left them; None where they are no JSON object."""
+    def _words(self) -> str:
+        words = f"Run it? {_KEYS}: "
+        return words if len(words) < self._console.width() else "Run it? y, n, a, e, v (? explains): "
+
+    def _reason(self) -> str:
+        return self._questions.ask("Why not, for the model (Enter: no reason): ") or ""
+
+    def _approved(self) -> Decision:
+        if self._arguments == dict(self._call.arguments):
+            return Approve()
+        return ApproveWith(arguments=self._arguments)
+
+    def _show(self, *, whole: bool = False) -> None:
+        from dataclasses import replace
+
+        call = replace(self._call, arguments=self._arguments)
+        self._console.err(calls.planned(call, width=self._console.width(), whole=whole))
+
+    def _edit(self) -> None:
+        """Let the arguments be changed, and show them: whoever only looked has not said yes."""
         from telex.editor import edit_text
 
+        text = self._draft or as_json(self._arguments, indent=2).rstrip("\n")
         try:
-            text = edit_text(self._app, json.dumps(dict(call.arguments), ensure_ascii=False, indent=2))
-            found = json.loads(text)
+            text = edit_text(self._app, text, suffix=".json", terminal=self._questions.terminal)
         except click.ClickException as error:
-            self._app.console.error(error.format_message())
-            return None
+            self._console.error(error.format_message())
+            return
+        why = self._taken(text)
+        self._draft = text if why else None
+        if why:
+            self._console.error(why, "Edit them again (e) to mend what you wrote.")
+        else:
+            self._show()
+
+    def _taken(self, text: str) -> str:
+        """Take what the editor left; why that cannot be, or ""."""
+        try:
+            found = json.loads(text)
         except (ValueError, RecursionError) as error:
-            self._app.console.error(f"that is no JSON, and nothing is run: {error}")
-            return None
+            return f"that is no JSON: {error}"
         if not isinstance(found, dict):
-            self._app.console.error("arguments are a JSON object, and nothing is run")
-            return None
-        return ApproveWith(arguments=found) if found != dict(call.arguments) else Approve()
+            return "arguments are a JSON object"
+        if why := mismatch(found, self._call.offered.tool.schema):
+            return f"that does not fit what the tool takes: {why}"
+        self._arguments = found
+        return ""

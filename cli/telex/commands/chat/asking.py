@@ -97,8 +97,6 @@ def run(app: App, options: Options) -> None:
             saving.whole = True
     if answer is not None:
         conclude(app, answer)
-        if toolset is not None:
-            toolset.conclude()
 
 
 def _is_conversation(app: App, options: Options) -> bool:
@@ -194,7 +192,10 @@ def _answer(
             if options.dry_run:
                 from telex.render.dry import dry_run
 
-                dry_run(app, dialogue.target, dialogue.next(content, system=system))
+                request = dialogue.next(content, system=system)
+                if toolset is not None:
+                    request = stack.enter_context(toolset).first_request(dialogue.target, request)
+                dry_run(app, dialogue.target, request)
                 return None
             if toolset is not None:
                 dialogue.toolset = stack.enter_context(toolset)
