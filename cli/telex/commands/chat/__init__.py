@@ -117,6 +117,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--tools",
+    type=Name("server"),
     multiple=True,
     metavar="NAME,…",
     help="MCP servers whose tools the model may call, or all: see telex mcp.",
