@@ -130,7 +130,8 @@ _LONGEST = 200
 
 
 def _option(option: click.Option, arguments: list[click.Argument]) -> Option:
-    names = (*option.opts, *option.secondary_opts)
+    # Short ones first: before 8.5, click named its help option from a set, each time in another order.
+    names = (*sorted(option.opts, key=len), *option.secondary_opts)
     takes_value = not (option.is_flag or option.count)
     if takes_value and option.nargs != 1:
         raise ValueError(f"{names[0]} takes {option.nargs} values, and the scripts know of one")
