@@ -240,7 +240,6 @@ def test_what_is_no_server_of_tools_is_said(server: Scripted, answer: Answer, wo
     [
         (Answer([b"oops"], status=500), ToolServerError, "answered with HTTP 500"),
         (Answer(status=401), ToolAccessError, "refuses the credentials"),
-        (Answer(status=404), ToolServerError, "of this session any more"),
         (Answer([Cut(reset=True)], headers={"content-type": "application/json"}), ToolConnectError, "cannot be"),
         (Answer([b'{"jsonr', Cut()], headers={"content-type": "application/json"}), ToolConnectError, "cannot be"),
         (Answer([b"data: {", Cut()]), ToolServerError, "broke off during a call"),
@@ -254,7 +253,7 @@ def test_what_is_no_server_of_tools_is_said(server: Scripted, answer: Answer, wo
             "compressed its answer",
         ),
     ],
-    ids=["500", "401", "404", "reset", "cut", "events cut", "no event", "202", "flood", "event flood", "gzip"],
+    ids=["500", "401", "reset", "cut", "events cut", "no event", "202", "flood", "event flood", "gzip"],
 )  # fmt: skip
 def test_a_call_that_goes_wrong_is_an_error_and_the_session_goes_on(
     server: Scripted, call: Answer, kind: type[ToolError], words: str
@@ -262,6 +261,44 @@ def test_a_call_that_goes_wrong_is_an_error_and_the_session_goes_on(
     error = refused(server, call)
     assert isinstance(error, kind)
     assert words in error.message
+
+
+def test_a_session_that_the_server_has_forgotten_is_begun_anew(server: Scripted) -> None:
+    """As when it was started again, or nobody has called for an hour."""
+    begun: list[str] = []
+    serve = serving(lambda asked: text(asked, f"seen in {asked.headers['mcp-session-id']}"))
+
+    def forgetful(asked: Asked) -> Answer:
+        if b'"initialize"' in asked.raw:
+            begun.append(f"s{len(begun) + 1}")
+            answer = serve(asked)
+            return in_json(json.loads(b"".join(answer.body)), **{"mcp-session-id": begun[-1]})
+        if asked.headers.get("mcp-session-id") != begun[-1]:
+            return Answer(status=404)
+        return serve(asked)
+
+    server.will(forgetful)
+    with McpServers([web(server)], environ=ENVIRON) as started:
+        (box,) = started.toolboxes
+        assert run(box).text == "seen in s1"
+        begun.append("restarted")
+        seen: list[str] = []
+        calls = [threading.Thread(target=lambda: seen.append(run(box).text)) for _ in range(4)]
+        for call in calls:
+            call.start()
+        for call in calls:
+            call.join(10)
+        assert seen == ["seen in s3"] * 4
+        assert begun == ["s1", "restarted", "s3"], "once for all of them"
+        assert [offered.tool.name for offered in box.tools] == ["look"]
+
+
+def test_a_server_that_forgets_at_once_is_not_asked_for_ever(server: Scripted) -> None:
+    server.will(serving(Answer(status=404)))
+    with McpServers([web(server)], environ=ENVIRON) as started:
+        with pytest.raises(ToolServerError, match="knows nothing of its session any more"):
+            run(started.toolboxes[0])
+        assert sum(b'"tools/call"' in asked.raw for asked in server.asked) == 2
 
 
 def test_a_call_that_hangs_is_given_up_in_time(server: Scripted) -> None:

@@ -211,7 +211,7 @@ def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
         "BASH_FUNC_x%%": "() { :; }",
     }
     wanted = server(env={"MODE": "fast", "TOKEN": "env:LAB_KEY", "OTHER": "keyring:other"})
-    store = MemoryStore(**{"mcp:other": "from the keyring", "other": "a provider's key"})
+    store = MemoryStore(**{"mcp:other": "other", "other": "a provider's key"})
     with McpServers([wanted], environ=environ, store=store, withheld={"LOGNAME"}) as started:
         about = json.loads(run(started.toolboxes[0], "about").text)
     assert about["env"] == {
@@ -226,7 +226,7 @@ def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
         "TZ": "UTC",
         "MODE": "fast",
         "TOKEN": "sk-lab",
-        "OTHER": "from the keyring",
+        "OTHER": "other",
     }
     assert about["argv"] == [str(SERVER)], "no value lands in the arguments"
 
@@ -280,6 +280,14 @@ def test_no_word_of_a_server_brings_a_secret_back() -> None:
     with McpServers([wanted], environ=environ) as started, pytest.raises(ToolServerError) as caught:
         run(started.toolboxes[0], "die")
     assert "the disk is full (token [redacted])" in caught.value.message
+
+
+def test_no_result_hands_a_secret_on_to_the_model() -> None:
+    environ = {"PATH": os.environ["PATH"], "MINE": "hunter22-hunter22"}
+    with McpServers([server(env={"TOKEN": "env:MINE"})], environ=environ) as started:
+        (box,) = started.toolboxes
+        assert json.loads(run(box, "about").text)["env"]["TOKEN"] == "[redacted]"
+        assert "hunter22" not in str(run(box, "echo", text="it is hunter22-hunter22"))
 
 
 # --- how badly it may behave -------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerEr
 from provider_core.http import Proxies, tls_context
 from provider_core.settings.rules import origin
 from provider_core.tools.mcp._sdk import mcp_types
-from provider_core.tools.mcp._way import LONGEST_MESSAGE
+from provider_core.tools.mcp._way import LONGEST_MESSAGE, ForgottenError
 from provider_core.types import Network
 from provider_core.wording import clean
 
@@ -50,31 +50,31 @@ class Web:
 
     def __init__(self, server: McpServer, given: Given, environ: Mapping[str, str]) -> None:
         proxy = Proxies(environ).choose(server.url)
-        by = None
+        self._by = None
         if proxy is not None:
             secure = tls_context(Network(), environ) if proxy.scheme == "https" else None
-            by = httpx2.Proxy(url=str(proxy), auth=proxy.auth, ssl_context=secure)
-        inner = httpx2.AsyncHTTPTransport(
-            verify=tls_context(Network(), environ) if server.url.startswith("https:") else False,
-            trust_env=False,
-            proxy=by,
-        )
-        self._url = server.url
-        self._gate = Gate(inner, server, given)
+            self._by = httpx2.Proxy(url=str(proxy), auth=proxy.auth, ssl_context=secure)
+        self._trust = tls_context(Network(), environ) if server.url.startswith("https:") else False
+        self._server = server
+        self._given = given
+        self._gates: list[Gate] = []
 
     @contextlib.asynccontextmanager
     async def streams(self, on_end: Callable[[], None]) -> AsyncGenerator[TransportStreams]:
+        inner = httpx2.AsyncHTTPTransport(verify=self._trust, trust_env=False, proxy=self._by)
+        gate = Gate(inner, self._server, self._given)
+        self._gates.append(gate)
         waits = httpx2.Timeout(None, connect=_CONNECT, write=_CONNECT)
         async with (
-            httpx2.AsyncClient(transport=self._gate, timeout=waits, trust_env=False) as client,
+            httpx2.AsyncClient(transport=gate, timeout=waits, trust_env=False) as client,
             streamable_http_client(
-                self._url, http_client=client, max_sse_event_size=LONGEST_MESSAGE
+                self._server.url, http_client=client, max_sse_event_size=LONGEST_MESSAGE
             ) as streams,
         ):
             yield streams
 
     def failure(self, data: object) -> ToolServerError | None:
-        return self._gate.failure(data)
+        return next((found for gate in self._gates if (found := gate.failure(data)) is not None), None)
 
     async def ending(self) -> str:
         return ""
@@ -130,6 +130,10 @@ class Gate(httpx2.AsyncBaseTransport):
     async def _checked(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code >= 400:
+            if response.status_code == 404 and "mcp-session-id" in request.headers:
+                await response.aclose()
+                words = f"the MCP server {self._server.name} knows nothing of its session any more (HTTP 404)"
+                return self._failed(ForgottenError(words, server=self._server.name))
             return await self._refused(response, kind)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()

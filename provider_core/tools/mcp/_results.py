@@ -10,9 +10,14 @@ from provider_core.tools.mcp._sdk import mcp_types
 from provider_core.types import ImagePart, Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 __all__ = ["offered", "result"]
+
+
+_MASK = "[redacted]"
+_SHORTEST = 8
+"""Characters below which a secret may be any word."""
 
 
 def offered(tools: Iterable[mcp_types.Tool]) -> tuple[Offered, ...]:
@@ -36,8 +41,11 @@ def offered(tools: Iterable[mcp_types.Tool]) -> tuple[Offered, ...]:
     return tuple(found.values())
 
 
-def result(sent: mcp_types.CallToolResult) -> ToolResult:
-    """Text as it is; images apart; of what else there is, a line each that names it."""
+def result(sent: mcp_types.CallToolResult, secrets: Collection[str] = ()) -> ToolResult:
+    """Text as it is; images apart; of what else there is, a line each that names it.
+
+    A server that repeats the ``secrets`` it was given repeats them to itself: a model is no place for them.
+    """
     texts: list[str] = []
     images: list[ImagePart] = []
     for block in sent.content:
@@ -55,9 +63,13 @@ def result(sent: mcp_types.CallToolResult) -> ToolResult:
     structured = sent.structured_content
     if structured is not None and not texts and not images:
         texts.append(json.dumps(structured, ensure_ascii=False))
-    return ToolResult(
-        text="\n".join(texts), is_error=sent.is_error, structured=structured, images=tuple(images)
-    )
+    text = "\n".join(texts)
+    for secret in secrets:
+        if len(secret) >= _SHORTEST and secret in text:
+            text = text.replace(secret, _MASK)
+        if len(secret) >= _SHORTEST and secret in (written := json.dumps(structured, ensure_ascii=False)):
+            structured = json.loads(written.replace(secret, _MASK))
+    return ToolResult(text=text, is_error=sent.is_error, structured=structured, images=tuple(images))
 
 
 def _link(link: mcp_types.ResourceLink) -> str:

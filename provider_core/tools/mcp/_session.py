@@ -16,6 +16,7 @@ from provider_core.tools import ToolResult
 from provider_core.tools.mcp import _results
 from provider_core.tools.mcp._sdk import ClientSession, MCPError, mcp_types
 from provider_core.tools.mcp._steps import Step
+from provider_core.tools.mcp._way import ForgottenError
 from provider_core.wording import clean
 
 if TYPE_CHECKING:
@@ -68,19 +69,24 @@ class Session:
         self._ready = ready
         self._on_step = on_step
         self._session: ClientSession | None = None
+        self._begun = asyncio.Event()
         self._over = asyncio.Event()
+        self._anew = False
 
     async def live(self) -> None:
         """Start the session, keep it until ``end`` or until the server is gone, and end it."""
         try:
-            async with self._way.streams(self._over.set) as (incoming, outgoing):
-                session = ClientSession(incoming, outgoing, client_info=_CLIENT, message_handler=self._hear)
-                async with session:
-                    async with asyncio.timeout(max(self._until - time.monotonic(), 0.0)):
-                        await self._begin(session)
-                    self._session = session
-                    self._ready.set_result(self)
-                    await self._over.wait()
+            while True:
+                try:
+                    await self._one()
+                except Exception:
+                    if not self._anew:  # else it is about the calls that the old session was still busy with
+                        raise
+                if not self._anew:
+                    break
+                self._anew = False
+                self._over.clear()
+                self._until = time.monotonic() + self.server.start_timeout
         except asyncio.CancelledError:
             self.failure = self._broken("was given up")
         except BaseException as error:  # noqa: BLE001 - a session that breaks takes nothing else along
@@ -91,6 +97,19 @@ class Session:
                 self.failure = self._broken(f"ended{await self._way.ending()}")
             if not self._ready.done():
                 self._ready.set_exception(self.failure)
+            self._begun.set()
+
+    async def _one(self) -> None:
+        async with self._way.streams(self._over.set) as (incoming, outgoing):
+            session = ClientSession(incoming, outgoing, client_info=_CLIENT, message_handler=self._hear)
+            async with session:
+                async with asyncio.timeout(max(self._until - time.monotonic(), 0.0)):
+                    await self._begin(session)
+                self._session = session
+                self._begun.set()
+                if not self._ready.done():
+                    self._ready.set_result(self)
+                await self._over.wait()
 
     def end(self) -> None:
         """Let ``live`` come to its end."""
@@ -98,13 +117,14 @@ class Session:
 
     async def call(self, name: str, arguments: Mapping[str, Json]) -> ToolResult:
         """Call the tool; raises ``ToolError`` where there is no result."""
-        session = self._session
-        if session is None:
-            raise self.failure or self._broken("has no session any more")
         seconds = self.server.call_timeout
         try:
             async with asyncio.timeout(seconds):
-                sent = await session.call_tool(name, dict(arguments), allow_input_required=True)
+                try:
+                    return await self._called(name, arguments)
+                except ForgottenError:
+                    self._renew()
+                    return await self._called(name, arguments)
         except TimeoutError:
             raise ToolTimeoutError(
                 f"{self.server.name}/{name} did not end within {seconds:g} s",
@@ -112,16 +132,36 @@ class Session:
                 tool=name,
                 seconds=seconds,
             ) from None
+
+    def _renew(self) -> None:
+        """Have the session ended and another one begun; once, however many calls find it forgotten."""
+        if self._session is not None:
+            self._session = None
+            self._begun.clear()
+            self._anew = True
+            self._over.set()
+
+    async def _called(self, name: str, arguments: Mapping[str, Json]) -> ToolResult:
+        await self._begun.wait()
+        session = self._session
+        if session is None:
+            raise self.failure or self._broken("has no session any more")
+        try:
+            sent = await session.call_tool(name, dict(arguments), allow_input_required=True)
         except MCPError as error:
+            if self._anew or session is not self._session:  # another call has found that it is forgotten
+                raise ForgottenError(error.message, server=self.server.name) from None
             if (failure := await self._refused(error)) is not None:
                 raise failure from None
             # An error of the protocol's own is an answer as well: the server's, and meant for the model.
             return ToolResult(text=self._clean(error.message), is_error=True)
+        except TimeoutError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever the SDK raises, there is no result
             raise (await self._translated(error)) from None
         if isinstance(sent, mcp_types.InputRequiredResult):
             raise self._broken("asks the user something during a call, which telex does not pass on")
-        return _results.result(sent)
+        return _results.result(sent, self._secrets)
 
     async def list(self) -> None:
         """Ask anew what tools there are; what was known stays where there is no answer."""
@@ -203,7 +243,7 @@ class Session:
             return failure
         # A server may send the same number, and then it is an answer.
         if error.code == mcp_types.CONNECTION_CLOSED and (
-            self._over.is_set() or error.message.startswith("SSE stream")
+            self._over.is_set() or error.message.startswith(("SSE stream", "Connection closed"))
         ):
             when = "while starting" if self._session is None else "during a call"
             return self._broken(f"broke off {when}{await self._way.ending()}")

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from provider_core.errors import ToolServerError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from mcp.client._transport import TransportStreams
 
-    from provider_core.errors import ToolServerError
-
-__all__ = ["LONGEST_MESSAGE", "Way"]
+__all__ = ["LONGEST_MESSAGE", "ForgottenError", "Way"]
 
 LONGEST_MESSAGE = 16 << 20
 """Bytes of one message: images come in base64, and beyond this it is a flood."""
+
+
+class ForgottenError(ToolServerError):
+    """The server knows nothing of the session any more, and has not done what was asked in it: begin another."""
 
 
 class Way(Protocol):
     """The way to one server."""
 
     def streams(self, on_end: Callable[[], None]) -> AbstractAsyncContextManager[TransportStreams]:
-        """The two streams of a session. ``on_end`` is called when nothing more can come from the server."""
+        """The two streams of a session; of another one each time. ``on_end`` is called when the server is gone."""
 
     def failure(self, data: object) -> ToolServerError | None:
         """The error that this side has put, with ``data`` as its mark, where a result was due; None for another's."""
