@@ -1,15 +1,13 @@
-"""The distribution: what a wheel holds, and that documents made from code are current."""
+"""The distribution: what a wheel holds."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 from telex import man
-from telex.exits import ExitCode
 from telex.help import TOPICS
 from telex.main import root
 
@@ -38,11 +36,3 @@ def test_the_wheel_holds_two_packages_and_nothing_else(tmp_path: Path) -> None:
     }
     assert {f"telex/help/topics/{topic}.md" for topic in TOPICS} <= set(names)
     assert {f"telex/completion/body.{shell}" for shell in ("bash", "zsh", "fish")} <= set(names)
-
-
-def test_the_readme_lists_the_exit_codes_as_they_are() -> None:
-    table = "\n".join(f"| {code.value} | {code.meaning} |" for code in ExitCode)
-    text = (ROOT / "README.md").read_text()
-    found = re.search(r"<!-- exit codes: generated -->\n(.*?)\n<!-- end -->", text, re.DOTALL)
-    assert found is not None
-    assert found[1] == f"| code | meaning |\n| ---: | --- |\n{table}"

@@ -12,7 +12,7 @@ import pytest
 from provider_core import errors
 from provider_core.types import Provider
 from telex.exits import ExitCode, code_and_hint
-from telex.main import root
+from telex.main import COMMANDS, root
 
 ROOT = Path(__file__).parents[2]
 LAB = Provider(name="lab", base_url="http://127.0.0.1:1/v1")
@@ -160,7 +160,7 @@ def test_every_class_of_error_is_in_the_table_above() -> None:
 
 def commands(text: str) -> list[str]:
     """The telex commands in a text, up to where prose or another command goes on."""
-    return re.findall(r"\btelex ((?:chat|models|providers|completion)\b[^\n`()|>#;,:]*)", text)
+    return re.findall(rf"\btelex ((?:{'|'.join(COMMANDS)})\b[^\n`()|>#;,:]*)", text)
 
 
 def complaint(line: str) -> str | None:
@@ -175,9 +175,8 @@ def complaint(line: str) -> str | None:
         command = inner
     known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
     known |= {"--help", "-h"}
+    words = words[: words.index("--")] if "--" in words else words
     options = [word for word in words if re.fullmatch(r"-{1,2}[a-z][a-z-]*", word)]
-    if command.name == "chat" and "--" in words:
-        options = []
     unknown = [option for option in options if option not in known]
     return f"no such option: {unknown} in telex {line}" if unknown else None
 
