@@ -107,6 +107,8 @@ def connect(
             stack.callback(setup.close)
         if isinstance(to, Provider):
             setup = setup.only(to)
+            if to.gguf is not None and not to.models:
+                model = model or to.name  # a file is served under whatever name it is asked by
             target = Target(provider=to, model=model) if model else setup.target(to.name)
         else:
             target = setup.target("/".join(filter(None, (to, model))) or None)

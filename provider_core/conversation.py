@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from provider_core.answer import Gathering, following
 from provider_core.errors import CoreError, SchemaMismatchError
-from provider_core.types import Message, Request, Verdict
+from provider_core.types import ImagePart, Message, Request, TextPart, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -171,6 +171,8 @@ class Conversation:
             raise
 
     def _request(self, prompt: Prompt, options: Options) -> Request:
+        if unknown := options.keys() - Options.__annotations__:
+            raise TypeError(f"there is no option {min(unknown)!r} for asking")
         new = _messages(prompt)
         if system := options.get("system"):
             new = (Message(role="system", content=system), *new)
@@ -210,8 +212,10 @@ def _messages(prompt: Prompt) -> tuple[Message, ...]:
             return (Message(role="user", content=prompt),)
         case _ if all(isinstance(each, Message) for each in prompt):
             return cast("tuple[Message, ...]", tuple(prompt))
-        case _:
+        case _ if all(isinstance(each, TextPart | ImagePart) for each in prompt):
             return (Message(role="user", content=cast("tuple[Part, ...]", tuple(prompt))),)
+        case _:
+            raise TypeError(f"a prompt is text, parts or messages, and no {type(prompt).__name__}")
 
 
 def _toolboxes(offers: Iterable[Offer]) -> list[Toolbox]:

@@ -382,6 +382,23 @@ def test_what_is_no_whole_answer_is_an_exception(
         model.ask("Hello?")
 
 
+@pytest.mark.parametrize("prompt", [b"Hello?", ["Hello?"], [1]], ids=["bytes", "texts", "numbers"])
+def test_a_prompt_of_another_kind_is_a_mistake_of_the_program(
+    model: Connection, network: FakeTransport, prompt: Any
+) -> None:
+    with pytest.raises(TypeError, match="a prompt is text, parts or messages"):
+        model.ask(prompt)
+    assert network.calls == []
+
+
+def test_an_option_that_there_is_not_is_a_mistake_of_the_program(
+    model: Connection, network: FakeTransport
+) -> None:
+    with pytest.raises(TypeError, match="'temprature'"):
+        model.ask("Hello?", temprature=0)  # type: ignore[call-arg]
+    assert network.calls == []
+
+
 def test_an_answer_at_the_token_limit_is_one(model: Connection, network: FakeTransport) -> None:
     network.will(says("Hel", finish="length"))
     assert model.ask("Hello?").verdict is Verdict.LENGTH

@@ -23,7 +23,8 @@ def children() -> set[str]:
 
 def test_a_file_is_a_model_that_answers_until_its_connection_is_closed(model_path: Path, here: Setup) -> None:
     before = children()
-    with connect(provider("here", gguf=model_path), "smollm2", setup=here) as model:
+    with connect(provider("here", gguf=model_path), setup=here) as model:
+        assert str(model.target) == "here/here"
         talk = model.conversation(system="You answer in one short sentence.")
         first = talk.ask("Name three colours.", max_tokens=24, temperature=0)
         assert any(colour in first.text.lower() for colour in ("red", "blue", "green"))
