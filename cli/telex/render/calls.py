@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from provider_core.errors import ToolRefusedError
+from provider_core.errors import ToolRefusedError, UnknownToolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,20 +63,27 @@ def running(names: Iterable[str]) -> str:
 
 def ended(event: ToolEnded) -> str:
     """One line: what became of the call."""
-    name = named(event.planned.name if event.planned is not None else event.call.name)
-    name = name or "a call without a name"
-    brief = _brief(event.planned.arguments) if event.planned is not None else ""
+    planned, error, text = event.planned, event.error, event.result.text
+    if planned is not None:
+        name = planned.name
+    else:
+        name = "/".join(filter(None, (error.server, error.tool))) if error is not None else ""
+    who = named(name or event.call.name) or "a call without a name"
+    brief = _brief(planned.arguments) if planned is not None else ""
     if brief:
-        name += f" {brief}"
-    if isinstance(event.error, ToolRefusedError):
-        return f"{name}: refused"
-    if event.error is not None:
-        return f"{name}: {_line(event.error.message, _LONGEST_ERROR)}"
-    text = event.result.text
+        who += f" {brief}"
+    if isinstance(error, ToolRefusedError):
+        return f"{who}: refused"
+    if isinstance(error, UnknownToolError):
+        return f"{who}: there is no such tool"
+    if error is not None:
+        return f"{who}: {_line(error.message.removeprefix(f'{name} '), _LONGEST_ERROR)}"
     if event.result.is_error:
         why = _line(text.removeprefix("Error: "), _LONGEST_NAME)
-        return f"{name}: failed in {event.seconds:.1f} s: {why}"
-    return f"{name}: {size(len(text.encode('utf-8', 'replace')))} in {event.seconds:.1f} s"
+        return f"{who}: failed in {event.seconds:.1f} s: {why}"
+    there = len(text.encode("utf-8", "replace"))
+    cut = "cut to " if planned is not None and there > planned.toolbox.limits.size else ""
+    return f"{who}: {cut}{size(there)} in {event.seconds:.1f} s"
 
 
 def changed(call: PlannedCall) -> str:

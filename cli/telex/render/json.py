@@ -11,6 +11,7 @@ from telex.render.asides import Asides
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
+    from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Event, ToolCall
 
 __all__ = ["Json", "answer_object", "call_object", "error_object", "failure_object"]
@@ -93,6 +94,14 @@ class Json(Asides):
 
     def event(self, event: Event) -> None:
         pass
+
+    def tool(self, event: ToolStarted | ToolEnded) -> None:
+        from provider_core.tools import ToolEnded
+        from telex.render import calls
+
+        # The object holds what was called, and not what came of it.
+        if isinstance(event, ToolEnded) and (event.error is not None or event.result.is_error):
+            self.aside(calls.ended(event))
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
         self._print(answer_object(answer, hint))

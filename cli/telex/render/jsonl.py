@@ -61,7 +61,7 @@ class JsonLines(Asides):
 
     def connecting(self, target: Target) -> None:
         super().connecting(target)
-        self._begin(target.provider.name, target.model)
+        self.begin(target.provider.name, target.model)
 
     def notice(self, notice: Notice) -> None:
         super().notice(notice)
@@ -96,7 +96,7 @@ class JsonLines(Asides):
             ok=event.error is None and not event.result.is_error,
             text=event.result.text,
             seconds=round(event.seconds, 4),
-            error=event.error and error_object(event.error),
+            error=event.error and {"type": type(event.error).__name__, "message": event.error.message},
         )
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
@@ -107,10 +107,11 @@ class JsonLines(Asides):
     def failed(self, error: BaseException, hint: str | None = None) -> None:
         found = failure_object(error, hint)
         if not self._begun:
-            self._begin(found["provider"], found["model"])
+            self.begin(found["provider"], found["model"])
         self._end(found)
 
-    def _begin(self, provider: str | None, model: str | None) -> None:
+    def begin(self, provider: str | None, model: str | None) -> None:
+        """The first line; later ones of its kind are requests that follow."""
         self._say("request" if self._begun else "start", provider=provider, model=model)
         self._begun = True
 
@@ -118,4 +119,4 @@ class JsonLines(Asides):
         self._say("end", **{key: value for key, value in found.items() if key not in _TOLD})
 
     def _say(self, kind: str, **fields: Any) -> None:
-        self._lines.say(kind, {**fields, **self._tags})
+        self._lines.say(kind, {**self._tags, **fields, **self._tags})

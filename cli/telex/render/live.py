@@ -38,6 +38,8 @@ class Live:
         self._waiting: Waiting | None = None
         self._target: Target | None = None
         self._running: list[str] = []
+        """The tools that run, the first of them since ``_began``."""
+        self._began = 0.0
 
     @property
     def unsaid(self) -> int:
@@ -86,6 +88,7 @@ class Live:
 
         self.pause()
         if not isinstance(event, ToolEnded):
+            self._began = self._began if self._running else time.monotonic()
             self._running.append(event.planned.name)
         else:
             if event.planned is not None and event.planned.name in self._running:
@@ -94,6 +97,9 @@ class Live:
                 self.aside(calls.ended(event))
         if self._running:
             self.doing(calls.running(self._running))
+            if self._waiting is not None:
+                # It is not the model that is waited for: who it is, is said at once.
+                self._waiting.since, self._waiting.patience = self._began, 0.0
 
     def pause(self) -> None:
         self._stop_waiting()

@@ -30,6 +30,9 @@ class Waiting:
 
     def __init__(self, console: Console, doing: str) -> None:
         self.doing = doing
+        self.since = time.monotonic()
+        """The moment at which it began."""
+        self.patience = _PATIENCE
         self.until: float | None = None
         """The moment, by the monotonic clock, at which a wait of known length ends."""
         self._console = console
@@ -65,13 +68,12 @@ class Waiting:
             self._console.raw_err("\r\x1b[K")
 
     def _draw(self) -> None:
-        begun = time.monotonic()
         frame = 0
         wait = _QUIET
         while not self._ended.wait(wait):
             wait = _PERIOD
             with self._lock:
-                line = f"{_FRAMES[frame % len(_FRAMES)]} {self._text(begun)}"
+                line = f"{_FRAMES[frame % len(_FRAMES)]} {self._text()}"
                 # Never as wide as the terminal: a line that wraps cannot be erased.
                 line = line[: max(1, self._console.width() - 2)].rstrip()
                 style, reset = ("\x1b[2m", "\x1b[m") if self._console.err_has_colour else ("", "")
@@ -79,8 +81,9 @@ class Waiting:
                 self._drawn = True
             frame += 1
 
-    def _text(self, begun: float) -> str:
+    def _text(self) -> str:
         now = time.monotonic()
         if self.until is not None and self.until > now:
             return f"{self.doing} in {self.until - now:.0f} s"
-        return f"{self.doing}, {now - begun:.0f} s" if now - begun > _PATIENCE else ""
+        taken = now - self.since
+        return f"{self.doing}, {taken:.0f} s" if taken > self.patience else ""
