@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Call, Reply, Transport
 
-__all__ = ["Watch"]
+__all__ = ["Overheard", "Watch"]
 
 _LONGEST = 4000
 """Characters of a line that are shown of it; of what is left out the number is said."""
@@ -74,7 +74,7 @@ class Watch:
             self._headers("<", reply.headers)
             lines = _Lines(lambda line: self._say("<<", line))
             try:
-                yield _Watched(reply, lines.add)
+                yield Overheard(reply, lines.add)
             finally:
                 lines.end()
 
@@ -117,7 +117,7 @@ class _Lines:
             self._tell(self._line)
 
 
-class _Watched:
+class Overheard:
     """A reply whose body is told as it comes."""
 
     def __init__(self, reply: Reply, received: Callable[[bytes], None]) -> None:

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from provider_core.watch import Overheard
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -32,6 +34,12 @@ class Seen:
     body: bytearray = field(default_factory=bytearray)
     steps: dict[str, float] = field(default_factory=dict)
     """What connecting took, by "name", "connect" and "TLS"; empty when a connection was there."""
+
+    def received(self, chunk: bytes) -> None:
+        """A piece of the body has come."""
+        self.chunks += 1
+        if len(self.body) < _KEPT:
+            self.body += chunk
 
 
 class Watch:
@@ -58,7 +66,7 @@ class Watch:
             with self._inner.send(replace(call, trace=self._tracer(seen))) as reply:
                 seen.head = time.monotonic() - seen.began
                 seen.status, seen.content_type = reply.status, reply.headers.get("content-type", "")
-                yield _Watched(reply, seen)
+                yield Overheard(reply, seen.received)
         finally:
             seen.end = time.monotonic() - seen.began
 
@@ -81,31 +89,6 @@ class Watch:
                 seen.steps["TLS"] = time.monotonic() - began[step]
 
         return trace
-
-
-class _Watched:
-    def __init__(self, reply: Reply, seen: Seen) -> None:
-        self._reply = reply
-        self._seen = seen
-
-    @property
-    def status(self) -> int:
-        return self._reply.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._reply.headers
-
-    def hasten(self, seconds: float) -> None:
-        if (hasten := getattr(self._reply, "hasten", None)) is not None:
-            hasten(seconds)
-
-    def chunks(self) -> Iterator[bytes]:
-        for chunk in self._reply.chunks():
-            self._seen.chunks += 1
-            if len(self._seen.body) < _KEPT:
-                self._seen.body += chunk
-            yield chunk
 
 
 class _TimedLookup:
