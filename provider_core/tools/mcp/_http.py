@@ -16,7 +16,7 @@ from mcp.client.streamable_http import (
     streamable_http_client,  # after ``_sdk``, which makes this a light import
 )
 
-from provider_core import __version__
+from provider_core._version import __version__
 from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError
 from provider_core.http import Proxies, tls_context
 from provider_core.settings.rules import origin
