@@ -101,7 +101,7 @@ def test_the_system_message_can_be_set_shown_and_taken_away(
 
 
 def test_files_go_with_the_next_prompt_and_no_other(
-    talk: Callable[..., Talk], server: Scripted, tmp_path: Path
+    telex: Telex, talk: Callable[..., Talk], server: Scripted, tmp_path: Path
 ) -> None:
     (tmp_path / "one.txt").write_text("first")
     (tmp_path / "it's two.txt").write_text("second")
@@ -114,6 +114,8 @@ def test_files_go_with_the_next_prompt_and_no_other(
         assert content.index("first") < content.index("second") < content.index("which?")
         terminal.say("and now?")
         assert messages(server)[-1]["content"] == "and now?"
+        terminal.leave()
+    assert telex("history", "list").text.rstrip("\n").endswith("\twhich?")
 
 
 def test_what_is_attached_can_be_listed_dropped_and_named_by_a_pattern(

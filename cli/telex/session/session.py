@@ -64,7 +64,7 @@ class Session:
     """``said`` are the prompts that were answered, in the dialogue's order; ``unanswered`` is a later one that was not.
 
     ``attached`` goes with the next prompt, and ``system`` is in force from it on; "" is none. ``withdrawn`` is
-    what was spent on answers that were taken back. ``title`` is the one that it has in the history.
+    what was spent on answers that were taken back.
     """
 
     def __init__(
@@ -86,7 +86,6 @@ class Session:
         self.withdrawn: list[Spent] = []
         self.attached = attached or Prompt()
         self.system = _system(dialogue.messages) if system is None else system
-        self.title = earlier.title if earlier is not None else ""
         self.begun = earlier.begun if earlier is not None else time.time()
         self.saved_to: str | None = None
         self._view = view
@@ -144,7 +143,7 @@ class Session:
         self.dialogue.messages = ()
         if self.dialogue.keeping is not None:
             self.dialogue.keeping.conversation = None
-        self.title, self.begun = "", time.time()
+        self.begun = time.time()
         self.said.clear()
         self.withdrawn.clear()
         self.unanswered = None
@@ -158,6 +157,8 @@ class Session:
         dialogue, console = self.dialogue, self.app.console
         kept = dialogue.keeping.kept if dialogue.keeping is not None else []
         first, before = len(kept), dialogue.messages
+        if dialogue.keeping is not None:
+            dialogue.keeping.title = prompt.text  # what was typed, not the file that is before it
         shown = _Shown(self.app, self._view)
         content = prompt.content()
         system = None if self.system == _system(before) else self.system

@@ -1,10 +1,12 @@
-"""A conversation as it stands at this moment, in the history's own terms; nothing is read or written here."""
+"""A conversation as it stands at this moment, in the history's own terms; nothing is written here."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provider_core.errors import CoreError
 from provider_core.history import Conversation, Turn
 from provider_core.types import Verdict
 
@@ -18,14 +20,16 @@ __all__ = ["as_conversation", "as_turns"]
 
 
 def as_conversation(session: Session) -> Conversation:
-    """What the history has of it, also where it keeps nothing: then "not kept" is its id."""
+    """What the history has of it; where it has nothing, the id is "not kept"."""
     from telex.session.commands import brief
 
     keeping = session.dialogue.keeping
-    id_ = keeping.conversation if keeping is not None else None
+    if keeping is not None and keeping.conversation is not None:
+        with contextlib.suppress(CoreError):
+            return session.app.history.find(keeping.conversation)
     return Conversation(
-        id=id_ or "not kept",
-        title=session.title or brief(session.said[0].prompt.text if session.said else ""),
+        id="not kept",
+        title=brief(session.said[0].prompt.text if session.said else ""),
         begun=session.begun,
         updated=session.begun,
         turns=len(session.said),
