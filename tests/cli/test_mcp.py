@@ -136,10 +136,15 @@ def test_what_cannot_be_meant_is_refused_and_nothing_written(
         (["lab", "--header", "X-A: b", "--", "x"], "headers are for a url"),
         (["lab", "--env", "A=b", "--url", "http://a/"], "are for a command"),
         (["lab", "--allow", "two words", "--", "x"], "no pattern"),
+        (["lab", "--", ""], "its command is empty"),
+        (["lab", "--", "x\udcff"], "is not UTF-8 text"),
+        (["lab", "--env", "A=\udcff", "--", "x"], "is not UTF-8 text"),
     ],
 )
 def test_what_the_settings_may_not_hold_is_refused(telex: Inside, arguments: list[str], words: str) -> None:
-    refused(telex("mcp", "add", *arguments), ExitCode.SETTINGS, words)
+    ran = telex("mcp", "add", *arguments)
+    refused(ran, ExitCode.USAGE, words)
+    assert "mcp." not in ran.err, "nobody has written a file"
     assert tables(telex) == {}
 
 

@@ -10,7 +10,7 @@ import click
 from telex.command import Command
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop
-from telex.options import Number
+from telex.options import Number, readable
 
 if TYPE_CHECKING:
     from telex.context import App
@@ -80,6 +80,7 @@ def command(
     The command's environment has what every program needs (PATH, HOME, USER, LANG, TERM and their like), what
     --env says, and nothing else: no API key, and none of telex's own variables.
     """
+    from provider_core.errors import SettingsError
     from provider_core.settings import edit, preview_server
     from telex.commands.mcp import given
 
@@ -90,7 +91,7 @@ def command(
             else "a server has a command or --url, not both"
         )
     fields = {
-        "command": list(words) or None,
+        "command": [readable(word, "the server's command") for word in words] or None,
         "url": url,
         "env": given.variables(options["env"]) or None,
         "headers": given.headers(options["header"]) or None,
@@ -100,7 +101,10 @@ def command(
         "max_result": options["max_result"],
         "allow": list(options["allow"]) or None,
     }
-    server = preview_server(name, fields, app.paths)
+    try:
+        server = preview_server(name, fields, app.paths)
+    except SettingsError as error:
+        raise click.UsageError(error.message.removeprefix(f"mcp.{name}").lstrip(".: ")) from None
     given.allowed(server, allow_http=allow_http)
     if name in app.settings.mcp and not replace:
         app.console.error(f"{name} is already set up", "To overwrite it: --replace")

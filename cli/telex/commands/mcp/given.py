@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.options import readable
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -21,7 +23,7 @@ def variables(given: Sequence[str]) -> dict[str, str]:
     """Names and values of ``KEY=VALUE``; a secret is none of them."""
     found: dict[str, str] = {}
     for text in given:
-        name, equals, value = text.partition("=")
+        name, equals, value = readable(text, "--env").partition("=")
         if not equals or not name.strip():
             raise click.UsageError("--env takes KEY=VALUE, for example MODE=fast or TOKEN=keyring:NAME")
         found[name.strip()] = _fit(
@@ -34,7 +36,7 @@ def headers(given: Sequence[str]) -> dict[str, str]:
     """Names and values of ``NAME: VALUE``, as curl takes them; a secret is none of them."""
     found: dict[str, str] = {}
     for text in given:
-        name, colon, value = text.partition(":")
+        name, colon, value = readable(text, "--header").partition(":")
         if not colon or not name.strip() or "=" in name:
             raise click.UsageError("--header takes NAME: VALUE, for example 'X-Team: a'")
         way = _WAY.format(option="--header", name=f"'{name.strip()}", sign=": ") + ", closed by '"
