@@ -73,6 +73,9 @@ def read(text: str) -> tuple[Found, ...]:
     bare = _LAST_COMMA.sub(lambda hit: hit[0] if hit[0].startswith('"') else "", bare)
     try:
         data = json.loads(bare)
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError("it has half a character, which no file of ours could hold") from None
     except json.JSONDecodeError as error:
         raise InvalidInputError(f"line {error.lineno} is no JSON: {error.msg}") from None
     except RecursionError:

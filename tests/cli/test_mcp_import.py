@@ -210,6 +210,7 @@ def test_permissions_of_another_client_are_not_taken_over() -> None:
         ('{"mcpServers": {}}', "holds no MCP servers"),
         ('{"mcpServers": [1]}', "holds no MCP servers"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"mcpServers": {"a": {"command": "\\ud800"}}}', "half a character"),
     ],
 )
 def test_what_is_no_such_file_says_so(text: str, words: str) -> None:
