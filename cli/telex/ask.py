@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from provider_core.answer import Gathering
@@ -31,7 +32,8 @@ __all__ = ["Turn", "ask", "conclude", "hint", "judged"]
 class Turn:
     """The way of one answer: gathered, shown and kept, piece by piece; all on one thread.
 
-    ``new`` are the request's messages that no earlier turn had. ``ended`` is told of whatever came of it.
+    ``new`` are the request's messages that no earlier turn had. ``ended`` is told of whatever came of it. ``clock``
+    says when what is told of came.
     """
 
     def __init__(
@@ -44,15 +46,18 @@ class Turn:
         keeping: Keeping | None = None,
         new: Sequence[Message] = (),
         ended: Callable[[Answer], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._target = target
         self._show = show
         self._held = interrupts.held
         self._keeping = keeping
+        if keeping is not None:
+            keeping.tell = show.aside
         self._new = new
         self._ended = ended
-        self._gathering = Gathering(target, limit=None if show.needs_all else KEPT)
+        self._gathering = Gathering(target, limit=None if show.needs_all else KEPT, clock=clock)
         self._begun = self._came = False
 
     def notice(self, notice: Notice) -> None:

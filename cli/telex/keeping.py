@@ -9,7 +9,7 @@ from provider_core.errors import CoreError
 from provider_core.types import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from provider_core.answer import Answer
     from provider_core.types import Json, Message, Target
@@ -19,7 +19,7 @@ __all__ = ["Keeping"]
 
 
 class Keeping:
-    """Keeps the turns of one conversation; what goes wrong is a line on stderr, once.
+    """Keeps the turns of one conversation; what goes wrong is a line on stderr, once, which ``tell`` writes.
 
     ``conversation`` is the id of the one that is gone on with; None until a new one has been written. ``kept``
     are the ids of the turns that this one has kept, in order. ``title`` is what a new one is called, else it is
@@ -28,6 +28,7 @@ class Keeping:
 
     def __init__(self, app: App, *, conversation: str | None = None) -> None:
         self._app = app
+        self.tell: Callable[[str], None] = app.console.note
         self.conversation = conversation
         self.kept: list[int] = []
         self.title = ""
@@ -65,7 +66,7 @@ class Keeping:
                     long = CoreError(
                         f"it is longer than {len(answer.text):,} characters: the rest is not kept"
                     )
-                    self._app.console.note(f"Of the answer the beginning is kept: {long.message}.")
+                    self.tell(f"Of the answer the beginning is kept: {long.message}.")
                     answer = replace(answer, error=answer.error or long)
                 self.kept.append(turn)
                 self._app.history.end(turn, answer)
@@ -74,4 +75,4 @@ class Keeping:
 
     def _failed(self, error: CoreError) -> None:
         self._works = False
-        self._app.console.note(f"The answer is not kept: {error.message}.")
+        self.tell(f"The answer is not kept: {error.message}.")
