@@ -64,7 +64,9 @@ def test_the_script_runs_as_it_is_written_and_again(tmp_path: Path, server: Scri
     assert shown is not None
     (documented,) = json.loads(shown[1])
     assert shape(found) == shape(documented)
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
+    assert [
+        path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
+    ] == []
 
 
 @pytest.mark.parametrize(("key", "code"), [("a-wrong-key", 4), (None, 4)])
