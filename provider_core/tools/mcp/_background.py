@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Background"]
 
 _T = TypeVar("_T")
+
+# It warns of processes that outlive its loop, as after a second Ctrl-C; Python writes what nobody handles to stderr.
+logging.getLogger("asyncio").addHandler(logging.NullHandler())
 
 
 class Background:
