@@ -181,6 +181,8 @@ class Quirks:
     """The role of a system prompt; "user" puts its text before the first user message."""
     alternate_roles: bool = False
     """Whether neighbouring messages of one role are merged, because the server refuses them."""
+    earlier_calls: Literal["calls", "text"] = "calls"
+    """How tool calls of earlier turns go along with a request that offers no tools."""
     json_schema: Literal["json_schema", "json_object", "none"] = "json_schema"
     """The strongest ``response_format`` that is kept; "none" where the field is refused or ignored."""
 
@@ -394,8 +396,9 @@ class FieldDropped:
     """The server refuses a field of the body; the request goes without it, or with ``swapped_for``.
 
     ``field`` is the wire's name, or "system": the system prompt's role, swapped for "user"; or "roles":
-    messages of one role in a row, which are sent as one. For "response_format" ``swapped_for`` is
-    "unstreamed" (the whole answer at once), "json_object" or "none": these two with the schema in the prompt.
+    messages of one role in a row, which are sent as one; or "calls": tool calls of earlier turns, sent as
+    "text". For "response_format" ``swapped_for`` is "unstreamed" (the whole answer at once), "json_object" or
+    "none": these two with the schema in the prompt.
     ``asked`` is the field of ``Request`` by which the user asked for it ("params" for a raw field), empty
     where nobody did. ``remembered`` says that an earlier request was refused and this one never held the
     field; ``words`` are the server's, where it has just said so. ``lasting`` says that later requests will

@@ -16,18 +16,22 @@ if TYPE_CHECKING:
 __all__ = ["messages"]
 
 _NO_RESULT = "There is no result: the call was not run, or not to its end."
+_NO_ANSWER = "(No answer: it was broken off.)"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def messages(provider: Provider, turns: Sequence[Message]) -> list[dict[str, Json]]:
-    """The ``messages`` of a body.
+def messages(provider: Provider, turns: Sequence[Message], *, tools: bool = True) -> list[dict[str, Json]]:
+    """The ``messages`` of a body; ``tools`` says whether it offers any.
 
     One system message, first; no assistant's message without content; a result for each tool call, and none
-    without its call; thoughts and extras only of turns that this provider wrote.
+    without its call; an answer between a result and what the user says next; thoughts and extras only of turns
+    that this provider wrote.
     """
     quirks = provider.quirks
     rest = [turn for turn in turns if turn.role != "system" and not _says_nothing(turn)]
-    rest = [_own(provider, turn) for turn in _paired(rest)]
+    rest = [_own(provider, turn) for turn in _answered(_paired(rest))]
+    if not tools and quirks.earlier_calls == "text":
+        rest = list(_told(rest))
     system = "\n\n".join(filter(None, (_text(turn.content) for turn in turns if turn.role == "system")))
     if system and quirks.system_role == "user":
         rest = _before_the_first_user(system, rest)
@@ -67,6 +71,30 @@ def _paired(turns: Iterable[Message]) -> Iterator[Message]:
 
 def _unanswered(ids: Iterable[str]) -> Iterator[Message]:
     return (Message(role="tool", tool_call_id=id_, content=_NO_RESULT) for id_ in ids)
+
+
+def _answered(turns: Iterable[Message]) -> Iterator[Message]:
+    """Mistral's models refuse a user who speaks right after a tool, as after an interrupt: avante.nvim issue 2562."""
+    last = ""
+    for turn in turns:
+        if (last, turn.role) == ("tool", "user"):
+            yield Message(role="assistant", content=_NO_ANSWER)
+        yield turn
+        last = turn.role
+
+
+def _told(turns: Iterable[Message]) -> Iterator[Message]:
+    """The calls and their results as the user's words: in the assistant's, a model would take to writing such text."""
+    calls: dict[str, ToolCall] = {}
+    for turn in turns:
+        if turn.role == "tool" and turn.tool_call_id in calls:
+            call = calls[turn.tool_call_id]
+            words = f"[The tool {call.name} was called with {call.arguments} and brought:]"
+            yield Message(role="user", content=f"{words}\n{_text(turn.content)}")
+            continue
+        calls |= {call.id: call for call in turn.tool_calls}
+        if turn.content or not turn.tool_calls:
+            yield replace(turn, tool_calls=(), reasoning="", reasoning_details=(), extra={})
 
 
 def _own(provider: Provider, turn: Message) -> Message:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provider_core import quirks
 from provider_core.errors import BadRequestError
-from provider_core.repair._repairs import FORMAT, ROLES, SWAPS, SYSTEM, repaired
+from provider_core.repair._repairs import CALLS, FORMAT, ROLES, SWAPS, SYSTEM, repaired
 from provider_core.types import FieldDropped
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Negotiation:
                     field=repair.field,
                     swapped_for=repair.swapped_for,
                     words=words,
-                    asked="" if repair in (SYSTEM, ROLES) else self._asked(repair.field),
+                    asked="" if repair in (SYSTEM, ROLES, CALLS) else self._asked(repair.field),
                     remembered=remembered,
                     lasting=lasting,
                 )

@@ -20,6 +20,7 @@ __all__ = [
     "FORMAT_ONCE",
     "NO_SYSTEM",
     "STRONG",
+    "TOOLS_FIRST",
     "VALUE",
     "WEAK",
     "one_of",
@@ -103,6 +104,12 @@ ALTERNATE: Final = re.compile(
     r"|\b(?:successive|consecutive)\s+(?:user|assistant)\b",
     re.IGNORECASE,
 )
+
+TOOLS_FIRST: Final = re.compile(
+    r"\bmust\s+define\s+[\"'`]?tools\b|\btoolConfig\s+field\s+must\s+be\s+defined\b|\btools=\W{0,2}\s+param",
+    re.IGNORECASE,
+)
+"""Calls of earlier turns are refused where no tools are offered: anthropic-sdk-python issue 494, dify issue 17545."""
 
 FORMAT: Final = re.compile(
     r"\bresponse[_ ]?formats?\b|\bstructured[_ ]outputs?\b|\bjson[_ ](?:schemas?|object|mode)\b|\bgrammars?\b",

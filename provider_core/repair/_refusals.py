@@ -20,11 +20,12 @@ from provider_core.repair._phrases import (
     FORMAT_ONCE,
     NO_SYSTEM,
     STRONG,
+    TOOLS_FIRST,
     VALUE,
     WEAK,
     one_of,
 )
-from provider_core.repair._repairs import ROLES, SWAPS, SYSTEM, Repair, weaker_formats
+from provider_core.repair._repairs import CALLS, ROLES, SWAPS, SYSTEM, Repair, weaker_formats
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -101,6 +102,8 @@ def _roles(words: str, body: Mapping[str, Json]) -> list[Repair]:
         # A template without a system role says the same of a system message as of two users in a row.
         neighbours = any(one == two != "tool" for one, two in pairwise(roles))
         return [ROLES] * neighbours + [SYSTEM] * system
+    if "tool" in roles and "tools" not in body and TOOLS_FIRST.search(words):
+        return [CALLS]
     return [SYSTEM] if system and NO_SYSTEM.search(words) else []
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Provider, Request
 
-__all__ = ["FORMAT", "ROLES", "SWAPS", "SYSTEM", "Repair", "repaired", "weaker_formats"]
+__all__ = ["CALLS", "FORMAT", "ROLES", "SWAPS", "SYSTEM", "Repair", "repaired", "weaker_formats"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,8 @@ SYSTEM: Final = Repair(field="system", swapped_for="user")
 ROLES: Final = Repair(field="roles", swapped_for="one")
 """No field: neighbouring messages of one role are merged."""
 
+CALLS: Final = Repair(field="calls", swapped_for="text")
+"""No field: tool calls of earlier turns are told in words, where no tools are offered."""
 
 FORMAT: Final = "response_format"
 """Where it asks for a schema it is not left out but weakened: a repair of it is swapped for one of the words below."""
@@ -70,6 +72,8 @@ def repaired(
         row = replace(row, system_role="user")
     if ROLES in repairs:
         row = replace(row, alternate_roles=True)
+    if CALLS in repairs:
+        row = replace(row, earlier_calls="text")
     for repair in repairs:
         if repair.field == FORMAT and request.schema is not None:
             if repair.swapped_for == _UNSTREAMED:
@@ -79,7 +83,7 @@ def repaired(
     body = quirks.body(provider if row is provider.quirks else replace(provider, quirks=row), request)
     effective = []
     for repair in repairs:
-        if repair in (SYSTEM, ROLES) or repair.field not in body:
+        if repair in (SYSTEM, ROLES, CALLS) or repair.field not in body:
             continue
         if repair.field == FORMAT and repair.swapped_for is not None:
             continue

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provider_core import presets, quirks
-from provider_core.types import ImagePart, Message, Provider, Quirks, Request, TextPart, ToolCall
+from provider_core.types import ImagePart, Message, Provider, Quirks, Request, TextPart, Tool, ToolCall
 
 
 def wire(*turns: Message, row: Quirks | str | None = None, **fields: Any) -> list[dict[str, Any]]:
@@ -284,9 +284,57 @@ def calls(*ids: str) -> tuple[ToolCall, ...]:
 def test_a_call_that_never_got_a_result_gets_one_that_says_so() -> None:
     turns = (user("Hi"), assistant(tool_calls=calls("a", "b")), result("a"), user("Go on"))
     sent = wire(*turns)
-    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "user"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "assistant", "user"]
     none = "There is no result: the call was not run, or not to its end."
     assert sent[3] == {"role": "tool", "tool_call_id": "b", "content": none}
+
+
+def test_between_a_result_and_the_user_stands_an_answer() -> None:
+    asked = (user("Hi"), assistant(tool_calls=calls("a")), result("a"))
+    sent = wire(*asked, user("Go on"))
+    assert said(sent)[2:] == [
+        ("tool", "1"),
+        ("assistant", "(No answer: it was broken off.)"),
+        ("user", "Go on"),
+    ]
+    assert said(wire(*asked, assistant("Fine."), user("Go on")))[2:] == [
+        ("tool", "1"),
+        ("assistant", "Fine."),
+        ("user", "Go on"),
+    ]
+
+
+def test_where_a_server_wants_it_calls_without_tools_are_the_users_words() -> None:
+    call = ToolCall(id="a", name="clock", arguments='{"zone": "UTC"}')
+    turns = (
+        user("When?"),
+        assistant("Let me see.", tool_calls=(call,), reasoning="Hm", extra=SIGNED),
+        result("a", "12:00"),
+        assistant("Noon."),
+        assistant(tool_calls=(call,)),
+        result("a", "12:01"),
+        assistant("Later."),
+        user("And now?"),
+    )
+    told = wire(*turns, earlier_calls="text", reasoning_send_back="reasoning_content")
+    assert told == [
+        {"role": "user", "content": "When?"},
+        {"role": "assistant", "content": "Let me see."},
+        {
+            "role": "user",
+            "content": '[The tool clock was called with {"zone": "UTC"} and brought:]\n12:00',
+        },
+        {"role": "assistant", "content": "Noon."},
+        {
+            "role": "user",
+            "content": '[The tool clock was called with {"zone": "UTC"} and brought:]\n12:01',
+        },
+        {"role": "assistant", "content": "Later."},
+        {"role": "user", "content": "And now?"},
+    ]
+    server = Provider(name="here", quirks=Quirks(earlier_calls="text"))
+    offering = quirks.body(server, Request(model="m", messages=turns, tools=(Tool(name="clock"),)))
+    assert [message["role"] for message in offering["messages"]].count("tool") == 2
 
 
 def test_so_it_does_at_the_end_of_a_conversation() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,8 @@ from provider_core.types import (
     Request,
     Sent,
     Text,
+    Tool,
+    ToolCall,
     Verdict,
 )
 
@@ -411,6 +414,32 @@ def test_roles_are_remembered_too(path: Path) -> None:
     assert first.refused(bad("System role not supported"))
     first.accepted()
     assert Negotiation(MINE, request, memory=memory).body == first.body
+
+
+def test_earlier_calls_are_told_in_words_from_then_on(path: Path) -> None:
+    memory = Memory(path)
+    call = ToolCall(id="a", name="clock", arguments="{}")
+    turns = (
+        *HELLO,
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", tool_call_id="a", content="12:00"),
+        Message(role="assistant", content="Noon."),
+        *HELLO,
+    )
+    told: list[Notice] = []
+    words = "Requests which include tool_use or tool_result blocks must define tools."
+    request = Request(model="m", messages=turns)
+    first = Negotiation(MINE, request, memory=memory, notify=told.append)
+    assert "tool" in {message["role"] for message in first.body["messages"]}
+    assert first.refused(bad(words))
+    assert "tool" not in {message["role"] for message in first.body["messages"]}
+    assert "12:00" in json.dumps(first.body)
+    first.accepted()
+    assert told == [FieldDropped(field="calls", swapped_for="text", words=words, lasting=True)]
+    assert Negotiation(MINE, request, memory=memory).body == first.body
+    with_tools = replace(request, tools=(Tool(name="clock"),))
+    roles = [message["role"] for message in Negotiation(MINE, with_tools, memory=memory).body["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
 
 
 # --- whole requests ----------------------------------------------------------------------------------------

@@ -300,6 +300,28 @@ def test_roles_that_must_alternate_are_merged_first_and_then_lose_the_system_rol
     assert refused_field(bad(words), sent()) is None
 
 
+CALLS = Repair(field="calls", swapped_for="text")
+TOOLS_FIRST = [
+    "Requests which include tool_use or tool_result blocks must define tools.",
+    "Requests which include `tool_use` or `tool_result` blocks must define `tools`.",
+    "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+    "litellm.UnsupportedParamsError: Bedrock doesn't support tool calling without `tools=` param specified.",
+    "litellm.UnsupportedParamsError: Anthropic expects the `tools=` param to be passed in.",
+]
+
+
+@pytest.mark.parametrize("words", TOOLS_FIRST)
+def test_calls_that_are_refused_without_tools_become_text(words: str) -> None:
+    earlier = [*PLAIN, {"role": "assistant", "content": ""}, {"role": "tool", "content": "1"}, *PLAIN]
+    body = sent(messages=earlier)
+    assert refused_field(bad(words), body) is None, "there are tools"
+    del body["tools"]
+    assert refused_field(bad(words), body) == CALLS
+    assert refused_field(bad(words), body, before={"calls"}) is None
+    body["messages"] = PLAIN
+    assert refused_field(bad(words), body) is None
+
+
 # --- from the wire -----------------------------------------------------------------------------------------
 
 

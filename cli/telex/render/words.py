@@ -17,6 +17,8 @@ def dropped(target: Target, notice: FieldDropped) -> str:
             change = "takes no system message: it stands before the prompt"
         case "roles", _:
             change = "wants roles to take turns: neighbouring messages are joined"
+        case "calls", _:
+            change = "takes no earlier calls of tools without the tools: they go along as text"
         case "response_format", "unstreamed":
             change = "does not stream what it holds to a schema: the answer comes as a whole"
         case "response_format", "json_object":
