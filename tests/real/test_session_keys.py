@@ -7,6 +7,7 @@ import re
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,43 @@ def test_suspended_at_the_prompt_and_resumed_the_line_is_there(
         terminal.wait_for(r"^Blue\.")
         terminal.wait_for(r"^>$")
     assert asked(server) == ["half a line"]
+
+
+def test_suspended_in_an_answer_and_resumed_it_goes_on_without_an_echo(
+    telex: Telex, talk: Callable[..., Talk], server: Scripted
+) -> None:
+    go = threading.Event()
+    server.will([*sse(delta("One.\n\n")), Pause(go), *answer("Two.")], answer("Three."))
+    with talk():
+        pass  # the provider is set up
+    with Pty(["bash", "--norc", "-i"], env={**telex.env, "PS1": "$ "}) as terminal:
+        terminal.wait_for(r"^\$")
+        terminal.type(f"{COMMAND} chat -m lab/m\r")
+        terminal.wait_for(r"^>$")
+        terminal.type("first\r")
+        terminal.wait_for("^One")
+        terminal.type("\x1a")
+        terminal.wait_for("Stopped")
+        terminal.type("fg\r")
+        terminal.wait_for(r"chat -m lab/m\n(?s:.*)chat -m lab/m$")
+        time.sleep(0.3)
+        terminal.type("second\r")
+        time.sleep(0.3)
+        assert "second" not in terminal.text
+        go.set()
+        terminal.wait_for("^Three")
+        terminal.wait_for(r"^>$")
+        rows = [row for row in terminal.rows if row]
+    assert rows[rows.index("Two.") + 2] == "> second"
+
+
+def test_what_is_typed_and_is_not_utf_8_is_refused(talk: Callable[..., Talk], server: Scripted) -> None:
+    with talk() as terminal:
+        os.write(terminal.leader, b"caf\xe9\r")
+        terminal.wait_for("^telex: the prompt is not UTF-8 text")
+        terminal.prompt()
+        terminal.say("by day?")
+    assert asked(server) == ["by day?"]
 
 
 def test_what_is_typed_during_an_answer_is_read_after_it(talk: Callable[..., Talk], server: Scripted) -> None:

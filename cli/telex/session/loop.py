@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -70,8 +71,10 @@ def run(
     reader = _reader(session)
     with Standing() as standing:
         app.standing = standing
-        while _step(session, reader):
-            pass
+        goes_on = True
+        while goes_on:
+            with contextlib.suppress(KeyboardInterrupt):  # one that comes between two steps
+                goes_on = _step(session, reader)
     if not quiet:
         _part(session)
 
