@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from worlds import World
 
+    from provider_core.http import HttpTransport
+
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "/")  # "/" is a Unix socket's path
 
 
@@ -74,6 +76,15 @@ def server() -> Iterator[Scripted]:
     """A scripted server on a loopback port."""
     with Scripted() as scripted:
         yield scripted
+
+
+@pytest.fixture
+def transport() -> Iterator[HttpTransport]:
+    """Real HTTP, without what the environment says of proxies."""
+    from provider_core.http import HttpTransport
+
+    with HttpTransport({}) as made:
+        yield made
 
 
 @pytest.fixture(params=["fake", "real"])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 KEY = "sk-canary-0123456789abcdef"
+VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def done(*command: str | Path, cwd: Path | None = None, **env: str) -> str:
@@ -42,12 +43,12 @@ def uv(*arguments: str | Path, **env: str) -> str:
 
 
 @functools.cache
-def interpreter(version: str) -> Path:
-    """A Python of this version; the test is skipped, with what to do, where there is none."""
+def found(version: str) -> Path | None:
+    """A Python of this version, on PATH or among pyenv's."""
     named = shutil.which(f"python{version}")
-    found = [Path(named)] if named else []
-    found += sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-    for candidate in found:
+    candidates = [Path(named)] if named else []
+    candidates += sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for candidate in candidates:
         # What stands on PATH may be a shim of pyenv's for a version that is not chosen.
         ran = subprocess.run(
             [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"],
@@ -56,9 +57,22 @@ def interpreter(version: str) -> Path:
         words = ran.stdout.split(maxsplit=1)
         if ran.returncode == 0 and words[:1] == [version]:
             return Path(words[1].strip())
-    pytest.skip(
-        f"Python {version} is not on this machine: put python{version} on PATH, or install it with pyenv"
-    )
+    return None
+
+
+def interpreter(version: str) -> Path:
+    """As ``found``; the test is skipped, with what to do, where there is none."""
+    path = found(version)
+    if path is None:
+        pytest.skip(
+            f"Python {version} is not on this machine: put python{version} on PATH, or install it with pyenv"
+        )
+    return path
+
+
+def newest() -> str:
+    """The newest of the versions that there is, else one that a test is skipped for."""
+    return next((version for version in reversed(VERSIONS) if found(version) is not None), VERSIONS[0])
 
 
 @dataclass(frozen=True)
@@ -106,7 +120,7 @@ class Environment:
 IMPORTS = """
 import importlib, pkgutil, sys
 import provider_core, telex
-extras = {"httpx2", "mcp", "mcp_types", "xllamacpp"}
+extras = set(sys.argv[1:])
 programs = ("__main__", "_child")
 for package in (provider_core, telex):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -123,9 +137,14 @@ print("clean")
 """
 
 
-def imports_cleanly(python: Path) -> bool:
-    """Whether every module can be imported, and nothing warns of it. What needs an extra may say that it is missing."""
-    return done(python, "-W", "error", "-c", IMPORTS).strip() == "clean"
+EXTRAS = {"local": ("xllamacpp",), "mcp": ("httpx2", "mcp", "mcp_types")}
+"""What each extra brings, and is imported nowhere else."""
+
+
+def imports_cleanly(python: Path, *extras: str) -> bool:
+    """Whether every module can be imported and nothing warns of it, without what other ``extras`` would bring."""
+    missing = [name for extra, names in EXTRAS.items() if extra not in extras for name in names]
+    return done(python, "-W", "error", "-c", IMPORTS, *missing).strip() == "clean"
 
 
 LIBRARY = """
@@ -184,6 +203,13 @@ class Visitor:
             with Pty([str(self.telex.command), *arguments], env=self.telex.env) as terminal:
                 terminal.wait_for(words)
                 assert terminal.wait() == 0
+        with Pty([str(self.telex.command), "chat", "-m", "lab"], env=self.telex.env) as terminal:
+            terminal.wait_for("^> ?$")
+            terminal.type("Hello?\r")
+            terminal.wait_for("^Hello$")
+            terminal.wait_for("^> ?$")
+            terminal.type("\x04")
+            assert terminal.wait() == 0
         env = {"LAB_API_KEY": KEY, "TELEX_HOME": str(self.telex.home)}
         assert done(python, "-W", "error", "-c", LIBRARY, self._server.url, **env) == "Hello Finished\n"
 

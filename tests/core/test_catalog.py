@@ -25,8 +25,6 @@ from provider_core.presets.lists import TABLE
 from provider_core.types import Model, Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from provider_core.types import ModelKind
 
 
@@ -521,13 +519,6 @@ def test_usable_are_the_enabled_ones_with_a_key_or_no_need_of_one() -> None:
 
 
 # --- refreshing --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def transport() -> Iterator[HttpTransport]:
-    made = HttpTransport({})
-    yield made
-    made.close()
 
 
 def named(name: str, server: Scripted) -> Provider:

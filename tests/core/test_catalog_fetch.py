@@ -19,18 +19,9 @@ from provider_core.http import HttpTransport
 from provider_core.types import Model, Network, Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from scripted import Scripted
 
 KEY = "sk-canary-0123456789abcdef"
-
-
-@pytest.fixture
-def transport() -> Iterator[HttpTransport]:
-    made = HttpTransport({})
-    yield made
-    made.close()
 
 
 def lab(server: Scripted, **fields: Any) -> Provider:

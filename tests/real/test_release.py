@@ -14,15 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from installed import ROOT, Distributions, Environment, Visitor, done, imports_cleanly, interpreter, uv
+from installed import (
+    ROOT,
+    VERSIONS,
+    Distributions,
+    Environment,
+    Visitor,
+    done,
+    imports_cleanly,
+    interpreter,
+    newest,
+    uv,
+)
 
 if TYPE_CHECKING:
     from scripted import Scripted
 
 pytestmark = [pytest.mark.release, pytest.mark.timeout(600)]
-
-VERSIONS = ("3.11", "3.12", "3.13")
-NEWEST = VERSIONS[-1]
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +51,11 @@ def test_it_works_with_the_oldest_and_the_newest_dependencies(
     built: Distributions, tmp_path: Path, server: Scripted, version: str, resolution: str
 ) -> None:
     environment = Environment.make(tmp_path / "env", version)
-    environment.install("--resolution", resolution, built.wheel, "-r", ROOT / "pyproject.toml")
+    extras = ("mcp",) if version == newest() else ()
+    dependencies = ("-r", ROOT / "pyproject.toml", *(f"--extra={extra}" for extra in extras))
+    environment.install("--resolution", resolution, built.wheel, *dependencies)
     uv("pip", "check", "--python", environment.python)
-    assert imports_cleanly(environment.python)
+    assert imports_cleanly(environment.python, *extras)
     visitor = Visitor(environment.telex, tmp_path / "home", server)
     visitor.starts()
     visitor.looks_around(environment.python)
@@ -62,7 +72,7 @@ def test_pip_installs_it_and_removes_it_without_a_trace(
     built: Distributions, tmp_path: Path, server: Scripted, what: str
 ) -> None:
     environment, home = Environment(tmp_path / "env"), tmp_path / "home"
-    done(interpreter(NEWEST), "-m", "venv", environment.prefix)
+    done(interpreter(newest()), "-m", "venv", environment.prefix)
     pip = (environment.python, "-m", "pip", "--quiet", "--disable-pip-version-check")
     before = environment.files()
     done(*pip, "install", getattr(built, what))
@@ -81,7 +91,7 @@ def test_pipx_installs_the_command_and_its_pages(
     places = {"PIPX_HOME": "pipx", "PIPX_BIN_DIR": "bin", "PIPX_MAN_DIR": "man"}
     env = {name: str(tmp_path / place) for name, place in places.items()}
     pipx = (sys.executable, "-m", "pipx")
-    done(*pipx, "install", "--python", interpreter(NEWEST), built.wheel, **env)
+    done(*pipx, "install", "--python", interpreter(newest()), built.wheel, **env)
     Visitor(tmp_path / "bin/telex", tmp_path / "home", server).starts()
     assert (tmp_path / "man/man1/telex.1").exists()
     done(*pipx, "uninstall", "telex", **env)
@@ -91,7 +101,7 @@ def test_pipx_installs_the_command_and_its_pages(
 
 def test_uv_installs_the_command(built: Distributions, tmp_path: Path, server: Scripted) -> None:
     env = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
-    uv("tool", "install", "--python", interpreter(NEWEST), built.wheel, **env)
+    uv("tool", "install", "--python", interpreter(newest()), built.wheel, **env)
     Visitor(tmp_path / "bin/telex", tmp_path / "home", server).starts()
     uv("tool", "uninstall", "telex", **env)
     assert [path for path in tmp_path.rglob("*telex*") if tmp_path / "home" not in path.parents] == []
@@ -103,7 +113,7 @@ def test_uv_installs_the_command(built: Distributions, tmp_path: Path, server: S
 @pytest.fixture(scope="module")
 def shared(built: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """Installed under a prefix, as under /usr/local, or under ~/.local by pip's --user."""
-    environment = Environment.make(tmp_path_factory.mktemp("shared"), NEWEST)
+    environment = Environment.make(tmp_path_factory.mktemp("shared"), newest())
     environment.install(built.wheel)
     return environment
 
@@ -152,7 +162,7 @@ def test_an_upgrade_keeps_settings_and_history(
     built: Distributions, tmp_path: Path, server: Scripted
 ) -> None:
     """There is no earlier release: what this one writes has to be good for the one after it."""
-    environment = Environment.make(tmp_path / "env", NEWEST)
+    environment = Environment.make(tmp_path / "env", newest())
     environment.install(built.wheel)
     visitor = Visitor(environment.telex, tmp_path / "home", server)
     visitor.starts()
