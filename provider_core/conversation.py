@@ -156,7 +156,7 @@ class Conversation:
                 max_turns=options.get("max_turns", 10),
                 notify=notify,
             )
-            with closing(cast("Generator[AgentEvent]", loop)):
+            with closing(loop):
                 for step in loop:
                     match step:
                         case room.Asking(request=request):

@@ -50,8 +50,6 @@ def rows(console: Console, findings: Iterable[Finding]) -> list[Finding]:
 
 def as_json(console: Console, findings: Sequence[Finding]) -> None:
     """One object; ``passed`` is whether there is no problem."""
-    import json
-
     from provider_core import __version__
 
     levels = [each.level for each in findings]
@@ -71,7 +69,7 @@ def as_json(console: Console, findings: Sequence[Finding]) -> None:
             for each in findings
         ],
     }
-    console.out(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    console.json(report)
 
 
 def summary(findings: Sequence[Finding]) -> str:
