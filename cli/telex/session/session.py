@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from provider_core.errors import CoreError
 from provider_core.types import ImagePart, Sent, TextPart
 from telex.ask import conclude, hint
-from telex.commands.chat.asking import check_fit
+from telex.commands.chat.making import check_fit
 from telex.commands.chat.prompt import Prompt
 from telex.exits import Stop
 from telex.render.live import Live

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provider_core.errors import CoreError
-from provider_core.types import Request, Verdict
+from provider_core.types import Verdict
 from telex.ask import conclude, hint
+from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
 from telex.commands.chat.prompt import read_prompt
-from telex.dialogue import Dialogue
 from telex.interrupts import Interrupts, Terminated
 from telex.options import readable, with_network
 from telex.render.show import View, show_for
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.history import Conversation
     from provider_core.templates import Template
-    from provider_core.types import Json, Target
-    from telex.commands.chat.prompt import Prompt
+    from provider_core.types import Json
     from telex.context import App
-    from telex.render.show import Format, Show
+    from telex.render.show import Show
     from telex.tools import Toolset
 
-__all__ = ["Options", "check_fit", "run"]
+__all__ = ["Options", "run"]
 
 
 class Options:
@@ -83,6 +82,11 @@ def run(app: App, options: Options) -> None:
     if _is_conversation(app, options):
         _converse(app, options)
         return
+    if len(options.models) > 1:
+        from telex.commands.chat.several import ask_several
+
+        ask_several(app, options)
+        return
     with contextlib.ExitStack() as stack:
         saving = None
         if options.output is not None:
@@ -112,12 +116,12 @@ def _converse(app: App, options: Options) -> None:
     from telex.session import run as converse
 
     earlier = _earlier(app, options)
-    dialogue = _dialogue(app, options, earlier=earlier)
+    dialogue = dialogue_for(app, options, earlier=earlier)
     with _toolset(app, options) or contextlib.nullcontext() as dialogue.toolset:
         converse(
             app,
             dialogue,
-            view=_view(app, options),
+            view=view_of(app, options),
             system=None if options.system is None else readable(options.system, "the system message"),
             earlier=earlier,
             attached=read_prompt(app.console, (), files=options.files, images=options.images, enough=True),
@@ -161,34 +165,13 @@ def _answer(
     toolset: Toolset | None,
 ) -> Answer | None:
     """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
-    wait = False
-    if template is not None:
-        from telex.commands.chat.templating import needs_stdin
-
-        wait = needs_stdin(template)
     try:
         with Interrupts():
-            prompt = read_prompt(
-                app.console,
-                options.prompt,
-                no_stdin=options.no_stdin,
-                files=options.files,
-                images=options.images,
-                enough=template is not None and bool(template.prompt),
-                wait=wait,
-            )
-            title = prompt.typed or (template.name if template is not None else "")
-            dialogue = _dialogue(app, options, template, earlier=_earlier(app, options), title=title)
-            content, system = prompt.content(), None
-            if template is not None:
-                from telex.commands.chat.templating import filled
-
-                content, system = filled(template, options, prompt)
-            if options.system is not None:
-                system = readable(options.system, "the system message")
-            if prompt.sizes and not options.quiet:
-                app.console.note(f"Attached: {', '.join(prompt.sizes)}")
-            check_fit(app, dialogue.target, prompt, dialogue.next(content, system=system))
+            question = question_of(app, options, template)
+            content, system = question.content, question.system
+            earlier = _earlier(app, options)
+            dialogue = dialogue_for(app, options, template, earlier=earlier, title=question.title)
+            check_fit(app, dialogue.target, question.prompt, dialogue.next(content, system=system))
             if options.dry_run:
                 from telex.render.dry import dry_run
 
@@ -222,23 +205,6 @@ def _answer(
     return dialogue.ask(content, show, system=system, watch=watch)
 
 
-def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> None:
-    """Say what may be too long for the model; raises ``NoVisionError`` where it is known to take no images."""
-    model = next(iter(app.catalog.listing(target.provider.name).find(target.model)), None)
-    if prompt.images:
-        from provider_core.attachments import check_vision
-
-        check_vision(target, model)
-    # A token is a byte at least: only what may be too long is counted.
-    length = sum(len(message.content) for message in request.messages) * 4 + (request.max_tokens or 0)
-    if model is not None and model.context and (length > model.context or prompt.images):
-        from provider_core.attachments import check_window
-
-        warning = check_window(target, model, request.messages, request.max_tokens)
-        if warning is not None:
-            app.console.note(warning)
-
-
 def _check(options: Options) -> None:
     """Options that say different things about the same."""
     formats = {"--json": options.as_json, "--jsonl": options.as_jsonl, "--extract": options.extract}
@@ -265,86 +231,12 @@ def _earlier(app: App, options: Options) -> Conversation | None:
     return earlier
 
 
-def _dialogue(
-    app: App,
-    options: Options,
-    template: Template | None = None,
-    *,
-    earlier: Conversation | None,
-    title: str = "",
-) -> Dialogue:
-    """The conversation that this is a turn of: an earlier one, or a new one."""
-    name = options.models[0] if options.models else earlier.model if earlier else None
-    target = with_network(app.target(name, ask=not options.dry_run), vars(options))
-    keeping = None
-    if app.settings.history and not options.no_save:
-        from telex.keeping import Keeping
-
-        keeping = Keeping(app, conversation=earlier.id if earlier else None)
-        keeping.title = title
-        asked = {name: getattr(options, name) for name in ("max_tokens", "temperature", "reasoning_effort")}
-        keeping.params = {name: value for name, value in asked.items() if value is not None} | dict(
-            options.params
-        )
-    return Dialogue(
-        app,
-        target,
-        _request(options, target, template),
-        keeping=keeping,
-        messages=app.history.messages(earlier.id) if earlier else (),
-    )
-
-
-def _request(options: Options, target: Target, template: Template | None) -> Request:
-    schema = None
-    if options.schema is not None or (template is not None and template.schema is not None):
-        from provider_core.structured import schema_from
-
-        if options.schema is not None:
-            schema = schema_from(options.schema)
-        elif template is not None and template.schema is not None:
-            schema = schema_from(template.schema, folder=template.path.parent)
-    return Request(
-        model=target.model,
-        messages=(),
-        stream=options.stream,
-        max_tokens=options.max_tokens,
-        temperature=options.temperature,
-        reasoning_effort=options.reasoning_effort,
-        params=dict(options.params),
-        schema=schema,
-    )
-
-
 def _show(app: App, options: Options) -> Show:
     try:
-        return show_for(app, _view(app, options))
+        return show_for(app, view_of(app, options))
     except CoreError as error:
-        show_for(app, View(format=_format(options))).failed(error, hint(app, error))
+        show_for(app, View(format=format_of(options))).failed(error, hint(app, error))
         raise
-
-
-def _format(options: Options) -> Format:
-    if options.as_json or options.as_jsonl:
-        return "json" if options.as_json else "jsonl"
-    return "extract" if options.extract else "text"
-
-
-def _view(app: App, options: Options) -> View:
-    """How an answer is shown: what was asked for, else the settings, else what suits the streams."""
-    settings, console = app.settings, app.console
-    wanted = "full" if options.usage else "none" if options.quiet else settings.usage
-    if wanted == "auto":
-        wanted = "short" if console.out_is_terminal and console.err_is_terminal else "none"
-    return View(
-        format=_format(options),
-        markdown=(settings.markdown if options.markdown is None else options.markdown) and not options.schema,
-        markdown_anywhere=options.markdown is True and not options.schema,
-        reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
-        usage=wanted,
-        tools=not options.quiet,
-        code_theme=settings.code_theme,
-    )
 
 
 def _watch(show: Show, verbose: int) -> Callable[[str, str], None] | None:

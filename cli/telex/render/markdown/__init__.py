@@ -10,6 +10,20 @@ from __future__ import annotations
 from telex.render.markdown._code import prepare
 from telex.render.markdown._layout import Layout
 from telex.render.markdown._look import Colour, Look, surface
+from telex.render.markdown._screen import Screen
 from telex.render.markdown._stream import MarkdownStream, render
+from telex.render.markdown._wrap import Row, cells, chop
 
-__all__ = ["Colour", "Layout", "Look", "MarkdownStream", "prepare", "render", "surface"]
+__all__ = [
+    "Colour",
+    "Layout",
+    "Look",
+    "MarkdownStream",
+    "Row",
+    "Screen",
+    "cells",
+    "chop",
+    "prepare",
+    "render",
+    "surface",
+]

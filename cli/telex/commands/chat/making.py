@@ -1,0 +1,155 @@
+"""What the options of ``telex chat`` make: the question, the dialogue it is part of, the view of its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provider_core.types import Request
+from telex.commands.chat.prompt import read_prompt
+from telex.dialogue import Dialogue
+from telex.options import readable, with_network
+from telex.render.show import View
+
+if TYPE_CHECKING:
+    from provider_core.history import Conversation
+    from provider_core.templates import Template
+    from provider_core.types import Part, Target
+    from telex.commands.chat.asking import Options
+    from telex.commands.chat.prompt import Prompt
+    from telex.context import App
+    from telex.render.show import Format
+
+__all__ = ["Question", "check_fit", "dialogue_for", "format_of", "question_of", "view_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One message to send, and the system message that goes with it; ``title`` is what its conversation is called."""
+
+    prompt: Prompt
+    content: str | tuple[Part, ...]
+    system: str | None
+    title: str
+
+
+def question_of(app: App, options: Options, template: Template | None) -> Question:
+    """Read everything that is asked; raises ``click.UsageError`` and what the core raises."""
+    wait = False
+    if template is not None:
+        from telex.commands.chat.templating import needs_stdin
+
+        wait = needs_stdin(template)
+    prompt = read_prompt(
+        app.console,
+        options.prompt,
+        no_stdin=options.no_stdin,
+        files=options.files,
+        images=options.images,
+        enough=template is not None and bool(template.prompt),
+        wait=wait,
+    )
+    content, system = prompt.content(), None
+    if template is not None:
+        from telex.commands.chat.templating import filled
+
+        content, system = filled(template, options, prompt)
+    if options.system is not None:
+        system = readable(options.system, "the system message")
+    if prompt.sizes and not options.quiet:
+        app.console.note(f"Attached: {', '.join(prompt.sizes)}")
+    title = prompt.typed or (template.name if template is not None else "")
+    return Question(prompt=prompt, content=content, system=system, title=title)
+
+
+def dialogue_for(
+    app: App,
+    options: Options,
+    template: Template | None = None,
+    *,
+    earlier: Conversation | None,
+    title: str = "",
+    model: str | None = None,
+) -> Dialogue:
+    """The conversation that this is a turn of, ``earlier`` or a new one; with ``model``, else the one that is named."""
+    name = model or (options.models[0] if options.models else earlier.model if earlier else None)
+    target = with_network(app.target(name, ask=not options.dry_run), vars(options))
+    keeping = None
+    if app.settings.history and not options.no_save:
+        from telex.keeping import Keeping
+
+        keeping = Keeping(app, conversation=earlier.id if earlier else None)
+        keeping.title = title
+        asked = {name: getattr(options, name) for name in ("max_tokens", "temperature", "reasoning_effort")}
+        keeping.params = {name: value for name, value in asked.items() if value is not None} | dict(
+            options.params
+        )
+    return Dialogue(
+        app,
+        target,
+        _request(options, target, template),
+        keeping=keeping,
+        messages=app.history.messages(earlier.id) if earlier else (),
+    )
+
+
+def _request(options: Options, target: Target, template: Template | None) -> Request:
+    schema = None
+    if options.schema is not None or (template is not None and template.schema is not None):
+        from provider_core.structured import schema_from
+
+        if options.schema is not None:
+            schema = schema_from(options.schema)
+        elif template is not None and template.schema is not None:
+            schema = schema_from(template.schema, folder=template.path.parent)
+    return Request(
+        model=target.model,
+        messages=(),
+        stream=options.stream,
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+        reasoning_effort=options.reasoning_effort,
+        params=dict(options.params),
+        schema=schema,
+    )
+
+
+def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> None:
+    """Say what may be too long for the model; raises ``NoVisionError`` where it is known to take no images."""
+    model = next(iter(app.catalog.listing(target.provider.name).find(target.model)), None)
+    if prompt.images:
+        from provider_core.attachments import check_vision
+
+        check_vision(target, model)
+    # A token is a byte at least: only what may be too long is counted.
+    length = sum(len(message.content) for message in request.messages) * 4 + (request.max_tokens or 0)
+    if model is not None and model.context and (length > model.context or prompt.images):
+        from provider_core.attachments import check_window
+
+        warning = check_window(target, model, request.messages, request.max_tokens)
+        if warning is not None:
+            app.console.note(warning)
+
+
+def format_of(options: Options) -> Format:
+    """What was asked for, whatever the settings say."""
+    if options.as_json or options.as_jsonl:
+        return "json" if options.as_json else "jsonl"
+    return "extract" if options.extract else "text"
+
+
+def view_of(app: App, options: Options) -> View:
+    """How an answer is shown: what was asked for, else the settings, else what suits the streams."""
+    settings, console = app.settings, app.console
+    wanted = "full" if options.usage else "none" if options.quiet else settings.usage
+    if wanted == "auto":
+        wanted = "short" if console.out_is_terminal and console.err_is_terminal else "none"
+    return View(
+        format=format_of(options),
+        markdown=(settings.markdown if options.markdown is None else options.markdown) and not options.schema,
+        markdown_anywhere=options.markdown is True and not options.schema,
+        reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
+        usage=wanted,
+        tools=not options.quiet,
+        code_theme=settings.code_theme,
+    )

@@ -1,0 +1,135 @@
+"""``-m`` more than once: from the options to what each model is asked, and from the answers to an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import click
+
+from provider_core.errors import ApiKeyError, CoreError
+from provider_core.keys import find_each
+from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
+from telex.exits import ExitCode, Stop
+from telex.interrupts import Interrupts, Terminated
+from telex.render.show import View
+from telex.several import Asked, Several
+
+if TYPE_CHECKING:
+    from provider_core.templates import Template
+    from telex.commands.chat.asking import Options
+    from telex.commands.chat.making import Question
+    from telex.context import App
+
+__all__ = ["ask_several"]
+
+
+def ask_several(app: App, options: Options) -> None:
+    """Ask each of the models. Raises ``Stop`` with the exit code of the worst, and what keeps all from being asked."""
+    with contextlib.ExitStack() as stack:
+        saving = None
+        if options.output is not None:
+            from telex.saving import saved_to
+
+            saving = stack.enter_context(saved_to(app.console, options.output))
+            saving.whole = options.as_json or options.as_jsonl or options.dry_run
+        several, template = _begun(app, options)
+        try:
+            with Interrupts():
+                _check(options, template)
+                question = question_of(app, options, template)
+                asked = [_asked(app, options, template, question, name) for name in options.models]
+                if options.dry_run:
+                    _dry_run(app, asked)
+                    return
+                asked = _with_keys(app, asked)
+        except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as stopped:
+            several.failed(stopped)
+            raise
+        code = several.ask(asked, verbose=options.verbose)
+        if saving is not None and code is ExitCode.OK:
+            saving.whole = True
+    if code is not ExitCode.OK:
+        raise Stop(code)
+
+
+def _begun(app: App, options: Options) -> tuple[Several, Template | None]:
+    try:
+        template = None
+        if options.template is not None:
+            from telex.commands.chat.templating import applied
+
+            template = applied(app, options)
+        return Several(app, view_of(app, options), options.models), template
+    except CoreError as error:
+        Several(app, View(format=format_of(options)), options.models).failed(error)
+        raise
+
+
+def _check(options: Options, template: Template | None) -> None:
+    """What is said of one model, and makes no sense of several."""
+    schema = options.schema or (template is not None and template.schema is not None)
+    for name, given in (
+        ("--extract", options.extract),
+        ("--schema", schema),
+        ("--tools", options.tools),
+        ("--continue", options.go_on),
+        ("--conversation", options.conversation),
+    ):
+        if given:
+            raise click.UsageError(f"{name} is for one model: give --model once")
+
+
+def _asked(app: App, options: Options, template: Template | None, question: Question, name: str) -> Asked:
+    """What this model is asked; a failure is its own, and does not keep the others from being asked."""
+    target = request = None
+    try:
+        dialogue = dialogue_for(app, options, template, earlier=None, title=question.title, model=name)
+        request = dialogue.next(question.content, system=question.system)
+        target = dialogue.target
+        check_fit(app, target, question.prompt, request)
+    except CoreError as error:
+        return Asked(target=target, request=request, error=error)
+    return Asked(target=target, request=request, keeping=dialogue.keeping, new=request.messages)
+
+
+def _dry_run(app: App, asked: list[Asked]) -> None:
+    """One array of the requests; the first that cannot be made ends it."""
+    from telex.render.dry import request_object
+
+    found = []
+    for each in asked:
+        if each.error is not None:
+            raise each.error
+        if each.target is not None and each.request is not None:
+            found.append(request_object(app, each.target, each.request))
+    app.console.json(found)
+
+
+def _with_keys(app: App, asked: list[Asked]) -> list[Asked]:
+    """Each with its key. Keys come first and one by one: commands and keyrings may ask a person."""
+    from dataclasses import replace
+
+    providers = {
+        each.target.provider.name: each.target.provider for each in asked if each.target and not each.error
+    }
+    keys = find_each(providers.values(), environ=app.environ, store=app.key_store)
+    ready = []
+    for each in asked:
+        if each.target is None or each.error is not None:
+            ready.append(each)
+            continue
+        provider = each.target.provider
+        key = keys[provider.name]
+        error: CoreError | None = None
+        if isinstance(key, ApiKeyError):
+            key, error = None, key
+        elif provider.embedded and provider.gguf is None:
+            # Fetched before anything is shown: it takes long, and says how far it is.
+            try:
+                app.default_model()
+            except CoreError as failure:
+                failure.provider = provider.name
+                error = failure
+        ready.append(replace(each, key=key, error=error))
+    return ready

@@ -1,0 +1,85 @@
+"""Text as it was written, in rows of a width: what ``Layout`` is for Markdown; nothing is parsed."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Protocol
+
+from telex.console import visible
+from telex.render.markdown import Row, cells, chop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from telex.render.markdown import Look
+
+__all__ = ["PlainRows", "Rows", "row"]
+
+_TAB = 8
+
+
+class Rows(Protocol):
+    """Makes rows of a text that comes in pieces; see ``Layout``."""
+
+    @property
+    def width(self) -> int: ...
+    @width.setter
+    def width(self, cells: int) -> None: ...
+    def feed(self, text: str) -> None: ...
+    def final(self) -> list[Row]: ...
+    def draft(self) -> list[Row]: ...
+    def end(self) -> list[Row]: ...
+    def whole_or_not_at_all(self) -> AbstractContextManager[None]: ...
+
+
+def row(text: str, look: Look, sgr: str = "") -> Row:
+    """One row of one style: the parameters of its escape sequence."""
+    return Row(look.paint(text, sgr if look.sgr(1) else "") if text else "", cells(text))
+
+
+class PlainRows:
+    """Rows break where the width ends; tabs are blanks, and control characters are visible."""
+
+    def __init__(self, look: Look, width: int, *, sgr: str = "") -> None:
+        self.width = width
+        self._look = look
+        self._sgr = sgr
+        self._text = ""
+
+    def feed(self, text: str) -> None:
+        """Take the next piece."""
+        self._text += visible(text)
+
+    def final(self) -> list[Row]:
+        """The rows that have become final since the last call."""
+        *lines, self._text = self._text.split("\n")
+        rows = [row for line in lines for row in self._broken(line)]
+        *full, self._text = chop(self._text.expandtabs(_TAB), self.width)
+        return [*rows, *(self._row(part) for part in full)]
+
+    def draft(self) -> list[Row]:
+        """What is open; to be asked after ``final``."""
+        return self._broken(self._text) if self._text else []
+
+    def end(self) -> list[Row]:
+        """The rows of all that is left."""
+        rows = [*self.final(), *self.draft()]
+        self._text = ""
+        return rows
+
+    @contextlib.contextmanager
+    def whole_or_not_at_all(self) -> Iterator[None]:
+        """Be again what it was if anything is raised."""
+        text = self._text
+        try:
+            yield
+        except BaseException:
+            self._text = text
+            raise
+
+    def _broken(self, line: str) -> list[Row]:
+        return [self._row(part) for part in chop(line.expandtabs(_TAB), self.width)]
+
+    def _row(self, text: str) -> Row:
+        return row(text, self._look, self._sgr)

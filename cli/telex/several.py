@@ -1,0 +1,235 @@
+"""One question to several models at once: each is asked by a thread of its own; one thread shows and keeps all."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from provider_core.answer import Answer
+from provider_core.errors import CoreError
+from provider_core.types import Verdict
+from telex.ask import Turn, hint, judged
+from telex.console import OutputError, ReaderGone
+from telex.exits import ExitCode, answer_code, code_and_hint, traceback_place
+from telex.interrupts import Interrupts, Terminated
+from telex.render.together import together_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from provider_core.keys import Key
+    from provider_core.types import Message, Provider, Request, Target
+    from telex.context import App
+    from telex.keeping import Keeping
+    from telex.render.show import Show, View
+
+__all__ = ["Asked", "Outcome", "Several"]
+
+_MOMENT = 0.1
+"""Seconds without anything new after which the screen is painted anew: a clock turns there."""
+
+_Item: TypeAlias = "tuple[float, Callable[[], None]]"
+"""When something came, and what is to be done about it."""
+
+Outcome: TypeAlias = Answer | CoreError
+"""What one model brought, or why it could not be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One of the models: what it is asked, with its key; or, in ``error``, why it is not.
+
+    ``new`` are the messages that are kept of the request.
+    """
+
+    target: Target | None = None
+    request: Request | None = None
+    key: Key | None = None
+    error: CoreError | None = None
+    keeping: Keeping | None = None
+    new: Sequence[Message] = ()
+
+
+class Several:
+    """The models with these ``names``, asked together. What has become of each is in ``outcomes``, in this order."""
+
+    def __init__(self, app: App, view: View, names: Sequence[str]) -> None:
+        self._app = app
+        self._names = names
+        self.outcomes: list[Outcome | None] = [None] * len(names)
+        self._together = together_for(app, view, names, self._tell)
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._moment = 0.0
+        self._turns: dict[int, Turn] = {}
+        """Those whose answer has not ended."""
+        self._given_up = threading.Event()
+        self._one_at_a_time = threading.Lock()
+
+    def failed(self, error: BaseException) -> None:
+        """None of them can be asked: say so, where programs read the output."""
+        self._together.failed(error, hint(self._app, error) if isinstance(error, CoreError) else None)
+
+    def ask(self, asked: Sequence[Asked], *, verbose: int = 0) -> ExitCode:
+        """Ask all, and show and keep what comes; the exit code of the worst.
+
+        Raises what stops it from outside, when all that has come has been shown and kept.
+        """
+        _ = self._app.client, self._app.settings  # made by this thread, for all
+        with Interrupts() as interrupts:
+            try:
+                with interrupts.held:
+                    shows = self._together.begin([each.target for each in asked])
+                    self._turns = dict(self._begun(asked, shows, interrupts))
+                for index, each in enumerate(asked):
+                    if each.error is not None:
+                        self._refused(index, each.error, shows[index], interrupts)
+                for index in self._turns:
+                    work = partial(self._work, index, asked[index], shows[index], verbose)
+                    # Daemons: Ctrl-C must not wait for a server that is silent.
+                    threading.Thread(target=work, name=f"telex-ask-{index}", daemon=True).start()
+                self._show_all(interrupts)
+            except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
+                self._give_up(interrupts)
+                raise
+            except Exception:
+                self._give_up(interrupts, CoreError("a mistake in telex itself"))
+                raise
+        return _worst(self.outcomes)
+
+    def _begun(
+        self, asked: Sequence[Asked], shows: Sequence[Show], interrupts: Interrupts
+    ) -> Iterator[tuple[int, Turn]]:
+        for index, (each, show) in enumerate(zip(asked, shows, strict=True)):
+            if each.target is None or each.request is None:
+                continue
+            yield (
+                index,
+                Turn(
+                    self._app,
+                    each.target,
+                    show,
+                    interrupts=interrupts,
+                    keeping=each.keeping,
+                    new=each.new,
+                    ended=partial(self.outcomes.__setitem__, index),
+                    clock=self._clock,
+                ),
+            )
+
+    def _refused(self, index: int, error: CoreError, show: Show, interrupts: Interrupts) -> None:
+        """One that cannot be asked ends before the others have begun."""
+        turn = self._turns.pop(index, None)
+        if turn is not None:
+            turn.over(error)
+            return
+        self.outcomes[index] = error
+        with interrupts.held:
+            show.failed(error, hint(self._app, error))
+
+    # --- the thread of each ------------------------------------------------------------------------------------
+
+    def _work(self, index: int, asked: Asked, show: Show, verbose: int) -> None:
+        error: CoreError | None = None
+        try:
+            self._ask_one(self._turns[index], asked, show, verbose)
+        except CoreError as failure:
+            error = failure
+        except BaseException as mistake:  # noqa: BLE001 - one failure does not end the others
+            place = traceback_place(mistake)
+            error = CoreError(f"a mistake in telex itself, at {place}: {type(mistake).__name__}")
+        self._post(partial(self._over, index, error))
+
+    def _ask_one(self, turn: Turn, asked: Asked, show: Show, verbose: int) -> None:
+        target, request = asked.target, asked.request
+        if target is None or request is None:
+            return
+
+        def watch(mark: str, words: str) -> None:
+            if mark != "<<" or verbose > 1:
+                self._post(partial(show.aside, f"{mark[:1]} {target}: {words}"))
+
+        with self._reach(target, asked.key) as (provider, key):
+            events = self._app.client.chat(
+                provider,
+                request,
+                key=key,
+                notify=lambda notice: self._post(partial(turn.notice, notice)),
+                watch=watch if verbose else None,
+            )
+            with contextlib.closing(events):
+                for event in events:
+                    if self._given_up.is_set():
+                        return
+                    self._post(partial(turn.event, event))
+
+    @contextlib.contextmanager
+    def _reach(self, target: Target, key: Key | None) -> Iterator[tuple[Provider, str | None]]:
+        if not target.provider.embedded:
+            yield target.provider, key.value if key else None
+            return
+        # Each holds a model in memory, and takes all cores.
+        with self._one_at_a_time, self._app.reach(target) as reached:
+            yield reached
+
+    def _post(self, what: Callable[[], None]) -> None:
+        self._queue.put((time.monotonic(), what))
+
+    # --- the one thread that shows -----------------------------------------------------------------------------
+
+    def _show_all(self, interrupts: Interrupts) -> None:
+        while self._turns:
+            with contextlib.suppress(queue.Empty):
+                self._moment, do = self._queue.get(timeout=_MOMENT)
+                do()
+            with interrupts.held:
+                self._together.tick()
+        self._end(interrupts)
+
+    def _over(self, index: int, error: CoreError | None) -> None:
+        self._turns.pop(index).over(error)
+
+    def _give_up(self, interrupts: Interrupts, error: CoreError | None = None) -> None:
+        """End all that is open; where stdout is what hinders it, only the history gets the rest."""
+        self._given_up.set()
+        self._moment = time.monotonic()
+        ends: list[Callable[[], object]] = [partial(turn.over, error) for turn in self._turns.values()]
+        for end in (*ends, partial(self._end, interrupts)):
+            try:
+                end()
+            except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
+                self._app.console.abandon_stdout()
+
+    def _end(self, interrupts: Interrupts) -> None:
+        with interrupts.held:
+            self._together.end()
+
+    def _clock(self) -> float:
+        return self._moment or time.monotonic()
+
+    def _tell(self, index: int) -> None:
+        """Say on stderr what there is to say of one's end, under its name."""
+        console = self._app.console
+        match self.outcomes[index]:
+            case CoreError() as error:
+                console.error(f"{self._names[index]}: {error.message}", hint(self._app, error))
+            case Answer(verdict=verdict) as answer if verdict is not Verdict.INTERRUPTED:
+                code, sentence, advice = judged(self._app, answer)
+                if code is not ExitCode.OK:
+                    console.error(f"{answer.target}: {sentence}", advice)
+                elif sentence:
+                    console.note(f"{answer.target}: {sentence}")
+
+
+def _worst(outcomes: Sequence[Outcome | None]) -> ExitCode:
+    """The smallest code that is not 0: what only a person can mend comes before what waiting may cure."""
+    codes = [
+        code_and_hint(outcome)[0] if isinstance(outcome, CoreError) else answer_code(outcome)
+        for outcome in outcomes
+        if outcome is not None
+    ]
+    return min((code for code in codes if code), default=ExitCode.OK)
