@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from telex.console import Console
 
 __all__ = ["Questions"]
+
+_TURN = 0.2
+"""Seconds between two looks at whether this job has the terminal."""
 
 
 class Questions:
@@ -33,10 +42,12 @@ class Questions:
             return None
         # What was typed before the question was seen is no answer to it.
         _forget_typed(self.terminal)
-        self._console.err(question)
-        line = _line_of(self.terminal)
-        if not line.endswith(b"\n"):
-            self._console.err("\n")
+        line = b""
+        try:
+            line = _Line(self.terminal, lambda: self._console.err(question)).read()
+        finally:
+            if not line.endswith(b"\n"):
+                self._console.err("\n")
         return line.decode("utf-8", "replace").strip() if line else None
 
     def close(self) -> None:
@@ -56,6 +67,54 @@ class Questions:
         return self._opened
 
 
+class _Line:
+    """One line of the terminal. Whenever the job gets the terminal back, ``say`` says again what is asked."""
+
+    def __init__(self, terminal: int, say: Callable[[], None]) -> None:
+        self._terminal = terminal
+        self._say = say
+        self._said = False
+
+    def read(self) -> bytes:
+        """The line with its end, which is missing at the end of input."""
+        line = b""
+        with self._told_of_stops(), contextlib.suppress(OSError):  # it hung up
+            while not line.endswith(b"\n") and (part := self._typed()):
+                line += part
+        return line
+
+    def _typed(self) -> bytes:
+        if not self._said:
+            self._say()
+            self._said = True
+        while os.name == "posix":
+            # Waiting in turns: a signal that another thread was given does not wake this one.
+            typed = select.select([self._terminal], [], [], _TURN)[0]
+            if not _in_foreground(self._terminal):
+                self._said = False
+                time.sleep(_TURN)
+            elif not self._said:
+                self._say()
+                self._said = True
+            elif typed:
+                break
+        return os.read(self._terminal, 4096)
+
+    @contextlib.contextmanager
+    def _told_of_stops(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCONT"):
+            yield
+            return
+        before = signal.signal(signal.SIGCONT, self._on_return)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGCONT, before)
+
+    def _on_return(self, *_: object) -> None:
+        self._said = False
+
+
 def _in_foreground(terminal: int) -> bool:
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
@@ -69,11 +128,3 @@ def _forget_typed(terminal: int) -> None:
 
         with contextlib.suppress(termios.error):
             termios.tcflush(terminal, termios.TCIFLUSH)
-
-
-def _line_of(terminal: int) -> bytes:
-    line = b""
-    with contextlib.suppress(OSError):  # it hung up
-        while not line.endswith(b"\n") and (part := os.read(terminal, 4096)):
-            line += part
-    return line
