@@ -132,7 +132,7 @@ class Decoder:
             Finished(
                 verdict=verdict,
                 reason=reason,
-                raw_reason=answer.finish,
+                raw_reason=clean(answer.finish, self._secrets, 200) if answer.finish is not None else None,
                 error=why,
                 model=clean(answer.model, self._secrets, 200),
                 reasoning_details=answer.kept.details(),
