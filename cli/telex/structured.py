@@ -51,8 +51,9 @@ def ask_for_json(
                 # What the token limit has cut would be cut again.
                 if answer.verdict is Verdict.LENGTH:
                     error.explain("the token limit has cut it")
-                if not retries or answer.verdict is Verdict.LENGTH:
-                    answer = replace(answer, verdict=Verdict.FAILED, error=error)
+                # A tool that was not allowed would not be the next time, and is why.
+                if not retries or answer.verdict is Verdict.LENGTH or answer.error is not None:
+                    answer = replace(answer, verdict=Verdict.FAILED, error=answer.error or error)
                     break
                 retries -= 1
                 app.console.note(f"{error.message}; asking again")
@@ -106,7 +107,9 @@ class _Held:
     def release(self, final: Answer | None = None) -> None:
         """Show the text, of ``final`` or of what there was when something broke off, and end the inner show."""
         answer, hint = self._ended or (None, None)
-        answer = final or answer
+        if answer is not None and final is not None:
+            # The end of a loop with tools has all that was called in it; of the texts, the last one counts.
+            answer = replace(answer, text=final.text, verdict=final.verdict, error=final.error)
         if answer is not None and answer.text:
             self._inner.event(Text(text=answer.text))
         self._inner.close()
