@@ -198,7 +198,8 @@ class Several:
         self._given_up.set()
         self._moment = time.monotonic()
         ends: list[Callable[[], object]] = [partial(turn.over, error) for turn in self._turns.values()]
-        for end in (*ends, partial(self._end, interrupts)):
+        ends.append(partial(self._end, interrupts))
+        for end in ends:
             try:
                 end()
             except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):

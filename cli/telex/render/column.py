@@ -54,7 +54,7 @@ class Column:
         self._target = target
         self._view = view
         self._look = look
-        self._thoughts = PlainRows(look, width, sgr=_FAINT)
+        self._thoughts = PlainRows(look, width, sgr=_FAINT, words=True)
         self._text: Rows = Layout(look, width, narrow=True) if view.markdown else PlainRows(look, width)
         self._has_text = False
         self._thought = 0

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 from telex.console import visible
-from telex.render.markdown import Row, cells, chop
+from telex.render.markdown import Row, cells, chop, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +39,13 @@ def row(text: str, look: Look, sgr: str = "") -> Row:
 
 
 class PlainRows:
-    """Rows break where the width ends; tabs are blanks, and control characters are visible."""
+    """Rows break where the width ends, or between ``words``; tabs are blanks, and control characters are visible."""
 
-    def __init__(self, look: Look, width: int, *, sgr: str = "") -> None:
+    def __init__(self, look: Look, width: int, *, sgr: str = "", words: bool = False) -> None:
         self.width = width
         self._look = look
         self._sgr = sgr
+        self._words = words
         self._text = ""
 
     def feed(self, text: str) -> None:
@@ -53,14 +54,14 @@ class PlainRows:
 
     def final(self) -> list[Row]:
         """The rows that have become final since the last call."""
-        *lines, self._text = self._text.split("\n")
-        rows = [row for line in lines for row in self._broken(line)]
-        *full, self._text = chop(self._text.expandtabs(_TAB), self.width)
-        return [*rows, *(self._row(part) for part in full)]
+        *lines, open_line = self._text.split("\n")
+        rows = [part for line in lines for part in self._broken(line)]
+        *full, self._text = self._broken(open_line)
+        return self._styled([*rows, *full])
 
     def draft(self) -> list[Row]:
         """What is open; to be asked after ``final``."""
-        return self._broken(self._text) if self._text else []
+        return self._styled(self._broken(self._text)) if self._text else []
 
     def end(self) -> list[Row]:
         """The rows of all that is left."""
@@ -78,8 +79,12 @@ class PlainRows:
             self._text = text
             raise
 
-    def _broken(self, line: str) -> list[Row]:
-        return [self._row(part) for part in chop(line.expandtabs(_TAB), self.width)]
+    def _broken(self, line: str) -> list[str]:
+        """The rows of a line; more text changes the last one alone."""
+        line = line.expandtabs(_TAB)
+        if not self._words:
+            return chop(line, self.width)
+        return [line[start:end] for start, end in wrap(line, self.width)]
 
-    def _row(self, text: str) -> Row:
-        return row(text, self._look, self._sgr)
+    def _styled(self, rows: list[str]) -> list[Row]:
+        return [row(text, self._look, self._sgr) for text in rows]

@@ -12,7 +12,7 @@ from telex.render.markdown._layout import Layout
 from telex.render.markdown._look import Colour, Look, surface
 from telex.render.markdown._screen import Screen
 from telex.render.markdown._stream import MarkdownStream, render
-from telex.render.markdown._wrap import Row, cells, chop
+from telex.render.markdown._wrap import Row, cells, chop, wrap
 
 __all__ = [
     "Colour",
@@ -26,4 +26,5 @@ __all__ = [
     "prepare",
     "render",
     "surface",
+    "wrap",
 ]
