@@ -99,7 +99,7 @@ def test_no_signal_leaves_a_server_behind(telex: Telex, number: signal.Signals) 
     server = Hanging(telex, deaf=True)
     process = telex.start("mcp", "test")
     assert within(20, lambda: server.started)
-    time.sleep(0.1)  # the shell that watches has to have heard of it
+    time.sleep(0.5)  # the shell that watches has to have heard of it
     process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode != 0

@@ -107,7 +107,6 @@ class Host:
         began = time.monotonic()
         if self.server.command:
             self._process = await self._started()
-            self._watchdog.watch(self._process.pid)
             self._done(Step(name="start", seconds=time.monotonic() - began))
         await imported.wait()
         from provider_core.tools.mcp._session import Session
@@ -134,7 +133,7 @@ class Host:
     async def _started(self) -> Process:
         env = {**minimal(self._environ, withheld=self._withheld), **self._given.values}
         try:
-            return await Process.start(self.server.command, env, self.server.cwd)
+            return await Process.start(self.server.command, env, self.server.cwd, self._watchdog.watch)
         except (OSError, ValueError) as error:
             raise ToolServerError(_why(self.server, error), server=self.server.name) from None
 

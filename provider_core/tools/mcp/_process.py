@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Process"]
@@ -34,8 +34,9 @@ _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
 class Process(asyncio.SubprocessProtocol):
     """A process in a group of its own. All methods but ``kill`` belong to the loop's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_start: Callable[[int], None]) -> None:
         self.pid = 0
+        self._on_start = on_start
         self._transport: asyncio.SubprocessTransport | None = None
         self._deaf = False
         self._unread = bytearray()
@@ -46,13 +47,24 @@ class Process(asyncio.SubprocessProtocol):
         self._stderr = b""
 
     @classmethod
-    async def start(cls, command: Sequence[str], env: Mapping[str, str], cwd: Path | None) -> Process:
-        """Start the command; raises ``OSError`` or ``ValueError`` where that cannot be done."""
+    async def start(
+        cls,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path | None,
+        on_start: Callable[[int], None] = lambda _: None,
+    ) -> Process:
+        """Start the command; raises ``OSError`` or ``ValueError`` where that cannot be done.
+
+        ``on_start`` is told the number of its group as soon as there is one.
+        """
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             options = {"creationflags": _NEW_GROUP_NO_WINDOW}
-        _, process = await loop.subprocess_exec(cls, *command, env=dict(env), cwd=cwd, **options)
+        _, process = await loop.subprocess_exec(
+            lambda: cls(on_start), *command, env=dict(env), cwd=cwd, **options
+        )
         return process
 
     async def read(self) -> bytes:
@@ -174,6 +186,7 @@ class Process(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.SubprocessTransport", transport)
         self.pid = self._transport.get_pid()
+        self._on_start(self.pid)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:

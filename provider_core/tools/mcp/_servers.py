@@ -83,6 +83,8 @@ class McpServers:
 
     def _start(self) -> None:
         failed: dict[str, Failure] = {}
+        if any(server.command for server in self._servers):
+            self._watchdog.start()
         self._background.start()
         imported = asyncio.Event()
         secrets = Secrets(self._environ, self._store)

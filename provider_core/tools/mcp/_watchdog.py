@@ -30,11 +30,27 @@ for each in $groups; do kill -s KILL -- "-$each"; done
 
 
 class Watchdog:
-    """Told of process groups as they come and go. Where there is no POSIX shell it does nothing."""
+    """Told of process groups as they come and go. Before ``start``, and without a POSIX shell, it does nothing."""
 
     def __init__(self) -> None:
         self._shell: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Have the shell ready: a group that is told of the later might never be told of."""
+        if os.name != "posix":
+            return
+        with contextlib.suppress(OSError):
+            self._shell = subprocess.Popen(
+                ["/bin/sh", "-c", _SCRIPT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd="/",
+                env={"PATH": os.defpath},
+                start_new_session=True,  # a Ctrl-C in the terminal is not meant for it
+            )
 
     def watch(self, group: int) -> None:
         """End the group when this process has ended."""
@@ -55,19 +71,6 @@ class Watchdog:
                 shell.wait(3)
 
     def _tell(self, line: str) -> None:
-        if os.name != "posix":
-            return
         with self._lock, contextlib.suppress(OSError):
-            if self._shell is None:
-                self._shell = subprocess.Popen(
-                    ["/bin/sh", "-c", _SCRIPT],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    bufsize=0,
-                    cwd="/",
-                    env={"PATH": os.defpath},
-                    start_new_session=True,  # a Ctrl-C in the terminal is not meant for it
-                )
-            if self._shell.stdin is not None:
+            if self._shell is not None and self._shell.stdin is not None:
                 self._shell.stdin.write(line.encode())
