@@ -21,6 +21,7 @@ from telex.session.commands import ROWS, brief, command_in
 from telex.session.completion import Offers
 from telex.session.recall import Recall
 from telex.session.standing import Standing
+from telex.session.window import breaks, risen
 
 
 @pytest.fixture
@@ -196,6 +197,33 @@ def test_files_are_completed_as_a_shell_writes_them(telex: Telex, tmp_path: Path
         (found,) = Offers(App(environ=telex.env), ROWS)(f"/image {typed}")
         assert found.text == f"{folder}/one\\ two/inner.gif"
         assert found.replaces == len(typed)
+
+
+# --- a window that becomes narrower ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "width", "column", "found"),
+    [
+        (62, 30, 2, True),
+        (60, 30, 0, True),
+        (62, 30, 29, False),
+        (10, 30, 10, None),  # the same in both kinds of terminal
+        (59, 30, 29, None),
+        (62, 30, 7, None),  # an answer about something else
+    ],
+)
+def test_the_cursors_column_tells_whether_rows_are_broken_or_cut(
+    x: int, width: int, column: int, found: bool | None
+) -> None:
+    assert breaks(x, width, column) is found
+
+
+@pytest.mark.parametrize(
+    ("rows", "x", "more"), [([], 62, 2), ([65], 62, 4), ([65], 10, 2), ([0, 30, 31], 29, 1), ([], 30, 1)]
+)
+def test_a_line_whose_rows_are_broken_has_sunk(rows: list[int], x: int, more: int) -> None:
+    assert risen(rows, x, 30) == more
 
 
 # --- a provider that stays reached -----------------------------------------------------------------------------

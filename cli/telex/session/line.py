@@ -24,6 +24,7 @@ from prompt_toolkit.styles import Style
 
 from telex.interrupts import Terminated
 from telex.session.plain import CONTINUED, LEAVE, PROMPT, written
+from telex.session.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,6 +61,7 @@ class LineEditor:
         self._empty = 0
         """How often Ctrl-C has come on an empty line, one after the other."""
         self._input = _input()
+        self._window = Window()
         self._session: PromptSession[str] = PromptSession(
             [("class:prompt", PROMPT)],
             multiline=True,
@@ -98,6 +100,7 @@ class LineEditor:
         keys.add("<sigint>")(self._interrupt)
         keys.add("c-g", filter=here)(self._open_editor)
         keys.add("c-x", "c-e", filter=here)(self._open_editor)
+        keys.add("<cursor-position-response>")(self._window.told)
         return keys
 
     def _enter(self, event: KeyPressEvent) -> None:
@@ -147,6 +150,7 @@ class LineEditor:
         loop = self._session.app.loop
         if loop is None:
             return
+        self._window.follow(self._session.app)
         loop.set_exception_handler(lambda _, context: self._end(context.get("exception")))
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
