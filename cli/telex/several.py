@@ -33,8 +33,8 @@ __all__ = ["Asked", "Outcome", "Several"]
 _MOMENT = 0.1
 """Seconds without anything new after which the screen is painted anew: a clock turns there."""
 
-_Item: TypeAlias = "tuple[float, Callable[[], None]]"
-"""When something came, and what is to be done about it."""
+_Item: TypeAlias = "tuple[float, int, Callable[[], object]]"
+"""When something came, of which answer, and what is to be done about it."""
 
 Outcome: TypeAlias = Answer | CoreError
 """What one model brought, or why it could not be asked."""
@@ -65,6 +65,8 @@ class Several:
         self._together = together_for(app, view, names, self._tell)
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._moment = 0.0
+        self._doing: int | None = None
+        """Of which answer something is shown right now."""
         self._turns: dict[int, Turn] = {}
         """Those whose answer has not ended."""
         self._given_up = threading.Event()
@@ -136,36 +138,36 @@ class Several:
     def _work(self, index: int, asked: Asked, show: Show, verbose: int) -> None:
         error: CoreError | None = None
         try:
-            self._ask_one(self._turns[index], asked, show, verbose)
+            self._ask_one(index, asked, show, verbose)
         except CoreError as failure:
             error = failure
         except BaseException as mistake:  # noqa: BLE001 - one failure does not end the others
             place = traceback_place(mistake)
             error = CoreError(f"a mistake in telex itself, at {place}: {type(mistake).__name__}")
-        self._post(partial(self._over, index, error))
+        self._post(index, partial(self._over, index, error))
 
-    def _ask_one(self, turn: Turn, asked: Asked, show: Show, verbose: int) -> None:
-        target, request = asked.target, asked.request
+    def _ask_one(self, index: int, asked: Asked, show: Show, verbose: int) -> None:
+        turn, target, request = self._turns[index], asked.target, asked.request
         if target is None or request is None:
             return
 
         def watch(mark: str, words: str) -> None:
             if mark != "<<" or verbose > 1:
-                self._post(partial(show.aside, f"{mark[:1]} {target}: {words}"))
+                self._post(index, partial(show.aside, f"{mark[:1]} {target}: {words}"))
 
         with self._reach(target, asked.key) as (provider, key):
             events = self._app.client.chat(
                 provider,
                 request,
                 key=key,
-                notify=lambda notice: self._post(partial(turn.notice, notice)),
+                notify=lambda notice: self._post(index, partial(turn.notice, notice)),
                 watch=watch if verbose else None,
             )
             with contextlib.closing(events):
                 for event in events:
                     if self._given_up.is_set():
                         return
-                    self._post(partial(turn.event, event))
+                    self._post(index, partial(turn.event, event))
 
     @contextlib.contextmanager
     def _reach(self, target: Target, key: Key | None) -> Iterator[tuple[Provider, str | None]]:
@@ -176,32 +178,48 @@ class Several:
         with self._one_at_a_time, self._app.reach(target) as reached:
             yield reached
 
-    def _post(self, what: Callable[[], None]) -> None:
-        self._queue.put((time.monotonic(), what))
+    def _post(self, index: int, what: Callable[[], object]) -> None:
+        self._queue.put((time.monotonic(), index, what))
 
     # --- the one thread that shows -----------------------------------------------------------------------------
 
     def _show_all(self, interrupts: Interrupts) -> None:
         while self._turns:
             with contextlib.suppress(queue.Empty):
-                self._moment, do = self._queue.get(timeout=_MOMENT)
-                do()
+                self._do(self._queue.get(timeout=_MOMENT))
             with interrupts.held:
                 self._together.tick()
         self._end(interrupts)
 
+    def _do(self, item: _Item) -> None:
+        self._moment, self._doing, do = item
+        do()
+        self._doing = None
+
     def _over(self, index: int, error: CoreError | None) -> None:
-        self._turns.pop(index).over(error)
+        turn = self._turns.pop(index, None)
+        if turn is not None:
+            turn.over(error)
 
     def _give_up(self, interrupts: Interrupts, error: CoreError | None = None) -> None:
-        """End all that is open; where stdout is what hinders it, only the history gets the rest."""
+        """End all that is open, with what has come of it; where stdout is in the way, for the history alone.
+
+        Of the answer that was being shown when it happened, what has not been shown does not count.
+        """
         self._given_up.set()
-        self._moment = time.monotonic()
-        ends: list[Callable[[], object]] = [partial(turn.over, error) for turn in self._turns.values()]
-        ends.append(partial(self._end, interrupts))
-        for end in ends:
+        broken = self._doing
+        steps: list[Callable[[], object]] = []
+        if broken in self._turns:
+            steps.append(partial(self._over, broken, error))
+        while not self._queue.empty():
+            item = self._queue.get()
+            if item[1] != broken:
+                steps.append(partial(self._do, item))
+        steps += (partial(self._over, index, error) for index in self._turns if index != broken)
+        steps.append(partial(self._end, interrupts))
+        for step in steps:
             try:
-                end()
+                step()
             except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
                 self._app.console.abandon_stdout()
 
