@@ -55,7 +55,7 @@ class Telex:
         """Add a provider without a key, by hand, as people do."""
         before = self.settings.read_text() if self.settings.exists() else ""
         rows = {"base_url": url, "key": "none", "models": ["m"], **fields}
-        lines = [f"{key} = {_toml(value)}" for key, value in rows.items() if value is not None]
+        lines = [f"{key} = {toml(value)}" for key, value in rows.items() if value is not None]
         self.configure(f"{before}\n[providers.{name}]\n" + "\n".join(lines) + "\n")
 
     def start(self, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
@@ -82,16 +82,16 @@ class Telex:
         return Ran(process.returncode, out or b"", (err or b"").decode())
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         case dict():
-            return "{" + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+            return "{" + ", ".join(f"{toml(k)} = {toml(v)}" for k, v in value.items()) + "}"
         case list() | tuple():
-            return "[" + ", ".join(map(_toml, value)) + "]"
+            return "[" + ", ".join(map(toml, value)) + "]"
         case _:
             return str(value)
 
