@@ -1,0 +1,437 @@
+"""``-m`` more than once, through the installed program: at once, each on its own, and told apart in every format."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import COMMAND
+from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Ran, Telex
+
+KEYS = [
+    "provider", "model", "text", "reasoning", "tool_calls", "finish", "verdict", "usage", "timing", "error",
+]  # fmt: skip
+
+
+def by_model(**answers: Any) -> Any:
+    """A server whose answer depends on the model that is asked."""
+
+    def serve(asked: Asked) -> Answer:
+        found = answers[asked.body["model"]]
+        found = found(asked) if callable(found) else found
+        return found if isinstance(found, Answer) else Answer(found)
+
+    return serve
+
+
+def refusal(status: int, message: str) -> Answer:
+    return Answer([json.dumps({"error": {"message": message}}).encode()], status=status)
+
+
+@pytest.fixture
+def lab(telex: Telex, server: Scripted) -> Telex:
+    """Three providers at one server, which answers by the model."""
+    for name in ("lab", "moon", "venus"):
+        telex.provider(name, server.url)
+    return telex
+
+
+def kept(telex: Telex) -> dict[str, tuple[str | None, str | None]]:
+    """By model the text and the verdict in the history; each in a conversation of its own."""
+    with contextlib.closing(sqlite3.connect(telex.home / "data" / "history.db")) as connection:
+        rows = connection.execute(
+            "SELECT t.provider || '/' || t.model, m.text, t.verdict, t.conversation FROM turns AS t "
+            "LEFT JOIN messages AS m ON m.turn = t.id AND m.is_answer"
+        ).fetchall()
+    assert len({row[3] for row in rows}) == len(rows)
+    return {model: (text, verdict) for model, text, verdict, _ in rows}
+
+
+# --- at once ----------------------------------------------------------------------------------------------------
+
+
+def test_they_are_asked_at_once(lab: Telex, server: Scripted) -> None:
+    """No request is answered before all have come: one after another would never end."""
+    together = threading.Barrier(3, timeout=20)
+
+    def meet(asked: Asked) -> list[bytes]:
+        together.wait()
+        return answer(f"from {asked.body['model']}")
+
+    server.will(by_model(a=meet, b=meet, c=meet))
+    ran = lab("chat", "-m", "lab/a", "-m", "moon/b", "-m", "venus/c", "hi")
+    assert ran.code == 0, ran.err
+    assert ran.text == "## lab/a\n\nfrom a\n\n## moon/b\n\nfrom b\n\n## venus/c\n\nfrom c\n"
+
+
+def test_each_is_asked_the_same(lab: Telex, server: Scripted) -> None:
+    server.will(by_model(a=answer("1"), b=answer("2")))
+    ran = lab(
+        "chat",
+        "-m",
+        "lab/a",
+        "-m",
+        "moon/b",
+        "-s",
+        "Be brief.",
+        "-t",
+        "0",
+        "-p",
+        "top_p=1",
+        "why?",
+        stdin=b"text",
+    )
+    assert ran.code == 0, ran.err
+    first, second = sorted((asked.body for asked in server.asked), key=lambda body: body["model"])
+    assert second == {**first, "model": "b"}
+    assert [message["content"] for message in first["messages"]] == ["Be brief.", "text\n\nwhy?"]
+
+
+def test_the_same_model_twice_is_asked_twice(lab: Telex, server: Scripted) -> None:
+    server.will(Answer(answer("one")), Answer(answer("two")))
+    ran = lab("chat", "--json", "-m", "lab/m", "-m", "lab/m", "hi")
+    assert sorted(each["text"] for each in json.loads(ran.out)) == ["one", "two"]
+
+
+def test_the_first_is_shown_as_it_comes_and_the_others_meanwhile(lab: Telex, server: Scripted) -> None:
+    goes_on, first_asked = threading.Event(), threading.Event()
+    server.will(
+        by_model(
+            a=[*sse(delta("one")), Pause(goes_on), *answer(" two")],
+            b=lambda _: (first_asked.set(), answer("all of b"))[1],
+        )
+    )
+    with lab.start("chat", "-m", "lab/a", "-m", "moon/b", "hi") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(13) == b"## lab/a\n\none"
+        assert first_asked.wait(20)
+        goes_on.set()
+        assert process.stdout.read() == b" two\n\n## moon/b\n\nall of b\n"
+
+
+def test_thoughts_have_lasted_as_long_as_they_did_also_where_they_are_shown_later(
+    lab: Telex, server: Scripted
+) -> None:
+    thinks = [*sse(delta(reasoning_content="Hm. " * 10)), Pause(1.2), *answer("b")]
+    server.will(by_model(a=[Pause(1.6), *answer("a")], b=thinks))
+    ran = lab("chat", "--reasoning", "summary", "-m", "lab/a", "-m", "moon/b", "hi")
+    assert "Thought for 1." in ran.err
+
+
+# --- one failure does not end the others ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        ({"a": answer("x"), "b": answer("y"), "c": answer("up to", finish="length")}, 0),
+        ({"a": [*sse(delta("half")), Cut()], "b": refusal(429, "slow"), "c": answer("y")}, 5),
+        ({"a": refusal(401, "no"), "b": refusal(429, "slow"), "c": answer()}, 4),
+        ({"a": answer("x"), "b": refusal(404, "The model b does not exist"), "c": refusal(401, "no")}, 3),
+        ({"a": answer("x"), "b": answer("x", finish="content_filter"), "c": [Pause(9)]}, 6),
+        ({"a": answer("x"), "b": answer("x"), "c": [Pause(9)]}, 7),
+    ],
+)
+def test_the_exit_code_is_the_one_of_the_worst(
+    lab: Telex, server: Scripted, answers: dict[str, Any], code: int
+) -> None:
+    server.will(by_model(**answers))
+    ran = lab(
+        "chat", "--retries", "0", "--timeout", "1", "-m", "lab/a", "-m", "moon/b", "-m", "venus/c", "hi"
+    )
+    assert ran.code == code, ran.err
+    assert [line for line in ran.text.splitlines() if line.startswith("##")] == [
+        "## lab/a", "## moon/b", "## venus/c",
+    ]  # fmt: skip
+
+
+def test_a_failure_is_told_under_its_name_and_the_others_go_on(telex: Telex, server: Scripted) -> None:
+    telex.provider("lab", server.url)
+    telex.provider("bank", server.url, key=None, key_env="NOT_SET")
+    telex.provider("gone", "http://127.0.0.1:1/v1")
+    server.will(by_model(a=refusal(500, "it broke"), b=answer("fine"), c=[*sse(delta("half")), Cut()]))
+    named = ("lab/a", "nowhere/x", "bank/y", "gone/z", "lab/c", "lab/b")
+    ran = telex("chat", "--retries", "0", *(word for name in named for word in ("-m", name)), "hi")
+    assert ran.code == 3
+    assert ran.text == (
+        "## lab/a\n\n## nowhere/x\n\n## bank/y\n\n## gone/z\n\n## lab/c\n\nhalf\n\n## lab/b\n\nfine\n"
+    )
+    told = [line for line in ran.err.splitlines() if line.startswith("telex: ")]
+    assert [line.split(": ")[1] for line in told] == ["lab/a", "nowhere/x", "bank/y", "gone/z", "lab/c"]
+    assert "it broke" in told[0]
+    assert "NOT_SET" in ran.err  # the advice of each stands below it
+    assert "Traceback" not in ran.err
+
+
+def test_what_concerns_all_of_them_is_told_once_and_asks_nobody(lab: Telex, server: Scripted) -> None:
+    two = ("-m", "lab/a", "-m", "moon/b")
+    for arguments, words in (
+        ((), "no prompt"),
+        (("-x", "hi"), "--extract is for one model"),
+        (("--schema", "name", "hi"), "--schema is for one model"),
+        (("--tools", "all", "hi"), "--tools is for one model"),
+        (("-c", "hi"), "--continue is for one model"),
+        (("--conversation", "abc", "hi"), "--conversation is for one model"),
+        (("--json", "--jsonl", "hi"), "take one of them"),
+    ):
+        ran = lab("chat", *two, *arguments)
+        assert (ran.code, ran.out, ran.err.count("telex: ")) == (2, b"", 1), arguments
+        assert words in ran.err
+    lab.configure("[providers\n")
+    assert lab("chat", *two, "hi").code == 3
+    assert server.asked == []
+
+
+def test_a_mistake_of_one_of_them_is_its_own(telex: Telex, server: Scripted) -> None:
+    telex.provider("deepseek", server.url, preset="deepseek", models=["deepseek-v4-pro"])
+    telex.provider("lab", server.url)
+    server.will(answer("fine"))
+    ran = telex(
+        "chat", "-m", "deepseek/deepseek-v4-pro", "-m", "lab/m", "--reasoning-effort", "gigantic", "hi"
+    )
+    assert (ran.code, ran.text) == (2, "## deepseek/deepseek-v4-pro\n\n## lab/m\n\nfine\n")
+    assert "gigantic" in ran.err
+
+
+# --- for programs -----------------------------------------------------------------------------------------------
+
+
+def test_json_is_one_array_of_the_objects_in_the_order_in_which_they_were_named(
+    lab: Telex, server: Scripted
+) -> None:
+    server.will(by_model(a=[Pause(0.5), *answer("slow")], b=refusal(401, "no"), c=answer("quick")))
+    ran = lab("chat", "--json", "-m", "lab/a", "-m", "moon/b", "-m", "nope/x", "-m", "venus/c", "hi")
+    assert ran.out.count(b"\n") == 1
+    found = json.loads(ran.out)
+    assert [list(each) for each in found] == [KEYS] * 4
+    assert [(each["provider"], each["model"], each["text"], each["verdict"]) for each in found] == [
+        ("lab", "a", "slow", "complete"), ("moon", "b", "", "failed"),
+        (None, "nope/x", "", "failed"), ("venus", "c", "quick", "complete"),
+    ]  # fmt: skip
+    assert [each["error"] and each["error"]["exit_code"] for each in found] == [None, 4, 3, None]
+    assert found[0]["timing"]["first_text"] >= 0.5 > found[3]["timing"]["total"]
+    assert ran.code == 3
+
+
+def tagged(ran: Ran, count: int) -> list[list[dict[str, Any]]]:
+    """The lines of each, by their index: one numbering for all, starts first, nothing behind the last end."""
+    found = [json.loads(line) for line in ran.text.splitlines()]
+    assert [each["n"] for each in found] == list(range(1, len(found) + 1))
+    assert [each["type"] for each in found[:count]] == ["start"] * count
+    assert found[-1]["type"] == "end"
+    assert all(list(each)[:5] == ["n", "type", "index", "provider", "model"] for each in found)
+    lines = [[each for each in found if each["index"] == index] for index in range(count)]
+    for own in lines:
+        assert [each["type"] for each in own].count("start") == 1
+        assert [each["type"] for each in own].count("end") == 1
+        assert own[-1]["type"] == "end"
+        assert len({(each["provider"], each["model"]) for each in own}) == 1
+    return lines
+
+
+def test_json_lines_of_all_are_interleaved_as_they_come_and_say_whose_they_are(
+    lab: Telex, server: Scripted
+) -> None:
+    pieces = [piece for word in ("one ", "two ", "three ") for piece in (*sse(delta(word)), Pause(0.2))]
+    server.will(
+        by_model(a=[*pieces, *answer("a")], b=[Pause(0.1), *pieces, *answer("b")], c=refusal(401, "no"))
+    )
+    ran = lab("chat", "--jsonl", "-m", "lab/a", "-m", "moon/b", "-m", "nope/x", "-m", "venus/c", "hi")
+    first, second, third, fourth = tagged(ran, 4)
+    assert "".join(each["text"] for each in first if each["type"] == "text") == "one two three a"
+    assert "".join(each["text"] for each in second if each["type"] == "text") == "one two three b"
+    assert (first[0]["provider"], first[0]["model"]) == ("lab", "a")
+    assert (third[0]["provider"], third[0]["model"], third[-1]["verdict"]) == (None, "nope/x", "failed")
+    assert (fourth[-1]["verdict"], fourth[-1]["error"]["exit_code"]) == ("failed", 4)
+    kinds = [json.loads(line)["index"] for line in ran.text.splitlines() if '"text"' in line]
+    assert kinds != sorted(kinds)
+    assert "text" not in first[-1]
+
+
+@pytest.mark.parametrize("arguments", [["hi", "--file", "/nowhere"], []])
+def test_what_keeps_all_from_being_asked_is_the_failure_of_each(lab: Telex, arguments: list[str]) -> None:
+    two = ("-m", "lab/a", "-m", "moon/b")
+    found = json.loads(lab("chat", "--json", *two, *arguments).out)
+    assert [(each["model"], each["verdict"]) for each in found] == [("lab/a", "failed"), ("moon/b", "failed")]
+    for own in tagged(lab("chat", "--jsonl", *two, *arguments), 2):
+        assert [each["type"] for each in own] == ["start", "end"]
+    lab.configure("[providers\n")
+    found = json.loads(lab("chat", "--json", *two, "hi").out)
+    assert [each["error"]["type"] for each in found] == ["SettingsError"] * 2
+
+
+def test_a_dry_run_is_an_array_of_the_requests(lab: Telex, server: Scripted) -> None:
+    ran = lab("chat", "--dry-run", "-m", "lab/a", "-m", "moon/b", "hi")
+    assert [each["body"]["model"] for each in json.loads(ran.out)] == ["a", "b"]
+    assert lab("chat", "--dry-run", "-m", "lab/a", "-m", "nope/x", "hi").code == 3
+    assert server.connections == 0
+
+
+def test_verbose_lines_say_whose_they_are(lab: Telex, server: Scripted) -> None:
+    server.will(by_model(a=answer("x"), b=answer("y")))
+    ran = lab("chat", "-vv", "-m", "lab/a", "-m", "moon/b", "hi")
+    assert all(line[2:].startswith(("lab/a: ", "moon/b: ")) for line in ran.err.splitlines())
+    assert "< moon/b: data: [DONE]" in ran.err
+
+
+# --- files, signals, readers -----------------------------------------------------------------------------------
+
+
+def test_a_file_takes_all_of_them_if_all_are_whole(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+    out = tmp_path / "answers.md"
+    server.will(by_model(a=answer("x"), b=answer("y"), c=[*sse(delta("half")), Cut()]))
+    assert lab("chat", "-o", str(out), "-m", "lab/a", "-m", "moon/b", "hi").code == 0
+    whole = "## lab/a\n\nx\n\n## moon/b\n\ny\n"
+    assert out.read_text() == whole
+    ran = lab("chat", "-o", str(out), "-m", "lab/a", "-m", "moon/c", "hi")
+    assert (ran.code, out.read_text()) == (6, whole)
+    assert out.with_name("answers.md.partial").read_text() == "## lab/a\n\nx\n\n## moon/c\n\nhalf\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("form", ["text", "--json", "--jsonl"])
+def test_a_signal_ends_all_and_keeps_what_has_come_of_each(
+    lab: Telex, server: Scripted, form: str, number: signal.Signals
+) -> None:
+    server.will(
+        by_model(
+            a=[*sse(delta("half of a")), Pause(30), DONE],
+            b=answer("all of b"),
+            c=[Pause(30), DONE],
+            d=[*sse(delta("half of d")), Pause(30), DONE],
+        )
+    )
+    arguments = [] if form == "text" else [form]
+    process = lab.start(
+        "chat", *arguments, "-m", "lab/a", "-m", "lab/b", "-m", "moon/c", "-m", "venus/d", "hi"
+    )
+    while len(server.asked) < 4:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    begun = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    assert time.monotonic() - begun < 5  # the pauses would last far longer
+    assert process.returncode == (130 if number is signal.SIGINT else -number)
+    assert b"telex: " not in err
+    texts, verdicts = (
+        ["half of a", "all of b", "", "half of d"],
+        ["interrupted", "complete", "interrupted", "interrupted"],
+    )
+    if form == "--json":
+        found = json.loads(out)
+        assert ([each["text"] for each in found], [each["verdict"] for each in found]) == (texts, verdicts)
+    elif form == "--jsonl":
+        own = [json.loads(line) for line in out.splitlines()]
+        ends = sorted((each["index"], each["verdict"]) for each in own if each["type"] == "end")
+        assert ends == list(enumerate(verdicts))
+    else:
+        assert out.decode() == (
+            "## lab/a\n\nhalf of a\n\n## lab/b\n\nall of b\n\n## moon/c\n\n## venus/d\n\nhalf of d\n"
+        )
+    assert kept(lab) == {
+        "lab/a": ("half of a", "interrupted"), "lab/b": ("all of b", "complete"),
+        "moon/c": (None, "interrupted"), "venus/d": ("half of d", "interrupted"),
+    }  # fmt: skip
+
+
+def test_ctrl_c_before_anything_is_asked_is_the_fate_of_each(lab: Telex, server: Scripted) -> None:
+    process = lab.start("chat", "--json", "-m", "lab/a", "-m", "moon/b", "-", stdin=subprocess.PIPE)
+    time.sleep(0.8)
+    process.send_signal(signal.SIGINT)
+    process.wait(10)
+    out, _ = process.communicate()
+    assert (process.returncode, [each["verdict"] for each in json.loads(out)]) == (130, ["interrupted"] * 2)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("form", [(), ("--jsonl",), ("--json",)])
+def test_a_reader_that_goes_away_ends_all(lab: Telex, server: Scripted, form: tuple[str, ...]) -> None:
+    more = [*sse(*[delta("x" * 100_000)] * 3), Pause(0.2), *answer("y" * 200_000)]
+    server.will(by_model(a=more, b=more))
+    script = f"{COMMAND} chat {' '.join(form)} -m lab/a -m moon/b hi | head -c 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], env=lab.env, stdin=subprocess.DEVNULL,
+                          capture_output=True, check=False, timeout=30)  # fmt: skip
+    assert (done.stdout[1:], done.stderr) == (b"141\n", b"")
+
+
+def test_a_reader_that_has_stopped_reading_is_not_waited_for(lab: Telex, server: Scripted) -> None:
+    server.will(by_model(a=[*sse(delta("x" * 400_000)), Pause(30), DONE], b=answer("all of b")))
+    process = lab.start("chat", "-m", "lab/a", "-m", "moon/b", "hi")
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 130
+    out, _ = process.communicate()
+    text, verdict = kept(lab)["lab/a"]
+    assert verdict == "interrupted"
+    assert out.decode() == f"## lab/a\n\n{text}"
+    assert kept(lab)["moon/b"] == ("all of b", "complete")
+
+
+def test_a_full_disk_ends_all_and_keeps_them(lab: Telex, server: Scripted) -> None:
+    server.will(by_model(a=[Pause(0.5), *answer("x")], b=answer("all of b")))
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        ran = lab("chat", "-m", "lab/a", "-m", "moon/b", "hi", stdout=full)
+    assert ran.code == 1
+    assert ran.err.count("No space left") == 1
+
+
+# --- history, keys ---------------------------------------------------------------------------------------------
+
+
+def test_each_answer_is_a_conversation_of_its_own_and_can_be_gone_on_with(
+    lab: Telex, server: Scripted
+) -> None:
+    server.will(by_model(a=answer("from a"), b=answer("from b"), c=refusal(401, "no")))
+    lab("chat", "-m", "lab/a", "-m", "moon/b", "-m", "venus/c", "Which?")
+    assert kept(lab) == {"lab/a": ("from a", "complete"), "moon/b": ("from b", "complete")}
+    server.will(answer("more"))
+    listed = json.loads(lab("history", "list", "--json").out)
+    wanted = next(each["id"] for each in listed if each["model"] == "lab/a")
+    assert lab("chat", "--conversation", wanted, "And?").code == 0
+    assert [message["content"] for message in server.asked[0].body["messages"]] == [
+        "Which?",
+        "from a",
+        "And?",
+    ]
+
+
+def test_nothing_is_kept_where_nothing_is_to_be(lab: Telex, server: Scripted) -> None:
+    server.will(by_model(a=answer("x"), b=answer("y")))
+    lab("chat", "--no-save", "-m", "lab/a", "-m", "moon/b", "hi")
+    assert not (lab.home / "data" / "history.db").exists()
+
+
+def test_a_history_that_cannot_be_written_costs_no_answer(lab: Telex, server: Scripted) -> None:
+    (lab.home / "data" / "history.db").mkdir(parents=True)
+    server.will(by_model(a=answer("x"), b=answer("y")))
+    ran = lab("chat", "-m", "lab/a", "-m", "moon/b", "hi")
+    assert (ran.code, ran.text) == (0, "## lab/a\n\nx\n\n## moon/b\n\ny\n")
+    assert "not kept" in ran.err
+
+
+def test_keys_are_fetched_one_by_one_and_once_a_provider(
+    telex: Telex, server: Scripted, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    for name in ("lab", "moon"):
+        command = f"echo begin {name} >> {asked}; sleep 0.3; echo end {name} >> {asked}; echo sk-{name}"
+        telex.provider(name, server.url, key=None, key_command=command)
+    server.will(answer("x"))
+    ran = telex("chat", "-m", "lab/a", "-m", "moon/b", "-m", "lab/c", "hi")
+    assert ran.code == 0, ran.err
+    assert asked.read_text().split("\n") == ["begin lab", "end lab", "begin moon", "end moon", ""]
+    keys = {each.body["model"]: each.headers["authorization"] for each in server.asked}
+    assert keys == {"a": "Bearer sk-lab", "b": "Bearer sk-moon", "c": "Bearer sk-lab"}
