@@ -91,8 +91,10 @@ class Turn:
         finally:
             try:
                 if self._keeping is not None:
-                    if self._came:
-                        self._keep()  # what broke off the very first piece kept it from this
+                    if self._came or any(message.role == "tool" for message in self._new):
+                        # What broke off the very first piece kept it from this; and what tools have brought is
+                        # worth keeping whatever becomes of the request.
+                        self._keep()
                     with self._held:
                         self._keeping.ended(answer)
             finally:

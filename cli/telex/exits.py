@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
     SETTINGS = 3, "the settings are wrong, or the model is unknown"
     KEY = 4, "the key is missing or refused, or no provider is set up"
     LIMIT = 5, "rate limit or quota"
-    PROVIDER = 6, "the provider or a tool server failed, or the answer is cut, empty or filtered, or does not fit its schema"
+    PROVIDER = 6, "a server failed; or the answer is cut, empty, filtered or no fit for its schema"
     NETWORK = 7, "network or timeout"
     TOOL = 8, "a tool was refused, or the loop limit was reached"
     INTERRUPTED = 130, "Ctrl-C"

@@ -134,6 +134,7 @@ class _Loop:
                 turn, self._turn = self._turn, None
                 turn.event(event)
                 self._answer = turn.over()
+                self._results.clear()
             case Text() | Reasoning() | ToolCall() | Usage() if self._turn is not None:
                 self._turn.event(event)
 
@@ -142,8 +143,8 @@ class _Loop:
         if self._turn is not None:
             turn, self._turn = self._turn, None
             self._answer = turn.over(error)
-        elif self._results:
-            self._keep_results(error)
+        elif self._results and self._answer is not None:
+            self._never_answered(self._answer, error)
         error = error or self._refusal()
         with self._interrupts.held:
             self.one.finish(error, hint(self._app, error), stopped=stopped)
@@ -155,7 +156,6 @@ class _Loop:
             self.one.connecting(self._target)
             # What the last request held, and its answer, are known.
             self._new = request.messages[len(self._request.messages) + 1 :]
-        self._results.clear()
         self._request = request
         self._turn = Turn(
             self._app,
@@ -171,14 +171,12 @@ class _Loop:
         with self._interrupts.held:
             self.one.tool(event)
 
-    def _keep_results(self, error: CoreError | None) -> None:
-        """Keep what calls have brought whose answer is never asked for: what they did is done."""
-        if self._answer is None:
-            return
-        results = tuple(self._results.values())
-        asked = replace(self._request, messages=(*self._request.messages, self._answer.message(), *results))
+    def _never_answered(self, last: Answer, error: CoreError | None) -> None:
+        """Keep what calls of the ``last`` answer have brought: what they did is done, and is not done again."""
+        results = tuple(self._results[call.id] for call in last.tool_calls if call.id in self._results)
         answer = Gathering(self._target).answer(error)
-        self._said(asked, answer)
+        earlier = (*self._request.messages, last.message())
+        self._said(replace(self._request, messages=(*earlier, *results)), answer)
         if self._keeping is not None:
             with self._interrupts.held:
                 self._keeping.sent(results, self._target)
