@@ -1,0 +1,593 @@
+"""``telex chat --tools`` in scripts: calls that are allowed by name run and no others, and all is told and kept."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import Telex, python
+from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
+from toolboxes import call, calling
+from toolchat import alive, lab, odd, results, roles, running, tool_server, within
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANY = ("--allow", "lab/*")
+ECHO = calling(call("lab__echo", {"n": 1}), text="Let me see.")
+DONE_NOW = answer("It is done.")
+
+
+@pytest.fixture
+def desk(telex: Telex, server: Scripted) -> Telex:
+    """A provider called p, and a tool server called lab."""
+    telex.provider("p", server.url)
+    lab(telex, call_timeout=5.0)
+    return telex
+
+
+def last_results(server: Scripted) -> list[str]:
+    return results(server.asked[-1])
+
+
+# --- what is allowed by name -------------------------------------------------------------------------------
+
+
+def test_a_call_runs_and_the_model_answers_from_what_it_brought(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    ran = desk("chat", "--tools", "lab", "--allow", "lab/echo", "What is one?")
+    assert (ran.code, ran.text) == (0, "Let me see.\nIt is done.\n")
+    first, second = (asked.body for asked in server.asked)
+    assert "lab__echo" in {tool["function"]["name"] for tool in first["tools"]}
+    assert "tool_choice" not in first
+    assert second["tools"] == first["tools"]
+    assert second["messages"] == [
+        {"role": "user", "content": "What is one?"},
+        {
+            "role": "assistant",
+            "content": "Let me see.",
+            "tool_calls": [
+                {
+                    "id": "call_a",
+                    "type": "function",
+                    "function": {"name": "lab__echo", "arguments": '{"n": 1}'},
+                }
+            ],
+        },
+        {"role": "tool", "content": '{"n": 1}', "tool_call_id": "call_a"},
+    ]
+    assert ran.err.startswith("lab/echo (1): 8 bytes in ")
+
+
+def test_what_is_not_allowed_by_name_does_not_run_and_is_the_exit_code(desk: Telex, server: Scripted) -> None:
+    # The server says that it only reads, which nobody has checked.
+    server.will(calling(call("lab__echo", {"n": 1}), call("lab__about", {}, id="b", index=1)), DONE_NOW)
+    ran = desk("chat", "--tools", "lab", "--allow", "lab/wait", "hi")
+    assert (ran.code, ran.text) == (8, "It is done.\n")
+    why = "did not run: it is not allowed by name, and nobody is there to be asked"
+    assert last_results(server) == [f"lab/echo {why}", f"lab/about {why}"]
+    assert ran.err.splitlines() == [
+        "lab/echo (1): refused",
+        "lab/about: refused",
+        "telex: nobody could be asked whether lab/echo, lab/about may run, and they did not",
+        "  To allow them: --allow lab/echo --allow lab/about",
+    ]
+
+
+def test_the_settings_allow_tools_of_their_own_server_alone(desk: Telex, server: Scripted) -> None:
+    lab(desk, "trusted", allow=["ec*"])
+    server.will(calling(call("lab__echo"), call("trusted__echo", id="b", index=1)), DONE_NOW)
+    ran = desk("chat", "--tools", "lab", "--tools", "trusted", "hi")
+    assert ran.code == 8
+    refused, brought = last_results(server)
+    assert "did not run" in refused
+    assert brought == "{}"
+    assert "--allow lab/echo" in ran.err
+
+
+def test_tools_of_one_name_are_told_apart(desk: Telex, server: Scripted) -> None:
+    tool_server(desk, "other", *_path_of_odd(), '["echo"]')
+    server.will(calling(call("lab__echo"), call("other__echo", id="b", index=1)), DONE_NOW)
+    assert desk("chat", "--tools", "lab,other", "--allow", "echo", "hi").code == 0
+    assert last_results(server) == ["{}", "\x1b[2Jran"]
+
+
+def _path_of_odd() -> list[str]:
+    from toolchat import ODD
+
+    return [str(ODD)]
+
+
+def test_a_pattern_that_fits_nothing_is_told_of(desk: Telex, server: Scripted) -> None:
+    server.will(answer("Hi."))
+    ran = desk("chat", "--tools", "lab", "--allow", "lab/ecco", "--allow", "lab/*", "hi")
+    assert (ran.code, ran.err) == (0, "--allow lab/ecco fits no tool that there is.\n")
+
+
+def test_the_advice_for_a_name_that_means_something_elsewhere_can_be_pasted(
+    desk: Telex, server: Scripted
+) -> None:
+    odd(desk, "drop\x1b[2J all\n*")
+    server.will(lambda asked: Answer(calling(call(_offered(asked)[0]))), DONE_NOW)
+    ran = desk("chat", "--tools", "odd", "hi")
+    assert ran.code == 8
+    (advice,) = [line for line in ran.err.splitlines() if "--allow" in line]
+    assert advice == "  To allow it: --allow 'odd/drop??2J all??'"
+    server.will(lambda asked: Answer(calling(call(_offered(asked)[0]))), DONE_NOW)
+    assert desk("chat", "--tools", "odd", "--allow", "odd/drop??2J all??", "hi").code == 0
+
+
+def _offered(asked: Asked) -> list[str]:
+    return [tool["function"]["name"] for tool in asked.body["tools"]]
+
+
+# --- which servers -----------------------------------------------------------------------------------------
+
+
+def test_all_is_every_server_that_is_not_switched_off(desk: Telex, server: Scripted) -> None:
+    lab(desk, "off", enabled=False)
+    lab(desk, "more")
+    server.will(answer("Hi."))
+    assert desk("chat", "--tools", "all", "hi").code == 0
+    assert {name.partition("__")[0] for name in _offered(server.asked[0])} == {"lab", "more"}
+    assert desk("chat", "--tools", "all, off", "hi").code == 0
+    assert {name.partition("__")[0] for name in _offered(server.asked[1])} == {"lab", "more", "off"}
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "said"),
+    [
+        ("lap", 3, ["telex: no MCP server called lap is set up", "  Did you mean lab?"]),
+        ("lab,q", 3, ["telex: no MCP server called q is set up", "  See what is set up: telex mcp list"]),
+        (" , ", 2, ["telex: --tools names no server"]),
+    ],
+)
+def test_a_name_that_no_server_has(
+    desk: Telex, server: Scripted, names: str, code: int, said: list[str]
+) -> None:
+    ran = desk("chat", "--tools", names, "hi")
+    assert (ran.code, ran.out, ran.err.splitlines()) == (code, b"", said)
+    assert server.asked == []
+
+
+def test_without_any_server_all_is_an_error(telex: Telex, server: Scripted) -> None:
+    telex.provider("p", server.url)
+    ran = telex("chat", "--tools", "all", "hi")
+    assert (ran.code, ran.err.splitlines()[0]) == (3, "telex: no MCP server is set up")
+    lab(telex, enabled=False)
+    ran = telex("chat", "--tools", "all", "hi")
+    assert (ran.code, ran.err.splitlines()[0]) == (3, "telex: every MCP server is switched off")
+
+
+def test_without_the_extra_it_says_how_to_have_it(desk: Telex, server: Scripted) -> None:
+    ran = desk("chat", "--json", "--tools", "lab", "hi", env={"TELEX_TEST_WITHOUT": "mcp"})
+    assert ran.code == 3
+    assert ran.err.splitlines()[-1] == "  Install it: pip install 'telex[mcp]'"
+    assert json.loads(ran.out)["error"]["type"] == "ToolsExtraMissingError"
+    assert server.asked == []
+
+
+def test_a_server_that_does_not_start_is_a_line_and_the_others_go_on(desk: Telex, server: Scripted) -> None:
+    lab(desk, "dead", "dies")
+    lab(desk, "lost", env={"TOKEN": "env:NOT_THERE"})
+    server.will(ECHO, DONE_NOW)
+    ran = desk("chat", "-q", "--tools", "dead,lab,lost", *ANY, "hi")
+    assert (ran.code, ran.text) == (0, "Let me see.\nIt is done.\n")
+    dead, lost, remedy = ran.err.splitlines()
+    assert "ModuleNotFoundError" in dead
+    assert "NOT_THERE" in lost
+    assert dead.endswith("; going on without it.")
+    assert lost.endswith("; going on without it.")
+    assert remedy == "  Set NOT_THERE in the environment that telex runs in."
+
+
+@pytest.mark.parametrize(
+    ("flaw", "fields", "code"),
+    [("dies", {}, 6), ("silent", {"start_timeout": 0.5}, 7), ("", {"env": {"T": "env:NOT_THERE"}}, 4)],
+)
+def test_where_none_starts_nothing_is_asked(
+    telex: Telex, server: Scripted, flaw: str, fields: dict[str, Any], code: int
+) -> None:
+    telex.provider("p", server.url)
+    lab(telex, "one", flaw, **fields)
+    lab(telex, "two", "dies")
+    ran = telex("chat", "--tools", "all", "hi")
+    assert (ran.code, ran.out, server.asked) == (code, b"", [])
+    assert "MCP server two" in ran.err.splitlines()[0]
+    assert "MCP server one" in ran.err.splitlines()[1]
+
+
+def test_what_a_server_really_finds_in_its_environment(desk: Telex, server: Scripted) -> None:
+    lab(desk, "keyed", env={"TOKEN": "env:HIDDEN", "MODE": "plain"})
+    server.will(calling(call("lab__about"), call("keyed__about", id="b", index=1)), DONE_NOW)
+    secrets = {
+        "OPENAI_API_KEY": "sk-provider-one",
+        "ANTHROPIC_API_KEY": "sk-provider-two",
+        "AWS_SECRET_ACCESS_KEY": "sk-elsewhere",
+        "HIDDEN": "a-token",
+        "TELEX_MODEL": "p/m",
+        "LC_SECRET": "sk-in-a-locale",
+    }
+    assert desk("chat", "--tools", "lab,keyed", "--allow", "about", "hi", env=secrets).code == 0
+    plain, keyed = (json.loads(text)["env"] for text in last_results(server))
+    assert plain.keys() - {"LC_CTYPE"} == {"PATH", "HOME", "LANG"}
+    assert keyed.keys() - {"LC_CTYPE"} == {"PATH", "HOME", "LANG", "TOKEN", "MODE"}
+    assert keyed["TOKEN"] == "a-token"
+    assert not {value for value in plain.values() if value.startswith(("sk-", "a-token"))}
+
+
+# --- what is printed ---------------------------------------------------------------------------------------
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
+
+
+def test_json_is_one_object_of_all_answers(desk: Telex, server: Scripted) -> None:
+    first = [*sse(delta("One."), delta(tool_calls=[call("lab__echo", {"n": 1})]), delta(finish="tool_calls")),
+             *sse({"choices": [], "usage": USAGE}), DONE]  # fmt: skip
+    server.will(first, calling(call("lab__fails", id="b")), answer("Two.", usage=USAGE))
+    ran = desk("chat", "--json", "--tools", "lab", *ANY, "hi")
+    assert ran.code == 0
+    assert ran.out.count(b"\n") == 1
+    found = json.loads(ran.out)
+    assert found["text"] == "One.\nTwo."
+    assert [each["name"] for each in found["tool_calls"]] == ["lab__echo", "lab__fails"]
+    assert (found["usage"]["input"], found["usage"]["output"]) == (20, 10)
+    assert (found["verdict"], found["error"]) == ("complete", None)
+    assert ran.err.startswith("lab/fails: failed in "), "what came of it is in no key"
+
+
+def test_a_refusal_is_in_the_object_too(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    ran = desk("chat", "--json", "--tools", "lab", "hi")
+    found = json.loads(ran.out)
+    assert (ran.code, found["verdict"], found["text"]) == (8, "complete", "Let me see.\nIt is done.")
+    assert found["error"]["type"] == "NotAllowedError"
+    assert (found["error"]["exit_code"], found["error"]["hint"]) == (8, "To allow it: --allow lab/echo")
+
+
+def test_jsonl_has_a_line_for_each_request_and_each_call(desk: Telex, server: Scripted) -> None:
+    server.will(
+        calling(call("lab__echo", {"n": 1}), call("lab__nope", id="b", index=1), text="One."), answer("Two.")
+    )
+    ran = desk("chat", "--jsonl", "--tools", "lab", "--allow", "lab/echo", "hi")
+    found = [json.loads(line) for line in ran.text.splitlines()]
+    assert [each["type"] for each in found] == [
+        "start", "text", "tool_call", "tool_call", "tool_result", "tool_start", "tool_result", "request", "text", "end",
+    ]  # fmt: skip
+    unknown, started, brought = found[4:7]
+    assert (unknown["id"], unknown["ok"], unknown["error"]["type"]) == ("b", False, "UnknownToolError")
+    assert (started["tool"], started["arguments"]) == ("lab/echo", {"n": 1})
+    assert (brought["id"], brought["tool"], brought["ok"]) == ("call_a", "lab/echo", True)
+    assert (brought["text"], brought["error"]) == ('{"n": 1}', None)
+    assert found[-1]["verdict"] == "complete"
+
+
+def test_an_answer_that_begins_with_empty_lines_and_calls_a_tool_says_nothing(
+    desk: Telex, server: Scripted
+) -> None:
+    blank = [
+        *sse(delta("\n"), delta("\n"), delta(tool_calls=[call("lab__echo")]), delta(finish="tool_calls")),
+        DONE,
+    ]
+    server.will(blank, answer("\n It", " is."))
+    assert desk("chat", "--tools", "lab", *ANY, "hi").text == "\n It is.\n"
+    server.will(blank, answer("\n It", " is."))
+    assert json.loads(desk("chat", "--json", "--tools", "lab", *ANY, "hi").out)["text"] == "\n It is."
+
+
+def test_the_block_that_is_extracted_is_the_last_answers(desk: Telex, server: Scripted) -> None:
+    server.will(
+        calling(call("lab__echo"), text="I run\n```\nls\n```\n"), answer("Here:\n```py\nprint(1)\n```\n")
+    )
+    assert desk("chat", "-x", "--tools", "lab", *ANY, "hi").text == "print(1)\n"
+    server.will(calling(call("lab__echo"), text="I run\n```\nls\n```\n"), answer("That is all."))
+    assert desk("chat", "-x", "--tools", "lab", *ANY, "hi").text == "ls\n"
+
+
+def test_an_answer_with_tools_fits_a_schema(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, answer('{"x": "no"}'), answer('{"x": 1}'))
+    ran = desk("chat", "--schema", "x int", "--tools", "lab", *ANY, "hi")
+    assert (ran.code, ran.text) == (0, '{"x": 1}\n')
+    assert roles(server.asked[-1]) == ["user", "assistant", "tool", "assistant", "user"]
+    server.will(ECHO, answer('{"x": 1}'))
+    found = json.loads(desk("chat", "--json", "--schema", "x int", "--tools", "lab", *ANY, "hi").out)
+    assert (found["text"], len(found["tool_calls"])) == ('{"x": 1}', 1)
+
+
+def test_a_tool_that_was_not_allowed_is_why_an_answer_does_not_fit(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, answer("I cannot say."))
+    ran = desk("chat", "--schema", "x int", "--tools", "lab", "hi")
+    assert (ran.code, len(server.asked)) == (8, 2)
+    assert "--allow lab/echo" in ran.err
+
+
+def test_a_file_gets_the_texts_of_all_answers_or_is_as_it_was(desk: Telex, server: Scripted) -> None:
+    path = desk.home / "answer.txt"
+    server.will(ECHO, DONE_NOW)
+    assert desk("chat", "-o", str(path), "--tools", "lab", *ANY, "hi").code == 0
+    assert path.read_text() == "Let me see.\nIt is done.\n"
+    server.will(ECHO)
+    ran = desk("chat", "-o", str(path), "--max-turns", "1", "--tools", "lab", *ANY, "hi")
+    assert ran.code == 8
+    assert path.read_text() == "Let me see.\nIt is done.\n"
+    assert path.with_name("answer.txt.partial").read_text() == "Let me see.\n"
+
+
+def test_quiet_leaves_the_lines_about_calls_out_and_no_error(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    assert desk("chat", "-q", "--tools", "lab", *ANY, "hi").err == ""
+    server.will(ECHO, DONE_NOW)
+    assert desk("chat", "-q", "--tools", "lab", "hi").err.startswith("telex: nobody could be asked")
+
+
+def test_a_dry_run_shows_the_tools_that_would_be_offered(desk: Telex, server: Scripted) -> None:
+    ran = desk("chat", "--dry-run", "--tools", "lab", "--tool-choice", "echo", "hi")
+    body = json.loads(ran.out)["body"]
+    assert "lab__echo" in {tool["function"]["name"] for tool in body["tools"]}
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "lab__echo"}}
+    assert server.asked == []
+    assert running(desk.home) == []
+
+
+# --- which tool, and how often -----------------------------------------------------------------------------
+
+
+def test_a_choice_is_made_once_under_the_name_that_the_model_knows(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    assert desk("chat", "--tools", "lab", *ANY, "--tool-choice", "lab/echo", "hi").code == 0
+    assert [asked.body["tool_choice"] for asked in server.asked] == [
+        {"type": "function", "function": {"name": "lab__echo"}},
+        "auto",
+    ]
+
+
+def test_a_choice_that_no_tool_has(desk: Telex, server: Scripted) -> None:
+    ran = desk("chat", "--tools", "lab", "--tool-choice", "nope", "hi")
+    assert (ran.code, server.asked) == (2, [])
+    assert ran.err.startswith("telex: there is no tool 'nope'")
+    assert desk("chat", "--tool-choice", "auto", "hi").code == 2
+
+
+def test_where_no_choice_is_taken_it_is_said(telex: Telex, server: Scripted) -> None:
+    telex.provider("glm", server.url, preset="zai", key="none")
+    lab(telex)
+    server.will(answer("Hi."))
+    ran = telex("chat", "--tools", "lab", "--tool-choice", "required", "hi")
+    assert (ran.code, "tool_choice" in server.asked[0].body) == (0, False)
+    assert ran.err == "glm/m takes no --tool-choice required: the model decides.\n"
+    assert telex("chat", "--tools", "lab", "--tool-choice", "auto", "hi").err == ""
+
+
+def test_at_the_limit_a_script_ends_and_keeps_what_there_is(desk: Telex, server: Scripted) -> None:
+    server.will(*(calling(call("lab__echo", id=f"c{at}"), text=f"Turn {at}.") for at in range(9)))
+    ran = desk("chat", "--max-turns", "2", "--tools", "lab", *ANY, "hi")
+    assert (ran.code, ran.text) == (8, "Turn 0.\nTurn 1.\n")
+    assert ran.err.splitlines()[-2:] == [
+        "telex: p/m still calls tools after 2 turns, the limit",
+        "  Let it go on for longer: --max-turns N",
+    ]
+    server.will(answer("Fine."))
+    assert desk("chat", "-c", "--tools", "lab", "Go on.").text == "Fine.\n"
+    assert roles(server.asked[0]) == ["user", "assistant", "tool", "assistant", "tool", "assistant", "user"]
+    brought, missing = results(server.asked[0])
+    assert brought == "{}"
+    assert missing.startswith("There is no result")
+
+
+# --- going on ----------------------------------------------------------------------------------------------
+
+
+def test_a_later_turn_without_tools_sends_calls_and_results_all_the_same(
+    desk: Telex, server: Scripted
+) -> None:
+    server.will(ECHO, DONE_NOW)
+    assert desk("chat", "--tools", "lab", *ANY, "hi").code == 0
+    server.will(answer("Yes."))
+    assert desk("chat", "-c", "Really?").code == 0
+    (asked,) = server.asked
+    assert roles(asked) == ["user", "assistant", "tool", "assistant", "user"]
+    assert "tools" not in asked.body
+
+
+def test_a_server_that_refuses_them_without_tools_is_told_in_words(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    assert desk("chat", "--tools", "lab", *ANY, "hi").code == 0
+    words = "Requests which include `tool_use` or `tool_result` blocks must define tools."
+    refusal = Answer(
+        [json.dumps({"error": {"message": words, "type": "invalid_request_error"}}).encode()],
+        status=400,
+        headers={"content-type": "application/json"},
+    )
+    server.will(lambda asked: refusal if "tool" in roles(asked) else Answer(answer("Yes.")))
+    ran = desk("chat", "-c", "Really?")
+    assert (ran.code, ran.text) == (0, "Yes.\n")
+    assert ran.err.startswith("p/m takes no earlier calls of tools without the tools: they go along as text")
+    told = server.asked[1].body["messages"][2]
+    assert told == {
+        "role": "user",
+        "content": '[The tool lab__echo was called with {"n": 1} and brought:]\n{"n": 1}',
+    }
+    assert desk("chat", "-c", "Really?").err == "", "it is remembered"
+
+
+def test_what_a_tool_has_brought_is_kept_where_no_answer_follows(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, Answer(status=401, body=[b"{}"]))
+    ran = desk("chat", "--tools", "lab", *ANY, "hi")
+    assert (ran.code, ran.text) == (4, "Let me see.\n")
+    server.will(answer("Fine."))
+    assert desk("chat", "-c", "Go on.").code == 0
+    assert results(server.asked[0]) == ['{"n": 1}']
+
+
+# --- bad servers, bad models -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "told", "line"),
+    [
+        ("die", {}, "Error: the MCP server lab broke off during a call (exit 3)", "lab/die: the MCP server"),
+        ("killed", {}, "Error: the MCP server lab broke off during a call (SIGKILL)", "lab/killed: the MCP server"),
+        ("hang", {}, "Error: lab/hang did not end within 0.5 s", "lab/hang: did not end within 0.5 s"),
+        ("nonsense", {}, "Error: the MCP server lab sent", "lab/nonsense: the MCP server"),
+        ("flood", {"n": 40_000_000}, "Error: the MCP server lab", "lab/flood (40000000): the MCP server"),
+        ("fails", {}, "Error: no such file", "lab/fails: failed in "),
+        ("refuses", {}, "Error: n must be even", "lab/refuses: failed in "),
+        ("echo", {"n": "x"}, "Error: the arguments for lab/echo cannot be used", "lab/echo: the arguments"),
+        ("echo", '{"n": 1', "Error: the arguments for lab/echo cannot be used", "lab/echo: the arguments"),
+        ("no\x1b[2J\nsuch", {}, "Error: there is no tool", "no\\x1b[2J such: there is no such tool"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_told_to_the_model_and_to_the_user(
+    telex: Telex, server: Scripted, tool: str, given: Any, told: str, line: str
+) -> None:
+    telex.provider("p", server.url)
+    lab(telex, call_timeout=0.5)
+    lab(telex, "other")
+    name = tool if "\n" in tool else f"lab__{tool}"
+    server.will(calling(call(name, given), call("other__echo", {"n": 2}, id="b", index=1)), DONE_NOW)
+    ran = telex("chat", "--tools", "lab,other", "--allow", "*", "hi")
+    assert (ran.code, ran.text) == (0, "It is done.\n")
+    bad, good = last_results(server)
+    assert bad.startswith(told)
+    assert good == '{"n": 2}', "the others go on"
+    assert any(each.startswith(line) for each in ran.err.splitlines()), ran.err
+    assert within(2, lambda: running(telex.home) == [])
+
+
+def test_a_long_result_is_cut_and_said_to_be(desk: Telex, server: Scripted) -> None:
+    lab(desk, "small", max_result=1000)
+    server.will(calling(call("small__flood", {"n": 5000})), DONE_NOW)
+    ran = desk("chat", "--tools", "small", "--allow", "*", "hi")
+    assert "bytes were left out here" in last_results(server)[0]
+    assert ran.err.startswith("small/flood (5000): cut to 1.1 kB in ")
+
+
+def test_calls_of_an_answer_that_was_not_received_whole_never_run(desk: Telex, server: Scripted) -> None:
+    half = sse(delta("Let me see."), delta(tool_calls=[call("lab__spawn")]))
+    server.will([*half, Cut()])
+    ran = desk("chat", "--tools", "lab", *ANY, "hi")
+    assert (ran.code, ran.text) == (6, "Let me see.\n")
+    assert len(server.asked) == 1
+    assert "lab/spawn" not in ran.err
+
+
+# --- ends that come from outside ---------------------------------------------------------------------------
+
+
+def spawned(process: subprocess.Popen[bytes]) -> int:
+    """The number of the process that a tool has started, once its call has ended."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        found = json.loads(line)
+        if found["type"] == "tool_result":
+            return int(found["text"])
+    raise AssertionError("it ended before")
+
+
+BOTH = calling(call("lab__spawn"), call("lab__wait", {"n": 30}, id="b", index=1), text="Two at once.")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGHUP, -1), (signal.SIGKILL, -9)],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_signal_ends_the_servers_and_all_that_they_started(
+    desk: Telex, server: Scripted, number: signal.Signals, code: int
+) -> None:
+    server.will(BOTH)
+    lab(desk, "two")
+    # One after the other: the helper serves one call at a time, and waits in the second.
+    process = desk.start("chat", "--jsonl", "--tools", "lab,two", *ANY, "hi")
+    with process:
+        child = spawned(process)
+        assert alive(child)
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert within(5, lambda: running(desk.home) == [] and not alive(child))
+    if number != signal.SIGKILL:
+        end = json.loads(rest.splitlines()[-1])
+        assert (end["type"], end["verdict"]) == ("end", "interrupted")
+
+
+def test_what_had_ended_before_an_interrupt_is_kept(desk: Telex, server: Scripted) -> None:
+    server.will(BOTH)
+    with desk.start("chat", "--jsonl", "--tools", "lab", *ANY, "hi") as process:
+        child = spawned(process)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    server.will(answer("Fine."))
+    assert desk("chat", "-c", "Go on.").code == 0
+    assert roles(server.asked[0]) == ["user", "assistant", "tool", "tool", "assistant", "user"]
+    brought, missing = results(server.asked[0])
+    assert brought == str(child)
+    assert missing.startswith("There is no result")
+
+
+def test_nothing_is_left_behind_a_reader_that_goes_away(desk: Telex, server: Scripted) -> None:
+    server.will(
+        calling(call("lab__spawn"), text="One."), [*sse(delta("Two.")), Pause(0.3), *answer("Three.")]
+    )
+    with desk.start("chat", "--tools", "lab", *ANY, "hi") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"One.\n"
+        process.stdout.close()
+        assert process.wait(20) == 141
+    child = int(results(server.asked[1])[0])
+    assert within(5, lambda: running(desk.home) == [] and not alive(child))
+
+
+def test_an_interrupt_while_servers_start_is_one(telex: Telex, server: Scripted) -> None:
+    telex.provider("p", server.url)
+    lab(telex, "slow", "silent")
+    with telex.start("chat", "--json", "--tools", "slow", "hi") as process:
+        assert within(10, lambda: running(telex.home) != [])
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert json.loads(out)["verdict"] == "interrupted"
+    assert within(5, lambda: running(telex.home) == [])
+    assert server.asked == []
+
+
+# --- what is not asked for ---------------------------------------------------------------------------------
+
+IMPORTED = """
+import json, sys
+from telex.main import main
+code = main({arguments!r})
+print()
+print(json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+def imported(telex: Telex, *arguments: str) -> set[str]:
+    for _ in range(2):  # settings are checked by the first run, with what that takes
+        code, names = json.loads(python(IMPORTED.format(arguments=arguments), telex.env).splitlines()[-1])
+        assert code == 0
+    return set(names)
+
+
+def test_nothing_of_tools_is_imported_where_none_are_asked_for(desk: Telex, server: Scripted) -> None:
+    server.will(answer("Hi."))
+    rooms = {"telex.tools", "provider_core.tools", "mcp", "asyncio", "httpx2", "jsonschema"}
+    assert not rooms & imported(desk, "chat", "hi")
+    assert rooms - {"httpx2", "jsonschema"} <= imported(desk, "chat", "--tools", "lab", "hi")
+
+
+def test_one_model_at_a_time_has_tools(desk: Telex, server: Scripted) -> None:
+    ran = desk("chat", "-m", "p/m", "-m", "p/n", "--tools", "lab", "hi")
+    assert (ran.code, server.asked) == (2, [])
+    assert "--tools" in ran.err
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running(tmp_path: Path) -> Any:
+    yield
+    assert within(6, lambda: running(tmp_path / "home") == [])
