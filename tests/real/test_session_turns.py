@@ -326,3 +326,18 @@ def test_a_key_is_asked_for_once_and_again_after_it_was_refused(
         terminal.say("/retry")
         assert log.read_text() == "x\nx\n"
     assert {asked.headers["authorization"] for asked in server.asked} == {"Bearer sk-one"}
+
+
+def test_a_template_that_only_says_who_answers_begins_a_conversation(
+    talk: Callable[..., Talk], telex: Telex, server: Scripted
+) -> None:
+    folder = telex.home / "config" / "templates"
+    folder.mkdir(parents=True)
+    (folder / "tutor.toml").write_text('system = "You teach {{ subject }}."\ntemperature = 0\n')
+    server.will(answer("Gladly."))
+    with talk("--template", "tutor", "--var", "subject=Latin") as conversation:
+        conversation.say("Begin.")
+        conversation.say("Go on.")
+        assert conversation.leave() == 0
+    assert said(server)[:2] == ["system: You teach Latin.", "user: Begin."]
+    assert server.asked[-1].body["temperature"] == 0

@@ -107,22 +107,36 @@ def _is_conversation(app: App, options: Options) -> bool:
     """Whether nothing is asked yet, and somebody is there to ask it."""
     given = options.prompt or options.no_stdin or "-" in (*options.files, *options.images)
     shaped = options.as_json or options.as_jsonl or options.extract or options.schema
-    apart = options.output or options.dry_run or options.template or len(options.models) > 1
+    apart = options.output or options.dry_run or len(options.models) > 1
     console = app.console
-    return not (given or shaped or apart) and console.out_is_terminal and console.stdin_is_terminal()
+    if given or shaped or apart or not (console.out_is_terminal and console.stdin_is_terminal()):
+        return False
+    if options.template is None:
+        return True
+    from telex.commands.chat.templating import is_asked_later
+
+    return is_asked_later(app, options)
 
 
 def _converse(app: App, options: Options) -> None:
     from telex.session import run as converse
 
+    template = system = None
+    if options.template is not None:
+        from telex.commands.chat.templating import applied, system_of
+
+        template = applied(app, options)
+        system = system_of(template, options)
+    if options.system is not None:
+        system = readable(options.system, "the system message")
     earlier = _earlier(app, options)
-    dialogue = dialogue_for(app, options, earlier=earlier)
+    dialogue = dialogue_for(app, options, template, earlier=earlier)
     with _toolset(app, options) or contextlib.nullcontext() as dialogue.toolset:
         converse(
             app,
             dialogue,
             view=view_of(app, options),
-            system=None if options.system is None else readable(options.system, "the system message"),
+            system=system,
             earlier=earlier,
             attached=read_prompt(app.console, (), files=options.files, images=options.images, enough=True),
             watch=lambda show: _watch(show, options.verbose),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from telex.commands.chat.prompt import Prompt
     from telex.context import App
 
-__all__ = ["applied", "filled", "needs_stdin"]
+__all__ = ["applied", "filled", "is_asked_later", "needs_stdin", "system_of"]
 
 
 def applied(app: App, options: Options) -> Template:
@@ -50,17 +50,36 @@ def needs_stdin(template: Template) -> bool:
     return templates.variables(template).get("stdin", "") is None
 
 
+def is_asked_later(app: App, options: Options) -> bool:
+    """Whether the template says who answers, and leaves it to a conversation what is asked."""
+    from provider_core import templates
+
+    template = templates.load(app.paths.templates, options.template or "")
+    return not template.prompt and template.schema is None and not template.extract
+
+
 def filled(template: Template, options: Options, prompt: Prompt) -> tuple[str | tuple[Part, ...], str | None]:
     """The content of the message, and the system message; raises ``click.UsageError`` where there is nothing to say."""
     from provider_core import templates
 
+    made = templates.fill(template, stdin=prompt.piped, typed=prompt.typed, values=_values(options))
+    if not (made.prompt.strip() or prompt.files or prompt.images):
+        raise click.UsageError(f"the template {template.name} has no prompt of its own: type one behind it")
+    return prompt.content(made.prompt), made.system or None
+
+
+def system_of(template: Template, options: Options) -> str | None:
+    """The system message of a conversation; what would go into its prompt is not there yet."""
+    from provider_core import templates
+
+    return templates.fill(template, values=_values(options)).system or None
+
+
+def _values(options: Options) -> dict[str, str]:
     values = {}
     for each in options.variables:
         name, equals, value = readable(each, "--var").partition("=")
         if not equals:
             raise click.UsageError(f"--var {each}: give it as NAME=VALUE")
         values[name.strip()] = value
-    made = templates.fill(template, stdin=prompt.piped, typed=prompt.typed, values=values)
-    if not (made.prompt.strip() or prompt.files or prompt.images):
-        raise click.UsageError(f"the template {template.name} has no prompt of its own: type one behind it")
-    return prompt.content(made.prompt), made.system or None
+    return values
