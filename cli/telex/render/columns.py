@@ -128,8 +128,9 @@ class Columns:
         )
         final += self._rows([each.rows[:ready] for each in self._columns])
         live: list[Row] = []
+        states = [each.status() for each in self._columns]
         if last:
-            final += self._lines([each.status() for each in self._columns], _FAINT)
+            final += self._lines(states, _FAINT) if any(states) else []
         else:
             room = max(1, self._console.height() - 3)
             live = self._rows(
@@ -138,8 +139,7 @@ class Columns:
                     for each, draft in zip(self._columns, drafts, strict=True)
                 ]
             )
-            states = [chop(each.status(), self._cells())[0] for each in self._columns]
-            live += self._lines(states, _FAINT)
+            live += self._lines([chop(state, self._cells())[0] for state in states], _FAINT)
         self._screen.paint(final, live, width)
         for each in self._columns:
             del each.rows[:ready]
