@@ -54,7 +54,7 @@ def trickle(words: list[str], pause: float = 0.01) -> list[Any]:
     return [*found, *answer(usage={"prompt_tokens": 1, "completion_tokens": len(words)})]
 
 
-@pytest.mark.parametrize(("width", "count"), [(200, 3), (100, 2), (126, 3)])
+@pytest.mark.parametrize(("width", "count"), [(200, 3), (100, 2), (80, 2), (120, 3)])
 def test_columns_hold_each_answer_whole_under_its_name(
     chat: Callable[..., Pty], server: Scripted, width: int, count: int
 ) -> None:
@@ -73,7 +73,7 @@ def test_columns_hold_each_answer_whole_under_its_name(
     assert max(map(len, terminal.rows)) <= width
 
 
-@pytest.mark.parametrize(("width", "count"), [(60, 2), (125, 3), (82, 2)])
+@pytest.mark.parametrize(("width", "count"), [(60, 2), (119, 3), (79, 2)])
 def test_on_a_narrower_terminal_they_stand_one_below_the_other(
     chat: Callable[..., Pty], server: Scripted, width: int, count: int
 ) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GAP", "LEAST", "Together", "together_for"]
 
-LEAST, GAP = 40, 3
-"""Cells of a column at least, and between two: on a narrower terminal answers stand one below the other."""
+LEAST, GAP = 38, 3
+"""Cells of a column at least, and between two: 80 hold two, and where there is no room answers stand below each other."""
 
 
 class Together(Protocol):
