@@ -73,7 +73,7 @@ def test_columns_hold_each_answer_whole_under_its_name(
     assert max(map(len, terminal.rows)) <= width
 
 
-@pytest.mark.parametrize(("width", "count"), [(60, 2), (119, 3), (79, 2)])
+@pytest.mark.parametrize(("width", "count"), [(60, 2), (119, 3), (78, 2)])
 def test_on_a_narrower_terminal_they_stand_one_below_the_other(
     chat: Callable[..., Pty], server: Scripted, width: int, count: int
 ) -> None:

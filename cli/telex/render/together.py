@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["GAP", "LEAST", "Together", "together_for"]
 
 LEAST, GAP = 38, 3
-"""Cells of a column at least, and between two: 80 hold two, and where there is no room answers stand below each other."""
+"""Cells of a column at least, and between two: 80 hold two. Without room, answers stand one below the other."""
 
 
 class Together(Protocol):
