@@ -6,8 +6,12 @@ That is the completion scripts, the man pages, and the blocks of README.md betwe
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import re
+import subprocess
+import sys
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +28,7 @@ from telex.main import COMMANDS, root
 from telex.session.commands import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 ROOT = Path(__file__).parent.parent
 MAN = Path("cli", "man")
@@ -34,21 +38,39 @@ BLOCK = re.compile(
 )
 
 
-def documents() -> dict[Path, str]:
-    """Every such file below the repository's root, as it has to be."""
+@functools.cache
+def documents(folder: Path = ROOT) -> Mapping[Path, str]:
+    """Every such file below ``folder``, which is the repository's root or has a README.md, as it has to be."""
     found = {
         Path("completions", name): completion.script(shell, root) for shell, name in completion.FILES.items()
     }
     found |= {MAN / name: text for name, text in man.pages(root).items()}
-    found[Path("README.md")] = readme((ROOT / "README.md").read_text("utf-8"))
+    found[Path("README.md")] = readme((folder / "README.md").read_text("utf-8"))
     return found
 
 
-def gone() -> list[Path]:
-    """Man pages of commands that are no more."""
-    kept = documents().keys()
-    there = [path.relative_to(ROOT) for path in sorted((ROOT / MAN).glob("man?/telex*"))]
-    return [path for path in there if path not in kept]
+def stale(folder: Path = ROOT) -> dict[Path, str | None]:
+    """Those that are not as they have to be; None for man pages of commands that are gone."""
+    wanted = documents(folder)
+    found: dict[Path, str | None] = {
+        path: text
+        for path, text in wanted.items()
+        if not (folder / path).exists() or (folder / path).read_text("utf-8") != text
+    }
+    there = [path.relative_to(folder) for path in sorted((folder / MAN).glob("man?/telex*"))]
+    return found | {path: None for path in there if path not in wanted}
+
+
+def make(folder: Path = ROOT) -> None:
+    """Make anew what is stale, and say what that was."""
+    for path, text in stale(folder).items():
+        file = folder / path
+        if text is None:
+            file.unlink()
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+        print(path if text is not None else f"{path} is gone")
 
 
 def readme(text: str) -> str:
@@ -77,6 +99,14 @@ def _commands() -> Iterator[tuple[str, ...]]:
         command = root.get_command(context, name)
         below = command.list_commands(context) if isinstance(command, click.Group) else ()
         yield f"`telex {name}`", line, ", ".join(f"`{each}`" for each in below)
+
+
+def chat_help() -> str:
+    ran = subprocess.run(
+        [sys.executable, "-m", "telex", "chat", "--help"],
+        env={**os.environ, "COLUMNS": "100"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return f"```text\n{ran.stdout}```\n"
 
 
 def topics() -> str:
@@ -135,6 +165,7 @@ def providers() -> str:
 
 
 BLOCKS: dict[str, Callable[[], Any]] = {
+    "chat help": chat_help,
     "commands": commands,
     "conversation": slashes,
     "exit codes": exit_codes,
@@ -145,12 +176,4 @@ BLOCKS: dict[str, Callable[[], Any]] = {
 }
 
 if __name__ == "__main__":
-    for path in gone():
-        (ROOT / path).unlink()
-        print(f"{path} is gone")
-    for path, text in documents().items():
-        file = ROOT / path
-        if not file.exists() or file.read_text("utf-8") != text:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, "utf-8")
-            print(path)
+    make()
