@@ -1,6 +1,7 @@
 """A tool server with names of the test's choice: ``python tests/mcp_odd_server.py NAMES [FLAW]...``, NAMES as JSON.
 
-With "changes" every list describes the tools in other words, and a new list is announced by each call.
+With "long" the last name is repeated a thousand times. With "changes" every list describes the tools in other
+words, and a new list is announced by each call.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ def send(message: object) -> None:
 
 def main(names: list[str], flaws: list[str]) -> None:
     lists = 0
+    if "long" in flaws:
+        names[-1] *= 1000
     for line in sys.stdin.buffer:
         message = json.loads(line)
         request = message.get("id")

@@ -94,7 +94,7 @@ def changed(call: PlannedCall) -> str:
 def size(count: int) -> str:
     """A number of bytes for a person."""
     if count < 1000:
-        return f"{count} bytes"
+        return "1 byte" if count == 1 else f"{count} bytes"
     return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 

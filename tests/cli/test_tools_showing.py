@@ -1,0 +1,212 @@
+"""Calls as they are shown: nothing in them begins a line, commands a terminal or hides; and what is approved of."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from toolboxes import Box, say
+
+from provider_core.errors import ToolArgumentsError, ToolError, ToolRefusedError, UnknownToolError
+from provider_core.tools import Hints, Limits, Offered, PlannedCall, ToolEnded, ToolResult
+from provider_core.types import Tool, ToolCall
+from telex.console import visible
+from telex.render import calls
+from telex.tools.approval import Standing, allowed
+
+CALL = ToolCall(id="a", name="box__run", arguments="{}")
+
+
+def planned(
+    arguments: dict[str, Any] | None = None, *, tool: str = "run", title: str = "", **more: Any
+) -> PlannedCall:
+    hints = more.pop("hints", Hints())
+    offered = Offered(tool=Tool(name=tool, **more), title=title, hints=hints)
+    return PlannedCall(toolbox=Box("box", run=say("")), offered=offered, call=CALL, arguments=arguments or {})
+
+
+def shown(
+    arguments: dict[str, Any] | None = None, *, width: int = 80, whole: bool = False, **more: Any
+) -> list[str]:
+    text = calls.planned(planned(arguments, **more), width=width, whole=whole)
+    assert text.endswith("\n")
+    return text[:-1].split("\n")
+
+
+# --- before it runs ----------------------------------------------------------------------------------------
+
+
+def test_a_call_is_its_name_what_its_server_says_and_its_arguments() -> None:
+    hints = Hints(read_only=False, destructive=True, open_world=True)
+    assert shown({"path": "/tmp/a b", "n": 2, "deep": {"a": [1, None]}}, title="Run it", hints=hints) == [
+        "The model wants to run box/run",
+        "  Unchecked, its server says: Run it; destructive, reaches the outside",
+        '  path: "/tmp/a b"',
+        "  n: 2",
+        '  deep: {"a": [1, null]}',
+    ]
+    assert shown() == ["The model wants to run box/run", "  (no arguments)"]
+    assert shown(hints=Hints(read_only=True))[1] == "  Unchecked, its server says: reads only"
+
+
+def test_lines_are_shown_as_lines_and_a_value_too_long_for_one_row_below_its_name() -> None:
+    assert shown({"script": "set -e\n\trm x\n", "json": {"key": "value " * 3}}, width=30) == [
+        "The model wants to run box/ru",
+        "  n",
+        "  script:",
+        "  │ set -e",
+        "  │     rm x",
+        "  │ ",
+        "  json:",
+        "  │ {",
+        '  │   "key": "value value val',
+        '  │ ue "',
+        "  │ }",
+    ]
+
+
+HOSTILE = {
+    "escape": "\x1b[2J\x1b]0;title\x07",
+    "return": "safe\rRun it? y",
+    "lines": "a\nRun it? [y]es: y",
+    "separators": "a\u2028b\u2029c\x85d\x0be\x0cf",
+    "bidi": "\u202egpj.exe\u2066\u200f",
+    "hidden": "a\u200bb\u00adc\ufeffd\U000e0041",
+    "c1": "\x9b2J",
+    "half": "\ud83d",
+    "wide": "漢字" * 60,
+    "marks": "e" + "\u0301" * 200,
+    "spaces": "a" + " " * 200 + "Run it? y",
+}
+
+
+@pytest.mark.parametrize("width", [80, 40, 20])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_that_a_stranger_writes_begins_a_row_or_is_unseen(name: str, width: int) -> None:
+    evil = HOSTILE[name]
+    rows = shown({evil: evil, "deep": [evil]}, width=width, tool=evil, title=evil, whole=True)
+    first, *more = rows
+    assert first.startswith("The model wants to ")
+    assert all(row.startswith("  ") for row in more)
+    for row in rows:
+        assert cell_len(row) < width
+        assert visible(row) == row
+        assert row.isprintable()
+        assert not any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in row)
+
+
+def test_what_cannot_be_seen_is_spelled() -> None:
+    assert shown({"path": "a\x1b[2J\u202eb"})[1] == '  path: "a\\u001b[2J\\u202eb"'
+    assert shown({"text": "a\x1b\nb\u200b"})[2:] == ["  │ a\\x1b", "  │ b\\u200b"]
+    assert shown(tool="r\nm\u202e")[0] == "The model wants to run box/r m\\u202e"
+
+
+def test_a_long_value_is_shown_by_its_ends_and_its_size_until_all_is_wanted() -> None:
+    text = "\n".join(f"line {number}" for number in range(200))
+    rows = shown({"text": text, "after": 1})
+    assert rows[2:5] == ["  │ line 0", "  │ line 1", "  │ line 2"]
+    assert rows[10] == "  … 1.7 kB in all, 200 lines; v shows it whole …"
+    assert rows[11:] == ["  │ line 197", "  │ line 198", "  │ line 199", "  after: 1"]
+    assert len(shown({"text": text}, whole=True)) == 202
+
+
+def test_the_end_of_a_long_line_is_shown_too() -> None:
+    rows = shown({"command": "echo " + "x" * 100_000 + "; rm -rf ~"}, width=40)
+    assert len(rows) < 20
+    assert rows[-1].endswith('; rm -rf ~"')
+    assert "  … 100.0 kB in all; v shows it whole …" in rows
+
+
+def test_many_arguments_and_long_names_are_counted() -> None:
+    many = {f"a{number}": number for number in range(50)}
+    assert shown(many)[-1] == "  … and 38 more arguments"
+    assert len(shown(many, whole=True)) == 51
+    rows = shown(tool="x" * 10_000)
+    assert rows[-2].endswith("… [10,004 characters]")
+    assert len(rows) == 3
+
+
+# --- while it runs, and after ------------------------------------------------------------------------------
+
+
+def test_a_spinner_names_what_runs() -> None:
+    assert calls.running(["a/b", "a/c", "a/b"]) == "running a/b (2 times), a/c"
+    assert calls.running(["a/\x1b[2J\nb"]) == "running a/\\x1b[2J b"
+
+
+def ended(
+    text: str = "", arguments: dict[str, Any] | None = None, *, error: ToolError | None = None, **more: Any
+) -> str:
+    result = ToolResult(text=text, is_error=more.pop("is_error", False))
+    call = planned(arguments) if more.pop("planned", True) else None
+    line = calls.ended(ToolEnded(call=CALL, planned=call, result=result, seconds=1.26, error=error))
+    assert "\n" not in line
+    assert visible(line) == line
+    return line
+
+
+def test_what_became_of_a_call_is_one_line() -> None:
+    assert ended("four") == "box/run: 4 bytes in 1.3 s"
+    assert ended("x" * 5000, {"a": "b\nc", "n": 1}) == "box/run (b c, 1): 5.0 kB in 1.3 s"
+    assert ended("x", {"a": "y" * 100}) == f"box/run ({'y' * 39}…): 1 byte in 1.3 s"
+    assert ended("Error: no\x1b[2J\nfile", is_error=True) == "box/run: failed in 1.3 s: no\\x1b[2J file"
+    assert ended(error=ToolRefusedError("the user refused")) == "box/run: refused"
+    assert ended(error=ToolError("box/run did not\nend")) == "box/run: did not end"
+    assert ended(error=ToolError("the server is gone")) == "box/run: the server is gone"
+    unknown = UnknownToolError("there is no tool 'box__run'; there are many")
+    assert ended(error=unknown, planned=False) == "box__run: there is no such tool"
+    bad = ToolArgumentsError("the arguments for box/run cannot be used", server="box", tool="run")
+    assert ended(error=bad, planned=False) == "box/run: the arguments for box/run cannot be used"
+
+
+def test_a_result_beyond_its_limit_was_cut() -> None:
+    box = Box("box", limits=Limits(size=10), run=say(""))
+    call = PlannedCall(toolbox=box, offered=box.tools[0], call=CALL, arguments={})
+    event = ToolEnded(call=CALL, planned=call, result=ToolResult(text="x" * 99), seconds=0.0)
+    assert calls.ended(event) == "box/run: cut to 99 bytes in 0.0 s"
+
+
+# --- what is approved of -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        ("files/read", ["files/read"], ["files/read_all", "other/read", "files/Read"]),
+        ("files/read_*", ["files/read_all", "files/read_"], ["files/read", "other/read_all"]),
+        ("files/*", ["files/read", "files/a/b"], ["files2/read", "a-files/read"]),
+        ("read", ["files/read", "other/read"], ["files/reads", "read/files"]),
+        ("*", ["files/read", "files/a/b"], []),
+        ("*/read", ["files/read"], ["files/write"]),
+    ],
+)
+def test_patterns_are_of_server_and_tool_or_of_a_tool_alone(
+    pattern: str, yes: list[str], no: list[str]
+) -> None:
+    def fits(name: str) -> bool:
+        server, _, tool = name.partition("/")
+        return allowed(server, tool, [pattern])
+
+    assert [name for name in yes if not fits(name)] == []
+    assert [name for name in no if fits(name)] == []
+
+
+def test_always_is_for_the_tool_as_it_was() -> None:
+    standing = Standing()
+    call = planned({"a": 1}, description="Reads.")
+    assert not standing.covers(call)
+    standing.always(call)
+    assert standing.covers(planned({"a": 2}, description="Reads."))
+    assert not standing.covers(planned(tool="other", description="Reads."))
+    for changed in (
+        planned(description="Writes."),
+        planned(description="Reads.", title="T"),
+        planned(description="Reads.", schema={"type": "object"}),
+        planned(description="Reads.", hints=Hints(destructive=True)),
+    ):
+        assert not standing.covers(changed)
+        assert standing.outdated(changed)
+    assert not standing.outdated(call)
+    assert not standing.outdated(planned(tool="other"))

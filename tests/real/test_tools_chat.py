@@ -1,0 +1,380 @@
+"""Tools at a real terminal: each call is shown and asked about, and nothing but an answer to the question approves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conversing import Talk
+from running import COMMAND, Telex
+from scripted import DONE, Answer, Asked, Pause, Scripted, answer, delta, sse
+from terminal import Pty
+from toolboxes import call, calling
+from toolchat import editor, lab, odd, results, roles, running, within
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUESTION = r"Run it\? \[y\]es, \[n\]o, \[a\]lways for this tool, \[e\]dit, \[v\]iew all:"
+ECHO = calling(call("lab__echo", {"n": 1}), text="Let me see.")
+DONE_NOW = answer("It is done.")
+
+
+@pytest.fixture
+def desk(telex: Telex, server: Scripted) -> Telex:
+    telex.provider("p", server.url)
+    lab(telex)
+    return telex
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running(tmp_path: Path) -> Any:
+    yield
+    assert within(6, lambda: running(tmp_path / "home") == [])
+
+
+def chat(telex: Telex, *arguments: str, columns: int = 80, **env: str) -> Pty:
+    command = [str(COMMAND), "chat", "--tools", "lab", *arguments, "hi"]
+    return Pty(command, env={**telex.env, **env}, columns=columns)
+
+
+def in_shell(telex: Telex, script: str, **env: str) -> Pty:
+    """A script of a shell with job control, in which "telex" is ours."""
+    begun = f'set -m\ntelex() {{ {shlex.quote(str(COMMAND))} "$@"; }}\n{script}'
+    return Pty(["bash", "--norc", "-c", begun], env={**telex.env, **env})
+
+
+def offered(asked: Asked) -> list[str]:
+    return [tool["function"]["name"] for tool in asked.body["tools"]]
+
+
+# --- the question ------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_shown_and_runs_when_that_is_approved_of(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    with chat(desk) as pty:
+        pty.wait_for(QUESTION)
+        assert pty.rows == [
+            "Let me see.",
+            "The model wants to run lab/echo",
+            "  Unchecked, its server says: Echo; reads only",
+            "  n: 1",
+            "Run it? [y]es, [n]o, [a]lways for this tool, [e]dit, [v]iew all:",
+        ]
+        assert len(server.asked) == 1
+        pty.type("y\n")
+        assert pty.wait() == 0
+        assert pty.rows[4].endswith(": y")
+        assert pty.rows[5].startswith("lab/echo (1): 8 bytes in ")
+        assert pty.rows[6] == "It is done."
+    assert results(server.asked[1]) == ['{"n": 1}']
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("n\n\n", "the user refused this call"),
+        ("no\nnot today\n", "the user refused: not today"),
+        ("n: rather n=2\n", "the user refused: rather n=2"),
+        ("\x04", "the user refused this call"),
+    ],
+    ids=["n", "no, and why", "n with why", "end of input"],
+)
+def test_a_refusal_goes_to_the_model_with_its_reason(
+    desk: Telex, server: Scripted, keys: str, told: str
+) -> None:
+    server.will(ECHO, DONE_NOW)
+    with chat(desk) as pty:
+        pty.wait_for(QUESTION)
+        first, *more = keys.splitlines(keepends=True)
+        pty.type(first)
+        for each in more:
+            pty.wait_for("Why not")
+            pty.type(each)
+        assert pty.wait() == 0
+        assert "lab/echo (1): refused" in pty.text
+    assert results(server.asked[1]) == [told]
+
+
+@pytest.mark.parametrize("typed", ["", "and why?", "yes please", "yn", "Always and ever", "q"])
+def test_what_is_no_answer_is_none(desk: Telex, server: Scripted, typed: str) -> None:
+    server.will(ECHO, DONE_NOW)
+    with chat(desk) as pty:
+        pty.wait_for(QUESTION)
+        pty.type(f"{typed}\n")
+        pty.wait_for("v  show them whole")
+        pty.wait_for(rf"{QUESTION}$")
+        assert len(server.asked) == 1
+        pty.type("YES\n")
+        assert pty.wait() == 0
+
+
+def test_what_was_typed_before_the_question_approves_of_nothing(desk: Telex, server: Scripted) -> None:
+    slow = [
+        *sse(delta("Let me")),
+        Pause(1.5),
+        *sse(delta(" see."), delta(tool_calls=[call("lab__echo")])),
+        DONE,
+    ]
+    server.will(slow, DONE_NOW)
+    with chat(desk) as pty:
+        pty.wait_for("Let me")
+        pty.type("y\ny\ny")
+        pty.wait_for(QUESTION)
+        assert not any(pty.read(0.1) for _ in range(8)), pty.text
+        assert len(server.asked) == 1
+        pty.type("n\n")
+        pty.wait_for("Why not")
+        pty.type("\n")
+        assert pty.wait() == 0
+    assert results(server.asked[1]) == ["the user refused this call"]
+
+
+def test_always_holds_for_the_tool_and_for_no_other(desk: Telex, server: Scripted) -> None:
+    server.will(
+        calling(call("lab__echo", {"n": 1})),
+        calling(call("lab__echo", {"n": 2}, id="b"), call("lab__fails", id="c", index=1)),
+        DONE_NOW,
+    )
+    with chat(desk) as pty:
+        pty.wait_for(QUESTION)
+        pty.type("a\n")
+        pty.wait_for("run lab/fails")
+        pty.wait_for(rf"{QUESTION}$")
+        pty.type("y\n")
+        assert pty.wait() == 0
+        assert pty.text.count("The model wants to run") == 2
+    assert results(server.asked[2]) == ['{"n": 1}', '{"n": 2}', "Error: no such file"]
+
+
+def test_a_tool_that_has_changed_since_is_asked_about_again(desk: Telex, server: Scripted) -> None:
+    odd(desk, "do", flaws=("changes",))
+    server.will(calling(call("odd__do")), calling(call("odd__do", id="b")), DONE_NOW)
+    with chat(desk, "--tools", "odd") as pty:
+        pty.wait_for(QUESTION)
+        pty.type("a\n")
+        pty.wait_for("odd/do has changed since you approved of it for always.")
+        pty.wait_for(rf"{QUESTION}$")
+        pty.type("n no more\n")
+        assert pty.wait() == 0
+    assert results(server.asked[2]) == ["\x1b[2Jran", "the user refused: no more"]
+
+
+def test_the_arguments_can_be_seen_whole(desk: Telex, server: Scripted) -> None:
+    text = "\n".join(f"line {number}" for number in range(30))
+    server.will(calling(call("lab__echo", {"text": text})), DONE_NOW)
+    with chat(desk) as pty:
+        pty.wait_for(QUESTION)
+        assert "line 15" not in pty.text
+        assert "… 229 bytes in all, 30 lines; v shows it whole …" in pty.text
+        pty.type("v\n")
+        pty.wait_for("  │ line 15")
+        pty.type("n no\n")
+        assert pty.wait() == 0
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_hostile_name_and_hostile_arguments_stay_in_their_rows(
+    desk: Telex, server: Scripted, columns: int
+) -> None:
+    odd(desk, "do\x1b[2J\nRun it? [y]es: y\u202e", "x" * 10, flaws=("long",))
+    evil = "\x1b[2J\x1b]0;mine\x07\u202e\r\nRun it? y\n" + " " * 200 + "Run it? y"
+
+    def step(asked: Asked) -> Answer:
+        if len(server.asked) > 1:
+            return Answer(DONE_NOW)
+        names = enumerate(offered(asked))
+        return Answer(calling(*(call(name, {evil: evil}, id=name, index=at) for at, name in names)))
+
+    server.will(step)
+    with Pty([str(COMMAND), "chat", "--tools", "odd", "hi"], env=desk.env, columns=columns) as pty:
+        for number in (1, 2):
+            while sum(row.startswith("Run it?") for row in pty.rows) < number or not pty.rows[-1].endswith(
+                ":"
+            ):
+                assert pty.read(20)
+            assert not any(pty.read(0.1) for _ in range(3))
+            assert sum(row.startswith("Run it?") for row in pty.rows) == number, pty.text
+            pty.type("n no\n")
+        assert pty.wait() == 0
+        assert b"\x1b[2J" not in pty.raw
+        assert b"\x1b]0;" not in pty.raw
+        first = next(at for at, row in enumerate(pty.rows) if row.startswith("The model wants"))
+        last = next(at for at, row in enumerate(pty.rows) if row.startswith("Run it?"))
+        assert all(row.startswith("  ") for row in pty.rows[first + 1 : last]), pty.text
+        assert "…[10,004characters]" in "".join(pty.text.split())
+
+
+# --- changing the arguments --------------------------------------------------------------------------------
+
+
+def test_arguments_can_be_changed_and_the_model_is_told(
+    desk: Telex, server: Scripted, tmp_path: Path
+) -> None:
+    edit = editor(tmp_path / "edit", '{"n": 1', '{"n": "x"}', "[]", '{"n": 42}')
+    server.will(ECHO, DONE_NOW)
+    with chat(desk, EDITOR=edit) as pty:
+        for wrong in (
+            "that is no JSON",
+            "that does not fit what the tool takes: n: 'x' is not",
+            "are a JSON object",
+        ):
+            pty.wait_for(rf"{QUESTION}$")
+            pty.type("e\n")
+            pty.wait_for(wrong)
+        pty.wait_for(rf"{QUESTION}$")
+        pty.type("e\n")
+        pty.wait_for(r"  n: 42\n")
+        assert len(server.asked) == 1, "whoever has changed it has not said yes"
+        pty.wait_for(rf"{QUESTION}$")
+        pty.type("y\n")
+        assert pty.wait() == 0
+    assert results(server.asked[1]) == [
+        '[The user changed the arguments of this call to {"n": 42}]\n{"n": 42}'
+    ]
+    assert json.loads((tmp_path / "edit.read0").read_text()) == {"n": 1}
+    assert (tmp_path / "edit.read1").read_text() == '{"n": 1\n', "what was written is not lost"
+
+
+def test_an_editor_that_fails_changes_nothing(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    with chat(desk, EDITOR="false") as pty:
+        pty.wait_for(QUESTION)
+        pty.type("e\n")
+        pty.wait_for("ended with code 1")
+        pty.wait_for(rf"{QUESTION}$")
+        pty.type("n no\n")
+        assert pty.wait() == 0
+
+
+# --- pipes, jobs, and who is there -------------------------------------------------------------------------
+
+
+def test_where_stdin_and_stdout_are_pipes_the_question_is_the_terminals(
+    desk: Telex, server: Scripted, tmp_path: Path
+) -> None:
+    edit = editor(tmp_path / "edit", '{"n": 2}')
+    server.will(ECHO, DONE_NOW)
+    out = tmp_path / "out"
+    script = f"echo y | telex chat --tools lab hi | cat > {out}"
+    with in_shell(desk, script, EDITOR=edit) as pty:
+        pty.wait_for(QUESTION)
+        pty.type("e\n")
+        pty.wait_for(r"  n: 2\n")
+        pty.wait_for(rf"{QUESTION}$")
+        pty.type("y\n")
+        assert pty.wait() == 0
+    assert out.read_text() == "Let me see.\nIt is done.\n"
+    assert server.asked[0].body["messages"][0]["content"] == "y\n\n\nhi"
+    assert results(server.asked[1])[0].endswith('{"n": 2}')
+
+
+@pytest.mark.parametrize("stdin", ["", "< /dev/null"])
+def test_a_job_in_the_background_is_refused_what_it_may_not_and_goes_on(
+    desk: Telex, server: Scripted, stdin: str
+) -> None:
+    server.will(ECHO, DONE_NOW)
+    with in_shell(desk, f"telex chat --tools lab hi {stdin} &\nwait $!; echo code $?") as pty:
+        assert pty.wait() == 0
+        assert "code 8" in pty.text
+        assert "--allow lab/echo" in pty.text
+        assert "Run it?" not in pty.text
+
+
+def test_where_stderr_is_a_file_nobody_is_asked(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    with in_shell(desk, "telex chat --tools lab hi 2> /dev/null; echo code $?") as pty:
+        assert pty.wait() == 0
+        assert "code 8" in pty.text
+
+
+def test_without_a_terminal_of_its_own_a_process_asks_nobody(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    process = desk.start("chat", "--tools", "lab", "hi", start_new_session=True)
+    with process:
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 8
+    assert b"--allow lab/echo" in err
+
+
+# --- limits, interrupts ------------------------------------------------------------------------------------
+
+
+def test_at_the_limit_somebody_is_asked_how_many_more(desk: Telex, server: Scripted) -> None:
+    server.will(*(calling(call("lab__echo", id=f"c{at}"), text=f"Turn {at}.") for at in range(9)))
+    with chat(desk, "--allow", "lab/*", "--max-turns", "1") as pty:
+        pty.wait_for(r"p/m has had 1 turn, and still calls tools. How many more \(Enter: none\)\?")
+        pty.type("some\n")
+        pty.wait_for(r"(?s)How many more.*some.*How many more \(Enter: none\)\?$")
+        pty.type("2\n")
+        pty.wait_for("p/m has had 3 turns")
+        pty.type("\n")
+        assert pty.wait() == 8
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("where", ["question", "tool"])
+def test_an_interrupt_ends_it_and_what_there_was_is_kept(desk: Telex, server: Scripted, where: str) -> None:
+    server.will(calling(call("lab__wait", {"n": 30}), text="Let me see."))
+    with chat(desk) as pty:
+        pty.wait_for(QUESTION)
+        if where == "tool":
+            pty.type("y\n")
+            pty.wait_for("running lab/wait, 1 s")
+        began = time.monotonic()
+        pty.type("\x03")
+        assert pty.wait() == 130
+        assert time.monotonic() - began < 6
+        assert pty.rows[-1] == "Interrupted."
+        assert pty.modes == pty.modes_before
+    server.will(answer("Fine."))
+    assert desk("chat", "-c", "Go on.").text == "Fine.\n"
+    assert roles(server.asked[0]) == ["user", "assistant", "tool", "assistant", "user"]
+
+
+def test_a_hangup_at_the_question_leaves_nothing_behind(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO)
+    with chat(desk) as pty:
+        pty.wait_for(QUESTION)
+        pty.process.send_signal(signal.SIGHUP)
+        assert pty.wait() == -signal.SIGHUP
+    assert len(server.asked) == 1
+
+
+def test_quiet_hides_lines_and_no_question(desk: Telex, server: Scripted) -> None:
+    server.will(ECHO, DONE_NOW)
+    with chat(desk, "-q") as pty:
+        pty.wait_for(QUESTION)
+        pty.type("y\n")
+        assert pty.wait() == 0
+        assert "bytes in" not in pty.text
+
+
+# --- a conversation ----------------------------------------------------------------------------------------
+
+
+def test_a_conversation_has_its_servers_and_its_always_until_it_ends(desk: Telex, server: Scripted) -> None:
+    server.will(calling(call("lab__wait", {"n": 0})), answer("One."), calling(call("lab__wait", {"n": 30})))
+    with Talk(desk, "--tools", "lab") as talk:
+        talk.send("first")
+        talk.wait_for(rf"{QUESTION}$")
+        (pid,) = running(desk.home)
+        talk.type("a\n")
+        talk.prompt()
+        assert "One." in talk.rows
+        talk.send("second")
+        talk.wait_for("running lab/wait")
+        talk.type("\x03")
+        talk.prompt()
+        assert talk.text.count("The model wants") == 1
+        assert running(desk.home) == [pid], "it is the same server still"
+        server.will(answer("Two."))
+        assert "Two." in talk.say("third")
+        assert roles(server.asked[0])[-4:] == ["assistant", "tool", "assistant", "user"]
+        assert talk.leave() == 0
+    assert within(6, lambda: running(desk.home) == [])
