@@ -229,15 +229,15 @@ def _write(stream: TextIO, text: str, taken: list[int] | None = None) -> None:
         taken.append(len(text.encode("utf-8", "replace")))
         return
     stream.flush()  # what others have left there comes first
-    data = memoryview(text.encode("utf-8", "replace"))
+    data: bytes | memoryview = text.encode("utf-8", "replace")
     while data:
-        before = len(taken)
         try:
             # In one call of C code: no signal's handler can raise between a write and the note of it.
             taken.extend(map(os.write, (descriptor,), (data,)))
         except BlockingIOError:
             _wait([], [descriptor], None)
-        data = data[sum(taken[before:]) :]
+        else:
+            data = memoryview(data)[taken[-1] :] if taken[-1] < len(data) else b""
 
 
 def _read_all(descriptor: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -15,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from running import COMMAND
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
+
+from provider_core.answer import Answer as WholeAnswer
+from provider_core.types import Provider, Target, Text, Verdict
+from telex.render.jsonl import JsonLines
 
 if TYPE_CHECKING:
     from running import Telex
@@ -485,3 +490,40 @@ def _wait_until(true: Any) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+class Breaking:
+    """A console whose reader takes only so many characters of one line, until it is asked again."""
+
+    def __init__(self, line: int, characters: int) -> None:
+        self.written = ""
+        self._left = line
+        self._characters = characters
+        self._rest = 0
+
+    def out(self, text: str) -> None:
+        self._left -= 1
+        taken = self._characters if self._left == 0 else len(text)
+        self.written += text[:taken]
+        self._rest = len(text) - taken
+        if self._left == 0:
+            raise KeyboardInterrupt
+
+    def unwritten(self, text: str) -> int:
+        return self._rest
+
+
+@pytest.mark.parametrize("line", [1, 2, 3])
+@pytest.mark.parametrize("characters", [0, 1, 20])
+def test_a_line_that_was_broken_off_is_whole_before_the_next_one(line: int, characters: int) -> None:
+    console = Breaking(line, characters)
+    target = Target(provider=Provider(name="lab"), model="m")
+    show = JsonLines(console)  # type: ignore[arg-type]
+    with contextlib.suppress(KeyboardInterrupt):
+        show.connecting(target)
+        show.event(Text(text="a"))
+        show.event(Text(text="b"))
+    show.ended(WholeAnswer(target=target, verdict=Verdict.INTERRUPTED))
+    found = lines(console.written.encode())
+    assert len(found) == line + 1
+    assert "".join(each.get("text", "") for each in found) == "ab"[: line - 1]

@@ -112,8 +112,8 @@ class JsonLines(Asides):
 
     def begin(self, provider: str | None, model: str | None) -> None:
         """The first line; later ones of its kind are requests that follow."""
-        self._say("request" if self._begun else "start", provider=provider, model=model)
-        self._begun = True
+        kind, self._begun = "request" if self._begun else "start", True
+        self._say(kind, provider=provider, model=model)
 
     def _end(self, found: dict[str, Any]) -> None:
         self._say("end", **{key: value for key, value in found.items() if key not in _TOLD})
