@@ -211,8 +211,10 @@ def test_what_a_server_really_finds_in_its_environment(desk: Telex, server: Scri
         "HIDDEN": "a-token",
         "TELEX_MODEL": "p/m",
         "LC_SECRET": "sk-in-a-locale",
+        "LANGUAGE": "sk-where-it-looks-harmless",
     }
-    assert desk("chat", "--tools", "lab,keyed", "--allow", "about", "hi", env=secrets).code == 0
+    desk.provider("other", server.url, key=None, key_env="LANGUAGE")
+    assert desk("chat", "-m", "p/m", "--tools", "lab,keyed", "--allow", "about", "hi", env=secrets).code == 0
     plain, keyed = (json.loads(text)["env"] for text in last_results(server))
     assert plain.keys() - {"LC_CTYPE"} == {"PATH", "HOME", "LANG"}
     assert keyed.keys() - {"LC_CTYPE"} == {"PATH", "HOME", "LANG", "TOKEN", "MODE"}
