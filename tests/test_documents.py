@@ -103,11 +103,15 @@ def test_the_settings_that_are_shown_can_be_used(telex: Telex) -> None:
 
 
 def test_the_kinds_of_jsonl_objects_are_all_named() -> None:
-    calls = [node for node in ast.walk(ast.parse(inspect.getsource(jsonl))) if isinstance(node, ast.Call)]
-    said = [
-        call.args[0] for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "_say"
-    ]
-    kinds = {each.value for node in said for each in ast.walk(node) if isinstance(each, ast.Constant)}
+    tree = list(ast.walk(ast.parse(inspect.getsource(jsonl))))
+    calls = [node for node in tree if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    said: list[ast.AST] = [call.args[0] for call in calls if ast.unparse(call.func) == "self._say"]
+    chosen = [node for node in tree if isinstance(node, ast.IfExp)]
+    kinds = {
+        each.value
+        for each in (*said, *(part for choice in chosen for part in (choice.body, choice.orelse)))
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    }
     (paragraph,) = re.findall(r"^`--jsonl` is one object.*?\n\n", README, re.MULTILINE | re.DOTALL)
-    assert {"start", "text", "end"} <= kinds
+    assert {"start", "request", "text", "end"} <= kinds
     assert kinds <= set(re.findall(r"`(\w+)`", paragraph))

@@ -167,7 +167,8 @@ def complaint(line: str) -> str | None:
     """Why this is no command line of telex: a command or an option that does not exist."""
     context = click.Context(root)
     command: click.Command = root
-    words = [word.strip('."') for word in line.split()]
+    sentence = re.split(r"(?<=\w)\.(?:\s|$)", line)[0]
+    words = [word.strip('."') for word in sentence.split()]
     while isinstance(command, click.Group) and words:
         inner = command.get_command(context, words.pop(0))
         if inner is None:

@@ -107,7 +107,8 @@ def serve(asked: Asked) -> Answer:
         ]
         return Answer([*sse(delta(tool_calls=calls), delta(finish="tool_calls"))])
     if "response_format" in body:
-        return Answer(answer(_fitting(body["response_format"]["json_schema"]["schema"])))
+        asked_for = body["response_format"].get("json_schema", {})
+        return Answer(answer(_fitting(asked_for.get("schema", {"type": "object", "properties": {}}))))
     usage = {"prompt_tokens": 9, "completion_tokens": 8}
     return Answer(answer("It scatters.\n", "\n```python\nprint('blue')\n```\n", usage=usage))
 
