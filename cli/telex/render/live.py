@@ -100,6 +100,8 @@ class Live:
             if self._waiting is not None:
                 # It is not the model that is waited for: who it is, is said at once.
                 self._waiting.since, self._waiting.patience = self._began, 0.0
+        else:
+            self.doing("asking for the tools that there are now")
 
     def pause(self) -> None:
         self._stop_waiting()

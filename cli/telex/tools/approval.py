@@ -47,11 +47,11 @@ class Standing:
     def covers(self, call: PlannedCall) -> bool:
         server, tool = call.toolbox.name, call.offered.tool.name
         # The settings' patterns are the server's own: another one's tool of the same name is not meant.
-        own = getattr(getattr(call.toolbox, "server", None), "allow", ())
+        own = getattr(call.toolbox, "server", None)
         return (
             self._always.get((server, tool)) == call.offered
             or allowed(server, tool, self._allow)
-            or any(fnmatchcase(tool, pattern) for pattern in own)
+            or (own is not None and own.allows(tool))
         )
 
     def always(self, call: PlannedCall) -> None:
