@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from running import COMMAND
@@ -19,7 +19,7 @@ from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
 from provider_core.answer import Answer as WholeAnswer
 from provider_core.types import Provider, Target, Text, Verdict
-from telex.render.jsonl import JsonLines
+from telex.render.jsonl import JsonLines, Kind
 
 if TYPE_CHECKING:
     from running import Telex
@@ -477,12 +477,17 @@ def test_a_dry_run_of_a_provider_without_a_key_has_no_such_header(lab: Telex) ->
 
 def test_the_readme_lists_these_keys_and_no_others() -> None:
     block = re.search(r"<!-- json keys: checked -->\n(.*?)<!-- end -->", README.read_text(), re.DOTALL)
-    if block is None:
-        pytest.skip("the README has no list of the keys yet")
+    assert block is not None
     rows = re.findall(r"^\| `(\w+)` \|", block[1], re.MULTILINE)
     assert rows == KEYS
     named = set(re.findall(r"`(\w+)`", block[1]))
     assert {*USAGE_KEYS, *TIMING_KEYS, *ERROR_KEYS, "id", "name", "arguments"} <= named
+    assert {verdict.value for verdict in Verdict} <= set(re.findall(r"\w+", block[1]))
+
+
+def test_the_readme_names_each_type_of_line_that_there_is() -> None:
+    lines_said = next(part for part in README.read_text().split("\n\n") if part.startswith("`--jsonl` is"))
+    assert set(get_args(Kind)) == set(re.findall(r"`([a-z_]+)`", lines_said)) - {"n", "type"}
 
 
 def _wait_until(true: Any) -> None:

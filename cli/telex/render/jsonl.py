@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from provider_core.types import FieldDropped, Finished, Reasoning, Retrying, Text, ToolCall, Usage
 from telex.console import as_json
@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from provider_core.types import Event, Notice, Target
     from telex.console import Console
 
-__all__ = ["JsonLines", "Numbered"]
+__all__ = ["JsonLines", "Kind", "Numbered"]
+
+Kind: TypeAlias = Literal[
+    "start",
+    "request",
+    "retry",
+    "field_dropped",
+    "text",
+    "reasoning",
+    "tool_call",
+    "tool_start",
+    "tool_result",
+    "end",
+]
+"""The types of lines; a "request" is one more in the same answer."""
 
 _TOLD = frozenset(("text", "reasoning", "tool_calls"))
 """What earlier lines held, piece by piece."""
@@ -34,7 +48,7 @@ class Numbered:
         self._number = 0
         self._open: str | None = None
 
-    def say(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def say(self, kind: Kind, fields: Mapping[str, Any]) -> None:
         """Write one line, and let it go."""
         if self._open is not None:
             rest = self._console.unwritten(self._open)
@@ -112,11 +126,12 @@ class JsonLines(Asides):
 
     def begin(self, provider: str | None, model: str | None) -> None:
         """The first line; later ones of its kind are requests that follow."""
-        kind, self._begun = "request" if self._begun else "start", True
+        kind: Kind = "request" if self._begun else "start"
+        self._begun = True
         self._say(kind, provider=provider, model=model)
 
     def _end(self, found: dict[str, Any]) -> None:
         self._say("end", **{key: value for key, value in found.items() if key not in _TOLD})
 
-    def _say(self, kind: str, **fields: Any) -> None:
+    def _say(self, kind: Kind, **fields: Any) -> None:
         self._lines.say(kind, {**self._tags, **fields, **self._tags})
