@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 from dataclasses import dataclass
@@ -217,6 +218,7 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
             yield Reader(home, model_path, plain.url, proxy.url, tmp_path / "ca.pem")
 
 
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 @pytest.mark.timeout(600)
 def test_every_command_runs_as_it_is_written(reader: Reader) -> None:
     section = ""
