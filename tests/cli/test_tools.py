@@ -428,36 +428,40 @@ def test_what_a_tool_has_brought_is_kept_where_no_answer_follows(desk: Telex, se
 # --- bad servers, bad models -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("tool", "given", "told", "line"),
-    [
-        ("die", {}, "Error: the MCP server lab broke off during a call (exit 3)", "lab/die: the MCP server"),
-        ("killed", {}, "Error: the MCP server lab broke off during a call (SIGKILL)", "lab/killed: the MCP server"),
-        ("hang", {}, "Error: lab/hang did not end within 0.5 s", "lab/hang: did not end within 0.5 s"),
-        ("nonsense", {}, "Error: the MCP server lab sent", "lab/nonsense: the MCP server"),
-        ("flood", {"n": 40_000_000}, "Error: the MCP server lab", "lab/flood (40000000): the MCP server"),
-        ("fails", {}, "Error: no such file", "lab/fails: failed in "),
-        ("refuses", {}, "Error: n must be even", "lab/refuses: failed in "),
-        ("echo", {"n": "x"}, "Error: the arguments for lab/echo cannot be used", "lab/echo: the arguments"),
-        ("echo", '{"n": 1', "Error: the arguments for lab/echo cannot be used", "lab/echo: the arguments"),
-        ("no\x1b[2J\nsuch", {}, "Error: there is no tool", "no\\x1b[2J such: there is no such tool"),
-    ],
+WRONG: tuple[tuple[str, Any, str, str], ...] = (
+    ("die", {}, "Error: the MCP server {} broke off during a call (exit 3)", "{}/die: the MCP server"),
+    ("killed", {}, "Error: the MCP server {} broke off during a call (SIGKILL)", "{}/killed: the MCP server"),
+    ("hang", {}, "Error: {}/hang did not end within 1 s", "{}/hang: did not end within 1 s"),
+    ("nonsense", {}, "Error: the MCP server {} sent", "{}/nonsense: the MCP server"),
+    ("flood", {"n": 40_000_000}, "Error: the MCP server {}", "{}/flood (40000000): the MCP server"),
+    ("fails", {}, "Error: no such file", "{}/fails: failed in "),
+    ("refuses", {}, "Error: n must be even", "{}/refuses: failed in "),
+    ("echo", {"n": "x"}, "Error: the arguments for {}/echo cannot be used", "{}/echo: the arguments"),
+    ("echo", '{"n": 1', "Error: the arguments for {}/echo cannot be used", "{}/echo: the arguments"),
+    ("no\x1b[2J\nsuch", {}, "Error: there is no tool", "{}__no\\x1b[2J such: there is no such tool"),
 )  # fmt: skip
-def test_what_goes_wrong_is_told_to_the_model_and_to_the_user(
-    telex: Telex, server: Scripted, tool: str, given: Any, told: str, line: str
-) -> None:
+
+
+def test_what_goes_wrong_is_told_to_the_model_and_to_the_user(telex: Telex, server: Scripted) -> None:
     telex.provider("p", server.url)
-    lab(telex, call_timeout=0.5)
+    names = [f"lab{number}" for number in range(len(WRONG))]
+    for name in names:
+        lab(telex, name, call_timeout=1.0)
     lab(telex, "other")
-    name = tool if "\n" in tool else f"lab__{tool}"
-    server.will(calling(call(name, given), call("other__echo", {"n": 2}, id="b", index=1)), DONE_NOW)
-    ran = telex("chat", "--tools", "lab,other", "--allow", "*", "hi")
+    wrong = [
+        call(f"{name}__{tool}", given, id=name, index=at)
+        for at, (name, (tool, given, _, _)) in enumerate(zip(names, WRONG, strict=True))
+    ]
+    server.will(calling(*wrong, call("other__wait", {"n": 2}, id="b", index=len(WRONG))), DONE_NOW)
+    ran = telex("chat", "--tools", "all", "--allow", "*", "hi")
     assert (ran.code, ran.text) == (0, "It is done.\n")
-    bad, good = last_results(server)
-    assert bad.startswith(told)
-    assert good == '{"n": 2}', "the others go on"
-    assert any(each.startswith(line) for each in ran.err.splitlines()), ran.err
-    assert within(2, lambda: running(telex.home) == [])
+    *bad, good = last_results(server)
+    assert good == "waited", "the others go on"
+    for name, text, (_, _, told, line) in zip(names, bad, WRONG, strict=True):
+        assert text.startswith(told.format(name))
+        assert any(each.startswith(line.format(name)) for each in ran.err.splitlines()), ran.err
+    assert len(ran.err.splitlines()) == len(WRONG) + 1
+    assert within(3, lambda: running(telex.home) == [])
 
 
 def test_a_long_result_is_cut_and_said_to_be(desk: Telex, server: Scripted) -> None:
