@@ -56,6 +56,7 @@
     │       ├── ToolAccessError      401, 403: the server wants other credentials
     │       ├── ToolConnectError     no connection, or no answer in time
     │       ├── ToolSecretError      a secret that it is to be given is not there
+    │       ├── ToolSessionError     it knows nothing of the session any more
     │       ├── ToolsExtraMissingError
     │       └── UnknownToolServerError
     ├── HistoryError                 the file of past conversations, or one of them
@@ -135,6 +136,7 @@ __all__ = [
     "ToolRefusedError",
     "ToolSecretError",
     "ToolServerError",
+    "ToolSessionError",
     "ToolTimeoutError",
     "ToolsExtraMissingError",
     "UnknownConversationError",
@@ -572,6 +574,10 @@ class ToolSecretError(ToolServerError):
         super().__init__(message, server=server)
         self.wanted_for = wanted_for
         self.source = source
+
+
+class ToolSessionError(ToolServerError):
+    """The server knows nothing of the session any more, and has not done what was asked in it: begin another."""
 
 
 class ToolsExtraMissingError(ToolServerError):

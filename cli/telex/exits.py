@@ -130,6 +130,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ToolAccessError: (ExitCode.KEY, advice.tool_access),
     errors.ToolConnectError: (ExitCode.NETWORK, advice.tool_connect),
     errors.ToolSecretError: (ExitCode.KEY, advice.tool_secret),
+    errors.ToolSessionError: (ExitCode.PROVIDER, None),
     errors.ToolsExtraMissingError: (ExitCode.SETTINGS, "Install it: pip install 'telex[mcp]'"),
     errors.UnknownToolServerError: (ExitCode.SETTINGS, advice.which_server),
     errors.HistoryError: (ExitCode.OTHER, None),

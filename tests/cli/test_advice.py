@@ -95,6 +95,7 @@ CASES = [
     (errors.ToolConnectError("x", server="lab"), None, ExitCode.NETWORK, "start_timeout in [mcp.lab]"),
     (errors.ToolSecretError("x", source="env:A"), None, ExitCode.KEY, "Set A"),
     (errors.ToolSecretError("x", source="keyring:a"), None, ExitCode.KEY, "telex mcp set-secret a"),
+    (errors.ToolSessionError("x", server="lab"), None, ExitCode.PROVIDER, None),
     (errors.ToolsExtraMissingError("x"), None, ExitCode.SETTINGS, "telex[mcp]"),
     (errors.UnknownToolServerError("x"), None, ExitCode.SETTINGS, "telex mcp list"),
     (errors.UnknownToolServerError("x", candidates=["time"]), None, ExitCode.SETTINGS, "mean time?"),

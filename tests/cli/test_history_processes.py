@@ -54,7 +54,7 @@ def test_a_process_that_is_killed_in_the_middle_of_an_answer_leaves_its_prompt_a
     lab: Telex, server: Scripted, path: Path
 ) -> None:
     assert lab("chat", "Before?").code == 0
-    server.will(Answer([*begin("half of"), Pause(60)]))
+    server.will(Answer([Pause(0.2), *begin("half of"), Pause(60)]))
     process = lab.start("chat", "Killed?")
     assert process.stdout
     assert process.stdout.read(7) == b"half of"

@@ -202,8 +202,10 @@ def test_what_a_model_writes_cannot_command_the_terminal(chat: Callable[..., Pty
     assert "[/foo] list[int] <b>x</b>" in terminal.text
 
 
-def test_a_terminal_without_a_prompt_is_told_so_at_once(chat: Callable[..., Pty]) -> None:
-    with chat() as terminal:
+def test_a_terminal_without_a_prompt_is_told_so_at_once_where_it_is_no_conversation(
+    chat: Callable[..., Pty],
+) -> None:
+    with chat("--json") as terminal:
         assert terminal.wait() == 2
     assert "no prompt" in terminal.text
 

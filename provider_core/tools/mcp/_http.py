@@ -17,11 +17,11 @@ from mcp.client.streamable_http import (
 )
 
 from provider_core._version import __version__
-from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError
+from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError, ToolSessionError
 from provider_core.http import Proxies, tls_context
 from provider_core.settings.rules import origin
 from provider_core.tools.mcp._sdk import mcp_types
-from provider_core.tools.mcp._way import LONGEST_MESSAGE, ForgottenError
+from provider_core.tools.mcp._way import LONGEST_MESSAGE
 from provider_core.types import Network
 from provider_core.wording import clean
 
@@ -133,7 +133,7 @@ class Gate(httpx2.AsyncBaseTransport):
             if response.status_code == 404 and "mcp-session-id" in request.headers:
                 await response.aclose()
                 words = f"the MCP server {self._server.name} knows nothing of its session any more (HTTP 404)"
-                return self._failed(ForgottenError(words, server=self._server.name))
+                return self._failed(ToolSessionError(words, server=self._server.name))
             return await self._refused(response, kind)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()

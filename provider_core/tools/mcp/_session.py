@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from provider_core._version import __version__
-from provider_core.errors import CoreError, ToolConnectError, ToolServerError, ToolTimeoutError
+from provider_core.errors import (
+    CoreError,
+    ToolConnectError,
+    ToolServerError,
+    ToolSessionError,
+    ToolTimeoutError,
+)
 from provider_core.tools import ToolResult
 from provider_core.tools.mcp import _results
 from provider_core.tools.mcp._sdk import ClientSession, MCPError, mcp_types
 from provider_core.tools.mcp._steps import Step
-from provider_core.tools.mcp._way import ForgottenError
 from provider_core.wording import clean
 
 if TYPE_CHECKING:
@@ -122,7 +127,7 @@ class Session:
             async with asyncio.timeout(seconds):
                 try:
                     return await self._called(name, arguments)
-                except ForgottenError:
+                except ToolSessionError:
                     self._renew()
                     return await self._called(name, arguments)
         except TimeoutError:
@@ -150,7 +155,7 @@ class Session:
             sent = await session.call_tool(name, dict(arguments), allow_input_required=True)
         except MCPError as error:
             if self._anew or session is not self._session:  # another call has found that it is forgotten
-                raise ForgottenError(error.message, server=self.server.name) from None
+                raise ToolSessionError(error.message, server=self.server.name) from None
             if (failure := await self._refused(error)) is not None:
                 raise failure from None
             # An error of the protocol's own is an answer as well: the server's, and meant for the model.

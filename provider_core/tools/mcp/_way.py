@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from provider_core.errors import ToolServerError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from mcp.client._transport import TransportStreams
 
-__all__ = ["LONGEST_MESSAGE", "ForgottenError", "Way"]
+    from provider_core.errors import ToolServerError
+
+__all__ = ["LONGEST_MESSAGE", "Way"]
 
 LONGEST_MESSAGE = 16 << 20
 """Bytes of one message: images come in base64, and beyond this it is a flood."""
-
-
-class ForgottenError(ToolServerError):
-    """The server knows nothing of the session any more, and has not done what was asked in it: begin another."""
 
 
 class Way(Protocol):
