@@ -6,7 +6,9 @@ Modes are 0600 and 0700 whatever the umask says; where the system knows no modes
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -17,7 +19,16 @@ from provider_core.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["clear_leftovers", "locked", "make_private", "private_folder", "replace", "sync_folder"]
+__all__ = [
+    "clear_leftovers",
+    "content",
+    "expanded",
+    "locked",
+    "make_private",
+    "private_folder",
+    "replace",
+    "sync_folder",
+]
 
 PRIVATE = 0o600
 
@@ -35,6 +46,25 @@ def private_folder(path: Path) -> None:
             path.chmod(0o700)
     except OSError as error:
         raise _failed(f"the folder {path} cannot be made", path, error) from error
+
+
+def expanded(path: str | Path) -> Path:
+    """``path`` with the home folder for a ~ in front; that of a user whom nobody knows stays as it is written."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises RuntimeError there
+
+
+def content(path: Path) -> bytes:
+    """All that is in the file. Raises ``OSError``, also for a pipe or a device, which might never come to an end."""
+    # Without waiting: to open a pipe for reading would wait for somebody who writes.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        kind = stat.S_IFMT(os.fstat(handle).st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):  # a folder has an error of its own
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        with open(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def make_private(path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from provider_core import files
 from provider_core.errors import AttachmentError
 from provider_core.wording import printable
 
@@ -56,7 +57,7 @@ def megabytes(count: int) -> str:
 def _path(source: str | os.PathLike[str]) -> Path:
     path = Path(source)
     # A shell does not expand it behind "--file=".
-    return path.expanduser() if path.parts[:1] == ("~",) and not path.exists() else path
+    return files.expanded(path) if path.parts[:1] == ("~",) and not path.exists() else path
 
 
 def _too_large(name: str, size: str, limit: int, what: str) -> str:

@@ -67,7 +67,7 @@ class Kept:
 def read(folder: Path, provider: Provider) -> Kept | None:
     """The kept list; None where there is none, or it is of another address, or the file makes no sense."""
     try:
-        content = json.loads((folder / f"{provider.name}.json").read_bytes())
+        content = json.loads(files.content(folder / f"{provider.name}.json"))
         if content["source"] != _source(provider):
             return None
         first, models = content["first"], content["models"]

@@ -30,7 +30,7 @@ _STAMP = "stamp"
 def is_current(paths: Paths) -> bool:
     """Whether the lists were made from the settings file as it is now; two small reads."""
     try:
-        return (_folder(paths) / _STAMP).read_text() == stamp(paths)
+        return files.content(_folder(paths) / _STAMP).decode() == stamp(paths)
     except (OSError, ValueError):
         return False
 
@@ -110,7 +110,7 @@ def _put(path: Path, lines: Iterable[str], end: str = "\n") -> None:
     """Write only what differs: most changes touch one of the lists."""
     content = "".join(f"{line}{end}" for line in lines).encode("utf-8", "replace")
     try:
-        if path.read_bytes() == content:
+        if files.content(path) == content:
             return
     except OSError:
         pass

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provider_core import files
 from provider_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from provider_core.types import Network
 
@@ -35,12 +38,19 @@ def context(network: Network, environ: Mapping[str, str], *, client_cert: bool =
     """
     made = _trusting(network.ca_bundle, environ)
     if client_cert and network.client_cert is not None:
-        _show(made, network.client_cert.expanduser())
+        _show(made, files.expanded(network.client_cert))
     return made
 
 
 def trust(network: Network, environ: Mapping[str, str]) -> Trust:
-    """What ``context`` would believe, and that it can be had; no connection is made. Raises ``SettingsError``."""
+    """What ``context`` would believe, and that it can be had; no connection is made, and no pipe waited for.
+
+    Raises ``SettingsError``.
+    """
+    file, _ = _places(network.ca_bundle, environ)
+    for path in (files.expanded(each) for each in (file, network.client_cert) if each):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise SettingsError(f"the certificates in {path} cannot be used: it is no regular file")
     made = context(network, environ)
     source = _source(network.ca_bundle, environ)
     # What OpenSSL reads from a folder it reads when it is needed, and a system's store it never shows.
@@ -57,24 +67,37 @@ def blind() -> ssl.SSLContext:
 
 
 def _trusting(bundle: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    file, folder = environ.get("SSL_CERT_FILE") or None, environ.get("SSL_CERT_DIR") or None
-    if bundle is not None:
-        bundle = bundle.expanduser()
-        file, folder = (None, str(bundle)) if bundle.is_dir() else (str(bundle), None)
+    file, folder = _places(bundle, environ)
     if file is None and folder is None:
         import truststore
 
         return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
+        if file is None and folder is not None:
+            _check_folders(folder)
         return ssl.create_default_context(cafile=file, capath=folder)
     except OSError as error:  # ssl.SSLError is one
         source = _source(bundle, environ)
         raise SettingsError(f"the trusted certificates in {source} cannot be used: {_why(error)}") from error
 
 
+def _places(bundle: Path | None, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """A file of certificates, and a folder or, as OpenSSL takes them, several; neither is the system's store."""
+    if bundle is not None:
+        bundle = files.expanded(bundle)
+        return (None, str(bundle)) if bundle.is_dir() else (str(bundle), None)
+    return environ.get("SSL_CERT_FILE") or None, environ.get("SSL_CERT_DIR") or None
+
+
+def _check_folders(folders: str) -> None:
+    """OpenSSL says nothing of a folder that is not there: it trusts nobody, and every server is to blame."""
+    if not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
+        raise NotADirectoryError(errno.ENOTDIR, "there is no such folder")
+
+
 def _source(bundle: Path | None, environ: Mapping[str, str]) -> str:
     if bundle is not None:
-        return str(bundle.expanduser())
+        return str(files.expanded(bundle))
     return " or ".join(part for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (part := environ.get(name)))
 
 

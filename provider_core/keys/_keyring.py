@@ -11,6 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from provider_core import files
 from provider_core.errors import FileError, KeyStoreError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class KeyringStore:
         if self._memory is None:
             return None
         try:
-            name = self._memory.read_text()
+            name = files.content(self._memory).decode()
         except (OSError, ValueError):
             return None
         from keyring import core
@@ -117,8 +118,6 @@ class KeyringStore:
         """Keep which backend keys are in now."""
         if self._memory is None:
             return
-        from provider_core import files
-
         name = _name(backend)
         with contextlib.suppress(FileError, OSError):
             if name in _SYSTEMS_OWN:

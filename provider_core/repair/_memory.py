@@ -7,6 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
+from provider_core import files
 from provider_core.errors import FileError
 from provider_core.repair._repairs import Repair
 
@@ -62,8 +63,6 @@ class Memory:
             fields[repair.field] = (repair.swapped_for, int(self._now()))
         models[name] = {"server": server, "fields": fields}
         content = json.dumps({"version": _VERSION, "models": models}, indent=1).encode()
-        from provider_core import files
-
         with contextlib.suppress(FileError, OSError):
             files.private_folder(self._path.parent)
             files.replace(self._path, content)
@@ -72,7 +71,7 @@ class Memory:
 
     def _read(self) -> dict[str, Json]:
         try:
-            content = json.loads(self._path.read_bytes())
+            content = json.loads(files.content(self._path))
         except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(content, dict) or content.get("version") != _VERSION:

@@ -65,10 +65,16 @@ class Paths:
 
     @classmethod
     def find(cls, environ: Mapping[str, str]) -> Paths:
-        """The platform's folders, or three folders under ``TELEX_HOME`` where that is set."""
+        """The platform's folders, or three folders under ``TELEX_HOME`` where that is set.
+
+        Raises ``SettingsError`` where there is no home folder to have them in.
+        """
         home = environ.get("TELEX_HOME")
         if home:
-            root = Path(home).expanduser().absolute()
+            try:
+                root = Path(home).expanduser().absolute()
+            except (RuntimeError, OSError):
+                raise SettingsError(f"TELEX_HOME is {home}, and there is no such home folder") from None
             return cls(config=root / "config", data=root / "data", cache=root / "cache")
         user = environ.get("HOME", "")
         if sys.platform == "linux" and user.startswith("/") and "ANDROID_ROOT" not in environ:
@@ -81,11 +87,14 @@ class Paths:
             )
         import platformdirs
 
-        return cls(
-            config=platformdirs.user_config_path("telex"),
-            data=platformdirs.user_data_path("telex"),
-            cache=platformdirs.user_cache_path("telex"),
-        )
+        try:
+            return cls(
+                config=platformdirs.user_config_path("telex"),
+                data=platformdirs.user_data_path("telex"),
+                cache=platformdirs.user_cache_path("telex"),
+            )
+        except RuntimeError:
+            raise SettingsError("there is no home folder: set HOME, or TELEX_HOME for telex alone") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.content(path)
     except FileNotFoundError:
         return b""
     except OSError as error:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from provider_core import files
 from provider_core.errors import InvalidInputError, UnknownToolServerError
 from provider_core.settings import rules
 from provider_core.wording import near
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = [
     "McpServer",
@@ -189,5 +190,5 @@ def _server(name: str, table: Mapping[str, Any]) -> McpServer:
         if key in fields:
             fields[key] = tuple(fields[key])
     if "cwd" in fields:
-        fields["cwd"] = Path(fields["cwd"]).expanduser()
+        fields["cwd"] = files.expanded(fields["cwd"])
     return McpServer(name=name, **fields)

@@ -18,6 +18,7 @@ __all__ = [
     "address",
     "check_alias",
     "check_header",
+    "check_key_env",
     "check_name",
     "check_variable",
     "header",
@@ -52,6 +53,9 @@ _NEAR = tuple(
 """This machine and private networks. 100.64.0.0/10 is not among them: a carrier's customers share it."""
 
 _VARIABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LIKE_A_KEY = 32
+"""Characters of one word with small letters in it: keys have at least so many, and no variable's name has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +209,14 @@ def check_variable(name: str, value: str) -> None:
     """Raise ``InvalidInputError`` for a part of an address that could change where the address leads."""
     if not _VARIABLE.fullmatch(value):
         raise InvalidInputError(f"{name} may hold letters, digits, dots, hyphens and underscores only")
+
+
+def check_key_env(name: str) -> None:
+    """Raise ``InvalidInputError`` for what is a key rather than the name of its variable; it is not repeated."""
+    if not _VARIABLE_NAME.fullmatch(name) or (len(name) >= _LIKE_A_KEY and not name.isupper()):
+        raise InvalidInputError(
+            "key_env takes the name of an environment variable, such as LAB_API_KEY, and never the key itself"
+        )
 
 
 def without_credentials(url: str) -> str:

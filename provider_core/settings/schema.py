@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -64,6 +65,12 @@ def _variables(variables: dict[str, str]) -> dict[str, str]:
         with _as_value_error():
             rules.check_variable(name, value)
     return variables
+
+
+def _key_env(name: str) -> str:
+    with _as_value_error():
+        rules.check_key_env(name)
+    return name
 
 
 def _mcp_name(name: str) -> str:
@@ -136,7 +143,7 @@ class ProviderEntry(BaseModel):
     variables: Annotated[dict[str, Line], AfterValidator(_variables)] = {}
     key: Literal["keyring", "none"] | None = None
     """Where the key is kept: in the keyring, or nowhere because none is needed."""
-    key_env: Line | None = None
+    key_env: Annotated[Line, AfterValidator(_key_env)] | None = None
     key_command: Line | None = None
     headers: Annotated[dict[Line, Line], AfterValidator(_headers)] = {}
     models: list[Annotated[ModelEntry, BeforeValidator(_as_entry)]] = []
@@ -231,23 +238,40 @@ def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> di
     try:
         return Layered().model_dump(mode="json", exclude_defaults=True)
     except ValidationError as error:
-        raise _refused(error, data, path) from None
+        raise _refused(error, environ, path) from None
     except UnreadableVariable as error:
         found = re.search(r'for field "(\w+)"', str(error))
         name = f"TELEX_{found[1].upper()}" if found else "a TELEX_ variable"
         raise SettingsError(f"{name}: it is not JSON") from None
 
 
-def _refused(error: ValidationError, data: dict[str, Any], path: Path) -> SettingsError:
+def _refused(error: ValidationError, environ: Mapping[str, str], path: Path) -> SettingsError:
     # Only the first: one sentence, and later ones are often its consequences.
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        return SettingsError(f"{'.'.join(place)} is not a setting", path=path)
-    variable = f"TELEX_{place[0].upper()}" if len(place) == 1 and place[0] not in data else None
     # pydantic names branches of a union, and that a key is meant, in the location; the user's file does not.
-    name = variable or ".".join(
-        part for part in place if part != "[key]" and not part.startswith(("constrained-", "function-"))
-    )
+    place = [
+        part
+        for part in map(str, first["loc"])
+        if part != "[key]" and not part.startswith(("constrained-", "function-"))
+    ]
+    variable = _variable(place, environ)
+    name = ".".join([variable, *place[1:]] if variable else place)
+    where = None if variable else path
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"{name} is not a setting", path=where)
     words = first["msg"].removeprefix("Value error, ")
-    return SettingsError(f"{name}: {words[:1].lower()}{words[1:]}", path=None if variable else path)
+    return SettingsError(f"{name}: {words[:1].lower()}{words[1:]}", path=where)
+
+
+def _variable(place: list[str], environ: Mapping[str, str]) -> str | None:
+    """The variable that has this place: what it holds counts before the file. None where the file has it."""
+    name = f"TELEX_{place[0].upper()}"
+    value = next((value for each, value in environ.items() if each.upper() == name), "")
+    if len(place) > 1:
+        try:
+            found = json.loads(value)
+            for part in place[1:]:
+                found = found[int(part) if isinstance(found, list) else part]
+        except (ValueError, LookupError, TypeError):
+            return None
+    return name if value else None

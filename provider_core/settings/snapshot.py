@@ -28,7 +28,7 @@ _MOST = 8
 def recall(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
     """The checked values that were kept for just this text and these variables, or None."""
     try:
-        kept = json.loads(_place(cache, variables).read_bytes())
+        kept = json.loads(files.content(_place(cache, variables)))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(kept, dict) or kept.get("made_from") != _source(text, variables):

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from provider_core import files
 from provider_core.errors import SchemaError
 from provider_core.structured._short import short_form
 from provider_core.wording import printable
@@ -42,7 +43,7 @@ def schema_from(text: str | Mapping[str, Json], *, folder: Path | None = None) -
     if text.lstrip().startswith("{"):
         return _checked(_parsed(text, "the schema"), "the schema")
     bare = text.strip()
-    path = (folder or Path()) / Path(bare).expanduser() if "\0" not in bare else Path()
+    path = (folder or Path()) / files.expanded(bare) if "\0" not in bare else Path()
     if os.path.isfile(path):  # noqa: PTH113 - Path raises for a name that is too long
         return _checked(_parsed(_read(path), str(path)), str(path))
     if re.fullmatch(r"[^\s,:]+\.json|[^\s,:]*/[^\s,:]*", bare):

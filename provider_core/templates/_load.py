@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from provider_core import files
 from provider_core.errors import TemplateError, UnknownTemplateError
 from provider_core.templates._places import wrong_place
 from provider_core.wording import near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from provider_core.types import Json
 
@@ -67,7 +68,7 @@ def find(folder: Path, name: str) -> Path:
     Raises ``UnknownTemplateError`` with near misses, and ``TemplateError`` where there are two files.
     """
     if "/" in name or "\\" in name:
-        path = Path(name).expanduser()
+        path = files.expanded(name)
         if not path.is_file():
             raise UnknownTemplateError(f"there is no template {name}")
         return path
@@ -76,8 +77,8 @@ def find(folder: Path, name: str) -> Path:
         raise UnknownTemplateError(
             f"{name!r} is no name for a template: letters, digits, '.', '_' and '-', at most 64"
         )
-    files = [folder / f"{bare}{suffix}" for suffix in SUFFIXES]
-    there = [path for path in files if path.is_file() and (bare == name or path.name == name)]
+    possible = [folder / f"{bare}{suffix}" for suffix in SUFFIXES]
+    there = [path for path in possible if path.is_file() and (bare == name or path.name == name)]
     if len(there) == 1:
         return there[0]
     if there:

@@ -172,7 +172,9 @@ def test_nothing_is_changed_by_looking(doctor: Doctor) -> None:
 def test_one_check_that_fails_hides_nothing_of_the_others(doctor: Doctor) -> None:
     doctor.env["TELEX_HOME"] = "~no-such-user/telex"
     report = doctor()
-    assert report["folders everything"].startswith("problem: telex's folders cannot be told")
+    assert report["folders everything"] == (
+        "problem: TELEX_HOME is ~no-such-user/telex, and there is no such home folder"
+    )
     assert report["versions telex"].startswith("ok: ")
     assert report["terminal encoding"].startswith("ok: ")
     assert not any("could not be found out" in str(found["detail"]) for found in report.findings.values())
@@ -195,6 +197,7 @@ CANARY = "canary-0123456789abcdef"
         f'[providers.lab]\nbase_url = "https://a.example/v1"\nkey_command = "nosuchprogram --token {CANARY}"\n',
         f'[mcp.x]\ncommand = ["nosuchprogram", "--token", "{CANARY}"]\nenv = {{TOKEN = "{CANARY}"}}\n',
         f'[mcp.x]\nurl = "https://a.example/mcp?token={CANARY}"\n',
+        f'[providers.lab]\nbase_url = "https://a.example/v1"\nkey_env = "{CANARY}"\n',
         f'model = "lab/{CANARY}',
         f"{CANARY.replace('-', '_')} = = 1",
     ],
@@ -411,7 +414,7 @@ def test_every_mistake_of_the_file_is_found_not_only_the_first(doctor: Doctor) -
         + SETTINGS.partition("\n[providers.lab]")[1]
         + SETTINGS.partition("[providers.lab]")[2]
     )
-    report = doctor("settings", "providers")
+    report = doctor("settings", "providers", "tools")
     assert set(report.problems()) == {
         "settings usage",
         "settings markdown",
@@ -464,11 +467,13 @@ def test_values_of_the_wrong_kind_are_problems_and_no_crash(doctor: Doctor) -> N
 
 
 def test_a_variable_that_is_refused_is_named(doctor: Doctor) -> None:
-    doctor.env |= {"TELEX_MARKDOWN": "perhaps", "TELEX_PROVIDERS": "{bad"}
-    report = doctor("settings", "providers")
+    doctor.env |= {"TELEX_MCP": '{"x": {"speed": 1}}', "TELEX_MARKDOWN": "perhaps", "TELEX_PROVIDERS": "{bad"}
+    report = doctor("settings", "providers", "tools")
     assert report["settings markdown"].endswith("(TELEX_MARKDOWN)")
     assert report.remedy("settings markdown") == "Change TELEX_MARKDOWN"
     assert report["providers everything"] == "problem: TELEX_PROVIDERS: it is not JSON"
+    assert report["tools everything"] == "problem: TELEX_MCP.x.speed is not a setting"
+    assert report.remedy("tools everything") == "Change what it names (telex help environment)"
 
 
 def test_a_mistyped_variable_is_a_note(doctor: Doctor) -> None:
@@ -750,12 +755,15 @@ def test_servers_of_tools_are_looked_for_and_not_started(doctor: Doctor, tmp_pat
         f'[mcp.here]\ncommand = ["touch", "{ran}"]\n[mcp.gone]\ncommand = ["nosuchprogram"]\n'
         '[mcp.far]\nurl = "https://a.example/mcp"\nheaders = {X-Key = "env:NOT_SET"}\n'
         '[mcp.off]\ncommand = ["nosuchprogram"]\nenabled = false\n[mcp.bad]\nspeed = 3\n'
+        '[mcp.lost]\ncommand = ["touch"]\ncwd = "~no-such-user/x"\n'
     )
     report = doctor("tools")
     assert report["tools here"] == "ok: started as touch"
     assert report["tools gone"] == "problem: there is no program nosuchprogram"
     assert report["tools far"] == "problem: X-Key is to be NOT_SET, which is not set"
     assert report["tools off"] == "ok: disabled"
+    assert report["tools lost"] == "problem: it is to be started in ~no-such-user/x, which is no folder"
+    assert report.remedy("tools lost").endswith("settings.toml, line 15")
     assert report["tools bad"].startswith("problem: ")
     assert not ran.exists()
 

@@ -185,3 +185,20 @@ def test_what_waiting_raises_ends_the_waiting(tmp_path, holder):
 
     with pytest.raises(EnoughError), files.locked(tmp_path / "file", waiting=waiting):
         pytest.fail("the lock is held by another process")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_only_a_files_content_is_read_and_no_pipe_is_waited_for(tmp_path):
+    (tmp_path / "file").write_bytes(b"x\r\n" * 100_000)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    assert files.content(tmp_path / "file") == b"x\r\n" * 100_000
+    before = len(list(Path("/dev/fd").iterdir()))
+    for name in ("pipe", "link", "/dev/zero"):
+        with pytest.raises(OSError, match="it is no regular file"):
+            files.content(tmp_path / name)
+    with pytest.raises(IsADirectoryError):
+        files.content(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        files.content(tmp_path / "gone")
+    assert len(list(Path("/dev/fd").iterdir())) == before

@@ -76,6 +76,9 @@ def test_a_bundle_may_be_a_folder_of_hashed_certificates(
     (tmp_path / f"{run.stdout.strip()}.0").write_bytes(authority.bundle.read_bytes())
     assert ask(secure.url, ca_bundle=tmp_path) == (200, b"hello")
     assert ask(secure.url, {"SSL_CERT_DIR": str(tmp_path)}) == (200, b"hello")
+    assert ask(secure.url, {"SSL_CERT_DIR": f"/nowhere:{tmp_path}"}) == (200, b"hello")
+    environ = {"SSL_CERT_FILE": str(authority.bundle), "SSL_CERT_DIR": "/nowhere"}
+    assert ask(secure.url, environ) == (200, b"hello")
 
 
 def test_ssl_cert_file_is_trusted(secure: Scripted, authority: Authority) -> None:
@@ -221,6 +224,11 @@ def test_files_that_cannot_be_used_are_named(authority: Authority, tmp_path: Pat
             {},
             {"SSL_CERT_FILE": str(missing)},
             f"the trusted certificates in {missing} cannot be used: No such",
+        ),
+        (
+            {},
+            {"SSL_CERT_DIR": f"{missing}:/nowhere"},
+            f"the trusted certificates in {missing}:/nowhere cannot be used: there is no such folder",
         ),
         ({"client_cert": missing}, {}, f"the client certificate {missing} cannot be used"),
         ({"client_cert": junk}, {}, f"the client certificate {junk} cannot be used"),

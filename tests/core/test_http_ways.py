@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -70,3 +71,13 @@ def test_certificates_that_cannot_be_used_are_an_error(bundle: Path, tmp_path: P
         trust(Network(ca_bundle=Path("/nowhere")), {})
     with pytest.raises(SettingsError, match="client certificate"):
         trust(Network(ca_bundle=bundle, client_cert=bundle), {})
+
+
+def test_no_pipe_is_waited_for(bundle: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for network in (Network(ca_bundle=pipe), Network(ca_bundle=bundle, client_cert=pipe)):
+        with pytest.raises(SettingsError, match="pipe cannot be used: it is no regular file"):
+            trust(network, {})
+    with pytest.raises(SettingsError, match="pipe cannot be used"):
+        trust(Network(), {"SSL_CERT_FILE": str(pipe)})

@@ -136,6 +136,8 @@ def paths(tmp_path: Path) -> Paths:
         ("base_url = 'https://host'\nheaders = {Authorization = 'hunter22'}", "Authorization"),
         ("base_url = 'https://host'\nheaders = {X-A = 'é'}", "X-A"),
         ("preset = 'cloudflare'\nvariables = {account_id = '../..'}", "account_id"),
+        ("base_url = 'https://host'\nkey_env = 'sk-hunter22'", "takes the name of an environment variable"),
+        (f"base_url = 'https://host'\nkey_env = 'gsk_{'hunter22' * 4}'", "and never the key itself"),
         ("preset = 'cloudflare'", "its address needs variables.account_id"),
     ],
 )
@@ -150,6 +152,22 @@ def test_the_rules_hold_for_what_was_written_by_hand(paths: Paths, text: str, wo
 def test_a_variable_that_is_no_json_is_named(paths: Paths) -> None:
     with pytest.raises(SettingsError, match="TELEX_PROVIDERS: it is not JSON"):
         load(paths, {"TELEX_PROVIDERS": "nonsense"})
+    for value, words in (
+        ('{"lab": {"speed": 1}}', "TELEX_PROVIDERS.lab.speed is not a setting"),
+        ('{"lab": {"base_url": "x"}}', "TELEX_PROVIDERS.lab.base_url: the base URL must begin"),
+        ('{"lab": {"models": ["a", {"id": ""}]}}', "TELEX_PROVIDERS.lab.models.1.id: "),
+        ('{"all": {}}', "TELEX_PROVIDERS.all: the name all is taken"),
+        ("[]", "TELEX_PROVIDERS: "),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            load(paths, {"TELEX_PROVIDERS": value})
+        assert caught.value.message.startswith(words)
+        assert caught.value.path is None, "it does not stand in the file"
+    paths.settings_file.write_text("[providers.lab]\nspeed = 1\n")
+    with pytest.raises(SettingsError, match=r"^providers\.lab\.speed is not a setting") as caught:
+        load(paths, {"TELEX_PROVIDERS": '{"lab": {"base_url": "http://127.0.0.1:1"}}'})
+    assert caught.value.path == paths.settings_file
+    paths.settings_file.unlink()
     found = load(paths, {"TELEX_PROVIDERS": '{"lab": {"base_url": "http://127.0.0.1:1", "key": "none"}}'})
     assert found.providers["lab"].auth == "none"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core import files
-from provider_core.errors import FileError
+from provider_core.errors import FileError, SettingsError
 from telex.completion import FILES
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PREFIXES = ("/usr", "/usr/local", "/opt/homebrew", "/opt/local")
 
 def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PREFIXES) -> Place:
     """The place of this shell's script for this user; starts zsh to ask it where it looks."""
-    home = Path(environ.get("HOME") or Path.home())
+    home = _home(environ)
     match shell:
         case "bash":
             return _bash(home, environ, prefixes)
@@ -41,6 +41,13 @@ def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PR
         case _:
             config = _folder(environ, "XDG_CONFIG_HOME", home / ".config")
             return Place(path=config / "fish" / "completions" / FILES["fish"])
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        raise SettingsError("there is no home folder for a shell's settings: set HOME") from None
 
 
 def put(path: Path, text: str) -> str:

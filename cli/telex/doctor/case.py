@@ -54,17 +54,16 @@ class Case:
         """Raises ``SettingsError`` where there is no home folder to have them in."""
         from provider_core.settings import Paths
 
-        try:
-            return Paths.find(self.environ)
-        except (RuntimeError, OSError, ValueError):
-            raise SettingsError("telex's folders cannot be told: there is no such home folder") from None
+        return Paths.find(self.environ)
 
     @cached_property
     def text(self) -> str:
         """The settings file's text; "" where there is none. Raises ``SettingsError``."""
+        from provider_core import files
+
         path = self.paths.settings_file
         try:
-            return path.read_bytes().decode("utf-8-sig")
+            return files.content(path).decode("utf-8-sig")
         except FileNotFoundError:
             return ""
         except OSError as error:

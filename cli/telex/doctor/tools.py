@@ -56,6 +56,12 @@ def _server(case: Case, server: McpServer) -> Finding:
             )
     if server.url:
         return ok(server.name, server.url.partition("?")[0])
+    if server.cwd is not None and not server.cwd.is_dir():
+        return problem(
+            server.name,
+            f"it is to be started in {server.cwd}, which is no folder",
+            f"Mend it: {case.paths.settings_file}{case.line('mcp', server.name, 'cwd')}",
+        )
     program = server.command[0]
     if not shutil.which(program, path=server.env.get("PATH")):
         return problem(server.name, f"there is no program {program}", "Install it, or give its whole path")

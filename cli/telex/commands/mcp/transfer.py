@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,6 +70,7 @@ def import_(
 
 
 def _read(app: App, file: str) -> tuple[Found, ...]:
+    from provider_core import files
     from provider_core.errors import InvalidInputError
     from provider_core.settings import foreign
 
@@ -78,7 +78,7 @@ def _read(app: App, file: str) -> tuple[Found, ...]:
         text = app.console.read_stdin(wait=True) or ""
     else:
         try:
-            text = Path(file).expanduser().read_text(encoding="utf-8-sig")
+            text = files.expanded(file).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             words = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise click.UsageError(f"{file} cannot be read: {words}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "choose", "command", "key_options", "shadow"]
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FLAGS = "--key-stdin, --key-env VAR, --key-command CMD or --no-key"
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
@@ -85,12 +83,15 @@ def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: boo
 
 
 def _from_variable(app: App, name: str) -> Choice:
+    from provider_core.errors import InvalidInputError
+    from provider_core.settings import rules
+
     is_set = bool(app.environ.get(name, "").strip())
-    # A key that was given in the place of a name must be neither kept nor repeated.
-    if not _VARIABLE.fullmatch(name) or (not is_set and name != name.upper()):
-        raise click.UsageError(
-            "--key-env takes the name of an environment variable, such as LAB_API_KEY, and never the key itself"
-        )
+    try:
+        # A key that was given in the place of a name must be neither kept nor repeated.
+        rules.check_key_env(name if is_set or name == name.upper() else "")
+    except InvalidInputError as error:
+        raise click.UsageError(error.message.replace("key_env", "--key-env")) from None
     said = f"The key is taken from the environment variable {name}."
     return Choice(fields={"key_env": name}, said=said if is_set else f"{said} It is not set now.")
 
