@@ -5,7 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import NoReturn
+
+# The name is enough for a type checker; to import typing takes as long as half of Python's own start, and Ctrl-C
+# would be a traceback while it lasts.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def run() -> NoReturn:
