@@ -81,6 +81,7 @@ class Turn:
 
     def over(self, error: CoreError | None = None) -> Answer:
         """End the show, and keep what there is, whatever hinders the one or the other; the answer as it is."""
+        self._held.begin()
         self._gathering.take_back(self._show.unsaid)
         answer = self._gathering.answer(error)
         if self._ended is not None:

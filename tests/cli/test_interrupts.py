@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -183,6 +184,35 @@ def test_a_second_ctrl_c_ends_what_the_first_one_has_left(lab: Telex, server: Sc
     assert b"Traceback" not in err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("form", [(), ("--jsonl",)])
+def test_a_signal_that_comes_twice_costs_nothing(
+    lab: Telex, server: Scripted, number: signal.Signals, form: tuple[str, ...]
+) -> None:
+    for gap in (0.0, 0.001, 0.003, 0.01):
+        server.will([*sse(*[delta("größe✓ " * 2000)] * 20), Pause(30), DONE])
+        process = lab.start("chat", *form, "hi")
+        out: list[bytes] = []
+        reader = threading.Thread(target=lambda p=process, o=out: o.append(p.stdout.read()), daemon=True)
+        reader.start()
+        while not server.asked:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(number)
+        time.sleep(gap)
+        process.send_signal(number)
+        process.wait(10)
+        reader.join(10)
+        process.communicate()
+        if form:
+            found = [json.loads(line) for line in out[0].splitlines()]
+            assert found[-1]["type"] == "end"
+            text = "".join(each["text"] for each in found if each["type"] == "text")
+        else:
+            text = printed(out[0])
+        assert kept(lab) == (text, "interrupted")
+
+
 @pytest.mark.parametrize("name", ["INT", "HUP"])
 def test_a_signal_that_the_parent_ignores_stays_ignored(lab: Telex, server: Scripted, name: str) -> None:
     goes_on = threading.Event()
@@ -231,6 +261,7 @@ def interrupts() -> Iterator[Interrupts]:
 def test_a_signal_raises_at_once_where_nothing_is_held(interrupts: Interrupts) -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+    time.sleep(0.3)
     with pytest.raises(Terminated) as caught:
         signal.raise_signal(signal.SIGTERM)
     assert caught.value.number == signal.SIGTERM
@@ -278,12 +309,33 @@ def test_what_is_held_after_a_signal_has_a_moment_and_no_more(interrupts: Interr
 
 
 @needs_timers
+def test_signals_that_come_together_are_one(interrupts: Interrupts) -> None:
+    """A wrapper passes on what the terminal has sent to both; a terminal that is closed hangs up twice."""
+    done = []
+
+    def work() -> None:
+        with interrupts.held:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+                signal.raise_signal(number)
+            done.append("the rest")
+
+    with pytest.raises(Terminated) as caught:
+        work()
+    assert caught.value.number == signal.SIGTERM
+    signal.raise_signal(signal.SIGTERM)
+    with interrupts.held:
+        done.append("what is kept")
+    assert done == ["the rest", "what is kept"]
+
+
+@needs_timers
 def test_a_second_signal_does_not_wait(interrupts: Interrupts) -> None:
     done = []
 
     def work() -> None:
         with interrupts.held:
             signal.raise_signal(signal.SIGINT)
+            time.sleep(0.3)
             signal.raise_signal(signal.SIGTERM)
             done.append("never")
 
@@ -297,6 +349,39 @@ def test_afterwards_signals_are_what_they_were() -> None:
     with Interrupts():
         assert signal.getsignal(signal.SIGTERM) != before[1]
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)] == before
+
+
+@needs_timers
+def test_what_is_begun_is_held_up_to_the_end_of_the_next_block(interrupts: Interrupts) -> None:
+    done = []
+
+    def work() -> None:
+        interrupts.held.begin()
+        signal.raise_signal(signal.SIGINT)
+        done.append("before the block")
+        with interrupts.held:
+            done.append("in it")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["before the block", "in it"]
+
+
+@needs_timers
+def test_within_another_one_it_holds_for_both(interrupts: Interrupts) -> None:
+    done = []
+
+    def work() -> None:
+        with Interrupts() as inner, inner.held:
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["the rest"]
+    time.sleep(0.3)
+    with pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_in_another_thread_it_does_nothing() -> None:
