@@ -182,6 +182,10 @@ def failing(telex: Telex, server: Scripted, case: str) -> list[str]:
             return ["-f", "/nowhere/at/all", "hi"]
         case "no conversation":
             return ["-c", "hi"]
+        case "options at odds":
+            return ["-c", "--conversation", "x", "hi"]
+        case "no file to write":
+            return ["-o", "/nowhere/at/all", "hi"]
         case "broken settings":
             telex.configure("[providers\n")
         case "no key":
@@ -210,6 +214,8 @@ FAILURES = {
     "no text": (2, "UsageError", None),
     "no file": (2, "AttachmentError", None),
     "no conversation": (2, "UsageError", None),
+    "options at odds": (2, "UsageError", None),
+    "no file to write": (2, "UsageError", None),
     "broken settings": (3, "SettingsError", None),
     "no key": (4, "MissingKeyError", None),
     "nothing listens": (7, "ConnectError", None),

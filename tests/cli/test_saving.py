@@ -117,6 +117,17 @@ def test_a_signal_leaves_the_old_file_and_keeps_what_has_come(
         assert names(out) == ["answer.txt", "answer.txt.partial"]
 
 
+def test_a_signal_before_anything_is_asked_leaves_no_file(lab: Telex, server: Scripted, out: Path) -> None:
+    server.will([Pause(30)])
+    for tenths in range(12):
+        process = lab.start("chat", "-o", str(out), "--timeout", "10", "hi")
+        time.sleep(0.06 + 0.02 * tenths)
+        process.terminate()
+        process.communicate(timeout=10)
+        assert process.returncode == -signal.SIGTERM
+        assert names(out) == []
+
+
 def test_the_old_file_is_there_while_the_new_one_comes(lab: Telex, server: Scripted, out: Path) -> None:
     out.write_bytes(b"older\n")
     goes_on = threading.Event()

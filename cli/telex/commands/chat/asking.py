@@ -17,7 +17,7 @@ from telex.options import readable, with_network
 from telex.render.show import View, show_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from provider_core.answer import Answer
     from provider_core.history import Conversation
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from provider_core.types import Json
     from telex.context import App
     from telex.render.show import Show
+    from telex.render.together import Together
     from telex.tools import Toolset
 
 __all__ = ["Options", "run"]
@@ -78,21 +79,29 @@ class Options:
 
 def run(app: App, options: Options) -> None:
     """Ask what was asked for. Raises ``Stop`` and what the core raises."""
-    _check(options)
+    _check_format(options)
+    with _told(app, options):
+        _check(options)
     if _is_conversation(app, options):
         _converse(app, options)
         return
-    if len(options.models) > 1:
-        from telex.commands.chat.several import ask_several
+    with Interrupts():
+        if len(options.models) > 1:
+            from telex.commands.chat.several import ask_several
 
-        ask_several(app, options)
-        return
+            ask_several(app, options)
+        else:
+            _ask(app, options)
+
+
+def _ask(app: App, options: Options) -> None:
     with contextlib.ExitStack() as stack:
         saving = None
         if options.output is not None:
             from telex.saving import saved_to
 
-            saving = stack.enter_context(saved_to(app.console, options.output))
+            with _told(app, options):
+                saving = stack.enter_context(saved_to(app.console, options.output))
             # Programs get their object whatever it says; a text is whole or it is none.
             saving.whole = options.as_json or options.as_jsonl or options.dry_run
         toolset = _toolset(app, options)
@@ -147,16 +156,29 @@ def _converse(app: App, options: Options) -> None:
 
 def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
     """The show; and the template, which may have a say in it."""
-    if options.template is None:
-        return _show(app, options), None
-    from telex.commands.chat.templating import applied
+    with _told(app, options):
+        template = None
+        if options.template is not None:
+            from telex.commands.chat.templating import applied
 
+            template = applied(app, options)
+        return show_for(app, view_of(app, options)), template
+
+
+@contextlib.contextmanager
+def _told(app: App, options: Options) -> Iterator[None]:
+    """What ends the command before there is a show is in the output too, where programs read it."""
     try:
-        template = applied(app, options)
-    except CoreError as error:
-        _show(app, options).failed(error, hint(app, error))
+        yield
+    except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as stopped:
+        view = View(format=format_of(options))
+        show: Show | Together = show_for(app, view)
+        if len(options.models) > 1:
+            from telex.render.together import together_for
+
+            show = together_for(app, view, options.models, lambda _: None)
+        show.failed(stopped, hint(app, stopped) if isinstance(stopped, CoreError) else None)
         raise
-    return _show(app, options), template
 
 
 def _toolset(app: App, options: Options) -> Toolset | None:
@@ -219,12 +241,15 @@ def _answer(
     return dialogue.ask(content, show, system=system, watch=watch)
 
 
-def _check(options: Options) -> None:
-    """Options that say different things about the same."""
+def _check_format(options: Options) -> None:
     formats = {"--json": options.as_json, "--jsonl": options.as_jsonl, "--extract": options.extract}
     given = [name for name, wanted in formats.items() if wanted]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)}: take one of them")
+
+
+def _check(options: Options) -> None:
+    """Options that say different things about the same."""
     if options.schema and options.extract:
         raise click.UsageError("--schema and --extract: the answer to a schema is all JSON, without a block")
     if options.variables and options.template is None:
@@ -243,14 +268,6 @@ def _earlier(app: App, options: Options) -> Conversation | None:
     if earlier is None:
         raise click.UsageError("there is no conversation to go on with")
     return earlier
-
-
-def _show(app: App, options: Options) -> Show:
-    try:
-        return show_for(app, view_of(app, options))
-    except CoreError as error:
-        show_for(app, View(format=format_of(options))).failed(error, hint(app, error))
-        raise
 
 
 def _watch(show: Show, verbose: int) -> Callable[[str, str], None] | None:
