@@ -90,8 +90,8 @@ def test_what_asks_nobody_imports_click_alone(lab: Telex, arguments: list[str]) 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs knows the folders")
 def test_until_ctrl_c_is_caught_next_to_nothing_is_imported() -> None:
     """What the entry point's own imports take is the time in which Ctrl-C is a traceback."""
-    code = "import sys; before = set(sys.modules); import telex.__main__; print(set(sys.modules) - before)"
-    assert set(eval(python(f"import re; {code}"))) == {"gc", "telex", "telex.__main__"}  # noqa: S307 - our own words
+    code = "import sys; before = set(sys.modules); import telex.__main__; print(*set(sys.modules) - before)"
+    assert set(python(code).split()) <= {"__future__", "gc", "telex", "telex.__main__"}
 
 
 def test_the_usual_folders_are_found_without_another_package(lab: Telex) -> None:
