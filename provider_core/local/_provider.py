@@ -15,6 +15,7 @@ PROVIDER = Provider(
     embedded=True,
     models=(Model(id=DEFAULT_MODEL.id, context=8192, reasoning=False, tools=False, vision=False),),
     models_declared=False,
-    quirks=Quirks(effort=(Effort(levels=TEMPLATE),)),
+    # A model of this size often does not find an end: a minute of it is enough.
+    quirks=Quirks(effort=(Effort(levels=TEMPLATE),), default_max_tokens=4096),
 )
 """It has an address only while ``serve`` runs."""

@@ -39,6 +39,7 @@ CASES = [
     (errors.MissingKeyError("x", provider="q"), QWEN, ExitCode.KEY, "telex providers set-key q"),
     (errors.InvalidKeyError("x"), QWEN, ExitCode.KEY, None),
     (errors.KeyStoreError("x", provider="q"), QWEN, ExitCode.KEY, "telex providers set-key q --key-env"),
+    (errors.KeyStoreError("x", provider="q"), None, ExitCode.KEY, "telex providers add NAME --key-env"),
     (errors.AuthenticationError("x", provider="q"), QWEN, ExitCode.KEY, "Keys are per region"),
     (errors.AuthenticationError("x"), replace(LAB, auth="none"), ExitCode.KEY, "needing no key"),
     (errors.PermissionDeniedError("x"), LAB, ExitCode.KEY, None),

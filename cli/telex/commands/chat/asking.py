@@ -82,6 +82,7 @@ def run(app: App, options: Options) -> None:
     _check_format(options)
     with _told(app, options):
         _check(options)
+    app.quiet = options.quiet
     if _is_conversation(app, options):
         _converse(app, options)
         return
