@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["clean", "near", "printable", "redact"]
 
@@ -41,6 +41,8 @@ def printable(text: str, limit: int = 2000) -> str:
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return ``text`` with every secret masked: plain, JSON-escaped, URL-encoded, whole or a long piece of it.
+
+    Whole it is masked in base64 and hex, too.
 
     A mask of the server's own (``sk-...abcd``) shows too little to count and stays.
     """
@@ -85,7 +87,28 @@ def _forms(secret: str) -> set[str]:
     encoded = {quote(secret, safe, errors="replace") for safe in ("", "/")} | {
         quote_plus(secret, errors="replace")
     }
-    return {secret, html.escape(secret), *escaped, *encoded, *(form.replace("/", "\\/") for form in escaped)}
+    slashed = (form.replace("/", "\\/") for form in escaped)
+    return {
+        secret,
+        html.escape(secret),
+        *escaped,
+        *encoded,
+        *slashed,
+        *_coded(secret.encode("utf-8", "replace")),
+    }
+
+
+def _coded(secret: bytes) -> Iterator[str]:
+    """Hex and base64: by itself and behind one or two bytes more, as a scheme or a user's name stands before it."""
+    from binascii import b2a_base64
+
+    yield secret.hex()
+    for before in range(3):
+        coded = b2a_base64(bytes(before) + secret, newline=False).decode()
+        # The letters at the ends are made of what stands beside it, too.
+        own = coded[-(-before * 4 // 3) : (before + len(secret)) * 4 // 3]
+        yield own
+        yield own.replace("+", "-").replace("/", "_")
 
 
 def _redact_pieces(text: str, secret: str) -> str:

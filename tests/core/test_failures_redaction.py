@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from urllib.parse import quote
@@ -38,6 +39,23 @@ def test_a_key_is_masked_however_it_is_echoed(echo: str) -> None:  # quirk 154
     assert "[redacted]" in shown
     for at in range(len(KEY) - 11):
         assert KEY[at : at + 12] not in shown
+
+
+@pytest.mark.parametrize("before", ["", "k", "me", "Bearer ", "user:"])
+@pytest.mark.parametrize("behind", ["", "\n", "&x", "}}}"])
+def test_a_key_is_masked_in_base64_and_hex(before: str, behind: str) -> None:
+    data = f"{before}{KEY}{behind}".encode()
+    for echo in (
+        base64.b64encode(data).decode(),
+        base64.urlsafe_b64encode(data).decode().rstrip("="),
+        data.hex(),
+        data.hex().upper(),
+    ):
+        shown = redact(f"got {echo} here", (KEY,))
+        # What is left beside the mask is of what stood beside the key.
+        assert len(shown) - len("got [redacted] here") <= 2 * (len(before) + len(behind)) + 4
+        assert shown.startswith("got ")
+        assert shown.endswith(" here")
 
 
 @pytest.mark.parametrize(
