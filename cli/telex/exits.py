@@ -114,7 +114,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.DeadlineError: (ExitCode.NETWORK, advice.wait_longer),
     errors.ConnectionLostError: (ExitCode.NETWORK, None),
     errors.LocalModelError: (ExitCode.OTHER, None),
-    errors.LocalExtraMissingError: (ExitCode.SETTINGS, "Install it: pip install 'telex[local]'"),
+    errors.LocalExtraMissingError: (ExitCode.SETTINGS, advice.add_local),
     errors.ModelFileError: (ExitCode.SETTINGS, advice.wrong_file),
     errors.ModelFetchError: (
         ExitCode.NETWORK,
@@ -131,7 +131,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ToolConnectError: (ExitCode.NETWORK, advice.tool_connect),
     errors.ToolSecretError: (ExitCode.KEY, advice.tool_secret),
     errors.ToolSessionError: (ExitCode.PROVIDER, None),
-    errors.ToolsExtraMissingError: (ExitCode.SETTINGS, "Install it: pip install 'telex[mcp]'"),
+    errors.ToolsExtraMissingError: (ExitCode.SETTINGS, advice.add_mcp),
     errors.UnknownToolServerError: (ExitCode.SETTINGS, advice.which_server),
     errors.HistoryError: (ExitCode.OTHER, None),
     errors.BusyHistoryError: (ExitCode.OTHER, "End what has it open, or try again."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -283,9 +284,9 @@ def test_an_extra_that_is_not_there_is_a_note_with_the_command_that_brings_it(te
     ran = telex("doctor", "versions", env={"TELEX_TEST_WITHOUT": "xllamacpp mcp"})
     assert ran.code == 0
     rows = [line.split("\t") for line in ran.text.splitlines() if line.startswith("note")]
-    assert [(row[2], row[4]) for row in rows] == [
-        ("extra local", "pip install 'telex[local]'"),
-        ("extra mcp", "pip install 'telex[mcp]'"),
+    assert [(row[2], row[4].partition("pip ")[2]) for row in rows] == [
+        ("extra local", "install 'telex[local]'"),
+        ("extra mcp", "install 'telex[mcp]'"),
     ]
 
 
@@ -298,7 +299,7 @@ def test_a_file_that_is_open_to_others_is_a_problem(doctor: Doctor, mode: int, m
     path.chmod(mode)
     report = doctor("folders")
     assert report["folders settings.toml"] == f"problem: others on this machine may {may} it ({mode:04o})"
-    assert report.remedy("folders settings.toml") == f"chmod 600 '{path}'"
+    assert report.remedy("folders settings.toml") == f"chmod 600 {path}"
     assert path.stat().st_mode & 0o777 == mode
 
 
@@ -310,6 +311,15 @@ def test_a_folder_that_others_may_see_is_a_note_and_one_they_may_write_a_problem
     report = doctor("folders")
     assert report["folders settings"].startswith(f"{level}: ")
     assert f"{mode:04o}" in report["folders settings"]
+
+
+def test_a_remedy_can_be_pasted_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    doctor = Doctor(tmp_path / "it's $HOME")
+    doctor.configure()
+    doctor.paths.config.chmod(0o777)
+    remedy = doctor("folders").remedy("folders settings")
+    subprocess.run(["sh", "-c", remedy], check=True)
+    assert doctor("folders")["folders settings"].startswith("ok: ")
 
 
 def test_a_history_that_is_open_to_others_is_a_problem(doctor: Doctor) -> None:
@@ -378,7 +388,7 @@ def test_a_folder_and_a_file_that_cannot_be_written_are_problems(visitor: Doctor
     config.chmod(0o500)
     report = visitor("folders")
     assert report["folders settings"] == f"problem: {config} cannot be written (0500)"
-    assert report.remedy("folders settings") == f"chmod 700 '{config}'"
+    assert report.remedy("folders settings") == f"chmod 700 {config}"
 
 
 # --- settings ------------------------------------------------------------------------------------------------

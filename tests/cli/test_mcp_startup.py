@@ -76,8 +76,8 @@ def test_without_the_extra_it_is_said_what_to_install(lab: Telex) -> None:
     for command in ("test", "tools"):
         ran = lab("mcp", command, "lab")
         assert ran.code == 3
-        assert ran.err.splitlines() == [
-            "telex: MCP servers need the package mcp, which is not installed",
-            "  Install it: pip install 'telex[mcp]'",
-        ]
+        said, advice = ran.err.splitlines()
+        assert said == "telex: MCP servers need the package mcp, which is not installed"
+        assert advice.startswith("  Install it: ")
+        assert advice.endswith("pip install 'telex[mcp]'")
     assert lab("mcp", "list").code == 0

@@ -5,11 +5,13 @@ Everything is taken from the package index that the installers are set up for; `
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,11 +40,44 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
     return Distributions.build(ROOT, tmp_path_factory.mktemp("dist"))
 
 
+def kept() -> set[str]:
+    """The files of the repository, with those that a commit has yet to take."""
+    listed = done("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    return {name for name in listed.splitlines() if (ROOT / name).exists()}
+
+
 def test_the_source_holds_what_is_kept_in_the_repository(built: Distributions) -> None:
     with tarfile.open(built.source) as archive:
-        held = {name.partition("/")[2] for name in archive.getnames()}
-    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {name for name in kept.stdout.splitlines() if not name.startswith(".git")} - held == set()
+        held = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    assert held == {*kept(), "PKG-INFO"}
+
+
+def test_the_wheel_holds_both_packages_and_what_others_read(built: Distributions) -> None:
+    release = "-".join(built.wheel.name.split("-")[:2])
+    wanted = {
+        name.removeprefix("cli/") for name in kept() if name.startswith(("cli/telex/", "provider_core/"))
+    }
+    wanted |= {
+        f"{release}.data/data/share/{name.removeprefix('cli/')}"
+        for name in kept()
+        if name.startswith("cli/man/")
+    }
+    wanted |= {
+        f"{release}.data/data/share/{name}"
+        for name in (
+            "bash-completion/completions/telex",
+            "zsh/site-functions/_telex",
+            "fish/vendor_completions.d/telex.fish",
+        )
+    }
+    with zipfile.ZipFile(built.wheel) as archive:
+        held = set(archive.namelist())
+        metadata = archive.read(f"{release}.dist-info/METADATA").decode()
+    assert {name for name in held if ".dist-info/" not in name} == wanted
+    assert f"{release}.dist-info/licenses/LICENSE" in held
+    assert {"telex/py.typed", "provider_core/py.typed", "telex/help/topics/keys.md"} <= held
+    assert "\nRequires-Python: >=3.11\n" in metadata
+    assert {f"\nProvides-Extra: {extra}\n" in metadata for extra in ("local", "mcp", "dev")} == {True}
 
 
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"], ids=["oldest", "newest"])
@@ -78,11 +113,27 @@ def test_pip_installs_it_and_removes_it_without_a_trace(
     done(*pip, "install", getattr(built, what))
     done(*pip, "check")
     Visitor(environment.telex, home, server).starts()
+    if what == "wheel":
+        assert adds_mcp(environment.telex)
     own = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     done(*pip, "uninstall", "--yes", "telex")
     assert environment.files() == before
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == own
     assert {path.name for path in own} >= {"settings.toml", "history.db"}
+
+
+def adds_mcp(telex: Path, **env: str) -> bool:
+    """Whether the command that telex itself advises for the missing extra brings it to this telex."""
+
+    def finding() -> dict[str, str]:
+        report = json.loads(done(telex, "doctor", "--json", "versions", **env))
+        (found,) = (each for each in report["findings"] if each["subject"] == "extra mcp")
+        return found
+
+    assert finding()["level"] == "note"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done("sh", "-c", finding()["remedy"], PATH=path, **env)
+    return finding()["level"] == "ok"
 
 
 def test_pipx_installs_the_command_and_its_pages(
@@ -94,6 +145,7 @@ def test_pipx_installs_the_command_and_its_pages(
     done(*pipx, "install", "--python", interpreter(newest()), built.wheel, **env)
     Visitor(tmp_path / "bin/telex", tmp_path / "home", server).starts()
     assert (tmp_path / "man/man1/telex.1").exists()
+    assert adds_mcp(tmp_path / "bin/telex", **env)
     done(*pipx, "uninstall", "telex", **env)
     left = [path for place in ("bin", "man", "pipx/venvs") for path in (tmp_path / place).rglob("telex*")]
     assert left == []
@@ -103,6 +155,7 @@ def test_uv_installs_the_command(built: Distributions, tmp_path: Path, server: S
     env = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
     uv("tool", "install", "--python", interpreter(newest()), built.wheel, **env)
     Visitor(tmp_path / "bin/telex", tmp_path / "home", server).starts()
+    assert adds_mcp(tmp_path / "bin/telex", **env)
     uv("tool", "uninstall", "telex", **env)
     assert [path for path in tmp_path.rglob("*telex*") if tmp_path / "home" not in path.parents] == []
 

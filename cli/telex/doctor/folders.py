@@ -53,21 +53,25 @@ def _folder(subject: str, folder: Path) -> Finding:
             subject, f"{folder} is no folder", "Move it away: telex makes the folder when it needs it"
         )
     if foreign := _foreign(found):
-        return problem(subject, f"{folder} belongs to {foreign}", f"sudo chown -R \"$(id -un)\" '{folder}'")
+        return problem(
+            subject, f"{folder} belongs to {foreign}", f'sudo chown -R "$(id -un)" {_quoted(folder)}'
+        )
     if not _may(folder, os.W_OK | os.X_OK):
-        return problem(subject, f"{folder} cannot be written ({_mode(found)})", f"chmod 700 '{folder}'")
+        return problem(
+            subject, f"{folder} cannot be written ({_mode(found)})", f"chmod 700 {_quoted(folder)}"
+        )
     if os.name == "posix" and found.st_mode & 0o022:
         detail = f"others on this machine may change what is in {folder} ({_mode(found)})"
-        return problem(subject, detail, f"chmod 700 '{folder}'")
+        return problem(subject, detail, f"chmod 700 {_quoted(folder)}")
     if os.name == "posix" and found.st_mode & 0o077:
         detail = f"others on this machine may see what files are in {folder} ({_mode(found)})"
-        return note(subject, detail, f"chmod 700 '{folder}'")
+        return note(subject, detail, f"chmod 700 {_quoted(folder)}")
     return ok(subject, f"{folder} ({_mode(found)})")
 
 
 def _hidden(subject: str, path: Path, error: OSError) -> Finding:
     detail = f"{path} cannot be looked at: {error.strerror}"
-    return problem(subject, detail, f"ls -ld '{path.parent}' '{path}'")
+    return problem(subject, detail, f"ls -ld {_quoted(path.parent)} {_quoted(path)}")
 
 
 def _not_made(subject: str, folder: Path) -> Finding:
@@ -82,13 +86,15 @@ def _file(path: Path, found: stat_result) -> Finding:
     if not path.is_file():
         return problem(path.name, f"{path} is no file", "Move it away")
     if foreign := _foreign(found):
-        return problem(path.name, f"belongs to {foreign}", f"sudo chown \"$(id -un)\" '{path}'")
+        return problem(path.name, f"belongs to {foreign}", f'sudo chown "$(id -un)" {_quoted(path)}')
     if not _may(path, os.R_OK | os.W_OK):
-        return problem(path.name, f"cannot be read and written ({_mode(found)})", f"chmod 600 '{path}'")
+        return problem(
+            path.name, f"cannot be read and written ({_mode(found)})", f"chmod 600 {_quoted(path)}"
+        )
     if os.name == "posix" and found.st_mode & 0o077:
         may = "change" if found.st_mode & 0o022 else "read"
         return problem(
-            path.name, f"others on this machine may {may} it ({_mode(found)})", f"chmod 600 '{path}'"
+            path.name, f"others on this machine may {may} it ({_mode(found)})", f"chmod 600 {_quoted(path)}"
         )
     return ok(path.name, f"{_mode(found)}, {found.st_size:,} bytes")
 
@@ -108,6 +114,12 @@ def _foreign(found: stat_result) -> str:
 def _may(path: Path, what: int) -> bool:
     """Whether this process may do it, as whom it acts now."""
     return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
 
 
 def _mode(found: stat_result) -> str:

@@ -115,6 +115,8 @@ def _embedded(case: Case) -> Iterator[Finding]:
         )
         return
     if size != model.size:
-        yield problem("embedded model", f"{path} is not whole", f"Remove it: rm '{path}'")
+        import shlex
+
+        yield problem("embedded model", f"{path} is not whole", f"Remove it: rm {shlex.quote(str(path))}")
         return
     yield ok("embedded model", f"{model.id}, {path}")

@@ -92,7 +92,9 @@ def _file(provider: Provider, path: Path) -> Finding:
     except ModelFileError as error:
         return problem(provider.name, error.message, f"telex providers edit {provider.name} --gguf FILE")
     if not local.installed():
-        return problem(provider.name, f"{path} needs the extra local", "pip install 'telex[local]'")
+        from telex import installing
+
+        return problem(provider.name, f"{path} needs the extra local", installing.command("telex[local]"))
     return ok(provider.name, f"{path}, runs inside telex")
 
 

@@ -29,7 +29,10 @@ def check(case: Case) -> Iterator[Finding]:
     except ValueError:
         there = False
     if not there:
-        yield problem("extra mcp", "is not installed, and servers are set up", "pip install 'telex[mcp]'")
+        from telex import installing
+
+        remedy = installing.command("telex[mcp]")
+        yield problem("extra mcp", "is not installed, and servers are set up", remedy)
     for name, server in case.servers.items():
         if isinstance(server, SettingsError):
             where = f"{case.paths.settings_file}{case.line('mcp', name)}"

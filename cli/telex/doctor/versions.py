@@ -6,6 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from telex import installing
 from telex.doctor.finding import note, ok, problem
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ def _dependencies() -> Iterator[Finding]:
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            wrong.append(problem(name, "is not installed", f"Install it: pip install '{name}{bounds}'"))
+            wrong.append(problem(name, "is not installed", installing.command(f"{name}{bounds}")))
             continue
         if _within(version, bounds):
             found.append(f"{name} {version}")
         else:
             detail = f"{version} is installed, and telex needs {bounds}"
-            wrong.append(problem(name, detail, f"Install another: pip install '{name}{bounds}'"))
+            wrong.append(problem(name, detail, installing.command(f"{name}{bounds}")))
     yield ok("packages", ", ".join(found))
     yield from wrong
 
@@ -71,7 +72,8 @@ def _extras() -> Iterator[Finding]:
         except ValueError:  # what Python says of a module that was switched off
             there = False
         if not there:
-            yield note(f"extra {extra}", f"not installed; it is for {use}", f"pip install 'telex[{extra}]'")
+            remedy = installing.command(f"telex[{extra}]")
+            yield note(f"extra {extra}", f"not installed; it is for {use}", remedy)
             continue
         try:
             yield ok(f"extra {extra}", f"{package} {metadata.version(package)}")
