@@ -7,6 +7,7 @@ described for all. Each rule names who refuses the request without it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -38,6 +39,8 @@ _TYPES: Final = {
     dict: "object",
     list: "array",
 }
+
+_INDEX: Final = re.compile(r"[0-9]{1,9}")
 
 _MOST_NODES = 5_000
 """What inlining may come to; beyond it definitions are referred to, since a few lines can unfold to millions."""
@@ -127,7 +130,7 @@ def _resolved(root: Mapping[str, Json], reference: str) -> Json:
         key = unquote(part).replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict):
             found = found.get(key)
-        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+        elif isinstance(found, list) and _INDEX.fullmatch(key) and int(key) < len(found):
             found = found[int(key)]
         else:
             return None
@@ -163,7 +166,7 @@ def _repaired(schema: dict[str, Json]) -> dict[str, Json]:
         schema["items"] = {}
     # Gemini: what is required has to be there. anomalyco/opencode issue 3140.
     if isinstance(schema.get("required"), list) and isinstance(schema.get("properties"), dict):
-        schema["required"] = [name for name in schema["required"] if name in schema["properties"]]
+        schema["required"] = [name for name in _required(schema) if name in schema["properties"]]
     return schema
 
 

@@ -136,6 +136,14 @@ def test_every_kind_of_content_has_its_place() -> None:
         assert (refused.text, refused.is_error) == ("n must be even", True)
 
 
+def test_arguments_without_a_form_as_json_are_one_calls_error_and_the_session_lives_on() -> None:
+    with McpServers([server()]) as started:
+        (box,) = started.toolboxes
+        with pytest.raises(ToolServerError, match="the MCP server lab cannot be sent this"):
+            run(box, "echo", text="\ud800")
+        assert run(box, "echo", n=3).text == '{"n": 3}'
+
+
 def test_calls_run_at_the_same_time() -> None:
     slow = server(name="slow")
     with McpServers([slow, server(name="quick")]) as started:

@@ -292,6 +292,8 @@ def test_what_an_approval_raises_ends_the_loop_before_anything_runs(server: Scri
         ('{"city": "Os', "not valid JSON"),
         ("city: Oslo", "not valid JSON"),
         ('{"city": NaN}', "not valid JSON"),
+        ('{"city": 1e999}', "1e999 is beyond all numbers"),
+        (r'{"city": "\ud800"}', "half a character"),
         ('["Oslo"]', "have to be a JSON object"),
         ('"Oslo"', "have to be a JSON object"),
         ('{"city": 7}', "city: 7 is not of type 'string'"),

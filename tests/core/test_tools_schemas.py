@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -378,6 +379,54 @@ def test_arguments_are_judged_by_the_tools_own_schema(server: Scripted) -> None:
     ],
 )
 def test_a_schema_that_cannot_judge_lets_pass(schema: dict[str, Any]) -> None:
+    assert mismatch({"a": "x"}, schema) == ""
+
+
+@pytest.mark.parametrize("named", [5, ["x"], {"a": 1}])
+def test_a_draft_without_a_name_is_no_judge(named: Any) -> None:
+    assert mismatch({"a": 1}, {"$schema": named, "properties": {"a": {"type": "string"}}}) == ""
+
+
+@pytest.mark.parametrize("number", [10**4000, float("inf")])
+def test_a_number_that_cannot_be_divided_is_the_tools_to_judge(number: float) -> None:
+    assert mismatch({"a": number}, {"properties": {"a": {"multipleOf": 0.01}}}) == ""
+
+
+def test_references_that_unfold_without_end_are_no_judge() -> None:
+    steps = {f"s{n}": {"allOf": [{"$ref": f"#/$defs/s{n + 1}"}] * 2} for n in range(60)}
+    schema = {"$ref": "#/$defs/s0", "$defs": {**steps, "s60": {"type": "object"}}}
+    began = time.monotonic()
+    assert mismatch({}, schema) == ""
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"pattern": "^(a+)+$"},
+        {"pattern": r"^(a|a)*$"},
+        {"pattern": "^a*a*a*a*a*a*a*a*a*a*a*a*a*$"},
+        {"propertyNames": {"pattern": "^(a+)+$"}},
+        {"patternProperties": {"^(a+)+$": {}}},
+        {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
+        {"patternProperties": {"^(a+)+$": {}}, "unevaluatedProperties": False},
+    ],
+)
+def test_a_pattern_that_takes_for_ever_is_the_tools_to_judge(inner: dict[str, Any]) -> None:
+    wild = f"{'a' * 60}b"
+    assert mismatch({"a": wild, "b": {wild: 1}}, {"properties": {"a": inner, "b": inner}}) == ""
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"required": [["b"], {"c": 1}, "a"], "properties": {}}}, "required": [[]]},
+        {"properties": {"a": {"$ref": "#/anyOf/²"}}, "anyOf": [{}]},
+        {"properties": {"a": {"$ref": f"#/anyOf/{'9' * 5000}"}}, "anyOf": [{}]},
+    ],
+)
+def test_nonsense_in_a_schema_is_cleaned_and_judges_nothing(schema: dict[str, Any]) -> None:
+    assert cleaned(schema)["properties"]["a"] in ({}, {"required": [], "properties": {}})
     assert mismatch({"a": "x"}, schema) == ""
 
 

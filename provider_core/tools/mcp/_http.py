@@ -203,7 +203,7 @@ class Gate(httpx2.AsyncBaseTransport):
         return ToolServerError(f"the MCP server {self._server.name} {words}", server=self._server.name)
 
     def _clean(self, words: str) -> str:
-        return clean(words, self._given.secrets, _LONGEST_WORDS)
+        return " ".join(clean(words, self._given.secrets, _LONGEST_WORDS).split())
 
     def _failed(self, error: ToolServerError) -> httpx2.Response:
         ticket = secrets.token_hex(8)

@@ -235,12 +235,12 @@ class Session:
             case CoreError(message=message):
                 return ToolServerError(message, server=self.server.name)
             case MCPError():
-                return await self._refused(error) or self._broken(f"refuses: {self._clean(error.message)}")
+                return await self._refused(error) or self._broken(f"refuses: {self._line(error.message)}")
             case ValidationError():
                 first = error.errors(include_url=False, include_input=False, include_context=False)[0]
                 place = ".".join(str(part) for part in first["loc"])
                 return self._broken(f"sent something that is no valid answer ({place}: {first['msg']})")
-        return self._broken(f"sent no valid answer: {self._clean(str(error)) or type(error).__name__}")
+        return self._broken(f"sent no valid answer: {self._line(str(error)) or type(error).__name__}")
 
     async def _refused(self, error: MCPError) -> ToolServerError | None:
         """The reason that this side knows for an error; None for one that the server has sent."""
@@ -256,6 +256,10 @@ class Session:
 
     def _broken(self, words: str) -> ToolServerError:
         return ToolServerError(f"the MCP server {self.server.name} {words}", server=self.server.name)
+
+    def _line(self, words: str) -> str:
+        """What stands in a sentence of ours: no line of its own may pass for another one."""
+        return " ".join(self._clean(words).split())
 
     def _clean(self, words: str) -> str:
         return clean(words, self._secrets, _LONGEST_WORDS)

@@ -50,7 +50,7 @@ class Pipes:
         outgoing, outbox = anyio.create_memory_object_stream[SessionMessage](0)
         async with inbox, incoming, outgoing, outbox, anyio.create_task_group() as tasks:
             tasks.start_soon(self._listen, inbox, on_end)
-            tasks.start_soon(self._speak, outbox)
+            tasks.start_soon(self._speak, outbox, inbox)
             try:
                 yield incoming, outgoing
             finally:
@@ -68,12 +68,23 @@ class Pipes:
         how = f" ({self._process.ending})" if self._process.ending else ""
         return f"{how}: {said}" if said else how
 
-    async def _speak(self, outbox: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    async def _speak(
+        self,
+        outbox: MemoryObjectReceiveStream[SessionMessage],
+        inbox: MemoryObjectSendStream[SessionMessage | Exception],
+    ) -> None:
         async for item in outbox:
             message = item.message
+            try:
+                line = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+            except ValueError:
+                # One call's business: the others go on.
+                if isinstance(message, mcp_types.JSONRPCRequest):
+                    await inbox.send(self._failed(message.id, "cannot be sent this: it has no form as JSON"))
+                continue
             if isinstance(message, mcp_types.JSONRPCRequest):
                 self._waiting.add(message.id)
-            self._process.write(message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+            self._process.write(line + b"\n")
 
     async def _listen(
         self, inbox: MemoryObjectSendStream[SessionMessage | Exception], on_end: Callable[[], None]
