@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provider_core.errors import SchemaMismatchError
+from provider_core.errors import SchemaError, SchemaMismatchError
 from provider_core.structured import check, retry_message
 from provider_core.types import Text, Verdict
 
@@ -45,6 +45,9 @@ def ask_for_json(
                 break
             try:
                 answer = replace(answer, text=check(answer.text, schema).text)
+                break
+            except SchemaError as error:  # what no look at the schema alone has shown
+                answer = replace(answer, verdict=Verdict.FAILED, error=error)
                 break
             except SchemaMismatchError as error:
                 error.provider = answer.target.provider.name

@@ -44,9 +44,10 @@ def schema_from(text: str | Mapping[str, Json], *, folder: Path | None = None) -
         return _checked(_parsed(text, "the schema"), "the schema")
     bare = text.strip()
     path = (folder or Path()) / files.expanded(bare) if "\0" not in bare else Path()
-    if os.path.isfile(path):  # noqa: PTH113 - Path raises for a name that is too long
+    # A pipe is as good as a file: <(command). Path raises for a name that is too long.
+    if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
         return _checked(_parsed(_read(path), str(path)), str(path))
-    if re.fullmatch(r"[^\s,:]+\.json|[^\s,:]*/[^\s,:]*", bare):
+    if re.fullmatch(r"[^\s,:]+\.json|[^\s,:]*/[^\s,:]*|\w+://\S*", bare):
         raise SchemaError(f"there is no schema file {bare}")
     return _checked(short_form(text), "the schema")
 

@@ -22,6 +22,8 @@ _TYPES: Final = {
     "number": "number", "bool": "boolean", "boolean": "boolean",
 }  # fmt: skip
 _LIST: Final = re.compile(r"list(?:\[(.*)\])?", re.DOTALL)
+_NO_NAME: Final = re.compile(r"[][{}()?|\"]")
+"""What is no part of a name but of a type, or of JSON, that was mistyped."""
 _KNOWN: Final = (
     "str, int, float, bool, list, list[int] and so on, a choice such as low|high; with ? behind, or null"
 )
@@ -55,6 +57,11 @@ def _field(text: str) -> tuple[str, Json]:
     name, *kinds = words.split()[:3] or [""]
     if not name:
         raise SchemaError(f"the schema has a field without a name: {_short(text)!r}")
+    if wrong := _NO_NAME.search(name):
+        raise SchemaError(
+            f"the schema's field {_short(name)} has {wrong[0]!r} in its name. A type stands behind a blank, as in "
+            "age int?, and many objects are asked for by brackets around the whole"
+        )
     if len(kinds) > 1:
         raise SchemaError(
             f"the schema's field {name} has more than a name and a type: {_short(words.strip())!r}. "

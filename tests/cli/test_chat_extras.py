@@ -132,6 +132,17 @@ def test_what_never_fits_is_exit_6_with_the_place_and_the_answer_is_printed(
     assert "$.age" in found["error"]["message"]
 
 
+def test_a_schema_that_shows_its_mistake_with_an_answer_is_a_failure_in_the_object_too(
+    lab: Telex, server: Scripted
+) -> None:
+    server.will(answer('{"age": 3}'))
+    ran = lab("chat", "--json", "--schema", '{"properties": {"age": {"$dynamicRef": "#a"}}}', "How old?")
+    found = json.loads(ran.out)
+    assert (ran.code, found["verdict"], found["text"]) == (2, "failed", '{"age": 3}')
+    assert (found["error"]["type"], found["error"]["exit_code"]) == ("SchemaError", 2)
+    assert len(server.asked) == 1
+
+
 def test_a_cut_answer_to_a_schema_is_no_mismatch_and_not_asked_for_again(
     lab: Telex, server: Scripted
 ) -> None:

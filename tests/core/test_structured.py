@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,10 @@ def test_brackets_ask_for_many_inside_of_an_object() -> None:
         ("full name str", "field full has more than a name and a type: 'full name str'"),
         ("name, age int, name", "two fields called name"),
         ("level low|", "the type 'low|'"),
+        ("name, age?", "field age? has '?' in its name"),
+        ("[name, age int", "field [name has '[' in its name"),
+        ("low|high", "field low|high has '|' in its name"),
+        ('"name"', "has '\"' in its name"),
     ],
 )
 def test_a_short_form_that_makes_no_sense_is_refused_by_its_field(text: str, words: str) -> None:
@@ -140,6 +146,7 @@ def test_what_openai_wraps_around_a_schema_is_taken_off() -> None:
         ("{}", "asks for nothing"),
         ("nowhere.json", "there is no schema file nowhere.json"),
         ("schemas/person", "there is no schema file schemas/person"),
+        ("https://example.com/person.json", "there is no schema file https://example.com/person.json"),
         (
             '{"$ref": "https://example.com/person.json"}',
             "the reference https://example.com/person.json at $ leads out",
@@ -165,6 +172,16 @@ def test_files_that_are_no_schema_are_named(tmp_path: Path) -> None:
     assert "larger than 1 MB" in refused(str(path))
     path.write_text("[" * 100_000)
     assert "is no JSON" in refused(str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
+def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(json.dumps(PERSON),))
+    writer.start()
+    assert schema_from(str(pipe)) == PERSON
+    writer.join()
 
 
 def test_what_only_looks_like_a_reference_is_none() -> None:
