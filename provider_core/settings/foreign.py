@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError
-from provider_core.settings.mcp import check_name, harmless, reference
+from provider_core.settings.mcp import check_name, harmless, in_the_open, reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,20 +180,20 @@ def _command(entry: Mapping[str, Json], notes: list[str]) -> list[str]:
 
 def _check_arguments(words: list[str]) -> None:
     """Arguments can be read by everyone on the machine: a secret among them is not taken over in silence."""
-    flag = ""
-    for word in words:
-        value = word
-        if word.startswith("-"):
-            flag, equals, value = word.partition("=")
-            if not equals:
-                continue
-        if not _PLACEHOLDER.search(value) and not harmless(flag, value):
-            where = f" after {flag}" if flag else ""
-            raise _Left(
-                f"its arguments hold what looks like a secret{where}, and everyone on the machine can read arguments; "
-                "if it must be so, add it by hand"
-            )
-        flag = ""
+    bare = [
+        word
+        if not _PLACEHOLDER.search(word)
+        else f"{word.partition('=')[0]}="
+        if word.startswith("-")
+        else ""
+        for word in words
+    ]
+    where = in_the_open(bare)
+    if where is not None:
+        raise _Left(
+            f"its arguments hold what looks like a secret{' ' if where else ''}{where}, and everyone on the machine "
+            "can read arguments; if it must be so, add it by hand"
+        )
 
 
 def _values(name: str, values: Json, secrets: dict[str, Plain], notes: list[str]) -> dict[str, str]:

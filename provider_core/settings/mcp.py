@@ -12,7 +12,7 @@ from provider_core.settings import rules
 from provider_core.wording import near
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "check_value",
     "find",
     "harmless",
+    "in_the_open",
     "of_tables",
     "reference",
     "references",
@@ -144,6 +145,21 @@ def harmless(name: str, value: str) -> bool:
         return True
     secret = _TOKEN.search(value) is not None or (holds_secret(name) and not _HARMLESS.fullmatch(value))
     return not secret
+
+
+def in_the_open(command: Sequence[str]) -> str | None:
+    """Where a command holds what looks like a secret: "after --token", or "" for one by itself; None for nowhere."""
+    flag = ""
+    for word in command[1:]:
+        value = word
+        if word.startswith("-"):
+            flag, equals, value = word.partition("=")
+            if not equals:
+                continue
+        if not harmless(flag, value):
+            return f"after {flag}" if flag else ""
+        flag = ""
+    return None
 
 
 def check_name(name: str) -> None:

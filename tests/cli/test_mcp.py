@@ -83,6 +83,25 @@ def test_a_command_is_set_up_as_it_was_typed(telex: Inside, tmp_path: Path) -> N
     assert "no command" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (["--token", SECRET], "a secret after --token:"),
+        ([f"--api-key={SECRET}"], "a secret after --api-key:"),
+        (["ghp_0123456789abcdefghij"], "a secret:"),
+    ],
+)
+def test_a_secret_in_a_command_is_taken_with_a_word_of_warning(
+    telex: Inside, words: list[str], where: str
+) -> None:
+    ran = telex("mcp", "add", "lab", "--", "x", *words)
+    assert ran.code == 0
+    assert f"holds what looks like {where}" in ran.err
+    assert "--env NAME=keyring:NAME" in ran.err
+    assert SECRET not in ran.err
+    assert "looks like" not in telex("mcp", "add", "two", "--", "npx", "-y", "--token-file", "/a").err
+
+
 def test_an_address_is_set_up_with_its_headers(telex: Inside) -> None:
     ran = telex(
         "mcp", "add", "web", "--url", "https://Tools.example/mcp/",

@@ -318,3 +318,45 @@ def test_a_file_that_cannot_be_read_is_an_error(telex: Inside, tmp_path: Path) -
         ran = telex("mcp", "import", str(tmp_path / path))
         assert ran.code == ExitCode.USAGE
         assert words in ran.err
+
+
+# --- files of strangers ------------------------------------------------------------------------------------
+
+
+def test_a_providers_key_is_not_handed_to_a_strangers_server(telex: Inside) -> None:
+    telex.env["OPENAI_API_KEY"] = SECRET
+    web = {"url": "https://a.example/mcp", "headers": {"X-Any": "${env:OPENAI_API_KEY}"}}
+    ran = telex(
+        "mcp", "import", "-", stdin=file(web=web, lab={"command": "x", "env": {"OPENAI_API_KEY": SECRET}})
+    )
+    assert ran.code == ExitCode.SETTINGS
+    assert "left   web: it wants OPENAI_API_KEY, a provider's key, which no server gets" in ran.err
+    assert tables(telex) == {}
+    lab = file(lab={"command": "x", "env": {"OPENAI_API_KEY": SECRET}})
+    assert "it wants OPENAI_API_KEY" in telex("mcp", "import", "-", "--secrets", "env", stdin=lab).err
+
+
+def test_what_is_taken_of_the_environment_is_said(telex: Inside) -> None:
+    telex.env["DB_URL"] = SECRET
+    ran = telex("mcp", "import", "-", stdin=file(db={"command": "x", "env": {"URL": "${env:DB_URL}"}}))
+    assert "URL: from the environment variable DB_URL" in ran.err
+    assert SECRET not in ran.err
+
+
+def test_nothing_in_a_file_begins_a_line_or_commands_a_terminal(telex: Inside) -> None:
+    called = "lab\u202e\n\x1b[31mleft   x"
+    text = file(
+        **{called: {"command": "x\ntaken  y: z", "args": ["a\x1b[2K\r"], "odd\n\x1b[2J": 1, "type": "stdio"}}
+    )
+    ran = telex("mcp", "import", "-", stdin=text)
+    assert "\x1b" not in ran.err
+    assert "\r" not in ran.err
+    assert "\u202e" not in ran.err
+    assert not [line for line in ran.err.splitlines() if line.startswith(("left", "taken  y"))]
+
+
+def test_a_header_of_any_name_has_its_secret_in_the_keyring(telex: Inside) -> None:
+    text = file(web={"url": "https://a.example/mcp", "headers": {"X-Api!Key": SECRET}})
+    telex("mcp", "import", "-", "--secrets", "keyring", stdin=text)
+    assert tables(telex)["web"]["headers"] == {"X-Api!Key": "keyring:web.X-Api-Key"}
+    assert telex.store.get("mcp:web.X-Api-Key") == SECRET

@@ -82,6 +82,7 @@ def command(
     """
     from provider_core.errors import SettingsError
     from provider_core.settings import edit, preview_server
+    from provider_core.settings.mcp import in_the_open
     from telex.commands.mcp import given
 
     if (not words) == (url is None):
@@ -112,6 +113,14 @@ def command(
     fields["url"] = server.url or None
     edit.put(app.paths.settings_file, {name: fields}, "mcp", replace=replace)
     app.console.note(f"{name} is set up.")
+    if (where := in_the_open(words)) is not None:
+        app.console.note(
+            f"But its command holds what looks like a secret{' ' if where else ''}{where}: it stands in the settings "
+            "in plain, and everyone on the machine can read the arguments of what runs."
+        )
+        app.console.note(
+            "Where the server takes a variable instead: --env NAME=keyring:NAME (see: telex mcp set-secret --help)"
+        )
     for line in given.unready(app, server):
         app.console.note(line)
     app.console.note(f"Try: telex mcp test {name}")

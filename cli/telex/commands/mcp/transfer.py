@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ from telex.context import pass_app
 from telex.exits import ExitCode, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from provider_core.settings.foreign import Found
     from telex.context import App
@@ -57,13 +58,13 @@ def import_(
     for each in found:
         why = each.left or _why_not(app, each, replace=replace, secrets=secrets, allow_http=allow_http)
         if why:
-            app.console.note(f"left   {each.called}: {why}")
+            _tell(app, f"left   {each.called}: {why}")
             continue
         taken[each.name], kept = _with_secrets(each, secrets)
         stored |= kept
-        app.console.note(f"taken  {each.called}: {_place(each)}")
-        for note in each.notes:
-            app.console.note(f"         {note}")
+        _tell(app, f"taken  {each.called}: {_place(each)}")
+        for note in (*each.notes, *_given(taken[each.name])):
+            _tell(app, f"         {note}")
     if taken:
         _save(app, taken, stored, replace=replace)
     _conclude(app, list(taken), stored)
@@ -95,7 +96,7 @@ def _offered(app: App, found: Sequence[Found]) -> str | None:
         return None
     app.console.note("The file has secrets in plain:")
     for line in plain:
-        app.console.note(f"  {line}")
+        _tell(app, f"  {line}")
     return "keyring" if click.confirm("Put them into the keyring?", default=True, err=True) else None
 
 
@@ -113,6 +114,9 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
             "with --secrets env it is looked for in the environment"
         )
     table, _ = _with_secrets(each, secrets)
+    own = {name for provider in app.providers.values() for name in provider.key_env}
+    if wanted := [name for name in _variables(table).values() if name in own]:
+        return f"it wants {', '.join(wanted)}, a provider's key, which no server gets unless you add it by hand"
     try:
         allowed(preview_server(each.name, table, app.paths), allow_http=allow_http)
     except SettingsError as error:
@@ -131,17 +135,38 @@ def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[st
     values = dict(table.get(place, {}))
     for name, secret in each.secrets.items():
         if way == "keyring":
-            written = f"{secret.before}keyring:{each.name}.{name}"
+            # A header's name may hold what that of a secret may not.
+            written = f"{secret.before}keyring:{each.name}.{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}"
             wanted = reference(written)
             if wanted is not None:
                 stored[wanted.entry] = secret.value
         else:
-            variable = name if place == "env" else f"{each.name}_{name}".upper().replace("-", "_")
+            variable = name if place == "env" else re.sub(r"[^A-Z0-9_]", "_", f"{each.name}_{name}".upper())
             written = f"{secret.before}env:{variable}"
         values[name] = written
     if values:
         table[place] = values
     return table, stored
+
+
+def _variables(table: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of telex's own environment that a server is given, by the names that they are given under."""
+    from provider_core.settings.mcp import reference
+
+    values = {**table.get("env", {}), **table.get("headers", {})}
+    found = {name: reference(value) for name, value in values.items()}
+    return {name: each.name for name, each in found.items() if each is not None and each.kind == "env"}
+
+
+def _given(table: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: from the environment variable {wanted}" for name, wanted in _variables(table).items()]
+
+
+def _tell(app: App, line: str) -> None:
+    """One line, whatever is in it: what stands in a file neither begins another one nor hides."""
+    from telex.render.calls import spelled
+
+    app.console.note(spelled(line))
 
 
 def _save(app: App, taken: dict[str, dict[str, Any]], stored: dict[str, str], *, replace: bool) -> None:
@@ -169,7 +194,7 @@ def _conclude(app: App, taken: list[str], stored: dict[str, str]) -> None:
     for name in taken:
         server = app.settings.mcp[name]
         for line in unready(app, server, stored):
-            app.console.note(f"{name}: {line}")
+            _tell(app, f"{name}: {line}")
     if stored:
         count = len(stored)
         app.console.note(
