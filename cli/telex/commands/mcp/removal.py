@@ -23,7 +23,7 @@ __all__ = ["command"]
     name="remove",
     examples=(
         "telex mcp remove github --yes",
-        "telex mcp list | cut -f1 | xargs -n1 telex mcp remove --yes",
+        "telex mcp list --json | jq -r '.[] | select(.enabled | not).name' | xargs -n 1 telex mcp remove --yes",
     ),
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )

@@ -21,7 +21,10 @@ __all__ = ["remove", "rename"]
     cls=Command,
     examples=(
         "telex providers remove lab --yes",
-        "echo yes | telex providers remove lab",
+        (
+            "telex providers list --json | jq -r '.[] | select(.enabled | not).name'"
+            " | xargs -n 1 telex providers remove --yes"
+        ),
     ),
     exits=(
         ExitCode.SETTINGS,

@@ -138,7 +138,7 @@ def _text(path: Path) -> bytes | None:
     cls=Command,
     examples=(
         "telex templates remove review --yes",
-        "telex templates list | cut -f1 | xargs -n1 telex templates remove --yes",
+        "telex templates list | cut -f 1 | grep ^old- | xargs -n 1 telex templates remove --yes",
     ),
     exits=(ExitCode.SETTINGS,),
 )
