@@ -102,7 +102,19 @@ class Server:
         if "listless" in self.flaws:
             return
         if "malformed" in self.flaws:
-            say(request, {"tools": [{"name": "a"}]})
+            say(request, {"tools": "many"})
+            return
+        if "ragged" in self.flaws:
+            whole = {"type": "object", "properties": {"n": True, "m": None, "k": False}, "required": ["n", 7]}
+            wild = {"type": "object", "properties": {"degrees": {"type": "string", "pattern": "^(a+)+$"}}}
+            tools: list[object] = [
+                {"name": "echo", "title": 5, "annotations": {"readOnlyHint": "maybe", "title": "Echo"}},
+                {"name": "bare", "inputSchema": {"properties": [], "$schema": 7}, "description": ["x"]},
+                {"name": "structured", "inputSchema": whole, "outputSchema": wild, "icons": "none"},
+                {"name": 5},
+                "nonsense",
+            ]
+            say(request, {"tools": tools})
             return
         names = list(self.tools)
         at = int(params.get("cursor") or 0)

@@ -324,7 +324,7 @@ def test_a_file_that_cannot_be_read_is_an_error(telex: Inside, tmp_path: Path) -
 
 
 def test_a_providers_key_is_not_handed_to_a_strangers_server(telex: Inside) -> None:
-    telex.configure("[providers.openai]\n")
+    telex.configure('[providers.openai]\npreset = "openai"\n')
     web = {"url": "https://a.example/mcp", "headers": {"X-Any": "${env:OPENAI_API_KEY}"}}
     ran = telex(
         "mcp", "import", "-", stdin=file(web=web, lab={"command": "x", "env": {"OPENAI_API_KEY": SECRET}})

@@ -136,6 +136,22 @@ def test_every_kind_of_content_has_its_place() -> None:
         assert (refused.text, refused.is_error) == ("n must be even", True)
 
 
+def test_one_tool_that_is_described_badly_costs_no_other_one() -> None:
+    with McpServers([server("ragged")]) as started:
+        assert started.failures == ()
+        (box,) = started.toolboxes
+        echo, bare, structured = box.tools
+        assert (echo.tool.schema, echo.title, echo.hints.read_only) == ({"type": "object"}, "Echo", None)
+        assert (bare.tool.schema, bare.tool.description) == ({"type": "object"}, "")
+        assert structured.tool.schema == {
+            "type": "object",
+            "properties": {"n": {}, "m": {}, "k": {"not": {}}},
+            "required": ["n"],
+        }
+        assert run(box, "echo", n=1).text == '{"n": 1}'
+        assert run(box, "structured").structured == {"degrees": 21.5}, "a result is no less for its schema"
+
+
 def test_arguments_without_a_form_as_json_are_one_calls_error_and_the_session_lives_on() -> None:
     with McpServers([server()]) as started:
         (box,) = started.toolboxes

@@ -20,6 +20,7 @@ from provider_core.errors import (
 )
 from provider_core.tools import ToolResult
 from provider_core.tools.mcp import _results
+from provider_core.tools.mcp._mending import Mended
 from provider_core.tools.mcp._sdk import ClientSession, MCPError, mcp_types
 from provider_core.tools.mcp._steps import Step
 from provider_core.wording import clean
@@ -106,7 +107,9 @@ class Session:
 
     async def _one(self) -> None:
         async with self._way.streams(self._over.set) as (incoming, outgoing):
-            session = ClientSession(incoming, outgoing, client_info=_CLIENT, message_handler=self._hear)
+            session = ClientSession(
+                Mended(incoming), outgoing, client_info=_CLIENT, message_handler=self._hear
+            )
             async with session:
                 async with asyncio.timeout(max(self._until - time.monotonic(), 0.0)):
                     await self._begin(session)

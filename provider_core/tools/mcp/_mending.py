@@ -1,0 +1,108 @@
+"""Lists of tools brought to what the protocol's SDK takes: it refuses a whole list for one tool; nothing else is read.
+
+Before the SDK has seen them, since it judges an answer as a whole and by the letter of each revision.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from provider_core.tools.mcp._sdk import SessionMessage, mcp_types
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from mcp.client._transport import ReadStream
+
+    from provider_core.types import Json
+
+__all__ = ["Mended"]
+
+_HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+
+
+class Mended:
+    """A session's incoming stream, in which only lists of tools are other than they were sent."""
+
+    def __init__(self, incoming: ReadStream[SessionMessage | Exception]) -> None:
+        self._incoming = incoming
+
+    async def receive(self) -> SessionMessage | Exception:
+        item = await self._incoming.receive()
+        if isinstance(item, SessionMessage) and isinstance(item.message, mcp_types.JSONRPCResponse):
+            result = item.message.result
+            if isinstance(result.get("tools"), list):
+                item.message.result = {**result, "tools": _tools(result["tools"])}
+        return item
+
+    async def aclose(self) -> None:
+        await self._incoming.aclose()
+
+    def __getattr__(self, name: str) -> Json:
+        return getattr(self._incoming, name)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _tools(tools: list[Json]) -> list[Json]:
+    """Those that can be called: by a name. What the loop has no use for is left out.
+
+    So is the schema of results: a stranger's schema may take for ever, in a thread that nothing stops.
+    """
+    return [
+        {
+            "name": tool["name"],
+            "inputSchema": _schema(tool.get("inputSchema")),
+            **{key: tool[key] for key in ("title", "description") if isinstance(tool.get(key), str)},
+            **(
+                {"annotations": _annotations(tool["annotations"])}
+                if isinstance(tool.get("annotations"), dict)
+                else {}
+            ),
+        }
+        for tool in tools
+        if isinstance(tool, dict) and isinstance(tool.get("name"), str)
+    ]
+
+
+def _schema(schema: Json) -> Json:
+    made: dict[str, Json] = {**(schema if isinstance(schema, dict) else {}), "type": "object"}
+    for key, kind in (("properties", dict), ("required", list)):
+        if key in made and not isinstance(made[key], kind):
+            del made[key]
+    if "properties" in made:
+        made["properties"] = {name: _property(inner) for name, inner in made["properties"].items()}
+    if "required" in made:
+        made["required"] = [name for name in made["required"] if isinstance(name, str)]
+    if not isinstance(made.get("$schema", ""), str):
+        del made["$schema"]
+    return made
+
+
+def _property(inner: Json) -> Json:
+    if isinstance(inner, dict):
+        return inner
+    return {"not": {}} if inner is False else {}
+
+
+def _annotations(notes: dict[str, Json]) -> dict[str, Json]:
+    made = {key: notes[key] for key in _HINTS if isinstance(notes.get(key), bool)}
+    return made | ({"title": notes["title"]} if isinstance(notes.get("title"), str) else {})
