@@ -198,9 +198,9 @@ class Console:
 
 
 def stdin_text(raw: bytes) -> str:
-    """What came on stdin, as text; raises ``click.UsageError`` for what is no UTF-8."""
+    """What came on stdin, as text without its byte order mark; raises ``click.UsageError`` for what is no UTF-8."""
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise click.UsageError(
             f"stdin is not UTF-8 text (byte {error.start + 1} of {len(raw)} is 0x{raw[error.start]:02x}). "

@@ -19,11 +19,13 @@ def read(source: str | os.PathLike[str], *, limit: int, what: str) -> bytes:
     ``what`` is its part in the sentence about the limit: "a text file". Raises ``AttachmentError``.
     """
     name = label(source)
+    if not name:
+        raise AttachmentError(f"the name of {what} is empty")
     try:
         with _path(source).open("rb") as file:
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size > limit:
-                raise AttachmentError(_too_large(name, megabytes(status.st_size), limit, what), name=name)
+                raise AttachmentError(_too_large(name, _size(status.st_size, limit), limit, what), name=name)
             data = file.read(limit + 1)
     except IsADirectoryError:
         raise AttachmentError(f"{name} is a folder: name the files in it", name=name) from None
@@ -39,7 +41,7 @@ def read(source: str | os.PathLike[str], *, limit: int, what: str) -> bytes:
 def check_size(data: bytes, name: str, *, limit: int, what: str) -> None:
     """Raise ``AttachmentError`` for more than ``limit`` bytes, which came from elsewhere."""
     if len(data) > limit:
-        raise AttachmentError(_too_large(name, megabytes(len(data)), limit, what), name=name)
+        raise AttachmentError(_too_large(name, _size(len(data), limit), limit, what), name=name)
 
 
 def label(source: str | os.PathLike[str]) -> str:
@@ -58,6 +60,12 @@ def _path(source: str | os.PathLike[str]) -> Path:
     path = Path(source)
     # A shell does not expand it behind "--file=".
     return files.expanded(path) if path.parts[:1] == ("~",) and not path.exists() else path
+
+
+def _size(count: int, limit: int) -> str:
+    """As people say it; to the byte where that is the limit, too."""
+    size = megabytes(count)
+    return f"{count:,} bytes" if size == megabytes(limit) else size
 
 
 def _too_large(name: str, size: str, limit: int, what: str) -> str:

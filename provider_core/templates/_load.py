@@ -137,10 +137,6 @@ def parse(text: str, path: Path) -> Template:
     for key in ("system", "prompt"):
         if key in table:
             table[key] = table[key].strip("\n")
-    if table.get("extract") and "schema" in table:
-        raise _wrong(
-            "extract does not go with schema: that answer is all JSON", path, _line_of("extract", head)
-        )
     template = Template(name=path.stem, path=path, **table)
     if not any(value != "" for key, value in table.items() if key != "description"):
         raise _wrong("it says nothing: give it a prompt, a system prompt or a model", path, None)

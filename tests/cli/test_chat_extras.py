@@ -88,6 +88,50 @@ def test_what_may_not_fit_is_said_with_numbers_and_sent_whole(telex: Telex, serv
     assert "takes" not in telex("chat", "short").err
 
 
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_stdin_by_another_name_is_stdin(lab: Telex, server: Scripted, tmp_path: Path, name: str) -> None:
+    (tmp_path / "typed").write_text("text\n")
+    attached = "stdin:\n```\ntext\n```\n\nWhy?"
+    assert lab("chat", "-f", name, "Why?", stdin=b"text\n").code == 0
+    assert last(server) == attached
+    with (tmp_path / "typed").open("rb") as redirected:
+        lab.start("chat", "-f", name, "Why?", stdin=redirected).communicate(timeout=30)
+    assert (len(server.asked), last(server)) == (2, attached)
+
+
+@pytest.mark.parametrize(
+    ("piped", "why"),
+    [
+        (b"ustar\0\0\0", "stdin is no text file: byte 6 of 8 is 0x00"),
+        ("text".encode("utf-16-le"), "stdin is no text file: byte 2 of 8 is 0x00"),
+        (b"%PDF-1.4 all of it ASCII", "stdin is no text file: it looks like a PDF document"),
+    ],
+)
+def test_what_is_piped_and_no_text_is_refused_as_a_file_is(
+    lab: Telex, server: Scripted, piped: bytes, why: str
+) -> None:
+    ran = lab("chat", "Why?", stdin=piped)
+    assert (ran.code, ran.out) == (2, b"")
+    assert why in ran.err
+    assert server.asked == []
+
+
+def test_a_byte_order_mark_is_no_part_of_what_is_piped(lab: Telex, server: Scripted) -> None:
+    assert lab("chat", "Why?", stdin=b"\xef\xbb\xbftext").code == 0
+    assert last(server) == "text\n\nWhy?"
+
+
+def test_an_image_is_said_by_a_name_that_commands_nothing_and_by_its_own_size(
+    lab: Telex, tmp_path: Path
+) -> None:
+    name = tmp_path / "a\x1b[31m\ntelex: all is well.png"
+    name.write_bytes(PNG)
+    url = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    ran = lab("chat", "-i", str(name), "-i", url, "Which?")
+    size = f"(image, {len(PNG)} bytes)"
+    assert ran.err == f"Attached: {tmp_path}/a telex: all is well.png {size}, a data: URL {size}\n"
+
+
 def test_stdin_can_be_one_thing_only(lab: Telex, server: Scripted) -> None:
     ran = lab("chat", "-f", "-", "-", stdin=b"text")
     assert ran.code == 2
@@ -218,6 +262,17 @@ def test_a_template_that_cannot_be_filled_asks_nobody(
     assert ran.code in (2, 3)
     assert words in ran.err
     assert server.asked == []
+
+
+def test_a_template_with_a_schema_has_no_block_to_extract(review: Telex, server: Scripted) -> None:
+    (review.home / "config" / "templates" / "dog.toml").write_text("schema = 'age int'\nextract = true\n")
+    server.will(answer('{"age": 3}'))
+    ran = review("chat", "--template", "dog", "How old?")
+    assert (ran.code, ran.out, ran.err) == (0, b'{"age": 3}\n', "")
+    ran = review("chat", "--template", "dog", "-x", "How old?")
+    assert (ran.code, ran.out) == (2, b"")
+    assert "the template dog asks for a schema" in ran.err
+    assert len(server.asked) == 1
 
 
 # --- conversations -----------------------------------------------------------------------------------------

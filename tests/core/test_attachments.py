@@ -140,6 +140,7 @@ def test_an_image_that_was_taken_for_text_is_said_to_be_one(tmp_path: Path) -> N
 
 def test_folders_missing_files_and_closed_ones_are_refused_by_name(tmp_path: Path) -> None:
     assert refused(tmp_path).message == f"{tmp_path} is a folder: name the files in it"
+    assert refused("").message == "the name of a text file is empty"
     assert (
         refused(tmp_path / "no\x1b[31m").message == f"{tmp_path}/no cannot be read: No such file or directory"
     )
@@ -175,7 +176,7 @@ def test_a_file_that_is_too_large_is_not_read_and_its_size_is_told(tmp_path: Pat
     assert "holds 52400 MB" in refused(path).message
     with path.open("wb") as file:
         file.truncate(attachments.TEXT_LIMIT + 1)
-    assert refused(path).message.endswith("and a text file may have 10 MB at most")
+    assert refused(path).message == f"{path} holds 10,000,001 bytes, and a text file may have 10 MB at most"
     with pytest.raises(AttachmentError, match="stdin holds 12 MB"):
         text_of(b"x" * 12_000_000, "stdin")
 

@@ -84,7 +84,6 @@ def test_in_markdown_the_prompt_stands_below_its_head(end: str) -> None:
         ('prompt = "x"\nmax_tokens = 0', 2, "max_tokens has to be a whole number"),
         ('prompt = "x"\nextract = 1', 2, "extract has to be true or false"),
         ('prompt = "x"\nschema = 1', 2, "schema has to be"),
-        ('prompt = "x"\nschema = "a"\nextract = true', 3, "extract does not go with schema"),
         ('prompt = "x"\n\n[params]\na = 1979-05-27', 3, "params holds what JSON cannot"),
         ('prompt = "x"\nparams = 1', 2, "params has to be a table"),
         ('prompt = "x', 1, "unterminated string"),

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from provider_core.types import ImagePart, Part
     from telex.console import Console
 
+_STDIN = frozenset(("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
+"""What the system calls it, too: to read it under such a name besides would be half of it, or twice."""
+
 __all__ = ["Prompt", "attached", "read_prompt"]
 
 
@@ -61,6 +64,8 @@ def read_prompt(
     With ``enough``, as a template has a prompt of its own, there may be nothing, and stdin is not waited for;
     but with ``wait`` it is, as it has a place for it.
     """
+    files = ["-" if name in _STDIN else name for name in files]
+    images = ["-" if name in _STDIN else name for name in images]
     # Within a sentence a dash is a dash: only at its ends it stands for stdin.
     forced = "-" in (*words[:1], *words[-1:])
     claims = forced + files.count("-") + images.count("-")
@@ -94,20 +99,25 @@ def read_prompt(
 
 
 def _text_or_image(raw: bytes) -> tuple[str | None, tuple[ImagePart, ...]]:
+    no_utf8 = None
     try:
-        return stdin_text(raw), ()
-    except click.UsageError:
-        from provider_core.attachments import image_of, sniff, text_of
-        from provider_core.errors import AttachmentError
+        text = stdin_text(raw)
+        # As with a file: what is valid, and no text all the same.
+        if b"\0" not in raw and not raw.startswith(b"%PDF-"):
+            return text, ()
+    except click.UsageError as error:
+        no_utf8 = error
+    from provider_core.attachments import image_of, sniff, text_of
+    from provider_core.errors import AttachmentError
 
-        if sniff(raw) is not None:
-            return None, (image_of(raw, "stdin"),)
-        try:
-            return text_of(raw, "stdin").text, ()  # UTF-16, as PowerShell pipes it
-        except AttachmentError as error:
-            if error.looks_like:
-                raise
-        raise
+    if sniff(raw) is not None:
+        return None, (image_of(raw, "stdin"),)
+    try:
+        return text_of(raw, "stdin").text, ()  # UTF-16, as PowerShell pipes it
+    except AttachmentError as error:
+        if no_utf8 is None or error.looks_like:
+            raise
+    raise no_utf8
 
 
 def attached(
@@ -137,17 +147,26 @@ def attached(
             *prompt.sizes,
             *(f"{text.name} ({_size(text.size)})" for text in texts),
             *(
-                f"{'stdin' if name == '-' else name[:60]} ({_image_size(picture.url)})"
+                f"{_image_name(name)} ({_image_size(picture.url)})"
                 for name, picture in zip(images, pictures, strict=True)
             ),
         ),
     )
 
 
+def _image_name(name: str) -> str:
+    from provider_core.wording import printable
+
+    if name == "-":
+        return "stdin"
+    return "a data: URL" if name[:5].lower() == "data:" else " ".join(printable(name, 400).split("\n"))
+
+
 def _image_size(url: str) -> str:
-    return (
-        f"image, {_size(len(url) * 3 // 4)}" if url.startswith("data:") else "image, fetched by the provider"
-    )
+    _, base64, data = url.partition(";base64,")
+    if not base64:
+        return "image, fetched by the provider"
+    return f"image, {_size(len(data) * 3 // 4 - data.count('=', -2))}"
 
 
 def _size(count: int) -> str:

@@ -37,6 +37,10 @@ def applied(app: App, options: Options) -> Template:
     if template.schema is not None and options.schema is None:
         options.markdown = False  # JSON is not laid out
     told = options.as_json or options.as_jsonl or options.schema
+    if template.schema is not None:  # an answer to a schema is all JSON, without a block
+        if options.extract and options.schema is None:
+            raise click.UsageError(f"--extract: the template {template.name} asks for a schema")
+        told = True
     options.extract = options.extract or (template.extract and not told)
     own: list[tuple[str, Json]] = list(template.params.items())
     options.params = (*own, *options.params)
