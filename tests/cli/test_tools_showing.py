@@ -100,6 +100,10 @@ def test_nothing_that_a_stranger_writes_begins_a_row_or_is_unseen(name: str, wid
 def test_what_cannot_be_seen_is_spelled() -> None:
     assert shown({"path": "a\x1b[2J\u202eb"})[1] == '  path: "a\\u001b[2J\\u202eb"'
     assert shown({"text": "a\x1b\nb\u200b"})[2:] == ["  │ a\\x1b", "  │ b\\u200b"]
+    assert shown({"x": "a\u3164\u034f\U000e0101\ufe00b"})[1] == '  x: "a\\u3164\\u034f\\U000e0101\\ufe00b"'
+    assert shown({"x": "ไม้ ❤\ufe0f हिन्दी"})[1] == '  x: "ไม้ ❤\ufe0f हिन्दी"', (
+        "marks that are seen are none of these"
+    )
     assert shown(tool="r\nm\u202e")[0] == "The model wants to run box/r m\\u202e"
 
 

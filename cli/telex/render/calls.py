@@ -6,6 +6,7 @@ Names, titles and arguments are a stranger's: nothing of them commands a termina
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import ToolRefusedError, UnknownToolError
@@ -28,6 +29,14 @@ _NARROWEST = 20
 """Columns below which rows are left to the terminal."""
 
 _GUTTER: Final = "  │ "
+
+_UNSEEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0e\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that Python calls printable and that show nothing: whole sentences have been hidden in them.
+
+Unicode's Default_Ignorable_Code_Point, but for the last selector of variants, which is part of many emoji.
+"""
 
 
 def planned(call: PlannedCall, *, width: int, whole: bool = False) -> str:
@@ -100,10 +109,13 @@ def size(count: int) -> str:
 
 def spelled(text: str) -> str:
     """``text`` with an escape, as Python writes it, for what has no shape of its own: controls, bidi, zero widths."""
-    if text.isprintable():
+    if text.isprintable() and not _UNSEEN.search(text):
         return text
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+        letter
+        if letter.isprintable() and not _UNSEEN.match(letter)
+        else letter.encode("unicode_escape").decode()
+        for letter in text
     )
 
 
