@@ -104,6 +104,18 @@ class Server:
         if "malformed" in self.flaws:
             say(request, {"tools": "many"})
             return
+        if "telling" in self.flaws:
+            own = os.environ["TOKEN"]
+            schema = {"type": "object", "properties": {"n": {"default": own}}}
+            say(
+                request,
+                {
+                    "tools": [
+                        {"name": "a", "title": own, "description": f"With {own}.", "inputSchema": schema}
+                    ]
+                },
+            )
+            return
         if "ragged" in self.flaws:
             whole = {"type": "object", "properties": {"n": True, "m": None, "k": False}, "required": ["n", 7]}
             wild = {"type": "object", "properties": {"degrees": {"type": "string", "pattern": "^(a+)+$"}}}

@@ -152,6 +152,15 @@ def test_one_tool_that_is_described_badly_costs_no_other_one() -> None:
         assert run(box, "structured").structured == {"degrees": 21.5}, "a result is no less for its schema"
 
 
+def test_a_servers_secret_is_in_nothing_that_it_says_of_its_tools() -> None:
+    wanted = server("telling", env={"TOKEN": "env:MINE"})
+    with McpServers([wanted], environ={**os.environ, "MINE": "hunter22-hunter22"}) as started:
+        ((offered,),) = (box.tools for box in started.toolboxes)
+        assert offered.title == "[redacted]"
+        assert offered.tool.description == "With [redacted]."
+        assert offered.tool.schema["properties"] == {"n": {"default": "[redacted]"}}
+
+
 def test_arguments_without_a_form_as_json_are_one_calls_error_and_the_session_lives_on() -> None:
     with McpServers([server()]) as started:
         (box,) = started.toolboxes

@@ -12,6 +12,8 @@ from provider_core.types import ImagePart, Tool
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from provider_core.types import Json
+
 __all__ = ["offered", "result"]
 
 
@@ -20,16 +22,20 @@ _SHORTEST = 8
 """Characters below which a secret may be any word."""
 
 
-def offered(tools: Iterable[mcp_types.Tool]) -> tuple[Offered, ...]:
-    """The tools, each name once."""
+def offered(tools: Iterable[mcp_types.Tool], secrets: Collection[str] = ()) -> tuple[Offered, ...]:
+    """The tools, each name once, and the ``secrets`` nowhere in what is said of them."""
     found: dict[str, Offered] = {}
     for tool in tools:
         notes = tool.annotations or mcp_types.ToolAnnotations()
         found.setdefault(
             tool.name,
             Offered(
-                tool=Tool(name=tool.name, description=tool.description or "", schema=tool.input_schema),
-                title=tool.title or notes.title or "",
+                tool=Tool(
+                    name=tool.name,
+                    description=_masked(tool.description or "", secrets),
+                    schema=_masked_json(tool.input_schema, secrets),
+                ),
+                title=_masked(tool.title or notes.title or "", secrets),
                 hints=Hints(
                     read_only=notes.read_only_hint,
                     destructive=notes.destructive_hint,
@@ -63,13 +69,27 @@ def result(sent: mcp_types.CallToolResult, secrets: Collection[str] = ()) -> Too
     structured = sent.structured_content
     if structured is not None and not texts and not images:
         texts.append(json.dumps(structured, ensure_ascii=False))
-    text = "\n".join(texts)
+    return ToolResult(
+        text=_masked("\n".join(texts), secrets),
+        is_error=sent.is_error,
+        structured=_masked_json(structured, secrets),
+        images=tuple(images),
+    )
+
+
+def _masked(text: str, secrets: Collection[str]) -> str:
     for secret in secrets:
-        if len(secret) >= _SHORTEST and secret in text:
+        if len(secret) >= _SHORTEST:
             text = text.replace(secret, _MASK)
-        if len(secret) >= _SHORTEST and secret in (written := json.dumps(structured, ensure_ascii=False)):
-            structured = json.loads(written.replace(secret, _MASK))
-    return ToolResult(text=text, is_error=sent.is_error, structured=structured, images=tuple(images))
+    return text
+
+
+def _masked_json(value: Json, secrets: Collection[str]) -> Json:
+    if not secrets:
+        return value
+    written = json.dumps(value, ensure_ascii=False)
+    masked = _masked(written, secrets)
+    return value if masked == written else json.loads(masked)
 
 
 def _link(link: mcp_types.ResourceLink) -> str:

@@ -212,7 +212,7 @@ class Session:
             if cursor is None or cursor in cursors or len(tools) >= _MOST_TOOLS:
                 break
             cursors.add(cursor)
-        return _results.offered(tools[:_MOST_TOOLS])
+        return _results.offered(tools[:_MOST_TOOLS], self._secrets)
 
     async def _hear(self, message: object) -> None:
         if isinstance(message, mcp_types.ToolListChangedNotification):
