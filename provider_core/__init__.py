@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer, Gathering
     from provider_core.client import Client
     from provider_core.connection import Connection, connect, provider
-    from provider_core.conversation import Conversation
+    from provider_core.conversation import Conversation, Options
     from provider_core.http import HttpTransport
     from provider_core.keys import KeyringStore, KeyStore, MemoryStore
     from provider_core.settings import Paths, Settings
@@ -55,20 +55,25 @@ if TYPE_CHECKING:
     )
     from provider_core.types import (
         Call,
+        Effort,
         Event,
         FieldDropped,
         Finished,
+        Idle,
         ImagePart,
+        Json,
         Message,
         Model,
         Network,
         Notice,
+        Part,
         Provider,
         Quirks,
         Reasoning,
         Reply,
         Request,
         Retrying,
+        Role,
         Sent,
         Target,
         Text,
@@ -91,13 +96,16 @@ __all__ = [
     "Client",
     "Connection",
     "Conversation",
+    "Effort",
     "Event",
     "FieldDropped",
     "Finished",
     "FunctionTools",
     "Gathering",
     "HttpTransport",
+    "Idle",
     "ImagePart",
+    "Json",
     "KeyStore",
     "KeyringStore",
     "Limits",
@@ -106,6 +114,8 @@ __all__ = [
     "Model",
     "Network",
     "Notice",
+    "Options",
+    "Part",
     "Paths",
     "PlannedCall",
     "Provider",
@@ -115,6 +125,7 @@ __all__ = [
     "Reply",
     "Request",
     "Retrying",
+    "Role",
     "Sent",
     "Settings",
     "Setup",
@@ -142,7 +153,7 @@ _ROOMS = {
     "answer": ("Answer", "Gathering"),
     "client": ("Client",),
     "connection": ("Connection", "connect", "provider"),
-    "conversation": ("Conversation",),
+    "conversation": ("Conversation", "Options"),
     "http": ("HttpTransport",),
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
     "settings": ("Paths", "Settings"),

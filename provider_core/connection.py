@@ -132,8 +132,13 @@ class Connection:
         """Which model of which provider is asked."""
         return self._reached.target
 
-    def conversation(self, messages: Iterable[Message] = (), *, system: str = "") -> Conversation:
-        """A conversation that goes on from ``messages``."""
+    def conversation(
+        self, messages: Iterable[Message | Mapping[str, Json]] = (), *, system: str = ""
+    ) -> Conversation:
+        """A conversation that goes on from ``messages``, also from those of ``Conversation.stored``.
+
+        Raises ``InvalidInputError`` for what was never stored there.
+        """
         first = (Message(role="system", content=system),) if system else ()
         return Conversation(self._reached, (*first, *messages))
 

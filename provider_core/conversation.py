@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from provider_core.answer import Gathering, following
-from provider_core.errors import CoreError, SchemaMismatchError
-from provider_core.types import ImagePart, Message, Request, TextPart, Verdict
+from provider_core.errors import CoreError, InvalidInputError, SchemaMismatchError
+from provider_core.types import ImagePart, Message, Request, TextPart, ToolCall, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from provider_core.tools import AgentEvent, Approval, Decision, PlannedCall, Toolbox
     from provider_core.types import Event, Json, Notice, Part, Provider, Target
 
-    Prompt: TypeAlias = str | Message | Sequence[Part] | Sequence[Message]
-    """What is said next: the user's text, or parts of it, or any messages."""
+    Prompt: TypeAlias = str | Message | Sequence[Part | Message]
+    """What is said next: the user's text, or parts of it, or any messages; parts and messages are not mixed."""
 
     Offer: TypeAlias = Toolbox | Callable[..., Any]
 
@@ -63,13 +63,17 @@ class Reached:
 class Conversation:
     """Turns that follow each other: every answer is asked for with all ``messages`` that went before.
 
-    ``messages`` may be read and set between turns, to store them, to go back, or to go on elsewhere. One turn
-    at a time: for several threads there are several conversations.
+    ``messages`` may be read and set between turns, to go back, or to go on elsewhere. One turn at a time: for
+    several threads there are several conversations.
     """
 
-    def __init__(self, reached: Reached, messages: Iterable[Message] = ()) -> None:
+    def __init__(self, reached: Reached, messages: Iterable[Message | Mapping[str, Json]] = ()) -> None:
         self._reached = reached
-        self.messages = tuple(messages)
+        self.messages = tuple(each if isinstance(each, Message) else _restored(each) for each in messages)
+
+    def stored(self) -> list[dict[str, Json]]:
+        """``messages`` as ``json.dumps`` takes them; ``Connection.conversation`` goes on from what it was given."""
+        return [_stored(message) for message in self.messages]
 
     def ask(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
         """The whole answer. What is no whole answer is an exception, and the turn is then forgotten.
@@ -107,10 +111,12 @@ class Conversation:
     ) -> Json:
         """The answer as a JSON value that fits ``schema``; asked again with what was wrong where it does not.
 
-        Raises ``SchemaMismatchError`` after the last of ``retries``, and all that ``ask`` raises.
+        Raises ``SchemaError`` before anything is asked, ``SchemaMismatchError`` after the last of ``retries``, and
+        all that ``ask`` raises.
         """
-        from provider_core.structured import check, retry_message
+        from provider_core.structured import check, retry_message, schema_from
 
+        schema = schema_from(schema)
         while True:
             options["schema"] = schema
             answer = self.ask(prompt, **options)
@@ -216,6 +222,25 @@ def _messages(prompt: Prompt) -> tuple[Message, ...]:
             return (Message(role="user", content=cast("tuple[Part, ...]", tuple(prompt))),)
         case _:
             raise TypeError(f"a prompt is text, parts or messages, and no {type(prompt).__name__}")
+
+
+def _stored(message: Message) -> dict[str, Json]:
+    """What is empty is left out; a part is told by its only key."""
+    return {name: value for name, value in asdict(message).items() if value or name in ("role", "content")}
+
+
+def _restored(stored: Mapping[str, Json]) -> Message:
+    try:
+        given = dict(stored)
+        if not isinstance(given["content"], str):
+            given["content"] = tuple(
+                ImagePart(**part) if "url" in part else TextPart(**part) for part in given["content"]
+            )
+        given["tool_calls"] = tuple(ToolCall(**call) for call in given.get("tool_calls", ()))
+        given["reasoning_details"] = tuple(given.get("reasoning_details", ()))
+        return Message(**given)
+    except (TypeError, LookupError, ValueError) as error:
+        raise InvalidInputError(f"a message to go on from is none that was stored: {error}") from None
 
 
 def _toolboxes(offers: Iterable[Offer]) -> list[Toolbox]:

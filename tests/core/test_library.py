@@ -20,6 +20,7 @@ import provider_core
 from provider_core import (
     Approve,
     FunctionTools,
+    ImagePart,
     Message,
     Provider,
     Refuse,
@@ -115,7 +116,34 @@ def test_every_public_class_and_function_says_what_it_is() -> None:
 
 
 PROGRAM = """
+from typing import Unpack, assert_never
+
+import provider_core as core
 from provider_core import Answer, Text, Verdict, connect, errors, provider
+
+
+def told(notice: core.Notice) -> None:
+    match notice:
+        case core.Sent() | core.Idle() | core.Retrying() | core.FieldDropped():
+            pass
+        case _:
+            assert_never(notice)
+
+
+def shown(event: core.AgentEvent) -> None:
+    match event:
+        case core.Text() | core.Reasoning() | core.ToolCall() | core.Usage() | core.Finished():
+            pass
+        case core.Asking() | core.ToolStarted() | core.ToolEnded():
+            pass
+        case _:
+            assert_never(event)
+
+
+def ask(model: core.Connection, role: core.Role, **options: Unpack[core.Options]) -> str:
+    seen = model.ask([core.TextPart(text="What?"), core.ImagePart(url="https://example.com/a.png")], **options)
+    return seen.text + model.ask([core.Message(role=role, content="Why?")]).text
+
 
 lab = provider("lab", base_url="http://127.0.0.1:8080/v1", key="none", retries=0)
 try:
@@ -449,6 +477,15 @@ def test_json_that_does_not_fit_is_an_error_in_the_end(
     assert (caught.value.provider, len(network.calls)) == ("lab", times)
 
 
+def test_a_schema_that_is_none_is_said_before_anything_is_sent(
+    model: Connection, network: FakeTransport
+) -> None:
+    for schema in ({"type": "nonsense"}, {}, {"$ref": "https://example.com/a.json", "type": "object"}):
+        with pytest.raises(errors.SchemaError):
+            model.ask_json("How old?", schema)
+    assert network.calls == []
+
+
 # --- conversations -----------------------------------------------------------------------------------------
 
 
@@ -471,6 +508,36 @@ def test_a_conversation_can_be_stored_and_gone_on_with_elsewhere(here: Setup, ne
     with connect(other, "n", setup=here) as model:
         model.conversation(talk.messages).ask("2?", system="Be long.")
     assert said(network) == ["system: Be long.", "user: 1?", "assistant: Hello", "user: 2?"]
+
+
+def test_a_conversation_can_be_stored_as_json(model: Connection, network: FakeTransport) -> None:
+    network.will(says(calls=[("temperature", {"city": "Oslo"})], reasoning="Oslo, then."), "Cold.", "Yes.")
+    talk = model.conversation(system="Be brief.")
+    talk.ask(
+        [TextPart(text="Is it cold here?"), ImagePart(url="https://example.com/a.png")], tools=[temperature]
+    )
+    stored = json.dumps(talk.stored())
+    again = model.conversation(json.loads(stored))
+    assert again.messages == talk.messages
+    assert len(again.messages) == 5
+    assert again.ask("Really?").text == "Yes."
+    assert network.bodies[-1]["messages"][:2] == network.bodies[0]["messages"]
+    assert [set(turn) for turn in json.loads(stored)][:2] == [{"role", "content"}, {"role", "content"}]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"role": "user"},
+        {"role": "user", "content": [1]},
+        {"role": "user", "content": "x", "tool": 1},
+        {1: 2},
+    ],
+)
+def test_what_was_never_stored_is_refused(model: Connection, wrong: dict[str, Any]) -> None:
+    with pytest.raises(errors.InvalidInputError, match="is none that was stored"):
+        model.conversation([wrong])
 
 
 def test_a_turn_that_failed_is_forgotten(model: Connection, network: FakeTransport) -> None:
