@@ -30,6 +30,9 @@ __all__ = ["Database"]
 
 _Result = TypeVar("_Result")
 
+_ROOM = 64 << 10
+"""Bytes that a disk must have left to be of use: the index of SQLite's log takes half of it."""
+
 _IN_MEMORY = 256 << 20
 """Bytes up to which a file is rewritten in memory; a larger one goes through SQLite's temporary folder."""
 
@@ -59,12 +62,22 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """The file as it is at one moment, or None where there is none: reading makes no file."""
+        """The file as it is at one moment, or None where there is none: reading makes no file.
+
+        Where nothing can be written, as on a full disk, it is read all the same.
+        """
         with self._turn, self._translated():
             if not self.is_there():
                 yield None
                 return
-            connection = self._connected()
+            import sqlite3
+
+            try:
+                connection = self._connected()
+            except (sqlite3.OperationalError, FileError) as error:
+                with self._frozen(error) as connection:
+                    yield connection
+                return
             try:
                 connection.execute("BEGIN")
                 # The first statement is the one that may have to wait.
@@ -170,6 +183,33 @@ class Database:
             _roll_back(connection)
             raise
 
+    @contextlib.contextmanager
+    def _frozen(self, error: Exception) -> Iterator[sqlite3.Connection]:
+        """The file opened for reading alone, which takes no log beside it; else ``error`` is raised."""
+        import sqlite3
+
+        from provider_core.history._health import read_only
+
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        unwritable = (
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_FULL,
+        )
+        address = read_only(self.path)
+        if "immutable" not in address or (code not in unwritable and not isinstance(error, FileError)):
+            raise error
+        with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+            try:
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                self._check(connection, version)
+            except sqlite3.OperationalError:  # it cannot even be read
+                raise error from None
+            if version < len(_schema.STEPS):
+                raise error
+            yield connection
+
     # --- waiting, and what goes wrong ----------------------------------------------------------------------
 
     def _patiently(self, call: Callable[[], _Result]) -> _Result:
@@ -210,9 +250,23 @@ class Database:
             return BusyHistoryError(f"the history {path} is locked by another program", path=path)
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return CorruptHistoryError(f"the history {path} is damaged: {error}", path=path)
-        if code == sqlite3.SQLITE_FULL:
+        # SQLite says what failed, and rarely why.
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
             return HistoryError(f"the history {path} cannot be written: the disk is full", path=path)
+        closed = path.is_file() and not os.access(path.parent, os.W_OK)
+        if closed and code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            return HistoryError(
+                f"the history {path} cannot be used: its folder may not be written to", path=path
+            )
         return HistoryError(f"the history {path} cannot be used: {error}", path=path)
+
+
+def _is_full(folder: Path) -> bool:
+    import shutil
+
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _ROOM
+    return False
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-__all__ = ["Health", "health"]
+__all__ = ["Health", "health", "read_only"]
 
 _LARGEST = 256 << 20
 """Bytes up to which every page is read: a second or two from a slow disk."""
@@ -40,7 +40,7 @@ def health(path: Path, *, largest: int = _LARGEST) -> Health | None:
         size = path.stat().st_size
         if size == 0:
             return None
-        connection = sqlite3.connect(_address(path), uri=True, timeout=2.0)
+        connection = sqlite3.connect(read_only(path), uri=True, timeout=2.0)
         try:
             _check_kind(connection, path)
             if size <= largest:
@@ -59,10 +59,18 @@ def health(path: Path, *, largest: int = _LARGEST) -> Health | None:
     return Health(size=size, conversations=count, checked=size <= largest)
 
 
-def _address(path: Path) -> str:
-    """To be opened for reading. A file that nobody has open is read as it is: SQLite would leave a log beside it."""
+def read_only(path: Path) -> str:
+    """The file's address for reading alone. One with nothing in a log is read as it is: SQLite would make a log."""
     logs = (path.with_name(path.name + ending) for ending in ("-wal", "-journal"))
-    return f"file:{quote(str(path))}?mode=ro{'' if any(log.exists() for log in logs) else '&immutable=1'}"
+    is_whole = not any(_size(log) for log in logs)
+    return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if is_whole else ''}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:

@@ -555,6 +555,57 @@ def test_a_full_disk_is_called_that(path: Path) -> None:
             said(history, "large", "x" * 1_000_000)
 
 
+READ = """
+    import os, sqlite3, unicodedata
+    if os.geteuid() == 0:
+        os.setuid(65534)  # nothing is forbidden to root
+    history = History(path)
+    print(history.latest().title, len(history.messages(history.latest().id)), len(history.search(["was"])))
+    refused(lambda: said(history, "a", "b"))
+    refused(lambda: history.remove([history.latest().id]))
+"""
+
+
+def close(path: Path) -> None:
+    """Let nobody write into the folder, its owner neither."""
+    if os.geteuid() == 0:
+        for each in (path.parent, *path.parent.iterdir()):
+            os.chown(each, 65534, 65534)
+    path.parent.chmod(0o500)
+
+
+def test_what_was_said_can_be_read_where_nothing_can_be_written() -> None:
+    with tempfile.TemporaryDirectory() as made:  # pytest's own folders let nobody else through
+        path = Path(made) / "history.db"
+        with History(path) as history:
+            said(history, "It was so.")
+        close(path)
+        with start(READ, path) as process:
+            assert process.stdout
+            first, *refusals = process.stdout.read().splitlines()
+        path.parent.chmod(0o700)
+    assert first == "It was so. 2 1"
+    words = f"HistoryError the history {path} cannot be used: its folder may not be written to"
+    assert refusals == [words, words]
+
+
+def test_what_stands_in_a_log_is_not_left_out_where_nothing_can_be_written() -> None:
+    """The file alone would be what was said a while ago: then it is an error."""
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / "history.db"
+        open_ = start("said(History(path), 'It was so.', 'Yes.'); import os; os.kill(os.getpid(), 9)", path)
+        open_.communicate()
+        assert path.with_name("history.db-wal").stat().st_size > 0
+        path.with_name("history.db-shm").unlink()
+        close(path)
+        code = READ.replace("print(history.latest()", "refused(history.latest) or print(history.latest()")
+        with start(code, path, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout
+            first = process.stdout.readline()
+        path.parent.chmod(0o700)
+    assert first.startswith(f"HistoryError the history {path} cannot be used")
+
+
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with History(tmp_path / "data" / "history.db") as history:
