@@ -178,3 +178,5 @@ def _make(folder: Path) -> None:
             _make(folder.parent)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
+            if os.name == "posix":
+                folder.chmod(0o700)  # whatever the umask took away

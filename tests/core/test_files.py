@@ -31,7 +31,7 @@ def test_a_file_is_its_owners_alone_whatever_the_umask(tmp_path, umask):
     assert mode(tmp_path / "b") == 0o644
 
 
-@pytest.mark.parametrize("mask", [0o000, 0o022], ids=oct)
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o777], ids=oct)
 def test_folders_are_made_private_each_of_them_and_what_was_there_stays(tmp_path, mask):
     tmp_path.chmod(0o755)
     before = os.umask(mask)

@@ -119,7 +119,7 @@ def test_every_file_is_its_owners_alone_whatever_the_umask(path: Path, umask: st
     assert line == str([(f"history.db{ending}", "0o600") for ending in ("", "-shm", "-wal")])
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022])
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 def test_the_folder_is_made_for_its_owner_alone(path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
