@@ -119,6 +119,7 @@ class HttpTransport:
             reply.finish()
         finally:
             reply.close()
+            patience.idle = None  # a connection keeps its opener's patience, which must not keep the caller
 
     def close(self) -> None:
         """Close all connections that are kept for reuse; the next call opens its own again."""

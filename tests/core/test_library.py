@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
 import json
 import re
@@ -20,6 +21,7 @@ import provider_core
 from provider_core import (
     Approve,
     FunctionTools,
+    HttpTransport,
     ImagePart,
     Message,
     Provider,
@@ -356,6 +358,21 @@ def test_threads_may_ask_one_connection_at_a_time(model: Connection, network: Fa
     for thread in threads:
         thread.join()
     assert answers == {number: f"number {number:02d}" for number in range(10)}
+
+
+def test_a_connection_that_is_dropped_and_not_closed_leaves_no_socket(
+    home: dict[str, str], server: Scripted
+) -> None:
+    def transports() -> int:
+        gc.collect()
+        return sum(isinstance(each, HttpTransport) for each in gc.get_objects())
+
+    before = transports()
+    server.will(answer("Hello"))
+    lab = provider("lab", base_url=server.url, key="none")
+    for _ in range(30):
+        assert connect(lab, "m", setup=Setup(environ=home)).ask("Hello?").text == "Hello"
+    assert transports() == before
 
 
 # --- asking ------------------------------------------------------------------------------------------------
