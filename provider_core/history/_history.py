@@ -160,13 +160,17 @@ class History:
 
     # --- names, and going away -----------------------------------------------------------------------------
 
-    def rename(self, conversation: str, title: str) -> None:
-        """Give the conversation with this id another title; raises ``InvalidInputError`` for one without a word."""
-        named = " ".join(_rows.as_text(title).split())
+    def rename(self, conversation: str, title: str) -> str:
+        """Give the conversation with this id another title: a line, which is returned.
+
+        Raises ``InvalidInputError`` for one without a word.
+        """
+        named = _names.one_line(_rows.as_text(title))
         if not named:
             raise InvalidInputError("the title is empty")
         with self._database.writing() as connection:
             connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (named, conversation))
+        return named
 
     def remove(self, conversations: Iterable[str]) -> Removed:
         """Delete the conversations with these ids, and overwrite what they were, in every file."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from provider_core.history._records import Conversation
     from provider_core.types import Message
 
-__all__ = ["chosen", "first_line", "new_id", "title_of"]
+__all__ = ["chosen", "first_line", "new_id", "one_line", "title_of"]
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that is taken for a digit."""
@@ -48,10 +48,14 @@ def title_of(messages: Iterable[Message]) -> str:
 def first_line(text: str) -> str:
     """The first line of ``text`` with a word in it, in at most 60 characters; "" where there is none."""
     for line in text.splitlines():
-        words = "".join(c if c.isprintable() else " " for c in line[:1000]).split()
-        if words:
-            return _shortened(" ".join(words))
+        if words := one_line(line[:1000]):
+            return _shortened(words)
     return ""
+
+
+def one_line(text: str) -> str:
+    """``text`` with single blanks between its words, and nothing in it that would command a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def chosen(name: str, every: Sequence[Conversation]) -> Conversation:

@@ -233,7 +233,8 @@ def test_the_first_line_of_a_title_that_is_given_is_taken(
 def test_a_title_is_found_in_any_case_and_can_be_changed(history: History) -> None:
     begun = history.begin([user("Q")], LAB, title="Mine")
     assert history.find("mine").id == begun.conversation
-    history.rename(begun.conversation, " His \n own ")
+    assert history.rename(begun.conversation, "\x1b[31m") == "[31m"
+    assert history.rename(begun.conversation, " His \n\x07 own ") == "His own"
     assert [each.title for each in history.conversations()] == ["His own"]
     with pytest.raises(InvalidInputError):
         history.rename(begun.conversation, " \n")

@@ -43,8 +43,8 @@ def rename(app: App, *, name: str, title: str) -> None:
 
     history = opened(app)
     found = history.find(name)
-    history.rename(found.id, readable(title, "TITLE"))
-    app.console.note(f"{found.id} is now called {' '.join(title.split())!r}.")
+    named = history.rename(found.id, readable(title, "TITLE"))
+    app.console.note(f"{found.id} is now called {named!r}.")
 
 
 @click.command(
