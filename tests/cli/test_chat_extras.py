@@ -77,6 +77,18 @@ def test_a_model_that_is_known_to_read_no_images_is_not_asked(
     assert server.asked == []
 
 
+def test_a_model_that_reads_no_images_is_not_asked_to_go_on_where_there_are_some(
+    lab: Telex, server: Scripted, tmp_path: Path
+) -> None:
+    lab.provider("blind", server.url, models=[{"id": "n", "vision": False}])
+    (tmp_path / "a.png").write_bytes(PNG)
+    assert lab("chat", "-m", "lab", "-i", str(tmp_path / "a.png"), "What is it?").code == 0
+    ran = lab("chat", "-c", "-m", "blind", "And now?")
+    assert (ran.code, ran.out) == (2, b"")
+    assert "blind/n is known to read no images (the conversation has some)" in ran.err
+    assert len(server.asked) == 1
+
+
 def test_what_may_not_fit_is_said_with_numbers_and_sent_whole(telex: Telex, server: Scripted) -> None:
     server.will(answer("Yes."))
     telex.provider("lab", server.url, models=[{"id": "m", "context": 100}])
@@ -301,6 +313,17 @@ def test_a_conversation_is_found_by_the_beginning_of_its_id_and_by_its_title(
     for name in (id_, id_[:6], "The first one", "first"):
         assert lab("chat", "--conversation", name, "Go on").code == 0, name
         assert server.asked[-1].body["messages"][0]["content"] == "The first one"
+
+
+def test_a_conversation_whose_provider_is_gone_goes_on_with_another(lab: Telex, server: Scripted) -> None:
+    assert lab("chat", "One?").code == 0
+    lab.configure("")
+    lab.provider("other", server.url, models=["n"])
+    ran = lab("chat", "-c", "Two?")
+    assert (ran.code, ran.out) == (3, b"")
+    assert "lab/m (it was the conversation's last; -m names another)" in ran.err
+    assert lab("chat", "-c", "-m", "other", "Two?").code == 0
+    assert len(server.asked[-1].body["messages"]) == 3
 
 
 def test_without_a_conversation_there_is_nothing_to_go_on_with(lab: Telex, server: Scripted) -> None:

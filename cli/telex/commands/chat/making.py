@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provider_core.types import Request
+from provider_core.errors import ModelError, NoVisionError
+from provider_core.types import ImagePart, Request
 from telex.commands.chat.prompt import read_prompt
 from telex.dialogue import Dialogue
 from telex.options import readable, with_network
@@ -72,8 +73,14 @@ def dialogue_for(
     model: str | None = None,
 ) -> Dialogue:
     """The conversation that this is a turn of, ``earlier`` or a new one; with ``model``, else the one that is named."""
-    name = model or (options.models[0] if options.models else earlier.model if earlier else None)
-    target = with_network(app.target(name, ask=not options.dry_run), vars(options))
+    named = model or (options.models[0] if options.models else None)
+    try:
+        target = app.target(named or (earlier.model if earlier else None), ask=not options.dry_run)
+    except ModelError as error:
+        if earlier is not None and named is None:
+            error.explain("it was the conversation's last; -m names another")
+        raise
+    target = with_network(target, vars(options))
     keeping = None
     if app.settings.history and not options.no_save:
         from telex.keeping import Keeping
@@ -117,13 +124,24 @@ def _request(options: Options, target: Target, template: Template | None) -> Req
 def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> None:
     """Say what may be too long for the model; raises ``NoVisionError`` where it is known to take no images."""
     model = next(iter(app.catalog.listing(target.provider.name).find(target.model)), None)
-    if prompt.images:
+    with_images = any(
+        isinstance(part, ImagePart)
+        for message in request.messages
+        if not isinstance(message.content, str)
+        for part in message.content
+    )
+    if with_images:
         from provider_core.attachments import check_vision
 
-        check_vision(target, model)
+        try:
+            check_vision(target, model)
+        except NoVisionError as error:
+            if not prompt.images:
+                error.explain("the conversation has some")
+            raise
     # A token is a byte at least: only what may be too long is counted.
     length = sum(len(message.content) for message in request.messages) * 4 + (request.max_tokens or 0)
-    if model is not None and model.context and (length > model.context or prompt.images):
+    if model is not None and model.context and (length > model.context or with_images):
         from provider_core.attachments import check_window
 
         warning = check_window(target, model, request.messages, request.max_tokens)
