@@ -36,8 +36,8 @@ def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
     Versions, folders, settings and where each comes from, providers and their keys, the keyring, proxies,
     trusted certificates, models, history, tools, completion, the terminal; or only each FAMILY that is named.
     Each finding is ok, a note or a problem, with its remedy; a problem makes the exit code 3. Nothing is
-    changed, no server is asked (telex providers test does that), and no key is shown. In a pipe each line has LEVEL, FAMILY, SUBJECT, DETAIL
-    and REMEDY, with tabs between.
+    changed, no server is asked (telex providers test does that), and no key is shown. In a pipe each line has
+    LEVEL, FAMILY, SUBJECT, DETAIL and REMEDY, with tabs between.
     """
     from telex.doctor import examine
     from telex.doctor.case import Case
