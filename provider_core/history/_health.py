@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -63,7 +64,7 @@ def read_only(path: Path) -> str:
     """The file's address for reading alone. One with nothing in a log is read as it is: SQLite would make a log."""
     logs = (path.with_name(path.name + ending) for ending in ("-wal", "-journal"))
     is_whole = not any(_size(log) for log in logs)
-    return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if is_whole else ''}"
+    return f"file:{quote(os.fsencode(path))}?mode=ro{'&immutable=1' if is_whole else ''}"
 
 
 def _size(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,15 @@ def test_a_history_that_is_in_use_can_be_looked_at(path: Path) -> None:
         found = health(path)
     assert found is not None
     assert found.conversations == 41
+
+
+@pytest.mark.parametrize("name", [b"no \xff UTF-8", b"a?b#c%20d", "日本".encode()])
+def test_the_folder_may_be_called_as_it_likes(path: Path, name: bytes) -> None:
+    folder = path.parent.parent / os.fsdecode(name)
+    path.parent.rename(folder)
+    found = health(folder / "history.db")
+    assert found is not None
+    assert found.conversations == 40
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["no file", "an empty file"])
