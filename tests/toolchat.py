@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from running import toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from running import Telex
     from scripted import Asked
 
@@ -62,22 +59,6 @@ def running(home: Path) -> list[int]:
         if str(SERVER).encode() in command and str(home).encode() in command and state != "Z":
             found.append(int(entry.name))
     return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def editor(path: Path, *texts: str) -> str:

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from telex.console import Console
     from telex.context import App
 
-__all__ = ["ExitCode", "Outcome", "Stop", "answer_code", "code_and_hint", "reported"]
+__all__ = [
+    "ASKING",
+    "ExitCode",
+    "Outcome",
+    "Stop",
+    "answer_code",
+    "code_and_hint",
+    "reported",
+    "traceback_place",
+]
 
 
 class ExitCode(IntEnum):
@@ -49,6 +58,10 @@ class ExitCode(IntEnum):
         member._value_ = value
         member.meaning = meaning
         return member
+
+
+ASKING = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.LIMIT, ExitCode.PROVIDER, ExitCode.NETWORK)
+"""What a command that asks a provider's server can end with, for its help."""
 
 
 class Stop(Exception):  # noqa: N818 - no error: the command has said what there is to say

@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import Telex, python
+from running import Telex, alive, python, within
 from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
 from toolboxes import call, calling
-from toolchat import alive, lab, odd, results, roles, running, tool_server, within
+from toolchat import lab, odd, results, roles, running, tool_server
 
 if TYPE_CHECKING:
     from pathlib import Path

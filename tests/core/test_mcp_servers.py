@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from running import alive, within
 
 from provider_core.errors import (
     KeyStoreError,
@@ -27,8 +28,6 @@ from provider_core.settings.mcp import McpServer
 from provider_core.tools.mcp import Failure, McpServers, McpToolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from provider_core.tools import ToolResult
 
 SERVER = Path(__file__).parents[1] / "mcp_server.py"
@@ -53,23 +52,6 @@ def failed(*servers: McpServer, **options: Any) -> Failure:
         assert started.toolboxes == ()
         (failure,) = started.failures
         return failure
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 # --- what works --------------------------------------------------------------------------------------------

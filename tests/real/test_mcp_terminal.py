@@ -9,35 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from running import COMMAND, Telex
+from running import COMMAND, Telex, alive, within
 from terminal import Pty
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SERVER = Path(__file__).parents[1] / "mcp_server.py"
 LAB = [sys.executable, "-I", "-S", str(SERVER)]
 SECRET = "hunter22-hunter22"
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 class Hanging:

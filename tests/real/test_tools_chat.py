@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conversing import Talk
-from running import COMMAND, Telex
+from running import COMMAND, Telex, within
 from scripted import DONE, Answer, Asked, Pause, Scripted, answer, delta, sse
 from terminal import Pty
 from toolboxes import call, calling
-from toolchat import editor, lab, odd, results, roles, running, within
+from toolchat import editor, lab, odd, results, roles, running
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -110,13 +110,12 @@ def _embedded(case: Case) -> Iterator[Finding]:
     try:
         size = path.stat().st_size
     except OSError:
-        yield ok(
-            "embedded model", f"{model.id}, {model.download_size >> 20} MiB to fetch when it is first asked"
-        )
+        words = f"{model.download_size >> 20} MiB to fetch when it is first asked"
+        yield ok("embedded model", f"{model.id} ({model.licence}), {words}")
         return
     if size != model.size:
         import shlex
 
         yield problem("embedded model", f"{path} is not whole", f"Remove it: rm {shlex.quote(str(path))}")
         return
-    yield ok("embedded model", f"{model.id}, {path}")
+    yield ok("embedded model", f"{model.id} ({model.licence}), {path}")

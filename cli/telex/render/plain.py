@@ -20,8 +20,6 @@ class Plain:
     def __init__(self, console: Console, thoughts: Thoughts) -> None:
         self._console = console
         self._thoughts = thoughts
-        self.has_text = False
-        """Whether any of the answer itself was shown."""
         self._last: str | None = None
         self._line_open = False
 
@@ -36,7 +34,6 @@ class Plain:
             case Text(text=text):
                 self._last = text
                 self._thoughts.end()
-                self.has_text = True
                 self._line_open = True
                 self._console.out(text)
                 self._last = None

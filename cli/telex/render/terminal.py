@@ -31,8 +31,6 @@ class Terminal:
     ) -> None:
         self._console = console
         self._thoughts = thoughts
-        self.has_text = False
-        """Whether any of the answer itself was shown."""
         self.unsaid = 0
         """Nothing: what was taken is painted when the answer is closed."""
         look = Look(colour=colour, code_theme=code_theme) if code_theme else Look(colour=colour)
@@ -62,7 +60,6 @@ class Terminal:
                 with self._painting():
                     self._markdown.resume()
                     self._markdown.feed(text)
-                self.has_text = True
                 self._start_pulse()
             case Reasoning(text=text):
                 if not self._thoughts.active and self._thoughts.mode != "hide":

@@ -8,7 +8,7 @@ import click
 
 from telex.command import Command
 from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exits import ASKING, ExitCode
 from telex.options import BodyField, Name, Number, network_options
 
 if TYPE_CHECKING:
@@ -24,14 +24,7 @@ __all__ = ["command"]
         'git diff | telex chat -m groq "Write a commit message for this."',
         'telex chat -c "And at sunset?"',
     ),
-    exits=(
-        ExitCode.SETTINGS,
-        ExitCode.KEY,
-        ExitCode.LIMIT,
-        ExitCode.PROVIDER,
-        ExitCode.NETWORK,
-        ExitCode.TOOL,
-    ),
+    exits=(*ASKING, ExitCode.TOOL),
     otherwise='If it belongs to the prompt, put "--" before the prompt: telex chat -- "{word}"',
 )
 @click.argument("prompt", nargs=-1)

@@ -116,7 +116,9 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
     table, _ = _with_secrets(each, secrets)
     own = {name for provider in app.providers.values() for name in provider.key_env}
     if wanted := [name for name in _variables(table).values() if name in own]:
-        return f"it wants {', '.join(wanted)}, a provider's key, which no server gets unless you add it by hand"
+        return (
+            f"it wants {', '.join(wanted)}, a provider's key, which no server gets unless you add it by hand"
+        )
     try:
         allowed(preview_server(each.name, table, app.paths), allow_http=allow_http)
     except SettingsError as error:

@@ -9,7 +9,7 @@ import click
 
 from telex.command import Command
 from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exits import ASKING, ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -29,13 +29,7 @@ __all__ = ["list_", "show"]
         "telex models list --tools qwen",
         "telex models list --json --refresh | jq -r '.[].id'",
     ),
-    exits=(
-        ExitCode.SETTINGS,
-        ExitCode.KEY,
-        ExitCode.LIMIT,
-        ExitCode.PROVIDER,
-        ExitCode.NETWORK,
-    ),
+    exits=ASKING,
 )
 @click.argument("text", nargs=-1)
 @click.option(

@@ -11,7 +11,7 @@ from telex.command import Command
 from telex.commands.providers.given import address, assignment, new_name
 from telex.commands.providers.keys import choose, key_options, shadow
 from telex.context import pass_app
-from telex.exits import ExitCode, Stop
+from telex.exits import ASKING, ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ __all__ = ["command"]
         "telex providers add lab --base-url http://127.0.0.1:8080/v1 --no-key",
         "pass show groq | telex providers add groq --key-stdin",
     ),
-    exits=(
-        ExitCode.SETTINGS,
-        ExitCode.KEY,
-        ExitCode.LIMIT,
-        ExitCode.PROVIDER,
-        ExitCode.NETWORK,
-    ),
+    exits=ASKING,
 )
 @click.argument("name", type=Name("preset"))
 @click.option("--base-url", metavar="URL", help="Where the API is; the part before /chat/completions.")

@@ -12,7 +12,7 @@ import click
 
 from telex.command import Command
 from telex.context import pass_app
-from telex.exits import ExitCode, Stop, code_and_hint
+from telex.exits import ASKING, ExitCode, Stop, code_and_hint
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ __all__ = ["command"]
         "telex providers test deepseek --deep",
         "telex providers test --all --json | jq -r '.[] | select(.passed | not).provider'",
     ),
-    exits=(
-        ExitCode.SETTINGS,
-        ExitCode.KEY,
-        ExitCode.LIMIT,
-        ExitCode.PROVIDER,
-        ExitCode.NETWORK,
-    ),
+    exits=ASKING,
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=Name("provider"))
 @click.option("--all", "every", is_flag=True, help="All providers that are not switched off.")

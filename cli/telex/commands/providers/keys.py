@@ -9,7 +9,7 @@ import click
 
 from telex.command import Command
 from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exits import ASKING
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -160,13 +160,7 @@ def _preset(provider: Provider) -> Preset | None:
         "telex providers set-key openai",
         "pass show openai | telex providers set-key openai --key-stdin",
     ),
-    exits=(
-        ExitCode.SETTINGS,
-        ExitCode.KEY,
-        ExitCode.LIMIT,
-        ExitCode.PROVIDER,
-        ExitCode.NETWORK,
-    ),
+    exits=ASKING,
 )
 @click.argument("name", type=Name("provider"))
 @key_options
