@@ -425,7 +425,11 @@ def test_extract_of_a_cut_answer_is_what_there_is_and_no_success(lab: Telex, ser
 
 def test_a_dry_run_shows_the_request_that_would_be_sent(telex: Telex, server: Scripted) -> None:
     telex.provider(
-        "lab", server.url, key=None, key_env="LAB_KEY", headers={"X-Team": "red", "X-Token": "sk-t0ken"}
+        "lab",
+        server.url,
+        key=None,
+        key_env="LAB_KEY",
+        headers={"X-Team": "red", "X-Token": "sk-t0ken", "X-Trace": "for sk-t0ken"},
     )
     server.will(answer("x"))
     arguments = ("-m", "lab", "-s", "Be brief.", "-t", "0", "-p", "top_p=0.5", "hi")
@@ -439,11 +443,13 @@ def test_a_dry_run_shows_the_request_that_would_be_sent(telex: Telex, server: Sc
     assert list(shown) == ["method", "url", "headers", "body"]
     assert shown["headers"]["authorization"] == "Bearer [the key]"
     assert shown["headers"]["x-token"] == "[redacted]"
+    assert shown["headers"]["x-trace"] == "for [redacted]"
     telex("chat", *arguments, env={"LAB_KEY": "sk-canary-77"})
     sent = server.asked[0]
     assert (shown["method"], shown["url"]) == (sent.method, f"http://127.0.0.1:{server.port}{sent.path}")
     assert shown["body"] == sent.body
-    on_the_wire = {"host", "content-length", "accept-encoding", "connection", "authorization", "x-token"}
+    on_the_wire = {"host", "content-length", "accept-encoding", "connection"}
+    on_the_wire |= {"authorization", "x-token", "x-trace"}
     assert {name: shown["headers"][name] for name in sent.headers.keys() - on_the_wire} == {
         name: value for name, value in sent.headers.items() if name not in on_the_wire
     }

@@ -23,6 +23,7 @@ def dry_run(app: App, target: Target, request: Request) -> None:
 def request_object(app: App, target: Target, request: Request) -> dict[str, Any]:
     """Method, url, headers and body. The address of an embedded model is not known before it starts: null."""
     from provider_core import keys, quirks
+    from provider_core.wording import redact
 
     provider = target.provider
     if provider.embedded:
@@ -30,12 +31,14 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     keyed = provider.embedded or keys.source(provider, app.environ).kind != "none"
     body = app.client.body(provider, request)
     headers = app.client.headers(provider, body, _KEY if keyed else None)
+    secrets = quirks.secrets(provider, None)
     own = {name.lower() for name in provider.headers if quirks.holds_secret(name)}
     return {
         "method": "POST",
         "url": None if provider.embedded else provider.url("/chat/completions"),
         "headers": {
-            name: _SECRET if name in own and _KEY not in value else value for name, value in headers.items()
+            name: _SECRET if name in own and _KEY not in value else redact(value, secrets)
+            for name, value in headers.items()
         },
         "body": body,
     }
