@@ -1,72 +1,22 @@
-"""The README's commands, run from top to bottom as they are written, by a shell, against servers on this machine.
-
-https goes through a proxy that leads every host to one scripted server, whose certificates are trusted here; what a
-reader has and a test machine has not (pass, ssh, uvx, a model file) is put in its place. A block that is not run
-says so in a comment above it.
-"""
+"""The README's commands, run from top to bottom as they are written; a block that is not run says so above it."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import ssl
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import trustme
-from running import COMMAND, Telex
-from scripted import Answer, Asked, Scripted, answer, delta, sse
-from scripted_proxy import HttpProxy
-from servers import in_json
+from reader import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reader import Reader
+
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-KEY = "sk-canary-0123456789abcdef"
-ADDRESS = "http://127.0.0.1:8080/v1"
-HOSTS = ("llm.example.com", "api.deepseek.com", "api.groq.com", "api.openai.com")
-
-FILES = {
-    "CHANGELOG.md": "The sky is blue now.\n",
-    "data.csv": "year,sales\n2025,4\n2026,5\n",
-    "dog.schema.json": '{"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}',
-    "fetch.py": "import time\n",
-    "report.md": "Sales have doubled.\n",
-}
-
-PROGRAMS = {
-    "make": "echo 'fetch.c:5: error: no such file'",
-    "pass": f"echo {KEY}",
-    "ssh": 'shift; TELEX_HOME="$HOME/elsewhere" exec "$@"',
-    "uvx": f'program=$1; shift; exec "{COMMAND.parent}/$program" "$@"',
-}
-
-PIXEL = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-    "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
-)
-
-SETTINGS = """\
-model = "lab"
-[providers.lab]
-base_url = "{url}"
-key_env = "LAB_API_KEY"
-[providers.lmstudio]
-preset = "lmstudio"
-base_url = "{url}"
-[providers.deepseek]
-preset = "deepseek"
-[providers.groq]
-preset = "groq"
-[providers.openai]
-preset = "openai"
-"""
 
 
 @dataclass(frozen=True)
@@ -95,127 +45,20 @@ def blocks() -> Iterator[Block]:
 SHELL = [block for block in blocks() if block.language == "sh" and not block.comment.startswith("not run")]
 
 
-def serve(asked: Asked) -> Answer:
-    """An answer to everything: lists, calls of the tools that are offered, JSON as it is asked for, else words."""
-    if asked.method == "GET":
-        return in_json({"data": [{"id": "m"}, {"id": "openai/gpt-oss-120b"}, {"id": "deepseek-v4-flash"}]})
-    body = asked.body
-    if "tools" in body and body["messages"][-1]["role"] != "tool":
-        names = [tool["function"]["name"] for tool in body["tools"]]
-        calls = [
-            {"index": number, "id": f"c{number}", "function": {"name": name, "arguments": arguments}}
-            for number, (name, arguments) in enumerate(_calls(names))
-        ]
-        return Answer([*sse(delta(tool_calls=calls), delta(finish="tool_calls"))])
-    if "response_format" in body:
-        asked_for = body["response_format"].get("json_schema", {})
-        return Answer(answer(_fitting(asked_for.get("schema", {"type": "object", "properties": {}}))))
-    usage = {"prompt_tokens": 9, "completion_tokens": 8}
-    return Answer(answer("It scatters.\n", "\n```python\nprint('blue')\n```\n", usage=usage))
-
-
-def _calls(names: list[str]) -> Iterator[tuple[str, str]]:
-    for name in names:
-        if name.endswith("git_diff_unstaged"):
-            yield name, '{"repo_path": "."}'
-        if name.endswith("get_current_time"):
-            yield name, '{"timezone": "UTC"}'
-
-
-def _fitting(schema: Any) -> str:
-    def fitting(schema: Any) -> Any:
-        match schema:
-            case {"enum": [first, *_]}:
-                return first
-            case {"type": "object", "properties": properties}:
-                return {name: fitting(each) for name, each in properties.items()}
-            case {"type": "array"}:
-                return [fitting(schema.get("items", {}))]
-            case {"type": "integer"}:
-                return 4
-            case _:
-                return "Rex"
-
-    return json.dumps(fitting(schema))
-
-
-class Everywhere(dict[str, int]):
-    """All hosts, at one port."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
-
-    def __missing__(self, _: str) -> int:
-        return next(iter(self.values()))
-
-
-class Reader:
-    """Someone who types what the README says, in a folder with the things it speaks of."""
-
-    def __init__(self, home: Path, model: Path, url: str, proxy: str, certificates: Path) -> None:
-        self.home = home
-        self.work = home / "work"
-        self.url = url
-        programs = home / "bin"
-        for folder in (self.work, programs, home / "models", home / ".cursor"):
-            folder.mkdir()
-        for name, text in FILES.items():
-            (self.work / name).write_text(text)
-        (self.work / "shot.png").write_bytes(PIXEL)
-        for name, line in PROGRAMS.items():
-            (programs / name).write_text(f"#!/bin/sh\n{line}\n")
-            (programs / name).chmod(0o755)
-        (home / "models" / "qwen3-coder.gguf").symlink_to(model)
-        (home / ".cursor" / "mcp.json").write_text(
-            '{"mcpServers": {"clock": {"command": "uvx", "args": ["mcp-server-time"]}}}'
-        )
-        (template,) = [block.text for block in blocks() if block.language == "markdown"]
-        (self.work / "review-template.md").write_text(template)
-        self.telex = Telex(home)
-        self.env = {
-            **self.telex.env,
-            "PATH": f"{programs}:{COMMAND.parent}:{os.environ['PATH']}",
-            "PYTHON_KEYRING_BACKEND": "keyring_in_a_file.Keyring",
-            "TEST_KEYRING": str(home / "keyring"),
-            "TELEX_LOCAL_THREADS": "1",
-            "HTTPS_PROXY": proxy,
-            "SSL_CERT_FILE": str(certificates),
-            "SHELL": "/bin/bash",
-            "LAB_URL": url,
-            **dict.fromkeys(("LAB_API_KEY", "DEEPSEEK_API_KEY", "GROQ_API_KEY", "OPENAI_API_KEY"), KEY),
-        }
-        git = "git -c user.name=n -c user.email=e commit -q -m 'All of it' -a"
-        self.runs(f"git init -q -b main && git add . && {git} && echo 'import random' >> fetch.py")
-
-    def opens(self, section: str) -> None:
-        """Nothing is set up yet where providers are added; what they were called there is not known later."""
-        if section == "Providers and keys":
-            self.telex.configure("")
-        elif section in ("Ten lines to copy", "Models"):
-            self.telex.configure(SETTINGS.format(url=self.url))
-
-    def runs(self, text: str) -> None:
-        done = subprocess.run(
-            ["bash", "-xeuo", "pipefail", "-c", text.replace(ADDRESS, self.url)],
-            cwd=self.work, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"the last of these did not end well:\n{done.stderr}"
-        assert KEY not in done.stdout + done.stderr
+def opens(reader: Reader, section: str) -> None:
+    """Nothing is set up yet where providers are added; what they were called there is not known later."""
+    if section == "Providers and keys":
+        reader.telex.configure("")
+    elif section in ("Ten lines to copy", "Models"):
+        reader.knows()
 
 
 @pytest.fixture
 def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*HOSTS).configure_cert(context)
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    home = tmp_path / "home"
-    home.mkdir()
-    with Scripted() as plain, Scripted(tls=context) as secure:
-        for server in (plain, secure):
-            server.will(serve)
-        with HttpProxy(Everywhere(all=secure.port)) as proxy:
-            yield Reader(home, model_path, plain.url, proxy.url, tmp_path / "ca.pem")
+    with reading(tmp_path, model_path) as reader:
+        (template,) = [block.text for block in blocks() if block.language == "markdown"]
+        (reader.work / "review-template.md").write_text(template)
+        yield reader
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
@@ -225,7 +68,7 @@ def test_every_command_runs_as_it_is_written(reader: Reader) -> None:
     for block in SHELL:
         if block.section != section:
             section = block.section
-            reader.opens(section)
+            opens(reader, section)
         reader.runs(block.text)
 
 
