@@ -6,6 +6,8 @@ import asyncio
 import concurrent.futures
 import contextlib
 import os
+import signal
+import threading
 from typing import TYPE_CHECKING, Self
 
 from provider_core.errors import ToolServerError, ToolsExtraMissingError
@@ -17,7 +19,8 @@ from provider_core.tools.mcp._toolbox import McpToolbox
 from provider_core.tools.mcp._watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from types import FrameType
 
     from provider_core.keys import KeyStore
     from provider_core.settings.mcp import McpServer
@@ -106,7 +109,8 @@ class McpServers:
             self._background.submit(host.live(imported))
         if self._hosts:
             # Takes about as long as most processes take to be ready; here, because a Ctrl-C ends it here.
-            from provider_core.tools.mcp import _session  # noqa: F401
+            with _interrupt_waits():
+                from provider_core.tools.mcp import _session  # noqa: F401
 
             self._background.submit(_set(imported))
         toolboxes: list[McpToolbox] = []
@@ -132,6 +136,23 @@ class McpServers:
                 host.kill()
             self._background.stop(1.0)
             self._watchdog.close()
+
+
+@contextlib.contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """A Ctrl-C is taken at the end: pydantic's compiled part, which the SDK's import keeps busy, swallows it."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(*came[0])
 
 
 async def _set(event: asyncio.Event) -> None:
