@@ -34,7 +34,6 @@ PRESETS: Final = (
         keys_url="https://github.com/settings/tokens",
         docs_url="https://docs.github.com/en/rest/models",
         models_path="/../catalog/models",  # the inference path lists nothing
-        models_public=True,
         context_fields=("limits.max_input_tokens",),
         output_fields=("limits.max_output_tokens",),
     ),
@@ -47,7 +46,6 @@ PRESETS: Final = (
         key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
         keys_url="https://huggingface.co/settings/tokens",
         docs_url="https://huggingface.co/docs/inference-providers",
-        models_public=True,
         context_fields=("providers[].context_length",),
     ),
     Preset(
@@ -82,7 +80,6 @@ PRESETS: Final = (
         key_env=("OPENROUTER_API_KEY",),
         keys_url="https://openrouter.ai/settings/keys",
         docs_url="https://openrouter.ai/docs/api-reference/overview",
-        models_public=True,
         context_fields=("context_length", "top_provider.context_length"),
         output_fields=("top_provider.max_completion_tokens",),
         quirks=Quirks(
@@ -118,7 +115,6 @@ PRESETS: Final = (
         key_env=("AI_GATEWAY_API_KEY", "VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"),
         keys_url="https://vercel.com/dashboard/ai-gateway/api-keys",
         docs_url="https://vercel.com/docs/ai-gateway/openai-compat",
-        models_public=True,
         context_fields=("context_window",),
         output_fields=("max_tokens",),
         quirks=Quirks(

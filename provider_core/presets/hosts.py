@@ -182,7 +182,6 @@ PRESETS: Final = (
         key_env=("NOVITA_API_KEY",),
         keys_url="https://novita.ai/settings/key-management",
         docs_url="https://novita.ai/docs/guides/llm-api",
-        models_public=True,
         context_fields=("context_size",),
         output_fields=("max_output_tokens",),
         quirks=Quirks(
@@ -203,7 +202,6 @@ PRESETS: Final = (
         key_env=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
         keys_url="https://build.nvidia.com/settings/api-keys",
         docs_url="https://docs.api.nvidia.com/nim/reference/llm-apis",
-        models_public=True,
         quirks=Quirks(
             # Each model has a schema of its own: docs.api.nvidia.com NIM; anomalyco/models.dev,
             # providers/nvidia.
@@ -232,7 +230,6 @@ PRESETS: Final = (
         key_required=False,
         key_env=("OVHCLOUD_API_KEY", "OVH_AI_ENDPOINTS_ACCESS_TOKEN"),
         docs_url="https://endpoints.ai.cloud.ovh.net/",
-        models_public=True,
     ),
     Preset(
         id="sambanova",
@@ -242,7 +239,6 @@ PRESETS: Final = (
         key_env=("SAMBANOVA_API_KEY",),
         keys_url="https://cloud.sambanova.ai/apis",
         docs_url="https://docs.sambanova.ai/",
-        models_public=True,
     ),
     Preset(
         id="scaleway",

@@ -64,8 +64,6 @@ class Preset:
     """The header that takes the key on that path, where it is not the one of ``auth``."""
     models_headers: Mapping[str, str] = field(default_factory=dict)
     """Sent on that path only."""
-    models_public: bool = False
-    """Whether the list is answered without a key, so that a good answer says nothing about the key."""
     models_id: str = "id"
     """The field of a listed model that a chat request calls it by."""
     context_fields: tuple[str, ...] = ()

@@ -242,14 +242,6 @@ def test_the_key_of_ollamas_cloud_is_not_for_the_local_server() -> None:
     assert the("ollama").key_env == ()
 
 
-def test_lists_that_prove_no_key() -> None:
-    public = {preset.id for preset in ALL if preset.models_public}
-    assert public >= {"openrouter", "nvidia", "huggingface", "vercel", "novita"}
-    assert public == {
-        "openrouter", "nvidia", "huggingface", "vercel", "novita", "github-models", "sambanova", "ovhcloud"
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("id", "url"),
     [
