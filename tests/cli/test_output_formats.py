@@ -182,6 +182,10 @@ def failing(telex: Telex, server: Scripted, case: str) -> list[str]:
             return ["-f", "/nowhere/at/all", "hi"]
         case "no conversation":
             return ["-c", "hi"]
+        case "no such option":
+            return ["--jsn", "hi"]
+        case "no number":
+            return ["--max-tokens", "many", "hi"]
         case "options at odds":
             return ["-c", "--conversation", "x", "hi"]
         case "no file to write":
@@ -214,6 +218,8 @@ FAILURES = {
     "no text": (2, "UsageError", None),
     "no file": (2, "AttachmentError", None),
     "no conversation": (2, "UsageError", None),
+    "no such option": (2, "UsageError", None),
+    "no number": (2, "UsageError", None),
     "options at odds": (2, "UsageError", None),
     "no file to write": (2, "UsageError", None),
     "broken settings": (3, "SettingsError", None),

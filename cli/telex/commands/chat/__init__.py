@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from telex.command import Command
-from telex.context import pass_app
+from telex.context import App, pass_app
 from telex.exits import ASKING, ExitCode
 from telex.options import BodyField, Name, Number, network_options
-
-if TYPE_CHECKING:
-    from telex.context import App
 
 __all__ = ["command"]
 
 
+class _Chat(Command):
+    """What is wrong on the command line is in the output too, where programs read it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = args[: args.index("--")] if "--" in args else list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            app = ctx.find_object(App)
+            if app is not None and ("--json" in words) != ("--jsonl" in words):
+                from telex.render.show import View, show_for
+
+                show = show_for(app, View(format="json" if "--json" in words else "jsonl"))
+                show.failed(click.UsageError(error.format_message()))
+            raise
+
+
 @click.command(
-    cls=Command,
+    cls=_Chat,
     examples=(
         'telex chat "Why is the sky blue?"',
         'git diff | telex chat -m groq "Write a commit message for this."',
