@@ -69,7 +69,9 @@ class Conversation:
 
     def __init__(self, reached: Reached, messages: Iterable[Message | Mapping[str, Json]] = ()) -> None:
         self._reached = reached
-        self.messages = tuple(each if isinstance(each, Message) else _restored(each) for each in messages)
+        self.messages: tuple[Message, ...] = tuple(
+            each if isinstance(each, Message) else _restored(each) for each in messages
+        )
 
     def stored(self) -> list[dict[str, Json]]:
         """``messages`` as ``json.dumps`` takes them; ``Connection.conversation`` goes on from what it was given."""

@@ -74,7 +74,7 @@ server's words redacts them first. What to do next is said by the caller, from t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,13 +158,13 @@ class CoreError(Exception):
 
     def __init__(self, message: str, *, provider: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.provider = provider
+        self.message: str = message
+        self.provider: str | None = provider
 
     def explain(self, words: str) -> None:
         """Add in brackets what led to the error: an alias, a default."""
         self.message = f"{self.message} ({words})"
-        self.args = (self.message,)
+        self.args: tuple[Any, ...] = (self.message,)
 
 
 class InvalidInputError(CoreError):
@@ -202,7 +202,7 @@ class VariableError(InvalidInputError):
 
     def __init__(self, message: str, *, missing: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.missing = tuple(missing)
+        self.missing: tuple[str, ...] = tuple(missing)
 
 
 class SettingsError(CoreError):
@@ -224,7 +224,7 @@ class UnknownTemplateError(TemplateError):
     def __init__(self, message: str, *, name: str = "", candidates: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.name = name
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[str, ...] = tuple(candidates)
 
 
 class FileError(CoreError):
@@ -244,7 +244,7 @@ class ModelError(CoreError):
     ) -> None:
         super().__init__(message, provider=provider)
         self.name = name
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[str, ...] = tuple(candidates)
 
 
 class UnknownModelError(ModelError):
@@ -286,7 +286,7 @@ class MissingKeyError(ApiKeyError):
 
     def __init__(self, message: str, *, provider: str | None = None, key_env: Sequence[str] = ()) -> None:
         super().__init__(message, provider=provider)
-        self.key_env = tuple(key_env)
+        self.key_env: tuple[str, ...] = tuple(key_env)
 
 
 class InvalidKeyError(ApiKeyError):
@@ -470,7 +470,7 @@ class UnknownToolError(ToolError):
 
     def __init__(self, message: str, *, tool: str = "", candidates: Sequence[str] = ()) -> None:
         super().__init__(message, tool=tool)
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[str, ...] = tuple(candidates)
 
 
 class ToolArgumentsError(ToolError):
@@ -490,7 +490,7 @@ class NotAllowedError(ToolRefusedError):
 
     def __init__(self, message: str, *, names: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.names = tuple(names)
+        self.names: tuple[str, ...] = tuple(names)
 
 
 class ToolTimeoutError(ToolError):
@@ -531,7 +531,7 @@ class UnknownConversationError(HistoryError):
     def __init__(self, message: str, *, name: str = "", candidates: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
         self.name = name
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[tuple[str, str], ...] = tuple(candidates)
 
 
 class AmbiguousConversationError(HistoryError):
@@ -540,7 +540,7 @@ class AmbiguousConversationError(HistoryError):
     def __init__(self, message: str, *, name: str = "", candidates: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
         self.name = name
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[tuple[str, str], ...] = tuple(candidates)
 
 
 class SchemaMismatchError(CoreError):
@@ -553,7 +553,7 @@ class SchemaMismatchError(CoreError):
     def __init__(self, message: str, *, place: str = "", details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.place = place
-        self.details = tuple(details)
+        self.details: tuple[str, ...] = tuple(details)
 
 
 class ToolAccessError(ToolServerError):
@@ -589,7 +589,7 @@ class UnknownToolServerError(ToolServerError):
 
     def __init__(self, message: str, *, server: str = "", candidates: Sequence[str] = ()) -> None:
         super().__init__(message, server=server)
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[str, ...] = tuple(candidates)
 
 
 class LoopLimitError(CoreError):

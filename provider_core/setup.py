@@ -47,7 +47,7 @@ class Setup:
         client: Client | None = None,
         transport: Transport | None = None,
     ) -> None:
-        self.environ = os.environ if environ is None else environ
+        self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self._settings = settings
         self._key_store = key_store
         self._client = client

@@ -144,8 +144,8 @@ class FakeTransport:
 
     def __init__(self, *steps: Step) -> None:
         self.calls: list[Call] = []
-        self.open = 0
-        self.closed = False
+        self.open: int = 0
+        self.closed: bool = False
         self._lock = threading.Lock()
         self._steps: list[Step] = list(steps)
 
@@ -189,8 +189,8 @@ class FakeReply:
     """What ``FakeTransport.send`` gives: see ``provider_core.types.Reply``."""
 
     def __init__(self, answer: Scripted, call: Call) -> None:
-        self.status = answer.status
-        self.headers = answer.headers
+        self.status: int = answer.status
+        self.headers: Mapping[str, str] = answer.headers
         self._call = call
         self._rest = iter(answer.body)
         self._received = 0

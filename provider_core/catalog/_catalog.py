@@ -45,8 +45,8 @@ class Catalog:
         without_key: Collection[str] = (),
     ) -> None:
         self.providers = providers
-        self.aliases = aliases or {}
-        self.without_key = frozenset(without_key)
+        self.aliases: Mapping[str, str] = aliases or {}
+        self.without_key: frozenset[str] = frozenset(without_key)
         self._load = load
         self._listings: dict[str, Listing] = {}
 

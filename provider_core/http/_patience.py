@@ -40,13 +40,13 @@ class Patience(float):
         self._connect_by: float | None = None
         self._read_by: float | None = None
         self.phase: Phase = "connect"
-        self.limit = network.first_byte_timeout
+        self.limit: float = network.first_byte_timeout
         """What a read may take in the phase that the call is in."""
-        self.ended = False
+        self.ended: bool = False
         """Whether the other side has closed the connection."""
-        self.received = 0
+        self.received: int = 0
         """Bytes of the body so far, as they came."""
-        self.hastened = False
+        self.hastened: bool = False
         """Whether to run out of patience is the end of the body, and no failure."""
         self._opened: Closable | None = None
         self.idle: Callable[[], None] | None = None

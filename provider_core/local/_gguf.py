@@ -102,7 +102,7 @@ class _Cursor:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.position = 0
+        self.position: int = 0
 
     def number(self, kind: Struct) -> int:
         end = self.position + kind.size

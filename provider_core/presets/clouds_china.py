@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import (
     ANY,
@@ -17,14 +17,17 @@ from provider_core.presets.effort import (
 from provider_core.presets.row import Preset
 from provider_core.types import Effort, Quirks
 
+if TYPE_CHECKING:
+    from provider_core.types import Json
+
 __all__ = ["PRESETS"]
 
-SWITCH_AND_EFFORT: Final = {
+SWITCH_AND_EFFORT: Final[dict[str, dict[str, Json]]] = {
     "none": {"enable_thinking": False},
     **table(lambda level: {"enable_thinking": True, "reasoning_effort": level}, "high", "xhigh", "max"),
 }
 
-DOUBAO: Final = {
+DOUBAO: Final[dict[str, dict[str, Json]]] = {
     "none": {"thinking": {"type": "disabled"}},
     **field("minimal", "low", "medium", "high"),
 }

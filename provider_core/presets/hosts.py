@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import (
     ANY,
@@ -16,13 +16,16 @@ from provider_core.presets.effort import (
 from provider_core.presets.row import Preset, Variable
 from provider_core.types import Effort, Quirks
 
+if TYPE_CHECKING:
+    from provider_core.types import Json
+
 __all__ = ["PRESETS"]
 
 BASETEN: Final = table(lambda level: {"chat_template_args": {"enable_thinking": level != "none"}})
 
 QWEN: Final = table(lambda level: {"reasoning_effort": "none" if level == "none" else "default"})
 
-TOGETHER: Final = {
+TOGETHER: Final[dict[str, dict[str, Json]]] = {
     "none": {"reasoning": {"enabled": False}},
     **field("low", "medium", "high", "max"),
 }

@@ -95,7 +95,7 @@ class _TimedLookup:
     """The system's resolver, and what it last took."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds: float = 0.0
 
     def __call__(self, host: str, port: int) -> Sequence[tuple[int, int, int, str, Any]]:
         began = time.monotonic()

@@ -49,6 +49,7 @@ class Negotiation:
         self._made: tuple[Repair, ...] = ()
         self._open: tuple[Repair, str, dict[str, Json]] | None = None
         """The repair whose outcome is not known yet, what the server said, and the body that it said it of."""
+        self.body: dict[str, Json]
         self.body, effective = repaired(provider, request, self._repairs)
         for repair in effective:
             if repair.swapped_for is None and self._asked(repair.field):

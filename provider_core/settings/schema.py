@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -121,7 +121,7 @@ def _as_entry(value: object) -> object:
 class ModelEntry(BaseModel):
     """A model the user declared, with what they know of it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     id: Line
     name: Line | None = None
@@ -135,7 +135,7 @@ class ModelEntry(BaseModel):
 class ProviderEntry(BaseModel):
     """One ``[providers.NAME]`` table."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     preset: Line | None = None
     display_name: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
@@ -163,7 +163,7 @@ class ProviderEntry(BaseModel):
 class McpEntry(BaseModel):
     """One ``[mcp.NAME]`` table: see ``McpServer``."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     command: (
         Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=512)] | None
@@ -199,7 +199,9 @@ AliasName = Annotated[str, AfterValidator(_alias_name)]
 class File(BaseSettings):
     """The whole file; every field may also come from ``TELEX_<FIELD>``."""
 
-    model_config = SettingsConfigDict(env_prefix="TELEX_", extra="forbid", case_sensitive=False)
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix="TELEX_", extra="forbid", case_sensitive=False
+    )
 
     model: Line | None = None
     aliases: dict[AliasName, Line] = {}

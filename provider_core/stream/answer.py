@@ -35,26 +35,26 @@ class Answer:
     """The state of one answer; values go in by ``value``, text comes out of ``speech``."""
 
     def __init__(self, *, provider: str | None, secrets: tuple[str, ...]) -> None:
-        self.speech = Speech()
-        self.calls = ToolCalls()
-        self.kept = Kept()
+        self.speech: Speech = Speech()
+        self.calls: ToolCalls = ToolCalls()
+        self.kept: Kept = Kept()
         self.usage: Usage | None = None
         self.finish: str | None = None
         self.failure: CoreError | None = None
-        self.model = ""
-        self.chunks = 0
+        self.model: str = ""
+        self.chunks: int = 0
         """Values that had the shape of an answer."""
         self.stray: Json = None
         """The first value with words in it that had no known shape."""
         self.complaint: Json = None
         """A value with nothing but words that came after text, and which no text has followed."""
-        self.whole = False
+        self.whole: bool = False
         """A message came in one piece."""
-        self.replied = False
+        self.replied: bool = False
         """A message came that says of itself that it is all."""
-        self.piecemeal = False
+        self.piecemeal: bool = False
         """Something came that is a part of an answer by its shape."""
-        self.refusal = False
+        self.refusal: bool = False
         self._provider, self._secrets = provider, secrets
         self._chosen: int | None = None
         self._waiting: list[tuple[int, dict[str, Json], bool]] = []

@@ -52,7 +52,7 @@ class Decoder:
         provider: str | None = None,
         secrets: tuple[str, ...] = (),
     ) -> None:
-        self.done = False
+        self.done: bool = False
         """Nothing of interest can follow: ``[DONE]`` or an error frame has come."""
         self._status, self._content_type = status, content_type
         self._provider, self._secrets = provider, secrets

@@ -33,11 +33,11 @@ class Framer:
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self.kind = ""
+        self.kind: str = ""
         """"lines", "json" (a first line that may be all), "document" or "page"; "" until it shows."""
-        self.head = bytearray()
+        self.head: bytearray = bytearray()
         """The first bytes of the body, for error sentences."""
-        self.began_as_json = False
+        self.began_as_json: bool = False
         self._wanted = 512
         self._in_lines = False  # nothing is left to do but reading lines
         self._limit = limit

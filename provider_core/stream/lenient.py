@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provider_core.types import Json
 
 __all__ = ["scan"]
 
@@ -15,5 +21,5 @@ def _number(digits: str) -> int | float:
         return float(digits)
 
 
-scan = json.JSONDecoder(strict=False, parse_int=_number).raw_decode
+scan: Final[Callable[..., tuple[Json, int]]] = json.JSONDecoder(strict=False, parse_int=_number).raw_decode
 """The value at a place of a text, and where it ends; raises ValueError and RecursionError."""

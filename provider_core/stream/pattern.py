@@ -24,7 +24,7 @@ class Pattern:
     def __init__(self) -> None:
         self._head, self._tail, self._noisy, self._end = "\0", "", False, ""  # fits nothing
         self._tries = _TRIES
-        self.thought = False
+        self.thought: bool = False
         """Whether the text in question is a thought."""
 
     def text(self, data: str) -> str:

@@ -17,11 +17,11 @@ class Speech:
     """What an answer says, in order. ``take`` hands out the events since the last time."""
 
     def __init__(self) -> None:
-        self.received = False
+        self.received: bool = False
         """Anything at all was handed out."""
-        self.spoken = False
+        self.spoken: bool = False
         """Text other than blanks has come by ``say`` or ``say_whole``."""
-        self.reasoned = False
+        self.reasoned: bool = False
         self._thinking = Thinking()
         self._raw: list[str] = []  # what came by one carrier and was not looked into yet
         self._raw_thought = False

@@ -44,7 +44,7 @@ class Thinking:
     """
 
     def __init__(self) -> None:
-        self.reasoned = False
+        self.reasoned: bool = False
         self._state = "start"
         self._closer = ""
         self._held = ""

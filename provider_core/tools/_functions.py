@@ -46,9 +46,9 @@ class FunctionTools:
 
         named = functions.items() if isinstance(functions, Mapping) else ((f.__name__, f) for f in functions)
         self.name = name
-        self.limits = limits or Limits()
+        self.limits: Limits = limits or Limits()
         self._functions = {called: _read(called, function) for called, function in named}
-        self.tools = tuple(function.offered for function in self._functions.values())
+        self.tools: tuple[Offered, ...] = tuple(function.offered for function in self._functions.values())
 
     def run(self, name: str, arguments: Mapping[str, Json], *, stop: threading.Event) -> ToolResult:
         """Call the function with these arguments, once they are of its types."""

@@ -40,6 +40,8 @@ from provider_core.settings.schema import ProviderEntry
 from provider_core.testing import FakeKeyStore, FakeTransport, cut, lists, refuses, says
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from provider_core import Connection, PlannedCall, ToolResult
 
 KEY = "sk-canary-0123456789abcdef"
@@ -115,6 +117,38 @@ def test_every_public_class_and_function_says_what_it_is() -> None:
         value = getattr(provider_core, name)
         if inspect.isclass(value) or inspect.isfunction(value):
             assert value.__doc__, name
+
+
+def assigned(method: ast.FunctionDef) -> Iterator[tuple[str, bool]]:
+    """The attributes that a method sets, and whether a type checker is told of what type they are."""
+    parameters = {each.arg for each in (*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs)}
+    for node in ast.walk(method):
+        match node:
+            case ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=name)):
+                yield name, True
+            case ast.Assign(targets=targets, value=value):
+                known = isinstance(value, ast.Name) and value.id in parameters
+                for each in (found for target in targets for found in ast.walk(target)):
+                    match each:
+                        case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                            yield name, known
+
+
+def test_no_type_checker_has_to_guess_an_attribute() -> None:
+    guessed = []
+    for file in (ROOT / "provider_core").rglob("*.py"):
+        for each in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(each, ast.ClassDef):
+                continue
+            methods = [node for node in each.body if isinstance(node, ast.FunctionDef)]
+            told = {node.name for node in methods}
+            told |= {ast.unparse(node.target) for node in each.body if isinstance(node, ast.AnnAssign)}
+            found = [(name, known) for method in methods for name, known in assigned(method)]
+            told |= {name for name, known in found if known}
+            guessed += [
+                f"{file.name}: {each.name}.{name}" for name, _ in found if name not in told and name[0] != "_"
+            ]
+    assert guessed == []
 
 
 PROGRAM = """

@@ -35,7 +35,7 @@ class Process(asyncio.SubprocessProtocol):
     """A process in a group of its own. All methods but ``kill`` belong to the loop's thread."""
 
     def __init__(self, on_start: Callable[[int], None]) -> None:
-        self.pid = 0
+        self.pid: int = 0
         self._on_start = on_start
         self._transport: asyncio.SubprocessTransport | None = None
         self._deaf = False

@@ -63,10 +63,10 @@ class Session:
     ) -> None:
         self.server = server
         self.tools: tuple[Offered, ...] = ()
-        self.worn = False
+        self.worn: bool = False
         """Whether the server has said that its tools are others by now."""
         self.about: mcp_types.Implementation | None = None
-        self.protocol = ""
+        self.protocol: str = ""
         self.failure: ToolServerError | None = None
         """Why there is no session any more."""
         self._way = way
