@@ -166,7 +166,7 @@ def test_known_patterns_read_as_parsing_does(parts: list[tuple[str, str]]) -> No
 @given(st.text(max_size=300), st.text(min_size=8, max_size=60), st.integers(0, 300))
 def test_no_secret_survives_redaction(text: str, secret: str, at: int) -> None:
     secret = secret.strip()
-    if len(secret) < 8:
+    if len(secret) < 8 or secret in "[redacted]":
         return
     for echo in (secret, json.dumps(secret)[1:-1]):
         shown = redact(text[:at] + echo + text[at:], (secret,))
