@@ -154,7 +154,7 @@ def test_each_error_has_its_code_and_its_advice(
 
 
 def test_every_class_of_error_is_in_the_table_above() -> None:
-    classes = {value for value in vars(errors).values() if isinstance(value, type)}
+    classes = {getattr(errors, name) for name in errors.__all__}
     abstract = {errors.ModelError, errors.ApiKeyError, errors.ProviderError, errors.NetworkError}
     others = {errors.DisabledProviderError, errors.KeyCommandError}
     assert classes - {type(case[0]) for case in CASES} <= abstract | others
