@@ -42,7 +42,7 @@ class ExitCode(IntEnum):
     OK = 0, "it worked; an answer is complete"
     OTHER = 1, "anything else"
     USAGE = 2, "the command line is wrong"
-    SETTINGS = 3, "the settings are wrong, or the model is unknown"
+    SETTINGS = 3, "the settings are wrong, or what was named is unknown"
     KEY = 4, "the key is missing or refused, or no provider is set up"
     LIMIT = 5, "rate limit or quota"
     PROVIDER = 6, "a server failed; or the answer is cut, empty, filtered or no fit for its schema"

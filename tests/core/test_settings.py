@@ -29,7 +29,7 @@ def write(paths: Paths, text: str | bytes) -> None:
     "variables",
     [
         {},
-        {"XDG_CONFIG_HOME": "/elsewhere/settings", "XDG_DATA_HOME": "/data", "XDG_CACHE_HOME": "/tmp/x/"},
+        {"XDG_CONFIG_HOME": "/elsewhere/settings", "XDG_DATA_HOME": "/data", "XDG_CACHE_HOME": "/caches/"},
         {"XDG_CONFIG_HOME": "relative", "XDG_DATA_HOME": "~/data", "XDG_CACHE_HOME": ""},
         {"HOME": "/"},
     ],
