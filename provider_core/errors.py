@@ -398,14 +398,24 @@ class NetworkError(CoreError):
 class ConnectError(NetworkError):
     """No connection could be made: name, route, refusal, or the proxy.
 
-    ``transient`` tells whether the same call may succeed a moment later.
+    ``transient`` tells whether the same call may succeed a moment later. ``proxy`` is the setting or variable
+    that names the proxy, where a proxy failed; ``login`` whether it demands a user and password.
     """
 
     def __init__(
-        self, message: str, *, provider: str | None = None, url: str = "", transient: bool = True
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        url: str = "",
+        transient: bool = True,
+        proxy: str = "",
+        login: bool = False,
     ) -> None:
         super().__init__(message, provider=provider, url=url)
         self.transient = transient
+        self.proxy = proxy
+        self.login = login
 
 
 class TLSError(ConnectError):

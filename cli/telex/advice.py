@@ -233,6 +233,13 @@ def get_model(_: errors.ModelNotFoundError, provider: Provider | None) -> str | 
 
 
 def connect(error: errors.ConnectError, provider: Provider | None) -> str:
+    if error.login:
+        return (
+            f"Put them into {error.proxy}, as http://USER:PASSWORD@HOST:PORT. "
+            "Percent-encode special characters: @ as %40, # as %23"
+        )
+    if error.proxy:
+        return f"The proxy is set by {error.proxy}. Is it right? See: telex help proxies"
     host = urlsplit(error.url).hostname or ""
     if provider is not None and (host in ("localhost", "::1") or host.startswith("127.")):
         return f"Is the server running? Its address is set up as {provider.base_url}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from provider_core.http._patience import Patience
     from provider_core.http._proxies import Proxy
 
-__all__ = ["Route", "issuer_unknown", "translated"]
+__all__ = ["Route", "issuer_unknown", "proxy_refused", "translated"]
 
 _UNKNOWN_ISSUER = frozenset((2, 18, 19, 20, 21))
 """OpenSSL's X509_V_ERR codes for an issuer that is missing, self-signed or not found."""
@@ -44,6 +44,8 @@ class Route:
     address: str
     """Host and port, as a URL has them."""
     proxy: Proxy | None
+    proxy_source: str
+    """The setting or variable that names the proxy."""
     loopback: bool
     connect_timeout: float
 
@@ -101,7 +103,7 @@ def _translation(error: Exception, route: Route, patience: Patience) -> CoreErro
         case httpcore.TimeoutException() | httpx.TimeoutException() | TimeoutError():
             return _late(error, route, patience)
         case httpcore.ProxyError() | httpx.ProxyError():
-            return _proxy(str(error).rstrip("."), route)
+            return proxy_refused(str(error).rstrip("."), route)
         case socksio.SOCKSError():
             return _unreached(f"{route.first} does not answer as a SOCKS5 proxy does", route)
         case httpcore.RemoteProtocolError() if route.proxy and patience.phase == "connect":
@@ -145,15 +147,23 @@ def _late(error: Exception, route: Route, patience: Patience) -> DeadlineError:
     return DeadlineError(text, provider=route.provider, url=route.where, phase=phase, seconds=seconds)
 
 
-def _unreached(text: str, route: Route, *, transient: bool = False) -> ConnectError:
-    return ConnectError(text, provider=route.provider, url=route.where, transient=transient)
+def _unreached(text: str, route: Route, *, transient: bool = False, login: bool = False) -> ConnectError:
+    return ConnectError(
+        text,
+        provider=route.provider,
+        url=route.where,
+        transient=transient,
+        proxy=route.proxy_source if route.proxy else "",
+        login=login,
+    )
 
 
-def _proxy(words: str, route: Route) -> ConnectError:
-    """``words`` are httpcore's: a status with its phrase, or what a SOCKS reply means."""
+def proxy_refused(words: str, route: Route) -> ConnectError:
+    """The error for a proxy's refusal: ``words`` are a status with its phrase, or what a SOCKS reply means."""
     status = words[:3]
     if status == "407" or words.startswith(("Invalid username", "Requested ")):
-        return _unreached(f"{route.first} demands another user and password ({words})", route)
+        which = "another" if route.proxy and route.proxy.auth else "a"
+        return _unreached(f"{route.first} demands {which} user and password ({words})", route, login=True)
     transient = status in ("502", "503", "504") or not status.isdigit()
     return _unreached(f"{route.first} refused: {words}", route, transient=transient)
 

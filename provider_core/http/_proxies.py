@@ -16,7 +16,7 @@ from provider_core.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Proxies", "Proxy", "is_loopback"]
+__all__ = ["Proxies", "Proxy", "check_host", "is_loopback"]
 
 _SYSTEM: str = sys.platform
 _PORTS = {"http": 80, "https": 443, "socks5": 1080}
@@ -117,6 +117,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_host(host: str) -> None:
+    """Raise ``ValueError`` for an ASCII name that no host can have: DNS and SOCKS have limits (RFC 1035, 2.3.4)."""
+    if len(host) > 253 or any(len(label) > 63 for label in host.split(".")):
+        raise ValueError("its host name is too long")
+
+
 def _covers(entry: str, host: str, port: int | None) -> bool:
     """Whether an entry of NO_PROXY is meant for ``host``: name, suffix, address, network, each with a port or not."""
     pattern = entry.lower()
@@ -152,14 +158,24 @@ def _read(value: str, source: str) -> Proxy:
         raise SettingsError(
             f"{source} names a kind of proxy{shown} that is not supported: http, https and socks5 are"
         )
+    login, at, _ = rest.rpartition("@")
+    if at and re.search(r"[/?#\\\[\]\s]", login):
+        raise SettingsError(
+            f"{source} holds a user name or password with a special character in it: "
+            "percent-encode it, such as @ as %40, # as %23 and / as %2F"
+        )
     try:
         parts = urlsplit(f"{scheme}://{rest}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host:
+        host, port = parts.hostname or "", parts.port
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
+        check_host(host)
+    except ValueError:  # of which UnicodeError is one
+        host, port = "", None
+    if not host or port == 0:
         raise SettingsError(f"{source} is not the address of a proxy, as http://host:port is")
     auth = None
     if parts.username is not None:
         auth = (unquote(parts.username), unquote(parts.password or ""))
+        if scheme == "socks5" and any(len(part.encode()) > 255 for part in auth):
+            raise SettingsError(f"{source} holds a user name or password that is too long for SOCKS5")
     return Proxy(scheme=scheme, host=host, port=port or _PORTS[scheme], auth=auth)

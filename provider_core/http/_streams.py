@@ -52,7 +52,9 @@ class Backend(httpcore.NetworkBackend):
         if not isinstance(timeout, Patience):
             raise TypeError("calls come with a Patience as their timeouts")
         with _told(httpcore.ConnectTimeout, httpcore.ConnectError):
-            connected = connect(host, port, timeout, self._lookup)
+            # In a URL the zone of an IPv6 address comes after %25 (RFC 6874).
+            zoned = host.replace("%25", "%", 1) if ":" in host else host
+            connected = connect(zoned, port, timeout, self._lookup)
         return _Stream(connected, timeout, self._handshakes, self._witness)
 
 

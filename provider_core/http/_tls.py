@@ -54,7 +54,10 @@ def trust(network: Network, environ: Mapping[str, str]) -> Trust:
     made = context(network, environ)
     source = _source(network.ca_bundle, environ)
     # What OpenSSL reads from a folder it reads when it is needed, and a system's store it never shows.
-    counted = (made if source else ssl.create_default_context()).cert_store_stats()["x509_ca"]
+    if not source:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        made.load_default_certs()
+    counted = made.cert_store_stats()["x509_ca"]
     return Trust(source=source, authorities=counted or None)
 
 
@@ -75,7 +78,11 @@ def _trusting(bundle: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext
     try:
         if file is None and folder is not None:
             _check_folders(folder)
-        return ssl.create_default_context(cafile=file, capath=folder)
+        # Not ssl.create_default_context: on Python 3.13 and later it refuses the authorities of many companies
+        # (VERIFY_X509_STRICT), and it fails where SSLKEYLOGFILE names a file that cannot be written.
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        made.load_verify_locations(cafile=file, capath=folder)
+        return made
     except OSError as error:  # ssl.SSLError is one
         source = _source(bundle, environ)
         raise SettingsError(f"the trusted certificates in {source} cannot be used: {_why(error)}") from error

@@ -26,11 +26,11 @@ from provider_core.errors import (
 )
 from provider_core.http import _tls
 from provider_core.http._connect import system_lookup
-from provider_core.http._failures import Route, issuer_unknown, translated
+from provider_core.http._failures import Route, issuer_unknown, proxy_refused, translated
 from provider_core.http._issuer import issuer
 from provider_core.http._library import httpx
 from provider_core.http._patience import Patience
-from provider_core.http._proxies import Proxies, is_loopback
+from provider_core.http._proxies import Proxies, check_host, is_loopback
 from provider_core.http._reply import HttpReply
 from provider_core.http._streams import Backend
 
@@ -84,7 +84,7 @@ class HttpTransport:
         if call.trace is not None:
             patience.idle = partial(call.trace, "idle")
         url = _url(call)
-        proxy = Proxies(self._environ).choose(str(url), call.network.proxy)
+        proxy, proxy_source = Proxies(self._environ).explain(str(url), call.network.proxy)
         if proxy is not None and call.trace is not None:
             call.trace(f"proxy {proxy}")
         address = url.netloc.decode("ascii")
@@ -94,6 +94,7 @@ class HttpTransport:
             host=url.host,
             address=address,
             proxy=proxy,
+            proxy_source=proxy_source,
             loopback=is_loopback(url.host),
             connect_timeout=call.network.connect_timeout,
         )
@@ -103,6 +104,8 @@ class HttpTransport:
             headers=_headers(call),
             content=call.body if call.method == "POST" else None,
         )
+        if "%" in address:  # the zone of an IPv6 address means nothing to the server
+            request.headers["host"] = re.sub(r"%[^\]]*", "", address)
         pool = self._pool(call, url, proxy)
         try:
             with translated(route, patience):
@@ -115,6 +118,9 @@ class HttpTransport:
             raise
         reply = HttpReply(answer, route, patience)
         try:
+            if reply.status == 407 and proxy is not None and url.scheme == "http":
+                # Over plain HTTP the proxy answers in the server's place; a tunnel fails before this.
+                raise proxy_refused("407 Proxy Authentication Required", route)
             yield reply
             reply.finish()
         finally:
@@ -196,6 +202,8 @@ def _url(call: Call) -> httpx.URL:
     whose = call.provider or "the server"
     try:
         url = httpx.URL(call.url)
+        check_host(url.raw_host.decode("ascii"))
+        url.host  # noqa: B018 - decodes an internationalised name, which may not be one
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         raise InvalidInputError(
             f"the address of {whose} cannot be used: {error}", provider=call.provider

@@ -221,6 +221,5 @@ def check_key_env(name: str) -> None:
 
 def without_credentials(url: str) -> str:
     """``url`` (of a proxy) without user name and password."""
-    scheme, mark, rest = url.rpartition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+    scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -73,6 +73,13 @@ CASES = [
     (errors.ConnectError("x", url="http://127.0.0.1:1"), LAB, ExitCode.NETWORK, "Is the server running?"),
     (errors.ConnectError("x", url="http://h.test"), QWEN, ExitCode.NETWORK, "address right"),
     (errors.TLSError("x"), QWEN, ExitCode.NETWORK, "SSL_CERT_FILE"),
+    (
+        errors.ConnectError("x", proxy="HTTP_PROXY", login=True),
+        LAB,
+        ExitCode.NETWORK,
+        "Put them into HTTP_PROXY",
+    ),
+    (errors.ConnectError("x", proxy="ALL_PROXY"), LAB, ExitCode.NETWORK, "The proxy is set by ALL_PROXY"),
     (errors.DeadlineError("x", phase="connect", seconds=1), LAB, ExitCode.NETWORK, "--connect-timeout"),
     (errors.DeadlineError("x", phase="idle", seconds=1), LAB, ExitCode.NETWORK, "--timeout"),
     (errors.ConnectionLostError("x"), LAB, ExitCode.NETWORK, None),

@@ -14,7 +14,7 @@ import httpcore
 import httpx
 import pytest
 import socksio
-from calls import KEY, call, fetch
+from calls import KEY, at, call, fetch
 from running import python
 from scripted import Answer, Asked, Cut, Pause, Scripted
 
@@ -55,6 +55,7 @@ def test_every_error_of_the_libraries_below_becomes_one_of_ours(kind: type[Excep
         host="api.test",
         address="api.test",
         proxy=None,
+        proxy_source="",
         loopback=False,
         connect_timeout=1,
     )
@@ -400,3 +401,27 @@ def test_a_transport_that_is_forgotten_closes_its_connections(server: Scripted) 
     fetch(call(server.url), transport)
     del transport  # a warning about an open socket would fail the test
     assert fetch(call(server.url)) == (200, b"ok")
+
+
+@pytest.mark.parametrize(
+    "host", ["xn--", "xn--a", "a" * 300 + ".test", "a" * 64 + ".test", "256.1.1.1", "[::1", "host:99999"]
+)
+@pytest.mark.parametrize("proxy", ["none", "socks5://127.0.0.1:1"])
+def test_a_host_that_cannot_exist_is_refused_before_anything_is_sent(host: str, proxy: str) -> None:
+    with pytest.raises(errors.InvalidInputError, match="the address of prov"):
+        fetch(call(f"http://{host}/v1", proxy=proxy))
+
+
+@pytest.mark.parametrize("zone", ["%25eth0", "%eth0"])
+def test_the_zone_of_an_ipv6_address_is_for_the_resolver_alone(zone: str, server: Scripted) -> None:
+    server.will([b"hello"])
+    hosts: list[str] = []
+
+    def lookup(host: str, port: int) -> Any:
+        hosts.append(host)
+        return at("127.0.0.1")(host, port)
+
+    with HttpTransport({}, lookup=lookup) as transport:
+        assert fetch(call(f"http://[fe80::1{zone}]:{server.port}/v1"), transport) == (200, b"hello")
+    assert hosts == ["fe80::1%eth0"]
+    assert server.asked[0].headers["host"] == f"[fe80::1]:{server.port}"

@@ -134,6 +134,29 @@ def test_the_provider_has_the_last_word() -> None:
         ("http://user:hunter2@", "ALL_PROXY is not the address of a proxy, as http://host:port is"),
         ("http://p.test:hunter2", "ALL_PROXY is not the address of a proxy, as http://host:port is"),
         ("http://[p.test", "ALL_PROXY is not the address of a proxy"),
+        ("http://p.test:0", "ALL_PROXY is not the address of a proxy"),
+        (f"socks5://{'p' * 300}:1", "ALL_PROXY is not the address of a proxy"),
+        (f"http://{'p' * 64}.test:1", "ALL_PROXY is not the address of a proxy"),
+        (
+            f"socks5://user:{'hunter2' * 40}@p.test",
+            "ALL_PROXY holds a user name or password that is too long",
+        ),
+        *(
+            (
+                value,
+                "ALL_PROXY holds a user name or password with a special character in it: percent-encode it",
+            )
+            for value in (
+                "http://user:hunter@hunter2#1@p.test:1",
+                "user:hunter2#1@p.test:1",
+                "http://user:12#hunter2@p.test:1",
+                "socks5://user:hunter2/1@p.test:1",
+                "https://user:hunter2?@p.test:1",
+                "http://user:[hunter2@p.test:1",
+                "http://user:a\\hunter2@p.test:1",
+                "http://us er:hunter2@p.test:1",
+            )
+        ),
     ],
 )
 def test_a_setting_that_is_no_proxy_is_explained_and_not_shown(value: str, message: str) -> None:
@@ -141,6 +164,10 @@ def test_a_setting_that_is_no_proxy_is_explained_and_not_shown(value: str, messa
         chosen("https://api.test", ALL_PROXY=value)
     assert caught.value.message.startswith(message)
     assert "hunter2" not in caught.value.message
+
+
+def test_a_proxy_may_have_an_international_name() -> None:
+    assert chosen("https://api.test", ALL_PROXY="http://pröxy.test:3128") == "http://xn--prxy-6qa.test:3128"
 
 
 def test_a_proxy_shows_no_password() -> None:
@@ -247,15 +274,19 @@ def test_a_proxy_whose_name_is_unknown_is_named() -> None:
     assert caught.value.message == "the name proxy.test of the proxy does not resolve"
 
 
-@pytest.mark.parametrize("user", ["", "me"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(("user", "which"), [("", "a"), ("me", "another")])
 @pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
-def test_a_wrong_password_for_the_proxy_is_said_and_not_tried_again(kind: type[Proxy], user: str) -> None:
+def test_a_proxy_that_demands_a_password_is_named_and_not_retried(
+    kind: type[Proxy], user: str, which: str, scheme: str
+) -> None:
     with kind({}, auth=("me", "right")) as proxy:
-        error = failing(proxy, user=user)
+        error = failing(proxy, user=user, url=f"{scheme}://api.test/v1")
         assert error.message.startswith(
-            f"the proxy {proxy.url} on the way to https://api.test demands another user"
+            f"the proxy {proxy.url} on the way to {scheme}://api.test demands {which} user and password ("
         )
         assert not error.transient
+        assert (error.login, error.proxy) == (True, "all_proxy")
 
 
 @pytest.mark.parametrize(

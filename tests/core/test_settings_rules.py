@@ -76,6 +76,8 @@ def test_a_pasted_address_becomes_a_base(pasted: str, url: str, dropped: tuple[s
         ("me:pw@proxy:3128", "proxy:3128"),
         ("socks5://proxy", "socks5://proxy"),
         ("none", "none"),
+        ("http://me:p/w@x#1@proxy:3128", "http://proxy:3128"),
+        ("http://me:p://w@proxy:3128", "http://proxy:3128"),
     ],
 )
 def test_a_proxy_is_shown_without_its_password(proxy: str, shown: str) -> None:
