@@ -34,6 +34,7 @@
     │   │   └── ContentPolicyError
     │   ├── NotFoundError            404, 405, 410: no such path
     │   │   └── ModelNotFoundError
+    │   │       └── WrongEndpointError
     │   ├── ServerError              5xx, and failures announced inside a stream
     │   │   └── OverloadedError      503, 529
     │   └── ProtocolError            bytes that are no chat completion
@@ -146,6 +147,7 @@ __all__ = [
     "UnknownToolError",
     "UnknownToolServerError",
     "VariableError",
+    "WrongEndpointError",
 ]
 
 
@@ -335,7 +337,9 @@ class ProviderError(CoreError):
 
 
 class AuthenticationError(ProviderError):
-    """The key was refused."""
+    """The key was refused, or is missing. ``sign_in`` is the address at which the server asks to sign in, or ""."""
+
+    sign_in: str = ""
 
 
 class PermissionDeniedError(ProviderError):
@@ -373,6 +377,10 @@ class NotFoundError(ProviderError):
 
 class ModelNotFoundError(NotFoundError):
     """The server does not have this model, or does not have it for this key."""
+
+
+class WrongEndpointError(ModelNotFoundError):
+    """The model exists, but not at chat completions: an embedding model, or one for another endpoint."""
 
 
 class ServerError(ProviderError):

@@ -6,6 +6,7 @@ has nothing useful to say.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ __all__ = [
     "add_mcp",
     "allow",
     "attach",
+    "chat_model",
     "check_address",
     "choose_model",
     "connect",
@@ -146,8 +148,10 @@ def give_key(error: errors.MissingKeyError, _: Provider | None) -> str:
     return f"Store one: {store}"
 
 
-def right_key(_: errors.AuthenticationError, provider: Provider | None) -> str | None:
+def right_key(error: errors.AuthenticationError, provider: Provider | None) -> str | None:
     """A refused key is mostly a mistyped one, or one of the same vendor's other region."""
+    if error.sign_in:
+        return f"The server asks you to sign in: {error.sign_in}"
     if provider is None or provider.embedded:
         return None
     lines = []
@@ -164,14 +168,19 @@ def right_key(_: errors.AuthenticationError, provider: Provider | None) -> str |
     return "\n".join(lines)
 
 
-def credit(_: errors.QuotaError, provider: Provider | None) -> str:
+def credit(error: errors.QuotaError, provider: Provider | None) -> str:
+    """Where the account is looked after; and a smaller request, where the server says that one would do."""
+    site = ""
     if provider is not None and provider.preset:
         from provider_core import presets
 
         preset = presets.get(provider.preset)
-        if preset is not None and preset.keys_url:
-            return f"Look at the account's credit and limits: {_site(preset.keys_url)}"
-    return "Look at the account's credit and limits with the provider."
+        site = f": {_site(preset.keys_url)}" if preset is not None and preset.keys_url else ""
+    line = f"Check the account's credit and limits{site or ' at the provider'}"
+    if re.search(r"max_(?:completion_)?tokens|afford", error.words):
+        afford = re.search(r"\bafford\s+(\d{1,9})\b", error.words)
+        line += f"\nOr limit the answer's length: --max-tokens {afford[1] if afford else 500}"
+    return line
 
 
 def wait(error: errors.RateLimitError, provider: Provider | None) -> str:
@@ -229,6 +238,13 @@ def get_model(_: errors.ModelNotFoundError, provider: Provider | None) -> str | 
     lines = [f"See what it serves: telex models list --provider {provider.name} --refresh"]
     if provider.preset == "ollama":
         lines.insert(0, "If it is one of Ollama's, fetch it first: ollama pull MODEL")
+    return "\n".join(lines)
+
+
+def chat_model(_: errors.WrongEndpointError, provider: Provider | None) -> str:
+    lines = ["telex uses only the endpoint for chat completions; this model needs another one."]
+    if provider is not None:
+        lines.append(f"Choose a chat model: telex models list --provider {provider.name}")
     return "\n".join(lines)
 
 

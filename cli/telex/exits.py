@@ -115,6 +115,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ContentPolicyError: (ExitCode.PROVIDER, None),
     errors.NotFoundError: (ExitCode.PROVIDER, advice.check_address),
     errors.ModelNotFoundError: (ExitCode.SETTINGS, advice.get_model),
+    errors.WrongEndpointError: (ExitCode.SETTINGS, advice.chat_model),
     errors.ServerError: (ExitCode.PROVIDER, None),
     errors.OverloadedError: (ExitCode.PROVIDER, "Try again later."),
     errors.ProtocolError: (ExitCode.PROVIDER, advice.no_completion),

@@ -36,6 +36,7 @@ _SAYS: Mapping[Kind, str] = MappingProxyType(
         errors.ContextOverflowError: "says that the prompt does not fit into the context window",
         errors.ContentPolicyError: "refused the content",
         errors.BadRequestError: "refused the request",
+        errors.WrongEndpointError: "does not serve this model as chat completions",
         errors.ModelNotFoundError: "does not serve this model",
         errors.NotFoundError: "serves nothing at this address",
         errors.OverloadedError: "is overloaded or still loading",
@@ -48,6 +49,14 @@ _PHRASES = {
     521: "The origin is down", 522: "The origin timed out", 523: "The origin is unreachable",
     524: "The origin took too long", 529: "Overloaded",
 }  # fmt: skip
+
+
+_SIGN_IN = re.compile(
+    "(?:sign_?in|log_?in|auth(?:orization|orize)?|verification)_?(?:complete_?)?(?:url|uri)(?:_complete)?",
+    re.IGNORECASE,
+)
+_WEB = re.compile(r"https?://[^\s/@\\\x00-\x20\x7f-\x9f]+(?:/[!-~]*)?")
+"""An address without credentials, in printable ASCII."""
 
 
 def who(provider: str | None) -> str:
@@ -134,7 +143,7 @@ def _error(
     number = outcome if outcome is not None else said.status
     shown = f" ({number})" if number is not None else ""
     message = f"{who(provider)} {_SAYS[kind]}{shown}" + (f": {_line(spoken)}" if spoken else "")
-    return kind(
+    error = kind(
         message,
         provider=provider,
         status=outcome,
@@ -143,6 +152,19 @@ def _error(
         words=words,
         retry_after=retry_after(headers, words, value),
     )
+    if isinstance(error, errors.AuthenticationError):
+        error.sign_in = _sign_in(value, secrets)
+    return error
+
+
+def _sign_in(value: Json, secrets: tuple[str, ...], depth: int = 3) -> str:
+    """Return the web address at which a 401 asks to sign in, or "": Ollama's ``signin_url`` and its kin."""
+    if not isinstance(value, dict) or depth == 0:
+        return ""
+    for key, item in value.items():
+        if isinstance(item, str) and _SIGN_IN.fullmatch(key) and _WEB.fullmatch(item):
+            return clean(item, secrets, 300)
+    return next((found for item in value.values() if (found := _sign_in(item, secrets, depth - 1))), "")
 
 
 def _phrase(status: int | None) -> str:

@@ -1,6 +1,7 @@
-"""Decides the class of a failure: the HTTP status first, then codes and types, never the prose but for two cases.
+"""Decides the class of a failure from its HTTP status, its codes and types, and its words.
 
-The two have no other sign on many servers: a prompt that is too long, and a 404 that speaks of a model.
+A code that names the cause overrides the status. Words count only for causes that many servers report in no
+other way: a prompt that is too long, an unknown model, a model of another endpoint, and an empty account.
 """
 
 from __future__ import annotations
@@ -60,13 +61,16 @@ _POLICY = re.compile(
 )
 _QUOTA = re.compile(
     "insufficient_?(quota|balance|credit|user_quota|funds)|exceeded_current_quota|billing_(error|not_active|hard_limit)"
-    "|arrearage|overdue|balance_not_enough|payment_required|freetieronly|^(1113|1308|1309|1310)$"
+    "|arrearage|overdue|balance_not_enough|payment_required|freetieronly|budget_?exceeded|exceeded_?budget|quota_failed"
+    "|spending[-_]limit|credit_?limit|^(1113|1308|1309|1310|30001|30011)$"
 )
 _MODEL = re.compile(
-    "model_?not_?(found|exist|available|supported|open)|model_decommissioned|unknown_model|^invalid_model$"
+    "model_?not_?(found|exist|available|supported|open)|model_decommissioned|model_?access_?denied"
+    "|(unknown|unavailable|unsupported|invalid)_?model|model_permission_blocked|^no_access$|^model\\.accessdenied$"
     "|deploymentnotfound|invalidendpointormodel|^(1211|20012)$"
 )
-_KEY = re.compile("api_?key|authentication|unauthenticated|^unauthorized$|^auth_error$")
+_ENDPOINT = re.compile("^unsupported_api_for_model$|^operationnotsupported$")
+_KEY = re.compile("api_?key|authentication|unauthenticated|^unauthorized$|^auth_error$|^no_db_connection$")
 _BUSY = re.compile("overloaded|unavailable")
 _OTHERS = (  # looked at only where no status says it
     (_KEY, errors.AuthenticationError),
@@ -97,22 +101,72 @@ _TOO_MUCH = re.compile(
 )
 _NAMES_MODEL = re.compile(r"(?<![/\w])(?:models?|deployment|function '|endpoints found)", re.IGNORECASE)
 
+# Compiled when a server has failed, and not at every start.
+_ID = r"(?:[`'\"\u201c(\[]*[^\s`'\"\u201d)\]]+[`'\"\u201d)\]]*,?\s+)"
+"""A model's id inside a sentence, and the space after it."""
+_NO_MODEL = (
+    rf"\bmodels?:?\s+{_ID}?(?:or endpoint {_ID}?)?(?:(?:is|was|were|has|have|does|do|did|could)\s+)?"
+    r"(?:not\s+(?:be\s+|been\s+)?|no longer )"
+    r"(?:exists?|found|available|supported(?! (?:with|for|when)\b)|deployed|activated|accessible|permitted|allowed)"
+    rf"|\bmodels?:?\s+{_ID}?(?:doesn|isn|wasn)['\u2019]t\s+(?:exist|found|available|supported|deployed)"
+    rf"|\bmodels?:?\s+{_ID}?is\s+(?:invalid\b|unavailable|unknown|blocked|deprecated|retired|decommissioned)"
+    r"|\b(?:invalid|unknown|unrecogni[sz]ed|unavailable|unsupported|nonexistent|no such)\s+(?:chat\s+|ai\s+)?model"
+    r"(?:\s+(?:name|id|identifier|code))?"
+    r"(?:\s*[:=`'\",.!(]|\s*$|\s+(?!param|config|option|setting|version|type|format|input|output))"
+    r"|not a valid model\b|model (?:name|id|identifier|code) (?:is|was) (?:invalid|not)"
+    r"|not found the model|\bno models? (?:named|called|loaded|found)|no endpoints found"
+    r"|(?:no|not have|denied|without)\b.{0,20}\baccess to (?:the |this )?model|access to model denied"
+    r"|unable to access (?:non-serverless )?model|not allowed to access (?:this |the )?model"
+    "|\u6a21\u578b\u4e0d\u5b58\u5728"  # model does not exist
+)
+_NO_CHANNEL = "no available channel|\u65e0\u53ef\u7528\u6e20\u9053"
+"""The words of one-api and its successors, with a 503, for a model that nothing serves."""
+_NO_CHAT = (
+    r"\bnot an? (?:chat|llm\b|language|text[- ]generation)(?:[ -]model)?"
+    r"|\b(?:embeddings?|rerank\w*|image|audio|speech|moderation|completion) model and can(?:not|['\u2019]t) be used"
+    r"|\bonly (?:be )?(?:supported|available|accessible|served|used|works?) (?:in|on|via|with|through|by|at|for|over) "
+    r"(?:the )?\S*(?:v1/|responses|realtime|completions|embeddings|audio|batch)"
+    rf"|(?:\bmodels?:?\s+{_ID}?|^{_ID})(?:does|do|is|are|was|can)\s?(?:not|n['\u2019]t) (?:be )?"
+    r"(?:support(?:ed)?|accessible|available|usable|used|compatible|allowed)(?: (?:in|on|via|with|through|by|at|for))?"
+    r" (?:the |this |openai )?(?:/?v1/)?/?(?:chat\b|completions?\b|endpoint|api\b|method\b|compatib)"
+    r"|chat_?completions? operation does not work with|server does not support (?:chat|completions)"
+    r"|requires that either input content or output modality contain audio"
+)
+_NO_MONEY = (
+    r"budget (?:has been |was |is )?exceeded|exceeded ?(?:\w+ ?)?budget|over (?:the |its |your )?budget"
+    r"|insufficient (?:account |user |token )?(?:balance|credits?|funds)"
+    r"|(?:balance|quota|credits?|funds) (?:is|are) (?:insufficient|not enough|exhausted)"
+    r"|(?:out of|not enough|no (?:more |remaining )?) ?(?:credits?|balance|funds)|requires? more credits"
+    r"|credit balance is too low|(?:used all|exhausted) (?:of )?(?:your |its )?(?:available )?credits"
+    r"|spend(?:ing)? (?:limit|alert)|(?:account|billing) is not active|billing hard limit|key limit exceeded|in arrears"
+    "|\u4f59\u989d\u4e0d\u8db3|\u989d\u5ea6\u4e0d\u8db3|\u6b20\u8d39"  # balance or quota not enough, in arrears
+)
+_BAD_KEY = (
+    r"\b(?:incorrect|invalid|wrong|missing) api[ _-]?key"
+    r"|api[ _-]?key (?:is )?(?:not valid|invalid|missing|required)"
+)
+
 
 def kind_of(status: int | None, said: Complaint, words: str, *, json_body: bool) -> Kind:
     """Return the class of a failure; ``status`` is None where none came, as inside a stream."""
     if status is None and said.vendor is not None and said.vendor in _VENDOR:
-        return _VENDOR[said.vendor]
-    if status in (401, 402):
-        return _STATUS[status]
+        return _unknown_model(said, words) or _VENDOR[said.vendor]
+    if _any(_QUOTA, said) or _says(_NO_MONEY, words):
+        return errors.QuotaError
     if status == 429:
-        if _any(_QUOTA, said):
-            return errors.QuotaError
         return errors.OverloadedError if _any(_BUSY, said) else errors.RateLimitError
+    if status == 402:
+        return errors.QuotaError
+    if status == 401:
+        return errors.ModelNotFoundError if _any(_MODEL, said) else errors.AuthenticationError
     if (special := _special(status, said, words)) is not None:
         return special
+    busy = status in (503, 529) and not _says(_NO_CHANNEL, words)
+    if (unknown := _unknown_model(said, "" if busy else words)) is not None:
+        return unknown
     if status is None:
         return next((kind for marks, kind in _OTHERS if _any(marks, said)), _unmarked(words))
-    if status in (400, 403) and _any(_KEY, said):
+    if status in (400, 403) and (_any(_KEY, said) or _says(_BAD_KEY, words)):
         return errors.AuthenticationError
     if status in (404, 410) and json_body and _NAMES_MODEL.search(words):
         return errors.ModelNotFoundError
@@ -127,6 +181,10 @@ def _any(marks: re.Pattern[str], said: Complaint) -> bool:
     return any(marks.search(mark) for mark in said.marks)
 
 
+def _says(pattern: str, words: str) -> bool:
+    return re.search(pattern, words, re.IGNORECASE) is not None
+
+
 def _special(status: int | None, said: Complaint, words: str) -> Kind | None:
     """Return the class that a code names more exactly than a general status does."""
     if _any(_OVERFLOW, said):
@@ -135,9 +193,15 @@ def _special(status: int | None, said: Complaint, words: str) -> Kind | None:
         return errors.ContextOverflowError
     if said.moderated or _any(_POLICY, said):
         return errors.ContentPolicyError
-    if _any(_QUOTA, said):
-        return errors.QuotaError
-    return errors.ModelNotFoundError if _any(_MODEL, said) else None
+    return None
+
+
+def _unknown_model(said: Complaint, words: str) -> Kind | None:
+    """Return the class for a model that the server does not have, or has only at another endpoint."""
+    if _any(_ENDPOINT, said) or _says(_NO_CHAT, words):
+        return errors.WrongEndpointError
+    named = _any(_MODEL, said) or _says(_NO_MODEL, words) or _says(_NO_CHANNEL, words)
+    return errors.ModelNotFoundError if named else None
 
 
 def _unmarked(words: str) -> Kind:

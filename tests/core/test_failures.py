@@ -1,5 +1,7 @@
 """Error bodies of any shape to one error of the tree: sections 8 to 10 and 16 of the wire's quirks."""
 
+# ruff: noqa: E501 - one line an error body
+
 from __future__ import annotations
 
 import json
@@ -245,7 +247,7 @@ def body(code: Any = None, type_: Any = None, message: str = "words", **more: An
         (418, b"", errors.BadRequestError),
         (401, body(), errors.AuthenticationError),  # quirk 157
         (401, b"<html><title>401 Authorization Required</title></html>", errors.AuthenticationError),  # quirk 157
-        (401, body("insufficient_quota"), errors.AuthenticationError),
+        (401, body("insufficient_quota"), errors.QuotaError),
         (403, body(), errors.PermissionDeniedError),  # quirk 157
         (403, b"", errors.PermissionDeniedError),  # quirk 217
         (403, body(403, metadata={"reasons": ["violence"]}), errors.ContentPolicyError),  # quirk 157
@@ -281,13 +283,13 @@ def body(code: Any = None, type_: Any = None, message: str = "words", **more: An
         (429, body("1308"), errors.QuotaError),
         (429, body("1309"), errors.QuotaError),
         (429, body(1310), errors.QuotaError),
-        (429, body(message="You exceeded your current quota"), errors.RateLimitError),
+        (429, body(message="You exceeded your current quota"), errors.RateLimitError),  # Google: waiting helps
         (400, body("1301"), errors.ContentPolicyError),  # quirk 149
         (400, {"error": {"message": "x"}, "contentFilter": [{"level": 1}]}, errors.ContentPolicyError),
         (400, body("content_filter"), errors.ContentPolicyError),  # quirk 156
         (400, {"code": 20012, "message": "Model does not exist", "data": None}, errors.ModelNotFoundError),
         (400, body("INVALID", details=[{"reason": "API_KEY_INVALID"}]), errors.AuthenticationError),
-        (400, body(message="Incorrect API key provided"), errors.BadRequestError),  # prose decides nothing
+        (400, body(message="Incorrect API key provided"), errors.AuthenticationError),  # xAI
         (500, body(), errors.ServerError),  # quirk 164
         (500, body(type_="invalid_request_error"), errors.ServerError),
         (502, b"<title>502 Bad Gateway</title>", errors.ServerError),  # quirk 165
@@ -313,6 +315,170 @@ def body(code: Any = None, type_: Any = None, message: str = "words", **more: An
 )  # fmt: skip
 def test_status_then_codes_decide_the_class(status: int | None, value: Any, kind: type[Exception]) -> None:
     assert type(failed(status, value)) is kind
+
+
+NO_MODEL = [  # the words of servers, with their codes and types
+    (400, body("invalid_request_error", "invalid_request_error", "Model Not Exist")),  # DeepSeek
+    (404, body("model_not_found", "invalid_request_error", "The model `m-9` does not exist or you do not have access to it.")),
+    (404, body(404, "NotFoundError", "The model `m-9` does not exist.")),  # vLLM
+    (400, body(None, "invalid_request_error", "invalid model ID")),
+    (403, body("model_not_found", "invalid_request_error", "Project `p` does not have access to model `m-9`")),
+    (400, body(400, None, "acme/m-9 is not a valid model ID")),  # OpenRouter
+    (404, body(404, None, "No endpoints found for acme/m-9.")),
+    (404, {"type": "error", "error": {"type": "not_found_error", "message": "model: m-9"}}),  # Anthropic
+    (404, [{"error": {"code": 404, "message": "models/m-9 is not found for API version v1", "status": "NOT_FOUND"}}]),
+    (400, {"object": "error", "message": "Invalid model: m-9", "type": "invalid_model", "code": "1500"}),  # Mistral
+    (400, body("model_decommissioned", None, "The model `m-9` has been decommissioned")),  # Groq
+    (403, body("model_permission_blocked_org", "permissions_error", "The model `m-9` is blocked for the organization.")),
+    (404, body("model_not_available", "invalid_request_error", "Unable to access model m-9. Please visit the list.")),
+    (404, body("NOT_FOUND", "invalid_request_error", "Model not found, inaccessible, and/or not deployed")),  # Fireworks
+    (404, {"code": "Some requested entity was not found", "error": "The model m-9 does not exist or your team 1-2 does not have access to it."}),
+    (404, body(None, "resource_not_found_error", "Not found the model m-9 or Permission denied")),  # Kimi
+    (400, body("1211", None, "Unknown Model, please check the model code.")),  # Z.ai
+    (400, body(None, None, "\u6a21\u578b\u4e0d\u5b58\u5728\uff0c\u8bf7\u68c0\u67e5\u6a21\u578b\u4ee3\u7801\u3002")),
+    (400, body("InvalidParameter", None, "Model not exist.")),  # DashScope
+    (403, body("Model.AccessDenied", None, "Access to model denied. Please make sure you are eligible for using the model.")),
+    (404, body("ModelNotOpen", None, "Your account 1 has not activated the model m-9.")),  # Volcengine
+    (400, {"type": "error", "error": {"type": "bad_request_error", "message": "invalid params, unknown model 'm-9' (2013)"}}),
+    (None, {"base_resp": {"status_code": 2013, "status_msg": "invalid params, unknown model 'm-9'"}}),  # MiniMax
+    (404, body(None, "api_error", "model 'm-9' not found")),  # Ollama
+    (404, body("model_not_found", "invalid_request_error", "Invalid model identifier \"m-9\". Please specify a valid downloaded model")),
+    (400, {"error": "No models loaded. Please load a model in the developer page."}),  # LM Studio
+    (400, body("400", None, "/chat/completions: Invalid model name passed in model=m-9. Call `/v1/models` to view available models for your key.")),
+    (401, body("401", "key_model_access_denied", "key not allowed to access model. This key can only access models=['a']. Tried to access m-9")),
+    (403, body(403, None, "team not allowed to access model. This team can only access models=['a']")),  # LiteLLM
+    (400, body("unknown_model", None, "Unknown model: m-9")),  # GitHub
+    (403, body("no_access", None, "No access to model: m-9")),
+    (400, body("unavailable_model", None, "Unavailable model: m-9")),
+    (404, body("DeploymentNotFound", None, "The API deployment for this resource does not exist.")),  # Azure
+    (400, body("model_not_supported", "invalid_request_error", "The requested model 'm-9' is not supported by any provider you have enabled.")),
+    (400, body(None, "invalid_request_error", "The provided model identifier is invalid.")),  # Bedrock
+    (404, {"id": "1", "message": "model 'm-9' not found, make sure the correct model ID was used"}),  # Cohere
+    (404, {"detail": {"error": "The model `m-9` does not exist"}}),
+    (404, {"code": 404, "reason": "MODEL_NOT_FOUND", "message": "model: m-9 not found", "metadata": {}}),  # Novita
+    (400, body(400, "invalid_model", "Invalid model 'm-9'. Permitted models can be found in the documentation")),  # Perplexity
+    (503, body("model_not_found", "new_api_error", "No available channel for model m-9 under group default")),
+    (503, body(None, "one_api_error", "\u5f53\u524d\u5206\u7ec4 default \u4e0b\u5bf9\u4e8e\u6a21\u578b m-9 \u65e0\u53ef\u7528\u6e20\u9053")),
+    (400, {"success": False, "errors": [{"code": 5007, "message": "No such model @cf/m-9 or task"}]}),  # Cloudflare
+    (400, body("invalid_request_body", "invalid_request_error", "The requested model is invalid or no longer supported.")),
+    (400, body(None, "request_params_invalid", "model m-9 not exist")),  # StepFun
+    (400, body("model_not_supported", "invalid_request_error", "The requested model is not supported.")),  # Copilot
+    (422, {"detail": "Model m-9 is not available"}),
+    (500, {"error": "model \"m-9\" not found"}),
+    (410, body(None, None, "The model m-9 was retired")),
+    (400, b"unknown model m-9"),
+    (200, {"error": {"message": "The model m-9 doesn't exist."}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "value"), NO_MODEL, ids=str)
+def test_an_unknown_model_is_recognized_whatever_the_server_says(status: int | None, value: Any) -> None:
+    assert type(failed(status, value)) is errors.ModelNotFoundError
+
+
+@pytest.mark.parametrize(
+    ("status", "value"),
+    [
+        (404, body(None, "invalid_request_error", "This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did you mean to use v1/completions?", param="model")),
+        (404, body(None, "invalid_request_error", "This model is only supported in v1/responses and not in v1/chat/completions.", param="model")),
+        (400, body("OperationNotSupported", None, "The chatCompletion operation does not work with the specified model, embed-3. Please choose different model.")),
+        (400, body(None, "invalid_request_error", "The model `whisper-9` does not support chat completions")),  # Groq
+        (400, {"error": "\"minilm\" does not support chat"}),  # Ollama
+        (400, body("model_not_supported", "invalid_request_error", "The requested model 'm-9' is not a chat model.")),
+        (400, body("unsupported_api_for_model", "", "model \"m-9\" is not accessible via the /chat/completions endpoint")),
+        (400, body(400, "BadRequestError", "The model does not support Chat Completions API")),  # vLLM
+        (400, body(None, None, "acme/embed:free is an embedding model and cannot be used with the chat/completions endpoint. Use the /embeddings endpoint instead.")),
+        (501, body(501, "not_supported_error", "This server does not support chat completions. Start it without `--embeddings`")),
+        (400, body("invalid_value", "invalid_request_error", "This model requires that either input content or output modality contain audio.", param="model")),
+        (404, body("unsupported_model", None, "Unsupported model `m-9` for OpenAI compatibility mode, it is not a chat model")),
+        (400, body(None, None, "model 'embed-9' is not supported by the chat API")),
+        (404, body(None, None, "The model `m-9` is only available via the Realtime API.")),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_model_of_another_endpoint_is_recognized(status: int, value: Any) -> None:
+    error = failed(status, value)
+    assert type(error) is errors.WrongEndpointError
+    assert error.message.startswith("acme does not serve this model as chat completions")
+
+
+@pytest.mark.parametrize(
+    ("status", "value"),
+    [
+        (400, body("400", "budget_exceeded", "Budget has been exceeded! Current cost: 10.02, Max budget: 10.0")),
+        (401, body(401, "auth_error", "Authentication Error, ExceededTokenBudget: Current spend for token: 7e-05; Max Budget: 2e-07")),
+        (429, body("429", "budget_exceeded", "ExceededBudget: User=u over budget. Spend=2, Budget=1")),
+        (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to access the API."}}),
+        (402, body("invalid_request_error", "unknown_error", "Insufficient Balance")),  # DeepSeek
+        (402, body(402, None, "This request requires more credits, or fewer max_tokens.")),
+        (403, body(403, None, "Key limit exceeded (total limit). Manage it in the settings")),  # OpenRouter
+        (403, {"code": 30001, "message": "Sorry, your account balance is insufficient", "data": None}),  # SiliconFlow
+        (429, {"code": "Some resource has been exhausted", "error": "Your team 1 has either used all available credits or reached its monthly spending limit."}),
+        (429, body("billing_not_active", "billing_not_active", "Your account is not active, please check your billing details.")),
+        (429, body("insufficient_quota", "insufficient_quota", "You exceeded your current quota, please check your plan")),
+        (429, body(None, "exceeded_current_quota_error", "Your account is suspended, please check your plan")),  # Kimi
+        (429, body("1113", None, "Insufficient balance or no resource package. Please recharge.")),  # Z.ai
+        (400, body("billing_hard_limit_reached", None, "Billing hard limit has been reached")),
+        (400, body("Arrearage", None, "Access denied, please make sure your account is in good standing.")),  # DashScope
+        (403, body("AllocationQuota.FreeTierOnly", None, "The free tier of the model has been exhausted.")),
+        (403, body("AccountOverdueError", "Forbidden", "The request failed because your account has an overdue balance.")),
+        (403, body("insufficient_user_quota", "new_api_error", "\u7528\u6237\u989d\u5ea6\u4e0d\u8db3")),
+        (403, body("pre_consume_token_quota_failed", "new_api_error", "token quota is not enough")),
+        (412, body(None, None, "Account a is suspended, possibly due to reaching the monthly spending limit")),  # Fireworks
+        (400, body("blocked_api_access", None, "API access blocked because specified spend alert threshold has been reached")),
+        (200, {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}),  # MiniMax
+        (400, body(None, None, "\u8d26\u6237\u4f59\u989d\u4e0d\u8db3")),
+        (402, b""),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_empty_account_is_recognized_whatever_the_status(status: int, value: Any) -> None:
+    assert type(failed(status, value)) is errors.QuotaError
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (400, "Function tools with reasoning_effort are not supported for m-9 in /v1/chat/completions. To use function tools, use /v1/responses.", errors.BadRequestError),
+        (400, "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", errors.BadRequestError),
+        (400, "registry/library/m-9 does not support tools", errors.BadRequestError),
+        (400, "This model does not support image input", errors.BadRequestError),
+        (400, "Your organization must be verified to stream this model.", errors.BadRequestError),
+        (400, "Model m-9 is not supported with response_format json_schema", errors.BadRequestError),
+        (400, "Invalid model parameter: temperature", errors.BadRequestError),
+        (422, "model: Field required", errors.BadRequestError),
+        (400, "The model produced invalid content", errors.BadRequestError),
+        (400, "stream_options is not supported by this model", errors.BadRequestError),
+        (503, "The model is not available right now, it is being loaded", errors.OverloadedError),
+        (503, "Loading model", errors.OverloadedError),
+        (429, "No deployments available for selected model, Try again in 5 seconds.", errors.RateLimitError),
+        (None, "The model is overloaded, try again", errors.ServerError),
+        (500, "The model has crashed", errors.ServerError),
+    ],
+)  # fmt: skip
+def test_a_refused_feature_and_a_busy_model_are_no_unknown_model(
+    status: int | None, words: str, kind: type[Exception]
+) -> None:
+    assert type(failed(status, body(message=words))) is kind
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ({"error": "unauthorized", "signin_url": "https://cloud.test/connect?name=host"}, "https://cloud.test/connect?name=host"),
+        ({"error": {"message": "m", "login_url": "https://h.test/login"}}, "https://h.test/login"),
+        ({"message": "m", "verification_uri_complete": "https://h.test/d?code=AB-CD"}, "https://h.test/d?code=AB-CD"),
+        ({"error": "m", "signin_url": "https://user:pass@h.test/"}, ""),
+        ({"error": "m", "signin_url": "javascript:alert(1)"}, ""),
+        ({"error": "m", "signin_url": "https://h.test/\x1b[31m"}, ""),
+        ({"error": "m", "url": "https://h.test/"}, ""),
+        ("m", ""),
+    ],
+)  # fmt: skip
+def test_the_address_to_sign_in_at_is_read_from_a_401(value: Any, address: str) -> None:
+    error = failed(401, value)
+    assert isinstance(error, errors.AuthenticationError)
+    assert error.sign_in == address
 
 
 @pytest.mark.parametrize(
