@@ -165,7 +165,7 @@ def _rows(lines: Sequence[str], width: int) -> list[str]:
 
 def _chopped(text: str, width: int, *, first: str = "", rest: str) -> list[str]:
     """``text`` in rows of at most ``width`` cells, the terminal's last column left free."""
-    from telex.render.markdown._wrap import chop
+    from telex.render.wrapping import chop
 
     room = max(width, _NARROWEST) - 1
     head, *more = chop(text, room - len(first))

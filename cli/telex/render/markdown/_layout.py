@@ -14,8 +14,8 @@ from telex.render.markdown._reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from telex.render.markdown._look import Look
-    from telex.render.markdown._wrap import Row
+    from telex.render.styles import Look
+    from telex.render.wrapping import Row
 
 __all__ = ["Layout"]
 
@@ -49,11 +49,6 @@ class Layout:
     @width.setter
     def width(self, cells: int) -> None:
         self._printer.width = max(1, cells)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether something has come since the last look."""
-        return bool(self._chunks)
 
     def feed(self, text: str) -> None:
         """Take the next piece; it is read when the rows are asked for."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from telex.render.markdown._code import Highlighter
+from telex.render.highlighting import Highlighter
 from telex.render.markdown._events import (
     Blank,
     Code,
@@ -30,18 +30,18 @@ from telex.render.markdown._events import (
     TableEnd,
     TableRow,
 )
-from telex.render.markdown._look import FAINT, HEADING, MARKER
 from telex.render.markdown._spans import draw, spans, spans_of_long
 from telex.render.markdown._table import Grid
-from telex.render.markdown._wrap import Row, cells, chop, trim, wrap
+from telex.render.styles import FAINT, HEADING, MARKER
+from telex.render.wrapping import Row, cells, chop, trim, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from telex.render.markdown._events import Block, Container
     from telex.render.markdown._links import Target
-    from telex.render.markdown._look import Look
-    from telex.render.markdown._wrap import Piece
+    from telex.render.styles import Look
+    from telex.render.wrapping import Piece
 
 __all__ = ["Printer"]
 

@@ -14,7 +14,7 @@ from rich.cells import get_character_cell_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from telex.render.markdown._wrap import Row
+    from telex.render.wrapping import Row
 
 __all__ = ["Screen"]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from telex.render.markdown._cut import pieces
 from telex.render.markdown._inline import parse
-from telex.render.markdown._look import BOLD, CODE, FAINT, ITALIC, LINK, STRIKE
 from telex.render.markdown._tokens import Kind
-from telex.render.markdown._wrap import Row
+from telex.render.styles import BOLD, CODE, FAINT, ITALIC, LINK, STRIKE
+from telex.render.wrapping import Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from telex.render.markdown._links import Target
-    from telex.render.markdown._look import Look
-    from telex.render.markdown._wrap import Piece
+    from telex.render.styles import Look
+    from telex.render.wrapping import Piece
 
 __all__ = ["draw", "spans", "spans_of_long"]
 

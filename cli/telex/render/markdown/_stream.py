@@ -6,11 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from telex.render.markdown._layout import Layout
-from telex.render.markdown._look import Look
 from telex.render.markdown._screen import Screen
+from telex.render.styles import Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from telex.render.wrapping import Row
 
 __all__ = ["MarkdownStream", "render"]
 
@@ -45,16 +47,23 @@ class MarkdownStream:
         self._layout = Layout(look or Look(), max(1, width()))
         self._screen = Screen(write, height, live=live)
         self._suspended = False
+        self._ready: list[Row] = []
+        """Final rows that have not been painted yet."""
+        self._unpainted = False
 
     def feed(self, text: str) -> None:
         """Take the next piece, and repaint if it is time to."""
         if text:
             self._layout.feed(text)
+            self._unpainted = True
+            if "\n" in text:
+                # Code is highlighted here and not in ``tick``, which another thread may call: see highlighting.py.
+                self._read()
             self.tick()
 
     def tick(self) -> None:
         """Repaint if it is time to, and something has come since the last time."""
-        if self._layout.waiting and not self._suspended and self._clock() >= self._next:
+        if self._unpainted and not self._suspended and self._clock() >= self._next:
             self._paint(live=True)
             self._next = self._clock() + self._pause
 
@@ -81,14 +90,21 @@ class MarkdownStream:
         self._suspended = False
         with self._layout.whole_or_not_at_all():
             self._layout.width = self._width()
-            self._screen.paint(self._layout.end(), [], self._layout.width)
+            self._screen.paint([*self._ready, *self._layout.end()], [], self._layout.width)
+        self._ready = []
+
+    def _read(self) -> None:
+        with self._layout.whole_or_not_at_all():
+            self._layout.width = self._width()
+            self._ready += self._layout.final()
 
     def _paint(self, *, live: bool) -> None:
         with self._layout.whole_or_not_at_all():
             self._layout.width = self._width()
-            final = self._layout.final()
+            final = [*self._ready, *self._layout.final()]
             draft = self._layout.draft() if live and self._live else []
             self._screen.paint(final, draft, self._layout.width)
+            self._ready, self._unpainted = [], False
 
 
 def render(text: str, width: int, *, look: Look | None = None) -> str:

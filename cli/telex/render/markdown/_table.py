@@ -8,17 +8,17 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from telex.render.markdown._look import BOLD, FAINT
 from telex.render.markdown._spans import draw, spans_of_long
-from telex.render.markdown._wrap import cells, drawn, trim, wrap
+from telex.render.styles import BOLD, FAINT
+from telex.render.wrapping import cells, drawn, trim, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from telex.render.markdown._events import Table
     from telex.render.markdown._links import Target
-    from telex.render.markdown._look import Look
-    from telex.render.markdown._wrap import Piece, Row
+    from telex.render.styles import Look
+    from telex.render.wrapping import Piece, Row
 
 __all__ = ["DECIDING", "Grid"]
 

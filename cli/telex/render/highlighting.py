@@ -1,30 +1,46 @@
-"""Colours code line by line, with the lexer's state carried over, so that no line is read twice.
+"""Highlight code line by line, carrying the lexer's state over, so that no line is read twice.
 
-A few lines are read together, since some lexers look ahead; which ones depends on the text alone.
+A few lines are read together, because some lexers look ahead; which lines depends on the text alone. Lexers get a
+limited amount of CPU time: many need the square or the cube of a line's length, and some never end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
+import signal
+import threading
+import time
+from collections import Counter
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from telex.render.markdown._look import Colour
+from telex.render.styles import Colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from telex.render.markdown._look import Look
-    from telex.render.markdown._wrap import Piece
+    from telex.render.styles import Look
+    from telex.render.wrapping import Piece
 
 __all__ = ["Highlighter", "prepare"]
 
 GROUP = 12
 """Lines read together at most. They stay live until then, so they have to fit a small terminal."""
 
-LONGEST = 2000
-"""Characters from which on a line is not coloured: it is data, and lexers may take a second for it."""
+LONGEST = 500
+"""Characters from which on a line is not highlighted: it is data."""
+
+_RESERVE = 0.1
+"""CPU seconds that lexers may take beyond what the length of the code grants them."""
+
+_PER_BLOCK, _PER_CHARACTER = 0.005, 2.5e-6
+"""CPU seconds that each block and each character of code add to what is left; common lexers take a third of it."""
+
+_FAILURES = 3
+"""Blocks of a language that may exceed the limit before it is no longer highlighted at all."""
 
 _HERE_DOCUMENT = re.compile(r"<<-?\s*['\"]?([A-Za-z_]\w*)['\"]?(?=\n)")
 _COMMENTS = ((re.compile(r"/\*\*?(?!/)"), "*/"), (re.compile("<!--"), "-->"))
@@ -40,14 +56,72 @@ def prepare(look: Look) -> None:
         _painter(look.code_theme, look.colour)(Token)
 
 
+class _TooSlow(BaseException):
+    """The lexer has used up its time. Not an Exception: lexers catch those."""
+
+
+class _Allowance:
+    """The CPU time that all lexers of this process may still take."""
+
+    def __init__(self) -> None:
+        self.left = _RESERVE
+        self.failures: Counter[type] = Counter()
+
+    def add(self, seconds: float) -> None:
+        self.left = min(self.left + seconds, _RESERVE)
+
+    @contextlib.contextmanager
+    def limit(self, lexer: object, characters: int) -> Iterator[None]:
+        """Raise ``_TooSlow`` in the work within when its time is over, even inside of one regular expression.
+
+        Only the main thread can be interrupted so; the caller makes sure that it is the one.
+        """
+        seconds = self.left + characters * _PER_CHARACTER
+        begun = time.thread_time()
+        before = None
+        armed = True
+
+        def stop(*_: object) -> None:
+            if armed:
+                raise _TooSlow
+
+        try:
+            try:
+                if hasattr(signal, "setitimer"):
+                    before = signal.signal(signal.SIGVTALRM, stop)
+                    # Again and again: an exception that is raised in a destructor is lost.
+                    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.01)
+                yield
+            finally:
+                armed = False
+                if before is not None:
+                    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+                    signal.signal(signal.SIGVTALRM, before)
+                self.left = min(max(seconds - (time.thread_time() - begun), 0), _RESERVE)
+        except _TooSlow:
+            self.left = 0
+            self.failures[type(lexer)] += 1
+            raise
+
+
+_allowance = _Allowance()
+
+
 class Highlighter:
-    """The lines of one block, plain where its language is unknown."""
+    """The lines of one block, plain where its language is unknown or takes too long."""
 
     def __init__(self, info: str | None, look: Look) -> None:
         self._lexer = _lexer(info or "") if look.colour is not Colour.NONE else None
+        if self._lexer is not None and _allowance.failures[type(self._lexer)] >= _FAILURES:
+            self._lexer = None
         self._colour = _painter(look.code_theme, look.colour) if self._lexer else None
         self._pending: list[str] = []
+        self._shown: list[tuple[str, list[Piece]]] = []
+        """The pending lines as they were highlighted last; shared with clones."""
+        self._failed = threading.Event()
+        """Set when the lexer has failed on this block; shared with clones."""
         self._state: Any = None
+        _allowance.add(_PER_BLOCK)
         self._open: tuple[str, str] | None = None  # a comment or here-document that the next lines go on with
 
     def clone(self) -> Highlighter:
@@ -59,7 +133,7 @@ class Highlighter:
 
     def add(self, line: str) -> list[list[Piece]]:
         """Take a line; the lines that became final, each in pieces."""
-        if self._lexer is None:
+        if self._lexer is None or (self._failed.is_set() and not self._pending):
             return [[(line, "")]]
         self._pending.append(line)
         # Between paragraphs of code few lexers have anything in mind but their state.
@@ -70,27 +144,36 @@ class Highlighter:
     def end(self) -> list[list[Piece]]:
         """The lines that are still waiting."""
         pending, self._pending = self._pending, []
-        if not pending:
-            return []
-        if self._lexer is None or self._colour is None or max(map(len, pending)) > LONGEST:
-            return [[(line, "")] for line in pending]
+        plain = [[(line, "")] for line in pending]
+        if not pending or self._failed.is_set() or max(map(len, pending)) > LONGEST:
+            return plain
+        if threading.current_thread() is not threading.main_thread():
+            # Lexers can only be stopped in the main thread: new lines get their colours when it paints next.
+            same = takewhile(lambda pair: pair[0][0] == pair[1], zip(self._shown, pending, strict=False))
+            known = [pieces for (_, pieces), _ in same]
+            return [*known, *plain[len(known) :]]
         text = "\n".join(pending) + "\n"
         opener = f"{self._open[0]}\n" if self._open else ""
-        lines: list[list[Piece]] = [[]]
         try:
-            tokens = self._tokens(opener + text)
-        except Exception:  # noqa: BLE001 - hundreds of lexers, and none is worth an answer
-            self._lexer = None
-            return [[(line, "")] for line in pending]
+            with _allowance.limit(self._lexer, len(text)):
+                tokens = self._tokens(opener + text)
+        except (Exception, _TooSlow):  # noqa: BLE001 - hundreds of lexers, and none is worth an answer
+            self._failed.set()
+            return plain
+        if not "".join(value for _, value in tokens).startswith(opener + text):
+            return plain  # what is shown has to be what was written
+        lines: list[list[Piece]] = [[]]
         for token, value in tokens:
-            sgr = self._colour(token)
+            sgr = self._colour(token) if self._colour else ""
             first, *others = value.split("\n")
             _append(lines[-1], first, sgr)
             for other in others:
                 lines.append([])
                 _append(lines[-1], other, sgr)
         skipped = 1 if opener else 0
-        return lines[skipped : len(pending) + skipped]
+        found = lines[skipped : len(pending) + skipped]
+        self._shown[:] = zip(pending, found, strict=True)
+        return found
 
     def _tokens(self, text: str) -> list[tuple[Any, str]]:
         """The tokens of whole lines. What they leave open is closed for the lexer, and opened again the next time.
