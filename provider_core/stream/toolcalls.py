@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from provider_core.types import ToolCall
 
@@ -16,10 +17,11 @@ __all__ = ["ToolCalls"]
 _OWN = frozenset(("index", "id", "type", "function", "name", "arguments"))
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Open:
     id: str = ""
     name: str = ""
+    index: int | None = None
     arguments: list[str] = field(default_factory=list)
     extra: dict[str, Json] = field(default_factory=dict)
 
@@ -32,13 +34,25 @@ class _Open:
         return bool(self.name) and last.rstrip().endswith("}") and isinstance(_value(self.text()), dict)
 
 
+_Calls: TypeAlias = "dict[_Open, None]"
+"""Calls, the one that had the last part at the end."""
+
+_MOST_CANDIDATES = 64
+"""How many calls are looked at for one part: a stream of calls under one id must not cost their square."""
+
+
 class ToolCalls:
-    """The calls of one answer. Parts find their call by id, by index, then by position."""
+    """The calls of one answer.
+
+    A part continues a call that it agrees with in id, index and name, as far as it has them; without id and index
+    its place in the list or the order of the parts decides. Another name always begins another call.
+    """
 
     def __init__(self) -> None:
         self._calls: list[_Open] = []
-        self._by_id: dict[str, _Open] = {}
-        self._by_index: dict[int, _Open] = {}
+        self._recent: _Calls = {}
+        self._by_id: dict[str, _Calls] = {}
+        self._by_index: dict[int, _Calls] = {}
 
     def __bool__(self) -> bool:
         return any(call.name for call in self._calls)
@@ -53,14 +67,16 @@ class ToolCalls:
             parts = [parts]
         if not isinstance(parts, list):
             return
+        before = len(self._calls)
         for position, part in enumerate(parts):
             if isinstance(part, dict):
-                self._part(part, position, len(parts), complete)
+                place = before - len(parts) + position if len(parts) > 1 else None
+                self._part(part, place, complete)
 
     def feed_legacy(self, call: Json) -> None:
         """Take a ``function_call``, of which an answer has at most one."""
         if isinstance(call, dict) and (call.get("name") or call.get("arguments")):
-            self._part({"index": -1, "function": call}, 0, 1, complete=False)
+            self._part({"index": -1, "function": call}, None, complete=False)
 
     def finish(self, *, cut: bool) -> list[ToolCall]:
         """Return the calls in the order they began; of a ``cut`` answer only those that are whole."""
@@ -70,7 +86,8 @@ class ToolCalls:
             if call.name and (call.whole() or not cut)
         ]
 
-    def _part(self, part: dict[str, Json], position: int, count: int, complete: bool) -> None:
+    def _part(self, part: dict[str, Json], place: int | None, complete: bool) -> None:
+        """Take one part. ``place`` is the number of the call that it belongs to if only its place in a list tells."""
         function = part.get("function")
         if not isinstance(function, dict):
             function = part
@@ -79,18 +96,17 @@ class ToolCalls:
         if arguments is None:
             arguments = function.get("parameters") if "parameters" in function else ""
         index = _index(part.get("index"))
-        call = (
-            None if complete else self._find(index, id_, name, arguments not in ("", None), position, count)
-        )
+        call = None if complete else self._find(index, id_, name, arguments, place)
         if call is None:
-            call = _Open()
+            call = _Open(index=index)
             self._calls.append(call)
-        if index is not None:
-            self._by_index[index] = call
         call.id = call.id or id_
         call.name = call.name or name
+        _touch(self._recent, call)
+        if index is not None:
+            _touch(self._by_index.setdefault(index, {}), call)
         if id_:
-            self._by_id.setdefault(id_, call)
+            _touch(self._by_id.setdefault(id_, {}), call)
         if isinstance(arguments, str):
             if arguments and (call.arguments or not arguments.isspace()):
                 call.arguments.append(arguments)
@@ -101,34 +117,59 @@ class ToolCalls:
         )
 
     def _find(
-        self, index: int | None, id_: str, name: str, has_arguments: bool, position: int, count: int
+        self, index: int | None, id_: str, name: str, arguments: Json, place: int | None
     ) -> _Open | None:
-        """Return the call that a part goes on with, or None when it begins one."""
-        if id_ and id_ in self._by_id:
-            return self._by_id[id_]
-        if index is not None:
-            found = self._by_index.get(index)
-        elif not self._calls:
-            found = None
+        """Return the call that a part continues, or None when it begins one."""
+        has_arguments = arguments not in ("", None)
+        known = bool(id_) and id_ in self._by_id
+        if known:
+            candidates = self._with_id(id_, index, name, place)
+        elif index is not None:
+            candidates = _latest(self._by_index.get(index, {}))
         elif id_ and not has_arguments:
             return None
-        elif count > 1:
-            at = len(self._calls) - count + position
-            found = self._calls[at] if 0 <= at < len(self._calls) and not name else None
+        elif place is not None:
+            candidates = self._at(place)
         else:
-            found = self._calls[-1]
+            candidates = _latest(self._recent)
+        found = next((each for each in candidates if not (name and each.name) or name == each.name), None)
         if found is None:
             return None
-        if id_ and found.id and (name or not has_arguments):
-            return None  # another call under the same index; some servers make a new id for every part
-        if name and found.name and (index is None or has_arguments) and not id_ and _closed(found, name):
-            return None
-        return found
+        named_again = bool(name and found.name)
+        if known:  # some servers repeat id and name in every part
+            return None if named_again and _repeats_otherwise(found, arguments) else found
+        if id_ and found.id:  # some servers make a new id for every part
+            return None if name or not has_arguments else found
+        return None if named_again and (index is None or has_arguments) and found.whole() else found
+
+    def _with_id(self, id_: str, index: int | None, name: str, place: int | None) -> list[_Open]:
+        """The calls of this id. Some servers give every call the same: then index or place tells them apart."""
+        calls = _latest(self._by_id[id_])
+        if index is not None:
+            here = [each for each in calls if each in self._by_index.get(index, {})]
+            return here or [each for each in calls if not name or each.index is None]
+        return self._at(place) if place is not None and len(calls) > 1 else calls
+
+    def _at(self, place: int) -> list[_Open]:
+        return [self._calls[place]] if 0 <= place < len(self._calls) else []
 
 
-def _closed(call: _Open, name: str) -> bool:
-    """Tell whether a part that names ``name`` again cannot go on with this call."""
-    return (call.name != name and bool(call.arguments)) or call.whole()
+def _latest(calls: _Calls) -> list[_Open]:
+    return list(itertools.islice(reversed(calls), _MOST_CANDIDATES))
+
+
+def _touch(calls: _Calls, call: _Open) -> None:
+    calls.pop(call, None)
+    calls[call] = None
+
+
+def _repeats_otherwise(call: _Open, arguments: Json) -> bool:
+    """Whether a part that names a whole call again has other whole arguments; "{}" may be a placeholder."""
+    if not call.whole():
+        return False
+    new = _value(arguments) if isinstance(arguments, str) else arguments
+    old = _value(call.text())
+    return bool(new) and isinstance(new, dict) and old not in ({}, new)
 
 
 def _word(value: Json) -> str:

@@ -82,6 +82,55 @@ def test_one_index_may_stand_for_several_calls() -> None:  # quirk 104
     ] == ["sum", "mul"]
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [part("a", "sum", "{}", index=0), part("a", "mul", "{}", index=0)],
+        [part("a", "sum", "{}"), part("a", "mul", "{}")],
+        [[part("a", "sum", "{}"), part("a", "mul", "{}")]],
+        [part("a", "sum", "{}", index=0), part("a", "mul", "{}", index=1)],
+        [part("a", "sum"), part("a", "mul")],
+        [part(None, "sum", index=0), part(None, "mul", index=0)],
+        [part("", "sum", index=0), part("", "mul", "{}", index=0)],
+        [part(None, "sum"), part(None, "mul")],
+        [part(None, "sum", "{"), part(None, "mul", "{"), part(None, "sum", "}"), part(None, "mul", "}")],
+        [
+            part(0, "sum", "{", index=0),
+            part(0, "mul", "{", index=0),
+            part(0, "sum", "}"),
+            part(0, "mul", "}"),
+        ],
+        [part("a", "sum"), part("a", "mul"), [part("a", None, "{}"), part("a", None, "{}")]],
+        [part("a", "sum", index=0), part("a", "mul", index=1), part("a", None, "{}", index=0)],
+        [[part(None, "sum", "{"), part(None, "mul", "{")], [part(None, "sum", "}"), part(None, "mul", "}")]],
+        [{"name": "sum", "arguments": {}}, {"name": "mul", "arguments": {}}],
+    ],
+)
+def test_two_names_are_two_calls_whatever_their_id_and_index(parts: list[Any]) -> None:
+    assert [(name, arguments) for _, name, arguments in called(*parts)] == [("sum", "{}"), ("mul", "{}")]
+
+
+def test_calls_under_one_id_get_their_own_arguments() -> None:
+    parts = [part("a", name, text, index=0) for name, text in (("sum", '{"x"'), ("mul", '{"y"'))]
+    parts += [part("a", name, text, index=0) for name, text in (("sum", ":1}"), ("mul", ":2}"))]
+    assert called(*parts) == [("a", "sum", '{"x":1}'), ("a", "mul", '{"y":2}')]
+    twice = [part("a", "sum", '{"x":1}'), part("a", "sum", '{"x":2}')]
+    assert [arguments for _, _, arguments in called(*twice)] == ['{"x":1}', '{"x":2}']
+    by_index = [part("a", "sum", "", index=0), part("a", "sum", "", index=1)]
+    by_index += [part("a", None, '{"x":1}', index=0), part("a", None, '{"x":2}', index=1)]
+    assert [arguments for _, _, arguments in called(*by_index)] == ['{"x":1}', '{"x":2}']
+
+
+def test_a_call_repeated_whole_under_its_id_is_one_call() -> None:
+    assert called(part("a", "sum", "{}"), part("a", "sum", '{"x":1}')) == SUM
+    assert called(part("a", "sum", '{"x":1}'), part("a", "sum", '{"x":1}')) == SUM
+
+
+def test_many_calls_under_one_id_cost_no_more_than_their_number() -> None:
+    frames = [delta(tool_calls=[part("a", f"f{number}", "{}", index=0)]) for number in range(5_000)]
+    assert len(chunks(*frames, CALLED).calls) == 5_000
+
+
 def test_a_new_id_in_every_part_does_not_make_new_calls() -> None:
     parts = [
         part("a", "sum", "", index=0),
