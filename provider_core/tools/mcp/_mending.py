@@ -1,4 +1,5 @@
-"""Lists of tools brought to what the protocol's SDK takes: it refuses a whole list for one tool; nothing else is read.
+"""What a server sends brought to what the protocol's SDK takes: it refuses a whole list for one tool, and a whole
+result for one block.
 
 Before the SDK has seen them, since it judges an answer as a whole and by the letter of each revision.
 """
@@ -19,13 +20,19 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-__all__ = ["Mended"]
+__all__ = ["AS_SENT", "Mended"]
+
+AS_SENT = "telex/as-sent"
+"""Where the SDK hands on the result of a call as the server sent it: among what it does not look at."""
+
+_OTHERS = frozenset(("tools", "protocolVersion", "supportedVersions"))
+"""What tells the other results that a session asks for: lists, and the two handshakes."""
 
 _HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 
 
 class Mended:
-    """A session's incoming stream, in which only lists of tools are other than they were sent."""
+    """A session's incoming stream, with lists of tools mended, and results of calls wrapped for ``_results``."""
 
     def __init__(self, incoming: ReadStream[SessionMessage | Exception]) -> None:
         self._incoming = incoming
@@ -36,6 +43,9 @@ class Mended:
             result = item.message.result
             if isinstance(result.get("tools"), list):
                 item.message.result = {**result, "tools": _tools(result["tools"])}
+            elif result.get("resultType", "complete") == "complete" and not _OTHERS & result.keys():
+                kind = {"resultType": "complete"} if "resultType" in result else {}
+                item.message.result = {"content": [], "_meta": {AS_SENT: result}, **kind}
         return item
 
     async def aclose(self) -> None:

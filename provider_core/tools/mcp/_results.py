@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from provider_core.attachments import image
+from provider_core.errors import AttachmentError
 from provider_core.tools import Hints, Offered, ToolResult
 from provider_core.tools.mcp._sdk import mcp_types
 from provider_core.types import ImagePart, Tool
+from provider_core.wording import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from provider_core.types import Json
 
@@ -20,6 +23,13 @@ __all__ = ["offered", "result"]
 _MASK = "[redacted]"
 _SHORTEST = 8
 """Characters below which a secret may be any word."""
+
+_KINDS = ("text", "image", "audio", "resource_link", "resource")
+_LONGEST_KIND = 60
+_MOST_IMAGES = 10
+"""Images of one result that are passed on; a message is bounded by the way it comes."""
+
+_NOT_JSON = object()
 
 
 def offered(tools: Iterable[mcp_types.Tool], secrets: Collection[str] = ()) -> tuple[Offered, ...]:
@@ -47,34 +57,92 @@ def offered(tools: Iterable[mcp_types.Tool], secrets: Collection[str] = ()) -> t
     return tuple(found.values())
 
 
-def result(sent: mcp_types.CallToolResult, secrets: Collection[str] = ()) -> ToolResult:
-    """Text as it is; images apart; of what else there is, a line each that names it.
+def result(sent: Mapping[str, Json], secrets: Collection[str] = ()) -> ToolResult:
+    """The result of a call as the server sent it, of any revision: text, images, and a line for all that is left out.
 
-    A server that repeats the ``secrets`` it was given repeats them to itself: a model is no place for them.
+    Structured content follows the text, unless the text is that JSON. A server that repeats the ``secrets`` it was
+    given repeats them to itself: a model is no place for them.
     """
     texts: list[str] = []
     images: list[ImagePart] = []
-    for block in sent.content:
-        match block:
-            case mcp_types.TextContent(text=text):
-                texts.append(text)
-            case mcp_types.ImageContent(data=data, mime_type=kind):
-                images.append(ImagePart(url=f"data:{kind};base64,{data}"))
-            case mcp_types.AudioContent(data=data, mime_type=kind):
-                texts.append(f"[audio, {kind}, {_size(data)}: left out]")
-            case mcp_types.ResourceLink():
-                texts.append(_link(block))
-            case mcp_types.EmbeddedResource(resource=resource):
-                texts.append(_embedded(resource))
-    structured = sent.structured_content
-    if structured is not None and not texts and not images:
-        texts.append(json.dumps(structured, ensure_ascii=False))
+    content = sent.get("content", sent.get("toolResult"))  # the second is that of the first drafts
+    for block in content if isinstance(content, list) else [] if content is None else [content]:
+        found = _block(block)
+        if isinstance(found, ImagePart):
+            images.append(found)
+        else:
+            texts.append(found)
+    if len(images) > _MOST_IMAGES:
+        texts.append(f"[{len(images) - _MOST_IMAGES} more images: left out, {_MOST_IMAGES} is the most]")
+    structured = sent.get("structuredContent")
+    if structured is not None and not _says(texts, structured):
+        written = json.dumps(structured, ensure_ascii=False)
+        texts.append(f"[structured content]\n{written}" if texts else written)
     return ToolResult(
         text=_masked("\n".join(texts), secrets),
-        is_error=sent.is_error,
+        is_error=sent.get("isError") in (True, "true"),
         structured=_masked_json(structured, secrets),
-        images=tuple(images),
+        images=tuple(images[:_MOST_IMAGES]),
     )
+
+
+def _block(block: Json) -> str | ImagePart:
+    """An image that models take, or what the model reads in the place of a block."""
+    if isinstance(block, str):
+        return block
+    kind = block.get("type") if isinstance(block, dict) else None
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"type": "image" | "audio", "data": str(data)}:
+            return _binary(data, block.get("mimeType"), kind)
+        case {"type": "resource_link", "uri": str(uri)}:
+            about = ", ".join(filter(None, (_word(block, "mimeType"), _word(block, "description"))))
+            name = _word(block, "title") or _word(block, "name") or "link"
+            return f"[resource {name}: {uri}{f' ({about})' if about else ''}]"
+        case {"type": "resource", "resource": {"text": str(text)} as resource}:
+            return f"[resource {_word(resource, 'uri')}]\n{text}"
+        case {"type": "resource", "resource": {"blob": str(blob)} as resource}:
+            media = resource.get("mimeType")
+            return _binary(blob, media or "binary", f"resource {_word(resource, 'uri')}")
+    if kind in _KINDS:
+        return f"[{kind}: left out, it is incomplete]"
+    shown = printable(kind, _LONGEST_KIND) if isinstance(kind, str) else "without a name"
+    return f"[content of an unknown kind, {shown}: left out]"
+
+
+def _binary(data: str, media: Json, what: str | None) -> str | ImagePart:
+    media = printable(media, _LONGEST_KIND) if isinstance(media, str) and media else "unknown type"
+    why = "left out"
+    if media.startswith("image/"):
+        try:
+            return image(f"data:{media};base64,{data}")
+        except AttachmentError:
+            why = "left out, models take no such images"
+    return f"[{what}, {media}, {_size(data)}: {why}]"
+
+
+def _word(block: Mapping[str, Json], key: str) -> str:
+    return value if isinstance(value := block.get(key), str) else ""
+
+
+def _says(texts: Sequence[str], structured: Json) -> bool:
+    """Whether the text is this JSON, or the only value in it: many servers send {"result": value} beside the value."""
+    text, read = "\n".join(texts), [_json(each) for each in texts]
+    values = [structured]
+    if isinstance(structured, dict) and len(structured) == 1:
+        ((key, only),) = structured.items()
+        if only == text:
+            return True
+        values += [only] if key == "result" else []
+    return any(value in (read, list(texts)) or value in read for value in values)
+
+
+def _json(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _NOT_JSON
 
 
 def _masked(text: str, secrets: Collection[str]) -> str:
@@ -90,18 +158,6 @@ def _masked_json(value: Json, secrets: Collection[str]) -> Json:
     written = json.dumps(value, ensure_ascii=False)
     masked = _masked(written, secrets)
     return value if masked == written else json.loads(masked)
-
-
-def _link(link: mcp_types.ResourceLink) -> str:
-    words = ", ".join(filter(None, (link.mime_type, link.description)))
-    return f"[resource {link.title or link.name}: {link.uri}{f' ({words})' if words else ''}]"
-
-
-def _embedded(resource: mcp_types.TextResourceContents | mcp_types.BlobResourceContents) -> str:
-    if isinstance(resource, mcp_types.TextResourceContents):
-        return f"[resource {resource.uri}]\n{resource.text}"
-    kind = resource.mime_type or "binary"
-    return f"[resource {resource.uri}, {kind}, {_size(resource.blob)}: left out]"
 
 
 def _size(base64: str) -> str:

@@ -20,7 +20,7 @@ from provider_core.errors import (
 )
 from provider_core.tools import ToolResult
 from provider_core.tools.mcp import _results
-from provider_core.tools.mcp._mending import Mended
+from provider_core.tools.mcp._mending import AS_SENT, Mended
 from provider_core.tools.mcp._sdk import ClientSession, MCPError, mcp_types
 from provider_core.tools.mcp._steps import Step
 from provider_core.wording import clean
@@ -169,7 +169,7 @@ class Session:
             raise (await self._translated(error)) from None
         if isinstance(sent, mcp_types.InputRequiredResult):
             raise self._broken("asks the user something during a call, which telex does not pass on")
-        return _results.result(sent, self._secrets)
+        return _results.result((sent.meta or {}).get(AS_SENT) or {}, self._secrets)
 
     async def list(self) -> None:
         """Ask anew what tools there are; what was known stays where there is no answer."""
