@@ -85,7 +85,9 @@ def agent(
         yield Asking(number=number, request=request)
         gathering = Gathering(Target(provider=provider, model=request.model))
         with closing(
-            _Events(client.chat(provider, request, key=key, notify=notify, watch=watch), taken, earlier)
+            _Events(
+                client.chat(provider, request, key=key, notify=notify, watch=watch), names, taken, earlier
+            )
         ) as events:
             for event in events:
                 gathering.event(event)
@@ -166,10 +168,16 @@ _Said: TypeAlias = tuple[str, str]
 
 
 class _Events:
-    """An answer's events, with calls whose ids tell them apart, and without such as only repeat the last ones."""
+    """An answer's events, with calls by their tools' names and with ids that tell them apart.
 
-    def __init__(self, events: Iterator[Event], taken: set[str], earlier: frozenset[_Said]) -> None:
+    Calls that only repeat the last ones are left out.
+    """
+
+    def __init__(
+        self, events: Iterator[Event], names: Names, taken: set[str], earlier: frozenset[_Said]
+    ) -> None:
         self._events = events
+        self._names = names
         self._taken = taken
         self._earlier = earlier
 
@@ -184,7 +192,8 @@ class _Events:
         for event in self._events:
             match event:
                 case ToolCall():
-                    calls.append(event)  # they come at the end, and are judged together
+                    # They come at the end, and are judged together. What goes back must be a name that was offered.
+                    calls.append(replace(event, name=self._names.meant(event.name)))
                 case Finished() if calls and spoken and self._repeats(calls, event):
                     yield replace(event, reason="stop")
                 case Finished():

@@ -11,7 +11,7 @@ from provider_core.types import Tool
 from provider_core.wording import near, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from provider_core.tools._types import Offered, Toolbox
 
@@ -20,6 +20,16 @@ __all__ = ["Names"]
 _LONGEST: Final = 64
 _CHOICES: Final = ("auto", "required", "none")
 _LISTED = 30
+_LONGEST_CALLED: Final = 300
+
+_SEPARATORS: Final = ("/", ".", ":", "::", "__")
+"""What models write between the names of a server and its tool; only the last is in the names that they are given."""
+
+_DECORATION: Final = re.compile(r"(?:functions?|tools?|default_api|mcp)(?:\.|/|::?|__)")
+"""What models put before a name: OpenAI's and Kimi's ``functions.``, Gemini's ``default_api.``."""
+
+_REST: Final = re.compile(r"\s*(?:<\|.*|:\d+|\(\))\Z", re.DOTALL)
+"""What they put after it: Kimi's number of the call, and Harmony's tokens, as in ``read<|channel|>commentary``."""
 
 
 class Names:
@@ -47,10 +57,30 @@ class Names:
 
     def find(self, name: str) -> tuple[Toolbox, Offered]:
         """The tool that a model calls by this name; raises ``UnknownToolError`` with near ones, or with all."""
-        found = self._known.get(name)
+        found = self._known.get(self.meant(name))
         if found is None:
             raise _unknown(name, self._known)
         return found
+
+    def meant(self, name: str) -> str:
+        """The name of the tool that is certainly meant: without decoration, or with other separators; else ``name``.
+
+        A tool's own name means it where no other tool has it. Near names are never guessed.
+        """
+        if name in self._known or len(name) > _LONGEST_CALLED:
+            return name
+        spelled: dict[str, set[str]] = {}
+        bare: dict[str, set[str]] = {}
+        for known, (toolbox, offered) in self._known.items():
+            spelled.setdefault(known, set()).add(known)
+            bare.setdefault(offered.tool.name, set()).add(known)
+            for separator in _SEPARATORS if toolbox.name else ():
+                spelled.setdefault(f"{toolbox.name}{separator}{offered.tool.name}", set()).add(known)
+        for form in _forms(name):
+            for names in (spelled, bare):
+                if found := names.get(form):
+                    return found.pop() if len(found) == 1 else name
+        return name
 
     def choice(self, asked: str | None) -> str | None:
         """A tool choice as a request has it.
@@ -86,6 +116,19 @@ class Names:
             number += 1
             name = _marked(wanted, toolbox, tool, str(number))
         return name
+
+
+def _forms(name: str) -> Iterator[str]:
+    """A name as it was called, and with ever less around it."""
+    yield name
+    name = name.strip().strip("`'\"").strip()
+    yield name
+    while (shorter := _REST.sub("", name)) != name:
+        name = shorter
+        yield name
+    while decoration := _DECORATION.match(name):
+        name = name[decoration.end() :]
+        yield name
 
 
 def _fit(text: str) -> str:

@@ -319,6 +319,15 @@ def test_arguments_that_cannot_be_used_go_back_unasked_and_not_run(
     assert isinstance(json.loads(sent_back), dict), "what is no object is refused when it comes back"
 
 
+def test_a_call_by_a_decorated_name_is_its_tools_call_everywhere(server: Scripted) -> None:
+    server.will(calling(call("functions.fs.read:0")), answer("Done."))
+    loop = looped(server, Box("fs", read=say("a.txt")))
+    assert [planned.name for planned in loop.put] == ["fs/read"], "it is approved by its real name"
+    assert loop.results() == ["a.txt"]
+    assert [each.name for each in loop.calls] == ["fs__read"]
+    assert loop.turn()["tool_calls"][0]["function"]["name"] == "fs__read", "servers refuse a dot in it"
+
+
 def test_a_tool_that_does_not_exist_is_an_error_with_near_names(server: Scripted) -> None:
     server.will(calling(call("fs__raed_file", id="a"), call("fs__list", id="b", index=1)), answer("Sorry."))
     box = Box("fs", read_file=say("x"), list=say("a.txt"))

@@ -122,3 +122,60 @@ def test_an_unknown_name_is_shown_short() -> None:
     with pytest.raises(UnknownToolError) as raised:
         Names().find("x" * 10_000)
     assert len(raised.value.message) < 150
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        "functions.fs__read",
+        "functions.fs__read:0",
+        "functions.fs.read:12",
+        "function.fs__read",
+        "default_api.fs__read",
+        "default_api:fs__read",
+        "default_api.read",
+        "tools.fs__read",
+        "tool/fs/read",
+        "mcp__fs__read",
+        "fs.read",
+        "fs/read",
+        "fs:read",
+        "fs::read",
+        "read",
+        " fs__read\n",
+        "`fs__read`",
+        "fs__read()",
+        "fs__read:0",
+        "fs__read<|channel|>commentary",
+        "functions.read<|constrain|>json",
+    ],
+)
+def test_a_decorated_name_means_its_tool(called: str) -> None:
+    names = Names()
+    names.offer([box("fs", "read", "list"), box("web", "list")])
+    assert names.meant(called) == "fs__read"
+    assert names.find(called)[1].tool.name == "read"
+
+
+@pytest.mark.parametrize(
+    "called",
+    ["list", "functions.list", "fs__raed", "fs_read", "FS__READ", "other.read", "fs__read2", "", ":0"],
+)
+def test_a_name_that_is_only_near_means_no_tool(called: str) -> None:
+    names = Names()
+    names.offer([box("fs", "read", "list"), box("web", "list")])
+    assert names.meant(called) == called
+    with pytest.raises(UnknownToolError):
+        names.find(called)
+
+
+def test_a_tools_own_name_is_no_decoration() -> None:
+    names = Names()
+    names.offer([box("functions", "read"), box("fs", "read", "functions.write", "write")])
+    assert names.find("functions.read")[0].name == "functions"
+    assert names.find("functions.write")[1].tool.name == "functions.write"
+    assert names.find("functions.fs.write")[1].tool.name == "write"
+    assert names.meant("read") == "read"
+    clash = Names()
+    clash.offer([box("a", "b.c"), box("a.b", "c")])
+    assert clash.meant("a.b.c") == "a.b.c", "it may be either"
