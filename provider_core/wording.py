@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["clean", "near", "printable", "redact"]
+__all__ = ["clean", "near", "printable", "redact", "unhidden"]
 
 MASK = "[redacted]"
 
@@ -23,9 +23,20 @@ _SEQUENCE = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC and its kin: titles, links
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 but tab and newline
-    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]"  # separators, marks and bidi overrides
+_UNSEEN = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
+)
+"""Unicode's default ignorable code points, but for joiners and selectors of variants; and the line separators."""
+_INVISIBLE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]")  # and C0 and C1 but tab and newline
+_HIDDEN = re.compile(
+    # The flags of England, Scotland and Wales, which stay, are made of a flag and tags.
+    "(\U0001f3f4[\U000e0030-\U000e007a]{2,8}\U000e007f)"
+    f"|[{_UNSEEN}]"
+    # A joiner belongs to an emoji or a letter of a script that joins, a selector to an emoji, a digit or an ideograph.
+    f"|(?<=[\x00-\u05ff\u200c\u200d{_UNSEEN}])[\u200c\u200d]"
+    f"|(?<=[\x00-\x22\x24-\x29\x2b-\x2f\x3a-\x7f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef{_UNSEEN}])"
+    "[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -37,6 +48,16 @@ def printable(text: str, limit: int = 2000) -> str:
     """
     text = _strip(text)
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
+
+
+def unhidden(text: str) -> str:
+    """Return ``text`` with U+FFFD in place of each character that shows nothing or reorders what is shown.
+
+    These are zero-width and tag characters, line separators, bidi marks and stray joiners: text can be hidden in them.
+    """
+    if text.isascii():
+        return text
+    return _HIDDEN.sub(lambda match: match[1] or "\ufffd", text)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

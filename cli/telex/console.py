@@ -290,10 +290,12 @@ def as_json(value: object, *, indent: int | None = None) -> str:
 
 def visible(text: str) -> str:
     """``text`` with all that could command a terminal made visible or dropped; line feeds and tabs stay."""
-    # Nearly every piece is printable: one scan in C and no translation.
-    if text.isprintable():
-        return text
-    return text.translate(_CONTROLS)
+    if text.isascii():
+        # Nearly every piece is printable: one scan in C and no translation.
+        return text if text.isprintable() else text.translate(_CONTROLS)
+    from provider_core.wording import unhidden
+
+    return unhidden(text.translate(_CONTROLS))
 
 
 _LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -303,6 +305,4 @@ _CONTROLS: dict[int, str | None] = {
     0x0D: None,  # a lone CR would overwrite the line, and CRLF needs only its LF
     0x7F: "\u2421",
     **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
-    # Marks that reorder what is read: U+202A to U+202E and U+2066 to U+2069, and the two lone marks.
-    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C], "\ufffd"),
 }

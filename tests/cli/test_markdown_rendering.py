@@ -227,6 +227,7 @@ class TestATextIsShownAndNotObeyed:
             "&#27;[2J", "&#x9b;31m", "&#8238;x", "&rlm;", "`\x1b[1m`", "```\n\x1b[1m\n```", "[a](<\x1b[1m>)",
             "[a](b '\x1b[1m')", "[a](&#27;b)", "| \x1b |\n|---|\n| &#27; |", "<b \x1b>", "<div>\n\x1b[1m",
             "[a]: \x1b", "```\x1b\nx\n```", "# \x1b", "- [ ] \x1b", "\\\x1b", "![\x1b](\x1b)",
+            "a\u200bb", "`\u2028`", "a\U000e0041\U000e0042", "&#8203;", "a\ufeff", "| \u2060 |\n|---|\n| \xad |",
         ],
     )  # fmt: skip
     def test_whatever_could_command_a_terminal(self, text: str) -> None:
@@ -236,10 +237,8 @@ class TestATextIsShownAndNotObeyed:
                 if look.colour.value
                 else render(text, 60, look=look)
             )
-            assert (
-                re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", shown)
-                is None
-            )
+            hidden = r"\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff"
+            assert re.search(rf"[\x00-\x09\x0b-\x1f\x7f-\x9f{hidden}]", shown) is None
 
     def test_carriage_returns_end_lines_however_they_are_cut(self) -> None:
         written: list[str] = []

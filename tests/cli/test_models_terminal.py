@@ -82,6 +82,7 @@ def lab(telex: Telex) -> Telex:
             Model(id="[bold]markup[/bold]", vision=True),
             Model(id="模型/😀", name="x"),
             Model(id="safe\u202egnp.exe"),
+            Model(id="gpt\u200b-4\U000e0041o"),
         ],
         URL,
     )
@@ -98,6 +99,7 @@ def test_a_terminal_gets_a_table_under_the_providers_name(lab: Telex) -> None:
     assert any(line.startswith("lab/[bold]markup[/bold] ") and line.endswith("vision") for line in lines)
     assert any(line.startswith("lab/模型/😀") for line in lines)
     assert "\u202e" not in seen
+    assert "gpt\ufffd-4\ufffdo" in seen
     assert "\x1b[1m" in seen
 
 

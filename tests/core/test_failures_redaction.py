@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from provider_core.stream import failure
-from provider_core.wording import near, printable, redact
+from provider_core.wording import near, printable, redact, unhidden
 
 KEY = "sk-proj-Ab3/dE+f6hI9kL=mN0pQ"
 
@@ -103,6 +103,7 @@ def test_a_key_at_the_cut_is_masked() -> None:
         ("\x9b31mred\x9d0;t\x9c", "red"),
         ("a\x00\x07\x08\x0b\x7f\x85\x9fb", "ab"),
         ("a\u202eb\u2066c\u200fd\u061ce", "abcde"),
+        ("a\u200bb\u2064c\U000e0041d\xade\u3164f", "abcdef"),
         ("a\r\nb\rc", "a\nbc"),
         ("\x1b]0;never closed", "]0;never closed"),
         ("a\ud800b", "a\ufffdb"),
@@ -150,3 +151,32 @@ def test_hostile_text_takes_linear_time() -> None:
 )
 def test_what_a_word_may_have_been_meant_for(word, names, meant):
     assert near(word, names) == meant
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("a\u200bb\u2060c\ufeffd\xade", "a?b?c?d?e"),
+        ("a\u2028b\u2029c\u202ed", "a?b?c?d"),
+        ("x\U000e0041\U000e0042", "x??"),
+        ("a\u200cb\u200dc", "a?b?c"),
+        ("\u3164\u115f", "??"),
+        ("😀\ufe01\ufe02\ufe03", "😀\ufe01??"),
+        ("a\U000e0101", "a?"),
+        ("\U0001f3f4\U000e0041" + "\U000e0042" * 20, "\U0001f3f4" + "?" * 21),
+        # What makes an emoji or a letter of what stands beside it stays.
+        *(
+            (text, text)
+            for text in (
+                "❤️ 1️⃣ 👁️‍🗨️ 👩‍👩‍👧 🏴‍☠️",
+                "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+                "می‌خواهم",
+                "नमस्‍ते",
+                "葛\U000e0100",
+                "Grüße 世界",
+            )
+        ),
+    ],
+)
+def test_characters_that_hide_text_are_made_visible(raw: str, shown: str) -> None:
+    assert unhidden(raw) == shown.replace("?", "\ufffd")

@@ -192,13 +192,15 @@ def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) 
 
 
 def test_what_a_model_writes_cannot_command_the_terminal(chat: Callable[..., Pty], server: Scripted) -> None:
-    evil = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202ee [/foo] list[int] <b>x</b>"
+    evil = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202e\u200b\U000e0041\u2028e [/foo] list[int] <b>x</b>"
     server.will([*sse(delta(reasoning_content=evil)), *answer(evil)])
     with chat("hi", "-q", "--reasoning", "show") as terminal:
         assert terminal.wait() == 0
     assert b"\x1b[2J" not in terminal.raw
     assert b"\x1b]0;" not in terminal.raw
-    assert "\u202e".encode() not in terminal.raw
+    for hidden in "\u202e\u200b\U000e0041\u2028":
+        assert hidden.encode() not in terminal.raw
+    assert terminal.text.count("d\ufffd\ufffd\ufffd\ufffde [/foo]") == 2
     assert "[/foo] list[int] <b>x</b>" in terminal.text
 
 

@@ -244,14 +244,15 @@ def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) 
 
 
 def test_what_models_write_cannot_command_the_terminal(chat: Callable[..., Pty], server: Scripted) -> None:
-    evil = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202ee [/foo] <b>x</b>"
+    evil = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202e\u200b\U000e0041e [/foo] <b>x</b>"
     serve(server, a=[*sse(delta(reasoning_content=evil)), *answer(evil)], b=answer(evil))
     for arguments in ((), ("--plain",)):
         with chat("--reasoning", "show", *arguments, "-m", "lab/a", "-m", "moon/b", "hi") as terminal:
             assert terminal.wait() == 0
         assert b"\x1b[2J" not in terminal.raw
         assert b"\x1b]0;" not in terminal.raw
-        assert "\u202e".encode() not in terminal.raw
+        for hidden in "\u202e\u200b\U000e0041":
+            assert hidden.encode() not in terminal.raw
         assert "[/foo] <b>x</b>" in terminal.text
 
 
