@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from provider_core.errors import CoreError, ModelError
 
 if TYPE_CHECKING:
-    from provider_core.types import Provider
+    from provider_core.types import Provider, Target
     from telex.context import App
 
-__all__ = ["configured", "follow"]
+__all__ = ["configured", "default_target", "follow"]
 
 
 def configured(app: App, name: str) -> Provider:
@@ -21,6 +21,16 @@ def configured(app: App, name: str) -> Provider:
     if found is None and name == PROVIDER.name:
         raise ModelError(f"{name} is the model inside telex: there is nothing to set up or change", name=name)
     return found or app.provider(name)
+
+
+def default_target(app: App) -> Target | None:
+    """The model that is used when none is named; None where there is none."""
+    from provider_core.resolve import resolve
+
+    try:
+        return resolve(app.settings.model, app.catalog)
+    except CoreError:
+        return None
 
 
 def follow(app: App) -> None:

@@ -119,6 +119,7 @@ def test_json_tells_all_that_is_known(telex: Inside) -> None:
         "vision": None,
         "source": "server",
         "default": False,
+        "global_default": False,
     }
     assert rows(telex)["lab/b"]["default"] is True
     assert rows(telex)["lab/b"]["context"] is None
@@ -712,7 +713,7 @@ def test_show_tells_what_a_name_means_and_what_is_known(telex: Inside) -> None:
 
 def test_show_marks_what_is_only_estimated(telex: Inside) -> None:
     telex.configure(THREE)
-    assert "~32k tokens, estimated from the name" in telex("models", "show", "lab/x-32k").text
+    assert "~32.8k tokens, estimated from the name" in telex("models", "show", "lab/x-32k").text
     assert "no list: it is sent as typed" in telex("models", "show", "lab/x-32k").text
     shown = json.loads(telex("models", "show", "lab/x-32k", "--json").out)
     assert (shown["context_estimated"], shown["source"]) == (True, None)

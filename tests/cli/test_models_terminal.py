@@ -94,8 +94,8 @@ def test_a_terminal_gets_a_table_under_the_providers_name(lab: Telex) -> None:
     lines = [line.rstrip() for line in ANSI.sub("", seen).splitlines()]
     assert lines[0].split() == ["The", "Lab", "context", "output"]
     assert "lab/mine" in lines[1]
-    assert any(re.fullmatch(r"lab/known +128k +8k +reasoning, tools", line) for line in lines)
-    assert any(re.fullmatch(r"lab/guessed-32k +~32k", line) for line in lines)
+    assert any(re.fullmatch(r"lab/known +131k +8.19k +reasoning, tools", line) for line in lines)
+    assert any(re.fullmatch(r"lab/guessed-32k +~32.8k", line) for line in lines)
     assert any(line.startswith("lab/[bold]markup[/bold] ") and line.endswith("vision") for line in lines)
     assert any(line.startswith("lab/模型/😀") for line in lines)
     assert "\u202e" not in seen
@@ -219,3 +219,29 @@ def test_ctrl_c_while_servers_are_asked_ends_at_once(telex: Telex) -> None:
         connection.close()
     assert process.returncode in (130, -signal.SIGINT)
     assert b"Traceback" not in err
+
+
+def test_sizes_are_powers_of_1000_and_the_default_is_marked(telex: Telex) -> None:
+    telex.configure('model = "lab/m2"\n[providers.lab]\nbase_url = "http://198.51.100.1/v1"\nkey = "none"\n')
+    sizes = (128_000, 131_072, 8_192, 999, 999_600, 1_000_000, 1_048_576, 32_768, 12_345_678)
+    models = [Model(id=f"m{number}", context=size) for number, size in enumerate(sizes)]
+    keep(telex, "lab", models, "http://198.51.100.1/v1")
+    lines = ANSI.sub("", on_terminal(telex, "models", "list")).splitlines()
+    shown = [line.split()[1] for line in lines if line.startswith("lab/m")]
+    assert shown == ["128k", "131k", "8.19k", "999", "1M", "1M", "1.05M", "32.8k", "12.3M"]
+    assert [line.split()[0] for line in lines if "default" in line] == ["lab/m2"]
+    assert "m2 (default)" in on_terminal(telex, "providers", "list")
+    assert telex("providers", "list").out.split(b"\t")[-1] == b"m2\n"
+
+
+@pytest.mark.parametrize("name", ["lab/m2", "second"])
+def test_the_default_is_marked_by_whatever_name_it_was_chosen(telex: Telex, name: str) -> None:
+    telex.configure(
+        f'model = "{name}"\n[aliases]\nsecond = "lab/m2"\n'
+        '[providers.lab]\nbase_url = "http://198.51.100.1/v1"\nkey = "none"\ndefault_model = "m1"\n'
+    )
+    keep(telex, "lab", [Model(id="m1"), Model(id="m2")], "http://198.51.100.1/v1")
+    lines = ANSI.sub("", on_terminal(telex, "models", "list")).splitlines()
+    assert any(line.startswith("lab/m2") and line.endswith("default") for line in lines)
+    assert any(line.startswith("lab/m1") and line.endswith("-m lab") for line in lines)
+    assert "m1, m2 (default)" in on_terminal(telex, "providers", "list")

@@ -117,8 +117,7 @@ class Screen:
         now = time.time()
         for turn in turns:
             for message in turn.messages:
-                who = "You" if message.role == "user" else message.role.capitalize()
-                self._head(who, when(turn.at, now))
+                self._head(message.role.capitalize(), when(turn.at, now))
                 self._plain(message)
             self._head(f"{turn.provider}/{turn.model}", when(turn.at, now))
             if turn.answer is not None:

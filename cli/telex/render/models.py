@@ -28,23 +28,27 @@ def lines(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) ->
         console.out(text)
 
 
-def as_json(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> None:
-    """One list of objects."""
-    rows = [_fields(listing, model) for listing, models in shown for model in models]
+def as_json(
+    console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]], default: Target | None
+) -> None:
+    """One list of objects; ``default`` is the model that is used without -m."""
+    rows = [_fields(listing, model, default) for listing, models in shown for model in models]
     console.json(rows)
 
 
-def card_as_json(console: Console, target: Target, listing: Listing, model: Model | None) -> None:
+def card_as_json(
+    console: Console, target: Target, listing: Listing, model: Model | None, default: Target | None
+) -> None:
     """The object of one model; one that no list has is known by its name alone."""
     from provider_core.types import Model
 
-    fields = _fields(listing, model or Model(id=target.model))
+    fields = _fields(listing, model or Model(id=target.model), default)
     if model is None:
         fields["source"] = None
     console.json(fields)
 
 
-def _fields(listing: Listing, model: Model) -> dict[str, Any]:
+def _fields(listing: Listing, model: Model, default: Target | None) -> dict[str, Any]:
     context, max_output, guessed = _limits(model)
     return {
         "id": f"{listing.provider.name}/{model.id}",
@@ -62,6 +66,7 @@ def _fields(listing: Listing, model: Model) -> dict[str, Any]:
         "vision": model.vision,
         "source": "user" if model.id in listing.declared else listing.source,
         "default": model.id == listing.default,
+        "global_default": _is(listing, model, default),
     }
 
 
@@ -80,13 +85,13 @@ def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
     return model.context or context, model.max_output or max_output, frozenset(guessed)
 
 
-def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> None:
+def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]], default: Target | None) -> None:
     """A table under each provider's name, through the pager when it is longer than the screen."""
     groups = [(listing, models) for listing, models in shown if models]
     if not groups:
         return
     rows = sum(len(models) + 2 for _, models in groups)
-    drawn = _drawn(console, groups)
+    drawn = _drawn(console, groups, default)
     if rows < console.height():
         console.raw_out("".join(drawn))
         return
@@ -95,7 +100,9 @@ def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) ->
     click.echo_via_pager(drawn, color=console.out_has_colour)
 
 
-def _drawn(console: Console, groups: Sequence[tuple[Listing, Sequence[Model]]]) -> Iterator[str]:
+def _drawn(
+    console: Console, groups: Sequence[tuple[Listing, Sequence[Model]]], default: Target | None
+) -> Iterator[str]:
     """Each group's lines, with the terminal's own commands where it has colours."""
     from rich.cells import cell_len
     from rich.text import Text
@@ -123,7 +130,7 @@ def _drawn(console: Console, groups: Sequence[tuple[Listing, Sequence[Model]]]) 
                     f"{listing.provider.name}/{model.id}",
                     _shortened(context, guess="context" in guessed),
                     _shortened(max_output, guess="max_output" in guessed),
-                    _dim(visible(", ".join(_words(listing, model)))),
+                    _dim(visible(", ".join(_words(listing, model, default)))),
                 ]
             )
         yield gap + sheet.drawn(console, sheet.table(("",) * len(columns), rows, columns))
@@ -141,19 +148,27 @@ def _shortened(tokens: int | None, *, guess: bool) -> str:
 
 
 def _short(tokens: int) -> str:
-    if tokens >= 1_000_000:
-        return f"{tokens / 1e6:.1f}".removesuffix(".0") + "M"
-    if tokens % 1024 == 0:
-        return f"{tokens // 1024}k"
-    return f"{tokens / 1000:.0f}k" if tokens >= 1000 else str(tokens)
+    """Three digits and a power of 1000, never of 1024: 131072 is "131k", 128000 "128k", 1048576 "1.05M"."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if tokens >= unit * 0.9995:
+            size = tokens / unit
+            digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
+            return f"{size:.{digits}f}".rstrip("0").rstrip(".") + name if digits else f"{size:.0f}{name}"
+    return str(tokens)
 
 
-def _words(listing: Listing, model: Model) -> list[str]:
+def _is(listing: Listing, model: Model, target: Target | None) -> bool:
+    return target is not None and (target.provider.name, target.model) == (listing.provider.name, model.id)
+
+
+def _words(listing: Listing, model: Model, default: Target | None) -> list[str]:
     words = [name for name in ("reasoning", "tools", "vision") if getattr(model, name)]
     if model.kind != "chat":
         words.insert(0, model.kind)
     if model.id == listing.default:
         words.insert(0, f"-m {listing.provider.name}")
+    if _is(listing, model, default):
+        words.insert(0, "default")
     return words
 
 
@@ -163,6 +178,7 @@ def card(
     listing: Listing,
     model: Model | None,
     *,
+    default: Target | None = None,
     aliases: Sequence[str] = (),
     missing_key: str = "",
 ) -> None:
@@ -191,6 +207,7 @@ def card(
         ("tools", _yes_no(known.tools)),
         ("vision", _yes_no(known.vision)),
         ("aliases", ", ".join(aliases)),
+        ("default", "used without -m" if _is(listing, known, default) else ""),
         ("key", f"none: {missing_key}" if missing_key else ""),
     )
     text = "".join(f"  {name:<15}{value}\n" for name, value in facts if value)

@@ -50,18 +50,22 @@ def key_words(source: Source, ending: str | None = None) -> str:
     return f"{words} {ending}" if ending else f"{words} (not there)"
 
 
-def row(provider: Provider, source: Source, ending: str | None = None) -> tuple[str, ...]:
-    """The cells of ``HEADERS``."""
+def row(
+    provider: Provider, source: Source, ending: str | None = None, *, default: str = ""
+) -> tuple[str, ...]:
+    """The cells of ``HEADERS``; ``default`` is the model that its name alone means, by its list of models."""
     return (
         provider.name,
         place(provider),
         key_words(source, ending),
         "on" if provider.enabled else "off",
-        _default(provider),
+        default or _default(provider),
     )
 
 
-def as_json(provider: Provider, source: Source, ending: str | None = None) -> dict[str, Any]:
+def as_json(
+    provider: Provider, source: Source, ending: str | None = None, *, default: str = ""
+) -> dict[str, Any]:
     """The object of one provider."""
     key: dict[str, Any] = {
         "source": source.kind,
@@ -79,7 +83,7 @@ def as_json(provider: Provider, source: Source, ending: str | None = None) -> di
         "gguf": str(provider.gguf) if provider.gguf else None,
         "enabled": provider.enabled,
         "key": key,
-        "default_model": _default(provider) or None,
+        "default_model": default or _default(provider) or None,
         "models_declared": [model.id for model in provider.models] if provider.models_declared else [],
         "headers": sorted(provider.headers),
     }

@@ -49,8 +49,8 @@ def _rate(usage: Usage | None, timing: Timing) -> float | None:
 
 
 def count(number: int | None) -> str:
-    """A number with thin spaces between its thousands; "?" where nobody said it."""
-    return "?" if number is None else f"{number:,}".replace(",", "\u2009")
+    """A number with commas between its thousands; "?" where it is unknown."""
+    return "?" if number is None else f"{number:,}"
 
 
 def _aside(number: int | None, word: str) -> str:

@@ -10,6 +10,7 @@ import click
 from telex.command import Command
 from telex.context import pass_app
 from telex.exits import ASKING, ExitCode
+from telex.lists import default_target
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ def list_(
     from telex.render import models as render
 
     if as_json:
-        render.as_json(app.console, shown)
+        render.as_json(app.console, shown, default_target(app))
     elif app.console.out_is_terminal:
-        render.table(app.console, shown)
+        render.table(app.console, shown, default_target(app))
     else:
         render.lines(app.console, shown)
     if not listings:
@@ -256,7 +257,15 @@ def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the optio
     model = next((model for model in listing.models if model.id == target.model), None)
     aliases = [name for name, to in app.catalog.aliases.items() if to in (str(target), id) and name != id]
     if as_json:
-        render.card_as_json(app.console, target, listing, model)
+        render.card_as_json(app.console, target, listing, model, default_target(app))
     else:
         missing = _no_key(target.provider) if target.provider.name in app.catalog.without_key else ""
-        render.card(app.console, target, listing, model, aliases=aliases, missing_key=missing)
+        render.card(
+            app.console,
+            target,
+            listing,
+            model,
+            default=default_target(app),
+            aliases=aliases,
+            missing_key=missing,
+        )

@@ -9,6 +9,7 @@ import click
 from telex.command import Command
 from telex.context import pass_app
 from telex.exits import ExitCode
+from telex.lists import default_target
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -48,13 +49,21 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     found = [(each, source(each, app.environ)) for each in app.settings.providers.values()]
     endings, failed = _endings(app, found) if check_keys else ({}, [])
     if as_json:
-        objects = [render.as_json(each, where, endings.get(each.name)) for each, where in found]
+        models = _default_models(app, marked=False)
+        objects = [
+            render.as_json(each, where, endings.get(each.name), default=models.get(each.name, ""))
+            for each, where in found
+        ]
         app.console.json(objects)
     else:
+        models = _default_models(app, marked=app.console.out_is_terminal)
         sheet.rows(
             app.console,
             render.HEADERS,
-            [render.row(each, where, endings.get(each.name)) for each, where in found],
+            [
+                render.row(each, where, endings.get(each.name), default=models.get(each.name, ""))
+                for each, where in found
+            ],
         )
     if failed:
         raise failed[0]
@@ -62,6 +71,24 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
         app.console.note(
             "No provider is set up. Add one: telex providers add NAME (see: telex providers presets)"
         )
+
+
+def _default_models(app: App, *, marked: bool) -> dict[str, str]:
+    """The model that each provider's name alone means, and the one that is used without -m, which can be ``marked``."""
+    found = {
+        name: model
+        for name, provider in app.settings.providers.items()
+        if (model := provider.default_model or app.catalog.listing(name).default)
+    }
+    target = default_target(app)
+    if target is not None and target.provider.name in app.settings.providers:
+        name, model = target.provider.name, target.model
+        own = app.settings.providers[name].default_model
+        if not marked:
+            found[name] = own or model
+        else:
+            found[name] = f"{model} (default)" if own in (None, "", model) else f"{own}, {model} (default)"
+    return found
 
 
 def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, str], list[ApiKeyError]]:
