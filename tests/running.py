@@ -45,6 +45,10 @@ class Telex:
             "PYTHONPATH": str(GUARD),
             "PYTHONWARNINGS": "error",
             "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+            # The embedded model is never fetched.
+            "PIP_INDEX_URL": "http://127.0.0.1:9/",
+            "PIP_RETRIES": "0",
+            "UV_DEFAULT_INDEX": "http://127.0.0.1:9/",
         }
 
     @property

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 def run() -> NoReturn:
     """Run the command line of this process, and end it."""
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
+        # Arguments, the environment, file names and streams are UTF-8 in every locale: Python reads them before
+        # any code of ours runs, so it has to start again.
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
     # What is imported lives to the end, and looking through it for garbage takes a seventh of a short answer's
     # time. A long run is still collected, only less often.
     gc.set_threshold(100_000)

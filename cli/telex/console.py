@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -14,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Console", "OutputError", "ReaderGone", "as_json", "stdin_text", "visible"]
 
-FIRST_BYTE = 1.0
-"""Seconds an open stdin beside a prompt may stay silent: cron, CI and editors leave one open for ever."""
+NOTE_AFTER = 1.0
+"""Seconds to wait for the end of stdin before a note says so: cron, CI and editors may leave it open for ever."""
 
 LARGEST = 100_000_000
-"""Bytes of stdin that are read: an endless one, as of ``yes``, must end somewhere."""
+"""Bytes of stdin that are read; more, as from ``yes``, is an error."""
 
 _DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 
@@ -167,38 +169,59 @@ class Console:
     def stdin_is_terminal(self) -> bool:
         return _isatty(sys.stdin)
 
-    def read_stdin(self, *, wait: bool) -> str | None:
-        """As ``read_stdin_bytes``, for text; raises ``click.UsageError`` for what is no UTF-8."""
-        raw = self.read_stdin_bytes(wait=wait)
+    def read_stdin(self) -> str | None:
+        """All of stdin as text, a terminal's too; raises ``click.UsageError`` for bytes that are not UTF-8."""
+        raw = self.read_stdin_bytes(named=True)
         return None if raw is None else stdin_text(raw)
 
-    def read_stdin_bytes(self, *, wait: bool) -> bytes | None:
-        """All of stdin, or None where there is none: a terminal, or closed.
+    def read_stdin_bytes(self, *, named: bool = False, quiet: bool = False, skip: str = "") -> bytes | None:
+        """All of stdin up to its end, however long that takes; None where it is closed.
 
-        With ``wait`` it is read to its end, however long that takes. Without, a pipe that stays silent for
-        ``FIRST_BYTE`` seconds is left alone, and said so; once a byte has come it is read to its end.
+        A terminal is read only if the user ``named`` stdin, and is None otherwise. After ``NOTE_AFTER`` seconds
+        a note says what telex is waiting for, with ``skip``, how to avoid that, unless ``quiet``. Raises
+        ``click.UsageError`` for more than ``LARGEST`` bytes.
         """
-        if sys.stdin is None or (not wait and _isatty(sys.stdin)):
+        terminal = self.stdin_is_terminal()
+        if sys.stdin is None or (terminal and not named):
             return None
+        note = None if terminal or quiet else " ".join(("Waiting for the end of stdin.", skip)).rstrip()
         try:
             descriptor = _descriptor(sys.stdin)
-            if not wait and descriptor is not None and not _wait([descriptor], [], FIRST_BYTE):
-                self.note(
-                    "Nothing came on stdin within a second: going on without it (--no-stdin does not wait)."
-                )
-                return None
-            raw = sys.stdin.buffer.read(LARGEST + 1) if descriptor is None else _read_all(descriptor)
+            most = LARGEST + 1
+            raw = sys.stdin.buffer.read(most) if descriptor is None else self._read_all(descriptor, note)
         except OSError as error:
+            if error.errno == errno.EBADF and not named:  # open for writing only: nohup does that
+                return None
             raise click.UsageError(f"stdin cannot be read: {error.strerror}") from error
         if len(raw) > LARGEST:
             raise click.UsageError(
-                f"stdin holds more than {LARGEST // 1_000_000} MB, which no model can read"
+                f"stdin is larger than {LARGEST // 1_000_000} MB, the most that telex reads"
             )
         return raw
 
+    def _read_all(self, descriptor: int, note: str | None) -> bytes:
+        """Everything up to the end of the file, or a little over ``LARGEST``; also if the descriptor does not block."""
+        parts: list[bytes] = []
+        size = 0
+        note_at = time.monotonic() + NOTE_AFTER
+        while size <= LARGEST:
+            if note and not _wait([descriptor], [], max(0.0, note_at - time.monotonic())):
+                self.note(note)
+                note = None
+            try:
+                part = os.read(descriptor, 1 << 20)
+            except BlockingIOError:
+                _wait([descriptor], [], None)
+                continue
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
+
 
 def stdin_text(raw: bytes) -> str:
-    """What came on stdin, as text without its byte order mark; raises ``click.UsageError`` for what is no UTF-8."""
+    """The bytes of stdin as text without a byte order mark; raises ``click.UsageError`` if they are not UTF-8."""
     try:
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -238,23 +261,6 @@ def _write(stream: TextIO, text: str, taken: list[int] | None = None) -> None:
             _wait([], [descriptor], None)
         else:
             data = memoryview(data)[taken[-1] :] if taken[-1] < len(data) else b""
-
-
-def _read_all(descriptor: int) -> bytes:
-    """Everything up to the end of the file, or a little over ``LARGEST``; also where the descriptor does not block."""
-    parts: list[bytes] = []
-    size = 0
-    while size <= LARGEST:
-        try:
-            part = os.read(descriptor, 1 << 20)
-        except BlockingIOError:
-            _wait([descriptor], [], None)
-            continue
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
 
 
 def _wait(readable: list[int], writable: list[int], seconds: float | None) -> bool:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
-from running import COMMAND
+from running import COMMAND, within
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
 if TYPE_CHECKING:
     from running import Telex
+
+
+def pipe() -> tuple[IO[Any], IO[Any]]:
+    reading, writing = os.pipe()
+    return os.fdopen(reading, "rb", 0), os.fdopen(writing, "wb", 0)
 
 
 def in_json(value: object) -> list[bytes]:
@@ -113,33 +120,89 @@ def test_a_prompt_that_begins_with_a_dash_is_taken_behind_two(lab: Telex, server
     assert server.asked[0].body["messages"][0]["content"] == "-5 degrees?"
 
 
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_arguments_files_and_stdin_are_utf8_in_every_locale(
+    lab: Telex, server: Scripted, tmp_path: Path, locale: str
+) -> None:
+    server.will(answer("Grüße"))
+    (tmp_path / "süß.txt").write_text("ß")
+    env = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TELEX_MODEL": "lab/ö"}
+    ran = lab(
+        "chat", "-f", "süß.txt", "-o", "größe.txt", "-u", "Wörter", stdin="é".encode(), env=env, cwd=tmp_path
+    )
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "größe.txt").read_text() == "Grüße\n"
+    assert "Attached: süß.txt (2 bytes)" in ran.err
+    assert server.asked[0].body["model"] == "ö"
+    assert server.asked[0].body["messages"][0]["content"] == "süß.txt:\n```\nß\n```\n\né\n\nWörter"
+
+
 def test_words_that_are_no_text_are_a_usage_error(lab: Telex, server: Scripted) -> None:
     ran = lab("chat", os.fsdecode(b"caf\xe9"))
     assert ran.code == 2
     assert "Traceback" not in ran.err
 
 
-def test_a_silent_stdin_beside_a_prompt_is_left_alone_after_a_second(lab: Telex, server: Scripted) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        (["hi"], "Waiting for the end of stdin. --no-stdin ignores stdin.\n"),
+        (["-", "hi"], "Waiting for the end of stdin.\n"),
+        (["-q", "hi"], ""),
+    ],
+)
+def test_stdin_is_read_to_its_end_however_late(
+    lab: Telex, server: Scripted, arguments: list[str], note: str
+) -> None:
     server.will(answer("x"))
-    reading, writing = os.pipe()
-    try:
-        started = time.monotonic()
-        process = lab.start("chat", "hi", stdin=reading)
+    reading, writing = socket.socketpair() if "-" in arguments else pipe()
+    with reading, writing:
+        process = lab.start("chat", *arguments, stdin=reading.fileno())
+        assert not within(1.6, lambda: bool(server.asked))
+        os.write(writing.fileno(), b"late ")
+        time.sleep(0.3)
+        os.write(writing.fileno(), b"data")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err.decode()) == (0, b"x\n", note)
+    assert server.asked[0].body["messages"][0]["content"] == "late data\n\nhi"
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_ctrl_c_while_waiting_for_stdin_sends_nothing(
+    lab: Telex, server: Scripted, form: tuple[str, ...]
+) -> None:
+    reading, writing = pipe()
+    with reading, writing:
+        process = lab.start("chat", *form, "hi", stdin=reading.fileno())
+        assert process.stderr is not None
+        assert b"--no-stdin" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
-        assert time.monotonic() - started < 8
-    finally:
-        os.close(reading)
-        os.close(writing)
-    assert (process.returncode, out) == (0, b"x\n")
-    assert b"stdin" in err
+    assert (process.returncode, err.strip()) == (130, b"Interrupted.")
+    assert bool(out) == bool(form)
+    assert server.asked == []
 
 
-def test_a_closed_stdin_is_no_stdin(lab: Telex, server: Scripted) -> None:
+@pytest.mark.parametrize(("arguments", "code"), [(("-m", "nowhere/m"), 3), (("-f", "missing"), 2)])
+def test_other_mistakes_are_reported_before_stdin_is_read(
+    lab: Telex, arguments: tuple[str, ...], code: int
+) -> None:
+    reading, writing = pipe()
+    with reading, writing:
+        process = lab.start("chat", *arguments, "hi", stdin=reading.fileno())
+        process.communicate(timeout=20)
+    assert process.returncode == code
+
+
+@pytest.mark.parametrize("redirection", ["<&-", "< /dev/null", "0> /dev/null"])
+def test_a_prompt_alone_is_sent_when_stdin_has_nothing_to_read(
+    lab: Telex, server: Scripted, redirection: str
+) -> None:
     server.will(answer("x"))
     done = subprocess.run(
-        ["bash", "-c", f"{COMMAND} chat hi <&-"], env=lab.env, capture_output=True, check=False
+        ["bash", "-c", f"{COMMAND} chat hi {redirection}"], env=lab.env, capture_output=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, b"x\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"x\n", b"")
 
 
 def test_each_piece_is_out_before_the_next_has_come(lab: Telex, server: Scripted) -> None:

@@ -387,7 +387,7 @@ def test_stdin_without_an_end_is_refused_and_not_read_for_ever(lab: Telex, serve
         process = lab.start("chat", "-", stdin=endless)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert b"more than 100 MB" in err
+    assert b"larger than 100 MB" in err
     assert server.asked == []
 
 

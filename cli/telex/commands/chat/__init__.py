@@ -157,8 +157,9 @@ class _Chat(Command):
 def command(app: App, /, **given: Any) -> None:
     """Send PROMPT and stream the answer to stdout.
 
-    What comes on stdin stands before the prompt, with a blank line between. A PROMPT of "-" reads stdin to
-    its end however long that takes. On a terminal, without any prompt, it is a conversation.
+    Text piped to stdin is placed before the prompt, separated by a blank line: telex waits for its end,
+    however long that takes. A PROMPT of "-" reads stdin from a terminal, too. With no prompt on a terminal,
+    starts an interactive conversation.
     """
     from telex.commands.chat.asking import Options, run
 

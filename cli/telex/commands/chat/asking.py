@@ -204,10 +204,12 @@ def _answer(
     """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
     try:
         with Interrupts():
+            # The model comes first: nobody should have to wait for stdin to hear that it is unknown.
+            dialogue = dialogue_for(app, options, template, earlier=_earlier(app, options))
             question = question_of(app, options, template)
             content, system = question.content, question.system
-            earlier = _earlier(app, options)
-            dialogue = dialogue_for(app, options, template, earlier=earlier, title=question.title)
+            if dialogue.keeping is not None:
+                dialogue.keeping.title = question.title
             check_fit(app, dialogue.target, question.prompt, dialogue.next(content, system=system))
             if options.dry_run:
                 from telex.render.dry import dry_run

@@ -36,11 +36,6 @@ class Question:
 
 def question_of(app: App, options: Options, template: Template | None) -> Question:
     """Read everything that is asked; raises ``click.UsageError`` and what the core raises."""
-    wait = False
-    if template is not None:
-        from telex.commands.chat.templating import needs_stdin
-
-        wait = needs_stdin(template)
     prompt = read_prompt(
         app.console,
         options.prompt,
@@ -48,7 +43,7 @@ def question_of(app: App, options: Options, template: Template | None) -> Questi
         files=options.files,
         images=options.images,
         enough=template is not None and bool(template.prompt),
-        wait=wait,
+        quiet=options.quiet,
     )
     content, system = prompt.content(), None
     if template is not None:

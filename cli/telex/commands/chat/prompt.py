@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -57,12 +57,11 @@ def read_prompt(
     files: Sequence[str] = (),
     images: Sequence[str] = (),
     enough: bool = False,
-    wait: bool = False,
+    quiet: bool = False,
 ) -> Prompt:
-    """Everything that is asked; raises ``click.UsageError`` where that is nothing.
+    """Read the whole prompt; raises ``click.UsageError`` if it is empty, unless ``enough``: a template has its own.
 
-    With ``enough``, as a template has a prompt of its own, there may be nothing, and stdin is not waited for;
-    but with ``wait`` it is, as it has a place for it.
+    stdin is read last: it may take as long as the program that writes it. ``quiet`` leaves out the note about that.
     """
     files = ["-" if name in _STDIN else name for name in files]
     images = ["-" if name in _STDIN else name for name in images]
@@ -76,21 +75,21 @@ def read_prompt(
     if forced:
         words = words[1:] if words[0] == "-" else words[:-1]
     typed = readable(" ".join(words), "the prompt")
+    prompt = Prompt(typed=typed)
+    is_attached = "-" in (*files, *images)
+    if (files or images) and not is_attached:
+        prompt = attached(files, images, to=prompt)
     raw = None
     if not no_stdin:
-        alone = not (typed.strip() or files or images or enough or console.stdin_is_terminal())
-        wait = wait and not console.stdin_is_terminal()
-        raw = console.read_stdin_bytes(wait=bool(claims) or alone or wait)
-    piped = None
-    pictures: Sequence[ImagePart] = ()
-    if raw and "-" not in (*files, *images):
-        piped, pictures = _text_or_image(raw)
-        raw = None
-    if piped and not piped.strip() and typed.strip():
-        piped = None  # an empty line from a script's stdin is no text to talk about
-    prompt = Prompt(typed=typed, piped=piped, images=tuple(pictures))
-    if files or images:
+        skip = "" if claims else "--no-stdin ignores stdin."
+        raw = console.read_stdin_bytes(named=bool(claims), quiet=quiet, skip=skip)
+    if is_attached:
         prompt = attached(files, images, to=prompt, raw=raw or b"")
+    elif raw:
+        piped, pictures = _text_or_image(raw)
+        if piped and not piped.strip() and typed.strip():
+            piped = None  # an empty line from a script's stdin is no text to talk about
+        prompt = replace(prompt, piped=piped, images=(*pictures, *prompt.images))
     if not (prompt.text.strip() or prompt.files or prompt.images or enough):
         raise click.UsageError(
             'there is no prompt: give one, as in telex chat "Why is the sky blue?", or pipe one in'

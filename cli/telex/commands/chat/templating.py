@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from telex.commands.chat.prompt import Prompt
     from telex.context import App
 
-__all__ = ["applied", "filled", "is_asked_later", "needs_stdin", "system_of"]
+__all__ = ["applied", "filled", "is_asked_later", "system_of"]
 
 
 def applied(app: App, options: Options) -> Template:
@@ -45,13 +45,6 @@ def applied(app: App, options: Options) -> Template:
     own: list[tuple[str, Json]] = list(template.params.items())
     options.params = (*own, *options.params)
     return template
-
-
-def needs_stdin(template: Template) -> bool:
-    """Whether it has a place for stdin, and nothing else to put there."""
-    from provider_core import templates
-
-    return templates.variables(template).get("stdin", "") is None
 
 
 def is_asked_later(app: App, options: Options) -> bool:

@@ -66,7 +66,7 @@ def command(app: App, *, name: str, from_stdin: bool, remove: bool) -> None:
 
 
 def _read(app: App) -> str:
-    secret = (app.console.read_stdin(wait=True) or "").strip("\r\n")
+    secret = (app.console.read_stdin() or "").strip("\r\n")
     if not secret.strip():
         raise click.UsageError("nothing came on stdin")
     return secret

@@ -76,7 +76,7 @@ def _read(app: App, file: str) -> tuple[Found, ...]:
     from provider_core.settings import foreign
 
     if file == "-":
-        text = app.console.read_stdin(wait=True) or ""
+        text = app.console.read_stdin() or ""
     else:
         try:
             text = files.expanded(file).read_text(encoding="utf-8-sig")

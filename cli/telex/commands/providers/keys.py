@@ -101,7 +101,7 @@ def _read(app: App, provider: Provider) -> str:
 
     if app.console.stdin_is_terminal():
         return _ask(provider, optional=False)
-    return clean(app.console.read_stdin(wait=True) or "", "stdin")
+    return clean(app.console.read_stdin() or "", "stdin")
 
 
 def _prompted(app: App, provider: Provider) -> Choice:

@@ -171,7 +171,7 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
     import tomllib
 
     if file == "-":
-        text = app.console.read_stdin(wait=True) or ""
+        text = app.console.read_stdin() or ""
     else:
         try:
             text = Path(file).read_text(encoding="utf-8-sig")
