@@ -38,20 +38,41 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
     exactly one usable provider lists. A model's id is found in any case, with or without "models/" in front
     and ":latest" behind, and the listed spelling is the answer.
 
-    Raises ``ModelError``, and ``MissingKeyError`` when only a provider without its key has the model.
+    Raises ``ModelError``, ``MissingKeyError`` when only a provider without its key has the model, and
+    ``SettingsError`` for an alias or a provider that is set up wrongly.
     """
+    if name is not None:
+        _refuse_wrong(name.strip(), catalog)
     if not catalog.providers:
+        _refuse_if_all_wrong(catalog)
         raise NoProviderError("no provider is set up")
     if name is None:
         return _only(catalog)
     typed = name.strip()
     chain = _aliased(typed, catalog)
+    if len(chain) > 1:
+        _refuse_wrong(chain[-1], catalog)
     try:
         return _resolved(chain[-1], catalog)
     except ModelError as error:
         if len(chain) > 1:
             error.explain(f"the alias {typed} leads to it")
         raise
+
+
+def _refuse_wrong(typed: str, catalog: Catalog) -> None:
+    """Raise what is wrong with the alias or the provider in ``typed``: another one must not be asked instead."""
+    left = f"providers.{typed.partition('/')[0]}".casefold()
+    for entry, error in catalog.problems.items():
+        if entry.casefold() == left or ("/" not in typed and entry == f"aliases.{typed}"):
+            raise error
+
+
+def _refuse_if_all_wrong(catalog: Catalog) -> None:
+    """Raise what is wrong with the only providers there are, and which nobody has named."""
+    for entry, error in catalog.problems.items():
+        if entry.partition(".")[0] == "providers":
+            raise error
 
 
 def _aliased(typed: str, catalog: Catalog) -> list[str]:
@@ -142,6 +163,8 @@ def _owners(typed: str, catalog: Catalog, providers: Iterable[Provider]) -> list
 def _only(catalog: Catalog) -> Target:
     """Without any name: the one provider that can be asked; the built-in model counts when nothing else is set up."""
     own = {name: p for name, p in catalog.providers.items() if p.gguf is not None or not p.embedded}
+    if not own:
+        _refuse_if_all_wrong(catalog)
     enabled = [provider for provider in (own or catalog.providers).values() if provider.enabled]
     usable = [provider for provider in enabled if provider.name not in catalog.without_key]
     if len(chosen := usable or enabled) == 1:

@@ -107,6 +107,7 @@ class Setup:
             providers,
             self.paths.lists,
             aliases=self.settings.aliases,
+            problems=self.settings.problems,
             without_key=[
                 provider.name
                 for provider in providers.values()
@@ -120,6 +121,7 @@ class Setup:
         found = self.providers.get(name)
         if found is not None:
             return found
+        self.settings.require("providers", name)
         from provider_core import presets
         from provider_core.wording import near
 
@@ -138,6 +140,8 @@ class Setup:
         """
         from provider_core.resolve import resolve
 
+        if not name:
+            self.settings.require("model")
         wanted = name or self.settings.model
         try:
             try:

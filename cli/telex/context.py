@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from provider_core.client import Client
     from provider_core.history import History
     from provider_core.keys import KeyStore
+    from provider_core.settings import Settings
     from provider_core.types import Provider, Target, Transport
     from telex.session.standing import Standing
 
@@ -43,10 +44,22 @@ class App(Setup):
         self.console = console or Console(environ=self.environ)
         self.standing: Standing | None = None
         """What keeps a provider reached from one question to the next, for as long as a conversation goes on."""
+        self._warned: set[str] = set()
         self.quiet = False
         """Whether only answers and errors are wanted."""
         self.leaves_no_trace = False
         """Set by a command that looks and changes nothing, not even what completion reads."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """As ``Setup.settings``; warns once of each entry that is left out."""
+        found = super().settings
+        for entry, error in found.problems.items():
+            if entry not in self._warned and not self.quiet:
+                where = f" in {error.path}" if error.path else ""
+                self.console.note(f"Warning: {error.message} (ignoring {entry}{where})")
+            self._warned.add(entry)
+        return found
 
     @cached_property
     def history(self) -> History:

@@ -45,6 +45,7 @@ def follow(app: App) -> None:
         from provider_core.templates import names
 
         there = names(app.paths.templates)
-        write_snapshot(app.paths, app.catalog, templates=there, servers=app.settings.mcp, made_from=made_from)
+        servers = [*app.settings.mcp, *app.settings.wrong("mcp")]
+        write_snapshot(app.paths, app.catalog, templates=there, servers=servers, made_from=made_from)
     except CoreError:
         return  # settings that do not load have been complained of, or will be

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from provider_core.catalog._merge import Listing
+    from provider_core.errors import SettingsError
     from provider_core.types import Provider
 
 __all__ = ["LIFETIME", "Catalog", "has_list"]
@@ -33,7 +34,8 @@ class Catalog:
     """What can be named: providers, their models, and aliases for either.
 
     ``load`` gives a provider's listing and is called once at most for each. ``without_key`` are the names of
-    those that need a key and have no source of one; they keep their lists, and are not usable.
+    those that need a key and have no source of one; they keep their lists, and are not usable. ``problems`` are
+    the entries of the settings that cannot be used, as ``Settings.problems``.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class Catalog:
         *,
         load: Callable[[Provider], Listing],
         aliases: Mapping[str, str] | None = None,
+        problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
     ) -> None:
         self.providers = providers
         self.aliases: Mapping[str, str] = aliases or {}
+        self.problems: Mapping[str, SettingsError] = problems or {}
         self.without_key: frozenset[str] = frozenset(without_key)
         self._load = load
         self._listings: dict[str, Listing] = {}
@@ -57,6 +61,7 @@ class Catalog:
         folder: Path,
         *,
         aliases: Mapping[str, str] | None = None,
+        problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
         lifetime: float = LIFETIME,
         now: Callable[[], float] = time.time,
@@ -66,7 +71,7 @@ class Catalog:
         def load(provider: Provider) -> Listing:
             return listing(provider, _cache.read(folder, provider), lasts_until=now() - lifetime)
 
-        return cls(providers, load=load, aliases=aliases, without_key=without_key)
+        return cls(providers, load=load, aliases=aliases, problems=problems, without_key=without_key)
 
     @property
     def usable(self) -> tuple[Provider, ...]:

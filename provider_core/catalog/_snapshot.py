@@ -55,7 +55,14 @@ def write_snapshot(
     """
     made_from = stamp(paths) if made_from is None else made_from
     lists: dict[str, Mapping[str, str]] = {
-        "providers": {name: provider.display_name for name, provider in catalog.providers.items()},
+        "providers": {
+            **{name: provider.display_name for name, provider in catalog.providers.items()},
+            **{
+                entry.removeprefix("providers."): "not usable"
+                for entry in catalog.problems
+                if entry.startswith("providers.")
+            },
+        },
         "models": _models(catalog),
         "aliases": catalog.aliases,
         "presets": {preset.id: preset.name for preset in presets.all_presets()},

@@ -120,6 +120,23 @@ class Settings:
     """Seconds that a server's list of models is taken for current; None for the catalogue's own."""
     mcp: Mapping[str, McpServer] = field(default_factory=dict)
     """The servers whose tools a model may be given, by name."""
+    problems: Mapping[str, SettingsError] = field(default_factory=dict)
+    """What is wrong with each entry that is left out: "providers.lab", "mcp.files", "aliases.fast", "usage"."""
+
+    def require(self, *entry: str) -> None:
+        """Raise the ``SettingsError`` of this entry ("providers", "lab"), if it is wrong."""
+        error = self.problems.get(".".join(entry))
+        if error is not None:
+            raise error
+
+    def wrong(self, group: str) -> dict[str, str]:
+        """The names of a group's entries that cannot be used, each with what is wrong with it."""
+        start = f"{group}."
+        return {
+            entry.removeprefix(start): error.message
+            for entry, error in self.problems.items()
+            if entry.startswith(start)
+        }
 
 
 def _folder(named: str | None, usual: str) -> Path:
@@ -130,7 +147,8 @@ def _folder(named: str | None, usual: str) -> Path:
 def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in force: environment over file over default.
 
-    Raises ``SettingsError`` with path and line for a file that cannot be read, parsed or accepted.
+    An entry that is wrong is left out and found in ``problems``. Raises ``SettingsError`` with path and line for
+    a file that cannot be read or parsed.
     """
     from provider_core.settings import file, snapshot
 
@@ -144,13 +162,30 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
     if text or variables:
         kept = snapshot.recall(paths.cache, text, variables)
         checked = kept if kept is not None else _check(text, variables, paths)
-    known = {name: value for name, value in checked.items() if name not in ("mcp", "providers")}
-    tables = checked.get("providers", {})
-    return Settings(
-        **known,
-        mcp=_mcp(checked.get("mcp", {})),
-        providers={name: _provider(name, table, paths) for name, table in tables.items()},
-    )
+    known = {name: value for name, value in checked.items() if name not in ("mcp", "providers", "problems")}
+    problems = {
+        name: SettingsError(words, path=paths.settings_file if in_file else None)
+        for name, (words, in_file) in checked.get("problems", {}).items()
+    }
+    if "history" in problems:
+        known["history"] = False  # whoever set it may have wanted nothing saved
+    providers: dict[str, Provider] = {}
+    for name, table in checked.get("providers", {}).items():
+        try:
+            providers[name] = _provider(name, table, paths)
+        except SettingsError as error:
+            problems[f"providers.{name}"] = _located(error, name, variables)
+    return Settings(**known, mcp=_mcp(checked.get("mcp", {})), providers=providers, problems=problems)
+
+
+def _located(error: SettingsError, name: str, variables: Mapping[str, str]) -> SettingsError:
+    """``error`` with TELEX_PROVIDERS named as its place, where that has the provider."""
+    from provider_core.settings import schema
+
+    upper = {variable.upper(): value for variable, value in variables.items()}
+    if schema.variable_of(["providers", name], upper) is None:
+        return error
+    return SettingsError(error.message.replace("providers.", "TELEX_PROVIDERS.", 1))
 
 
 def _mcp(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:
@@ -165,7 +200,11 @@ def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, A
     from provider_core.settings import file, schema, snapshot
 
     data = file.parse(text, paths.settings_file)
-    checked = schema.validate(data, variables, paths.settings_file)
+    checked, problems = schema.check(data, variables, paths.settings_file)
+    if problems:
+        checked["problems"] = {
+            name: [error.message, error.path is not None] for name, error in problems.items()
+        }
     snapshot.keep(paths.cache, text, variables, checked)
     return checked
 

@@ -26,6 +26,7 @@ __all__ = [
     "remove",
     "remove_provider",
     "rename_provider",
+    "tables_of",
     "update_provider",
 ]
 
@@ -44,14 +45,17 @@ _ONE_OF = {"providers": "provider", "mcp": "MCP server"}
 
 def entries(path: Path, group: Group = "providers") -> dict[str, dict[str, Any]]:
     """The ``[providers.NAME]`` tables as they are written, by name, with no preset merged in; or another group's."""
-    return dict(file.read(path).get(group, {}))
+    tables = file.read(path).get(group)
+    found = tables if isinstance(tables, dict) else {}
+    return {name: table for name, table in found.items() if isinstance(table, dict)}
 
 
 def references(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """The settings that point at the provider ``name``: "model", "aliases.fast"."""
     found = ["model"] if _points_at(data.get("model"), name) else []
-    aliases = data.get("aliases", {})
-    found += [f"aliases.{alias}" for alias, model in aliases.items() if _points_at(model, name)]
+    aliases = data.get("aliases")
+    if isinstance(aliases, dict):
+        found += [f"aliases.{alias}" for alias, model in aliases.items() if _points_at(model, name)]
     return tuple(found)
 
 
@@ -77,7 +81,7 @@ def put(
     """
 
     def change(data: dict[str, Any]) -> None:
-        tables = data.setdefault(group, {})
+        tables = tables_of(data, group, path)
         taken = [name for name in wanted if name in tables]
         if taken and not replace:
             verb = "is" if len(taken) == 1 else "are"
@@ -132,8 +136,10 @@ def remove(path: Path, name: str, group: Group = "providers", *, around: Around 
     """Remove the group's table of this name; raises ``SettingsError`` when there is none."""
 
     def change(data: dict[str, Any]) -> None:
-        _entry(data, name, path, group)
-        del data[group][name]
+        tables = tables_of(data, group, path)
+        if name not in tables:
+            raise SettingsError(f"no {_ONE_OF[group]} called {name} is set up", path=path)
+        del tables[name]
 
     def proposals(text: str) -> Iterator[str]:
         import tomlkit
@@ -191,10 +197,20 @@ def _lead_over(data: Any, places: tuple[str, ...], old: str, new: str) -> None:
 
 
 def _entry(data: dict[str, Any], name: str, path: Path, group: Group = "providers") -> dict[str, Any]:
-    tables = data.get(group, {})
+    tables = tables_of(data, group, path)
     if name not in tables:
         raise SettingsError(f"no {_ONE_OF[group]} called {name} is set up", path=path)
+    if not isinstance(tables[name], dict):
+        raise SettingsError(f"{group}.{name} is not a table: edit it by hand, or remove it", path=path)
     return cast("dict[str, Any]", tables[name])
+
+
+def tables_of(data: dict[str, Any], group: str, path: Path) -> dict[str, Any]:
+    """The tables of a group, to be changed; raises ``SettingsError`` where the file has something else there."""
+    tables = data.setdefault(group, {})
+    if not isinstance(tables, dict):
+        raise SettingsError(f"{group} is not a table: edit it by hand", path=path)
+    return tables
 
 
 def _table(fields: Fields, *, inline: bool = False) -> Any:
@@ -232,13 +248,16 @@ def inline(value: Any) -> Any:
 
 
 def apply(path: Path, change: file.Change, proposals: file.Proposals, around: Around = None) -> None:
-    """Do a change of ``file``'s whose result is accepted on the next start; else raise ``SettingsError``."""
+    """Do a change of ``file``'s; raise ``SettingsError`` where it makes an entry wrong that was not wrong before."""
 
     def checked(data: dict[str, Any]) -> None:
         from provider_core.settings import schema
 
-        change(data)
         # Without the environment: what is written has to stand by itself.
-        schema.validate(data, {}, path)
+        _, before = schema.check(data, {}, path)
+        change(data)
+        _, after = schema.check(data, {}, path)
+        for entry in after.keys() - before.keys():
+            raise after[entry]
 
     file.change(path, checked, proposals, around)

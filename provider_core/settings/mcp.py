@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from provider_core.settings import Settings
+
 __all__ = [
     "McpServer",
     "Reference",
@@ -127,11 +129,16 @@ def references(server: McpServer) -> dict[str, Reference]:
     return {name: found for name, value in values.items() if (found := reference(value)) is not None}
 
 
-def find(servers: Mapping[str, McpServer], name: str) -> McpServer:
-    """The server of this name; raises ``UnknownToolServerError`` with those that may have been meant."""
+def find(settings: Settings, name: str) -> McpServer:
+    """The server of this name; raises ``UnknownToolServerError`` with those that may have been meant.
+
+    Raises ``SettingsError`` where it is set up wrongly.
+    """
+    servers = settings.mcp
     found = servers.get(name)
     if found is not None:
         return found
+    settings.require("mcp", name)
     raise UnknownToolServerError(
         f"no MCP server called {name} is set up", server=name, candidates=near(name, servers)
     )

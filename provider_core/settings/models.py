@@ -54,9 +54,9 @@ def set_alias(path: Path, name: str, target: str | None) -> None:
 
     def change(data: dict[str, Any]) -> None:
         if target is not None:
-            data.setdefault("aliases", {})[name] = target
+            edit.tables_of(data, "aliases", path)[name] = target
             return
-        if name not in data.get("aliases", {}):
+        if name not in edit.tables_of(data, "aliases", path):
             raise SettingsError(f"there is no alias {name}", path=path)
         del data["aliases"][name]
         if not data["aliases"]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pydantic_settings import PydanticBaseSettingsSource
 
-__all__ = ["File", "McpEntry", "ModelEntry", "ProviderEntry", "validate"]
+__all__ = ["File", "McpEntry", "ModelEntry", "ProviderEntry", "check", "validate", "variable_of"]
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -221,9 +221,51 @@ class File(BaseSettings):
 def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> dict[str, Any]:
     """The file's content checked, with the environment on top: plain JSON values, without those that are unset.
 
-    ``path`` is for messages.
+    ``path`` is for messages. Raises ``SettingsError`` for the first thing that is wrong.
     """
+    checked, problems = check(data, environ, path)
+    for error in problems.values():
+        raise error
+    return checked
 
+
+def check(
+    data: Mapping[str, Any], environ: Mapping[str, str], path: Path
+) -> tuple[dict[str, Any], dict[str, SettingsError]]:
+    """As ``validate``, without the entries that are wrong, and what is wrong with each.
+
+    An entry is one provider, MCP server or alias ("providers.lab"), or one setting ("usage").
+    """
+    data = {name: dict(value) if isinstance(value, dict) else value for name, value in data.items()}
+    environ = {name.upper(): value for name, value in environ.items()}
+    problems: dict[str, SettingsError] = {}
+    for name in data.keys() - File.model_fields.keys():
+        problems[name] = _unknown(name, path)
+        del data[name]
+    while True:
+        try:
+            return _layered(data, environ), problems
+        except ValidationError as error:
+            for each in error.errors(include_url=False, include_input=False, include_context=False):
+                place = _place(each["loc"])
+                entry = place[:2] if place[0] in _TABLES else place[:1]
+                problems.setdefault(
+                    ".".join(entry), _refused(place, each["type"], each["msg"], environ, path)
+                )
+                _drop(entry, data, environ)
+        except UnreadableVariable as error:
+            found = re.search(r'for field "(\w+)"', str(error))
+            if found is None:
+                raise SettingsError("a TELEX_ variable is not valid JSON") from None
+            variable = f"TELEX_{found[1].upper()}"
+            problems[found[1]] = SettingsError(f"{variable} is not valid JSON")
+            del environ[variable]
+
+
+_TABLES = ("aliases", "mcp", "providers")
+
+
+def _layered(data: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     class Layered(File):
         @classmethod
         def settings_customise_sources(
@@ -237,38 +279,57 @@ def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> di
             }
             return (environment, InitSettingsSource(settings_cls, init_kwargs=data))
 
-    try:
-        return Layered().model_dump(mode="json", exclude_defaults=True)
-    except ValidationError as error:
-        raise _refused(error, environ, path) from None
-    except UnreadableVariable as error:
-        found = re.search(r'for field "(\w+)"', str(error))
-        name = f"TELEX_{found[1].upper()}" if found else "a TELEX_ variable"
-        raise SettingsError(f"{name}: it is not JSON") from None
+    return Layered().model_dump(mode="json", exclude_defaults=True)
 
 
-def _refused(error: ValidationError, environ: Mapping[str, str], path: Path) -> SettingsError:
-    # Only the first: one sentence, and later ones are often its consequences.
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+def _drop(entry: list[str], data: dict[str, Any], environ: dict[str, str]) -> None:
+    """Take the entry out of the file's values and out of the variable that holds it."""
+    group, *names = entry
+    variable = f"TELEX_{group.upper()}"
+    if not names:
+        data.pop(group, None)
+        environ.pop(variable, None)
+        return
+    tables = data.get(group)
+    if isinstance(tables, dict):
+        tables.pop(names[0], None)
+    if variable in environ:
+        found = json.loads(environ[variable])
+        found.pop(names[0], None)
+        environ[variable] = json.dumps(found)
+
+
+def _unknown(name: str, path: Path) -> SettingsError:
+    if name.lower() in File.model_fields:
+        return SettingsError(f"{name} is not a setting: write it in lower case, {name.lower()}", path=path)
+    return SettingsError(f"{name} is not a setting", path=path)
+
+
+def _place(location: tuple[int | str, ...]) -> list[str]:
     # pydantic names branches of a union, and that a key is meant, in the location; the user's file does not.
-    place = [
+    return [
         part
-        for part in map(str, first["loc"])
+        for part in map(str, location)
         if part != "[key]" and not part.startswith(("constrained-", "function-"))
     ]
-    variable = _variable(place, environ)
+
+
+def _refused(
+    place: list[str], kind: str, words: str, environ: Mapping[str, str], path: Path
+) -> SettingsError:
+    variable = variable_of(place, environ)
     name = ".".join([variable, *place[1:]] if variable else place)
     where = None if variable else path
-    if first["type"] == "extra_forbidden":
+    if kind == "extra_forbidden":
         return SettingsError(f"{name} is not a setting", path=where)
-    words = first["msg"].removeprefix("Value error, ")
+    words = words.removeprefix("Value error, ")
     return SettingsError(f"{name}: {words[:1].lower()}{words[1:]}", path=where)
 
 
-def _variable(place: list[str], environ: Mapping[str, str]) -> str | None:
+def variable_of(place: list[str], environ: Mapping[str, str]) -> str | None:
     """The variable that has this place: what it holds counts before the file. None where the file has it."""
     name = f"TELEX_{place[0].upper()}"
-    value = next((value for each, value in environ.items() if each.upper() == name), "")
+    value = environ.get(name, "")
     if len(place) > 1:
         try:
             found = json.loads(value)

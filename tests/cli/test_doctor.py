@@ -481,7 +481,7 @@ def test_a_variable_that_is_refused_is_named(doctor: Doctor) -> None:
     report = doctor("settings", "providers", "tools")
     assert report["settings markdown"].endswith("(TELEX_MARKDOWN)")
     assert report.remedy("settings markdown") == "Change TELEX_MARKDOWN"
-    assert report["providers everything"] == "problem: TELEX_PROVIDERS: it is not JSON"
+    assert report["providers everything"] == "problem: TELEX_PROVIDERS is not valid JSON"
     assert report["tools everything"] == "problem: TELEX_MCP.x.speed is not a setting"
     assert report.remedy("tools everything") == "Change what it names (telex help environment)"
 

@@ -251,9 +251,10 @@ def test_a_reserved_name_that_was_written_by_hand_can_be_removed_and_nothing_els
     telex.configure(
         '[providers.local]\nbase_url = "https://h"\nkey = "none"\n[providers.b]\npreset = "groq"\n'
     )
-    for refused in (("list",), ("rename", "local", "c"), ("edit", "local", "--disable")):
+    for refused in (("rename", "local", "c"), ("edit", "local", "--disable")):
         ran = telex("providers", *refused)
         assert ran.code == 3
         assert "providers.local: the name local is taken" in ran.err
+    assert "local\t\t\tinvalid\t\n" in telex("providers", "list").text
     assert telex("providers", "remove", "local", "--yes").code == 0
     assert telex("providers", "list").text.startswith("b\t")

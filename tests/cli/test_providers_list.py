@@ -9,6 +9,7 @@ import click
 import pytest
 from inprocess import Inside
 from running import python
+from scripted import Scripted, answer
 
 from provider_core.keys import MemoryStore
 from provider_core.presets import models
@@ -210,3 +211,90 @@ def test_the_groups_help_imports_no_command(tmp_path: Path) -> None:
     modules = set(json.loads(loaded))
     assert not {name for name in modules if name.startswith("telex.commands.providers.")}
     assert not {"httpx", "keyring", "pydantic", "rich", "tomlkit"} & modules
+
+
+WRONG = """
+future = 1
+[aliases]
+wrong = 5
+[providers.bad]
+base_url = 5
+[mcp.broken]
+command = 7
+[providers.good]
+base_url = "{url}"
+key = "none"
+models = ["m"]
+"""
+
+
+def test_a_wrong_entry_is_one_warning_and_everything_else_works(telex: Inside, server: Scripted) -> None:
+    telex.configure(WRONG.format(url=server.url))
+    server.will(answer("Hello"))
+    for arguments in (("-m", "good/m"), ("-m", "m"), ("-m", "good"), ()):
+        ran = telex("chat", "--no-save", *arguments, "hi")
+        assert (ran.code, ran.text) == (0, "Hello\n")
+        for entry in ("future", "aliases.wrong", "providers.bad", "mcp.broken"):
+            assert ran.err.count(f"(ignoring {entry} in ") == 1
+    assert telex("chat", "-q", "--no-save", "hi").err == ""
+    assert telex("models", "alias", "fast", "good/m").code == 0
+    assert "Warning" not in telex("history", "list").err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("chat", "-m", "bad", "hi"),
+        ("chat", "-m", "BAD/m", "hi"),
+        ("chat", "-m", "wrong", "hi"),
+        ("chat", "--tools", "broken", "hi"),
+        ("providers", "show", "bad"),
+        ("providers", "test", "bad"),
+        ("providers", "edit", "bad", "--disable"),
+        ("models", "list", "-P", "bad"),
+        ("models", "show", "bad/m"),
+        ("models", "default", "bad"),
+        ("mcp", "test", "broken"),
+    ],
+)
+def test_a_wrong_entry_that_is_asked_for_is_exit_3(telex: Inside, arguments: tuple[str, ...]) -> None:
+    telex.configure(WRONG.format(url="http://127.0.0.1:1/v1"))
+    ran = telex(*arguments)
+    assert ran.code == 3
+    assert any(f"telex: {place}" in ran.err for place in ("providers.bad.", "aliases.wrong", "mcp.broken."))
+
+
+def test_a_wrong_default_model_is_not_replaced_by_another(telex: Inside) -> None:
+    telex.configure(f"model = 5\n{WRONG.format(url='http://127.0.0.1:1/v1')}")
+    for arguments in (("chat", "hi"), ("models", "default")):
+        ran = telex(*arguments)
+        assert (ran.code, "telex: model: " in ran.err) == (3, True)
+
+
+def test_where_every_provider_is_wrong_the_first_is_named(telex: Inside) -> None:
+    telex.configure("")
+    ran = telex("chat", "hi", env={"TELEX_PROVIDERS": '{"x": {"key": "none"}}'})
+    assert ran.code == 3
+    assert "telex: TELEX_PROVIDERS.x: " in ran.err
+
+
+def test_a_wrong_entry_is_listed_mended_and_removed(telex: Inside) -> None:
+    telex.configure(WRONG.format(url="http://127.0.0.1:1/v1"))
+    assert "bad\t\t\tinvalid\t\n" in telex("providers", "list").text
+    listed = json.loads(telex("providers", "list", "--json").text)
+    assert next(each["error"] for each in listed if each["name"] == "bad").startswith(
+        "providers.bad.base_url: "
+    )
+    assert telex("mcp", "list").text == "broken\t\t\t\tinvalid\n"
+    names = (telex.paths.cache / "completion" / "providers").read_text()
+    assert "bad\n" in names
+    assert telex("providers", "edit", "bad", "--base-url", "http://127.0.0.1:2", "--no-key").code == 0
+    assert telex("providers", "show", "bad").code == 0
+    assert telex("mcp", "remove", "broken", "--yes").code == 0
+    assert telex("mcp", "list").text == ""
+    assert telex("models", "alias", "wrong", "--remove").code == 0
+    telex.configure("providers = 5\n")
+    assert (
+        telex("providers", "add", "x", "--base-url", "http://127.0.0.1:2", "--no-key", "--no-verify").code
+        == 3
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provider_core.errors import InvalidInputError, SettingsError, UnknownToolServerError
-from provider_core.settings import Paths, edit, load
+from provider_core.settings import Paths, Settings, edit, load
 from provider_core.settings.mcp import McpServer, check_url, find, harmless, reference, references
 from provider_core.tools.mcp._environment import minimal
 
@@ -22,7 +22,10 @@ def paths(home: Path, text: str) -> Paths:
 
 
 def servers(home: Path, text: str) -> dict[str, McpServer]:
-    return dict(load(paths(home, text), {}).mcp)
+    settings = load(paths(home, text), {})
+    for error in settings.problems.values():
+        raise error
+    return dict(settings.mcp)
 
 
 def test_tables_are_servers(tmp_path: Path) -> None:
@@ -165,8 +168,8 @@ def test_a_url_repeats_nothing_of_itself_in_its_error() -> None:
 
 
 def test_an_unknown_name_has_near_ones() -> None:
-    known = {"github": McpServer(name="github", command=("a",))}
-    assert find(known, "github") is known["github"]
+    known = Settings(mcp={"github": McpServer(name="github", command=("a",))})
+    assert find(known, "github") is known.mcp["github"]
     with pytest.raises(UnknownToolServerError) as caught:
         find(known, "githib")
     assert (caught.value.candidates, caught.value.server) == (("github",), "githib")

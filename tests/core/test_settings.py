@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 
 from provider_core.errors import SettingsError
 from provider_core.settings import Paths, load
-from provider_core.settings.edit import put_provider, remove_provider
+from provider_core.settings.edit import put_provider, remove_provider, rename_provider, update_provider
+from provider_core.settings.models import set_alias
 
 
 @pytest.fixture
@@ -117,34 +119,100 @@ def test_variables_of_the_address_are_filled_in(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "entry", "words"),
     [
-        ("[providers.x]\nbase_url = 'ftp://host'", "providers.x.base_url"),
-        ("[providers.x]\nbase_uri = 'http://host'", "providers.x.base_uri is not a setting"),
-        ("[providers.x]\nenabled = 'maybe'\nbase_url = 'http://host'", "providers.x.enabled"),
-        ("[providers.x]\n", "neither a preset"),
-        ("[providers.x]\npreset = 'no-such-thing'", "no preset called 'no-such-thing'"),
-        ("[providers.'a b']\nbase_url = 'http://host'", "providers"),
-        ("modell = 'x'", "modell is not a setting"),
-        ("local_threads = 0", "local_threads"),
+        ("[providers.x]\nbase_url = 'ftp://host'", "providers.x", "providers.x.base_url"),
+        ("[providers.x]\nbase_url = 5", "providers.x", "providers.x.base_url"),
+        ("[providers.x]\nbase_uri = 'http://host'", "providers.x", "providers.x.base_uri is not a setting"),
+        ("[providers.x]\nenabled = 'maybe'\nbase_url = 'http://host'", "providers.x", "providers.x.enabled"),
+        ("[providers.x]\nretries = 1000\nbase_url = 'http://host'", "providers.x", "providers.x.retries"),
+        ("[providers.x]\n", "providers.x", "neither a preset"),
+        ("[providers.x]\npreset = 'no-such-thing'", "providers.x", "no preset called 'no-such-thing'"),
+        ("[providers]\nx = 5", "providers.x", "providers.x: "),
+        ("[providers.'a b']\nbase_url = 'http://host'", "providers.a b", "providers"),
+        ("[mcp.x]\ncommand = 7", "mcp.x", "mcp.x.command"),
+        ("[mcp.x]\ncommand = ['a']\nspeed = 7", "mcp.x", "mcp.x.speed is not a setting"),
+        ("mcp = []", "mcp", "mcp: "),
+        ("[aliases]\nx = 5", "aliases.x", "aliases.x: "),
+        ("aliases = 5", "aliases", "aliases: "),
+        ("modell = 'x'", "modell", "modell is not a setting"),
+        ("[future]\na = 1", "future", "future is not a setting"),
+        ("[Providers.x]\nbase_url = 'http://host'", "Providers", "write it in lower case, providers"),
+        ("MODEL = 'x'", "MODEL", "write it in lower case, model"),
+        ("local_threads = 0", "local_threads", "local_threads"),
+        ("model = ''", "model", "model: "),
     ],
 )
-def test_a_wrong_value_is_named(paths: Paths, text: str, words: str) -> None:
-    write(paths, text)
-    with pytest.raises(SettingsError, match=words):
-        load(paths, {})
+def test_an_entry_that_is_wrong_is_named_and_costs_only_itself(
+    paths: Paths, text: str, entry: str, words: str
+) -> None:
+    is_table = text.startswith("[")
+    good = "usage = 'full'\n{}\n{}\n".format(*(("", text) if is_table else (text, "")))
+    if "providers" not in entry:
+        good += "[providers.good]\nbase_url = 'http://127.0.0.1:1'\n"
+    write(paths, good)
+    for _ in range(2):  # checked, and as it was remembered
+        settings = load(paths, {})
+        assert settings.usage == "full"
+        assert list(settings.providers) == ([] if "providers" in entry else ["good"])
+        assert [*settings.problems] == [entry]
+        assert settings.problems[entry].path == paths.settings_file
+        with pytest.raises(SettingsError, match=words):
+            settings.require(*entry.split("."))
 
 
-def test_a_wrong_variable_is_named_as_such(paths: Paths) -> None:
+def test_every_wrong_entry_is_reported(paths: Paths) -> None:
+    write(
+        paths,
+        "usage = 5\n[providers.x]\nbase_url = 5\nretries = 'x'\n[mcp.y]\n[aliases]\n'a b' = 'c'\nd = 'e'\n",
+    )
+    settings = load(paths, {"TELEX_REASONING": "loud"})
+    assert sorted(settings.problems) == ["aliases.a b", "mcp.y", "providers.x", "reasoning", "usage"]
+    assert settings.aliases == {"d": "e"}
+
+
+def test_a_variable_that_is_wrong_is_named_and_costs_only_itself(paths: Paths) -> None:
+    write(paths, "[providers.good]\nbase_url = 'http://127.0.0.1:1'\n")
+    settings = load(paths, {"TELEX_LOCAL_THREADS": "many"})
+    assert list(settings.providers) == ["good"]
     with pytest.raises(SettingsError, match="TELEX_LOCAL_THREADS"):
-        load(paths, {"TELEX_LOCAL_THREADS": "many"})
+        settings.require("local_threads")
+
+
+def test_nothing_is_saved_where_the_setting_of_the_history_is_wrong(paths: Paths) -> None:
+    write(paths, "history = 'never'\n")
+    assert load(paths, {}).history is False
 
 
 def test_no_value_of_the_file_is_repeated_in_an_error(paths: Paths) -> None:
     write(paths, "[providers.x]\nbase_url = 'http://host'\napi_key = 'sk-secret-pasted-here'")
-    with pytest.raises(SettingsError) as caught:
-        load(paths, {})
-    assert "sk-secret" not in str(caught.value)
+    assert "sk-secret" not in str(load(paths, {}).problems)
+
+
+def test_a_change_is_made_beside_a_wrong_entry_and_makes_none(paths: Paths) -> None:
+    write(paths, "future = 1\n\n[providers.x]\nbase_url = 5\n")
+    put_provider(paths.settings_file, "new", {"base_url": "http://127.0.0.1:1"})
+    assert list(load(paths, {}).providers) == ["new"]
+    with pytest.raises(SettingsError, match=r"providers\.worse\.base_url"):
+        put_provider(paths.settings_file, "worse", {"base_url": 5})
+    remove_provider(paths.settings_file, "x")
+    assert paths.settings_file.read_text().startswith("future = 1\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["providers = 5\n", "[providers]\nlab = 5\n", "aliases = 5\n", "[Providers.lab]\n"]
+)
+def test_a_change_of_what_is_not_a_table_is_an_error(paths: Paths, text: str) -> None:
+    write(paths, text)
+    for change in (
+        lambda: put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"}),
+        lambda: update_provider(paths.settings_file, "lab", {"retries": 1}),
+        lambda: rename_provider(paths.settings_file, "lab", "new"),
+        lambda: set_alias(paths.settings_file, "fast", "lab/m"),
+    ):
+        with contextlib.suppress(SettingsError):
+            change()
+    load(paths, {})
 
 
 @pytest.mark.parametrize(

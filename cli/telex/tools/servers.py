@@ -122,7 +122,7 @@ class Toolset:
             if name == "all" and "all" not in known:
                 chosen |= {server.name: server for server in known.values() if server.enabled}
             else:
-                server = find(known, name)
+                server = find(self._app.settings, name)
                 chosen[server.name] = server
         if not chosen:
             off = "every MCP server is switched off" if known else "no MCP server is set up"

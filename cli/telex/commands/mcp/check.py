@@ -117,7 +117,7 @@ def _wanted(app: App, names: Iterable[str]) -> list[McpServer]:
     from provider_core.settings.mcp import find
 
     known = app.settings.mcp
-    wanted = [find(known, name) for name in dict.fromkeys(names)] or list(known.values())
+    wanted = [find(app.settings, name) for name in dict.fromkeys(names)] or list(known.values())
     if not wanted:
         raise UnknownToolServerError("no MCP server is set up")
     return wanted

@@ -28,17 +28,21 @@ def list_(app: App, *, as_json: bool) -> None:
     """List the servers that are set up.
 
     In a pipe each line has NAME, PLACE (its command or address), SECRETS (what is looked up for it, and
-    where), ALLOWED (tools that run without asking) and STATE (on or off), with tabs between.
+    where), ALLOWED (tools that run without asking) and STATE (on, off or invalid), with tabs between.
     """
     from telex.render import mcp as render
     from telex.render import sheet
 
     servers = list(app.settings.mcp.values())
+    wrong = app.settings.wrong("mcp")
     if as_json:
-        app.console.json([render.as_json(server) for server in servers])
+        objects = [render.as_json(server) for server in servers]
+        objects += [{"name": name, "enabled": False, "error": words} for name, words in wrong.items()]
+        app.console.json(objects)
         return
-    sheet.rows(app.console, render.HEADERS, [render.row(server) for server in servers])
-    if not servers:
+    rows = [render.row(server) for server in servers]
+    sheet.rows(app.console, render.HEADERS, [*rows, *((name, "", "", "", "invalid") for name in wrong)])
+    if not servers and not wrong:
         app.console.note(
             "No MCP server is set up. Add one: telex mcp add NAME -- COMMAND (see: telex mcp add --help)"
         )

@@ -40,7 +40,8 @@ def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     from provider_core.settings import edit
     from provider_core.settings.mcp import find
 
-    find(app.settings.mcp, name)
+    if f"mcp.{name}" not in app.settings.problems:
+        find(app.settings, name)
     alone = _alone(app, name)
     if not yes:
         if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
@@ -71,7 +72,10 @@ def _alone(app: App, name: str) -> list[Reference]:
     """The secrets in the keyring that the server is given and no other one is."""
     from provider_core.settings.mcp import references
 
-    own = {each.name: each for each in references(app.settings.mcp[name]).values() if each.kind == "keyring"}
+    server = app.settings.mcp.get(name)
+    if server is None:  # what is set up wrongly may be given anything
+        return []
+    own = {each.name: each for each in references(server).values() if each.kind == "keyring"}
     for other, server in app.settings.mcp.items():
         if other != name:
             for each in references(server).values():

@@ -100,6 +100,7 @@ def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - t
     if not unset and id is None:
         from provider_core.resolve import resolve
 
+        app.settings.require("model")
         app.console.out(f"{resolve(app.settings.model, app.catalog)}\n")
         return
     meaning = None if id is None else _pinned(app, id)

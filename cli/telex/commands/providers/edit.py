@@ -106,9 +106,14 @@ def command(app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool,
     from telex import lists
     from telex.commands.providers import keys, verify
 
-    before = lists.configured(app, name)
-    entry = edit.entries(app.paths.settings_file)[name]
+    entry = edit.entries(app.paths.settings_file).get(name, {})
     changes = {**_changes(app, entry, options), **{_field(option): None for option in unset}}
+    if entry and f"providers.{name}" in app.settings.problems:
+        before = settings.preview(name, {**entry, **changes}, app.paths)  # whether it is usable now
+    else:
+        before = lists.configured(app, name)
+    if not entry:
+        raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
     twice = [option for option in unset if _given(options, option)]
     if twice:
         raise click.UsageError(f"--{twice[0]} and --unset {twice[0]} contradict each other")

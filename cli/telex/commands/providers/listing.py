@@ -39,7 +39,7 @@ __all__ = ["list_", "presets", "show"]
 def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     """List the providers that are set up, and where their keys come from.
 
-    In a pipe each line has NAME, ADDRESS, KEY, STATE (on or off) and DEFAULT MODEL, with tabs between. The
+    In a pipe each line has NAME, ADDRESS, KEY, STATE (on, off or invalid) and DEFAULT MODEL, with tabs between. The
     keyring is opened only with --check-keys.
     """
     from provider_core.keys import source
@@ -48,26 +48,26 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
 
     found = [(each, source(each, app.environ)) for each in app.settings.providers.values()]
     endings, failed = _endings(app, found) if check_keys else ({}, [])
+    wrong = app.settings.wrong("providers")
     if as_json:
         models = _default_models(app, marked=False)
         objects = [
             render.as_json(each, where, endings.get(each.name), default=models.get(each.name, ""))
             for each, where in found
         ]
+        objects += [{"name": name, "enabled": False, "error": words} for name, words in wrong.items()]
         app.console.json(objects)
     else:
         models = _default_models(app, marked=app.console.out_is_terminal)
-        sheet.rows(
-            app.console,
-            render.HEADERS,
-            [
-                render.row(each, where, endings.get(each.name), default=models.get(each.name, ""))
-                for each, where in found
-            ],
-        )
+        rows = [
+            render.row(each, where, endings.get(each.name), default=models.get(each.name, ""))
+            for each, where in found
+        ]
+        rows += [(name, "", "", "invalid", "") for name in wrong]
+        sheet.rows(app.console, render.HEADERS, rows)
     if failed:
         raise failed[0]
-    if not found and not as_json:
+    if not found and not wrong and not as_json:
         app.console.note(
             "No provider is set up. Add one: telex providers add NAME (see: telex providers presets)"
         )

@@ -57,7 +57,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
         if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
             raise click.UsageError(f"there is no terminal to ask whether {name} shall go: give --yes")
         click.confirm(f"Remove {name}?", abort=True, err=True)
-    stored = data["providers"][name].get("key") == "keyring"
+    stored = edit.entries(path).get(name, {}).get("key") == "keyring"
     roster.remove(path, app.key_store, name, keep_key=keep_key)
     catalog.forget(app.paths.lists, name)
     match stored, keep_key:
