@@ -113,7 +113,14 @@ def connect(
         else:
             target = setup.target("/".join(filter(None, (to, model))) or None)
         at, found = stack.enter_context(setup.reach(target, key=key))
-        reached = Reached(target=target, client=setup.client, provider=at, key=found, notify=notify)
+        reached = Reached(
+            target=target,
+            client=setup.client,
+            provider=at,
+            key=found,
+            notify=notify,
+            reads_images=setup.catalog.reads_images(target),
+        )
         return Connection(reached, stack)
     except BaseException:
         stack.close()

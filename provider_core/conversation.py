@@ -58,6 +58,8 @@ class Reached:
     provider: Provider
     key: str | None = field(default=None, repr=False)
     notify: Callable[[Notice], None] | None = None
+    reads_images: bool = False
+    """Whether the model is known to read images."""
 
 
 class Conversation:
@@ -185,6 +187,7 @@ class Conversation:
         if system := options.get("system"):
             new = (Message(role="system", content=system), *new)
         asked: Any = {name: value for name, value in options.items() if name in _OF_THE_REQUEST}
+        asked.setdefault("reads_images", self._reached.reads_images)
         return Request(model=self._reached.target.model, messages=following(self.messages, new), **asked)
 
 

@@ -93,7 +93,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     """Of an assistant: the calls it made, as they were received."""
     tool_call_id: str = ""
-    """Of a tool: the id of the call that this is the result of."""
+    """Of a tool: the id of the call that this is the result of. Its ``content`` may hold images."""
     reasoning: str = ""
     """Of an assistant that called tools: what it thought. It is sent to providers that want it back only."""
     reasoning_details: tuple[Json, ...] = ()
@@ -130,6 +130,9 @@ class Request:
     schema: Mapping[str, Json] | None = None
     """The JSON schema that the answer has to fit. It is asked for as the provider's row lets it be; whether the
     answer does is for whoever asks to check (``structured.check``)."""
+    reads_images: bool = False
+    """Whether the model is known to read images. If so, those in results of tools are sent, in a user's message
+    after the results; else the model is only told of them."""
     params: Mapping[str, Json] = field(default_factory=dict)
     """Further fields of the body, as the user gave them; they win over everything above, and None takes a
     field out."""

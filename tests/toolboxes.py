@@ -148,6 +148,8 @@ def looping(
     prompt: str = "Hi",
     choice: str | None = None,
     messages: tuple[Message, ...] | None = None,
+    model: str = "m",
+    reads_images: bool = False,
     **options: Any,
 ) -> Iterator[AgentEvent]:
     """Go through the loop event by event; each is remembered as well."""
@@ -163,7 +165,7 @@ def looping(
         quirks=quirks or Quirks(),
     )
     turns = messages or (Message(role="user", content=prompt),)
-    request = Request(model="m", messages=turns, tool_choice=choice)
+    request = Request(model=model, messages=turns, tool_choice=choice, reads_images=reads_images)
     with (
         Client() as client,
         closing(

@@ -48,10 +48,13 @@ class Dialogue:
 
     def next(self, content: str | tuple[Part, ...], *, system: str | None = None) -> Request:
         """The request for one more turn, which is not asked for yet."""
+        # Only results of tools are sent according to it: a plain chat needs no list of models for that.
+        tools = self.toolset is not None or any(message.role == "tool" for message in self.messages)
         return replace(
             self.request,
             model=self.target.model,
             messages=following(self.messages, _new(content, system)),
+            reads_images=tools and self._app.catalog.reads_images(self.target),
         )
 
     def ask(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from provider_core.catalog._merge import Listing
     from provider_core.errors import SettingsError
-    from provider_core.types import Provider
+    from provider_core.types import Provider, Target
 
 __all__ = ["LIFETIME", "Catalog", "has_list"]
 
@@ -72,6 +72,10 @@ class Catalog:
             return listing(provider, _cache.read(folder, provider), lasts_until=now() - lifetime)
 
         return cls(providers, load=load, aliases=aliases, problems=problems, without_key=without_key)
+
+    def reads_images(self, target: Target) -> bool:
+        """Whether the model is known to read images."""
+        return any(model.vision for model in self.listing(target.provider.name).find(target.model)[:1])
 
     @property
     def usable(self) -> tuple[Provider, ...]:

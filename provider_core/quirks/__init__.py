@@ -35,7 +35,9 @@ def body(provider: Provider, request: Request) -> dict[str, Json]:
             turns = (*turns, *_format.instructions(quirks, request.schema))
     fields: dict[str, Json] = {
         "model": request.model,
-        "messages": messages(provider, turns, tools=bool(request.tools)),
+        "messages": messages(
+            provider, turns, tools=bool(request.tools), images=request.reads_images, model=request.model
+        ),
         "stream": request.stream or quirks.always_stream,
     }
     if quirks.stream_usage:

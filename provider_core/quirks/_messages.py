@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provider_core.types import Message, TextPart
+from provider_core.types import ImagePart, Message, TextPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,8 +20,15 @@ _NO_ANSWER = "(No answer: it was broken off.)"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def messages(provider: Provider, turns: Sequence[Message], *, tools: bool = True) -> list[dict[str, Json]]:
-    """The ``messages`` of a body; ``tools`` says whether it offers any.
+def messages(
+    provider: Provider,
+    turns: Sequence[Message],
+    *,
+    tools: bool = True,
+    images: bool = False,
+    model: str = "",
+) -> list[dict[str, Json]]:
+    """The ``messages`` of a body; ``tools`` says whether it offers any, ``images`` whether the model reads them.
 
     One system message, first; no assistant's message without content; a result for each tool call, and none
     without its call; an answer between a result and what the user says next; thoughts and extras only of turns
@@ -30,6 +37,12 @@ def messages(provider: Provider, turns: Sequence[Message], *, tools: bool = True
     quirks = provider.quirks
     rest = [turn for turn in turns if turn.role != "system" and not _says_nothing(turn)]
     rest = [_own(provider, turn) for turn in _answered(_paired(rest))]
+    if images:
+        # By their names, as they may be served anywhere.
+        mistral = any(part in model.lower() for part in ("stral", "mixtral"))
+        rest = list(_results_with_images(rest, bridge=mistral))
+    else:
+        rest = list(map(_result_without_images, rest))
     if not tools and quirks.earlier_calls == "text":
         rest = list(_told(rest))
     system = "\n\n".join(filter(None, (_text(turn.content) for turn in turns if turn.role == "system")))
@@ -81,6 +94,57 @@ def _answered(turns: Iterable[Message]) -> Iterator[Message]:
             yield Message(role="assistant", content=_NO_ANSWER)
         yield turn
         last = turn.role
+
+
+def _results_with_images(turns: Iterable[Message], *, bridge: bool) -> Iterator[Message]:
+    """The images of results in a user's message after all results of a turn.
+
+    OpenAI, and who copies it, takes images from users alone: huggingface/chat-ui PR 2180. Mistral's models take none
+    right after a result either, LibreChat-AI/agents issue 344: for them an answer goes in between.
+    """
+    calls: dict[str, str] = {}
+    images: list[Part] = []
+
+    def shown() -> Iterator[Message]:
+        if images:
+            if bridge:
+                yield Message(role="assistant", content="I will look at the images.")
+            yield Message(role="user", content=tuple(images))
+            images.clear()
+
+    for turn in turns:
+        if turn.role != "tool":
+            yield from shown()
+            calls |= {call.id: call.name for call in turn.tool_calls}
+            yield turn
+            continue
+        found, note = _images(turn), ""
+        if found:
+            what = "The image" if len(found) == 1 else f"The {len(found)} images"
+            name = calls.get(turn.tool_call_id, "the tool")
+            images += [TextPart(text=f"{what} in the result of {name}:"), *found]
+            note = f"[The result has {_counted(found)}, in the message after the results.]"
+        yield replace(turn, content=_noted(turn, note)) if found else turn
+    yield from shown()
+
+
+def _result_without_images(turn: Message) -> Message:
+    if turn.role != "tool" or not (found := _images(turn)):
+        return turn
+    note = f"[The result has {_counted(found)} as well, which cannot be shown to you.]"
+    return replace(turn, content=_noted(turn, note))
+
+
+def _images(turn: Message) -> list[ImagePart]:
+    return [part for part in turn.content if isinstance(part, ImagePart)]
+
+
+def _counted(images: list[ImagePart]) -> str:
+    return "1 image" if len(images) == 1 else f"{len(images)} images"
+
+
+def _noted(turn: Message, note: str) -> str:
+    return f"{_text(turn.content)}\n{note}".lstrip("\n")
 
 
 def _told(turns: Iterable[Message]) -> Iterator[Message]:

@@ -25,7 +25,6 @@ from provider_core.tools._types import Approve, ApproveWith, Asking, PlannedCall
 from provider_core.types import (
     FieldDropped,
     Finished,
-    Message,
     Target,
     Text,
     ToolCall,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from provider_core.client import Client
     from provider_core.tools._types import AgentEvent, Approval, Decision, Toolbox
-    from provider_core.types import Event, Notice, Provider, Request
+    from provider_core.types import Event, Message, Notice, Provider, Request
 
 __all__ = ["agent"]
 
@@ -111,7 +110,7 @@ def _answered(
     calls: Sequence[ToolCall], names: Names, approve: Approval, refusal: str | None, at_once: int
 ) -> Generator[AgentEvent, None, list[Message]]:
     """Plan, approve and run the calls of one answer; return their results in the order of the calls."""
-    texts: dict[str, str] = {}
+    results: dict[str, Message] = {}
     approved: list[_Approved] = []
     for call in calls:
         planned = None
@@ -120,17 +119,18 @@ def _answered(
             approved.append(_approved(planned, Refuse(reason=refusal) if refusal else approve(planned)))
         except ToolError as error:
             ended = failed(call, error, planned)
-            texts[call.id] = ended.result.text
+            results[call.id] = ended.message()
             yield ended
     notes = {each.planned.call.id: each.note for each in approved}
     for event in run_calls([each.planned for each in approved], at_once=at_once):
         if isinstance(event, ToolEnded):
             result = replace(event.result, text=f"{notes[event.call.id]}{event.result.text}")
-            texts[event.call.id] = result.text
-            yield replace(event, result=result)
+            ended = replace(event, result=result)
+            results[event.call.id] = ended.message()
+            yield ended
         else:
             yield event
-    return [Message(role="tool", content=texts[call.id], tool_call_id=call.id) for call in calls]
+    return [results[call.id] for call in calls]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,10 +140,9 @@ def _readable(result: ToolResult, size: int) -> str:
 
         text = json.dumps(result.structured, ensure_ascii=False)
     text = _shortened(text, size)
-    if result.images:
-        pictures = "1 image" if len(result.images) == 1 else f"{len(result.images)} images"
-        text = f"{text}\n[The result has {pictures} as well, which cannot be shown to you.]".lstrip()
     if not text.strip():
+        if result.images and not result.is_error:
+            return ""  # the message has a note of them
         text = "[The tool returned nothing.]"
     return f"Error: {text}" if result.is_error and text[:5].casefold() != "error" else text
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from provider_core.types import Event
+from provider_core.types import Event, Message, TextPart
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
     from provider_core.errors import ToolError
-    from provider_core.types import ImagePart, Json, Request, Tool, ToolCall
+    from provider_core.types import ImagePart, Json, Part, Request, Tool, ToolCall
 
 __all__ = [
     "AgentEvent",
@@ -67,8 +67,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """What a call brought. The model reads ``text``; it also learns that there were ``images``, and sees none:
-    a tool's message has no place for them in most chat completions.
+    """What a call brought. The model reads ``text``, and sees ``images`` where ``Request.reads_images`` says that it
+    can; else it is told that there were some.
     """
 
     text: str = ""
@@ -171,8 +171,8 @@ class ToolStarted:
 class ToolEnded:
     """What became of a call; calls of one turn end in any order.
 
-    ``result.text`` is what the model reads, to the letter. ``planned`` is None for a call that could not even be
-    planned: no such tool, or arguments that do not fit. ``error`` is why there is no result of the tool's own.
+    ``result.text`` is what the model reads, but for a note of images. ``planned`` is None for a call that could not
+    even be planned: no such tool, or arguments that do not fit. ``error`` is why there is no result of the tool's own.
     A call without a ``ToolStarted`` never ran.
     """
 
@@ -181,6 +181,12 @@ class ToolEnded:
     result: ToolResult
     seconds: float = 0.0
     error: ToolError | None = None
+
+    def message(self) -> Message:
+        """The result as a later request holds it."""
+        text, images = self.result.text, self.result.images
+        parts: tuple[Part, ...] = (*([TextPart(text=text)] if text else []), *images)
+        return Message(role="tool", content=parts if images else text, tool_call_id=self.call.id)
 
 
 AgentEvent: TypeAlias = Event | Asking | ToolStarted | ToolEnded

@@ -598,3 +598,30 @@ def test_one_model_at_a_time_has_tools(desk: Telex, server: Scripted) -> None:
 def _nothing_is_left_running(tmp_path: Path) -> Any:
     yield
     assert within(6, lambda: running(tmp_path / "home") == [])
+
+
+# --- images in results --------------------------------------------------------------------------------------
+
+
+def test_images_in_results_go_to_models_that_read_them(desk: Telex, server: Scripted) -> None:
+    desk("models", "add", "p", "seeing", "--vision")
+    desk("models", "add", "p", "blind", "--no-vision")
+    server.will(calling(call("lab__mixed", {})), DONE_NOW)
+    ran = desk("chat", "-m", "p/seeing", "--tools", "lab", "--allow", "mixed", "--jsonl", "Look.")
+    assert ran.code == 0
+    *_, result, last = server.asked[-1].body["messages"]
+    assert result["content"].endswith("last\n[The result has 1 image, in the message after the results.]")
+    assert last["role"] == "user"
+    url = last["content"][1]["image_url"]["url"]
+    assert url.startswith("data:image/png;base64,iVBOR")
+    (told,) = [event for event in map(json.loads, ran.text.splitlines()) if event["type"] == "tool_result"]
+    assert told["images"] == [url]
+
+    server.will(answer("Red."))
+    assert desk("chat", "-c", "-m", "p/seeing", "What colour?").code == 0
+    assert url in json.dumps(server.asked[-1].body), "the conversation has it, too"
+    server.will(answer("I cannot tell."))
+    assert desk("chat", "-c", "-m", "p/blind", "What shape?").code == 0
+    sent = json.dumps(server.asked[-1].body)
+    assert url not in sent
+    assert "[The result has 1 image as well, which cannot be shown to you.]" in sent

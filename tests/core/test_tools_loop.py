@@ -401,8 +401,50 @@ def test_what_the_model_reads_of_a_result(server: Scripted, result: ToolResult, 
     server.will(calling(call("box__clock")), answer("I see."))
     loop = looped(server, Box(clock=lambda arguments, stop: result))
     assert loop.results() == [told]
-    assert loop.ended[0].result.text == told
+    if not result.images:
+        assert loop.ended[0].result.text == told
     assert loop.ended[0].result.images == result.images
+
+
+def image(number: int) -> ImagePart:
+    return ImagePart(url=f"data:image/png;base64,{number}")
+
+
+@pytest.mark.parametrize("model", ["m", "mistral-medium-latest"])
+def test_images_go_to_a_model_that_reads_them_after_all_results_of_the_turn(
+    server: Scripted, model: str
+) -> None:
+    calls = [
+        call("box__draw", id="a"),
+        call("box__clock", id="b", index=1),
+        call("box__draw", id="c", index=2),
+    ]
+    server.will(calling(*calls), calling(call("box__clock", id="d")), answer("I see."))
+    pictures = iter([ToolResult(text="drawn", images=(image(1), image(2))), ToolResult(images=(image(3),))])
+    box = Box(clock=say("12:00"), draw=lambda arguments, stop: next(pictures))
+    loop = looped(server, box, at_once=1, model=model, reads_images=True)
+    results = ["drawn\n[The result has 2 images, in the message after the results.]", "12:00",
+               "[The result has 1 image, in the message after the results.]"]  # fmt: skip
+    assert loop.results(1) == results
+    assert loop.results(2) == [*results, "12:00"]
+    roles = [
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "tool",
+        *(["assistant"] if "mistral" in model else []),
+        "user",
+    ]
+    assert [m["role"] for m in loop.bodies[1]["messages"]] == roles
+    assert [m["role"] for m in loop.bodies[2]["messages"]] == [*roles, "assistant", "tool"]
+    for body in loop.bodies[1:]:
+        assert body["messages"][len(roles) - 1]["content"] == [
+            {"type": "text", "text": "The 2 images in the result of box__draw:"},
+            *({"type": "image_url", "image_url": {"url": image(n).url}} for n in (1, 2)),
+            {"type": "text", "text": "The image in the result of box__draw:"},
+            {"type": "image_url", "image_url": {"url": image(3).url}},
+        ]
 
 
 # --- the end of the loop -----------------------------------------------------------------------------------

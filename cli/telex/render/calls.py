@@ -92,7 +92,9 @@ def ended(event: ToolEnded) -> str:
         return f"{who}: failed in {event.seconds:.1f} s: {why}"
     there = len(text.encode("utf-8", "replace"))
     cut = "cut to " if planned is not None and there > planned.toolbox.limits.size else ""
-    return f"{who}: {cut}{size(there)} in {event.seconds:.1f} s"
+    count = len(event.result.images)
+    images = f" and {count} image{'s' if count > 1 else ''}" if count else ""
+    return f"{who}: {cut}{size(there)}{images} in {event.seconds:.1f} s"
 
 
 def changed(call: PlannedCall) -> str:

@@ -109,6 +109,7 @@ class JsonLines(Asides):
             **fields,
             ok=event.error is None and not event.result.is_error,
             text=event.result.text,
+            **({"images": [image.url for image in event.result.images]} if event.result.images else {}),
             seconds=round(event.seconds, 4),
             error=event.error and {"type": type(event.error).__name__, "message": event.error.message},
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provider_core.answer import Gathering
 from provider_core.errors import CoreError, NotAllowedError
 from provider_core.tools import Asking, ToolEnded, ToolStarted, agent
-from provider_core.types import Finished, Message, Reasoning, Text, ToolCall, Usage
+from provider_core.types import Finished, Reasoning, Text, ToolCall, Usage
 from telex.ask import Turn, hint
 from telex.console import OutputError, ReaderGone
 from telex.interrupts import Interrupts, Terminated
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.tools import AgentEvent
-    from provider_core.types import Notice, Request, Target
+    from provider_core.types import Message, Notice, Request, Target
     from telex.context import App
     from telex.keeping import Keeping
     from telex.render.show import Show
@@ -125,8 +125,8 @@ class _Loop:
                 self._asking(number, request)
             case ToolStarted():
                 self._show_tool(event)
-            case ToolEnded(call=call, result=result, error=error):
-                self._results[call.id] = Message(role="tool", content=result.text, tool_call_id=call.id)
+            case ToolEnded(call=call, error=error):
+                self._results[call.id] = event.message()
                 if isinstance(error, NotAllowedError):
                     self._not_allowed += error.names
                 self._show_tool(event)

@@ -122,7 +122,8 @@ def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> Non
     with_images = any(
         isinstance(part, ImagePart)
         for message in request.messages
-        if not isinstance(message.content, str)
+        # Of images in results of tools, a model that reads none is only told.
+        if message.role == "user" and not isinstance(message.content, str)
         for part in message.content
     )
     if with_images:
