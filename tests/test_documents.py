@@ -45,7 +45,7 @@ def test_what_is_stale_is_made_anew_and_what_is_gone_removed(tmp_path: Path) -> 
     readme.write_text("<!-- exit codes: generated -->\n<!-- end -->\n")
     documents.make(tmp_path)
     assert not gone.exists()
-    assert "| 5 | rate limit or quota |" in readme.read_text()
+    assert "| 5 | rate limit, quota or budget exceeded |" in readme.read_text()
     for path in ("completions/_telex", "cli/man/man1/telex-chat.1", "cli/man/man7/telex-keys.7"):
         assert (tmp_path / path).read_bytes() == (ROOT / path).read_bytes()
 

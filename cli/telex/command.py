@@ -42,7 +42,7 @@ class _Documented(click.Command):
     """``examples`` are command lines that can be run as they stand, at least one of them with a pipe.
 
     ``exits`` are the codes that this command can end with beside those that every one can (0, 1, 2, 130, 141).
-    ``otherwise`` is the advice for an option that is near to none; "{word}" in it is the option.
+    ``otherwise`` is the advice for an unknown option that is like no other; "{word}" in it is the option.
     """
 
     context_class = _Context
@@ -70,20 +70,12 @@ class _Documented(click.Command):
         given = tuple(args)
         try:
             return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            word = next((each for each in given if each.startswith(error.option_name)), error.option_name)
-            advice = self.advise(ctx, word.partition("=")[0], given)
-            raise click.UsageError(f"there is no option {word!r}. {advice}".rstrip(), ctx) from None
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            from telex import suggest
 
-    def advise(self, ctx: click.Context, word: str, given: Sequence[str]) -> str:
-        """What may have been meant by the option ``word``, which this command has not, among the words ``given``."""
-        from provider_core.wording import near
-
-        names = [name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
-        # A blank makes it a sentence, and no misspelt name.
-        options = [] if " " in word else [name for name in names if name.startswith("-")]
-        found = near(word, options, most=1)
-        return f"Did you mean {found[0]}?" if found else self.otherwise.format(word=word)
+            raise click.UsageError(suggest.sentence(ctx, error, given, self.otherwise), ctx) from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples and exit codes; then what click calls the epilog."""
@@ -104,9 +96,3 @@ class Group(_Documented, click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
         click.Command.format_options(self, ctx, formatter)
-
-    def advise(self, ctx: click.Context, word: str, given: Sequence[str]) -> str:
-        below = next((each for each in given if each in self.list_commands(ctx)), None)
-        if below is not None:
-            return f"Options of a command stand behind it: {ctx.command_path} {below} {word}"
-        return super().advise(ctx, word, given)

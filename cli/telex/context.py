@@ -45,6 +45,8 @@ class App(Setup):
         self.standing: Standing | None = None
         """What keeps a provider reached from one question to the next, for as long as a conversation goes on."""
         self._warned: set[str] = set()
+        self.arguments: tuple[str, ...] = ()
+        """The command line, for errors: a key in it is not repeated."""
         self.quiet = False
         """Whether only answers and errors are wanted."""
         self.leaves_no_trace = False

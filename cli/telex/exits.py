@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.types import Provider
-    from telex.console import Console
     from telex.context import App
 
 __all__ = [
@@ -39,17 +38,17 @@ __all__ = [
 class ExitCode(IntEnum):
     """What the exit code says; the README's table is made from this."""
 
-    OK = 0, "it worked; an answer is complete"
-    OTHER = 1, "anything else"
-    USAGE = 2, "the command line is wrong"
-    SETTINGS = 3, "the settings are wrong, or what was named is unknown"
+    OK = 0, "success"
+    OTHER = 1, "any other error"
+    USAGE = 2, "invalid command line"
+    SETTINGS = 3, "invalid settings, or unknown provider, model, template or conversation"
     KEY = 4, "the key is missing or refused, or no provider is set up"
-    LIMIT = 5, "rate limit or quota"
-    PROVIDER = 6, "a server failed; or the answer is cut, empty, filtered or no fit for its schema"
-    NETWORK = 7, "network or timeout"
-    TOOL = 8, "a tool was refused, or the loop limit was reached"
-    INTERRUPTED = 130, "Ctrl-C"
-    CLOSED_PIPE = 141, "the reader of the output went away, as with head"
+    LIMIT = 5, "rate limit, quota or budget exceeded"
+    PROVIDER = 6, "provider error; or the answer is cut, empty, filtered or does not match its schema"
+    NETWORK = 7, "network error or timeout"
+    TOOL = 8, "a tool was refused, or the limit of tool turns was reached"
+    INTERRUPTED = 130, "interrupted with Ctrl-C"
+    CLOSED_PIPE = 141, "the reader of the output closed it, as head does"
 
     meaning: str
 
@@ -195,17 +194,16 @@ def reported(app: App) -> Iterator[Outcome]:
             outcome.code = error.exit_code
             console.flush()
         except click.exceptions.NoArgsIsHelpError as error:
-            outcome.code = ExitCode.USAGE
-            console.err(f"{error.format_message()}\n")
+            console.out(f"{error.format_message()}\n")
         except click.ClickException as error:
             outcome.code = ExitCode.USAGE if isinstance(error, click.UsageError) else error.exit_code
-            _usage(console, error)
+            _usage(app, error)
         except Stop as stop:
             outcome.code = stop.code
             console.flush()
         except errors.CoreError as error:
             outcome.code, hint = code_and_hint(error, app.known(error.provider))
-            console.error(error.message, hint)
+            _report(app, error.message, hint)
         except (KeyboardInterrupt, click.Abort):
             outcome.code = ExitCode.INTERRUPTED
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends whatever still runs
@@ -239,7 +237,17 @@ def traceback_place(error: BaseException) -> str:
     return f"{last.filename.replace(os.sep, '/').rpartition('/')[2]}:{last.lineno}"
 
 
-def _usage(console: Console, error: click.ClickException) -> None:
+def _usage(app: App, error: click.ClickException) -> None:
+    """Print what is wrong, which is the message's first line, and below it what to do."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    help_line = f"See: {context.command_path} --help" if context else None
-    console.error(error.format_message(), help_line)
+    message, _, advice = error.format_message().partition("\n")
+    see = f"See: {context.command_path} --help" if context else ""
+    _report(app, message, "\n".join(filter(None, (advice, see))))
+
+
+def _report(app: App, message: str, hint: str | None) -> None:
+    """Print an error; a key that was typed as an argument is not repeated in it."""
+    from telex import suggest
+
+    hint = suggest.without_keys(hint, app.arguments) if hint else None
+    app.console.error(suggest.without_keys(message, app.arguments), hint)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-__all__ = ["command"]
+__all__ = ["command", "upgrade"]
 
 
 def command(requirement: str) -> str:
@@ -25,6 +25,16 @@ def command(requirement: str) -> str:
     if pip is not None and Path(pip).parent == Path(sys.executable).parent:
         return f"pip install {quoted}"
     return f"{python} -m pip install {quoted}"
+
+
+def upgrade() -> str:
+    """The command line that upgrades this telex."""
+    prefix = Path(sys.prefix)
+    if (prefix / "pipx_metadata.json").is_file():
+        return f"pipx upgrade {prefix.name}"
+    if (prefix / "uv-receipt.toml").is_file():
+        return f"uv tool upgrade {prefix.name}"
+    return command("telex").replace(" install ", " install --upgrade ")
 
 
 def _has_pip() -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from telex.command import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import click
 
@@ -16,17 +16,11 @@ __all__ = ["LazyGroup"]
 
 
 class LazyGroup(Group):
-    """``rows``: name -> ("module:attribute", one line of help). The line stands here so that help imports nothing.
+    """``rows``: name -> ("module:attribute", one line of help). The line stands here so that help imports nothing."""
 
-    ``no_command`` is the advice for a word that is near to no command; "{name}" in it is the word.
-    """
-
-    def __init__(
-        self, *args: Any, rows: Mapping[str, tuple[str, str]], no_command: str = "", **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, rows: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.rows = rows
-        self.no_command = no_command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.rows)
@@ -44,25 +38,10 @@ class LazyGroup(Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.rows and not name.startswith("-"):
-            from provider_core.wording import near
+            from telex import suggest
 
-            meant = list(self._below(ctx, name)) or [
-                f"{ctx.command_path} {found}" for found in near(name, self.rows, most=1)
-            ]
-            advice = (
-                f"Did you mean {' or '.join(f'`{each}`' for each in meant)}?"
-                if meant
-                else self.no_command.format(name=name)
-            )
-            ctx.fail(f"there is no command {name!r}. {advice}".rstrip())
+            ctx.fail(suggest.no_command(ctx, self, args))
         return super().resolve_command(ctx, args)
-
-    def _below(self, ctx: click.Context, name: str) -> Iterator[str]:
-        """Where the groups below have a command of this name."""
-        for row in self.rows:
-            command = self.get_command(ctx, row)
-            if isinstance(command, LazyGroup) and name in command.rows:
-                yield f"{ctx.command_path} {row} {name}"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -48,7 +48,6 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.command(
     cls=_Root,
     rows=COMMANDS,
-    no_command='To ask a model: telex chat "{name} …"',
     context_settings={"help_option_names": ["-h", "--help"]},
     examples=("telex providers add deepseek", 'git diff | telex chat "Write a commit message for this."'),
 )
@@ -68,6 +67,7 @@ def root() -> None:
 def main(arguments: Sequence[str], app: App | None = None) -> int:
     """Run one command line; returns the exit code and never raises."""
     app = app or App()
+    app.arguments = tuple(arguments)
     with exits.reported(app) as outcome:
         try:
             root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)

@@ -49,9 +49,12 @@ def command(app: App, ctx: click.Context, *, words: tuple[str, ...]) -> None:
 def _topic(ctx: click.Context, name: str) -> str:
     from telex.help.layout import write_page
     from telex.help.reading import topic
+    from telex.main import COMMANDS
 
     formatter = ctx.make_formatter()
     formatter.write_text(TOPICS[name])
+    if name in COMMANDS:
+        formatter.write_text(f"Help for the command: telex {name} --help")
     formatter.write("\n")
     write_page(formatter, topic(name))
     return formatter.getvalue()
@@ -77,7 +80,7 @@ def _unknown(context: click.Context, command: click.Command, word: str, *, first
     names = [*command.list_commands(context), *(TOPICS if first else ())]
     start = f"telex help {_words(context)}".rstrip()
     meant = " or ".join(f"`{start} {name}`" for name in near(word, names, most=2))
-    what = "neither a topic nor a command" if first else f"no command of {context.command_path}"
+    what = "neither a topic nor a command" if first else f"not a command of {context.command_path}"
     return f"{word!r} is {what}. " + (f"Did you mean {meant}?" if meant else f"There are: {', '.join(names)}")
 
 

@@ -39,7 +39,7 @@ class _Chat(Command):
         'telex chat -c "And at sunset?"',
     ),
     exits=(*ASKING, ExitCode.TOOL),
-    otherwise='If it belongs to the prompt, put "--" before the prompt: telex chat -- "{word}"',
+    otherwise='If it belongs to the prompt, put "--" before the prompt: telex chat -- {word}',
 )
 @click.argument("prompt", nargs=-1)
 @click.option(

@@ -27,7 +27,7 @@ __all__ = ["command"]
         "telex mcp add git -- uvx mcp-server-git && telex mcp tools git | cut -f1",
     ),
     exits=(ExitCode.SETTINGS,),
-    otherwise="Options of the server's own command stand behind --, as in: telex mcp add NAME -- npx {word} …",
+    otherwise="Put the server's own command after --, as in: telex mcp add NAME -- npx {word}",
 )
 @click.argument("name")
 @click.argument("words", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)

@@ -1,0 +1,310 @@
+"""What was probably meant by a command line that telex does not understand; imported only when there is one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from provider_core.wording import near, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["no_command", "sentence", "without_keys"]
+
+_NEAR = 0.7
+"""How alike two names have to be to be proposed; below this, proposals are far-fetched."""
+
+# --- keys on the command line -------------------------------------------------------------------------------
+
+_KEY_OPTIONS = re.compile(
+    r"--?(?!max)(?:\w+[-_])?(?:api[-_]?)?(?:key|token|secret|password|passwd|bearer|auth|credentials?)s?(?:=.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_KEY = re.compile(
+    r"\b(?:sk|pk|rk|csk|nvapi|pplx|glpat|fw|xai|gsk|hf|r8|ghp|gho|tgp_v1|github_pat)[-_][\w-]{3,}(?:\.[\w-]+)*"
+    r"|\bAIza[\w-]{20,}|\bAKIA\w{12,}|\beyJ[\w-]{8,}(?:\.[\w-]+)*|\b[0-9a-f]{32,}(?:\.\w+)?\b"
+)
+"""What providers' keys look like."""
+
+
+def _gives_key(option: str) -> bool:
+    """Whether an option of this name, which telex does not have, is meant to be given a key."""
+    return _KEY_OPTIONS.fullmatch(option) is not None
+
+
+def _looks_like_key(word: str) -> bool:
+    return _KEY.fullmatch(word) is not None
+
+
+def without_keys(text: str, arguments: Sequence[str]) -> str:
+    """Return ``text`` with everything masked that ``arguments`` have and that is or may be a key."""
+    found = [match for word in arguments for match in _KEY.findall(word)]
+    for at, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if _gives_key(name):
+            found += [value] if equals else [each for each in arguments[at + 1 : at + 2] if each[:1] != "-"]
+    return redact(text, found) if found else text
+
+
+def _key_advice(ctx: click.Context) -> str:
+    """How a key is given to the command of ``ctx``."""
+    options = {name for param in ctx.command.params for name in param.opts}
+    if "--key-stdin" in options:
+        how = "Leave it out to be asked for it, or give --key-stdin or --key-env VAR."
+    elif "telex mcp" in ctx.command_path:
+        how = "Store it: telex mcp set-secret NAME\nThen use it: --env VARIABLE=keyring:NAME"
+    else:
+        how = _ADD.format(name="NAME")
+    return f"a key is not passed as an argument, where other programs can read it\n{how}"
+
+
+# --- options ------------------------------------------------------------------------------------------------
+
+_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "--api-base": ("--base-url",),
+    "--attach": ("--file", "--image"),
+    "--attachment": ("--image", "--file"),
+    "--cid": ("--conversation",),
+    "--code": ("--extract",),
+    "--continue-last": ("--continue",),
+    "--effort": ("--reasoning-effort",),
+    "--force": ("--yes", "--replace"),
+    "--host": ("--base-url",),
+    "--no-cache": ("--no-save",),
+    "--no-history": ("--no-save",),
+    "--no-log": ("--no-save",),
+    "--no-md": ("--plain",),
+    "--prompt": ("--system",),
+    "--provider": ("--model",),
+    "--raw": ("--plain",),
+    "--resume": ("--continue",),
+    "--role": ("--template", "--system"),
+    "--session": ("--conversation",),
+    "--temp": ("--temperature",),
+    "--think": ("--reasoning-effort",),
+    "--tool": ("--tools",),
+    "--url": ("--base-url",),
+    "-C": ("--continue",),
+    "-S": ("--no-stream",),
+    "-T": ("--tools",),
+    "-a": ("--image", "--file"),
+    "-n": ("--no-save",),
+    "-r": ("--template", "--plain"),
+    "-y": ("--yes",),
+}
+"""What other programs call an option, and the options here that do the same."""
+
+_RUNS = "telex never runs what a model wrote; --extract prints its first code block."
+_SENTENCES = {
+    "--execute": _RUNS,
+    "--shell": _RUNS,
+    "-e": _RUNS,
+    "--list-models": "List the models: telex models list",
+    "--list-sessions": "List the conversations: telex history list",
+    "--settings": "Where the settings are: telex doctor",
+    "--top-p": "Give it as a field of the request: -p top_p=0.9",
+    "--topp": "Give it as a field of the request: -p top_p=0.9",
+    "--seed": "Give it as a field of the request: -p seed=1",
+    "--stop": "Give it as a field of the request: -p stop=END",
+}
+"""Options of other programs that are another command here, or a field; for commands that send a prompt."""
+
+
+def sentence(ctx: click.Context, error: click.UsageError, given: Sequence[str], otherwise: str) -> str:
+    """Say what is wrong with the arguments ``given``, and what was probably meant; no key is repeated."""
+    match error:
+        case click.NoSuchOption():
+            if _gives_key(error.option_name):
+                return _key_advice(ctx)
+            word = next((each for each in given if each.startswith(error.option_name)), error.option_name)
+            advice = _for_option(ctx, word.partition("=")[0], given, otherwise)
+            said = f"there is no option {word!r}\n{advice}"
+        case click.BadOptionUsage() if "does not take a value" in error.message:
+            word = next(
+                (each for each in given if each.startswith(f"{error.option_name}=")), error.option_name
+            )
+            said = _takes_no_value(ctx, word)
+        case _ if "unexpected extra argument" in error.message and any(map(_looks_like_key, given)):
+            return _key_advice(ctx)
+        case _:
+            said = error.format_message()
+    return without_keys(said.rstrip(), given)
+
+
+def _for_option(ctx: click.Context, word: str, given: Sequence[str], otherwise: str) -> str:
+    """What may have been meant by the option ``word``, which the command does not have, among ``given``.
+
+    ``otherwise`` is the advice for an option that is like no other; "{word}" in it is the option.
+    """
+    if isinstance(ctx.command, click.Group):
+        below = next((each for each in given if each in ctx.command.list_commands(ctx)), None)
+        if below is not None:
+            rest = shlex.join([each for each in given if each != below])
+            return f"Put the options of a command after it: {ctx.command_path} {below} {rest}"
+    names = [name for param in ctx.command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
+    options = [name for name in names if name.startswith("-")]
+    found = [] if " " in word else _options_like(word, options)
+    if found:
+        return f"Did you mean {' or '.join(found)}?"
+    if "--temperature" in options and word in _SENTENCES:
+        return _SENTENCES[word]
+    return otherwise.format(word=shlex.quote(word))
+
+
+def _options_like(word: str, options: Sequence[str]) -> list[str]:
+    """The options that ``word`` may stand for, by another program's name, its beginning, or its spelling."""
+    known = [name for name in _OTHER_NAMES.get(word, ()) if name in options]
+    if known or not word.startswith("--"):
+        return known or [name for name in options if name.lower() == word.lower()]
+    wanted = word.replace("_", "-").lower()
+    if wanted in options:
+        return [wanted]
+    longer = [name for name in options if name.startswith(wanted)]
+    if len(wanted) > 3 and 1 <= len(longer) <= 2:
+        return longer
+    # Without the dashes, which would make any two options alike.
+    return [f"--{name}" for name in near(wanted[2:], [name[2:] for name in options], most=1, cutoff=_NEAR)]
+
+
+def _takes_no_value(ctx: click.Context, word: str) -> str:
+    """The sentence for ``--name=value`` of an option that is only on or off."""
+    name, _, value = word.partition("=")
+    said = f"{name} takes no value"
+    if value.lower() not in ("false", "no", "off", "0"):
+        return f"{said}\nGive it alone: {name}"
+    param = next((each for each in ctx.command.params if name in each.opts), None)
+    opposite = param.secondary_opts[0] if param is not None and param.secondary_opts else ""
+    return f"{said}\nDid you mean {opposite}?" if opposite else f"{said}\nLeave it out."
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+_VERBS: Mapping[str, tuple[str, ...]] = {
+    "auth": ("set-key",),
+    "cat": ("show",),
+    "change": ("edit",),
+    "check": ("test",),
+    "clean": ("prune", "remove"),
+    "clear": ("prune", "remove"),
+    "configure": ("edit",),
+    "create": ("add", "edit"),
+    "default": ("default",),
+    "del": ("remove",),
+    "delete": ("remove",),
+    "describe": ("show",),
+    "find": ("search", "discover"),
+    "get": ("show",),
+    "grep": ("search",),
+    "info": ("show",),
+    "init": ("add",),
+    "inspect": ("show",),
+    "key": ("set-key", "set-secret"),
+    "login": ("set-key",),
+    "ls": ("list",),
+    "modify": ("edit",),
+    "move": ("rename",),
+    "mv": ("rename",),
+    "new": ("add", "edit"),
+    "ping": ("test",),
+    "purge": ("prune", "remove"),
+    "reset": ("prune", "remove"),
+    "rm": ("remove",),
+    "save": ("export",),
+    "scan": ("discover",),
+    "set": ("edit", "default"),
+    "uninstall": ("remove",),
+    "unset": ("edit",),
+    "update": ("edit",),
+    "use": ("default",),
+    "verify": ("test",),
+    "view": ("show",),
+    "write": ("edit",),
+}
+"""Words for what the commands below a noun do, and the commands; those that the noun has are proposed."""
+
+_ADD = "Set up a provider: telex providers add {name}\nReplace its key: telex providers set-key {name}"
+_ASK = "To ask a model: telex chat {rest}"
+_PULL = (
+    "telex downloads no models. Find the model servers on this machine: telex providers discover\n"
+    "Use a model file: telex providers add NAME --gguf FILE"
+)
+_ROOT: Mapping[str, str] = {
+    **dict.fromkeys(("login", "auth", "signin", "logout", "key", "keys", "apikey", "set-key"), _ADD),
+    **dict.fromkeys(("init", "setup", "install", "connect"), "Set up a provider: telex providers add {name}"),
+    **dict.fromkeys(("config", "configure", "settings", "set", "get", "preferences"), "The settings are in {settings}"),
+    **dict.fromkeys(("ask", "prompt", "query", "generate", "complete", "send", "q"), _ASK),
+    **dict.fromkeys(("repl", "interactive", "shell", "start", "new"), "To start a conversation: telex chat"),
+    **dict.fromkeys(("pull", "download"), _PULL),
+    **dict.fromkeys(("upgrade", "update", "self-update"), "Upgrade telex: {upgrade}"),
+    **dict.fromkeys(
+        ("log", "logs", "session", "sessions", "conversation", "conversations", "chats"),
+        "List the conversations: telex history list",
+    ),
+    **dict.fromkeys(("serve", "server", "ps"), "Find the model servers on this machine: telex providers discover"),
+    **dict.fromkeys(("status", "check", "diagnose", "info"), "Check the installation: telex doctor"),
+    **dict.fromkeys(("tool", "tools", "plugins"), "List the servers of tools: telex mcp list"),
+    **dict.fromkeys(("prompts", "roles", "role"), "List the saved prompts: telex templates list"),
+    "use": "Set the default model: telex models default {rest}",
+    "version": "Show the version: telex --version",
+}  # fmt: skip
+"""What people type after ``telex``, by habit of other programs, and what to type instead."""
+
+
+def no_command(ctx: click.Context, group: click.Group, arguments: Sequence[str]) -> str:
+    """Say that ``group`` does not have the command that ``arguments`` begin with, and what was probably meant."""
+    if _looks_like_key(arguments[0]):
+        return _key_advice(ctx)
+    said = f"there is no command {arguments[0]!r}\n{_for_command(ctx, group, arguments)}"
+    return without_keys(said, arguments)
+
+
+def _for_command(ctx: click.Context, group: click.Group, arguments: Sequence[str]) -> str:
+    name, rest = arguments[0].lower(), list(arguments[1:])
+    names = group.list_commands(ctx)
+    if ctx.parent is None and name in _ROOT:
+        return _at_root(ctx, name, rest)
+    if ctx.parent is None and name == "run":
+        model = ["-m", rest[0]] if rest else []
+        return f"To ask a model: {shlex.join(['telex', 'chat', *model, *rest[1:]])}"
+    meant = [verb for verb in _VERBS.get(name, ()) if verb in names] or list(
+        near(name, names, most=1, cutoff=_NEAR)
+    )
+    found = [shlex.join([*ctx.command_path.split(), each, *rest]) for each in meant]
+    if ctx.parent is None and not found:
+        found = [f"telex {noun} {verb}" for noun, verb in _below(ctx, group, {name, *_VERBS.get(name, ())})]
+    if found:
+        return f"Did you mean {' or '.join(f'`{each}`' for each in found)}?"
+    if ctx.parent is None:
+        return f"To ask a model: telex chat {shlex.join(arguments)}"
+    return f"It has: {', '.join(names)}"
+
+
+def _at_root(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
+    from telex import installing
+    from telex.context import App
+
+    app = ctx.find_object(App)
+    return (
+        _ROOT[name]
+        .format(
+            name=shlex.quote(rest[0]) if rest and not _looks_like_key(rest[0]) else "NAME",
+            rest=shlex.join(rest),
+            settings=app.paths.settings_file if app is not None else "settings.toml",
+            upgrade=installing.upgrade(),
+        )
+        .rstrip()
+    )
+
+
+def _below(ctx: click.Context, group: click.Group, verbs: set[str]) -> list[tuple[str, str]]:
+    """The commands of the groups below that have one of these names."""
+    found = []
+    for noun in group.list_commands(ctx):
+        command = group.get_command(ctx, noun)
+        if isinstance(command, click.Group):
+            found += [(noun, each) for each in command.list_commands(ctx) if each in verbs]
+    return found
