@@ -24,6 +24,7 @@ __all__ = [
     "content",
     "expanded",
     "locked",
+    "make_folder",
     "make_private",
     "private_folder",
     "replace",
@@ -41,7 +42,7 @@ def private_folder(path: Path) -> None:
     Raises ``FileError``.
     """
     try:
-        _make(path)
+        make_folder(path)
         if os.name == "posix" and path.stat().st_mode & 0o077:
             path.chmod(0o700)
     except OSError as error:
@@ -135,6 +136,8 @@ def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError as error:
         raise _failed(f"{path} cannot be changed", path, error) from error
+    if os.name == "posix" and not os.fstat(handle).st_mode & stat.S_IWUSR:
+        os.fchmod(handle, PRIVATE)  # whatever the umask took away
     try:
         while not _taken(handle, wait=waiting is None):
             if waiting is not None:
@@ -171,11 +174,14 @@ def _failed(what: str, path: Path, error: OSError) -> FileError:
     return FileError(what, path=path, reason=error.strerror or str(error))
 
 
-def _make(folder: Path) -> None:
-    """Each folder by itself: the mode that ``mkdir(parents=True)`` takes is the last one's alone."""
+def make_folder(folder: Path) -> None:
+    """Make the folder and those above it that are missing, for their owner alone. Raises ``OSError``.
+
+    Each by itself: the mode that ``mkdir(parents=True)`` takes is the last one's alone.
+    """
     if not folder.is_dir():
         if folder.parent != folder:
-            _make(folder.parent)
+            make_folder(folder.parent)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             if os.name == "posix":

@@ -5,6 +5,7 @@ Comments and order of the person who edits it by hand survive every change.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -61,19 +62,34 @@ def change(
     The first of the ``proposals`` for the text is taken that reads back as just those values. ``around`` is
     entered once all is ready to be written, and left when it has been. A file that does not parse raises
     ``SettingsError`` and stays as it is, byte for byte; so does the file when ``edit`` or ``around`` raises.
+    Where an editor saved the file meanwhile, the change is made once more to what it holds now.
     """
     with _of_the_settings():
         files.private_folder(path.parent)
         with files.locked(path):
-            text = _text(_bytes(path), path)
-            data = parse(text, path)
-            edit(data)
-            changed = _first_that_means(data, proposals(text), path)
-            if changed != text:
+            before = _bytes(path)
+            changed = _changed(before, path, edit, proposals)
+            if changed != before:
                 files.clear_leftovers(path)
             with around or contextlib.nullcontext():
-                if changed != text:
-                    files.replace(path, changed.encode())
+                while (now := _bytes(path)) != before:  # editors know nothing of the lock
+                    before, changed = now, _changed(now, path, edit, proposals)
+                if changed != before:
+                    files.replace(path, changed)
+
+
+def _changed(raw: bytes, path: Path, edit: Change, proposals: Proposals) -> bytes:
+    """The file after the change; its byte order mark stays, and all its lines end as most of them did."""
+    whole = _text(raw, path)
+    text = whole.replace("\r\n", "\n")
+    data = parse(text, path)
+    edit(data)
+    changed = _first_that_means(data, proposals(text), path)
+    if changed == text:
+        return raw
+    if whole.count("\r\n") * 2 > text.count("\n"):
+        changed = changed.replace("\n", "\r\n")
+    return (codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b"") + changed.encode()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-@pytest.fixture(params=[0o000, 0o022, 0o777], ids=oct)
+@pytest.fixture(params=[0o000, 0o022, 0o277, 0o777], ids=oct)
 def umask(request):
     before = os.umask(request.param)
     yield
@@ -40,6 +40,12 @@ def test_folders_are_made_private_each_of_them_and_what_was_there_stays(tmp_path
     finally:
         os.umask(before)
     assert [mode(tmp_path), mode(tmp_path / "one"), mode(tmp_path / "one" / "two")] == [0o755, 0o700, 0o700]
+
+
+def test_a_lock_can_be_taken_again_whatever_the_umask(tmp_path, umask):
+    for _ in range(2):
+        with files.locked(tmp_path / "a"):
+            assert mode(tmp_path / ".a.lock") & 0o700 == 0o600
 
 
 def test_an_open_folder_and_an_open_file_are_tightened(tmp_path):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
@@ -15,6 +16,9 @@ from provider_core.errors import SettingsError
 from provider_core.settings import Paths, load
 from provider_core.settings.edit import put_provider, remove_provider, rename_provider, update_provider
 from provider_core.settings.models import set_alias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -370,3 +374,82 @@ def test_variables_in_turn_are_checked_once_each_and_few_are_kept(paths: Paths) 
     for number in range(19, 11, -1):
         assert load(paths, {"TELEX_MODEL": f"x/{number}"}).model == f"x/{number}"
     assert [file.stat().st_mtime_ns for file in kept] == before
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"usage = 'full'\r\n\r\n# mine\r\n",
+        b"usage = 'full'\r\nmarkdown = true\r\nhistory = true\n",
+        b"\xef\xbb\xbfusage = 'full'\r\n",
+        b"\xef\xbb\xbfusage = 'full'\n",
+        b"usage = 'full'",
+        b"usage = 'full'\r\nmarkdown = true",
+        b'code_theme = """a\\\r\nb"""\r\n',
+        b"",
+    ],
+)
+def test_a_change_keeps_the_line_ends_and_the_byte_order_mark(paths: Paths, before: bytes) -> None:
+    write(paths, before)
+    path = paths.settings_file
+    set_alias(path, "fast", "lab/m")
+    put_provider(path, "lab", {"base_url": "http://127.0.0.1:1"})
+    update_provider(path, "lab", {"headers": {"X-A": "b"}})
+    rename_provider(path, "lab", "lib")
+    raw = path.read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf") == before.startswith(b"\xef\xbb\xbf")
+    assert raw.count(b"\r\n") == (raw.count(b"\n") if b"\r\n" in before else 0)
+    settings = load(paths, {})
+    assert (settings.problems, settings.aliases, list(settings.providers)) == ({}, {"fast": "lib/m"}, ["lib"])
+    remove_provider(path, "lib")
+    set_alias(path, "fast", None)
+    assert path.read_bytes().count(b"\n") >= before.count(b"\n")
+
+
+def test_a_change_of_nothing_leaves_every_byte(paths: Paths) -> None:
+    mixed = b"usage = 'full'\n[aliases]\nfast = \"lab/m\"\r\n"
+    write(paths, mixed)
+    set_alias(paths.settings_file, "fast", "lab/m")
+    assert paths.settings_file.read_bytes() == mixed
+
+
+def test_an_edit_by_hand_in_the_midst_of_a_change_is_kept(paths: Paths) -> None:
+    path = paths.settings_file
+    write(paths, "usage = 'full'\n")
+
+    @contextlib.contextmanager
+    def slow_keyring(name: str) -> Iterator[None]:
+        write(paths, f"{path.read_text()}\n[providers.{name}] # by hand\nbase_url = 'http://127.0.0.1:1'\n")
+        yield
+
+    put_provider(path, "lab", {"base_url": "http://127.0.0.1:2"}, around=slow_keyring("a"))
+    update_provider(path, "lab", {"retries": 1}, around=slow_keyring("b"))
+    rename_provider(path, "lab", "lib", around=slow_keyring("c"))
+    assert sorted(load(paths, {}).providers) == ["a", "b", "c", "lib"]
+    assert load(paths, {}).providers["lib"].network.retries == 1
+    remove_provider(path, "lib", around=slow_keyring("d"))
+    assert sorted(load(paths, {}).providers) == ["a", "b", "c", "d"]
+    assert path.read_text().count("# by hand") == 4
+
+
+def test_an_edit_by_hand_that_forbids_the_change_is_kept_and_the_change_undone(paths: Paths) -> None:
+    write(paths, "usage = 'full'\n")
+    left: list[str] = []
+
+    @contextlib.contextmanager
+    def slow_keyring(text: str) -> Iterator[None]:
+        write(paths, text)
+        try:
+            yield
+        except SettingsError as error:
+            left.append(error.message)
+            raise
+
+    for text in ("[providers.lab]\nbase_url = 'http://127.0.0.1:1'\n", "not TOML"):
+        with pytest.raises(SettingsError):
+            put_provider(
+                paths.settings_file, "lab", {"base_url": "http://127.0.0.1:2"}, around=slow_keyring(text)
+            )
+        assert paths.settings_file.read_text() == text
+        write(paths, "usage = 'full'\n")
+    assert len(left) == 2

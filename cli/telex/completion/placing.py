@@ -60,7 +60,7 @@ def put(path: Path, text: str) -> str:
     if before == text:
         return f"{path} is up to date."
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(target.parent)
     except OSError as error:
         raise FileError(f"{path} cannot be written", path=path, reason=error.strerror or "") from error
     files.replace(target, text.encode(), mode=0o644)
