@@ -34,8 +34,8 @@ _HIDDEN = re.compile(
     "(\U0001f3f4[\U000e0030-\U000e007a]{2,8}\U000e007f)"
     f"|[{_UNSEEN}]"
     # A joiner belongs to an emoji or a letter of a script that joins, a selector to an emoji, a digit or an ideograph.
-    f"|(?<=[\x00-\u05ff\u200c\u200d{_UNSEEN}])[\u200c\u200d]"
-    f"|(?<=[\x00-\x22\x24-\x29\x2b-\x2f\x3a-\x7f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef{_UNSEEN}])"
+    f"|(?<=[\x00-\u05ff\u200c\u200d\ufffd{_UNSEEN}])[\u200c\u200d]"
+    f"|(?<=[\x00-\x22\x24-\x29\x2b-\x2f\x3a-\x7f\u200c\u200d\ufffd\ufe00-\ufe0f\U000e0100-\U000e01ef{_UNSEEN}])"
     "[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")

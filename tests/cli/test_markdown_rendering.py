@@ -211,7 +211,7 @@ class TestATextIsShownAndNotObeyed:
             "[bold]x[/bold]",
             "[red on blue]x",
             "<b>x</b>",
-            "a <br> b",
+            "a <u> b",
             "<think>x</think>",
             "<script>x</script>",
             "<!-- x -->",
@@ -390,3 +390,58 @@ def test_importing_it_leaves_the_dear_parts_of_rich_and_pygments_alone() -> None
     code = f"import sys, telex.render.markdown; print([name for name in {dear} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"For all $\forall\, \varepsilon > 0$ there is $\{P_0, \dots, P_n\}$.",
+        r"$\underbrace{\{1,2\}}_{P_1}$ and $a_1 * b_2 * c$, $\alpha_i$ and $\beta_i$.",
+        r"$$x_1 * y_1 * z$$ and \(a_1 \{x\} b_1\)",
+        "$$\n\\begin{aligned}\na_1 &= b \\\\\n- c &= d\n=\n\\end{aligned}\n$$",
+        "\\[\nx_1 = \\frac{a}{b}\n+ y_1\n\\]",
+        r"Your key is in C:\Users\_me\.ssh\config, the share is \\server\_share.",
+        r"C:\* or D:\_x\*.txt or C:\Program Files\_x\.y or .\_build or %APPDATA%\_me",
+        r"\\host\c$\_x and \\?\C:\_y",
+        r"The pattern ^\d+\.\d*$ or (\w+)\_\. fits.",
+        "See https://example.org/_foo_/bar_baz_qux and https://example.org/*a*/b.",
+        "snake_case_name and _private_name_x",
+    ],
+)
+def test_formulas_paths_patterns_and_addresses_are_shown_as_written(text: str) -> None:
+    assert plain(text, 90) == text.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It costs $5 and *not* $6.", "It costs $5 and not $6."),
+        ("US$5 or *maybe* CA$6, 5$ and *6*$ each", "US$5 or maybe CA$6, 5$ and 6$ each"),
+        (r"my\_variable is \*not\* emphasis", "my_variable is *not* emphasis"),
+        (r"**C:\Users\_me** and **\d+\.** are bold", r"C:\Users\_me and \d+\. are bold"),
+        ("**https://example.org/a_b_** is bold", "https://example.org/a_b_ is bold"),
+        ("$$ is no formula, *this* is emphasis", "$$ is no formula, this is emphasis"),
+        (r"\[foo] is a bracket, *really*", "[foo] is a bracket, really"),
+    ],
+)
+def test_what_only_looks_like_a_formula_or_a_path_is_still_markdown(text: str, shown: str) -> None:
+    assert plain(text, 90) == [shown]
+
+
+class TestLineBreaks:
+    @pytest.mark.parametrize(
+        "tag", ["<br>", "<br/>", "<br />", "<BR>", "</br>", '<br clear="all">', " <br>\n"]
+    )
+    def test_break_lines_wherever_text_stands(self, tag: str) -> None:
+        assert plain(f"one{tag}two") == ["one", "two"]
+        assert plain(f"- one{tag}two".replace("\n", "\n  ")) == ["• one", "  two"]
+        assert plain(f"> **one{tag}two**".replace("\n", "\n> ")) == ["│ one", "│ two"]
+
+    def test_break_lines_in_cells(self) -> None:
+        rows = plain("| a | b |\n|---|---|\n| one<br>two | x |\n| three<br/> | y |")
+        assert [row.rstrip() for row in rows] == [
+            "a     │ b", "──────┼──", "one   │ x", "two   │", "──────┼──", "three │ y",
+        ]  # fmt: skip
+
+    def test_are_left_as_they_are_in_code(self) -> None:
+        assert plain("`a<br>b`\n\n```html\na<br>b\n```") == ["a<br>b", "", "a<br>b"]

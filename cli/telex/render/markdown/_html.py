@@ -1,4 +1,4 @@
-"""Which lines begin a block of HTML, and which end it."""
+"""Which lines begin a block of HTML or a formula, and which end it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import re
 from telex.render.markdown._cut import LONG
 from telex.render.markdown._inline import TAG
 
-__all__ = ["BLANK", "html_end"]
+__all__ = ["BLANK", "FORMULA_ENDS", "formula_end", "html_end"]
 
 BLANK = re.compile(r"(?!)")
 """The end of a block that only an empty line ends: matches nothing within a line."""
+
+FORMULA_ENDS = {"$$": re.compile(r"\$\$"), "\\[": re.compile(r"\\\]")}
 
 _NAMES = (
     "address|article|aside|base|basefont|blockquote|body|caption|center|col|colgroup|dd|details|dialog|dir|"
@@ -34,6 +36,16 @@ _KINDS = (
 _LONE = re.compile(rf"(?:{TAG})[ ]*$")
 
 
+def formula_end(line: str) -> re.Pattern[str] | None:
+    """What ends the formula that ``line`` begins and does not end; a line of one may look like a list or a heading."""
+    end = FORMULA_ENDS.get(line[:2])
+    if end is None or end.search(line, 2) or (line[0] == "\\" and "]" in line):
+        return None  # "\[x]" is an escaped bracket
+    if line[2:].strip() and not re.search(r"[\\^_={}]", line[2:]):
+        return None
+    return end
+
+
 def html_end(line: str, *, interrupts: bool) -> re.Pattern[str] | None:
     """What ends the HTML block that ``line``, without its indent, begins; None if it begins none.
 
@@ -42,4 +54,5 @@ def html_end(line: str, *, interrupts: bool) -> re.Pattern[str] | None:
     for start, end in _KINDS:
         if start.match(line):
             return end
-    return BLANK if not interrupts and len(line) <= LONG and _LONE.match(line) else None
+    lone = not interrupts and len(line) <= LONG and _LONE.match(line) and not line.lower().startswith("<br")
+    return BLANK if lone else None

@@ -1,7 +1,8 @@
 r"""Reads the text of one block: emphasis, code, links and what else stands within a line.
 
-CommonMark with GitHub's strikethrough, and formulas between ``\(`` and ``\)``, ``\[`` and ``\]`` or ``$$``
-left as they are written. HTML is recognised so that nothing inside a tag is read, and kept.
+CommonMark with GitHub's strikethrough. Formulas between ``\(`` and ``\)``, ``\[`` and ``\]``, ``$$`` or ``$``,
+addresses, Windows paths and other words whose backslashes cannot be Markdown's are left as they are written. HTML
+is recognised so that nothing inside a tag is read, and kept; ``<br>`` is a line break.
 """
 
 from __future__ import annotations
@@ -31,6 +32,16 @@ _AUTOLINK = re.compile(
     r"<([A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>\x00-\x1f]*)>"
     r"|<([A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
     r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*)>"
+)
+# Pandoc's rule: no space inside of the dollars, and no digit after them. So prices are no formulas.
+_DOLLARS = re.compile(r"\$(?![\s$])((?:[^$\\`]|\\.){0,999}?)(?<![\s\\])\$(?![\d$])", re.DOTALL)
+_LINE_BREAK = re.compile(r"</?br\b[^>]*>\s*", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s<>\"'`\[\]]*[^\s<>\"'`\[\].,;:!?)}*_~]")
+_WORD = re.compile(r"\S+")
+_NO_ESCAPE = re.compile(r"\\[^\W_]")
+_PATH = re.compile(
+    r"""(?<![^\s("'*_\[])(?:[A-Za-z]:|\.{1,2}|~|%\w+%)\\"""
+    r"""(?:[^\s`|<>"]| (?=(?:[\w.()&-]{1,40} ){0,2}[\w.()&-]{1,40}\\))*"""
 )
 _FORMULAS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
 _TICKS = re.compile(r"`+")
@@ -68,6 +79,7 @@ class _Reader:
         self._runs: list[Run] = []
         self._brackets: list[_Bracket] = []
         self._at = 0
+        self._literal = _literal(text)
         self.settled = True
 
     def read(self, *, draft: bool) -> None:
@@ -84,6 +96,8 @@ class _Reader:
                     self._backslash()
                 case "`":
                     self._code(draft=draft)
+                case "*" | "_" | "~" if self._at in self._literal:
+                    self._add(Kind.TEXT, text[self._at], self._at + 1)
                 case "*" | "_" | "~":
                     self._run()
                 case "[":
@@ -126,6 +140,9 @@ class _Reader:
 
     def _backslash(self) -> None:
         following = self._text[self._at + 1 : self._at + 2]
+        if self._at in self._literal and following in _PUNCTUATION:
+            self._add(Kind.TEXT, f"\\{following}", self._at + 2)
+            return
         if following and following in "([" and self._formula():
             return
         if following == "\n":
@@ -145,17 +162,25 @@ class _Reader:
             end = text.find(closing, at + 2)
             # "\\[\\]" is two escaped brackets: a formula has a letter or a digit.
             if end > at + 2 and any(map(str.isalnum, text[at + 2 : end])):
-                for number, line in enumerate(text[at : end + 2].split("\n")):
-                    if number:
-                        self._nodes.append(Token(Kind.SOFT, "\n"))
-                    self._nodes.append(Token(Kind.TEXT, line.strip(" ")))
-                self._at = end + 2
+                self._formula_text(text[at : end + 2], end + 2)
                 return True
             self.settled = False
+        elif text[at] == "$" and not text[at + 1 : at + 2].isspace():
+            if formula := _DOLLARS.match(text, at):
+                self._formula_text(formula[0], formula.end())
+                return True
+            self.settled = self.settled and "\n" in text[at:]
         if text[at] == "$":
             width = 2 if closing else 1
             self._add(Kind.TEXT, text[at : at + width], at + width)
         return False
+
+    def _formula_text(self, formula: str, end: int) -> None:
+        for number, line in enumerate(formula.split("\n")):
+            if number:
+                self._nodes.append(Token(Kind.SOFT, "\n"))
+            self._nodes.append(Token(Kind.TEXT, line.strip(" ")))
+        self._at = end
 
     def _code(self, *, draft: bool) -> None:
         text = self._text
@@ -249,6 +274,8 @@ class _Reader:
             self._nodes.append(Token(Kind.OPEN, "a", _target_of(autolink)))
             self._nodes.append(Token(Kind.TEXT, address))
             self._add(Kind.CLOSE, "a", autolink.end(), _target_of(autolink))
+        elif line_break := _LINE_BREAK.match(text, at):
+            self._add(Kind.HARD, "\n", line_break.end())
         elif tag := _HTML.match(text, at):
             self._add(Kind.HTML, tag[0], tag.end())
         else:
@@ -267,6 +294,20 @@ class _Reader:
                 run.opened.append(tag)
                 closing.closed.append(tag)
         self._nodes.append(closing)
+
+
+def _literal(text: str) -> frozenset[int]:
+    """Where in ``text`` marks and backslashes stand for themselves: in addresses, paths and regular expressions.
+
+    A backslash before a letter or digit escapes nothing in Markdown, so neither do the others of that word.
+    """
+    found = [url.span() for url in _URL.finditer(text)] if "://" in text else []
+    if "\\" not in text:
+        return frozenset(at for start, end in found for at in range(start, end))
+    words = [word.span() for word in _WORD.finditer(text) if _NO_ESCAPE.search(word[0])]
+    words += [path.span() for path in _PATH.finditer(text)]
+    backslashes = [at for start, end in words for at in range(start, end) if text[at] == "\\"]
+    return frozenset([*backslashes, *(at for start, end in found for at in range(start, end))])
 
 
 def _has_bracket(label: str) -> bool:

@@ -107,7 +107,9 @@ class Layout:
         # Half of a line's end may still be on its way.
         self._return = "\r" if raw.endswith("\r") else ""
         raw = raw.removesuffix("\r")
-        text = self._line + visible(raw.replace("\r\n", "\n").replace("\r", "\n"))
+        # What a joiner or a selector of variants belongs to may have come before it.
+        raw = self._line[-1:] + raw.replace("\r\n", "\n").replace("\r", "\n")
+        text = self._line[:-1] + visible(raw)
         *lines, self._line = text.split("\n")
         for line in lines:
             self._take_line(line)

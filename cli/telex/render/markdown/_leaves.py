@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from telex.render.markdown._events import Blank, Code, CodeEnd, CodeLine, Heading, TableEnd, TableRow
-from telex.render.markdown._html import BLANK, html_end
+from telex.render.markdown._html import BLANK, FORMULA_ENDS, formula_end, html_end
 from telex.render.markdown._rows import cells
 
 if TYPE_CHECKING:
@@ -67,20 +67,21 @@ class Fence:
 
 @dataclass(slots=True)
 class Html:
-    """Lines of HTML, up to the one that ``last`` is found in."""
+    """Lines of HTML or of a formula, up to the one that ``last`` is found in."""
 
     last: re.Pattern[str]
 
     @classmethod
     def begun_by(cls, rest: str, indent: int, *, interrupts: bool) -> tuple[Html, Taken] | None:
-        last = html_end(rest, interrupts=interrupts)
+        formula = formula_end(rest)
+        last = formula or html_end(rest, interrupts=interrupts)
         if last is None:
             return None
         begun: list[Block] = [Code(html=True), CodeLine(" " * indent + rest)]
-        return cls(last), Taken(begun, ended=last.search(rest) is not None)
+        return cls(last), Taken(begun, ended=formula is None and last.search(rest) is not None)
 
     def take(self, text: str, position: int, start: int) -> Taken | None:
-        if start == len(text) and self.last is BLANK:
+        if start == len(text) and (self.last is BLANK or self.last in FORMULA_ENDS.values()):
             return None
         return Taken([CodeLine(text[position:])], ended=self.last.search(text, position) is not None)
 

@@ -197,7 +197,9 @@ class Reader:
                 self._leaf, code = fence
                 self._blocks.append(code)
                 return True
-            case "<" if html := Html.begun_by(rest, indent, interrupts=isinstance(self._leaf, OpenParagraph)):
+            case "<" | "$" | "\\" if html := Html.begun_by(
+                rest, indent, interrupts=isinstance(self._leaf, OpenParagraph)
+            ):
                 self._open(matched)
                 self._leaf, taken = html
                 self._blocks += taken.blocks

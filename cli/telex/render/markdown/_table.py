@@ -30,13 +30,15 @@ _BETWEEN = " │ "
 
 
 class _Cell:
-    __slots__ = ("longest", "pieces", "size", "slack", "text")
+    __slots__ = ("broken", "longest", "pieces", "size", "slack", "text")
 
     def __init__(self, pieces: list[Piece]) -> None:
-        self.pieces = [(text.replace("\n", " "), sgr) for text, sgr in pieces]
-        self.text = "".join(text for text, _ in self.pieces).rstrip(" ")
-        self.size = cells(self.text)
-        self.slack = self.size - drawn(self.text)
+        self.pieces = pieces
+        self.text = "".join(text for text, _ in self.pieces).rstrip()
+        lines = self.text.split("\n")
+        self.broken = len(lines) > 1
+        self.size = max(map(cells, lines))
+        self.slack = max(cells(line) - drawn(line) for line in lines)
         self.longest = max(map(cells, self.text.split()), default=0)
 
 
@@ -104,7 +106,9 @@ class Grid:
             self._widths = _share(needs, [min(need, _NARROWEST) for need in needs], available)
         # A line between rows where it would not be seen otherwise which one a line belongs to.
         self._ruled = self._widths is None or any(
-            cell.size > width for row in rows for cell, width in zip(row, self._widths, strict=True)
+            cell.size > width or cell.broken
+            for row in rows
+            for cell, width in zip(row, self._widths, strict=True)
         )
 
     def _rows(self, rows: list[list[_Cell]], *, between: bool) -> list[Row]:
