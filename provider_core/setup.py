@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provider_core.catalog import Catalog, Refreshed
+    from provider_core.catalog import Catalog, Kept, Refreshed
     from provider_core.client import Client
     from provider_core.keys import Key, KeyStore
     from provider_core.settings import Paths, Settings
@@ -52,6 +52,7 @@ class Setup:
         self._key_store = key_store
         self._client = client
         self._transport = transport
+        self._unsaved: dict[str, Kept] = {}
 
     @cached_property
     def paths(self) -> Paths:
@@ -113,6 +114,7 @@ class Setup:
                 for provider in providers.values()
                 if not provider.embedded and not keys.source(provider, self.environ).ready
             ],
+            unsaved=self._unsaved,
             lifetime=self.settings.models_lifetime or LIFETIME,
         )
 
@@ -219,6 +221,8 @@ class Setup:
         if asked:
             for outcome in refresh(self.transport, self.paths.lists, asked, on_done=on_done):
                 outcomes[outcome.provider.name] = outcome
+                if outcome.unsaved is not None:
+                    self._unsaved[outcome.provider.name] = outcome.unsaved
             self.__dict__.pop("catalog", None)
             outdate_snapshot(self.paths)
         return tuple(outcomes[provider.name] for provider in wanted)

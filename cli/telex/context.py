@@ -58,7 +58,7 @@ class App(Setup):
         found = super().settings
         for entry, error in found.problems.items():
             if entry not in self._warned and not self.quiet:
-                where = f" in {error.path}" if error.path else ""
+                where = f" in {error.path}" if error.path and str(error.path) not in error.message else ""
                 self.console.note(f"Warning: {error.message} (ignoring {entry}{where})")
             self._warned.add(entry)
         return found

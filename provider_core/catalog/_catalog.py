@@ -63,13 +63,15 @@ class Catalog:
         aliases: Mapping[str, str] | None = None,
         problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
+        unsaved: Mapping[str, _cache.Kept] | None = None,
         lifetime: float = LIFETIME,
         now: Callable[[], float] = time.time,
     ) -> Self:
-        """The catalogue over the lists that ``folder`` keeps."""
+        """The catalogue over the lists in ``folder``, and over those that could not be saved there, by provider."""
 
         def load(provider: Provider) -> Listing:
-            return listing(provider, _cache.read(folder, provider), lasts_until=now() - lifetime)
+            listed = (unsaved or {}).get(provider.name) or _cache.read(folder, provider)
+            return listing(provider, listed, lasts_until=now() - lifetime)
 
         return cls(providers, load=load, aliases=aliases, problems=problems, without_key=without_key)
 

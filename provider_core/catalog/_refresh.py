@@ -28,15 +28,15 @@ _GRACE = 2.0
 class Refreshed:
     """What became of one provider's list: ``models`` is how many there are now, or ``error`` why there are none.
 
-    ``kept_from`` is when the list that stays was fetched, after an error, in seconds since 1970. ``saved`` is
-    False when the new list could not be written down.
+    ``kept_from`` is when the list that stays was fetched, after an error, in seconds since 1970. ``unsaved`` is the
+    new list where it could not be saved.
     """
 
     provider: Provider
     models: int = 0
     error: CoreError | None = None
     kept_from: float | None = None
-    saved: bool = True
+    unsaved: _cache.Kept | None = None
 
 
 def refresh(
@@ -97,5 +97,6 @@ def _kept(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreErro
         return Refreshed(
             provider=provider, error=answer, kept_from=before.fetched_at if before is not None else None
         )
-    saved = _cache.write(folder, provider, _cache.Kept.of(answer, time.time()))
-    return Refreshed(provider=provider, models=len(answer), saved=saved)
+    listed = _cache.Kept.of(answer, time.time())
+    saved = _cache.write(folder, provider, listed)
+    return Refreshed(provider=provider, models=len(answer), unsaved=None if saved else listed)

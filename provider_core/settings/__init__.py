@@ -147,12 +147,18 @@ def _folder(named: str | None, usual: str) -> Path:
 def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in force: environment over file over default.
 
-    An entry that is wrong is left out and found in ``problems``. Raises ``SettingsError`` with path and line for
-    a file that cannot be read or parsed.
+    An entry that is wrong, or a file that this user may not read, is left out and found in ``problems``. Raises
+    ``SettingsError`` with path and line for a file that cannot be parsed.
     """
     from provider_core.settings import file, snapshot
 
-    text = file.text(paths.settings_file)
+    unreadable: SettingsError | None = None
+    try:
+        text = file.text(paths.settings_file)
+    except SettingsError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
+        text, unreadable = "", error
     variables = {
         name: value
         for name, value in (os.environ if environ is None else environ).items()
@@ -167,7 +173,9 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         name: SettingsError(words, path=paths.settings_file if in_file else None)
         for name, (words, in_file) in checked.get("problems", {}).items()
     }
-    if "history" in problems:
+    if unreadable is not None:
+        problems["settings.toml"] = unreadable
+    if problems.keys() & {"history", "settings.toml"}:
         known["history"] = False  # whoever set it may have wanted nothing saved
     providers: dict[str, Provider] = {}
     for name, table in checked.get("providers", {}).items():

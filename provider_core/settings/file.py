@@ -127,7 +127,7 @@ def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
 def _bytes(path: Path) -> bytes:
     try:
         return files.content(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return b""
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}", path=path) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -766,4 +767,41 @@ def test_a_cache_that_cannot_be_written_breaks_nothing(telex: Inside, server: Sc
     server.will(listing("a"))
     ran = telex("models", "list", "--refresh", "-P", "lab")
     assert ran.code == 0
-    assert "its list could not be kept" in ran.err
+    assert ran.text == "lab/a\n"
+    assert ran.err.count("could not be saved") == 1
+    server.will(listing("a"), answer("Hello"))
+    ran = telex("chat", "--no-save", "-m", "lab", "hi")
+    assert (ran.code, ran.text, ran.err) == (0, "Hello\n", "")
+
+
+@pytest.mark.parametrize("below", ["a-file", "/proc/nowhere"])
+def test_a_home_that_cannot_be_made_is_one_warning(
+    telex: Inside, server: Scripted, tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    env = {
+        "TELEX_HOME": str(tmp_path / below / "home"),
+        "TELEX_PROVIDERS": json.dumps({"t": {"base_url": server.url, "key": "none"}}),
+    }
+    server.will(listing("a"), answer("Hello"))
+    ran = telex("chat", "-m", "t", "hi", env=env)
+    assert (ran.code, ran.text) == (0, "Hello\n")
+    assert ran.err.count("\n") == 1
+    server.will(listing("a"))
+    ran = telex("models", "list", "--refresh", "-P", "t", env=env)
+    assert (ran.code, ran.text) == (0, "t/a\n")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_settings_that_may_not_be_read_are_one_warning_and_nothing_is_saved(
+    telex: Inside, server: Scripted
+) -> None:
+    labs(telex, lab=server)
+    telex.settings.chmod(0)
+    server.will(answer("Hello"))
+    env = {"TELEX_PROVIDERS": json.dumps({"t": {"base_url": server.url, "key": "none"}})}
+    ran = telex("chat", "-m", "t/a", "hi", env=env)
+    assert (ran.code, ran.text) == (0, "Hello\n")
+    assert ran.err.count("\n") == 1
+    assert not telex.paths.history.exists()
+    telex.settings.chmod(0o600)

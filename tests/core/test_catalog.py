@@ -588,7 +588,9 @@ def test_a_refresh_into_a_place_that_cannot_be_written_says_so(
     (tmp_path / "models").write_text("")
     server.will(listing("a"))
     (outcome,) = catalog.refresh(transport, tmp_path / "models", [(named("lab", server), None)])
-    assert (outcome.models, outcome.saved, outcome.error) == (1, False, None)
+    assert (outcome.models, outcome.error) == (1, None)
+    assert outcome.unsaved is not None
+    assert [model.id for model in outcome.unsaved.models] == ["a"]
 
 
 # --- the snapshot ------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def _failure(outcome: Refreshed) -> str | None:
 
     name = outcome.provider.name
     if outcome.error is None:
-        return None if outcome.saved else f"{name}: its list could not be kept."
+        return None if outcome.unsaved is None else f"{name}: its list of models could not be saved."
     words = f"{name}: {outcome.error.message}."
     if outcome.kept_from is not None:
         return f"{words} Its list of {ago(time.time() - outcome.kept_from)} ago stays."
