@@ -136,9 +136,14 @@ class Client:
                 notify(next_step)
             self._sleep(next_step.seconds)
 
-    def body(self, provider: Provider, request: Request) -> dict[str, Json]:
-        """What ``chat`` would send first for this request, as far as it is known today what the server refuses."""
-        return Negotiation(provider, request, memory=self._memory).body
+    def body(
+        self, provider: Provider, request: Request, *, notify: Callable[[Notice], None] | None = None
+    ) -> dict[str, Json]:
+        """What ``chat`` would send first for this request, as far as it is known today what the server refuses.
+
+        ``notify`` is told what of the request is not in it.
+        """
+        return Negotiation(provider, request, memory=self._memory, notify=notify).body
 
     def headers(self, provider: Provider, body: Mapping[str, Json], key: str | None = None) -> dict[str, str]:
         """The headers of a request with this body; their names are in lower case."""

@@ -22,6 +22,7 @@ __all__ = [
     "Effort",
     "Event",
     "FieldDropped",
+    "FieldIgnored",
     "Finished",
     "Idle",
     "ImagePart",
@@ -95,7 +96,7 @@ class Message:
     tool_call_id: str = ""
     """Of a tool: the id of the call that this is the result of. Its ``content`` may hold images."""
     reasoning: str = ""
-    """Of an assistant that called tools: what it thought. It is sent to providers that want it back only."""
+    """The reasoning of an assistant message. It is sent only to providers that want it back."""
     reasoning_details: tuple[Json, ...] = ()
     """The same thoughts as the server's own array, in its order: signed or sealed ones have no other form."""
     extra: Mapping[str, Json] = field(default_factory=dict)
@@ -174,12 +175,19 @@ class Quirks:
     reasoning_send_back: Literal[
         "never", "reasoning_content", "reasoning", "reasoning_details", "think_tags"
     ] = "never"
-    """The message field that takes the thoughts of an assistant turn that called tools; "think_tags" puts
-    them before the content, between ``<think>`` tags. Turns without tool calls never carry thoughts."""
+    """The message field that takes the reasoning of an assistant message that called tools; "think_tags" puts
+    it before the content, between ``<think>`` tags. In a conversation with tools, offered or called,
+    "reasoning_content" goes along with every assistant message. Without tools no reasoning is sent."""
     tool_call_ids: Literal["any", "mistral9"] = "any"
     """The ids of tool calls as history may carry them; "mistral9" is nine letters or digits."""
     tool_choice_required: Literal["required", "any", "auto"] = "required"
     """The word that demands a tool call; "auto" where none does, so that the field is left out."""
+    tool_choice_while_thinking: bool = True
+    """Whether a tool call can be demanded of a model that thinks. If not, the field is left out unless the
+    request turns thinking off, as the reasoning effort "none" does."""
+    tool_choice_named: Literal["object", "word"] = "object"
+    """How one tool is demanded: by an object with its name, or by ``tool_choice_required`` while it is the only
+    tool that is offered."""
     system_role: Literal["system", "developer", "user"] = "system"
     """The role of a system prompt; "user" puts its text before the first user message."""
     alternate_roles: bool = False
@@ -396,27 +404,42 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldDropped:
-    """The server refuses a field of the body; the request goes without it, or with ``swapped_for``.
+    """The server does not accept a field of the body; it is left out, renamed or sent with another value.
 
-    ``field`` is the wire's name, or "system": the system prompt's role, swapped for "user"; or "roles":
-    messages of one role in a row, which are sent as one; or "calls": tool calls of earlier turns, sent as
-    "text". For "response_format" ``swapped_for`` is "unstreamed" (the whole answer at once), "json_object" or
-    "none": these two with the schema in the prompt.
+    ``field`` is the wire's name. ``value`` is what it is sent with instead, ``swapped_for`` the field that takes
+    its place. Some forms have words of their own in ``swapped_for``: for "stream" "unstreamed" or "streamed";
+    for "tool_choice" "text", "any" or "required"; for "response_format" "unstreamed" (the whole answer at once),
+    "json_schema", "json_object" or "none", the last two with the schema in the prompt.
+
+    Four more names are about messages: "system", the system prompt's role, swapped for "user" or "system";
+    "roles", neighbouring messages of one role, joined; "calls", tool calls of earlier turns, sent as "text";
+    "reasoning_send_back", the reasoning of earlier answers, sent as "reasoning_content" or "never".
+
     ``asked`` is the field of ``Request`` by which the user asked for it ("params" for a raw field), empty
-    where nobody did. ``remembered`` says that an earlier request was refused and this one never held the
-    field; ``words`` are the server's, where it has just said so. ``lasting`` says that later requests will
-    not hold the field either.
+    if nobody did. ``beside`` names the field with which alone it is refused. ``remembered`` means that an
+    earlier request was refused; ``words`` are the server's, if it has just refused it. With neither, the
+    provider is known not to accept it. ``lasting`` means that later requests are changed in the same way.
     """
 
     field: str
     swapped_for: str | None = None
+    value: Json = None
+    beside: str = ""
     words: str = ""
     asked: str = ""
     remembered: bool = False
     lasting: bool = False
 
 
-Notice: TypeAlias = Sent | Idle | Retrying | FieldDropped
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldIgnored:
+    """The server accepted ``field`` and did not do what ``value`` asks for."""
+
+    field: str
+    value: str
+
+
+Notice: TypeAlias = Sent | Idle | Retrying | FieldDropped | FieldIgnored
 """What the core says while it works, to a callback: it is no part of the answer."""
 
 

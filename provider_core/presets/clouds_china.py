@@ -41,7 +41,7 @@ QWEN: Final = Quirks(
         Effort(levels=ENABLE_THINKING),
     ),
     # A demand for tools is a 400 while the model thinks, which most do by default: QwenLM/qwen-code issue 7659.
-    tool_choice_required="auto",
+    tool_choice_while_thinking=False,
     # For the DeepSeek, GLM and Kimi models there; Qwen's own ignore it: anomalyco/models.dev,
     # providers/alibaba-cn.
     reasoning_send_back="reasoning_content",

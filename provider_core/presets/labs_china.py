@@ -50,7 +50,7 @@ KIMI: Final = Quirks(
     reasoning_send_back="reasoning_content",
     # A demand for tools is a 400 while the model thinks, which it does by default: pydantic/pydantic-ai,
     # providers/moonshotai.py.
-    tool_choice_required="auto",
+    tool_choice_while_thinking=False,
 )
 
 MINIMAX: Final = Quirks(
@@ -81,11 +81,11 @@ PRESETS: Final = (
             # Every level is taken, and mapped by the server to those it has: api-docs.deepseek.com "Thinking
             # Mode".
             effort=(Effort(levels=THINKING_AND_EFFORT),),
-            # A turn that called tools is refused without its thoughts: the same page.
+            # A conversation with tools is refused without the reasoning of every answer: the same page.
             reasoning_send_back="reasoning_content",
             # A demand for tools is a 400 while it thinks, which it does by default: deepseek-ai/DeepSeek-V3
             # issue 1376.
-            tool_choice_required="auto",
+            tool_choice_while_thinking=False,
             json_schema="json_object",  # api-docs.deepseek.com "JSON Output"
         ),
     ),

@@ -91,6 +91,8 @@ PRESETS: Final = (
         details="lmstudio",
         ports=(1234,),
         network=LOCAL,
+        # An object as tool_choice is a 400: lmstudio-ai/lmstudio-bug-tracker issue 670.
+        quirks=Quirks(tool_choice_named="word"),
     ),
     Preset(
         id="localai",

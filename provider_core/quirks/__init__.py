@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.quirks._effort import effort
+from provider_core.quirks._effort import effort, thinks
 from provider_core.quirks._messages import messages
 from provider_core.quirks._secrets import holds_secret, secrets
 from provider_core.quirks._tools import tools
@@ -16,7 +16,10 @@ from provider_core.quirks._tools import tools
 if TYPE_CHECKING:
     from provider_core.types import Json, Provider, Request
 
-__all__ = ["body", "headers", "holds_secret", "secrets"]
+__all__ = ["LIMITS", "body", "headers", "holds_secret", "secrets"]
+
+LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+"""Two names of one field: a body holds one of them."""
 
 
 def body(provider: Provider, request: Request) -> dict[str, Json]:
@@ -43,13 +46,15 @@ def body(provider: Provider, request: Request) -> dict[str, Json]:
     if quirks.stream_usage:
         fields["stream_options"] = {"include_usage": True}
     max_tokens = request.max_tokens if request.max_tokens is not None else quirks.default_max_tokens
-    if max_tokens is not None:
+    if max_tokens is not None and LIMITS.isdisjoint(request.params):
         fields[quirks.max_tokens_field] = max_tokens
     if request.temperature is not None:
         fields["temperature"] = request.temperature
     if request.reasoning_effort is not None:
         fields |= effort(provider, request.model, request.reasoning_effort)
-    fields |= tools(quirks, request.tools, request.tool_choice)
+    if request.tools:
+        free = not quirks.tool_choice_while_thinking and thinks(provider, request, fields)
+        fields |= tools(quirks, request.tools, request.tool_choice, free=free)
     fields |= format_
     fields |= request.params
     if not fields.get("stream") and "stream_options" not in request.params:

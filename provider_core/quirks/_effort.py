@@ -10,9 +10,9 @@ from provider_core.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provider_core.types import Json, Provider, Quirks
+    from provider_core.types import Json, Provider, Quirks, Request
 
-__all__ = ["effort"]
+__all__ = ["effort", "thinks"]
 
 
 def effort(provider: Provider, model: str, level: str) -> Mapping[str, Json]:
@@ -28,6 +28,14 @@ def effort(provider: Provider, model: str, level: str) -> Mapping[str, Json]:
     else:
         what = f"{who} has no reasoning effort {level!r}; it takes {', '.join(levels)}"
     raise InvalidInputError(what, provider=provider.name)
+
+
+def thinks(provider: Provider, request: Request, fields: Mapping[str, Json]) -> bool:
+    """Whether the model may think; false where ``fields`` or raw parameters turn it off, in whatever way."""
+    levels = _levels(provider.quirks, request.model)
+    off = {"reasoning_effort": "none"} if levels is None else levels.get("none")
+    sent = {**fields, **request.params}
+    return not off or any(sent.get(name) != value for name, value in off.items())
 
 
 def _levels(quirks: Quirks, model: str) -> Mapping[str, Mapping[str, Json]] | None:

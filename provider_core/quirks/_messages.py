@@ -52,7 +52,10 @@ def messages(
         rest.insert(0, Message(role="system", content=system))
     if quirks.alternate_roles:
         rest = _merged(rest)
-    return [_message(quirks, turn) for turn in rest]
+    back = quirks.reasoning_send_back == "reasoning_content" and (
+        tools or any(turn.tool_calls for turn in rest)
+    )
+    return [_message(quirks, turn, reasoning=back) for turn in rest]
 
 
 # --- which messages ----------------------------------------------------------------------------------------
@@ -204,11 +207,13 @@ def _parts(content: str | tuple[Part, ...]) -> tuple[Part, ...]:
 # --- what one holds ----------------------------------------------------------------------------------------
 
 
-def _message(quirks: Quirks, turn: Message) -> dict[str, Json]:
+def _message(quirks: Quirks, turn: Message, *, reasoning: bool) -> dict[str, Json]:
     fields: dict[str, Json] = {"role": turn.role, "content": _content(turn.content)}
     match turn.role:
         case "system" if quirks.system_role == "developer":
             fields["role"] = "developer"
+        case "assistant" if not turn.tool_calls and reasoning:
+            fields |= _thoughts(quirks, turn)
         case "assistant" if turn.tool_calls:
             fields |= _thoughts(quirks, turn)
             # Null where there is none: OpenAI's schema has it so, and an empty text is refused by Bedrock and
@@ -242,10 +247,11 @@ def _text(content: str | tuple[Part, ...]) -> str:
 
 
 def _thoughts(quirks: Quirks, turn: Message) -> dict[str, Json]:
-    """The thoughts of a turn that called tools, in the field that its row names."""
+    """The reasoning of a message, in the field that its row names."""
     match quirks.reasoning_send_back:
         case "reasoning_content":
-            # Empty too: while they think, Kimi and DeepSeek refuse a turn without the field.
+            # Empty too, and of answers without calls too: while they think, DeepSeek and Kimi refuse a
+            # conversation with tools in which one assistant message lacks the field. MoonshotAI/kimi-cli 2141.
             return {"reasoning_content": turn.reasoning}
         case "reasoning_details" if turn.reasoning_details:
             return {"reasoning_details": list(turn.reasoning_details)}

@@ -12,15 +12,20 @@ if TYPE_CHECKING:
 __all__ = ["tools"]
 
 
-def tools(quirks: Quirks, offered: Sequence[Tool], choice: str | None) -> dict[str, Json]:
+def tools(
+    quirks: Quirks, offered: Sequence[Tool], choice: str | None, *, free: bool = False
+) -> dict[str, Json]:
     """The fields ``tools`` and ``tool_choice``, as far as they are needed.
 
-    A choice without tools is refused by OpenAI, so that it goes with them. Where a row says that no demand is
-    taken, the model decides; only "none" is kept there too, by offering nothing.
+    A choice without tools is refused by OpenAI, so that it goes with them. With ``free``, and where a row says
+    that no demand is taken, the model decides; only "none" is obeyed there too, by offering nothing.
     """
-    free = quirks.tool_choice_required == "auto"
+    free = free or quirks.tool_choice_required == "auto"
     if not offered or (free and choice == "none"):
         return {}
+    named = choice not in (None, "auto", "none", "required")
+    if named and not free and quirks.tool_choice_named == "word":
+        offered, choice = [tool for tool in offered if tool.name == choice], "required"
     fields: dict[str, Json] = {"tools": [_tool(tool) for tool in offered]}
     if choice is None or free:
         return fields

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core import files
 from provider_core.errors import FileError
-from provider_core.repair._repairs import Repair
+from provider_core.repair._repairs import Repair, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Memory"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _KEPT: Final = 30 * 24 * 3600
 """Seconds after which a refusal is forgotten, so that a server that has learnt is noticed."""
 
@@ -41,7 +41,11 @@ class Memory:
         if not models:
             return ()
         fields = self._fresh(models.get(_name(provider, model)), _server(provider))
-        return tuple(Repair(field=field, swapped_for=swap) for field, (swap, _) in fields.items())
+        repairs = (
+            Repair(field=field, swapped_for=swap, value=value, beside=beside)
+            for field, (swap, value, beside, _) in fields.items()
+        )
+        return tuple(repair for repair in repairs if is_known(repair))
 
     def learn(self, provider: Provider, model: str, repairs: Iterable[Repair]) -> bool:
         """Keep those repairs that last; return whether any was kept.
@@ -60,7 +64,7 @@ class Memory:
         fields = self._fresh(models.get(name), server)
         for repair in lasting:
             fields.pop(repair.field, None)  # the newest comes last: a later swap may undo an earlier one
-            fields[repair.field] = (repair.swapped_for, int(self._now()))
+            fields[repair.field] = (repair.swapped_for, repair.value, repair.beside, int(self._now()))
         models[name] = {"server": server, "fields": fields}
         content = json.dumps({"version": _VERSION, "models": models}, indent=1).encode()
         with contextlib.suppress(FileError, OSError):
@@ -79,16 +83,21 @@ class Memory:
         models = content.get("models")
         return models if isinstance(models, dict) else {}
 
-    def _fresh(self, entry: Json, server: Json) -> dict[str, tuple[str | None, int]]:
+    def _fresh(self, entry: Json, server: Json) -> dict[str, tuple[str | None, Json, str, int]]:
         """The fields of an entry that were refused by this server and not too long ago."""
         fields = entry.get("fields") if isinstance(entry, dict) and entry.get("server") == server else None
         if not isinstance(fields, dict) or not isinstance(server, str):
             return {}
-        fresh: dict[str, tuple[str | None, int]] = {}
+        fresh: dict[str, tuple[str | None, Json, str, int]] = {}
         for field, value in fields.items():
             match value:
-                case [str() | None as swap, int() as then] if abs(self._now() - then) < _KEPT:
-                    fresh[field] = (swap, then)
+                case [
+                    str() | None as swap,
+                    str() | int() | float() | None as cure,
+                    str() as beside,
+                    int() as then,
+                ] if abs(self._now() - then) < _KEPT:
+                    fresh[field] = (swap, cure, beside, then)
                 case _:
                     pass
         return fresh

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core import quirks
-from provider_core.errors import BadRequestError
-from provider_core.repair._repairs import CALLS, FORMAT, ROLES, SWAPS, SYSTEM, repaired
+from provider_core.errors import ServerError
+from provider_core.repair._repairs import CHOICE, FORMAT, NOT_TOLD, STREAM, SWAPS, repaired
 from provider_core.types import FieldDropped
 
 if TYPE_CHECKING:
@@ -54,10 +54,17 @@ class Negotiation:
         for repair in effective:
             if repair.swapped_for is None and self._asked(repair.field):
                 self._tell(repair, remembered=True)
+        left_out = (
+            request.tools and request.tool_choice not in (None, "auto", "none") and CHOICE not in self.body
+        )
+        if left_out and notify and not any(repair.field == CHOICE for repair in effective):
+            notify(FieldDropped(field=CHOICE, asked=CHOICE))
 
     def refused(self, error: ProviderError) -> bool:
         """Whether the error names what it refuses, and ``body`` is now without it."""
-        if isinstance(error, BadRequestError) and error.status in (400, 422):
+        from provider_core.repair._refusals import may_refuse
+
+        if may_refuse(error) and not isinstance(error, ServerError):
             self._conclude(helped=self._speaks_of_something_else(error))
         for repair in self._ways(error, self.body, self._made):
             repairs = (*(known for known in self._repairs if known.field != repair.field), repair)
@@ -83,16 +90,18 @@ class Negotiation:
         self, error: ProviderError, body: dict[str, Json], made: Collection[Repair]
     ) -> Sequence[Repair]:
         """What may be changed about ``body`` so that this error does not come again, the best first."""
-        from provider_core.repair._refusals import (
-            refused_field,
-            refused_format,
-        )  # many patterns, for the rare case
+        # Many patterns, for the rare case.
+        from provider_core.repair._refusals import refused_choice, refused_field, refused_format
 
+        tried = {(repair.field, repair.swapped_for) for repair in made}
+        tried.add((FORMAT, self._provider.quirks.json_schema))
+        weaker: list[Repair] = []
         if self._request.schema is not None and FORMAT not in self._request.params:
-            tried = {repair.swapped_for for repair in made if repair.field == FORMAT}
             weaker = refused_format(error, body)
-            if weaker:
-                return [repair for repair in weaker if repair.swapped_for not in tried]
+        if not weaker and CHOICE not in self._request.params:
+            weaker = refused_choice(error, body)
+        if weaker:
+            return [repair for repair in weaker if (repair.field, repair.swapped_for) not in tried]
         repair = refused_field(error, body, before={each.field for each in made})
         return [repair] if repair is not None else []
 
@@ -124,8 +133,10 @@ class Negotiation:
                 FieldDropped(
                     field=repair.field,
                     swapped_for=repair.swapped_for,
+                    value=repair.value,
+                    beside=repair.beside,
                     words=words,
-                    asked="" if repair in (SYSTEM, ROLES, CALLS) else self._asked(repair.field),
+                    asked=self._asked(repair.field),
                     remembered=remembered,
                     lasting=lasting,
                 )
@@ -134,6 +145,8 @@ class Negotiation:
     def _asked(self, field: str) -> str:
         """The field of the request by which the user asked for this field of the body."""
         request = self._request
+        if field in NOT_TOLD:
+            return ""
         names = {field, SWAPS.get(field, field)}
         if not names.isdisjoint(request.params):
             return "params"
@@ -141,8 +154,13 @@ class Negotiation:
             return "max_tokens"
         if request.schema is not None and field == FORMAT:
             return "schema"
-        if field in ("temperature", "tool_choice") and getattr(request, field) is not None:
+        if (
+            field in ("temperature", "tool_choice", "reasoning_effort")
+            and getattr(request, field) is not None
+        ):
             return field
+        if field == STREAM:
+            return ""
         if request.reasoning_effort is not None:
             without = quirks.body(self._provider, replace(request, reasoning_effort=None))
             return "" if field in without else "reasoning_effort"

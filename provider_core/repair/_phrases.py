@@ -18,7 +18,12 @@ __all__ = [
     "COMPANY",
     "FORMAT",
     "FORMAT_ONCE",
+    "NO_STREAM",
     "NO_SYSTEM",
+    "ONLY_STREAM",
+    "REASONING_MISSING",
+    "REASONING_REFUSED",
+    "SET",
     "STRONG",
     "TOOLS_FIRST",
     "VALUE",
@@ -69,6 +74,17 @@ WEAK: Final = (
 )
 """The field is meant unless the words are about its value as well."""
 
+_CURE: Final = (
+    r"(?P<value>\"\w+\"|'\w+'|`\w+`|true|false|none|(?<==)[a-z]+|\d+(?:\.\d+)?)"
+    r"(?!\s*(?:,|\.\d|or\b|and\b|-|\u2013|\||%|[<>])|\w)"
+)
+SET: Final = (
+    rf"\bset(?:ting)?\s+(?:the\s+)?NAME(?:\s+{_NOUN})?\s*(?:=|:|\bto\b|\bas\b)\s*{_CURE}",
+    rf"\buse\s+NAME\s*[=:]\s*{_CURE}",
+    rf"NAME(?:\s+{_NOUN})?\s+(?:must|should|has\s+to|needs?\s+to)\s+be\s+(?:set\s+to\s+|equal\s+to\s+)?{_CURE}",
+)
+"""The one value with which the server would accept the field."""
+
 VALUE: Final = re.compile(
     r"\b(?:must|should|needs?\s+to|ha[sv]e?\s+to)\s+be\b|\btoo\s+(?:large|high|big|small|low|long|short|many)\b"
     r"|\b(?:greater|larger|less|smaller|higher|lower|more|fewer)\s+than\b|\bat\s+(?:most|least)\b|\bbetween\b"
@@ -91,8 +107,41 @@ COMPANY: Final = re.compile(
 )
 """A field is refused beside something else, and may be taken without it."""
 
+NO_STREAM: Final = re.compile(
+    rf"\bverified\s+to\s+stream\b|(?<!non-)\bstream(?:ing|ed)?{_Q}(?:\s+\w+)?\s+(?:is|are)\s+(?:currently\s+)?{_NOT_TAKEN}"
+    rf"|\bdoes(?:\s+not|n't)\s+(?:currently\s+)?support\s+(?:the\s+)?{_Q}stream(?:ing|ed)?\b(?!\s+options)"
+    r"|\bcan(?:\s?not|'t)\s+(?:be\s+)?stream(?:ed)?\b|(?<!non-)\bstreaming\s+(?:is\s+)?(?:disabled|unsupported|unavailable)"
+    rf"|{_Q}stream{_Q}\s+does(?:\s+not|n't)\s+support\s+true|(?<!non-)\bstream\s*=\s*true\s+(?:is\s+)?{_NOT_TAKEN}"
+    rf"|\b(?:streaming|stream{_Q})\s+(?:{_NOUN}\s+)?(?:must|should|has\s+to|needs?\s+to)\s+be\s+(?:set\s+to\s+)?(?:false|disabled|off)"
+    rf"|\bset\s+{_Q}stream{_Q}\s*(?:=|to)\s*false|\bonly\s+supports?\s+non-?stream|\b(?:unsupported|unknown)\s+\w+:?\s+{_Q}stream{_Q}(?!\w)",
+    re.IGNORECASE,
+)
+
+ONLY_STREAM: Final = re.compile(
+    rf"\bonly\s+(?:supports?|allows?)\s+stream|\bnon-?stream\w*(?:\s+\w+)?\s+(?:is|are)\s+{_NOT_TAKEN}|\bmust\s+be\s+streamed\b"
+    rf"|\b(?:streaming|stream{_Q})\s+(?:{_NOUN}\s+)?(?:must|should|has\s+to|needs?\s+to)\s+be\s+(?:set\s+to\s+)?(?:true|enabled|on)"
+    rf"|\bset\s+{_Q}stream{_Q}\s*(?:=|to)\s*true|\b(?:requires?|have)\s+{_Q}stream{_Q}\s*=\s*true|\bstreaming\s+is\s+required"
+    rf"|\bdoes(?:\s+not|n't)\s+support\s+non-?stream",
+    re.IGNORECASE,
+)
+
+REASONING_MISSING: Final = re.compile(
+    rf"\breasoning_content\b{_Q}.{{0,80}}?\b(?:must|has\s+to|should|needs?\s+to|required|missing)\b(?!\s+not)"
+    rf"|\bmissing\b.{{0,40}}\breasoning_content\b",
+    re.IGNORECASE,
+)
+"""A server that thinks wants the reasoning of earlier answers back: MoonshotAI/kimi-cli issue 2141."""
+
+REASONING_REFUSED: Final = re.compile(
+    r"\bunsupported\b|\bunknown\b|\bunexpected\b|\bunrecogni|\bextra\s+(?:inputs?|fields?)\b|\b(?:must|should|do|can)(?:\s?not|n't)\b"
+    rf"|{_NOT_TAKEN}|\bforbidden\b|\badditional\s+propert",
+    re.IGNORECASE,
+)
+
 NO_SYSTEM: Final = re.compile(
-    rf"\bsystem\s+(?:role|message|prompt|instruction)s?\s+(?:is\s+|are\s+)?not\s+{_TAKEN}"
+    rf"\b(?:unknown\s+variant|invalid\s+(?:role|value)|unsupported\s+role|unexpected\s+role|received|got)\W+(?:system|developer)\b"
+    rf"|\b(?:system|developer){_Q}\s+is\s+not\s+(?:one\s+of|a\s+valid)|\bunexpected\s+message\s+role\b"
+    rf"|\bsystem\s+(?:role|message|prompt|instruction)s?\s+(?:is\s+|are\s+)?not\s+{_TAKEN}"
     r"|\bdoes(?:\s+not|n't)\s+support\s+(?:the\s+)?[\"'`]?(?:system|developer)\b"
     r"|\bdeveloper\s+instructions?\s+(?:is|are)\s+not\s+enabled"
     r"|\bonly\s+user\b.{0,20}\bassistant\b.{0,20}\broles?\s+(?:is|are)\s+supported",

@@ -6,11 +6,20 @@ no level of the model's, is no refusal: dropping it would hide the mistake, so t
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from provider_core.errors import BadRequestError, ContentPolicyError, ContextOverflowError, ServerError
+from provider_core.errors import (
+    BadRequestError,
+    ContentPolicyError,
+    ContextOverflowError,
+    ModelNotFoundError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServerError,
+)
 from provider_core.repair._phrases import (
     ALTERNATE,
     BOTH,
@@ -18,14 +27,31 @@ from provider_core.repair._phrases import (
     COMPANY,
     FORMAT,
     FORMAT_ONCE,
+    NO_STREAM,
     NO_SYSTEM,
+    ONLY_STREAM,
+    REASONING_MISSING,
+    REASONING_REFUSED,
+    SET,
     STRONG,
     TOOLS_FIRST,
     VALUE,
     WEAK,
     one_of,
 )
-from provider_core.repair._repairs import CALLS, ROLES, SWAPS, SYSTEM, Repair, weaker_formats
+from provider_core.repair._repairs import (
+    CALLS,
+    CHOICE,
+    NEEDED,
+    REASONING,
+    ROLES,
+    STREAM,
+    SWAPS,
+    SYSTEM,
+    Repair,
+    weaker_choices,
+    weaker_formats,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -33,15 +59,31 @@ if TYPE_CHECKING:
     from provider_core.errors import ProviderError
     from provider_core.types import Json
 
-__all__ = ["refused_field", "refused_format"]
-
-_NEEDED: Final = frozenset({"model", "messages", "stream", "tools"})
-"""Without these it would be another request."""
+__all__ = ["may_refuse", "refused_choice", "refused_field", "refused_format"]
 
 _THINKING: Final = (
     "reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs", "chat_template_args",
 )  # fmt: skip
 """What a server means that has a model without thoughts, the likeliest first."""
+
+_SETTABLE: Final = ("reasoning_effort", "enable_thinking")
+"""Fields that a server may name a value for though they were not sent."""
+
+_UNSETTABLE: Final = NEEDED | {"max_tokens", "max_completion_tokens", "response_format"}
+"""Fields whose value the user chose, or that are repaired in their own way."""
+
+
+def may_refuse(error: ProviderError) -> bool:
+    """Whether errors of this class may be about a field: a 4xx about the request itself, a 500 or a 501."""
+    match error:
+        case ContextOverflowError() | ContentPolicyError() | ModelNotFoundError():
+            return False
+        case BadRequestError() | NotFoundError() | PermissionDeniedError():
+            return True
+        case ServerError(status=500 | 501):
+            return True
+        case _:
+            return False
 
 
 def refused_field(
@@ -49,19 +91,18 @@ def refused_field(
 ) -> Repair | None:
     """What to change about ``body`` so that this error does not come again; None where that is not said.
 
-    Only a 400 or 422 that names a field of ``body`` counts, besides what chat templates say of roles, which
-    some servers wrap in a 500. ``before`` are the fields that were repaired already: none is twice.
+    Only an error that names a field of ``body`` counts, or a field and the value that it has to have, besides
+    what chat templates say of roles. ``before`` are the fields that were repaired already: none is twice.
     """
-    if isinstance(error, ContextOverflowError | ContentPolicyError):
+    if not may_refuse(error):
         return None
     words = _flat(error.words)
-    if isinstance(error, BadRequestError | ServerError) and error.status in (400, 422, 500):
-        for repair in _roles(words, body):
-            if repair.field not in before:
-                return repair
-    if not isinstance(error, BadRequestError) or error.status not in (400, 422):
-        return None
-    found = _named(error, words, [name for name in body if name not in _NEEDED and name not in before])
+    for repair in (*_roles(words, body), *_reasoning(error, words, body), *_stream(error, words, body)):
+        if repair.field not in before:
+            return repair
+    if (cure := _cure(words, body, before)) is not None:
+        return cure
+    found = _named(error, words, [name for name in body if name not in NEEDED and name not in before])
     if found is None:
         return None
     field, lasting = found
@@ -75,10 +116,8 @@ def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Repai
 
     The schema that a tool is described by is another matter.
     """
-    if not isinstance(error, BadRequestError) or isinstance(error, ContextOverflowError | ContentPolicyError):
-        return []
-    blamed = re.split(r"[.\[]", error.param or "", maxsplit=1)[0]
-    if error.status not in (400, 422) or "response_format" not in body or blamed in _NEEDED - {"stream"}:
+    blamed = _blamed(error)
+    if not may_refuse(error) or "response_format" not in body or blamed in NEEDED - {"stream"}:
         return []
     words = _flat(error.words)
     named = FORMAT.search(words)
@@ -90,8 +129,69 @@ def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Repai
         and re.search(r"\btools?\b", words, re.IGNORECASE)
     ):
         return []
-    streaming = re.search(r"\bstream", words, re.IGNORECASE) is not None
-    return weaker_formats(body, streaming=streaming, lasting=FORMAT_ONCE.search(words) is None)
+    return weaker_formats(body, words, lasting=FORMAT_ONCE.search(words) is None)
+
+
+def refused_choice(error: ProviderError, body: Mapping[str, Json]) -> list[Repair]:
+    """What may be tried where the error is about ``tool_choice`` in ``body``, the strongest first."""
+    if CHOICE not in body or not (may_refuse(error) or isinstance(error, ModelNotFoundError)):
+        return []
+    words = re.split(r"\bexpected\s+one\s+of\b(?=.*`)", _flat(error.words), maxsplit=1)[0]
+    spoken = re.search(rf"{one_of([CHOICE])}|\btool\s+choice\b(?!\s+requires)", words, re.IGNORECASE)
+    if spoken is None and _blamed(error) != CHOICE:
+        return []
+    return weaker_choices(body, words, lasting=_lasts(words, spoken.start() if spoken else 0))
+
+
+def _blamed(error: ProviderError) -> str:
+    """The field of the body that the error names outside its words."""
+    return re.split(r"[.\[]", error.param or "", maxsplit=1)[0]
+
+
+def _cure(words: str, body: Mapping[str, Json], before: Collection[str]) -> Repair | None:
+    """The field that has to have another value, where the words say which one."""
+    beside = "tools" if "tools" in body and re.search(r"\btools?\b", words, re.IGNORECASE) else ""
+    names = [name for name in dict.fromkeys((*body, *_SETTABLE)) if name not in (*before, *_UNSETTABLE)]
+    for pattern in SET:
+        if hit := re.search(pattern.replace("NAME", one_of(names), 1), words, re.IGNORECASE):
+            said = hit["value"].strip("\"'`")
+            value = json.loads(said.lower()) if re.fullmatch(r"(?i:true|false)|\d+(?:\.\d+)?", said) else said
+            field = _sent(hit, names)
+            lasting = bool(beside) or (_lasts(words, hit.start("name")) and "stream" not in words)
+            return Repair(field=field, value=value, beside=beside, lasting=lasting)
+    field = "reasoning_effort"
+    if beside and field not in before and re.search(rf"\btools\s+with\s+{field}\b.{{0,40}}\bnot\b", words):
+        return Repair(field=field, value="none", beside=beside)  # what is left out is a level, at some models
+    return None
+
+
+def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[Repair]:
+    beside = "tools" if "tools" in body and re.search(r"\btools?\b", words, re.IGNORECASE) else ""
+    if not body.get("stream"):
+        word = "streamed" if ONLY_STREAM.search(words) else None
+    elif FORMAT.search(words):
+        word = None  # the format is what is not streamed
+    elif NO_STREAM.search(words) or (
+        _blamed(error) == STREAM and error.code in (*CODES, "unsupported_value")
+    ):
+        word = "unstreamed"
+    else:
+        word = None
+    lasting = not beside and (word == "streamed" or _lasts(words, 0))
+    return [Repair(field=STREAM, swapped_for=word, lasting=lasting)] if word else []
+
+
+def _reasoning(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[Repair]:
+    messages = body.get("messages")
+    past = [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
+    past = [message for message in past if message.get("role") == "assistant"]
+    if any("reasoning_content" not in message for message in past) and REASONING_MISSING.search(words):
+        return [Repair(field=REASONING, swapped_for="reasoning_content")]
+    for key in ("reasoning_content", "reasoning_details", "reasoning"):
+        told = re.search(rf"[.\"'`]{key}\b", f"{words} {error.param or ''}")
+        if told and any(key in message for message in past) and REASONING_REFUSED.search(words):
+            return [Repair(field=REASONING, swapped_for="never")]
+    return []
 
 
 def _roles(words: str, body: Mapping[str, Json]) -> list[Repair]:
@@ -104,13 +204,15 @@ def _roles(words: str, body: Mapping[str, Json]) -> list[Repair]:
         return [ROLES] * neighbours + [SYSTEM] * system
     if "tool" in roles and "tools" not in body and TOOLS_FIRST.search(words):
         return [CALLS]
-    return [SYSTEM] if system and NO_SYSTEM.search(words) else []
+    if system and NO_SYSTEM.search(words):
+        return [Repair(field="system", swapped_for="system") if "developer" in roles else SYSTEM]
+    return []
 
 
 def _named(error: ProviderError, words: str, sent: Sequence[str]) -> tuple[str, bool] | None:
     """The field that is refused, and whether it is on its own account."""
-    blamed = re.split(r"[.\[]", error.param or "", maxsplit=1)[0]
-    if blamed in _NEEDED or not sent:
+    blamed = _blamed(error)
+    if blamed in NEEDED or not sent:
         return None
     if blamed in sent and not _mentions(words, [blamed]):
         words = f"{blamed}: {words}"

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from provider_core.types import Json, Provider, Request
+    from provider_core.types import Json, Provider, Quirks, Request
 
-__all__ = ["CALLS", "FORMAT", "ROLES", "SWAPS", "SYSTEM", "Repair", "repaired", "weaker_formats"]
+__all__ = [
+    "CALLS",
+    "CHOICE",
+    "FORMAT",
+    "NEEDED",
+    "NOT_TOLD",
+    "REASONING",
+    "ROLES",
+    "STREAM",
+    "SWAPS",
+    "SYSTEM",
+    "Repair",
+    "is_known",
+    "repaired",
+    "weaker_choices",
+    "weaker_formats",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """The field of a body is left out, or sent under the name ``swapped_for``.
+    """The field of a body is left out, or sent under the name ``swapped_for``, or sent with ``value``.
 
-    ``lasting`` tells whether the field itself is refused, whatever else is sent: only that is remembered.
+    With ``beside`` that is needed only in a body that holds the field of this name. ``lasting`` tells whether
+    the field is refused whatever else is sent: only that is remembered.
     """
 
     field: str
     swapped_for: str | None = None
+    value: Json = None
+    beside: str = ""
     lasting: bool = True
 
 
@@ -31,13 +51,25 @@ SWAPS: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": 
 """Two names of one thing: where one is refused, the other is tried."""
 
 SYSTEM: Final = Repair(field="system", swapped_for="user")
-"""No field: the system prompt stands before the first user message instead."""
+"""Not a field: the system prompt stands before the first user message instead."""
 
 ROLES: Final = Repair(field="roles", swapped_for="one")
-"""No field: neighbouring messages of one role are merged."""
+"""Not a field: neighbouring messages of one role are joined."""
 
 CALLS: Final = Repair(field="calls", swapped_for="text")
-"""No field: tool calls of earlier turns are told in words, where no tools are offered."""
+"""Not a field: tool calls of earlier turns are sent as text where no tools are offered."""
+
+REASONING: Final = "reasoning_send_back"
+"""Not a field: whether the reasoning of earlier answers goes along. Swapped for "reasoning_content" or "never"."""
+
+NOT_TOLD: Final = frozenset(("system", "roles", "calls", REASONING))
+"""Fields that nobody can ask for."""
+
+STREAM: Final = "stream"
+"""Swapped for "unstreamed" or "streamed"."""
+
+CHOICE: Final = "tool_choice"
+"""Swapped for a word of ``_CHOICES`` before it is left out."""
 
 FORMAT: Final = "response_format"
 """Where it asks for a schema it is not left out but weakened: a repair of it is swapped for one of the words below."""
@@ -48,18 +80,76 @@ _STEPS: Final = ("json_schema", "json_object", "none")
 _UNSTREAMED: Final = "unstreamed"
 """The same format, and the answer as a whole: some servers do not stream what they check. langchain issue 23629."""
 
+_CHOICES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "text": {"tool_choice_named": "word"},
+    "required": {"tool_choice_named": "word", "tool_choice_required": "required"},
+    "any": {"tool_choice_named": "word", "tool_choice_required": "any"},
+}
+"""What each word changes in the provider's row."""
 
-def weaker_formats(body: Mapping[str, Json], *, streaming: bool, lasting: bool) -> list[Repair]:
-    """What may be tried for a body whose format was refused, the strongest first.
+_FORMS: Final[Mapping[str, tuple[str | None, ...]]] = {
+    "system": ("user", "system"),
+    "roles": ("one",),
+    "calls": ("text",),
+    REASONING: ("reasoning_content", "never"),
+    STREAM: ("unstreamed", "streamed"),
+    CHOICE: (*_CHOICES, None),
+    FORMAT: (*_STEPS, _UNSTREAMED, None),
+    **{one: (other, None) for one, other in SWAPS.items()},
+}
+"""What ``swapped_for`` may be; other fields have no other name."""
 
-    ``streaming`` tells that the server minds the stream.
-    """
+NEEDED: Final = frozenset({"model", "messages", "stream", "tools"})
+"""Without these it would be another request."""
+
+
+def is_known(repair: Repair) -> bool:
+    """Whether there is such a repair; a file may hold anything."""
+    if repair.field in NEEDED and repair.field != STREAM:
+        return False
+    return repair.swapped_for in _FORMS.get(repair.field, (None,))
+
+
+_ACCEPTED: Final = re.compile(
+    r"(?:should|must|can(?: only)?|has\s+to)\s+be|\bexpected\b|\b(?:supported|allowed|valid|accepted|possible)"
+    r"(?:\s+\w+)?\s+(?:values?|types?)\b|\bonly\s+supports?\b|\bone\s+of\b|\bsupports?\s+only\b",
+    re.IGNORECASE,
+)
+"""What stands behind these words would do."""
+
+
+def _accepted(words: str, known: Iterable[str]) -> list[str]:
+    """The values among ``known`` that an error says the server would accept."""
+    found = _ACCEPTED.search(words)
+    rest = words[found.end() :] if found else ""
+    return [value for value in known if re.search(rf"\b{value}\b", rest)]
+
+
+def weaker_formats(body: Mapping[str, Json], words: str, *, lasting: bool) -> list[Repair]:
+    """What may be tried for a body whose format was refused in these words, the strongest first."""
     format_ = body.get(FORMAT)
     now = format_.get("type") if isinstance(format_, dict) else None
     steps = list(_STEPS[_STEPS.index(now) + 1 :]) if now in _STEPS else []
-    if streaming:
+    accepted = _accepted(words, (*_STEPS[:2], "text"))
+    if steps and accepted and now not in accepted:
+        steps = [step for step in _STEPS if step != now and (step in accepted or step == "none")]
+    if re.search(r"\bstream", words, re.IGNORECASE):
         steps.insert(0, _UNSTREAMED)
     return [Repair(field=FORMAT, swapped_for=step, lasting=lasting) for step in steps]
+
+
+def weaker_choices(body: Mapping[str, Json], words: str, *, lasting: bool) -> list[Repair]:
+    """What may be tried for a body whose ``tool_choice`` was refused in these words, the strongest first."""
+    choice, steps = body[CHOICE], list[str]()
+    accepted = _accepted(words, ("required", "any"))
+    if re.search(r"\bthink|\breasoning", words, re.IGNORECASE):
+        pass  # no form of a demand is taken then
+    elif isinstance(choice, dict):
+        steps = ["any"] if accepted == ["any"] else ["text"]
+    elif choice in ("required", "any"):
+        steps = [word for word in accepted if word != choice]
+    repairs = [Repair(field=CHOICE, swapped_for=step, lasting=lasting) for step in steps]
+    return [*repairs, Repair(field=CHOICE, lasting=lasting)]
 
 
 def repaired(
@@ -68,35 +158,51 @@ def repaired(
     """The request's body with these repairs, in their order, and those that changed a field of it."""
     repairs = tuple(repairs)
     row = provider.quirks
-    if SYSTEM in repairs:
-        row = replace(row, system_role="user")
-    if ROLES in repairs:
-        row = replace(row, alternate_roles=True)
-    if CALLS in repairs:
-        row = replace(row, earlier_calls="text")
     for repair in repairs:
-        if repair.field == FORMAT and request.schema is not None:
-            if repair.swapped_for == _UNSTREAMED:
-                request = replace(request, stream=False)
-            else:
-                row = replace(row, json_schema=_weaker(row.json_schema, repair.swapped_for))
+        row, request = _row(row, request, repair)
     body = quirks.body(provider if row is provider.quirks else replace(provider, quirks=row), request)
     effective = []
     for repair in repairs:
-        if repair in (SYSTEM, ROLES, CALLS) or repair.field not in body:
+        field, other = repair.field, repair.swapped_for
+        if field in NOT_TOLD or field == STREAM or (field in (FORMAT, CHOICE) and other is not None):
             continue
-        if repair.field == FORMAT and repair.swapped_for is not None:
+        if repair.value is not None:
+            if (not repair.beside or repair.beside in body) and body.get(field) != repair.value:
+                body[field] = repair.value
+                effective.append(repair)
             continue
-        value = body.pop(repair.field)
-        if repair.swapped_for is not None:
-            body.setdefault(repair.swapped_for, value)
+        if field not in body:
+            continue
+        value = body.pop(field)
+        if other is not None:
+            body.setdefault(other, value)
         effective.append(repair)
     return body, tuple(effective)
 
 
-def _weaker(
-    one: Literal["json_schema", "json_object", "none"], other: str | None
-) -> Literal["json_schema", "json_object", "none"]:
-    if other == "json_object" and one != "none":
-        return "json_object"
-    return "none"
+def _row(row: Quirks, request: Request, repair: Repair) -> tuple[Quirks, Request]:
+    """The provider's row and the request as this repair changes them; most change the body alone."""
+    word: Any = repair.swapped_for
+    match repair.field:
+        case "system":
+            row = replace(row, system_role=word)
+        case "roles":
+            row = replace(row, alternate_roles=True)
+        case "calls":
+            row = replace(row, earlier_calls="text")
+        case "reasoning_send_back":
+            row = replace(row, reasoning_send_back=word)
+        case "stream":
+            row, request = replace(row, always_stream=False), replace(request, stream=word == "streamed")
+        case "tool_choice" if word is not None:
+            row = replace(row, **_CHOICES[word])
+        case "response_format" if request.schema is None:
+            pass
+        case "response_format" if word == _UNSTREAMED:
+            request = replace(request, stream=False)
+        case "response_format" if word != _STEPS[0]:
+            weaker: Any = max(row.json_schema, word or "none", key=_STEPS.index)
+            row = replace(row, json_schema=weaker)
+        case "response_format":
+            row = replace(row, json_schema=word)
+    return row, request

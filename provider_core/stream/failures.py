@@ -149,6 +149,7 @@ def _error(
         status=outcome,
         code=clean(said.code, secrets, 200) if said.code else None,
         type=clean(said.type, secrets, 200) if said.type else None,
+        param=clean(said.param, secrets, 200) if said.param else None,
         words=words,
         retry_after=retry_after(headers, words, value),
     )

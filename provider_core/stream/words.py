@@ -44,6 +44,8 @@ class Complaint:
     code: str | None = None
     type: str | None = None
     status: int | None = None
+    param: str | None = None
+    """The field of the request that the outermost error blames, as OpenAI and others name it."""
     marks: list[str] = field(default_factory=list)
     """All codes, types and status words, lower-case; the tables of the classification look here only."""
     vendor: str | None = None
@@ -194,6 +196,9 @@ def _note(value: dict[str, Json], found: Complaint) -> None:
         found.marks.append(word.lower()[:200])
         if found.type is None and key != "reason":
             found.type = word[:200]
+    param = value.get("param")
+    if found.param is None and isinstance(param, str) and param not in ("", "None", "null"):
+        found.param = param[:200]
     inner = value.get("innererror")
     if isinstance(inner, dict) and isinstance(inner.get("code"), str):  # Azure
         found.marks.append(inner["code"].lower())

@@ -24,6 +24,7 @@ from provider_core.tools._running import failed, run_calls
 from provider_core.tools._types import Approve, ApproveWith, Asking, PlannedCall, Refuse, ToolEnded
 from provider_core.types import (
     FieldDropped,
+    FieldIgnored,
     Finished,
     Target,
     Text,
@@ -74,7 +75,7 @@ def agent(
         raise InvalidInputError(f"a loop of {max_turns} turns cannot ask anything")
     if at_once < 1:
         raise InvalidInputError(f"with {at_once} calls at once none can run")
-    names, notify = Names(), _once(notify)
+    names, told = Names(), _Told(notify)
     taken = {call.id for turn in request.messages for call in turn.tool_calls}
     choice, earlier, number = request.tool_choice, frozenset[_Said](), 0
     while True:
@@ -85,11 +86,16 @@ def agent(
         gathering = Gathering(Target(provider=provider, model=request.model))
         with closing(
             _Events(
-                client.chat(provider, request, key=key, notify=notify, watch=watch), names, taken, earlier
+                client.chat(provider, request, key=key, notify=told.notice, watch=watch),
+                names,
+                taken,
+                earlier,
             )
         ) as events:
             for event in events:
                 gathering.event(event)
+                if isinstance(event, Finished) and event.verdict is Verdict.COMPLETE:
+                    told.check_choice(choice, request.tool_choice, gathering.answer().tool_calls)
                 yield event
         answer = gathering.answer()
         if not answer.tool_calls or answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
@@ -224,20 +230,27 @@ def _said(call: ToolCall) -> _Said:
         return call.name, call.arguments
 
 
-def _once(notify: Callable[[Notice], None] | None) -> Callable[[Notice], None] | None:
-    """Tell of a field that is left out at the first request only: each one goes without it for the same reason."""
-    if notify is None:
-        return None
-    told: set[tuple[str, str | None]] = set()
+class _Told:
+    """Passes notices on; that a field is changed is said of the first request only, as each one is changed alike."""
 
-    def tell(notice: Notice) -> None:
+    def __init__(self, notify: Callable[[Notice], None] | None) -> None:
+        self._notify = notify
+        self._changed: set[tuple[str, str | None]] = set()
+
+    def notice(self, notice: Notice) -> None:
         if isinstance(notice, FieldDropped):
-            if (notice.field, notice.swapped_for) in told:
+            if (notice.field, notice.swapped_for) in self._changed:
                 return
-            told.add((notice.field, notice.swapped_for))
-        notify(notice)
+            self._changed.add((notice.field, notice.swapped_for))
+        if self._notify is not None:
+            self._notify(notice)
 
-    return tell
+    def check_choice(self, choice: str | None, name: str | None, calls: Sequence[ToolCall]) -> None:
+        """Report that a tool was demanded and not called; ``name`` is the choice as it was sent."""
+        if choice in (None, "auto", "none") or ("tool_choice", None) in self._changed:
+            return
+        if not calls or (name != "required" and all(call.name != name for call in calls)):
+            self.notice(FieldIgnored(field="tool_choice", value=choice))
 
 
 def _limit(provider: Provider, request: Request, turns: int) -> LoopLimitError:

@@ -361,8 +361,17 @@ def test_where_no_choice_is_taken_it_is_said(telex: Telex, server: Scripted) -> 
     server.will(answer("Hi."))
     ran = telex("chat", "--tools", "lab", "--tool-choice", "required", "hi")
     assert (ran.code, "tool_choice" in server.asked[0].body) == (0, False)
-    assert ran.err == "glm/m takes no --tool-choice required: the model decides.\n"
+    assert ran.err == "glm/m does not accept this tool_choice; the model decides.\n"
     assert telex("chat", "--tools", "lab", "--tool-choice", "auto", "hi").err == ""
+    dry = telex("chat", "--tools", "lab", "--tool-choice", "required", "--dry-run", "hi")
+    assert (dry.err, '"tool_choice"' in dry.text) == (ran.err, False)
+
+
+def test_a_demand_that_the_server_ignores_is_reported(desk: Telex, server: Scripted) -> None:
+    server.will(answer("Hi."))
+    ran = desk("chat", "--tools", "lab", "--tool-choice", "required", "hi")
+    assert (ran.code, ran.text) == (0, "Hi.\n")
+    assert ran.err == "p/m ignored tool_choice: no tool was called, although one was required.\n"
 
 
 def test_at_the_limit_a_script_ends_and_keeps_what_there_is(desk: Telex, server: Scripted) -> None:
@@ -408,7 +417,7 @@ def test_a_server_that_refuses_them_without_tools_is_told_in_words(desk: Telex, 
     server.will(lambda asked: refusal if "tool" in roles(asked) else Answer(answer("Yes.")))
     ran = desk("chat", "-c", "Really?")
     assert (ran.code, ran.text) == (0, "Yes.\n")
-    assert ran.err.startswith("p/m takes no earlier calls of tools without the tools: they go along as text")
+    assert ran.err.startswith("p/m does not accept earlier tool calls without tools; sending them as text")
     told = server.asked[1].body["messages"][2]
     assert told == {
         "role": "user",

@@ -348,10 +348,10 @@ def test_mistral_has_dialects_of_its_own_for_tools() -> None:
 
 def test_who_refuses_a_demand_for_tools() -> None:
     auto = {preset.id for preset in ALL if preset.quirks.tool_choice_required == "auto"}
-    assert auto == {
-        "deepseek", "kimi", "kimi-cn", "minimax", "minimax-cn", "qwen", "qwen-cn", "qwen-us", "zhipu", "zai",
-        "transformers",
-    }  # fmt: skip
+    assert auto == {"minimax", "minimax-cn", "zhipu", "zai", "transformers"}
+    while_off = {preset.id for preset in ALL if not preset.quirks.tool_choice_while_thinking}
+    assert while_off == {"deepseek", "kimi", "kimi-cn", "qwen", "qwen-cn", "qwen-us"}
+    assert [preset.id for preset in ALL if preset.quirks.tool_choice_named == "word"] == ["lmstudio"]
 
 
 def test_perplexity_alone_wants_roles_to_alternate() -> None:

@@ -442,6 +442,112 @@ def test_earlier_calls_are_told_in_words_from_then_on(path: Path) -> None:
     assert roles == ["user", "assistant", "tool", "assistant", "user"]
 
 
+CLOCK = (Tool(name="clock"), Tool(name="calendar"))
+CALLED = (
+    *HELLO,
+    Message(role="assistant", tool_calls=(ToolCall(id="a", name="clock", arguments="{}"),), reasoning="Hm."),
+    Message(role="tool", tool_call_id="a", content="12:00"),
+)
+NAMED = {"type": "function", "function": {"name": "clock"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "changed"),
+    [
+        (
+            {"messages": CALLED, "tools": CLOCK},
+            "The `reasoning_content` in the thinking mode must be passed back to the API.",
+            lambda body: [m.get("reasoning_content") for m in body["messages"]] == [None, "Hm.", None],
+        ),
+        (
+            {"tools": CLOCK},
+            "Set reasoning_effort to 'none' to use function tools.",
+            lambda body: body.get("reasoning_effort") == "none",
+        ),
+        (
+            {"tools": CLOCK, "reasoning_effort": "medium"},
+            "Function tools with reasoning_effort are not supported.",
+            lambda body: body.get("reasoning_effort") == "none",
+        ),
+        (
+            {},
+            "Your organization must be verified to stream this model.",
+            lambda body: body["stream"] is False,
+        ),
+        ({"stream": False}, "This model only supports streaming.", lambda body: body["stream"] is True),
+        (
+            {"tools": CLOCK, "tool_choice": "clock"},
+            "Invalid tool_choice type: 'object'. Supported string values: none, auto, required",
+            lambda body: (body["tool_choice"], len(body["tools"])) == ("required", 1),
+        ),
+        (
+            {"tools": CLOCK, "tool_choice": "clock"},
+            "tool_choice is not supported in thinking mode",
+            lambda body: ("tool_choice" in body, len(body["tools"])) == (False, 2),
+        ),
+    ],
+)
+def test_what_is_changed_is_changed_once_and_then_from_the_beginning(
+    path: Path, fields: Any, words: str, changed: Callable[[Any], bool]
+) -> None:
+    memory, told = Memory(path), list[Notice]()
+    request = Request(**{"model": "m", "messages": HELLO, **fields})
+    first = Negotiation(MINE, request, memory=memory, notify=told.append)
+    assert not changed(first.body)
+    assert first.refused(bad(words))
+    assert changed(first.body)
+    first.accepted()
+    assert len(told) == 1
+    if 'thinking mode"' not in words and not words.endswith("in thinking mode"):
+        assert Negotiation(MINE, request, memory=memory).body == first.body
+
+
+def test_an_effort_that_is_refused_with_tools_is_sent_as_given_without(path: Path) -> None:
+    memory, told = Memory(path), list[Notice]()
+    with_tools = ask(tools=CLOCK, reasoning_effort="medium")
+    first = Negotiation(MINE, with_tools, memory=memory)
+    assert first.refused(bad("Set reasoning_effort to 'none' to use function tools."))
+    first.accepted()
+    assert (
+        Negotiation(MINE, ask(reasoning_effort="medium"), memory=memory).body["reasoning_effort"] == "medium"
+    )
+    assert Negotiation(MINE, with_tools, memory=memory, notify=told.append).body["reasoning_effort"] == "none"
+    assert [(n.value, n.asked, n.remembered) for n in told if isinstance(n, FieldDropped)] == [
+        ("none", "reasoning_effort", True)
+    ]
+
+
+def test_a_repair_that_no_telex_has_made_is_passed_over(path: Path) -> None:
+    memory = Memory(path)
+    odd = [
+        Repair(field="tool_choice", swapped_for="x"),
+        Repair(field="system", swapped_for=None),
+        Repair(field="messages", value="x"),
+        Repair(field="stream"),
+    ]
+    memory.learn(MINE, "m", [*odd, NO_OPTIONS])
+    assert memory.known(MINE, "m") == (NO_OPTIONS,)
+
+
+@pytest.mark.parametrize(("effort", "sent"), [(None, False), ("high", False), ("none", True)])
+def test_a_demand_is_sent_where_only_thinking_stands_in_its_way(effort: str | None, sent: bool) -> None:
+    levels = {level: {"thinking": level != "none"} for level in ("none", "high")}
+    mine = Provider(
+        name="p", quirks=Quirks(tool_choice_while_thinking=False, effort=(Effort(levels=levels),))
+    )
+    told: list[Notice] = []
+    request = ask(tools=CLOCK, tool_choice="required", reasoning_effort=effort)
+    assert ("tool_choice" in Negotiation(mine, request, notify=told.append).body) is sent
+    assert told == ([] if sent else [FieldDropped(field="tool_choice", asked="tool_choice")])
+    raw = ask(tools=CLOCK, tool_choice="required", params={"thinking": False})
+    assert "tool_choice" in Negotiation(mine, raw).body
+
+
+def test_a_body_holds_one_limit() -> None:
+    body = Negotiation(MINE, ask(max_tokens=9, params={"max_completion_tokens": 5})).body
+    assert (body.get("max_tokens"), body["max_completion_tokens"]) == (None, 5)
+
+
 # --- whole requests ----------------------------------------------------------------------------------------
 
 
@@ -461,7 +567,7 @@ def text(events: Any) -> str:
     return "".join(event.text for event in events if isinstance(event, Text))
 
 
-@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("status", [400, 422, 403, 500, 200])
 def test_a_refused_field_costs_one_more_request_and_only_once(
     server: Scripted, path: Path, status: int
 ) -> None:

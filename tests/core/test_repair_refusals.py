@@ -10,15 +10,21 @@ from typing import Any
 import pytest
 
 from provider_core.errors import (
+    AuthenticationError,
     BadRequestError,
     ContentPolicyError,
     ContextOverflowError,
+    ModelNotFoundError,
     NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
     ProviderError,
+    QuotaError,
+    RateLimitError,
     ServerError,
 )
 from provider_core.repair import Repair
-from provider_core.repair._refusals import refused_field
+from provider_core.repair._refusals import refused_choice, refused_field
 from provider_core.stream import failure
 
 SENT = (
@@ -30,7 +36,7 @@ PLAIN = [{"role": "user", "content": "Hi"}]
 WITH_SYSTEM = [{"role": "system", "content": "Be brief."}, *PLAIN]
 
 
-def sent(*names: str, messages: list[dict[str, str]] = PLAIN) -> dict[str, Any]:
+def sent(*names: str, messages: list[dict[str, Any]] = PLAIN) -> dict[str, Any]:
     """A body with these fields, or with all of ``SENT``."""
     return {
         "model": "m",
@@ -107,8 +113,6 @@ REFUSALS = table(r"""
     being set to required or object in thinking mode
 200 OpenAI parallel_tool_calls | Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed
     when 'tools' are specified.
-206 OpenAI reasoning_effort | Function tools with reasoning_effort are not supported for gpt-5.4 in
-    /v1/chat/completions. Please use /v1/responses instead.
 200 OpenAI user | Unsupported parameter: 'user'.
 200 OpenAI logprobs | This model does not support logprobs.
 200 OpenAI presence_penalty | 'presence_penalty' and 'frequency_penalty' are not supported with this model
@@ -151,7 +155,6 @@ OTHERS = [*(words for _, words in table(r"""
     'minimal', 'low', 'medium', and 'high'.
 206 any - | `reasoning_effort` must be one of `none` or `default`
 206 any - | think value "medium" is not supported for this model
-208 any - | parameter.enable_thinking must be set to false for non-streaming calls
 208 any - | Json mode response is not supported when enable_thinking is true
 208 any - | Invalid parameter: 'response_format' of type 'json_object' is not supported with this model.
 92 any - | 'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property
@@ -164,7 +167,18 @@ OTHERS = [*(words for _, words in table(r"""
 195 any - | unknown field `foo`, expected one of `messages`, `model`, `reasoning_effort`, `stop`
 195 any - | The user is not allowed to use this model.
 195 any - | Tools are not supported by this model
-195 any - | The model does not support streaming: stream is not supported
+195 any - | This model does not support image input
+195 any - | messages.0.content: unknown variant `image_url`, expected `text`
+195 any - | You exceeded your current quota, please check your plan and billing details.
+195 any - | Incorrect API key provided: sk-1234. You can find your key at https://example.test/account.
+195 any - | This model's maximum context length is 4096 tokens. Please reduce the length of the messages or max_tokens.
+195 any - | Your request was rejected as a result of our safety system.
+195 any - | Failed to call a function. Please adjust your prompt. See 'failed_generation' for more details.
+195 any - | Failed to generate JSON. Please adjust your prompt. See 'failed_generation' for more details.
+195 any - | Invalid schema for function 'clock': schema must be a JSON Schema of 'type: "object"'.
+195 any - | tools param requires --jinja flag
+195 any - | The server had an error while processing your request. Sorry about that!
+195 any - | Missing required parameter: 'messages'.
 195 any - | The model `temperature-1` does not exist
 """)), ""]  # fmt: skip
 
@@ -179,20 +193,213 @@ WORDS = "Unsupported parameter: 'temperature'."
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("kind", "status", "refuses"),
     [
-        ContextOverflowError("x", status=400, words=WORDS),
-        ContentPolicyError("x", status=400, words=WORDS),
-        NotFoundError("x", status=404, words=WORDS),
-        ServerError("x", status=500, words=WORDS),
-        ServerError("x", status=None, words=WORDS),
-        bad(WORDS, status=413),
+        (BadRequestError, 400, True),
+        (BadRequestError, 422, True),
+        (BadRequestError, 413, True),
+        (BadRequestError, None, True),  # inside a stream
+        (NotFoundError, 404, True),
+        (PermissionDeniedError, 403, True),
+        (ServerError, 500, True),
+        (ServerError, 501, True),
+        (ServerError, 502, False),
+        (ServerError, None, False),
+        (OverloadedError, 503, False),
+        (RateLimitError, 429, False),
+        (QuotaError, 402, False),
+        (AuthenticationError, 401, False),
+        (ContextOverflowError, 400, False),
+        (ContentPolicyError, 400, False),
+        (ModelNotFoundError, 404, False),
     ],
-    ids=lambda error: f"{type(error).__name__} {error.status}",
 )
-def test_only_a_400_or_422_refuses_a_field(error: ProviderError) -> None:
-    assert refused(error) is None
-    assert refused(bad(WORDS, status=422)) == refused(bad(WORDS)) == "temperature"
+def test_which_errors_may_refuse_a_field(kind: Any, status: int | None, refuses: bool) -> None:
+    assert refused(kind("x", status=status, words=WORDS)) == ("temperature" if refuses else None)
+
+
+# --- values that would do ----------------------------------------------------------------------------------
+
+CURES = [
+    (("Function tools with reasoning_effort are not supported for this model. Set reasoning_effort to 'none' to use "
+     "function tools."), "reasoning_effort", "none", "tools"),
+    (("Function tools with reasoning_effort are not supported for gpt-5.4 in /v1/chat/completions. Please use "
+     "/v1/responses instead."), "reasoning_effort", "none", "tools"),
+    ("parameter.enable_thinking must be set to false for non-streaming calls", "enable_thinking", False, ""),
+    ("temperature must be 1 for this model", "temperature", 1, ""),
+    ("`parallel_tool_calls` must be set to `false` with these tools.", "parallel_tool_calls", False, "tools"),
+    ("Please set reasoning_effort=low.", "reasoning_effort", "low", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "field", "value", "beside"), CURES, ids=[each[0][:50] for each in CURES])
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_named_value_takes_the_place_of_what_was_sent(
+    words: str, field: str, value: Any, beside: str, status: int
+) -> None:
+    error = bad(words) if status == 400 else ServerError("x", status=status, words=words)
+    repair = refused_field(error, sent())
+    assert repair is not None
+    assert (repair.field, repair.value, repair.beside) == (field, value, beside)
+
+
+def test_a_value_is_set_though_the_field_was_not_sent_but_only_where_that_is_known_to_be_safe() -> None:
+    found = refused_field(bad(CURES[0][0]), sent("stop"))
+    assert found == Repair(field="reasoning_effort", value="none", beside="tools")
+    assert refused(bad("drop_params must be true"), sent("stop")) is None
+    assert refused(bad("Set `model` to 'gpt-x'."), sent("stop")) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "temperature must be 0 or 1", "temperature should be 0, 0.5 or 1", "seed must be 3 or more",
+        "reasoning_effort must be 'low' or 'high'", "top_p must be 0-1", "temperature must be a number",
+    ],
+)  # fmt: skip
+def test_several_values_that_would_do_are_the_users_to_choose(words: str) -> None:
+    assert refused(bad(words)) is None
+
+
+# --- streams -----------------------------------------------------------------------------------------------
+
+UNSTREAMED = [
+    (
+        "Your organization must be verified to stream this model. Please go to: https://example.test/settings and "
+        "click on Verify Organization."
+    ),
+    "Unsupported value: 'stream' does not support true with this model. Only the default (false) value is supported.",
+    "The model does not support streaming: stream is not supported",
+    "This model does not support streaming.",
+    "Streaming is not supported for this deployment",
+    "Streaming is currently not available",
+    "`stream` must be set to false",
+    "streaming is disabled",
+    "stream=true is not supported",
+    "Unsupported parameter: 'stream'",
+    "this endpoint cannot stream",
+]
+STREAMED = [
+    "This model only support stream mode, please enable the stream parameter to access the model.",
+    "Non-streaming requests are not supported",
+    "Requests with max_tokens > 4096 must have stream=true",
+    "stream must be true",
+    "This model does not support non-streaming output",
+]
+
+
+@pytest.mark.parametrize("words", UNSTREAMED)
+def test_a_server_that_does_not_stream_is_asked_for_the_whole_answer(words: str) -> None:
+    assert refused_field(bad(words), sent()) == Repair(field="stream", swapped_for="unstreamed")
+    assert refused(bad(words), {**sent("stop"), "stream": False}) is None
+
+
+@pytest.mark.parametrize("words", STREAMED)
+def test_a_server_that_only_streams_is_asked_for_a_stream(words: str) -> None:
+    assert refused_field(bad(words), {**sent(), "stream": False}) == Repair(
+        field="stream", swapped_for="streamed"
+    )
+    assert refused(bad(words), sent("stop")) is None
+
+
+def test_a_blamed_stream_needs_a_code_that_says_so() -> None:
+    assert refused(bad("No.", param="stream", code="unsupported_value")) == "stream"
+    assert refused(bad("No.", param="stream", code="invalid_type")) is None
+    assert refused(bad("Unknown parameter: 'stream_options'.")) == "stream_options"
+
+
+def test_streams_that_are_refused_beside_tools_are_tried_again_later() -> None:
+    found = refused_field(bad("Streaming is not supported with tools"), sent())
+    assert found == Repair(field="stream", swapped_for="unstreamed", lasting=False)
+
+
+# --- reasoning that goes back, or must not (91 to 99) --------------------------------------------------------
+
+CALLED = [
+    *PLAIN,
+    {"role": "assistant", "content": None, "tool_calls": []},
+    {"role": "tool", "content": "1", "tool_call_id": "a"},
+]
+WANTED = [
+    "The `reasoning_content` in the thinking mode must be passed back to the API.",
+    "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2",
+    (
+        "Error from provider: Upstream request failed: [invalid_request_error] The reasoning_content in the thinking "
+        "mode must be passed back to the API."
+    ),
+    "Missing `reasoning_content` field in the assistant message",
+    "reasoning_content is required for assistant messages",
+]
+UNWANTED = [
+    (
+        "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property "
+        "'reasoning_content' is unsupported)]"
+    ),
+    (
+        "[{'type': 'extra_forbidden', 'loc': ('body', 'messages', 1, 'reasoning_content'), 'msg': 'Extra inputs are "
+        "not permitted'}]"
+    ),
+    "messages.1.assistant.reasoning_content: Extra inputs are not permitted",
+    "The `reasoning_content` must not be in the input messages.",
+]
+
+
+@pytest.mark.parametrize("words", WANTED)
+def test_reasoning_that_is_missing_goes_along(words: str) -> None:
+    wanted = Repair(field="reasoning_send_back", swapped_for="reasoning_content")
+    assert refused_field(bad(words), sent(messages=CALLED)) == wanted
+    assert refused(bad(words), sent("stop")) is None, "there is no answer to send it with"
+
+
+@pytest.mark.parametrize("words", UNWANTED)
+def test_reasoning_that_is_refused_stays_here(words: str) -> None:
+    with_it = [*CALLED, {"role": "assistant", "content": "x", "reasoning_content": "y"}]
+    assert refused_field(bad(words), sent(messages=with_it)) == Repair(
+        field="reasoning_send_back", swapped_for="never"
+    )
+    assert refused(bad(words), sent("stop", messages=CALLED)) is None
+
+
+# --- the choice of tools (121 to 123) ------------------------------------------------------------------------
+
+NAMED = {"type": "function", "function": {"name": "clock"}}
+
+
+@pytest.mark.parametrize(
+    ("words", "choice", "steps"),
+    [
+        (
+            "Invalid tool_choice type: 'object'. Supported string values: none, auto, required",
+            NAMED,
+            ["text", None],
+        ),
+        ("tool_choice: Input should be a valid string", NAMED, ["text", None]),
+        ("tool_choice: Input should be 'none', 'auto' or 'any'", NAMED, ["any", None]),
+        ("body.tool_choice: Input should be 'none', 'auto', 'any' or 'required'", NAMED, ["text", None]),
+        ("tool_choice: Input should be 'none', 'auto' or 'any'", "required", ["any", None]),
+        ("tool_choice: Input should be 'none', 'auto' or 'required'", "any", ["required", None]),
+        ("tool_choice 'required' is not supported", "required", [None]),
+        ("No endpoints found that support the provided 'tool_choice' value.", "required", [None]),
+        ("Tool choice must be auto", "required", [None]),
+        ("Thinking mode does not support this tool_choice", NAMED, [None]),
+        (
+            "The tool_choice parameter does not support being set to required or object in thinking mode",
+            NAMED,
+            [None],
+        ),
+        (
+            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            "auto",
+            [],
+        ),
+        ("unknown field `foo`, expected one of `messages`, `tool_choice`", "required", []),
+        ("Tools are not supported", NAMED, []),
+    ],
+)
+def test_a_refused_choice_is_weakened_step_by_step(words: str, choice: Any, steps: list[str | None]) -> None:
+    found = refused_choice(bad(words), {**sent(), "tool_choice": choice})
+    assert [repair.swapped_for for repair in found] == steps
+    assert refused_choice(bad(words), sent("stop")) == []
 
 
 # --- param and code ----------------------------------------------------------------------------------------
@@ -272,6 +479,9 @@ NO_SYSTEM = [
     "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
     "Developer instruction is not enabled for models/gemma-3-27b-it",
     "Only user, assistant and tool roles are supported, got system",
+    "messages[0].role: unknown variant `system`, expected one of `user`, `assistant`",
+    "'system' is not one of ['user', 'assistant'] - 'messages.0.role'",
+    "invalid parameter 'messages[0].role': invalid role 'system', must be one of: user, assistant",
 ]
 ALTERNATE = [words for _, words in table(r"""
 197 any - | Conversation roles must alternate user/assistant/user/assistant/...
@@ -289,6 +499,14 @@ def test_a_refused_system_role_moves_into_the_users(words: str, status: int) -> 
     assert refused_field(error, sent(messages=WITH_SYSTEM)) == SYSTEM
     assert refused_field(error, sent(messages=WITH_SYSTEM), before={"system"}) is None
     assert refused_field(error, sent()) is None
+
+
+def test_a_refused_developer_role_becomes_system_and_then_the_users() -> None:
+    error = bad(
+        "messages[0].role: unknown variant `developer`, expected one of `system`, `user`, `assistant`"
+    )
+    body = sent(messages=[{"role": "developer", "content": "Be brief."}, *PLAIN])
+    assert refused_field(error, body) == Repair(field="system", swapped_for="system")
 
 
 @pytest.mark.parametrize("words", ALTERNATE)

@@ -179,7 +179,8 @@ def test_a_server_that_blames_the_field_alone_is_understood() -> None:
         refusal("Invalid JSON schema for function 'a'", param="tools[0].function"),
         refusal("max_tokens is too large"),
         refusal("the prompt is too long for a JSON answer", param="messages"),
-        ServerError("response_format", status=500, words="response_format failed"),
+        ServerError("boom", status=500, words="boom"),
+        ServerError("busy", status=503, words="response_format failed"),
     ],
     ids=lambda error: error.message,
 )

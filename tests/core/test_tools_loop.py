@@ -32,6 +32,7 @@ from provider_core.tools import (
 )
 from provider_core.types import (
     FieldDropped,
+    FieldIgnored,
     Finished,
     ImagePart,
     Message,
@@ -553,6 +554,28 @@ def test_the_demand_is_made_in_the_providers_words(server: Scripted) -> None:  #
     assert [body.get("tool_choice") for body in bodies] == ["any", "auto"]
 
 
+@pytest.mark.parametrize(
+    ("choice", "script", "ignored"),
+    [
+        ("required", [answer("Noon.")], True),
+        ("clock", [answer("Noon.")], True),
+        ("clock", [calling(call("box__date")), answer("Noon.")], True),
+        ("clock", [calling(call("box__clock")), answer("Noon.")], False),
+        ("required", [calling(call("box__clock")), answer("Noon.")], False),
+        ("auto", [answer("Noon.")], False),
+        ("required", [answer("No", finish="length")], False),
+    ],
+)
+def test_a_demand_that_is_ignored_is_reported(
+    server: Scripted, choice: str, script: Any, ignored: bool
+) -> None:
+    server.will(*script)
+    notices: list[Notice] = []
+    looped(server, Box(clock=say("12:00"), date=say("1st")), choice=choice, notify=notices.append)
+    found = [notice for notice in notices if isinstance(notice, FieldIgnored)]
+    assert found == ([FieldIgnored(field="tool_choice", value=choice)] if ignored else [])
+
+
 def test_where_no_tool_is_to_be_called_none_runs(server: Scripted) -> None:
     server.will(calling(call("box__clock")), answer("Fine."))  # a server that ignores the choice
     box = Box(clock=say("12:00"))
@@ -608,7 +631,9 @@ def test_thoughts_go_back_with_the_calls_as_the_row_says(
     assert {key: value for key, value in turn.items() if key in carriers} == sent
 
 
-def test_thoughts_of_an_earlier_turn_without_calls_stay_here(server: Scripted) -> None:  # quirk 102
+def test_reasoning_of_answers_without_calls_goes_along_where_tools_are_offered(
+    server: Scripted,
+) -> None:  # quirk 91
     server.will(calling(call("box__clock"), reasoning_content="Hm."), answer("Noon."))
     earlier = (
         Message(role="user", content="Hi"),
@@ -619,7 +644,7 @@ def test_thoughts_of_an_earlier_turn_without_calls_stay_here(server: Scripted) -
         server, Box(clock=say("1")), messages=earlier, quirks=Quirks(reasoning_send_back="reasoning_content")
     )
     turns = [m for m in loop.bodies[1]["messages"] if m["role"] == "assistant"]
-    assert [turn.get("reasoning_content") for turn in turns] == [None, "Hm."]
+    assert [turn.get("reasoning_content") for turn in turns] == ["A greeting.", "Hm."]
 
 
 def test_signatures_go_back_unchanged_on_message_and_call(server: Scripted) -> None:  # quirk 97

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, Retrying
-from telex.render.words import dropped
+from provider_core.types import FieldDropped, FieldIgnored, Retrying
+from telex.render.words import changed
 
 if TYPE_CHECKING:
     from provider_core.tools import ToolEnded, ToolStarted
@@ -32,8 +32,8 @@ class Asides:
         match notice:
             case Retrying(error=error, seconds=seconds, attempt=attempt):
                 self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
-            case FieldDropped() if self.target is not None:
-                self.aside(dropped(self.target, notice))
+            case FieldDropped() | FieldIgnored() if self.target is not None:
+                self.aside(changed(self.target, notice))
 
     def aside(self, line: str) -> None:
         self.console.note(line)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, Reasoning, Retrying, Sent, Text, Verdict
+from provider_core.types import FieldDropped, FieldIgnored, Reasoning, Retrying, Sent, Text, Verdict
 from telex.console import visible
 from telex.render import summary
 from telex.render.markdown import Layout, Row, chop
 from telex.render.rows import PlainRows, row
-from telex.render.words import dropped
+from telex.render.words import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,8 +76,8 @@ class Column:
             case Retrying(error=error, seconds=seconds, attempt=attempt):
                 self._doing, self._until = "retry", time.monotonic() + seconds
                 self.aside(f"{self.title}: {error.message}; attempt {attempt} in {seconds:.1f} s")
-            case FieldDropped() if self._target is not None:
-                self.aside(dropped(self._target, notice))
+            case FieldDropped() | FieldIgnored() if self._target is not None:
+                self.aside(changed(self._target, notice))
 
     def event(self, event: Event) -> None:
         match event:

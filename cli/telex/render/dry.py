@@ -21,15 +21,19 @@ def dry_run(app: App, target: Target, request: Request) -> None:
 
 
 def request_object(app: App, target: Target, request: Request) -> dict[str, Any]:
-    """Method, url, headers and body. The address of an embedded model is not known before it starts: null."""
+    """Method, url, headers and body. The address of an embedded model is not known before it starts: null.
+
+    What is asked for and not in the body is reported on stderr.
+    """
     from provider_core import keys, quirks
     from provider_core.wording import redact
+    from telex.render.words import changed
 
     provider = target.provider
     if provider.embedded:
         provider = replace(provider, auth="bearer")
     keyed = provider.embedded or keys.source(provider, app.environ).kind != "none"
-    body = app.client.body(provider, request)
+    body = app.client.body(provider, request, notify=lambda notice: app.console.note(changed(target, notice)))
     headers = app.client.headers(provider, body, _KEY if keyed else None)
     secrets = quirks.secrets(provider, None)
     own = {name.lower() for name in provider.headers if quirks.holds_secret(name)}

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from provider_core.types import FieldDropped, Finished, Reasoning, Retrying, Text, ToolCall, Usage
+from provider_core.types import (
+    FieldDropped,
+    FieldIgnored,
+    Finished,
+    Reasoning,
+    Retrying,
+    Text,
+    ToolCall,
+    Usage,
+)
 from telex.console import as_json
 from telex.render.asides import Asides
 from telex.render.json import answer_object, call_object, error_object, failure_object
@@ -24,6 +33,7 @@ Kind: TypeAlias = Literal[
     "request",
     "retry",
     "field_dropped",
+    "field_ignored",
     "text",
     "reasoning",
     "tool_call",
@@ -82,8 +92,10 @@ class JsonLines(Asides):
         match notice:
             case Retrying(error=error, seconds=seconds, attempt=attempt):
                 self._say("retry", attempt=attempt, seconds=round(seconds, 3), error=error_object(error))
-            case FieldDropped(field=field, swapped_for=other):
-                self._say("field_dropped", field=field, swapped_for=other)
+            case FieldDropped(field=field, swapped_for=other, value=value):
+                self._say("field_dropped", field=field, swapped_for=other, value=value)
+            case FieldIgnored(field=field, value=value):
+                self._say("field_ignored", field=field, value=value)
 
     def event(self, event: Event) -> None:
         match event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, Idle, Reasoning, Retrying, Sent, Text, Verdict
+from provider_core.types import FieldDropped, FieldIgnored, Idle, Reasoning, Retrying, Sent, Text, Verdict
 from telex.render.thoughts import Thoughts
 from telex.render.waiting import Waiting
 
@@ -66,10 +66,10 @@ class Live:
                 self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
                 if self._waiting is not None:
                     self._waiting.wait("retry", seconds)
-            case FieldDropped() if self._target is not None:
-                from telex.render.words import dropped
+            case FieldDropped() | FieldIgnored() if self._target is not None:
+                from telex.render.words import changed
 
-                self.aside(dropped(self._target, notice))
+                self.aside(changed(self._target, notice))
 
     def event(self, event: Event) -> None:
         match event:

@@ -1,33 +1,75 @@
-"""Sentences about an answer that several formats say: of fields left out, and of how it ended."""
+"""Sentences that several formats print on stderr about fields of a request."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from provider_core.types import FieldDropped, FieldIgnored
+
 if TYPE_CHECKING:
-    from provider_core.types import FieldDropped, Target
+    from provider_core.types import Notice, Target
 
-__all__ = ["dropped"]
+__all__ = ["changed"]
 
 
-def dropped(target: Target, notice: FieldDropped) -> str:
-    """What has become of a field that the server refuses."""
-    match notice.field, notice.swapped_for:
-        case "system", "user":
-            change = "takes no system message: it stands before the prompt"
-        case "roles", _:
-            change = "wants roles to take turns: neighbouring messages are joined"
-        case "calls", _:
-            change = "takes no earlier calls of tools without the tools: they go along as text"
-        case "response_format", "unstreamed":
-            change = "does not stream what it holds to a schema: the answer comes as a whole"
-        case "response_format", "json_object":
-            change = "takes no schema: it is asked for JSON, and the schema stands in the prompt"
-        case "response_format", "none":
-            change = "takes no response_format: the schema stands in the prompt"
-        case field, None:
-            change = f"does not take {field}: it is left out"
-        case field, other:
-            change = f"does not take {field}: it is sent as {other}"
-    when = ", as it was before" if notice.remembered else ", now and from now on" if notice.lasting else ""
+def changed(target: Target, notice: Notice) -> str:
+    """What has become of a field that the server does not accept, or accepts and ignores."""
+    match notice:
+        case FieldIgnored(value="required"):
+            return f"{target} ignored tool_choice: no tool was called, although one was required."
+        case FieldIgnored(field=field, value=value):
+            return f"{target} ignored {field}: {value} was not called, although it was required."
+        case FieldDropped():
+            change = _change(notice)
+        case _:
+            return ""
+    if notice.remembered:
+        when = " (the server refused it before)"
+    elif notice.lasting:
+        when = " from now on"
+    else:
+        when = ""
     return f"{target} {change}{when}."
+
+
+def _change(notice: FieldDropped) -> str:
+    field, other = notice.field, notice.swapped_for
+    if notice.value is not None:
+        beside = f" with {notice.beside}" if notice.beside else ""
+        return (
+            f"does not accept this {field}{beside}; sending {json.dumps(notice.value).strip(chr(34))} instead"
+        )
+    match field, other:
+        case "system", "system":
+            return "does not support the developer role; sending the system prompt as system"
+        case "system", _:
+            return "does not support system messages; sending the system prompt before the first prompt"
+        case "roles", _:
+            return "requires alternating roles; joining neighbouring messages"
+        case "calls", _:
+            return "does not accept earlier tool calls without tools; sending them as text"
+        case "reasoning_send_back", "never":
+            return "does not accept the reasoning of earlier answers; not sending it"
+        case "reasoning_send_back", _:
+            return "requires the reasoning of earlier answers; sending it back"
+        case "stream", "streamed":
+            return "only supports streaming; streaming the answer"
+        case "stream", _:
+            return "does not support streaming; asking for the whole answer at once"
+        case "tool_choice", str():
+            return "does not accept this form of tool_choice; sending it in another form"
+        case "response_format", "unstreamed":
+            return "does not stream structured output; asking for the whole answer at once"
+        case "response_format", "json_schema":
+            return "does not support JSON mode; sending the schema"
+        case "response_format", "json_object":
+            return "does not support JSON schemas; asking for JSON, with the schema in the prompt"
+        case "response_format", "none":
+            return "does not support response_format; putting the schema into the prompt"
+        case "tool_choice", None:
+            return "does not accept this tool_choice; the model decides"
+        case _, None:
+            return f"does not support {field}; leaving it out"
+        case _:
+            return f"does not support {field}; sending {other} instead"

@@ -56,8 +56,6 @@ def ask_with_tools(
         )
         try:
             loop.one.connecting(target)
-            if (line := toolset.not_demanded(target)) is not None:
-                show.aside(line)
             with app.reach(target) as (provider, key):
                 events = agent(
                     app.client,

@@ -49,7 +49,6 @@ class Toolset:
         """What is approved of without asking, for as long as the command lasts."""
         self.toolboxes: Sequence[Toolbox] = ()
         self._stack = contextlib.ExitStack()
-        self._told: list[Target] = []
 
     def __enter__(self) -> Self:
         from telex.render.waiting import Waiting
@@ -87,14 +86,6 @@ class Toolset:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-    def not_demanded(self, target: Target) -> str | None:
-        """A sentence where a call is demanded of a provider that takes no demand; once for each."""
-        takes = target.provider.quirks.tool_choice_required != "auto"
-        if takes or self.choice in (None, "auto", "none") or target in self._told:
-            return None
-        self._told.append(target)
-        return f"{target} takes no --tool-choice {self.choice}: the model decides."
 
     def first_request(self, target: Target, request: Request) -> Request:
         """The first request of the loop, which is not sent; raises ``UnknownToolError``."""
