@@ -1,123 +1,229 @@
-"""``-o FILE``: what would have gone to stdout, in a file that is the whole answer or what it was before."""
+"""``-o FILE``: what would have gone to stdout goes to a file, which is replaced only when the command succeeds."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import stat
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
 from telex.console import OutputError
+from telex.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from telex.console import Console
 
-__all__ = ["Saving", "saved_to"]
+__all__ = ["saved_to"]
 
 _OF_NAME = 40
 """Characters of the file's name that its temporary file has too; with more of them it may be too long."""
 
+_MOST_LINKS = 40
+"""Links in a row that are followed, as the kernel does."""
 
-class Saving:
-    """Whether the file is to be replaced; ``whole`` says that it is, anything else leaves the old one.
 
-    What could not be written, or was ended from outside before there was anything, is never whole.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """The file that will be replaced, found once: a link that somebody puts in its place later is not followed."""
 
-    def __init__(self) -> None:
-        self.whole = False
+    name: str
+    """As the user gave it, for messages."""
+    path: Path
+    before: os.stat_result | None
+    temporary: Path
+    in_place: bool
+    """Whether the file is overwritten: replacing it would cut its other names off, or change its owner."""
+
+    def is_unchanged(self) -> bool:
+        """Whether the path still is the very file that it was."""
+        try:
+            return self.before is not None and os.path.samestat(self.before, self.path.lstat())
+        except OSError:
+            return False
 
 
 @contextlib.contextmanager
-def saved_to(console: Console, name: str) -> Iterator[Saving]:
+def saved_to(console: Console, name: str) -> Iterator[None]:
     """Let stdout be the file ``name`` in the block; "-" is stdout itself.
 
-    Raises ``click.UsageError`` before anything is asked when the file cannot be written, and ``OutputError``
-    when it cannot be in the end. What is not whole goes to a file of its name with ".partial" behind it, and
-    stderr says so.
+    The file is replaced when the block ends without an exception. Otherwise it is unchanged, what was written is
+    in a file of its name with ".partial" after it, and a note says so. An open descriptor (/dev/stdout), a pipe or
+    a device is written to directly. Raises ``click.UsageError`` at once for a file that cannot be written, and
+    ``OutputError`` if replacing it fails in the end.
     """
-    saving = Saving()
     if name == "-":
-        yield saving
+        yield
         return
-    path = Path(name)
-    stream, temporary = _opened(path)
+    stream, target = _opened(name)
     before, sys.stdout = sys.stdout, stream
+    complete = False
     try:
-        try:
-            with console.away():
-                yield saving
-        except OutputError:
-            saving.whole = False
-            raise
-        except BaseException:
-            saving.whole = saving.whole and (temporary is None or temporary.stat().st_size > 0)
-            raise
-        finally:
-            sys.stdout = before
-            if temporary is None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-            else:
-                _placed(console, stream, temporary, path, saving)
+        with console.away():
+            yield
+        complete = True
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        sys.stdout = before
+        if target is None:
+            with contextlib.suppress(OSError):
+                stream.close()
+        else:
+            _finish(console, stream, target, complete=complete)
 
 
-def _opened(path: Path) -> tuple[TextIO, Path | None]:
-    """The stream to write to, and the temporary file that it is; a device or pipe is written to as it is."""
+def _opened(name: str) -> tuple[TextIO, _Target | None]:
+    """The stream to write to, and the file that its content is for; None where the stream writes to it directly."""
     try:
-        mode = path.stat().st_mode if path.exists() else None
-        if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            return _text(os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))), None
-        if mode is not None and (stat.S_ISDIR(mode) or not os.access(path, os.W_OK)):
-            _refused(path, "it is a folder" if stat.S_ISDIR(mode) else "it is write-protected")
-        target = path.resolve()
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name[:_OF_NAME]}.", suffix=".new"
-        )
-        if os.name == "posix":
-            os.fchmod(handle, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
+        descriptor = _open_special(name)
+        if descriptor is not None:
+            return _text(descriptor), None
+        return _open_temporary(name)
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL in the name
-        _refused(path, f"it cannot be written: {getattr(error, 'strerror', None) or error}")
-    return _text(handle), Path(name)
+        _refused(name, f"it cannot be written: {getattr(error, 'strerror', None) or error}")
+
+
+def _open_special(name: str) -> int | None:
+    """A descriptor for what is no regular file, or is open in this process already; else None."""
+    flags = os.O_WRONLY | getattr(os, "O_NOCTTY", 0)
+    followed = name
+    for _ in range(_MOST_LINKS):
+        folder, last = os.path.split(os.path.abspath(followed))  # noqa: PTH100 - Path keeps ".."
+        folder = os.path.realpath(folder)
+        followed = os.path.join(folder, last)  # noqa: PTH118
+        owner = re.fullmatch(r"/dev/fd|/proc/(\d+)(?:/task/\d+)?/fd", folder)
+        if owner and last.isdecimal():
+            if owner[1] not in (None, str(os.getpid())):
+                return os.open(followed, flags | os.O_APPEND)
+            # A copy shares the position in the file: what is there already is not overwritten.
+            copy = os.dup(int(last))
+            if _is_read_only(copy):
+                os.close(copy)
+                raise OSError(errno.EBADF, "it is open for reading only")
+            return copy
+        if not os.path.islink(followed):  # noqa: PTH114
+            break
+        followed = os.path.join(folder, os.readlink(followed))  # noqa: PTH115, PTH118
+    try:
+        mode = os.stat(name).st_mode  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else os.open(name, flags)
+
+
+def _is_read_only(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+
+
+def _open_temporary(name: str) -> tuple[TextIO, _Target]:
+    path = Path(os.path.realpath(name))
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        before = None
+    if not name or name.endswith(os.sep) or (before is not None and stat.S_ISDIR(before.st_mode)):
+        _refused(name, "it is a folder" if name else "the name is empty")
+    if before is not None and not os.access(path, os.W_OK):
+        _refused(name, "it is write-protected")
+    if not path.parent.is_dir():
+        _refused(name, f"there is no folder {path.parent}")
+    in_place = False
+    prefix = f".{path.name[:_OF_NAME]}."
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".new")
+    except OSError as error:
+        if before is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        # The file can be written although its folder cannot.
+        in_place = True
+        handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".new")
+    if os.name == "posix" and not in_place:
+        os.fchmod(handle, stat.S_IMODE(before.st_mode) if before is not None else 0o666 & ~_umask())
+        if before is not None:
+            with contextlib.suppress(OSError):
+                os.fchown(handle, -1, before.st_gid)
+            ours = os.fstat(handle)
+            same_owner = (ours.st_uid, ours.st_gid) == (before.st_uid, before.st_gid)
+            in_place = before.st_nlink > 1 or not same_owner
+    target = _Target(name=name, path=path, before=before, temporary=Path(temporary), in_place=in_place)
+    return _text(handle), target
 
 
 def _text(handle: int) -> TextIO:
     return os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="")
 
 
-def _refused(path: Path, why: str) -> NoReturn:
-    raise click.UsageError(f"-o {path}: {why}") from None
+def _refused(name: str, why: str) -> NoReturn:
+    raise click.UsageError(f"-o {name}: {why}") from None
 
 
-def _placed(console: Console, stream: TextIO, temporary: Path, path: Path, saving: Saving) -> None:
-    """Put what was written where it belongs: the file's place if it is whole, and beside it if not."""
+def _finish(console: Console, stream: TextIO, target: _Target, *, complete: bool) -> None:
+    """Put what was written in the file's place if it is complete, else beside it."""
+    failure = None
     try:
         try:
             stream.flush()
-            if saving.whole:
+            if complete:
                 os.fsync(stream.fileno())
         finally:
             stream.close()
-        target = path.resolve()
-        if saving.whole:
-            temporary.replace(target)
-        elif temporary.stat().st_size:
-            partial = target.with_name(f"{target.name}.partial")
-            temporary.replace(partial)
-            kept = f"{path} is as it was" if target.exists() else f"there is no {path}"
-            console.note(f"What there is of the answer is in {partial}; {kept}.")
+        if complete:
+            _place(target)
     except OSError as error:
-        raise OutputError(error.strerror or str(error)) from error
+        failure = error
+    if not complete or failure is not None:
+        _set_aside(console, target)
+    target.temporary.unlink(missing_ok=True)
+    if complete and failure is not None:
+        raise OutputError(failure.strerror or str(failure))
+
+
+def _place(target: _Target) -> None:
+    if not (target.in_place and target.is_unchanged()):
+        try:
+            target.temporary.replace(target.path)
+        except OSError as error:
+            if error.errno != errno.EBUSY or not target.is_unchanged():  # busy: a file that is mounted there
+                raise
+        else:
+            return
+    # Should the machine stop meanwhile, the temporary file still has the whole answer.
+    handle = os.open(target.path, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    with Interrupts() as interrupts, interrupts.held, os.fdopen(handle, "wb") as file:
+        if target.before is None or not os.path.samestat(target.before, os.fstat(handle)):
+            raise OSError(errno.ESTALE, "another file has taken its place")
+        file.write(target.temporary.read_bytes())
+        file.flush()
+        os.ftruncate(handle, file.tell())
+        os.fsync(handle)
+
+
+def _set_aside(console: Console, target: _Target) -> None:
+    """Name the file that has what came; where there can be no FILE.partial, that is the temporary one, renamed."""
+    with contextlib.suppress(OSError):
+        if not target.temporary.stat().st_size:
+            return
+    kept = target.path.with_name(f"{target.path.name}.partial")
+    try:
+        target.temporary.replace(kept)
+    except OSError:
+        kept = target.temporary.with_name(f"{target.temporary.name}.partial")
+        with contextlib.suppress(OSError):
+            target.temporary.replace(kept)
+    became = "is unchanged" if target.before is not None else "was not written"
+    console.note(f"The incomplete output is in {kept}; {target.name} {became}.")
 
 
 def _umask() -> int:

@@ -10,10 +10,10 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import COMMAND
+from running import COMMAND, within
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 from terminal import Pty
 
@@ -87,9 +87,9 @@ def test_what_is_not_whole_stands_beside_the_file(
     assert (out.read_bytes() if out.exists() else None) == before
     partial = out.with_name("answer.txt.partial")
     assert (partial.read_bytes() if partial.exists() else None) == kept
-    assert (f"is in {partial}; " in ran.err) == (kept is not None)
+    assert (f"The incomplete output is in {partial}; {out} " in ran.err) == (kept is not None)
     if kept is not None:
-        assert ("is as it was" if before else f"there is no {out}") in ran.err
+        assert ("is unchanged." if before else "was not written.") in ran.err
     assert set(names(out)) <= {"answer.txt", "answer.txt.partial"}
 
 
@@ -107,14 +107,14 @@ def test_a_signal_leaves_the_old_file_and_keeps_what_has_come(
     process.send_signal(number)
     process.communicate(timeout=10)
     assert process.returncode == (130 if number is signal.SIGINT else -number)
+    assert out.read_bytes() == b"older\n"
+    partial = out.with_name("answer.txt.partial").read_bytes()
     if form:
-        found = json.loads(out.read_bytes())
+        found = json.loads(partial)
         assert (found["verdict"], found["text"]) == ("interrupted", "half")
-        assert names(out) == ["answer.txt"]
     else:
-        assert out.read_bytes() == b"older\n"
-        assert out.with_name("answer.txt.partial").read_bytes() == b"half\n"
-        assert names(out) == ["answer.txt", "answer.txt.partial"]
+        assert partial == b"half\n"
+    assert names(out) == ["answer.txt", "answer.txt.partial"]
 
 
 def test_a_signal_before_anything_is_asked_leaves_no_file(lab: Telex, server: Scripted, out: Path) -> None:
@@ -142,16 +142,18 @@ def test_the_old_file_is_there_while_the_new_one_comes(lab: Telex, server: Scrip
     assert out.read_bytes() == b"newer\n"
 
 
-def test_programs_get_their_object_also_of_a_failure(lab: Telex, server: Scripted, out: Path) -> None:
+def test_the_object_of_a_failure_is_beside_the_file(lab: Telex, server: Scripted, out: Path) -> None:
     out.write_bytes(b"older\n")
+    partial = out.with_name("answer.txt.partial")
     server.will(Answer([b'{"error":{"message":"no"}}'], status=401))
     assert lab("chat", "--json", "-o", str(out), "hi").code == 4
-    assert json.loads(out.read_bytes())["verdict"] == "failed"
+    assert json.loads(partial.read_bytes())["verdict"] == "failed"
     assert lab("chat", "--jsonl", "-o", str(out), "-m", "nowhere", "hi").code == 3
-    assert json.loads(out.read_text().splitlines()[-1])["type"] == "end"
+    assert json.loads(partial.read_text().splitlines()[-1])["type"] == "end"
+    assert out.read_bytes() == b"older\n"
     assert lab("chat", "--dry-run", "-o", str(out), "hi").code == 0
     assert json.loads(out.read_bytes())["method"] == "POST"
-    assert names(out) == ["answer.txt"]
+    assert names(out) == ["answer.txt", "answer.txt.partial"]
 
 
 # --- what cannot be written is said before anything is asked ---------------------------------------------------
@@ -164,7 +166,7 @@ def test_nothing_is_asked_where_nothing_can_be_written(lab: Telex, server: Scrip
     loop.symlink_to(loop)
     for path, words in (
         (folder, "it is a folder"),
-        (Path("/nowhere/at/all.txt"), "No such file"),
+        (Path("/nowhere/at/all.txt"), "there is no folder /nowhere/at"),
         (file / "below", "Not a directory"),
         (loop, "it cannot be written"),
         (tmp_path / ("x" * 300), "too long"),
@@ -283,3 +285,95 @@ def test_what_a_file_holds_is_laid_out_for_no_terminal(lab: Telex, server: Scrip
     with Pty([str(COMMAND), "chat", "-o", str(out), "hi"], env=lab.env) as terminal:
         assert terminal.wait() == 0
     assert out.read_bytes() == b"**bold**\x1b[2J\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "redirection"),
+    [
+        ("/dev/stdout", ">"),
+        ("/dev/stdout", ">>"),
+        ("/dev/fd/1", ">"),
+        ("/proc/self/fd/1", ">"),
+        ("link", ">"),
+        ("/dev/fd/3", "3>&1 >"),
+        ("/proc/$$/fd/1", ">>"),
+    ],
+)
+def test_an_open_descriptor_is_written_to_and_not_replaced(
+    lab: Telex, out: Path, name: str, redirection: str
+) -> None:
+    (out.parent / "link").symlink_to("/dev/stdout")
+    script = f"{{ echo before; {COMMAND} chat -o {name} hi {'3>&1' if '3' in name else ''}; echo after; }}"
+    redirection = redirection.removeprefix("3>&1 ")
+    ran = subprocess.run(
+        ["bash", "-c", f"{script} {redirection} {out}"],
+        cwd=out.parent, env=lab.env, stdin=subprocess.DEVNULL, capture_output=True, check=True,
+    )  # fmt: skip
+    assert ran.stderr == b""
+    assert out.read_bytes() == b"before\nThe sky is blue.\nafter\n"
+    assert names(out) == ["answer.txt", "link"]
+
+
+@pytest.mark.parametrize(("name", "why"), [("/dev/fd/9", "Bad file"), ("/dev/stdin", "for reading only")])
+def test_a_descriptor_that_cannot_be_written_to_is_refused(
+    lab: Telex, server: Scripted, name: str, why: str
+) -> None:
+    ran = lab("chat", "-o", name, "hi", stdin=b"")
+    assert (ran.code, server.asked) == (2, [])
+    assert why in ran.err
+
+
+def test_all_hard_links_of_a_file_show_the_answer(lab: Telex, server: Scripted, out: Path) -> None:
+    out.write_bytes(b"older, and longer than the answer is\n")
+    second = out.with_name("second")
+    second.hardlink_to(out)
+    assert lab("chat", "-o", str(out), "hi").code == 0
+    assert out.read_bytes() == second.read_bytes() == b"The sky is blue.\n"
+    assert out.samefile(second)
+    server.will([*sse(delta("half")), Cut()])
+    assert lab("chat", "-o", str(out), "hi").code == 6
+    assert out.read_bytes() == second.read_bytes() == b"The sky is blue.\n"
+    assert names(out) == ["answer.txt", "answer.txt.partial", "second"]
+
+
+@pytest.mark.skipif(not ROOT, reason="gives a file to another user")
+@pytest.mark.parametrize("sticky", [0o1777, 0o755])
+def test_another_users_file_keeps_its_owner(lab: Telex, out: Path, sticky: int) -> None:
+    out.write_bytes(b"older\n")
+    os.chown(out, 12345, 12345)
+    out.parent.chmod(sticky)
+    assert lab("chat", "-o", str(out), "hi").code == 0
+    assert out.read_bytes() == b"The sky is blue.\n"
+    assert (out.stat().st_uid, out.stat().st_gid) == (12345, 12345)
+
+
+@pytest.mark.parametrize("end", [DONE, Cut()])
+@pytest.mark.parametrize("linked", ["answer.txt", "answer.txt.partial"])
+def test_a_link_that_appears_later_is_not_followed(
+    lab: Telex, server: Scripted, out: Path, end: Any, linked: str
+) -> None:
+    victim = out.with_name("victim")
+    victim.write_bytes(b"precious\n")
+    goes_on = threading.Event()
+    server.will(
+        [*sse(delta("new")), Pause(goes_on), *([*sse(delta(finish="stop")), DONE] if end is DONE else [end])]
+    )
+    process = lab.start("chat", "-o", str(out), "hi")
+    assert within(20, lambda: bool(server.asked))
+    out.with_name(linked).symlink_to(victim)
+    goes_on.set()
+    process.communicate(timeout=20)
+    assert victim.read_bytes() == b"precious\n"
+    written = out if end is DONE else out.with_name("answer.txt.partial")
+    assert not written.is_symlink()
+    assert written.read_bytes() == b"new\n"
+
+
+def test_what_has_come_is_saved_where_no_partial_file_can_be(lab: Telex, server: Scripted, out: Path) -> None:
+    out.with_name("answer.txt.partial").mkdir()
+    server.will([*sse(delta("half")), Cut()])
+    ran = lab("chat", "-o", str(out), "hi")
+    assert ran.code == 6
+    (kept,) = set(names(out)) - {"answer.txt.partial"}
+    assert f"is in {out.with_name(kept)}; " in ran.err
+    assert out.with_name(kept).read_bytes() == b"half\n"

@@ -144,7 +144,12 @@ class _Chat(Command):
     metavar="N",
     help="How many requests the calls of tools may lead to.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write the answer to FILE: the whole of it, or nothing.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the answer to FILE; leave FILE unchanged if the answer is incomplete.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the request, without its key, and send nothing.")
 @click.option(
     "-v", "--verbose", count=True, help="Say on stderr what goes over the wire; -vv: all that comes too."

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provider_core.errors import CoreError
-from provider_core.types import Verdict
 from telex.ask import conclude, hint
 from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
 from telex.commands.chat.prompt import read_prompt
@@ -86,31 +85,21 @@ def run(app: App, options: Options) -> None:
     if _is_conversation(app, options):
         _converse(app, options)
         return
-    with Interrupts():
-        if len(options.models) > 1:
-            from telex.commands.chat.several import ask_several
-
-            ask_several(app, options)
-        else:
-            _ask(app, options)
-
-
-def _ask(app: App, options: Options) -> None:
-    with contextlib.ExitStack() as stack:
-        saving = None
+    with Interrupts(), contextlib.ExitStack() as stack:
         if options.output is not None:
             from telex.saving import saved_to
 
             with _told(app, options):
-                saving = stack.enter_context(saved_to(app.console, options.output))
-            # Programs get their object whatever it says; a text is whole or it is none.
-            saving.whole = options.as_json or options.as_jsonl or options.dry_run
+                stack.enter_context(saved_to(app.console, options.output))
+        if len(options.models) > 1:
+            from telex.commands.chat.several import ask_several
+
+            ask_several(app, options)
+            return
         toolset = _toolset(app, options)
         answer = _answer(app, options, *_begun(app, options), stack, toolset)
-        if saving is not None and answer is not None and answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH):
-            saving.whole = True
-    if answer is not None:
-        conclude(app, answer)
+        if answer is not None:
+            conclude(app, answer)
 
 
 def _is_conversation(app: App, options: Options) -> bool:

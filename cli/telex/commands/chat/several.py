@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -26,29 +25,20 @@ __all__ = ["ask_several"]
 
 def ask_several(app: App, options: Options) -> None:
     """Ask each of the models. Raises ``Stop`` with the exit code of the worst, and what keeps all from being asked."""
-    with contextlib.ExitStack() as stack:
-        saving = None
-        if options.output is not None:
-            from telex.saving import saved_to
-
-            saving = stack.enter_context(saved_to(app.console, options.output))
-            saving.whole = options.as_json or options.as_jsonl or options.dry_run
-        several, template = _begun(app, options)
-        try:
-            with Interrupts():
-                _check(options, template)
-                question = question_of(app, options, template)
-                asked = [_asked(app, options, template, question, name) for name in options.models]
-                if options.dry_run:
-                    _dry_run(app, asked)
-                    return
-                asked = _with_keys(app, asked)
-        except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as stopped:
-            several.failed(stopped)
-            raise
-        code = several.ask(asked, verbose=options.verbose)
-        if saving is not None and code is ExitCode.OK:
-            saving.whole = True
+    several, template = _begun(app, options)
+    try:
+        with Interrupts():
+            _check(options, template)
+            question = question_of(app, options, template)
+            asked = [_asked(app, options, template, question, name) for name in options.models]
+            if options.dry_run:
+                _dry_run(app, asked)
+                return
+            asked = _with_keys(app, asked)
+    except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as stopped:
+        several.failed(stopped)
+        raise
+    code = several.ask(asked, verbose=options.verbose)
     if code is not ExitCode.OK:
         raise Stop(code)
 
