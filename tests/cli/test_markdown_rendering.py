@@ -26,7 +26,7 @@ def styled(text: str, *, colour: Colour = Colour.BASIC, theme: str = "ansi_dark"
 class TestBlocks:
     def test_stand_apart_by_one_empty_line_and_begin_at_the_left(self) -> None:
         assert plain("# One\ntext\n## Two\n\n\n\ntext\n***\nend") == [
-            "One", "", "text", "", "Two", "", "text", "", "─" * 60, "", "end",
+            "# One", "", "text", "", "## Two", "", "text", "", "─" * 60, "", "end",
         ]  # fmt: skip
 
     def test_keep_the_lines_of_a_paragraph(self) -> None:
@@ -79,7 +79,9 @@ class TestCode:
         assert plain("Text:\n```python\n" + "\n".join(code) + "\n```\nMore.") == [
             "Text:",
             "",
+            "─── python",
             *code,
+            "───",
             "",
             "More.",
         ]
@@ -90,10 +92,12 @@ class TestCode:
         assert f"  {line}" in plain(f"- a\n  ```\n  {line}\n  ```", 40)
 
     def test_keeps_the_bar_of_a_quote_on_every_row(self) -> None:
-        assert plain("> ```\n> aaaa bbbb cccc dddd eeee\n> ```", 20) == ["│ aaaa bbbb cccc ddd", "│ d eeee"]
+        assert plain("> ```\n> aaaa bbbb cccc dddd eeee\n> ```", 20) == [
+            "│ ───", "│ aaaa bbbb cccc ddd", "│ d eeee", "│ ───",
+        ]  # fmt: skip
 
     def test_has_columns_for_tabs(self) -> None:
-        assert plain("```make\nall:\n\tcc\tx\n```") == ["all:", "    cc  x"]
+        assert plain("```make\nall:\n\tcc\tx\n```") == ["─── make", "all:", "    cc  x", "───"]
 
     def test_is_coloured_across_lines(self) -> None:
         comment = "\n".join(["/* begin", *["middle"] * 40, "end */", "int x;"])
@@ -113,13 +117,14 @@ class TestCode:
     def test_loses_no_character_to_any_lexer(self, language: str) -> None:
         code = "---\n$a: [1, 'x']\n<?php /* <b> \\\n{% if %} `${x}` <<EOF\n\tend é\n\n\n&amp;"
         rows = re.sub(r"\x1b\[[\d;]*m", "", styled(f"~~~{language} title=x\n{code}\n~~~")).split("\n")
-        assert rows[:-1] == code.expandtabs(4).split("\n")
+        ruled = 1 if language == "x" else 0  # an unknown language has no colours
+        assert rows[ruled : -1 - ruled] == code.expandtabs(4).split("\n")
 
     def test_has_the_theme_that_was_chosen(self) -> None:
         text = "```python\nimport os\n```"
         assert "38;2;" in styled(text, colour=Colour.TRUE, theme="monokai")
         assert "38;5;" in styled(text, colour=Colour.MANY, theme="monokai")
-        assert "\x1b" not in styled(text, theme="none")
+        assert "\nimport os\n" in styled(text, theme="none")
         assert not re.search(r"[\[;]48;", styled(text, colour=Colour.TRUE, theme="monokai"))
 
 
@@ -444,4 +449,17 @@ class TestLineBreaks:
         ]  # fmt: skip
 
     def test_are_left_as_they_are_in_code(self) -> None:
-        assert plain("`a<br>b`\n\n```html\na<br>b\n```") == ["a<br>b", "", "a<br>b"]
+        assert plain("`a<br>b`\n\n```html\na<br>b\n```") == [
+            "a<br>b", "", "─── html", "a<br>b", "───",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("colour", [Colour.MONO, Colour.BASIC, Colour.TRUE])
+def test_levels_of_headings_and_code_can_be_told_from_each_other_and_from_prose(colour: Colour) -> None:
+    rows = [styled(f"{'#' * level} Title", colour=colour).strip() for level in range(1, 7)] + ["Title"]
+    assert len(set(rows)) == 7
+    for language in ("", "text", "no-such-language", "python"):
+        shown = styled(f"```{language}\nTitle + 1\n```", colour=colour)
+        assert shown != "Title + 1\n"
+        assert ("───" in shown) == (language != "python" or colour is Colour.MONO)
+        assert "Title" in shown

@@ -340,7 +340,7 @@ def test_a_reader_that_goes_away_is_no_noise(lab: Telex, server: Scripted, form:
         env=lab.env, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30,
     )  # fmt: skip
     assert done.stdout[1:] == b"141\n"
-    assert done.stderr.replace(b"The answer has no code block: this is all of it.\n", b"") == b""
+    assert done.stderr.replace(b"No code block found; printing the whole answer.\n", b"") == b""
 
 
 @pytest.mark.parametrize("form", ["--json", "--jsonl", "-x", "--dry-run"])
@@ -396,7 +396,9 @@ def test_without_streaming_the_object_is_the_same(lab: Telex, server: Scripted) 
         ("Here:\n\n```python\nprint(1)\n```\n\nand\n\n```\nno\n```\n", b"print(1)\n", ""),
         ("```\n  a\tb  \n\n```", b"  a\tb  \n\n", ""),
         ("~~~~sh\nls ```\n~~~~\n", b"ls ```\n", ""),
-        ("no block `here`", b"no block `here`\n", "no code block"),
+        ("no block `here`", b"no block `here`\n", "No code block"),
+        ("```md\n```sh\nls\n```\nb\n```\n", b"```sh\nls\n```\nb\n", ""),
+        ("```md\n# a\n```\nls\n```\nb\n```\n", b"# a\n", "fences of the answer's code blocks are ambiguous"),
         ("```\n```\n", b"\n", ""),
     ],
 )

@@ -204,9 +204,7 @@ class TestTheScreenEqualsOneRendering:
     def test_with_what_others_print_in_between_left_out(self) -> None:
         for seed in range(12):
             dice, terminal, clock = random.Random(seed), Terminal(40, 12), Clock()
-            stream = MarkdownStream(
-                terminal.feed, width=lambda: 40, height=lambda: 12, clock=clock, look=Look(colour=Colour.MONO)
-            )
+            stream = MarkdownStream(terminal.feed, width=lambda: 40, height=lambda: 12, clock=clock)
             notes = 0
             for chunk in at_random(TOUR, seed):
                 clock.now += dice.random() / 10

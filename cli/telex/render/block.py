@@ -56,8 +56,14 @@ class Block:
         text = "\n".join(parts)
         # The last words are the answer; what was said before calls is how it came about.
         found = (first_block(part) for part in reversed(parts))
-        block = next((block for block in found if block is not None), None)
+        block, certain = next(
+            ((block, certain) for block, certain in found if block is not None), (None, True)
+        )
         if block is None:
-            self._console.note("The answer has no code block: this is all of it.")
+            self._console.note("No code block found; printing the whole answer.")
             block = text
+        elif not certain:
+            self._console.note(
+                "The fences of the answer's code blocks are ambiguous: the first block may be longer than this."
+            )
         self._console.out(block if block.endswith("\n") else block + "\n")

@@ -111,6 +111,7 @@ class Highlighter:
     """The lines of one block, plain where its language is unknown or takes too long."""
 
     def __init__(self, info: str | None, look: Look) -> None:
+        self._look = look
         self._lexer = _lexer(info or "") if look.colour is not Colour.NONE else None
         if self._lexer is not None and _allowance.failures[type(self._lexer)] >= _FAILURES:
             self._lexer = None
@@ -123,6 +124,13 @@ class Highlighter:
         self._state: Any = None
         _allowance.add(_PER_BLOCK)
         self._open: tuple[str, str] | None = None  # a comment or here-document that the next lines go on with
+
+    @property
+    def colours(self) -> bool:
+        """Whether the code can be told from prose by its colours."""
+        look = self._look
+        coloured = look.colour not in (Colour.NONE, Colour.MONO) and look.code_theme != "none"
+        return coloured and self._lexer is not None and "text" not in self._lexer.aliases
 
     def clone(self) -> Highlighter:
         """The same state, to try out lines with."""

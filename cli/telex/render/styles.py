@@ -67,7 +67,7 @@ class Look:
         codes = {
             "1": style & BOLD or level or (style & CODE and not colours),
             "2": style & FAINT,
-            "3": style & ITALIC or level > 3,
+            "3": style & ITALIC,
             "4": style & LINK or level == 1,
             "9": style & STRIKE,
             "36": colours and style & CODE,

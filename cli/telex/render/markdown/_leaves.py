@@ -43,22 +43,34 @@ def heading(rest: str) -> Heading | None:
 
 @dataclass(slots=True)
 class Fence:
-    """Code between fences; ``take`` is given a line, where its content begins and where its first letter is."""
+    """Code between fences; ``take`` is given a line, where its content begins and where its first letter is.
+
+    If it is ``nested``, a fence with an info string opens an ``inner`` block, unlike in CommonMark.
+    """
 
     mark: str
     indent: int
+    nested: bool = False
+    inner: tuple[str, ...] = ()
 
     @classmethod
-    def begun_by(cls, rest: str, indent: int) -> tuple[Fence, Code] | None:
+    def begun_by(cls, rest: str, indent: int, *, nested: bool) -> tuple[Fence, Code] | None:
         found = _FENCE.match(rest)
         if found is None:
             return None
-        return cls(found[1] or found[3], indent), Code((found[2] or found[4] or "").strip())
+        return cls(found[1] or found[3], indent, nested), Code((found[2] or found[4] or "").strip())
 
     def take(self, text: str, position: int, start: int) -> Taken:
         rest = text[start:].rstrip(" ")
-        if start - position < INDENT and rest.startswith(self.mark) and rest == self.mark[0] * len(rest):
-            return Taken([], ended=True)
+        if start - position < INDENT and rest.startswith(self.mark):
+            innermost = self.inner[-1] if self.inner else self.mark
+            if rest != self.mark[0] * len(rest):
+                if self.nested and (found := _FENCE.match(rest)):
+                    self.inner = (*self.inner, found[1] or found[3])
+            elif not self.inner:
+                return Taken([], ended=True)
+            elif rest.startswith(innermost):
+                self.inner = self.inner[:-1]
         return Taken([CodeLine(text[min(start, position + self.indent) :])])
 
     def end(self) -> list[Block]:

@@ -32,7 +32,7 @@ from telex.render.markdown._events import (
 )
 from telex.render.markdown._spans import draw, spans, spans_of_long
 from telex.render.markdown._table import Grid
-from telex.render.styles import FAINT, HEADING, MARKER
+from telex.render.styles import FAINT, HEADING, MARKER, Colour
 from telex.render.wrapping import Row, cells, chop, trim, wrap
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Printer:
         self._tail: list[Piece] = []  # the last row of a paragraph that goes on
         self._code: Highlighter | None = None
         self._code_begins = False
+        self._rule = self._language = ""
         self._grid: Grid | None = None
         self._draft = False
 
@@ -123,11 +124,16 @@ class Printer:
             case Leave():
                 self._leave()
             case Heading(level, text):
-                self._text(text, HEADING * level)
-            case Code(info):
+                self._heading(level, text)
+            case Code(info, html):
                 self._code, self._code_begins = Highlighter(info, self._look), True
+                # Without colours a rule tells code from prose.
+                self._rule = "" if html or self._code.colours else "───"
+                self._language = f" {info.split()[0]}" if info and info.strip() else ""
             case CodeEnd() if self._code is not None:
                 self._lines(self._code.end())
+                if self._rule and not self._code_begins:
+                    self._put([self._styled(self._rule, FAINT)])
                 self._code = None
             case Table():
                 self._space()
@@ -212,9 +218,12 @@ class Printer:
     def _styled(self, text: str, style: int) -> Row:
         return Row(self._look.paint(text, self._look.sgr(style)) if text else "", cells(text))
 
-    def _text(self, text: str, base: int) -> None:
-        if pieces := spans_of_long(text, self._references, self._look, base=base):
+    def _heading(self, level: int, text: str) -> None:
+        """The first two levels differ in style, the others have their marks; without styles all have."""
+        if pieces := spans_of_long(text, self._references, self._look, base=HEADING * level):
             self._space()
+            if level > 2 or self._look.colour is Colour.NONE:
+                pieces = [("#" * level + " ", self._look.sgr(FAINT)), *pieces]
             self._wrapped(pieces)
 
     def _paragraph(self, block: Paragraph) -> None:
@@ -262,6 +271,8 @@ class Printer:
             if self._code_begins:
                 self._space()
                 self._code_begins = False
+                if self._rule:
+                    self._put([self._styled(chop(self._rule + self._language, self._room())[0], FAINT)])
             plain = "".join(text for text, _ in line)
             size = cells(plain)
             prefix = self._prefix()

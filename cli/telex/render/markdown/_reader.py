@@ -49,8 +49,9 @@ _Leaf: TypeAlias = OpenParagraph | Fence | Indented | Html | Rows
 class Reader:
     """The blocks of one text. ``references`` holds the link definitions that have been read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, nested: bool = False) -> None:
         self.references: MutableMapping[str, Target] = {}
+        self._nested = nested
         self._stack: list[Container] = []
         self._leaf: _Leaf | None = None
         self._bare_item = False  # the innermost item has a marker and nothing else yet
@@ -69,7 +70,7 @@ class Reader:
 
     def clone(self) -> Reader:
         """A reader in the same place, to try what would come of a line, or to come back to."""
-        other = Reader()
+        other = Reader(nested=self._nested)
         other.references = ChainMap({}, self.references)
         other._stack = self._stack.copy()
         other._leaf = copy.copy(self._leaf)
@@ -192,7 +193,7 @@ class Reader:
                 self._open(matched)
                 self._blocks.append(found)
                 return True
-            case "`" | "~" if fence := Fence.begun_by(rest, indent):
+            case "`" | "~" if fence := Fence.begun_by(rest, indent, nested=self._nested):
                 self._open(matched)
                 self._leaf, code = fence
                 self._blocks.append(code)
