@@ -67,6 +67,8 @@ def check(answer: str, schema: Mapping[str, Json]) -> Checked:
         raise SchemaError(
             "the schema refers to itself without end, or the answer is nested too deeply"
         ) from None
+    except Exception as error:  # noqa: BLE001 - references to what is not a schema, in parts that only an answer reaches
+        raise SchemaError(f"the schema is not valid: {printable(str(error), 200)}") from None
     if not errors:
         return found
     from jsonschema.exceptions import best_match

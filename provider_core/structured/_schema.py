@@ -95,8 +95,8 @@ def _checked(schema: dict[str, Json], name: str) -> dict[str, Json]:
         raise SchemaError(f"{name} asks for nothing: it has neither type nor properties")
     from jsonschema.exceptions import SchemaError as Refused
 
-    checker = validator(schema)
     try:
+        checker = validator(schema)
         checker.check_schema(schema)
         _check_references(schema, name)
         for _ in checker.iter_errors(None):  # a schema that is nothing but a way to itself has no end
@@ -108,6 +108,10 @@ def _checked(schema: dict[str, Json], name: str) -> dict[str, Json]:
         ) from None
     except RecursionError:
         raise SchemaError(f"{name} is nested too deeply, or leads to itself without end") from None
+    except SchemaError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the library trips over references and ids of other types, in many ways
+        raise SchemaError(f"{name} is not a valid JSON schema: {printable(str(error), 200)}") from None
     return schema
 
 

@@ -75,7 +75,7 @@ def mismatch(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -> str:
         # A registry of its own: without one, a reference to an address is fetched.
         found = kind(schema, registry=Registry()).iter_errors(dict(arguments))
         return "; ".join(_places(found))
-    # The last three are the library's own mistakes: at references and numbers that nobody should write.
+    # The last three are the library's own mistakes, at numbers and patterns that nobody should write.
     except (
         SchemaError,
         Unresolvable,
@@ -87,6 +87,8 @@ def mismatch(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -> str:
         TypeError,
     ):
         return ""
+    except Exception:  # noqa: BLE001 - it trips over references to what is not a schema, in many ways
+        return "they cannot be checked, because the tool's own schema is not valid"
 
 
 class _Endless(Exception):  # noqa: N818 - no error: a schema that is no judge

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from scripted import answer
 from toolboxes import Box, call, calling, looped, say
 
+from provider_core.errors import SchemaError, SchemaMismatchError
+from provider_core.structured import check, schema_from
 from provider_core.tools import mismatch
 from provider_core.tools._schemas import cleaned
 
@@ -428,6 +431,84 @@ def test_a_pattern_that_takes_for_ever_is_the_tools_to_judge(inner: dict[str, An
 def test_nonsense_in_a_schema_is_cleaned_and_judges_nothing(schema: dict[str, Any]) -> None:
     assert cleaned(schema)["properties"]["a"] in ({}, {"required": [], "properties": {}})
     assert mismatch({"a": "x"}, schema) == ""
+
+
+@pytest.mark.parametrize(
+    ("reference", "x"), [("#/x", ["a"]), ("#/x", "text"), ("#/x", 7), ("#/x", None), ("#/x/0", [["a"]])]
+)
+def test_a_reference_to_what_is_no_schema_is_an_error_for_the_model(
+    server: Scripted, reference: str, x: Any
+) -> None:
+    broken = {"type": "object", "properties": {"a": {"$ref": reference}}, "x": x}
+    server.will(
+        calling(call("box__bad", {"a": 1}, id="a"), call("box__good", id="b", index=1)), answer("Done.")
+    )
+    loop = looped(server, Box(bad=say("ran"), good=say("fine"), schemas={"bad": broken}))
+    bad, good = loop.results()
+    assert bad == "ran" or (bad.startswith("Error: ") and "the tool's own schema is not valid" in bad)
+    assert good == "fine"
+    assert loop.text == "Done."
+
+
+_KEYWORDS = (
+    *(
+        "type",
+        "properties",
+        "required",
+        "items",
+        "prefixItems",
+        "enum",
+        "const",
+        "anyOf",
+        "allOf",
+        "not",
+        "if",
+    ),
+    *(
+        "$ref",
+        "$dynamicRef",
+        "$recursiveRef",
+        "$id",
+        "id",
+        "$schema",
+        "$anchor",
+        "$defs",
+        "definitions",
+        "pattern",
+    ),
+    *(
+        "patternProperties",
+        "dependencies",
+        "dependentSchemas",
+        "unevaluatedProperties",
+        "minimum",
+        "multipleOf",
+    ),
+    *("additionalProperties", "exclusiveMinimum", "uniqueItems", "format", "extends", "x", "a"),
+)
+_WORDS = ("#", "#/x", "#/x/0", "#/properties/a", "#a", "//[", "(?<x", "object", "string", "http://127.0.0.1:9/x",
+          "https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-03/schema#")  # fmt: skip
+_NONSENSE = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.just(10**400) | st.sampled_from(_WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYWORDS), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.dictionaries(st.sampled_from(_KEYWORDS), _NONSENSE, max_size=4),
+    st.dictionaries(st.sampled_from(["a", "x"]), _NONSENSE, max_size=2),
+    _NONSENSE,
+)
+def test_no_schema_however_odd_is_more_than_an_error(more: Any, properties: Any, value: Any) -> None:
+    schema = {"type": "object", "properties": properties, **more}
+    json.dumps(cleaned(schema))
+    mismatch({"a": value, "x": [value]}, schema)
+    with contextlib.suppress(SchemaError, SchemaMismatchError):
+        check(json.dumps({"a": value}), schema_from(schema))
 
 
 def test_a_reference_to_an_address_is_not_followed(server: Scripted) -> None:
