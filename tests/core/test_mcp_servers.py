@@ -268,11 +268,23 @@ def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
         "AWS_SECRET_ACCESS_KEY": "aws",
         "LD_PRELOAD": "",
         "HTTPS_PROXY": "http://me:secret@proxy.invalid:3128",
+        "http_proxy": "http://proxy.invalid:3128",
+        "ALL_PROXY": "socks5://sk-0123456789abcdef",
+        "NO_PROXY": "localhost,.corp",
+        "no_proxy": "localhost,.corp",
+        "SSL_CERT_FILE": "/etc/ca.pem",
+        "SSL_CERT_DIR": "/sk-lab-0123456789",
+        "REQUESTS_CA_BUNDLE": "/etc/ca.pem",
+        "CURL_CA_BUNDLE": "sk-key-in-a-usual-name",
+        "NODE_EXTRA_CA_CERTS": "/etc/ca.pem",
         "BASH_FUNC_x%%": "() { :; }",
     }
-    wanted = server(env={"MODE": "fast", "TOKEN": "env:LAB_KEY", "OTHER": "keyring:other"})
+    environ["OTHER_KEY"] = "sk-lab-0123456789"
+    own = {"NODE_EXTRA_CA_CERTS": "/own.pem", "no_proxy": "own"}
+    wanted = server(env={"MODE": "fast", "TOKEN": "env:LAB_KEY", "OTHER": "keyring:other", **own})
     store = MemoryStore(**{"mcp:other": "other", "other": "a provider's key"})
-    with McpServers([wanted], environ=environ, store=store, withheld={"LOGNAME"}) as started:
+    with McpServers([wanted], environ=environ, store=store, withheld={"LOGNAME", "OTHER_KEY"}) as started:
+        assert started.without_proxies == {"lab": ("HTTPS_PROXY",)}
         about = json.loads(run(started.toolboxes[0], "about").text)
     assert about["env"] == {
         "PATH": os.environ["PATH"],
@@ -287,8 +299,23 @@ def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
         "MODE": "fast",
         "TOKEN": "sk-lab",
         "OTHER": "other",
+        "http_proxy": "http://proxy.invalid:3128",
+        "no_proxy": "own",
+        "SSL_CERT_FILE": "/etc/ca.pem",
+        "REQUESTS_CA_BUNDLE": "/etc/ca.pem",
+        "NODE_EXTRA_CA_CERTS": "/own.pem",
     }
     assert about["argv"] == [str(SERVER)], "no value lands in the arguments"
+
+
+def test_a_proxy_with_a_password_is_passed_on_by_the_users_word() -> None:
+    environ = {"PATH": os.environ["PATH"], "https_proxy": "http://me:secret-of-mine@proxy.invalid:3128"}
+    wanted = server(env={"HTTPS_PROXY": "env:https_proxy"})
+    with McpServers([wanted], environ=environ) as started:
+        assert started.without_proxies == {}
+        text = run(started.toolboxes[0], "about").text
+    assert "secret-of-mine" not in text, "what the server says of it is masked"
+    assert {name for name in json.loads(text)["env"] if "PROXY" in name.upper()} == {"HTTPS_PROXY"}
 
 
 def test_a_server_runs_where_it_is_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provider_core.tools import Hints, PlannedCall, ToolEnded
     from provider_core.types import Json
 
-__all__ = ["changed", "ended", "named", "planned", "running", "size", "spelled"]
+__all__ = ["changed", "ended", "named", "planned", "running", "size", "spelled", "without_proxies"]
 
 _FIRST, _LAST = 8, 3
 """Rows of one argument that are shown, and of its end, before it is asked for whole."""
@@ -95,6 +95,15 @@ def ended(event: ToolEnded) -> str:
     count = len(event.result.images)
     images = f" and {count} image{'s' if count > 1 else ''}" if count else ""
     return f"{who}: {cut}{size(there)}{images} in {event.seconds:.1f} s"
+
+
+def without_proxies(server: str, variables: Sequence[str]) -> str:
+    """That a server is not told of proxies, and how to change that."""
+    options = " ".join(f"--env {name}=env:{name}" for name in variables)
+    return (
+        f"{', '.join(variables)}: not passed to the MCP server {server}, because the address holds a password.\n"
+        f"  To pass it on, add the server with {options}"
+    )
 
 
 def changed(call: PlannedCall) -> str:

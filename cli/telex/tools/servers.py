@@ -11,6 +11,7 @@ from provider_core.settings.mcp import find
 from provider_core.tools import Asking, agent
 from provider_core.tools.mcp import McpServers
 from telex.ask import hint
+from telex.render.calls import without_proxies
 from telex.tools.approval import Standing, allowed
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Toolset:
             console.note(f"{failure.error.message}; going on without it.")
             for line in (hint(self._app, failure.error) or "").splitlines():
                 console.note(f"  {line}")
+        for name, variables in servers.without_proxies.items():
+            console.note(without_proxies(name, variables))
         self.toolboxes = servers.toolboxes
         for box in self.toolboxes:
             if not box.tools:

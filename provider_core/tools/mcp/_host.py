@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError, ToolServerError
-from provider_core.tools.mcp._environment import minimal
+from provider_core.tools.mcp._environment import environment, with_password
 from provider_core.tools.mcp._process import Process
 from provider_core.tools.mcp._steps import Failure, Step
 from provider_core.wording import clean
@@ -103,6 +103,11 @@ class Host:
             stderr=clean(log, self._given.secrets, _LONGEST_LOG),
         )
 
+    @property
+    def without_proxies(self) -> tuple[str, ...]:
+        """The proxy variables that its process is not given; see ``with_password``."""
+        return with_password(self._environ, self._given.values) if self.server.command else ()
+
     async def _live(self, imported: asyncio.Event) -> None:
         began = time.monotonic()
         if self.server.command:
@@ -131,7 +136,7 @@ class Host:
         return Pipes(self.server.name, self._process, self._given.secrets)
 
     async def _started(self) -> Process:
-        env = {**minimal(self._environ, withheld=self._withheld), **self._given.values}
+        env = environment(self._environ, self._given.values, withheld=self._withheld)
         try:
             return await Process.start(self.server.command, env, self.server.cwd, self._watchdog.watch)
         except (OSError, ValueError) as error:

@@ -45,9 +45,11 @@ class McpServers:
     Each has one session for the whole block. Leaving it ends them all, with everything their processes have
     started in their groups, within a few seconds; they end too when this process is killed.
 
-    ``environ`` is where variables are taken from: a server gets those that every program needs, none of
-    ``withheld``, and what its settings say. ``store`` is the keyring. ``on_step`` is told of a server's steps as
-    they are done, in another thread. Entering raises ``ToolsExtraMissingError``, and nothing else.
+    ``environ`` is where variables are taken from: a server gets those that every program needs, among them those of
+    certificates and proxies, none of ``withheld``, and what its settings say. ``without_proxies`` are the proxy
+    variables that a server is not given, by its name, because their addresses hold a password. ``store`` is the
+    keyring. ``on_step`` is told of a server's steps as they are done, in another thread. Entering raises
+    ``ToolsExtraMissingError``, and nothing else.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class McpServers:
         self._hosts: list[Host] = []
         self.toolboxes: tuple[McpToolbox, ...] = ()
         self.failures: tuple[Failure, ...] = ()
+        self.without_proxies: dict[str, tuple[str, ...]] = {}
 
     def __enter__(self) -> Self:
         if not installed():
@@ -106,6 +109,8 @@ class McpServers:
                 on_step=self._on_step,
             )
             self._hosts.append(host)
+            if host.without_proxies:
+                self.without_proxies[server.name] = host.without_proxies
             self._background.submit(host.live(imported))
         if self._hosts:
             # Takes about as long as most processes take to be ready; here, because a Ctrl-C ends it here.

@@ -65,6 +65,10 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
         app.console.json([render.report_as_json(each) for each in reports])
     else:
         render.report(app.console, reports)
+    from telex.render.calls import without_proxies
+
+    for name, variables in started.without_proxies.items():
+        app.console.note(without_proxies(name, variables))
     codes = []
     for failure in started.failures:
         code, hint = code_and_hint(failure.error)
