@@ -172,9 +172,8 @@ def _only(catalog: Catalog) -> Target:
     raise NoModelError(
         "no model was named, and there is no default",
         candidates=[
-            f"{provider.name}/{model}"
+            f"{provider.name}/{model}" if (model := catalog.listing(provider.name).default) else provider.name
             for provider in chosen
-            if (model := catalog.listing(provider.name).default)
         ],
     )
 
@@ -198,7 +197,9 @@ def _near(typed: str, catalog: Catalog) -> list[str]:
     """Full ids that may have been meant: the same last part, then alike, then longer ones with it inside."""
     from provider_core.wording import near
 
-    ids = [f"{p.name}/{m.id}" for p in catalog.usable for m in catalog.listing(p.name).models]
+    ids = [
+        f"{p.name}/{m.id}" for p in catalog.usable for m in catalog.listing(p.name).models if m.kind == "chat"
+    ]
     wanted = form(typed)
     # Compared with and without the provider: "gpt-5" is near "openai/gpt-5.6" only without it.
     by_tail = {form(full.partition("/")[2]): full for full in reversed(ids)}

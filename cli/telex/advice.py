@@ -120,10 +120,16 @@ def enable(error: errors.DisabledProviderError, _: Provider | None) -> str:
 
 def choose_model(error: errors.NoModelError, _: Provider | None) -> str | None:
     if error.provider:
-        return f"Name one: {error.provider}/MODEL"
-    if error.candidates:
-        return f"Name one, such as {error.candidates[0]}, or set one for always: telex models default ID"
-    return None
+        return (
+            f"Name one: telex chat -m {error.provider}/MODEL, or for always: "
+            f"telex providers edit {error.provider} --default-model MODEL"
+        )
+    if not error.candidates:
+        return "See what there is: telex providers list"
+    names = list(dict.fromkeys(error.candidates))[:_MOST]
+    return f"Name one: telex chat -m {names[0]}, or set the default: telex models default {names[0]}" + (
+        f"\nOthers: {', '.join(names[1:])}" if names[1:] else ""
+    )
 
 
 def first_steps(_: errors.NoProviderError, __: Provider | None) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from provider_core.errors import CoreError, ModelError
 
 if TYPE_CHECKING:
-    from provider_core.types import Provider, Target
+    from provider_core.types import Model, Provider, Target
     from telex.context import App
 
-__all__ = ["configured", "default_target", "follow"]
+__all__ = ["configured", "default_target", "follow", "save", "say_default"]
 
 
 def configured(app: App, name: str) -> Provider:
@@ -31,6 +31,28 @@ def default_target(app: App) -> Target | None:
         return resolve(app.settings.model, app.catalog)
     except CoreError:
         return None
+
+
+def save(app: App, provider: Provider, models: tuple[Model, ...]) -> None:
+    """Save what the provider's server listed: the first chat need not ask for it again."""
+    import time
+
+    from provider_core.catalog import Kept, outdate_snapshot, write
+
+    write(app.paths.lists, provider, Kept.of(models, time.time()))
+    outdate_snapshot(app.paths)
+
+
+def say_default(app: App, name: str) -> None:
+    """Tell which model is used without -m, now that the provider ``name`` was added beside others."""
+    app.reload()
+    if len(app.settings.providers) < 2:
+        return
+    target = default_target(app)
+    if target is None:
+        app.console.note(f"No default model is set; without -m a chat needs one: telex models default {name}")
+    elif target.provider.name != name:
+        app.console.note(f"The default model is still {target}. To change it: telex models default {name}")
 
 
 def follow(app: App) -> None:

@@ -15,11 +15,13 @@ from provider_core.catalog._merge import Listing, form, listing
 if TYPE_CHECKING:
     from provider_core.catalog._estimate import estimate
     from provider_core.catalog._fetch import fetch
+    from provider_core.catalog._native import OWNERS
     from provider_core.catalog._refresh import Refreshed, refresh
     from provider_core.catalog._snapshot import is_current, outdate_snapshot, stamp, write_snapshot
 
 __all__ = [
     "LIFETIME",
+    "OWNERS",
     "Catalog",
     "Kept",
     "Listing",
@@ -44,6 +46,7 @@ __all__ = [
 _ON_DEMAND = {
     "estimate": "_estimate",
     "fetch": "_fetch",
+    "OWNERS": "_native",
     **dict.fromkeys(("Refreshed", "refresh"), "_refresh"),
     **dict.fromkeys(("is_current", "outdate_snapshot", "stamp", "write_snapshot"), "_snapshot"),
 }

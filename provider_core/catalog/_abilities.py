@@ -31,7 +31,7 @@ _KINDS: dict[str, ModelKind] = {
         ("chat", "llm", "vlm", "language", "text", "textgeneration", "texttotext", "chatcompletion", "chatcompletions"),
         "chat",
     ),
-    **dict.fromkeys(("completion", "code", "base"), "completion"),
+    **dict.fromkeys(("completion", "completions", "code", "base"), "completion"),
     **dict.fromkeys(("embedding", "embeddings", "embed", "textembedding", "textembeddings"), "embedding"),
     **dict.fromkeys(("rerank", "reranker", "reranking", "rank"), "rerank"),
     **dict.fromkeys(
@@ -44,7 +44,9 @@ _KINDS: dict[str, ModelKind] = {
          "texttovideo", "imagetovideo", "imageedit", "upscale", "inpaint"),
         "image",
     ),
-    **dict.fromkeys(("moderation", "guard", "classify", "textclassification"), "moderation"),
+    **dict.fromkeys(("imagesgenerations", "imagesedits", "videos"), "image"),
+    **dict.fromkeys(("audiospeeches", "audiotranscriptions", "audiotranslations", "realtime"), "speech"),
+    **dict.fromkeys(("moderation", "moderations", "guard", "classify", "textclassification"), "moderation"),
     **dict.fromkeys(("ocr", "translation", "objectdetection", "imageclassification", "music", "3d"), "other"),
 }  # fmt: skip
 """Words by which servers say what a model is for, letters and digits alone."""
@@ -59,6 +61,9 @@ _KIND_FIELDS = (
     "model_info.mode",
     "pipeline_tag",
 )
+_PATHS = ("endpoints", "supported_endpoints")
+_OTHER_PATHS = frozenset(("responses", "messages", "batch", "batches", "assistants", "interactions"))
+"""Endpoints of OpenAI's and Anthropic's APIs that telex does not speak."""
 _ENDPOINTS = ("endpoints", "supported_endpoints", "capabilities", "supported_tasks")
 _OUTPUTS = ("architecture.output_modalities", "output_modalities", "supported_output_modalities")
 _INPUTS = (
@@ -69,16 +74,20 @@ _INPUTS = (
 )
 
 _SAFE = re.compile(
-    r"(?P<embedding>embed|all-minilm|sentence-t5|paraphrase-multilingual)"
-    r"|(?P<rerank>rerank)"
-    r"|(?P<speech>whisper|transcri|text-to-speech|speech-to-text|kokoro|cosyvoice|parakeet|orpheus)"
+    r"(?P<embedding>embed|all-minilm|all-mpnet|sentence-transformers|sentence-t5|paraphrase-multilingual|multi-qa-)"
+    r"|(?P<rerank>rerank|cross-encoder|ms-marco)"
+    r"|(?P<speech>whisper|transcri|text-to-speech|speech-to-text|kokoro|cosyvoice|parakeet|orpheus|wav2vec|speecht5"
+    r"|musicgen)"
     r"|(?P<image>dall-e|stable-diffusion|sdxl|gpt-image|chatgpt-image|seedream|seedance|cogview|cogvideo|imagen-"
     r"|flux[.-]|text-to-image|text-to-video|recraft|ideogram|hidream|qwen-image|z-image|grok-imagine)"
     r"|(?P<moderation>moderation|llama-?guard|shieldgemma|safeguard|nemoguard|guardian)"
 )
 _WORDS: dict[str, ModelKind] = {
-    **dict.fromkeys(("bge", "gte", "e5", "minilm"), "embedding"),
-    **dict.fromkeys(("tts", "stt", "asr", "speech", "realtime", "voice"), "speech"),
+    **dict.fromkeys(
+        ("bge", "gte", "e5", "minilm", "mpnet", "labse", "gritlm", "splade", "siglip", "voyage"), "embedding"
+    ),
+    **dict.fromkeys(("colbert", "jinacolbert"), "rerank"),
+    **dict.fromkeys(("tts", "xtts", "stt", "asr", "speech", "realtime", "voice", "piper", "bark"), "speech"),
     **dict.fromkeys(
         ("image", "images", "veo", "sora", "kling", "t2v", "i2v", "t2i", "video", "flux"), "image"
     ),
@@ -136,6 +145,19 @@ def kind_of_id(id_: str) -> ModelKind:
 
 
 def _kind(entry: dict[str, Json], id_: str, denied: set[str]) -> ModelKind:
+    paths = {
+        _plain(word).removeprefix("v1")
+        for path in _PATHS
+        for value in find(entry, path)
+        for word in _texts(value)
+    }
+    if paths & {"chat", "chatcompletions"}:
+        return "chat"
+    if paths & _OTHER_PATHS:
+        return "completion" if "completions" in paths else "other"
+    kinds = {_KINDS[word] for word in paths if word in _KINDS}
+    if len(kinds) == 1:
+        return kinds.pop()
     for path in _KIND_FIELDS:
         for value in find(entry, path):
             kind = _KINDS.get(_plain(value))

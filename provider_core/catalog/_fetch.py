@@ -59,7 +59,8 @@ def fetch(
         if more is None or len(found) == before or len(found) >= MODELS:
             break
         query = "&".join(part for part in (preset.models_query if preset else "", urlencode(more)) if part)
-    return _native.told(asker, preset, found[:MODELS])
+    details = preset.details if preset else _native.recognized(entries)
+    return _native.told(asker, details, found[:MODELS])
 
 
 class Asker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from provider_core.catalog import _reading
 from provider_core.catalog._fields import tokens
@@ -14,10 +14,9 @@ from provider_core.errors import CoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provider_core.presets import Preset
     from provider_core.types import Json, Model
 
-__all__ = ["told"]
+__all__ = ["OWNERS", "recognized", "told"]
 
 MODELS = 64
 SECONDS = 5.0
@@ -26,24 +25,47 @@ SECONDS = 5.0
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
 
 
+OWNERS: Final = {
+    "koboldcpp": "koboldcpp",
+    "lemonade": "lemonade",
+    "library": "ollama",
+    "llamacpp": "llamacpp",
+    "organization_owner": "lmstudio",
+    "sglang": "sglang",
+    "vllm": "vllm",
+}
+"""What servers write into ``owned_by`` of the models they list -> the preset. vllm-project/vllm,
+entrypoints/openai; sgl-project/sglang, srt/entrypoints/openai; ggml-org/llama.cpp, tools/server; LostRuins/
+koboldcpp; lemonade-sdk/lemonade, docs; for Ollama and LM Studio recorded answers, there being no better sign."""
+
+
 class Asker(Protocol):
     """What asks the server for JSON, and raises ``CoreError``."""
 
     def ask(self, path: str, query: str = "", body: Json = None) -> Json: ...
 
 
-def told(asker: Asker, preset: Preset | None, models: tuple[Model, ...]) -> tuple[Model, ...]:
-    """``models`` with what the server's own API adds, where the preset says that it has one."""
-    details = preset.details if preset and models else None
+def recognized(entries: Sequence[Json]) -> str | None:
+    """Which server's own API can be asked, by how it lists its models; None for any other server."""
+    first = next((entry for entry in entries if isinstance(entry, dict)), {})
+    meta = first.get("meta")
+    if isinstance(meta, dict) and "n_ctx_train" in meta:
+        return "llamacpp"
+    owner = first.get("owned_by")
+    return OWNERS.get(owner) if isinstance(owner, str) else None
+
+
+def told(asker: Asker, details: str | None, models: tuple[Model, ...]) -> tuple[Model, ...]:
+    """``models`` with what the server's own API, ``details``, adds."""
     try:
-        match details:
+        match details if models else None:
             case "llamacpp":
                 return _llamacpp(asker, models)
             case "lmstudio":
                 return _lmstudio(asker, models)
             case "ollama":
                 return _ollama(asker, models)
-            case None:
+            case _:
                 return models
     except CoreError:
         return models
@@ -85,15 +107,32 @@ def _lmstudio(asker: Asker, models: tuple[Model, ...]) -> tuple[Model, ...]:
 def _ollama(asker: Asker, models: Sequence[Model]) -> tuple[Model, ...]:
     """https://docs.ollama.com/api/show: one question a model, so a bounded number of them."""
     until = time.monotonic() + SECONDS
+    running = _running(asker)
     told: list[Model] = []
     for number, model in enumerate(models):
         if number >= MODELS or time.monotonic() > until:
             return (*told, *models[number:])
         try:
-            told.append(_shown(model, asker.ask("/../api/show", body={"model": model.id})))
+            shown = _shown(model, asker.ask("/../api/show", body={"model": model.id}))
+            told.append(replace(shown, context=running.get(model.id) or shown.context))
         except CoreError:
             return (*told, *models[number:])
     return tuple(told)
+
+
+def _running(asker: Asker) -> dict[str, int]:
+    """The window of each model in memory (https://docs.ollama.com/api/ps), which is often smaller than its own."""
+    try:
+        value = asker.ask("/../api/ps")
+    except CoreError:
+        return {}
+    entries = value.get("models") if isinstance(value, dict) else None
+    found = (
+        {model.id: model.context for model in _reading.models(entries or (), None)}
+        if isinstance(entries, list)
+        else {}
+    )
+    return {id_: context for id_, context in found.items() if context}
 
 
 def _shown(model: Model, value: Json) -> Model:

@@ -29,8 +29,7 @@ CONTEXT = (
     "context_size",
     "max_model_len",
     "max_context_length",
-    "meta.n_ctx",
-    "meta.n_ctx_train",
+    "meta.n_ctx",  # llama.cpp; its n_ctx_train is what the model could have, not what the server gives it
     "limits.max_input_tokens",
     "capabilities.limits.max_context_window_tokens",
     "model_spec.availableContextTokens",

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from provider_core.catalog import _cache, _fetch
-from provider_core.errors import CoreError, DeadlineError
+from provider_core.errors import CoreError, DeadlineError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +50,8 @@ def refresh(
     """Ask each provider with its key, at most 64 at a time, and keep what they list in ``folder``.
 
     The outcomes are in the order of ``wanted``; ``on_done`` is told each as it comes, in the caller's thread.
-    A list that cannot be had leaves the kept one alone. Raises nothing of its own.
+    A list that cannot be had leaves the kept one alone; a server that has none (404) is one with no models. Raises
+    nothing of its own.
     """
     answers: SimpleQueue[tuple[int, tuple[Model, ...] | CoreError]] = SimpleQueue()
     turns = threading.Semaphore(_AT_ONCE)
@@ -92,8 +93,10 @@ def refresh(
 
 
 def _kept(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreError) -> Refreshed:
+    before = _cache.read(folder, provider) if isinstance(answer, CoreError) else None
+    if isinstance(answer, NotFoundError) and (before is None or not before.models):
+        answer = ()  # a server without a list
     if isinstance(answer, CoreError):
-        before = _cache.read(folder, provider)
         return Refreshed(
             provider=provider, error=answer, kept_from=before.fetched_at if before is not None else None
         )

@@ -60,7 +60,7 @@ PRESETS: Final = (
         key_env=("LLAMA_API_KEY",),
         docs_url="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
         # What a slot really has comes before what the model was trained on: tools/server/README.md.
-        context_fields=("meta.n_ctx", "meta.n_ctx_train"),
+        context_fields=("meta.n_ctx",),
         details="llamacpp",
         ports=(8080, 9931),  # the default moves to 9931: ggml-org/llama.cpp PR 26508
         network=LOCAL,

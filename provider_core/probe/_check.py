@@ -16,7 +16,9 @@ from provider_core.errors import (
     CoreError,
     ModelNotFoundError,
     NetworkError,
+    NotFoundError,
     PermissionDeniedError,
+    ProtocolError,
     ProviderError,
     QuotaError,
     RateLimitError,
@@ -46,6 +48,7 @@ def check(
     key: str | None = None,
     missing: ApiKeyError | None = None,
     model: str | None = None,
+    known: tuple[Model, ...] = (),
     timeout: float = _TIMEOUT,
     transport: Transport | None = None,
     environ: Mapping[str, str] | None = None,
@@ -54,8 +57,9 @@ def check(
     """Ask the provider for its models and for one token of a chat. Failures are in the report; none is raised.
 
     ``missing`` is why there is no key where one is needed: only the reach is tried then. ``model`` is asked
-    instead of the provider's default. Each wait is cut to ``timeout`` seconds, and nothing is retried.
-    ``on_step`` is told of each step as it is known. Several threads may check at once.
+    instead of the provider's default; ``known`` are models that it listed before, for where it lists
+    none now. Each wait is cut to ``timeout`` seconds, and nothing is retried.
+    ``on_step`` is called for each step as it is known. Several threads may check at once.
     """
     network = provider.network
     provider = replace(
@@ -70,7 +74,7 @@ def check(
     )
     watch = Watch(transport, environ)
     try:
-        return _Check(provider, key, watch, on_step).run(model, missing)
+        return _Check(provider, key, watch, on_step, known).run(model, missing)
     finally:
         watch.close()
 
@@ -81,6 +85,7 @@ class _Check:
     key: str | None
     watch: Watch
     on_step: Callable[[Step], None] | None
+    known: tuple[Model, ...] = ()
     steps: list[Step] = field(default_factory=list)
     models: tuple[Model, ...] = ()
     model: str | None = None
@@ -91,7 +96,7 @@ class _Check:
         if missing is not None:
             self._note("auth", "failed", error=missing)
         elif not self._failed():
-            self.model = model or _chat_model(self.provider, self.models)
+            self.model = model or _chat_model(self.provider, self.models or self.known)
             if self.model is not None:
                 self._chat(self.model)
             elif refusal is not None:
@@ -130,11 +135,12 @@ class _Check:
             self.unlisted = error
             status = f" ({error.status})" if error.status and error.status >= 300 else ""
             refused = isinstance(error, AuthenticationError | PermissionDeniedError)
+            absent = isinstance(error, NotFoundError | ProtocolError)
             self._note(
                 "models",
-                "absent",
+                "absent" if absent else "failed",
                 time.monotonic() - began,
-                f"refused{status}" if refused else f"lists none{status}",
+                f"lists none{status}" if absent else f"{'refused' if refused else 'failed'}{status}",
             )
             return error if refused else None
         except CoreError as error:
@@ -243,7 +249,7 @@ class _Check:
         return any(step.name == name for step in self.steps)
 
     def _failed(self) -> bool:
-        return any(step.status == "failed" for step in self.steps)
+        return any(step.status == "failed" for step in self.steps if step.name != "models")
 
 
 def _chat_model(provider: Provider, listed: tuple[Model, ...]) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from provider_core import presets
-from provider_core.catalog import fetch
+from provider_core.catalog import OWNERS, fetch
 from provider_core.errors import AuthenticationError, CoreError, PermissionDeniedError
 from provider_core.probe._watch import Watch
 from provider_core.types import Network, Provider
@@ -18,26 +18,13 @@ from provider_core.types import Network, Provider
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from provider_core.types import Transport
+    from provider_core.types import Model, Transport
 
 __all__ = ["Found", "discover"]
 
 _TIMEOUT: Final = 1.0
 _WAITS: Final = 3
 """A server that answers waits so often at most: for its connection, its first byte and the rest."""
-
-_OWNERS: Final = {
-    "koboldcpp": "koboldcpp",
-    "lemonade": "lemonade",
-    "library": "ollama",
-    "llamacpp": "llamacpp",
-    "organization_owner": "lmstudio",
-    "sglang": "sglang",
-    "vllm": "vllm",
-}
-"""What servers write into ``owned_by`` of the models they list -> the preset. vllm-project/vllm,
-entrypoints/openai; sgl-project/sglang, srt/entrypoints/openai; ggml-org/llama.cpp, tools/server; LostRuins/
-koboldcpp; lemonade-sdk/lemonade, docs; for Ollama and LM Studio recorded answers, there being no better sign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +36,7 @@ class Found:
 
     base_url: str
     preset: str | None = None
-    models: tuple[str, ...] = ()
+    models: tuple[Model, ...] = ()
     needs_key: bool = False
 
 
@@ -126,12 +113,12 @@ def _ask(base_url: str, timeout: float, transport: Transport) -> Found | None:
     if not models and not body.lstrip().startswith(b"{"):
         return None  # something else that speaks JSON
     preset = _by_owner(body) or _by_port(base_url)
-    return Found(base_url=base_url, preset=preset, models=tuple(model.id for model in models))
+    return Found(base_url=base_url, preset=preset, models=models)
 
 
 def _by_owner(body: bytes) -> str | None:
     owners = re.findall(rb'"owned_by"\s*:\s*"([a-z_]+)"', body)
-    return next((_OWNERS[owner.decode()] for owner in owners if owner.decode() in _OWNERS), None)
+    return next((OWNERS[owner.decode()] for owner in owners if owner.decode() in OWNERS), None)
 
 
 def _by_port(base_url: str) -> str | None:

@@ -282,7 +282,7 @@ def test_a_refresh_that_fails_keeps_the_old_list_and_says_so(
     keep(telex, "lab", "old-one", age=7200)
     server.will(reply)
     ran = telex("models", "list", "--refresh", "-P", "lab")
-    assert (ran.code, ran.out) == (0, b"lab/old-one\n")
+    assert (ran.code, ran.out) == (4 if words == "refused the key" else 0, b"lab/old-one\n")
     assert words in ran.err
     assert "Its list of 2 hours ago stays." in ran.err
     assert listed(telex) == ["lab/old-one"]
@@ -305,7 +305,7 @@ def test_a_refresh_that_leaves_no_list_at_all_has_its_errors_exit_code(
     assert ran.code == code, ran.err
     assert "p0/m" in ran.text
     keep(telex, "p0", "old")
-    assert telex("models", "list", "--refresh").code == 0
+    assert telex("models", "list", "--refresh").code == (4 if statuses == (401,) else 0)
 
 
 def test_an_empty_list_of_the_server_is_a_list(telex: Inside, server: Scripted) -> None:
@@ -433,7 +433,7 @@ def test_a_model_that_is_named_needs_no_new_list(telex: Inside, server: Scripted
         (
             as_json({"detail": "Not Found"}, 404),
             3,
-            "lab has no default model, and none is listed for it: lab serves",
+            "lab has no default model, and none is listed for it\n",
         ),
         (as_html("<html>"), 3, "a web page"),
         (as_json({"data": []}), 3, "lab has no default model"),
@@ -451,7 +451,19 @@ def test_a_provider_alone_without_a_list_wants_a_name(
     assert ran.code == code
     assert words in ran.err
     if code == 3:
-        assert "Name one: lab/MODEL" in ran.err
+        assert "Name one: telex chat -m lab/MODEL, or for always: telex providers edit lab" in ran.err
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_server_without_a_list_has_an_empty_one(telex: Inside, server: Scripted, status: int) -> None:
+    labs(telex, lab=server)
+    server.will(as_json({"detail": "Not Found"}, status))
+    ran = telex("models", "list", "--refresh", "-P", "lab")
+    assert (ran.code, ran.text) == (0, "")
+    ran = telex("models", "list", "-P", "lab")
+    assert (ran.code, ran.text) == (0, "")
+    assert "Not fetched" not in ran.err
+    assert "telex models add PROVIDER ID" in ran.err
 
 
 def test_a_server_that_is_down_is_a_network_error(telex: Inside) -> None:
@@ -805,3 +817,13 @@ def test_settings_that_may_not_be_read_are_one_warning_and_nothing_is_saved(
     assert ran.err.count("\n") == 1
     assert not telex.paths.history.exists()
     telex.settings.chmod(0o600)
+
+
+def test_only_models_that_chat_are_proposed(telex: Inside, server: Scripted) -> None:
+    labs(telex, lab=server)
+    server.will(listing("all-mpnet-base-v2", "qwen3-8b", "whisper-large"))
+    assert telex("models", "list", "--refresh", "-P", "lab").text == "lab/qwen3-8b\n"
+    for typed in ("all-mpnet-base-v1", "mpnet", "whisper-largo"):
+        assert "mpnet" not in (ran := telex("chat", "-m", typed, "hi")).err.partition("\n")[2]
+        assert (ran.code, "lab/whisper" in ran.err) == (3, False)
+    assert "lab/qwen3-8b" in telex("chat", "-m", "qwen-8b", "hi").err

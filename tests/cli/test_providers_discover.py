@@ -39,7 +39,8 @@ def test_add_sets_up_what_is_new_and_it_can_be_used(telex: Inside, server: Scrip
     ran = telex("providers", "discover", "--port", str(server.port), "--add")
     assert ran.text == f"llamacpp\t{server.url}\t1\tllamacpp\n"
     assert entries(telex.settings) == {"llamacpp": {"preset": "llamacpp", "base_url": server.url}}
-    assert telex("chat", "--no-stdin", "-m", "llamacpp", "hi").out == b"Hello\n"
+    assert telex("models", "list", "-P", "llamacpp").text == "llamacpp/m\n"
+    assert telex("chat", "--no-stdin", "-m", "m", "hi").out == b"Hello\n"
     again = telex("providers", "discover", "--port", str(server.port), "--add")
     assert again.text == ran.text
     assert len(entries(telex.settings)) == 1
@@ -56,6 +57,33 @@ def test_two_of_a_kind_get_two_names(telex: Inside, server: Scripted) -> None:
     server.will(owned("llamacpp"))
     telex("providers", "discover", "--port", str(server.port), "--add")
     assert set(entries(telex.settings)) == {"llamacpp", f"llamacpp-{server.port}"}
+
+
+def test_the_default_model_is_told_when_there_are_several_providers(telex: Inside, server: Scripted) -> None:
+    server.will(by_path())
+    add = ("--base-url", server.url, "--no-key")
+    assert "default" not in telex("providers", "add", "one", *add).err
+    assert telex("chat", "--no-stdin", "hi").code == 0
+    assert (
+        "without -m a chat needs one: telex models default two" in telex("providers", "add", "two", *add).err
+    )
+    ran = telex("chat", "--no-stdin", "hi")
+    assert (ran.code, "telex models default one" in ran.err, "telex chat -m one" in ran.err) == (
+        3,
+        True,
+        True,
+    )
+    telex("models", "default", "one")
+    ran = telex("providers", "add", "three", *add, "--no-verify")
+    assert "The default model is still one/m. To change it: telex models default three" in ran.err
+
+
+def test_a_chat_without_a_default_names_the_command_where_no_list_is_known(telex: Inside) -> None:
+    telex.configure(
+        "".join(f'[providers.{name}]\nbase_url = "http://h/{name}"\nkey = "none"\n' for name in "ab")
+    )
+    ran = telex("chat", "--no-stdin", "hi")
+    assert (ran.code, "telex chat -m a, or set the default: telex models default a" in ran.err) == (3, True)
 
 
 def test_a_models_alias_is_no_name_for_what_is_found(telex: Inside, server: Scripted) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from inprocess import Inside
-from scripted import Pause, Scripted, answer
+from scripted import Answer, Pause, Scripted, answer
 from servers import MODELS, by_path, in_json, keyed, refusal
 
 from provider_core.testing import FakeKeyStore
@@ -223,3 +223,39 @@ def test_no_form_of_the_report_holds_the_key(telex: Inside, server: Scripted) ->
         assert ran.code == 4
         assert "a-wrong-key-0123456789" not in ran.text + ran.err
         assert server.asked[-1].headers["authorization"] == "Bearer a-wrong-key-0123456789"
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 0), (500, 0), (404, 0)])
+def test_the_known_list_is_used_where_the_server_gives_none(
+    telex: Inside, server: Scripted, status: int, code: int
+) -> None:
+    configure(telex, lab=server.url)
+    server.will(by_path())
+    telex("models", "list", "--refresh")
+    server.will(by_path(models=refusal(status)))
+    ran = telex("providers", "test", "lab")
+    assert ran.code == code, ran.err
+    assert ran.text.split("\t")[3].split()[0] == ("absent" if status == 404 else "failed")
+    assert ran.text.rstrip().endswith("m")
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (refusal(401), 4),
+        (
+            in_json(
+                {"error": {"message": "No connected db.", "type": "no_db_connection", "code": "400"}}, 400
+            ),
+            4,
+        ),
+        (refusal(500), 6),
+        (refusal(404), 3),
+    ],
+)
+def test_a_list_that_fails_with_no_model_known_has_its_exit_code(
+    telex: Inside, server: Scripted, reply: Answer, code: int
+) -> None:
+    configure(telex, lab=server.url)
+    server.will(by_path(models=reply))
+    assert telex("providers", "test", "lab").code == code

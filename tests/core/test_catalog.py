@@ -47,7 +47,9 @@ def read(preset: str | None = None, **fields: Any) -> Model:
         ("vllm", {"max_model_len": 40960}, 40960),
         ("mistral", {"max_context_length": 32768}, 32768),
         ("llamacpp", {"meta": {"n_ctx": 4096, "n_ctx_train": 131072}}, 4096),
-        ("llamacpp", {"meta": {"n_ctx_train": 131072}}, 131072),
+        ("llamacpp", {"meta": {"n_ctx_train": 131072}}, None),
+        (None, {"meta": {"n_ctx": 4096, "n_ctx_train": 131072}}, 4096),
+        (None, {"meta": {"n_ctx_train": 131072}}, None),
         ("github-models", {"limits": {"max_input_tokens": 131072}}, 131072),
         ("venice", {"model_spec": {"availableContextTokens": 65536}}, 65536),
         ("huggingface", {"providers": [{"context_length": 8192}, {"context_length": 131072}, {}]}, 131072),
@@ -688,3 +690,33 @@ def test_a_snapshot_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     where.cache.mkdir(parents=True)
     (where.cache / "completion").write_text("")
     assert not catalog.write_snapshot(where, everything())
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"id": "sentence-transformers/all-mpnet-base-v2"}, "embedding"),
+        ({"id": "all-mpnet-base-v2"}, "embedding"),
+        ({"id": "LaBSE"}, "embedding"),
+        ({"id": "voyage-3-large"}, "embedding"),
+        ({"id": "cross-encoder/ms-marco-MiniLM-L6-v2"}, "rerank"),
+        ({"id": "answerdotai/answerai-colbert-small-v1"}, "rerank"),
+        ({"id": "xtts-v2"}, "speech"),
+        ({"id": "facebook/wav2vec2-base"}, "speech"),
+        ({"id": "m", "supported_endpoints": ["/responses"]}, "other"),
+        ({"id": "m", "supported_endpoints": ["/v1/messages"]}, "other"),
+        ({"id": "m", "supported_endpoints": ["/v1/embeddings"]}, "embedding"),
+        ({"id": "m", "supported_endpoints": ["/v1/images/generations"]}, "image"),
+        ({"id": "m", "supported_endpoints": ["/v1/audio/speech"]}, "speech"),
+        ({"id": "m", "supported_endpoints": ["/v1/moderations"]}, "moderation"),
+        ({"id": "m", "supported_endpoints": ["/v1/completions"]}, "completion"),
+        ({"id": "m", "endpoints": ["/responses", "/v1/chat/completions"]}, "chat"),
+        ({"id": "text-embedding-3", "supported_endpoints": ["/chat/completions"]}, "chat"),
+        ({"id": "m", "supported_endpoints": []}, "chat"),
+        ({"id": "m", "endpoints": ["openai"]}, "chat"),
+        ({"id": "qwen3-embarked"}, "chat"),
+    ],
+)
+def test_what_does_not_chat_is_known_by_its_endpoints_or_its_id(fields: dict[str, Any], kind: str) -> None:
+    (model,) = read_models([fields], None)
+    assert model.kind == kind

@@ -387,6 +387,8 @@ def test_188_ollama_is_asked_after_each_model(server: Scripted, transport: HttpT
     def show(asked: Any) -> Answer:
         if asked.path == "/v1/models":
             return listing("qwen3:8b", "tuned:latest", "embedder:latest")
+        if asked.path == "/api/ps":
+            return as_json({"models": [{"name": "qwen3:8b", "context_length": 4096}]})
         assert asked.path == "/api/show"
         assert asked.method == "POST"
         info: dict[str, Any] = {
@@ -405,7 +407,7 @@ def test_188_ollama_is_asked_after_each_model(server: Scripted, transport: HttpT
 
     server.will(show)
     one, two, three = fetch(transport, lab(server, preset="ollama"))
-    assert (one.context, one.tools, one.reasoning, one.vision) == (40960, True, True, None)
+    assert (one.context, one.tools, one.reasoning, one.vision) == (4096, True, True, None)  # as it runs now
     assert (two.context, two.vision) == (16384, True)
     assert three.kind == "embedding"
 
@@ -459,6 +461,24 @@ def test_188_llamacpps_props_tell_what_a_slot_really_has(server: Scripted, trans
     assert [asked.path for asked in server.asked] == ["/v1/models", "/props"]
 
 
+@pytest.mark.parametrize(
+    ("entry", "props", "context"),
+    [
+        ({"meta": {"n_ctx_train": 40960}}, {"default_generation_settings": {"n_ctx": 8192}}, 8192),
+        ({"owned_by": "llamacpp"}, {"default_generation_settings": {"n_ctx": 8192}}, 8192),
+        ({"meta": {"n_ctx_train": 40960, "n_ctx": 8192}}, {"error": "no"}, 8192),
+        ({"meta": {"n_ctx_train": 40960}}, {"error": "no"}, None),
+        ({"owned_by": "vllm", "max_model_len": 32768}, {}, 32768),
+    ],
+)
+def test_a_local_server_is_recognized_by_how_it_lists_its_models(
+    server: Scripted, transport: HttpTransport, entry: dict[str, Any], props: Any, context: int | None
+) -> None:
+    server.will(by_path(models=as_json({"data": [{"id": "m", **entry}]}), props=as_json(props)))
+    (model,) = fetch(transport, lab(server))
+    assert model.context == context
+
+
 @pytest.mark.parametrize("preset", ["ollama", "lmstudio", "llamacpp"])
 @pytest.mark.parametrize(
     "more",
@@ -490,4 +510,4 @@ def test_ollama_with_many_models_is_not_asked_for_ever(server: Scripted, transpo
         lambda asked: listing(*(f"m{n}" for n in range(200))) if asked.path == "/v1/models" else as_json({})
     )
     assert len(fetch(transport, lab(server, preset="ollama"))) == 200
-    assert len(server.asked) == 1 + 64
+    assert len(server.asked) == 1 + 1 + 64

@@ -89,22 +89,25 @@ def test_a_list_that_answers_without_a_key_proves_nothing(provider: Provider, se
 
 
 @pytest.mark.parametrize(
-    "listing",
+    ("listing", "status"),
     [
-        refusal(404),
-        refusal(405),
-        refusal(500),
-        refusal(401),  # a restricted key may chat and not list
-        Answer([b"<html>hello</html>"], headers={"content-type": "text/html"}),
-        in_json({"error": "Unexpected endpoint or method. (GET /v1/models)"}),
+        (refusal(404), "absent"),
+        (refusal(405), "absent"),
+        (refusal(500), "failed"),
+        (refusal(401), "failed"),  # a restricted key may chat and not list
+        (Answer([b"<html>hello</html>"], headers={"content-type": "text/html"}), "absent"),
+        (in_json({"error": "Unexpected endpoint or method. (GET /v1/models)"}), "absent"),
     ],
 )
-def test_a_provider_without_a_list_is_fine(server: Scripted, listing: Answer) -> None:
+def test_a_provider_without_a_list_is_fine(server: Scripted, listing: Answer, status: str) -> None:
     server.will(by_path(listing, CHAT))
-    report = check(Provider(name="lab", base_url=server.url, models=(Model(id="m"),)), key=KEY)
-    assert report.passed
-    assert statuses(report)["models"] == "absent"
-    assert report.models == ()
+    known = (Model(id="embed-1", kind="embedding"), Model(id="m"))
+    for models, before in (((Model(id="m"),), ()), ((), known)):
+        report = check(Provider(name="lab", base_url=server.url, models=models), key=KEY, known=before)
+        assert report.passed
+        assert report.error is None
+        assert (statuses(report)["models"], report.model) == (status, "m")
+        assert report.models == ()
 
 
 def test_an_empty_list_is_a_list_and_no_chat_can_be_tried(server: Scripted) -> None:
@@ -397,7 +400,9 @@ def port_of(server: Scripted) -> str:
 )
 def test_a_server_is_known_by_what_it_answers(server: Scripted, owner: str, preset: str | None) -> None:
     server.will(in_json({"object": "list", "data": [{"id": "m", "owned_by": owner}]}))
-    assert discover([server.port]) == (Found(base_url=port_of(server), preset=preset, models=("m",)),)
+    assert discover([server.port]) == (
+        Found(base_url=port_of(server), preset=preset, models=(Model(id="m"),)),
+    )
     assert all("authorization" not in asked.headers for asked in server.asked)
 
 

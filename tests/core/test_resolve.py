@@ -262,7 +262,7 @@ def test_nothing_named_and_several_providers_offers_the_default_of_each() -> Non
     two = catalog([provider("one", "a"), provider("two", "b"), provider("none")])
     with pytest.raises(NoModelError) as caught:
         resolve(None, two)
-    assert caught.value.candidates == ("one/a", "two/b")
+    assert caught.value.candidates == ("one/a", "two/b", "none")
 
 
 def test_the_only_provider_needs_no_name() -> None:

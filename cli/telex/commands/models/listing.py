@@ -134,10 +134,19 @@ def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[Refreshed, ...]:
 
 
 def _stop_where_all_failed(outcomes: Sequence[Refreshed]) -> None:
-    """Stop with the errors' exit code, or 1 where they differ, when no server's list was had and none was kept."""
+    """Stop with the errors' exit code, or 1 where they differ, when no server's list was had and none was kept.
+
+    A refused key counts where a list was kept, too.
+    """
+    from provider_core.errors import AuthenticationError
     from telex.exits import ExitCode, Stop, code_and_hint
 
-    errors = [each.error for each in outcomes if each.error is not None and each.kept_from is None]
+    errors = [
+        each.error
+        for each in outcomes
+        # A key that is refused has to be put right, whatever was listed before.
+        if each.error is not None and (each.kept_from is None or isinstance(each.error, AuthenticationError))
+    ]
     if not errors or len(errors) < len(outcomes):
         return
     codes = {code_and_hint(error)[0] for error in errors}

@@ -95,6 +95,7 @@ def command(
     showing it and kept in the keyring of the operating system.
     """
     from provider_core import roster, settings
+    from telex import lists
     from telex.commands.providers import verify
 
     new_name(app, name)
@@ -117,7 +118,7 @@ def command(
     report = None if no_verify else verify.passed(app, provider, key)
     roster.add(app.paths.settings_file, app.key_store, name, fields, key=key, replace=replace)
     if report is not None and report.models:
-        _keep_list(app, provider, report)
+        lists.save(app, provider, report.models)
     _conclude(app, provider, report, choice.said if choice else "")
 
 
@@ -214,17 +215,8 @@ def _variables(app: App, preset: Preset | None, base_url: str | None, given: Seq
     return values
 
 
-def _keep_list(app: App, provider: Provider, report: Report) -> None:
-    """What the server listed need not be asked for again by the first chat."""
-    import time
-
-    from provider_core.catalog import Kept, outdate_snapshot, write
-
-    write(app.paths.lists, provider, Kept.of(report.models, time.time()))
-    outdate_snapshot(app.paths)
-
-
 def _conclude(app: App, provider: Provider, report: Report | None, said: str) -> None:
+    from telex import lists
     from telex.commands.providers import verify
 
     console = app.console
@@ -240,3 +232,4 @@ def _conclude(app: App, provider: Provider, report: Report | None, said: str) ->
         console.note(f'Try: telex chat -m {provider.name} "Hello"  (the model is {model})')
     else:
         console.note(f'No model is known yet. Try: telex chat -m {provider.name}/MODEL "Hello"')
+    lists.say_default(app, provider.name)

@@ -185,6 +185,7 @@ def _one(
             key=key,
             missing=missing,
             model=model,
+            known=() if provider.embedded else app.catalog.listing(provider.name).models,
             timeout=timeout,
             environ=app.environ,
             on_step=lambda step: told(provider.name, step),
@@ -208,6 +209,8 @@ def _one(
 
 def _conclude(app: App, providers: Sequence[Provider], results: Sequence[_Result]) -> None:
     """Say what failed and why; stop with its exit code, or with 1 where the failures differ."""
+    from provider_core.errors import NotFoundError, ProtocolError
+
     codes: list[ExitCode] = []
     for provider, result in zip(providers, results, strict=True):
         if result.error is not None:
@@ -217,11 +220,15 @@ def _conclude(app: App, providers: Sequence[Provider], results: Sequence[_Result
         elif not result.report.passed:
             why = result.report.unlisted
             _, hint = code_and_hint(why, provider) if why is not None else (None, None)
+            words = f" ({why.message})" if why is not None else ""
             name = f"Name one: telex providers test {provider.name} --model ID"
             app.console.error(
-                f"{provider.name} could not be asked: no model of it is known",
+                f"{provider.name} could not be asked: no model of it is known{words}",
                 f"{name}\n{hint}" if hint else name,
             )
-            codes.append(ExitCode.SETTINGS)
+            if why is None or isinstance(why, NotFoundError | ProtocolError):
+                codes.append(ExitCode.SETTINGS)
+            else:
+                codes.append(code_and_hint(why, provider)[0])
     if codes:
         raise Stop(codes[0] if len(set(codes)) == 1 else ExitCode.OTHER)

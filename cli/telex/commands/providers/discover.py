@@ -91,8 +91,9 @@ def _is_new(server: Found, names: dict[str, str]) -> bool:
 
 def _add(app: App, server: Found) -> str:
     """Set the server up under a free name, which is returned."""
-    from provider_core import presets
+    from provider_core import presets, settings
     from provider_core.settings import edit
+    from telex import lists
 
     name = _free(app, server)
     preset = presets.get(server.preset) if server.preset else None
@@ -102,7 +103,10 @@ def _add(app: App, server: Found) -> str:
         "key": None if preset else "none",
     }
     edit.put_provider(app.paths.settings_file, name, fields)
+    if server.models:
+        lists.save(app, settings.preview(name, fields, app.paths), server.models)
     app.console.note(f'{name} is set up: {server.base_url}. Try: telex chat -m {name} "Hello"')
+    lists.say_default(app, name)
     return name
 
 
@@ -146,7 +150,7 @@ def _fields(server: Found, name: str) -> dict[str, Any]:
     return {
         "preset": server.preset,
         "base_url": server.base_url,
-        "models": list(server.models),
+        "models": [model.id for model in server.models],
         "needs_key": server.needs_key,
         "set_up_as": name or None,
     }

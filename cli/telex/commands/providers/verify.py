@@ -53,7 +53,7 @@ def passed(app: App, provider: Provider, key: str | None) -> Report | None:
             missing = failure
     report = probe.check(provider, key=key, missing=missing, environ=app.environ)
     error = report.error
-    if error is None and (report.passed or report["models"].status != "absent"):
+    if error is None and (report.passed or report["models"].status == "ok"):
         return report
     if error is None:
         _could_not_be_asked(app, provider, report)
