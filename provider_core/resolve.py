@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provider_core.catalog import Catalog
     from provider_core.types import Provider
 
-__all__ = ["resolve"]
+__all__ = ["near_ids", "resolve"]
 
 _NEAR = 3
 """How many names an error offers."""
@@ -142,11 +142,13 @@ def _bare(typed: str, left: str, catalog: Catalog) -> Target:
         raise UnknownProviderError(
             f"the provider {left} is not set up",
             name=left.lower(),
-            candidates=_near(typed, catalog),
+            candidates=near_ids(typed, catalog),
             preset=True,
         )
     raise UnknownModelError(
-        f"no provider that is set up has a model called {typed}", name=typed, candidates=_near(typed, catalog)
+        f"no provider that is set up has a model called {typed}",
+        name=typed,
+        candidates=near_ids(typed, catalog),
     )
 
 
@@ -193,7 +195,7 @@ def _default(provider: Provider, catalog: Catalog) -> Target:
     return Target(provider=provider, model=model)
 
 
-def _near(typed: str, catalog: Catalog) -> list[str]:
+def near_ids(typed: str, catalog: Catalog) -> list[str]:
     """Full ids that may have been meant: the same last part, then alike, then longer ones with it inside."""
     from provider_core.wording import near
 

@@ -56,8 +56,8 @@ def attach(error: errors.AttachmentError, _: Provider | None) -> str | None:
     name = "-" if error.name == "stdin" else shlex.quote(error.name)
     if error.image:
         return f"Attach it as an image: --image {name}"
-    if error.looks_like == "an SVG image":
-        return f"Its source is text: --file {name}"
+    if error.looks_like in ("text", "an SVG image"):
+        return f"Attach it as text: --file {name}"
     if any(mark in error.name for mark in "*?["):
         return "Patterns are the shell's: this one matched nothing."
     return None

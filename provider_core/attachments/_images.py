@@ -55,12 +55,19 @@ def image_of(data: bytes, name: str) -> ImagePart:
     elif found is not None:
         why = f"it looks like {found.name}"
     else:
-        why = "it looks like none that is known"
+        why = "it is text" if _is_text(data) else "its format is not known"
     raise AttachmentError(
-        f"{name} is no image that models take ({ACCEPTED}): {why}",
+        f"{name} is not an image that models read ({ACCEPTED}): {why}",
         name=name,
-        looks_like=found.name if found is not None else "",
+        looks_like=found.name if found is not None else "text" if _is_text(data) else "",
     )
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return bool(data) and "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _decoded(url: str) -> bytes:

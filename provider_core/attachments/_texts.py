@@ -81,7 +81,7 @@ def text_of(data: bytes, name: str) -> TextFile:
     found = kind(data)
     if found is not None and found.name == "a PDF document":  # one may be ASCII throughout
         raise AttachmentError(
-            f"{name} is no text file: it looks like {found.name}", name=name, looks_like=found.name
+            f"{name} is not a text file: it looks like {found.name}", name=name, looks_like=found.name
         )
     try:
         text = data[len(mark) :].decode(encoding)
@@ -94,8 +94,8 @@ def text_of(data: bytes, name: str) -> TextFile:
         byte = data[at]
     looks = f"it looks like {found.name} (" if found is not None else ""
     raise AttachmentError(
-        f"{name} is no text file: {looks}byte {at + 1:,} of {len(data):,} is 0x{byte:02x}"
-        + (", which no text holds" if byte == 0 else f", which is no {encoding[:6].upper()}")
+        f"{name} is not a text file: {looks}byte {at + 1:,} of {len(data):,} is 0x{byte:02x}"
+        + (", which text does not contain" if byte == 0 else f", which is not valid {encoding[:6].upper()}")
         + (")" if looks else ""),
         name=name,
         looks_like=found.name if found is not None else "",

@@ -114,9 +114,9 @@ def test_stdin_by_another_name_is_stdin(lab: Telex, server: Scripted, tmp_path: 
 @pytest.mark.parametrize(
     ("piped", "why"),
     [
-        (b"ustar\0\0\0", "stdin is no text file: byte 6 of 8 is 0x00"),
-        ("text".encode("utf-16-le"), "stdin is no text file: byte 2 of 8 is 0x00"),
-        (b"%PDF-1.4 all of it ASCII", "stdin is no text file: it looks like a PDF document"),
+        (b"ustar\0\0\0", "stdin is not a text file: byte 6 of 8 is 0x00"),
+        ("text".encode("utf-16-le"), "stdin is not a text file: byte 2 of 8 is 0x00"),
+        (b"%PDF-1.4 all of it ASCII", "stdin is not a text file: it looks like a PDF document"),
     ],
 )
 def test_what_is_piped_and_no_text_is_refused_as_a_file_is(

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,12 @@ from running import Telex
 from provider_core.errors import ConnectError, CoreError, LocalModelError
 from provider_core.types import Provider, Target
 from telex.context import App
+from telex.session import commands
 from telex.session.commands import ROWS, brief, command_in
 from telex.session.completion import Offers
+from telex.session.line import typed_ahead
 from telex.session.recall import Recall
+from telex.session.session import RefusedError
 from telex.session.standing import Standing
 from telex.session.window import breaks, risen
 
@@ -132,12 +136,82 @@ def test_who_links_it_to_nowhere_keeps_nothing_and_hears_nothing(kept: Path) -> 
         ("//help", None),
         ("/etc/passwd", None),
         ("/* a comment */", None),
-        ("help", None),
         (" /help", None),
+        *((word, ("/exit", "")) for word in ("exit", "Quit", " bye ", ":q", "exit()")),
+        *((word, ("/help", "")) for word in ("help", "?", "/?", ":help")),
+        ("exit codes of curl?", None),
+        ("help me", None),
+        ("quit smoking", None),
+        ("?!", None),
+        ("exit\nhelp", None),
     ],
 )
-def test_a_command_is_a_slash_and_letters(text: str, found: tuple[str, str] | None) -> None:
+def test_a_command_is_a_slash_and_letters_or_a_word_that_every_program_knows(
+    text: str, found: tuple[str, str] | None
+) -> None:
     assert command_in(text) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        *((name, "/exit") for name in ("/q", "/bye", "/x")),
+        *((name, "/new") for name in ("/clear", "/reset")),
+        *((name, "/models") for name in ("/ls", "/list")),
+        ("/h", "/help"),
+        ("/attach", "/file"),
+        ("/regenerate", "/retry"),
+        ("/cost", "/usage"),
+        ("/export", "/save"),
+    ],
+)
+def test_commands_of_other_programs_work_under_their_names(
+    name: str, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    rows = [replace(row, run=lambda *_, row=row: ran.append(row.names[0])) for row in ROWS]
+    monkeypatch.setattr(commands, "ROWS", rows)
+    commands.run(None, name, "")  # type: ignore[arg-type]
+    assert ran == [known]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("/set", "telex chat -c --temperature 0.5"),
+        ("/history", "telex history list"),
+        ("/resume", "telex chat --conversation ID"),
+        ("/modle", "Did you mean /model"),
+        ("/hlp", "Did you mean /help?"),
+        ("/frobnicate", "List the commands: /help"),
+    ],
+)
+def test_an_unknown_command_leads_somewhere(name: str, said: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        commands.run(None, name, "")  # type: ignore[arg-type]
+    assert said in (caught.value.hint or "")
+    assert f"To send it to the model, begin with two slashes: /{name}" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("keys", "left"),
+    [
+        ("one\ntwo", "one\rtwo"),
+        ("\x1b[5~\x1b[A\x1b[Bhello", "hello"),
+        ("he\x1b[3~llo\x1b[1;5D", "hello"),
+        ("\x1bOPhello\x1bOA", "hello"),
+        ("\x12\x10hello\x01\x0b\t", "hello"),
+        ("\x1bbhello\x1bf", "hello"),
+        ("hello\x1b[", "hello"),
+        ("hello\x1b", "hello"),
+        ("a\x1b\nb", "a\x1b\rb"),
+        ("\x1b[200~a\nb\tc\x1b[201~", "\x1b[200~a\rb\tc\x1b[201~"),
+        ("x\0", "x\x04"),
+        ("gr\u00fc\u00dfe \u65e5\u672c", "gr\u00fc\u00dfe \u65e5\u672c"),
+    ],
+)
+def test_of_what_is_typed_ahead_only_text_and_enter_are_read(keys: str, left: str) -> None:
+    assert typed_ahead(keys) == left
 
 
 def test_a_long_line_is_shown_by_its_beginning() -> None:
@@ -160,7 +234,7 @@ def many(telex: Telex) -> Telex:
 @pytest.mark.parametrize(
     ("typed", "names"),
     [
-        ("/m", ["/model"]),
+        ("/m", ["/model", "/models"]),
         ("/", [name for row in ROWS for name in row.names]),
         ("/model ", ["fast", "lab/", "far/"]),
         ("/model la", ["lab/", "lab/vendor/large"]),

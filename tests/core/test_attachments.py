@@ -113,11 +113,14 @@ def test_colour_codes_and_empty_files_are_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        ("grüße".encode("latin-1"), "byte 3 of 5 is 0xfc, which is no UTF-8"),
-        (b"one\0two", "byte 4 of 7 is 0x00, which no text holds"),
-        (codecs.BOM_UTF16_LE + "a\0b".encode("utf-16-le"), "byte 5 of 8 is 0x00, which no text holds"),
+        ("grüße".encode("latin-1"), "byte 3 of 5 is 0xfc, which is not valid UTF-8"),
+        (b"one\0two", "byte 4 of 7 is 0x00, which text does not contain"),
+        (
+            codecs.BOM_UTF16_LE + "a\0b".encode("utf-16-le"),
+            "byte 5 of 8 is 0x00, which text does not contain",
+        ),
         (codecs.BOM_UTF16_LE + b"a\0\x00\xd8", "byte 5 of 6 is 0x00"),
-        (png(), "it looks like a PNG image (byte 1 of 67 is 0x89, which is no UTF-8)"),
+        (png(), "it looks like a PNG image (byte 1 of 67 is 0x89, which is not valid UTF-8)"),
         (b"%PDF-1.7\nall of it ASCII", "it looks like a PDF document"),
         (b"PK\x03\x04\x14\0\0\0\x08\0\xff", "it looks like a ZIP archive or an Office document"),
         (b"SQLite format 3\0\x10", "it looks like an SQLite database"),
@@ -126,7 +129,7 @@ def test_colour_codes_and_empty_files_are_text(tmp_path: Path) -> None:
 def test_what_is_no_text_is_refused_with_the_reason_and_the_place(raw: bytes, words: str) -> None:
     with pytest.raises(AttachmentError) as caught:
         text_of(raw, "notes")
-    assert caught.value.message.startswith("notes is no text file: ")
+    assert caught.value.message.startswith("notes is not a text file: ")
     assert words in caught.value.message
 
 
@@ -228,14 +231,14 @@ def test_an_image_is_sent_as_its_content_says_whatever_its_name(media: str, tmp_
         (b"\0\0\0\x1cftypavif", "it looks like an AVIF image"),
         (b'<?xml version="1.0"?>\n<!-- a --><svg xmlns="x">', "it looks like an SVG image"),
         (b"%PDF-1.4", "it looks like a PDF document"),
-        (b"BMW makes cars", "it looks like none that is known"),
+        (b"BMW makes cars", "it is text"),
         (b"", "it is empty"),
     ],
 )
 def test_what_models_do_not_take_is_refused_with_what_they_do(raw: bytes, looks: str) -> None:
     with pytest.raises(AttachmentError) as caught:
         image_of(raw, "x")
-    assert caught.value.message == f"x is no image that models take (PNG, JPEG, GIF or WebP): {looks}"
+    assert caught.value.message == f"x is not an image that models read (PNG, JPEG, GIF or WebP): {looks}"
     assert sniff(raw) is None
 
 
@@ -275,7 +278,7 @@ def test_an_address_is_sent_as_it_is(url: str) -> None:
         ("https://example.com/\x1b[31m", "what no URL may"),
         ("data:image/png,abc", "does not hold base64"),
         ("data:image/png;base64,aGVs!bG8=", "is not base64"),
-        ("data:image/png;base64,aGVsbG8=", "is no image that models take"),
+        ("data:image/png;base64,aGVsbG8=", "is not an image that models read"),
     ],
 )
 def test_addresses_that_would_fail_or_leak_are_refused(url: str, words: str) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from conversing import Talk
-from running import Telex
+from running import COMMAND, Telex
 from scripted import Answer, Pause, Scripted, answer, delta, sse
+from terminal import Pty
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -38,9 +39,9 @@ def test_help_lists_every_command_and_the_keys(talk: Callable[..., Talk]) -> Non
     with talk(lines=40) as terminal:
         rows = terminal.say("/help")
     firsts = [row.split()[0] for row in rows]
-    wanted = "/model /system /file /image /retry /edit /undo /save /usage /new /help /exit"
-    assert firsts[:12] == wanted.split()
-    assert firsts[12:] == ["Enter", "Alt-Enter,", "Ctrl-G", "Ctrl-C", "Ctrl-D"]
+    wanted = "/model /models /system /file /image /retry /edit /undo /save /usage /tools /new /help /exit"
+    assert firsts[:14] == wanted.split()
+    assert firsts[14:] == ["Enter", "Alt-Enter,", "Ctrl-G", "Ctrl-C", "Ctrl-D"]
 
 
 def test_a_command_that_is_none_names_those_that_are_near(
@@ -49,10 +50,16 @@ def test_a_command_that_is_none_names_those_that_are_near(
     with talk() as terminal:
         assert terminal.say("/modle m2") == [
             "telex: there is no command /modle",
-            "  Did you mean /model?",
+            "  Did you mean /model or /models?",
             "  To send it to the model, begin with two slashes: //modle",
         ]
-        assert terminal.say("/retry now")[0] == "telex: /retry takes nothing behind it"
+        assert terminal.say("help")[0].startswith("/model [ID]")
+        assert terminal.say("/models")[:2] == ["* lab/m", "  lab/m2"]
+        assert terminal.say("/models lab 2") == ["  lab/m2"]
+        assert terminal.say("/models x")[0] == "telex: no known model matches x"
+        assert terminal.say("/tools")[0].startswith("This conversation has no tools.")
+        assert terminal.say("/clear") == ["A new conversation."]
+        assert terminal.say("/retry now")[0] == "telex: /retry takes no argument"
     assert server.asked == []
 
 
@@ -75,7 +82,12 @@ def test_model_says_who_answers_and_near_misses_of_who_could(
         assert terminal.say("/model") == ["lab/m answers. To change that: /model ID"]
         rows = terminal.say("/model nobody")
         assert rows[0] == "telex: no provider that is set up has a model called nobody"
-        terminal.say("/model lab/m2")
+        assert terminal.say("/model lab/m3") == [
+            "lab/m3 answers from now on.",
+            "Warning: m3 is not in the known list of lab's models.",
+            "Did you mean lab/m or lab/m2?",
+        ]
+        assert terminal.say("/model lab/m2") == ["lab/m2 answers from now on."]
         terminal.say("who?")
     assert [asked.body["model"] for asked in server.asked] == ["m2"]
 
@@ -108,9 +120,11 @@ def test_files_go_with_the_next_prompt_and_no_other(
     with talk(columns=200) as terminal:
         rows = terminal.say(f"/file {tmp_path}/one.txt")
         assert rows == [f"Goes with the next prompt: {tmp_path}/one.txt (5 bytes)"]
+        assert terminal.say(f"/file {tmp_path}/one.txt") == rows
         terminal.say(f"/file {tmp_path}/it's two.txt")
         terminal.say("which?")
         content = messages(server)[0]["content"]
+        assert content.count("first") == 1
         assert content.index("first") < content.index("second") < content.index("which?")
         terminal.say("and now?")
         assert messages(server)[-1]["content"] == "and now?"
@@ -148,8 +162,12 @@ def test_what_cannot_be_attached_is_refused_with_what_would_work(
     (tmp_path / "dot.png").write_bytes(PIXEL)
     with talk(columns=300) as terminal:
         rows = terminal.say(f"/file {tmp_path}/dot.png")
-        assert rows[0].startswith(f"telex: {tmp_path}/dot.png is no text file: it looks like a PNG image")
+        assert rows[0].startswith(f"telex: {tmp_path}/dot.png is not a text file: it looks like a PNG image")
         assert rows[1] == f"  Attach it as an image: /image {tmp_path}/dot.png"
+        (tmp_path / "a.py").write_text("print()")
+        rows = terminal.say(f"/image {tmp_path}/a.py")
+        assert rows[0].endswith("a.py is not an image that models read (PNG, JPEG, GIF or WebP): it is text")
+        assert rows[1] == f"  Attach it as text: /file {tmp_path}/a.py"
         assert terminal.say("/file nowhere")[0] == "telex: nowhere cannot be read: No such file or directory"
         terminal.say("hello?")
     assert messages(server)[0]["content"] == "hello?"
@@ -193,6 +211,10 @@ def test_save_writes_the_conversation_and_overwrites_nothing_else(
         terminal.prompt()
         assert terminal.say(f"/save {there}")[0] == f"telex: {there} is there already"
         assert terminal.say("/save")[0] == "telex: /save takes the name of a file"
+        assert terminal.say("/save sub dir.md") == [
+            "telex: /save takes one file name",
+            "  If the name has spaces: /save 'sub dir.md'",
+        ]
         for _ in range(2):
             saved = terminal.say(f"/save {tmp_path}/talk.md")
             assert saved == [f"The conversation is in {tmp_path}/talk.md."]
@@ -264,12 +286,20 @@ def test_tools_stay_for_the_whole_conversation(
         pass
     settings = telex.settings.read_text()
     own = Path(__file__).parents[1] / "mcp_server.py"
-    telex.configure(f'{settings}\n[mcp.own]\ncommand = ["{sys.executable}", "{own}"]\n')
+    slow = f"sleep 2; exec {sys.executable} {own}"
+    telex.configure(f'{settings}\n[mcp.own]\ncommand = ["sh", "-c", "{slow}"]\n')
     function = {"name": "own__echo", "arguments": '{"text": "twelve"}'}
     call = delta(tool_calls=[{"index": 0, "id": "c1", "function": function}])
     server.will([*sse(call, delta(finish="tool_calls"))], answer("Noon."), answer("Yes."))
-    with talk("--tools", "own") as terminal:
-        terminal.send("what time?")
+    chat = [str(COMMAND), "chat", "-m", "lab/m", "--tools", "own"]
+    with Talk.__new__(Talk) as terminal:
+        Pty.__init__(terminal, chat, env=telex.env)
+        terminal.wait_for("^[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]")
+        terminal.type("\x1b[5~what time?")
+        terminal.until(lambda: terminal.rows[-1] == "> what time?")
+        assert terminal.text.count("what time?") == 1
+        assert "^[" not in terminal.text
+        terminal.type("\r")
         terminal.wait_for(r"Run it\?")
         terminal.type("y\r")
         terminal.prompt()

@@ -85,7 +85,9 @@ def test_ctrl_c_clears_the_line_and_twice_on_an_empty_one_says_how_to_leave(
     assert server.asked == []
 
 
-@pytest.mark.parametrize("keys", ["\x04", "/exit\r", "/quit\r"], ids=["Ctrl-D", "/exit", "/quit"])
+@pytest.mark.parametrize(
+    "keys", ["\x04", "/exit\r", "/quit\r", "exit\r"], ids=["Ctrl-D", "/exit", "/quit", "exit"]
+)
 def test_it_is_left_with_the_terminal_as_it_was(talk: Callable[..., Talk], keys: str) -> None:
     with talk() as terminal:
         terminal.type(keys)
@@ -194,7 +196,8 @@ def test_what_is_typed_during_an_answer_is_read_after_it(talk: Callable[..., Tal
     with talk() as terminal:
         terminal.send("first")
         terminal.wait_for("One")
-        terminal.type("second\r")
+        terminal.type("\x1b[5~\x1b[A\x10")  # Page Up, Up and Ctrl-P would bring an old prompt back
+        terminal.type("sec\x1b[Dond\r")
         terminal.type(PASTE.format("a\nb\nc"))
         terminal.wait_for(r"^Three\.")
         terminal.until(lambda: terminal.rows[-3:] == ["> a", "  b", "  c"])
@@ -222,7 +225,17 @@ def test_tab_completes_commands(talk: Callable[..., Talk]) -> None:
         terminal.type("\t")
         terminal.until(lambda: terminal.rows[-1] == "> /usage")
         terminal.type("\x03/\t")
-        terminal.wait_for(r"/model +Ask another model\.")
+        terminal.wait_for(r"/model +Switch to another model\.")
+
+
+def test_a_menu_that_is_too_long_tells_how_many_there_are(
+    telex: Telex, talk: Callable[..., Talk], server: Scripted
+) -> None:
+    telex.provider("far", server.url, models=[f"m{number}" for number in range(20)])
+    with talk() as terminal:
+        terminal.typed("/model far/")
+        terminal.type("\t")
+        terminal.wait_for(r"far/m0 +1 of 20")
 
 
 def test_tab_completes_models_of_the_catalogue(talk: Callable[..., Talk], server: Scripted) -> None:

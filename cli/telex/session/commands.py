@@ -36,25 +36,71 @@ class Row:
     takes: str = ""
 
 
+_WORDS = {
+    **dict.fromkeys(
+        ("exit", "quit", "bye", "exit()", "quit()", ":q", ":q!", ":wq", ":quit", ":exit"), "/exit"
+    ),
+    **dict.fromkeys(("help", "?", "/?", ":help", ":h"), "/help"),
+}
+"""Whole lines that are a command without a slash, as in every such program."""
+
+_SAME = {
+    **dict.fromkeys(("/q", "/bye", "/x", "/close", "/leave", "/end"), "/exit"),
+    **dict.fromkeys(("/h", "/commands"), "/help"),
+    **dict.fromkeys(("/clear", "/reset", "/restart"), "/new"),
+    **dict.fromkeys(("/use", "/switch", "/load"), "/model"),
+    **dict.fromkeys(("/list", "/ls"), "/models"),
+    **dict.fromkeys(("/tool", "/mcp"), "/tools"),
+    **dict.fromkeys(("/attach", "/add", "/read", "/f"), "/file"),
+    **dict.fromkeys(("/img", "/picture", "/i"), "/image"),
+    **dict.fromkeys(("/regenerate", "/regen", "/again", "/redo"), "/retry"),
+    **dict.fromkeys(("/tokens", "/cost", "/stats"), "/usage"),
+    **dict.fromkeys(("/write", "/export"), "/save"),
+    **dict.fromkeys(("/prompt", "/role"), "/system"),
+    **dict.fromkeys(("/editor", "/e"), "/edit"),
+}
+"""What other programs call a command, and its name here."""
+
+_OPTIONS = "Options are given when the conversation starts, such as: telex chat -c --temperature 0.5"
+_ELSEWHERE = {
+    **dict.fromkeys(("/set", "/config", "/settings", "/temperature", "/temp", "/param", "/options"), _OPTIONS),
+    **dict.fromkeys(("/history", "/sessions", "/log", "/chats"), "In another terminal: telex history list"),
+    **dict.fromkeys(("/continue", "/resume", "/session"), "To resume a conversation: telex chat --conversation ID"),
+    **dict.fromkeys(("/provider", "/providers", "/login", "/key"), "In another terminal: telex providers list"),
+    "/show": "Show the model: /model. Show the system message: /system. Show the tokens: /usage",
+    "/template": "Start a conversation with one: telex chat --template NAME",
+    "/copy": "Write the conversation to a file: /save FILE",
+}  # fmt: skip
+"""Commands of other programs that have no counterpart here, and where they lead."""
+
+
 def command_in(text: str) -> tuple[str, str] | None:
     """The command that ``text`` is, and its argument; None for a prompt, which may begin with a slash as well."""
+    if (word := _WORDS.get(text.strip().lower())) is not None:
+        return word, ""
     found = re.fullmatch(r"(/[A-Za-z]+)(?:\s+(.*?))?\s*", text, re.DOTALL)
     return (found[1].lower(), found[2] or "") if found else None
 
 
 def run(session: Session, name: str, argument: str) -> None:
     """Do it. Raises ``RefusedError``, ``click.ClickException``, the core's errors, and ``EOFError`` to leave."""
+    known = _SAME.get(name, name)
     for row in ROWS:
-        if name in row.names:
+        if known in row.names:
             if argument and not row.argument:
-                raise RefusedError(f"{name} takes nothing behind it", f"To send it to the model: /{name} …")
+                raise RefusedError(
+                    f"{name} takes no argument", f"To send it to the model: /{name} {argument}"
+                )
             row.run(session, argument)
             return
     from provider_core.wording import near
 
-    meant = near(name, [each for row in ROWS for each in row.names], most=2)
-    lines = [f"Did you mean {' or '.join(meant)}?" if meant else "See what there is: /help"]
-    lines.append(f"To send it to the model, begin with two slashes: /{name}")
+    names = [each[1:] for row in ROWS for each in row.names]
+    meant = [f"/{each}" for each in near(name[1:], names, most=2, cutoff=0.7)]
+    found = _ELSEWHERE.get(name) or (
+        f"Did you mean {' or '.join(meant)}?" if meant else "List the commands: /help"
+    )
+    lines = [found, f"To send it to the model, begin with two slashes: /{name}"]
     raise RefusedError(f"there is no command {name}", "\n".join(lines))
 
 
@@ -63,10 +109,46 @@ def run(session: Session, name: str, argument: str) -> None:
 
 def _model(session: Session, argument: str) -> None:
     if argument:
-        session.change_model(argument)
+        warning = session.change_model(argument)
         session.app.console.note(f"{session.dialogue.target} answers from now on.")
+        if warning is not None:
+            session.app.console.note(f"Warning: {warning}")
     else:
         session.app.console.note(f"{session.dialogue.target} answers. To change that: /model ID")
+
+
+def _models(session: Session, argument: str) -> None:
+    """The known models, or those with the words in them; no server is asked."""
+    catalog, console, words = session.app.catalog, session.app.console, argument.casefold().split()
+    every = [
+        f"{provider.name}/{model.id}"
+        for provider in catalog.usable
+        for model in catalog.listing(provider.name).models
+        if model.kind == "chat"
+    ]
+    found = [each for each in every if all(word in each.casefold() for word in words)]
+    for each in found[:_MOST]:
+        console.note(f"{'*' if each == str(session.dialogue.target) else ' '} {each}")
+    if len(found) > _MOST:
+        console.note(f"and {len(found) - _MOST} more; to search them: /models WORD")
+    if not found:
+        what = f"no known model matches {argument}" if every else "no models are known"
+        raise RefusedError(what, "Ask the servers: telex models list --refresh")
+
+
+_MOST = 20
+"""Models that are shown at once."""
+
+
+def _tools(session: Session, _: str) -> None:
+    boxes = session.dialogue.toolset.toolboxes if session.dialogue.toolset is not None else ()
+    for box in boxes:
+        names = ", ".join(offered.tool.name for offered in box.tools)
+        session.app.console.note(f"{box.name}: {names or 'no tools'}")
+    if not boxes:
+        session.app.console.note(
+            "This conversation has no tools. Start one with tools: telex chat --tools NAME"
+        )
 
 
 def _say_system(session: Session, argument: str) -> None:
@@ -173,7 +255,7 @@ def _save(session: Session, argument: str) -> None:
         raise RefusedError("/save takes the name of a file", "For example: /save notes.md")
     if not session.dialogue.messages:
         raise RefusedError("there is nothing to save yet")
-    (name,) = _paths(argument)[:1]
+    name = _file_name(argument)
     path = Path(name).absolute()
     if path.exists() and str(path) != session.saved_to:
         raise RefusedError(f"{name} is there already", "Take another name, or remove it first.")
@@ -181,6 +263,21 @@ def _save(session: Session, argument: str) -> None:
     files.replace(path, text.encode("utf-8", "replace"))
     session.saved_to = str(path)
     session.app.console.note(f"The conversation is in {name}.")
+
+
+def _file_name(argument: str) -> str:
+    """The one file name in ``argument``, quoted as for a shell where it has spaces."""
+    import shlex
+
+    try:
+        words = shlex.split(argument, posix=os.name == "posix")
+    except ValueError:
+        words = [argument]
+    if len(words) != 1:
+        raise RefusedError(
+            "/save takes one file name", f"If the name has spaces: /save {shlex.quote(argument)}"
+        )
+    return os.path.expanduser(words[0])  # noqa: PTH111 - "" stays ""
 
 
 def _usage(session: Session, _: str) -> None:
@@ -238,24 +335,26 @@ def brief(text: str, limit: int = 60) -> str:
 
 
 ROWS: tuple[Row, ...] = (
-    Row(names=("/model",), argument="[ID]", words="Ask another model.", run=_model, takes="model"),
-    Row(names=("/system",), argument="[TEXT]", words='Set the system message; "-" takes it away.', run=_say_system),
-    Row(names=("/file",), argument="PATH …", words='Attach text files; "-" takes all away.', run=_file, takes="file"),
+    Row(names=("/model",), argument="[ID]", words="Switch to another model.", run=_model, takes="model"),
+    Row(names=("/models",), argument="[WORD]", words="List the known models.", run=_models),
+    Row(names=("/system",), argument="[TEXT]", words='Set the system message; "-" removes it.', run=_say_system),
+    Row(names=("/file",), argument="PATH …", words='Attach text files; "-" removes all.', run=_file, takes="file"),
     Row(names=("/image",), argument="PATH|URL …", words="Attach images.", run=_image, takes="image"),
-    Row(names=("/retry",), words="Ask the last prompt again.", run=_retry),
-    Row(names=("/edit",), words="Change the last prompt in your editor, and ask that.", run=_edit),
-    Row(names=("/undo",), words="Take back the last prompt and its answer.", run=_undo),
-    Row(names=("/save",), argument="FILE", words="Write all of it to a file, as Markdown.", run=_save, takes="file"),
-    Row(names=("/usage",), words="Show how many tokens it took.", run=_usage),
-    Row(names=("/new",), words="Begin another conversation.", run=_new),
-    Row(names=("/help",), words="Show this.", run=_help),
+    Row(names=("/retry",), words="Send the last prompt again.", run=_retry),
+    Row(names=("/edit",), words="Edit the last prompt in your editor, and send it.", run=_edit),
+    Row(names=("/undo",), words="Remove the last prompt and its answer.", run=_undo),
+    Row(names=("/save",), argument="FILE", words="Write the conversation to a Markdown file.", run=_save, takes="file"),
+    Row(names=("/usage",), words="Show the tokens used.", run=_usage),
+    Row(names=("/tools",), words="List the tools of this conversation.", run=_tools),
+    Row(names=("/new",), words="Start a new conversation.", run=_new),
+    Row(names=("/help",), words="Show this help.", run=_help),
     Row(names=("/exit", "/quit"), words="Leave.", run=_exit),
 )  # fmt: skip
 
 _KEYS = (
-    ("Enter", "Send. To send /word and run no command: //word"),
-    ("Alt-Enter, Ctrl-J", "Begin a new line; so does Enter behind a backslash."),
-    ("Ctrl-G", "Write the prompt in your editor."),
-    ("Ctrl-C", "Clear the prompt, which Ctrl-Y brings back; stop an answer."),
-    ("Ctrl-D", "Leave."),
+    ("Enter", "Send. To send a line that begins with /word: //word"),
+    ("Alt-Enter, Ctrl-J", "Start a new line; so does Enter after a backslash."),
+    ("Ctrl-G", "Edit the prompt in your editor."),
+    ("Ctrl-C", "Clear the prompt (Ctrl-Y restores it); stop an answer."),
+    ("Ctrl-D", "Leave; so do exit and quit."),
 )

@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from telex.session.plain import is_plain
 
 if TYPE_CHECKING:
-    from telex.console import Console
+    from telex.context import App
 
 __all__ = ["Hush"]
 
@@ -20,17 +22,25 @@ _PASTES, _NO_PASTES = "\x1b[?2004h", "\x1b[?2004l"
 class Hush:
     """From ``begin`` to ``end`` nothing that is typed is echoed; the next prompt reads it. Both may be called again.
 
-    Lines are still the system's to put together, so that whatever asks for a password meanwhile can. A paste is
-    marked as one, so that its lines do not become prompts.
+    The terminal stays in line mode, so that a program which prompts for a password meanwhile works. A paste is
+    marked as one, so that its lines do not become prompts. Where lines are not edited, nothing is hidden.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, app: App) -> None:
+        self._console = app.console
+        self._plain = is_plain(app.environ)
         self._before: list[Any] | None = None
         self._on_return: Any = None
 
+    def __enter__(self) -> Self:
+        self.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
     def begin(self) -> None:
-        if sys.platform == "win32" or self._before is not None:
+        if sys.platform == "win32" or self._before is not None or self._plain:
             return
         import termios
 

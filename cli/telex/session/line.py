@@ -6,6 +6,8 @@ What a line means is not known here.
 from __future__ import annotations
 
 import contextlib
+import re
+import select
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -38,7 +40,11 @@ if TYPE_CHECKING:
     from telex.session.completion import Candidate
     from telex.session.recall import Recall
 
-__all__ = ["LineEditor"]
+__all__ = ["LineEditor", "typed_ahead"]
+
+
+_MENU = 7
+"""Rows that the completion menu has on most screens; of a longer list each row tells its number."""
 
 
 class LineEditor:
@@ -164,6 +170,23 @@ class LineEditor:
             app.exit(exception=reason)
 
 
+_TYPED = re.compile(
+    r"(\x1b\[200~.*?\x1b\[201~|\x1b\r)"  # a paste, Alt-Enter
+    r"|\x1b\[[0-?]*[ -/]*(?:[@-~]|$)|\x1bO.?|\x1b.?|[\x01-\x03\x05-\x0c\x0e-\x1f\x7f]",
+    re.DOTALL,
+)
+
+
+def typed_ahead(data: str) -> str:
+    """What was typed while no prompt was there, as keys for the prompt: text, pastes, Enter and Ctrl-D.
+
+    The terminal's line mode has turned Enter into a line feed and Ctrl-D into a null. Keys that move, recall or
+    edit were meant for no line and are dropped: they would mix an old prompt with the new one.
+    """
+    data = data.replace("\n", "\r").replace("\0", "\x04")
+    return _TYPED.sub(lambda hit: hit[1] or "", data)
+
+
 def _new_line(event: KeyPressEvent) -> None:
     event.current_buffer.insert_text("\n")
 
@@ -173,12 +196,14 @@ class _Offers(Completer):
         self._offers = offers
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        for found in self._offers(document.text_before_cursor):
+        every = list(self._offers(document.text_before_cursor))
+        for number, found in enumerate(every, 1):
+            place = f"{number} of {len(every)}" if len(every) > _MENU else ""
             yield Completion(
                 found.text,
                 start_position=-found.replaces,
                 display=found.shown,
-                display_meta=found.words,
+                display_meta="  ".join(filter(None, (found.words, place))),
             )
 
 
@@ -216,17 +241,12 @@ else:
     from prompt_toolkit.input.vt100 import Vt100Input
 
     class _Keys(Vt100Input):
-        """The keyboard, and what was typed before anybody read it.
-
-        The system has put that together into lines: it has made a line feed of Enter, and a null of Ctrl-D.
-        """
+        """The keyboard, and what was typed before the prompt was there to read it."""
 
         _behind = False
 
         def look_behind(self) -> None:
             """Find out whether something was typed already."""
-            import select
-
             with self.raw_mode():
                 self._behind = bool(select.select([self.fileno()], [], [], 0)[0])
 
@@ -234,7 +254,9 @@ else:
             data = self.stdin_reader.read()
             if self._behind:
                 self._behind = False
-                data = data.replace("\n", "\r").replace("\0", "\x04")
+                while select.select([self.fileno()], [], [], 0)[0] and (more := self.stdin_reader.read()):
+                    data += more
+                data = typed_ahead(data)
             self.vt100_parser.feed(data)
             found, self._buffer = self._buffer, []
             return found

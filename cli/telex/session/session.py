@@ -17,13 +17,13 @@ from telex.commands.chat.prompt import Prompt
 from telex.exits import Stop
 from telex.render.live import Live
 from telex.session.hush import Hush
-from telex.session.plain import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
     from provider_core.history import Conversation, Turn
+    from provider_core.tools import ToolEnded, ToolStarted
     from provider_core.types import Message, Notice, Part, Target, Usage, Verdict
     from telex.context import App
     from telex.dialogue import Dialogue
@@ -148,9 +148,20 @@ class Session:
         self.withdrawn.clear()
         self.unanswered = None
 
-    def change_model(self, name: str) -> None:
-        """Ask the model ``name`` from now on; raises as ``App.target`` does."""
-        self.dialogue.target = self._network(self.app.target(name))
+    def change_model(self, name: str) -> str | None:
+        """Ask the model ``name`` from now on; raises as ``App.target`` does.
+
+        Returns a warning if the provider's models are known and this one is not among them.
+        """
+        target = self.dialogue.target = self._network(self.app.target(name))
+        listing = self.app.catalog.listing(target.provider.name)
+        if not listing.models or listing.find(target.model):
+            return None
+        from provider_core.resolve import near_ids
+
+        near = " or ".join(near_ids(str(target), self.app.catalog))
+        known = f"{target.model} is not in the known list of {target.provider.name}'s models."
+        return f"{known}\nDid you mean {near}?" if near else known
 
     def _ask(self, prompt: Prompt) -> bool:
         """Ask, show and keep; whether an answer came, or some of one. What went wrong is said."""
@@ -160,6 +171,7 @@ class Session:
         if dialogue.keeping is not None:
             dialogue.keeping.title = prompt.text  # what was typed, not the file that is before it
         shown = _Shown(self.app, self._view)
+        shown.hush.begin()
         content = prompt.content()
         system = None if self.system == _system(before) else self.system
         try:
@@ -201,19 +213,20 @@ class _Shown(Live):
 
     def __init__(self, app: App, view: View) -> None:
         super().__init__(app, view)
-        self.hush = Hush(app.console)
-        self._plain = is_plain(
-            app.environ
-        )  # where lines are not edited, what is typed is shown as it is typed
+        self.hush = Hush(app)
         self.spent: list[Spent] = []
 
     def notice(self, notice: Notice) -> None:
-        if isinstance(notice, Sent) and not self._plain:
+        if isinstance(notice, Sent):
             self.hush.begin()
         super().notice(notice)
 
+    def tool(self, event: ToolStarted | ToolEnded) -> None:
+        super().tool(event)
+        self.hush.begin()
+
     def pause(self) -> None:
-        self.hush.end()  # a question is asked, and its answer is to be seen
+        self.hush.end()  # a question may follow, and its answer has to be seen
         super().pause()
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:

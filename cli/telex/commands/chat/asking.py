@@ -119,6 +119,7 @@ def _is_conversation(app: App, options: Options) -> bool:
 
 def _converse(app: App, options: Options) -> None:
     from telex.session import run as converse
+    from telex.session.hush import Hush
 
     template = system = None
     if options.template is not None:
@@ -130,7 +131,10 @@ def _converse(app: App, options: Options) -> None:
         system = readable(options.system, "the system message")
     earlier = _earlier(app, options)
     dialogue = dialogue_for(app, options, template, earlier=earlier)
-    with _toolset(app, options) or contextlib.nullcontext() as dialogue.toolset:
+    with contextlib.ExitStack() as stack:
+        if (toolset := _toolset(app, options)) is not None:
+            with Hush(app):
+                dialogue.toolset = stack.enter_context(toolset)
         converse(
             app,
             dialogue,

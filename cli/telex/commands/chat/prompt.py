@@ -122,9 +122,9 @@ def _text_or_image(raw: bytes) -> tuple[str | None, tuple[ImagePart, ...]]:
 def attached(
     files: Sequence[str], images: Sequence[str], *, to: Prompt | None = None, raw: bytes | None = None
 ) -> Prompt:
-    """The prompt ``to`` with these besides what it has; the one called "-" is ``raw``, where that is there.
+    """The prompt ``to`` with these attached as well; the one called "-" is ``raw``, if that is given.
 
-    Raises ``AttachmentError``.
+    A file or an image that is attached already is read anew and attached once. Raises ``AttachmentError``.
     """
     from provider_core import attachments
 
@@ -137,19 +137,24 @@ def attached(
         attachments.image(name) if name != "-" or raw is None else attachments.image_of(raw, "stdin")
         for name in images
     ]
+    both = {text.name: text for text in (*prompt.files, *texts)}
+    renewed = tuple(f"{text.name} (" for text in texts)
+    sizes = [size for size in prompt.sizes if not size.startswith(renewed)]
+    sizes += [
+        f"{text.name} ({_size(text.size)})" for text in dict.fromkeys(both[text.name] for text in texts)
+    ]
+    shown = list(prompt.images)
+    for name, picture in zip(images, pictures, strict=True):
+        size = f"{_image_name(name)} ({_image_size(picture.url)})"
+        if picture not in shown or size not in sizes:
+            shown.append(picture)
+            sizes.append(size)
     return Prompt(
         typed=prompt.typed,
         piped=prompt.piped,
-        files=(*prompt.files, *texts),
-        images=(*prompt.images, *pictures),
-        sizes=(
-            *prompt.sizes,
-            *(f"{text.name} ({_size(text.size)})" for text in texts),
-            *(
-                f"{_image_name(name)} ({_image_size(picture.url)})"
-                for name, picture in zip(images, pictures, strict=True)
-            ),
-        ),
+        files=tuple(both.values()),
+        images=tuple(shown),
+        sizes=tuple(sizes),
     )
 
 
