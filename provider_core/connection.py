@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
 from provider_core.conversation import Conversation, Reached
@@ -49,6 +50,7 @@ class Fields(TypedDict, total=False):
     ca_bundle: str | Path
     client_cert: str | Path
     proxy: str
+    allow_http: bool
     connect_timeout: float
     first_byte_timeout: float
     idle_timeout: float
@@ -73,10 +75,11 @@ def provider(name: str, **fields: Unpack[Fields]) -> Provider:
     if not table.keys() & {"preset", "base_url", "gguf"}:
         table["preset"] = name
     try:
-        return preview(name, table, Paths.find({}))
+        made = preview(name, table, Paths.find({}))
     except SettingsError as error:
         error.path = None  # no file has a part in it
         raise
+    return replace(made, key_env_for="")  # the program itself names the address
 
 
 def connect(

@@ -22,6 +22,7 @@
     ├── ApiKeyError                  the provider's API key
     │   ├── MissingKeyError
     │   ├── InvalidKeyError          a key that no HTTP header can carry
+    │   ├── KeyDestinationError      the key may not be sent to this address
     │   └── KeyStoreError            the keyring, or another store, does not work
     │       └── KeyCommandError      the key command did not give one
     ├── ProviderError                the server answered, and not with an answer
@@ -102,6 +103,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidKeyError",
     "KeyCommandError",
+    "KeyDestinationError",
     "KeyStoreError",
     "LocalExtraMissingError",
     "LocalModelError",
@@ -284,15 +286,43 @@ class ApiKeyError(CoreError):
 
 
 class MissingKeyError(ApiKeyError):
-    """No source has a key. ``key_env`` are the environment variables that were looked at."""
+    """No source has a key. ``key_env`` are the environment variables that were looked at.
 
-    def __init__(self, message: str, *, provider: str | None = None, key_env: Sequence[str] = ()) -> None:
+    ``secret`` is ``env:NAME`` or ``keyring:NAME`` where it is not the key that is missing, but that secret.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        key_env: Sequence[str] = (),
+        secret: str = "",
+    ) -> None:
         super().__init__(message, provider=provider)
         self.key_env: tuple[str, ...] = tuple(key_env)
+        self.secret = secret
 
 
 class InvalidKeyError(ApiKeyError):
     """The key is empty or holds characters that no HTTP header can carry."""
+
+
+class KeyDestinationError(ApiKeyError):
+    """The key, or a secret header, may not be sent to the provider's address; nothing was sent.
+
+    ``destination`` is where it would have gone. ``unencrypted`` tells that it would have travelled over plain
+    http; otherwise it belongs to another address, and the user has not confirmed this one. ``unknown`` tells
+    that it is another home's, which cannot be confirmed from here.
+    """
+
+    def __init__(
+        self, message: str, *, destination: str, unencrypted: bool = False, unknown: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.destination = destination
+        self.unencrypted = unencrypted
+        self.unknown = unknown
 
 
 class KeyStoreError(ApiKeyError):
@@ -585,7 +615,7 @@ class ToolConnectError(ToolServerError):
 class ToolSecretError(ToolServerError):
     """A secret that the server is to be given is not there. ``wanted_for`` is the variable or header it is for.
 
-    ``source`` is where it was looked for: "keyring:NAME" or "env:VAR".
+    ``source`` is where it was looked for: "keyring:NAME" or "env:VAR"; "http" where it would travel unencrypted.
     """
 
     def __init__(self, message: str, *, server: str = "", wanted_for: str = "", source: str = "") -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from provider_core.keys import KeyStore
 
-__all__ = ["add", "remove", "rename", "set_key"]
+__all__ = ["add", "key_fields", "remove", "rename", "set_key", "trust"]
 
 
 def add(
@@ -30,7 +30,7 @@ def add(
     key: str | None = None,
     replace: bool = False,
 ) -> None:
-    """Write ``[providers.NAME]`` into the settings at ``path``, and ``key`` into the store.
+    """Write ``[providers.NAME]`` into the settings at ``path``, and ``key`` (see ``keys.seal_for``) into the store.
 
     The store is touched only where there is a key to keep, or one of the same name to forget. Raises
     ``SettingsError`` and ``KeyStoreError``; neither settings nor key are then changed.
@@ -43,15 +43,34 @@ def add(
 
 
 def set_key(path: Path, store: KeyStore, name: str, fields: Mapping[str, Any], *, key: str | None) -> None:
-    """Change where the provider's key comes from, and keep ``key`` where there is one.
+    """Change where the provider's key comes from, and store ``key`` (see ``keys.seal_for``) where there is one.
 
-    ``fields`` are ``key``, ``key_env`` and ``key_command``; a key that is no longer used is forgotten.
+    ``fields`` are the changed settings, with ``key``, ``key_env`` or ``key_command`` among them. A stored key stays
+    where a variable or a command takes precedence over it; it is deleted where the provider needs none.
     """
-    changes = {"key": None, "key_env": None, "key_command": None, **fields}
-    if key is not None:
-        changes["key"] = "keyring"
+    changes = key_fields(
+        edit.entries(path).get(name, {}), {**fields, **({} if key is None else {"key": "keyring"})}
+    )
     before = edit.entries(path).get(name, {})
     written = {field: value for field, value in {**before, **changes}.items() if value is not None}
+    edit.update_provider(
+        path,
+        name,
+        changes,
+        around=_key_change(path, store, name, key, written, stays=changes["key"] == "keyring"),
+    )
+
+
+def key_fields(before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields`` with what becomes of the other sources of the key that the provider had ``before``."""
+    stored = before.get("key") == "keyring" and "key" not in fields
+    return {"key": "keyring" if stored else None, "key_env": None, "key_command": None, **fields}
+
+
+def trust(path: Path, store: KeyStore, name: str, changes: Mapping[str, Any], key: str) -> None:
+    """Change the provider's settings, and in the same step where its stored key may be sent (see ``keys.seal_for``)."""
+    written = {**edit.entries(path).get(name, {}), **changes}
+    written = {field: value for field, value in written.items() if value is not None}
     edit.update_provider(path, name, changes, around=_key_change(path, store, name, key, written))
 
 
@@ -88,13 +107,22 @@ def rename(path: Path, store: KeyStore, old: str, new: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _key_change(
-    path: Path, store: KeyStore, name: str, key: str | None, written: Mapping[str, Any] | None
+    path: Path,
+    store: KeyStore,
+    name: str,
+    key: str | None,
+    written: Mapping[str, Any] | None,
+    *,
+    stays: bool = False,
 ) -> Iterator[None]:
-    """Keep ``key``, or with None forget the one that is kept; undone when the block ends by an exception.
+    """Store ``key``, or with None delete the stored one unless it ``stays``; undone when the block raises.
 
     ``written`` is the provider's table as it will be, or None where it will not be: it tells whether the
     settings were replaced before the exception came, as Ctrl-C may in the last moment.
     """
+    if key is None and stays:
+        yield
+        return
     before = _entry(path, name)
     former = store.get(name) if before and before.get("key") == "keyring" else None
     if key is None and former is None:

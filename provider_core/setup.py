@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from provider_core.catalog import Catalog, Kept, Refreshed
     from provider_core.client import Client
-    from provider_core.keys import Key, KeyStore
+    from provider_core.keys import KeyStore
     from provider_core.settings import Paths, Settings
     from provider_core.types import Provider, Target, Transport
 
@@ -71,7 +71,7 @@ class Setup:
     def key_store(self) -> KeyStore:
         from provider_core.keys import KeyringStore
 
-        return self._key_store or KeyringStore(memory=self.paths.cache / "keyring")
+        return self._key_store or KeyringStore(memory=self.paths.cache / "keyring", home=self.paths.config)
 
     @cached_property
     def client(self) -> Client:
@@ -163,16 +163,6 @@ class Setup:
             raise
         return target
 
-    def key(self, provider: Provider) -> Key | None:
-        """The provider's key, or None where none is needed; raises ``ApiKeyError``."""
-        from provider_core import keys
-
-        try:
-            return keys.find(provider, environ=self.environ, store=self.key_store)
-        except ApiKeyError as error:
-            error.provider = provider.name
-            raise
-
     @contextlib.contextmanager
     def reach(self, target: Target, *, key: str | None = None) -> Iterator[tuple[Provider, str | None]]:
         """The provider as it can be asked now, with its key: an embedded model runs until the context ends.
@@ -181,7 +171,10 @@ class Setup:
         """
         provider = target.provider
         if not provider.embedded:
-            yield provider, self._found(provider) if key is None else self._given(provider, key)
+            from provider_core import keys
+
+            found = keys.resolve(provider, environ=self.environ, store=self.key_store, key=key)
+            yield found.provider, found.value
             return
         from provider_core import local
         from provider_core.errors import LocalModelError
@@ -214,10 +207,9 @@ class Setup:
         """
         from provider_core.catalog import outdate_snapshot, refresh
 
-        keys, outcomes = self._keys(wanted)
+        asked, outcomes = self._with_keys(wanted)
         for outcome in outcomes.values():
             on_done(outcome)
-        asked = [(provider, keys[provider.name]) for provider in wanted if provider.name in keys]
         if asked:
             for outcome in refresh(self.transport, self.paths.lists, asked, on_done=on_done):
                 outcomes[outcome.provider.name] = outcome
@@ -248,19 +240,6 @@ class Setup:
         """Close the connections that are kept for reuse, unless they are those of a transport that was handed in."""
         if "transport" in self.__dict__ and self._transport is None:
             self.transport.close()
-
-    def _found(self, provider: Provider) -> str | None:
-        key = self.key(provider)
-        return key.value if key else None
-
-    def _given(self, provider: Provider, key: str) -> str:
-        from provider_core import keys
-
-        try:
-            return keys.clean(key, "the caller")
-        except ApiKeyError as error:
-            error.provider = provider.name
-            raise
 
     def _ask_for(self, missing: NoModelError) -> None:
         """Ask the server of a provider of which no model is known; raises what keeps it from naming one."""
@@ -293,21 +272,23 @@ class Setup:
             case ProviderError() | None:
                 return
 
-    def _keys(self, wanted: Sequence[Provider]) -> tuple[dict[str, str | None], dict[str, Refreshed]]:
-        """The key of each provider, and the outcomes of those whose key cannot be had."""
+    def _with_keys(
+        self, wanted: Sequence[Provider]
+    ) -> tuple[list[tuple[Provider, str | None]], dict[str, Refreshed]]:
+        """The providers that can be asked, with their keys, and the outcomes of those whose key cannot be had."""
         from provider_core import keys
         from provider_core.catalog import Refreshed, read
 
-        found: dict[str, str | None] = {}
+        ready: list[tuple[Provider, str | None]] = []
         refused: dict[str, Refreshed] = {}
-        outcomes = keys.find_each(wanted, environ=self.environ, store=self.key_store)
+        found = keys.resolve_each(wanted, environ=self.environ, store=self.key_store)
         for provider in wanted:
-            key = outcomes[provider.name]
-            if isinstance(key, ApiKeyError):
+            each = found[provider.name]
+            if isinstance(each, ApiKeyError):
                 kept = read(self.paths.lists, provider)
                 refused[provider.name] = Refreshed(
-                    provider=provider, error=key, kept_from=kept.fetched_at if kept else None
+                    provider=provider, error=each, kept_from=kept.fetched_at if kept else None
                 )
             else:
-                found[provider.name] = key.value if key else None
-        return found, refused
+                ready.append((each.provider, each.value))
+        return ready, refused

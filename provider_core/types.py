@@ -217,6 +217,8 @@ class Network:
     """A PEM file that holds a certificate and its key."""
     proxy: str | None = None
     """A proxy's URL that wins over the environment, or "none" for going straight."""
+    allow_http: bool = False
+    """Whether secrets may be sent unencrypted to a host that is not in a private network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,8 +254,14 @@ class Provider:
     key_stored: bool = False
     """Whether the key was put into the keyring when the provider was set up."""
     key_env: tuple[str, ...] = ()
+    key_env_for: str = ""
+    """The origin that the variables in ``key_env`` are for, where that is not this provider's: it is a preset that
+    names them, and the settings name another address. They are then not used. "" where they are."""
     key_command: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Values may be references to secrets (``env:NAME``, ``keyring:NAME``), see ``keys.resolve``."""
+    header_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The secrets in ``headers``, once the references are resolved: they are redacted everywhere."""
     models: tuple[Model, ...] = ()
     models_declared: bool = True
     """Whether ``models`` are the user's own; else they are what is known without asking the server."""

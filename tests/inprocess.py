@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from running import Ran
 
-from provider_core.keys import KeyStore, MemoryStore
+from provider_core.keys import KeyStore, MemoryStore, unseal
 from provider_core.settings import Paths
 from telex.context import App
 from telex.main import main
@@ -30,6 +30,11 @@ class Inside:
     @property
     def settings(self) -> Path:
         return self.paths.settings_file
+
+    def stored(self, name: str) -> str | None:
+        """The secret in the key store's entry."""
+        text = self.store.get(name)
+        return None if text is None else unseal(text)[0]
 
     def configure(self, text: str) -> None:
         self.settings.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -89,6 +90,15 @@ class Telex:
             process.communicate()
             raise
         return Ran(process.returncode, out or b"", (err or b"").decode())
+
+
+def secrets_in(keyring: Path) -> dict[str, str]:
+    """The secrets in the keyring file of ``keyring_in_a_file``, by name, whatever home they belong to."""
+    from provider_core.keys import unseal
+
+    kept = json.loads(keyring.read_text() or "{}") if keyring.exists() else {}
+    entries = {name.removeprefix("telex/"): text for name, text in kept.items() if "@" in name}
+    return {name.partition("@")[0]: unseal(text)[0] for name, text in entries.items()}
 
 
 def toml(value: object) -> str:

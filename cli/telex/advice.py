@@ -22,6 +22,7 @@ __all__ = [
     "chat_model",
     "check_address",
     "choose_model",
+    "confirm_key",
     "connect",
     "credit",
     "did_you_mean",
@@ -147,11 +148,26 @@ def add_mcp(_: errors.ToolsExtraMissingError, __: Provider | None) -> str:
     return f"Install it: {_to_add('mcp')}"
 
 
-def give_key(error: errors.MissingKeyError, _: Provider | None) -> str:
+def give_key(error: errors.MissingKeyError, provider: Provider | None) -> str:
+    kind, _colon, secret = error.secret.partition(":")
+    if kind == "env":
+        return f"Set {secret} in the environment that telex runs in."
+    if secret:
+        return f"Store it: telex providers set-secret {secret}{'' if provider else ' --for URL'}"
     store = f"telex providers set-key {error.provider}"
     if error.key_env:
         return f"Set {' or '.join(error.key_env[:2])}, or store one: {store}"
     return f"Store one: {store}"
+
+
+def confirm_key(error: errors.KeyDestinationError, provider: Provider | None) -> str | None:
+    name = provider.name if provider is not None else "NAME"
+    if error.unencrypted:
+        return f"Use an https address. To send it unencrypted all the same: telex providers edit {name} --allow-http"
+    lines = [f"Store a key for this address: telex providers set-key {name}"]
+    if not error.unknown:
+        lines.insert(0, f"If you trust this address, send it there: telex providers edit {name} --trust")
+    return "\n".join(lines)
 
 
 def right_key(error: errors.AuthenticationError, provider: Provider | None) -> str | None:
@@ -286,6 +302,8 @@ def tool_connect(error: errors.ToolConnectError, _: Provider | None) -> str:
 
 
 def tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
+    if error.source == "http":
+        return f"Use an https address, or set allow_http = true in [mcp.{error.server or 'NAME'}]"
     kind, _colon, name = error.source.partition(":")
     if not name:
         return (

@@ -99,6 +99,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ApiKeyError: (ExitCode.KEY, None),
     errors.MissingKeyError: (ExitCode.KEY, advice.give_key),
     errors.InvalidKeyError: (ExitCode.KEY, None),
+    errors.KeyDestinationError: (ExitCode.KEY, advice.confirm_key),
     errors.KeyStoreError: (ExitCode.KEY, advice.other_source),
     errors.KeyCommandError: (ExitCode.KEY, "Run the command yourself to see why."),
     errors.ProviderError: (ExitCode.PROVIDER, None),

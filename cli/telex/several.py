@@ -22,7 +22,7 @@ from telex.render.together import together_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from provider_core.keys import Key
+    from provider_core.keys import Credentials
     from provider_core.types import Message, Provider, Request, Target
     from telex.context import App
     from telex.keeping import Keeping
@@ -42,14 +42,14 @@ Outcome: TypeAlias = Answer | CoreError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One of the models: what it is asked, with its key; or, in ``error``, why it is not.
+    """One of the models: what it is asked, with its credentials; or, in ``error``, why it is not.
 
     ``new`` are the messages that are kept of the request.
     """
 
     target: Target | None = None
     request: Request | None = None
-    key: Key | None = None
+    credentials: Credentials | None = None
     error: CoreError | None = None
     keeping: Keeping | None = None
     new: Sequence[Message] = ()
@@ -155,7 +155,7 @@ class Several:
             if mark != "<<" or verbose > 1:
                 self._post(index, partial(show.aside, f"{mark[:1]} {target}: {words}"))
 
-        with self._reach(target, asked.key) as (provider, key):
+        with self._reach(target, asked.credentials) as (provider, key):
             events = self._app.client.chat(
                 provider,
                 request,
@@ -170,9 +170,11 @@ class Several:
                     self._post(index, partial(turn.event, event))
 
     @contextlib.contextmanager
-    def _reach(self, target: Target, key: Key | None) -> Iterator[tuple[Provider, str | None]]:
-        if not target.provider.embedded:
-            yield target.provider, key.value if key else None
+    def _reach(
+        self, target: Target, credentials: Credentials | None
+    ) -> Iterator[tuple[Provider, str | None]]:
+        if credentials is not None and not target.provider.embedded:
+            yield credentials.provider, credentials.value
             return
         # Each holds a model in memory, and takes all cores.
         with self._one_at_a_time, self._app.reach(target) as reached:

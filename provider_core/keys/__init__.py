@@ -8,27 +8,43 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from provider_core.errors import ApiKeyError, InvalidKeyError, KeyStoreError, MissingKeyError
+from provider_core.errors import (
+    ApiKeyError,
+    InvalidKeyError,
+    KeyDestinationError,
+    KeyStoreError,
+    MissingKeyError,
+)
+from provider_core.keys._binding import Destination, check_destination, seal, unseal
 from provider_core.keys._command import needs_shell, run_command
 from provider_core.keys._keyring import KeyringStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from provider_core.settings.secrets import Reference
     from provider_core.types import Provider
 
 __all__ = [
+    "Credentials",
+    "Destination",
     "Key",
     "KeyStore",
     "KeyringStore",
     "MemoryStore",
     "Source",
+    "check_destination",
     "clean",
     "ending",
     "find",
-    "find_each",
     "needs_shell",
+    "resolve",
+    "resolve_each",
+    "seal",
+    "seal_for",
+    "secret_value",
     "source",
+    "unseal",
 ]
 
 
@@ -38,6 +54,19 @@ class Key:
 
     value: str = field(repr=False)
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """A provider that may be asked: its key, or None, and ``provider`` with the secrets of its headers filled in."""
+
+    provider: Provider
+    key: Key | None = None
+
+    @property
+    def value(self) -> str | None:
+        """The key itself."""
+        return self.key.value if self.key else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +82,10 @@ class Source:
 
 
 class KeyStore(Protocol):
-    """Keeps one key per provider. Every method raises ``KeyStoreError`` when the store does not work."""
+    """Keeps one text for each name: a key and where it may be sent (``seal``).
+
+    Every method raises ``KeyStoreError`` when the store does not work.
+    """
 
     def get(self, name: str) -> str | None: ...
 
@@ -62,6 +94,10 @@ class KeyStore(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove the key; no error when there is none."""
+
+    def elsewhere(self, name: str) -> tuple[str, ...]:
+        """The origins of keys of this name that belong to other homes, for an error that explains."""
+        ...
 
 
 class MemoryStore:
@@ -78,6 +114,9 @@ class MemoryStore:
 
     def delete(self, name: str) -> None:
         self._known.pop(name, None)
+
+    def elsewhere(self, name: str) -> tuple[str, ...]:
+        return ()
 
 
 def source(provider: Provider, environ: Mapping[str, str]) -> Source:
@@ -99,51 +138,143 @@ def source(provider: Provider, environ: Mapping[str, str]) -> Source:
 def find(provider: Provider, *, environ: Mapping[str, str], store: KeyStore) -> Key | None:
     """The key to use, or None where the provider needs none.
 
-    The first source that has one wins: the environment variables the provider names, its key command, the
-    keyring. Raises ``MissingKeyError`` when a key is needed and no source has one, ``InvalidKeyError`` for
-    one that no header can carry, ``KeyStoreError`` when the source itself failed.
+    The first source that has one is used: the environment variables that the provider names, its key command,
+    the keyring. Raises ``MissingKeyError`` when a key is needed and no source has one, ``InvalidKeyError`` for
+    one that no header can carry, ``KeyDestinationError`` for one that may not be sent to the provider's address,
+    and ``KeyStoreError`` when the source itself failed.
     """
     where = source(provider, environ)
     if where.kind == "none":
         return None
+    confirmed = None
     if where.kind == "variable" and where.ready:
-        origin = f"environment variable {where.variable}"
-        return Key(value=clean(environ[where.variable], f"the {origin}"), source=origin)
-    if where.kind == "command" and provider.key_command:
-        return Key(value=clean(run_command(provider.key_command), "the key command"), source="key command")
-    stored = store.get(provider.name) if where.kind == "keyring" else None
-    if stored is None:
-        raise MissingKeyError(
-            f"there is no API key for {provider.name}", provider=provider.name, key_env=provider.key_env
+        found = f"environment variable {where.variable}"
+        key = Key(value=clean(environ[where.variable], f"the {found}"), source=found)
+    elif where.kind == "command" and provider.key_command:
+        key = Key(value=clean(run_command(provider.key_command), "the key command"), source="key command")
+    else:
+        stored = store.get(provider.name) if where.kind == "keyring" else None
+        if stored is None:
+            raise _missing(provider, environ, store if where.kind == "keyring" else None)
+        secret, confirmed = unseal(stored)
+        key = Key(value=clean(secret, "the keyring"), source="keyring")
+    check_destination(
+        f"the key of {provider.name}",
+        provider.base_url,
+        provider.network,
+        environ=environ,
+        confirmed=confirmed,
+    )
+    return key
+
+
+def _missing(provider: Provider, environ: Mapping[str, str], store: KeyStore | None) -> ApiKeyError:
+    """Why there is no key: there is one that belongs elsewhere, or there is none."""
+    name = provider.name
+    if others := store.elsewhere(name) if store is not None else ():
+        return KeyDestinationError(
+            f"no key for {name} is stored in this settings folder; another one's is for {' and '.join(others)}, "
+            f"and is not sent to {Destination.of(provider.base_url, provider.network)}",
+            destination=provider.base_url,
+            unknown=True,
         )
-    return Key(value=clean(stored, "the keyring"), source="keyring")
+    if provider.key_env_for:
+        variable = next((each for each in provider.key_env if environ.get(each, "").strip()), None)
+        if variable is not None:
+            return KeyDestinationError(
+                f"the key in {variable} is for {provider.key_env_for}, and is not sent to "
+                f"{Destination.of(provider.base_url, provider.network)}",
+                destination=provider.base_url,
+            )
+    return MissingKeyError(f"there is no API key for {name}", provider=name, key_env=provider.key_env)
 
 
-def find_each(
+def resolve(
+    provider: Provider, *, environ: Mapping[str, str], store: KeyStore, key: str | None = None
+) -> Credentials:
+    """All secrets of the provider, each allowed to go to its address; raises as ``find`` does.
+
+    A ``key`` from the caller is used instead of the provider's own sources.
+    """
+    from provider_core.settings.secrets import reference
+
+    if provider.embedded:
+        return Credentials(provider=provider)
+    try:
+        if key is None:
+            found = find(provider, environ=environ, store=store)
+        else:
+            found = Key(value=clean(key, "the caller"), source="the caller")
+            check_destination(
+                f"the key of {provider.name}", provider.base_url, provider.network, environ=environ
+            )
+        headers, secrets = dict(provider.headers), []
+        for name, value in provider.headers.items():
+            wanted = reference(value)
+            if wanted is None:
+                continue
+            what = f"the header {name} of {provider.name}"
+            secret, confirmed = secret_value(wanted, what, environ=environ, store=store)
+            check_destination(what, provider.base_url, provider.network, environ=environ, confirmed=confirmed)
+            headers[name] = f"{wanted.before}{secret}"
+            secrets.append(secret)
+    except ApiKeyError as error:
+        error.provider = error.provider or provider.name
+        raise
+    if secrets:
+        from dataclasses import replace
+
+        provider = replace(provider, headers=headers, header_secrets=tuple(secrets))
+    return Credentials(provider=provider, key=found)
+
+
+def resolve_each(
     providers: Iterable[Provider], *, environ: Mapping[str, str], store: KeyStore
-) -> dict[str, Key | ApiKeyError | None]:
-    """By the providers' names what ``find`` gives for each, or why it gives none; one after the other.
+) -> dict[str, Credentials | ApiKeyError]:
+    """By the providers' names what ``resolve`` gives for each, or why it gives nothing; one after the other.
 
     A store that has failed once is not asked again: it fails after seconds, and would for each. A model
     that runs beside the command needs no key.
     """
-    found: dict[str, Key | ApiKeyError | None] = {}
+    found: dict[str, Credentials | ApiKeyError] = {}
     broken: KeyStoreError | None = None
     for provider in providers:
         stored = source(provider, environ).kind == "keyring"
-        if provider.embedded:
-            found[provider.name] = None
-        elif stored and broken is not None:
+        if stored and broken is not None:
             found[provider.name] = broken
-        else:
-            try:
-                found[provider.name] = find(provider, environ=environ, store=store)
-            except ApiKeyError as error:
-                if stored and isinstance(error, KeyStoreError):
-                    broken = error
-                error.provider = error.provider or provider.name
-                found[provider.name] = error
+            continue
+        try:
+            found[provider.name] = resolve(provider, environ=environ, store=store)
+        except ApiKeyError as error:
+            if stored and isinstance(error, KeyStoreError):
+                broken = error
+            found[provider.name] = error
     return found
+
+
+def secret_value(
+    wanted: Reference, what: str, *, environ: Mapping[str, str], store: KeyStore
+) -> tuple[str, tuple[Destination, ...] | None]:
+    """The secret that a header refers to, and where a stored one may be sent.
+
+    ``what`` is whose it is, for errors. Raises ``MissingKeyError`` where it is not there, and as ``find`` does.
+    """
+    confirmed = None
+    if wanted.kind == "env":
+        text, absent = environ.get(wanted.name, ""), f"{wanted.name} is not set"
+    else:
+        text, confirmed = unseal(store.get(wanted.entry) or "")
+        absent = f"{wanted} is not in the keyring"
+    if not text.strip():
+        raise MissingKeyError(
+            f"{what} needs {wanted}, and {absent}", key_env=(wanted.name,), secret=str(wanted)
+        )
+    return clean(text, str(wanted)), confirmed
+
+
+def seal_for(provider: Provider, secret: str) -> str:
+    """The text that a store keeps for a secret that the user entered for the provider as it is set up."""
+    return seal(secret, (Destination.of(provider.base_url, provider.network),))
 
 
 def clean(text: str, source: str) -> str:
@@ -167,5 +298,7 @@ def ending(key: str) -> str:
 
 
 def _variable(provider: Provider, environ: Mapping[str, str]) -> str:
-    """The first of the provider's variables that holds something; "" where none does."""
+    """The first of the provider's variables that holds something; "" where none does, or they are for another."""
+    if provider.key_env_for:
+        return ""
     return next((name for name in provider.key_env if environ.get(name, "").strip()), "")

@@ -7,12 +7,14 @@ name. Each of these is a ``KeyStoreError``, and none is worked around.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from provider_core import files
 from provider_core.errors import FileError, KeyStoreError
+from provider_core.keys._binding import unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["KeyringStore"]
 
 SERVICE = "telex"
+HOME_ID = "home-id"
+"""The file with the random number of a home, in its settings folder."""
+
 DEADLINE = 3.0
 """Seconds one call may take: a locked or headless keyring can wait for a dialog for ever."""
 
@@ -49,29 +54,52 @@ _T = TypeVar("_T")
 class KeyringStore:
     """Keys under the service name "telex", one call at a time; every call has a deadline in seconds.
 
+    ``home`` is the settings folder that the keys belong to: entries of another one are never read, changed or
+    deleted, see ``_binding``. Without it entries belong to no home.
+
     ``memory`` is a file for the name of the backend that had the key: the keyring package looks at every
     backend there is before it chooses one, and that takes longer than everything else. It is asked first for
     a key and for nothing else, and a key that it does not have is looked for as without it.
     """
 
-    def __init__(self, *, deadline: float = DEADLINE, memory: Path | None = None) -> None:
+    def __init__(
+        self, *, deadline: float = DEADLINE, memory: Path | None = None, home: Path | None = None
+    ) -> None:
         self._deadline = deadline
         self._memory = memory
+        self._home = home
         # A call that was given up may still be at work: the next one, which may undo it, comes after it.
         self._turn = threading.Lock()
 
     def get(self, name: str) -> str | None:
         def read() -> str | None:
+            entry = self._entry(name)
+            if entry is None:
+                _backend().get_password(SERVICE, name)  # raises where the keyring does not work
+                return None
             kept = self._remembered()
-            key = kept.get_password(SERVICE, name) if kept is not None else None
+            key = kept.get_password(SERVICE, entry) if kept is not None else None
             if key is None:
                 backend = _backend()
-                key = backend.get_password(SERVICE, name)
+                key = backend.get_password(SERVICE, entry)
                 if key is not None:
                     self._remember(backend)
             return key
 
         return self._call("read", read)
+
+    def elsewhere(self, name: str) -> tuple[str, ...]:
+        """Where the keys of this name that other homes stored may be sent, for an error that explains.
+
+        The keys themselves are not read: an index without secrets has the origins.
+        """
+
+        def read() -> tuple[str, ...]:
+            index = _index(_backend(), name)
+            index.pop(self._entry(name) or "", None)
+            return tuple(dict.fromkeys(origin for origins in index.values() for origin in origins))
+
+        return self._call("read", read) if self._home is not None else ()
 
     def backend(self) -> str:
         """The name of the backend that keys are in; raises ``KeyStoreError`` where there is none fit for keys."""
@@ -80,22 +108,64 @@ class KeyringStore:
     def set(self, name: str, key: str) -> None:
         def write() -> None:
             backend = _backend()
-            backend.set_password(SERVICE, name, key)
-            if backend.get_password(SERVICE, name) != key:
+            entry = self._entry(name, create=True) or name
+            backend.set_password(SERVICE, entry, key)
+            if backend.get_password(SERVICE, entry) != key:
                 raise KeyStoreError("the keyring took the key and does not give it back")
+            self._note_in_index(backend, name, entry, key)
             self._remember(backend)
 
-        self._call("write to", write, secret=key)
+        self._call("write to", write, secret=unseal(key)[0])
 
     def delete(self, name: str) -> None:
         def remove() -> None:
             backend = _backend()
+            entry = self._entry(name)
             # Backends disagree on how they say that there was nothing to delete.
-            if backend.get_password(SERVICE, name) is not None:
-                backend.delete_password(SERVICE, name)
+            if entry is not None and backend.get_password(SERVICE, entry) is not None:
+                backend.delete_password(SERVICE, entry)
+                self._note_in_index(backend, name, entry, None)
             self._remember(backend)
 
         self._call("delete from", remove)
+
+    def _entry(self, name: str, *, create: bool = False) -> str | None:
+        """The name's entry in the keyring; None where this home has never stored anything."""
+        if self._home is None:
+            return name
+        path = self._home / HOME_ID
+        try:
+            if create and not path.exists():
+                files.private_folder(self._home)
+                with files.locked(path):
+                    if not path.exists():
+                        files.replace(path, os.urandom(16).hex().encode())
+            number = files.content(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, FileError) as error:
+            raise KeyStoreError(
+                f"{path}, which names the keys of this home, cannot be used: {error}"
+            ) from None
+        import hashlib
+
+        place = os.fsencode(os.path.realpath(self._home))
+        return f"{name}@{hashlib.sha256(number.strip() + place).hexdigest()[:16]}"
+
+    def _note_in_index(self, backend: KeyringBackend, name: str, entry: str, key: str | None) -> None:
+        """Keep for other homes' errors where this key may be sent. That it fails is no reason to fail."""
+        if self._home is None:
+            return
+        index = _index(backend, name)
+        index.pop(entry, None)
+        destinations = unseal(key)[1] if key is not None else None
+        if destinations:
+            index[entry] = [each.origin for each in destinations]
+        with contextlib.suppress(Exception):
+            if index:
+                backend.set_password(SERVICE, name, json.dumps(index))
+            elif backend.get_password(SERVICE, name) is not None:
+                backend.delete_password(SERVICE, name)
 
     def _remembered(self) -> KeyringBackend | None:
         """The backend that had a key before, unless the user has named one; None where it cannot be loaded."""
@@ -165,6 +235,15 @@ def _backend() -> KeyringBackend:
             return backend
         refused = _NO_PLACE_FOR_KEYS[name]
     raise KeyStoreError(f"the keyring {refused}" if refused else "the keyring package found no backend")
+
+
+def _index(backend: KeyringBackend, name: str) -> dict[str, list[str]]:
+    """Entry -> the origins that its key may be sent to, of all homes that stored a key of this name."""
+    try:
+        index = json.loads(backend.get_password(SERVICE, name) or "{}")
+        return {str(entry): list(map(str, origins)) for entry, origins in index.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _name(backend: KeyringBackend) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from provider_core.types import Network, Quirks
 
@@ -78,6 +80,17 @@ class Preset:
     """Loopback ports where a local server of this kind may listen, the usual one first."""
     network: Network = field(default_factory=Network)
     quirks: Quirks = field(default_factory=Quirks)
+
+    def serves(self, url: str) -> bool:
+        """Whether the host of ``url`` is one of the preset's own, which its keys are for."""
+        host = urlsplit(url).hostname or ""
+        own = (
+            urlsplit(each).hostname or "" for each in (self.base_url, *(u for u, _ in self.other_base_urls))
+        )
+        return any(
+            re.fullmatch(re.sub(r"\\\{\w+\\\}", "[a-z0-9-]+", re.escape(each)), host) is not None
+            for each in own
+        )
 
 
 LOOPBACK = Network(connect_timeout=5.0)

@@ -25,6 +25,7 @@ from provider_core.errors import (
 )
 from provider_core.probe._report import STEPS, Report, Step
 from provider_core.probe._watch import Watch
+from provider_core.settings.secrets import reference
 from provider_core.types import Finished, Message, Request, Text, Usage, Verdict
 from provider_core.wording import redact
 
@@ -62,6 +63,10 @@ def check(
     ``on_step`` is called for each step as it is known. Several threads may check at once.
     """
     network = provider.network
+    if missing is not None:
+        # A reference to a secret is no header to be sent.
+        plain = {name: value for name, value in provider.headers.items() if reference(value) is None}
+        provider = replace(provider, headers=plain)
     provider = replace(
         provider,
         network=replace(

@@ -28,4 +28,4 @@ def holds_secret(name: str) -> bool:
 def secrets(provider: Provider, key: str | None) -> tuple[str, ...]:
     """What must not come back in anything the server says: the key, and headers that look like one."""
     named = (value for name, value in provider.headers.items() if holds_secret(name))
-    return tuple(secret for secret in (key, *named) if secret)
+    return tuple(secret for secret in (key, *provider.header_secrets, *named) if secret)

@@ -16,7 +16,7 @@ from provider_core import presets
 from provider_core.errors import SettingsError
 from provider_core.settings import rules
 from provider_core.settings.rules import NAME, RESERVED
-from provider_core.types import Model, Network, Provider
+from provider_core.types import Model, Network, Provider, Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -231,6 +231,12 @@ def _usual(base_url: str) -> Network:
     return presets.LOCAL if rules.is_near(base_url) else Network()
 
 
+def _variables_for(base_url: str, preset: presets.Preset) -> str:
+    """The origin that the preset's own variables are for, or "" where ``base_url`` is one of the preset's hosts."""
+    own = not preset.key_env or preset.serves(base_url)
+    return "" if own else rules.origin(preset.base_url)
+
+
 def preview_server(name: str, table: Mapping[str, Any], paths: Paths) -> McpServer:
     """The server that ``[mcp.NAME]`` with these fields would be; raises ``SettingsError``."""
     from provider_core.settings import schema
@@ -278,6 +284,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         key_required=get("key") != "none" and (preset.key_required if preset else True),
         key_stored=get("key") == "keyring",
         key_env=(entry["key_env"],) if "key_env" in entry else (preset.key_env if preset else ()),
+        key_env_for=_variables_for(base_url, preset) if preset and "key_env" not in entry else "",
         key_command=get("key_command"),
         headers={**(preset.headers if preset else {}), **get("headers", {})},
         models=declared or (presets.models(preset.id) if preset else ()),
@@ -287,5 +294,5 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         gguf=gguf,
         embedded=gguf is not None,
         network=replace(preset.network if preset else _usual(base_url), **network),
-        **({"quirks": preset.quirks} if preset else {}),
+        quirks=preset.quirks if preset else Quirks(),
     )

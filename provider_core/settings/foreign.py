@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError
-from provider_core.settings.mcp import check_name, harmless, in_the_open, reference
+from provider_core.settings.mcp import check_name
+from provider_core.settings.secrets import harmless, in_the_open, reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

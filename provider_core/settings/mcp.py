@@ -4,55 +4,37 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from provider_core import files
 from provider_core.errors import InvalidInputError, UnknownToolServerError
 from provider_core.settings import rules
+from provider_core.settings.secrets import reference
+from provider_core.types import Network
 from provider_core.wording import near
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from provider_core.settings import Settings
+    from provider_core.settings.secrets import Reference
 
 __all__ = [
     "McpServer",
-    "Reference",
     "check_name",
     "check_pattern",
     "check_url",
     "check_value",
     "find",
-    "harmless",
-    "in_the_open",
     "of_tables",
-    "reference",
     "references",
 ]
 
-_REFERENCE = re.compile(
-    r"(?P<before>[A-Za-z][A-Za-z-]* )?(?P<kind>keyring|env):(?P<name>[A-Za-z0-9_][\w.-]{0,127})"
-)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATTERN = re.compile(r"[^\s\x00-\x1f\x7f]{1,128}")
-_TOKEN = re.compile(
-    r"(?:sk|pk|rk|ghp|gho|ghs|ghu|github_pat|glpat|xox[abeprs]|hf|npm|pypi|dop_v1|AKIA|ASIA|AIza|ya29|eyJ)"
-    r"[A-Za-z0-9_.=-]{12,}"
-)
-"""How the keys of some large services begin, in values whose names do not tell."""
-
 _RESERVED = frozenset({"all", "none"})
 """Names that mean something else where servers are chosen."""
-
-_HARMLESS = re.compile(
-    r"(?i:true|false|yes|no|on|off|none|null|auto|default|basic|bearer|oauth2?|jwt)?"
-    r"|-?\d{1,6}(?:\.\d{1,6})?"
-    r"|(?:~|\.{1,2})?/.*|[A-Za-z]:\\.*"
-    r"|https?://[^\s@?]*"
-)
-"""Values that are no secret whatever they are called: switches, small numbers, paths, addresses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +49,8 @@ class McpServer:
     url: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    allow_http: bool = False
+    """Whether its secrets may travel over plain http to a host that is not in a private network."""
     cwd: Path | None = None
     """Where the command runs; None for where telex does."""
     enabled: bool = True
@@ -87,40 +71,16 @@ class McpServer:
         return any(fnmatch.fnmatchcase(tool, pattern) for pattern in self.allow)
 
     @property
+    def network(self) -> Network:
+        """How a server with a ``url`` is reached."""
+        return Network(allow_http=self.allow_http)
+
+    @property
     def place(self) -> str:
         """Its address, or its command on one line."""
         import shlex
 
         return self.url or shlex.join(self.command)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """A value that stands for a secret: the keyring's, or that of an environment variable.
-
-    ``before`` is what goes before it, as in ``Bearer keyring:github``.
-    """
-
-    kind: Literal["keyring", "env"]
-    name: str
-    before: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.name}"
-
-    @property
-    def entry(self) -> str:
-        """The user of its entry in the keyring, which no provider's name can be."""
-        return f"mcp:{self.name}"
-
-
-def reference(value: str) -> Reference | None:
-    """What ``keyring:NAME`` or ``env:VAR`` means, a word before it or none; None for a value that means itself."""
-    found = _REFERENCE.fullmatch(value)
-    if found is None:
-        return None
-    kind: Literal["keyring", "env"] = "keyring" if found["kind"] == "keyring" else "env"
-    return Reference(kind=kind, name=found["name"], before=found["before"] or "")
 
 
 def references(server: McpServer) -> dict[str, Reference]:
@@ -142,31 +102,6 @@ def find(settings: Settings, name: str) -> McpServer:
     raise UnknownToolServerError(
         f"no MCP server called {name} is set up", server=name, candidates=near(name, servers)
     )
-
-
-def harmless(name: str, value: str) -> bool:
-    """Whether a variable or header of this name and value is fit to stand in a file or a command line."""
-    from provider_core.quirks import holds_secret
-
-    if reference(value) is not None:
-        return True
-    secret = _TOKEN.search(value) is not None or (holds_secret(name) and not _HARMLESS.fullmatch(value))
-    return not secret
-
-
-def in_the_open(command: Sequence[str]) -> str | None:
-    """Where a command holds what looks like a secret: "after --token", or "" for one by itself; None for nowhere."""
-    flag = ""
-    for word in command[1:]:
-        value = word
-        if word.startswith("-"):
-            flag, equals, value = word.partition("=")
-            if not equals:
-                continue
-        if not harmless(flag, value):
-            return f"after {flag}" if flag else ""
-        flag = ""
-    return None
 
 
 def check_name(name: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from provider_core.errors import InvalidInputError
+from provider_core.settings import secrets
 
 __all__ = [
     "ALIAS",
@@ -179,10 +181,17 @@ def is_near(url: str) -> bool:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port: what a key is kept for."""
+    """Scheme, host and port in one spelling, the port only where it is not the scheme's own."""
     parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{parts.hostname}:{port}"
+    host = (parts.hostname or "").rstrip(".")
+    with contextlib.suppress(ValueError):
+        host = ipaddress.ip_address(host).compressed
+    if not host.isascii():
+        with contextlib.suppress(UnicodeError):
+            host = host.encode("idna").decode("ascii")
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = f":{parts.port}" if parts.port not in (None, usual) else ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def header(text: str) -> tuple[str, str]:
@@ -203,6 +212,11 @@ def check_header(name: str, value: str) -> None:
         raise InvalidInputError(f"the header {name} is telex's own and cannot be set")
     if not value or not all(" " <= character <= "~" for character in value):
         raise InvalidInputError(f"the value of the header {name} is empty, or holds what no header can carry")
+    if not secrets.harmless(name, value):
+        raise InvalidInputError(
+            f"the value of the header {name} looks like a secret. Name its source instead: env:NAME for an "
+            "environment variable, or keyring:NAME for the keyring"
+        )
 
 
 def check_variable(name: str, value: str) -> None:

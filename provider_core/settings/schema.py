@@ -153,6 +153,8 @@ class ProviderEntry(BaseModel):
     ca_bundle: Path | None = None
     client_cert: Path | None = None
     proxy: Line | None = None
+    allow_http: bool = False
+    """Whether secrets may travel over plain http to a host that is not in a private network."""
     connect_timeout: Seconds | None = None
     first_byte_timeout: Seconds | None = None
     idle_timeout: Seconds | None = None
@@ -171,6 +173,7 @@ class McpEntry(BaseModel):
     url: Annotated[str, AfterValidator(_mcp_url)] | None = None
     env: Annotated[dict[str, str], AfterValidator(_mcp_env)] = {}
     headers: Annotated[dict[Line, Line], AfterValidator(_mcp_headers)] = {}
+    allow_http: bool = False
     cwd: Path | None = None
     enabled: bool = True
     start_timeout: Seconds | None = None

@@ -591,7 +591,7 @@ def test_a_servers_secret_is_looked_for(doctor: Doctor) -> None:
     report = doctor("keyring")
     assert report["keyring keyring:github"].startswith("problem: its secret is not there")
     assert report.remedy("keyring keyring:github") == "telex mcp set-secret github"
-    doctor.inside.store.set("mcp:github", "sk-0123456789")
+    doctor.inside.store.set("secret:github", "sk-0123456789")
     assert doctor("keyring")["keyring keyring:github"] == "ok: its secret is there"
     doctor.inside.store = Dead()
     assert doctor("keyring")["keyring backend"].endswith("to be unlocked: no keyring:github")

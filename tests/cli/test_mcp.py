@@ -133,7 +133,7 @@ def test_a_command_that_is_not_there_is_told_of(telex: Inside) -> None:
             "Authorization: keyring:NAME",
         ),
         (["lab", "--url", "http://a/", "--header", f"X-Key={SECRET}"], "--header takes NAME: VALUE"),
-        (["lab", "--url", "http://a.example/", "--header", "X-Key: env:K"], "in the clear: use https"),
+        (["lab", "--url", "http://a.example/", "--header", "X-Key: env:K"], "unencrypted: use https"),
         (["lab", "--timeout", "0", "--", "x"], "--timeout"),
     ],
 )
@@ -355,16 +355,16 @@ def test_a_secret_goes_into_the_keyring_and_to_its_server_alone(telex: Inside) -
     ran = telex("mcp", "set-secret", "lab.token", "--stdin", stdin=f"{SECRET}\n".encode())
     assert ran.code == 0, ran.err
     assert SECRET not in ran.err
-    assert telex.store.get("mcp:lab.token") == SECRET
+    assert telex.stored("secret:lab.token") == SECRET
     assert SECRET not in telex.settings.read_text()
     assert "no licence" in telex("mcp", "test", "lab").err, "it was started with it"
 
 
 def test_a_secret_that_nobody_is_given_is_told_of(telex: Inside) -> None:
     ran = telex("mcp", "set-secret", "lab", "--stdin", stdin=b"x")
-    assert "No server is given it yet. In a server's env or headers: keyring:lab" in ran.err
+    assert "Nothing uses it yet. Where a server's env names keyring:lab" in ran.err
     assert telex("mcp", "set-secret", "lab", "--remove").code == 0
-    assert telex.store.get("mcp:lab") is None
+    assert telex.stored("secret:lab") is None
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_a_secret_that_nobody_is_given_is_told_of(telex: Inside) -> None:
     [
         (["lab"], b"", "there is no terminal to ask for lab: give --stdin"),
         (["lab", "--stdin"], b"\n", "nothing came on stdin"),
-        (["a b", "--stdin"], b"x", "no name for a secret"),
+        (["a b", "--stdin"], b"x", "not a valid name for a secret"),
         (["lab", "--stdin", "--remove"], b"x", "do not go together"),
     ],
 )
@@ -400,15 +400,15 @@ def test_a_server_goes_with_those_of_its_secrets_that_no_other_one_has(telex: In
     telex("mcp", "add", "one", "--env", "A=keyring:own", "--env", "B=keyring:shared", "--", "x")
     telex("mcp", "add", "two", "--env", "B=keyring:shared", "--", "x")
     for name in ("own", "shared"):
-        telex.store.set(f"mcp:{name}", SECRET)
+        telex.store.set(f"secret:{name}", SECRET)
     telex.store.set("own", "a provider's key")
     refused(telex("mcp", "remove", "one"), ExitCode.USAGE, "give --yes")
     ran = telex("mcp", "remove", "one", "--yes")
     assert "one is removed, and from the keyring own." in ran.err
     assert list(tables(telex)) == ["two"]
-    assert [telex.store.get(name) for name in ("mcp:own", "mcp:shared", "own")] == [
+    assert [telex.stored(name) for name in ("secret:own", "secret:shared", "own")] == [
         None, SECRET, "a provider's key",
     ]  # fmt: skip
     ran = telex("mcp", "remove", "two", "--yes", "--keep-secrets")
-    assert "in the keyring are left mcp:shared (service telex)" in ran.err
-    assert telex.store.get("mcp:shared") == SECRET
+    assert "in the keyring are left secret:shared (service telex)" in ran.err
+    assert telex.stored("secret:shared") == SECRET

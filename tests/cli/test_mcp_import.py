@@ -244,8 +244,8 @@ def test_secrets_in_plain_go_into_the_keyring(telex: Inside) -> None:
         "X-Team": "a",
         "Authorization": "Bearer keyring:web.Authorization",
     }
-    assert telex.store.get("mcp:github.GITHUB_TOKEN") == SECRET
-    assert telex.store.get("mcp:web.Authorization") == SECRET
+    assert telex.stored("secret:github.GITHUB_TOKEN") == SECRET
+    assert telex.stored("secret:web.Authorization") == SECRET
     assert "2 secrets are in the keyring; the file still has them." in ran.err
     assert "telex mcp set-secret" not in ran.err, "they are there"
     assert SECRET not in ran.err + telex.settings.read_text()
@@ -298,7 +298,7 @@ def test_a_server_that_is_set_up_stays_unless_it_is_to_be_replaced(telex: Inside
 
 def test_a_secret_over_plain_http_needs_a_word(telex: Inside) -> None:
     text = file(web={"url": "http://a.example/mcp", "headers": {"X-Key": "${env:K}"}})
-    assert "in the clear" in telex("mcp", "import", "-", stdin=text).err
+    assert "unencrypted" in telex("mcp", "import", "-", stdin=text).err
     assert tables(telex) == {}
     assert telex("mcp", "import", "-", "--allow-http", stdin=text).code == 0
 
@@ -359,4 +359,4 @@ def test_a_header_of_any_name_has_its_secret_in_the_keyring(telex: Inside) -> No
     text = file(web={"url": "https://a.example/mcp", "headers": {"X-Api!Key": SECRET}})
     telex("mcp", "import", "-", "--secrets", "keyring", stdin=text)
     assert tables(telex)["web"]["headers"] == {"X-Api!Key": "keyring:web.X-Api-Key"}
-    assert telex.store.get("mcp:web.X-Api-Key") == SECRET
+    assert telex.stored("secret:web.X-Api-Key") == SECRET

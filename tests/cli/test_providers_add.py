@@ -43,7 +43,7 @@ def listed(telex: Inside) -> list[dict[str, Any]]:
 def test_a_key_from_stdin_is_checked_and_kept_in_the_keyring_alone(telex: Inside, lab: Scripted) -> None:
     ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-stdin", stdin=f" {KEY}\n".encode())
     assert ran.code == 0, ran.err
-    assert telex.store.get("lab") == KEY
+    assert telex.stored("lab") == KEY
     assert entries(telex.settings)["lab"] == {"base_url": lab.url, "key": "keyring"}
     assert lab.asked[-1].headers["authorization"] == f"Bearer {KEY}"
     assert ran.out == b""
@@ -67,7 +67,7 @@ def test_a_key_from_a_variable_is_named_and_never_kept(telex: Inside, lab: Scrip
     )
     assert ran.code == 0, ran.err
     assert entries(telex.settings)["lab"]["key_env"] == "LAB_KEY"
-    assert telex.store.get("lab") is None
+    assert telex.stored("lab") is None
     assert "environment variable LAB_KEY" in ran.err
 
 
@@ -92,19 +92,19 @@ def test_a_presets_variable_that_is_set_is_used_without_asking(telex: Inside, la
     )  # fmt: skip
     assert ran.code == 0, ran.err
     assert "environment variable DEEPSEEK_API_KEY" in ran.err
-    assert telex.store.get("mine") is None
+    assert telex.stored("mine") is None
     ran = telex("providers", "list", env={"DEEPSEEK_API_KEY": KEY})
     assert ran.text.split("\t")[2] == "DEEPSEEK_API_KEY"
     assert telex("providers", "list").text.split("\t")[2] == "DEEPSEEK_API_KEY (not set)"
 
 
-def test_a_kept_key_that_the_environment_outdoes_is_said(telex: Inside, lab: Scripted) -> None:
+def test_a_kept_key_that_the_environment_outdoes_is_said(telex: Inside) -> None:
     ran = telex(
-        "providers", "add", "mine", "--preset", "deepseek", "--base-url", lab.url, "--model", "m", "--key-stdin",
+        "providers", "add", "deepseek", "--no-verify", "--key-stdin",
         stdin=KEY.encode(), env={"DEEPSEEK_API_KEY": "another"},
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    assert "DEEPSEEK_API_KEY is set, and the environment wins" in ran.err
+    assert "DEEPSEEK_API_KEY is set, and takes precedence over the keyring." in ran.err
 
 
 def test_with_no_terminal_what_would_be_asked_is_a_usage_error_that_names_the_flags(
@@ -170,7 +170,7 @@ def test_a_check_that_fails_saves_nothing_and_has_its_errors_exit_code(
     assert words in ran.err
     assert "--no-verify" in ran.err
     assert entries(telex.settings) == {}
-    assert telex.store.get("lab") is None
+    assert telex.stored("lab") is None
 
 
 def test_nobody_there_is_a_network_error(telex: Inside) -> None:
@@ -219,7 +219,7 @@ def test_a_settings_file_that_does_not_parse_is_reported_before_anything_else(
     assert ran.code == 3
     assert "settings.toml, line 2" in ran.err
     assert telex.settings.read_bytes() == before
-    assert telex.store.get("lab") is None
+    assert telex.stored("lab") is None
     assert lab.asked == []
 
 
@@ -382,7 +382,11 @@ def test_a_presets_name_with_an_address_keeps_what_is_known_of_the_preset(
     ran = telex("providers", "add", "deepseek", "--base-url", server.url, env={"DEEPSEEK_API_KEY": KEY})
     assert ran.code == 0, ran.err
     assert "deepseek is a preset: what is known of DeepSeek counts, but for the address." in ran.err
-    assert entries(telex.settings)["deepseek"] == {"preset": "deepseek", "base_url": server.url}
+    assert entries(telex.settings)["deepseek"] == {
+        "preset": "deepseek",
+        "base_url": server.url,
+        "key_env": "DEEPSEEK_API_KEY",
+    }
     assert server.asked[-1].headers["authorization"] == f"Bearer {KEY}"
     telex("providers", "add", "mine", "--base-url", server.url, "--no-key")
     assert "preset" not in entries(telex.settings)["mine"]
@@ -423,7 +427,7 @@ def test_a_taken_name_is_an_error_and_replace_makes_it_idempotent(telex: Inside,
     before = telex.settings.read_bytes()
     assert telex(*arguments, "--replace", stdin=KEY.encode()).code == 0
     assert telex.settings.read_bytes() == before
-    assert telex.store.get("lab") == KEY
+    assert telex.stored("lab") == KEY
 
 
 def test_a_replacement_that_fails_leaves_the_former_one_whole(telex: Inside, lab: Scripted) -> None:
@@ -432,4 +436,4 @@ def test_a_replacement_that_fails_leaves_the_former_one_whole(telex: Inside, lab
     before = telex.settings.read_bytes()
     assert telex(*arguments, "--replace", stdin=b"wrong-key").code == 4
     assert telex.settings.read_bytes() == before
-    assert telex.store.get("lab") == KEY
+    assert telex.stored("lab") == KEY

@@ -48,7 +48,7 @@ def lab(telex: Inside) -> dict[str, Any]:
         (["--disable"], "enabled", False),
         (["--enable"], "enabled", True),
         (["--display-name", "The lab"], "display_name", "The lab"),
-        (["--base-url", "http://127.0.0.1:2/v1/"], "base_url", "http://127.0.0.1:2/v1"),
+        (["--base-url", "http://127.0.0.1:1/v2/"], "base_url", "http://127.0.0.1:1/v2"),
         (["--preset", "llamacpp"], "preset", "llamacpp"),
         (["--model", "a", "--model", "b"], "models", ["a", "b"]),
         (["--default-model", "a"], "default_model", "a"),
@@ -76,8 +76,6 @@ def test_every_field_can_be_set_and_nothing_else_changes(
     after = lab(telex)
     assert after.pop(field) == value
     before.pop(field, None)
-    if field in ("key_env", "key_command"):
-        before.pop("key")
     assert after == before
     text = telex.settings.read_text()
     for comment in ("# by hand", "# quick", "# cellar"):
@@ -101,9 +99,12 @@ def test_a_field_is_taken_away_by_its_options_name(telex: Inside) -> None:
     assert "base_url" in lab(telex)
 
 
-def test_another_source_of_the_key_forgets_the_stored_one(telex: Inside) -> None:
-    telex("providers", "edit", "lab", "--key-env", "LAB_KEY")
-    assert telex.store.get("lab") is None
+def test_another_source_of_the_key_leaves_the_stored_one(telex: Inside) -> None:
+    for option, value in (("--key-env", "LAB_KEY"), ("--key-command", "pass lab")):
+        assert telex("providers", "edit", "lab", option, value).code == 0
+        assert (lab(telex)["key"], telex.stored("lab")) == ("keyring", KEY)
+    assert telex("providers", "edit", "lab", "--no-key").code == 0
+    assert (lab(telex)["key"], telex.stored("lab")) == ("none", None)
 
 
 def test_a_key_from_stdin_takes_the_stored_ones_place_with_other_changes(telex: Inside) -> None:
@@ -111,7 +112,7 @@ def test_a_key_from_stdin_takes_the_stored_ones_place_with_other_changes(telex: 
         "providers", "edit", "lab", "--key-stdin", "--display-name", "Lab", stdin=b"the-new-key-0123456789\n"
     )
     assert ran.code == 0, ran.err
-    assert telex.store.get("lab") == "the-new-key-0123456789"
+    assert telex.stored("lab") == "the-new-key-0123456789"
     assert (lab(telex)["key"], lab(telex)["display_name"]) == ("keyring", "Lab")
     assert "the-new-key" not in ran.err + telex.settings.read_text()
 
@@ -154,12 +155,23 @@ def test_a_models_alias_is_no_new_name_of_a_provider(telex: Inside, tmp_path: Pa
     assert telex.settings.read_bytes() == before
 
 
-def test_a_key_that_would_go_elsewhere_is_told_of(telex: Inside) -> None:
+def test_a_stored_key_goes_to_a_new_address_only_when_that_is_confirmed(telex: Inside) -> None:
+    before = telex.settings.read_bytes()
     ran = telex("providers", "edit", "lab", "--base-url", "http://127.0.0.1:2/v1")
+    assert ran.code == 2
+    assert "is for http://127.0.0.1:1, and would go to http://127.0.0.1:2" in ran.err
+    assert "--trust" in ran.err
+    assert "--key-stdin" in ran.err
+    assert telex.settings.read_bytes() == before
+    ran = telex("providers", "edit", "lab", "--base-url", "http://127.0.0.1:2/v1", "--trust")
+    assert ran.code == 0, ran.err
     assert "http://127.0.0.1:2" in ran.err
     assert "telex providers test lab" in ran.err
-    assert telex("providers", "edit", "lab", "--base-url", "http://host.invalid").code == 2
-    assert telex("providers", "edit", "lab", "--base-url", "http://host.invalid", "--allow-http").code == 0
+    assert telex("providers", "edit", "lab", "--base-url", "http://127.0.0.1:2/v2").code == 0
+    plain = ("providers", "edit", "lab", "--trust", "--base-url", "http://host.invalid")
+    assert telex(*plain).code == 2
+    assert telex(*plain, "--allow-http").code == 0
+    assert lab(telex)["allow_http"] is True
 
 
 def test_what_would_not_be_accepted_changes_nothing(telex: Inside) -> None:
@@ -175,25 +187,24 @@ def test_what_would_not_be_accepted_changes_nothing(telex: Inside) -> None:
 
 def test_a_new_key_is_checked_before_it_takes_the_old_ones_place(telex: Inside, server: Scripted) -> None:
     server.will(keyed("the-new-key-0123456789"))
-    telex("providers", "edit", "lab", "--base-url", server.url)
+    telex("providers", "edit", "lab", "--base-url", server.url, "--trust")
     ran = telex("providers", "set-key", "lab", "--key-stdin", stdin=b"a-wrong-key")
     assert ran.code == 4
     assert "Nothing was saved" in ran.err
-    assert telex.store.get("lab") == KEY
+    assert telex.stored("lab") == KEY
     ran = telex("providers", "set-key", "lab", "--key-stdin", stdin=b"the-new-key-0123456789")
     assert ran.code == 0, ran.err
-    assert telex.store.get("lab") == "the-new-key-0123456789"
+    assert telex.stored("lab") == "the-new-key-0123456789"
 
 
 def test_the_source_of_a_key_can_change_without_asking_the_server(telex: Inside) -> None:
     assert telex("providers", "set-key", "lab", "--key-command", "pass lab", "--no-verify").code == 0
     assert lab(telex)["key_command"] == "pass lab"
-    assert telex.store.get("lab") is None
     assert telex("providers", "set-key", "lab", "--key-stdin", "--no-verify", stdin=b"k").code == 0
     assert lab(telex)["key"] == "keyring"
     assert "key_command" not in lab(telex)
     assert telex("providers", "set-key", "lab", "--no-key", "--no-verify").code == 0
-    assert (lab(telex)["key"], telex.store.get("lab")) == ("none", None)
+    assert (lab(telex)["key"], telex.stored("lab")) == ("none", None)
 
 
 def test_without_a_terminal_set_key_names_its_flags(telex: Inside) -> None:
@@ -213,7 +224,7 @@ def test_a_new_name_takes_key_default_and_aliases_along(telex: Inside) -> None:
     assert 'model = "work/m"' in text
     assert 'fast = "work/m" # quick' in text
     assert "[providers.work] # cellar" in text
-    assert (telex.store.get("lab"), telex.store.get("work")) == (None, KEY)
+    assert (telex.stored("lab"), telex.stored("work")) == (None, KEY)
     assert telex("providers", "rename", "work", "local").code == 2
     assert telex("providers", "rename", "nobody", "x").code == 3
 
@@ -230,7 +241,7 @@ def test_remove_says_what_points_at_it_and_deletes_the_key(telex: Inside) -> Non
     assert ran.code == 0, ran.err
     assert "model, aliases.fast point at lab" in ran.err
     assert "lab and its key are removed" in ran.err
-    assert telex.store.get("lab") is None
+    assert telex.stored("lab") is None
     assert entries(telex.settings) == {}
     assert "# by hand" in telex.settings.read_text()
     assert telex("providers", "remove", "lab", "--yes").code == 3

@@ -44,7 +44,7 @@ enabled = false
 [providers.commanded]
 base_url = "https://host.invalid/v1"
 key_command = "pass lab"
-headers = {X-Team = "a", X-Api-Key = "sk-hidden-in-a-header"}
+headers = {X-Team = "a", X-Api-Key = "env:TEAM_KEY"}
 proxy = "http://me:hunter22@proxy.invalid:3128"
 connect_timeout = 2.5
 
@@ -134,7 +134,7 @@ def test_show_tells_all_but_secrets(telex: Inside) -> None:
     ran = telex("providers", "show", "commanded")
     fields = dict(line.split("\t", 1) for line in ran.text.splitlines())
     assert fields["key command"] == "pass lab"
-    assert fields["headers"] == "X-Api-Key: (not shown), X-Team: a"
+    assert fields["headers"] == "X-Api-Key: env:TEAM_KEY, X-Team: a"
     assert fields["proxy"] == "http://proxy.invalid:3128"
     assert fields["network"] == "connect_timeout = 2.5"
     assert (

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from running import COMMAND, Telex
+from running import COMMAND, Telex, secrets_in
 from scripted import Pause, Scripted
 from servers import by_path, in_json, keyed
 from terminal import Pty
@@ -40,6 +40,10 @@ class Kept(Telex):
         return found
 
     @property
+    def secrets(self) -> dict[str, str]:
+        return secrets_in(self.keyring)
+
+    @property
     def paths(self) -> Paths:
         return Paths.find(self.env)
 
@@ -64,7 +68,7 @@ def test_a_terminal_is_asked_for_the_key_and_never_shows_it(telex: Kept, server:
         assert terminal.process.wait(20) == 0
         assert KEY.encode() not in terminal.raw
         assert terminal.modes == terminal.modes_before
-    assert telex.keys == {"telex/lab": KEY}
+    assert telex.secrets == {"lab": KEY}
     assert entries(telex.settings) == {"lab": {"base_url": server.url, "key": "keyring"}}
 
 
@@ -181,7 +185,7 @@ def test_twenty_processes_that_add_at_once_lose_none(telex: Kept, tmp_path: Path
         _, err = process.communicate(timeout=90)
         assert process.returncode == 0, err
     assert set(load(telex.paths, {}).providers) == {"old", *keys}
-    assert telex.keys == {f"telex/{name}": key for name, key in keys.items()}
+    assert telex.secrets == keys
     text = telex.settings.read_text()
     assert text.startswith("# by hand\n[providers.old] # stays\n")
 
@@ -221,7 +225,7 @@ def test_ctrl_c_between_key_and_settings_leaves_neither(telex: Kept) -> None:
     deadline = time.monotonic() + 30
     while not mark.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert telex.keys == {"telex/lab": KEY}
+    assert telex.secrets == {"lab": KEY}
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err

@@ -15,8 +15,19 @@ from conformance import KeyStoreConformance
 from keyring.backend import KeyringBackend
 from keyring.backends import fail, null
 
-from provider_core.errors import InvalidKeyError, KeyCommandError, KeyStoreError, MissingKeyError
-from provider_core.keys import Key, KeyringStore, MemoryStore, Source, clean, ending, find, find_each, source
+from provider_core.errors import ApiKeyError, InvalidKeyError, KeyCommandError, KeyStoreError, MissingKeyError
+from provider_core.keys import (
+    Credentials,
+    Key,
+    KeyringStore,
+    MemoryStore,
+    Source,
+    clean,
+    ending,
+    find,
+    resolve_each,
+    source,
+)
 from provider_core.keys._command import run_command
 from provider_core.testing import FakeKeyStore
 from provider_core.types import Provider
@@ -351,17 +362,22 @@ def test_of_several_providers_each_has_its_key_or_its_reason_and_a_broken_store_
         Provider(name="open", auth="none"),
         Provider(name="here", embedded=True),
     )
-    found = find_each(providers, environ={"CLOUD_KEY": "first"}, store=store)
+    found = resolve_each(providers, environ={"CLOUD_KEY": "first"}, store=store)
     assert list(found) == ["one", "two", "cloud", "cut", "open", "here"]
     assert store.asked == [("get", "one")]
     assert [type(found[name]) for name in ("one", "two", "cut")] == [
         KeyStoreError, KeyStoreError, KeyCommandError
     ]  # fmt: skip
-    assert found["cloud"] == Key(value="first", source="environment variable CLOUD_KEY")
-    assert (found["open"], found["here"]) == (None, None)
+    assert key_of(found["cloud"]) == Key(value="first", source="environment variable CLOUD_KEY")
+    assert (key_of(found["open"]), key_of(found["here"])) == (None, None)
 
 
 def test_a_command_that_fails_says_nothing_of_the_keyring() -> None:
     cut = replace(CLOUD, name="cut", key_env=(), key_command="exit 3")
-    found = find_each((cut, CLOUD), environ={}, store=MemoryStore(cloud="stored"))
-    assert found["cloud"] == Key(value="stored", source="keyring")
+    found = resolve_each((cut, CLOUD), environ={}, store=MemoryStore(cloud="stored"))
+    assert key_of(found["cloud"]) == Key(value="stored", source="keyring")
+
+
+def key_of(found: Credentials | ApiKeyError) -> Key | None:
+    assert isinstance(found, Credentials)
+    return found.key

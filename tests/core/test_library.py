@@ -252,7 +252,10 @@ def echo(asked: Any) -> Answer:
 @pytest.mark.parametrize("code", EXAMPLES, ids=lambda code: code.splitlines()[-1].strip()[:40])
 def test_the_examples_run_as_they_are_written(code: str, home: dict[str, str], server: Scripted) -> None:
     server.will(echo)
-    configure(home, f'[providers.deepseek]\npreset = "deepseek"\nbase_url = "{server.url}"\n')
+    configure(
+        home,
+        f'[providers.deepseek]\npreset = "deepseek"\nbase_url = "{server.url}"\nkey_env = "DEEPSEEK_API_KEY"\n',
+    )
     code = code.replace("http://127.0.0.1:8080/v1", server.url)
     python(code, {**home, "DEEPSEEK_API_KEY": KEY, "PYTHONWARNINGS": "error"})
 
@@ -274,7 +277,7 @@ def test_a_name_means_what_it_means_to_telex(
     configure(
         home,
         'model = "fast"\n[aliases]\nfast = "one/a"\n'
-        '[providers.one]\nbase_url = "http://one.test/v1"\nkey = "keyring"\nmodels = ["a"]\n'
+        '[providers.one]\nbase_url = "https://one.test/v1"\nkey = "keyring"\nmodels = ["a"]\n'
         '[providers.two]\nbase_url = "http://two.test/v1"\nkey = "none"\nmodels = ["b", "c"]\n',
     )
     here.key_store.set("one", KEY)

@@ -184,7 +184,7 @@ def test_a_token_that_no_header_can_carry_is_an_error(server: Scripted) -> None:
 def test_a_token_may_be_in_the_keyring(server: Scripted) -> None:
     server.will(serving())
     wanted = web(server, headers={"X-Token": "keyring:lab"})
-    with McpServers([wanted], environ={}, store=MemoryStore(**{"mcp:lab": f"{SECRET}\n"})):
+    with McpServers([wanted], environ={}, store=MemoryStore(**{"secret:lab": f"{SECRET}\n"})):
         pass
     assert {asked.headers["x-token"] for asked in server.asked} == {SECRET}
 

@@ -10,7 +10,8 @@ import pytest
 
 from provider_core.errors import InvalidInputError, SettingsError, UnknownToolServerError
 from provider_core.settings import Paths, Settings, edit, load
-from provider_core.settings.mcp import McpServer, check_url, find, harmless, reference, references
+from provider_core.settings.mcp import McpServer, check_url, find, references
+from provider_core.settings.secrets import harmless, reference
 from provider_core.tools.mcp._environment import minimal
 
 
@@ -65,7 +66,9 @@ def test_tables_are_servers(tmp_path: Path) -> None:
         True, 30.0, 60.0, 100_000, (),
     )  # fmt: skip
     assert {name: str(each) for name, each in references(web).items()} == {"Authorization": "env:WEB_TOKEN"}
-    assert {name: each.entry for name, each in references(found["files"]).items()} == {"TOKEN": "mcp:files"}
+    assert {name: each.entry for name, each in references(found["files"]).items()} == {
+        "TOKEN": "secret:files"
+    }
 
 
 def test_without_tables_there_are_none(tmp_path: Path) -> None:

@@ -152,11 +152,14 @@ def test_a_new_key_takes_the_place_of_any_other_source(path: Path) -> None:
     assert store.get("lab") == "secret"
 
 
-def test_another_source_takes_the_place_of_a_key(path: Path) -> None:
+def test_a_source_that_takes_precedence_leaves_the_stored_key(path: Path) -> None:
     store = MemoryStore()
     roster.add(path, store, "lab", URL, key="secret")
     roster.set_key(path, store, "lab", {"key_command": "pass lab"}, key=None)
-    assert entries(path)["lab"] == {**URL, "key_command": "pass lab"}
+    assert entries(path)["lab"] == {**URL, "key": "keyring", "key_command": "pass lab"}
+    assert store.get("lab") == "secret"
+    roster.set_key(path, store, "lab", {"key": "none"}, key=None)
+    assert entries(path)["lab"] == {**URL, "key": "none"}
     assert store.get("lab") is None
 
 

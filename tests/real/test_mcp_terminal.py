@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from running import COMMAND, Telex, alive, within
+from running import COMMAND, Telex, alive, secrets_in, within
 from terminal import Pty
 
 SERVER = Path(__file__).parents[1] / "mcp_server.py"
@@ -172,7 +172,7 @@ def test_a_secret_is_asked_for_and_not_shown(telex: Telex, keyring: Path) -> Non
         assert terminal.wait() == 0
         assert SECRET not in terminal.text
         assert "github is in the keyring." in terminal.text
-    assert json.loads(keyring.read_text()) == {"telex/mcp:github": SECRET}
+    assert secrets_in(keyring) == {"secret:github": SECRET}
 
 
 @pytest.mark.parametrize(("answer", "taken"), [("y", True), ("n", False)])
@@ -187,8 +187,7 @@ def test_secrets_in_plain_are_offered_a_better_place(
         terminal.type(f"{answer}\n")
         assert terminal.wait() == (0 if taken else 3)
         assert SECRET not in terminal.text
-    kept = json.loads(keyring.read_text()) if keyring.exists() else {}
-    assert kept == ({"telex/mcp:lab.API_KEY": SECRET} if taken else {})
+    assert secrets_in(keyring) == ({"secret:lab.API_KEY": SECRET} if taken else {})
     assert telex.settings.exists() is taken
 
 

@@ -245,7 +245,7 @@ class Case:
     def _known_secrets(self) -> Iterator[str]:
         from provider_core import presets
         from provider_core.quirks import holds_secret
-        from provider_core.settings.mcp import reference
+        from provider_core.settings.secrets import reference
 
         named = {name for preset in presets.all_presets() for name in preset.key_env}
         named |= {name for each in self.sound.values() for name in each.key_env}

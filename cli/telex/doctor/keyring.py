@@ -10,7 +10,7 @@ from telex.doctor.finding import note, ok, problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.settings.mcp import Reference
+    from provider_core.settings.secrets import Reference
     from provider_core.types import Provider
     from telex.doctor.case import Case
     from telex.doctor.finding import Finding

@@ -26,6 +26,7 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     What is asked for and not in the body is reported on stderr.
     """
     from provider_core import keys, quirks
+    from provider_core.settings.secrets import reference
     from provider_core.wording import redact
     from telex.render.words import changed
 
@@ -36,7 +37,11 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     body = app.client.body(provider, request, notify=lambda notice: app.console.note(changed(target, notice)))
     headers = app.client.headers(provider, body, _KEY if keyed else None)
     secrets = quirks.secrets(provider, None)
-    own = {name.lower() for name in provider.headers if quirks.holds_secret(name)}
+    own = {
+        name.lower()
+        for name, value in provider.headers.items()
+        if quirks.holds_secret(name) or reference(value) is not None
+    }
     return {
         "method": "POST",
         "url": None if provider.embedded else provider.url("/chat/completions"),

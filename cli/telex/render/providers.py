@@ -95,10 +95,12 @@ def card(
     """All that is known of one provider; ``written`` is its table in the settings file."""
     from provider_core.quirks import holds_secret
     from provider_core.settings.rules import without_credentials
+    from provider_core.settings.secrets import reference
 
     declared = [model.id for model in provider.models] if provider.models_declared else []
     headers = (
-        f"{name}: {MASK if holds_secret(name) else value}" for name, value in sorted(provider.headers.items())
+        f"{name}: {MASK if holds_secret(name) and reference(value) is None else value}"
+        for name, value in sorted(provider.headers.items())
     )
     proxy = provider.network.proxy
     network = (

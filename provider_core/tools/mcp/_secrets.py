@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.errors import KeyStoreError, ToolSecretError
-from provider_core.settings.mcp import reference
+from provider_core.errors import KeyDestinationError, KeyStoreError, ToolSecretError
+from provider_core.keys import check_destination, unseal
+from provider_core.settings.secrets import reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provider_core.keys import KeyStore
-    from provider_core.settings.mcp import McpServer, Reference
+    from provider_core.keys import Destination, KeyStore
+    from provider_core.settings.mcp import McpServer
+    from provider_core.settings.secrets import Reference
 
 __all__ = ["Given", "Secrets"]
 
@@ -43,17 +45,33 @@ class Secrets:
             if wanted is None:
                 values[name] = written
                 continue
-            secret = self._find(wanted, server.name, name)
+            secret, confirmed = self._find(wanted, server.name, name)
             if name in server.headers:
                 secret = _fit_for_header(secret, wanted, server.name, name)
+                self._check(server, name, wanted, confirmed)
             secrets.append(secret)
             values[name] = wanted.before + secret
         return Given(values, tuple(secrets))
 
-    def _find(self, wanted: Reference, server: str, name: str) -> str:
-        secret = (
-            self._environ.get(wanted.name) if wanted.kind == "env" else self._stored(wanted, server, name)
-        )
+    def _check(
+        self, server: McpServer, name: str, wanted: Reference, confirmed: tuple[Destination, ...] | None
+    ) -> None:
+        """A header's secret goes to no other address than the one that it was stored for, and not unencrypted."""
+        what = f"{wanted} for the header {name} of the MCP server {server.name}"
+        try:
+            check_destination(what, server.url, server.network, environ=self._environ, confirmed=confirmed)
+        except KeyDestinationError as error:
+            raise ToolSecretError(
+                error.message,
+                server=server.name,
+                wanted_for=name,
+                source="http" if error.unencrypted else str(wanted),
+            ) from None
+
+    def _find(self, wanted: Reference, server: str, name: str) -> tuple[str, tuple[Destination, ...] | None]:
+        secret, confirmed = self._environ.get(wanted.name), None
+        if wanted.kind == "keyring":
+            secret, confirmed = unseal(self._stored(wanted, server, name) or "")
         if not secret:
             place = "is not set" if wanted.kind == "env" else "is not in the keyring"
             raise ToolSecretError(
@@ -62,7 +80,7 @@ class Secrets:
                 wanted_for=name,
                 source=str(wanted),
             )
-        return secret
+        return secret, confirmed
 
     def _stored(self, wanted: Reference, server: str, name: str) -> str | None:
         broken = self._broken

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core.errors import ApiKeyError, CoreError
-from provider_core.keys import find_each
+from provider_core.keys import resolve_each
 from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
 from telex.exits import ExitCode, Stop
 from telex.interrupts import Interrupts, Terminated
@@ -103,23 +103,24 @@ def _with_keys(app: App, asked: list[Asked]) -> list[Asked]:
     providers = {
         each.target.provider.name: each.target.provider for each in asked if each.target and not each.error
     }
-    keys = find_each(providers.values(), environ=app.environ, store=app.key_store)
+    found = resolve_each(providers.values(), environ=app.environ, store=app.key_store)
     ready = []
     for each in asked:
         if each.target is None or each.error is not None:
             ready.append(each)
             continue
         provider = each.target.provider
-        key = keys[provider.name]
+        credentials = found[provider.name]
         error: CoreError | None = None
-        if isinstance(key, ApiKeyError):
-            key, error = None, key
-        elif provider.embedded and provider.gguf is None:
+        if isinstance(credentials, ApiKeyError):
+            ready.append(replace(each, error=credentials))
+            continue
+        if provider.embedded and provider.gguf is None:
             # Fetched before anything is shown: it takes long, and says how far it is.
             try:
                 app.default_model()
             except CoreError as failure:
                 failure.provider = provider.name
                 error = failure
-        ready.append(replace(each, key=key, error=error))
+        ready.append(replace(each, credentials=credentials, error=error))
     return ready

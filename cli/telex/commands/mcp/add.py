@@ -82,7 +82,7 @@ def command(
     """
     from provider_core.errors import SettingsError
     from provider_core.settings import edit, preview_server
-    from provider_core.settings.mcp import in_the_open
+    from provider_core.settings.secrets import in_the_open
     from telex.commands.mcp import given
 
     if (not words) == (url is None):
@@ -103,10 +103,12 @@ def command(
         "allow": list(options["allow"]) or None,
     }
     try:
+        if allow_http and url is not None:
+            fields["allow_http"] = True
         server = preview_server(name, fields, app.paths)
     except SettingsError as error:
         raise click.UsageError(error.message.removeprefix(f"mcp.{name}").lstrip(".: ")) from None
-    given.allowed(server, allow_http=allow_http)
+    given.allowed(app, server)
     if name in app.settings.mcp and not replace:
         app.console.error(f"{name} is already set up", "To overwrite it: --replace")
         raise Stop(ExitCode.SETTINGS)

@@ -45,7 +45,7 @@ def headers(given: Sequence[str]) -> dict[str, str]:
 
 
 def _fit(name: str, value: str, way: str) -> str:
-    from provider_core.settings.mcp import harmless
+    from provider_core.settings.secrets import harmless
 
     if not harmless(name, value):
         raise click.UsageError(
@@ -54,17 +54,19 @@ def _fit(name: str, value: str, way: str) -> str:
     return value
 
 
-def allowed(server: McpServer, *, allow_http: bool) -> None:
-    """Raise ``UsageError`` where a secret would travel in the clear through networks that anyone may read."""
+def allowed(app: App, server: McpServer) -> None:
+    """Raise ``UsageError`` where a secret would travel unencrypted through other people's networks."""
+    from provider_core.errors import KeyDestinationError
+    from provider_core.keys import check_destination
     from provider_core.settings.mcp import references
-    from provider_core.settings.rules import is_near
 
-    if allow_http or not server.url.startswith("http:") or is_near(server.url):
+    names = list(references(server))
+    if not server.url or not names:
         return
-    if names := list(references(server)):
-        raise click.UsageError(
-            f"{', '.join(names)} would travel to {server.url} in the clear: use https, or insist with --allow-http"
-        )
+    try:
+        check_destination(", ".join(names), server.url, server.network, environ=app.environ)
+    except KeyDestinationError as error:
+        raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
 
 
 def unready(app: App, server: McpServer, stored: Collection[str] = ()) -> list[str]:

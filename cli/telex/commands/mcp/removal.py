@@ -12,7 +12,7 @@ from telex.exits import ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
-    from provider_core.settings.mcp import Reference
+    from provider_core.settings.secrets import Reference
     from telex.context import App
 
 __all__ = ["command"]

@@ -1,8 +1,8 @@
-"""``telex mcp set-secret``: what a server's ``keyring:NAME`` stands for, put into the keyring; never an argument."""
+"""``telex mcp set-secret`` and ``telex providers set-secret``: what ``keyring:NAME`` stands for; never an argument."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -11,34 +11,76 @@ from telex.context import pass_app
 from telex.exits import ExitCode, Stop
 
 if TYPE_CHECKING:
-    from provider_core.settings.mcp import Reference
+    from collections.abc import Callable
+
+    from provider_core.keys import Destination
+    from provider_core.settings.secrets import Reference
     from telex.context import App
 
-__all__ = ["command"]
+__all__ = ["command", "of_providers"]
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
+
+
+def _options(command: _Command) -> _Command:
+    for option in (
+        click.option("--remove", is_flag=True, help="Remove it from the keyring."),
+        click.option(
+            "--for", "url", metavar="URL", help="An address it is for, where no header names it yet."
+        ),
+        click.option("--stdin", "from_stdin", is_flag=True, help="Read the secret from stdin."),
+        click.argument("name"),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(
     cls=Command,
     name="set-secret",
     examples=("telex mcp set-secret github", "pass show github | telex mcp set-secret github --stdin"),
-    exits=(ExitCode.KEY,),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
-@click.argument("name")
-@click.option("--stdin", "from_stdin", is_flag=True, help="Read the secret from stdin.")
-@click.option("--remove", is_flag=True, help="Remove it from the keyring.")
+@_options
 @pass_app
-def command(app: App, *, name: str, from_stdin: bool, remove: bool) -> None:
-    """Put a secret for servers into the keyring.
+def command(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
+    """Store a secret for the variables and headers of servers in the keyring.
 
-    NAME is what stands behind keyring: in a server's settings. Asks for the secret without showing it.
+    NAME is the name after keyring: in a server's settings. Asks for the secret without showing it. In a header it
+    is sent to the addresses of the servers and providers that name it now, and to no other.
     """
+    _set(app, name, from_stdin=from_stdin, url=url, remove=remove)
+
+
+@click.command(
+    cls=Command,
+    name="set-secret",
+    examples=(
+        "telex providers set-secret gateway --for https://llm.example.com/v1",
+        "pass show gateway | telex providers set-secret gateway --stdin --for https://llm.example.com/v1",
+    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@_options
+@pass_app
+def of_providers(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
+    """Store a secret for providers' headers in the keyring.
+
+    NAME is the name after keyring: in a header, as in --header "X-Key=keyring:NAME". Asks for the secret without
+    showing it. It is sent to the addresses of the providers and servers that name it now, and to no other.
+    """
+    _set(app, name, from_stdin=from_stdin, url=url, remove=remove)
+
+
+def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool) -> None:
     from provider_core.errors import KeyStoreError
-    from provider_core.settings.mcp import reference, references
+    from provider_core.keys import seal
+    from provider_core.settings.secrets import reference
 
     wanted = reference(f"keyring:{name}")
     if wanted is None:
         raise click.UsageError(
-            f"{name!r} is no name for a secret: letters, digits, dots, hyphens and underscores, at most 128"
+            f"{name!r} is not a valid name for a secret: letters, digits, dots, hyphens and underscores, at most 128"
         )
     if remove and from_stdin:
         raise click.UsageError("--remove and --stdin do not go together")
@@ -47,22 +89,45 @@ def command(app: App, *, name: str, from_stdin: bool, remove: bool) -> None:
             app.key_store.delete(wanted.entry)
             app.console.note(f"{name} is not in the keyring any more.")
             return
-        app.key_store.set(wanted.entry, _read(app) if from_stdin else _ask(app, wanted))
+        used, destinations = _uses(app, wanted, url)
+        app.key_store.set(wanted.entry, seal(_read(app) if from_stdin else _ask(app, wanted), destinations))
     except KeyStoreError as error:
         app.console.error(
             error.message,
             "Unlock the keyring, or start one (such as gnome-keyring), and run again.\n"
-            "Or let the server's secret come from the environment: env:VARIABLE in place of keyring:NAME",
+            "Or take the secret from the environment: env:VARIABLE in place of keyring:NAME",
         )
         raise Stop(ExitCode.KEY) from None
     app.console.note(f"{name} is in the keyring.")
-    used = [
-        server.name
-        for server in app.settings.mcp.values()
-        if any(each.entry == wanted.entry for each in references(server).values())
-    ]
-    if not used:
-        app.console.note(f"No server is given it yet. In a server's env or headers: keyring:{name}")
+    if destinations:
+        app.console.note(f"It is sent to {' and '.join(map(str, destinations))}, and nowhere else.")
+    elif not used:
+        app.console.note(
+            f"Nothing uses it yet. Where a server's env names keyring:{name}, it is given to that server. "
+            "For a header, run this again once the header names it, or with --for URL."
+        )
+
+
+def _uses(app: App, wanted: Reference, url: str | None) -> tuple[bool, tuple[Destination, ...]]:
+    """Whether anything names the secret, and the addresses of those that send it in a header."""
+    from provider_core.keys import Destination
+    from provider_core.settings import rules
+    from provider_core.settings.mcp import references
+    from provider_core.settings.secrets import reference
+    from provider_core.types import Network
+
+    found = [Destination.of(rules.url(url, "the URL"), Network())] if url is not None else []
+    for provider in app.settings.providers.values():
+        named = filter(None, map(reference, provider.headers.values()))
+        if any(each.entry == wanted.entry and each.kind == "keyring" for each in named):
+            found.append(Destination.of(provider.base_url, provider.network))
+    used = False
+    for server in app.settings.mcp.values():
+        if any(each.entry == wanted.entry and each.kind == "keyring" for each in references(server).values()):
+            used = True
+            if server.url:
+                found.append(Destination.of(server.url, server.network))
+    return used, tuple(dict.fromkeys(found))
 
 
 def _read(app: App) -> str:

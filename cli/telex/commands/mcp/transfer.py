@@ -61,6 +61,8 @@ def import_(
             _tell(app, f"left   {each.called}: {why}")
             continue
         taken[each.name], kept = _with_secrets(each, secrets)
+        if allow_http and "url" in taken[each.name]:
+            taken[each.name]["allow_http"] = True
         stored |= kept
         _tell(app, f"taken  {each.called}: {_place(each)}")
         for note in (*each.notes, *_given(taken[each.name])):
@@ -120,7 +122,8 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
             f"it wants {', '.join(wanted)}, a provider's key, which no server gets unless you add it by hand"
         )
     try:
-        allowed(preview_server(each.name, table, app.paths), allow_http=allow_http)
+        http = {"allow_http": True} if allow_http and "url" in table else {}
+        allowed(app, preview_server(each.name, {**table, **http}, app.paths))
     except SettingsError as error:
         return error.message.removeprefix(f"mcp.{each.name}: ")
     except click.UsageError as error:
@@ -130,7 +133,9 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
 
 def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[str, str]]:
     """The table with references in the places of secrets, and what has to go into the keyring, by entry."""
-    from provider_core.settings.mcp import reference
+    from provider_core.keys import Destination, seal
+    from provider_core.settings.secrets import reference
+    from provider_core.types import Network
 
     table, stored = dict(each.table), {}
     place = "headers" if "url" in table else "env"
@@ -141,7 +146,8 @@ def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[st
             written = f"{secret.before}keyring:{each.name}.{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}"
             wanted = reference(written)
             if wanted is not None:
-                stored[wanted.entry] = secret.value
+                to = Destination.of(str(table["url"]), Network()) if "url" in table else None
+                stored[wanted.entry] = seal(secret.value, (to,) if to else ())
         else:
             variable = name if place == "env" else re.sub(r"[^A-Z0-9_]", "_", f"{each.name}_{name}".upper())
             written = f"{secret.before}env:{variable}"
@@ -153,7 +159,7 @@ def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[st
 
 def _variables(table: Mapping[str, Any]) -> dict[str, str]:
     """The variables of telex's own environment that a server is given, by the names that they are given under."""
-    from provider_core.settings.mcp import reference
+    from provider_core.settings.secrets import reference
 
     values = {**table.get("env", {}), **table.get("headers", {})}
     found = {name: reference(value) for name, value in values.items()}

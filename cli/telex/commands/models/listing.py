@@ -154,12 +154,16 @@ def _stop_where_all_failed(outcomes: Sequence[Refreshed]) -> None:
 
 
 def _failure(outcome: Refreshed) -> str | None:
+    from provider_core.errors import KeyDestinationError
+    from telex.exits import code_and_hint
     from telex.render.models import ago
 
     name = outcome.provider.name
     if outcome.error is None:
         return None if outcome.unsaved is None else f"{name}: its list of models could not be saved."
     words = f"{name}: {outcome.error.message}."
+    if isinstance(outcome.error, KeyDestinationError):
+        words += f"\n{code_and_hint(outcome.error, outcome.provider)[1]}"
     if outcome.kept_from is not None:
         return f"{words} Its list of {ago(time.time() - outcome.kept_from)} ago stays."
     return words

@@ -19,6 +19,10 @@ COMMANDS = {
     "discover": (f"{_HERE}.discover:command", "Find the model servers that run on this machine."),
     "edit": (f"{_HERE}.edit:command", "Change what is set up for a provider."),
     "set-key": (f"{_HERE}.keys:command", "Change where a provider's key comes from."),
+    "set-secret": (
+        "telex.commands.mcp.secret:of_providers",
+        "Store a secret for providers' headers in the keyring.",
+    ),
     "rename": (f"{_HERE}.removal:rename", "Give a provider another name."),
     "remove": (f"{_HERE}.removal:remove", "Remove a provider and its key."),
     "export": (f"{_HERE}.transfer:export", "Write the providers to a file, without their keys."),

@@ -95,6 +95,7 @@ def command(
     showing it and kept in the keyring of the operating system.
     """
     from provider_core import roster, settings
+    from provider_core.keys import seal_for
     from telex import lists
     from telex.commands.providers import verify
 
@@ -109,14 +110,17 @@ def command(
     if row is not None and options["base_url"] and not preset:
         app.console.note(f"{name} is a preset: what is known of {row.name} counts, but for the address.")
     fields = {**_fields(row, options), **_place(app, row, options)}
+    if allow_http:
+        fields["allow_http"] = True
     choice = choose(app, settings.preview(name, fields, app.paths), options) if not options["gguf"] else None
     if choice is not None:
         fields |= choice.fields
     provider = settings.preview(name, fields, app.paths)
     key = choice.store if choice else None
-    verify.allowed(app, provider, key, allow_http=allow_http)
+    verify.allowed(app, provider, key)
     report = None if no_verify else verify.passed(app, provider, key)
-    roster.add(app.paths.settings_file, app.key_store, name, fields, key=key, replace=replace)
+    sealed = seal_for(provider, key) if key is not None else None
+    roster.add(app.paths.settings_file, app.key_store, name, fields, key=sealed, replace=replace)
     if report is not None and report.models:
         lists.save(app, provider, report.models)
     _conclude(app, provider, report, choice.said if choice else "")

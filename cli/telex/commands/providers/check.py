@@ -116,18 +116,19 @@ def _all(
 ) -> list[_Result]:
     """Check all at once. Keys come first and one by one: commands and keyrings may ask a person."""
     from provider_core.errors import ApiKeyError
-    from provider_core.keys import find_each
+    from provider_core.keys import resolve_each
 
-    keys = find_each(providers, environ=app.environ, store=app.key_store)
+    credentials = resolve_each(providers, environ=app.environ, store=app.key_store)
     results: queue.SimpleQueue[tuple[int, _Result | BaseException]] = queue.SimpleQueue()
     turns = threading.Lock()
 
     def check(provider: Provider) -> _Result:
-        found = keys[provider.name]
-        missing, key = (found, None) if isinstance(found, ApiKeyError) else (None, found)
+        found = credentials[provider.name]
         ask = partial(_one, app, model=model, deep=deep, timeout=timeout, told=told)
+        if isinstance(found, ApiKeyError):
+            return ask(provider, None, found)
         if not provider.embedded:
-            return ask(provider, key.value if key else None, missing)
+            return ask(found.provider, found.value, None)
         with turns:  # each holds a model in memory while it is asked
             return _embedded(app, provider, model, ask)
 

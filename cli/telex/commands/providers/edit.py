@@ -22,8 +22,8 @@ __all__ = ["command"]
 
 FIELDS = (
     "preset", "base-url", "set", "key-env", "key-command", "display-name", "model", "header", "default-model",
-    "gguf", "ca-bundle", "client-cert", "proxy", "connect-timeout", "first-byte-timeout", "idle-timeout", "retries",
-    "retry-budget",
+    "gguf", "ca-bundle", "client-cert", "proxy", "allow-http", "connect-timeout", "first-byte-timeout",
+    "idle-timeout", "retries", "retry-budget",
 )  # fmt: skip
 """What ``--unset`` takes: the options' names."""
 
@@ -94,15 +94,19 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @click.option("--unset", "unset", multiple=True, type=click.Choice(FIELDS), metavar="FIELD",
               help="Take a field away, by the name of its option.")  # fmt: skip
 @click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
+@click.option("--trust", is_flag=True, help="Send the present key to the new address as well.")
 @pass_app
-def command(app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool, **options: Any) -> None:
+def command(
+    app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool, trust: bool, **options: Any
+) -> None:
     """Change what is set up for a provider.
 
-    Only what is given changes. The server is not asked; telex providers test does that.
+    Only what is given changes. The server is not asked; telex providers test does that. A key belongs to the
+    address that it was stored for: with another one, give the key again, or --trust. On a terminal telex asks.
     """
     from provider_core import roster, settings
+    from provider_core.keys import seal_for
     from provider_core.settings import edit
-    from provider_core.settings.rules import origin
     from telex import lists
     from telex.commands.providers import keys, verify
 
@@ -114,6 +118,8 @@ def command(app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool,
         before = lists.configured(app, name)
     if not entry:
         raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
+    if allow_http:
+        changes["allow_http"] = True
     twice = [option for option in unset if _given(options, option)]
     if twice:
         raise click.UsageError(f"--{twice[0]} and --unset {twice[0]} contradict each other")
@@ -122,29 +128,28 @@ def command(app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool,
         if before.embedded:
             raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
         choice = keys.choose(app, before, options)
-    if not changes and choice is None:
+    if not changes and choice is None and not trust:
         raise click.UsageError(f"there is nothing to change: see telex providers edit --help, or show {name}")
-    after = settings.preview(name, {**entry, **changes, **_key_fields(choice)}, app.paths)
-    verify.allowed(app, after, choice.store if choice else None, allow_http=allow_http)
     if choice is not None:
         changes |= choice.fields
-        roster.set_key(app.paths.settings_file, app.key_store, name, changes, key=choice.store)
+        after = settings.preview(name, {**entry, **roster.key_fields(entry, changes)}, app.paths)
     else:
-        edit.update_provider(app.paths.settings_file, name, changes)
+        after = settings.preview(name, {**entry, **changes}, app.paths)
+    verify.allowed(app, after, choice.store if choice else None)
+    path = app.paths.settings_file
+    if choice is not None:
+        key = seal_for(after, choice.store) if choice.store is not None else None
+        roster.set_key(path, app.key_store, name, changes, key=key)
+    else:
+        trusted = keys.confirm_destination(app, before, after, trust=trust)
+        changes |= trusted.fields
+        if trusted.store is not None:
+            roster.trust(path, app.key_store, name, changes, trusted.store)
+        else:
+            edit.update_provider(path, name, changes)
     app.console.note(f"{name} is changed.")
-    if (
-        before.base_url
-        and after.base_url
-        and origin(before.base_url) != origin(after.base_url)
-        and after.auth != "none"
-    ):
-        app.console.note(f"Its key goes to {origin(after.base_url)} from now on.")
     if before.base_url != after.base_url:
         app.console.note(f"To check it: telex providers test {name}")
-
-
-def _key_fields(choice: Any) -> dict[str, Any]:
-    return {} if choice is None else {"key": None, "key_env": None, "key_command": None, **choice.fields}
 
 
 def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

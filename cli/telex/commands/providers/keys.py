@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
     from telex.context import App
 
-__all__ = ["Choice", "choose", "command", "key_options", "shadow"]
+__all__ = ["Choice", "choose", "command", "confirm_destination", "key_options", "shadow"]
 
 _FLAGS = "--key-stdin, --key-env VAR, --key-command CMD or --no-key"
 
@@ -76,7 +76,9 @@ def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: boo
     if not ask:
         variable = next((name for name in provider.key_env if app.environ.get(name, "").strip()), None)
         if variable:
-            return Choice(said=f"The key is taken from the environment variable {variable}.")
+            # A preset's variable is for the preset's hosts: at another address it has to be named.
+            named = {"key_env": variable} if provider.key_env_for else {}
+            return Choice(fields=named, said=f"The key is taken from the environment variable {variable}.")
         if not provider.key_required:
             return Choice()
     return _prompted(app, provider)
@@ -137,13 +139,58 @@ def _stored(key: str) -> Choice:
     return Choice(fields={"key": "keyring"}, store=key, said="The key is in the keyring.")
 
 
+def confirm_destination(app: App, before: Provider, after: Provider, *, trust: bool) -> Choice:
+    """What makes the provider's present key go to its changed address, as far as the user wants that.
+
+    A new proxy or CA bundle that was given for the same address needs no question. Raises ``UsageError`` without
+    a terminal to ask on, and ``click.Abort`` where the answer is no. ``trust`` is the answer yes.
+    """
+    from provider_core.keys import Destination, seal, seal_for, unseal
+    from provider_core.settings.secrets import reference
+
+    if after.embedded or not (before.base_url and after.base_url):
+        return Choice()
+    old, new = (Destination.of(each.base_url, each.network) for each in (before, after))
+    if not trust and not new.adds_to(old):
+        return Choice()
+    name, store = after.name, app.key_store
+    variable = next((each for each in after.key_env if app.environ.get(each, "").strip()), None)
+    entries = [name] if after.key_stored else []
+    entries += [
+        wanted.entry
+        for wanted in map(reference, after.headers.values())
+        if wanted is not None and wanted.kind == "keyring"
+    ]
+    found = {entry: text for entry in entries if (text := store.get(entry)) is not None}
+    if not found and not (after.key_env_for and variable):
+        return Choice()
+    if not trust and new.origin != old.origin:
+        what = "stored key" if name in found else "stored secrets" if found else f"key in {variable}"
+        if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+            raise click.UsageError(
+                f"the {what} of {name} is for {old.origin}, and would go to {new.origin}: "
+                "give the key again with --key-stdin, or confirm that with --trust"
+            )
+        click.confirm(f"Send the {what} of {name} to {new.origin} as well?", abort=True, err=True)
+    for entry in entries:
+        if entry != name and entry in found:
+            secret, known = unseal(found[entry])
+            store.set(entry, seal(secret, (*(known or ()), new)))
+    if new.origin != old.origin:
+        app.console.note(f"Its key goes to {new.origin} from now on.")
+    return Choice(
+        fields={"key_env": variable} if after.key_env_for and variable and name not in found else {},
+        store=seal_for(after, unseal(found[name])[0]) if name in found else None,
+    )
+
+
 def shadow(app: App, provider: Provider) -> str:
     """A warning for a key that is kept and not used, or ""."""
     from provider_core.keys import source
 
     found = source(provider, app.environ)
-    if provider.key_stored and found.kind == "variable":
-        return f"But {found.variable} is set, and the environment wins over the keyring."
+    if provider.key_stored and found.kind == "variable" and found.ready:
+        return f"{found.variable} is set, and takes precedence over the keyring."
     return ""
 
 
@@ -175,20 +222,24 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     from dataclasses import replace
 
     from provider_core import roster, settings
+    from provider_core.keys import seal_for
     from provider_core.settings import edit
     from telex import lists
     from telex.commands.providers import verify
 
     entries = edit.entries(app.paths.settings_file)
     provider = lists.configured(app, name)
+    name = provider.name
     if provider.embedded:
         raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
     bare = replace(provider, auth="bearer" if provider.auth == "none" else provider.auth, key_required=True)
     choice = choose(app, bare, options, ask=True)
-    changes = {"key": None, "key_env": None, "key_command": None, **choice.fields}
-    changed = settings.preview(name, {**entries.get(name, {}), **changes}, app.paths)
-    verify.allowed(app, changed, choice.store, allow_http=allow_http)
+    before = entries.get(name, {})
+    fields = {**choice.fields, **({"allow_http": True} if allow_http else {})}
+    changed = settings.preview(name, {**before, **roster.key_fields(before, fields)}, app.paths)
+    verify.allowed(app, changed, choice.store)
     if not no_verify:
         verify.passed(app, changed, choice.store)
-    roster.set_key(app.paths.settings_file, app.key_store, name, choice.fields, key=choice.store)
+    key = seal_for(changed, choice.store) if choice.store is not None else None
+    roster.set_key(app.paths.settings_file, app.key_store, name, fields, key=key)
     app.console.note(" ".join(filter(None, (choice.said, shadow(app, changed)))))

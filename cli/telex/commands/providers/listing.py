@@ -97,7 +97,7 @@ def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, 
     "" stands for a key that is not there.
     """
     from provider_core.errors import ApiKeyError, MissingKeyError
-    from provider_core.keys import ending, find_each
+    from provider_core.keys import ending, resolve_each
 
     wanted = [
         provider
@@ -106,11 +106,12 @@ def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, 
     ]
     endings: dict[str, str] = {}
     failed: list[ApiKeyError] = []
-    for name, key in find_each(wanted, environ=app.environ, store=app.key_store).items():
-        if isinstance(key, ApiKeyError) and not isinstance(key, MissingKeyError):
-            failed.append(key)
+    for name, each in resolve_each(wanted, environ=app.environ, store=app.key_store).items():
+        if isinstance(each, ApiKeyError) and not isinstance(each, MissingKeyError):
+            failed.append(each)
         else:
-            endings[name] = "" if key is None or isinstance(key, ApiKeyError) else ending(key.value)
+            key = None if isinstance(each, ApiKeyError) else each.value
+            endings[name] = ending(key) if key else ""
     return endings, failed
 
 

@@ -16,6 +16,7 @@ from telex.exits import ExitCode, Stop
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from provider_core.types import Provider
     from telex.context import App
 
 __all__ = ["export", "import_"]
@@ -70,12 +71,13 @@ def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The provider's table without what is secret or of this machine's keyring."""
     from provider_core.quirks import holds_secret
     from provider_core.settings.rules import without_credentials
+    from provider_core.settings.secrets import reference
 
     fields = dict(entry)
     if fields.get("key") == "keyring":
         del fields["key"]
     headers = fields.get("headers", {})
-    secret = [header for header in headers if holds_secret(header)]
+    secret = [name for name, value in headers.items() if holds_secret(name) and reference(value) is None]
     if secret:
         app.console.note(f"{name}: the header {', '.join(secret)} is left out, it looks like a key.")
         fields["headers"] = {key: value for key, value in headers.items() if key not in secret}
@@ -97,25 +99,32 @@ def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 )
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--replace", is_flag=True, help="Overwrite providers of the same names.")
+@click.option("--trust", multiple=True, metavar="NAME",
+              help="Let the key of this provider go where the file sends it; may be repeated.")  # fmt: skip
 @click.option(
-    "--allow-commands", is_flag=True, help="Take over commands that print keys; they run on this machine."
+    "--allow-commands", is_flag=True, help="Accept commands that print keys; they run on this machine."
 )
 @click.option(
     "--allow-http", is_flag=True, help="Let keys travel over plain http to hosts that are not local."
 )
 @pass_app
-def import_(app: App, *, file: str, replace: bool, allow_commands: bool, allow_http: bool) -> None:
+def import_(
+    app: App, *, file: str, replace: bool, trust: tuple[str, ...], allow_commands: bool, allow_http: bool
+) -> None:
     """Set up the providers of a file.
 
-    FILE is TOML or JSON as export writes it, or - for stdin. All of them are set up or none; keys are not in
-    it and are given afterwards.
+    FILE is TOML or JSON as export writes it, or - for stdin. All of them are set up or none. For each the address,
+    the source of its key and what else the file sets are shown. Keys are not in the file. A file that would send
+    a key that is already here to another place is refused without --trust NAME.
     """
-    from provider_core.keys import source
+    from provider_core import keys
     from provider_core.settings import edit, preview
     from telex.commands.providers import verify
 
     wanted = _read(app, file)
     existing = edit.entries(app.paths.settings_file)
+    spelled = {name.casefold(): name for name in existing}
+    wanted = {spelled.get(name.casefold(), name): entry for name, entry in wanted.items()}
     taken = [name for name in wanted if name in existing]
     if taken and not replace:
         app.console.error(
@@ -128,43 +137,107 @@ def import_(app: App, *, file: str, replace: bool, allow_commands: bool, allow_h
         raise click.UsageError(
             f"the file has commands that print keys, for {', '.join(commands)}: look at them, and give --allow-commands"
         )
-    merged = {name: _kept(app, name, existing.get(name), entry) for name, entry in wanted.items()}
+    plain = [name for name, entry in wanted.items() if entry.get("allow_http")]
+    if plain and not allow_http:
+        raise click.UsageError(
+            f"the file lets keys travel over plain http, for {', '.join(plain)}: to accept that, give --allow-http"
+        )
+    merged = {name: _kept(existing.get(name), entry, http=allow_http) for name, entry in wanted.items()}
+    for name in trust:
+        if name in merged and (provider := preview(name, merged[name], app.paths)).key_env_for:
+            merged[name]["key_env"] = provider.key_env[0]
     providers = [preview(name, entry, app.paths) for name, entry in merged.items()]
     for provider in providers:
-        verify.allowed(app, provider, None, allow_http=allow_http)
+        if provider.name not in trust:
+            _check_key_stays(app, provider, existing.get(provider.name))
+        verify.allowed(app, provider, None)
     edit.put(app.paths.settings_file, merged, replace=replace)
+    for provider in providers:
+        if provider.name in trust and provider.key_stored:
+            stored = app.key_store.get(provider.name)
+            if stored is not None:
+                app.key_store.set(provider.name, keys.seal_for(provider, keys.unseal(stored)[0]))
+        _tell(app, f"{provider.name}: {_summary(app, provider, merged[provider.name])}")
     count = len(merged)
     app.console.note(f"{count} provider{' is' if count == 1 else 's are'} set up: {', '.join(merged)}.")
     for provider in providers:
-        found = source(provider, app.environ)
+        found = keys.source(provider, app.environ)
         if not found.ready:
             way = f"set {found.variable}, or store one: " if found.variable else ""
             app.console.note(f"{provider.name} has no key yet: {way}telex providers set-key {provider.name}")
 
 
-def _kept(app: App, name: str, before: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry with the key that is stored for its name, which may go to no other place than before."""
-    from provider_core.settings import preview
-    from provider_core.settings.rules import origin
-
+def _kept(before: Mapping[str, Any] | None, entry: Mapping[str, Any], *, http: bool) -> dict[str, Any]:
+    """The entry of the file, which still has the key that is stored here for its name."""
     fields = {key: value for key, value in entry.items() if key != "key" or value != "keyring"}
-    if before is None or before.get("key") != "keyring":
-        return fields
-    old, new = (preview(name, each, app.paths).base_url for each in (before, fields))
-    if origin(old) != origin(new):
+    if http:
+        fields["allow_http"] = True
+    if before is not None and before.get("key") == "keyring":
+        fields.setdefault("key", "keyring")
+    return fields
+
+
+def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | None) -> None:
+    """Stop where the file would send a key of this machine to a place that it does not go to now."""
+    from provider_core import presets
+    from provider_core.keys import Destination
+    from provider_core.settings import preview
+
+    name, here = provider.name, Destination.of(provider.base_url, provider.network)
+    why = ""
+    if before is not None and before.get("key") == "keyring":
+        old = preview(name, before, app.paths)
+        there = Destination.of(old.base_url, old.network)
+        changed = [
+            what
+            for what, differs in (
+                ("address", here.origin != there.origin),
+                ("proxy", here.proxy != there.proxy),
+                ("CA bundle", here.ca_bundle != there.ca_bundle),
+                ("client certificate", old.network.client_cert != provider.network.client_cert),
+                ("headers", dict(old.headers) != dict(provider.headers)),
+                ("preset", old.preset != provider.preset),
+                ("key", provider.auth == "none"),
+            )
+            if differs
+        ]
+        if changed:
+            why = f"a key is stored for {name} at {there}, and the file changes its {' and '.join(changed)} to {here}"
+    variable = provider.key_env[0] if provider.key_env else ""
+    owners = [preset for preset in presets.all_presets() if variable and variable in preset.key_env]
+    if owners and not any(preset.serves(provider.base_url) for preset in owners):
+        why = f"{name} would send the key in {variable}, which is for {owners[0].name}, to {here}"
+    if why:
         app.console.error(
-            f"nothing was imported: the key that is stored for {name} belongs to {origin(old)}, "
-            f"and the file has {origin(new)}",
-            f"To take it over all the same, remove the old one first: telex providers remove {name}",
+            f"nothing was imported: {why}", f"If you trust this file and this address: --trust {name}"
         )
         raise Stop(ExitCode.SETTINGS)
-    if fields.get("key") == "none":
-        app.console.error(
-            f"nothing was imported: the file has {name} without a key, and one is stored for it",
-            f"Remove that first: telex providers remove {name}",
-        )
-        raise Stop(ExitCode.SETTINGS)
-    return {**fields, "key": "keyring"}
+
+
+_SHOWN = ("preset", "proxy", "ca_bundle", "client_cert", "key_env", "key_command", "allow_http")
+
+
+def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
+    """Where the provider is, where its key comes from, and what else the file sets of its way there."""
+    from provider_core.keys import source
+    from provider_core.settings.rules import without_credentials
+    from telex.render.providers import key_words, place
+
+    parts = [place(provider), f"key: {key_words(source(provider, app.environ))}"]
+    parts += [
+        f"{field} = {without_credentials(str(entry[field])) if field == 'proxy' else entry[field]}"
+        for field in _SHOWN
+        if entry.get(field)
+    ]
+    if headers := entry.get("headers"):
+        parts.append(f"headers: {', '.join(headers)}")
+    return "; ".join(parts)
+
+
+def _tell(app: App, line: str) -> None:
+    from telex.render.calls import spelled
+
+    app.console.note(spelled(line))
 
 
 def _read(app: App, file: str) -> dict[str, dict[str, Any]]:

@@ -19,47 +19,56 @@ __all__ = ["allowed", "passed", "summary"]
 _NOTHING_SAVED = "Nothing was saved. To save without asking the server: --no-verify"
 
 
-def allowed(app: App, provider: Provider, key: str | None, *, allow_http: bool) -> None:
-    """Raise ``UsageError`` where a key would travel in the clear through networks that anyone may read."""
-    from provider_core.keys import source
-    from provider_core.settings.rules import is_near
+def allowed(app: App, provider: Provider, key: str | None) -> None:
+    """Raise ``UsageError`` where a key or a secret header would travel unencrypted through other people's networks."""
+    from provider_core.errors import KeyDestinationError
+    from provider_core.keys import check_destination, source
+    from provider_core.settings.secrets import reference
 
-    url = provider.base_url
-    if allow_http or not url.startswith("http:") or is_near(url):
+    secret = any(map(reference, provider.headers.values()))
+    if not (key is not None or secret or source(provider, app.environ).kind != "none"):
         return
-    if key is not None or source(provider, app.environ).kind != "none":
-        raise click.UsageError(
-            f"the key would travel to {url} in the clear: use https, or insist with --allow-http"
-        )
+    try:
+        check_destination("the key", provider.base_url, provider.network, environ=app.environ)
+    except KeyDestinationError as error:
+        raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
 
 
 def passed(app: App, provider: Provider, key: str | None) -> Report | None:
-    """Check the provider, with ``key`` or with what its own source gives; None for a model file.
+    """Check the provider, with the new ``key`` or with what its own source gives; None for a model file.
 
     Says why and stops with the error's exit code when it does not work, or when there is nothing to ask it for.
     """
     from provider_core import keys, probe
-    from provider_core.errors import ApiKeyError, AuthenticationError, KeyStoreError, NetworkError
+    from provider_core.errors import (
+        ApiKeyError,
+        AuthenticationError,
+        KeyDestinationError,
+        KeyStoreError,
+        MissingKeyError,
+        NetworkError,
+    )
 
     if provider.embedded:
         return None
     app.console.note(f"Asking {provider.base_url} …")
     missing: ApiKeyError | None = None
-    if key is None:
-        try:
-            found = keys.find(provider, environ=app.environ, store=app.key_store)
-            key = found.value if found else None
-        except ApiKeyError as failure:
-            missing = failure
+    try:
+        found = keys.resolve(provider, environ=app.environ, store=app.key_store, key=key)
+        provider, key = found.provider, found.value
+    except ApiKeyError as failure:
+        missing = failure
     report = probe.check(provider, key=key, missing=missing, environ=app.environ)
     error = report.error
     if error is None and (report.passed or report["models"].status == "ok"):
         return report
     if error is None:
         _could_not_be_asked(app, provider, report)
-    code, hint = code_and_hint(error, provider)
+    is_known = provider.name in app.settings.providers
+    code, hint = code_and_hint(error, provider if is_known or isinstance(error, NetworkError) else None)
     lines = []
-    if isinstance(error, NetworkError | KeyStoreError) and hint:
+    secret_missing = isinstance(error, MissingKeyError) and error.secret
+    if (isinstance(error, NetworkError | KeyStoreError | KeyDestinationError) or secret_missing) and hint:
         lines.append(hint)
     if isinstance(error, AuthenticationError) and key is None:
         lines.append("The server wants a key: --key-stdin, --key-env VAR or --key-command CMD")

@@ -1,0 +1,118 @@
+"""Whether a secret may be sent to an address: the one decision for API keys, secret headers and MCP servers.
+
+A stored secret belongs to two things, and neither can be changed by a settings file alone:
+
+- **Its home.** An entry of the keyring is named after the secret and the settings folder: ``lab@6f1c…``. The
+  second part is a digest of a random number, which telex keeps in that folder, and of the folder's real path.
+  So a copy of a home, another home and another machine's home at the same path all have entries of their own;
+  a symlink to a home is the same home. A home that was moved finds nothing and asks for its keys again.
+- **Its destinations.** The entry holds the secret together with the origin (scheme, host, port) that it was
+  entered for, and the proxy and the CA bundle that the settings named at that time: whoever controls one of
+  these reads the secret. It is sent to no other origin, and through no other proxy, until the user confirms
+  the change (``telex providers trust``, or by entering the secret again).
+
+Secrets that are not stored (variables, key commands) go where the settings say, because the settings name
+them. The exception is a variable that only a preset names: it is for that preset's own hosts, see
+``Provider.key_env_for``. No secret of any source travels over plain http, except to this machine, to a private
+network that is reached without a proxy, or where ``allow_http`` is set.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from provider_core.errors import KeyDestinationError
+from provider_core.settings import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from provider_core.types import Network
+
+__all__ = ["Destination", "check_destination", "seal", "unseal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a secret is sent, with everything in the settings that decides who can read it on its way."""
+
+    origin: str
+    proxy: str = ""
+    ca_bundle: str = ""
+
+    @classmethod
+    def of(cls, url: str, network: Network) -> Destination:
+        """The destination of requests to ``url``."""
+        proxy = (network.proxy or "").strip()
+        return cls(
+            origin=rules.origin(url),
+            proxy="" if proxy.lower() == "none" else rules.without_credentials(proxy),
+            ca_bundle=str(network.ca_bundle or ""),
+        )
+
+    def adds_to(self, confirmed: Destination) -> bool:
+        """Whether somebody can read the secret here who cannot at ``confirmed``."""
+        return (
+            self.origin != confirmed.origin
+            or self.proxy not in ("", confirmed.proxy)
+            or self.ca_bundle not in ("", confirmed.ca_bundle)
+        )
+
+    def __str__(self) -> str:
+        through = f" through the proxy {self.proxy}" if self.proxy else ""
+        trusting = f" trusting the certificates in {self.ca_bundle}" if self.ca_bundle else ""
+        return f"{self.origin}{through}{trusting}"
+
+
+def check_destination(
+    what: str,
+    url: str,
+    network: Network,
+    *,
+    environ: Mapping[str, str],
+    confirmed: Collection[Destination] | None = None,
+) -> None:
+    """Raise ``KeyDestinationError`` where ``what`` ("the key of lab") may not be sent to ``url``.
+
+    ``confirmed`` are the destinations that a stored secret was entered for; None where it has none. Raises
+    ``SettingsError`` for a proxy that cannot be used.
+    """
+    wanted = Destination.of(url, network)
+    if confirmed is not None and all(wanted.adds_to(each) for each in confirmed):
+        stored = " and ".join(map(str, confirmed)) or "no address"
+        raise KeyDestinationError(
+            f"{what} was stored for {stored}, and is not sent to {wanted}", destination=str(wanted)
+        )
+    if not url.startswith("http:") or network.allow_http:
+        return
+    if not rules.is_near(url):
+        raise KeyDestinationError(
+            f"{what} would travel to {wanted.origin} unencrypted", destination=str(wanted), unencrypted=True
+        )
+    from provider_core.http import Proxies, is_loopback
+
+    proxy = Proxies(environ).choose(url, network.proxy)
+    if proxy is not None and not is_loopback(proxy.host):
+        raise KeyDestinationError(
+            f"{what} would travel to {wanted.origin} unencrypted through the proxy {proxy}",
+            destination=str(wanted),
+            unencrypted=True,
+        )
+
+
+def seal(secret: str, destinations: Iterable[Destination]) -> str:
+    """The text of a key store's entry: the secret, and where it may be sent."""
+    places = [{name: value for name, value in asdict(each).items() if value} for each in destinations]
+    return json.dumps({"secret": secret, "for": places})
+
+
+def unseal(text: str) -> tuple[str, tuple[Destination, ...] | None]:
+    """The secret in an entry and where it may be sent; None for a secret that a program stored by itself."""
+    try:
+        entry = json.loads(text)
+        secret = str(entry["secret"])
+        return secret, tuple(Destination(**each) for each in entry["for"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return text, None
