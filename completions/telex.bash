@@ -50,7 +50,7 @@ _telex_table() {
         arguments=('name models')
         ;;
     'telex providers')
-        commands=(add list show presets test discover edit set-key rename remove export import)
+        commands=(add list show presets test discover edit set-key set-secret rename remove export import)
         options=('-h,--help')
         ;;
     'telex providers add')
@@ -76,12 +76,16 @@ _telex_table() {
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset name presets' '*--set any' '--gguf files' '*--model any' '--default-model models-of 0' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy connect-timeout first-byte-timeout idle-timeout retries retry-budget' '--allow-http' '-h,--help')
+        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset name presets' '*--set any' '--gguf files' '*--model any' '--default-model models-of 0' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy allow-http connect-timeout first-byte-timeout idle-timeout retries retry-budget' '--allow-http' '--trust' '-h,--help')
         arguments=('name providers')
         ;;
     'telex providers set-key')
         options=('--key-stdin' '--key-env any' '--key-command any' '--no-key' '--no-verify' '--allow-http' '-h,--help')
         arguments=('name providers')
+        ;;
+    'telex providers set-secret')
+        options=('--stdin' '--for any' '--remove' '-h,--help')
+        arguments=('any')
         ;;
     'telex providers rename')
         options=('-h,--help')
@@ -96,7 +100,7 @@ _telex_table() {
         arguments=('files')
         ;;
     'telex providers import')
-        options=('--replace' '--allow-commands' '--allow-http' '-h,--help')
+        options=('--replace' '*--trust any' '--allow-commands' '--allow-http' '-h,--help')
         arguments=('files')
         ;;
     'telex mcp')
@@ -119,7 +123,7 @@ _telex_table() {
         arguments=('name servers')
         ;;
     'telex mcp set-secret')
-        options=('--stdin' '--remove' '-h,--help')
+        options=('--stdin' '--for any' '--remove' '-h,--help')
         arguments=('any')
         ;;
     'telex mcp import')
