@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from provider_core.settings.mcp import harmless
+from provider_core.settings.secrets import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
