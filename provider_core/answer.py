@@ -21,8 +21,8 @@ __all__ = ["Answer", "Gathering", "combined", "following"]
 class Answer:
     """What one request brought, whole or not.
 
-    ``finish`` and ``raw_finish`` are the finish reason in OpenAI's words and in the server's. ``error`` says why
-    for every verdict but "complete", "length" and "interrupted".
+    ``finish`` and ``raw_finish`` are the finish reason in OpenAI's words and in the server's. ``error`` says why the
+    answer is not whole, as in ``Finished``; there is none for "interrupted".
     """
 
     target: Target

@@ -13,6 +13,7 @@ from provider_core import quirks
 from provider_core._version import USER_AGENT
 from provider_core.errors import (
     ConnectionLostError,
+    DeadlineError,
     InvalidInputError,
     NetworkError,
     NotFoundError,
@@ -36,7 +37,7 @@ __all__ = ["Client"]
 _ERROR_BODY_LIMIT = 1 << 20
 
 _TRAILER = 2.0
-"""Seconds for what stands behind a finish reason: usage, and the mark of the end."""
+"""Seconds for what follows a finish reason that came alone: usage, and the mark of the end."""
 
 
 class Client:
@@ -103,6 +104,8 @@ class Client:
             trace=_tell_sent(notify) if notify is not None else None,
         )
         secrets = quirks.secrets(provider, key)
+        limit: dict[str, Json] = {provider.quirks.max_tokens_field: request.max_tokens}
+        own_limit = quirks.sets_token_limit({**limit, **request.params})
         if watch is not None:
             from provider_core.watch import Watch
 
@@ -118,7 +121,14 @@ class Client:
                 send = self._transport.send
                 if watch is not None:
                     send = partial(wire.send, self._transport)
-                yield from self._attempt(attempt, send, secrets, negotiation.accepted)
+                decoder = partial(
+                    Decoder,
+                    provider=provider.name,
+                    secrets=secrets,
+                    own_limit=own_limit,
+                    streamed=bool(negotiation.body.get("stream")),
+                )
+                yield from self._attempt(attempt, send, secrets, negotiation.accepted, decoder)
                 return
             except _CutShortError as cut:
                 next_step, rest = retries.decide(cut.error), cut.events
@@ -160,30 +170,28 @@ class Client:
         send: Callable[[Call], AbstractContextManager[Reply]],
         secrets: tuple[str, ...],
         accepted: Callable[[], None],
+        new_decoder: Callable[..., Decoder],
     ) -> Iterator[Event]:
         """The events of one attempt. It raises only while nothing has been handed out."""
         with send(call) as reply:
             if not 200 <= reply.status < 300:
                 raise _refusal(reply, call, secrets)
             accepted()
-            decoder = Decoder(
-                status=reply.status,
-                content_type=reply.headers.get("content-type", ""),
-                provider=call.provider,
-                secrets=secrets,
-            )
+            decoder = new_decoder(status=reply.status, content_type=reply.headers.get("content-type", ""))
             broken: NetworkError | ProviderError | None = None
-            hasten: Callable[[float], None] | None = getattr(reply, "hasten", None)
+            hasten: Callable[[float | None], None] | None = getattr(reply, "hasten", None)
+            hastened = False
             try:
                 for chunk in reply.chunks():
                     yield from _joined(decoder.feed(chunk))
                     if decoder.done:
                         break
-                    if decoder.settled and hasten is not None:
-                        hasten(_TRAILER)
-                        hasten = None
+                    if hasten is not None and decoder.settled is not hastened:
+                        hastened = decoder.settled
+                        hasten(_TRAILER if hastened else None)
             except (NetworkError, ProviderError) as error:
-                broken = error
+                # Silence after a finish reason that came with text is the end, too; it only takes longer to tell.
+                broken = None if isinstance(error, DeadlineError) and decoder.finished else error
             last = decoder.close(broken)
             if not decoder.received_text and (nothing := _nothing(last)) is not None:
                 if isinstance(nothing, ConnectionLostError) and broken is None:

@@ -38,6 +38,7 @@
     │   │       └── WrongEndpointError
     │   ├── ServerError              5xx, and failures announced inside a stream
     │   │   └── OverloadedError      503, 529
+    │   ├── TokenLimitError          cut off at a token limit that the caller did not set
     │   └── ProtocolError            bytes that are no chat completion
     ├── NetworkError                 no answer, or no whole answer, arrived
     │   ├── ConnectError             name, route, refusal, proxy
@@ -132,6 +133,7 @@ __all__ = [
     "SettingsError",
     "TLSError",
     "TemplateError",
+    "TokenLimitError",
     "ToolAccessError",
     "ToolArgumentsError",
     "ToolConnectError",
@@ -419,6 +421,10 @@ class ServerError(ProviderError):
 
 class OverloadedError(ServerError):
     """The server is up and busy, or still loading its model."""
+
+
+class TokenLimitError(ProviderError):
+    """The answer was cut off at a token limit that the caller did not set, or before any text came."""
 
 
 class ProtocolError(ProviderError):

@@ -12,6 +12,7 @@ from provider_core.errors import (
     ConnectionLostError,
     DeadlineError,
     OverloadedError,
+    ProtocolError,
     ProviderError,
     QuotaError,
     RateLimitError,
@@ -55,7 +56,7 @@ def worth(error: CoreError, retries: int) -> int:
             return min(retries, 2)
         case ServerError():
             return retries
-        case ConnectionLostError():
+        case ConnectionLostError() | ProtocolError(code="empty_stream" | "empty_body"):
             # An idle connection that the server closed just as it was used again is the usual case.
             return min(retries, 1)
         case DeadlineError(phase="connect"):

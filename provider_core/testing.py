@@ -196,7 +196,7 @@ class FakeReply:
         self._received = 0
         self._pause: float | None = None
 
-    def hasten(self, seconds: float) -> None:
+    def hasten(self, seconds: float | None) -> None:
         self._pause = seconds
 
     def chunks(self) -> Iterator[bytes]:

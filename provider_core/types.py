@@ -310,7 +310,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """One whole tool call, sent once its parts are complete.
+    """One tool call, sent once its parts are complete.
 
     ``arguments`` is the JSON text as received ("{}" when the server sent none); it may be malformed, which
     is for the one who would run it to say. ``extra`` holds the provider's own keys (thought signatures),
@@ -321,6 +321,8 @@ class ToolCall:
     name: str
     arguments: str
     extra: Mapping[str, Json] = field(default_factory=dict)
+    cut: bool = False
+    """Whether a token limit cut its arguments off. Such a call is never run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,7 +345,7 @@ class Verdict(Enum):
 
     COMPLETE = "complete"
     LENGTH = "length"
-    """Complete as far as it goes: the model's or the user's token limit ended it."""
+    """A token limit ended it. Without an error, it is the caller's own limit, and text came."""
     PARTIAL = "partial"
     """Cut: the stream ended without saying that it was done."""
     FILTERED = "filtered"
@@ -359,8 +361,8 @@ class Finished:
     """The last event of every answer.
 
     ``reason`` is the finish reason in OpenAI's words ("stop", "length", "tool_calls", "content_filter",
-    "error") or None; ``raw_reason`` is what the server sent. ``error`` tells why, for every verdict but
-    "complete" and "length".
+    "error") or None; ``raw_reason`` is what the server sent. ``error`` says why the answer is not whole: for every
+    verdict but "complete", and for "length" unless the caller set the limit and text came.
     ``model`` is the server's name for what answered, for display only. ``reasoning_details`` and ``extra``
     are what ``Message`` takes under these names.
     """
@@ -473,8 +475,8 @@ class Call:
 class Reply(Protocol):
     """An HTTP answer whose body is still to come.
 
-    It may have a method ``hasten(seconds)`` as well: what is to come is an afterthought, a pause of so long is
-    the end of the body and no error.
+    It may have a method ``hasten(seconds)`` as well: from then on a pause of so many seconds is the end of the body
+    and no error. ``hasten(None)`` undoes that.
     """
 
     @property

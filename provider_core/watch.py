@@ -125,7 +125,7 @@ class Overheard:
         self._received = received
         hasten = getattr(reply, "hasten", None)
         if hasten is not None:
-            self.hasten: Callable[[float], None] = hasten
+            self.hasten: Callable[[float | None], None] = hasten
 
     @property
     def status(self) -> int:

@@ -246,8 +246,10 @@ def check_address(error: errors.NotFoundError, provider: Provider | None) -> str
     return f"Look at the address, {provider.base_url}. To change it: {edit} URL"
 
 
-def no_completion(_: errors.ProtocolError, provider: Provider | None) -> str | None:
+def no_completion(error: errors.ProtocolError, provider: Provider | None) -> str | None:
     """A server that answers, but no chat completion: very often a web interface at the root of the address."""
+    if error.code == "empty_stream":
+        return "The server may say why without streaming: --no-stream"
     if provider is None or not provider.base_url or urlsplit(provider.base_url).path.strip("/"):
         return None
     better = f"{provider.base_url.rstrip('/')}/v1"

@@ -162,18 +162,22 @@ def conclude(app: App, answer: Answer) -> None:
 
 def judged(app: App, answer: Answer) -> tuple[ExitCode, str, str | None]:
     """The exit code of an answer, a sentence about its end ("" where there is nothing to say), and what to do."""
+    from provider_core.stream.verdict import meaning
+
     code = answer_code(answer)
     match answer.verdict:
         case Verdict.COMPLETE | Verdict.LENGTH if answer.error is not None:
             return code, answer.error.message, hint(app, answer.error)
+        case Verdict.COMPLETE if answer.raw_finish and meaning(answer.raw_finish) is None:
+            words = f"The server gave a finish reason that telex does not know: {answer.raw_finish}"
+            return code, f"{words}. The answer may not be whole.", None
         case Verdict.COMPLETE if answer.tool_calls:
             names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
             return code, f"The model asked for a tool ({names}), and this chat has none to run.", None
         case Verdict.COMPLETE:
             return code, "", None
         case Verdict.LENGTH:
-            what = "The answer ends at" if answer.text else "No answer came: thinking took all of"
-            return code, f"{what} the token limit (--max-tokens raises it).", None
+            return code, "The answer ends at the token limit (--max-tokens raises it).", None
         case _:
             message = answer.error.message if answer.error else f"the answer is {answer.verdict.value}"
             return code, message, hint(app, answer.error)

@@ -118,6 +118,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.WrongEndpointError: (ExitCode.SETTINGS, advice.chat_model),
     errors.ServerError: (ExitCode.PROVIDER, None),
     errors.OverloadedError: (ExitCode.PROVIDER, "Try again later."),
+    errors.TokenLimitError: (ExitCode.PROVIDER, "Allow for a longer answer: --max-tokens N"),
     errors.ProtocolError: (ExitCode.PROVIDER, advice.no_completion),
     errors.NetworkError: (ExitCode.NETWORK, None),
     errors.ConnectError: (ExitCode.NETWORK, advice.connect),
@@ -173,7 +174,8 @@ def answer_code(answer: Answer) -> ExitCode:
 
     match answer.verdict:
         case Verdict.COMPLETE | Verdict.LENGTH:
-            # A whole answer may stand at the end of a loop that failed.
+            # A whole answer may come at the end of a loop that failed. One that a token limit cut has an error unless
+            # the user set the limit and text came.
             return code_and_hint(answer.error)[0] if answer.error is not None else ExitCode.OK
         case Verdict.INTERRUPTED:
             return ExitCode.INTERRUPTED

@@ -56,7 +56,10 @@ def ask_for_json(
                     error.explain("the token limit has cut it")
                 # A tool that was not allowed would not be the next time, and is why.
                 if not retries or answer.verdict is Verdict.LENGTH or answer.error is not None:
-                    answer = replace(answer, verdict=Verdict.FAILED, error=answer.error or error)
+                    cut = answer.verdict is Verdict.LENGTH
+                    answer = replace(
+                        answer, verdict=Verdict.FAILED, error=error if cut else answer.error or error
+                    )
                     break
                 retries -= 1
                 app.console.note(f"{error.message}; asking again")

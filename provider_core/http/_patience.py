@@ -95,6 +95,11 @@ class Patience(float):
         self.phase, self.limit = "idle", min(pause, self._network.idle_timeout)
         self._read_by = time.monotonic() + whole
 
+    def relax(self) -> None:
+        """Undo ``hasten``: more of the body has come."""
+        self.hastened = False
+        self.phase, self.limit = "idle", self._network.idle_timeout
+
     def hurry(self, seconds: float) -> None:
         """Give all that is still to come ``seconds`` from now."""
         self.phase, self.limit = "rest", seconds

@@ -65,9 +65,15 @@ class HttpReply:
         while (chunk := self._next()) is not None:
             yield chunk
 
-    def hasten(self, seconds: float) -> None:
-        """Take a pause of ``seconds`` for the end of the body from now on; also one that only signs of life fill."""
-        self._patience.hasten(seconds, _PAUSES * seconds)
+    def hasten(self, seconds: float | None) -> None:
+        """Take a pause of ``seconds`` for the end of the body from now on; also one that only signs of life fill.
+
+        None goes back to the usual idle timeout.
+        """
+        if seconds is None:
+            self._patience.relax()
+        else:
+            self._patience.hasten(seconds, _PAUSES * seconds)
 
     def finish(self) -> None:
         """Read what little may be left of the body, so that the connection can serve again."""

@@ -14,12 +14,20 @@ from provider_core.quirks._secrets import holds_secret, secrets
 from provider_core.quirks._tools import tools
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from provider_core.types import Json, Provider, Request
 
-__all__ = ["LIMITS", "body", "headers", "holds_secret", "secrets"]
+__all__ = ["LIMITS", "body", "headers", "holds_secret", "secrets", "sets_token_limit"]
 
 LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 """Two names of one field: a body holds one of them."""
+
+_TOKEN_LIMITS = frozenset(
+    ("maxtokens", "maxcompletiontokens", "maxoutputtokens", "maxnewtokens", "maxtokenstosample", "maxgenlen",
+     "maxlength", "numpredict", "npredict")
+)  # fmt: skip
+"""Names of the limit on an answer's tokens, in lower case and without underscores."""
 
 
 def body(provider: Provider, request: Request) -> dict[str, Json]:
@@ -60,6 +68,17 @@ def body(provider: Provider, request: Request) -> dict[str, Json]:
     if not fields.get("stream") and "stream_options" not in request.params:
         fields.pop("stream_options", None)  # a 400 at OpenAI and others where nothing streams
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def sets_token_limit(fields: Mapping[str, Json]) -> bool:
+    """Tell whether fields of a body limit the tokens of the answer, also inside an object such as ``options``."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            if sets_token_limit(value):
+                return True
+        elif name.lower().replace("_", "") in _TOKEN_LIMITS and isinstance(value, int | float) and value > 0:
+            return True
+    return False
 
 
 def headers(provider: Provider, key: str | None) -> dict[str, str]:

@@ -11,7 +11,13 @@ from provider_core.stream.natives import translate
 from provider_core.stream.speech import Speech
 from provider_core.stream.toolcalls import ToolCalls
 from provider_core.stream.verdict import meaning, raw_reason
-from provider_core.stream.words import announces_failure, complaint, may_complain
+from provider_core.stream.words import (
+    announces_failure,
+    complaint,
+    is_failure,
+    is_sign_of_life,
+    may_complain,
+)
 
 if TYPE_CHECKING:
     from provider_core.errors import CoreError
@@ -48,6 +54,10 @@ class Answer:
         """The first value with words in it that had no known shape."""
         self.complaint: Json = None
         """A value with nothing but words that came after text, and which no text has followed."""
+        self.words: str = ""
+        """A frame of plain words, which no finish reason has followed."""
+        self.fresh: bool = False
+        """Whether the last chunk brought text, reasoning or a call."""
         self.whole: bool = False
         """A message came in one piece."""
         self.replied: bool = False
@@ -62,6 +72,7 @@ class Answer:
         self._snapshot = ("", "")  # the thoughts and the text of the last message
         self._details: str | None = ""  # None once they proved to be no snapshots
         self._grew = False
+        self._begun = False
 
     def value(self, value: Json, event: str = "") -> None:
         """Take one JSON value: a chunk, a reply, an error, or something else, which is skipped."""
@@ -89,10 +100,27 @@ class Answer:
 
     def _note(self, stray: Json) -> None:
         """Keep a value of no known shape that has words, in case it turns out to be all there is."""
-        if self.chunks == 0 and not self.stray:
+        if isinstance(stray, str):
+            self.note_words(stray)
+        elif self.chunks == 0 and not self.stray:
             self.stray = stray if complaint(stray).words else None
         elif self.chunks and self.finish is None and not self.complaint and may_complain(stray):
             self.complaint = stray
+
+    def note_words(self, words: str) -> None:
+        """Keep words that came in a chunk's place: they are a failure unless a finish reason follows."""
+        if not self.settled and not self.words and not is_sign_of_life(words):
+            self.words = words[:2000]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is over: its finish reason has come, and the last chunk brought nothing else."""
+        return self.finish is not None and self._begun and not self.fresh
+
+    def grow(self) -> None:
+        """Note that text, reasoning or a call came."""
+        self.fresh = self._begun = True
+        self.complaint = None
 
     def plain(self, value: Json) -> tuple[bool, str] | None:
         """Take a chunk that goes on with text or thoughts and holds nothing else, the common case, in short.
@@ -120,11 +148,11 @@ class Answer:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if type(text) is str and text and not thought and self._said:
             self.speech.say(text)
-            self.complaint = None
+            self.grow()
             return False, text
         if type(thought) is str and text in ("", None) and self._thought:
             self.speech.think(thought)
-            self.complaint = None
+            self.grow()
             return True, thought
         return None
 
@@ -143,6 +171,7 @@ class Answer:
         self._waiting.clear()
 
     def _chunk(self, chunk: dict[str, Json], choices: list[Json]) -> None:
+        self.fresh = False
         model = chunk.get("model")
         if isinstance(model, str) and model:
             self.model = model
@@ -150,7 +179,7 @@ class Answer:
         if found is not None:
             self.usage = usage.merge(self.usage, found)
         groq = chunk.get("x_groq")
-        if isinstance(groq, dict) and groq.get("error"):
+        if isinstance(groq, dict) and is_failure(groq.get("error")):
             self.fail(groq)
         complete = chunk.get("object") == "chat.completion"
         self.piecemeal = self.piecemeal or chunk.get("object") == "chat.completion.chunk"
@@ -174,11 +203,13 @@ class Answer:
             self._choice(choice, complete)
 
     def _choice(self, choice: dict[str, Json], complete: bool) -> None:
-        if choice.get("error"):
+        if is_failure(choice.get("error")):
             self.fail(choice)
-        reason = raw_reason(choice.get("finish_reason"))
-        if reason is not None and (self.finish is None or meaning(self.finish) == "stop"):
-            self.finish = reason
+        reason = _reason(choice)
+        if reason is not None:
+            self.words = ""
+            if self.finish is None or meaning(self.finish) in (None, "stop"):
+                self.finish = reason
         delta, message, text = choice.get("delta"), choice.get("message"), choice.get("text")
         if isinstance(delta, str | list):
             delta = {"content": delta}
@@ -194,14 +225,15 @@ class Answer:
             self.replied = self.replied or replied
             self.whole = self.whole or alone
         elif isinstance(text, str) and text and not self._said:
-            self.piecemeal, self.complaint = True, None
+            self.piecemeal = True
+            self.grow()
             self.speech.say(text)
 
     def _delta(self, delta: dict[str, Json]) -> None:
         pieces = carriers.contents(delta)
         thought = carriers.reasoning(delta) or self._fresh(carriers.details(delta))
-        if thought or pieces or delta.get("tool_calls"):
-            self.complaint = None
+        if thought or pieces or delta.get("tool_calls") or delta.get("function_call"):
+            self.grow()
         if thought:
             self._thought = True
             self.speech.think(thought)
@@ -224,9 +256,12 @@ class Answer:
         thought = thought or "".join(text for is_thought, text in pieces if is_thought)
         text = "".join(text for is_thought, text in pieces if not is_thought)
         earlier_thought, earlier_text = self._snapshot
-        if thought and not self._thought:
+        fresh_text, fresh_thought = text and not self._said, thought and not self._thought
+        if fresh_text or fresh_thought or (message.get("tool_calls") and not self.calls):
+            self.grow()
+        if fresh_thought:
             self.speech.think(thought.removeprefix(earlier_thought))
-        if text and not self._said:
+        if fresh_text:
             if complete and not earlier_text:
                 self.speech.say_whole(text)
             else:
@@ -254,4 +289,13 @@ class Answer:
     def _refuse(self, refusal: Json) -> None:
         if isinstance(refusal, str) and refusal:
             self.refusal = True
+            self.grow()
             self.speech.say_plainly(refusal)
+
+
+def _reason(choice: dict[str, Json]) -> str | None:
+    """Return the finish reason; OpenRouter's ``native_finish_reason`` where that says more than a stop."""
+    reason, native = raw_reason(choice.get("finish_reason")), raw_reason(choice.get("native_finish_reason"))
+    if native is not None and (reason is None or meaning(reason) in (None, "stop")):
+        return native if meaning(native) not in (None, "stop", "tool_calls") or reason is None else reason
+    return reason

@@ -13,7 +13,7 @@ from provider_core.stream.framing import LIMIT, Framer, TooLongError
 from provider_core.stream.lenient import scan
 from provider_core.stream.pattern import Pattern
 from provider_core.stream.verdict import Ending, decide
-from provider_core.types import Finished, Verdict
+from provider_core.types import Finished
 from provider_core.wording import clean
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Decoder"]
 
 _ERROR_STARTS = ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
+_SIGNS_OF_LIFE = ("ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive")
+"""Names of events whose data says nothing."""
 _BROKEN_ERROR = re.compile(r'^\{"(?:error|detail)": ?"|"?\}\s*$')
 """What surrounds the words of an error that was put between quotes without escaping its own."""
 _BEFORE_VALUE = re.compile(r"\s*(?:data:\s*)?")
@@ -34,10 +36,11 @@ class Decoder:
 
     Feed the body as it arrives, then close once. The events are the same however the bytes were split, once
     touching Text and Reasoning are joined. ``secrets`` are masked in everything a server says about a failure.
+    ``own_limit`` says whether the caller asked for a token limit, ``streamed`` whether it asked for a stream.
 
     A reply that comes whole as JSON is all: what follows it is not read. A frame that begins as JSON and is none is
     skipped, and the answer, which may lack some of it, is PARTIAL. An object that has only words is a failure
-    unless text or a finish reason goes on behind it.
+    unless text or a finish reason follows; plain words are one unless a finish reason does.
 
     A refusal is shown as text; the verdict is FILTERED only if nothing else was said, or the finish reason says so.
     A closing think tag without an opening one that begins or ends a line is dropped from text that was shown
@@ -51,11 +54,14 @@ class Decoder:
         content_type: str = "",
         provider: str | None = None,
         secrets: tuple[str, ...] = (),
+        own_limit: bool = True,
+        streamed: bool = False,
     ) -> None:
         self.done: bool = False
         """Nothing of interest can follow: ``[DONE]`` or an error frame has come."""
         self._status, self._content_type = status, content_type
         self._provider, self._secrets = provider, secrets
+        self._own_limit, self._streamed = own_limit, streamed
         self._framer = Framer()
         self._answer = Answer(provider=provider, secrets=secrets)
         self._pattern = Pattern()
@@ -72,7 +78,12 @@ class Decoder:
 
     @property
     def settled(self) -> bool:
-        """Whether a finish reason has come: what may follow is usage and the mark of the end."""
+        """Whether a finish reason has come, alone: what may follow is usage and the mark of the end."""
+        return self._answer.settled
+
+    @property
+    def finished(self) -> bool:
+        """Whether a finish reason has come."""
         return self._answer.finish is not None
 
     def feed(self, data: bytes) -> list[Event]:
@@ -103,21 +114,22 @@ class Decoder:
             except TooLongError:
                 self._too_long()
         answer.settle()
-        if answer.complaint:
-            answer.fail(answer.complaint)
+        if answer.complaint or answer.words:
+            answer.fail(answer.complaint or answer.words)
         failed = self._failure(broken)
         done = self._ended or (self._framer.began_as_json and (answer.whole or not answer.piecemeal))
         said_so = done or answer.finish is not None
+        finish = clean(answer.finish, self._secrets, 200) if answer.finish is not None else None
         events = answer.speech.close(cut=failed is not None or broken is not None or not said_so)
         verdict, reason, why = decide(
             Ending(
                 provider=self._provider,
                 failure=failed,
                 broken=broken,
-                finish=answer.finish,
+                finish=finish,
                 done=done,
-                calls=bool(answer.calls),
-                calls_whole=answer.calls.all_whole(),
+                last_call=_line(clean(answer.calls.last(), self._secrets, 200)),
+                own_limit=self._own_limit,
                 text=answer.speech.spoken,
                 thoughts=answer.speech.reasoned,
                 refusal=answer.refusal,
@@ -125,14 +137,14 @@ class Decoder:
                 received=self._received,
             )
         )
-        events += answer.calls.finish(cut=verdict is not Verdict.COMPLETE)
+        events += answer.calls.finish(verdict)
         if answer.usage is not None:
             events.append(answer.usage)
         events.append(
             Finished(
                 verdict=verdict,
                 reason=reason,
-                raw_reason=clean(answer.finish, self._secrets, 200) if answer.finish is not None else None,
+                raw_reason=finish,
                 error=why,
                 model=clean(answer.model, self._secrets, 200),
                 reasoning_details=answer.kept.details(),
@@ -151,7 +163,7 @@ class Decoder:
                 if self.done:
                     return
                 continue
-            answer.complaint = None
+            answer.fresh, answer.complaint = True, None  # as grow() does, without the call
             if pattern.thought:
                 speech.think(text)
             else:
@@ -192,7 +204,10 @@ class Decoder:
             self.done = self._ended = True
         elif event == "error" or data.startswith(_ERROR_STARTS):
             self._answer.fail(_BROKEN_ERROR.sub("", data))
-        elif data.startswith("{") and not self._skipped and self._answer.finish is None:
+        elif not data.startswith("{"):
+            if event.lower() not in _SIGNS_OF_LIFE:
+                self._answer.note_words(data)
+        elif not self._skipped and self._answer.finish is None:
             self._skipped = data[:400]
 
     def _too_long(self) -> None:
@@ -212,7 +227,12 @@ class Decoder:
             return from_value(None, answer.stray, provider=self._provider, secrets=self._secrets)
         head = bytes(self._framer.head)
         return not_a_completion(
-            self._status, self._content_type, head, provider=self._provider, secrets=self._secrets
+            self._status,
+            self._content_type,
+            head,
+            provider=self._provider,
+            secrets=self._secrets,
+            streamed=self._streamed,
         )
 
 

@@ -27,6 +27,9 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 ERROR_LIMIT = 1 << 20
 """Bytes of an error body that are looked at."""
 
+_SIGNS_OF_LIFE = re.compile(r"^(:.*|(data|event|id|retry):[ \t]*(\[DONE\]|ping)?)$", re.MULTILINE)
+"""Lines of an event stream that hold nothing."""
+
 _SAYS: Mapping[Kind, str] = MappingProxyType(
     {
         errors.AuthenticationError: "refused the key",
@@ -107,10 +110,22 @@ def from_value(
 
 
 def not_a_completion(
-    status: int, content_type: str, head: bytes, *, provider: str | None, secrets: tuple[str, ...] = ()
+    status: int,
+    content_type: str,
+    head: bytes,
+    *,
+    provider: str | None,
+    secrets: tuple[str, ...] = (),
+    streamed: bool = False,
 ) -> errors.ProtocolError:
-    """Return the error for an answer of status 200 that holds no answer; ``head`` is how its body begins."""
+    """Return the error for an answer of status 200 that holds no answer; ``head`` is how its body begins.
+
+    Its code is "empty_body" or, if a stream was asked for, "empty_stream" where nothing came but signs of life.
+    """
     text = head.decode("utf-8", "replace").strip().lstrip("\ufeff").strip()
+    code = None
+    if not _SIGNS_OF_LIFE.sub("", text).strip():
+        code = "empty_stream" if streamed else "empty_body"
     kind = clean(content_type.partition(";")[0], secrets, 100) or "no content type"
     if text.startswith("<"):
         words = clean(reading.title(text), secrets, 500)
@@ -120,7 +135,7 @@ def not_a_completion(
         rest = f"beginning with: {_line(words)}" if words else "an empty body"
     message = f"{who(provider)} sent no chat completion ({status}, {kind}), but {rest}"
     message = message.replace(", but beginning", ", beginning")
-    return errors.ProtocolError(message, provider=provider, status=status, words=words)
+    return errors.ProtocolError(message, provider=provider, status=status, code=code, words=words)
 
 
 def _error(

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from provider_core.types import ToolCall
+from provider_core.types import ToolCall, Verdict
 
 if TYPE_CHECKING:
     from provider_core.types import Json
@@ -57,9 +57,9 @@ class ToolCalls:
     def __bool__(self) -> bool:
         return any(call.name for call in self._calls)
 
-    def all_whole(self) -> bool:
-        """Tell whether there are calls and none can have parts to come."""
-        return bool(self._calls) and all(call.whole() for call in self._calls)
+    def last(self) -> str:
+        """Return the name of the last call, "" if there is none."""
+        return next((call.name for call in reversed(self._calls) if call.name), "")
 
     def feed(self, parts: Json, *, complete: bool = False) -> None:
         """Take the ``tool_calls`` of one delta, or of a ``complete`` message, where each entry is a call."""
@@ -78,12 +78,22 @@ class ToolCalls:
         if isinstance(call, dict) and (call.get("name") or call.get("arguments")):
             self._part({"index": -1, "function": call}, None, complete=False)
 
-    def finish(self, *, cut: bool) -> list[ToolCall]:
-        """Return the calls in the order they began; of a ``cut`` answer only those that are whole."""
+    def finish(self, verdict: Verdict) -> list[ToolCall]:
+        """Return the calls in the order they began.
+
+        Calls that a token limit cut are marked as such; in other answers that are not whole they are left out.
+        """
+        length = verdict is Verdict.LENGTH
         return [
-            ToolCall(id=call.id, name=call.name, arguments=call.text(), extra=call.extra)
+            ToolCall(
+                id=call.id,
+                name=call.name,
+                arguments=call.text(),
+                extra=call.extra,
+                cut=length and not call.whole(),
+            )
             for call in self._calls
-            if call.name and (call.whole() or not cut)
+            if call.name and (length or verdict is Verdict.COMPLETE or call.whole())
         ]
 
     def _part(self, part: dict[str, Json], place: int | None, complete: bool) -> None:

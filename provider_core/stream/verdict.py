@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -19,25 +20,53 @@ __all__ = ["Ending", "Reason", "decide", "meaning", "raw_reason"]
 
 Reason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 
-_MEANINGS: Final[Mapping[str, Reason]] = MappingProxyType(
+# Exact words that a pattern below would misread, and words without a clue in them.
+_WORDS: Final[Mapping[str, Reason]] = MappingProxyType(
     {
-        **dict.fromkeys(
-            ("length", "max_tokens", "model_length", "model_context_window_exceeded", "max_output_tokens"), "length"
-        ),
-        **dict.fromkeys(("tool_calls", "function_call", "tool_use", "tool_call"), "tool_calls"),
-        **dict.fromkeys(
-            ("content_filter", "content_filtered", "sensitive", "safety", "recitation", "prohibited_content",
-             "blocklist", "spii", "refusal", "guardrail_intervened", "error_toxic"),
-            "content_filter",
-        ),
-        **dict.fromkeys(
-            ("error", "network_error", "insufficient_system_resource", "abort", "malformed_function_call",
-             "malformed_response", "pause_turn"),
-            "error",
-        ),
+        **dict.fromkeys(("end", "end_filter", "load", "unload", "user_stop_sequence"), "stop"),
+        "error_limit": "length",  # Cohere: the context window
+        **dict.fromkeys(("max", "memory_limit"), "length"),
+        "language": "content_filter",  # Gemini: a language that it does not support
     }
-)  # fmt: skip
-_NO_REASON = frozenset(("", "null", "none"))
+)
+
+# The first pattern found in a reason decides. Sources: the API references of OpenAI, Anthropic, Bedrock, Gemini,
+# Cohere, Mistral, DeepSeek, Z.ai, xAI, watsonx and LM Studio; the sources of vLLM, SGLang, TGI, TensorRT-LLM,
+# llama.cpp and ExLlamaV2; `map_finish_reason` in LiteLLM.
+_PATTERNS: Final[tuple[tuple[Reason, re.Pattern[str]], ...]] = (
+    (
+        "content_filter",
+        re.compile(
+            "filter|safety|unsafe|moderat|sensitive|recitation|prohibit|block(ed|_?list|_reason)|^block$|spii"
+            "|refus|guardrail|toxic|policy|copyright|model_armor|jailbreak|censor|inspection"
+        ),
+    ),
+    (
+        "error",
+        re.compile(
+            "error|fail|abort|cancel|(^|_)timed?(_|$)|time_?out|deadline|interrupt|disconnect|connection|network"
+            "|preempt|evict|kill|shutdown|crash|oom$|out_of_memory|insufficient|overload|unavailable|rate_?limit"
+            "|quota|credit|max_(tool|turn|step|iter|call)|malformed|invalid|unexpected|paused?(_|$)|incomplete|unfinished|repetition|loop_detect"
+            "|user_?stop|stopped_by|unloaded|client_closed|missing_|too_many|no_image|image_other|broken|exception"
+        ),
+    ),
+    (
+        "length",
+        re.compile(
+            "length|limit|budget|context|max_.*(len|tok|new|gen|output)|tokens?_(max|exceed|reach)|truncat"
+        ),
+    ),
+    ("tool_calls", re.compile("tool|function")),
+    ("stop", re.compile("stop|eos|^end_|_end$|end_?of_?|^eot|complete|^done|finish|^normal|success")),
+)
+_CAMEL_CASE: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+_NOT_A_LETTER: Final = re.compile("[^a-z0-9]+")
+_PREFIX: Final = re.compile("^(finish|stop)_reason_|^reason_")
+_NO_REASON: Final = frozenset(
+    ("", "null", "none", "not_finished", "unspecified", "finish_reason_unspecified")
+)
+_OTHER_LIMIT: Final = re.compile("context|window|budget|model_?len|error_limit", re.IGNORECASE)
+"""Finish reasons that name a limit which is not the one of ``max_tokens``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +82,13 @@ class Ending:
     """The finish reason as the server sent it."""
     done: bool = False
     """``[DONE]`` came, or a JSON reply was whole."""
-    calls: bool = False
-    calls_whole: bool = False
     text: bool = False
     """Anything but blanks and a refusal was said."""
     thoughts: bool = False
+    last_call: str = ""
+    """The name of the last tool call."""
+    own_limit: bool = True
+    """Whether the caller asked for a token limit."""
     refusal: bool = False
     skipped: str = ""
     """How a piece began that could not be read, to be shown; "" where there was none."""
@@ -74,9 +105,15 @@ def raw_reason(value: Json) -> str | None:
     return None if text.lower() in _NO_REASON else text[:200]
 
 
-def meaning(reason: str) -> Reason:
-    """Return a finish reason in OpenAI's words; one that is not known means stop."""
-    return _MEANINGS.get(reason.lower().removeprefix("finish_reason_"), "stop")
+def meaning(reason: str) -> Reason | None:
+    """Return what a finish reason means, in OpenAI's words; None if it is unknown."""
+    word = _NOT_A_LETTER.sub("_", _CAMEL_CASE.sub("_", reason).lower()).strip("_")
+    word = _PREFIX.sub("", word)
+    if word in _WORDS:
+        return _WORDS[word]
+    if word.replace("_", "").isdigit():
+        return "stop"  # the id of the token that ended the answer
+    return next((found for found, pattern in _PATTERNS if pattern.search(word)), None)
 
 
 def decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
@@ -95,13 +132,17 @@ def decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None
 def _decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
     """Decide in this order.
 
-    An error frame, an error-like finish reason, a broken transport, any finish reason, ``[DONE]``, whole tool
-    calls, and the mere end of the body, which says nothing: such an answer counts as cut.
+    An error frame, an error-like finish reason, a broken transport, a known finish reason, ``[DONE]``, and the
+    mere end of the body, which says nothing: such an answer counts as cut, even with an unknown finish reason.
 
     An answer that ends at the token limit is LENGTH if anything was said, thoughts included, and EMPTY otherwise.
+    LENGTH has no error only where text came, no call, and the limit is the one that the caller asked for.
     """
     who = end.provider or "the server"
     reason = None if end.finish is None else meaning(end.finish)
+    unsaid = reason is None and not end.done
+    if end.finish is not None and reason is None:
+        reason = "stop"
     if end.failure is not None:
         return Verdict.FAILED, "error", end.failure
     match reason:
@@ -116,8 +157,8 @@ def _decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | Non
                 reason,
                 _filtered(end, f"{who} withheld the answer (finish reason {end.finish})"),
             )
-        case "length" if end.text or end.thoughts or end.calls or end.refusal:
-            return Verdict.LENGTH, reason, None
+        case "length" if end.text or end.thoughts or end.last_call or end.refusal:
+            return Verdict.LENGTH, reason, _limited(end, who)
         case "length":
             message = f"{who} sent an empty answer: it stopped at the token limit before a word was said"
             return (
@@ -125,18 +166,35 @@ def _decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | Non
                 reason,
                 errors.ProtocolError(message, provider=end.provider, code=end.finish),
             )
-        case None if not end.done and not end.calls_whole:
+        case _ if unsaid:
             message = f"{who} closed the connection before the answer was finished"
+            if end.finish is not None:
+                message += f" (unknown finish reason {end.finish})"
             lost = errors.ConnectionLostError(message, provider=end.provider, received=end.received)
-            return Verdict.PARTIAL, None, lost
+            return Verdict.PARTIAL, _of_calls(reason, end), lost
         case _:
             return _finished(end, _of_calls(reason, end), who)
+
+
+def _limited(end: Ending, who: str) -> errors.TokenLimitError | None:
+    """Return why an answer that ends at a token limit is not whole; None if the caller wanted it that short."""
+    if end.last_call:
+        message = (
+            f"{who} cut the answer off at the token limit, in a call of {end.last_call}, which was not run"
+        )
+    elif not end.text:
+        message = f"{who} sent reasoning and no answer: it took all of the token limit"
+    elif not end.own_limit or (end.finish and _OTHER_LIMIT.search(end.finish)):
+        message = f"{who} cut the answer off at its token limit (finish reason {end.finish})"
+    else:
+        return None
+    return errors.TokenLimitError(message, provider=end.provider, code=end.finish)
 
 
 def _finished(
     end: Ending, reason: Reason | None, who: str
 ) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
-    if end.text or end.calls:
+    if end.text or end.last_call:
         return Verdict.COMPLETE, reason, None
     if end.refusal:
         return (
@@ -150,9 +208,9 @@ def _finished(
 
 def _of_calls(reason: Reason | None, end: Ending) -> Reason | None:
     """Return the reason, corrected by the calls that did or did not come: servers mix up the two."""
-    if end.calls and reason in (None, "stop"):
+    if end.last_call and reason in (None, "stop"):
         return "tool_calls"
-    return "stop" if reason == "tool_calls" and not end.calls else reason
+    return "stop" if reason == "tool_calls" and not end.last_call else reason
 
 
 def _filtered(end: Ending, message: str) -> errors.ContentPolicyError:

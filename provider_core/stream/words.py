@@ -25,7 +25,15 @@ _TEXT_KEYS = (
     "Message", "description", "reason", "detail", "title",
 )  # fmt: skip
 _CODE_KEYS = ("code", "error_code", "errorCode", "status_code", "statusCode", "http_code", "Code", "errcode")
-_FINE = (None, "", 0, 200, "0", "200", "success", "Success", "ok", "OK")
+_FINE = frozenset(
+    ("", "0", "200", "ok", "success", "succeeded", "successful", "none", "null", "no error", "成功")
+)
+_SIGN_OF_LIFE = re.compile(
+    r"\W*(ping|pong|heart-?beat|keep[-_ ]?alive|alive|hello|connected|waiting|queued|(\w+ )?processing)\b.{0,40}"
+    r"|\[[A-Z_ -]{1,40}\]|\W*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What servers send so that a connection stays open, and marks such as "[START]"."""
 _JSON_START = re.compile(r"[{\[]")
 _TAG = re.compile(r"<[^>]*>")
 _FAILURES = re.compile(
@@ -68,14 +76,14 @@ def announces_failure(value: Json) -> bool:
     """Tell whether a JSON object inside a stream says that something went wrong."""
     if not isinstance(value, dict):
         return False
-    if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
+    if is_failure(value.get("error")) or value.get("object") == "error" or value.get("type") == "error":
         return True
     base = value.get("base_resp")
-    if isinstance(base, dict) and base.get("status_code") not in _FINE:
+    if isinstance(base, dict) and not _is_fine(base.get("status_code")):
         return True
     if value.get("choices") or value.get("output") or value.get("candidates"):
         return False
-    if value.get("success") is False or value.get("errors") or value.get("detail"):
+    if value.get("success") is False or is_failure(value.get("errors")) or is_failure(value.get("detail")):
         return True
     if value.get("status") in ("error", "failed"):
         return True
@@ -83,6 +91,19 @@ def announces_failure(value: Json) -> bool:
     return spoken and (
         _http_status(value.get("status")) or any(_bad_code(value.get(key)) for key in _CODE_KEYS)
     )
+
+
+def is_failure(error: Json) -> bool:
+    """Tell whether the value of an ``error`` key says that something failed: by words, by a code, or by a type."""
+    if not isinstance(error, dict | list):
+        return not _is_fine(error)
+    said = complaint(error)
+    return not _is_fine(said.words) or any(not _is_fine(mark) for mark in said.marks)
+
+
+def is_sign_of_life(words: str) -> bool:
+    """Tell whether a frame of plain words only keeps the connection open, or marks a place in the stream."""
+    return _SIGN_OF_LIFE.fullmatch(words.strip()) is not None and not _FAILURES.search(words)
 
 
 def may_complain(value: Json) -> bool:
@@ -103,7 +124,14 @@ def _http_status(value: Json) -> bool:
 
 
 def _bad_code(code: Json) -> bool:
-    return isinstance(code, str | int) and code not in _FINE and code is not True
+    return isinstance(code, str | int) and code is not True and not _is_fine(code)
+
+
+def _is_fine(value: Json) -> bool:
+    """Tell whether a code or a message says that nothing failed, or nothing at all."""
+    if value is None or value is False:
+        return True
+    return isinstance(value, str | int | float) and str(value).strip(" .!").lower() in _FINE
 
 
 def complaint(value: Json) -> Complaint:

@@ -6,7 +6,7 @@ How calls run is in ``_running``, what their arguments have to be in ``_argument
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -14,9 +14,11 @@ from provider_core.answer import Gathering
 from provider_core.errors import (
     InvalidInputError,
     LoopLimitError,
+    TokenLimitError,
     ToolArgumentsError,
     ToolError,
     ToolRefusedError,
+    UnknownToolError,
 )
 from provider_core.tools._arguments import mismatch, read
 from provider_core.tools._names import Names
@@ -93,12 +95,14 @@ def agent(
             )
         ) as events:
             for event in events:
+                if isinstance(event, Finished) and isinstance(event.error, TokenLimitError):
+                    _name_tool(event.error, gathering.answer().tool_calls, names)
                 gathering.event(event)
                 if isinstance(event, Finished) and event.verdict is Verdict.COMPLETE:
                     told.check_choice(choice, request.tool_choice, gathering.answer().tool_calls)
                 yield event
         answer = gathering.answer()
-        if not answer.tool_calls or answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
+        if not answer.tool_calls or answer.verdict is not Verdict.COMPLETE:
             return
         if number >= max_turns:
             more = on_limit(number) if on_limit is not None else 0
@@ -110,6 +114,14 @@ def agent(
         request = replace(request, messages=(*request.messages, answer.message(), *results))
         earlier = frozenset(map(_said, answer.tool_calls))
         choice = choice if choice in (None, "none") else "auto"
+
+
+def _name_tool(error: TokenLimitError, calls: Sequence[ToolCall], names: Names) -> None:
+    """Let the error name the tool of the last call as the user knows it."""
+    with suppress(UnknownToolError, IndexError):
+        toolbox, offered = names.find(calls[-1].name)
+        shown = f"{toolbox.name}/{offered.tool.name}"
+        error.message = error.message.replace(f"call of {calls[-1].name},", f"call of {shown},")
 
 
 def _answered(

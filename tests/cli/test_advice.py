@@ -91,7 +91,9 @@ CASES = [
     (errors.WrongEndpointError("x"), LAB, ExitCode.SETTINGS, "telex models list --provider lab"),
     (errors.ServerError("x"), LAB, ExitCode.PROVIDER, None),
     (errors.OverloadedError("x"), LAB, ExitCode.PROVIDER, "later"),
+    (errors.TokenLimitError("x"), LAB, ExitCode.PROVIDER, "--max-tokens"),
     (errors.ProtocolError("x"), LAB, ExitCode.PROVIDER, None),
+    (errors.ProtocolError("x", code="empty_stream"), LAB, ExitCode.PROVIDER, "--no-stream"),
     (
         errors.ProtocolError("x"),
         replace(LAB, base_url="http://h.test"),

@@ -30,6 +30,9 @@ def in_json(value: object) -> list[bytes]:
     return [json.dumps(value).encode()]
 
 
+CALL = {"index": 0, "id": "a", "function": {"name": "clock", "arguments": "{}"}}
+
+
 @pytest.fixture
 def lab(telex: Telex, server: Scripted) -> Telex:
     """A telex whose only provider is the scripted server."""
@@ -228,13 +231,6 @@ def test_a_cut_answer_is_kept_and_is_no_success(lab: Telex, server: Scripted) ->
     assert "lab" in ran.err
 
 
-def test_the_token_limit_is_said_and_no_failure(lab: Telex, server: Scripted) -> None:
-    server.will(answer("up to here", finish="length"))
-    ran = lab("chat", "hi")
-    assert (ran.code, ran.out) == (0, b"up to here\n")
-    assert "limit" in ran.err
-
-
 def test_an_empty_answer_is_a_failure(lab: Telex, server: Scripted) -> None:
     server.will(answer())
     ran = lab("chat", "hi")
@@ -424,8 +420,18 @@ def test_ctrl_c_while_waiting_for_a_retry_ends_at_once(lab: Telex, server: Scrip
     ("body", "code", "out", "words"),
     [
         (answer("all"), 0, b"all\n", ""),
-        (answer("up to", finish="length"), 0, b"up to\n", "token limit"),
-        ([*sse(delta(reasoning_content="hm")), *answer(finish="length")], 0, b"", "thinking took all"),
+        (answer("up to", finish="length"), 6, b"up to\n", "token limit"),
+        (
+            [*sse(delta(reasoning_content="hm")), *answer(finish="length")],
+            6,
+            b"",
+            "took all of the token limit",
+        ),
+        (answer("so far", finish="timeout"), 6, b"so far\n", "finish reason timeout"),
+        (answer("all", finish="xyzzy"), 0, b"all\n", "does not know: xyzzy"),
+        (sse(delta("so far"), b"data: upstream died\n\n", DONE), 6, b"so far\n", "upstream died"),
+        (sse(delta("half"), delta(tool_calls=[CALL])), 6, b"half\n", "before the answer was finished"),
+        ([*sse(delta("I", tool_calls=[CALL])), *answer(finish="length")], 6, b"I\n", "in a call of clock"),
         ([*sse(delta("half"))], 6, b"half\n", "before the answer was finished"),
         (answer("so far", finish="content_filter"), 6, b"so far\n", "withheld"),
         (answer(), 6, b"", "empty"),
@@ -439,7 +445,8 @@ def test_ctrl_c_while_waiting_for_a_retry_ends_at_once(lab: Telex, server: Scrip
             b"",
             "Unexpected endpoint",
         ),
-        ([], 6, b"", "empty"),
+        ([], 6, b"", "--no-stream"),
+        ([b": ping\n\n", DONE], 6, b"", "--no-stream"),
     ],
 )
 def test_each_verdict_has_its_exit_code_and_its_line(
@@ -450,6 +457,35 @@ def test_each_verdict_has_its_exit_code_and_its_line(
     assert (ran.code, ran.out) == (code, out), ran.err
     assert words in ran.err
     assert "\n\n" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [("--max-tokens", "20"), ("-p", "max_completion_tokens=20"), ("-p", 'options={"num_predict": 20}')],
+    ids=str,
+)
+def test_a_cut_at_the_user_s_own_limit_is_whole_if_there_is_text(
+    lab: Telex, server: Scripted, limit: tuple[str, str]
+) -> None:
+    reply = {"choices": [{"message": {"content": "up to"}, "finish_reason": "length"}]}
+    for body, more in ((answer("up to", finish="length"), ()), (None, ("--no-stream",))):
+        server.will(body or Answer(in_json(reply)))
+        ran = lab("chat", *limit, *more, "hi")
+        assert (ran.code, ran.out) == (0, b"up to\n"), ran.err
+        assert "token limit" in ran.err
+        assert lab("chat", *more, "hi").code == 6
+    server.will([*sse(delta(reasoning_content="hm")), *answer(finish="length")])
+    assert lab("chat", *limit, "hi").code == 6
+
+
+def test_an_empty_body_is_retried_as_a_lost_connection_is(lab: Telex, server: Scripted) -> None:
+    server.will(Answer([]), Answer(answer("all")))
+    ran = lab("chat", "hi")
+    assert (ran.code, ran.out, len(server.asked)) == (0, b"all\n", 2)
+    for retries, times in (("0", 1), ("1", 2)):
+        server.will(Answer([]))
+        ran = lab("chat", "--retries", retries, "hi")
+        assert (ran.code, len(server.asked)) == (6, times)
 
 
 def test_a_base_url_without_its_version_gets_the_right_advice(telex: Telex, server: Scripted) -> None:

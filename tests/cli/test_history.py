@@ -281,7 +281,7 @@ def test_a_search_for_nothing_is_a_usage_error(telex: Inside, words: list[str]) 
 
 KEYS = [
     "conversation", "title", "turn", "at", "provider", "model", "params", "messages", "text", "reasoning",
-    "tool_calls", "finish", "verdict", "usage", "timing", "error",
+    "tool_calls", "finish", "raw_finish", "verdict", "usage", "timing", "error",
 ]  # fmt: skip
 
 
@@ -335,6 +335,7 @@ def test_json_lines_have_a_line_for_each_turn_with_everything(telex: Inside, his
         "reasoning": "hm",
         "tool_calls": [{"id": "8", "name": "now", "arguments": "{}"}],
         "finish": "tool_calls",
+        "raw_finish": None,
         "verdict": "partial",
         "usage": {"input": 3, "output": 0, "cached": None, "reasoning": None, "cost": None},
         "timing": {"first_byte": None, "first_text": None, "total": 1.2346},

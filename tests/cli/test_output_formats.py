@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[2] / "README.md"
 
 KEYS = [
-    "provider", "model", "text", "reasoning", "tool_calls", "finish", "verdict", "usage", "timing", "error",
+    "provider", "model", "text", "reasoning", "tool_calls", "finish", "raw_finish", "verdict", "usage", "timing",
+    "error",
 ]  # fmt: skip
 USAGE_KEYS = ["input", "output", "cached", "reasoning", "cost"]
 TIMING_KEYS = ["first_byte", "first_text", "total"]
@@ -80,13 +81,13 @@ HALF = b'data: {"choices":[{"delta":{"content":"a\\ud800"}}]}\n\n'
 
 STREAMS: dict[str, tuple[list[Any], str, int, str]] = {
     "whole": (answer("The sky", " is blue."), "complete", 0, "The sky is blue."),
-    "limited": (answer("up to", finish="length"), "length", 0, "up to"),
+    "limited": (answer("up to", finish="length"), "length", 6, "up to"),
     "cut": ([*sse(delta("half")), Cut()], "partial", 6, "half"),
     "unfinished": (sse(delta("half")), "partial", 6, "half"),
     "filtered": (answer("so far", finish="content_filter"), "filtered", 6, "so far"),
     "empty": (answer(), "empty", 6, ""),
     "failed midway": (sse(delta("so"), {"error": {"message": "it broke"}}), "failed", 6, "so"),
-    "only thoughts": ([*sse(delta(reasoning_content="hm")), *answer(finish="length")], "length", 0, ""),
+    "only thoughts": ([*sse(delta(reasoning_content="hm")), *answer(finish="length")], "length", 6, ""),
     "tool calls": ([*sse(delta(tool_calls=[CALL]), delta(finish="tool_calls")), DONE], "complete", 0, ""),
     "odd letters": (answer("größe ✓", ODD), "complete", 0, "größe ✓" + ODD),
     "half a pair": ([HALF, *answer("b")], "complete", 0, "a\ufffdb"),

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from running import Ran, Telex
 
 KEYS = [
-    "provider", "model", "text", "reasoning", "tool_calls", "finish", "verdict", "usage", "timing", "error",
+    "provider", "model", "text", "reasoning", "tool_calls", "finish", "raw_finish", "verdict", "usage", "timing",
+    "error",
 ]  # fmt: skip
 
 
@@ -136,7 +137,8 @@ def test_thoughts_have_lasted_as_long_as_they_did_also_where_they_are_shown_late
 @pytest.mark.parametrize(
     ("answers", "code"),
     [
-        ({"a": answer("x"), "b": answer("y"), "c": answer("up to", finish="length")}, 0),
+        ({"a": answer("x"), "b": answer("y"), "c": answer("z")}, 0),
+        ({"a": answer("x"), "b": answer("y"), "c": answer("up to", finish="length")}, 6),
         ({"a": [*sse(delta("half")), Cut()], "b": refusal(429, "slow"), "c": answer("y")}, 5),
         ({"a": refusal(401, "no"), "b": refusal(429, "slow"), "c": answer()}, 4),
         ({"a": answer("x"), "b": refusal(404, "The model b does not exist"), "c": refusal(401, "no")}, 3),

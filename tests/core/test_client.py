@@ -581,6 +581,36 @@ def test_a_server_that_stays_silent_behind_a_finish_reason_is_not_waited_for(
     assert server.asked[0].closed.wait(5)
 
 
+@pytest.mark.parametrize("watched", [False, True])
+def test_text_after_a_finish_reason_is_waited_for(server: Scripted, watched: bool) -> None:
+    role = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"}]}
+    pieces = [
+        role,
+        *(delta(f"w{n} ", finish="stop") for n in range(3)),
+        delta(reasoning_content="hm", finish="stop"),
+    ]
+    frames = [step for piece in pieces for step in (*sse(piece), Pause(2.6))]
+    server.will(Answer([*frames, *sse(delta("end", finish="stop"))]))
+    with HttpTransport({}) as transport:
+        events = Asker(Watch(transport) if watched else transport, server.url)()
+    assert (text(events), ending(events).verdict) == ("w0 w1 w2 end", Verdict.COMPLETE)
+
+
+def test_a_pause_within_the_trailer_may_end_in_more_text(server: Scripted) -> None:
+    late = [Pause(1.0), *sse(delta(" you", finish="stop")), Pause(2.6), *sse(delta("!", finish="stop")), DONE]
+    server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), *late]))
+    with HttpTransport({}) as transport:
+        events = Asker(transport, server.url)()
+    assert (text(events), ending(events).verdict) == ("Hello you!", Verdict.COMPLETE)
+
+
+def test_silence_after_text_with_a_finish_reason_is_its_end(server: Scripted) -> None:
+    server.will(Answer([*sse(delta("Hello", finish="stop")), Pause(20)]))
+    with HttpTransport({}) as transport:
+        events = Asker(transport, server.url, network=Network(idle_timeout=0.3))()
+    assert (text(events), ending(events).verdict) == ("Hello", Verdict.COMPLETE)
+
+
 def test_usage_that_comes_a_moment_behind_the_finish_reason_is_read(server: Scripted) -> None:
     late = sse({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}})
     server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Pause(0.5), *late, DONE]))

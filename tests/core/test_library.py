@@ -481,9 +481,24 @@ def test_an_option_that_there_is_not_is_a_mistake_of_the_program(
     assert network.calls == []
 
 
-def test_an_answer_at_the_token_limit_is_one(model: Connection, network: FakeTransport) -> None:
+def test_an_answer_at_a_token_limit_is_whole_only_if_the_caller_set_it(
+    model: Connection, network: FakeTransport
+) -> None:
     network.will(says("Hel", finish="length"))
-    assert model.ask("Hello?").verdict is Verdict.LENGTH
+    with pytest.raises(errors.TokenLimitError):
+        model.ask("Hello?")
+    with pytest.raises(errors.TokenLimitError):
+        model.ask("Hello?", params={"max_tokens": None})
+    limits: list[Any] = [
+        {"max_tokens": 9},
+        *(
+            {"params": {name: 9}}
+            for name in ("max_completion_tokens", "max_output_tokens", "n_predict", "maxTokens")
+        ),
+        {"params": {"options": {"num_predict": 9}}},
+    ]
+    for limit in limits:
+        assert model.ask("Hello?", **limit).verdict is Verdict.LENGTH
 
 
 def test_a_stream_has_what_came_and_says_what_became_of_it(model: Connection, network: FakeTransport) -> None:
@@ -527,7 +542,7 @@ def test_json_that_does_not_fit_is_an_error_in_the_end(
 ) -> None:
     network.will(*steps)
     with pytest.raises(errors.SchemaMismatchError) as caught:
-        model.ask_json("How old?", SCHEMA)
+        model.ask_json("How old?", SCHEMA, max_tokens=5)
     assert (caught.value.provider, len(network.calls)) == ("lab", times)
 
 

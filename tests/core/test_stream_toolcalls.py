@@ -233,10 +233,11 @@ def test_a_finish_of_tool_calls_without_calls_is_a_stop() -> None:  # quirk 115
     assert chunks(CALLED).verdict is Verdict.EMPTY
 
 
-def test_whole_calls_are_an_end_without_any_finish_reason() -> None:  # quirk 116
+def test_whole_calls_without_a_finish_reason_need_the_mark_of_the_end() -> None:  # quirk 116
     frames = body(delta(tool_calls=[part("a", "sum", '{"x":1}', index=0)]), done=False)
-    assert read(frames).verdict is Verdict.COMPLETE
-    assert read(frames).finished.reason == "tool_calls"
+    assert (read(frames).verdict, len(read(frames).calls)) == (Verdict.PARTIAL, 1)
+    assert read(frames + DONE).verdict is Verdict.COMPLETE
+    assert read(frames + DONE).finished.reason == "tool_calls"
 
 
 def test_a_call_that_is_cut_makes_the_answer_partial_and_is_not_sent() -> None:  # quirk 116
@@ -244,7 +245,12 @@ def test_a_call_that_is_cut_makes_the_answer_partial_and_is_not_sent() -> None: 
     result = chunks(delta(tool_calls=[first, second]), done=False)
     assert (result.verdict, [call.id for call in result.calls]) == (Verdict.PARTIAL, ["a"])
     limited = chunks(delta(tool_calls=[first, second]), delta(finish="length"))
-    assert (limited.verdict, [call.id for call in limited.calls]) == (Verdict.LENGTH, ["a"])
+    assert (limited.verdict, [(call.id, call.cut) for call in limited.calls]) == (
+        Verdict.LENGTH,
+        [("a", False), ("b", True)],
+    )
+    assert limited.calls[1].arguments == '{"y"'
+    assert "in a call of mul" in limited.error.message
 
 
 def test_calls_leaked_as_text_are_text() -> None:  # quirk 117
@@ -317,5 +323,5 @@ def test_names_without_ids_in_every_part_cost_no_more_than_their_number() -> Non
 @pytest.mark.parametrize("nothing", ["", "\n"])
 def test_arguments_may_end_in_a_part_of_nothing(nothing: str) -> None:
     frames = [part("a", "sum", '{"x":1}', index=0), part(arguments=nothing, index=0)]
-    result = chunks(*[delta(tool_calls=[frame]) for frame in frames], done=False)
+    result = chunks(*[delta(tool_calls=[frame]) for frame in frames])
     assert (result.verdict, [call.arguments for call in result.calls]) == (Verdict.COMPLETE, ['{"x":1}'])

@@ -18,22 +18,33 @@ LOST = errors.ConnectionLostError("connection reset", provider="acme", received=
 REASONS = {
     "stop": [
         "stop", "eos", "eos_token", "end_turn", "stop_sequence", "end", "STOP", "complete", "COMPLETE", "unheard_of",
+        "eosFound", "stopStringFound", "end_of_sequence", "FINISH_REASON_STOP", "REASON_STOP", "stop_criteria_met",
+        "completed", "normal", "done", "128009",
     ],
     "length": [
-        "length", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded", "max_output_tokens",
+        "length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "max_new_tokens", "token_limit", "limit",
+        "maxPredictedTokensReached", "REASON_MAX_LEN", "max-tokens",
+    ],
+    "other length": [
+        "model_length", "model_context_window_exceeded", "contextLengthReached", "context_window_exceeded",
+        "thinking_budget_exhausted", "budget", "ERROR_LIMIT",
     ],
     "content_filter": [
         "content_filter", "content_filtered", "sensitive", "SAFETY", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST",
-        "SPII", "refusal", "guardrail_intervened", "ERROR_TOXIC",
+        "SPII", "refusal", "guardrail_intervened", "ERROR_TOXIC", "content-filter", "IMAGE_SAFETY", "moderation",
+        "blocked", "policy_violation",
     ],
     "error": [
         "error", "network_error", "insufficient_system_resource", "abort", "MALFORMED_FUNCTION_CALL",
-        "MALFORMED_RESPONSE", "pause_turn",
+        "MALFORMED_RESPONSE", "pause_turn", "timeout", "TIMEOUT", "timed_out", "time_limit", "max_time", "cancelled",
+        "canceled", "USER_CANCEL", "userStopped", "modelUnloaded", "aborted", "UNEXPECTED_TOOL_CALL", "preempt",
+        "deadline_exceeded", "repetition", "incomplete", "rate_limit", "failed", "malformed_tool_use",
     ],
 }  # fmt: skip
 VERDICTS = {
     "stop": (Verdict.COMPLETE, None),
     "length": (Verdict.LENGTH, None),
+    "other length": (Verdict.LENGTH, errors.TokenLimitError),
     "content_filter": (Verdict.FILTERED, errors.ContentPolicyError),
     "error": (Verdict.FAILED, errors.ServerError),
 }
@@ -44,9 +55,12 @@ VERDICTS = {
 )
 def test_finish_reasons_are_mapped_whatever_their_case(reason: str, sent: str) -> None:  # quirks 136 and 137
     for word in (sent, sent.upper(), sent.lower()):
+        if word != sent and not sent.replace("_", "").isupper() and not sent.islower():
+            continue  # camel case has to be seen
         result = chunks(delta("Hi"), delta(finish=word))
         verdict, error = VERDICTS[reason]
-        assert (result.verdict, result.finished.reason, result.finished.raw_reason) == (verdict, reason, word)
+        found = (result.verdict, result.finished.reason, result.finished.raw_reason)
+        assert found == (verdict, reason.removeprefix("other "), word)
         assert result.text == "Hi"
         if error is None:
             assert result.finished.error is None
@@ -61,7 +75,95 @@ def test_a_limit_that_left_no_room_for_a_word_is_an_empty_answer() -> None:
     assert isinstance(silent.error, errors.ProtocolError)
     assert "token limit" in silent.error.message
     thinking = chunks(delta(reasoning_content="Hm"), delta(finish="length"))
-    assert (thinking.verdict, thinking.finished.error) == (Verdict.LENGTH, None)
+    assert (thinking.verdict, type(thinking.error)) == (Verdict.LENGTH, errors.TokenLimitError)
+
+
+def test_a_cut_at_a_limit_is_whole_only_if_the_caller_asked_for_the_limit() -> None:
+    sent = [delta("Hi"), delta(finish="length")]
+    assert chunks(*sent, own_limit=True).finished.error is None
+    cut = chunks(*sent, own_limit=False)
+    assert (cut.verdict, type(cut.error)) == (Verdict.LENGTH, errors.TokenLimitError)
+
+
+@pytest.mark.parametrize(("done", "verdict"), [(True, Verdict.COMPLETE), (False, Verdict.PARTIAL)])
+def test_an_unknown_finish_reason_is_no_end_without_its_mark(done: bool, verdict: Verdict) -> None:
+    result = chunks(delta("Hi"), delta(finish="xyzzy"), done=done)
+    assert (result.verdict, result.finished.reason, result.finished.raw_reason) == (verdict, "stop", "xyzzy")
+
+
+@pytest.mark.parametrize("sent", ["not_finished", "NULL", "", "none", "FINISH_REASON_UNSPECIFIED"])
+def test_a_finish_reason_that_says_nothing_is_none(sent: str) -> None:
+    assert chunks(delta("Hi", finish=sent), delta(" you"), done=False).verdict is Verdict.PARTIAL
+
+
+def test_the_upstream_server_s_own_finish_reason_counts_where_it_says_more() -> None:
+    for finish, native, verdict in (
+        ("stop", "MAX_TOKENS", Verdict.LENGTH),
+        ("stop", "abort", Verdict.FAILED),
+        (None, "end_turn", Verdict.COMPLETE),
+        ("stop", "completed", Verdict.COMPLETE),
+        ("stop", "xyzzy", Verdict.COMPLETE),
+        ("length", "stop", Verdict.LENGTH),
+    ):
+        chunk = delta(finish=finish)
+        chunk["choices"][0]["native_finish_reason"] = native
+        assert chunks(delta("Hi"), chunk, done=False).verdict is verdict, (finish, native)
+
+
+WORDS = "Internal Server Error: upstream timed out"
+
+
+@pytest.mark.parametrize(
+    "frame", [f"data: {WORDS}\n\n", f'data: "{WORDS}"\n\n', f"data: {WORDS}\ndata: x\n\n"]
+)
+def test_a_frame_of_plain_words_is_a_failure_unless_a_finish_reason_follows(frame: str) -> None:
+    words = frame.encode()
+    for sent in (
+        [delta("Hel"), words],
+        [words, delta("Hel")],
+        [delta("Hel", finish="stop"), words, delta("lo")],
+    ):
+        result = chunks(*sent)
+        assert (result.verdict, type(result.error)) == (Verdict.FAILED, errors.ServerError)
+        assert WORDS in result.error.message
+    assert chunks(delta("Hel"), words, delta("lo"), STOP).verdict is Verdict.COMPLETE
+    assert chunks(delta("Hel"), STOP, words).verdict is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize(
+    "frame",
+    ["data: ping", "data: keep-alive", "data: [HEARTBEAT]", "data: : OPENROUTER PROCESSING", "event: ping\ndata: 17:03",
+     "data: ", "data: [DONE]", "data: null", "data: 7", "data: ..."],
+)  # fmt: skip
+def test_a_frame_that_only_keeps_the_connection_open_is_no_failure(frame: str) -> None:
+    result = chunks(delta("Hi"), f"{frame}\n\n".encode())
+    assert (result.text, result.verdict) == ("Hi", Verdict.COMPLETE)
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [None, "", {}, [], False, 0, "ok", "Success", {"message": "", "type": "", "param": "", "code": None},
+     {"code": 0, "message": "success"}, {"code": 200}, {"code": "200", "message": "OK"}, {"code": "success"},
+     {"message": None}],
+    ids=str,
+)  # fmt: skip
+def test_an_error_that_says_nothing_is_none(nothing: Any) -> None:
+    sent = [{**delta("One "), "error": nothing}, {**delta("two."), "error": nothing}, STOP]
+    sent[1]["choices"][0]["error"] = nothing
+    result = chunks(*sent)
+    assert (result.text, result.verdict) == ("One two.", Verdict.COMPLETE)
+    assert read(dumps({**message("One"), "error": nothing})).verdict is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize(
+    "real",
+    ["died", {"message": "died"}, {"code": 500}, {"code": "overloaded", "message": ""}, {"code": 0, "message": "died"},
+     {"type": "server_error"}, True, [{"message": "died"}], {"error": {"message": "died"}}],
+    ids=str,
+)  # fmt: skip
+def test_an_error_with_words_or_a_failing_code_is_one(real: Any) -> None:
+    assert chunks(delta("One "), {**delta("two."), "error": real}, STOP).verdict is Verdict.FAILED
+    assert read(dumps({**message("One"), "error": real})).verdict is Verdict.FAILED
 
 
 def test_the_end_without_a_word_is_a_cut() -> None:  # quirks 30 and 225

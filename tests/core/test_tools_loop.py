@@ -513,15 +513,15 @@ def test_of_an_answer_that_is_not_whole_no_call_runs(
     assert (box.ran, loop.put, len(server.asked)) == ([], [], 1)
 
 
-def test_whole_calls_before_the_token_limit_run_and_the_cut_one_does_not(server: Scripted) -> None:
+def test_no_call_of_an_answer_that_the_token_limit_cut_is_run(server: Scripted) -> None:
     cut = sse(
         delta(tool_calls=[call("box__clock", {"n": 1})]), delta(tool_calls=[HALF]), delta(finish="length")
     )
     server.will([*cut, DONE], answer("Noon."))
     box = Box(clock=say("12:00"))
     loop = looped(server, box)
-    assert box.ran == [("clock", {"n": 1})]
-    assert loop.text == "Noon."
+    assert (box.ran, len(server.asked)) == ([], 1)
+    assert [event.cut for event in loop.events if isinstance(event, ToolCall)] == [False, True]
 
 
 # --- tool choice -------------------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ __all__ = ["Json", "answer_object", "call_object", "error_object", "failure_obje
 
 
 def call_object(call: ToolCall) -> dict[str, Any]:
-    """``arguments`` is JSON text, as the model wrote it."""
-    return {"id": call.id, "name": call.name, "arguments": call.arguments}
+    """``arguments`` is JSON text, as the model wrote it; ``cut`` is there only where a token limit cut it off."""
+    found = {"id": call.id, "name": call.name, "arguments": call.arguments}
+    return {**found, "cut": True} if call.cut else found
 
 
 def error_object(
@@ -50,6 +51,7 @@ def failure_object(error: BaseException, hint: str | None = None) -> dict[str, A
         "reasoning": "",
         "tool_calls": [],
         "finish": None,
+        "raw_finish": None,
         "verdict": (Verdict.FAILED if isinstance(error, Exception) else Verdict.INTERRUPTED).value,
         "usage": None,
         "timing": {"first_byte": None, "first_text": None, "total": None},
@@ -67,6 +69,7 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
         "reasoning": answer.reasoning,
         "tool_calls": [call_object(call) for call in answer.tool_calls],
         "finish": answer.finish,
+        "raw_finish": answer.raw_finish,
         "verdict": answer.verdict.value,
         "usage": usage
         and {

@@ -72,6 +72,7 @@ def turn_object(turn: Turn, *, title: str) -> dict[str, Any]:
         "reasoning": answer.reasoning if answer else "",
         "tool_calls": [call_object(call) for call in answer.tool_calls] if answer else [],
         "finish": turn.finish,
+        "raw_finish": turn.raw_finish,
         "verdict": turn.verdict and turn.verdict.value,
         "usage": usage
         and {name: getattr(usage, name) for name in ("input", "output", "cached", "reasoning", "cost")},
