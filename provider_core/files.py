@@ -29,6 +29,7 @@ __all__ = [
     "private_folder",
     "replace",
     "sync_folder",
+    "text",
 ]
 
 PRIVATE = 0o600
@@ -66,6 +67,23 @@ def content(path: Path) -> bytes:
             return file.read()
     finally:
         os.close(handle)
+
+
+def text(path: str | Path, *, limit: int = 10_000_000) -> str:
+    """The UTF-8 text of a file or a pipe, without a byte order mark. Raises ``FileError``, also for more than ``limit``
+    bytes: a device may have no end.
+    """
+    what, place = f"{path} cannot be read", expanded(path)
+    try:
+        with place.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise FileError(what, path=place, reason=f"it is larger than {limit // 1_000_000} MB")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise _failed(what, place, error) from error
+    except UnicodeDecodeError:
+        raise FileError(what, path=place, reason="it is not UTF-8") from None
 
 
 def make_private(path: Path) -> None:

@@ -55,6 +55,8 @@ def attach(error: errors.AttachmentError, _: Provider | None) -> str | None:
     import shlex
 
     name = "-" if error.name == "stdin" else shlex.quote(error.name)
+    if error.name.partition("://")[0].isalnum() and "://" in error.name:
+        return f"Download it, and pipe it to telex: curl -sSfL {name} | telex chat PROMPT"
     if error.image:
         return f"Attach it as an image: --image {name}"
     if error.looks_like in ("text", "an SVG image"):

@@ -206,7 +206,15 @@ def reported(app: App) -> Iterator[Outcome]:
             console.flush()
         except errors.CoreError as error:
             outcome.code, hint = code_and_hint(error, app.known(error.provider))
+            if isinstance(error, errors.FileError) and _is_argument(app, error.path):
+                outcome.code = ExitCode.USAGE
             _report(app, error.message, hint)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            # A file whose name is too long, or in a folder that may not be entered.
+            outcome.code = ExitCode.USAGE if _is_argument(app, error.filename) else ExitCode.OTHER
+            _report(app, f"{error.filename}: {error.strerror}", None)
         except (KeyboardInterrupt, click.Abort):
             outcome.code = ExitCode.INTERRUPTED
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends whatever still runs
@@ -230,6 +238,11 @@ def reported(app: App) -> Iterator[Outcome]:
         outcome.code = ExitCode.OTHER
         place = traceback_place(error)
         console.error(f"a mistake in telex itself, at {place}: {type(error).__name__}", "Please report it.")
+
+
+def _is_argument(app: App, path: object) -> bool:
+    """Whether the user named the file on the command line."""
+    return any(str(path) in argument for argument in app.arguments)
 
 
 def traceback_place(error: BaseException) -> str:

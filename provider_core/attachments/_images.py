@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import re
 from typing import Final
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from provider_core.attachments._kinds import ACCEPTED, kind
-from provider_core.attachments._reading import check_size, label, read
+from provider_core.attachments._reading import SCHEME, check_size, label, read
 from provider_core.errors import AttachmentError
 from provider_core.types import ImagePart
 from provider_core.wording import printable
@@ -21,7 +20,6 @@ IMAGE_LIMIT: Final = 20_000_000
 """Bytes of one image: OpenAI's own limit. Others take less (Anthropic 5 MB, Groq 4 MB) and say so themselves."""
 
 _WHAT: Final = "an image"
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
 def image(source: str | os.PathLike[str]) -> ImagePart:
@@ -34,12 +32,9 @@ def image(source: str | os.PathLike[str]) -> ImagePart:
     text = os.fspath(source)
     if text[:5].lower() == "data:":
         return image_of(_decoded(text), "the data: URL")
-    scheme = _SCHEME.match(text)
-    if scheme is None:
+    scheme = SCHEME.match(text)
+    if scheme is None or scheme[1].lower() == "file":
         return image_of(read(source, limit=IMAGE_LIMIT, what=_WHAT), label(source))
-    if scheme[1].lower() == "file":
-        path = unquote(urlsplit(text).path)
-        return image_of(read(path, limit=IMAGE_LIMIT, what=_WHAT), label(path))
     _check_address(text, scheme[1].lower())
     return ImagePart(url=text)
 
@@ -99,7 +94,8 @@ def _check_address(url: str, scheme: str) -> None:
         )
     if scheme == "http" and not _is_loopback(host):
         raise AttachmentError(
-            f"{shown} is not https: providers fetch images from such addresses alone", name=shown
+            f"{shown} is not https: providers fetch images from such addresses alone",
+            name=printable(url, 400),
         )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
+from typing import Final
 
 from provider_core import files
 from provider_core.errors import AttachmentError
 from provider_core.wording import printable
 
-__all__ = ["check_size", "label", "megabytes", "read"]
+__all__ = ["SCHEME", "check_size", "label", "megabytes", "read"]
+
+SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
 def read(source: str | os.PathLike[str], *, limit: int, what: str) -> bytes:
@@ -27,12 +31,11 @@ def read(source: str | os.PathLike[str], *, limit: int, what: str) -> bytes:
             if stat.S_ISREG(status.st_mode) and status.st_size > limit:
                 raise AttachmentError(_too_large(name, _size(status.st_size, limit), limit, what), name=name)
             data = file.read(limit + 1)
-    except IsADirectoryError:
-        raise AttachmentError(f"{name} is a folder: name the files in it", name=name) from None
-    except OSError as error:
-        if Path(source).is_dir():  # what Windows calls a permission that is missing
+    except (OSError, ValueError) as error:  # a NUL in the name
+        if os.path.isdir(source):  # noqa: PTH112 - Path raises for a folder that may not be entered
             raise AttachmentError(f"{name} is a folder: name the files in it", name=name) from None
-        raise AttachmentError(f"{name} cannot be read: {error.strerror or error}", name=name) from None
+        reason = getattr(error, "strerror", None) or error
+        raise AttachmentError(f"{name} cannot be read: {reason}", name=name) from None
     if len(data) > limit:
         raise AttachmentError(_too_large(name, f"more than {megabytes(limit)}", limit, what), name=name)
     return data
@@ -57,9 +60,18 @@ def megabytes(count: int) -> str:
 
 
 def _path(source: str | os.PathLike[str]) -> Path:
-    path = Path(source)
-    # A shell does not expand it behind "--file=".
-    return files.expanded(path) if path.parts[:1] == ("~",) and not path.exists() else path
+    path, text = Path(source), os.fspath(source)
+    if os.path.exists(path):  # noqa: PTH110 - Path raises for a name that is too long
+        return path
+    if text[:7].lower() == "file://":
+        from urllib.parse import unquote, urlsplit
+
+        return Path(unquote(urlsplit(text).path))
+    if SCHEME.match(text):
+        name = re.sub("//[^/@]*@", "//", label(text))  # a password
+        raise AttachmentError(f"{name} is an address, which telex does not download", name=name)
+    # A shell does not expand it after "--file=".
+    return files.expanded(path) if path.parts[:1] == ("~",) else path
 
 
 def _size(count: int, limit: int) -> str:

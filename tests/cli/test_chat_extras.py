@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -397,3 +398,55 @@ def test_a_template_with_a_place_for_stdin_waits_for_a_slow_one(review: Telex, s
     process.communicate(b"x = 1", timeout=30)
     assert process.returncode == 0
     assert last(server) == "x = 1\nMind x."
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("-f a.py b.py 'c d.py' Review", "-f a.py -f b.py -f 'c d.py'"),
+        ("Review -f a.py b.py", "-f a.py -f b.py"),
+        ("-qf a.py -t 0 Review b.py --json", "-f a.py -f b.py"),
+        ("--file=a.py b.py Review", "-f a.py -f b.py"),
+        ("-i a.py b.py Review", "-i a.py -i b.py"),
+        ("-f a.py a.py b.py 'c d.py' a.py b.py b.py", "-f 'c d.py' …"),
+    ],
+)
+def test_files_that_a_pattern_left_in_the_prompt_are_an_error(
+    lab: Telex, server: Scripted, tmp_path: Path, typed: str, shown: str
+) -> None:
+    for name in ("a.py", "b.py", "c d.py"):
+        (tmp_path / name).write_text("x")
+    ran = lab("chat", *shlex.split(typed), cwd=tmp_path)
+    assert ran.code == 2
+    assert shown in ran.err
+    assert bool(ran.out) == ("--json" in typed)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "typed", ["a.py", "Review a.py", "a.py -f b.py Review", "-f b.py -- a.py", "-f b.py 'see a.py'"]
+)
+def test_names_of_files_may_be_words_of_a_prompt(
+    lab: Telex, server: Scripted, tmp_path: Path, typed: str
+) -> None:
+    server.will(answer("x"))
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("x")
+    ran = lab("chat", *shlex.split(typed), cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "a.py" in server.asked[0].body["messages"][0]["content"]
+
+
+@pytest.mark.parametrize("option", ["-f", "-i"])
+def test_addresses_are_not_downloaded(lab: Telex, server: Scripted, option: str) -> None:
+    ran = lab("chat", option, "http://example.com/a.txt?b=c", "hi")
+    assert (ran.code, server.asked) == (2, [])
+    assert "curl -sSfL 'http://example.com/a.txt?b=c' | telex chat PROMPT" in ran.err
+    assert "secret" not in lab("chat", "-f", "https://me:secret@example.com/a", "hi").err
+
+
+def test_a_file_address_is_its_file(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+    server.will(answer("x"))
+    (tmp_path / "a b.txt").write_text("inside")
+    assert lab("chat", "-f", f"file://{tmp_path}/a%20b.txt", "hi").code == 0
+    assert "inside" in server.asked[0].body["messages"][0]["content"]

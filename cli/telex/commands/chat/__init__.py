@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import re
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +13,13 @@ from telex.context import App, pass_app
 from telex.exits import ASKING, ExitCode
 from telex.options import BodyField, Name, Number, network_options
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 __all__ = ["command"]
+
+_MOST_FILES = 5
+"""Files that an error names."""
 
 
 class _Chat(Command):
@@ -20,7 +28,10 @@ class _Chat(Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = args[: args.index("--")] if "--" in args else list(args)
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
+            if not ctx.resilient_parsing:
+                _check_words(words, ctx.params)
+            return rest
         except click.UsageError as error:
             app = ctx.find_object(App)
             if app is not None and ("--json" in words) != ("--jsonl" in words):
@@ -29,6 +40,31 @@ class _Chat(Command):
                 show = show_for(app, View(format="json" if "--json" in words else "jsonl"))
                 show.failed(click.UsageError(error.format_message()))
             raise
+
+
+def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Raise ``click.UsageError`` for files that a shell's pattern left in the prompt, as in ``-f *.py``."""
+    option, left = "", []
+    for word in words:
+        # Short options without a value may stand before it, as in -qf.
+        if found := re.match(r"-[cxvuq]*([fi])|--(f)ile(?=$|=)|--(i)mage(?=$|=)", word):
+            option = f"-{found[1] or found[2] or found[3]}"
+        elif option and word in given["prompt"] and os.path.isfile(word):  # noqa: PTH113 - Path raises for a long one
+            left.append((option, word))
+    if left:
+        import shlex
+
+        attached = [
+            *(("-f", name) for name in given["files"]),
+            *(("-i", name) for name in given["images"]),
+            *left,
+        ]
+        shown = [f"{each} {shlex.quote(name)}" for each, name in attached[:_MOST_FILES]]
+        more = " …" if len(attached) > _MOST_FILES else ""
+        raise click.UsageError(
+            f"{left[0][1]} is a file, and {left[0][0]} takes one file\nRepeat the option: {' '.join(shown)}{more}\n"
+            'If the word belongs to the prompt, put "--" before the prompt.'
+        )
 
 
 @click.command(

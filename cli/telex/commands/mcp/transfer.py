@@ -77,14 +77,7 @@ def _read(app: App, file: str) -> tuple[Found, ...]:
     from provider_core.errors import InvalidInputError
     from provider_core.settings import foreign
 
-    if file == "-":
-        text = app.console.read_stdin() or ""
-    else:
-        try:
-            text = files.expanded(file).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            words = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise click.UsageError(f"{file} cannot be read: {words}") from None
+    text = (app.console.read_stdin() or "") if file == "-" else files.text(file)
     try:
         return foreign.read(text)
     except InvalidInputError as error:

@@ -243,14 +243,9 @@ def _tell(app: App, line: str) -> None:
 def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
     import tomllib
 
-    if file == "-":
-        text = app.console.read_stdin() or ""
-    else:
-        try:
-            text = Path(file).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            words = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise click.UsageError(f"{file} cannot be read: {words}") from None
+    from provider_core import files
+
+    text = (app.console.read_stdin() or "") if file == "-" else files.text(file)
     name = "stdin" if file == "-" else file
     try:
         data = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
