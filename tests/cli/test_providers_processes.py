@@ -72,6 +72,40 @@ def test_a_terminal_is_asked_for_the_key_and_never_shows_it(telex: Kept, server:
     assert entries(telex.settings) == {"lab": {"base_url": server.url, "key": "keyring"}}
 
 
+def test_a_refused_key_is_asked_for_again(telex: Kept, server: Scripted) -> None:
+    server.will(keyed(KEY))
+    with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:
+        for number, key in enumerate(("sk-wrong", "gr\u00fc\u00dfe", KEY), 1):
+            terminal.wait_for(rf"(?s)(API key for lab.*){{{number}}}")
+            terminal.type(f"{key}\r")
+        terminal.wait_for("telex chat -m lab")
+        assert terminal.process.wait(20) == 0
+        assert "Nothing was saved" not in terminal.text
+        assert b"wrong" not in terminal.raw
+    assert telex.keys == {"telex/lab": KEY}
+    with telex.at("providers", "set-key", "lab") as terminal:
+        for number in range(1, 4):
+            terminal.wait_for(rf"(?s)(API key for lab.*){{{number}}}")
+            terminal.type("sk-wrong\r")
+        assert terminal.wait() == 4
+        assert terminal.text.count("refused the key") == 3
+        assert terminal.text.count("Nothing was saved") == 1
+    assert telex.keys == {"telex/lab": KEY}
+
+
+@pytest.mark.parametrize("keys", ["\x03", "\x04", "sk-ha\x03"], ids=["Ctrl-C", "Ctrl-D", "Ctrl-C in a key"])
+def test_a_key_that_is_not_given_leaves_nothing(telex: Kept, server: Scripted, keys: str) -> None:
+    server.will(keyed(KEY))
+    with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:
+        terminal.wait_for("API key for lab")
+        terminal.type(keys)
+        assert terminal.wait() == 130
+        assert terminal.rows[-1] == "Interrupted."
+        assert terminal.modes == terminal.modes_before
+    assert telex.keys == {}
+    assert not telex.settings.exists()
+
+
 def test_enter_alone_means_no_key(telex: Kept, server: Scripted) -> None:
     server.will(by_path())
     with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:

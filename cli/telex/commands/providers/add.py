@@ -9,7 +9,7 @@ import click
 
 from telex.command import Command
 from telex.commands.providers.given import address, assignment, new_name
-from telex.commands.providers.keys import choose, key_options, shadow
+from telex.commands.providers.keys import checked, choose, key_options, shadow
 from telex.context import pass_app
 from telex.exits import ASKING, ExitCode, Stop
 from telex.options import Name
@@ -116,9 +116,11 @@ def command(
     if choice is not None:
         fields |= choice.fields
     provider = settings.preview(name, fields, app.paths)
+    verify.allowed(app, provider, choice.store if choice else None)
+    report = None
+    if choice is not None and not no_verify:
+        report, choice = checked(app, provider, choice)
     key = choice.store if choice else None
-    verify.allowed(app, provider, key)
-    report = None if no_verify else verify.passed(app, provider, key)
     sealed = seal_for(provider, key) if key is not None else None
     roster.add(app.paths.settings_file, app.key_store, name, fields, key=sealed, replace=replace)
     if report is not None and report.models:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from telex.command import Command
 from telex.context import pass_app
-from telex.exits import ASKING
+from telex.exits import ASKING, ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from provider_core.presets import Preset
+    from provider_core.probe import Report
     from provider_core.types import Provider
     from telex.context import App
 
-__all__ = ["Choice", "choose", "command", "confirm_destination", "key_options", "shadow"]
+__all__ = ["Choice", "checked", "choose", "command", "confirm_destination", "key_options", "shadow"]
 
 _FLAGS = "--key-stdin, --key-env VAR, --key-command CMD or --no-key"
 
@@ -30,12 +31,18 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 class Choice:
     """Where the key comes from from now on.
 
-    ``fields`` go into the settings, ``store`` into the keyring; ``said`` tells it to the user.
+    ``fields`` go into the settings, ``store`` into the keyring; ``said`` tells it to the user. ``typed`` means
+    that the key was typed at the prompt, where it can be asked for again.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     store: str | None = field(default=None, repr=False)
     said: str = ""
+    typed: bool = False
+
+
+_ATTEMPTS = 3
+"""How often a key may be typed."""
 
 
 def key_options(command: _Command) -> _Command:
@@ -117,22 +124,50 @@ def _prompted(app: App, provider: Provider) -> Choice:
     if preset is not None and preset.keys_url:
         app.console.note(f"A key is made at {preset.keys_url}")
     key = _ask(provider, optional=preset is None)
-    return _stored(key) if key else Choice(fields={"key": "none"}, said="No key is sent.")
+    return (
+        replace(_stored(key), typed=True) if key else Choice(fields={"key": "none"}, said="No key is sent.")
+    )
+
+
+def checked(app: App, provider: Provider, choice: Choice) -> tuple[Report | None, Choice]:
+    """Check the provider with the key of ``choice``, as ``verify.passed`` does.
+
+    A key that was typed and is refused is asked for again. Returns the choice with the key that was accepted.
+    """
+    from telex.commands.providers import verify
+
+    for left in reversed(range(_ATTEMPTS)):
+        again = choice.typed and left > 0
+        try:
+            return verify.passed(app, provider, choice.store, again=again), choice
+        except Stop as stop:
+            if stop.code is not ExitCode.KEY or not again:
+                raise
+        choice = replace(choice, store=_ask(provider, optional=False))
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _ask(provider: Provider, *, optional: bool) -> str:
+    from provider_core.errors import InvalidKeyError
     from provider_core.keys import clean
 
-    text = str(
-        click.prompt(
-            f"API key for {provider.name}{' (Enter for none)' if optional else ''}",
-            hide_input=True,
-            err=True,
-            default="" if optional else None,
-            show_default=False,
+    for left in reversed(range(_ATTEMPTS)):
+        text = str(
+            click.prompt(
+                f"API key for {provider.name}{' (Enter for none)' if optional else ''}",
+                hide_input=True,
+                err=True,
+                default="" if optional else None,
+                show_default=False,
+            )
         )
-    )
-    return "" if optional and not text.strip() else clean(text, "the prompt")
+        try:
+            return "" if optional and not text.strip() else clean(text, "the prompt")
+        except InvalidKeyError as error:
+            if not left:
+                raise
+            click.echo(f"{error.message}. Try again.", err=True)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _stored(key: str) -> Choice:
@@ -219,8 +254,6 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
 
     Asks for a key without showing it, and keeps it in the keyring of the operating system.
     """
-    from dataclasses import replace
-
     from provider_core import roster, settings
     from provider_core.keys import seal_for
     from provider_core.settings import edit
@@ -239,7 +272,7 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     changed = settings.preview(name, {**before, **roster.key_fields(before, fields)}, app.paths)
     verify.allowed(app, changed, choice.store)
     if not no_verify:
-        verify.passed(app, changed, choice.store)
+        _, choice = checked(app, changed, choice)
     key = seal_for(changed, choice.store) if choice.store is not None else None
     roster.set_key(app.paths.settings_file, app.key_store, name, fields, key=key)
     app.console.note(" ".join(filter(None, (choice.said, shadow(app, changed)))))

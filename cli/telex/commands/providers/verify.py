@@ -34,10 +34,11 @@ def allowed(app: App, provider: Provider, key: str | None) -> None:
         raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
 
 
-def passed(app: App, provider: Provider, key: str | None) -> Report | None:
+def passed(app: App, provider: Provider, key: str | None, *, again: bool = False) -> Report | None:
     """Check the provider, with the new ``key`` or with what its own source gives; None for a model file.
 
     Says why and stops with the error's exit code when it does not work, or when there is nothing to ask it for.
+    ``again`` means that another key will be asked for if this one is refused.
     """
     from provider_core import keys, probe
     from provider_core.errors import (
@@ -74,7 +75,9 @@ def passed(app: App, provider: Provider, key: str | None) -> Report | None:
         lines.append("The server wants a key: --key-stdin, --key-env VAR or --key-command CMD")
     elif isinstance(error, AuthenticationError) and (regions := _regions(provider)):
         lines.append(f"Keys are per region: is it one of {' or '.join(regions)}?")
-    app.console.error(error.message, "\n".join([*lines, _NOTHING_SAVED]))
+    if not (again and code is ExitCode.KEY):
+        lines.append(_NOTHING_SAVED)
+    app.console.error(error.message, "\n".join(lines))
     raise Stop(code)
 
 
