@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from provider_core.errors import ContentPolicyError, ContextOverflowError
 from provider_core.types import Finished, Message, Reasoning, Sent, Text, Timing, ToolCall, Usage, Verdict
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class Answer:
     """The server's name for what answered, for display only."""
     left_out: int = 0
     """Characters of text and thoughts that were more than whoever gathered it wanted to hold."""
+
+    @property
+    def resend(self) -> bool:
+        """Whether a question without an answer goes along with the next one: not if the server refused what it says."""
+        return not isinstance(self.error, ContextOverflowError | ContentPolicyError)
 
     def message(self) -> Message:
         """The assistant's turn, as a later request holds it."""
@@ -154,8 +160,14 @@ class Gathering:
 
 
 def following(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:
-    """All messages in their order, with the last system message first and no other one; an empty one is none."""
-    every = (*earlier, *new)
+    """All messages in their order, with the last system message first and no other one; an empty one is none.
+
+    A question that follows itself, asked again after it failed, is there once.
+    """
+    every: list[Message] = []
+    for message in (*earlier, *new):
+        if not (every and message.role == "user" and message == every[-1]):
+            every.append(message)
     system = [message for message in every if message.role == "system"][-1:]
     return (
         *(message for message in system if message.content),

@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from provider_core.answer import Gathering
-from provider_core.errors import CoreError
-from provider_core.types import Idle, Verdict
+from provider_core.errors import CoreError, NetworkError, ProviderError
+from provider_core.types import Idle, Retrying, Verdict
 from telex.console import OutputError, ReaderGone
 from telex.exits import ExitCode, Stop, answer_code, code_and_hint
 from telex.interrupts import Interrupts, Terminated
+from telex.keeping import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from telex.context import App
     from telex.keeping import Keeping
     from telex.render.show import Show
-
-KEPT = 4_000_000
-"""Characters of an answer that are held and kept, several times the longest that a model writes. A stream without an
-end must not fill the memory."""
 
 __all__ = ["Turn", "ask", "conclude", "hint", "judged"]
 
@@ -57,13 +54,13 @@ class Turn:
             keeping.tell = show.aside
         self._new = new
         self._ended = ended
-        self._gathering = Gathering(target, limit=None if show.needs_all else KEPT, clock=clock)
+        self._gathering = Gathering(target, limit=None if show.needs_all else LIMIT, clock=clock)
         self._begun = self._came = False
 
     def notice(self, notice: Notice) -> None:
         self._gathering.notice(notice)
         self._show.notice(notice)
-        if isinstance(notice, Idle):
+        if isinstance(notice, Idle | Retrying):
             with self._held:
                 self._keep()
 
@@ -92,9 +89,9 @@ class Turn:
         finally:
             try:
                 if self._keeping is not None:
-                    if self._came or any(message.role == "tool" for message in self._new):
-                        # What broke off the very first piece kept it from this; and what tools have brought is
-                        # worth keeping whatever becomes of the request.
+                    asked = error is None or isinstance(error, ProviderError | NetworkError)
+                    if asked or self._came or any(message.role == "tool" for message in self._new):
+                        # A question that failed is saved too, and so is what tools have brought.
                         self._keep()
                     with self._held:
                         self._keeping.ended(answer)

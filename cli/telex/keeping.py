@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError
-from provider_core.types import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,11 @@ if TYPE_CHECKING:
     from provider_core.types import Json, Message, Target
     from telex.context import App
 
-__all__ = ["Keeping"]
+__all__ = ["LIMIT", "Keeping"]
+
+LIMIT = 4_000_000
+"""Characters of an answer, and of its reasoning, that are saved: several times the longest that a model writes. A
+stream without an end must fill neither the memory nor the disk."""
 
 
 class Keeping:
@@ -34,8 +37,6 @@ class Keeping:
         self.title = ""
         self.params: Mapping[str, Json] = {}
         self._turn: int | None = None
-        self._results = False
-        """Whether the turn holds what tools have brought: that is not asked for again."""
         self._works = True
 
     def sent(self, new: Sequence[Message], target: Target) -> None:
@@ -50,29 +51,23 @@ class Keeping:
             self._failed(error)
             return
         self._turn, self.conversation = begun.turn, begun.conversation
-        self._results = any(message.role == "tool" for message in new)
 
     def ended(self, answer: Answer) -> None:
-        """Nothing more comes. A request that was refused leaves nothing behind."""
+        """Nothing more comes. A question that failed stays in the history, with why."""
         turn, self._turn = self._turn, None
         if turn is None:
             return
-        nothing = not (answer.text or answer.reasoning or answer.tool_calls)
+        if answer.left_out or len(answer.text) > LIMIT or len(answer.reasoning) > LIMIT:
+            text, reasoning = answer.text[:LIMIT], answer.reasoning[:LIMIT]
+            long = CoreError(f"the answer is longer than {LIMIT:,} characters; the rest was not saved")
+            self.tell(f"Only the beginning of the answer is saved: {long.message}.")
+            answer = replace(answer, text=text, reasoning=reasoning, error=answer.error or long)
         try:
-            if nothing and answer.verdict is Verdict.FAILED and not self._results:
-                self._app.history.drop_turn(turn)
-            else:
-                if answer.left_out:
-                    long = CoreError(
-                        f"it is longer than {len(answer.text):,} characters: the rest is not kept"
-                    )
-                    self.tell(f"Of the answer the beginning is kept: {long.message}.")
-                    answer = replace(answer, error=answer.error or long)
-                self.kept.append(turn)
-                self._app.history.end(turn, answer)
+            self.kept.append(turn)
+            self._app.history.end(turn, answer)
         except CoreError as error:
             self._failed(error)
 
     def _failed(self, error: CoreError) -> None:
         self._works = False
-        self.tell(f"The answer is not kept: {error.message}.")
+        self.tell(f"The answer is not saved: {error.message}.")

@@ -13,8 +13,9 @@ of a request only its messages and parameters are stored, and of a server only i
 
 from __future__ import annotations
 
+from provider_core.history._database import has_locks
 from provider_core.history._health import Health, health
 from provider_core.history._history import History
 from provider_core.history._records import Begun, Conversation, Hit, Removed, Turn
 
-__all__ = ["Begun", "Conversation", "Health", "History", "Hit", "Removed", "Turn", "health"]
+__all__ = ["Begun", "Conversation", "Health", "History", "Hit", "Removed", "Turn", "has_locks", "health"]

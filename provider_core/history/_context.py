@@ -18,14 +18,13 @@ __all__ = ["context"]
 def context(turns: Iterable[Turn]) -> tuple[Message, ...]:
     """The messages in order, with the latest system message first and no other.
 
-    A question that brought neither text nor a call is left out; an answer that was cut short stays as far as
-    it goes. Results of tools stay, because their calls do: those that lack a result are the wire's business.
+    An answer that was cut short stays as far as it goes. A question without an answer stays, unless the server
+    refused what it says. Results of tools stay, because their calls do: those that lack a result are for ``quirks``.
     """
     kept: list[Message] = []
     for turn in turns:
-        answer = turn.answer
-        answered = answer is not None and bool(answer.content or answer.tool_calls)
-        kept += (message for message in turn.messages if answered or message.role in ("system", "tool"))
-        if answer is not None and answered:
-            kept.append(answer)
+        stays = turn.answered or turn.resend
+        kept += (message for message in turn.messages if stays or message.role in ("system", "tool"))
+        if turn.answer is not None and turn.answered:
+            kept.append(turn.answer)
     return following((), kept)

@@ -6,6 +6,7 @@ Every error of SQLite's is translated here; what stands in the tables is not kno
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Database"]
+__all__ = ["Database", "has_locks"]
 
 _Result = TypeVar("_Result")
 
@@ -83,6 +84,15 @@ class Database:
                 # The first statement is the one that may have to wait.
                 self._patiently(lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone())
                 yield connection
+            except (
+                ValueError,
+                TypeError,
+                LookupError,
+            ) as error:  # what stands there was not written by telex
+                raise CorruptHistoryError(
+                    f"the history {self.path} is damaged: it holds a value that does not belong there",
+                    path=self.path,
+                ) from error
             finally:
                 _roll_back(connection)
 
@@ -128,7 +138,7 @@ class Database:
             self._opened = _identity(self.path)
         return self._connection
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, *, log: bool = True) -> sqlite3.Connection:
         import sqlite3
 
         private_folder(self.path.parent)
@@ -138,22 +148,39 @@ class Database:
         try:
             (version,) = self._patiently(lambda: connection.execute("PRAGMA user_version").fetchone())
             self._check(connection, version)
-            connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA foreign_keys = ON")
             if version < len(_schema.STEPS):
-                self._upgrade(connection)
-        except BaseException:
+                self._upgrade(connection, log=log)
+            (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
+            connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
+        except BaseException as error:
             connection.close()
+            if log and isinstance(error, sqlite3.OperationalError) and _lacks_shared_memory(error):
+                self._leave_log()
+                return self._open(log=False)
             raise
         return connection
+
+    def _leave_log(self) -> None:
+        """Turn a write-ahead log into a journal that needs no shared memory, which some file systems do not have.
+
+        One connection that keeps others out can read the log all the same: sqlite.org/wal.html, "Use of WAL
+        Without Shared-Memory". It has to be a new one.
+        """
+        import sqlite3
+
+        with contextlib.closing(sqlite3.connect(self.path, timeout=0.1, isolation_level=None)) as connection:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._patiently(lambda: connection.execute("PRAGMA journal_mode = DELETE").fetchone())
 
     def _make_file(self) -> None:
         """The file, for its owner alone before anything stands in it; SQLite gives its log the same mode."""
         try:
             # Only a file that is not there is opened here: closing any descriptor of a file drops all the
-            # locks that the process has on it (sqlite.org/howtocorrupt.html, 2.2).
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            # locks that the process has on it (sqlite.org/howtocorrupt.html, 2.2). A link that the user made
+            # may lead to one that is not there.
+            handle = os.open(os.path.realpath(self.path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             for ending in ("", "-wal", "-shm"):
                 make_private(self.path.with_name(self.path.name + ending))
@@ -172,9 +199,9 @@ class Database:
         if version > len(_schema.STEPS):
             raise NewerHistoryError(f"{self.path} was written by a newer telex", path=self.path)
 
-    def _upgrade(self, connection: sqlite3.Connection) -> None:
-        # On a file system that cannot share memory the mode stays what it was, and all works, if slower.
-        self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
+    def _upgrade(self, connection: sqlite3.Connection, *, log: bool) -> None:
+        if log:
+            self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
         try:
             self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
             _schema.upgrade(connection)
@@ -215,13 +242,17 @@ class Database:
     def _patiently(self, call: Callable[[], _Result]) -> _Result:
         import sqlite3
 
-        deadline = time.monotonic() + self._patience
+        deadline: float | None = None
         while True:
             try:
                 return call()
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
+                if not _is_busy(error) or (deadline is not None and time.monotonic() > deadline):
                     raise
+                if deadline is None:
+                    deadline = time.monotonic() + self._patience
+                    if not has_locks(self.path):
+                        raise _no_locks(self.path) from error
                 time.sleep(0.005)
 
     @contextlib.contextmanager
@@ -251,6 +282,8 @@ class Database:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return CorruptHistoryError(f"the history {path} is damaged: {error}", path=path)
         # SQLite says what failed, and rarely why.
+        if code == sqlite3.SQLITE_IOERR and not has_locks(path):
+            return _no_locks(path)
         if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
             return HistoryError(f"the history {path} cannot be written: the disk is full", path=path)
         closed = path.is_file() and not os.access(path.parent, os.W_OK)
@@ -259,6 +292,45 @@ class Database:
                 f"the history {path} cannot be used: its folder may not be written to", path=path
             )
         return HistoryError(f"the history {path} cannot be used: {error}", path=path)
+
+
+def has_locks(path: Path) -> bool:
+    """Whether files beside ``path`` can be locked; some network and FUSE file systems cannot do that."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: every file system can
+        return True
+    probe = path.with_name(
+        f".locks.{path.name}"
+    )  # never the file itself: closing it would drop SQLite's locks
+    try:
+        handle = os.open(probe, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return True
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+    finally:
+        os.close(handle)
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return True
+
+
+def _no_locks(path: Path) -> HistoryError:
+    return HistoryError(f"the history {path} cannot be used: its file system has no file locks", path=path)
+
+
+def _lacks_shared_memory(error: sqlite3.OperationalError) -> bool:
+    import sqlite3
+
+    return getattr(error, "sqlite_errorcode", 0) in (
+        sqlite3.SQLITE_IOERR_SHMOPEN,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+        sqlite3.SQLITE_IOERR_SHMLOCK,
+        sqlite3.SQLITE_IOERR_SHMMAP,
+    )
 
 
 def _is_full(folder: Path) -> bool:

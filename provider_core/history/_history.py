@@ -80,7 +80,7 @@ class History:
         with self._database.writing() as connection:
             found = connection.execute(
                 "UPDATE turns SET verdict = ?, error = ?, finish = ?, raw_finish = ?, served = ?, usage = ?, "
-                "timing = ? WHERE id = ?",
+                "timing = ?, resend = ? WHERE id = ?",
                 (
                     answer.verdict.value,
                     _rows.as_text(answer.error.message) if answer.error else None,
@@ -89,6 +89,7 @@ class History:
                     _rows.as_text(answer.model),
                     _rows.numbers_as_json(answer.usage),
                     _rows.numbers_as_json(answer.timing),
+                    answer.resend,
                     turn,
                 ),
             ).rowcount
@@ -112,7 +113,7 @@ class History:
             return () if connection is None else _reading.conversations(connection, limit)
 
     def latest(self) -> Conversation | None:
-        """The conversation of the last turn; None where there is none."""
+        """The conversation in which the user asked last; None where there is none."""
         from provider_core.history import _reading
 
         with self._database.reading() as connection:
@@ -137,8 +138,8 @@ class History:
     def messages(self, conversation: str) -> tuple[Message, ...]:
         """The conversation as the next request holds it.
 
-        The latest system message comes first. What was never answered is left out; an answer that was cut
-        short stays as far as it goes.
+        The latest system message comes first. An answer that was cut short stays as far as it goes, and a
+        question without an answer goes along, unless its server refused what it says or how long it is.
         """
         from provider_core.history._context import context
 

@@ -27,9 +27,11 @@ _MESSAGES = """
     FROM messages AS m JOIN turns AS t ON t.id = m.turn WHERE t.conversation = ? ORDER BY m.id
 """
 _TURNS = """
-    SELECT id, conversation, at, provider, model, params, verdict, error, finish, raw_finish, served, usage, timing
+    SELECT id, conversation, at, provider, model, params, verdict, error, finish, raw_finish, served, usage, timing,
+        resend
     FROM turns WHERE conversation = ? ORDER BY id
 """
+_VERDICTS = frozenset(verdict.value for verdict in Verdict)
 _HITS = """
     SELECT t.conversation, c.title, t.id, m.role, t.at, m.text
     FROM messages AS m JOIN turns AS t ON t.id = m.turn JOIN conversations AS c ON c.id = t.conversation
@@ -43,14 +45,24 @@ def conversations(
     """The conversations, the one that was gone on with last first."""
     rows = connection.execute(_CONVERSATIONS.format(where=where), (_most(limit),))
     return tuple(
-        Conversation(id=id_, title=title, begun=begun, updated=updated, turns=count, model=model)
+        Conversation(
+            id=id_,
+            title=title,
+            begun=_rows.moment(begun),
+            updated=_rows.moment(updated),
+            turns=count,
+            model=model,
+        )
         for id_, title, begun, updated, count, model, _ in rows
     )
 
 
 def latest(connection: sqlite3.Connection) -> Conversation | None:
-    """The first of ``conversations``, found without looking at the others."""
-    last = "WHERE c.id = (SELECT conversation FROM turns ORDER BY id DESC LIMIT 1)"
+    """The conversation in which the user asked last: further requests of a loop with tools do not count."""
+    last = (
+        "WHERE c.id = (SELECT conversation FROM turns AS t WHERE EXISTS (SELECT 1 FROM messages AS m "
+        "WHERE m.turn = t.id AND m.role = 'user' AND NOT m.is_answer) ORDER BY t.id DESC LIMIT 1)"
+    )
     return next(iter(conversations(connection, 1, last)), None)
 
 
@@ -85,30 +97,52 @@ def hits(connection: sqlite3.Connection, words: Sequence[str], limit: int | None
         line, marks = _search.snippet(text, words)
         made.append(
             Hit(
-                conversation=conversation, title=title, turn=turn, role=role, at=at, snippet=line, marks=marks
+                conversation=conversation,
+                title=title,
+                turn=turn,
+                role=role,
+                at=_rows.moment(at),
+                snippet=line,
+                marks=marks,
             )
         )
     return tuple(made)
 
 
 def _turn(row: tuple[Any, ...], messages: Iterable[Message], answer: Message | None) -> Turn:
-    id_, conversation, at, provider, model, params, verdict, error, finish, raw, served, usage, timing = row
+    (
+        id_,
+        conversation,
+        at,
+        provider,
+        model,
+        params,
+        verdict,
+        error,
+        finish,
+        raw,
+        served,
+        usage,
+        timing,
+        resend,
+    ) = row
     return Turn(
         id=id_,
         conversation=conversation,
-        at=at,
+        at=_rows.moment(at),
         provider=provider,
         model=model,
         params=_rows.of_json(params),
         messages=tuple(messages),
         answer=answer,
-        verdict=Verdict(verdict) if verdict else None,
+        verdict=Verdict(verdict) if verdict in _VERDICTS else None,
         error=error,
         finish=finish,
         raw_finish=raw,
         served=served or "",
         usage=_rows.numbers(Usage, usage) if usage else None,
         timing=_rows.numbers(Timing, timing),
+        resend=bool(resend),
     )
 
 

@@ -64,6 +64,13 @@ class Turn:
     served: str = ""
     usage: Usage | None = None
     timing: Timing = field(default_factory=Timing)
+    resend: bool = True
+    """Whether a question without an answer goes along with the next one; not if the server refused what it says."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer came, or a part of one: reasoning alone is not an answer."""
+        return self.answer is not None and bool(self.answer.content or self.answer.tool_calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,11 @@ from provider_core.types import ImagePart, Message, TextPart, ToolCall
 if TYPE_CHECKING:
     from provider_core.types import Json, Part, Timing, Usage
 
-__all__ = ["as_json", "as_text", "columns", "message", "numbers", "numbers_as_json", "of_json"]
+__all__ = ["as_json", "as_text", "columns", "message", "moment", "numbers", "numbers_as_json", "of_json"]
 
 _Numbers = TypeVar("_Numbers", "Usage", "Timing")
+
+_YEAR_10000 = 253402300800
 
 _BETWEEN = "\n\n"
 """Between the texts of a message with several."""
@@ -96,6 +98,11 @@ def _plain(value: object) -> object:
 def of_json(text: str | None) -> dict[str, Json]:
     """The object that ``as_json`` was given."""
     return json.loads(text) if text else {}
+
+
+def moment(value: object) -> float:
+    """Seconds since 1970 as a calendar can show them: 0 where a file holds anything else, such as the year 30000."""
+    return float(value) if isinstance(value, float | int) and 0 <= value < _YEAR_10000 else 0.0
 
 
 def numbers_as_json(values: Usage | Timing | None) -> str | None:

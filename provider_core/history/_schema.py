@@ -43,7 +43,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             raw_finish TEXT,
             served TEXT,
             usage TEXT,
-            timing TEXT
+            timing TEXT,
+            resend INTEGER NOT NULL DEFAULT 1
         )
         """,
         "CREATE INDEX turns_of_conversation ON turns (conversation, id)",

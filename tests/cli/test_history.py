@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
+from scripted import Answer as Reply
+from scripted import Scripted, delta, sse
+from scripted import answer as reply
 
 from provider_core.answer import Answer
 from provider_core.errors import ConnectionLostError
@@ -514,3 +517,78 @@ def test_a_damaged_history_is_named_with_what_to_do(telex: Inside, command: str)
     assert str(path) in ran.err
     assert f"mv {path} {path}.old" in ran.err
     assert path.read_bytes() == b"no database at all" * 500
+
+
+# --- continuing with what was asked last -----------------------------------------------------------------------
+
+FAILS = Reply([b'{"error": {"message": "boom", "type": "server_error"}}'], status=500)
+
+
+@pytest.fixture
+def lab(telex: Inside, server: Scripted) -> Inside:
+    telex.configure(f'model = "lab/m"\n[providers.lab]\nbase_url = "{server.url}"\nkey = "none"\n')
+    return telex
+
+
+@pytest.mark.parametrize(
+    ("first", "verdict"),
+    [
+        (FAILS, "failed"),
+        (Reply([b'{"error": {"message": "bad key"}}'], status=401), "failed"),
+        (reply(""), "empty"),
+        (sse(delta(reasoning_content="Hm."), delta(finish="stop")), "empty"),
+        (Reply([], head=b"nonsense\r\n\r\n"), "failed"),
+    ],
+)
+@pytest.mark.parametrize("format", [(), ("--json",), ("--jsonl",), ("--no-stream",)])
+def test_a_failed_question_goes_along_with_the_next(
+    lab: Inside, server: Scripted, first: Any, verdict: str, format: tuple[str, ...]
+) -> None:
+    server.will(reply("Yes."))
+    assert lab("chat", "about my salary").code == 0
+    server.will(first)
+    assert lab("chat", *format, "--retries", "0", "plan a trip").code != 0
+    server.will(reply("Rome."))
+    ran = lab("chat", "-c", "please answer")
+    assert [(m["role"], m["content"]) for m in server.asked[-1].body["messages"]] == [
+        ("user", "plan a trip"),
+        ("user", "please answer"),
+    ]
+    assert ran.err.startswith("Continuing “plan a trip” (")
+    assert ran.err.endswith("Its last question was not answered and is sent along.\n")
+    shown = json.loads(lab("history", "show", "--json").text)
+    assert [turn["verdict"] for turn in shown["transcript"]] == [verdict, "complete"]
+    server.will(reply("More."))
+    assert lab("chat", "-c", "-q", "and then").err == ""
+
+
+def test_what_is_continued_is_said_only_where_it_is_not_obvious(lab: Inside, server: Scripted) -> None:
+    server.will(reply("Yes."))
+    assert lab("chat", "one").code == 0
+    assert lab("chat", "-c", "two").err == ""
+    assert lab("chat", "-m", "lab/a", "-m", "lab/b", "both").code == 0
+    assert re.fullmatch(
+        r"Continuing “both” \(\w+\) with the answer of lab/[ab]\.\n", lab("chat", "-c", "then").err
+    )
+
+
+def test_there_is_nothing_to_continue(lab: Inside, server: Scripted) -> None:
+    server.will(reply("Yes."))
+    assert lab("chat", "--no-save", "one").code == 0
+    ran = lab("chat", "-c", "two")
+    assert (ran.code, ran.err.splitlines()[0]) == (2, "telex: there is no conversation to continue")
+
+
+@pytest.mark.parametrize("format", [(), ("--json",), ("--jsonl",), ("-x",)])
+def test_the_history_holds_the_beginning_of_an_endless_answer(
+    lab: Inside, server: Scripted, format: tuple[str, ...]
+) -> None:
+    server.will(reply(*(["x" * 100_000] * 41)))
+    ran = lab("chat", *format, "hi")
+    assert "Only the beginning of the answer is saved" in ran.err
+    with History(lab.paths.history) as history:
+        latest = history.latest()
+        assert latest is not None
+        (turn,) = history.turns(latest.id)
+    assert turn.answer is not None
+    assert len(turn.answer.content) == 4_000_000

@@ -135,7 +135,7 @@ def test_a_disk_without_room_costs_a_warning_and_never_the_answer(lab: Telex, se
     process = lab.start("chat", "Large?", preexec_fn=small_files)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, f"{text}\n".encode())
-    assert b"The answer is not kept" in err
+    assert b"The answer is not saved" in err
     assert [turn["text"] for turn in turns(lab)] == ["Yes.", ""]
 
 

@@ -398,7 +398,11 @@ def test_each_answer_is_a_conversation_of_its_own_and_can_be_gone_on_with(
 ) -> None:
     server.will(by_model(a=answer("from a"), b=answer("from b"), c=refusal(401, "no")))
     lab("chat", "-m", "lab/a", "-m", "moon/b", "-m", "venus/c", "Which?")
-    assert kept(lab) == {"lab/a": ("from a", "complete"), "moon/b": ("from b", "complete")}
+    assert kept(lab) == {
+        "lab/a": ("from a", "complete"),
+        "moon/b": ("from b", "complete"),
+        "venus/c": (None, "failed"),
+    }
     server.will(answer("more"))
     listed = json.loads(lab("history", "list", "--json").out)
     wanted = next(each["id"] for each in listed if each["model"] == "lab/a")
@@ -421,7 +425,7 @@ def test_a_history_that_cannot_be_written_costs_no_answer(lab: Telex, server: Sc
     server.will(by_model(a=answer("x"), b=answer("y")))
     ran = lab("chat", "-m", "lab/a", "-m", "moon/b", "hi")
     assert (ran.code, ran.text) == (0, "## lab/a\n\nx\n\n## moon/b\n\ny\n")
-    assert "not kept" in ran.err
+    assert "not saved" in ran.err
 
 
 def test_keys_are_fetched_one_by_one_and_once_a_provider(

@@ -11,7 +11,11 @@ from provider_core.answer import Answer
 from provider_core.errors import (
     AmbiguousConversationError,
     ConnectionLostError,
+    ContentPolicyError,
+    ContextOverflowError,
+    CoreError,
     InvalidInputError,
+    ServerError,
     UnknownConversationError,
 )
 from provider_core.history import History
@@ -327,7 +331,7 @@ def test_an_empty_system_message_takes_the_former_one_away(history: History) -> 
     begun = history.begin([Message(role="system", content="Old"), user("A")], LAB)
     history.end(begun.turn, answer("a"))
     history.begin([Message(role="system"), user("B")], LAB, conversation=begun.conversation)
-    assert [message.content for message in history.messages(begun.conversation)] == ["A", "a"]
+    assert [message.content for message in history.messages(begun.conversation)] == ["A", "a", "B"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PARTIAL, Verdict.INTERRUPTED, Verdict.LENGTH, Verdict.FAILED])
@@ -338,13 +342,50 @@ def test_what_was_cut_short_goes_along_as_far_as_it_goes(history: History, verdi
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.EMPTY, Verdict.INTERRUPTED, None])
-def test_a_question_without_an_answer_is_left_out(history: History, verdict: Verdict | None) -> None:
+def test_a_question_without_an_answer_goes_along(history: History, verdict: Verdict | None) -> None:
     conversation = said(history, "A", "a")
     begun = history.begin([Message(role="system", content="S"), user("B")], LAB, conversation=conversation)
     if verdict is not None:
         history.end(begun.turn, answer("", verdict, reasoning="only thoughts"))
     said(history, "C", "c", conversation)
-    assert [message.content for message in history.messages(conversation)] == ["S", "A", "a", "C", "c"]
+    assert [message.content for message in history.messages(conversation)] == ["S", "A", "a", "B", "C", "c"]
+
+
+def test_a_question_that_is_asked_again_is_sent_once(history: History) -> None:
+    begun = history.begin([user("A")], LAB)
+    history.end(begun.turn, answer("", Verdict.FAILED))
+    said(history, "A", "a", begun.conversation)
+    assert [message.content for message in history.messages(begun.conversation)] == ["A", "a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "goes_along"),
+    [
+        (ServerError("boom", status=500), True),
+        (ConnectionLostError("gone"), True),
+        (ContextOverflowError("too long", status=400), False),
+        (ContentPolicyError("no", status=400), False),
+    ],
+)
+def test_a_question_that_the_server_refused_for_what_it_says_is_not_sent_again(
+    history: History, error: CoreError, goes_along: bool
+) -> None:
+    begun = history.begin([user("A")], LAB)
+    history.end(begun.turn, answer("", Verdict.FAILED, error=error))
+    assert [message.content for message in history.messages(begun.conversation)] == ["A"] * goes_along
+    (turn,) = history.turns(begun.conversation)
+    assert (turn.verdict, turn.error, turn.resend) == (Verdict.FAILED, error.message, goes_along)
+
+
+def test_the_latest_is_where_the_user_asked_last_though_tools_go_on_elsewhere(history: History) -> None:
+    loop = said(history, "With tools", "")
+    last = said(history, "The last question")
+    result = Message(role="tool", content="noon", tool_call_id="1")
+    history.end(history.begin([result], LAB, conversation=loop).turn, answer("Noon."))
+    latest = history.latest()
+    assert latest is not None
+    assert latest.id == last
+    assert history.conversations()[0].id == loop
 
 
 def test_calls_and_results_of_tools_go_along(history: History) -> None:

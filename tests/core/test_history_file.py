@@ -28,7 +28,7 @@ from provider_core.errors import (
     HistoryError,
     NewerHistoryError,
 )
-from provider_core.history import History
+from provider_core.history import History, has_locks, health
 from provider_core.history._database import Database
 from provider_core.history._schema import APPLICATION, STEPS, upgrade
 from provider_core.types import Message, Provider, Target, Verdict
@@ -39,11 +39,13 @@ if TYPE_CHECKING:
 LAB = Target(provider=Provider(name="lab"), model="m")
 
 ASK = """
+import os
 import sys
+import time
 from pathlib import Path
 from provider_core.answer import Answer
 from provider_core.errors import HistoryError
-from provider_core.history import History
+from provider_core.history import History, health
 from provider_core.types import Message, Provider, Target, Verdict
 
 LAB = Target(provider=Provider(name="lab"), model="m")
@@ -152,6 +154,131 @@ def test_a_file_that_a_link_leads_to_is_used_there(path: Path, tmp_path: Path) -
         said(history, "a")
     assert path.is_symlink()
     assert (tmp_path / "elsewhere" / "kept.db").stat().st_size > 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+def test_a_link_that_leads_nowhere_yet_leads_to_a_private_file(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "later.db")
+    before = os.umask(0o022)
+    try:
+        with History(path) as history:
+            said(history, "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "later.db").stat().st_mode) == 0o600
+
+
+# --- file systems that lack something --------------------------------------------------------------------------
+
+NO_SHARED_MEMORY = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+void *mmap64(void *at, size_t size, int protection, int flags, int file, off_t offset) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = file < 0 ? -1 : readlink(link, path, sizeof path);
+    if (length > 4 && (flags & MAP_SHARED) && memcmp(path + length - 4, "-shm", 4) == 0) {
+        errno = ENODEV;
+        return MAP_FAILED;
+    }
+    void *(*real)(void *, size_t, int, int, int, off_t) = dlsym(RTLD_NEXT, "mmap64");
+    return real(at, size, protection, flags, file, offset);
+}
+void *mmap(void *at, size_t size, int protection, int flags, int file, off_t offset) {
+    return mmap64(at, size, protection, flags, file, offset);
+}
+"""
+NO_LOCKS = """
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#define REFUSING(name) int name(int file, int command, ...) { \
+    va_list rest; va_start(rest, command); void *argument = va_arg(rest, void *); va_end(rest); \
+    if (command == F_SETLK || command == F_SETLKW || command == 6 || command == 7) { errno = CODE; return -1; } \
+    int (*real)(int, int, void *) = dlsym((void *) -1, #name); \
+    return real(file, command, argument); }
+REFUSING(fcntl)
+REFUSING(fcntl64)
+"""
+needs_cc = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or shutil.which("cc") is None,
+    reason="a library is compiled and preloaded",
+)
+
+
+def preloaded(source: str, folder: Path, *options: str) -> dict[str, str]:
+    """An environment in which the C source takes the place of some calls of the system."""
+    (folder / "x.c").write_text(source)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", *options, "-o", folder / "x.so", folder / "x.c", "-ldl"], check=True
+    )
+    return {**os.environ, "LD_PRELOAD": str(folder / "x.so")}
+
+
+@needs_cc
+@pytest.mark.parametrize("begun_elsewhere", [False, True])
+def test_without_shared_memory_another_journal_is_used(
+    path: Path, tmp_path: Path, begun_elsewhere: bool
+) -> None:
+    if begun_elsewhere:
+        start("said(History(path), 'before', ''); os._exit(0)", path).communicate()
+    code = "h = History(path); said(h, 'a', ''); h.close(); said(h, 'b', '')"
+    code += "; print(len(h.conversations()), health(path))"
+    with start(code, path, env=preloaded(NO_SHARED_MEMORY, tmp_path)) as process:
+        assert process.stdout
+        found = process.stdout.read()
+    assert found.splitlines()[-1] == f"{2 + begun_elsewhere} {health(path)}"
+    assert not (path.with_name("history.db-wal")).exists()
+
+
+@needs_cc
+@pytest.mark.parametrize("code", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
+def test_without_locks_that_is_said_at_once(path: Path, tmp_path: Path, code: str) -> None:
+    script = (
+        "t = time.monotonic(); refused(lambda: said(History(path), 'a', '')); print(time.monotonic() - t < 2)"
+    )
+    with start(script, path, env=preloaded(NO_LOCKS, tmp_path, f"-DCODE={code}")) as process:
+        assert process.stdout
+        words, quick = process.stdout.read().splitlines()
+    assert words == f"HistoryError the history {path} cannot be used: its file system has no file locks"
+    assert quick == "True"
+    assert has_locks(path)
+    assert [each.name for each in path.parent.iterdir()] == ["history.db"]
+
+
+# --- values that no telex has written --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", ["1e300", "-1e300", "9e999", "'soon'", "x'00'"])
+def test_an_impossible_time_is_the_beginning_of_time(path: Path, at: str) -> None:
+    with History(path) as history:
+        conversation = said(history, "a")
+        with held(path) as connection:
+            connection.execute(f"UPDATE turns SET at = {at}")
+            connection.execute(f"UPDATE conversations SET begun = {at}")
+            connection.execute("COMMIT")
+        found = history.find(conversation)
+        assert (found.begun, found.updated) == (0, 0)
+        assert [turn.at for turn in history.turns(conversation)] == [0]
+        assert [hit.at for hit in history.search(["a"])] == [0]
+
+
+@pytest.mark.parametrize("change", ["params = '{'", "usage = '{'", "timing = 'x'"])
+def test_a_value_that_cannot_be_read_is_damage(path: Path, change: str) -> None:
+    with History(path) as history:
+        conversation = said(history, "a")
+        with held(path) as connection:
+            connection.execute(f"UPDATE turns SET {change}")
+            connection.execute("COMMIT")
+        with pytest.raises(CorruptHistoryError, match="is damaged"):
+            history.turns(conversation)
 
 
 # --- several at once -----------------------------------------------------------------------------------------

@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 def check(case: Case) -> Iterator[Finding]:
     import sqlite3
 
-    from provider_core.history import health
+    from provider_core.history import has_locks, health
     from telex.exits import code_and_hint
 
     path = case.paths.history
     if case.setting("history") is False:
         yield ok("keeping", "switched off")
+    if path.parent.is_dir() and not has_locks(path):
+        yield problem(
+            "file",
+            f"the history {path} cannot be used: its file system has no file locks",
+            "Set TELEX_HOME to a folder on a local disk",
+        )
+        return
     try:
         found = health(path)
     except HistoryError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from telex.tools import Toolset
 
 __all__ = ["Options", "run"]
+
+_LONG_AGO = 3600
+"""Seconds after which a user may have forgotten what was asked last."""
+_AT_ONCE = 5
+"""Seconds within which several models that are asked together begin their conversations."""
 
 
 class Options:
@@ -198,7 +204,10 @@ def _answer(
     try:
         with Interrupts():
             # The model comes first: nobody should have to wait for stdin to hear that it is unknown.
-            dialogue = dialogue_for(app, options, template, earlier=_earlier(app, options))
+            earlier = _earlier(app, options)
+            if earlier is not None and options.go_on and not options.quiet:
+                _say_what_is_continued(app, earlier)
+            dialogue = dialogue_for(app, options, template, earlier=earlier)
             question = question_of(app, options, template)
             content, system = question.content, question.system
             if dialogue.keeping is not None:
@@ -271,8 +280,24 @@ def _earlier(app: App, options: Options) -> Conversation | None:
         return None
     earlier = app.history.find(options.conversation) if options.conversation else app.history.latest()
     if earlier is None:
-        raise click.UsageError("there is no conversation to go on with")
+        raise click.UsageError("there is no conversation to continue")
     return earlier
+
+
+def _say_what_is_continued(app: App, earlier: Conversation) -> None:
+    """A note where it is not obvious: the last question has no answer, is old, or was put to several models."""
+    last = app.history.turns(earlier.id)[-1]
+    others = [each for each in app.history.conversations(8) if each.id != earlier.id]
+    named = f"“{earlier.title}” ({earlier.id})"
+    if not last.answered and any(message.role == "user" for message in last.messages):
+        again = "is sent along" if last.resend else "is not sent again, since the server refused it"
+        app.console.note(f"Continuing {named}. Its last question was not answered and {again}.")
+    elif any(each.title == earlier.title and abs(each.begun - earlier.begun) < _AT_ONCE for each in others):
+        app.console.note(f"Continuing {named} with the answer of {earlier.model}.")
+    elif (age := time.time() - earlier.updated) > _LONG_AGO:
+        from telex.render.models import ago
+
+        app.console.note(f"Continuing {named}, last used {ago(age)} ago.")
 
 
 def _watch(show: Show, verbose: int) -> Callable[[str, str], None] | None:
