@@ -139,6 +139,10 @@ class Settings:
         }
 
 
+_VARIABLES = frozenset(f"TELEX_{field.name.upper()}" for field in fields(Settings)) - {"TELEX_PROBLEMS"}
+"""The variables that are settings. No other is looked at: it may be the one that holds somebody's key."""
+
+
 def _folder(named: str | None, usual: str) -> Path:
     """Ours in the folder that is named; a relative name counts for nothing (XDG base directories, "Basics")."""
     return Path(named if named and named.startswith("/") else usual) / "telex"
@@ -159,11 +163,12 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         if not isinstance(error.__cause__, PermissionError):
             raise
         text, unreadable = "", error
-    variables = {
+    given = {
         name: value
         for name, value in (os.environ if environ is None else environ).items()
-        if value and name.upper().startswith("TELEX_") and name != "TELEX_HOME"  # set and empty is unset
+        if value and name.upper().startswith("TELEX_")  # set and empty is unset
     }
+    variables = {name: value for name, value in given.items() if name.upper() in _VARIABLES}
     checked: Mapping[str, Any] = {}
     if text or variables:
         kept = snapshot.recall(paths.cache, text, variables)
@@ -173,6 +178,13 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         name: SettingsError(words, path=paths.settings_file if in_file else None)
         for name, (words, in_file) in checked.get("problems", {}).items()
     }
+    for name in given:
+        group, nested, path = name.upper().partition("__")
+        if nested and group in _VARIABLES:
+            inner = "".join(f'{{"{part}": ' for part in path.lower().split("__"))
+            problems[name] = SettingsError(
+                f"{name} is not a setting; {group} takes JSON: {group}='{inner}…{'}' * inner.count('{')}'"
+            )
     if unreadable is not None:
         problems["settings.toml"] = unreadable
     if problems.keys() & {"history", "settings.toml"}:

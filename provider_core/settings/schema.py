@@ -305,7 +305,18 @@ def _drop(entry: list[str], data: dict[str, Any], environ: dict[str, str]) -> No
 def _unknown(name: str, path: Path) -> SettingsError:
     if name.lower() in File.model_fields:
         return SettingsError(f"{name} is not a setting: write it in lower case, {name.lower()}", path=path)
-    return SettingsError(f"{name} is not a setting", path=path)
+    return _not_a_setting(name, name, path)
+
+
+def _not_a_setting(place: str, name: str, path: Path | None) -> SettingsError:
+    from provider_core.quirks import holds_secret
+
+    if holds_secret(name):
+        words = "keys are not stored in the settings. Store it in the keyring (telex providers set-key NAME), or name"
+        return SettingsError(
+            f'{place} is not a setting: {words} its variable: key_env = "LAB_API_KEY"', path=path
+        )
+    return SettingsError(f"{place} is not a setting", path=path)
 
 
 def _place(location: tuple[int | str, ...]) -> list[str]:
@@ -324,7 +335,12 @@ def _refused(
     name = ".".join([variable, *place[1:]] if variable else place)
     where = None if variable else path
     if kind == "extra_forbidden":
-        return SettingsError(f"{name} is not a setting", path=where)
+        return _not_a_setting(name, place[-1], where)
+    if place[0] == "providers" and place[2:] == ["key"]:
+        return SettingsError(
+            f'{name} is "keyring" or "none", and never a key: store that with telex providers set-key {place[1]}',
+            path=where,
+        )
     words = words.removeprefix("Value error, ")
     return SettingsError(f"{name}: {words[:1].lower()}{words[1:]}", path=where)
 

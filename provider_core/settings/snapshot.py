@@ -1,7 +1,7 @@
-"""Settings that were checked before, kept with what they were made from; nothing is checked or merged here.
+"""Settings that were checked before, saved for the next start: checking imports as much as a short answer needs.
 
-Importing what checks them costs as much as everything else a short answer needs. The key is the content
-itself: the file's text and the variables, not their age.
+A snapshot is found by a digest of what it was made from, the file's text and the variables, and not by their age.
+No variable's value and no secret is in it: settings that hold one are checked again each time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,13 @@ from provider_core import files
 from provider_core._version import __version__
 from provider_core.errors import FileError
 
+try:
+    from _blake2 import blake2b  # hashlib loads all of OpenSSL
+except ImportError:  # pragma: no cover - another implementation of Python
+    from hashlib import blake2b
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["keep", "recall"]
@@ -26,20 +31,31 @@ _MOST = 8
 
 
 def recall(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
-    """The checked values that were kept for just this text and these variables, or None."""
+    """The checked values that were saved for just this text and these variables, or None."""
     try:
         kept = json.loads(files.content(_place(cache, variables)))
-    except (OSError, ValueError, RecursionError):
+        if kept["made_from"] != _digest(text, variables):
+            return None
+        checked: dict[str, Any] = kept["checked"]
+        return checked | {name: _upper(variables)[f"TELEX_{name.upper()}"] for name in kept["from_variables"]}
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return None
-    if not isinstance(kept, dict) or kept.get("made_from") != _source(text, variables):
-        return None
-    checked = kept.get("checked")
-    return checked if isinstance(checked, dict) else None
 
 
 def keep(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[str, Any]) -> None:
-    """Keep the checked values, readable by their owner alone. A cache that cannot be written costs time only."""
-    content = json.dumps({"made_from": _source(text, variables), "checked": checked}, ensure_ascii=False)
+    """Save the checked values, readable by their owner alone. A cache that cannot be written costs time only."""
+    given = _upper(variables)
+    if any(value.lstrip().startswith(("{", "[")) for value in given.values()) or any(_secrets(checked)):
+        return
+    apart = [name for name, value in checked.items() if given.get(f"TELEX_{name.upper()}") == value]
+    content = json.dumps(
+        {
+            "made_from": _digest(text, variables),
+            "from_variables": apart,
+            "checked": {name: value for name, value in checked.items() if name not in apart},
+        },
+        ensure_ascii=False,
+    )
     with contextlib.suppress(FileError, UnicodeEncodeError):
         files.private_folder(cache / _FOLDER)
         place = _place(cache, variables)
@@ -47,11 +63,27 @@ def keep(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[
         _forget_old(place.parent)
 
 
-def _place(cache: Path, variables: Mapping[str, str]) -> Path:
-    # The sum only parts the files; what is in one is compared in full.
-    from zlib import crc32
+def _secrets(checked: Mapping[str, Any]) -> Iterator[bool]:
+    """For each value of a table that may hold a secret, whether it does."""
+    from provider_core.settings.rules import without_credentials
+    from provider_core.settings.secrets import harmless, in_the_open
 
-    return cache / _FOLDER / f"{crc32(repr(sorted(variables.items())).encode('utf-8', 'replace')):08x}.json"
+    for provider in checked.get("providers", {}).values():
+        proxy = provider.get("proxy", "")
+        yield without_credentials(proxy) != proxy
+        yield in_the_open(["", *provider.get("key_command", "").split()]) is not None
+    for server in checked.get("mcp", {}).values():
+        yield from (not harmless(name, value) for name, value in server.get("env", {}).items())
+        yield in_the_open(server.get("command", [])) is not None
+
+
+def _upper(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name.upper(): value for name, value in variables.items()}
+
+
+def _place(cache: Path, variables: Mapping[str, str]) -> Path:
+    # This only parts the files; what is in one is compared by its whole digest.
+    return cache / _FOLDER / f"{_digest('', variables)[:8]}.json"
 
 
 def _forget_old(folder: Path) -> None:
@@ -61,6 +93,7 @@ def _forget_old(folder: Path) -> None:
             old.unlink()
 
 
-def _source(text: str, variables: Mapping[str, str]) -> list[Any]:
+def _digest(text: str, variables: Mapping[str, str]) -> str:
     # The version, because another one may check differently.
-    return [__version__, text, dict(variables)]
+    made_from = json.dumps([__version__, text, sorted(variables.items())])
+    return blake2b(made_from.encode(), digest_size=32).hexdigest()
