@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 from provider_core import quirks
 from provider_core._version import USER_AGENT
 from provider_core.errors import (
+    AuthenticationError,
     ConnectionLostError,
     DeadlineError,
     InvalidInputError,
@@ -133,6 +134,8 @@ class Client:
             except _CutShortError as cut:
                 next_step, rest = retries.decide(cut.error), cut.events
             except (ProviderError, NetworkError) as error:
+                if isinstance(error, AuthenticationError):
+                    error.key_source = provider.key_source
                 if isinstance(error, ProviderError) and negotiation.refused(error):
                     continue
                 next_step, rest = retries.decide(error), []

@@ -369,9 +369,14 @@ class ProviderError(CoreError):
 
 
 class AuthenticationError(ProviderError):
-    """The key was refused, or is missing. ``sign_in`` is the address at which the server asks to sign in, or ""."""
+    """The key was refused, or is missing. ``sign_in`` is the address at which the server asks to sign in, or "".
+
+    ``key_source`` is where the key came from ("environment variable NAME", "key command", "keyring"), "" where none
+    was sent.
+    """
 
     sign_in: str = ""
+    key_source: str = ""
 
 
 class PermissionDeniedError(ProviderError):

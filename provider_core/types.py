@@ -260,6 +260,8 @@ class Provider:
     key_command: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Values may be references to secrets (``env:NAME``, ``keyring:NAME``), see ``keys.resolve``."""
+    key_source: str = ""
+    """Where the key that is sent comes from, in words, once it has been found."""
     header_secrets: tuple[str, ...] = field(default=(), repr=False)
     """The secrets in ``headers``, once the references are resolved: they are redacted everywhere."""
     models: tuple[Model, ...] = ()

@@ -181,8 +181,19 @@ def right_key(error: errors.AuthenticationError, provider: Provider | None) -> s
     lines = []
     if provider.auth == "none":
         lines.append(f"It is set up as needing no key. Give it one: telex providers set-key {provider.name}")
-    else:
+    elif error.key_source in ("", "keyring"):
         lines.append(f"Store the right one: telex providers set-key {provider.name}")
+    elif error.key_source == "the caller":
+        lines.append("The key was given by the caller: correct it there.")
+    elif error.key_source == "key command":
+        lines.append("The key came from the key command. Run it yourself, and check what it prints.")
+    else:
+        lines.append(f"The key came from the {error.key_source}. Correct it there, or unset it.")
+    from provider_core.settings.secrets import reference
+
+    references = [f"{name} ({value})" for name, value in provider.headers.items() if reference(value)]
+    if references:
+        lines.append(f"Or a header's secret is wrong: {', '.join(references)}")
     if provider.preset:
         from provider_core import presets
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from provider_core import presets, quirks
 from provider_core._version import USER_AGENT
 from provider_core.catalog import _native, _reading, _shapes
-from provider_core.errors import DeadlineError, ProtocolError
+from provider_core.errors import AuthenticationError, DeadlineError, ProtocolError
 from provider_core.stream import failure
 from provider_core.types import Call
 from provider_core.wording import redact
@@ -116,7 +116,10 @@ class Asker:
                 self._left()
             raw = b"".join(parts)
         if not 200 <= status < 300:
-            raise failure(status, raw, headers, provider=provider.name, secrets=secrets)
+            error = failure(status, raw, headers, provider=provider.name, secrets=secrets)
+            if isinstance(error, AuthenticationError):
+                error.key_source = provider.key_source
+            raise error
         return self._parsed(status, raw, secrets)
 
     def _headers(self, posts: bool) -> dict[str, str]:

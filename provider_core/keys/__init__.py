@@ -5,7 +5,8 @@ It fails closed: when no keyring answers there is no key, and nothing is ever wr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from provider_core.errors import (
@@ -46,6 +47,12 @@ __all__ = [
     "source",
     "unseal",
 ]
+
+
+_BEFORE = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
+_QUOTED = re.compile(r"([\"'`])(.*)\1|[\u201c\u2018](.*)[\u201d\u2019]", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\$\w+|\$\(.*\)|%\w+%|<.*>|\{\{.*\}\}|(?:env|keyring):[\w.-]+")
+"""What is left in the place of a key where a shell, a CI system or a person was to put one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,10 +228,13 @@ def resolve(
     except ApiKeyError as error:
         error.provider = error.provider or provider.name
         raise
-    if secrets:
-        from dataclasses import replace
-
-        provider = replace(provider, headers=headers, header_secrets=tuple(secrets))
+    if found is not None or secrets:
+        provider = replace(
+            provider,
+            key_source=found.source if found else "",
+            headers=headers,
+            header_secrets=tuple(secrets),
+        )
     return Credentials(provider=provider, key=found)
 
 
@@ -278,11 +288,22 @@ def seal_for(provider: Provider, secret: str) -> str:
 
 
 def clean(text: str, source: str) -> str:
-    """The key without the white space that pasting adds; raises ``InvalidKeyError`` for what cannot be one.
+    """The key without white space, quotes and "Bearer", as they come along with it from files and web pages.
 
-    ``source`` is how the sentence calls the place it came from.
+    Raises ``InvalidKeyError`` for what cannot be a key, without repeating it. ``source`` is the place it came from.
     """
-    key = text.strip().removeprefix("\ufeff").strip()
+    key, before = text, None
+    while key != before:
+        before = key
+        key = key.strip().strip("\ufeff\u200b").strip()
+        if prefix := _BEFORE.match(key):
+            key = key[prefix.end() :]
+        if quoted := _QUOTED.fullmatch(key):
+            key = quoted[2] or quoted[3] or ""
+    if _PLACEHOLDER.fullmatch(key):
+        raise InvalidKeyError(
+            f"the key from {source} is the name of a variable or a placeholder that nothing has replaced"
+        )
     if not key:
         raise InvalidKeyError(f"the key from {source} is empty")
     if "\n" in key or "\r" in key:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+import time
+from typing import TYPE_CHECKING
 
 from provider_core.errors import KeyCommandError
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["needs_shell", "run_command"]
 
 DEADLINE = 30.0
 """Seconds a key command may take; it may ask a person for a fingerprint or a passphrase."""
+
+LONGEST = 64 << 10
+"""Bytes a key command may print."""
+
+_REST = 0.5
+"""Seconds for what stands in the pipe once the command has ended."""
 
 _SHELL = re.compile(r"[|&;<>()$`*?\[\]~\n]|^\s*\w+=")
 """Signs that only a shell gives a meaning to: pipes, variables, redirections, patterns, assignments."""
@@ -29,23 +41,51 @@ def run_command(command: str, deadline: float = DEADLINE) -> str:
     try:
         # Windows hands programs one string, and shlex would eat its backslashes.
         arguments = command if shell or os.name == "nt" else shlex.split(command)
-        done = subprocess.run(
-            arguments,
-            shell=shell,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            timeout=deadline,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise KeyCommandError(f"the key command did not end within {deadline:g} s") from None
+        process = subprocess.Popen(arguments, shell=shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except (OSError, ValueError) as error:
         words = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise KeyCommandError(f"the key command could not be run: {words}") from None
-    if done.returncode != 0:
-        ending = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
+    try:
+        printed = _printed(process, deadline)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
+        code = process.returncode
+        ending = f"signal {-code}" if code < 0 else f"exit status {code}"
         raise KeyCommandError(f"the key command failed with {ending}")
-    return done.stdout.decode("utf-8", "replace")
+    return printed.decode("utf-8", "replace")
+
+
+def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """What the process has printed when it ends; raises where it takes too long or prints too much."""
+    parts: list[bytes] = []
+
+    def read() -> None:
+        if process.stdout is None:
+            return
+        size = 0
+        with process.stdout as stdout:
+            while size <= LONGEST and (part := os.read(stdout.fileno(), LONGEST)):
+                parts.append(part)
+                size += len(part)
+
+    # A program that the command left behind may hold the pipe open: the thread is left to it.
+    reader = threading.Thread(target=read, name="telex-key-command", daemon=True)
+    reader.start()
+    until = time.monotonic() + deadline
+    while reader.is_alive() and time.monotonic() < until:
+        reader.join(0.05)
+        if process.poll() is not None:
+            until = min(until, time.monotonic() + _REST)
+    if sum(map(len, parts)) > LONGEST:
+        raise KeyCommandError("the key command printed far more than a key")
+    while process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    if process.poll() is None:
+        raise KeyCommandError(f"the key command did not end within {deadline:g} s")
+    return b"".join(parts)
 
 
 def needs_shell(command: str) -> bool:

@@ -371,3 +371,39 @@ def test_a_header_takes_its_secret_from_the_keyring_and_to_its_address_alone(
     assert other.asked == []
     assert telex("providers", "edit", "lab", "--trust").code == 0
     assert asks(telex).code == 0
+
+
+# --- a refused key -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "env", "said", "unsaid"),
+    [
+        ('key_env = "LAB_API_KEY"', {"LAB_API_KEY": OTHER}, "environment variable LAB_API_KEY", "set-key"),
+        (f'key_command = "echo {OTHER}"', {}, "key command", "set-key"),
+        ('key = "keyring"', {}, "telex providers set-key lab", "variable"),
+        ('key = "keyring"\nkey_env = "LAB_API_KEY"', {"LAB_API_KEY": OTHER}, "LAB_API_KEY", "set-key"),
+        ('key = "none"', {}, "needing no key", "LAB_API_KEY"),
+        ('key = "none"\nheaders = {X-Key = "env:GW"}', {"GW": OTHER}, "X-Key (env:GW)", OTHER),
+    ],
+)
+@pytest.mark.parametrize(
+    "arguments", [["-m", "lab/m"], ["-m", "lab/m", "--json"], ["-m", "lab/m", "--no-stream"]]
+)
+def test_a_refused_key_is_said_with_its_source(
+    tmp_path: Path,
+    server: Scripted,
+    arguments: list[str],
+    fields: str,
+    env: dict[str, str],
+    said: str,
+    unsaid: str,
+) -> None:
+    server.will(keyed(KEY))
+    telex = Inside(tmp_path / "home", MemoryStore(lab=OTHER))
+    telex.configure(f'[providers.lab]\nbase_url = "{server.url}"\nmodels = ["m"]\n{fields}\n')
+    ran = telex("chat", "--no-stdin", *arguments, "hi", env=env)
+    assert ran.code == 4
+    assert said in ran.err
+    assert unsaid not in ran.err
+    assert OTHER not in ran.err + ran.text

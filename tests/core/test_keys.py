@@ -125,6 +125,36 @@ def test_pasted_white_space_is_stripped(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '"sk-abc"', "'sk-abc'\n", "`sk-abc`", "\u201csk-abc\u201d", "\ufeff\"sk-abc\"", '" sk-abc "', "Bearer sk-abc",
+        '"Bearer sk-abc"', "Authorization: Bearer sk-abc", "bearer \t'sk-abc'",
+    ],
+)  # fmt: skip
+def test_what_comes_along_with_a_key_is_removed(text: str) -> None:
+    assert clean(text, "test") == "sk-abc"
+
+
+@pytest.mark.parametrize(
+    "text", ["${LAB_KEY}", "$LAB_KEY", "'$LAB_KEY'", "$(cat key)", "%LAB_KEY%", "<your-api-key>", "{{ key }}",
+             "env:LAB_KEY", "Bearer ${LAB_KEY}"]
+)  # fmt: skip
+def test_what_stands_in_the_place_of_a_key_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(InvalidKeyError, match="nothing has replaced") as caught:
+        clean(text, "the environment variable LAB")
+    assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['""', "Bearer ", '"', "''"])
+def test_nothing_in_quotes_is_no_key(text: str) -> None:
+    if text == '"':
+        assert clean(text, "test") == '"'
+        return
+    with pytest.raises(InvalidKeyError, match="empty"):
+        clean(text, "test")
+
+
+@pytest.mark.parametrize(
     "text", ["", " \n ", "one\ntwo", "one\rtwo", "schlüssel", "a\x00b", "a\x7fb", "tab\there"]
 )
 def test_what_no_header_can_carry_is_refused_and_not_repeated(text: str) -> None:
@@ -196,6 +226,20 @@ def test_a_command_that_does_not_end_is_given_up(command: str) -> None:
     with pytest.raises(KeyCommandError, match=r"within 0\.3 s"):
         run_command(command, deadline=0.3)
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("command", ["yes", "cat /dev/zero", "yes | cat"])
+def test_a_command_that_prints_without_end_is_given_up(command: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(KeyCommandError, match="far more than a key"):
+        run_command(command, deadline=20)
+    assert time.monotonic() - started < 10
+
+
+def test_a_program_that_the_command_leaves_behind_is_not_waited_for() -> None:
+    started = time.monotonic()
+    assert run_command("echo key; sleep 20 & true", deadline=15) == "key\n"
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(("command", "words"), [("true", "empty"), ("printf 'a\\nb'", "more than one line")])
