@@ -54,7 +54,7 @@ _telex_table() {
         options=('-h,--help')
         ;;
     'telex providers add')
-        options=('--base-url any' '--preset name presets' '--gguf files' '*--set any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--display-name any' '*--model any' '*--model-name any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--no-verify' '--replace' '-h,--help')
+        options=('--base-url any' '--preset name presets' '--gguf files' '*--set any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--display-name any' '*--model any' '*--model-name any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--allow-http' '--no-verify' '--replace' '-h,--help')
         arguments=('name presets')
         ;;
     'telex providers list')
@@ -76,7 +76,7 @@ _telex_table() {
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset name presets' '*--set any' '--gguf files' '*--model any' '--default-model models-of 0' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset one preset base-url set key-env key-command display-name model header default-model gguf ca-bundle client-cert proxy allow-http connect-timeout first-byte-timeout idle-timeout retries retry-budget' '--allow-http' '--trust' '-h,--help')
+        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset name presets' '*--set any' '--gguf files' '*--model any' '--default-model models-of 0' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset any' '--no-verify' '--allow-http' '--trust' '-h,--help')
         arguments=('name providers')
         ;;
     'telex providers set-key')
@@ -162,7 +162,7 @@ _telex_table() {
         arguments=('*any')
         ;;
     'telex history prune')
-        options=('--older-than any' '--dry-run' '-h,--help')
+        options=('--older-than any' '--dry-run' '-y,--yes' '-h,--help')
         ;;
     'telex templates')
         commands=(list show edit remove)

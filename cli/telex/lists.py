@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from provider_core.errors import CoreError, ModelError
+from telex.exits import ExitCode, Stop
 
 if TYPE_CHECKING:
     from provider_core.types import Model, Provider, Target
     from telex.context import App
 
-__all__ = ["configured", "default_target", "follow", "save", "say_default"]
+__all__ = [
+    "configured",
+    "confirm_removal",
+    "default_target",
+    "follow",
+    "references",
+    "save",
+    "say_default",
+    "warn_references",
+]
 
 
 def configured(app: App, name: str) -> Provider:
@@ -53,6 +65,41 @@ def say_default(app: App, name: str) -> None:
         app.console.note(f"No default model is set; without -m a chat needs one: telex models default {name}")
     elif target.provider.name != name:
         app.console.note(f"The default model is still {target}. To change it: telex models default {name}")
+
+
+def confirm_removal(app: App, what: str) -> None:
+    """Ask whether ``what`` is to be removed; raises ``UsageError`` without a terminal, ``Stop`` where it is not."""
+    if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+        raise click.UsageError(f"refusing to remove {what} without confirmation; use --yes")
+    if not click.confirm(f"Remove {what}?", err=True):
+        app.console.note("Nothing was removed.")
+        raise Stop(ExitCode.OTHER)
+
+
+def references(app: App, provider: str, model: str = "") -> list[str]:
+    """What names the provider, or a model of it: the default model, aliases and templates."""
+    from provider_core.settings import edit, file
+    from provider_core.templates import load, names
+
+    found = list(edit.references(file.read(app.paths.settings_file), provider, model))
+    for name in names(app.paths.templates):
+        try:
+            wanted = load(app.paths.templates, name).model
+        except CoreError:
+            continue
+        if edit.points_at(wanted, provider, model):
+            found.append(f"the template {name}")
+    return found
+
+
+def warn_references(app: App, provider: str, model: str = "", *, then: str) -> None:
+    """Name what points at a provider or a model that cannot be used any more."""
+    found = references(app, provider, model)
+    if found:
+        verb = "names" if len(found) == 1 else "name"
+        app.console.note(
+            f"Warning: {', '.join(found)} {verb} {(model and f'{provider}/{model}') or provider}, {then}."
+        )
 
 
 def follow(app: App) -> None:

@@ -95,7 +95,7 @@ def network_options(command: _Command) -> _Command:
     for option in (
         click.option(
             "--retries",
-            type=click.IntRange(0, 20),
+            type=click.IntRange(0, 100),
             metavar="N",
             help="How often to ask again before any text.",
         ),

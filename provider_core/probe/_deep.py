@@ -152,7 +152,7 @@ class _Explorer:
         if "system" in outcome.dropped:
             self._note("system prompt", "no", "goes before the first message instead")
         else:
-            self._judge("system prompt", outcome, shown=True)
+            self._judge("system prompt", outcome, shown=True, yes="accepted")
 
     def _json_object(self) -> None:
         outcome = self._ask(
@@ -197,7 +197,7 @@ class _Explorer:
         clean = not (together.dropped or together.refused or together.unknown)
         for name, value in _OPTIONAL.items():
             if clean:
-                self._note(name, "yes", group="fields")
+                self._note(name, "accepted", group="fields")
             elif name in together.dropped:
                 self._refuse(name, together.dropped[name])
             else:
@@ -205,7 +205,7 @@ class _Explorer:
                 if name in alone.dropped:
                     self._refuse(name, alone.dropped[name])
                 else:
-                    self._judge(name, alone, name, shown=True, group="fields")
+                    self._judge(name, alone, name, shown=True, yes="accepted", group="fields")
 
     def _ask(
         self,
@@ -245,6 +245,7 @@ class _Explorer:
         field_name: str = "",
         *,
         shown: bool,
+        yes: Answer = "yes",
         otherwise: str = "taken, and not obeyed",
         group: Group = "answers",
     ) -> None:
@@ -253,7 +254,7 @@ class _Explorer:
         elif outcome.unknown is not None:
             self._note(name, "unknown", outcome.unknown.message, group=group)
         else:
-            self._note(name, "yes" if shown else "no", "" if shown else otherwise, group=group)
+            self._note(name, yes if shown else "no", "" if shown else otherwise, group=group)
 
     def _refuse(self, name: str, instead: str) -> None:
         self._note(name, "no", f"{instead} is sent instead" if instead else "refused", group="fields")

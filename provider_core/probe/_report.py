@@ -22,7 +22,8 @@ Status: TypeAlias = Literal["ok", "absent", "skipped", "failed"]
 """What became of a step. "absent" is what a server does not offer and a chat can do without; "skipped" is
 what could not be found out."""
 
-Answer: TypeAlias = Literal["yes", "no", "unknown"]
+Answer: TypeAlias = Literal["yes", "accepted", "no", "unknown"]
+"""Whether the server does it. "accepted" means that the request was not refused: whether it was obeyed is unknown."""
 
 Group: TypeAlias = Literal["answers", "fields"]
 """Traits are of the answers a model gives, or of the optional fields of a request."""

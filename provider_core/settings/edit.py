@@ -20,6 +20,7 @@ __all__ = [
     "apply",
     "entries",
     "inline",
+    "points_at",
     "put",
     "put_provider",
     "references",
@@ -50,12 +51,12 @@ def entries(path: Path, group: Group = "providers") -> dict[str, dict[str, Any]]
     return {name: table for name, table in found.items() if isinstance(table, dict)}
 
 
-def references(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """The settings that point at the provider ``name``: "model", "aliases.fast"."""
-    found = ["model"] if _points_at(data.get("model"), name) else []
+def references(data: Mapping[str, Any], name: str, model: str = "") -> tuple[str, ...]:
+    """The settings that point at the provider ``name``, or at its ``model``: "model", "aliases.fast"."""
+    found = ["model"] if points_at(data.get("model"), name, model) else []
     aliases = data.get("aliases")
     if isinstance(aliases, dict):
-        found += [f"aliases.{alias}" for alias, model in aliases.items() if _points_at(model, name)]
+        found += [f"aliases.{alias}" for alias, to in aliases.items() if points_at(to, name, model)]
     return tuple(found)
 
 
@@ -185,8 +186,11 @@ def rename_provider(path: Path, old: str, new: str, *, around: Around = None) ->
     return moved
 
 
-def _points_at(model: object, name: str) -> bool:
-    return isinstance(model, str) and (model == name or model.startswith(f"{name}/"))
+def points_at(to: object, name: str, model: str = "") -> bool:
+    """Whether ``to``, as ``-m`` takes it, names the provider ``name``, or its ``model``."""
+    if not isinstance(to, str):
+        return False
+    return to in (f"{name}/{model}", model) if model else to == name or to.startswith(f"{name}/")
 
 
 def _lead_over(data: Any, places: tuple[str, ...], old: str, new: str) -> None:

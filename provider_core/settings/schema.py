@@ -33,7 +33,7 @@ __all__ = ["File", "McpEntry", "ModelEntry", "ProviderEntry", "check", "validate
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
-Tokens = Annotated[int, Field(gt=0)]
+Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
 
 
 def _address(text: str) -> str:
@@ -138,7 +138,7 @@ class ProviderEntry(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     preset: Line | None = None
-    display_name: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    display_name: Annotated[Line, StringConstraints(max_length=128)] | None = None
     base_url: Annotated[str, AfterValidator(_address)] | None = None
     variables: Annotated[dict[str, Line], AfterValidator(_variables)] = {}
     key: Literal["keyring", "none"] | None = None

@@ -132,7 +132,8 @@ def test_a_command_that_is_not_there_is_told_of(telex: Inside) -> None:
             ["lab", "--url", "http://a/", "--header", f"Authorization: Bearer {SECRET}"],
             "Authorization: keyring:NAME",
         ),
-        (["lab", "--url", "http://a/", "--header", f"X-Key={SECRET}"], "--header takes NAME: VALUE"),
+        (["lab", "--url", "http://a/", "--header", f"X-Key={SECRET}"], "looks like a secret"),
+        (["lab", "--url", "http://a/", "--header", "X-Team"], "--header takes NAME: VALUE"),
         (["lab", "--url", "http://a.example/", "--header", "X-Key: env:K"], "unencrypted: use https"),
         (["lab", "--timeout", "0", "--", "x"], "--timeout"),
     ],
@@ -402,7 +403,7 @@ def test_a_server_goes_with_those_of_its_secrets_that_no_other_one_has(telex: In
     for name in ("own", "shared"):
         telex.store.set(f"secret:{name}", SECRET)
     telex.store.set("own", "a provider's key")
-    refused(telex("mcp", "remove", "one"), ExitCode.USAGE, "give --yes")
+    refused(telex("mcp", "remove", "one"), ExitCode.USAGE, "use --yes")
     ran = telex("mcp", "remove", "one", "--yes")
     assert "one is removed, and from the keyring own." in ran.err
     assert list(tables(telex)) == ["two"]

@@ -111,6 +111,11 @@ def test_a_key_from_stdin_takes_the_stored_ones_place_with_other_changes(telex: 
     ran = telex(
         "providers", "edit", "lab", "--key-stdin", "--display-name", "Lab", stdin=b"the-new-key-0123456789\n"
     )
+    assert (ran.code, telex.store.get("lab")) == (7, KEY)  # the server is asked, and nothing listens
+    ran = telex(
+        "providers", "edit", "lab", "--key-stdin", "--no-verify", "--display-name", "Lab",
+        stdin=b"the-new-key-0123456789\n",
+    )  # fmt: skip
     assert ran.code == 0, ran.err
     assert telex.stored("lab") == "the-new-key-0123456789"
     assert (lab(telex)["key"], lab(telex)["display_name"]) == ("keyring", "Lab")
@@ -236,10 +241,81 @@ def test_remove_needs_a_yes_where_nobody_can_be_asked(telex: Inside) -> None:
     assert "lab" in entries(telex.settings)
 
 
+@pytest.mark.parametrize(
+    ("unset", "left"),
+    [
+        (("headers.X-Org", "header.X-A"), {"X-Team": "b"}),
+        (("header.x-org",), {"X-A": "1", "X-Team": "b"}),
+        (("header.X-Org", "header.X-Team", "header.x-a"), None),
+        (("header",), None),
+    ],
+)
+def test_one_header_of_several_is_removed(
+    telex: Inside, unset: tuple[str, ...], left: dict[str, str] | None
+) -> None:
+    assert telex("providers", "edit", "lab", "--header", "X-Org: a", "--header", "X-Team=b").code == 0
+    assert (
+        telex("providers", "edit", "lab", *(word for each in unset for word in ("--unset", each))).code == 0
+    )
+    assert lab(telex).get("headers") == left
+    ran = telex("providers", "edit", "lab", "--unset", "header.X-None")
+    assert (ran.code, "nothing of that name is set" in ran.err) == (2, True)
+    assert telex("providers", "edit", "lab", "--unset", "nothing.X").code == 2
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, "two\nlines", "bell\a"])
+@pytest.mark.parametrize("verb", [("edit", "lab"), ("add", "new", "--base-url", "http://h", "--no-key")])
+def test_a_wrong_value_of_an_option_is_a_mistake_on_the_command_line(
+    telex: Inside, verb: tuple[str, ...], name: str
+) -> None:
+    before = telex.settings.read_bytes()
+    ran = telex("providers", *verb, "--display-name", name)
+    assert (ran.code, "telex: --display-name: " in ran.err) == (2, True)
+    assert str(telex.settings) not in ran.err
+    for option in (
+        ("--proxy", ""),
+        ("--retries", "101"),
+        ("--idle-timeout", "nan"),
+        ("--retry-budget", "1e9"),
+    ):
+        assert telex("providers", *verb, *option).code == 2
+    assert telex.settings.read_bytes() == before
+
+
+def test_add_takes_the_timeouts_that_edit_takes(telex: Inside) -> None:
+    waits = ("--connect-timeout", "3", "--idle-timeout", "4", "--retries", "50")
+    add = ("providers", "add", "new", "--base-url", "http://127.0.0.1:1", "--no-key", "--no-verify")
+    assert telex(*add, *waits).code == 0
+    assert telex("chat", "--retries", "50", "--dry-run", "-m", "new/m", "hi").code == 0
+    entry = entries(telex.settings)["new"]
+    assert (entry["connect_timeout"], entry["idle_timeout"], entry["retries"]) == (3, 4, 50)
+
+
+def test_disabling_names_what_points_at_the_provider(telex: Inside) -> None:
+    write_template(telex)
+    ran = telex("providers", "edit", "lab", "--disable")
+    assert "Warning: model, aliases.fast, the template mine name lab, which is disabled now." in ran.err
+    assert "Warning" not in telex("providers", "edit", "lab", "--disable").err
+
+
+def test_removing_a_model_names_what_points_at_it(telex: Inside) -> None:
+    telex("models", "add", "lab", "z")
+    telex("models", "alias", "zed", "lab/z")
+    ran = telex("models", "remove", "lab", "z")
+    assert "Warning: aliases.zed names lab/z, which is not known any more." in ran.err
+
+
+def write_template(telex: Inside) -> None:
+    telex.paths.templates.mkdir(parents=True)
+    (telex.paths.templates / "mine.toml").write_text('model = "lab/m"\nprompt = "hi"\n')
+    (telex.paths.templates / "broken.toml").write_text("not TOML")
+
+
 def test_remove_says_what_points_at_it_and_deletes_the_key(telex: Inside) -> None:
+    write_template(telex)
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 0, ran.err
-    assert "model, aliases.fast point at lab" in ran.err
+    assert "Warning: model, aliases.fast, the template mine name lab, which will not exist" in ran.err
     assert "lab and its key are removed" in ran.err
     assert telex.stored("lab") is None
     assert entries(telex.settings) == {}

@@ -206,7 +206,7 @@ def test_deep_prints_a_card_and_chats_profit_from_it(telex: Inside, server: Scri
     lines = [line.split("\t") for line in ran.text.splitlines()[1:]]
     traits = {name: answer_ for _, name, answer_, _ in lines}
     assert {title for title, *_ in lines} == {"lab/m"}
-    assert (traits["streaming"], traits["seed"], traits["temperature"]) == ("yes", "no", "yes")
+    assert (traits["streaming"], traits["seed"], traits["temperature"]) == ("yes", "no", "accepted")
     server.asked.clear()
     assert telex("chat", "--no-stdin", "-m", "lab/m", "-p", "seed=1", "hi").code == 0
     assert [("seed" in asked.body) for asked in server.asked] == [False]  # known, and not sent at all

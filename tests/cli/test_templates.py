@@ -89,7 +89,7 @@ def test_removing_asks_or_takes_yes(inside: Inside) -> None:
     path = put(inside, "a.md", "x")
     refused = inside("templates", "remove", "a", stdin=b"y\n")
     assert (refused.code, path.exists()) == (2, True)
-    assert "give --yes" in refused.err
+    assert "use --yes" in refused.err
     assert inside("templates", "remove", "a", "--yes").code == 0
     assert not path.exists()
 

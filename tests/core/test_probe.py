@@ -317,7 +317,9 @@ def able(asked: Asked) -> Answer:
 def test_the_card_of_a_model_that_can_everything(provider: Provider, server: Scripted) -> None:
     server.will(able)
     card = explore(provider, "m", key=KEY)
-    assert set(traits(card).values()) == {"yes"}
+    accepted = {trait.name for trait in card.traits if trait.answer == "accepted"}
+    assert accepted == {"system prompt", *(trait.name for trait in card.traits if trait.group == "fields")}
+    assert set(traits(card).values()) == {"yes", "accepted"}
     assert [trait.name for trait in card.traits if trait.group == "answers"] == [
         "streaming", "usage", "system prompt", "JSON object", "JSON schema", "tools", "reasoning"
     ]  # fmt: skip
@@ -329,7 +331,7 @@ def test_what_is_taken_and_not_done_is_no_yes(provider: Provider, server: Script
     server.will(CHAT)
     found = traits(explore(provider, "m", key=KEY))
     assert (found["JSON object"], found["JSON schema"], found["tools"]) == ("no", "no", "no")
-    assert (found["streaming"], found["system prompt"], found["reasoning"]) == ("yes", "yes", "no")
+    assert (found["streaming"], found["system prompt"], found["reasoning"]) == ("yes", "accepted", "no")
 
 
 def test_refused_fields_are_named_and_the_memory_learns_them(

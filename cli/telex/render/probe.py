@@ -172,7 +172,12 @@ def cards(console: Console, found: Sequence[Card]) -> None:
 
 
 def _answer(trait: Trait) -> Text:
-    sign, style = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}[trait.answer]
+    sign, style = {
+        "yes": ("✓", "green"),
+        "accepted": ("~", "green"),
+        "no": ("✗", "red"),
+        "unknown": ("?", "yellow"),
+    }[trait.answer]
     return sheet.cell(sign, style)
 
 

@@ -75,14 +75,15 @@ def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> 
 
 
 def _ask(app: App, chosen: tuple[Conversation, ...]) -> None:
+    from telex import lists
+
     many = "the conversation" if len(chosen) == 1 else f"{len(chosen)} conversations"
-    if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-        raise click.UsageError(f"there is no terminal to ask whether {many} shall go: give --yes")
-    for each in chosen[:_SHOWN]:
-        app.console.err(f"{each.id}  {each.title}\n")
-    if len(chosen) > _SHOWN:
-        app.console.err(f"and {len(chosen) - _SHOWN} more\n")
-    click.confirm(f"Remove {many} for good?", abort=True, err=True)
+    if app.console.stdin_is_terminal() and app.console.err_is_terminal:
+        for each in chosen[:_SHOWN]:
+            app.console.err(f"{each.id}  {each.title}\n")
+        if len(chosen) > _SHOWN:
+            app.console.err(f"and {len(chosen) - _SHOWN} more\n")
+    lists.confirm_removal(app, many)
 
 
 class Age(click.ParamType[float]):
@@ -116,8 +117,9 @@ class Age(click.ParamType[float]):
     help="As 12h, 30d, 8w or 1y: hours, days, weeks or years of 365 days.",
 )
 @click.option("--dry-run", is_flag=True, help="List what would be removed, as telex history list does.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, which prune never does.")
 @pass_app
-def prune(app: App, *, age: float, dry_run: bool) -> None:
+def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: ARG001 - it never asks
     """Remove for good the conversations that have not been gone on with for so long.
 
     Does not ask: --dry-run shows what would go.

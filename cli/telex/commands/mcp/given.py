@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -33,11 +34,12 @@ def variables(given: Sequence[str]) -> dict[str, str]:
 
 
 def headers(given: Sequence[str]) -> dict[str, str]:
-    """Names and values of ``NAME: VALUE``, as curl takes them; a secret is none of them."""
+    """Names and values of ``NAME: VALUE``, as curl takes them, or ``NAME=VALUE``; a secret is none of them."""
     found: dict[str, str] = {}
     for text in given:
-        name, colon, value = readable(text, "--header").partition(":")
-        if not colon or not name.strip() or "=" in name:
+        parts = re.match(r"([^=:]*)[=:](.*)", readable(text, "--header"), re.DOTALL)
+        name, value = parts.groups() if parts else ("", "")
+        if not name.strip():
             raise click.UsageError("--header takes NAME: VALUE, for example 'X-Team: a'")
         way = _WAY.format(option="--header", name=f"'{name.strip()}", sign=": ") + ", closed by '"
         found[name.strip()] = _fit(name.strip(), value.strip(), way)

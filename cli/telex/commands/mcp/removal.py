@@ -39,14 +39,13 @@ def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit
     from provider_core.settings.mcp import find
+    from telex import lists
 
     if f"mcp.{name}" not in app.settings.problems:
         find(app.settings, name)
     alone = _alone(app, name)
     if not yes:
-        if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-            raise click.UsageError(f"there is no terminal to ask whether {name} shall go: give --yes")
-        click.confirm(f"Remove {name}?", abort=True, err=True)
+        lists.confirm_removal(app, name)
     gone = [] if keep_secrets else alone
     try:
         for secret in gone:

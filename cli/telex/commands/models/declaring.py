@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["add", "edit", "remove"]
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
+_TOKENS = click.IntRange(1, 100_000_000)
+_LONGEST = 512
 _FIELDS = ("name", "context", "max_output", "reasoning", "tools", "vision")
 
 
@@ -27,10 +29,8 @@ def _fields(command: _Command) -> _Command:
         click.option("--vision/--no-vision", default=None, help="Whether it reads images."),
         click.option("--tools/--no-tools", default=None, help="Whether it calls tools."),
         click.option("--reasoning/--no-reasoning", default=None, help="Whether it reasons."),
-        click.option(
-            "--max-output", type=click.IntRange(min=1), metavar="N", help="The longest answer, in tokens."
-        ),
-        click.option("--context", type=click.IntRange(min=1), metavar="N", help="Its window, in tokens."),
+        click.option("--max-output", type=_TOKENS, metavar="N", help="The longest answer, in tokens."),
+        click.option("--context", type=_TOKENS, metavar="N", help="Its window, in tokens."),
         click.option("--name", metavar="TEXT", help="A name to show."),
     ):
         command = option(command)
@@ -55,7 +55,7 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
     from telex import lists
 
     lists.configured(app, provider)
-    declare_model(app.paths.settings_file, provider, _checked(id), fields, new=True)
+    declare_model(app.paths.settings_file, provider, _checked(id), _named(fields), new=True)
     app.console.note(f'{provider}/{id} is declared. Try: telex chat -m {provider}/{id} "Hello"')
 
 
@@ -79,7 +79,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
     from provider_core.settings.models import declare_model
     from telex import lists
 
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = {name: value for name, value in _named(fields).items() if value is not None}
     both = sorted(set(given) & set(unset))
     if both:
         raise click.UsageError(f"{both[0]} is both given and unset")
@@ -114,10 +114,20 @@ def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the opt
 
     lists.configured(app, provider)
     forget_model(app.paths.settings_file, provider, id)
+    app.reload()
+    if not app.catalog.listing(provider).find(id):
+        lists.warn_references(app, provider, id, then="which is not known any more")
     app.console.note(f"{provider}/{id} is no longer declared.")
 
 
 def _checked(model: str) -> str:
-    if not model.strip() or not model.isprintable() or model != model.strip():
-        raise click.UsageError(f"{model!r} is no id of a model: one line without blanks around it")
+    if not model.strip() or not model.isprintable() or model != model.strip() or len(model) > _LONGEST:
+        raise click.UsageError(f"{model[:80]!r} is not a valid model id: one line without blanks around it")
     return model
+
+
+def _named(fields: dict[str, Any]) -> dict[str, Any]:
+    name = fields["name"]
+    if name is not None and not (0 < len(name) <= _LONGEST and name.isprintable()):
+        raise click.UsageError(f"--name takes one line of at most {_LONGEST} characters")
+    return fields

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.command import Command
-from telex.commands.providers.given import address, assignment, new_name
+from telex.commands.providers.given import WAITS, address, assignment, new_name, preview, wait_options
 from telex.commands.providers.keys import checked, choose, key_options, shadow
 from telex.context import pass_app
 from telex.exits import ASKING, ExitCode, Stop
@@ -73,6 +73,7 @@ __all__ = ["command"]
     type=click.Path(exists=True, path_type=Path),
     help="A certificate to show, with its key, in PEM.",
 )
+@wait_options
 @click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
 @click.option("--no-verify", is_flag=True, help="Save without asking the server.")
 @click.option("--replace", is_flag=True, help="Overwrite a provider of this name.")
@@ -94,7 +95,7 @@ def command(
     a preset's name and --base-url, the preset counts but for its address. The key is asked for without
     showing it and kept in the keyring of the operating system.
     """
-    from provider_core import roster, settings
+    from provider_core import roster
     from provider_core.keys import seal_for
     from telex import lists
     from telex.commands.providers import verify
@@ -112,10 +113,10 @@ def command(
     fields = {**_fields(row, options), **_place(app, row, options)}
     if allow_http:
         fields["allow_http"] = True
-    choice = choose(app, settings.preview(name, fields, app.paths), options) if not options["gguf"] else None
+    choice = choose(app, preview(app, name, fields, fields), options) if not options["gguf"] else None
     if choice is not None:
         fields |= choice.fields
-    provider = settings.preview(name, fields, app.paths)
+    provider = preview(app, name, fields, fields)
     verify.allowed(app, provider, choice.store if choice else None)
     report = None
     if choice is not None and not no_verify:
@@ -167,6 +168,7 @@ def _fields(preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]
         "models": declared or None,
         "default_model": models[0] if models and preset else None,
         "proxy": options["proxy"],
+        **{field: options[field] for field in WAITS},
         "ca_bundle": _absolute(options["ca_bundle"]),
         "client_cert": _absolute(options["client_cert"]),
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from telex.command import Command
+from telex.commands.providers.given import preview, wait_options
 from telex.commands.providers.keys import key_options
 from telex.context import pass_app
 from telex.exits import ExitCode
@@ -31,7 +32,28 @@ _KEYS = {"set": "variables", "model": "models", "header": "headers"}
 """Option -> key of the settings, where they differ by more than hyphens."""
 
 _PATH = click.Path(exists=True, path_type=Path)
-_SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+class Unset(click.ParamType[str]):
+    """The name of a field, or of one part of those that have parts."""
+
+    name = "FIELD"
+    _PARTS: ClassVar = {"header": "header", "headers": "header", "set": "set", "variables": "set"}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        field, dot, part = str(value).partition(".")
+        if dot and part and field in self._PARTS:
+            return f"{self._PARTS[field]}.{part}"
+        if value not in FIELDS:
+            self.fail(f"{value!r} is not one of {', '.join(FIELDS)}, header.NAME or set.PART", param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(field) for field in FIELDS if field.startswith(incomplete)]
 
 
 @click.command(
@@ -78,48 +100,53 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--client-cert", type=_PATH, metavar="FILE", help="A certificate to show, with its key, in PEM."
 )
+@wait_options
 @click.option(
-    "--connect-timeout", type=_SECONDS, metavar="SECONDS", help="The longest wait for a connection."
+    "--unset",
+    "unset",
+    multiple=True,
+    type=Unset(),
+    metavar="FIELD",
+    help="Remove a field, by the name of its option, or one part of it: header.X-Team.",
 )
 @click.option(
-    "--first-byte-timeout", type=_SECONDS, metavar="SECONDS", help="The longest wait for an answer to begin."
+    "--no-verify", is_flag=True, help="Save a new key without asking the server whether it takes it."
 )
-@click.option(
-    "--idle-timeout", type=_SECONDS, metavar="SECONDS", help="The longest silence within an answer."
-)
-@click.option(
-    "--retries", type=click.IntRange(0, 100), metavar="N", help="How often to ask again before any text."
-)
-@click.option("--retry-budget", type=_SECONDS, metavar="SECONDS", help="The time in which retries may begin.")
-@click.option("--unset", "unset", multiple=True, type=click.Choice(FIELDS), metavar="FIELD",
-              help="Take a field away, by the name of its option.")  # fmt: skip
 @click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
 @click.option("--trust", is_flag=True, help="Send the present key to the new address as well.")
 @pass_app
 def command(
-    app: App, /, *, name: str, unset: tuple[str, ...], allow_http: bool, trust: bool, **options: Any
+    app: App,
+    /,
+    *,
+    name: str,
+    unset: tuple[str, ...],
+    allow_http: bool,
+    no_verify: bool,
+    trust: bool,
+    **options: Any,
 ) -> None:
     """Change what is set up for a provider.
 
-    Only what is given changes. The server is not asked; telex providers test does that. A key belongs to the
-    address that it was stored for: with another one, give the key again, or --trust. On a terminal telex asks.
+    Only what is given changes. The server is asked only whether it takes a new key; telex providers test checks
+    the rest. A key belongs to the address that it was stored for: with another one, give the key again, or --trust.
+    On a terminal telex asks.
     """
-    from provider_core import roster, settings
+    from provider_core import roster
     from provider_core.keys import seal_for
     from provider_core.settings import edit
     from telex import lists
     from telex.commands.providers import keys, verify
 
+    insecure = {"allow_http": True} if allow_http else {}
     entry = edit.entries(app.paths.settings_file).get(name, {})
-    changes = {**_changes(app, entry, options), **{_field(option): None for option in unset}}
+    changes = {**_changes(app, entry, options), **_removed(entry, unset), **insecure}
     if entry and f"providers.{name}" in app.settings.problems:
-        before = settings.preview(name, {**entry, **changes}, app.paths)  # whether it is usable now
+        before = preview(app, name, {**entry, **changes}, changes)  # whether it is usable now
     else:
         before = lists.configured(app, name)
     if not entry:
         raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
-    if allow_http:
-        changes["allow_http"] = True
     twice = [option for option in unset if _given(options, option)]
     if twice:
         raise click.UsageError(f"--{twice[0]} and --unset {twice[0]} contradict each other")
@@ -130,12 +157,16 @@ def command(
         choice = keys.choose(app, before, options)
     if not changes and choice is None and not trust:
         raise click.UsageError(f"there is nothing to change: see telex providers edit --help, or show {name}")
+    entry = edit.entries(app.paths.settings_file).get(name, {})  # a prompt or stdin may have taken its time
+    changes = {**_changes(app, entry, options), **_removed(entry, unset), **insecure}
     if choice is not None:
         changes |= choice.fields
-        after = settings.preview(name, {**entry, **roster.key_fields(entry, changes)}, app.paths)
+        after = preview(app, name, {**entry, **roster.key_fields(entry, changes)}, changes)
     else:
-        after = settings.preview(name, {**entry, **changes}, app.paths)
+        after = preview(app, name, {**entry, **changes}, changes)
     verify.allowed(app, after, choice.store if choice else None)
+    if choice is not None and choice.store is not None and not no_verify:
+        _, choice = keys.checked(app, after, choice)
     path = app.paths.settings_file
     if choice is not None:
         key = seal_for(after, choice.store) if choice.store is not None else None
@@ -150,6 +181,8 @@ def command(
     app.console.note(f"{name} is changed.")
     if before.base_url != after.base_url:
         app.console.note(f"To check it: telex providers test {name}")
+    if before.enabled and not after.enabled:
+        lists.warn_references(app, name, then="which is disabled now")
 
 
 def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +208,26 @@ def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> 
         parts = dict(assignment(text) for text in options["variables"])
         changes["variables"] = {**entry.get("variables", {}), **parts}
     return changes
+
+
+def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]:
+    """The keys that are removed, or that lose a part; raises ``UsageError`` for a part that is not there."""
+    removed: dict[str, Any] = {}
+    for option in unset:
+        name, dot, part = option.partition(".")
+        field = _field(name)
+        if not dot:
+            removed[field] = None
+            continue
+        parts = removed.get(field) or entry.get(field, {})
+        gone = {
+            known for known in parts if known == part or (name == "header" and known.lower() == part.lower())
+        }
+        if not gone:
+            there = f": there is {', '.join(parts)}" if parts else ""
+            raise click.UsageError(f"--unset {option}: nothing of that name is set{there}")
+        removed[field] = {known: value for known, value in parts.items() if known not in gone} or None
+    return removed
 
 
 def _field(option: str) -> str:

@@ -2,16 +2,75 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from telex.exits import ExitCode, Stop
+from telex.options import Number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from provider_core.types import Provider
     from telex.context import App
 
-__all__ = ["address", "assignment", "new_name"]
+__all__ = ["address", "assignment", "new_name", "preview", "wait_options"]
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
+
+_SECONDS = Number(min=0, min_open=True, max=86400)
+
+WAITS = ("connect_timeout", "first_byte_timeout", "idle_timeout", "retries", "retry_budget")
+"""The fields of the options below."""
+
+
+def wait_options(command: _Command) -> _Command:
+    """The timeouts and retries of a provider, under the names of its settings."""
+    for option in (
+        click.option(
+            "--retry-budget", type=_SECONDS, metavar="SECONDS", help="The time in which retries may begin."
+        ),
+        click.option(
+            "--retries",
+            type=click.IntRange(0, 100),
+            metavar="N",
+            help="Times to retry a request that fails before any text arrives.",
+        ),
+        click.option(
+            "--idle-timeout", type=_SECONDS, metavar="SECONDS", help="The longest silence within an answer."
+        ),
+        click.option(
+            "--first-byte-timeout",
+            type=_SECONDS,
+            metavar="SECONDS",
+            help="The longest wait for an answer to begin.",
+        ),
+        click.option(
+            "--connect-timeout", type=_SECONDS, metavar="SECONDS", help="The longest wait for a connection."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def preview(app: App, name: str, fields: Mapping[str, Any], given: Mapping[str, Any]) -> Provider:
+    """The provider that the fields would be; raises ``UsageError`` where an option that was ``given`` is wrong."""
+    from provider_core import settings
+    from provider_core.errors import SettingsError
+
+    try:
+        return settings.preview(name, fields, app.paths)
+    except SettingsError as error:
+        place, _, words = error.message.removeprefix(f"providers.{name}.").partition(": ")
+        field = place.partition(".")[0]
+        if not words or given.get(field) in (None, (), [], {}):
+            raise
+        option = _OPTIONS.get(field, field.replace("_", "-"))
+        raise click.UsageError(f"--{option}: {words}") from None
+
+
+_OPTIONS = {"variables": "set", "models": "model", "headers": "header"}
 
 
 def new_name(app: App, name: str) -> None:

@@ -42,21 +42,15 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     """
     from provider_core import catalog, roster
     from provider_core.settings import edit, file
+    from telex import lists
 
     path = app.paths.settings_file
     data = file.read(path)
     if name not in data.get("providers", {}):
-        from telex import lists
-
         lists.configured(app, name)  # its error has near misses
-    references = edit.references(data, name)
-    if references:
-        verb = "points" if len(references) == 1 else "point"
-        app.console.note(f"{', '.join(references)} {verb} at {name}, and will lead nowhere.")
+    lists.warn_references(app, name, then="which will not exist any more")
     if not yes:
-        if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-            raise click.UsageError(f"there is no terminal to ask whether {name} shall go: give --yes")
-        click.confirm(f"Remove {name}?", abort=True, err=True)
+        lists.confirm_removal(app, name)
     stored = edit.entries(path).get(name, {}).get("key") == "keyring"
     roster.remove(path, app.key_store, name, keep_key=keep_key)
     catalog.forget(app.paths.lists, name)

@@ -152,12 +152,11 @@ def remove(app: App, *, name: str, yes: bool) -> None:
     """
     from provider_core.errors import TemplateError
     from provider_core.templates import find
+    from telex import lists
 
     path = find(app.paths.templates, name)
     if not yes:
-        if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-            raise click.UsageError(f"there is no terminal to ask whether {path} shall go: give --yes")
-        click.confirm(f"Remove {path}?", abort=True, err=True)
+        lists.confirm_removal(app, str(path))
     try:
         path.unlink()
     except OSError as error:
