@@ -14,6 +14,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from telex.palette import Background
+
 __all__ = ["Console", "OutputError", "ReaderGone", "as_json", "stdin_text", "visible"]
 
 NOTE_AFTER = 1.0
@@ -21,8 +23,6 @@ NOTE_AFTER = 1.0
 
 LARGEST = 100_000_000
 """Bytes of stdin that are read; more, as from ``yes``, is an error."""
-
-_DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 
 
 class ReaderGone(Exception):  # noqa: N818 - what head does is no error
@@ -55,6 +55,8 @@ class Console:
         plain = environ.get("TERM") == "dumb" or bool(environ.get("NO_COLOR"))
         self.out_has_colour = self.out_is_terminal and not plain
         self.err_has_colour = self.err_is_terminal and not plain
+        self.background: Background | None = None
+        """How light the terminal is, where it has said so."""
         self.err_can_move = self.err_is_terminal and environ.get("TERM") not in (None, "", "dumb")
         """Whether a line on stderr can be drawn over."""
 
@@ -122,7 +124,7 @@ class Console:
             return
         text = visible(text) if self.err_is_terminal else text
         if dim and self.err_has_colour:
-            text = f"{_DIM}{text}{_RESET}"
+            text = self.painted(text, "grey")
         self.raw_err(text)
 
     def raw_err(self, text: str) -> None:
@@ -138,10 +140,24 @@ class Console:
 
     def error(self, message: str, hint: str | None = None) -> None:
         """One sentence on stderr, and below it what to do."""
-        self.raw_err(f"{_RED}telex:{_RESET} " if self.err_has_colour else "telex: ")
+        self.raw_err((self.painted("telex:", "red") if self.err_has_colour else "telex:") + " ")
         self.err(f"{message}\n")
         for line in (hint or "").splitlines():
             self.err(f"  {line}\n")
+
+    def colour(self, name: str) -> str:
+        """The parameters of the escape sequence for a colour of ``palette.COLOURS``; "" where there are too few."""
+        from telex.palette import COLOURS, background_by_environment, many_colours
+
+        if not many_colours(self._environ):
+            return ""
+        known = background_by_environment(self._environ) if self.background is None else self.background
+        return f"38;5;{COLOURS[known][name]}"
+
+    def painted(self, text: str, name: str) -> str:
+        """``text`` in a colour of ``palette.COLOURS``. The caller knows that the stream takes colours."""
+        colour = self.colour(name)
+        return f"\x1b[{colour}m{text}\x1b[m" if colour and text else text
 
     def flush(self) -> None:
         self.out("")

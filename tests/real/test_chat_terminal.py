@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import signal
+import termios
 import time
+import tty
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,7 +46,7 @@ def test_thoughts_stand_dim_under_a_heading_before_the_answer(
     with chat("hi") as terminal:
         assert terminal.wait() == 0
     assert terminal.rows[:4] == ["Thinking:", "Is it blue?", "", "Blue."]
-    assert b"\x1b[2mIs it " in terminal.raw
+    assert b"\x1b[38;5;244mIs it " in terminal.raw
     assert b"\x1b[1mBlue." in terminal.raw
 
 
@@ -253,3 +257,66 @@ def test_markdown_in_a_pipe_only_if_asked_for(telex: Telex, server: Scripted) ->
     assert telex("chat", "hi").out == b"**bold** and `code`\n"
     assert telex("chat", "hi", env={"FORCE_COLOR": "1"}).out == b"**bold** and `code`\n"
     assert telex("chat", "--markdown", "hi").out == b"bold and code\n"
+
+
+def left_in_the_input(terminal: Pty) -> bytes:
+    """What the shell would read next."""
+    follower = terminal._follower
+    tty.setcbreak(follower, termios.TCSANOW)
+    return os.read(follower, 100) if select.select([follower], [], [], 0.1)[0] else b""
+
+
+@pytest.mark.parametrize(
+    ("reply", "grey"),
+    [
+        (b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;22c", 241),
+        (b"\x1b]11;rgb:00/2b/36\x07\x1b[?1;2c", 248),
+        (b"\x1b[?1;2c", 244),
+        (b"", 244),
+    ],
+)
+def test_a_terminal_that_says_how_light_it_is_gets_colours_for_that(
+    chat: Callable[..., Pty], server: Scripted, reply: bytes, grey: int
+) -> None:
+    server.will([Pause(0.6), *sse(delta(reasoning_content="Hm.")), *answer("Blue.")])
+    with chat("hi", "--reasoning", "show") as terminal:
+        while b"\x1b]11;?" not in terminal.raw:
+            assert terminal.process.poll() is None
+            terminal.read(0.05)
+        os.write(terminal.leader, reply)
+        assert terminal.wait() == 0
+        assert terminal.modes == terminal.modes_before
+        assert left_in_the_input(terminal) == b""
+    assert f"\x1b[38;5;{grey}mHm.".encode() in terminal.raw
+    assert terminal.rows[:4] == ["Thinking:", "Hm.", "", "Blue."]
+
+
+@pytest.mark.parametrize(
+    "env", [{"NO_COLOR": "1"}, {"SSH_TTY": "x"}, {"COLORFGBG": "15;0"}, {"TERM": "xterm"}]
+)
+def test_a_terminal_is_not_asked_where_the_answer_is_of_no_use_or_may_come_too_late(
+    chat: Callable[..., Pty], server: Scripted, env: dict[str, str]
+) -> None:
+    server.will(answer("Blue."))
+    with chat("hi", **env) as terminal:
+        assert terminal.wait() == 0
+    assert b"\x1b]11" not in terminal.raw
+
+
+def test_what_is_typed_ahead_is_left_to_the_shell(chat: Callable[..., Pty], server: Scripted) -> None:
+    server.will([Pause(0.5), *answer("Blue.")])
+    with chat("hi") as terminal:
+        terminal.type("ls")
+        assert terminal.wait() == 0
+        assert b"\x1b]11" not in terminal.raw
+        assert left_in_the_input(terminal) == b"ls"
+
+
+def test_an_unknown_code_theme_is_reported_and_the_default_used(
+    chat: Callable[..., Pty], server: Scripted
+) -> None:
+    server.will(answer("```python\nimport os\n```"))
+    with chat("hi", "-q", TELEX_CODE_THEME="nosuch") as terminal:
+        assert terminal.wait() == 0
+    assert terminal.text.count("nosuch") == 1
+    assert b"\x1b[38;5;33mimport" in terminal.raw

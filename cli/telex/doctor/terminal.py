@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from telex.doctor.finding import note, ok
+from telex.doctor.finding import note, ok, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ def check(case: Case) -> Iterator[Finding]:
     if console.out_is_terminal or console.err_is_terminal:
         yield ok("size", f"{console.width()} columns, {console.height()} rows")
     yield _colour(case)
+    yield from _code_theme(case)
     yield _encoding()
 
 
@@ -63,6 +64,20 @@ def _colour(case: Case) -> Finding:
         Colour.NONE: "none",
     }
     return ok("colour", f"{words[found]} ({because})")
+
+
+def _code_theme(case: Case) -> Iterator[Finding]:
+    if theme := case.setting("code_theme"):
+        from telex.render.styles import is_theme
+
+        if is_theme(theme):
+            yield ok("code theme", theme)
+        else:
+            yield problem(
+                "code theme",
+                f"{theme!r} does not exist, so the default is used",
+                "Set code_theme, or TELEX_CODE_THEME, to none, ansi_dark, ansi_light or the name of a Pygments style.",
+            )
 
 
 def _encoding() -> Finding:

@@ -10,6 +10,7 @@ from telex.console import visible
 from telex.render import summary
 from telex.render.markdown import Layout, Row, chop
 from telex.render.rows import PlainRows, row
+from telex.render.styles import FAINT
 from telex.render.words import changed
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Column"]
 
-_FAINT = "2"
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PERIOD = 0.1
 _CHARACTERS_PER_TOKEN = 4
@@ -54,7 +54,7 @@ class Column:
         self._target = target
         self._view = view
         self._look = look
-        self._thoughts = PlainRows(look, width, sgr=_FAINT, words=True)
+        self._thoughts = PlainRows(look, width, sgr=look.sgr(FAINT), words=True)
         self._text: Rows = Layout(look, width, narrow=True) if view.markdown else PlainRows(look, width)
         self._has_text = False
         self._thought = 0
@@ -162,7 +162,7 @@ class Column:
         if self._view.reasoning == "summary":
             took = time.monotonic() - self._thinks_since
             text = f"Thought for {took:.1f} s, about {self._tokens()} tokens."
-            rows = [row(part, self._look, _FAINT) for part in chop(text, self._text.width)]
+            rows = [row(part, self._look, self._look.sgr(FAINT)) for part in chop(text, self._text.width)]
         return [*rows, Row("", 0)]
 
     def _thinking(self) -> str:

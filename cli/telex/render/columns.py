@@ -8,9 +8,10 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from telex.render.column import Column
-from telex.render.markdown import Look, Row, Screen, chop, prepare
+from telex.render.markdown import Row, Screen, chop, prepare
 from telex.render.rows import row
 from telex.render.stops import Stops
+from telex.render.styles import FAINT
 from telex.render.together import GAP
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
     from provider_core.types import Target
     from telex.console import Console
-    from telex.render.markdown import Colour
+    from telex.render.markdown import Look
     from telex.render.show import Show, View
 
 __all__ = ["Columns"]
 
-_BOLD, _FAINT = "1", "2"
+_BOLD = "1"
 _PAUSE = 1 / 15
 """Seconds between two repaints."""
 
@@ -42,15 +43,13 @@ class Columns:
         names: Sequence[str],
         tell: Callable[[int], None],
         *,
-        colour: Colour,
+        look: Look,
     ) -> None:
         self._console = console
         self._view = view
         self._names = names
         self._tell = tell
-        self._look = (
-            Look(colour=colour, code_theme=view.code_theme) if view.code_theme else Look(colour=colour)
-        )
+        self._look = look
         self._columns: list[Column] = []
         self._screen = Screen(console.raw_out, console.height, live=True)
         self._width = console.width()
@@ -71,7 +70,7 @@ class Columns:
             )
             self._columns.append(column)
         heads = self._lines([each.title for each in self._columns], _BOLD)
-        rule = self._lines(["─" * self._cells()] * len(self._columns), _FAINT)
+        rule = self._lines(["─" * self._cells()] * len(self._columns), self._look.sgr(FAINT))
         self._stops.catch()
         with self._lock:
             self._screen.paint([*heads, *rule], [], self._width)
@@ -130,7 +129,7 @@ class Columns:
         live: list[Row] = []
         states = [each.status() for each in self._columns]
         if last:
-            final += self._lines(states, _FAINT) if any(states) else []
+            final += self._lines(states, self._look.sgr(FAINT)) if any(states) else []
         else:
             room = max(1, self._console.height() - 3)
             live = self._rows(
@@ -139,7 +138,7 @@ class Columns:
                     for each, draft in zip(self._columns, drafts, strict=True)
                 ]
             )
-            live += self._lines([chop(state, self._cells())[0] for state in states], _FAINT)
+            live += self._lines([chop(state, self._cells())[0] for state in states], self._look.sgr(FAINT))
         self._screen.paint(final, live, width)
         for each in self._columns:
             del each.rows[:ready]
@@ -159,7 +158,7 @@ class Columns:
 
     def _joined(self, cells: Sequence[Row]) -> Row:
         """The rows of all columns as one."""
-        bar = row("│", self._look, _FAINT).text
+        bar = row("│", self._look, self._look.sgr(FAINT)).text
         text, used = cells[0]
         for number, (part, size) in enumerate(cells[1:], start=1):
             start = number * (self._cells() + GAP)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_json", "report", "rows", "summary"]
 
-_COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "problem": "\x1b[31m"}
+_COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 _NARROW = 60
 _LEVEL = 9
@@ -33,7 +33,7 @@ def report(console: Console, findings: Iterable[Finding]) -> list[Finding]:
             family = finding.family
             heading = family.capitalize()
             console.raw_out(f"{_BOLD}{heading}{_RESET}\n" if console.out_has_colour else f"{heading}\n")
-        for line in _lines(finding, console.width(), coloured=console.out_has_colour):
+        for line in _lines(finding, console):
             console.raw_out(f"{line}\n")
     return shown
 
@@ -83,17 +83,18 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}" if count else ""
 
 
-def _lines(finding: Finding, width: int, *, coloured: bool) -> Iterator[str]:
+def _lines(finding: Finding, console: Console) -> Iterator[str]:
+    width = console.width()
     indent = " " * (2 + _LEVEL if width >= _NARROW else 4)
     head = f"  {finding.level:<{_LEVEL}}" if width >= _NARROW else f"  {finding.level}: "
     words = visible(f"{finding.subject}: {finding.detail}")
     first, *rest = textwrap.wrap(
         words, max(width - 1, 20), initial_indent=head, subsequent_indent=indent, break_on_hyphens=False
     )
-    if coloured:
+    if console.out_has_colour:
         at = first.index(finding.level)
         end = at + len(finding.level)
-        first = f"{first[:at]}{_COLOURS[finding.level]}{finding.level}{_RESET}{first[end:]}"
+        first = f"{first[:at]}{console.painted(finding.level, _COLOURS[finding.level])}{first[end:]}"
     yield first
     yield from rest
     for line in visible(finding.remedy).splitlines():

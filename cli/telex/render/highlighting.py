@@ -53,7 +53,7 @@ def prepare(look: Look) -> None:
         from pygments.token import Token
 
         _lexer("python")
-        _painter(look.code_theme, look.colour)(Token)
+        _painter(look)(Token)
 
 
 class _TooSlow(BaseException):
@@ -115,7 +115,7 @@ class Highlighter:
         self._lexer = _lexer(info or "") if look.colour is not Colour.NONE else None
         if self._lexer is not None and _allowance.failures[type(self._lexer)] >= _FAILURES:
             self._lexer = None
-        self._colour = _painter(look.code_theme, look.colour) if self._lexer else None
+        self._colour = _painter(look) if self._lexer else None
         self._pending: list[str] = []
         self._shown: list[tuple[str, list[Piece]]] = []
         """The pending lines as they were highlighted last; shared with clones."""
@@ -129,7 +129,10 @@ class Highlighter:
     def colours(self) -> bool:
         """Whether the code can be told from prose by its colours."""
         look = self._look
-        coloured = look.colour not in (Colour.NONE, Colour.MONO) and look.code_theme != "none"
+        if look.code_theme:
+            coloured = look.colour not in (Colour.NONE, Colour.MONO) and look.code_theme != "none"
+        else:
+            coloured = bool(look.named("grey"))
         return coloured and self._lexer is not None and "text" not in self._lexer.aliases
 
     def clone(self) -> Highlighter:
@@ -321,15 +324,54 @@ def _lexer(info: str) -> Any:
         return None
 
 
+_ROLES = {
+    "Comment": ("grey", "3"),
+    "Keyword": ("blue", ""),
+    "Keyword.Constant": ("magenta", ""),
+    "Operator.Word": ("blue", ""),
+    "Name.Builtin": ("cyan", ""),
+    "Name.Function": ("yellow", ""),
+    "Name.Class": ("yellow", ""),
+    "Name.Exception": ("cyan", ""),
+    "Name.Decorator": ("magenta", ""),
+    "Name.Attribute": ("cyan", ""),
+    "Name.Tag": ("blue", ""),
+    "Name.Variable": ("cyan", ""),
+    "Name.Constant": ("magenta", ""),
+    "Literal.String": ("green", ""),
+    "Literal.Number": ("magenta", ""),
+    "Generic.Heading": ("", "1"),
+    "Generic.Subheading": ("", "1"),
+    "Generic.Deleted": ("red", ""),
+    "Generic.Inserted": ("green", ""),
+    "Generic.Prompt": ("grey", ""),
+    "Generic.Output": ("grey", ""),
+    "Generic.Emph": ("", "3"),
+    "Generic.Strong": ("", "1"),
+}
+"""The default theme: a colour of the palette and an attribute for each kind of token, and for the kinds below it."""
+
+
 @lru_cache(8)
-def _painter(theme: str, colour: Colour) -> Callable[[Any], str]:
+def _painter(look: Look) -> Callable[[Any], str]:
     """What gives a token the parameters of its escape sequence."""
+    theme, colour = look.code_theme, look.colour
+    if not theme:
+
+        @lru_cache(None)
+        def paint_by_role(token: Any) -> str:
+            names = str(token).split(".")[1:]
+            kinds = (".".join(names[:length]) for length in range(len(names), 0, -1))
+            name, attribute = next((_ROLES[kind] for kind in kinds if kind in _ROLES), ("", ""))
+            return ";".join(filter(None, (attribute, look.named(name) if name else "")))
+
+        return paint_by_role
+    if theme == "none":
+        return lambda _token: ""
     from rich.color import ColorSystem
     from rich.style import Style
     from rich.syntax import Syntax
 
-    if theme == "none":
-        return lambda _token: ""
     styles = Syntax.get_theme(theme)
     systems = {
         Colour.BASIC: ColorSystem.STANDARD,

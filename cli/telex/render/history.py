@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from provider_core.types import Message
     from telex.console import Console
     from telex.context import App
+    from telex.render.styles import Look
 
 __all__ = ["Screen", "hits", "listing"]
 
 _GAP = "  "
 _FROM = {"UPDATED": 32, "TURNS": 60, "MODEL": 60}
 """Columns of the terminal from which on these are listed."""
-_BOLD, _DIM = "1", "2"
+_BOLD = "1"
 
 
 def listing(console: Console, conversations: Sequence[Conversation]) -> None:
@@ -92,7 +93,7 @@ def hits(console: Console, found: Iterable[Hit]) -> None:
         if hit.role != "title":
             head += f"  {visible(hit.title)}"
         head = _fitted(head, console.width()).rstrip()
-        console.raw_out(f"{_styled(console, head, _DIM)}\n  {_marked(console, hit)}\n")
+        console.raw_out(f"{_styled(console, head, console.colour('grey'))}\n  {_marked(console, hit)}\n")
 
 
 def _marked(console: Console, hit: Hit) -> str:
@@ -110,6 +111,7 @@ class Screen:
     def __init__(self, app: App) -> None:
         self._app = app
         self._console = app.console
+        self._look: Look | None = None
 
     def conversation(self, conversation: Conversation, turns: Iterable[Turn]) -> None:
         console = self._console
@@ -126,7 +128,7 @@ class Screen:
                 self._calls(turn.answer)
             words = ending(turn)
             if words:
-                console.raw_out(_styled(console, visible(words), _DIM) + "\n")
+                console.raw_out(_styled(console, visible(words), console.colour("grey")) + "\n")
 
     def answer(self, text: str) -> None:
         """An answer as ``telex chat`` shows it: laid out on a terminal, as it is elsewhere."""
@@ -140,18 +142,16 @@ class Screen:
         """None where answers are not to be laid out."""
         if not self._app.settings.markdown:
             return None
-        from telex.render.markdown import Look, render, surface
+        from telex.render.markdown import render
+        from telex.render.styles import look_for
 
-        colour = surface(self._app.environ, is_terminal=True)
-        if colour is None:
-            return None
-        theme = self._app.settings.code_theme
-        look = Look(colour=colour, code_theme=theme) if theme else Look(colour=colour)
-        return render(text, self._console.width(), look=look)
+        if self._look is None:
+            self._look = look_for(self._console, self._app.environ, self._app.settings.code_theme, ask=True)
+        return render(text, self._console.width(), look=self._look) if self._look is not None else None
 
     def _head(self, who: str, moment: str) -> None:
         name = _styled(self._console, visible(who), _BOLD)
-        self._console.raw_out(f"\n{name} {_styled(self._console, moment, _DIM)}\n")
+        self._console.raw_out(f"\n{name} {_styled(self._console, moment, self._console.colour('grey'))}\n")
 
     def _plain(self, message: Message) -> None:
         parts = (message.content,) if isinstance(message.content, str) else message.content

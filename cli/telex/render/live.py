@@ -61,7 +61,7 @@ class Live:
                 self.doing(f"waiting for {self._target.provider.name if self._target else 'the answer'}")
             case Idle():
                 # The server is at work now: what showing its answer takes is imported meanwhile.
-                self._shown()
+                self._shown(ask=True)
             case Retrying(error=error, seconds=seconds, attempt=attempt):
                 self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
                 if self._waiting is not None:
@@ -138,27 +138,27 @@ class Live:
         with self._waiting.aside():
             self._console.note(line)
 
-    def _shown(self) -> Plain | Terminal | Block:
-        """Where the text goes, made when it is first needed."""
+    def _shown(self, *, ask: bool = False) -> Plain | Terminal | Block:
+        """Where the text goes, made when it is first needed; while the server works there is time to ``ask``."""
         if self._text is None:
-            self._text = self._made()
+            self._text = self._made(ask=ask)
         return self._text
 
-    def _made(self) -> Plain | Terminal | Block:
+    def _made(self, *, ask: bool) -> Plain | Terminal | Block:
         view, console = self._view, self._console
         if view.format == "extract":
             from telex.render.block import Block
 
             return Block(console, self._thoughts)
         if view.markdown and (console.out_is_terminal or view.markdown_anywhere):
-            from telex.render.markdown import Colour, surface
+            from telex.render.styles import Colour, Look, look_for
             from telex.render.terminal import Terminal
 
-            colour = surface(self._app.environ, is_terminal=console.out_is_terminal)
-            if colour is not None or not console.out_is_terminal:
-                return Terminal(
-                    console, self._thoughts, colour=colour or Colour.NONE, code_theme=view.code_theme
-                )
+            look = look_for(console, self._app.environ, view.code_theme, ask=ask)
+            if look is None and not console.out_is_terminal:
+                look = Look(colour=Colour.NONE)
+            if look is not None:
+                return Terminal(console, self._thoughts, look=look)
         from telex.render.plain import Plain
 
         return Plain(console, self._thoughts)

@@ -133,7 +133,7 @@ def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step
     from rich.live import Live
 
     known: dict[str, dict[str, float]] = {name: {} for name in names}
-    screen = RichConsole(stderr=True, highlight=False, markup=False, emoji=False)
+    screen = RichConsole(stderr=True, theme=sheet.theme(console), highlight=False, markup=False, emoji=False)
 
     def told(name: str, step: Step) -> None:
         # A new value each time, and none changed: the painter reads them at any moment.

@@ -249,7 +249,8 @@ def asking(console: Console, count: int) -> Iterator[Callable[[Refreshed], None]
 
     def draw() -> None:
         servers = "1 server" if count == 1 else f"{count} servers"
-        console.raw_err(f"\r\x1b[2K\x1b[2mAsking {servers} for their models: {done} done …\x1b[0m")
+        words = f"Asking {servers} for their models: {done} done …"
+        console.raw_err("\r\x1b[2K" + (console.painted(words, "grey") if console.err_has_colour else words))
 
     def progress(_: Refreshed) -> None:
         nonlocal done

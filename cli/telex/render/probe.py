@@ -48,7 +48,7 @@ def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step
 
     steps: dict[str, dict[str, Step]] = {name: {} for name in names}
     traits: dict[str, str] = {}
-    screen = RichConsole(stderr=True, highlight=False, markup=False, emoji=False)
+    screen = RichConsole(stderr=True, theme=sheet.theme(console), highlight=False, markup=False, emoji=False)
 
     def told(name: str, step: Step | Trait) -> None:
         # New values each time, and none changed: the painter reads them at any moment.

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
     from rich.text import Text
+    from rich.theme import Theme
 
     from telex.console import Console
 
-__all__ = ["cell", "drawn", "pairs", "rows", "table"]
+__all__ = ["cell", "drawn", "pairs", "rows", "table", "theme"]
 
 
 def drawn(console: Console, *things: RenderableType) -> str:
@@ -23,6 +24,7 @@ def drawn(console: Console, *things: RenderableType) -> str:
     from rich.console import Console as RichConsole
 
     screen = RichConsole(
+        theme=theme(console),
         file=StringIO(),
         width=console.width(),
         force_terminal=console.out_has_colour,
@@ -35,6 +37,18 @@ def drawn(console: Console, *things: RenderableType) -> str:
         for thing in things:
             screen.print(thing)
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def theme(console: Console) -> Theme:
+    """What the names of styles that tables use look like on this terminal."""
+    from rich.theme import Theme
+
+    names = {"dim": "grey", "red": "red", "green": "green", "yellow": "yellow"}
+    styles = {
+        style: f"color({colour.rpartition(';')[2]})" if (colour := console.colour(name)) else "none"
+        for style, name in names.items()
+    }
+    return Theme({**styles, "bold red": f"bold {styles['red']}".removesuffix(" none")})
 
 
 def cell(text: str, style: str = "") -> Text:

@@ -6,8 +6,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from telex.palette import COLOURS, background_by_environment, many_colours
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from telex.console import Console
+    from telex.palette import Background
 
 __all__ = [
     "BOLD",
@@ -20,6 +25,8 @@ __all__ = [
     "STRIKE",
     "Colour",
     "Look",
+    "is_theme",
+    "look_for",
     "surface",
 ]
 
@@ -42,10 +49,14 @@ class Colour(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """``code_theme`` is a Pygments style, "ansi_dark" or "ansi_light" (the terminal's own colours), or "none"."""
+    """``code_theme`` is a Pygments style, "ansi_dark" or "ansi_light" (the terminal's own colours), or "none".
+
+    Without one, code has the colours of ``telex.palette``, as everything else has.
+    """
 
     colour: Colour = Colour.BASIC
-    code_theme: str = "ansi_dark"
+    code_theme: str = ""
+    background: Background = ""
     _known: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     def sgr(self, style: int) -> str:
@@ -62,20 +73,27 @@ class Look:
     def _sgr(self, style: int) -> str:
         if self.colour is Colour.NONE or not style:
             return ""
-        colours = self.colour is not Colour.MONO
         level = style // HEADING
+        code = {
+            "grey": style & FAINT,
+            "cyan": style & CODE,
+            "blue": style & LINK and not style & CODE,
+            "yellow": style & MARKER,
+            "magenta": level and not style & (CODE | LINK),
+        }
+        colour = next((self.named(name) for name, on in code.items() if on), "")
         codes = {
-            "1": style & BOLD or level or (style & CODE and not colours),
-            "2": style & FAINT,
+            "1": style & BOLD or level or (style & CODE and not colour),
             "3": style & ITALIC,
             "4": style & LINK or level == 1,
             "9": style & STRIKE,
-            "36": colours and style & CODE,
-            "34": colours and style & LINK and not style & CODE,
-            "33": colours and style & MARKER,
-            "35": colours and level and not style & (CODE | LINK),
+            colour: bool(colour),
         }
         return ";".join(code for code, on in codes.items() if on)
+
+    def named(self, name: str) -> str:
+        """The parameters for a colour of ``palette.COLOURS``; "" where a terminal has too few colours."""
+        return f"38;5;{COLOURS[self.background][name]}" if self.colour in (Colour.MANY, Colour.TRUE) else ""
 
 
 def surface(environ: Mapping[str, str], *, is_terminal: bool) -> Colour | None:
@@ -97,4 +115,35 @@ def surface(environ: Mapping[str, str], *, is_terminal: bool) -> Colour | None:
         or term.endswith("-direct")
     ):
         return Colour.TRUE
-    return Colour.MANY if forced == "2" or term.endswith(("256color", "-kitty")) else Colour.BASIC
+    return Colour.MANY if many_colours(environ) else Colour.BASIC
+
+
+def look_for(
+    console: Console, environ: Mapping[str, str], code_theme: str | None, *, ask: bool = False
+) -> Look | None:
+    """How to draw Markdown on stdout, or None where it is to be left as it is; notes a theme that does not exist.
+
+    With ``ask`` the terminal may be asked how light it is, which takes a moment.
+    """
+    colour = surface(environ, is_terminal=console.out_is_terminal)
+    if colour is None:
+        return None
+    if code_theme and not is_theme(code_theme):
+        console.note(f"The code theme {code_theme!r} does not exist; using the default. See: telex doctor")
+        code_theme = None
+    if ask:
+        from telex.render.background import learn_background
+
+        learn_background(console, environ)
+    return Look(
+        colour=colour,
+        code_theme=code_theme or "",
+        background=console.background or background_by_environment(environ),
+    )
+
+
+def is_theme(name: str) -> bool:
+    """Whether a code theme of this name exists."""
+    from pygments.styles import get_all_styles
+
+    return name in {"none", "ansi_dark", "ansi_light", *get_all_styles()}

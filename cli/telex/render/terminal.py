@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from provider_core.types import Reasoning, Text
-from telex.render.markdown import Colour, Look, MarkdownStream, prepare
+from telex.render.markdown import Colour, MarkdownStream, prepare
 from telex.render.stops import Stops
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Event
     from telex.console import Console
+    from telex.render.styles import Look
     from telex.render.thoughts import Thoughts
 
 __all__ = ["Terminal"]
@@ -26,15 +27,12 @@ _PULSE = 1 / 30
 class Terminal:
     """Shows events; a thread of its own paints what came too fast to be painted at once."""
 
-    def __init__(
-        self, console: Console, thoughts: Thoughts, *, colour: Colour, code_theme: str | None
-    ) -> None:
+    def __init__(self, console: Console, thoughts: Thoughts, *, look: Look) -> None:
         self._console = console
         self._thoughts = thoughts
         self.unsaid = 0
         """Nothing: what was taken is painted when the answer is closed."""
-        look = Look(colour=colour, code_theme=code_theme) if code_theme else Look(colour=colour)
-        if colour is not Colour.NONE:
+        if look.colour is not Colour.NONE:
             prepare(look)  # the request is on its way, and nothing else is to be done
         self._markdown = MarkdownStream(
             console.raw_out,

@@ -49,13 +49,13 @@ def together_for(app: App, view: View, names: Sequence[str], tell: Callable[[int
         case "jsonl":
             return TaggedLines(console, names, tell)
     if console.out_is_terminal and console.width() >= len(names) * (LEAST + GAP) - GAP:
-        from telex.render.markdown import surface
+        from telex.render.styles import look_for
 
-        colour = surface(app.environ, is_terminal=True)
-        if colour is not None:
+        look = look_for(console, app.environ, view.code_theme)
+        if look is not None:
             from telex.render.columns import Columns
 
-            return Columns(console, view, names, tell, colour=colour)
+            return Columns(console, view, names, tell, look=look)
     from telex.render.sections import Sections
 
     return Sections(app, view, names, tell)

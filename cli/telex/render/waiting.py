@@ -76,8 +76,9 @@ class Waiting:
                 line = f"{_FRAMES[frame % len(_FRAMES)]} {self._text()}"
                 # Never as wide as the terminal: a line that wraps cannot be erased.
                 line = line[: max(1, self._console.width() - 2)].rstrip()
-                style, reset = ("\x1b[2m", "\x1b[m") if self._console.err_has_colour else ("", "")
-                self._console.raw_err(f"\r{style}{line}{reset}\x1b[K")
+                if self._console.err_has_colour:
+                    line = self._console.painted(line, "grey")
+                self._console.raw_err(f"\r{line}\x1b[K")
                 self._drawn = True
             frame += 1
 

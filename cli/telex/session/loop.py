@@ -11,6 +11,7 @@ import click
 from provider_core.errors import AttachmentError, CoreError
 from telex.ask import hint
 from telex.options import readable
+from telex.render.background import learn_background
 from telex.session import commands
 from telex.session.plain import PlainReader, is_plain
 from telex.session.recall import Recall
@@ -66,6 +67,7 @@ def run(
         watch=watch,
         network=network,
     )
+    learn_background(app.console, app.environ)
     if not quiet:
         _greet(session, earlier)
     reader = _reader(session)
