@@ -286,11 +286,8 @@ class Database:
             return _no_locks(path)
         if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
             return HistoryError(f"the history {path} cannot be written: the disk is full", path=path)
-        closed = path.is_file() and not os.access(path.parent, os.W_OK)
-        if closed and code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-            return HistoryError(
-                f"the history {path} cannot be used: its folder may not be written to", path=path
-            )
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and (closed := _closed(path)):
+            return HistoryError(f"the history {path} cannot be used: {closed}", path=path)
         return HistoryError(f"the history {path} cannot be used: {error}", path=path)
 
 
@@ -331,6 +328,19 @@ def _lacks_shared_memory(error: sqlite3.OperationalError) -> bool:
         sqlite3.SQLITE_IOERR_SHMLOCK,
         sqlite3.SQLITE_IOERR_SHMMAP,
     )
+
+
+def _closed(path: Path) -> str:
+    """Which right is missing; "" where it is none of ours to see."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        if not os.access(path, os.R_OK | os.W_OK):
+            if os.name == "posix" and found.st_uid != os.geteuid():
+                return "it belongs to another user"
+            return "it may not be written to" if os.access(path, os.R_OK) else "it may not be read"
+        if not os.access(path.parent, os.W_OK):
+            return "its folder may not be written to"
+    return ""
 
 
 def _is_full(folder: Path) -> bool:

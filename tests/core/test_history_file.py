@@ -716,6 +716,25 @@ def test_what_was_said_can_be_read_where_nothing_can_be_written() -> None:
     assert refusals == [words, words]
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="another user's file is made by root")
+@pytest.mark.parametrize(
+    ("owner", "mode", "words"),
+    [(0, 0o600, "it belongs to another user"), (65534, 0o400, "it may not be written to")],
+)
+def test_a_file_that_is_not_ours_to_write_is_named(owner: int, mode: int, words: str) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / "history.db"
+        with History(path) as history:
+            said(history, "It was so.")
+        os.chown(path.parent, 65534, 65534)
+        os.chown(path, owner, owner)
+        path.chmod(mode)
+        code = "os.setuid(65534); refused(lambda: said(History(path), 'a', 'b'))"
+        with start("import sqlite3, unicodedata; History(Path('/none')).latest(); " + code, path) as process:
+            assert process.stdout
+            assert process.stdout.read() == f"HistoryError the history {path} cannot be used: {words}\n"
+
+
 def test_what_stands_in_a_log_is_not_left_out_where_nothing_can_be_written() -> None:
     """The file alone would be what was said a while ago: then it is an error."""
     with tempfile.TemporaryDirectory() as made:

@@ -270,6 +270,44 @@ def test_an_error_is_told_as_for_one_prompt_and_the_conversation_goes_on(
     assert said(server) == ["user: By day?", "assistant: Blue.", "user: At sunset?"]
 
 
+@pytest.mark.parametrize("failure", [refusal(500), Answer(answer(""))], ids=["failed", "empty"])
+def test_a_prompt_without_an_answer_goes_along_with_the_next(
+    telex: Telex, talk: Callable[..., Talk], server: Scripted, failure: Answer
+) -> None:
+    server.will(answer("Blue."), failure, answer("Red."), answer("Yes."))
+    with talk("--retries", "0") as terminal:
+        terminal.say("By day?")
+        terminal.say("At sunset?")
+        assert terminal.say("Please answer.")[0] == "Red."
+        terminal.say("Sure?")
+        terminal.say("/undo")
+        assert terminal.say("/undo") == ["Taken back: Please answer."]
+        terminal.leave()
+    assert said(server) == [
+        "user: By day?",
+        "assistant: Blue.",
+        "user: At sunset?",
+        "user: Please answer.",
+        "assistant: Red.",
+        "user: Sure?",
+    ]
+    assert [turn.messages[0].content for turn in stored(telex)] == ["By day?", "At sunset?"]
+
+
+def test_a_prompt_that_was_too_long_does_not_go_along(talk: Callable[..., Talk], server: Scripted) -> None:
+    long = {
+        "error": {
+            "message": "This model's maximum context length is 9 tokens.",
+            "code": "context_length_exceeded",
+        }
+    }
+    server.will(Answer([json.dumps(long).encode()], status=400), answer("Red."))
+    with talk() as terminal:
+        terminal.say("A long one")
+        assert terminal.say("Short.")[0] == "Red."
+    assert said(server) == ["user: Short."]
+
+
 def test_an_answer_that_breaks_off_stays_with_the_reason_below(
     talk: Callable[..., Talk], server: Scripted
 ) -> None:
@@ -293,9 +331,9 @@ def test_killed_in_the_middle_of_an_answer_the_turns_before_are_there(
         terminal.process.send_signal(signal.SIGKILL)
         terminal.wait()
     with Talk(telex, "-c") as second:
-        assert "1 prompt," in second.rows[1]
+        assert "2 prompts," in second.rows[1]
         second.say("Sure?")
-    assert said(server) == ["user: By day?", "assistant: Blue.", "user: Sure?"]
+    assert said(server) == ["user: By day?", "assistant: Blue.", "user: At sunset?", "user: Sure?"]
 
 
 def test_without_keeping_nothing_is_written_at_all(

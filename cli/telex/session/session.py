@@ -9,8 +9,15 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from provider_core.errors import CoreError
-from provider_core.types import ImagePart, Sent, TextPart
+from provider_core.answer import following
+from provider_core.errors import (
+    ContentPolicyError,
+    ContextOverflowError,
+    CoreError,
+    NetworkError,
+    ProviderError,
+)
+from provider_core.types import ImagePart, Message, Sent, TextPart
 from telex.ask import conclude, hint
 from telex.commands.chat.making import check_fit
 from telex.commands.chat.prompt import Prompt
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.history import Conversation, Turn
     from provider_core.tools import ToolEnded, ToolStarted
-    from provider_core.types import Message, Notice, Part, Target, Usage, Verdict
+    from provider_core.types import Notice, Part, Target, Usage, Verdict
     from telex.context import App
     from telex.dialogue import Dialogue
     from telex.render.show import Show, View
@@ -53,9 +60,13 @@ class Spent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A prompt and what came of it. ``turns`` are its ids in the history."""
+    """A prompt and what came of it. ``turns`` are its ids in the history.
+
+    ``resend`` tells of one without an answer that it goes along with the next.
+    """
 
     prompt: Prompt
+    resend: bool = True
     turns: tuple[int, ...] = ()
     spent: tuple[Spent, ...] = ()
 
@@ -98,7 +109,18 @@ class Session:
         return self.unanswered or (self.said[-1] if self.said else None)
 
     def ask(self, text: str) -> None:
-        """One more prompt, with what is attached."""
+        """One more prompt, with what is attached; one before it that was not answered goes along."""
+        last = self.unanswered
+        if last is not None and last.resend:
+            own = self.attached == replace(last.prompt, typed="")
+            if own and text == last.prompt.typed:
+                self.ask_again()
+                return
+            self.attached = Prompt() if own else self.attached
+            question = Message(role="user", content=last.prompt.content())
+            self.dialogue.messages = following(self.dialogue.messages, (question,))
+            self.said.append(last)
+            self.unanswered = None
         prompt, self.attached = replace(self.attached, typed=text), Prompt()
         self._ask(prompt)
 
@@ -122,6 +144,9 @@ class Session:
         elif answered_before:
             self.said.append(last)
             self.dialogue.messages = messages
+            if self.unanswered is not None:  # the same question again is not worth saving
+                self._withdraw(self.unanswered)
+            self.unanswered, self.attached = None, Prompt()
             self.app.console.note("The answer before it stays.")
 
     def undo(self) -> Exchange:
@@ -174,12 +199,15 @@ class Session:
         shown.hush.begin()
         content = prompt.content()
         system = None if self.system == _system(before) else self.system
+        resend = True
         try:
             check_fit(self.app, dialogue.target, prompt, dialogue.next(content, system=system))
             conclude(self.app, dialogue.ask(content, shown, system=system, watch=self._watch(shown)))
         except Stop:
             pass
         except CoreError as error:
+            sent = isinstance(error, ProviderError | NetworkError)
+            resend = sent and not isinstance(error, ContextOverflowError | ContentPolicyError)
             console.error(error.message, hint(self.app, error))
         except KeyboardInterrupt:
             console.note("Interrupted.")
@@ -191,7 +219,7 @@ class Session:
             self.unanswered = None
             self.said.append(exchange)
         else:
-            self.unanswered = exchange
+            self.unanswered = replace(exchange, resend=resend)
             self.attached = replace(prompt, typed="")
             console.note("To ask it again: /retry")
         return answered
@@ -239,15 +267,18 @@ class _Shown(Live):
 
 
 def exchanges(turns: Sequence[Turn]) -> list[Exchange]:
-    """The prompts of an earlier conversation that were answered; turns of tools belong to the one before them."""
+    """The prompts of an earlier conversation as the next request holds them; tool turns belong to the one before."""
     found: list[Exchange] = []
+    answered = True
     for turn in turns:
-        if turn.answer is None or not (turn.answer.content or turn.answer.tool_calls):
+        if not (turn.answered or turn.resend):
             continue
         model = f"{turn.provider}/{turn.model}"
         spent = Spent(model=model, usage=turn.usage, verdict=turn.verdict, error=turn.error)
         asked = [message.content for message in turn.messages if message.role == "user"]
-        if asked:
+        again = bool(asked and found) and not answered and found[-1].prompt == _prompt(asked[-1])
+        answered = turn.answered
+        if asked and not again:
             found.append(Exchange(prompt=_prompt(asked[-1]), turns=(turn.id,), spent=(spent,)))
         elif found:
             last = found[-1]
