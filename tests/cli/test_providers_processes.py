@@ -82,7 +82,7 @@ def test_a_refused_key_is_asked_for_again(telex: Kept, server: Scripted) -> None
         assert terminal.process.wait(20) == 0
         assert "Nothing was saved" not in terminal.text
         assert b"wrong" not in terminal.raw
-    assert telex.keys == {"telex/lab": KEY}
+    assert telex.secrets == {"lab": KEY}
     with telex.at("providers", "set-key", "lab") as terminal:
         for number in range(1, 4):
             terminal.wait_for(rf"(?s)(API key for lab.*){{{number}}}")
@@ -90,7 +90,7 @@ def test_a_refused_key_is_asked_for_again(telex: Kept, server: Scripted) -> None
         assert terminal.wait() == 4
         assert terminal.text.count("refused the key") == 3
         assert terminal.text.count("Nothing was saved") == 1
-    assert telex.keys == {"telex/lab": KEY}
+    assert telex.secrets == {"lab": KEY}
 
 
 @pytest.mark.parametrize("keys", ["\x03", "\x04", "sk-ha\x03"], ids=["Ctrl-C", "Ctrl-D", "Ctrl-C in a key"])
