@@ -77,7 +77,7 @@ server's words redacts them first. What to do next is said by the caller, from t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -328,7 +328,16 @@ class KeyDestinationError(ApiKeyError):
 
 
 class KeyStoreError(ApiKeyError):
-    """The keyring, or another store of keys, does not work; the message quotes its own words."""
+    """The keyring, or another store of keys, does not work; the message quotes its own words.
+
+    ``state`` is "missing" where there is no keyring to use, "locked" where it may be waiting to be unlocked, or "".
+    """
+
+    def __init__(
+        self, message: str, *, provider: str | None = None, state: Literal["missing", "locked", ""] = ""
+    ) -> None:
+        super().__init__(message, provider=provider)
+        self.state = state
 
 
 class KeyCommandError(KeyStoreError):
@@ -468,7 +477,15 @@ class ConnectError(NetworkError):
 
 
 class TLSError(ConnectError):
-    """The server's certificate, or the handshake, was not accepted."""
+    """The server's certificate, or the handshake, was not accepted.
+
+    ``cause`` is "issuer" (unknown or self-signed), "name" (the certificate is for other hosts), "dates", "client"
+    (the server requires a client certificate), "plain" (the server does not speak TLS), or "". ``trusted`` is the
+    setting or variable that names the trusted certificates, "" for the operating system's.
+    """
+
+    cause: str = ""
+    trusted: str = ""
 
 
 class DeadlineError(NetworkError):

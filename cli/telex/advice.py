@@ -36,11 +36,14 @@ __all__ = [
     "other_source",
     "right_key",
     "say_which",
+    "secure",
     "set_up",
     "tool_access",
     "tool_connect",
     "tool_secret",
+    "try_https",
     "upgrade_or_move_away",
+    "use_https",
     "wait",
     "wait_longer",
     "which_conversation",
@@ -234,13 +237,13 @@ def wait_longer(error: errors.DeadlineError, provider: Provider | None) -> str |
     return f"To wait longer once: telex chat {option} SECONDS; always: telex providers edit {provider.name} --help"
 
 
-def other_source(_: errors.KeyStoreError, provider: Provider | None) -> str:
-    # What is not set up yet is being added.
-    how = f"set-key {provider.name}" if provider is not None else "add NAME"
-    return (
-        "Unlock the keyring, or start one (such as gnome-keyring), and run again.\n"
-        f"Or take the key from elsewhere: telex providers {how} --key-env VAR (or --key-command CMD)"
-    )
+def other_source(error: errors.KeyStoreError, provider: Provider | None) -> str:
+    # A provider that is not set up yet is being added.
+    how = f"set-key {provider.name}" if provider is not None else f"add {error.provider or 'NAME'}"
+    elsewhere = f"telex providers {how} --key-env VAR (or --key-command CMD)"
+    if error.state == "locked":
+        return f"Unlock the keyring, and run the command again.\nOr take the key from elsewhere: {elsewhere}"
+    return f"Take the key from elsewhere: {elsewhere}"
 
 
 def check_address(error: errors.NotFoundError, provider: Provider | None) -> str | None:
@@ -263,6 +266,8 @@ def no_completion(error: errors.ProtocolError, provider: Provider | None) -> str
     """A server that answers, but no chat completion: very often a web interface at the root of the address."""
     if error.code == "empty_stream":
         return "The server may say why without streaming: --no-stream"
+    if error.code == "not_http" and (line := _https("If the server expects https", provider)) is not None:
+        return line
     if provider is None or not provider.base_url or urlsplit(provider.base_url).path.strip("/"):
         return None
     better = f"{provider.base_url.rstrip('/')}/v1"
@@ -299,6 +304,50 @@ def connect(error: errors.ConnectError, provider: Provider | None) -> str:
     return "Is the address right, and this machine online?"
 
 
+def secure(error: errors.TLSError, provider: Provider | None) -> str | None:
+    """Where the certificate is given that would help."""
+    edit = f"telex providers edit {provider.name if provider is not None else 'NAME'}"
+    match error.cause:
+        case "client" if provider is not None and provider.network.client_cert is not None:
+            return f"It refuses {provider.network.client_cert}. Give another one: {edit} --client-cert FILE"
+        case "client":
+            return f"Give it one: {edit} --client-cert FILE"
+        case "issuer" if error.trusted:
+            what = f"The certificates that are trusted are set by {error.trusted}, and the issuer is not among them."
+            return f"{what}\nTrust it: {edit} --ca-bundle FILE"
+        case "issuer":
+            return (
+                f"If you trust the issuer: {edit} --ca-bundle FILE\nOr set SSL_CERT_FILE to its certificate."
+            )
+        case "name":
+            return f"Use a host name that the certificate has: {edit} --base-url URL"
+        case "dates":
+            return "Check the date of this machine. If it is right, the server needs a new certificate."
+        case "plain" if provider is not None and provider.base_url.startswith("https:"):
+            return f"If it speaks plain HTTP: {edit} --base-url http{provider.base_url[5:]}"
+    return None
+
+
+def try_https(error: errors.ConnectionLostError, provider: Provider | None) -> str | None:
+    """A server that closes a plain HTTP connection at once may expect TLS."""
+    if error.received or not error.url.startswith("http:"):
+        return None
+    return _https("If the server expects https", provider)
+
+
+def use_https(error: errors.BadRequestError, provider: Provider | None) -> str | None:
+    """What nginx and Go say when plain HTTP comes to a port for TLS."""
+    if re.search(r"HTTP request .{0,40}HTTPS (?:port|server)", error.words):
+        return _https("Use https", provider)
+    return None
+
+
+def _https(words: str, provider: Provider | None) -> str | None:
+    if provider is None or not provider.base_url.startswith("http:"):
+        return None
+    return f"{words}: telex providers edit {provider.name} --base-url https{provider.base_url[4:]}"
+
+
 def wrong_file(error: errors.ModelFileError, provider: Provider | None) -> str | None:
     if error.path is not None and provider is not None and provider.gguf:
         return f"Name another file: telex providers edit {provider.name} --gguf FILE"
@@ -321,10 +370,8 @@ def tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
         return f"Use an https address, or set allow_http = true in [mcp.{error.server or 'NAME'}]"
     kind, _colon, name = error.source.partition(":")
     if not name:
-        return (
-            "Unlock the keyring, or start one (such as gnome-keyring), and run again.\n"
-            "Or take the secret from the environment: env:VARIABLE in place of keyring:NAME"
-        )
+        unlock = "Unlock the keyring, and run the command again.\n" if "lock" in error.message else ""
+        return f"{unlock}Take the secret from the environment: env:VARIABLE in place of keyring:NAME"
     if kind == "env":
         return f"Set {name} in the environment that telex runs in."
     return f"Put it into the keyring: telex mcp set-secret {name}"

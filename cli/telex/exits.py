@@ -107,7 +107,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.PermissionDeniedError: (ExitCode.KEY, None),
     errors.RateLimitError: (ExitCode.LIMIT, advice.wait),
     errors.QuotaError: (ExitCode.LIMIT, advice.credit),
-    errors.BadRequestError: (ExitCode.PROVIDER, None),
+    errors.BadRequestError: (ExitCode.PROVIDER, advice.use_https),
     errors.ContextOverflowError: (
         ExitCode.PROVIDER,
         "Shorten the prompt, or take a model with a larger context window.",
@@ -122,12 +122,9 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ProtocolError: (ExitCode.PROVIDER, advice.no_completion),
     errors.NetworkError: (ExitCode.NETWORK, None),
     errors.ConnectError: (ExitCode.NETWORK, advice.connect),
-    errors.TLSError: (
-        ExitCode.NETWORK,
-        "For a company's own certificates set SSL_CERT_FILE, or ca_bundle for the provider.",
-    ),
+    errors.TLSError: (ExitCode.NETWORK, advice.secure),
     errors.DeadlineError: (ExitCode.NETWORK, advice.wait_longer),
-    errors.ConnectionLostError: (ExitCode.NETWORK, None),
+    errors.ConnectionLostError: (ExitCode.NETWORK, advice.try_https),
     errors.LocalModelError: (ExitCode.OTHER, None),
     errors.LocalExtraMissingError: (ExitCode.SETTINGS, advice.add_local),
     errors.ModelFileError: (ExitCode.SETTINGS, advice.wrong_file),

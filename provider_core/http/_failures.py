@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from provider_core.http._patience import Patience
     from provider_core.http._proxies import Proxy
 
-__all__ = ["Route", "issuer_unknown", "proxy_refused", "translated"]
+__all__ = ["Route", "proxy_refused", "translated"]
 
-_UNKNOWN_ISSUER = frozenset((2, 18, 19, 20, 21))
-"""OpenSSL's X509_V_ERR codes for an issuer that is missing, self-signed or not found."""
+_REFUSED = {
+    **dict.fromkeys((2, 18, 19, 20, 21), "issuer"),
+    **dict.fromkeys((9, 10), "dates"),
+    **dict.fromkeys((62, 64), "name"),
+}
+"""OpenSSL's X509_V_ERR codes: an issuer that is missing, self-signed or not found; not valid now; for another host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +96,6 @@ def translated(route: Route, patience: Patience) -> Iterator[None]:
         raise _translation(socksio.SOCKSError(), route, patience) from error
 
 
-def issuer_unknown(error: TLSError) -> bool:
-    """Whether a certificate was refused for the one who issued it."""
-    cause = _cause(error)
-    return isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_code in _UNKNOWN_ISSUER
-
-
 def _translation(error: Exception, route: Route, patience: Patience) -> CoreError:
     match error:
         case httpcore.TimeoutException() | httpx.TimeoutException() | TimeoutError():
@@ -110,7 +108,7 @@ def _translation(error: Exception, route: Route, patience: Patience) -> CoreErro
             return _unreached(f"{route.first} does not answer as an HTTP proxy does", route)
         case httpcore.RemoteProtocolError() | httpx.RemoteProtocolError() if not patience.ended:
             text = f"{route.who} answered with something that is not HTTP"
-            return ProtocolError(text, provider=route.provider)
+            return ProtocolError(text, provider=route.provider, code="not_http")
         case httpcore.ConnectError() | httpx.ConnectError():
             return _unconnected(_cause(error), route)
         case httpx.DecodingError():
@@ -192,16 +190,21 @@ def _unconnected(cause: BaseException, route: Route) -> ConnectError:
 
 
 def _unsecured(error: ssl.SSLError, route: Route) -> TLSError:
-    reason = (error.reason or "").lower().replace("_", " ")
+    reason, cause = (error.reason or "").lower().replace("_", " "), ""
     if isinstance(error, ssl.SSLCertVerificationError):
+        cause = _REFUSED.get(error.verify_code, "")
         text = f"the certificate of {route.where} is not trusted: {error.verify_message.rstrip('.')}"
     elif "certificate required" in reason or "handshake failure" in reason:
-        text = f"{route.where} did not accept the connection without a fitting client certificate ({reason})"
+        cause = "client"
+        text = f"{route.where} requires a client certificate that it trusts ({reason})"
     elif reason in ("wrong version number", "record layer failure", "packet length too long", "http request"):
-        text = f"{route.where} does not speak TLS: is it http:// there?"
+        cause = "plain"
+        text = f"{route.where} does not speak TLS"
     else:
         text = f"the connection to {route.where} could not be secured: {reason or error}"
-    return TLSError(text, provider=route.provider, url=route.where, transient=False)
+    told = TLSError(text, provider=route.provider, url=route.where, transient=False)
+    told.cause = cause
+    return told
 
 
 def _lost(cause: BaseException, route: Route, patience: Patience) -> NetworkError:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Network
 
-__all__ = ["Trust", "blind", "context", "trust"]
+__all__ = ["Trust", "blind", "context", "trust", "trusted_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,13 @@ def _source(bundle: Path | None, environ: Mapping[str, str]) -> str:
     if bundle is not None:
         return str(files.expanded(bundle))
     return " or ".join(part for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (part := environ.get(name)))
+
+
+def trusted_by(network: Network, environ: Mapping[str, str]) -> str:
+    """The setting or variable that names the trusted certificates; "" for the operating system's."""
+    if network.ca_bundle is not None:
+        return "ca_bundle"
+    return next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name)), "")
 
 
 def _show(made: ssl.SSLContext, path: Path) -> None:

@@ -26,7 +26,7 @@ from provider_core.errors import (
 )
 from provider_core.http import _tls
 from provider_core.http._connect import system_lookup
-from provider_core.http._failures import Route, issuer_unknown, proxy_refused, translated
+from provider_core.http._failures import Route, proxy_refused, translated
 from provider_core.http._issuer import issuer
 from provider_core.http._library import httpx
 from provider_core.http._patience import Patience
@@ -178,7 +178,8 @@ class HttpTransport:
 
         OpenSSL does not hand out what it refused, so a second handshake looks at it; nothing else is sent.
         """
-        if not issuer_unknown(error):
+        error.trusted = _tls.trusted_by(call.network, self._environ)
+        if error.cause != "issuer":
             return error
         seen: list[bytes] = []
         waits = replace(call.network, connect_timeout=min(call.network.connect_timeout, _LOOK))
@@ -188,8 +189,9 @@ class HttpTransport:
                 pool.handle_request(_in_httpcore(httpx.Request("GET", url), patience, None))
             patience.abandon()
         name = issuer(seen[0]) if seen else ""
-        text = f"{error.message} (issued by {name})" if name else error.message
-        return TLSError(text, provider=error.provider, url=error.url, transient=False)
+        if name:
+            error.explain(f"issued by {name}")
+        return error
 
 
 def _close(pools: dict[object, httpcore.ConnectionPool]) -> None:

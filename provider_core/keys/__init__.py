@@ -193,7 +193,12 @@ def _missing(provider: Provider, environ: Mapping[str, str], store: KeyStore | N
                 f"{Destination.of(provider.base_url, provider.network)}",
                 destination=provider.base_url,
             )
-    return MissingKeyError(f"there is no API key for {name}", provider=name, key_env=provider.key_env)
+    unset = f": {' and '.join(provider.key_env[:2])} {'is' if len(provider.key_env) == 1 else 'are'} not set"
+    return MissingKeyError(
+        f"there is no API key for {name}{unset if provider.key_env else ''}",
+        provider=name,
+        key_env=provider.key_env,
+    )
 
 
 def resolve(

@@ -214,7 +214,8 @@ class KeyringStore:
             return outcome[0]
         if not failure:
             raise KeyStoreError(
-                f"the keyring did not answer within {self._deadline:g} s; it may be waiting to be unlocked"
+                f"the keyring did not answer within {self._deadline:g} s; it may be waiting to be unlocked",
+                state="locked",
             )
         error = failure[0]
         if isinstance(error, Exception):
@@ -234,7 +235,9 @@ def _backend() -> KeyringBackend:
         if (name := _name(backend)) not in _NO_PLACE_FOR_KEYS:
             return backend
         refused = _NO_PLACE_FOR_KEYS[name]
-    raise KeyStoreError(f"the keyring {refused}" if refused else "the keyring package found no backend")
+    raise KeyStoreError(
+        f"the keyring {refused}" if refused else "the keyring package found no backend", state="missing"
+    )
 
 
 def _index(backend: KeyringBackend, name: str) -> dict[str, list[str]]:
@@ -258,11 +261,11 @@ def _translated(verb: str, error: Exception, secret: str) -> KeyStoreError:
     if isinstance(error, KeyStoreError):
         return error
     if isinstance(error, NoKeyringError):
-        return KeyStoreError("there is no keyring on this machine that telex can use")
+        return KeyStoreError("there is no keyring on this machine that telex can use", state="missing")
     # Beside its own errors, a backend lets those of D-Bus and of the platform through as they are.
     words = (
         printable(redact(" ".join(str(error).split()), (secret,)), 500).rstrip(".") or type(error).__name__
     )
     if isinstance(error, KeyringLocked):
-        return KeyStoreError(f"the keyring is locked: {words}")
+        return KeyStoreError(f"the keyring is locked: {words}", state="locked")
     return KeyStoreError(f"telex could not {verb} the keyring: {words}")

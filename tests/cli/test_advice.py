@@ -10,13 +10,20 @@ import click
 import pytest
 
 from provider_core import errors
-from provider_core.types import Provider
+from provider_core.types import Network, Provider
 from telex.exits import ExitCode, code_and_hint
 from telex.main import COMMANDS, root
 
 ROOT = Path(__file__).parents[2]
 LAB = Provider(name="lab", base_url="http://127.0.0.1:1/v1")
 QWEN = Provider(name="q", preset="qwen", base_url="https://host.test/v1", key_env=("Q",))
+
+
+def tls(cause: str, trusted: str = "") -> errors.TLSError:
+    error = errors.TLSError("x")
+    error.cause, error.trusted = cause, trusted
+    return error
+
 
 CASES = [
     (errors.InvalidInputError("x"), None, ExitCode.USAGE, None),
@@ -64,7 +71,10 @@ CASES = [
         "telex providers set-secret gw",
     ),
     (errors.KeyStoreError("x", provider="q"), QWEN, ExitCode.KEY, "telex providers set-key q --key-env"),
-    (errors.KeyStoreError("x", provider="q"), None, ExitCode.KEY, "telex providers add NAME --key-env"),
+    (errors.KeyStoreError("x", provider="q"), None, ExitCode.KEY, "telex providers add q --key-env"),
+    (errors.KeyStoreError("x"), None, ExitCode.KEY, "telex providers add NAME --key-env"),
+    (errors.KeyStoreError("x", state="locked"), QWEN, ExitCode.KEY, "Unlock the keyring"),
+    (errors.KeyStoreError("x", state="missing"), QWEN, ExitCode.KEY, "Take the key from elsewhere: telex"),
     (errors.AuthenticationError("x", provider="q"), QWEN, ExitCode.KEY, "Keys are per region"),
     (errors.AuthenticationError("x"), replace(LAB, auth="none"), ExitCode.KEY, "needing no key"),
     (errors.PermissionDeniedError("x"), LAB, ExitCode.KEY, None),
@@ -102,7 +112,42 @@ CASES = [
     ),
     (errors.ConnectError("x", url="http://127.0.0.1:1"), LAB, ExitCode.NETWORK, "Is the server running?"),
     (errors.ConnectError("x", url="http://h.test"), QWEN, ExitCode.NETWORK, "address right"),
-    (errors.TLSError("x"), QWEN, ExitCode.NETWORK, "SSL_CERT_FILE"),
+    (errors.TLSError("x"), QWEN, ExitCode.NETWORK, None),
+    (tls("issuer"), QWEN, ExitCode.NETWORK, "telex providers edit q --ca-bundle FILE\nOr set SSL_CERT_FILE"),
+    (
+        tls("issuer", "SSL_CERT_FILE"),
+        QWEN,
+        ExitCode.NETWORK,
+        "are set by SSL_CERT_FILE, and the issuer is not",
+    ),
+    (tls("client"), QWEN, ExitCode.NETWORK, "telex providers edit q --client-cert FILE"),
+    (
+        tls("client"),
+        replace(QWEN, network=Network(client_cert=Path("c.pem"))),
+        ExitCode.NETWORK,
+        "It refuses c.pem. Give another one: telex providers edit q --client-cert FILE",
+    ),
+    (tls("name"), QWEN, ExitCode.NETWORK, "telex providers edit q --base-url URL"),
+    (tls("dates"), QWEN, ExitCode.NETWORK, "Check the date of this machine"),
+    (tls("plain"), QWEN, ExitCode.NETWORK, "telex providers edit q --base-url http://host.test/v1"),
+    (
+        errors.BadRequestError("x", words="The plain HTTP request was sent to HTTPS port"),
+        LAB,
+        ExitCode.PROVIDER,
+        "telex providers edit lab --base-url https://127.0.0.1:1/v1",
+    ),
+    (
+        errors.ConnectionLostError("x", url="http://127.0.0.1:1"),
+        LAB,
+        ExitCode.NETWORK,
+        "telex providers edit lab --base-url https://127.0.0.1:1/v1",
+    ),
+    (
+        errors.ProtocolError("x", code="not_http"),
+        LAB,
+        ExitCode.PROVIDER,
+        "telex providers edit lab --base-url https://127.0.0.1:1/v1",
+    ),
     (
         errors.ConnectError("x", proxy="HTTP_PROXY", login=True),
         LAB,

@@ -106,6 +106,31 @@ def test_a_key_that_is_not_given_leaves_nothing(telex: Kept, server: Scripted, k
     assert not telex.settings.exists()
 
 
+def test_without_a_keyring_the_way_out_is_the_command_that_was_typed(telex: Kept, server: Scripted) -> None:
+    server.will(keyed(KEY))
+    telex.env["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+    add = f"providers add lab --base-url {server.url}"
+    with telex.at(*add.split()) as terminal:
+        assert terminal.wait() == 4
+        assert terminal.rows == [
+            "telex: there is no keyring on this machine that telex can use",
+            f"  If the server needs no key: telex {add} --no-key",
+            f"  Take the key from an environment variable: telex {add} --key-env VAR",
+        ]
+    unset = telex(*add.split(), "--key-env", "LAB_KEY")
+    assert (unset.code, unset.text) == (4, "")
+    assert (
+        "telex: there is no API key for lab: LAB_KEY is not set\n  Set LAB_KEY, or give the key" in unset.err
+    )
+    assert telex(*add.split(), "--key-env", "LAB_KEY", env={"LAB_KEY": KEY}).code == 0
+    with telex.at("providers", "set-key", "lab") as terminal:
+        assert terminal.wait() == 4
+        assert terminal.rows == [
+            "telex: there is no keyring on this machine that telex can use",
+            "  Take the key from an environment variable: telex providers set-key lab --key-env VAR",
+        ]
+
+
 def test_enter_alone_means_no_key(telex: Kept, server: Scripted) -> None:
     server.will(by_path())
     with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:

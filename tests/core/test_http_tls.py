@@ -219,6 +219,7 @@ def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None
     with Scripted(tls=authority.server("other.test")) as server, pytest.raises(TLSError) as caught:
         ask(f"https://api.test:{server.port}/v1", ca_bundle=authority.bundle)
     assert "not valid for 'api.test'" in caught.value.message
+    assert (caught.value.cause, caught.value.trusted) == ("name", "ca_bundle")
     assert server.asked == []
 
 
@@ -253,7 +254,8 @@ def test_plain_http_behind_an_https_address_is_recognised(listener: socket.socke
     where = f"https://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(TLSError) as caught:
         ask(f"{where}/v1")
-    assert caught.value.message == f"{where} does not speak TLS: is it http:// there?"
+    assert caught.value.message == f"{where} does not speak TLS"
+    assert (caught.value.cause, caught.value.trusted) == ("plain", "")
 
 
 def test_a_connection_that_ends_while_it_is_secured_may_be_tried_again(listener: socket.socket) -> None:
@@ -286,7 +288,8 @@ def test_a_missing_client_certificate_is_named_as_the_reason(
 ) -> None:
     with pytest.raises(TLSError) as caught:
         ask(demanding.url, ca_bundle=authority.bundle)
-    assert "without a fitting client certificate" in caught.value.message
+    assert "requires a client certificate" in caught.value.message
+    assert caught.value.cause == "client"
 
 
 def test_files_that_cannot_be_used_are_named(authority: Authority, tmp_path: Path) -> None:

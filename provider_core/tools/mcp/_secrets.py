@@ -85,7 +85,7 @@ class Secrets:
     def _stored(self, wanted: Reference, server: str, name: str) -> str | None:
         broken = self._broken
         if self._store is None:
-            broken = KeyStoreError("there is no keyring to ask")
+            broken = KeyStoreError("there is no keyring to ask", state="missing")
         if broken is None and self._store is not None:
             try:
                 return self._store.get(wanted.entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -119,8 +120,19 @@ def _prompted(app: App, provider: Provider) -> Choice:
             f"there is no terminal to ask for the key of {provider.name}: give {_FLAGS}"
             + (f", or set {provider.key_env[0]}" if provider.key_env else "")
         )
-    app.key_store.get(provider.name)  # before anyone types a key that could not be kept
+    from provider_core.errors import KeyStoreError
+
     preset = _preset(provider)
+    try:
+        app.key_store.get(provider.name)  # before anyone types a key that could not be stored
+    except KeyStoreError as error:
+        typed = shlex.join(["telex", *app.arguments])
+        lines = ["Unlock the keyring, and run the command again."] if error.state == "locked" else []
+        if preset is None and provider.name not in app.settings.providers:
+            lines.append(f"If the server needs no key: {typed} --no-key")
+        lines.append(f"Take the key from an environment variable: {typed} --key-env VAR")
+        app.console.error(error.message, "\n".join(lines))
+        raise Stop(ExitCode.KEY) from None
     if preset is not None and preset.keys_url:
         app.console.note(f"A key is made at {preset.keys_url}")
     key = _ask(provider, optional=preset is None)

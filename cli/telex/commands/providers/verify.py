@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -70,7 +71,13 @@ def passed(app: App, provider: Provider, key: str | None, *, again: bool = False
     lines = []
     secret_missing = isinstance(error, MissingKeyError) and error.secret
     if (isinstance(error, NetworkError | KeyStoreError | KeyDestinationError) or secret_missing) and hint:
-        lines.append(hint)
+        lines.append(hint if is_known else _while_adding(app, provider, hint))
+    elif isinstance(error, MissingKeyError):
+        lines.append(
+            f"Set {error.key_env[0]}, or give the key in another way: --key-stdin or --key-command CMD"
+            if error.key_env
+            else "Give the key: --key-stdin, --key-env VAR or --key-command CMD"
+        )
     if isinstance(error, AuthenticationError) and key is None:
         lines.append("The server wants a key: --key-stdin, --key-env VAR or --key-command CMD")
     elif isinstance(error, AuthenticationError) and (regions := _regions(provider)):
@@ -79,6 +86,11 @@ def passed(app: App, provider: Provider, key: str | None, *, again: bool = False
         lines.append(_NOTHING_SAVED)
     app.console.error(error.message, "\n".join(lines))
     raise Stop(code)
+
+
+def _while_adding(app: App, provider: Provider, hint: str) -> str:
+    """The hint for a provider that is not set up yet: its options belong to the command that was typed."""
+    return hint.replace(f"telex providers edit {provider.name}", shlex.join(["telex", *app.arguments]))
 
 
 def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoReturn:
