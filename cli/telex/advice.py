@@ -257,9 +257,10 @@ def check_address(error: errors.NotFoundError, provider: Provider | None) -> str
         return f"If you trust that address: {edit} {suggested}"
     if "/v1/v1" in path:
         return f"The address names its version twice. Mend it: {edit} {provider.base_url.replace('/v1/v1', '/v1')}"
-    if not path:
-        return f"Most servers want /v1 at the end: {edit} {provider.base_url.rstrip('/')}/v1"
-    return f"Look at the address, {provider.base_url}. To change it: {edit} URL"
+    find = f"To find the right one: telex providers test {provider.name}"
+    if not re.search(r"/v\d", path) and not provider.preset:
+        return f"Most servers want /v1 at the end: {edit} {provider.base_url.rstrip('/')}/v1\n{find}"
+    return f"Check the address, {provider.base_url}, and change it: {edit} URL\n{find}"
 
 
 def no_completion(error: errors.ProtocolError, provider: Provider | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from provider_core import quirks
 from provider_core.catalog import fetch, form, has_list
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _TIMEOUT = 60.0
+_LOOK = 5.0
+"""Seconds for looking at one other address."""
+
+_USUAL_PATHS = ("/v1", "/api/v1", "/openai/v1", "/v1beta/openai", "/compatible-mode/v1")
 _LET_IN = (QuotaError, RateLimitError, ModelNotFoundError)
 """Refusals that a server gives only to those it knows."""
 
@@ -95,6 +100,7 @@ class _Check:
     models: tuple[Model, ...] = ()
     model: str | None = None
     unlisted: ProviderError | None = None
+    suggested_base: str | None = None
 
     def run(self, model: str | None, missing: ApiKeyError | None) -> Report:
         refusal = self._list(with_key=missing is None)
@@ -111,6 +117,9 @@ class _Check:
         for name in STEPS:
             if all(step.name != name for step in self.steps):
                 self._note(name, "skipped")
+        chatted = any(step.name == "stream" and step.status in ("ok", "absent") for step in self.steps)
+        if not chatted and isinstance(self.unlisted, NotFoundError | ProtocolError):
+            self.suggested_base = self._elsewhere()
         ordered = sorted(self.steps, key=lambda step: STEPS.index(step.name))
         return Report(
             provider=self.provider.name,
@@ -118,6 +127,7 @@ class _Check:
             models=self.models,
             model=self.model,
             unlisted=self.unlisted,
+            suggested_base=self.suggested_base,
         )
 
     def _list(self, *, with_key: bool) -> ProviderError | None:
@@ -154,6 +164,37 @@ class _Check:
         self._reached()
         count = len(self.models)
         self._note("models", "ok", time.monotonic() - began, f"{count} model{'' if count == 1 else 's'}")
+        return None
+
+    def _elsewhere(self) -> str | None:
+        """The base URL at one of the usual places of this server that lists models, or wants a key for it.
+
+        The key is not sent: where it belongs is not known yet.
+        """
+        parts = urlsplit(self.provider.base_url)
+        if self.provider.embedded or parts.query:
+            return None
+        path = parts.path.rstrip("/")
+        root = f"{parts.scheme}://{parts.netloc}"
+        network = self.provider.network
+        quick = replace(
+            network,
+            connect_timeout=min(network.connect_timeout, _LOOK),
+            first_byte_timeout=min(network.first_byte_timeout, _LOOK),
+            idle_timeout=min(network.idle_timeout, _LOOK),
+        )
+        tried = (f"{path}/v1", path.replace("/v1/v1", "/v1"), *_USUAL_PATHS)
+        for base in dict.fromkeys(f"{root}{each}" for each in tried if each != path):
+            there = replace(self.provider, base_url=base, preset=None, headers={}, network=quick)
+            try:
+                fetch(self.watch, there, seconds=_LOOK)
+            except AuthenticationError:
+                return base
+            except NetworkError:
+                return None
+            except CoreError:
+                continue
+            return base
         return None
 
     def _chat(self, model: str) -> None:

@@ -52,6 +52,8 @@ class Report:
     """The model that was asked."""
     unlisted: ProviderError | None = None
     """Why the server lists no models, where it was asked for them."""
+    suggested_base: str | None = None
+    """Another base URL of the same server, where the API answers and this one does not."""
 
     @classmethod
     def unreached(cls, provider: str, error: CoreError) -> Self:

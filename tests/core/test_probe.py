@@ -497,3 +497,40 @@ def test_a_provider_that_could_not_even_be_asked_has_a_whole_report() -> None:
     report = Report.unreached("lab", error)
     assert [step.name for step in report.steps] == list(STEPS)
     assert (report.passed, report.error, report["reach"].status) == (False, error, "failed")
+
+
+@pytest.mark.parametrize(
+    ("base", "api"),
+    [
+        ("/api", "/api/v1"),
+        ("/api", "/v1"),
+        ("", "/v1"),
+        ("/", "/api/v1"),
+        ("", "/openai/v1"),
+        ("/v1", "/v1beta/openai"),
+        ("/compatible-mode", "/compatible-mode/v1"),
+        ("/v1/v1", "/v1"),
+    ],
+)
+@pytest.mark.parametrize("wrong", [refusal(404), Answer([b"<html>"], headers={"content-type": "text/html"})])
+@pytest.mark.parametrize("answer", [in_json({"data": [{"id": "m"}]}), refusal(401)])
+def test_the_usual_places_of_an_api_are_looked_at_without_the_key(
+    server: Scripted, base: str, api: str, wrong: Answer, answer: Answer
+) -> None:
+    root = server.url.removesuffix("/v1")
+    server.will(lambda asked: answer if asked.path == f"{api}/models" else wrong)
+    report = check(Provider(name="lab", base_url=f"{root}{base}", headers={"X-Team": "secret"}), key=KEY)
+    assert report.suggested_base == f"{root}{api}"
+    assert not report.passed
+    others = [asked for asked in server.asked if asked.path != f"{base.rstrip('/')}/models"]
+    assert others
+    assert all("authorization" not in asked.headers and "x-team" not in asked.headers for asked in others)
+
+
+def test_nothing_is_suggested_where_nothing_answers_or_a_chat_works(server: Scripted) -> None:
+    server.will(refusal(404))
+    assert check(Provider(name="lab", base_url=server.url), key=KEY).suggested_base is None
+    server.will(by_path(refusal(404), CHAT))
+    lab = Provider(name="lab", base_url=server.url, models=(Model(id="m"),))
+    assert check(lab, key=KEY).suggested_base is None
+    assert len(server.asked) == 2

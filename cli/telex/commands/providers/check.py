@@ -211,23 +211,27 @@ def _one(
 def _conclude(app: App, providers: Sequence[Provider], results: Sequence[_Result]) -> None:
     """Say what failed and why; stop with its exit code, or with 1 where the failures differ."""
     from provider_core.errors import NotFoundError, ProtocolError
+    from telex.commands.providers import verify
 
     codes: list[ExitCode] = []
     for provider, result in zip(providers, results, strict=True):
         if result.error is not None:
             code, hint = code_and_hint(result.error, provider)
-            app.console.error(result.error.message, hint)
+            app.console.error(result.error.message, verify.suggestion(app, result.report) or hint)
             codes.append(code)
         elif not result.report.passed:
             why = result.report.unlisted
-            _, hint = code_and_hint(why, provider) if why is not None else (None, None)
+            hint = f"Check the address: telex providers edit {provider.name} --base-url URL"
             words = f" ({why.message})" if why is not None else ""
             name = f"Name one: telex providers test {provider.name} --model ID"
+            suggested = verify.suggestion(app, result.report)
             app.console.error(
                 f"{provider.name} could not be asked: no model of it is known{words}",
-                f"{name}\n{hint}" if hint else name,
+                suggested or (f"{name}\n{hint}" if isinstance(why, NotFoundError) else name),
             )
-            if why is None or isinstance(why, NotFoundError | ProtocolError):
+            if suggested:
+                codes.append(ExitCode.PROVIDER)
+            elif why is None or isinstance(why, NotFoundError | ProtocolError):
                 codes.append(ExitCode.SETTINGS)
             else:
                 codes.append(code_and_hint(why, provider)[0])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
     from telex.context import App
 
-__all__ = ["allowed", "passed", "summary"]
+__all__ = ["allowed", "passed", "suggestion", "summary"]
 
 _NOTHING_SAVED = "Nothing was saved. To save without asking the server: --no-verify"
 
@@ -68,7 +68,7 @@ def passed(app: App, provider: Provider, key: str | None, *, again: bool = False
         _could_not_be_asked(app, provider, report)
     is_known = provider.name in app.settings.providers
     code, hint = code_and_hint(error, provider if is_known or isinstance(error, NetworkError) else None)
-    lines = []
+    lines = [line for line in (suggestion(app, report),) if line]
     secret_missing = isinstance(error, MissingKeyError) and error.secret
     if (isinstance(error, NetworkError | KeyStoreError | KeyDestinationError) or secret_missing) and hint:
         lines.append(hint if is_known else _while_adding(app, provider, hint))
@@ -97,17 +97,30 @@ def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoRetur
     """Nothing has answered: no list, and no model to have a chat with."""
     why = report.unlisted
     words = f" ({why.message})" if why is not None else ""
-    _, hint = code_and_hint(why, provider) if why is not None else (None, None)
+    if report.suggested_base and why is not None:
+        app.console.error(why.message, f"{suggestion(app, report)}\n{_NOTHING_SAVED}")
+        raise Stop(ExitCode.PROVIDER)
     edit = f"telex providers edit {provider.name}"
     is_new = provider.name not in app.settings.providers
     lines = [f"If it is right, name a model: {'' if is_new else f'{edit} '}--model ID"]
-    if isinstance(why, NotFoundError) and hint:
-        lines.insert(0, hint.replace(f"{edit} ", "") if is_new else hint)
+    if isinstance(why, NotFoundError):
+        lines.insert(0, f"Check the address: {'' if is_new else f'{edit} '}--base-url URL")
     app.console.error(
         f"{provider.name} could not be asked: no model of it is known, and it lists none{words}",
         "\n".join([*lines, _NOTHING_SAVED]),
     )
     raise Stop(ExitCode.SETTINGS)
+
+
+def suggestion(app: App, report: Report) -> str | None:
+    """The line with the address at which the server answers, where the provider's own is not right."""
+    base = report.suggested_base
+    if base is None:
+        return None
+    is_new = report.provider not in app.settings.providers
+    option = f"--base-url {base}"
+    command = option if is_new else f"telex providers edit {report.provider} {option}"
+    return f"The API answers at {base}: {command}"
 
 
 def summary(report: Report) -> str:
