@@ -171,7 +171,7 @@ class Conversation:
                     match step:
                         case room.Asking(request=request):
                             turn.next(request.messages)
-                        case room.ToolStarted() | room.ToolEnded():
+                        case room.ToolStarted() | room.ToolProgress() | room.ToolEnded():
                             pass
                         case _:
                             turn.event(step)

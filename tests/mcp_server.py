@@ -32,6 +32,7 @@ TOOLS = {
     "fails": "Says that it failed.",
     "refuses": "Refuses by the protocol's own error.",
     "spawn": "Starts a process that outlives it, and gives its number.",
+    "progress": "Reports progress so many times, with pauses, then answers.",
     "cancelled": "The numbers of the calls it was told to give up.",
 }
 READ_ONLY = {"about", "echo"}
@@ -87,7 +88,7 @@ class Server:
         elif method == "tools/list":
             self.list(request, params)
         elif method == "tools/call":
-            self.call(request, params["name"], params.get("arguments") or {})
+            self.call(request, params["name"], params.get("arguments") or {}, params.get("_meta") or {})
         elif method == "notifications/cancelled":
             self.cancelled.append(params["requestId"])
         elif method == "ping":
@@ -147,7 +148,7 @@ class Server:
             result |= {"resultType": "complete", "ttlMs": 0, "cacheScope": "public"}
         say(request, result)
 
-    def call(self, request: object, name: str, given: dict[str, object]) -> None:
+    def call(self, request: object, name: str, given: dict[str, object], meta: dict[str, object]) -> None:
         n = given.get("n", 0)
         match name:
             case "about":
@@ -212,6 +213,14 @@ class Server:
             case "spawn":
                 child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL)
                 say(request, text(str(child.pid)))
+            case "progress":
+                for step in range(n):
+                    progress = given.get("progress", step)
+                    params = {"progress": progress, "total": n, "message": f"step {step}\nfalse: \x1b[2Jline"}
+                    params["progressToken"] = meta.get("progressToken")
+                    send({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+                    time.sleep(given.get("pause", 0))
+                say(request, text("done"))
             case "cancelled":
                 say(request, text(json.dumps(self.cancelled)))
             case "new":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Event, Json, Notice, Part, Target
     from telex.context import App
     from telex.dialogue import Dialogue
@@ -95,7 +95,7 @@ class _Held:
     def aside(self, line: str) -> None:
         self._inner.aside(line)
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
+    def tool(self, event: ToolEvent) -> None:
         self._inner.tool(event)
 
     def pause(self) -> None:

@@ -58,11 +58,16 @@ class McpServer:
     start_timeout: float = 30.0
     """Seconds from its start until it has listed its tools."""
     call_timeout: float = 60.0
-    """Seconds that one call may take."""
+    """Seconds that one call may take. Each progress message of the call starts them again, see ``call_total``."""
     max_result: int = 100_000
     """Bytes of a result that a model is given."""
     allow: tuple[str, ...] = ()
     """Patterns, as the shell's, for the tools that run without being asked about: ``read_*``."""
+
+    @property
+    def call_total(self) -> float:
+        """Seconds that one call may take in all, however much progress it reports."""
+        return 10 * self.call_timeout
 
     def allows(self, tool: str) -> bool:
         """Whether the tool of this name may run without being asked about."""

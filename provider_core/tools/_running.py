@@ -8,15 +8,16 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core.errors import ToolError, ToolRefusedError, ToolTimeoutError
-from provider_core.tools._types import Limits, ToolEnded, ToolResult, ToolStarted
+from provider_core.tools._types import Limits, ToolEnded, ToolProgress, ToolResult, ToolStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from provider_core.tools._types import PlannedCall
+    from provider_core.tools._types import PlannedCall, ToolEvent
     from provider_core.types import ToolCall
 
 __all__ = ["failed", "run_calls"]
@@ -39,13 +40,13 @@ class _Running:
     stop: threading.Event
 
 
-def run_calls(calls: Sequence[PlannedCall], *, at_once: int) -> Iterator[ToolStarted | ToolEnded]:
-    """Run all of these, ``at_once`` at a time; the events come as things happen, two for each call.
+def run_calls(calls: Sequence[PlannedCall], *, at_once: int) -> Iterator[ToolEvent]:
+    """Run all of these, ``at_once`` at a time; the events come as things happen, two for each call and its progress.
 
     Whoever stops listening, or is interrupted, stops the calls that run: they are told so and given a moment, and
     what does not end is left behind in a thread that keeps no process alive.
     """
-    ended: queue.SimpleQueue[_End] = queue.SimpleQueue()
+    news: queue.SimpleQueue[_End | ToolProgress] = queue.SimpleQueue()
     waiting = deque(enumerate(calls))
     running: dict[int, _Running] = {}
     try:
@@ -53,10 +54,14 @@ def run_calls(calls: Sequence[PlannedCall], *, at_once: int) -> Iterator[ToolSta
             while waiting and len(running) < at_once:
                 number, planned = waiting.popleft()
                 yield ToolStarted(planned=planned)
-                running[number] = call = _prepared(number, planned, ended)
+                running[number] = call = _prepared(number, planned, news)
                 call.thread.start()
-            for number, outcome, seconds in _next(running, ended):
-                yield _ended(running.pop(number).planned, outcome, seconds)
+            for each in _next(running, news):
+                if isinstance(each, ToolProgress):
+                    yield each
+                else:
+                    number, outcome, seconds = each
+                    yield _ended(running.pop(number).planned, outcome, seconds)
     finally:
         _stop(running.values())
 
@@ -66,34 +71,45 @@ def failed(call: ToolCall, error: ToolError, planned: PlannedCall | None = None)
     return ToolEnded(call=call, planned=planned, result=_of_error(error, Limits().size), error=error)
 
 
-def _prepared(number: int, planned: PlannedCall, ended: queue.SimpleQueue[_End]) -> _Running:
+def _prepared(number: int, planned: PlannedCall, news: queue.SimpleQueue[_End | ToolProgress]) -> _Running:
     limits, stop, began = planned.toolbox.limits, threading.Event(), time.monotonic()
+    run: Callable[..., ToolResult] = planned.toolbox.run
+    if getattr(planned.toolbox, "reports_progress", False):
+
+        def report(progress: float, total: float | None, message: str) -> None:
+            news.put(ToolProgress(planned=planned, progress=progress, total=total, message=message))
+
+        run = partial(run, report=report)
 
     def work() -> None:
         outcome: ToolResult | ToolError
         try:
-            outcome = planned.toolbox.run(planned.offered.tool.name, planned.arguments, stop=stop)
+            outcome = run(planned.offered.tool.name, planned.arguments, stop=stop)
         except ToolError as error:
             outcome = error
         except BaseException as error:  # noqa: BLE001 - in a thread it would be lost, and the call wait for ever
             words = f"{planned.name} failed: {type(error).__name__}: {error}"
             outcome = ToolError(words, server=planned.toolbox.name, tool=planned.offered.tool.name)
-        ended.put((number, outcome, time.monotonic() - began))
+        news.put((number, outcome, time.monotonic() - began))
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(work,), name=f"tool {planned.name}", daemon=True)
     return _Running(planned=planned, began=began, seconds=limits.seconds, thread=thread, stop=stop)
 
 
-def _next(running: dict[int, _Running], ended: queue.SimpleQueue[_End]) -> list[_End]:
-    """Wait until a call has ended or its time is over; what has ended by then counts before what is late."""
+def _next(
+    running: dict[int, _Running], news: queue.SimpleQueue[_End | ToolProgress]
+) -> Sequence[_End | ToolProgress]:
+    """Wait until a call has ended, or reports progress, or its time is over; what has ended by then is not late."""
     first_deadline = min(call.began + call.seconds for call in running.values())
     try:
-        end = ended.get(timeout=max(0.0, first_deadline - time.monotonic()))
+        found = news.get(timeout=max(0.0, first_deadline - time.monotonic()))
     except queue.Empty:
         now = time.monotonic()
         return [_late(number, call) for number, call in running.items() if call.began + call.seconds <= now]
-    return [end] if end[0] in running else []  # else it was late, and is answered
+    if isinstance(found, ToolProgress):
+        return [found] if any(call.planned is found.planned for call in running.values()) else []
+    return [found] if found[0] in running else []  # else it was late, and is answered
 
 
 def _late(number: int, call: _Running) -> _End:

@@ -26,7 +26,10 @@ __all__ = [
     "Offered",
     "PlannedCall",
     "Refuse",
+    "Report",
     "ToolEnded",
+    "ToolEvent",
+    "ToolProgress",
     "ToolResult",
     "ToolStarted",
     "Toolbox",
@@ -99,7 +102,13 @@ class Toolbox(Protocol):
 
         It is called in threads, for several calls at a time. ``stop`` is set when nobody waits any longer:
         its time is over, or the user has had enough; what is returned or raised after that goes nowhere.
+
+        A toolbox with a true ``reports_progress`` is given ``report`` as well, a ``Report`` for any thread to call.
         """
+
+
+Report: TypeAlias = "Callable[[float, float | None, str], None]"
+"""Takes how far a call is, how far it will go if that is known, and a message or "". The caller bounds all three."""
 
 
 # --- who approves ------------------------------------------------------------------------------------------
@@ -168,6 +177,16 @@ class ToolStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolProgress:
+    """A call that runs reports how far it is: ``progress`` of ``total``, and a line of text, "" if there is none."""
+
+    planned: PlannedCall
+    progress: float
+    total: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolEnded:
     """What became of a call; calls of one turn end in any order.
 
@@ -189,5 +208,7 @@ class ToolEnded:
         return Message(role="tool", content=parts if images else text, tool_call_id=self.call.id)
 
 
-AgentEvent: TypeAlias = Event | Asking | ToolStarted | ToolEnded
+ToolEvent: TypeAlias = ToolStarted | ToolProgress | ToolEnded
+
+AgentEvent: TypeAlias = Event | Asking | ToolEvent
 """What the loop hands out, in order. The last of all is the ``Finished`` of the last answer."""

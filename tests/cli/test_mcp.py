@@ -239,7 +239,7 @@ def test_servers_are_tested_all_at_once_and_each_failure_is_said(telex: Inside) 
     good, bad = (line.split("\t") for line in ran.text.splitlines())
     assert good[:2] == ["good", "passed"]
     assert all(cell.isdigit() for cell in good[2:6])
-    assert good[5:] == ["19", "tests 1"]
+    assert good[5:] == ["20", "tests 1"]
     assert bad[:2] == ["bad", "failed"]
     assert bad[2].isdigit(), "it was started"
     assert bad[3:] == ["", "", "", ""]
@@ -252,7 +252,7 @@ def test_a_test_is_json_for_those_who_want_it(telex: Inside) -> None:
     telex("mcp", "add", "bad", "--", "nosuch-command")
     ran = telex("mcp", "test", "--json")
     good, bad = json.loads(ran.text)
-    assert (good["name"], good["passed"], good["tools"], good["error"]) == ("good", True, 19, None)
+    assert (good["name"], good["passed"], good["tools"], good["error"]) == ("good", True, 20, None)
     assert set(good["steps"]) == {"start", "handshake", "tools"}
     assert (bad["passed"], bad["tools"], bad["steps"]) == (False, None, {})
     assert bad["error"]["type"] == "ToolServerError"

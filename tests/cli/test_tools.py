@@ -634,3 +634,11 @@ def test_images_in_results_go_to_models_that_read_them(desk: Telex, server: Scri
     sent = json.dumps(server.asked[-1].body)
     assert url not in sent
     assert "[The result has 1 image as well, which cannot be shown to you.]" in sent
+
+
+def test_progress_is_an_event_in_jsonl(desk: Telex, server: Scripted) -> None:
+    server.will(calling(call("lab__progress", {"n": 1})), DONE_NOW)
+    ran = desk("chat", "--tools", "lab", "--allow", "progress", "--jsonl", "hi")
+    events = [json.loads(line) for line in ran.text.splitlines()]
+    (told,) = [event for event in events if event["type"] == "tool_progress"]
+    assert (told["id"], told["tool"], told["progress"], told["total"]) == ("call_a", "lab/progress", 0, 1)

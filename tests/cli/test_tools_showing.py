@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from toolboxes import Box, say
 
 from provider_core.errors import ToolArgumentsError, ToolError, ToolRefusedError, UnknownToolError
-from provider_core.tools import Hints, Limits, Offered, PlannedCall, ToolEnded, ToolResult
+from provider_core.tools import Hints, Limits, Offered, PlannedCall, ToolEnded, ToolProgress, ToolResult
 from provider_core.types import Tool, ToolCall
 from telex.console import visible
 from telex.render import calls
@@ -138,6 +138,14 @@ def test_many_arguments_and_long_names_are_counted() -> None:
 def test_a_spinner_names_what_runs() -> None:
     assert calls.running(["a/b", "a/c", "a/b"]) == "running a/b (2 times), a/c"
     assert calls.running(["a/\x1b[2J\nb"]) == "running a/\\x1b[2J b"
+
+
+def test_a_spinner_shows_progress() -> None:
+    assert (
+        calls.progress(ToolProgress(planned=planned(), progress=3, total=8, message="step\n3"))
+        == "step 3 (3/8)"
+    )
+    assert calls.progress(ToolProgress(planned=planned(), progress=0.5)) == "0.5"
 
 
 def ended(

@@ -170,7 +170,7 @@ def shown(event: core.AgentEvent) -> None:
     match event:
         case core.Text() | core.Reasoning() | core.ToolCall() | core.Usage() | core.Finished():
             pass
-        case core.Asking() | core.ToolStarted() | core.ToolEnded():
+        case core.Asking() | core.ToolStarted() | core.ToolProgress() | core.ToolEnded():
             pass
         case _:
             assert_never(event)

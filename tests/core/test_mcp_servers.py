@@ -65,7 +65,7 @@ def test_a_server_is_a_toolbox_with_its_tools_its_limits_and_its_steps() -> None
         (box,) = started.toolboxes
         assert started.failures == ()
         assert (box.name, box.about, box.protocol) == ("lab", "tests 1", "2025-06-18")
-        assert (box.limits.seconds, box.limits.size, box.server.allow) == (7.0, 5000, ("read_*",))
+        assert (box.limits.seconds, box.limits.size, box.server.allow) == (70.0, 5000, ("read_*",))
         assert "echo" in names(box)
         assert "cancelled" in names(box), "the list comes in pages"
         by_name = {offered.tool.name: offered for offered in box.tools}
@@ -514,6 +514,34 @@ def test_a_flood_is_an_error_of_its_call_alone() -> None:
 def test_noise_keeps_no_call_from_its_answer(tool: str, n: int) -> None:
     with McpServers([server()]) as started:
         assert run(started.toolboxes[0], tool, n=n).text == "done"
+
+
+def test_progress_starts_the_time_of_a_call_again_within_a_total() -> None:
+    told: list[tuple[float, float | None, str]] = []
+    with McpServers([server(call_timeout=0.8)]) as started:
+        (box,) = started.toolboxes
+
+        def progress(n: int, pause: float, **more: object) -> str:
+            arguments = {"n": n, "pause": pause, **more}
+            return box.run(
+                "progress", arguments, stop=threading.Event(), report=lambda *words: told.append(words)
+            ).text
+
+        assert progress(4, 0.5) == "done"
+        assert told == [(step, 4.0, f"step {step} false: line") for step in range(4)]
+        told.clear()
+        assert progress(3000, 0) == "done"
+        assert 1 <= len(told) < 30, "a flood is thinned out"
+        assert progress(1, 0, progress=10**400) == "done", "a number beyond all numbers is only that"
+        with pytest.raises(ToolTimeoutError, match=r"reported no progress for 0\.8 s"):
+            progress(1, 1.5)
+        time.sleep(1)  # the server is busy that long
+        began = time.monotonic()
+        with pytest.raises(
+            ToolTimeoutError, match=r"did not end within 8 s, the limit for calls that report"
+        ):
+            progress(100, 0.3)
+        assert 7.5 < time.monotonic() - began < 12
 
 
 @pytest.mark.parametrize("nonsense", ["just text", [1]])

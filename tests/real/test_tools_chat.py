@@ -96,9 +96,18 @@ def test_a_refusal_goes_to_the_model_with_its_reason(
         for each in more:
             pty.wait_for("Why not")
             pty.type(each)
-        assert pty.wait() == 0
+        assert pty.wait() == 8
         assert "lab/echo (1): refused" in pty.text
+        assert pty.rows[-1] == "telex: lab/echo did not run, because you refused it"
     assert results(server.asked[1]) == [told]
+
+
+def test_progress_of_a_call_is_shown_while_it_runs(desk: Telex, server: Scripted) -> None:
+    server.will(calling(call("lab__progress", {"n": 3, "pause": 1})), DONE_NOW)
+    with chat(desk, "--allow", "lab/progress") as pty:
+        pty.wait_for(r"running lab/progress: step 1 false: line \(1/3\), \d s")
+        assert pty.wait() == 0
+        assert "step" not in "".join(pty.rows), "nothing of it stays"
 
 
 def test_what_is_no_answer_is_none(desk: Telex, server: Scripted) -> None:
@@ -131,7 +140,7 @@ def test_what_was_typed_before_the_question_approves_of_nothing(desk: Telex, ser
         pty.type("n\n")
         pty.wait_for("Why not")
         pty.type("\n")
-        assert pty.wait() == 0
+        assert pty.wait() == 8
     assert results(server.asked[1]) == ["the user refused this call"]
 
 
@@ -161,7 +170,7 @@ def test_a_tool_that_has_changed_since_is_asked_about_again(desk: Telex, server:
         pty.wait_for("odd/do has changed since you approved of it for always.")
         pty.wait_for(rf"{QUESTION}$")
         pty.type("n no more\n")
-        assert pty.wait() == 0
+        assert pty.wait() == 8
     assert results(server.asked[2]) == ["\x1b[2Jran", "the user refused: no more"]
 
 
@@ -175,7 +184,7 @@ def test_the_arguments_can_be_seen_whole(desk: Telex, server: Scripted) -> None:
         pty.type("v\n")
         pty.wait_for("  │ line 15")
         pty.type("n no\n")
-        assert pty.wait() == 0
+        assert pty.wait() == 8
 
 
 @pytest.mark.parametrize("columns", [80, 40])
@@ -201,7 +210,7 @@ def test_a_hostile_name_and_hostile_arguments_stay_in_their_rows(
             assert not any(pty.read(0.1) for _ in range(3))
             assert sum(row.startswith("Run it?") for row in pty.rows) == number, pty.text
             pty.type("n no\n")
-        assert pty.wait() == 0
+        assert pty.wait() == 8
         assert b"\x1b[2J" not in pty.raw
         assert b"\x1b]0;" not in pty.raw
         first = next(at for at, row in enumerate(pty.rows) if row.startswith("The model wants"))
@@ -249,7 +258,7 @@ def test_an_editor_that_fails_changes_nothing(desk: Telex, server: Scripted) -> 
         pty.wait_for("ended with code 1")
         pty.wait_for(rf"{QUESTION}$")
         pty.type("n no\n")
-        assert pty.wait() == 0
+        assert pty.wait() == 8
 
 
 # --- pipes, jobs, and who is there -------------------------------------------------------------------------
@@ -373,6 +382,14 @@ def test_a_conversation_has_its_servers_and_its_always_until_it_ends(desk: Telex
         talk.prompt()
         assert talk.text.count("The model wants") == 1
         assert running(desk.home) == [pid], "it is the same server still"
+        server.will(calling(call("lab__echo", {"n": 1})), answer("Three."))
+        talk.send("fourth")
+        talk.wait_for(rf"{QUESTION}$")
+        talk.type("n\n")
+        talk.wait_for("Why not")
+        talk.type("\n")
+        talk.prompt()
+        assert "because you refused it" not in talk.text, "the user knows"
         server.will(answer("Two."))
         assert "Two." in talk.say("third")
         assert roles(server.asked[0])[-4:] == ["assistant", "tool", "assistant", "user"]

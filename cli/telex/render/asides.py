@@ -8,7 +8,7 @@ from provider_core.types import FieldDropped, FieldIgnored, Retrying
 from telex.render.words import changed
 
 if TYPE_CHECKING:
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Notice, Target
     from telex.console import Console
 
@@ -38,7 +38,7 @@ class Asides:
     def aside(self, line: str) -> None:
         self.console.note(line)
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
+    def tool(self, event: ToolEvent) -> None:
         pass
 
     def pause(self) -> None:

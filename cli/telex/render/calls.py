@@ -14,10 +14,20 @@ from provider_core.errors import ToolRefusedError, UnknownToolError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from provider_core.tools import Hints, PlannedCall, ToolEnded
+    from provider_core.tools import Hints, PlannedCall, ToolEnded, ToolProgress
     from provider_core.types import Json
 
-__all__ = ["changed", "ended", "named", "planned", "running", "size", "spelled", "without_proxies"]
+__all__ = [
+    "changed",
+    "ended",
+    "named",
+    "planned",
+    "progress",
+    "running",
+    "size",
+    "spelled",
+    "without_proxies",
+]
 
 _FIRST, _LAST = 8, 3
 """Rows of one argument that are shown, and of its end, before it is asked for whole."""
@@ -68,6 +78,13 @@ def running(names: Iterable[str]) -> str:
         counts[_line(name)] = counts.get(_line(name), 0) + 1
     words = (f"{name} ({count} times)" if count > 1 else name for name, count in counts.items())
     return f"running {', '.join(words)}"
+
+
+def progress(event: ToolProgress) -> str:
+    """How far a call is, for a spinner: "step 3 (3/8)"."""
+    number = f"{event.progress:g}/{event.total:g}" if event.total else f"{event.progress:g}"
+    message = _line(event.message)
+    return f"{message} ({number})" if message else number
 
 
 def ended(event: ToolEnded) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
     from telex.render.markdown import Look
     from telex.render.rows import Rows
@@ -95,7 +95,7 @@ class Column:
                 if self._view.reasoning == "show" and not self._has_text:
                     self._thoughts.feed(text)
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
+    def tool(self, event: ToolEvent) -> None:
         pass
 
     def pause(self) -> None:

@@ -11,7 +11,7 @@ from telex.render.asides import Asides
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Event, ToolCall
 
 __all__ = ["Json", "answer_object", "call_object", "error_object", "failure_object"]
@@ -98,7 +98,7 @@ class Json(Asides):
     def event(self, event: Event) -> None:
         pass
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
+    def tool(self, event: ToolEvent) -> None:
         from provider_core.tools import ToolEnded
         from telex.render import calls
 

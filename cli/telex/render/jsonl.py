@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
     from telex.console import Console
 
@@ -38,6 +38,7 @@ Kind: TypeAlias = Literal[
     "reasoning",
     "tool_call",
     "tool_start",
+    "tool_progress",
     "tool_result",
     "end",
 ]
@@ -108,9 +109,14 @@ class JsonLines(Asides):
             case Usage() | Finished():
                 pass  # the last object has them
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
-        from provider_core.tools import ToolStarted
+    def tool(self, event: ToolEvent) -> None:
+        from provider_core.tools import ToolProgress, ToolStarted
 
+        if isinstance(event, ToolProgress):
+            who = {"id": event.planned.call.id, "tool": event.planned.name}
+            found = {"progress": event.progress, "total": event.total, "message": event.message}
+            self._say("tool_progress", **who, **found)
+            return
         if isinstance(event, ToolStarted):
             planned = event.planned
             self._say("tool_start", id=planned.call.id, tool=planned.name, arguments=dict(planned.arguments))

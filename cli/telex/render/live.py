@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
     from telex.context import App
     from telex.render.block import Block
@@ -82,10 +82,14 @@ class Live:
                     self.doing("thinking")
         self._shown().event(event)
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
-        from provider_core.tools import ToolEnded
+    def tool(self, event: ToolEvent) -> None:
+        from provider_core.tools import ToolEnded, ToolProgress
         from telex.render import calls
 
+        if isinstance(event, ToolProgress):
+            if self._waiting is not None and self._running:
+                self._waiting.doing = f"{calls.running(self._running)}: {calls.progress(event)}"
+            return
         self.pause()
         if not isinstance(event, ToolEnded):
             self._began = self._began if self._running else time.monotonic()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
     from telex.context import App
     from telex.render.show import Show, View
@@ -143,7 +143,7 @@ class _Section:
         else:
             self._live.aside(line)
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
+    def tool(self, event: ToolEvent) -> None:
         if self._live is None:
             self._later(partial(self.tool, event))
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
     from telex.context import App
 
@@ -56,8 +56,8 @@ class Show(Protocol):
     def aside(self, line: str) -> None:
         """A line on stderr about what happens, beside whatever is shown there."""
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
-        """A tool's call runs, or has ended."""
+    def tool(self, event: ToolEvent) -> None:
+        """A tool's call runs, reports its progress, or has ended."""
 
     def pause(self) -> None:
         """What follows is no part of the answer's text, which may go on afterwards."""

@@ -16,6 +16,7 @@ from provider_core.errors import (
     CoreError,
     NetworkError,
     ProviderError,
+    ToolRefusedError,
 )
 from provider_core.types import ImagePart, Message, Sent, TextPart
 from telex.ask import conclude, hint
@@ -202,7 +203,10 @@ class Session:
         resend = True
         try:
             check_fit(self.app, dialogue.target, prompt, dialogue.next(content, system=system))
-            conclude(self.app, dialogue.ask(content, shown, system=system, watch=self._watch(shown)))
+            answer = dialogue.ask(content, shown, system=system, watch=self._watch(shown))
+            if type(answer.error) is ToolRefusedError:  # the user has just said so; nothing went wrong
+                answer = replace(answer, error=None)
+            conclude(self.app, answer)
         except Stop:
             pass
         except CoreError as error:

@@ -76,6 +76,8 @@ class Approver:
         self._questions = questions
         self._standing = standing
         self._pause = pause
+        self.refused: list[str] = []
+        """The tools of calls that somebody has refused."""
 
     def __call__(self, call: PlannedCall) -> Decision:
         if self._standing.covers(call):
@@ -89,7 +91,10 @@ class Approver:
         self._pause()
         if self._standing.outdated(call):
             self._app.console.err(calls.changed(call))
-        return _Question(self._app, self._questions, self._standing, call).decided()
+        decision = _Question(self._app, self._questions, self._standing, call).decided()
+        if isinstance(decision, Refuse):
+            self.refused.append(call.name)
+        return decision
 
 
 class _Question:

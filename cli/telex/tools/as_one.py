@@ -11,7 +11,7 @@ from provider_core.types import Text, Verdict
 if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.errors import CoreError
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
     from telex.render.show import Show
 
@@ -52,7 +52,7 @@ class AsOne:
             event, self._blanks = Text(text=self._blanks), None
         self._inner.event(event)
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
+    def tool(self, event: ToolEvent) -> None:
         self._inner.tool(event)
 
     def aside(self, line: str) -> None:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provider_core.answer import Gathering
-from provider_core.errors import CoreError, NotAllowedError
-from provider_core.tools import Asking, ToolEnded, ToolStarted, agent
+from provider_core.errors import CoreError, NotAllowedError, ToolRefusedError
+from provider_core.tools import Asking, ToolEnded, ToolProgress, ToolStarted, agent
 from provider_core.types import Finished, Reasoning, Text, ToolCall, Usage
 from telex.ask import Turn, hint
 from telex.console import OutputError, ReaderGone
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.tools import AgentEvent
+    from provider_core.tools import AgentEvent, ToolEvent
     from provider_core.types import Message, Notice, Request, Target
     from telex.context import App
     from telex.keeping import Keeping
@@ -48,11 +48,20 @@ def ask_with_tools(
     """As ``ask.ask``, for as many requests as the model's calls take; each is a turn of the history.
 
     ``said`` is told of each answer with its request. Returns the last answer; its error is
-    ``NotAllowedError`` where it is whole, and calls were refused because nobody could be asked.
+    ``ToolRefusedError`` where it is whole and calls were refused, ``NotAllowedError`` where nobody could be asked.
     """
     with Interrupts() as interrupts, contextlib.closing(Questions(app.console)) as questions:
+        approve = Approver(app, questions, toolset.standing, pause=show.pause)
         loop = _Loop(
-            app, target, show, interrupts=interrupts, keeping=keeping, new=new, request=request, said=said
+            app,
+            target,
+            show,
+            interrupts=interrupts,
+            keeping=keeping,
+            new=new,
+            request=request,
+            said=said,
+            refused=approve.refused,
         )
         try:
             loop.one.connecting(target)
@@ -63,7 +72,7 @@ def ask_with_tools(
                     replace(request, tool_choice=toolset.choice),
                     key=key,
                     toolboxes=toolset.toolboxes,
-                    approve=Approver(app, questions, toolset.standing, pause=show.pause),
+                    approve=approve,
                     max_turns=toolset.max_turns,
                     notify=loop.notice,
                     on_limit=lambda turns: _more(questions, show, target, turns),
@@ -98,6 +107,7 @@ class _Loop:
         new: Sequence[Message],
         request: Request,
         said: Callable[[Request, Answer], None],
+        refused: Sequence[str],
     ) -> None:
         self.one = AsOne(show, target)
         self._app = app
@@ -112,6 +122,7 @@ class _Loop:
         self._results: dict[str, Message] = {}
         """What the last answer's calls have brought so far."""
         self._not_allowed: list[str] = []
+        self._refused = refused
 
     def notice(self, notice: Notice) -> None:
         if self._turn is not None:
@@ -121,7 +132,7 @@ class _Loop:
         match event:
             case Asking(number=number, request=request):
                 self._asking(number, request)
-            case ToolStarted():
+            case ToolStarted() | ToolProgress():
                 self._show_tool(event)
             case ToolEnded(call=call, error=error):
                 self._results[call.id] = event.message()
@@ -165,7 +176,7 @@ class _Loop:
             ended=partial(self._said, request),
         )
 
-    def _show_tool(self, event: ToolStarted | ToolEnded) -> None:
+    def _show_tool(self, event: ToolEvent) -> None:
         with self._interrupts.held:
             self.one.tool(event)
 
@@ -180,13 +191,15 @@ class _Loop:
                 self._keeping.sent(results, self._target)
                 self._keeping.ended(answer)
 
-    def _refusal(self) -> NotAllowedError | None:
-        """The error of a loop that is whole, and of which calls were refused because nobody could be asked."""
-        names = tuple(dict.fromkeys(self._not_allowed))
+    def _refusal(self) -> ToolRefusedError | None:
+        """The error of a loop that is whole, and of which calls were refused."""
+        names = tuple(dict.fromkeys(self._not_allowed or self._refused))
         if not names:
             return None
         it = "it" if len(names) == 1 else "they"
         named = ", ".join(map(calls.named, names))
+        if not self._not_allowed:
+            return ToolRefusedError(f"{named} did not run, because you refused {it.replace('they', 'them')}")
         words = f"nobody could be asked whether {named} may run, and {it} did not"
         return NotAllowedError(words, names=names)
 

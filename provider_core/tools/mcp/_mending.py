@@ -25,6 +25,7 @@ __all__ = ["AS_SENT", "Mended"]
 AS_SENT = "telex/as-sent"
 """Where the SDK hands on the result of a call as the server sent it: among what it does not look at."""
 
+_LARGEST = 1 << 1000
 _OTHERS = frozenset(("tools", "protocolVersion", "supportedVersions"))
 """What tells the other results that a session asks for: lists, and the two handshakes."""
 
@@ -46,6 +47,11 @@ class Mended:
             elif result.get("resultType", "complete") == "complete" and not _OTHERS & result.keys():
                 kind = {"resultType": "complete"} if "resultType" in result else {}
                 item.message.result = {"content": [], "_meta": {AS_SENT: result}, **kind}
+        if isinstance(item, SessionMessage) and isinstance(item.message, mcp_types.JSONRPCNotification):
+            # The SDK makes floats of them, and a whole number that is too large for one would end the session.
+            for key, value in (item.message.params or {}).items():
+                if isinstance(value, int) and abs(value) > _LARGEST:
+                    item.message.params = {**(item.message.params or {}), key: 0}
         return item
 
     async def aclose(self) -> None:

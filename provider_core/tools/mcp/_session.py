@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from concurrent.futures import Future
 
+    from mcp.shared.dispatcher import ProgressFnT
+
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import Offered
+    from provider_core.tools import Offered, Report
     from provider_core.tools.mcp._steps import StepName
     from provider_core.tools.mcp._way import Way
     from provider_core.types import Json
@@ -40,6 +43,8 @@ __all__ = ["Session"]
 _MOST_PAGES = 100
 _MOST_TOOLS = 1000
 _LONGEST_WORDS = 1000
+_REPORTS = 0.2
+"""Seconds between two reports of progress, at least: a server may send thousands."""
 
 _CLIENT = mcp_types.Implementation(name="telex", version=__version__)
 
@@ -123,19 +128,43 @@ class Session:
         """Let ``live`` come to its end."""
         self._over.set()
 
-    async def call(self, name: str, arguments: Mapping[str, Json]) -> ToolResult:
-        """Call the tool; raises ``ToolError`` where there is no result."""
-        seconds = self.server.call_timeout
+    async def call(
+        self, name: str, arguments: Mapping[str, Json], report: Report | None = None
+    ) -> ToolResult:
+        """Call the tool; raises ``ToolError`` where there is no result.
+
+        Each progress message starts the call's time again, within a total. ``report`` is told of a few a second.
+        """
+        seconds, clock = self.server.call_timeout, asyncio.get_running_loop().time
+        end, reported = clock() + self.server.call_total, -math.inf
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            nonlocal reported
+            now = clock()
+            with contextlib.suppress(RuntimeError):  # its time is over
+                limit.reschedule(min(now + seconds, end))
+            if report is not None and now - reported >= _REPORTS:
+                reported = now
+                # A number that is not one has no form in JSON.
+                known = total if total is not None and math.isfinite(total) else None
+                report(progress if math.isfinite(progress) else 0.0, known, self._line(message or ""))
+
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as limit:
                 try:
-                    return await self._called(name, arguments)
+                    return await self._called(name, arguments, on_progress)
                 except ToolSessionError:
                     self._renew()
-                    return await self._called(name, arguments)
+                    return await self._called(name, arguments, on_progress)
         except TimeoutError:
+            if limit.when() == end:
+                words = f"did not end within {self.server.call_total:g} s, the limit for calls that report progress"
+            elif reported > 0:
+                words = f"reported no progress for {seconds:g} s"
+            else:
+                words = f"did not end within {seconds:g} s"
             raise ToolTimeoutError(
-                f"{self.server.name}/{name} did not end within {seconds:g} s",
+                f"{self.server.name}/{name} {words}",
                 server=self.server.name,
                 tool=name,
                 seconds=seconds,
@@ -149,13 +178,15 @@ class Session:
             self._anew = True
             self._over.set()
 
-    async def _called(self, name: str, arguments: Mapping[str, Json]) -> ToolResult:
+    async def _called(self, name: str, arguments: Mapping[str, Json], on_progress: ProgressFnT) -> ToolResult:
         await self._begun.wait()
         session = self._session
         if session is None:
             raise self.failure or self._broken("has no session any more")
         try:
-            sent = await session.call_tool(name, dict(arguments), allow_input_required=True)
+            sent = await session.call_tool(
+                name, dict(arguments), progress_callback=on_progress, allow_input_required=True
+            )
         except MCPError as error:
             if self._anew or session is not self._session:  # another call has found that it is forgotten
                 raise ToolSessionError(error.message, server=self.server.name) from None

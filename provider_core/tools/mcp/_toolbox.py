@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import Offered, ToolResult
+    from provider_core.tools import Offered, Report, ToolResult
     from provider_core.tools.mcp._background import Background
     from provider_core.tools.mcp._session import Session
     from provider_core.tools.mcp._steps import Step
@@ -31,6 +31,8 @@ _LONGEST_NAME = 100
 
 class McpToolbox:
     """A ``Toolbox``, with what else is known of its server."""
+
+    reports_progress = True
 
     def __init__(self, session: Session, background: Background, steps: tuple[Step, ...]) -> None:
         self._session = session
@@ -73,12 +75,20 @@ class McpToolbox:
 
     @property
     def limits(self) -> Limits:
-        return Limits(seconds=self.server.call_timeout, size=self.server.max_result)
+        """``seconds`` is for a call that reports progress; without, a call ends after the server's ``call_timeout``."""
+        return Limits(seconds=self.server.call_total, size=self.server.max_result)
 
-    def run(self, name: str, arguments: Mapping[str, Json], *, stop: threading.Event) -> ToolResult:
+    def run(
+        self,
+        name: str,
+        arguments: Mapping[str, Json],
+        *,
+        stop: threading.Event,
+        report: Report | None = None,
+    ) -> ToolResult:
         """Call the tool and wait; raises ``ToolError``. A call that is given up is cancelled at the server too."""
         try:
-            future = self._background.submit(self._session.call(name, arguments))
+            future = self._background.submit(self._session.call(name, arguments, report))
         except RuntimeError:
             raise self._ended(name) from None
         try:

@@ -43,7 +43,7 @@ __all__ = ["command"]
     "--timeout",
     type=Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="The longest that one call may take. By default 60.",
+    help="Longest time for one call, restarted by each progress message (up to ten times as long). By default 60.",
 )
 @click.option(
     "--start-timeout",
