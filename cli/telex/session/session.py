@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.history import Conversation, Turn
-    from provider_core.tools import ToolEnded, ToolStarted
+    from provider_core.tools import ToolEvent
     from provider_core.types import Notice, Part, Target, Usage, Verdict
     from telex.context import App
     from telex.dialogue import Dialogue
@@ -253,7 +253,7 @@ class _Shown(Live):
             self.hush.begin()
         super().notice(notice)
 
-    def tool(self, event: ToolStarted | ToolEnded) -> None:
+    def tool(self, event: ToolEvent) -> None:
         super().tool(event)
         self.hush.begin()
 
