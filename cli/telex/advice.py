@@ -33,6 +33,7 @@ __all__ = [
     "give_variables",
     "move_away",
     "no_completion",
+    "other_folder",
     "other_source",
     "right_key",
     "say_which",
@@ -353,6 +354,13 @@ def wrong_file(error: errors.ModelFileError, provider: Provider | None) -> str |
     if error.path is not None and provider is not None and provider.gguf:
         return f"Name another file: telex providers edit {provider.name} --gguf FILE"
     return None
+
+
+def other_folder(error: errors.LocalModelError, _: Provider | None) -> str | None:
+    """Where the default model could be stored instead; the path of other errors is a model file."""
+    if error.path is None or error.path.name != "models":
+        return None
+    return "Make room there or make it writable, or set TELEX_HOME to another folder."
 
 
 def tool_access(error: errors.ToolAccessError, _: Provider | None) -> str:

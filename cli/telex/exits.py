@@ -125,7 +125,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.TLSError: (ExitCode.NETWORK, advice.secure),
     errors.DeadlineError: (ExitCode.NETWORK, advice.wait_longer),
     errors.ConnectionLostError: (ExitCode.NETWORK, advice.try_https),
-    errors.LocalModelError: (ExitCode.OTHER, None),
+    errors.LocalModelError: (ExitCode.OTHER, advice.other_folder),
     errors.LocalExtraMissingError: (ExitCode.SETTINGS, advice.add_local),
     errors.ModelFileError: (ExitCode.SETTINGS, advice.wrong_file),
     errors.ModelFetchError: (

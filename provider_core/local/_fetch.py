@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core import files
-from provider_core.errors import FileError, ModelFetchError, ModelFileError
+from provider_core.errors import FileError, LocalModelError, ModelFetchError, ModelFileError
 from provider_core.local._installer import deliver
 from provider_core.local._model import DEFAULT_MODEL, Progress
 
@@ -31,7 +31,8 @@ def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], Non
     A file that was verified before is hashed again only after it changed. A file of another content is
     an error (``ModelFileError``) and stays as it is. While one process fetches, others wait for it.
     ``on_progress`` is called in this thread; what it raises ends the fetching, which leaves nothing
-    behind. Raises ``ModelFetchError`` when the file cannot be had.
+    behind. Raises ``ModelFetchError`` when the file cannot be had, and ``LocalModelError`` when it cannot be
+    stored in ``models_dir``, which is the error's ``path`` then.
     """
     report = on_progress or (lambda _: None)
     target = models_dir / DEFAULT_MODEL.file
@@ -49,8 +50,8 @@ def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], Non
             _fetch(models_dir, target, report)
     except (FileError, OSError) as error:
         reason = error.reason if isinstance(error, FileError) else error.strerror or str(error)
-        raise ModelFetchError(
-            f"the default model cannot be kept in {models_dir}: {reason}", path=target
+        raise LocalModelError(
+            f"the default model cannot be stored in {models_dir}: {reason}", path=models_dir
         ) from error
     return target
 
@@ -97,9 +98,9 @@ def _make_room(models_dir: Path) -> None:
     needed = 2 * DEFAULT_MODEL.size
     free = shutil.disk_usage(models_dir).free
     if free < needed:
-        raise ModelFetchError(
-            f"fetching the default model takes {needed // 10**6} MB in {models_dir}, "
-            f"and {free // 10**6} MB are free"
+        raise LocalModelError(
+            f"the default model needs {needed // 10**6} MB in {models_dir}, and {free // 10**6} MB are free",
+            path=models_dir,
         )
 
 

@@ -159,6 +159,8 @@ CASES = [
     (errors.DeadlineError("x", phase="idle", seconds=1), LAB, ExitCode.NETWORK, "--timeout"),
     (errors.ConnectionLostError("x"), LAB, ExitCode.NETWORK, None),
     (errors.LocalModelError("x"), None, ExitCode.OTHER, None),
+    (errors.LocalModelError("x", path=Path("m.gguf")), None, ExitCode.OTHER, None),
+    (errors.LocalModelError("x", path=Path("/data/models")), None, ExitCode.OTHER, "set TELEX_HOME"),
     (errors.LocalExtraMissingError("x"), None, ExitCode.SETTINGS, "telex[local]"),
     (
         errors.ModelFileError("x", path=Path("m.gguf")),

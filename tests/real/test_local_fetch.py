@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from provider_core.errors import ModelFetchError, ModelFileError
+from provider_core.errors import LocalModelError, ModelFetchError, ModelFileError
 from provider_core.local import DEFAULT_MODEL, Progress, ensure_default_model
 
 ROOT = Path(__file__).parents[2]
@@ -347,7 +347,7 @@ def test_an_index_behind_a_password_fails_and_never_prompts(index, models, monke
 def test_a_folder_that_cannot_be_made_is_named(index, tmp_path):
     (tmp_path / "file").touch()
     models = tmp_path / "file" / "models"
-    with pytest.raises(ModelFetchError, match=f"cannot be kept in {models}: Not a directory"):
+    with pytest.raises(LocalModelError, match=f"cannot be stored in {models}: Not a directory"):
         ensure_default_model(models)
 
 
@@ -357,7 +357,7 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left(index, models):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000_000, 50_000_000))\n"
     command = [sys.executable, "-c", limit + FETCH, str(models)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert f"ModelFetchError: the default model cannot be kept in {models}: File too large" in done.stderr
+    assert f"LocalModelError: the default model cannot be stored in {models}: File too large" in done.stderr
     assert left(models) == set()
 
 

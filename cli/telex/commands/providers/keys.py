@@ -190,7 +190,7 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     """What makes the provider's present key go to its changed address, as far as the user wants that.
 
     A new proxy or CA bundle that was given for the same address needs no question. Raises ``UsageError`` without
-    a terminal to ask on, and ``click.Abort`` where the answer is no. ``trust`` is the answer yes.
+    a terminal to ask on, and ``Stop`` where the answer is no. ``trust`` is the answer yes.
     """
     from provider_core.keys import Destination, seal, seal_for, unseal
     from provider_core.settings.secrets import reference
@@ -218,7 +218,9 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
                 f"the {what} of {name} is for {old.origin}, and would go to {new.origin}: "
                 "give the key again with --key-stdin, or confirm that with --trust"
             )
-        click.confirm(f"Send the {what} of {name} to {new.origin} as well?", abort=True, err=True)
+        if not click.confirm(f"Send the {what} of {name} to {new.origin} as well?", err=True):
+            app.console.note("Nothing was changed.")
+            raise Stop(ExitCode.OTHER)
     for entry in entries:
         if entry != name and entry in found:
             secret, known = unseal(found[entry])
