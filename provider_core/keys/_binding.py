@@ -9,7 +9,7 @@ A stored secret belongs to two things, and neither can be changed by a settings 
 - **Its destinations.** The entry holds the secret together with the origin (scheme, host, port) that it was
   entered for, and the proxy and the CA bundle that the settings named at that time: whoever controls one of
   these reads the secret. It is sent to no other origin, and through no other proxy, until the user confirms
-  the change (``telex providers trust``, or by entering the secret again).
+  the change (``telex providers edit NAME --trust``, or by entering the secret again).
 
 Secrets that are not stored (variables, key commands) go where the settings say, because the settings name
 them. The exception is a variable that only a preset names: it is for that preset's own hosts, see

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,6 +268,36 @@ def complaint(line: str) -> str | None:
     options = [word for word in words if re.fullmatch(r"-{1,2}[a-z][a-z-]*", word)]
     unknown = [option for option in options if option not in known]
     return f"no such option: {unknown} in telex {line}" if unknown else None
+
+
+def strings(path: Path) -> Iterator[str]:
+    """The texts in a module, docstrings too; what an f-string puts in is X."""
+    tree = ast.parse(path.read_text())
+    parts = {
+        id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(each.value) if isinstance(each, ast.Constant) else "X" for each in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+            yield node.value
+
+
+SOURCES = [
+    path for folder in ("cli/telex", "provider_core") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+def test_every_command_that_the_source_names_exists() -> None:
+    """Hints, notes, errors and docstrings; a command that is put in by an f-string is checked by its hint above."""
+    found = {
+        str(path.relative_to(ROOT)): wrong
+        for path in SOURCES
+        for text in strings(path)
+        for line in commands(text)
+        if "X" not in line.split()[:2] and (wrong := complaint(line))
+    }
+    assert found == {}
 
 
 HINTS = [hint for case in CASES if (hint := code_and_hint(case[0], case[1])[1])]

@@ -143,8 +143,8 @@ def _say(app: App, removed: Removed) -> None:
 
         code, _ = code_and_hint(removed.traces)
         app.console.error(
-            f"what was said is not overwritten yet: {removed.traces.message}",
-            "The next command of telex history does it.",
+            f"the removed text is not overwritten yet: {removed.traces.message}",
+            "To overwrite it: telex history list",
         )
         raise Stop(code)
 
