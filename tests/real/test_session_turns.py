@@ -328,6 +328,7 @@ def test_killed_in_the_middle_of_an_answer_the_turns_before_are_there(
         terminal.say("By day?")
         terminal.send("At sunset?")
         terminal.wait_for("Half of")
+        terminal.until(lambda: len(stored(telex)) == 2)
         terminal.process.send_signal(signal.SIGKILL)
         terminal.wait()
     with Talk(telex, "-c") as second:
