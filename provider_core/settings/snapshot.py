@@ -33,7 +33,10 @@ _MOST = 8
 def recall(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
     """The checked values that were saved for just this text and these variables, or None."""
     try:
-        kept = json.loads(files.content(_place(cache, variables)))
+        mark, _, content = files.content(_place(cache, variables)).partition(b"\n")
+        if mark != _mark(content):  # what anybody has changed is checked anew
+            return None
+        kept = json.loads(content)
         if kept["made_from"] != _digest(text, variables):
             return None
         checked: dict[str, Any] = kept["checked"]
@@ -59,7 +62,8 @@ def keep(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[
     with contextlib.suppress(FileError, UnicodeEncodeError):
         files.private_folder(cache / _FOLDER)
         place = _place(cache, variables)
-        files.replace(place, content.encode())
+        whole = content.encode()
+        files.replace(place, _mark(whole) + b"\n" + whole)
         _forget_old(place.parent)
 
 
@@ -91,6 +95,11 @@ def _forget_old(folder: Path) -> None:
         newest_first = sorted(folder.glob("*.json"), key=lambda found: found.stat().st_mtime_ns, reverse=True)
         for old in newest_first[_MOST:]:
             old.unlink()
+
+
+def _mark(content: bytes) -> bytes:
+    """The first line of a snapshot with this content."""
+    return blake2b(content, digest_size=32).hexdigest().encode()
 
 
 def _digest(text: str, variables: Mapping[str, str]) -> str:

@@ -348,6 +348,16 @@ def test_a_damaged_snapshot_is_no_harm(paths: Paths, content: bytes) -> None:
     assert load(paths, {}).model == "a/b"
 
 
+def test_a_snapshot_that_somebody_has_changed_is_made_again(paths: Paths) -> None:
+    write(paths, "model = 'a/b'\n")
+    load(paths, {})
+    (snapshot,) = (paths.cache / "settings").iterdir()
+    whole = snapshot.read_bytes()
+    snapshot.write_bytes(whole.replace(b"a/b", b"c/d"))
+    assert load(paths, {}).model == "a/b"
+    assert snapshot.read_bytes() == whole
+
+
 def test_a_cache_that_cannot_be_written_is_no_harm(paths: Paths) -> None:
     write(paths, "model = 'a/b'\n")
     paths.cache.parent.mkdir(exist_ok=True, parents=True)
