@@ -120,7 +120,10 @@ class Setup:
 
     def provider(self, name: str) -> Provider:
         """The provider of this name; raises ``UnknownProviderError`` with those it may have meant."""
-        found = self.providers.get(name)
+        providers = self.providers
+        found = providers.get(name) or next(
+            (each for known, each in providers.items() if known.casefold() == name.casefold()), None
+        )
         if found is not None:
             return found
         self.settings.require("providers", name)

@@ -21,8 +21,17 @@ __all__ = [
     "references",
     "save",
     "say_default",
+    "spelled",
     "warn_references",
 ]
+
+
+def spelled(app: App, name: str) -> str | None:
+    """The name as the settings spell it, in any case, also where the provider is unusable; None if there is none."""
+    known = (*app.settings.providers, *app.settings.wrong("providers"))
+    if name in known:
+        return name
+    return next((each for each in known if each.casefold() == name.casefold()), None)
 
 
 def configured(app: App, name: str) -> Provider:

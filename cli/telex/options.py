@@ -74,6 +74,14 @@ class Name(click.ParamType[str]):
         self.completes = completes
         self.of = of
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The value; a provider's name as the settings spell it, since case makes no difference."""
+        if self.completes != "provider" or ctx is None or ctx.resilient_parsing or ctx.obj is None:
+            return str(value)
+        from telex import lists
+
+        return lists.spelled(ctx.obj, str(value)) or str(value)
+
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:

@@ -187,10 +187,12 @@ def rename_provider(path: Path, old: str, new: str, *, around: Around = None) ->
 
 
 def points_at(to: object, name: str, model: str = "") -> bool:
-    """Whether ``to``, as ``-m`` takes it, names the provider ``name``, or its ``model``."""
+    """Whether ``to``, as ``-m`` takes it, names the provider ``name`` (in any case), or its ``model``."""
     if not isinstance(to, str):
         return False
-    return to in (f"{name}/{model}", model) if model else to == name or to.startswith(f"{name}/")
+    provider, slash, rest = to.partition("/")
+    same = provider.casefold() == name.casefold()
+    return to == model or bool(same and slash and rest == model) if model else same
 
 
 def _lead_over(data: Any, places: tuple[str, ...], old: str, new: str) -> None:

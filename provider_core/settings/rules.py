@@ -74,7 +74,7 @@ def check_name(name: str, of: str = "a provider", reserved: frozenset[str] = RES
         raise InvalidInputError(
             f"{name!r} is no name for {of}: letters, digits and hyphens, at most 64, no hyphen at either end"
         )
-    if name in reserved:
+    if name.casefold() in reserved:
         raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
 
 

@@ -245,6 +245,7 @@ def check(
     for name in data.keys() - File.model_fields.keys():
         problems[name] = _unknown(name, path)
         del data[name]
+    _unite_names(data, environ, problems, path)
     while True:
         try:
             return _layered(data, environ), problems
@@ -266,6 +267,26 @@ def check(
 
 
 _TABLES = ("aliases", "mcp", "providers")
+
+
+def _unite_names(
+    data: dict[str, Any], environ: dict[str, str], problems: dict[str, SettingsError], path: Path
+) -> None:
+    """Provider names are unique without regard to case: the file's first spelling is used, also for the variable."""
+    tables = data.get("providers")
+    spelled: dict[str, str] = {}
+    for name in list(tables) if isinstance(tables, dict) else ():
+        first = spelled.setdefault(name.casefold(), name)
+        if first != name:
+            words = f"providers.{name} is the same provider as providers.{first}: names are unique regardless of case"
+            problems[f"providers.{name}"] = SettingsError(words, path=path)
+            del data["providers"][name]
+    try:
+        given = json.loads(environ.get("TELEX_PROVIDERS", ""))
+        united = {spelled.setdefault(name.casefold(), name): table for name, table in given.items()}
+    except (ValueError, AttributeError, RecursionError):
+        return
+    environ["TELEX_PROVIDERS"] = json.dumps(united)
 
 
 def _layered(data: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

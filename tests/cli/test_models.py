@@ -318,7 +318,10 @@ def test_an_empty_list_of_the_server_is_a_list(telex: Inside, server: Scripted) 
 
 
 def test_a_provider_without_a_list_is_not_asked(telex: Inside) -> None:
-    telex.configure('[providers.perplexity]\npreset = "perplexity"\nbase_url = "http://127.0.0.1:9"\n')
+    telex.configure(
+        '[providers.perplexity]\npreset = "perplexity"\nbase_url = "http://127.0.0.1:9"\n'
+        'key_env = "PERPLEXITY_API_KEY"\n'
+    )
     ran = telex("models", "list", "--refresh", "-P", "perplexity", env={"PERPLEXITY_API_KEY": KEY})
     assert ran.code == 0
     assert "perplexity/sonar" in ran.text

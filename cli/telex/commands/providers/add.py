@@ -101,6 +101,9 @@ def command(
     from telex.commands.providers import verify
 
     new_name(app, name)
+    taken = lists.spelled(app, name)
+    if taken is not None and taken != name:
+        raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
     if name in app.settings.providers and not replace:
         app.console.error(
             f"{name} is already set up",

@@ -114,7 +114,7 @@ def _free(app: App, server: Found) -> str:
     """A name that neither a provider nor a model has."""
     from provider_core.settings import edit
 
-    taken = {*edit.entries(app.paths.settings_file), *app.settings.aliases}
+    taken = {each.casefold() for each in (*edit.entries(app.paths.settings_file), *app.settings.aliases)}
     name, port = server.preset or "server", urlsplit(server.base_url).port
     for candidate in (name, f"{name}-{port}"):
         if candidate not in taken:

@@ -90,6 +90,9 @@ def rename(app: App, *, old: str, new: str) -> None:
 
     lists.configured(app, old)
     new_name(app, new)
+    taken = lists.spelled(app, new)
+    if taken not in (None, old, new):
+        raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
     moved = roster.rename(app.paths.settings_file, app.key_store, old, new)
     catalog.move(app.paths.lists, old, new)
     app.console.note(f"{old} is now {new}." + (f" So {', '.join(moved)} changed too." if moved else ""))

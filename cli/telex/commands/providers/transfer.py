@@ -12,6 +12,7 @@ from telex.command import Command
 from telex.console import as_json
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop
+from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,13 @@ _FORMAT = click.Choice(["toml", "json"])
 )
 @click.argument("file", default="-", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--format", "form", type=_FORMAT, help="By default what the file's name says, else toml.")
-@click.option("--only", multiple=True, metavar="NAME", help="Only this provider; may be given several times.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=Name("provider"),
+    metavar="NAME",
+    help="Only this provider; repeatable.",
+)
 @click.option("--replace", is_flag=True, help="Overwrite the file.")
 @pass_app
 def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], replace: bool) -> None:
