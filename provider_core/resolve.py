@@ -9,6 +9,7 @@ from provider_core.catalog import form
 from provider_core.errors import (
     AmbiguousModelError,
     DisabledProviderError,
+    LocalExtraMissingError,
     MissingKeyError,
     ModelError,
     NoModelError,
@@ -43,13 +44,15 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
     """
     if name is not None:
         _refuse_wrong(name.strip(), catalog)
-    if not catalog.providers:
-        _refuse_if_all_wrong(catalog)
-        raise NoProviderError("no provider is set up")
     if name is None:
         return _only(catalog)
     typed = name.strip()
     chain = _aliased(typed, catalog)
+    if chain[-1].partition("/")[0].casefold() == "local" and "local" not in catalog.providers:
+        raise LocalExtraMissingError("the extra local, which the embedded model needs, is not installed")
+    if not catalog.providers:
+        _refuse_if_all_wrong(catalog)
+        raise NoProviderError("no provider is set up")
     if len(chain) > 1:
         _refuse_wrong(chain[-1], catalog)
     try:
@@ -115,7 +118,8 @@ def _of(provider: Provider, model: str, typed: str, catalog: Catalog) -> Target:
 
 
 def _bare(typed: str, left: str, catalog: Catalog) -> Target:
-    owners = _owners(typed, catalog, catalog.usable)
+    owners = _owners(typed, catalog, [p for p in catalog.usable if p.name not in catalog.not_set_up])
+    owners = owners or _owners(typed, catalog, catalog.usable)
     if len(owners) == 1:
         return owners[0]
     if owners:
@@ -163,11 +167,23 @@ def _owners(typed: str, catalog: Catalog, providers: Iterable[Provider]) -> list
 
 
 def _only(catalog: Catalog) -> Target:
-    """Without any name: the one provider that can be asked; the built-in model counts when nothing else is set up."""
-    own = {name: p for name, p in catalog.providers.items() if p.gguf is not None or not p.embedded}
+    """Without any name: the one provider that can be asked.
+
+    Where none is set up, that is the one preset whose key is in the environment, else the embedded model.
+    """
+    own = [provider for name, provider in catalog.providers.items() if name not in catalog.not_set_up]
     if not own:
         _refuse_if_all_wrong(catalog)
-    enabled = [provider for provider in (own or catalog.providers).values() if provider.enabled]
+        own = [provider for provider in catalog.providers.values() if not provider.embedded]
+        if len(own) > 1:
+            raise NoProviderError(
+                "no provider is set up, and the environment has keys for several",
+                candidates=[provider.name for provider in own],
+            )
+        own = own or list(catalog.providers.values())
+    if not own:
+        raise NoProviderError("no provider is set up")
+    enabled = [provider for provider in own if provider.enabled]
     usable = [provider for provider in enabled if provider.name not in catalog.without_key]
     if len(chosen := usable or enabled) == 1:
         return _default(chosen[0], catalog)

@@ -89,10 +89,11 @@ class Setup:
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        """The providers that are set up, and the embedded one where it is installed."""
+        """The providers that are set up, presets whose key is in the environment, and the embedded one if installed."""
         from provider_core import local
+        from provider_core.settings import from_environment
 
-        found = dict(self.settings.providers)
+        found = {**self.settings.providers, **from_environment(self.settings, self.environ, self.paths)}
         if local.installed():
             found["local"] = local.PROVIDER
         return found
@@ -109,6 +110,7 @@ class Setup:
             self.paths.lists,
             aliases=self.settings.aliases,
             problems=self.settings.problems,
+            not_set_up=providers.keys() - self.settings.providers.keys(),
             without_key=[
                 provider.name
                 for provider in providers.values()

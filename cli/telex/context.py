@@ -85,11 +85,30 @@ class App(Setup):
         return settings.providers.get(name) if settings is not None and name else None
 
     def target(self, name: str | None, *, ask: bool = True) -> Target:
-        """As ``Setup.target``; the model that nobody has chosen is named."""
+        """As ``Setup.target``; a note names the model if nothing is set up.
+
+        Without a terminal the embedded model has to be named: raises ``NoProviderError`` where it was not.
+        """
         target = super().target(name, ask=ask)
-        unchosen = not name and self.settings.model is None
-        if unchosen and target.provider.embedded and target.provider.gguf is None and not self.quiet:
-            self.console.note(f"No provider is set up: {target} answers, on this machine.")
+        provider = target.provider
+        if name or self.settings.model is not None or provider.name not in self.catalog.not_set_up:
+            return target
+        if not provider.embedded:
+            from provider_core import keys
+
+            variable = keys.source(provider, self.environ).variable
+            words = f"{target} answers, because {variable} is set."
+        elif self.console.stdin_is_terminal() or self.console.err_is_terminal:
+            words = (
+                f"{target} answers, a small demo model on this machine that is often wrong.\n"
+                "To set up another: telex providers add openai (telex providers presets lists others)"
+            )
+        else:
+            from provider_core.errors import NoProviderError
+
+            raise NoProviderError("no provider is set up")
+        if not self.quiet:
+            self.console.note(f"No provider is set up: {words}")
         return target
 
     def default_model(self) -> Path:

@@ -130,7 +130,10 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.ModelFileError: (ExitCode.SETTINGS, advice.wrong_file),
     errors.ModelFetchError: (
         ExitCode.NETWORK,
-        "Run the command again, or use a GGUF file of your own: telex providers add NAME --gguf FILE",
+        (
+            "Use a provider instead: telex providers add openai\n"
+            "Or a GGUF file of your own: telex providers add NAME --gguf FILE"
+        ),
     ),
     errors.ToolError: (ExitCode.TOOL, None),
     errors.UnknownToolError: (ExitCode.USAGE, None),

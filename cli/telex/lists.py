@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.errors import CoreError, ModelError
+from provider_core.errors import CoreError, ModelError, UnknownProviderError
 from telex.exits import ExitCode, Stop
 
 if TYPE_CHECKING:
@@ -38,10 +38,12 @@ def configured(app: App, name: str) -> Provider:
     """As ``App.provider``, for one that the settings are about to change or show: not the model inside telex."""
     from provider_core.local import PROVIDER
 
-    found = app.settings.providers.get(name)
-    if found is None and name == PROVIDER.name:
+    if name == PROVIDER.name and name not in app.settings.providers:
         raise ModelError(f"{name} is the model inside telex: there is nothing to set up or change", name=name)
-    return found or app.provider(name)
+    found = app.provider(name)
+    if found.name not in app.settings.providers:
+        raise UnknownProviderError(f"the provider {name} is not set up", name=name, preset=True)
+    return found
 
 
 def default_target(app: App) -> Target | None:

@@ -46,11 +46,14 @@ class Catalog:
         aliases: Mapping[str, str] | None = None,
         problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
+        not_set_up: Collection[str] = (),
     ) -> None:
         self.providers = providers
         self.aliases: Mapping[str, str] = aliases or {}
         self.problems: Mapping[str, SettingsError] = problems or {}
         self.without_key: frozenset[str] = frozenset(without_key)
+        self.not_set_up: frozenset[str] = frozenset(not_set_up)
+        """The embedded model, and presets whose key is in the environment."""
         self._load = load
         self._listings: dict[str, Listing] = {}
 
@@ -63,6 +66,7 @@ class Catalog:
         aliases: Mapping[str, str] | None = None,
         problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
+        not_set_up: Collection[str] = (),
         unsaved: Mapping[str, _cache.Kept] | None = None,
         lifetime: float = LIFETIME,
         now: Callable[[], float] = time.time,
@@ -73,7 +77,14 @@ class Catalog:
             listed = (unsaved or {}).get(provider.name) or _cache.read(folder, provider)
             return listing(provider, listed, lasts_until=now() - lifetime)
 
-        return cls(providers, load=load, aliases=aliases, problems=problems, without_key=without_key)
+        return cls(
+            providers,
+            load=load,
+            aliases=aliases,
+            problems=problems,
+            without_key=without_key,
+            not_set_up=not_set_up,
+        )
 
     def reads_images(self, target: Target) -> bool:
         """Whether the model is known to read images."""

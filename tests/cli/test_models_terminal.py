@@ -150,7 +150,7 @@ def test_nothing_set_up_is_no_error_and_says_what_to_do(telex: Telex) -> None:
     ran = telex("models", "list")
     assert (ran.code, ran.out) == (0, b"")
     assert "No provider is set up." in ran.err
-    assert "telex providers add NAME" in ran.err
+    assert "telex providers add openai" in ran.err
     ran = telex("models", "list", "--json")
     assert (ran.code, ran.out) == (0, b"[]\n")
 

@@ -46,7 +46,11 @@ def catalog(
         return listing(of, Kept(fetched_at=0, models=models) if models is not None else None)
 
     return Catalog(
-        {p.name: p for p in providers}, load=load, aliases=aliases, without_key=frozenset(without_key)
+        {p.name: p for p in providers},
+        load=load,
+        aliases=aliases,
+        without_key=frozenset(without_key),
+        not_set_up=["local"],
     )
 
 

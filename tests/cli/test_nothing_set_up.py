@@ -1,0 +1,125 @@
+"""What answers when no provider is set up: a preset whose key is in the environment, or the embedded model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from inprocess import Inside
+from running import COMMAND
+from terminal import Pty
+
+from provider_core.catalog import Catalog
+from provider_core.errors import LocalExtraMissingError
+from provider_core.resolve import resolve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Telex
+
+KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Inside:
+    return Inside(tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--json",), ("--jsonl",), ("--dry-run",), ("-q",), ("-o", "out.txt")]
+)
+def test_without_a_terminal_nothing_answers(
+    fresh: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = fresh("chat", "2+2?", *arguments)
+    assert ran.code == 4
+    assert ran.err.startswith("telex: no provider is set up\n")
+    assert "telex providers add openai" in ran.err
+    assert "-m local" in ran.err
+    if "--json" in arguments or "--jsonl" in arguments:
+        assert (
+            "no provider is set up"
+            in json.loads(ran.text.splitlines()[-1] if "--jsonl" in arguments else ran.text)["error"][
+                "message"
+            ]
+        )
+    assert not (tmp_path / "out.txt").exists()
+
+
+@pytest.mark.parametrize("env", [{}, {"TELEX_MODEL": "local"}])
+def test_the_embedded_model_answers_if_it_is_named(fresh: Inside, env: dict[str, str]) -> None:
+    named = () if env else ("-m", "local")
+    ran = fresh("chat", *named, "--dry-run", "2+2?", env=env)
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.text)["body"]["model"] == "smollm2-135m-instruct"
+
+
+def test_on_a_terminal_a_note_says_what_answers(telex: Telex) -> None:
+    with Pty([str(COMMAND), "chat", "--dry-run", "2+2?"], env=telex.env) as terminal:
+        assert terminal.wait() == 0
+        shown = " ".join(terminal.text.split())
+    assert "No provider is set up: local/smollm2-135m-instruct answers, a small demo model" in shown
+    assert "often wrong. To set up another: telex providers add openai" in shown
+
+
+@pytest.mark.parametrize("model", ["groq/some-model", "GROQ/some-model"])
+def test_a_preset_is_used_by_name_if_its_key_is_in_the_environment(fresh: Inside, model: str) -> None:
+    ran = fresh("chat", "-m", model, "--dry-run", "hi", env={"GROQ_API_KEY": KEY, "OPENAI_API_KEY": KEY})
+    assert (ran.code, ran.err) == (0, "")
+    request = json.loads(ran.text)
+    assert request["url"] == "https://api.groq.com/openai/v1/chat/completions"
+    assert request["body"]["model"] == "some-model"
+    assert KEY not in ran.text
+    assert fresh("chat", "-m", model, "--dry-run", "hi", env={"GROQ_API_KEY": " "}).code == 3
+
+
+def test_the_only_key_in_the_environment_names_the_default(fresh: Inside) -> None:
+    ran = fresh("chat", "--dry-run", "hi", env={"DEEPSEEK_API_KEY": KEY})
+    assert ran.code == 0
+    assert json.loads(ran.text)["url"].startswith("https://api.deepseek.com")
+    assert "No provider is set up: deepseek/" in ran.err
+    assert "answers, because DEEPSEEK_API_KEY is set." in ran.err
+    assert "deepseek/" in fresh("models", "list", env={"DEEPSEEK_API_KEY": KEY}).text
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        (["GROQ_API_KEY", "OPENAI_API_KEY"], ["-m groq", "-m openai"]),
+        (["DASHSCOPE_API_KEY"], ["-m qwen", "-m qwen-cn"]),  # one key for several regions
+    ],
+)
+def test_several_candidates_are_named(fresh: Inside, variables: list[str], named: list[str]) -> None:
+    ran = fresh("chat", "--dry-run", "hi", env=dict.fromkeys(variables, KEY))
+    assert (ran.code, ran.out) == (4, b"")
+    assert all(each in ran.err for each in named)
+
+
+def test_an_address_is_completed_from_the_environment_or_not_used(fresh: Inside) -> None:
+    env = {"CLOUDFLARE_API_TOKEN": KEY}
+    assert fresh("chat", "--dry-run", "hi", env=env).code == 4
+    ran = fresh("chat", "--dry-run", "hi", env={**env, "CLOUDFLARE_ACCOUNT_ID": "abc123"})
+    assert "/abc123/" in json.loads(ran.text)["url"]
+
+
+def test_what_is_set_up_takes_precedence_over_the_environment(fresh: Inside) -> None:
+    fresh.configure(
+        '[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["gpt-oss"]\n'
+        '[providers.groq]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["m"]\nenabled = false\n'
+    )
+    env = {"GROQ_API_KEY": KEY, "DEEPSEEK_API_KEY": KEY}
+    ran = fresh("chat", "--dry-run", "hi", env=env)
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.text)["url"].startswith("http://127.0.0.1:9/")
+    assert fresh("chat", "-m", "groq", "--dry-run", "hi", env=env).code == 3
+    assert fresh("providers", "edit", "deepseek", "--retries", "3", env=env).code == 3
+
+
+@pytest.mark.parametrize("name", ["local", "Local", "local/smollm2-135m-instruct"])
+def test_without_the_extra_the_embedded_model_names_it(name: str) -> None:
+    catalog = Catalog({}, load=lambda provider: pytest.fail(provider.name))
+    with pytest.raises(LocalExtraMissingError, match="extra local"):
+        resolve(name, catalog)
