@@ -134,16 +134,27 @@ class Console:
                 _write(sys.stderr, text)
 
     def note(self, text: str) -> None:
-        """A line about what happens, dim on stderr."""
-        self.err(text, dim=True)
+        """A line about what happens, grey on stderr, broken between words on a terminal."""
+        self.err(self._broken(text), dim=True)
         self.err("\n")
 
     def error(self, message: str, hint: str | None = None) -> None:
         """One sentence on stderr, and below it what to do."""
         self.raw_err((self.painted("telex:", "red") if self.err_has_colour else "telex:") + " ")
-        self.err(f"{message}\n")
+        # The words take part in breaking the line that they begin.
+        self.err(self._broken(f"telex: {message}")[len("telex: ") :] + "\n")
         for line in (hint or "").splitlines():
-            self.err(f"  {line}\n")
+            self.err(self._broken(line, "  ") + "\n")
+
+    def _broken(self, text: str, indent: str = "") -> str:
+        """``text`` with line breaks between words where stderr is a terminal that is too narrow for it."""
+        width = self.width() if self.err_is_terminal else 0
+        widest = 1 if text.isascii() else 2
+        if not width or all(len(line) * widest + len(indent) <= width for line in text.split("\n")):
+            return "\n".join(f"{indent}{line}" for line in text.split("\n"))
+        from telex.render.wrapping import paragraph
+
+        return paragraph(visible(text), width, indent)
 
     def colour(self, name: str) -> str:
         """The parameters of the escape sequence for a colour of ``palette.COLOURS``; "" where there are too few."""

@@ -433,6 +433,24 @@ def test_what_only_looks_like_a_formula_or_a_path_is_still_markdown(text: str, s
     assert plain(text, 90) == [shown]
 
 
+def test_words_of_cells_are_split_only_where_they_are_longer_than_the_cell_can_be() -> None:
+    words = [
+        "extraordinarily",
+        "responsible",
+        "establishmentarianism",
+        "incomprehensibilities",
+        "circumstances",
+    ]
+    head = "| a | b | c |\n|---|---|---|\n"
+    for width in (20, 30, 40, 60, 80):
+        rows = plain(f"{head}| {' '.join(words)} | {' '.join(words)} | x |\n", width)
+        assert all(len(row) <= width for row in rows)
+        assert all(word in "\n".join(rows) for word in words if len(word) <= width)
+    url = "https://example.org/" + "x" * 60
+    rows = plain(f"{head}| {url} | responsible | x |\n", 60)
+    assert any("│ responsible │" in row for row in rows)
+
+
 class TestLineBreaks:
     @pytest.mark.parametrize(
         "tag", ["<br>", "<br/>", "<br />", "<BR>", "</br>", '<br clear="all">', " <br>\n"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -46,7 +47,7 @@ def test_thoughts_stand_dim_under_a_heading_before_the_answer(
     with chat("hi") as terminal:
         assert terminal.wait() == 0
     assert terminal.rows[:4] == ["Thinking:", "Is it blue?", "", "Blue."]
-    assert b"\x1b[38;5;244mIs it " in terminal.raw
+    assert b"\x1b[38;5;244mIs it" in terminal.raw
     assert b"\x1b[1mBlue." in terminal.raw
 
 
@@ -57,6 +58,35 @@ def test_thoughts_between_two_parts_of_an_answer_stand_where_they_were_thought(
     with chat("hi", "-q", "--reasoning", "show") as terminal:
         assert terminal.wait() == 0
     assert [row for row in terminal.rows if row] == ["One.", "Thinking:", "Hm.", "Two."]
+
+
+LONG = (
+    "Considering the extraordinarily responsible establishmentarianism of incomprehensibilities, one would "
+    "have to distinguish circumstances.\n  - an indented item that is longer than a row of the terminal\n"
+    "漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字 and https://example.org/a/b/c"
+)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_reasoning_notes_and_errors_are_broken_between_words(
+    chat: Callable[..., Pty], server: Scripted, columns: int
+) -> None:
+    pieces = [LONG[at : at + 5] for at in range(0, len(LONG), 5)]
+    message = "the extraordinarily responsible establishmentarianism is out of incomprehensibilities"
+    answers: list[Any] = [
+        [*sse(*(delta(reasoning_content=piece) for piece in pieces)), *answer("ok", finish="length")],
+        Answer([json.dumps({"error": {"message": message}}).encode()], status=400),
+    ]
+    words = {word for word in re.split(r"\s+", f"{LONG} {message}") if word.isascii()}
+    seen = ""
+    for each in answers:
+        server.will(each)
+        with chat("hi", "--reasoning", "show", columns=columns) as terminal:
+            terminal.wait()
+        assert all(len(row) <= columns for row in terminal.rows)
+        seen += " ".join(terminal.rows) + " "
+    assert [word for word in words if word not in seen] == [], seen
+    assert "  - an indented item" in seen
 
 
 def test_a_summary_of_thoughts_is_one_line(chat: Callable[..., Pty], server: Scripted) -> None:
@@ -116,7 +146,7 @@ def test_the_full_line_has_every_count(chat: Callable[..., Pty], server: Scripte
         "prompt_tokens_details": {"cached_tokens": 40}, "completion_tokens_details": {"reasoning_tokens": 7},
     }  # fmt: skip
     server.will([*sse(delta("Bl")), Pause(0.3), *answer("ue.", usage=usage)])
-    with chat("hi", "--usage") as terminal:
+    with chat("hi", "--usage", COLORFGBG="15;0") as terminal:
         assert terminal.wait() == 0
     assert terminal.rows[-1].startswith("lab/m · 50 in (40 cached) · 20 out (7 thinking) · first 0.")
     assert terminal.rows[-1].endswith("tok/s")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from telex.console import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from telex.console import Console
+    from telex.render.wrapping import Flow
 
 __all__ = ["Thoughts"]
 
@@ -28,6 +31,7 @@ class Thoughts:
         self._begun = 0.0
         self._characters = 0
         self._line_open = False
+        self._flow: Flow | None = None
         self.active = False
         """Whether a segment is open: thoughts have come, and nothing else since."""
 
@@ -42,6 +46,11 @@ class Thoughts:
         self._characters += len(text)
         if self.mode == "show":
             self._line_open = not text.endswith("\n")
+            if self._console.err_is_terminal:
+                from telex.render.wrapping import Flow
+
+                self._flow = self._flow or Flow()
+                text = self._flow.add(visible(text), self._console.width())
             self._console.err(text, dim=True)
 
     def end(self) -> None:
@@ -49,6 +58,8 @@ class Thoughts:
         if not self.active:
             return
         self.active = False
+        if self._flow is not None:
+            self._console.err(self._flow.end(), dim=True)
         if self.mode == "show":
             # On a terminal an empty line parts thoughts and answer, whatever the model ended on.
             self._console.err(

@@ -14,7 +14,7 @@ from rich.cells import cell_len, get_character_cell_size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Piece", "Row", "cells", "chop", "drawn", "is_plain", "trim", "wrap"]
+__all__ = ["Flow", "Piece", "Row", "cells", "chop", "drawn", "is_plain", "paragraph", "trim", "wrap"]
 
 Piece: TypeAlias = tuple[str, str]
 """Text, and the parameters of the escape sequence that styles it ("" for none)."""
@@ -89,6 +89,66 @@ def wrap(text: str, width: int) -> list[tuple[int, int]]:
         if end < 0:
             return rows
         start = end + 1
+
+
+def paragraph(text: str, width: int, indent: str = "") -> str:
+    """``text`` broken between words; each row has ``indent`` and the blanks that its line begins with."""
+    rows: list[str] = []
+    for line in text.expandtabs(8).split("\n"):
+        bare = line.lstrip(" ")
+        own = indent + " " * min(len(line) - len(bare), width // 2)
+        rows += (own + bare[start:end] for start, end in wrap(bare, max(1, width - len(own))))
+    return "\n".join(rows)
+
+
+class Flow:
+    """Breaks text between words while it arrives: gives out only what more text cannot move."""
+
+    def __init__(self) -> None:
+        self._row = ""
+        self._given = 0
+        """Characters of the row that have been given out."""
+        self._indent: str | None = None
+        """What the line begins with, as soon as it has a letter."""
+
+    def add(self, text: str, width: int) -> str:
+        """Take a piece of the text; what can be written now."""
+        out = ""
+        *lines, last = text.split("\n")
+        for line in lines:
+            out += self._broken(line, width) + self._rest() + "\n"
+            self._row, self._given, self._indent = "", 0, None
+        return out + self._broken(last, width)
+
+    def end(self) -> str:
+        """What has been held back."""
+        rest = self._rest()
+        self._row, self._given, self._indent = "", 0, None
+        return rest
+
+    def _rest(self) -> str:
+        return self._row[self._given :].rstrip(" ")
+
+    def _broken(self, text: str, width: int) -> str:
+        row = (self._row + text).expandtabs(8)
+        bare = row.lstrip(" ")
+        if not bare:
+            self._row = row
+            return ""
+        if self._indent is None:
+            self._indent = " " * min(len(row) - len(bare), width // 2)
+        room = max(1, width - len(self._indent))
+        # The indent is a part of the row from the beginning: it never moves.
+        out = ""
+        *full, (start, _) = wrap(bare, room)
+        for begin, stop in full:
+            out += (self._indent + bare[begin:stop])[self._given :] + "\n"
+            self._given = 0
+        self._row = self._indent + bare[start:]
+        ready = max([self._given, *(unit.start() for unit in _UNIT.finditer(self._row))])
+        out += self._row[self._given : ready]
+        self._given = ready
+        return out
 
 
 def chop(text: str, width: int) -> list[str]:

@@ -25,7 +25,7 @@ __all__ = ["DECIDING", "Grid"]
 DECIDING = 20
 """Rows from which the width of the columns is found; a table stays live until then."""
 
-_NARROWEST = 5
+_NARROWEST = 10
 _BETWEEN = " │ "
 
 
@@ -102,8 +102,12 @@ class Grid:
         self._widths = needs if sum(needs) <= available else None
         if self._widths is None and sum(words) <= available:
             self._widths = _share(needs, [max(1, word) for word in words], available)
-        if self._widths is None and available >= sum(min(need, _NARROWEST) for need in needs):
-            self._widths = _share(needs, [min(need, _NARROWEST) for need in needs], available)
+        if self._widths is None:
+            # Only in the column with the longest word words are split, if it keeps a useful width.
+            longest = words.index(max(words))
+            words[longest] = available - (sum(words) - words[longest])
+            if words[longest] >= _NARROWEST:
+                self._widths = _share(needs, [max(1, word) for word in words], available)
         # A line between rows where it would not be seen otherwise which one a line belongs to.
         self._ruled = self._widths is None or any(
             cell.size > width or cell.broken
