@@ -96,7 +96,7 @@ _telex_table() {
         arguments=('name providers')
         ;;
     'telex providers export')
-        options=('--format one toml json' '*--only any' '--replace' '-h,--help')
+        options=('--format one toml json' '*--only name providers' '--replace' '-h,--help')
         arguments=('files')
         ;;
     'telex providers import')

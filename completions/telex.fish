@@ -75,7 +75,7 @@ function __telex_table --no-scope-shadowing
             set options '-y,--yes	Do not ask.' '--keep-key	Leave the key in the keyring.' '-h,--help	Show this message and exit.'
             set arguments 'name providers'
         case 'telex providers export'
-            set options '--format one toml json	By default what the file\'s name says, else toml.' '*--only any	Only this provider; may be given several times.' '--replace	Overwrite the file.' '-h,--help	Show this message and exit.'
+            set options '--format one toml json	By default what the file\'s name says, else toml.' '*--only name providers	Only this provider; repeatable.' '--replace	Overwrite the file.' '-h,--help	Show this message and exit.'
             set arguments 'files'
         case 'telex providers import'
             set options '--replace	Overwrite providers of the same names.' '*--trust any	Let the key of this provider go where the file sends it; may be repeated.' '--allow-commands	Accept commands that print keys; they run on this machine.' '--allow-http	Let keys travel over plain http to hosts that are not local.' '-h,--help	Show this message and exit.'

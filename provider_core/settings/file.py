@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import os
+import shlex
+import stat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from provider_core import files
@@ -36,8 +39,32 @@ def text(path: Path) -> str:
     """The file's text; an absent file is empty. Tightens a mode that lets others read it."""
     raw = _bytes(path)
     if raw:
+        _check_owner(path)
         files.make_private(path)
     return _text(raw, path)
+
+
+def _check_owner(path: Path) -> None:
+    """Raise ``SettingsError`` where somebody else decides what is in the file, and so where keys go and what runs.
+
+    Files of root are accepted: root may change everything anyway, and makes the settings of images and containers.
+    """
+    if os.name != "posix":
+        return
+    for place in (path, path.parent):
+        found = place.stat()
+        if found.st_uid not in (os.geteuid(), 0):
+            raise SettingsError(
+                f"{place} belongs to another user (uid {found.st_uid}), who could send your keys elsewhere. "
+                f'Make it yours (chown "$(id -u)" {shlex.quote(str(place))}), or set TELEX_HOME to another folder',
+                path=path,
+            )
+        if found.st_mode & stat.S_IWOTH:
+            raise SettingsError(
+                f"{place} can be changed by every user, who could send your keys elsewhere. "
+                f"Check what is in it, then: chmod o-w {shlex.quote(str(place))}",
+                path=path,
+            )
 
 
 def parse(text: str, path: Path) -> dict[str, Any]:

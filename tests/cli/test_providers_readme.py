@@ -39,6 +39,7 @@ def run(folder: Path, server: Scripted, key: str | None) -> subprocess.Completed
         **Telex(folder / "unused").env,
         "HOME": str(folder),
         "LAB_URL": server.url,
+        "TMPDIR": str(folder),
         "PATH": f"{COMMAND.parent}:/usr/bin:/bin",
     }
     del env["TELEX_HOME"]
@@ -78,7 +79,7 @@ def test_a_key_that_is_wrong_or_missing_ends_the_script_at_once(
     done = run(tmp_path, server, key)
     assert done.returncode == code
     assert not (tmp_path / "provider.json").exists()
-    assert not (tmp_path / ".telex" / "config" / "settings.toml").exists()
+    assert list(tmp_path.rglob("settings.toml")) == []
 
 
 def shape(value: object) -> object:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from provider_core.errors import SettingsError
 from provider_core.settings import Paths, load
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 KEY = "sk-canary-0123456789abcdef"
 LAB = '[providers.lab]\nbase_url = "http://127.0.0.1:1/v1"\n'
@@ -96,3 +101,75 @@ def test_a_variable_for_a_part_of_a_setting_names_the_right_form(
 def test_other_variables_are_left_alone(tmp_path: Path) -> None:
     variables: dict[str, Any] = {"TELEX_LAB__KEY": KEY, "TELEX_WHATEVER": "{"}
     assert load(Paths.find({"TELEX_HOME": str(tmp_path)}), variables).problems == {}
+
+
+def home(folder: Path) -> Paths:
+    paths = Paths.find({"TELEX_HOME": str(folder)})
+    paths.settings_file.parent.mkdir(parents=True, mode=0o700)
+    paths.settings_file.write_text(LAB)
+    paths.settings_file.chmod(0o600)
+    return paths
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_settings_that_every_user_can_change_are_refused_with_the_fix(tmp_path: Path) -> None:
+    paths = home(tmp_path)
+    for place, mode in ((paths.settings_file, 0o602), (paths.config, 0o703)):
+        before = place.stat().st_mode
+        place.chmod(mode)
+        with pytest.raises(SettingsError, match=f"chmod o-w {place}"):
+            load(paths, {})
+        place.chmod(before)
+    assert "lab" in load(paths, {}).providers
+    paths.settings_file.chmod(0o664)  # what editors leave under umask 002
+    assert "lab" in load(paths, {}).providers
+    assert paths.settings_file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can enter, as pytest's own cannot be."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_settings_of_another_user_are_refused_and_those_of_root_are_not(open_folder: Path, what: str) -> None:
+    paths = home(open_folder)
+    place = paths.settings_file if what == "file" else paths.config
+    os.chown(place, 12345, 12345)
+    with pytest.raises(SettingsError, match=r"belongs to another user \(uid 12345\).*chown"):
+        load(paths, {})
+    os.chown(place, 0, 0)
+    # As a user whom the files do not belong to: what root set up is used, what a third user did is not.
+    paths.config.chmod(0o755)
+    paths.settings_file.chmod(0o644)
+    assert as_user(12345, paths) == "lab"
+    os.chown(place, 23456, 23456)
+    assert as_user(12345, paths) == "SettingsError"
+
+
+def as_user(uid: int, paths: Paths) -> str:
+    """What another user's process loads: the providers' names, or the error's class."""
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests take no part in this
+        child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        try:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            said = ",".join(load(paths, {}).providers)
+        except BaseException as error:  # noqa: BLE001 - told to the parent
+            said = type(error).__name__
+        os.write(write, said.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    return said
