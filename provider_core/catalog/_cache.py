@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, get_args
@@ -37,6 +38,9 @@ _COLUMNS: dict[str, frozenset[type]] = {
 }
 """Fields of a model, and the types that their values may have. A file holds a list for each: thousands of models
 are checked in a few steps that way."""
+
+_CLOCK = 86_400.0
+"""Seconds that a list may be from the future: clocks are put right."""
 
 _NUMBERS = re.compile(r"(\d+)")
 
@@ -73,7 +77,10 @@ def read(folder: Path, provider: Provider) -> Kept | None:
         first, models = content["first"], content["models"]
         if first is not None and first not in models["id"]:
             return None
-        return Kept(fetched_at=float(content["fetched_at"]), models=_models(models), first=first)
+        fetched_at = float(content["fetched_at"])
+        if not 0 <= fetched_at <= time.time() + _CLOCK:
+            return None
+        return Kept(fetched_at=fetched_at, models=_models(models), first=first)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -833,3 +834,14 @@ def test_only_models_that_chat_are_proposed(telex: Inside, server: Scripted) -> 
         assert "mpnet" not in (ran := telex("chat", "-m", typed, "hi")).err.partition("\n")[2]
         assert (ran.code, "lab/whisper" in ran.err) == (3, False)
     assert "lab/qwen3-8b" in telex("chat", "-m", "qwen-8b", "hi").err
+
+
+@pytest.mark.parametrize("when", ["1e400", "-1e30", "99999999999999999", "NaN", '"soon"'])
+def test_a_list_of_an_impossible_time_is_not_believed(telex: Inside, server: Scripted, when: str) -> None:
+    labs(telex, lab=server)
+    keep(telex, "lab", "old")
+    path = telex.paths.lists / "lab.json"
+    path.write_text(re.sub(r'"fetched_at":[^,]*', f'"fetched_at":{when}', path.read_text()))
+    assert "Not fetched yet: lab" in telex("models", "list", "-P", "lab").err
+    server.will(listing("new"))
+    assert telex("models", "list", "-P", "lab", "--refresh").text == "lab/new\n"

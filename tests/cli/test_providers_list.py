@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from inprocess import Inside
+from listings import listing
 from running import python
 from scripted import Scripted, answer
 
@@ -71,7 +72,7 @@ def test_a_pipe_gets_a_line_for_each_with_tabs_between(telex: Inside) -> None:
     ran = telex("providers", "list")
     assert ran.text.splitlines() == [
         "open\thttp://127.0.0.1:1/v1\tnone needed\ton\tm",
-        "kept\thttps://host.invalid/v1\tkeyring\ton\t",
+        "kept\thttps://host.invalid/v1\tkeyring\ton\t\tKept one",
         f"varied\thttps://api.deepseek.com\tDEEPSEEK_API_KEY (not set)\toff\t{models('deepseek')[0].id}",
         "commanded\thttps://host.invalid/v1\tkey command\ton\t",
         "wanting\thttps://host.invalid/v1\tmissing\ton\t",
@@ -298,3 +299,14 @@ def test_a_wrong_entry_is_listed_mended_and_removed(telex: Inside) -> None:
         telex("providers", "add", "x", "--base-url", "http://127.0.0.1:2", "--no-key", "--no-verify").code
         == 3
     )
+
+
+def test_show_has_the_default_model_that_a_chat_takes(telex: Inside, server: Scripted) -> None:
+    telex.configure(f'[providers.mine]\npreset = "deepseek"\nbase_url = "{server.url}"\nkey = "none"\n')
+    server.will(listing("other-model"), answer("Hello"))
+    telex("models", "list", "--refresh")
+    shown = json.loads(telex("providers", "show", "mine", "--json").text)["default_model"]
+    assert shown == "other-model"
+    assert "default model\tother-model" in telex("providers", "show", "mine").text
+    assert telex("chat", "--no-save", "-m", "mine", "hi").code == 0
+    assert server.asked[-1].body["model"] == "other-model"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
 
 __all__ = [
+    "DISPLAY_NAME",
     "HEADERS",
     "PRESET_HEADERS",
     "as_json",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 HEADERS = ("NAME", "ADDRESS", "KEY", "STATE", "DEFAULT MODEL")
+DISPLAY_NAME = "DISPLAY NAME"
+"""The header of one more cell, for the providers that have a display name of their own."""
+
 PRESET_HEADERS = ("PRESET", "NAME", "KIND", "KEY", "ADDRESS")
 
 MASK = "(not shown)"
@@ -60,7 +64,17 @@ def row(
         key_words(source, ending),
         "on" if provider.enabled else "off",
         default or _default(provider),
+        *_own_name(provider),
     )
+
+
+def _own_name(provider: Provider) -> tuple[str, ...]:
+    """The display name that the user has given it."""
+    from provider_core import presets
+
+    preset = presets.get(provider.preset) if provider.preset else None
+    usual = (provider.name, preset.name if preset else "")
+    return () if provider.display_name in usual else (provider.display_name,)
 
 
 def as_json(
@@ -90,7 +104,12 @@ def as_json(
 
 
 def card(
-    provider: Provider, source: Source, references: tuple[str, ...], written: dict[str, Any]
+    provider: Provider,
+    source: Source,
+    references: tuple[str, ...],
+    written: dict[str, Any],
+    *,
+    default: str,
 ) -> list[tuple[str, str]]:
     """All that is known of one provider; ``written`` is its table in the settings file."""
     from provider_core.quirks import holds_secret
@@ -116,7 +135,7 @@ def card(
         ("state", "on" if provider.enabled else "off"),
         ("key", key_words(source)),
         ("key command", provider.key_command or ""),
-        ("default model", _default(provider)),
+        ("default model", default),
         ("models", ", ".join(declared)),
         ("headers", ", ".join(headers)),
         ("proxy", without_credentials(proxy) if proxy else ""),

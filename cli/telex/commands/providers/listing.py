@@ -34,13 +34,15 @@ __all__ = ["list_", "presets", "show"]
     ),
 )
 @click.option("--json", "as_json", is_flag=True, help="One list of objects.")
-@click.option("--check-keys", is_flag=True, help="Look for the keys, and show the last 4 characters of each.")
+@click.option(
+    "--check-keys", is_flag=True, help="Look for the keys, and show the last 4 characters of long ones."
+)
 @pass_app
 def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     """List the providers that are set up, and where their keys come from.
 
-    In a pipe each line has NAME, ADDRESS, KEY, STATE (on, off or invalid) and DEFAULT MODEL, with tabs between. The
-    keyring is opened only with --check-keys.
+    In a pipe each line has NAME, ADDRESS, KEY, STATE (on, off or invalid), DEFAULT MODEL and, where one was given,
+    DISPLAY NAME, with tabs between. The keyring is opened only with --check-keys.
     """
     from provider_core.keys import source
     from telex.render import providers as render
@@ -64,7 +66,11 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
             for each, where in found
         ]
         rows += [(name, "", "", "invalid", "") for name in wrong]
-        sheet.rows(app.console, render.HEADERS, rows)
+        headers: tuple[str, ...] = render.HEADERS
+        if app.console.out_is_terminal and max(map(len, rows), default=0) > len(headers):
+            headers = (*headers, render.DISPLAY_NAME)
+            rows = [(*row, "")[: len(headers)] for row in rows]
+        sheet.rows(app.console, headers, rows)
     if failed:
         raise failed[0]
     if not found and not wrong and not as_json:
@@ -138,13 +144,13 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     where = source(provider, app.environ)
     data = file.read(app.paths.settings_file)
     references = edit.references(data, name)
+    default = provider.default_model or app.catalog.listing(name).default or ""
     if as_json:
-        fields = {**render.as_json(provider, where), "pointed_at_by": list(references)}
+        fields = {**render.as_json(provider, where, default=default), "pointed_at_by": list(references)}
         app.console.json(fields)
         return
-    sheet.pairs(
-        app.console, render.card(provider, where, references, data.get("providers", {}).get(name, {}))
-    )
+    written = edit.entries(app.paths.settings_file).get(name, {})
+    sheet.pairs(app.console, render.card(provider, where, references, written, default=default))
 
 
 @click.command(
