@@ -6,6 +6,7 @@ has nothing useful to say.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -233,15 +234,26 @@ def wait(error: errors.RateLimitError, provider: Provider | None) -> str:
         return f"Try again in {_duration(error.retry_after)}."
     if provider is None:
         return "Try again later."
-    return f"Try again later, or let telex try more often: telex providers edit {provider.name} --retries 5"
+    more = 2 * max(provider.network.retries, 2) + 1
+    if more > _MOST_RETRIES:
+        return "Try again later."
+    return f"Try again later, or let telex retry more often: telex providers edit {provider.name} --retries {more}"
+
+
+_MOST_RETRIES = 20
+"""More would not end before the time budget of the retries does."""
 
 
 def wait_longer(error: errors.DeadlineError, provider: Provider | None) -> str | None:
     """Where the limit that ran out is set."""
-    if provider is None or provider.name == "local":
+    if provider is None or provider.name == "local" or error.phase == "total":
         return None
-    option = "--connect-timeout" if error.phase == "connect" else "--timeout"
-    return f"To wait longer once: telex chat {option} SECONDS; always: telex providers edit {provider.name} --help"
+    seconds, phase = math.ceil(error.seconds * 2), error.phase.replace(" ", "-")
+    once = "--connect-timeout" if phase == "connect" else "--timeout"
+    return (
+        f"To wait longer once: telex chat {once} {seconds}\n"
+        f"Always: telex providers edit {provider.name} --{phase}-timeout {seconds}"
+    )
 
 
 def other_source(error: errors.KeyStoreError, provider: Provider | None) -> str:
@@ -377,7 +389,8 @@ def tool_access(error: errors.ToolAccessError, _: Provider | None) -> str:
 
 
 def tool_connect(error: errors.ToolConnectError, _: Provider | None) -> str:
-    return f"To wait longer set start_timeout in [mcp.{error.server or 'NAME'}]; to see its steps: telex mcp test"
+    name = error.server or "NAME"
+    return f"To wait longer set start_timeout in [mcp.{name}]; to see its steps: telex mcp test {name}"
 
 
 def tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:

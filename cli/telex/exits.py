@@ -158,7 +158,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
         ExitCode.PROVIDER,
         "Ask again, ask for less, or take a larger model; --retries-schema N lets telex ask more often.",
     ),
-    errors.LoopLimitError: (ExitCode.TOOL, "Let it go on for longer: --max-turns N"),
+    errors.LoopLimitError: (ExitCode.TOOL, "Allow more requests: --max-turns N"),
 }
 
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
-    "models": ("telex.commands.models:command", "See what can be asked, and name it."),
+    "models": ("telex.commands.models:command", "List models, set aliases and the default model."),
     "providers": ("telex.commands.providers:command", "Set up the servers that telex talks to."),
-    "mcp": ("telex.commands.mcp:command", "Set up servers whose tools a model may call."),
-    "history": ("telex.commands.history:command", "See, search and remove the conversations that were kept."),
-    "templates": ("telex.commands.templates:command", "Keep prompts, with variables in them."),
-    "completion": ("telex.commands.completion:command", "Make a Tab complete telex's command lines."),
-    "doctor": ("telex.commands.doctor:command", "Check what telex stands on, and say what to do about it."),
-    "help": ("telex.commands.help:command", "Show the page of a topic, or the help of a command."),
+    "mcp": ("telex.commands.mcp:command", "Set up MCP servers whose tools a model may call."),
+    "history": ("telex.commands.history:command", "List, search and remove saved conversations."),
+    "templates": ("telex.commands.templates:command", "Save and reuse prompts with variables."),
+    "completion": ("telex.commands.completion:command", "Set up shell completion."),
+    "doctor": ("telex.commands.doctor:command", "Check the installation and suggest fixes."),
+    "help": ("telex.commands.help:command", "Show help for a topic or a command."),
 }
 """Name -> ("module:attribute", one line of help): see ``lazy``."""
 

@@ -105,19 +105,19 @@ def network_options(command: _Command) -> _Command:
             "--retries",
             type=click.IntRange(0, 100),
             metavar="N",
-            help="How often to ask again before any text.",
+            help="Times to retry a request that fails before any text arrives.",
         ),
         click.option(
             "--timeout",
             type=Number(min=0, min_open=True),
             metavar="SECONDS",
-            help="The longest silence of the server: before its first byte, and within the answer.",
+            help="Give up when the server sends nothing for this many seconds.",
         ),
         click.option(
             "--connect-timeout",
             type=Number(min=0, min_open=True),
             metavar="SECONDS",
-            help="The longest wait for a connection.",
+            help="Give up when no connection is made within this many seconds.",
         ),
     ):
         command = option(command)

@@ -85,21 +85,21 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     type=Name("model"),
     multiple=True,
     metavar="ID",
-    help="provider/model, a provider, or a model that only one has. Given again: one more to ask.",
+    help="Model to use: PROVIDER/MODEL, a provider, or a model name that is unique. Repeat to ask several at once.",
 )
-@click.option("-s", "--system", metavar="TEXT", help="The system message.")
+@click.option("-s", "--system", metavar="TEXT", help="Set the system message.")
 @click.option(
     "--template",
     type=Name("template"),
     metavar="NAME",
-    help="A prompt that is kept: see telex templates. What is given here wins over what it says.",
+    help="Use a saved prompt (see telex templates). Options given here override it.",
 )
 @click.option(
     "--var",
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
-    help="What a variable of the template stands for.",
+    help="Set a template variable.",
 )
 @click.option(
     "-f",
@@ -108,7 +108,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     multiple=True,
     type=click.Path(),
     metavar="FILE",
-    help="A text file that stands before the prompt; - is stdin.",
+    help="Put a text file before the prompt; - is stdin. Repeatable.",
 )
 @click.option(
     "-i",
@@ -117,34 +117,48 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     multiple=True,
     type=click.Path(),
     metavar="FILE",
-    help="An image: a file, an https address, or - for stdin.",
+    help="Attach an image: a file, an https address, or - for stdin. Repeatable.",
 )
-@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the latest conversation.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the latest conversation.")
 @click.option(
-    "--conversation", metavar="ID", help="Go on with this one: its id, the id's beginning, or its title."
+    "--conversation",
+    metavar="ID",
+    help="Continue this conversation: its id, the start of its id, or its title.",
 )
-@click.option("--no-save", is_flag=True, help="Keep nothing of this in the history.")
+@click.option("--no-save", is_flag=True, help="Do not save this chat in the history.")
 @click.option(
-    "--stream/--no-stream", default=True, help="Show the answer as it comes (default) or when it is whole."
+    "--stream/--no-stream", default=True, help="Print the answer as it arrives (default), or all at once."
 )
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="The longest answer, in tokens.")
-@click.option("-t", "--temperature", type=Number(min=0), metavar="T", help="Randomness; sent only if given.")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Limit the answer to N tokens.")
+@click.option(
+    "-t",
+    "--temperature",
+    type=Number(min=0),
+    metavar="T",
+    help="Set the sampling temperature; sent only if given.",
+)
 @click.option(
     "-p",
     "--param",
     "params",
     type=BodyField(),
     multiple=True,
-    help="Any further field of the request's body.",
+    help="Set another field of the request body. Repeatable.",
 )
-@click.option("--reasoning-effort", metavar="LEVEL", help="How hard to think: none, low, medium, high, …")
+@click.option("--reasoning-effort", metavar="LEVEL", help="How much to reason: none, low, medium, high, …")
 @click.option(
-    "--reasoning", type=click.Choice(["show", "hide", "summary"]), help="What of the thinking is shown."
+    "--reasoning",
+    type=click.Choice(["show", "hide", "summary"]),
+    help="How much of the model's reasoning to show.",
 )
-@click.option("--markdown/--plain", default=None, help="Lay the answer out, or show it as it was written.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object when the answer has ended.")
-@click.option("--jsonl", "as_jsonl", is_flag=True, help="One JSON object a line for each event as it comes.")
-@click.option("-x", "--extract", is_flag=True, help="Only the first code block of the answer.")
+@click.option(
+    "--markdown/--plain", default=None, help="Render Markdown (default on a terminal), or print it unchanged."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
+@click.option(
+    "--jsonl", "as_jsonl", is_flag=True, help="Print one JSON object per line and event, as it arrives."
+)
+@click.option("-x", "--extract", is_flag=True, help="Print only the first code block of the answer.")
 @click.option(
     "--schema",
     metavar="FILE|JSON|FIELDS",
@@ -156,29 +170,29 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     default=1,
     show_default=True,
     metavar="N",
-    help="How often to ask again where the answer does not fit the schema.",
+    help="Times to retry when the answer does not match the schema.",
 )
 @click.option(
     "--tools",
     type=Name("server"),
     multiple=True,
     metavar="NAME,…",
-    help="MCP servers whose tools the model may call, or all: see telex mcp.",
+    help="Let the model call the tools of these MCP servers, or all (see telex mcp).",
 )
 @click.option(
     "--allow",
     multiple=True,
     metavar="PATTERN",
-    help="Tools that run without being asked about: server/read_*",
+    help="Run tools that match without asking, such as server/read_*",
 )
-@click.option("--tool-choice", metavar="HOW", help="auto, required, none, or the tool that has to be called.")
+@click.option("--tool-choice", metavar="HOW", help="Choose auto, required, none, or the one tool to call.")
 @click.option(
     "--max-turns",
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
     metavar="N",
-    help="How many requests the calls of tools may lead to.",
+    help="Maximum number of requests in a tool-calling loop.",
 )
 @click.option(
     "-o",
@@ -186,12 +200,10 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     metavar="FILE",
     help="Write the answer to FILE; leave FILE unchanged if the answer is incomplete.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the request, without its key, and send nothing.")
-@click.option(
-    "-v", "--verbose", count=True, help="Say on stderr what goes over the wire; -vv: all that comes too."
-)
-@click.option("-u", "--usage", is_flag=True, help="Say in full how many tokens it took, and how long.")
-@click.option("-q", "--quiet", is_flag=True, help="Only the answer, and errors.")
+@click.option("--dry-run", is_flag=True, help="Print the request, with the key redacted, and exit.")
+@click.option("-v", "--verbose", count=True, help="Log the request to stderr; -vv also logs the response.")
+@click.option("-u", "--usage", is_flag=True, help="Print tokens, cost and times in full.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the answer and errors.")
 @click.option("--no-stdin", is_flag=True, help="Do not read stdin.")
 @network_options
 @pass_app
