@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from provider_core.types import (
         Call,
+        CallAsText,
         Effort,
         Event,
         FieldDropped,
@@ -95,6 +96,7 @@ __all__ = [
     "ApproveWith",
     "Asking",
     "Call",
+    "CallAsText",
     "Client",
     "Connection",
     "Conversation",

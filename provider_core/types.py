@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Auth",
     "Call",
+    "CallAsText",
     "Effort",
     "Event",
     "FieldDropped",
@@ -451,7 +452,17 @@ class FieldIgnored:
     value: str
 
 
-Notice: TypeAlias = Sent | Idle | Retrying | FieldDropped | FieldIgnored
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAsText:
+    """The answer seems to be a tool call that the server did not recognize and sent as text; it is not run.
+
+    ``tool`` is the tool that seems to be called, as ``toolbox/tool``; "" if it cannot be told.
+    """
+
+    tool: str = ""
+
+
+Notice: TypeAlias = Sent | Idle | Retrying | FieldDropped | FieldIgnored | CallAsText
 """What the core says while it works, to a callback: it is no part of the answer."""
 
 

@@ -32,6 +32,7 @@ _LONE: Final = ("</think>", "[/THINK]", "</seed:think>", "◁/think▷")
 _STARTS: Final = (*_PAIRS, *_HARMONY, *_LONE)
 _LONE_TAG = re.compile("|".join(map(re.escape, _LONE)))
 _LINE_ENDS = re.compile(r"[ \t\r]{0,64}(\n|\Z)?")
+_RECIPIENT = re.compile(r"\bto=\S+")
 _TOKEN = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>")
 
 
@@ -232,8 +233,13 @@ class Thinking:
             case "start" | "channel":
                 self._header = ""
             case "message":
-                self._channel = (self._header or "").split(" ", 1)[0].strip()
+                header = self._header or ""
+                self._channel = header.split(" ", 1)[0].strip()
                 self._header = None
+                if self._channel != "analysis" and (recipient := _RECIPIENT.search(header)):
+                    self._say(
+                        f"{recipient[0]} ", pieces
+                    )  # a call that the server did not recognize: it names the tool
                 self._fresh = self._channel == "analysis"
             case "constrain":
                 pass

@@ -6,7 +6,7 @@ How calls run is in ``_running``, what their arguments have to be in ``_argument
 from __future__ import annotations
 
 import json
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -18,13 +18,14 @@ from provider_core.errors import (
     ToolArgumentsError,
     ToolError,
     ToolRefusedError,
-    UnknownToolError,
 )
 from provider_core.tools._arguments import mismatch, read
+from provider_core.tools._leaked import leaked_call
 from provider_core.tools._names import Names
 from provider_core.tools._running import failed, run_calls
 from provider_core.tools._types import Approve, ApproveWith, Asking, PlannedCall, Refuse, ToolEnded
 from provider_core.types import (
+    CallAsText,
     FieldDropped,
     FieldIgnored,
     Finished,
@@ -37,6 +38,7 @@ from provider_core.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from provider_core.answer import Answer
     from provider_core.client import Client
     from provider_core.tools._types import AgentEvent, Approval, Decision, Toolbox
     from provider_core.types import Event, Message, Notice, Provider, Request
@@ -100,6 +102,8 @@ def agent(
                 gathering.event(event)
                 if isinstance(event, Finished) and event.verdict is Verdict.COMPLETE:
                     told.check_choice(choice, request.tool_choice, gathering.answer().tool_calls)
+                if isinstance(event, Finished) and tools and choice != "none":
+                    told.check_text(gathering.answer(), names)
                 yield event
         answer = gathering.answer()
         if not answer.tool_calls or answer.verdict is not Verdict.COMPLETE:
@@ -118,9 +122,7 @@ def agent(
 
 def _name_tool(error: TokenLimitError, calls: Sequence[ToolCall], names: Names) -> None:
     """Let the error name the tool of the last call as the user knows it."""
-    with suppress(UnknownToolError, IndexError):
-        toolbox, offered = names.find(calls[-1].name)
-        shown = f"{toolbox.name}/{offered.tool.name}"
+    if calls and (shown := names.shown(calls[-1].name)):
         error.message = error.message.replace(f"call of {calls[-1].name},", f"call of {shown},")
 
 
@@ -263,6 +265,14 @@ class _Told:
             return
         if not calls or (name != "required" and all(call.name != name for call in calls)):
             self.notice(FieldIgnored(field="tool_choice", value=choice))
+
+    def check_text(self, answer: Answer, names: Names) -> None:
+        """Report a call that was written as text, or in thoughts that no text follows."""
+        if answer.tool_calls:
+            return
+        tool = leaked_call(answer.text if answer.text.strip() else answer.reasoning, names)
+        if tool is not None:
+            self.notice(CallAsText(tool=tool))
 
 
 def _limit(provider: Provider, request: Request, turns: int) -> LoopLimitError:

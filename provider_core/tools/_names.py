@@ -82,6 +82,11 @@ class Names:
                     return found.pop() if len(found) == 1 else name
         return name
 
+    def shown(self, name: str) -> str:
+        """``toolbox/tool`` of the tool that this name means, as users know it; "" for none."""
+        found = self._known.get(self.meant(name))
+        return "/".join(filter(None, (found[0].name, found[1].tool.name))) if found else ""
+
     def choice(self, asked: str | None) -> str | None:
         """A tool choice as a request has it.
 

@@ -642,3 +642,19 @@ def test_progress_is_an_event_in_jsonl(desk: Telex, server: Scripted) -> None:
     events = [json.loads(line) for line in ran.text.splitlines()]
     (told,) = [event for event in events if event["type"] == "tool_progress"]
     assert (told["id"], told["tool"], told["progress"], told["total"]) == ("call_a", "lab/progress", 0, 1)
+
+
+def test_a_call_written_as_text_is_shown_with_a_note(desk: Telex, server: Scripted) -> None:
+    leaked = '<tool_call>\n{"name": "lab__echo", "arguments": {}}\n</tool_call>'
+    for arguments, note in (
+        (("--tools", "lab", "--allow", "*"), True),
+        (("--tools", "lab", "--json"), True),
+        (("--tools", "lab", "--jsonl", "--no-stream"), True),
+        ((), False),
+    ):
+        server.will(answer(leaked))
+        ran = desk("chat", *arguments, "hi")
+        assert ran.code == 0
+        words = "This looks like a call of lab/echo that the server did not recognize."
+        assert (words in ran.err) is note, arguments
+        assert ("call_as_text" in ran.text) is ("--jsonl" in arguments)

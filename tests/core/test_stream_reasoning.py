@@ -250,3 +250,8 @@ def test_many_blanks_and_ticks_cost_no_more_than_their_number() -> None:
     blanks = [delta("\n" * 50)] * 20_000
     assert chunks(*blanks, delta("Hello"), STOP).text == "\n" * 1_000_000 + "Hello"
     assert chunks(delta("<think>"), *blanks, delta("Hm.</think>Hello"), STOP).said == ANSWER
+
+
+def test_the_recipient_of_a_harmony_call_stays_in_the_text() -> None:
+    text = '<|channel|>commentary to=functions.read <|constrain|>json<|message|>{"a": 1}<|call|>'
+    assert chunks(delta(text), delta(finish="stop")).text == 'to=functions.read {"a": 1}'

@@ -31,6 +31,7 @@ from provider_core.tools import (
     ToolStarted,
 )
 from provider_core.types import (
+    CallAsText,
     FieldDropped,
     FieldIgnored,
     Finished,
@@ -327,6 +328,75 @@ def test_a_call_by_a_decorated_name_is_its_tools_call_everywhere(server: Scripte
     assert loop.results() == ["a.txt"]
     assert [each.name for each in loop.calls] == ["fs__read"]
     assert loop.turn()["tool_calls"][0]["function"]["name"] == "fs__read", "servers refuse a dot in it"
+
+
+CALL = '{"name": "fs__read", "arguments": {"path": "a"}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<tool_call>\n{CALL}\n</tool_call>",
+        f"I will look.\n<tool_call>{CALL}",
+        "<tool_call>\n<function=fs__read>\n<parameter=path>\na\n</parameter>\n</function>\n</tool_call>",
+        "<tool_call>fs__read\n<arg_key>path</arg_key>\n<arg_value>a</arg_value>\n</tool_call>",
+        f"[TOOL_CALLS][{CALL}]",
+        '[TOOL_CALLS]fs__read{"path": "a"}',
+        '[TOOL_CALLS]fs__read[ARGS]{"path": "a"}',
+        '<|python_tag|>fs__read.call(path="a")',
+        f"<|python_tag|>{CALL}",
+        '<function=fs__read>{"path": "a"}</function>',
+        f"```json\n{CALL}\n```",
+        f"Sure:\n\n```\n{CALL}\n```\nDone.",
+        CALL,
+        f"[{CALL}]",
+        f"I call it:\n{CALL}",
+        '{"type": "function", "function": {"name": "fs__read", "parameters": {}}}',
+        '{"tool_calls": [{"function": {"name": "functions.fs__read", "arguments": "{}"}}]}',
+        '[fs__read(path="a")]',
+        '```tool_code\nprint(fs__read(path="a"))\n```',
+        "<\uff5ctool\u2581calls\u2581begin\uff5c><\uff5ctool\u2581call\u2581begin\uff5c>function<\uff5ctool\u2581sep\uff5c>fs__read\n",
+        '<\uff5cDSML\uff5cfunction_calls><\uff5cDSML\uff5cinvoke name="fs__read">',
+        '<|channel|>commentary to=functions.fs__read <|constrain|>json<|message|>{"path": "a"}',
+        'commentary to=functions.fs__read json{"path": "a"}',
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions.fs__read:0<|tool_call_argument_begin|>{}",
+        '<minimax:tool_call>\n<invoke name="fs__read">\n<parameter name="path">a</parameter>\n</invoke>',
+        f"[TOOL_REQUEST]{CALL}[END_TOOL_REQUEST]",
+        f"functools[{CALL}]",
+    ],
+)
+def test_a_call_that_is_written_as_text_is_reported_and_not_run(server: Scripted, text: str) -> None:
+    server.will(answer(text))
+    notices: list[Notice] = []
+    box = Box("fs", read=say("a.txt"))
+    loop = looped(server, box, notify=notices.append)
+    assert [notice for notice in notices if isinstance(notice, CallAsText)] == [CallAsText(tool="fs/read")]
+    shown = re.sub(r"<\|channel\|>\w+ |<\|constrain\|>json<\|message\|>", "", text)
+    assert (box.ran, loop.text, len(server.asked)) == ([], shown, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('<tool_call>{"name": "other", "arguments": {}}</tool_call>', [CallAsText()]),
+        ("The list is:\n- a\n- b", []),
+        ('{"name": "Rex", "age": 3}', []),
+        ('{"name": "other", "arguments": {}}', []),
+        ('{"name": "fs__read"}', []),
+        ("You may use fs__read(path) for that.", []),
+        ("```python\nopen('a').read()\n```", []),
+        ("", []),
+    ],
+)
+def test_only_what_looks_like_a_call_is_reported(server: Scripted, text: str, told: list[CallAsText]) -> None:
+    notices: list[Notice] = []
+    server.will(answer(text or " x"))
+    looped(server, Box("fs", read=say("a.txt")), notify=notices.append)
+    assert [notice for notice in notices if isinstance(notice, CallAsText)] == told
+    server.will(answer(f"<tool_call>{CALL}</tool_call>"))
+    notices.clear()
+    looped(server, Box("fs", read=say("a.txt")), notify=notices.append, choice="none")
+    assert not any(isinstance(notice, CallAsText) for notice in notices)
 
 
 def test_a_tool_that_does_not_exist_is_an_error_with_near_names(server: Scripted) -> None:

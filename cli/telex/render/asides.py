@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, FieldIgnored, Retrying
+from provider_core.types import CallAsText, FieldDropped, FieldIgnored, Retrying
 from telex.render.words import changed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Asides:
         match notice:
             case Retrying(error=error, seconds=seconds, attempt=attempt):
                 self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
-            case FieldDropped() | FieldIgnored() if self.target is not None:
+            case FieldDropped() | FieldIgnored() | CallAsText() if self.target is not None:
                 self.aside(changed(self.target, notice))
 
     def aside(self, line: str) -> None:

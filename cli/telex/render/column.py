@@ -5,7 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, FieldIgnored, Reasoning, Retrying, Sent, Text, Verdict
+from provider_core.types import (
+    CallAsText,
+    FieldDropped,
+    FieldIgnored,
+    Reasoning,
+    Retrying,
+    Sent,
+    Text,
+    Verdict,
+)
 from telex.console import visible
 from telex.render import summary
 from telex.render.markdown import Layout, Row, chop
@@ -76,7 +85,7 @@ class Column:
             case Retrying(error=error, seconds=seconds, attempt=attempt):
                 self._doing, self._until = "retry", time.monotonic() + seconds
                 self.aside(f"{self.title}: {error.message}; attempt {attempt} in {seconds:.1f} s")
-            case FieldDropped() | FieldIgnored() if self._target is not None:
+            case FieldDropped() | FieldIgnored() | CallAsText() if self._target is not None:
                 self.aside(changed(self._target, notice))
 
     def event(self, event: Event) -> None:

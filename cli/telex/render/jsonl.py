@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from provider_core.types import (
+    CallAsText,
     FieldDropped,
     FieldIgnored,
     Finished,
@@ -34,6 +35,7 @@ Kind: TypeAlias = Literal[
     "retry",
     "field_dropped",
     "field_ignored",
+    "call_as_text",
     "text",
     "reasoning",
     "tool_call",
@@ -97,6 +99,8 @@ class JsonLines(Asides):
                 self._say("field_dropped", field=field, swapped_for=other, value=value)
             case FieldIgnored(field=field, value=value):
                 self._say("field_ignored", field=field, value=value)
+            case CallAsText(tool=tool):
+                self._say("call_as_text", tool=tool)
 
     def event(self, event: Event) -> None:
         match event:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, FieldIgnored, Idle, Reasoning, Retrying, Sent, Text, Verdict
+from provider_core.types import (
+    CallAsText,
+    FieldDropped,
+    FieldIgnored,
+    Idle,
+    Reasoning,
+    Retrying,
+    Sent,
+    Text,
+    Verdict,
+)
 from telex.render.thoughts import Thoughts
 from telex.render.waiting import Waiting
 
@@ -66,7 +76,7 @@ class Live:
                 self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
                 if self._waiting is not None:
                     self._waiting.wait("retry", seconds)
-            case FieldDropped() | FieldIgnored() if self._target is not None:
+            case FieldDropped() | FieldIgnored() | CallAsText() if self._target is not None:
                 from telex.render.words import changed
 
                 self.aside(changed(self._target, notice))

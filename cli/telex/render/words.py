@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from provider_core.types import FieldDropped, FieldIgnored
+from provider_core.types import CallAsText, FieldDropped, FieldIgnored
+from provider_core.wording import printable
 
 if TYPE_CHECKING:
     from provider_core.types import Notice, Target
@@ -14,12 +15,15 @@ __all__ = ["changed"]
 
 
 def changed(target: Target, notice: Notice) -> str:
-    """What has become of a field that the server does not accept, or accepts and ignores."""
+    """What the server did otherwise than asked: with a field of the request, or a call that it sent as text."""
     match notice:
         case FieldIgnored(value="required"):
             return f"{target} ignored tool_choice: no tool was called, although one was required."
         case FieldIgnored(field=field, value=value):
             return f"{target} ignored {field}: {value} was not called, although it was required."
+        case CallAsText(tool=tool):
+            what = f"a call of {' '.join(printable(tool, 200).split())}" if tool else "a tool call"
+            return f"This looks like {what} that the server did not recognize. It is shown as text, and did not run."
         case FieldDropped():
             change = _change(notice)
         case _:
