@@ -56,7 +56,11 @@ STRONG: Final = (
     rf"\b{_UNKNOWN}\s+(?:\w+\s+)?{_NOUN}{_RECEIVED}{_LIST}",
     rf"{_EXTRA}\W+fields?\W+NAME",
     rf"NAME.{{0,20}}?{_EXTRA}",
-    r"NAME\s+(?:is|are)\s+(?:unsupported|unknown|unrecogni[sz]ed|not\s+recogni[sz]ed)",
+    rf"NAME(?:\s+{_NOUN})?\s+(?:(?:is|are)\s+)?(?:unsupported|unknown|unrecogni[sz]ed|not\s+recogni[sz]ed)",
+    rf"NAME\s+is\s+not\s+a\s+valid\s+{_NOUN}",
+    r"NAME\s+(?:must|should|has\s+to|needs?\s+to)\s+be\s+(?:omitted|removed|unset|left\s+out|absent)",
+    r"NAME\s+(?:must|should|may)\s+not\s+be\s+(?:set|used|specified|sent|provided|passed|present|included)(?!\s+to\b)",
+    r"\b(?:remove|omit|(?:do\s+not|don't)\s+(?:specify|set|send|use|pass|include))\s+(?:the\s+)?NAME",
     rf"\badditional\s+properties\s+are\s+not\s+allowed\W+{_LIST}{_REST}\s+(?:was|were)\s+unexpected",
     rf"{_DOES_NOT}(?:the\s+)?{_NOUN}{_LIST}",
     rf"\b{_NOUN}\s+(?:is\s+|are\s+)?{_NOT_TAKEN}[^:.\n]{{0,40}}:{_LIST}",
@@ -70,6 +74,7 @@ WEAK: Final = (
     rf"{_SUBJECT}\s+does(?:\s+not|n't)\s+support\s+being\s+set",
     r"NAME\s+does(?:\s+not|n't)\s+support\b.*\bonly\s+the\s+default",
     r"\binvalid\s+NAME\W+only\s+\S+\s+is\s+(?:allowed|supported|accepted)",
+    r"\bnot\s+allowed\s+to\s+(?:request|use|set|specify)\s+(?:the\s+)?NAME",
     rf"{_DOES_NOT}(?:the\s+)?NAME(?!\s*(?:=|value|of|above|below|\d))",
 )
 """The field is meant unless the words are about its value as well."""
@@ -82,6 +87,9 @@ SET: Final = (
     rf"\bset(?:ting)?\s+(?:the\s+)?NAME(?:\s+{_NOUN})?\s*(?:=|:|\bto\b|\bas\b)\s*{_CURE}",
     rf"\buse\s+NAME\s*[=:]\s*{_CURE}",
     rf"NAME(?:\s+{_NOUN})?\s+(?:must|should|has\s+to|needs?\s+to)\s+be\s+(?:set\s+to\s+|equal\s+to\s+)?{_CURE}",
+    rf"NAME\s*=?\s*{_CURE}\s+is\s+required",
+    rf"NAME\s+other\s+than\s+{_CURE}",
+    rf"\bonly\s+NAME\s*=\s*{_CURE}",
 )
 """The one value with which the server would accept the field."""
 
@@ -108,7 +116,7 @@ COMPANY: Final = re.compile(
 """A field is refused beside something else, and may be taken without it."""
 
 NO_STREAM: Final = re.compile(
-    rf"\bverified\s+to\s+stream\b|(?<!non-)\bstream(?:ing|ed)?{_Q}(?:\s+\w+)?\s+(?:is|are)\s+(?:currently\s+)?{_NOT_TAKEN}"
+    rf"\bverified\s+to\s+stream\b|(?<!non-)\bstream(?:ing|ed)?{_Q}(?!\s+options)(?:\s+\w+){{0,3}}\s+(?:is|are)\s+(?:currently\s+)?{_NOT_TAKEN}"
     rf"|\bdoes(?:\s+not|n't)\s+(?:currently\s+)?support\s+(?:the\s+)?{_Q}stream(?:ing|ed)?\b(?!\s+options)"
     r"|\bcan(?:\s?not|'t)\s+(?:be\s+)?stream(?:ed)?\b|(?<!non-)\bstreaming\s+(?:is\s+)?(?:disabled|unsupported|unavailable)"
     rf"|{_Q}stream{_Q}\s+does(?:\s+not|n't)\s+support\s+true|(?<!non-)\bstream\s*=\s*true\s+(?:is\s+)?{_NOT_TAKEN}"
@@ -120,7 +128,7 @@ NO_STREAM: Final = re.compile(
 ONLY_STREAM: Final = re.compile(
     rf"\bonly\s+(?:supports?|allows?)\s+stream|\bnon-?stream\w*(?:\s+\w+)?\s+(?:is|are)\s+{_NOT_TAKEN}|\bmust\s+be\s+streamed\b"
     rf"|\b(?:streaming|stream{_Q})\s+(?:{_NOUN}\s+)?(?:must|should|has\s+to|needs?\s+to)\s+be\s+(?:set\s+to\s+)?(?:true|enabled|on)"
-    rf"|\bset\s+{_Q}stream{_Q}\s*(?:=|to)\s*true|\b(?:requires?|have)\s+{_Q}stream{_Q}\s*=\s*true|\bstreaming\s+is\s+required"
+    rf"|\bset\s+{_Q}stream{_Q}\s*(?:=|to)\s*true|\b(?:requires?|have)\s+{_Q}stream{_Q}\s*=\s*true|\bstreaming\s+is\s+required|\brequires?\s+{_Q}stream(?:ing)?\b"
     rf"|\bdoes(?:\s+not|n't)\s+support\s+non-?stream",
     re.IGNORECASE,
 )
@@ -183,7 +191,8 @@ def one_of(names: Collection[str]) -> str:
     spelled: list[str] = []
     for name in sorted(names, key=len, reverse=True):
         camel = re.sub(r"_(\w)", lambda letter: letter[1].upper(), name)  # xAI writes presencePenalty
-        forms = "|".join(re.escape(form) for form in dict.fromkeys((name, camel)))
+        spaced = name.replace("_", " ")  # and others "parallel tool calls"
+        forms = "|".join(re.escape(form) for form in dict.fromkeys((name, camel, spaced)))
         spelled.append(rf"(?<=[\"'`])(?:{forms})(?=[\"'`])" if name in _COMMON else forms)
     head = r"(?:(?:body|parameters?|params?|request)\.|[#$]?/)?"
     tail = rf"(?:[.\[][\w.\[\]]*)?(?!\w)(?!{_Q}\s+at\s+{_Q}(?:messages|tools|contents)){_Q}"

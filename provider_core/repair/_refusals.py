@@ -137,8 +137,9 @@ def refused_choice(error: ProviderError, body: Mapping[str, Json]) -> list[Repai
     if CHOICE not in body or not (may_refuse(error) or isinstance(error, ModelNotFoundError)):
         return []
     words = re.split(r"\bexpected\s+one\s+of\b(?=.*`)", _flat(error.words), maxsplit=1)[0]
-    spoken = re.search(rf"{one_of([CHOICE])}|\btool\s+choice\b(?!\s+requires)", words, re.IGNORECASE)
-    if spoken is None and _blamed(error) != CHOICE:
+    spoken = re.search(one_of([CHOICE]), words, re.IGNORECASE)
+    option = re.search(r"\brequires\s+--", words)  # of vLLM's command line
+    if option or (spoken is None and _blamed(error) != CHOICE):
         return []
     return weaker_choices(body, words, lasting=_lasts(words, spoken.start() if spoken else 0))
 
@@ -177,7 +178,7 @@ def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[
         word = "unstreamed"
     else:
         word = None
-    lasting = not beside and (word == "streamed" or _lasts(words, 0))
+    lasting = not beside and (word == "streamed" or _lasts(words.replace("mode", ""), 0))
     return [Repair(field=STREAM, swapped_for=word, lasting=lasting)] if word else []
 
 
@@ -253,7 +254,7 @@ def _mentions(words: str, names: Sequence[str]) -> list[str]:
 
 def _sent(hit: re.Match[str], names: Sequence[str]) -> str:
     """The name as it was sent, of one as the server spells it."""
-    written = hit["name"].replace("_", "").lower()
+    written = re.sub("[_ ]", "", hit["name"]).lower()
     return next(name for name in names if name.replace("_", "").lower() == written)
 
 

@@ -188,7 +188,7 @@ def test_the_last_answer_alone_is_what_was_printed(telex: Inside, history: Kept,
 
 def test_a_conversation_that_was_never_answered_says_so(telex: Inside, history: Kept) -> None:
     history.begin([Message(role="user", content="Hello?")], LAB)
-    assert telex("history", "show").text.endswith("## lab/m/1\n\n*No answer was kept.*\n")
+    assert telex("history", "show").text.endswith("## lab/m/1\n\n*No answer was saved.*\n")
     ran = telex("history", "show", "--answer")
     assert (ran.code, ran.text) == (0, "")
     assert "no answer" in ran.err

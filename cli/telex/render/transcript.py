@@ -148,12 +148,12 @@ def _answered(turn: Turn) -> Iterator[str]:
 def ending(turn: Turn) -> str:
     """A sentence about an answer that is not whole, or not there; "" for one that is."""
     if turn.verdict is None:
-        return "No answer was kept."
+        return "No answer was saved."
     if turn.verdict.value == "complete":
         return ""
     if turn.verdict.value == "length":
         return "The answer ends at the token limit."
-    what = f"The answer is {turn.verdict.value}"
+    what = f"The answer is {turn.verdict.value}" if turn.answered else f"No answer ({turn.verdict.value})"
     return f"{what}: {turn.error}." if turn.error else f"{what}."
 
 
