@@ -7,13 +7,25 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import ContentPolicyError, ContextOverflowError
-from provider_core.types import Finished, Message, Reasoning, Sent, Text, Timing, ToolCall, Usage, Verdict
+from provider_core.types import (
+    Finished,
+    Image,
+    Message,
+    Reasoning,
+    Sent,
+    Sources,
+    Text,
+    Timing,
+    ToolCall,
+    Usage,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from provider_core.errors import CoreError
-    from provider_core.types import Event, Json, Notice, Target
+    from provider_core.types import Choice, Event, Json, Notice, Source, Target
 
 __all__ = ["Answer", "Gathering", "combined", "following"]
 
@@ -33,6 +45,11 @@ class Answer:
     reasoning_details: tuple[Json, ...] = ()
     extra: Mapping[str, Json] = field(default_factory=dict)
     tool_calls: tuple[ToolCall, ...] = ()
+    sources: tuple[Source, ...] = ()
+    images: tuple[Image, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    """The answers besides this one, if several were asked for."""
+    logprobs: Mapping[str, Json] | None = None
     usage: Usage | None = None
     timing: Timing = field(default_factory=Timing)
     finish: str | None = None
@@ -58,6 +75,8 @@ class Answer:
             reasoning_details=self.reasoning_details,
             extra=self.extra,
             provider=self.target.provider.name,
+            sources=self.sources,
+            images=self.images,
         )
 
 
@@ -77,6 +96,8 @@ class Gathering:
         self._room = [limit, limit]  # for the one and the other
         self._left_out = [0, 0]
         self._calls: list[ToolCall] = []
+        self._sources: tuple[Source, ...] = ()
+        self._images: list[Image] = []
         self._usage: Usage | None = None
         self._finished: Finished | None = None
         self._sent = clock()
@@ -102,6 +123,10 @@ class Gathering:
                 self._reasoning.append(text if self._room[1] is None else self._fitting(text, 1))
             case ToolCall():
                 self._calls.append(event)
+            case Sources(sources=sources):
+                self._sources = sources
+            case Image():
+                self._images.append(event)
             case Usage():
                 self._usage = event
             case Finished():
@@ -134,6 +159,10 @@ class Gathering:
             reasoning_details=finished.reasoning_details,
             extra=finished.extra,
             tool_calls=tuple(self._calls),
+            sources=self._sources,
+            images=tuple(self._images),
+            choices=finished.choices,
+            logprobs=finished.logprobs,
             usage=self._usage,
             timing=Timing(
                 first_byte=self._since(self._first_byte),
@@ -191,9 +220,18 @@ def combined(answers: Sequence[Answer]) -> Answer:
         text="\n".join(answer.text for answer in answers if answer.text.strip()),
         reasoning="\n".join(answer.reasoning for answer in answers if answer.reasoning),
         tool_calls=tuple(call for answer in answers for call in answer.tool_calls),
+        sources=_each_once(source for answer in answers for source in answer.sources),
+        images=tuple(image for answer in answers for image in answer.images),
         usage=_sum([answer.usage for answer in answers if answer.usage is not None]),
         timing=Timing(first_byte=answers[0].timing.first_byte, first_text=first_text, total=total),
     )
+
+
+def _each_once(sources: Iterable[Source]) -> tuple[Source, ...]:
+    found: dict[str, Source] = {}
+    for source in sources:
+        found.setdefault(source.url, source)
+    return tuple(found.values())
 
 
 def _sum(usages: Sequence[Usage]) -> Usage | None:

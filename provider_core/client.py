@@ -23,7 +23,18 @@ from provider_core.errors import (
 from provider_core.repair import Negotiation
 from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure
-from provider_core.types import Call, Finished, Idle, Reasoning, Retrying, Sent, Text, ToolCall, Verdict
+from provider_core.types import (
+    Call,
+    Finished,
+    Idle,
+    Image,
+    Reasoning,
+    Retrying,
+    Sent,
+    Text,
+    ToolCall,
+    Verdict,
+)
 from provider_core.wording import printable, redact
 
 if TYPE_CHECKING:
@@ -250,7 +261,7 @@ def _nothing(events: list[Event]) -> NetworkError | ProviderError | None:
     """Why an attempt failed whose events hold no answer at all, not even a piece of one."""
     for event in events:
         match event:
-            case Text() | Reasoning() | ToolCall():
+            case Text() | Reasoning() | ToolCall() | Image():
                 return None
             case Finished(
                 verdict=Verdict.FAILED | Verdict.PARTIAL, error=NetworkError() | ProviderError() as error

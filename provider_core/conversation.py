@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from provider_core.answer import Gathering, following
 from provider_core.errors import CoreError, InvalidInputError, SchemaMismatchError
-from provider_core.types import ImagePart, Message, Request, TextPart, ToolCall, Verdict
+from provider_core.types import Image, ImagePart, Message, Request, Source, TextPart, ToolCall, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -243,6 +243,8 @@ def _restored(stored: Mapping[str, Json]) -> Message:
             )
         given["tool_calls"] = tuple(ToolCall(**call) for call in given.get("tool_calls", ()))
         given["reasoning_details"] = tuple(given.get("reasoning_details", ()))
+        given["sources"] = tuple(Source(**source) for source in given.get("sources", ()))
+        given["images"] = tuple(Image(**image) for image in given.get("images", ()))
         return Message(**given)
     except (TypeError, LookupError, ValueError) as error:
         raise InvalidInputError(f"a message to go on from is none that was stored: {error}") from None

@@ -20,12 +20,14 @@ __all__ = [
     "Auth",
     "Call",
     "CallAsText",
+    "Choice",
     "Effort",
     "Event",
     "FieldDropped",
     "FieldIgnored",
     "Finished",
     "Idle",
+    "Image",
     "ImagePart",
     "Json",
     "Message",
@@ -42,6 +44,8 @@ __all__ = [
     "Retrying",
     "Role",
     "Sent",
+    "Source",
+    "Sources",
     "Target",
     "Text",
     "TextPart",
@@ -105,6 +109,9 @@ class Message:
     provider: str = ""
     """Of an assistant: the name of the provider that wrote it, as far as it is known. Another one is sent
     neither its thoughts nor its extras."""
+    sources: tuple[Source, ...] = ()
+    """Of an assistant: what its answer rests on. Like ``images``, it is stored and never sent."""
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +336,63 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A page or a document that the answer rests on. ``number`` is the one in the text, as in "[1]"."""
+
+    number: int
+    url: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """All sources of an answer, each once, by number; sent near the end."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image in an answer: a ``data:`` URL in base64, or an address, which is not fetched.
+
+    ``type`` is its media type, as its first bytes show it, else as the server names it; ``size`` is in bytes.
+    ``broken`` says why there is no image to be had, "" if there is one. ``file`` is where it was saved.
+    """
+
+    url: str
+    type: str = ""
+    size: int | None = None
+    broken: str = ""
+    file: str = ""
+
+    def data(self) -> bytes:
+        """Return the bytes of a ``data:`` URL; raise ValueError if it is not valid base64."""
+        import base64
+        import binascii
+
+        head, _, payload = self.url.partition(",")
+        if not head.lower().endswith(";base64"):
+            raise ValueError("not base64")
+        text = "".join(payload.split()).replace("-", "+").replace("_", "/").rstrip("=")
+        try:
+            return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except binascii.Error as error:
+            raise ValueError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A further answer to the same request (``n`` greater than 1)."""
+
+    index: int
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: str | None = None
+    logprobs: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Token counts of the whole request. None means that the server did not say.
 
@@ -377,9 +441,13 @@ class Finished:
     model: str = ""
     reasoning_details: tuple[Json, ...] = ()
     extra: Mapping[str, Json] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
+    """The answers besides this one."""
+    logprobs: Mapping[str, Json] | None = None
+    """The log probabilities of the tokens, in the server's own form."""
 
 
-Event: TypeAlias = Text | Reasoning | ToolCall | Usage | Finished
+Event: TypeAlias = Text | Reasoning | ToolCall | Sources | Image | Usage | Finished
 """The contract between the core and whoever shows an answer: any number of events, ``Finished`` last."""
 
 

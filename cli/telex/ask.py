@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.answer import Gathering
 from provider_core.errors import CoreError, NetworkError, ProviderError
-from provider_core.types import Idle, Retrying, Verdict
+from provider_core.types import Idle, Image, Retrying, Verdict
 from telex.console import OutputError, ReaderGone
 from telex.exits import ExitCode, Stop, answer_code, code_and_hint
 from telex.interrupts import Interrupts, Terminated
@@ -16,6 +17,7 @@ from telex.keeping import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from provider_core.answer import Answer
     from provider_core.types import Event, Message, Notice, Request, Target
@@ -67,9 +69,21 @@ class Turn:
     def event(self, event: Event) -> None:
         with self._held:
             self._came = True
+            if isinstance(event, Image) and event.size is not None and self._app.save_images is not None:
+                event = self._saved(event, self._app.save_images)
             self._gathering.event(event)
             self._show.event(event)
             self._keep()  # where there was no time before, as the answer came at once
+
+    def _saved(self, image: Image, folder: Path) -> Image:
+        from telex.render import extras
+
+        try:
+            return replace(image, file=extras.save(image, folder))
+        except (OSError, ValueError) as error:
+            words = getattr(error, "strerror", None) or str(error)
+            self._show.aside(f"An image cannot be saved in {folder}: {words}")
+            return image
 
     def _keep(self) -> None:
         if self._keeping is not None and not self._begun:

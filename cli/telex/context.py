@@ -49,6 +49,8 @@ class App(Setup):
         """The command line, for errors: a key in it is not repeated."""
         self.quiet = False
         """Whether only answers and errors are wanted."""
+        self.save_images: Path | None = None
+        """The folder that images of answers are written to."""
         self.leaves_no_trace = False
         """Set by a command that looks and changes nothing, not even what completion reads."""
 

@@ -94,7 +94,7 @@ class History:
                 ),
             ).rowcount
             connection.execute("DELETE FROM messages WHERE turn = ? AND is_answer", (turn,))
-            if found and (answer.text or answer.reasoning or answer.tool_calls):
+            if found and (answer.text or answer.reasoning or answer.tool_calls or answer.images):
                 _add(connection, turn, answer.message(), is_answer=True)
 
     def drop_turn(self, turn: int) -> None:

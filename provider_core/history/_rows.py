@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from provider_core.types import ImagePart, Message, TextPart, ToolCall
+from provider_core.types import Image, ImagePart, Message, Source, TextPart, ToolCall
 
 if TYPE_CHECKING:
     from provider_core.types import Json, Part, Timing, Usage
@@ -39,6 +39,9 @@ def columns(message: Message) -> tuple[str, str, str | None]:
         value = getattr(message, name)
         if value:
             more[name] = value
+    for name in ("sources", "images"):
+        if values := getattr(message, name):
+            more[name] = [asdict(value) for value in values]
     return message.role, as_text(text), as_json(more)
 
 
@@ -53,6 +56,8 @@ def message(role: str, text: str, more: str | None) -> Message:
         content=content,
         tool_calls=tuple(ToolCall(**call) for call in rest.pop("tool_calls", ())),
         reasoning_details=tuple(rest.pop("reasoning_details", ())),
+        sources=tuple(Source(**source) for source in rest.pop("sources", ())),
+        images=tuple(Image(**image) for image in rest.pop("images", ())),
         **rest,
     )
 

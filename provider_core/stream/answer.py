@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core.stream import carriers, usage
+from provider_core.stream.extras import KEYS, Extras
 from provider_core.stream.failures import from_value
 from provider_core.stream.kept import Kept
 from provider_core.stream.natives import translate
@@ -18,8 +19,11 @@ from provider_core.stream.words import (
     is_sign_of_life,
     may_complain,
 )
+from provider_core.types import Choice, Reasoning, Text, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from provider_core.errors import CoreError
     from provider_core.types import Json, Usage
 
@@ -28,11 +32,14 @@ __all__ = ["Answer"]
 _PATIENCE = 16
 """Chunks of another choice that are kept back while choice 0 may still come."""
 
+_CHOICES = 128
+"""Other choices that are read."""
+
 # Keys that make more of a chunk, a choice or a delta than a piece of text.
 _MORE_IN_CHUNK = frozenset(
-    ("error", "base_resp", "x_groq", "type", "usageMetadata", "eval_count", "prompt_eval_count")
+    ("error", "base_resp", "x_groq", "type", "usageMetadata", "eval_count", "prompt_eval_count", *KEYS)
 )
-_MORE_IN_CHOICE = frozenset(("message", "text", "error", "usage"))
+_MORE_IN_CHOICE = frozenset(("message", "text", "error", "usage", *KEYS))
 _SPEAKING = ("content", "reasoning_content", "reasoning", "reasoning_details", "tool_calls", "refusal")
 _PLAIN_DELTA = frozenset(("role", "content", "reasoning_content", "reasoning"))
 
@@ -44,6 +51,9 @@ class Answer:
         self.speech: Speech = Speech()
         self.calls: ToolCalls = ToolCalls()
         self.kept: Kept = Kept()
+        self.extras: Extras = Extras()
+        self.others: dict[int, Answer] = {}
+        """The other choices, by index."""
         self.usage: Usage | None = None
         self.finish: str | None = None
         self.failure: CoreError | None = None
@@ -140,7 +150,7 @@ class Answer:
         ):
             return None
         delta = choice.get("delta")
-        if type(delta) is not dict or choice.get("finish_reason") is not None:
+        if type(delta) is not dict or choice.get("finish_reason") is not None or choice.get("logprobs"):
             return None
         if len(delta) > 1 and not delta.keys() <= _PLAIN_DELTA:
             return None
@@ -166,12 +176,22 @@ class Answer:
         if self._chosen is None and self._waiting:
             self._chosen = self._waiting[0][0]
             for index, choice, complete in self._waiting:
-                if index == self._chosen:
-                    self._choice(choice, complete)
+                self._sort(index, choice, complete)
         self._waiting.clear()
+
+    def _sort(self, index: int, choice: dict[str, Json], complete: bool) -> None:
+        """Read a choice, or let another answer read it."""
+        if index == self._chosen:
+            self._choice(choice, complete)
+        elif index in self.others or len(self.others) < _CHOICES:
+            other = self.others.get(index)
+            if other is None:
+                other = self.others[index] = Answer(provider=self._provider, secrets=self._secrets)
+            other._choice(choice, complete)
 
     def _chunk(self, chunk: dict[str, Json], choices: list[Json]) -> None:
         self.fresh = False
+        self.extras.take(chunk)
         model = chunk.get("model")
         if isinstance(model, str) and model:
             self.model = model
@@ -194,13 +214,15 @@ class Answer:
         index = index if isinstance(index, int) and not isinstance(index, bool) else position
         if index == 0 and self._chosen is None:
             self._chosen = 0
+            for waiting in self._waiting:
+                self._sort(*waiting)
             self._waiting.clear()
         if self._chosen is None:
             self._waiting.append((index, choice, complete))
             if len(self._waiting) >= _PATIENCE:
                 self.settle()
-        elif index == self._chosen:
-            self._choice(choice, complete)
+        else:
+            self._sort(index, choice, complete)
 
     def _choice(self, choice: dict[str, Json], complete: bool) -> None:
         if is_failure(choice.get("error")):
@@ -210,6 +232,8 @@ class Answer:
             self.words = ""
             if self.finish is None or meaning(self.finish) in (None, "stop"):
                 self.finish = reason
+        self.extras.take(choice)
+        self.extras.take_logprobs(choice.get("logprobs"))
         delta, message, text = choice.get("delta"), choice.get("message"), choice.get("text")
         if isinstance(delta, str | list):
             delta = {"content": delta}
@@ -232,7 +256,13 @@ class Answer:
     def _delta(self, delta: dict[str, Json]) -> None:
         pieces = carriers.contents(delta)
         thought = carriers.reasoning(delta) or self._fresh(carriers.details(delta))
-        if thought or pieces or delta.get("tool_calls") or delta.get("function_call"):
+        if (
+            self._take_extras(delta)
+            or thought
+            or pieces
+            or delta.get("tool_calls")
+            or delta.get("function_call")
+        ):
             self.grow()
         if thought:
             self._thought = True
@@ -257,7 +287,12 @@ class Answer:
         text = "".join(text for is_thought, text in pieces if not is_thought)
         earlier_thought, earlier_text = self._snapshot
         fresh_text, fresh_thought = text and not self._said, thought and not self._thought
-        if fresh_text or fresh_thought or (message.get("tool_calls") and not self.calls):
+        if (
+            self._take_extras(message)
+            or fresh_text
+            or fresh_thought
+            or (message.get("tool_calls") and not self.calls)
+        ):
             self.grow()
         if fresh_thought:
             self.speech.think(thought.removeprefix(earlier_thought))
@@ -273,6 +308,29 @@ class Answer:
         if not self.calls:
             self.calls.feed(message.get("tool_calls"), complete=True)
             self.calls.feed_legacy(message.get("function_call"))
+
+    def _take_extras(self, body: dict[str, Json]) -> bool:
+        """Take sources and images; return whether an image came."""
+        before = len(self.extras.images)
+        self.extras.take(body)
+        if isinstance(content := body.get("content"), list | dict):
+            self.extras.take_content(content if isinstance(content, list) else [content])
+        return len(self.extras.images) > before
+
+    def choices(self) -> Iterator[Choice]:
+        """Yield the other choices, now that nothing follows."""
+        for index, other in sorted(self.others.items()):
+            said = other.speech.close(cut=False)
+            calls = tuple(other.calls.finish(Verdict.COMPLETE))
+            reason = meaning(other.finish) or "stop" if other.finish is not None else None
+            yield Choice(
+                index=index,
+                text="".join(event.text for event in said if isinstance(event, Text)),
+                reasoning="".join(event.text for event in said if isinstance(event, Reasoning)),
+                tool_calls=calls,
+                finish="tool_calls" if calls and reason in (None, "stop") else reason,
+                logprobs=other.extras.logprobs or None,
+            )
 
     def _fresh(self, text: str) -> str:
         """Return what ``reasoning_details`` add: MiniMax repeats all earlier thoughts in each of them."""

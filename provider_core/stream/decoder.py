@@ -13,7 +13,7 @@ from provider_core.stream.framing import LIMIT, Framer, TooLongError
 from provider_core.stream.lenient import scan
 from provider_core.stream.pattern import Pattern
 from provider_core.stream.verdict import Ending, decide
-from provider_core.types import Finished
+from provider_core.types import Finished, Sources
 from provider_core.wording import clean
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Decoder:
                 last_call=_line(clean(answer.calls.last(), self._secrets, 200)),
                 own_limit=self._own_limit,
                 text=answer.speech.spoken,
+                image=any(not image.broken for image in answer.extras.images),
                 thoughts=answer.speech.reasoned,
                 refusal=answer.refusal,
                 skipped=_line(clean(self._skipped, self._secrets, 100)),
@@ -138,6 +139,9 @@ class Decoder:
             )
         )
         events += answer.calls.finish(verdict)
+        if sources := answer.extras.sources():
+            events.append(Sources(sources=sources))
+        events += answer.extras.images
         if answer.usage is not None:
             events.append(answer.usage)
         events.append(
@@ -149,6 +153,8 @@ class Decoder:
                 model=clean(answer.model, self._secrets, 200),
                 reasoning_details=answer.kept.details(),
                 extra=answer.kept.extra(),
+                choices=tuple(answer.choices()),
+                logprobs=answer.extras.logprobs or None,
             )
         )
         return events

@@ -64,5 +64,6 @@ def _gemini(candidates: list[Json]) -> list[Json]:
             ],
         }
         reason = candidate.get("finishReason")
-        choices.append({"index": candidate.get("index"), "delta": delta, "finish_reason": reason})
+        more = {key: candidate[key] for key in ("groundingMetadata", "citationMetadata") if key in candidate}
+        choices.append({"index": candidate.get("index"), "delta": delta, "finish_reason": reason, **more})
     return choices

@@ -84,6 +84,8 @@ class Ending:
     """``[DONE]`` came, or a JSON reply was whole."""
     text: bool = False
     """Anything but blanks and a refusal was said."""
+    image: bool = False
+    """An image came that can be read."""
     thoughts: bool = False
     last_call: str = ""
     """The name of the last tool call."""
@@ -157,7 +159,7 @@ def _decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | Non
                 reason,
                 _filtered(end, f"{who} withheld the answer (finish reason {end.finish})"),
             )
-        case "length" if end.text or end.thoughts or end.last_call or end.refusal:
+        case "length" if end.text or end.image or end.thoughts or end.last_call or end.refusal:
             return Verdict.LENGTH, reason, _limited(end, who)
         case "length":
             message = f"{who} sent an empty answer: it stopped at the token limit before a word was said"
@@ -182,7 +184,7 @@ def _limited(end: Ending, who: str) -> errors.TokenLimitError | None:
         message = (
             f"{who} cut the answer off at the token limit, in a call of {end.last_call}, which was not run"
         )
-    elif not end.text:
+    elif not (end.text or end.image):
         message = f"{who} sent reasoning and no answer: it took all of the token limit"
     elif not end.own_limit or (end.finish and _OTHER_LIMIT.search(end.finish)):
         message = f"{who} cut the answer off at its token limit (finish reason {end.finish})"
@@ -194,7 +196,7 @@ def _limited(end: Ending, who: str) -> errors.TokenLimitError | None:
 def _finished(
     end: Ending, reason: Reason | None, who: str
 ) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
-    if end.text or end.last_call:
+    if end.text or end.image or end.last_call:
         return Verdict.COMPLETE, reason, None
     if end.refusal:
         return (

@@ -284,7 +284,7 @@ def test_a_search_for_nothing_is_a_usage_error(telex: Inside, words: list[str]) 
 
 KEYS = [
     "conversation", "title", "turn", "at", "provider", "model", "params", "messages", "text", "reasoning",
-    "tool_calls", "finish", "raw_finish", "verdict", "usage", "timing", "error",
+    "tool_calls", "sources", "images", "finish", "raw_finish", "verdict", "usage", "timing", "error",
 ]  # fmt: skip
 
 
@@ -337,6 +337,8 @@ def test_json_lines_have_a_line_for_each_turn_with_everything(telex: Inside, his
         "text": "Hal\u2028f",
         "reasoning": "hm",
         "tool_calls": [{"id": "8", "name": "now", "arguments": "{}"}],
+        "sources": [],
+        "images": [],
         "finish": "tool_calls",
         "raw_finish": None,
         "verdict": "partial",

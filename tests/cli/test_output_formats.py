@@ -27,13 +27,17 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[2] / "README.md"
 
 KEYS = [
-    "provider", "model", "text", "reasoning", "tool_calls", "finish", "raw_finish", "verdict", "usage", "timing",
-    "error",
+    "provider", "model", "text", "reasoning", "tool_calls", "sources", "images", "choices", "logprobs",
+    "finish", "raw_finish", "verdict", "usage", "timing", "error",
 ]  # fmt: skip
 USAGE_KEYS = ["input", "output", "cached", "reasoning", "cost"]
 TIMING_KEYS = ["first_byte", "first_text", "total"]
 ERROR_KEYS = ["type", "message", "hint", "status", "code", "exit_code"]
-END_KEYS = ["n", "type", *(key for key in KEYS if key not in ("text", "reasoning", "tool_calls"))]
+END_KEYS = [
+    "n",
+    "type",
+    *(key for key in KEYS if key not in ("text", "reasoning", "tool_calls", "sources", "images")),
+]
 
 CALL = {"index": 0, "id": "call_1", "function": {"name": "get_time", "arguments": '{"zone": "UTC"}'}}
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from running import Ran, Telex
 
 KEYS = [
-    "provider", "model", "text", "reasoning", "tool_calls", "finish", "raw_finish", "verdict", "usage", "timing",
-    "error",
+    "provider", "model", "text", "reasoning", "tool_calls", "sources", "images", "choices", "logprobs",
+    "finish", "raw_finish", "verdict", "usage", "timing", "error",
 ]  # fmt: skip
 
 

@@ -115,6 +115,11 @@ class Column:
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
         self._finish()
+        if answer.sources or answer.images or answer.choices or answer.logprobs:
+            from telex.render import extras
+
+            for words in extras.lines(answer):
+                self.rows += [row(part, self._look, FAINT) for part in chop(words, self._text.width)]
         fine = answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
         if fine and self._view.usage != "none":
             line = summary.full if self._view.usage == "full" else summary.short

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from provider_core.types import ImagePart
 from telex.console import visible
 from telex.render import sheet
+from telex.render.extras import shown_images, shown_sources
 from telex.render.transcript import ending, image_words, utc
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ class Screen:
                 if isinstance(turn.answer.content, str) and turn.answer.content:
                     self.answer(turn.answer.content)
                 self._calls(turn.answer)
+                for line in (*shown_images(turn.answer.images), *shown_sources(turn.answer.sources)):
+                    console.raw_out(_styled(console, line, FAINT) + "\n")
             words = ending(turn)
             if words:
                 console.raw_out(_styled(console, visible(words), console.colour("grey")) + "\n")

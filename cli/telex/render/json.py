@@ -50,6 +50,10 @@ def failure_object(error: BaseException, hint: str | None = None) -> dict[str, A
         "text": "",
         "reasoning": "",
         "tool_calls": [],
+        "sources": [],
+        "images": [],
+        "choices": [],
+        "logprobs": None,
         "finish": None,
         "raw_finish": None,
         "verdict": (Verdict.FAILED if isinstance(error, Exception) else Verdict.INTERRUPTED).value,
@@ -68,6 +72,7 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
         "text": answer.text,
         "reasoning": answer.reasoning,
         "tool_calls": [call_object(call) for call in answer.tool_calls],
+        **_extras(answer),
         "finish": answer.finish,
         "raw_finish": answer.raw_finish,
         "verdict": answer.verdict.value,
@@ -85,6 +90,29 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
             "total": _rounded(timing.total),
         },
         "error": answer.error and error_object(answer.error, hint, exit_code=answer_code(answer)),
+    }
+
+
+def _extras(answer: Answer) -> dict[str, Any]:
+    if not (answer.sources or answer.images or answer.choices or answer.logprobs):
+        return {"sources": [], "images": [], "choices": [], "logprobs": None}
+    from telex.render import extras
+
+    return {
+        "sources": extras.source_objects(answer.sources),
+        "images": [extras.image_object(image) for image in answer.images],
+        "choices": [
+            {
+                "index": choice.index,
+                "text": choice.text,
+                "reasoning": choice.reasoning,
+                "tool_calls": [call_object(call) for call in choice.tool_calls],
+                "finish": choice.finish,
+                "logprobs": choice.logprobs,
+            }
+            for choice in answer.choices
+        ],
+        "logprobs": answer.logprobs,
     }
 
 

@@ -9,8 +9,10 @@ from provider_core.types import (
     FieldDropped,
     FieldIgnored,
     Finished,
+    Image,
     Reasoning,
     Retrying,
+    Sources,
     Text,
     ToolCall,
     Usage,
@@ -39,6 +41,8 @@ Kind: TypeAlias = Literal[
     "text",
     "reasoning",
     "tool_call",
+    "sources",
+    "image",
     "tool_start",
     "tool_progress",
     "tool_result",
@@ -46,7 +50,7 @@ Kind: TypeAlias = Literal[
 ]
 """The types of lines; a "request" is one more in the same answer."""
 
-_TOLD = frozenset(("text", "reasoning", "tool_calls"))
+_TOLD = frozenset(("text", "reasoning", "tool_calls", "sources", "images"))
 """What earlier lines held, piece by piece."""
 
 
@@ -110,6 +114,14 @@ class JsonLines(Asides):
                 self._say("reasoning", text=text)
             case ToolCall():
                 self._say("tool_call", **call_object(event))
+            case Sources(sources=sources):
+                from telex.render import extras
+
+                self._say("sources", sources=extras.source_objects(sources))
+            case Image():
+                from telex.render import extras
+
+                self._say("image", **extras.image_object(event))
             case Usage() | Finished():
                 pass  # the last object has them
 

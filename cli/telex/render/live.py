@@ -129,6 +129,11 @@ class Live:
             self._text.close()
 
     def ended(self, answer: Answer, hint: str | None = None) -> None:
+        if not self._app.quiet and (answer.sources or answer.images or answer.choices or answer.logprobs):
+            from telex.render import extras
+
+            for words in extras.lines(answer):
+                self._console.note(words)
         if self._view.usage == "none" or answer.verdict is Verdict.INTERRUPTED:
             return
         if answer.finish or answer.verdict is Verdict.COMPLETE:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from provider_core.types import ImagePart
+from telex.render.extras import image_object, shown_images, shown_sources, source_objects
 from telex.render.json import call_object
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def turn_object(turn: Turn, *, title: str) -> dict[str, Any]:
         "text": _text(answer) if answer else "",
         "reasoning": answer.reasoning if answer else "",
         "tool_calls": [call_object(call) for call in answer.tool_calls] if answer else [],
+        "sources": source_objects(answer.sources) if answer else [],
+        "images": [image_object(image) for image in answer.images] if answer else [],
         "finish": turn.finish,
         "raw_finish": turn.raw_finish,
         "verdict": turn.verdict and turn.verdict.value,
@@ -140,6 +143,8 @@ def _answered(turn: Turn) -> Iterator[str]:
         if text:
             yield _closed(text)
         yield from map(_call, turn.answer.tool_calls)
+        if more := [*shown_images(turn.answer.images), *shown_sources(turn.answer.sources)]:
+            yield "  \n".join(more)
     words = ending(turn)
     if words:
         yield f"*{words}*"

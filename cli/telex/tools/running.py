@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provider_core.answer import Gathering
 from provider_core.errors import CoreError, NotAllowedError, ToolRefusedError
 from provider_core.tools import Asking, ToolEnded, ToolProgress, ToolStarted, agent
-from provider_core.types import Finished, Reasoning, Text, ToolCall, Usage
+from provider_core.types import Finished, Image, Reasoning, Sources, Text, ToolCall, Usage
 from telex.ask import Turn, hint
 from telex.console import OutputError, ReaderGone
 from telex.interrupts import Interrupts, Terminated
@@ -144,7 +144,7 @@ class _Loop:
                 turn.event(event)
                 self._answer = turn.over()
                 self._results.clear()
-            case Text() | Reasoning() | ToolCall() | Usage() if self._turn is not None:
+            case Text() | Reasoning() | ToolCall() | Sources() | Image() | Usage() if self._turn is not None:
                 self._turn.event(event)
 
     def over(self, error: CoreError | None = None, *, stopped: bool = False) -> Answer:

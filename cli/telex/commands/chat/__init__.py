@@ -200,6 +200,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     metavar="FILE",
     help="Write the answer to FILE; leave FILE unchanged if the answer is incomplete.",
 )
+@click.option("--save-images", metavar="DIR", help="Write the images of the answer to new files in DIR.")
 @click.option("--dry-run", is_flag=True, help="Print the request, with the key redacted, and exit.")
 @click.option("-v", "--verbose", count=True, help="Log the request to stderr; -vv also logs the response.")
 @click.option("-u", "--usage", is_flag=True, help="Print tokens, cost and times in full.")

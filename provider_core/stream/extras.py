@@ -1,0 +1,246 @@
+"""Collects what comes with an answer besides its text: sources, images, log probabilities. Nothing is fetched."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from provider_core.types import Image, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provider_core.types import Json
+
+__all__ = ["KEYS", "Extras"]
+
+_NUMBERED: Final = frozenset(
+    ("search_results", "web_search", "web_search_results", "search_info", "references", "context",
+     "grounding_metadata", "groundingMetadata", "vertex_ai_grounding_metadata")
+)  # fmt: skip
+"""Lists whose order is the numbering in the text. Other objects may name one source several times."""
+_SOURCES: Final = _NUMBERED | {
+    "citations", "annotations", "sources", "citation_metadata", "citationMetadata", "executed_tools",
+    "provider_specific_fields",
+}  # fmt: skip
+KEYS: Final = _SOURCES | {"images", "image"}
+"""Keys of a chunk, a choice, a delta or a message that hold sources or images."""
+_NESTED: Final = (
+    "url_citation", "web", "source", "document", "retrievedContext", "retrieved_context", "sources", "citations",
+    "citationSources", "citation_sources", "search_results", "results", "groundingChunks", "grounding_chunks",
+    "references", "annotations",
+)  # fmt: skip
+_URLS: Final = ("url", "uri", "link", "href", "source_url", "filepath")
+_TITLES: Final = ("title", "name", "headline")
+_NUMBERS: Final = ("index", "number", "citation_number", "refer", "ref")
+_DEPTH: Final = 6
+_MOST: Final = 1000
+"""Sources of one list."""
+_LONGEST: Final = 4096
+"""Characters of an address or a title."""
+_IMAGES: Final = 64
+_IMAGE_CHARACTERS: Final = 64 * 1024 * 1024
+"""Characters of base64 that are held of the images of one answer."""
+_MAGIC: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"), (b"<svg", "image/svg+xml"),
+)  # fmt: skip
+
+
+class Extras:
+    """What came so far with one answer."""
+
+    def __init__(self) -> None:
+        self.images: list[Image] = []
+        self.logprobs: dict[str, Json] = {}
+        self._lists: dict[str, list[tuple[int, str]]] = {}  # number and address, by the list's key
+        self._titles: dict[str, str] = {}
+        self._last: dict[str, Json] = {}
+        self._seen: set[str] = set()
+        self._characters = 0
+
+    def take(self, place: dict[str, Json]) -> None:
+        """Take what a chunk, a choice, a delta or a message holds."""
+        for key in place.keys() & KEYS:
+            value = place[key]
+            if not value or value == self._last.get(key):
+                continue
+            self._last[key] = value
+            if key in ("images", "image"):
+                self._add_images(value)
+            else:
+                self._add_sources(key, value)
+
+    def take_content(self, blocks: list[Json]) -> None:
+        """Take images and sources among the blocks of a message's content."""
+        for block in blocks:
+            if not isinstance(block, dict):
+                continue
+            self.take(block)
+            kind = block.get("type")
+            if not isinstance(kind, str):
+                kind = ""
+            if (
+                "image" in kind
+                or "inline" in kind
+                or block.keys() & {"inline_data", "inlineData", "image_url"}
+            ):
+                self._add_images(block)
+            elif "reference" in kind or "citation" in kind:
+                self._add_sources("annotations", [block])
+
+    def take_logprobs(self, value: Json) -> None:
+        """Take the ``logprobs`` of a choice; their lists grow from chunk to chunk."""
+        if not isinstance(value, dict):
+            return
+        for key, item in value.items():
+            earlier = self.logprobs.get(key)
+            if isinstance(item, list) and isinstance(earlier, list):
+                earlier += item
+            elif item is not None or key not in self.logprobs:
+                self.logprobs[key] = list(item) if isinstance(item, list) else item
+
+    def sources(self) -> tuple[Source, ...]:
+        """Return each source once, by the server's numbers; what no list numbers comes last."""
+        lists = sorted(self._lists.items(), key=lambda item: item[0] != "citations")
+        numbers: dict[str, int] = {}
+        for _, found in lists:
+            first, most = not numbers, max(numbers.values(), default=0)
+            for number, url in found:
+                if url in numbers:
+                    continue
+                most = most if first else most + 1
+                numbers[url] = number if first else most
+        return tuple(
+            Source(number=number, url=url, title=self._titles.get(url, ""))
+            for url, number in sorted(numbers.items(), key=lambda item: item[1])
+        )
+
+    def _add_sources(self, key: str, value: Json) -> None:
+        found = list(_sources(value, _DEPTH))[:_MOST]
+        for _, url, title in found:
+            if title and not self._titles.get(url):
+                self._titles[url] = title
+        held = self._lists.setdefault(key, [])
+        urls, known = [url for _, url, _ in found], [url for _, url in held]
+        if urls[: len(known)] == known:  # each chunk repeats the list so far
+            held.clear()
+        elif set(urls) <= set(known):
+            return
+        own = [number for number, _, _ in found]
+        trusted = key not in ("annotations", "citations") and all(own) and len(set(own)) == len(own)
+        by_place = key in _NUMBERED or (
+            isinstance(value, list) and all(isinstance(item, str) for item in value)
+        )
+        seen = {url for _, url in held}
+        for number, url, _ in found:
+            if len(held) >= _MOST or (url in seen and not by_place):
+                continue
+            seen.add(url)
+            held.append((number if trusted else len(held) + 1, url))
+
+    def _add_images(self, value: Json) -> None:
+        for url in _images(value, _DEPTH):
+            if url in self._seen or len(self.images) >= _IMAGES:
+                continue
+            self._seen.add(url)
+            image = _image(url)
+            if self._characters + len(url) > _IMAGE_CHARACTERS:
+                image = Image(url="", type=image.type, size=image.size, broken="too large")
+            self._characters += len(image.url)
+            self.images.append(image)
+
+
+def _sources(value: Json, depth: int) -> Iterator[tuple[int, str, str]]:
+    """Yield number (0 if there is none), address and title."""
+    if depth == 0:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _sources(item, depth - 1)
+    elif isinstance(value, str):
+        if "://" in value[:32] or value.startswith("www."):
+            yield 0, value.strip()[:_LONGEST], ""
+    elif isinstance(value, dict):
+        url = _text(value, _URLS)
+        if url:
+            yield _number(value), url, _text(value, _TITLES)
+            return
+        for key in _NESTED:
+            if value.get(key):
+                yield from _sources(value[key], depth - 1)
+        if isinstance(value.get("file"), dict):
+            return  # a file of the user's, as OpenRouter gives it back
+        for key in ("groundingMetadata", "grounding_metadata"):
+            if isinstance(value.get(key), dict):
+                yield from _sources(value[key], depth - 1)
+
+
+def _text(value: dict[str, Json], keys: tuple[str, ...]) -> str:
+    found = (value[key].strip() for key in keys if isinstance(value.get(key), str))
+    return next(filter(None, found), "")[:_LONGEST]
+
+
+def _number(value: dict[str, Json]) -> int:
+    for key in _NUMBERS:
+        number = value.get(key)
+        if isinstance(number, str) and (digits := re.fullmatch(r"\D{0,8}(\d{1,6})\D?", number)):
+            number = int(digits[1])
+        if isinstance(number, int) and not isinstance(number, bool) and number > 0:
+            return number
+    return 0
+
+
+def _images(value: Json, depth: int) -> Iterator[str]:
+    """Yield the address or the ``data:`` URL of each image."""
+    if depth == 0:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _images(item, depth - 1)
+    elif isinstance(value, str):
+        if value[:5].lower() == "data:" or value.startswith(("https://", "http://")):
+            yield value
+        elif len(value) > 32:
+            yield f"data:;base64,{value}"
+    elif isinstance(value, dict):
+        declared = next(
+            (
+                value[key]
+                for key in ("mime_type", "mimeType", "media_type")
+                if isinstance(value.get(key), str)
+            ),
+            "",
+        )
+        for key in ("b64_json", "image_base64", "base64", "data", "result"):
+            if isinstance(value.get(key), str) and value[key]:
+                data = value[key]
+                yield data if data[:5].lower() == "data:" else f"data:{declared};base64,{data}"
+                return
+        for key in ("image_url", "inline_data", "inlineData", "source", "image", "url"):
+            if value.get(key):
+                yield from _images(value[key], depth - 1)
+                return
+
+
+def _image(url: str) -> Image:
+    if url[:5].lower() != "data:":
+        return Image(url=url[:_LONGEST])
+    head = url.partition(",")[0]
+    declared = head[5:].partition(";")[0].strip().lower()
+    image = Image(url=url, type=declared)
+    try:
+        data = image.data()
+    except ValueError:
+        return Image(url=url, type=declared, broken="not valid base64")
+    if not data:
+        return Image(url=url, type=declared, broken="empty")
+    return Image(url=url, type=_kind(data) or declared, size=len(data))
+
+
+def _kind(data: bytes) -> str:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "image/avif"
+    return next((kind for magic, kind in _MAGIC if data.lstrip().startswith(magic)), "")
