@@ -27,6 +27,8 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 ERROR_LIMIT = 1 << 20
 """Bytes of an error body that are looked at."""
 
+_DETAIL = 500
+"""Characters of a detail that are shown after an error's words."""
 _SIGNS_OF_LIFE = re.compile(r"^(:.*|(data|event|id|retry):[ \t]*(\[DONE\]|ping)?)$", re.MULTILINE)
 """Lines of an event stream that hold nothing."""
 
@@ -158,6 +160,9 @@ def _error(
     number = outcome if outcome is not None else said.status
     shown = f" ({number})" if number is not None else ""
     message = f"{who(provider)} {_SAYS[kind]}{shown}" + (f": {_line(spoken)}" if spoken else "")
+    for detail in dict.fromkeys(_line(clean(each, secrets, _DETAIL)) for each in said.details):
+        if detail and detail not in message:
+            message += f" ({detail})"
     error = kind(
         message,
         provider=provider,

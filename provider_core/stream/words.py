@@ -20,6 +20,9 @@ __all__ = ["Complaint", "announces_failure", "complaint", "may_complain", "parse
 _DEPTH = 6
 """How deep wrapped errors are followed: gateways wrap twice at most, a hostile body wraps for ever."""
 
+_DETAILS = 4
+"""Details of one kind that are shown."""
+
 _TEXT_KEYS = (
     "message", "msg", "error_message", "error_msg", "errorMessage", "errorMsg", "status_msg", "error_description",
     "Message", "description", "reason", "detail", "title",
@@ -56,6 +59,8 @@ class Complaint:
     """The field of the request that the outermost error blames, as OpenAI and others name it."""
     marks: list[str] = field(default_factory=list)
     """All codes, types and status words, lower-case; the tables of the classification look here only."""
+    details: list[str] = field(default_factory=list)
+    """What stands beside the words, under a name of its own: they say nothing of what kind of error it is."""
     vendor: str | None = None
     """The code of MiniMax's ``base_resp``, whose numbers mean other things elsewhere."""
     moderated: bool = False
@@ -227,6 +232,7 @@ def _note(value: dict[str, Json], found: Complaint) -> None:
     param = value.get("param")
     if found.param is None and isinstance(param, str) and param not in ("", "None", "null"):
         found.param = param[:200]
+    found.details += _details(value)
     inner = value.get("innererror")
     if isinstance(inner, dict) and isinstance(inner.get("code"), str):  # Azure
         found.marks.append(inner["code"].lower())
@@ -237,6 +243,25 @@ def _note(value: dict[str, Json], found: Complaint) -> None:
             found.marks.append(detail["reason"].lower())  # google.rpc.ErrorInfo
     if any(value.get(key) for key in ("contentFilter", "content_filter_result", "content_filter_results")):
         found.moderated = True
+
+
+def _details(value: dict[str, Json]) -> Iterator[str]:
+    """Yield what an error holds beside its message: a call that could not be read (Groq), hints, broken rules."""
+    for key in ("failed_generation", "hint", "suggestion", "details"):
+        given = value.get(key)
+        if isinstance(given, dict):
+            given = [given]
+        if isinstance(given, str):
+            given = [given]
+        for detail in given[:_DETAILS] if isinstance(given, list) else ():
+            if isinstance(detail, dict):
+                violations = detail.get("fieldViolations")
+                for each in (detail, *(violations[:_DETAILS] if isinstance(violations, list) else ())):
+                    words = each.get("description") or each.get("message") if isinstance(each, dict) else None
+                    if isinstance(words, str) and words.strip():
+                        yield words
+            elif isinstance(detail, str) and detail.strip():
+                yield f"{key}: {detail}" if key == "failed_generation" else detail
 
 
 def _upstream(value: dict[str, Json], found: Complaint, depth: int) -> Iterator[str]:

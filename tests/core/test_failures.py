@@ -112,6 +112,36 @@ def test_code_and_type_are_the_server_s_own() -> None:  # quirk 138
     assert failed(400, {"error": {"message": "m", "code": 400.0}}).code == "400"
 
 
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"failed_generation": "<function=sum>{\n}"}, "(failed_generation: <function=sum>{ })"),
+        ({"failed_generation": ""}, "Bad call."),
+        ({"details": "try a smaller one"}, "(try a smaller one)"),
+        ({"details": ["one", {"message": "two"}]}, "(one) (two)"),
+        ({"details": [{"fieldViolations": [{"field": "a", "description": "a is wrong"}]}]}, "(a is wrong)"),
+        ({"hint": "use b"}, "(use b)"),
+        ({"failed_generation": "x" * 9000}, f"{'x' * 400}"),
+    ],
+)  # fmt: skip
+def test_what_an_error_holds_beside_its_message_is_shown(more: Any, shown: str) -> None:
+    error = failed(400, {"error": {"message": "Bad call.", **more}})
+    assert shown in error.message
+    assert error.words == "Bad call."
+    assert len(error.message) < 700
+    assert type(failed(400, {"error": {"message": "x", "failed_generation": "too many tokens"}})) is type(
+        error
+    )
+
+
+def test_details_are_redacted() -> None:
+    body = json.dumps(
+        {"error": {"message": "Bad call.", "failed_generation": "my key is sk-secret-123456"}}
+    ).encode()
+    error = failure(400, body, provider="acme", secrets=("sk-secret-123456",))
+    assert "sk-secret-123456" not in error.message
+
+
 def test_a_wrong_field_is_named() -> None:  # quirk 141
     detail = [
         {"loc": ["body", "temperature"], "msg": "too hot", "type": "x"},

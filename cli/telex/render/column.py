@@ -119,7 +119,9 @@ class Column:
             from telex.render import extras
 
             for words in extras.lines(answer):
-                self.rows += [row(part, self._look, FAINT) for part in chop(words, self._text.width)]
+                self.rows += [
+                    row(part, self._look, self._look.sgr(FAINT)) for part in chop(words, self._text.width)
+                ]
         fine = answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
         if fine and self._view.usage != "none":
             line = summary.full if self._view.usage == "full" else summary.short

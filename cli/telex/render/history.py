@@ -128,7 +128,7 @@ class Screen:
                     self.answer(turn.answer.content)
                 self._calls(turn.answer)
                 for line in (*shown_images(turn.answer.images), *shown_sources(turn.answer.sources)):
-                    console.raw_out(_styled(console, line, FAINT) + "\n")
+                    console.raw_out(_styled(console, line, console.colour("grey")) + "\n")
             words = ending(turn)
             if words:
                 console.raw_out(_styled(console, visible(words), console.colour("grey")) + "\n")
