@@ -168,7 +168,9 @@ def told(notice: core.Notice) -> None:
 
 def shown(event: core.AgentEvent) -> None:
     match event:
-        case core.Text() | core.Reasoning() | core.ToolCall() | core.Sources() | core.Image() | core.Usage() | core.Finished():
+        case core.Text() | core.Reasoning() | core.ToolCall() | core.Usage() | core.Finished():
+            pass
+        case core.Sources() | core.Image():
             pass
         case core.Asking() | core.ToolStarted() | core.ToolProgress() | core.ToolEnded():
             pass
