@@ -160,7 +160,9 @@ from provider_core import Answer, Text, Verdict, connect, errors, provider
 
 def told(notice: core.Notice) -> None:
     match notice:
-        case core.Sent() | core.Idle() | core.Retrying() | core.FieldDropped() | core.FieldIgnored() | core.CallAsText():
+        case core.Sent() | core.Idle() | core.Retrying() | core.FieldDropped() | core.FieldIgnored():
+            pass
+        case core.CallAsText():
             pass
         case _:
             assert_never(notice)

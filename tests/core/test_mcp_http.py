@@ -235,6 +235,27 @@ def test_what_is_no_server_of_tools_is_said(server: Scripted, answer: Answer, wo
     assert words in failed(web(server)).error.message
 
 
+@pytest.mark.parametrize("status", [400, 404, 405])
+def test_an_address_of_the_older_transport_is_recognized(server: Scripted, status: int) -> None:
+    def old(asked: Asked) -> Answer:
+        if asked.method == "GET":
+            return Answer([b"event: endpoint\ndata: /messages?session=1\n\n", Pause(20)])
+        return Answer([b"Method Not Allowed"], status=status)
+
+    server.will(old)
+    began = time.monotonic()
+    error = failed(web(server)).error
+    assert "it may speak the older HTTP+SSE transport, which telex does not support" in error.message
+    assert f"(HTTP {status})" in error.message
+    assert time.monotonic() - began < 10
+
+
+def test_a_refusal_of_post_in_the_protocols_own_words_is_recognized(server: Scripted) -> None:
+    refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": "Method not allowed."}}
+    server.will(in_json(refusal, 405))
+    assert "older HTTP+SSE transport" in failed(web(server)).error.message
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "words"),
     [

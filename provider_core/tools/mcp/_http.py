@@ -41,6 +41,15 @@ _CONNECT = 10.0
 _HEARD = 1.0
 """Seconds for a server to take what needs no answer: that a call is given up, that the session is over."""
 
+_PROBE = 3.0
+"""Seconds for finding out whether an address that takes no POST speaks the older transport."""
+
+_NO_POST = (400, 404, 405, 406, 415, 501)
+_OLDER = (
+    "does not accept POST at this address: it may speak the older HTTP+SSE transport, which telex does not support. "
+    "See whether the server has an address for streamable HTTP, often one that ends in /mcp"
+)
+
 _LONGEST_WORDS = 300
 _LONGEST_REFUSAL = 64 << 10
 
@@ -134,6 +143,10 @@ class Gate(httpx2.AsyncBaseTransport):
                 await response.aclose()
                 words = f"the MCP server {self._server.name} knows nothing of its session any more (HTTP 404)"
                 return self._failed(ToolSessionError(words, server=self._server.name))
+            first = response.status_code in _NO_POST and b'"initialize"' in request.content
+            if first and (response.status_code == 405 or await self._streams_on_get(request)):
+                await response.aclose()
+                return self._failed(self._no_result(f"{_OLDER} (HTTP {response.status_code})"))
             return await self._refused(response, kind)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
@@ -159,6 +172,19 @@ class Gate(httpx2.AsyncBaseTransport):
             words = f"sent no valid answer: {kind or 'something'} that is no JSON-RPC"
             return self._failed(self._no_result(words))
         return httpx2.Response(response.status_code, headers=_bare(response), content=body)
+
+    async def _streams_on_get(self, request: httpx2.Request) -> bool:
+        """Whether the address answers GET with events at once, as that of the older transport does."""
+        framing = ("content-length", "content-type", "transfer-encoding", "accept")
+        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in framing]
+        asked = httpx2.Request("GET", request.url, headers=[*headers, ("accept", "text/event-stream")])
+        with contextlib.suppress(TimeoutError, httpx2.TransportError):
+            async with asyncio.timeout(_PROBE):
+                response = await self._inner.handle_async_request(asked)
+                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                await response.aclose()
+                return response.status_code == 200 and kind == "text/event-stream"
+        return False
 
     async def _refused(self, response: httpx2.Response, kind: str) -> httpx2.Response:
         body = await _body(response, _LONGEST_REFUSAL) or b""
