@@ -6,10 +6,10 @@ client does the rest.
 """
 
 from provider_core.local._fetch import ensure_default_model
-from provider_core.local._gguf import check_gguf
+from provider_core.local._gguf import check_gguf, read_header
 from provider_core.local._model import DEFAULT_MODEL, DefaultModel, Progress
 from provider_core.local._provider import PROVIDER
-from provider_core.local._server import Endpoint, installed, serve
+from provider_core.local._server import Endpoint, installed, serve, window
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -20,5 +20,7 @@ __all__ = [
     "check_gguf",
     "ensure_default_model",
     "installed",
+    "read_header",
     "serve",
+    "window",
 ]

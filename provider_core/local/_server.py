@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
+    from provider_core.local._gguf import Header
+
 __all__ = ["Endpoint", "installed", "serve"]
 
 _USUAL_CONTEXT = 8192
@@ -52,6 +54,11 @@ def installed() -> bool:
     return importlib.util.find_spec("xllamacpp") is not None
 
 
+def window(header: Header) -> int:
+    """The context window in tokens that a model gets by default: its own, at most 8192."""
+    return min(header.context or _USUAL_CONTEXT, _USUAL_CONTEXT)
+
+
 @contextmanager
 def serve(
     path: Path, *, alias: str, context: int | None = None, threads: int | None = None
@@ -76,7 +83,7 @@ def serve(
         "path": _utf8(path),
         "alias": alias,
         "key": key,
-        "context": context or min(header.context or _USUAL_CONTEXT, _USUAL_CONTEXT),
+        "context": context or window(header),
         "threads": threads or free_cores(),
         "fit": path.stat().st_size > _SURELY_FITS,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -454,3 +455,26 @@ def test_the_address_at_which_the_api_answers_is_proposed(telex: Inside, server:
     assert (ran.code, f"telex providers edit lab --base-url {root}/api/v1" in ran.err) == (6, True)
     ran = telex("chat", "--no-stdin", "-m", "lab/m", "hi")
     assert (ran.code, "telex providers test lab" in ran.err) == (6, True)
+
+
+def header_only(path: Path) -> Path:
+    """A GGUF file with a whole header and no model: llama.cpp cannot load it."""
+
+    def text(value: bytes) -> bytes:
+        return struct.pack("<Q", len(value)) + value
+
+    architecture = text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama")
+    context = text(b"llama.context_length") + struct.pack("<II", 4, 4096)
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + architecture + context)
+    return path
+
+
+def test_a_model_file_that_cannot_be_loaded_is_not_set_up(telex: Inside, tmp_path: Path) -> None:
+    add = ("providers", "add", "file", "--gguf", str(header_only(tmp_path / "odd.gguf")))
+    ran = telex(*add)
+    assert (ran.code, "odd.gguf" in ran.err, "Nothing was saved" in ran.err) == (3, True, True), ran.err
+    assert not telex.settings.exists()
+    ran = telex(*add, "--no-verify", "--model", "mine", "--model-name", "My model")
+    assert (ran.code, "was not loaded" in ran.err) == (0, True)
+    assert entries(telex.settings)["file"]["models"] == [{"id": "mine", "name": "My model", "context": 4096}]
+    assert json.loads(telex("models", "show", "file/mine", "--json").text)["context"] == 4096

@@ -91,7 +91,7 @@ def test_with_a_key_from_add_to_remove(telex: Inside, closed: str) -> None:
     assert {step["status"] for step in found["steps"].values()} == {"ok"}
     assert all(found["steps"][name]["seconds"] > 0 for name in ("reach", "models", "auth", "stream"))
     assert found["model"] == "smollm2"
-    assert telex("providers", "list").text == f"lab\t{closed}\tkeyring\ton\t\n"
+    assert telex("providers", "list").text == f"lab\t{closed}\tkeyring\ton\tsmollm2\n"
     assert telex("chat", "--no-stdin", "-m", "lab", "--max-tokens", "4", "Hi").code == 0
     telex.store.set("lab", "a key that was revoked")
     assert telex("providers", "test", "lab").code == 4

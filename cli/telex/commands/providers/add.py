@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider_core.errors import LocalModelError
 from telex.command import Command
 from telex.commands.providers.given import WAITS, address, assignment, new_name, preview, wait_options
 from telex.commands.providers.keys import checked, choose, key_options, shadow
 from telex.context import pass_app
-from telex.exits import ASKING, ExitCode, Stop
+from telex.exits import ASKING, ExitCode, Stop, code_and_hint
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def command(
     if row is not None and options["base_url"] and not preset:
         app.console.note(f"{name} is a preset: what is known of {row.name} counts, but for the address.")
     fields = {**_fields(row, options), **_place(app, row, options)}
+    if options["gguf"]:
+        fields["models"] = _file_models(app, options["gguf"].absolute(), fields["models"])
     if allow_http:
         fields["allow_http"] = True
     choice = choose(app, preview(app, name, fields, fields), options) if not options["gguf"] else None
@@ -124,6 +127,8 @@ def command(
     report = None
     if choice is not None and not no_verify:
         report, choice = checked(app, provider, choice)
+    if options["gguf"]:
+        _load_once(app, provider, no_verify=no_verify)
     key = choice.store if choice else None
     sealed = seal_for(provider, key) if key is not None else None
     roster.add(app.paths.settings_file, app.key_store, name, fields, key=sealed, replace=replace)
@@ -184,16 +189,52 @@ def _absolute(path: Path | None) -> str | None:
 def _place(app: App, preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that say where the model is: an address with its parts, or a file."""
     if options["gguf"]:
-        from provider_core import local
-
-        path = options["gguf"].absolute()
-        local.check_gguf(path)
-        return {"gguf": str(path), "key": "none", "models": list(options["models"]) or [path.stem]}
+        return {"gguf": str(options["gguf"].absolute()), "key": "none"}
     place: dict[str, Any] = {"base_url": None}
     if options["base_url"]:
         place["base_url"] = address(app, options["base_url"])
     variables = _variables(app, preset, place["base_url"], options["variables"])
     return {**place, "variables": variables or None}
+
+
+def _file_models(app: App, path: Path, declared: Sequence[Any] | None) -> list[Any]:
+    """The models of a model file, with the window that the file's header gives them."""
+    from provider_core import local
+
+    header = local.read_header(path)
+    context = app.settings.local_context or (local.window(header) if header.context else None)
+    entries = [{"id": each} if isinstance(each, str) else each for each in declared or [path.stem]]
+    return [{**entry, "context": context} if context else entry for entry in entries]
+
+
+def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
+    """Load the model file, which shows whether llama.cpp can; raises ``LocalModelError``."""
+    from provider_core import local
+    from provider_core.types import Target
+
+    console = app.console
+    if no_verify:
+        console.note("The file was not loaded; whether llama.cpp can load it is not known.")
+        return
+    if not local.installed():
+        from telex import installing
+
+        console.note(
+            "The file was not loaded, because the extra that runs it is not installed. "
+            f"Install it: {installing.command('telex[local]')}"
+        )
+        return
+    console.note(f"Loading {provider.gguf} …")
+    try:
+        with app.reach(Target(provider=provider, model=provider.models[0].id)):
+            pass
+    except LocalModelError as error:
+        code, hint = code_and_hint(error)
+        console.error(
+            error.message,
+            "\n".join(filter(None, (hint, "Nothing was saved. To save without loading: --no-verify"))),
+        )
+        raise Stop(ExitCode.SETTINGS if code is ExitCode.OTHER else code) from None
 
 
 def _variables(app: App, preset: Preset | None, base_url: str | None, given: Sequence[str]) -> dict[str, str]:
