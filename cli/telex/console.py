@@ -40,7 +40,7 @@ class Console:
     """
 
     def __init__(self, *, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+        self.environ = environ
         self._abandoned = False
         self._last: tuple[str, list[int]] = ("", [])
         """What was last written to stdout, and how many bytes each write took of it."""
@@ -160,9 +160,9 @@ class Console:
         """The parameters of the escape sequence for a colour of ``palette.COLOURS``; "" where there are too few."""
         from telex.palette import COLOURS, background_by_environment, many_colours
 
-        if not many_colours(self._environ):
+        if not many_colours(self.environ):
             return ""
-        known = background_by_environment(self._environ) if self.background is None else self.background
+        known = background_by_environment(self.environ) if self.background is None else self.background
         return f"38;5;{COLOURS[known][name]}"
 
     def painted(self, text: str, name: str) -> str:

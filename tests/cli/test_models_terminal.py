@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import struct
 import termios
 import time
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from listings import paths
+from running import COMMAND
+from terminal import Pty
 
 from provider_core.catalog import Kept, write
 from provider_core.types import Model, Provider
@@ -245,3 +248,34 @@ def test_the_default_is_marked_by_whatever_name_it_was_chosen(telex: Telex, name
     assert any(line.startswith("lab/m2") and line.endswith("default") for line in lines)
     assert any(line.startswith("lab/m1") and line.endswith("-m lab") for line in lines)
     assert "m1, m2 (default)" in on_terminal(telex, "providers", "list")
+
+
+@pytest.mark.skipif(not shutil.which("less"), reason="less is not installed")
+@pytest.mark.parametrize(
+    "env",
+    [{}, {"LESS": "-S"}, {"LESS": "iM"}, {"LESS": "--ignore-case"}, {"PAGER": "less -S"}, {"PAGER": "less -S | cat"},
+     {"PAGER": "no-such-pager"}, {"PAGER": "cat"}, {"PAGER": ""}, {"PAGER": "more", "MORE": "-p"}],
+)  # fmt: skip
+def test_colours_come_through_the_pager_and_notes_before_it(lab: Telex, env: dict[str, str]) -> None:
+    keep(lab, "lab", [Model(id=f"m{n}") for n in range(60)] + [Model(id="e", kind="embedding")], URL)
+    with Pty([str(COMMAND), "models", "list"], env={**lab.env, **env}) as terminal:
+        terminal.wait_for(r"m1[0-9]|END|More")
+        for _ in range(40):
+            if terminal.process.poll() is not None:
+                break
+            terminal.type(" q" if b"Hidden" in terminal.raw else " ")
+            terminal.read(0.1)
+        terminal.wait()
+    assert b"\x1b[1mThe Lab" in terminal.raw
+    assert b"ESC[" not in terminal.raw
+    if "PAGER" not in env or "less" in env["PAGER"]:
+        assert terminal.raw.index(b"Hidden") < terminal.raw.index(b"The Lab")
+
+
+def test_the_pager_gets_no_colours_with_no_color(lab: Telex) -> None:
+    keep(lab, "lab", [Model(id=f"m{n}") for n in range(60)], URL)
+    with Pty(
+        [str(COMMAND), "models", "list"], env={**lab.env, "NO_COLOR": "1", "PAGER": "cat -v"}
+    ) as terminal:
+        terminal.wait()
+    assert "^[" not in terminal.text

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from telex.console import visible
+from telex.render import sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,18 +87,15 @@ def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
 
 
 def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]], default: Target | None) -> None:
-    """A table under each provider's name, through the pager when it is longer than the screen."""
+    """A table under each provider's name."""
     groups = [(listing, models) for listing, models in shown if models]
-    if not groups:
-        return
-    rows = sum(len(models) + 2 for _, models in groups)
-    drawn = _drawn(console, groups, default)
-    if rows < console.height():
-        console.raw_out("".join(drawn))
-        return
-    import click
+    if groups:
+        sheet.paged(console, _drawn(console, groups, default), long=is_long(console, shown))
 
-    click.echo_via_pager(drawn, color=console.out_has_colour)
+
+def is_long(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> bool:
+    """Whether the table is longer than the screen, and goes through the pager."""
+    return sum(len(models) + 2 for _, models in shown if models) >= console.height()
 
 
 def _drawn(
@@ -106,8 +104,6 @@ def _drawn(
     """Each group's lines, with the terminal's own commands where it has colours."""
     from rich.cells import cell_len
     from rich.text import Text
-
-    from telex.render import sheet
 
     longest = max(
         cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models

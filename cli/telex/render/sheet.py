@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from telex.console import Console
 
-__all__ = ["cell", "drawn", "pairs", "rows", "table", "theme"]
+__all__ = ["cell", "drawn", "paged", "pairs", "rows", "table", "theme"]
 
 
 def drawn(console: Console, *things: RenderableType) -> str:
@@ -85,6 +86,41 @@ def rows(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]
         console.raw_out(drawn(console, table(headers, lines)))
         return
     console.out("".join("\t".join(_flat(item) for item in line) + "\n" for line in lines))
+
+
+def paged(console: Console, pieces: Iterable[str], *, long: bool) -> None:
+    """Write text to a terminal, through ``$PAGER`` (less, else more) where it is ``long``.
+
+    As with git, the shell runs the pager; less shows colours whatever options the user has for it.
+    """
+    import shutil
+    import subprocess
+
+    command = console.environ.get("PAGER", "less" if shutil.which("less") else "more")
+    usable = console.stdin_is_terminal() and console.environ.get("TERM") not in (None, "", "dumb")
+    if not long or not usable or command.strip() in ("", "cat"):
+        console.raw_out("".join(pieces))
+        return
+    options = console.environ.get("LESS", "")
+    environ = {**console.environ, "LESS": f"-R {options}" if options else "FRX"}
+    environ.setdefault("LV", "-c")
+    console.flush()
+    pager = subprocess.Popen(  # noqa: S602 - the user's own command, as git runs it
+        command,
+        shell=True,
+        stdin=subprocess.PIPE,
+        env=environ,
+        encoding="utf-8",
+    )
+    text = "".join(pieces)
+    with contextlib.suppress(BrokenPipeError), pager.stdin or contextlib.nullcontext() as stream:
+        if stream is not None:
+            stream.write(text)
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):  # meant for the pager, which the terminal tells, too
+            if pager.wait() in (126, 127):  # there is no such program
+                console.raw_out(text)
+            return
 
 
 def pairs(console: Console, fields: Iterable[tuple[str, str]]) -> None:

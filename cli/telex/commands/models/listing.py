@@ -77,19 +77,28 @@ def list_(
     shown = [(listing, _matching(listing, text, wanted, everything=everything)) for listing in listings]
     from telex.render import models as render
 
-    if as_json:
-        render.as_json(app.console, shown, default_target(app))
-    elif app.console.out_is_terminal:
-        render.table(app.console, shown, default_target(app))
-    else:
-        render.lines(app.console, shown)
-    if not listings:
-        _say_why_none(app, names)
-    else:
+    def report() -> None:
+        if not listings:
+            _say_why_none(app, names)
+            return
         filtered = bool(text or wanted)
         _say(app, listings, found=any(models for _, models in shown), filtered=filtered, refreshed=refresh)
         if app.console.err_is_terminal and not everything and not filtered:
             _say_hidden(app, listings)
+
+    early = False
+    if as_json:
+        render.as_json(app.console, shown, default_target(app))
+    elif app.console.out_is_terminal:
+        # Notes after the pager has closed would stand alone on the screen.
+        early = render.is_long(app.console, shown)
+        if early:
+            report()
+        render.table(app.console, shown, default_target(app))
+    else:
+        render.lines(app.console, shown)
+    if not early:
+        report()
     _stop_where_all_failed(outcomes)
 
 
