@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Provider, Request
 
-__all__ = ["LIMITS", "body", "headers", "holds_secret", "secrets", "sets_token_limit"]
-
-LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
-"""Two names of one field: a body holds one of them."""
+__all__ = ["body", "headers", "holds_secret", "secrets", "sets_token_limit"]
 
 _TOKEN_LIMITS = frozenset(
     ("maxtokens", "maxcompletiontokens", "maxoutputtokens", "maxnewtokens", "maxtokenstosample", "maxgenlen",
@@ -54,7 +51,7 @@ def body(provider: Provider, request: Request) -> dict[str, Json]:
     if quirks.stream_usage:
         fields["stream_options"] = {"include_usage": True}
     max_tokens = request.max_tokens if request.max_tokens is not None else quirks.default_max_tokens
-    if max_tokens is not None and LIMITS.isdisjoint(request.params):
+    if max_tokens is not None and not sets_token_limit(request.params):
         fields[quirks.max_tokens_field] = max_tokens
     if request.temperature is not None:
         fields["temperature"] = request.temperature

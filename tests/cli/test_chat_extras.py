@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from inprocess import Inside
 from running import Telex
 from scripted import Answer, Scripted, answer, delta, sse
 
@@ -450,3 +451,18 @@ def test_a_file_address_is_its_file(lab: Telex, server: Scripted, tmp_path: Path
     (tmp_path / "a b.txt").write_text("inside")
     assert lab("chat", "-f", f"file://{tmp_path}/a%20b.txt", "hi").code == 0
     assert "inside" in server.asked[0].body["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--max-tokens", "9", "-p", "max_completion_tokens=5"),
+        ("--max-tokens", "9", "-p", "max_tokens=5"),
+        ("-p", "max_tokens=5", "-p", "max_completion_tokens=5"),
+        ("--max-tokens", "9", "-p", 'options={"num_predict": 5}'),
+    ],
+)
+def test_two_limits_are_a_mistake(tmp_path: Path, options: tuple[str, ...]) -> None:
+    ran = Inside(tmp_path / "home")("chat", "-m", "lab/m", *options, "hi")
+    assert ran.code == 2
+    assert "set the same limit: use one of them" in ran.err

@@ -546,6 +546,8 @@ def test_a_demand_is_sent_where_only_thinking_stands_in_its_way(effort: str | No
 def test_a_body_holds_one_limit() -> None:
     body = Negotiation(MINE, ask(max_tokens=9, params={"max_completion_tokens": 5})).body
     assert (body.get("max_tokens"), body["max_completion_tokens"]) == (None, 5)
+    body = Negotiation(MINE, ask(max_tokens=9, params={"max_completion_tokens": None})).body
+    assert (body["max_tokens"], body.get("max_completion_tokens")) == (9, None)
 
 
 # --- whole requests ----------------------------------------------------------------------------------------

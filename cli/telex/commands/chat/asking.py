@@ -267,15 +267,13 @@ def _check(options: Options) -> None:
         raise click.UsageError("--var is for the variables of a --template")
     if not options.tools and (options.allow or options.tool_choice):
         raise click.UsageError("--allow and --tool-choice are for the tools of --tools")
-    limits = [
-        name for name in ("max_tokens", "max_completion_tokens") if dict(options.params).get(name) is not None
-    ]
-    if limits and (options.max_tokens is not None or len(limits) > 1):
-        given = [
-            *(["--max-tokens"] if options.max_tokens is not None else []),
-            *(f"-p {name}" for name in limits),
-        ]
-        raise click.UsageError(f"{' and '.join(given)} set the same limit: use one of them")
+    if options.params:
+        from provider_core.quirks import sets_token_limit
+
+        limits = [f"-p {name}" for name, value in options.params if sets_token_limit({name: value})]
+        given = ["--max-tokens", *limits] if options.max_tokens is not None else limits
+        if limits and len(set(given)) > 1:
+            raise click.UsageError(f"{' and '.join(given)} set the same limit: use one of them")
     if options.go_on and options.conversation:
         raise click.UsageError("--continue and --conversation: take one of them")
 
