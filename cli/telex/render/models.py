@@ -6,7 +6,6 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from telex.console import visible
-from telex.render import sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,6 +89,8 @@ def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]], de
     """A table under each provider's name."""
     groups = [(listing, models) for listing, models in shown if models]
     if groups:
+        from telex.render import sheet
+
         sheet.paged(console, _drawn(console, groups, default), long=is_long(console, shown))
 
 
@@ -104,6 +105,8 @@ def _drawn(
     """Each group's lines, with the terminal's own commands where it has colours."""
     from rich.cells import cell_len
     from rich.text import Text
+
+    from telex.render import sheet
 
     longest = max(
         cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
