@@ -16,19 +16,19 @@ import pytest
 from conformance import KeyStoreConformance
 from keyring.backends import SecretService
 from running import Telex
+from scripted import Scripted
 from servers import keyed
 
 from provider_core.errors import KeyStoreError
-from provider_core.keys import KeyringStore
+from provider_core.keys import KeyringStore, unseal
 from provider_core.settings.edit import entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from scripted import Scripted
-
 KEY = "sk-canary-0123456789abcdef"
+SECOND = "sk-second-9876543210fedcba"
 PROGRAMS = ("dbus-run-session", "gnome-keyring-daemon")
 
 pytestmark = [
@@ -162,7 +162,8 @@ def test_a_key_goes_into_the_keyring_serves_and_leaves_with_its_provider(
     telex = program(unlocked, tmp_path / "home")
     ran = telex("providers", "add", "lab", "--base-url", server.url, "--key-stdin", stdin=KEY.encode())
     assert ran.code == 0, ran.err
-    assert KeyringStore().get("lab") == KEY
+    store = KeyringStore(home=telex.home / "config")
+    assert unseal(store.get("lab") or "")[0] == KEY
     assert telex("providers", "list").text.split("\t")[2] == "keyring"
     assert telex("providers", "list", "--check-keys").text.split("\t")[2] == "keyring …cdef"
     assert telex("chat", "-m", "lab", "hi").out == b"Hello\n"
@@ -171,7 +172,38 @@ def test_a_key_goes_into_the_keyring_serves_and_leaves_with_its_provider(
     assert [path for path in places if KEY.encode() in path.read_bytes()] == []
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 0, ran.err
-    assert KeyringStore().get("lab") is None
+    assert store.get("lab") is None
+    assert KeyringStore().get("lab") is None  # nothing is left that tells of it
+
+
+def test_no_key_crosses_between_homes_or_to_another_host(
+    unlocked: Session, tmp_path: Path, server: Scripted
+) -> None:
+    with Scripted() as other:
+        other.will(keyed(SECOND))
+        server.will(keyed(KEY))
+        first, second = (program(unlocked, tmp_path / name) for name in ("first", "second"))
+        for telex, url, key in ((first, server.url, KEY), (second, other.url, SECOND)):
+            ran = telex("providers", "add", "lab", "--base-url", url, "--key-stdin", stdin=key.encode())
+            assert ran.code == 0, ran.err
+        for telex in (first, second):
+            assert telex("chat", "-m", "lab", "hi").out == b"Hello\n"
+        # The first home's provider is led to the second's host, by hand and by a new home without keys.
+        third = program(unlocked, tmp_path / "third")
+        third.provider("lab", other.url, key="keyring")
+        first.configure(first.settings.read_text().replace(server.url, other.url))
+        count = len(other.asked)
+        for telex in (first, third):
+            ran = telex("chat", "-m", "lab", "hi")
+            assert ran.code == 4
+            assert f"127.0.0.1:{server.port}" in ran.err
+            assert f"127.0.0.1:{other.port}" in ran.err
+        assert len(other.asked) == count
+        assert second("providers", "remove", "lab", "--yes").code == 0
+        first.configure(first.settings.read_text().replace(other.url, server.url))
+        assert first("chat", "-m", "lab", "hi").out == b"Hello\n"
+        assert {asked.headers.get("authorization") for asked in other.asked} <= {None, f"Bearer {SECOND}"}
+        assert first("providers", "remove", "lab", "--yes").code == 0
 
 
 def test_the_keyring_that_has_the_key_is_not_looked_for_again(
