@@ -142,7 +142,7 @@ _telex_table() {
         options=('-n,--limit any' '--json' '-h,--help')
         ;;
     'telex history show')
-        options=('--answer' '--json' '-h,--help')
+        options=('--answer' '--json' '--save-images any' '-h,--help')
         arguments=('any')
         ;;
     'telex history search')

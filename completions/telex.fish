@@ -109,7 +109,7 @@ function __telex_table --no-scope-shadowing
         case 'telex history list'
             set options '-n,--limit any	No more than N.' '--json	One list of objects.' '-h,--help	Show this message and exit.'
         case 'telex history show'
-            set options '--answer	The last answer alone, as it came.' '--json	One object, with every turn in its transcript.' '-h,--help	Show this message and exit.'
+            set options '--answer	The last answer alone, as it came.' '--json	One object, with every turn in its transcript.' '--save-images any	Write the images of the answers to new files in DIR.' '-h,--help	Show this message and exit.'
             set arguments 'any'
         case 'telex history search'
             set options '-n,--limit any	No more than N; 20.' '--json	One list of objects.' '-h,--help	Show this message and exit.'

@@ -25,7 +25,7 @@ def translate(value: dict[str, Json]) -> dict[str, Json]:
         return {**value, "model": value.get("modelVersion"), "choices": _gemini(value["candidates"])}
     output = value.get("output")
     if isinstance(output, dict) and isinstance(output.get("choices"), list):
-        return {**value, "choices": output["choices"]}
+        return {**value, "search_info": output.get("search_info"), "choices": output["choices"]}
     if isinstance(output, dict) and isinstance(output.get("text"), str):
         choice = {"message": {"content": output["text"]}, "finish_reason": output.get("finish_reason")}
         return {**value, "choices": [choice]}

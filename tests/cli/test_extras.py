@@ -84,7 +84,9 @@ def test_an_image_alone_is_reported_saved_and_kept(lab: Inside, server: Scripted
     assert f"saved to {folder}" in chat(lab, "--save-images", str(folder)).err
     shown = json.loads(lab("history", "show", "--json").out)["transcript"][-1]
     assert shown["images"][0]["url"] == URL
-    assert b"1 image:" in lab("history", "show").out
+    kept = tmp_path / "kept"
+    assert b"1 image:" in lab("history", "show", "--save-images", str(kept)).out
+    assert [file.read_bytes() for file in kept.iterdir()] == [BYTES]
 
 
 def test_a_folder_that_cannot_be_used_is_said_before_anything_is_sent(

@@ -88,6 +88,12 @@ def test_sources_among_the_blocks_of_a_content() -> None:
     assert (result.text, sources(result)) == ("x", [(1, A, "a"), (2, B, "b")])
 
 
+def test_dashscope_s_own_form_has_sources() -> None:
+    output = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
+    found = {"search_info": {"search_results": [{"index": 1, "url": A, "title": "a"}]}}
+    assert sources(read(dumps({"output": {**output, **found}}))) == [(1, A, "a")]
+
+
 def test_gemini_s_own_form_has_sources_and_images() -> None:
     parts = [{"text": "x"}, {"inlineData": {"mimeType": "image/png", "data": PNG}}]
     grounding = {"groundingChunks": [{"web": {"uri": A, "title": "a"}}], "webSearchQueries": ["q"]}

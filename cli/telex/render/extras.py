@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telex.console import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from provider_core.answer import Answer
     from provider_core.types import Image, Source
 
-__all__ = ["image_object", "lines", "save", "shown_images", "shown_sources", "source_objects"]
+__all__ = ["folder", "image_object", "lines", "save", "shown_images", "shown_sources", "source_objects"]
 
 _SHOWN = 500
 """Characters of an address or a title on a line."""
@@ -78,15 +78,30 @@ def image_object(image: Image) -> dict[str, Any]:
     }
 
 
-def save(image: Image, folder: Path) -> str:
-    """Write an image to a new file in ``folder``, as it came, and return its path; raise OSError."""
+def folder(name: str) -> Path:
+    """Return the folder of ``--save-images``, made if it is not there; raise ``click.UsageError``."""
+    import click
+
+    found = Path(name)
+    try:
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(found, os.W_OK | os.X_OK):
+            raise PermissionError(None, "it is write-protected")
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise click.UsageError(f"--save-images {name}: the folder cannot be used: {words}") from None
+    return found
+
+
+def save(image: Image, into: Path) -> str:
+    """Write an image to a new file in ``into``, as it came, and return its path; raise OSError."""
     kind = image.type.removeprefix("image/")
     ending = _ENDINGS.get(image.type) or (f".{kind}" if kind in _KNOWN else ".bin")
     data = image.data()
     number = 0
     while True:
         number += 1
-        path = folder / f"image-{number}{ending}"
+        path = into / f"image-{number}{ending}"
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         except FileExistsError:

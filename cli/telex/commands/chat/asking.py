@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from telex.render.show import View, show_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from provider_core.answer import Answer
     from provider_core.history import Conversation
@@ -93,7 +91,9 @@ def run(app: App, options: Options) -> None:
     app.quiet = options.quiet
     if options.save_images is not None:
         with _told(app, options):
-            app.save_images = _folder(options.save_images)
+            from telex.render.extras import folder
+
+            app.save_images = folder(options.save_images)
     if _is_conversation(app, options):
         _converse(app, options)
         return
@@ -276,21 +276,6 @@ def _check(options: Options) -> None:
             raise click.UsageError(f"{' and '.join(given)} set the same limit: use one of them")
     if options.go_on and options.conversation:
         raise click.UsageError("--continue and --conversation: take one of them")
-
-
-def _folder(name: str) -> Path:
-    """The folder of ``--save-images``, made if it is not there; raises ``click.UsageError``."""
-    from pathlib import Path
-
-    folder = Path(name)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(None, "it is write-protected")
-    except (OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or str(error)
-        raise click.UsageError(f"--save-images {name}: the folder cannot be used: {words}") from None
-    return folder
 
 
 def _earlier(app: App, options: Options) -> Conversation | None:

@@ -8,9 +8,13 @@ import click
 
 from telex.command import Command
 from telex.commands.history.given import EXITS, NAMED, opened
+from telex.console import OutputError
 from telex.context import pass_app
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provider_core.history import Turn
     from provider_core.types import Message
     from telex.context import App
     from telex.render.history import Screen
@@ -69,8 +73,9 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
 @click.argument("name", metavar="[ID]", required=False)
 @click.option("--answer", "answer_alone", is_flag=True, help="The last answer alone, as it came.")
 @click.option("--json", "as_json", is_flag=True, help="One object, with every turn in its transcript.")
+@click.option("--save-images", metavar="DIR", help="Write the images of the answers to new files in DIR.")
 @pass_app
-def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool) -> None:
+def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_images: str | None) -> None:
     """Show a conversation, or its last answer alone.
 
     ID is its id, the id's beginning (four letters or more), its title or a part of that; without one it is
@@ -86,6 +91,8 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool) -> No
         app.console.note("No conversation has been kept yet.")
         return
     turns = history.turns(found.id)
+    if save_images is not None:
+        _save_images(turns, save_images)
     if as_json:
         app.console.json(transcript.whole_object(found, turns))
     elif not (answer_alone or app.console.out_is_terminal):
@@ -98,6 +105,19 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool) -> No
             _answer(app, screen, next((turn.answer for turn in reversed(turns) if turn.answer), None))
         else:
             screen.conversation(found, turns)
+
+
+def _save_images(turns: Sequence[Turn], name: str) -> None:
+    from telex.render import extras
+
+    folder = extras.folder(name)
+    for turn in turns:
+        for image in turn.answer.images if turn.answer is not None else ():
+            if image.size is not None and not image.broken:
+                try:
+                    extras.save(image, folder)
+                except OSError as error:
+                    raise OutputError(error.strerror or str(error)) from error
 
 
 def _answer(app: App, screen: Screen, answer: Message | None) -> None:
