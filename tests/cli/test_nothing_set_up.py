@@ -83,6 +83,7 @@ def test_the_only_key_in_the_environment_names_the_default(fresh: Inside) -> Non
     assert "No provider is set up: deepseek/" in ran.err
     assert "answers, because DEEPSEEK_API_KEY is set." in ran.err
     assert "deepseek/" in fresh("models", "list", env={"DEEPSEEK_API_KEY": KEY}).text
+    assert "ok\tmodels\tdefault\tdeepseek/" in fresh("doctor", env={"DEEPSEEK_API_KEY": KEY}).text
 
 
 @pytest.mark.parametrize(

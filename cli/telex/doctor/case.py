@@ -154,8 +154,10 @@ class Case:
         """What can be named now, of the providers that are not refused."""
         from provider_core import keys, local
         from provider_core.catalog import LIFETIME, Catalog
+        from provider_core.settings import Settings, from_environment
 
-        providers = dict(self.sound)
+        sound = Settings(providers=self.sound)
+        providers = {**self.sound, **from_environment(sound, self.environ, self.paths)}
         if local.installed():
             providers["local"] = local.PROVIDER
         aliases: Mapping[str, str] = {}
@@ -168,7 +170,12 @@ class Case:
         ]
         lifetime = self.setting("models_lifetime") or LIFETIME
         return Catalog.of(
-            providers, self.paths.lists, aliases=aliases, without_key=without_key, lifetime=lifetime
+            providers,
+            self.paths.lists,
+            aliases=aliases,
+            without_key=without_key,
+            not_set_up=providers.keys() - self.sound.keys(),
+            lifetime=lifetime,
         )
 
     def setting(self, name: str) -> Any:
