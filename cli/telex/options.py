@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Target
 
-__all__ = ["BodyField", "Name", "Number", "network_options", "readable", "with_network"]
+__all__ = ["BodyField", "ExistingPath", "Name", "Number", "network_options", "readable", "with_network"]
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
@@ -58,6 +61,21 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number", param, ctx)
         return number
+
+
+class ExistingPath(click.Path):
+    """A path that exists; an error says why it cannot be used, where click says that it does not exist."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(exists=True, path_type=Path, **given)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            os.stat(value)  # noqa: PTH116 - a str or a Path
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                self.fail(f"{value} cannot be used: {error.strerror}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Name(click.ParamType[str]):

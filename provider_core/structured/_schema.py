@@ -48,7 +48,13 @@ def schema_from(text: str | Mapping[str, Json], *, folder: Path | None = None) -
     if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
         return _checked(_parsed(_read(path), str(path)), str(path))
     if re.fullmatch(r"[^\s,:]+\.json|[^\s,:]*/[^\s,:]*|\w+://\S*", bare):
-        raise SchemaError(f"there is no schema file {bare}")
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise SchemaError(f"there is no schema file {bare}") from None
+        except OSError as error:
+            raise SchemaError(f"the schema file {bare} cannot be read: {error.strerror}") from None
+        raise SchemaError(f"{bare} is a folder, and not a schema file")
     return _checked(short_form(text), "the schema")
 
 

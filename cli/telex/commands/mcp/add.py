@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from telex.command import Command
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop
-from telex.options import Number, readable
+from telex.options import ExistingPath, Number, readable
 
 if TYPE_CHECKING:
     from telex.context import App
@@ -36,7 +35,7 @@ __all__ = ["command"]
 @click.option("--header", "header", multiple=True, metavar="NAME:VALUE", help="A header of every request.")
 @click.option(
     "--cwd",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=ExistingPath(file_okay=False),
     help="The folder the command runs in.",
 )
 @click.option(

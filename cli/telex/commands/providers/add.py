@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +12,11 @@ from telex.commands.providers.given import WAITS, address, assignment, new_name,
 from telex.commands.providers.keys import checked, choose, key_options, shadow
 from telex.context import pass_app
 from telex.exits import ASKING, ExitCode, Stop, code_and_hint
-from telex.options import Name
+from telex.options import ExistingPath, Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from provider_core.presets import Preset
     from provider_core.probe import Report
@@ -43,7 +43,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--gguf",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     metavar="FILE",
     help="A model file that telex runs itself, with no server to set up.",
 )
@@ -66,12 +66,12 @@ __all__ = ["command"]
 @click.option("--proxy", metavar="URL", help="The proxy to go through, or none for going straight.")
 @click.option(
     "--ca-bundle",
-    type=click.Path(exists=True, path_type=Path),
+    type=ExistingPath(),
     help="Certificates to trust instead of the system's.",
 )
 @click.option(
     "--client-cert",
-    type=click.Path(exists=True, path_type=Path),
+    type=ExistingPath(),
     help="A certificate to show, with its key, in PEM.",
 )
 @wait_options

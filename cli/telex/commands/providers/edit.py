@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -12,7 +11,7 @@ from telex.commands.providers.given import preview, wait_options
 from telex.commands.providers.keys import key_options
 from telex.context import pass_app
 from telex.exits import ExitCode
-from telex.options import Name
+from telex.options import ExistingPath, Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +30,7 @@ FIELDS = (
 _KEYS = {"set": "variables", "model": "models", "header": "headers"}
 """Option -> key of the settings, where they differ by more than hyphens."""
 
-_PATH = click.Path(exists=True, path_type=Path)
+_PATH = ExistingPath()
 
 
 class Unset(click.ParamType[str]):
