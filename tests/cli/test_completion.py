@@ -132,31 +132,52 @@ def test_the_variables_that_move_folders_count(tmp_path: Path) -> None:
     assert placing.find("bash", env).path == Path("/b/completions/telex")
 
 
-def test_without_bash_completion_the_line_for_bashrc_is_said(tmp_path: Path) -> None:
-    place = placing.find("bash", {"HOME": str(tmp_path)}, prefixes=[str(tmp_path / "usr")])
+def test_bash_is_asked_whether_it_loads_bash_completion(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    prefixes = [str(tmp_path / "usr")]
+    place = placing.find("bash", env, prefixes=prefixes)
     assert "~/.bashrc: . ~/.local/share/bash-completion/completions/telex" in place.todo
     package = tmp_path / "usr/share/bash-completion/bash_completion"
     package.parent.mkdir(parents=True)
-    package.touch()
-    assert placing.find("bash", {"HOME": str(tmp_path)}, prefixes=[str(tmp_path / "usr")]).todo == ""
+    package.write_text("_comp_load() { :; }\n")
+    assert placing.find("bash", env, prefixes=prefixes).todo.endswith(f"Add to ~/.bashrc: . {package}")
+    (tmp_path / ".bashrc").write_text(f"echo noise\n. {package}\n")
+    assert placing.find("bash", env, prefixes=prefixes).todo == ""
 
 
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 def test_where_zsh_has_no_folder_of_the_users_the_lines_for_zshrc_are_said_and_not_written(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / ".zshenv").write_text("fpath=(/nowhere)\n")
-    env = {"HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    elsewhere = tmp_path / "system" / "site-functions"
+    elsewhere.mkdir(parents=True)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".zshenv").write_text(f"fpath=({elsewhere} $fpath)\n")
+    env = {"HOME": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin"}
     place = placing.find("zsh", env)
-    assert place.path == tmp_path / ".zfunc" / "_telex"
+    assert place.path == home / ".zfunc" / "_telex"
     assert place.todo.splitlines()[1:] == ["  fpath=(~/.zfunc $fpath)", "  autoload -Uz compinit && compinit"]
-    assert not (tmp_path / ".zshrc").exists()
-    rc = tmp_path / ".zshrc"
-    rc.write_text("autoload -Uz compinit && compinit\n")
+    assert not (home / ".zshrc").exists()
+    rc = home / ".zshrc"
+    rc.write_text("autoload -Uz compinit && compinit -u\n")
     assert placing.find("zsh", env).todo == (
         "Add to ~/.zshrc, before the line with compinit:\n  fpath=(~/.zfunc $fpath)"
     )
-    rc.write_text("fpath+=~/.zfunc\nautoload -Uz compinit && compinit\n")
+    rc.write_text("# compinit is for later\nfpath+=~/.zfunc\n")
+    assert (
+        placing.find("zsh", env).todo == "Add to ~/.zshrc, at the end:\n  autoload -Uz compinit && compinit"
+    )
+    rc.write_text("fpath+=~/.zfunc\nautoload -Uz compinit && compinit -u\n")
     assert placing.find("zsh", env).todo == ""
+    own = home / "site-functions"
+    own.mkdir()
+    rc.write_text("fpath=(~/site-functions $fpath)\n")
+    place = placing.find("zsh", env)
+    assert (place.path, place.todo.splitlines()[1:]) == (
+        own / "_telex",
+        ["  autoload -Uz compinit && compinit"],
+    )
 
 
 def powershell(telex: Telex, line: str, at: int) -> list[str]:

@@ -30,8 +30,13 @@ PREFIXES = ("/usr", "/usr/local", "/opt/homebrew", "/opt/local")
 """Where packages are installed."""
 
 
+_MARK = "telex-asks"
+_LONGEST = 5.0
+"""Seconds that a shell's startup files may take."""
+
+
 def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PREFIXES) -> Place:
-    """The place of this shell's script for this user; starts zsh to ask it where it looks."""
+    """The place of this shell's script for this user, in the home folder; starts the shell to ask it."""
     home = _home(environ)
     match shell:
         case "bash":
@@ -71,47 +76,58 @@ def _bash(home: Path, environ: Mapping[str, str], prefixes: Sequence[str]) -> Pl
     own = environ.get("BASH_COMPLETION_USER_DIR", "").partition(":")[0]
     data = _folder(environ, "XDG_DATA_HOME", home / ".local" / "share")
     path = (Path(own) if own else data / "bash-completion") / "completions" / "telex"
-    if any((Path(prefix) / "share/bash-completion/bash_completion").exists() for prefix in prefixes):
+    if _asked("bash", environ, "declare -F _comp_load _completion_loader __load_completion"):
         return Place(path=path)
-    todo = f"bash-completion, which reads it, was not found. Without it, add to ~/.bashrc: . {_short(path, home)}"
+    loaders = [Path(prefix) / "share/bash-completion/bash_completion" for prefix in prefixes]
+    loader = next((each for each in loaders if each.exists()), None)
+    if loader is not None:
+        todo = f"bash-completion, which reads it, is not loaded. Add to ~/.bashrc: . {loader}"
+    else:
+        todo = f"bash-completion, which reads it, was not found. Without it, add to ~/.bashrc: . {_short(path, home)}"
     return Place(path=path, todo=todo)
 
 
 def _zsh(home: Path, environ: Mapping[str, str]) -> Place:
-    name = FILES["zsh"]
-    for folder in _zsh_folders(environ):
-        if folder.name == "site-functions" and os.access(folder, os.W_OK):
-            return Place(path=folder / name)
-    folder = home / ".zfunc"
+    told = _asked("zsh", environ, "print -r -- ${+functions[compdef]}; print -rl -- $fpath")
+    completes, folders = told[:1] == ["1"], [Path(line) for line in told[1:] if line]
+    folder = next(
+        (
+            each
+            for each in folders
+            if each.name == "site-functions" and each.is_relative_to(home) and os.access(each, os.W_OK)
+        ),
+        home / ".zfunc",
+    )
     try:
         settings = Path(environ.get("ZDOTDIR") or home, ".zshrc").read_text("utf-8", "replace")
     except OSError:
         settings = ""
     todo = []
-    if ".zfunc" not in settings:
-        todo.append("fpath=(~/.zfunc $fpath)")
-    if "compinit" not in settings:
+    if folder not in folders and (told or folder.name not in settings):
+        todo.append(f"fpath=({_short(folder, home)} $fpath)")
+    if not completes and (told or "compinit" not in settings):
         todo.append("autoload -Uz compinit && compinit")
-    where = "before the line with compinit" if "compinit" in settings else "at the end"
+    where = "before the line with compinit" if completes else "at the end"
     return Place(
-        path=folder / name, todo=f"Add to ~/.zshrc, {where}:\n  " + "\n  ".join(todo) if todo else ""
+        path=folder / FILES["zsh"], todo=f"Add to ~/.zshrc, {where}:\n  " + "\n  ".join(todo) if todo else ""
     )
 
 
-def _zsh_folders(environ: Mapping[str, str]) -> list[Path]:
-    """Where a zsh looks before the user's ~/.zshrc is read; nowhere if there is no zsh."""
+def _asked(shell: str, environ: Mapping[str, str], command: str) -> list[str]:
+    """What the command prints in a new interactive shell, after its startup files; nothing without that shell."""
     try:
         ran = subprocess.run(
-            ["zsh", "-c", "print -rl -- $fpath"],
+            [shell, "-i", "-c", f"echo; echo {_MARK}; {command}"],
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=5,
-            check=True,
+            timeout=_LONGEST,
+            start_new_session=True,  # an interactive shell would take the terminal for itself
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    return [Path(line) for line in ran.stdout.decode(errors="surrogateescape").splitlines() if line]
+    return ran.stdout.decode(errors="surrogateescape").partition(f"{_MARK}\n")[2].splitlines()
 
 
 def _folder(environ: Mapping[str, str], variable: str, otherwise: Path) -> Path:
