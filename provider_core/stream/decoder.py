@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder"]
 
+BLANKS = 1 << 14
+"""Blank characters in a row after which an answer is broken off: some models never stop sending them."""
+
 _ERROR_STARTS = ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
 _SIGNS_OF_LIFE = ("ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive")
 """Names of events whose data says nothing."""
@@ -99,7 +102,10 @@ class Decoder:
             self._read(self._framer.feed(data))
         except TooLongError:
             self._too_long()
-        return self._answer.speech.take()
+        events = self._answer.speech.take()
+        if self._answer.speech.blanks > BLANKS and not self.done:
+            self._stop(f"{who(self._provider)} sent more than {BLANKS:,} blank characters in a row")
+        return events
 
     def close(self, error: errors.CoreError | None = None) -> list[Event]:
         """Return the last events, ``Finished`` at their end; ``error`` when the transport broke off."""
@@ -217,7 +223,9 @@ class Decoder:
             self._skipped = data[:400]
 
     def _too_long(self) -> None:
-        message = f"{who(self._provider)} sent a line of more than {LIMIT >> 20} MiB, which is refused"
+        self._stop(f"{who(self._provider)} sent a line of more than {LIMIT >> 20} MiB, which is refused")
+
+    def _stop(self, message: str) -> None:
         self._answer.failure = self._answer.failure or errors.ProtocolError(message, provider=self._provider)
         self.done = True
 

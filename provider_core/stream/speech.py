@@ -22,6 +22,8 @@ class Speech:
         self.spoken: bool = False
         """Text other than blanks has come by ``say`` or ``say_whole``."""
         self.reasoned: bool = False
+        self.blanks: int = 0
+        """Blank characters at the end of what has come, which may be without end."""
         self._thinking = Thinking()
         self._raw: list[str] = []  # what came by one carrier and was not looked into yet
         self._raw_thought = False
@@ -80,6 +82,8 @@ class Speech:
             return
         text = self._raw[0] if len(self._raw) == 1 else "".join(self._raw)
         self._raw.clear()
+        bare = text.rstrip()
+        self.blanks = len(text) - len(bare) + (0 if bare else self.blanks)
         if self._raw_thought:
             self._put(True, text)
             return

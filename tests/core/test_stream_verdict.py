@@ -403,3 +403,24 @@ def test_secrets_are_masked_in_errors_of_streams_and_bodies() -> None:  # quirk 
 def test_the_model_s_name_is_the_last_one_named() -> None:  # quirk 60
     named = [{**delta("x"), "model": name} for name in ("", "router", "gpt\x1b[31m-5", "")]
     assert chunks(*named, {**STOP, "model": ""}).finished.model == "gpt-5"
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+@pytest.mark.parametrize("before", ["", "One."])
+def test_blanks_without_end_are_a_failure(field: str, before: str) -> None:
+    decoder = Decoder()
+    decoder.feed(b"data: " + dumps(delta(**{field: before or " "})) + b"\n\n")
+    frame = b"data: " + dumps(delta(**{field: " \n\t" * 100})) + b"\n\n"
+    fed = 0
+    while not decoder.done:
+        decoder.feed(frame)
+        fed += 300
+        assert fed < 20_000
+    *_, finished = decoder.close()
+    assert finished.verdict in (Verdict.FAILED, Verdict.PARTIAL)
+    assert "blank characters in a row" in finished.error.message
+
+
+def test_blanks_between_words_are_no_failure() -> None:
+    result = chunks(*[delta(" " * 5_000), delta("word")] * 10, STOP)
+    assert result.finished.verdict is Verdict.COMPLETE
