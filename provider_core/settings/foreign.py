@@ -1,10 +1,12 @@
 """MCP servers as other clients' files have them, turned into tables of ours; nothing is written, stored or asked here.
 
-The files of Claude, Cursor and Windsurf have them under ``mcpServers``, those of VS Code under ``servers``.
+The files of Claude, Cursor, Windsurf, Cline, Gemini CLI and LM Studio have them under ``mcpServers``, those of VS Code
+under ``servers``, of Zed under ``context_servers``, of opencode under ``mcp``, of Goose under ``extensions``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -51,12 +53,53 @@ class _Left(Exception):  # noqa: N818 - no error: the reason why one server is n
     pass
 
 
-_HTTP = frozenset(("http", "streamable-http", "streamablehttp", "streamable_http"))
-_URLS = ("url", "serverUrl", "httpUrl")
+_HTTP = frozenset(("http", "streamable-http", "streamablehttp", "streamable_http", "remote"))
+_URLS = ("url", "serverUrl", "httpUrl", "uri")
 _KNOWN = frozenset(
     ("type", "transport", "command", "args", "env", "headers", "cwd", "disabled", "enabled", *_URLS)
 )
-_PERMISSIONS = frozenset(("alwaysAllow", "autoApprove", "trust", "alwaysAllowReadOnly"))
+_ALIASES = {
+    "cmd": "command",
+    "environment": "env",
+    "envs": "env",
+    "http_headers": "headers",
+    "workingDirectory": "cwd",
+    "working_directory": "cwd",
+    "isActive": "enabled",
+    "transportType": "transport",
+}
+"""Other clients' names of fields: Goose's, opencode's, Codex's, Cherry Studio's, Cline's."""
+
+_CALL_TIMEOUTS = ("timeout", "call_timeout", "tool_timeout_sec", "toolTimeout")
+_START_TIMEOUTS = (
+    "startup_timeout_sec",
+    "initTimeout",
+    "startupTimeout",
+    "connectTimeout",
+    "connectionTimeout",
+)
+_LONGEST_MS = 1e9
+_LEAST_MS = 1000
+"""A number from here on is milliseconds, as most clients have it; below, seconds, as Cline, Roo Code and Goose."""
+
+_NO_SIGN_IN = (
+    "telex does not sign in by itself; give a token by a header, as Authorization: Bearer keyring:NAME"
+)
+_ALL_TOOLS = "telex offers all tools of a server; allow and --allow say which ones run without asking"
+_REASONS = {
+    **dict.fromkeys(
+        ("alwaysAllow", "autoApprove", "trust", "alwaysAllowReadOnly", "auto_approve", "autoApproveTools"),
+        "say yourself what may run without asking (allow)",
+    ),
+    "envFile": "telex does not read it; its variables have to be set one by one",
+    **dict.fromkeys(("oauth", "auth", "authProviderType", "authorization", "oauth_resource"), _NO_SIGN_IN),
+    **dict.fromkeys(
+        ("includeTools", "excludeTools", "tools", "enabled_tools", "disabled_tools", "allowedTools", "disabledTools",
+         "available_tools"),
+        _ALL_TOOLS,
+    ),
+    "env_keys": "set each with --env NAME=keyring:NAME or env:NAME",
+}  # fmt: skip
 
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _WHOLE = re.compile(
@@ -84,7 +127,7 @@ def read(text: str) -> tuple[Found, ...]:
     servers = _servers(data)
     if not servers:
         raise InvalidInputError(
-            "it holds no MCP servers, which stand under mcpServers, or servers in VS Code's files"
+            "it has no MCP servers; telex looks for them under mcpServers, servers, context_servers and mcp"
         )
     found: list[Found] = []
     for called, entry in servers.items():
@@ -104,15 +147,64 @@ def _servers(data: Json) -> dict[str, Json]:
     found: dict[str, Json] = {}
     if isinstance(data, dict):
         inner = data.get("mcp")
-        places = (
+        places = [
             data.get("mcpServers"),
+            data.get("amp.mcpServers"),
             data.get("servers"),
-            inner.get("servers") if isinstance(inner, dict) else None,
-        )
+            data.get("context_servers"),
+        ]
+        if isinstance(inner, dict):
+            places += [inner.get("servers"), inner.get("mcpServers")]
+            # opencode has servers right under mcp.
+            places.append({name: entry for name, entry in inner.items() if _is_server(entry)})
+        if isinstance(goose := data.get("extensions"), dict):
+            places.append({name: entry for name, entry in goose.items() if _is_server(entry)})
         for place in places:
-            if isinstance(place, dict):
+            if isinstance(place, list):  # Continue's have their names inside
+                named = [each for each in place if isinstance(each, dict) and each.get("name")]
+                found = {**{str(each["name"]): each for each in named}, **found}
+            elif isinstance(place, dict):
                 found = {**place, **found}
     return found
+
+
+def _is_server(entry: Json) -> bool:
+    return isinstance(entry, dict) and any(key in entry for key in ("command", "cmd", *_URLS))
+
+
+def _common(entry: Mapping[str, Json], notes: list[str]) -> dict[str, Json]:
+    """The fields under the names that most clients have for them."""
+    made = {_ALIASES.get(key, key): value for key, value in entry.items() if value is not None}
+    inner = made.get("command")
+    if isinstance(inner, dict) and inner.get("path"):  # Zed
+        made |= {"command": inner["path"], **{key: inner[key] for key in ("args", "env") if key in inner}}
+    if isinstance(made.get("requestOptions"), dict):  # Continue
+        made.setdefault("headers", made.pop("requestOptions").get("headers"))
+    token = made.pop("bearer_token_env_var", None)  # Codex
+    if isinstance(token, str) and re.fullmatch(r"\w+", token):
+        headers = made.get("headers")
+        bearer = {"Authorization": f"Bearer ${{env:{token}}}"}
+        made["headers"] = {**(headers if isinstance(headers, dict) else {}), **bearer}
+    for keys, ours in ((_CALL_TIMEOUTS, "call_timeout"), (_START_TIMEOUTS, "start_timeout")):
+        for key in keys:
+            if key in made:
+                seconds = _seconds(key, made.pop(key), ours, notes)
+                if seconds is not None:
+                    made.setdefault(f" {ours}", seconds)
+    return made
+
+
+def _seconds(key: str, value: Json, ours: str, notes: list[str]) -> float | None:
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST_MS:
+        notes.append(f"{key}: left out, it is not a number of seconds or milliseconds")
+        return None
+    in_ms = value >= _LEAST_MS and not key.endswith("_sec")
+    seconds = value / 1000 if in_ms else float(value)
+    notes.append(f"{key}: {value:g} {'ms' if in_ms else 's'} becomes {ours} = {seconds:g}")
+    return seconds
 
 
 def _found(name: str, called: str, entry: Json) -> Found:
@@ -120,6 +212,7 @@ def _found(name: str, called: str, entry: Json) -> Found:
     if not isinstance(entry, dict):
         raise _Left("it is no object")
     notes = [f"it is called {name} here"] if name != called else []
+    entry = _common(entry, notes)
     url = next((entry[key] for key in _URLS if isinstance(entry.get(key), str)), None)
     kind = str(entry.get("type") or entry.get("transport") or ("http" if url else "stdio")).lower()
     secrets: dict[str, Plain] = {}
@@ -142,20 +235,20 @@ def _found(name: str, called: str, entry: Json) -> Found:
     if entry.get("disabled") is True or entry.get("enabled") is False:
         table["enabled"] = False
         notes.append("it is switched off, as it is there")
-    notes += _unknown(entry)
+    for ours in ("call_timeout", "start_timeout"):
+        if (seconds := entry.pop(f" {ours}", None)) is not None:
+            table[ours] = seconds
+    notes += _unknown(entry, taken={"name"} if entry.get("name") == called else set())
     table = {key: value for key, value in table.items() if value not in ({}, None)}
     return Found(name=name, called=called, table=table, secrets=secrets, notes=tuple(notes))
 
 
-def _unknown(entry: Mapping[str, Json]) -> list[str]:
-    notes = []
-    if permissions := sorted(_PERMISSIONS & set(entry)):
-        notes.append(f"{', '.join(permissions)}: left, say yourself what may run without asking (allow)")
-    if "envFile" in entry:
-        notes.append("envFile: left, telex does not read it; its variables have to be set one by one")
-    if others := sorted(set(entry) - _KNOWN - _PERMISSIONS - {"envFile"}):
-        notes.append(f"{', '.join(others)}: left, telex has no such setting")
-    return notes
+def _unknown(entry: Mapping[str, Json], taken: set[str]) -> list[str]:
+    """What is left out of a server, by the reason."""
+    by_reason: dict[str, list[str]] = {}
+    for key in sorted(set(entry) - _KNOWN - taken):
+        by_reason.setdefault(_REASONS.get(key, "telex has no such setting"), []).append(key)
+    return [f"{', '.join(keys)}: left out, {reason}" for reason, keys in by_reason.items()]
 
 
 def _command(entry: Mapping[str, Json], notes: list[str]) -> list[str]:
@@ -239,5 +332,6 @@ def _expanded(text: str, where: str, own: Mapping[str, Json] | None = None) -> s
     text = _HOME.sub(lambda _: str(Path.home()), text)
     for hit in _PLACEHOLDER.finditer(text):
         if own is None or hit[1] not in own:  # some servers fill in their own variables themselves
-            raise _Left(f"{hit[0]} in its {where} is for that client alone to fill in")
+            shown = f"${{{hit[1].partition(':-')[0]}}}"  # a default may be a secret
+            raise _Left(f"{shown} in its {where} is for that client alone to fill in")
     return text

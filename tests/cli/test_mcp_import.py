@@ -104,7 +104,7 @@ def test_the_file_of_vs_code_has_its_inputs_as_secrets_of_the_keyring(telex: Ins
         "local": {"command": ["node", "https://not.a/comment"]},
     }
     assert "telex mcp set-secret github.github-key" in ran.err
-    assert "envFile: left, telex does not read it" in ran.err
+    assert "envFile: left out, telex does not read it" in ran.err
 
 
 def test_settings_with_everything_else_in_them_are_read_too() -> None:
@@ -194,11 +194,70 @@ def test_names_that_cannot_be_are_left() -> None:
 
 def test_permissions_of_another_client_are_not_taken_over() -> None:
     found = one({"command": "x", "alwaysAllow": ["rm"], "trust": True, "icon": "y", "timeout": 5})
-    assert found.table == {"command": ["x"]}
+    assert found.table == {"command": ["x"], "call_timeout": 5.0}
     assert found.notes == (
-        "alwaysAllow, trust: left, say yourself what may run without asking (allow)",
-        "icon, timeout: left, telex has no such setting",
+        "timeout: 5 s becomes call_timeout = 5",
+        "alwaysAllow, trust: left out, say yourself what may run without asking (allow)",
+        "icon: left out, telex has no such setting",
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "limits", "note"),
+    [
+        ({"timeout": 60000}, {"call_timeout": 60}, "timeout: 60000 ms becomes call_timeout = 60"),
+        ({"timeout": "1500"}, {"call_timeout": 1.5}, "timeout: 1500 ms becomes call_timeout = 1.5"),
+        ({"timeout": 300}, {"call_timeout": 300}, "timeout: 300 s becomes call_timeout = 300"),
+        ({"tool_timeout_sec": 1800}, {"call_timeout": 1800}, "1800 s becomes call_timeout = 1800"),
+        ({"initTimeout": 10000}, {"start_timeout": 10}, "initTimeout: 10000 ms becomes start_timeout = 10"),
+        ({"timeout": 0}, {}, "timeout: left out, it is not a number of seconds"),
+        ({"timeout": True}, {}, "timeout: left out"),
+        ({"timeout": [5]}, {}, "timeout: left out"),
+        ({"timeout": "soon"}, {}, "timeout: left out"),
+        ({"timeout": 10**400}, {}, "timeout: left out"),
+        ({"includeTools": ["a"]}, {}, "includeTools: left out, telex offers all tools of a server"),
+        ({"oauth": {"clientSecret": SECRET}}, {}, "oauth: left out, telex does not sign in by itself"),
+        ({"dev": {"watch": "x"}}, {}, "dev: left out, telex has no such setting"),
+    ],
+)
+def test_fields_of_other_clients_are_converted_or_reported(
+    fields: Any, limits: dict[str, float], note: str
+) -> None:
+    found = one({"command": "x", **fields})
+    assert found.table == {"command": ["x"], **limits}
+    assert note in " / ".join(found.notes)
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ({"context_servers": {"a": {"command": {"path": "x", "args": ["y"], "env": {"B": "c"}}}}},
+         {"command": ["x", "y"], "env": {"B": "c"}}),
+        ({"context_servers": {"a": {"source": "custom", "command": "x", "args": []}}}, {"command": ["x"]}),
+        ({"mcp": {"a": {"type": "local", "command": ["x", "y"], "environment": {"B": "c"}, "enabled": False}}},
+         {"command": ["x", "y"], "env": {"B": "c"}, "enabled": False}),
+        ({"mcp": {"a": {"type": "remote", "url": "https://a.example/mcp"}}}, {"url": "https://a.example/mcp"}),
+        ({"extensions": {"a": {"type": "stdio", "cmd": "x", "args": ["y"], "envs": {"B": "c"}, "timeout": 300}}},
+         {"command": ["x", "y"], "env": {"B": "c"}, "call_timeout": 300.0}),
+        ({"extensions": {"a": {"type": "streamable_http", "uri": "https://a.example/mcp"}}},
+         {"url": "https://a.example/mcp"}),
+        ({"mcpServers": [{"name": "a", "command": "x"}]}, {"command": ["x"]}),
+        ({"mcpServers": {"a": {"command": "x", "isActive": False}}}, {"command": ["x"], "enabled": False}),
+        ({"mcpServers": {"a": {"url": "https://a.example/mcp", "bearer_token_env_var": "T"}}},
+         {"url": "https://a.example/mcp", "headers": {"Authorization": "Bearer env:T"}}),
+        ({"mcpServers": {"a": {"command": "x", "disabled": None, "cwd": None, "timeout": None}}}, {"command": ["x"]}),
+    ],
+)  # fmt: skip
+def test_files_of_other_clients_are_read(text: Any, table: dict[str, Any]) -> None:
+    (found,) = read(json.dumps(text))
+    assert (found.name, found.left, found.table) == ("a", "", table)
+
+
+def test_a_secret_in_a_default_is_not_shown() -> None:
+    found = one({"command": "x", "args": [f"${{TOKEN:-{SECRET}}}"]})
+    assert "${TOKEN} in its arguments" in found.left
+    assert SECRET not in repr(found)
 
 
 @pytest.mark.parametrize(
@@ -206,9 +265,9 @@ def test_permissions_of_another_client_are_not_taken_over() -> None:
     [
         ("", "line 1 is no JSON"),
         ('{"mcpServers": {\n"a": }}', "line 2 is no JSON"),
-        ("[]", "holds no MCP servers"),
-        ('{"mcpServers": {}}', "holds no MCP servers"),
-        ('{"mcpServers": [1]}', "holds no MCP servers"),
+        ("[]", "has no MCP servers"),
+        ('{"mcpServers": {}}', "has no MCP servers"),
+        ('{"mcpServers": [1]}', "has no MCP servers"),
         ("[" * 100_000, "nested too deeply"),
         ('{"mcpServers": {"a": {"command": "\\ud800"}}}', "half a character"),
     ],

@@ -44,9 +44,9 @@ def import_(
 ) -> None:
     """Set up the servers of another client's file.
 
-    FILE is JSON as Claude, Cursor, Windsurf (mcpServers) or VS Code (servers) have it, or - for stdin; it
-    stays as it is. Each server that is taken is told of, and so is what was left, and why. A server whose
-    secrets stand in the file in plain is taken with --secrets only: telex's settings never hold one.
+    FILE is the JSON file of Claude, Cursor, Windsurf, Cline, VS Code, Zed, Gemini CLI, opencode or LM Studio, or - for
+    stdin; it is not changed. Reports which servers were imported, which were skipped, what was left out, and why. A
+    server with plain secrets in the file is imported only with --secrets: telex's settings never hold a secret.
     """
     found = [each for each in _read(app, file) if not only or each.called in only or each.name in only]
     for name in only:
