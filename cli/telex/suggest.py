@@ -21,7 +21,7 @@ _NEAR = 0.7
 # --- keys on the command line -------------------------------------------------------------------------------
 
 _KEY_OPTIONS = re.compile(
-    r"--?(?!max)(?:\w+[-_])?(?:api[-_]?)?(?:key|token|secret|password|passwd|bearer|auth|credentials?)s?(?:=.*)?",
+    r"--?(?!max|secrets\b)(?:\w+[-_])?(?:api[-_]?)?(?:key|token|secret|password|passwd|bearer|auth|credentials?)s?(?:=.*)?",
     re.IGNORECASE | re.DOTALL,
 )
 _KEY = re.compile(

@@ -109,7 +109,7 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
             "with --secrets env it is looked for in the environment"
         )
     table, _ = _with_secrets(each, secrets)
-    own = {name for provider in app.providers.values() for name in provider.key_env}
+    own = {name for provider in app.settings.providers.values() for name in provider.key_env}
     if wanted := [name for name in _variables(table).values() if name in own]:
         return (
             f"it wants {', '.join(wanted)}, a provider's key, which no server gets unless you add it by hand"
