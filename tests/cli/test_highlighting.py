@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from telex.render.markdown import Colour, Look, MarkdownStream, render
+from telex.render.markdown import MarkdownStream, render
+from telex.render.styles import Colour, Look
 
 LOOK = Look(colour=Colour.MANY)
 SIZE = 24_000
@@ -32,6 +33,8 @@ def code_of(shown: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", shown)
 
 
+# An interruption in a callback of the garbage collector (hypothesis has one) is reported and comes again.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("width", [60, 400, SIZE])
 @pytest.mark.parametrize(("language", "unit"), HOSTILE)
 def test_24_kb_of_any_language_are_shown_at_once_and_as_written(language: str, unit: str, width: int) -> None:
@@ -41,7 +44,7 @@ def test_24_kb_of_any_language_are_shown_at_once_and_as_written(language: str, u
     begun = time.process_time()
     shown = render(f"```{language}\n{code}```", 80, look=LOOK)
     assert time.process_time() - begun < 0.6  # 0.3 on an idle machine
-    assert [line.rstrip() for line in code_of(shown).splitlines()] == [
+    assert [line.rstrip() for line in code_of(shown).splitlines() if "───" not in line] == [
         line.rstrip() for line in code.splitlines()
     ]
 
@@ -79,4 +82,4 @@ def test_another_thread_shows_the_newest_line_without_asking_the_lexer() -> None
     assert "import re" in written[-1]
     stream.feed("\n```\n")
     stream.close()
-    assert re.search(r"\x1b\[[0-9;]+mimport \x1b\[m\x1b\[[0-9;]+mre", "".join(written))
+    assert re.search(r"\x1b\[[0-9;]+mimport \x1b\[m(?:\x1b\[[0-9;]+m)?re", "".join(written))

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from screens import Terminal
 
-from telex.render.markdown import Colour, Look, MarkdownStream, render
+from telex.render.markdown import MarkdownStream, render
+from telex.render.styles import Colour, Look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,7 +22,8 @@ TOUR = (Path(__file__).parents[1] / "cli" / "test_markdown_tour.md").read_text("
 
 CHILD = """
 import os, sys, time
-from telex.render.markdown import Look, MarkdownStream
+from telex.render.markdown import MarkdownStream
+from telex.render.styles import Look
 def write(text):
     sys.stdout.write(text)
     sys.stdout.flush()

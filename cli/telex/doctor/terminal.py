@@ -47,7 +47,7 @@ def _kind(stream: TextIO | None) -> str:
 
 
 def _colour(case: Case) -> Finding:
-    from telex.render.markdown import Colour, surface
+    from telex.render.styles import Colour, surface
 
     environ = case.environ
     names = ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TERM")

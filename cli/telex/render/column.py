@@ -17,10 +17,11 @@ from provider_core.types import (
 )
 from telex.console import visible
 from telex.render import summary
-from telex.render.markdown import Layout, Row, chop
+from telex.render.markdown import Layout
 from telex.render.rows import PlainRows, row
 from telex.render.styles import FAINT
 from telex.render.words import changed
+from telex.render.wrapping import Row, chop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
-    from telex.render.markdown import Look
     from telex.render.rows import Rows
     from telex.render.show import View
+    from telex.render.styles import Look
 
 __all__ = ["Column"]
 

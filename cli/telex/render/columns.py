@@ -8,19 +8,21 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from telex.render.column import Column
-from telex.render.markdown import Row, Screen, chop, prepare
+from telex.render.highlighting import prepare
 from telex.render.rows import row
+from telex.render.screen import Screen
 from telex.render.stops import Stops
 from telex.render.styles import FAINT
 from telex.render.together import GAP
+from telex.render.wrapping import Row, chop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.types import Target
     from telex.console import Console
-    from telex.render.markdown import Look
     from telex.render.show import Show, View
+    from telex.render.styles import Look
 
 __all__ = ["Columns"]
 

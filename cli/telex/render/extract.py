@@ -1,21 +1,24 @@
-"""The first fenced block of an answer, as CommonMark reads it; where it is written is not decided here."""
+"""The first fenced block of an answer, as it was written."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from telex.render.markdown._events import Code, CodeEnd, CodeLine
-from telex.render.markdown._reader import TAB, Reader
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import fence
 
-__all__ = ["first_block"]
+if TYPE_CHECKING:
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.token import Token
 
 _MARKS: Final = ("```", "~~~")
 
 _DOCUMENTS: Final = ("markdown", "md", "mdx", "rst", "readme")
 """Languages that have fences of their own."""
 
-_FENCE: Final = re.compile(r"^[ >]*(?:`{3,}|~{3,})(.*)$", re.MULTILINE)
+_FENCE: Final = re.compile(r"(`{3,}|~{3,})(.*)")
+_ANY_FENCE: Final = re.compile(r"^[ >]*(?:`{3,}|~{3,})(.*)$", re.MULTILINE)
 
 
 def first_block(text: str) -> tuple[str | None, bool]:
@@ -27,50 +30,73 @@ def first_block(text: str) -> tuple[str | None, bool]:
     """
     if not any(mark in text for mark in _MARKS):
         return None, True
-    block, info, rest = _read(text, nested=True)
+    lines = text.split("\n")
+    bare = "\n".join(line.removesuffix("\r") for line in lines)
+    block = _first(bare, nested=True)
     if block is None:
         return None, True
-    if rest is None:
-        plain, _, end = _read(text, nested=False)
-        # With an end that only the plain reading finds, the inner fences do not come in pairs.
-        return (block, True) if end is None else (plain, False)
+    if not block.meta["closed"]:
+        # With an end that only CommonMark's reading finds, the inner fences do not come in pairs.
+        plain = _first(bare, nested=False)
+        certain = plain is None or not plain.meta["closed"]
+        return _content(block if certain or plain is None else plain, lines), certain
     # Inner blocks without an info string look like the end of the outer one.
-    after = _FENCE.search(rest)
-    return block, info.lower() not in _DOCUMENTS or after is None or bool(after[1].strip())
+    after = _ANY_FENCE.search("\n".join(lines[_lines(block)[1] :]))
+    document = block.info.strip().partition(" ")[0].lower() in _DOCUMENTS
+    return _content(block, lines), not document or after is None or bool(after[1].strip())
 
 
-def _read(text: str, *, nested: bool) -> tuple[str | None, str, str | None]:
-    """The first block as one way of reading finds it, its language, and the text after its end, if that was found."""
-    reader = Reader(nested=nested)
-    inside, language = False, ""
-    found: list[str] = []
-    read = 0
-    for line in _lines(text):
-        read += len(line)
-        bare = line.rstrip("\r\n")
-        for block in reader.line(bare):
-            match block:
-                case Code(info=str(info), html=False):
-                    inside, language = True, info.partition(" ")[0]
-                case CodeLine(text=code) if inside:
-                    taken = len(bare.expandtabs(TAB)) - len(code)
-                    found.append(_without_columns(bare, taken) + (line[len(bare) :] or "\n"))
-                case CodeEnd() if inside:
-                    return "".join(found), language, text[read:]
-                case _:
-                    pass
-    return ("".join(found) if inside else None), language, None
+def _first(text: str, *, nested: bool) -> Token | None:
+    parser = MarkdownIt("commonmark", {"maxNesting": 100})
+    if nested:
+        parser.block.ruler.at(
+            "fence", _nested_fence, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+        )
+    tokens: list[Token] = []
+    parser.block.parse(text, parser, {}, tokens)
+    found = next((token for token in tokens if token.type == "fence"), None)
+    if found is not None and not nested:
+        start, end = _lines(found)
+        found.meta["closed"] = end - start > found.content.count("\n") + 1
+    return found
 
 
-def _lines(text: str) -> list[str]:
-    lines = text.split("\n")
-    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+def _nested_fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """markdown-it's rule, but that a fence with an info string opens an inner block, unlike in CommonMark."""
+    found = fence(state, start, end, silent)
+    if silent or not found:
+        return found
+    token = state.tokens[-1]
+    open_fences = [token.markup]
+    line = start + 1
+    while line < end and open_fences:
+        text = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
+        if text and state.sCount[line] < state.blkIndent:
+            break  # what the block is in has ended
+        mark = _FENCE.match(text) if state.sCount[line] - state.blkIndent < 4 else None
+        if mark is not None and mark[1].startswith(token.markup):
+            if mark[2].strip():
+                open_fences.append(mark[1])
+            elif mark[1].startswith(open_fences[-1]):
+                open_fences.pop()
+        line += 1
+    token.meta["closed"] = not open_fences
+    token.content = state.getLines(start + 1, line - (not open_fences), state.sCount[start], True)
+    token.map = [start, line]
+    state.line = line
+    return True
 
 
-def _without_columns(line: str, columns: int) -> str:
-    """The line without its first columns, blanks and marks of containers; of a tab that is cut, blanks stay."""
-    at = column = 0
-    while column < columns and at < len(line):
-        column += TAB - column % TAB if line[at] == "\t" else 1
-        at += 1
-    return " " * (column - columns) + line[at:]
+def _lines(token: Token) -> tuple[int, int]:
+    start, end = token.map or (0, 0)
+    return start, end
+
+
+def _content(token: Token, lines: list[str]) -> str:
+    """The lines of a block, with the ends that they had in the text."""
+    start, _ = _lines(token)
+    found = token.content.split("\n")[:-1] if token.content.endswith("\n") else token.content.split("\n")
+    ends = ["\r\n" if line.endswith("\r") else "\n" for line in lines[start + 1 : start + 1 + len(found)]]
+    if not token.content:
+        return ""
+    return "".join(line + end for line, end in zip(found, ends, strict=False))

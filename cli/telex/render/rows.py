@@ -6,13 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 from telex.console import visible
-from telex.render.markdown import Row, cells, chop, wrap
+from telex.render.wrapping import Row, cells, chop, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from telex.render.markdown import Look
+    from telex.render.styles import Look
 
 __all__ = ["PlainRows", "Rows", "row"]
 

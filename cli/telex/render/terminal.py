@@ -7,8 +7,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from provider_core.types import Reasoning, Text
-from telex.render.markdown import Colour, MarkdownStream, prepare
+from telex.render.highlighting import prepare
+from telex.render.markdown import MarkdownStream
 from telex.render.stops import Stops
+from telex.render.styles import Colour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,30 +1,70 @@
-"""The text of an answer as rows, while it arrives: what is final, and what the open rest looks like so far."""
+"""The text of an answer as rows, while it arrives: what is final, and what the open rest looks like so far.
+
+Blocks are final when another one follows. Of lists, tables, code and long paragraphs the parts that cannot change are
+final, too, so that each is parsed and drawn once; only the open rest is parsed again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.segment import Segment
 
 from telex.console import visible
-from telex.render.markdown._cut import LONG
-from telex.render.markdown._printer import Printer
-from telex.render.markdown._reader import Reader
+from telex.render.highlighting import Highlighter
+from telex.render.markdown._elements import DECIDING, CodeRule, Drawing, code_line, drawn
+from telex.render.markdown._parser import JOIN, blocks, closed, is_settled, parse_inline
+from telex.render.wrapping import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from markdown_it.token import Token
+    from rich.text import Text
+
+    from telex.render.markdown._elements import Columns
+    from telex.render.markdown._parser import References
     from telex.render.styles import Look
-    from telex.render.wrapping import Row
+    from telex.render.wrapping import Piece
 
-__all__ = ["Layout"]
+LONG = 1024
+"""Characters from which on a paragraph is printed in parts: it becomes no heading and no table any more."""
+_STEP, _MOST = 512, 4096
+_OPEN = 4096
+"""Characters of an open rest from which on it is parsed again only when it has grown by a sixteenth."""
+_LARGEST_OPEN = 1 << 18
+"""Characters of a single block after which it is printed as it is, and what follows is read anew."""
 
-_LONGEST_DRAFT = 4096
-"""Characters of an unfinished line from which on only its end is shown until it is whole."""
-
+_WIDE = "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
+_PLACES = re.compile(rf"[ \n]|[{_WIDE}](?=[{_WIDE}])")
 # The beginning of a line that may still become anything: shown when it has been decided.
 _UNDECIDED = re.compile(r"[ >]*(?:[-+*=_#~`:| ]*|[-+*] \[[ xX]?\]? ?|[0-9]{1,9}[.)]? *|\|.*)", re.DOTALL)
-_UNDECIDED_IN_CODE = re.compile(r"[ >]*(?:`+|~+)?")
+_UNDECIDED_IN_CODE = re.compile(r" {0,3}(?:`+|~+)?")
+
+
+class _Fence(NamedTuple):
+    """A fenced block whose lines are printed as they come."""
+
+    closing: re.Pattern[str]
+    indent: int
+    highlighter: Highlighter
+    rule: CodeRule
+    begun: bool = False
+    """Whether lines of it have been printed."""
+
+
+class _Block(NamedTuple):
+    """A top-level block: its tokens, and its first and last line (the last one not included)."""
+
+    tokens: list[Token]
+    start: int
+    end: int
+
+    @property
+    def kind(self) -> str:
+        return self.tokens[0].type
 
 
 class Layout:
@@ -35,101 +75,358 @@ class Layout:
     """
 
     def __init__(self, look: Look, width: int, *, narrow: bool = False) -> None:
-        self._reader = Reader()
-        self._printer = Printer(self._reader.references, look, width, narrow=narrow)
-        self._chunks: list[str] = []
-        self._line = ""  # what has come of the line that is not whole
-        self._return = ""
-        self._inside_line = False  # the beginning of that line has been read already
+        self.width = max(1, width)
+        self._look = look
+        self._narrow = narrow
+        self._new = ""
+        self._rest = ""
+        """The text from the first line on that is not final."""
+        self._parse_from = 0
+        """The length of the rest from which on parsing it again is worth it."""
+        self._draft: tuple[int, int, list[Row]] = (0, 0, [])
+        self._references: References = {}
+        self._begun = False
+        # What a block that is printed in parts leaves to its next part:
+        self._number: int | None = None
+        self._gap = False
+        self._joined = ""
+        """The kind of block that goes on without an empty row, if the source has none."""
+        self._columns: Columns | None = None
+        self._open_row: Text | None = None
+        self._fence: _Fence | None = None
 
     @property
-    def width(self) -> int:
-        return self._printer.width
-
-    @width.setter
-    def width(self, cells: int) -> None:
-        self._printer.width = max(1, cells)
+    def in_code(self) -> bool:
+        """Whether a fenced block is open."""
+        return self._fence is not None
 
     def feed(self, text: str) -> None:
         """Take the next piece; it is read when the rows are asked for."""
-        if text:
-            self._chunks.append(text)
+        self._new += text
 
     def final(self) -> list[Row]:
         """The rows that have become final since the last call."""
         self._read()
-        return self._printer.take()
+        return self._advance()
 
     def end(self) -> list[Row]:
         """The rows of all that is still open: nothing more comes."""
-        self._read()
-        if self._line:
-            self._take_line(self._line)
-            self._line = ""
-        self._printer.print(self._reader.end())
-        return self._printer.take()
+        self._read(end=True)
+        return self._advance(end=True)
 
     def draft(self) -> list[Row]:
         """What the open block would look like if the text ended here; to be asked after ``final``."""
-        reader = self._reader.clone()
-        printer = self._printer.clone(reader.references, draft=True)
-        line = self._line
-        undecided = (_UNDECIDED_IN_CODE if reader.in_code else _UNDECIDED).fullmatch(line)
-        if line and not undecided:
-            if len(line) > _LONGEST_DRAFT:
-                line = line[-4 * printer.width :]
-            printer.print(reader.line(line))
-        elif reader.paragraph is not None and reader.paragraph.rpartition("\n")[2].startswith("|"):
-            reader.drop_last_line()  # very likely the head of a table
-        printer.print(reader.end())
-        return printer.take()
+        if self._fence is not None:
+            return self._draft_of_code(self._fence)
+        length, width, rows = self._draft
+        if len(self._rest) > _OPEN and width == self.width and 0 <= len(self._rest) - length < length >> 4:
+            return rows
+        *whole, line = self._rest.split("\n")
+        if line and _UNDECIDED.fullmatch(line):
+            line = ""
+        tokens, references = blocks("\n".join([*whole, line]), self._references)
+        while (
+            not line
+            and whole
+            and whole[-1].lstrip(" >").startswith("|")
+            and tokens[-1:]
+            and _ends_in_paragraph(tokens)
+        ):
+            whole.pop()  # very likely the head of a table
+            tokens, references = blocks("\n".join([*whole, line]), self._references)
+        last = next((token for token in reversed(tokens) if token.type == "inline"), None)
+        if last is not None and tokens[-1].type not in {
+            "fence",
+            "code_block",
+            "html_block",
+            "definition",
+            "hr",
+        }:
+            last.content = closed(last.content)
+        drawing = self._drawing(tokens, [*whole, line], references)
+        rows = [*self._space(tokens), *drawing.rows(self.width, narrow=True)] if tokens else []
+        self._draft = (len(self._rest), self.width, rows)
+        return rows
 
     @contextlib.contextmanager
     def whole_or_not_at_all(self) -> Iterator[None]:
         """Be again what it was if anything is raised: the text has then been neither read nor printed."""
-        reader = self._reader.clone()
-        printer = self._printer.clone(reader.references)
-        chunks, line, held, inside_line = self._chunks, self._line, self._return, self._inside_line
-        self._chunks = chunks.copy()
+        before = self.__dict__.copy()
+        if self._fence is not None:
+            before["_fence"] = self._fence._replace(highlighter=self._fence.highlighter.clone())
         try:
             yield
         except BaseException:
-            self._reader, self._printer = reader, printer
-            self._chunks, self._line, self._return, self._inside_line = chunks, line, held, inside_line
+            self.__dict__.update(before)
             raise
 
-    def _read(self) -> None:
-        """Give the lines that are whole to the reader, and of the last one what is long enough."""
-        if not self._chunks:
-            return
-        raw = self._return + "".join(self._chunks)
-        self._chunks.clear()
+    def _read(self, *, end: bool = False) -> None:
         # Half of a line's end may still be on its way.
-        self._return = "\r" if raw.endswith("\r") else ""
-        raw = raw.removesuffix("\r")
-        # What a joiner or a selector of variants belongs to may have come before it.
-        raw = self._line[-1:] + raw.replace("\r\n", "\n").replace("\r", "\n")
-        text = self._line[:-1] + visible(raw)
-        *lines, self._line = text.split("\n")
-        for line in lines:
-            self._take_line(line)
-        if self._inside_line:
-            self._printer.print(self._reader.more(self._line))
-            self._line = ""
-        elif len(self._line) > LONG:
-            self._begin_line()
+        new, held = (self._new, "") if end or not self._new.endswith("\r") else (self._new[:-1], "\r")
+        self._rest += new.replace("\r\n", "\n").replace("\r", "\n")
+        self._new = held
 
-    def _take_line(self, line: str) -> None:
-        if self._inside_line:
-            self._printer.print(self._reader.more(line))
-            self._inside_line = False
+    def _advance(self, *, end: bool = False) -> list[Row]:
+        rows: list[Row] = []
+        while True:
+            before = self._rest, self._fence
+            if self._fence is not None:
+                rows += self._code(self._fence, end=end)
+            elif self._rest and (end or len(self._rest) >= self._parse_from):
+                rows += self._blocks(end=end)
+            if (self._rest, self._fence) == before:
+                break
+            self._parse_from = 0
+        if len(self._rest) > _OPEN and not self._parse_from:
+            self._parse_from = len(self._rest) + (len(self._rest) >> 4)
+        return rows
+
+    # --- code, line by line ------------------------------------------------------------------------------------
+
+    def _code(self, fence: _Fence, *, end: bool) -> list[Row]:
+        *lines, rest = self._rest.split("\n")
+        if end and rest:
+            lines, rest = [*lines, rest], ""
+        closed = next((at for at, line in enumerate(lines) if fence.closing.fullmatch(line)), None)
+        done = [
+            part for line in lines[:closed] for part in fence.highlighter.add(_code_line(line, fence.indent))
+        ]
+        if closed is not None or end:
+            done += fence.highlighter.end()
+        rows = self._code_rows(fence, done, self.width if self._narrow else None)
+        if rows:
+            fence = self._fence = fence._replace(begun=True)
+            self._begun = True
+        if closed is not None or end:
+            if fence.begun:
+                rows += map(drawn, Segment.split_lines(fence.rule.closing()))
+            self._gap, self._fence = False, None
+        self._rest = rest if closed is None else "\n".join([*lines[closed + 1 :], rest])
+        return rows
+
+    def _code_rows(self, fence: _Fence, lines: Iterable[list[Piece]], width: int | None) -> list[Row]:
+        rows = [drawn(row) for line in lines for row in Segment.split_lines(code_line(line, width))]
+        if not rows or fence.begun:
+            return rows
+        space = [Row("", 0)] if self._begun else []
+        return [*space, *map(drawn, Segment.split_lines(fence.rule.opening(self.width))), *rows]
+
+    def _draft_of_code(self, fence: _Fence) -> list[Row]:
+        highlighter = fence.highlighter.clone()
+        lines: list[list[Piece]] = []
+        if not _UNDECIDED_IN_CODE.fullmatch(self._rest):
+            lines = highlighter.add(_code_line(self._rest, fence.indent))
+        return self._code_rows(fence, [*lines, *highlighter.end()], self.width)
+
+    # --- everything else ---------------------------------------------------------------------------------------
+
+    def _blocks(self, *, end: bool) -> list[Row]:
+        """Print what is final of the rest, up to the first block that is printed in parts."""
+        text = self._rest
+        whole = text if end or len(text) - text.rfind("\n") > LONG else text[: text.rfind("\n") + 1]
+        tokens, references = blocks(whole, self._references)
+        lines = whole.split("\n")
+        found = _top(tokens)
+        for block in found:
+            if _is_long(block, lines):
+                before = found[: found.index(block)]
+                rows = self._part(before, block, lines, text[len(whole) :], references)
+                if rows is not None:
+                    return rows
+        if not found:
+            self._gap = self._gap or "\n" in whole
+            self._rest = text[len(whole) :]
+            return []
+        *before, last = found
+        if end:
+            return self._print(found, lines, len(lines), "", references)
+        rest_of_text = text[len(whole) :]
+        opening = lines[last.start]
+        match last.kind:
+            case "fence" if not _is_closed(last, lines):
+                rows = self._print(before, lines, last.start + 1, rest_of_text, references)
+                mark, info = last.tokens[0].markup, last.tokens[0].info
+                highlighter = Highlighter(visible(info), self._look)
+                self._fence = _Fence(
+                    re.compile(rf" {{0,3}}{re.escape(mark[0])}{{{len(mark)},}}[ \t]*"),
+                    len(opening) - len(opening.lstrip(" ")),
+                    highlighter,
+                    CodeRule.of(info, highlighter, self._look),
+                )
+                return rows
+            case "fence" | "hr":
+                return self._print(found, lines, last.end, rest_of_text, references)
+            case "heading_open":
+                return self._print(found, lines, last.end, rest_of_text, references)
+            case "bullet_list_open" | "ordered_list_open":
+                return self._items(before, last, lines, rest_of_text, references)
+            case "table_open":
+                return self._table_rows(before, last, lines, rest_of_text, references)
+            case "code_block":
+                pass
+            case _ if last.end < len(lines) - 1:
+                # An empty line has ended it.
+                return self._print(found, lines, last.end, rest_of_text, references)
+        if len(text) > _LARGEST_OPEN:
+            return self._print(found, lines, len(lines), rest_of_text, references)
+        return self._print(before, lines, last.start, rest_of_text, references) if before else []
+
+    def _items(
+        self, before: list[_Block], last: _Block, lines: list[str], rest: str, references: References
+    ) -> list[Row]:
+        items = [
+            at
+            for at, token in enumerate(last.tokens)
+            if token.type == "list_item_open" and token.level == last.tokens[0].level + 1
+        ]
+        if len(items) < 2:
+            if sum(map(len, lines)) > _LARGEST_OPEN:
+                return self._print([*before, last], lines, len(lines), rest, references)
+            return self._print(before, lines, last.start, rest, references) if before else []
+        cut, _ = last.tokens[items[-1]].map or (0, 0)
+        start = int(last.tokens[0].attrs.get("start", 1))
+        if not before and self._number is not None:
+            start = self._number
+        number = start + len(items) - 1 if last.kind == "ordered_list_open" else None
+        final = last._replace(tokens=[*last.tokens[: items[-1]], last.tokens[-1]])
+        rows = self._print([*before, final], lines, cut, rest, references)
+        self._joined, self._number = last.kind, number
+        self._gap = cut > 0 and not lines[cut - 1].strip(" \t>")
+        return rows
+
+    def _table_rows(
+        self, before: list[_Block], last: _Block, lines: list[str], rest: str, references: References
+    ) -> list[Row]:
+        body = sum(token.type == "tr_open" for token in last.tokens) - 1
+        if not body or ((self._columns is None or before) and body < DECIDING):
+            return self._print(before, lines, last.start, rest, references) if before else []
+        rows = self._print([*before, last], lines, last.end, rest, references, keep=True)
+        self._rest = "\n".join([*lines[last.start : last.start + 2], self._rest])
+        return rows
+
+    def _part(
+        self, before: list[_Block], block: _Block, lines: list[str], rest: str, references: References
+    ) -> list[Row] | None:
+        """Print the first part of a long paragraph, or what comes before it; None where it is not long enough yet."""
+        if before:
+            return self._print(before, lines, block.start, rest, references)
+        text = "\n".join(lines[block.start :]) + rest
+        size, end = LONG, None
+        while len(text) > size:
+            end = _place(text, size // 2, size)
+            if size >= _MOST or (end is not None and is_settled(text[:end].removeprefix(JOIN), references)):
+                break
+            size, end = size + _STEP, None
         else:
-            self._printer.print(self._reader.line(line))
+            return None
+        end = end or size
+        tokens, _ = blocks(text[:end], {})
+        if _top(tokens)[0].kind != "paragraph_open":
+            tokens, _ = blocks(JOIN + text[:end], {})
+        drawing_tokens = _top(tokens)[:1]
+        rows = self._print(drawing_tokens, text[:end].split("\n"), 0, "", references, unfinished=True)
+        if self._open_row is not None and text[end - 1].isspace():
+            self._open_row.append(text[end - 1])
+        self._rest = JOIN + text[end:].removeprefix(JOIN)
+        return rows
 
-    def _begin_line(self) -> None:
-        """Read the line that is not whole, if it can only be a paragraph's: that one is printed in parts."""
-        trial = self._reader.clone()
-        trial.line(self._line)
-        if trial.paragraph is not None:
-            self._printer.print(self._reader.line(self._line))
-            self._line, self._inside_line = "", True
+    def _print(
+        self,
+        found: list[_Block],
+        lines: list[str],
+        cut: int,
+        rest: str,
+        references: References,
+        *,
+        keep: bool = False,
+        unfinished: bool = False,
+    ) -> list[Row]:
+        """The rows of blocks that are final; what follows line ``cut`` is the rest."""
+        tokens = [token for block in found for token in block.tokens]
+        if tokens:
+            drawing = self._drawing(tokens, lines, references)
+            drawing.unfinished = unfinished
+            space = self._space(tokens)
+            rows = drawing.rows(self.width, narrow=self._narrow)
+            rows = [*space, *rows] if rows else []
+            self._begun = self._begun or bool(rows) or drawing.open_row is not None
+            self._columns = drawing.last_columns if keep else None
+            self._open_row = drawing.open_row if unfinished else None
+            self._joined = found[-1].kind if found[-1].kind == "definition" else ""
+            self._gap = cut > found[-1].end or (cut > 0 and not lines[cut - 1].strip())
+            self._number = None
+        else:
+            rows = []
+        self._references |= {
+            label: {**target, "map": (0, 0)}
+            for label, target in references.items()
+            if label not in self._references and target["map"][1] <= cut
+        }
+        self._rest = "\n".join(lines[cut:]) + rest
+        return rows
+
+    def _drawing(self, tokens: list[Token], lines: list[str], references: References) -> Drawing:
+        for token in tokens:
+            if token.type == "inline":
+                parse_inline(token, references)
+        drawing = Drawing(tokens, lines, self._look)
+        drawing.number, drawing.columns, drawing.open_row = self._number, self._columns, self._open_row
+        return drawing
+
+    def _space(self, tokens: list[Token]) -> list[Row]:
+        """An empty row, if one belongs between what has been printed and these tokens."""
+        first = tokens[0].type
+        continued = (self._columns is not None and first == "table_open") or self._open_row is not None
+        gap = self._gap or (tokens[0].map or (0, 0))[0] > 0
+        if not self._begun or continued or (first == self._joined and not gap):
+            return []
+        return [Row("", 0)]
+
+
+def _top(tokens: list[Token]) -> list[_Block]:
+    found: list[_Block] = []
+    for token in tokens:
+        if token.level == 0 and token.nesting >= 0:
+            start, end = token.map or (0, 0)
+            found.append(_Block([], start, end))
+        found[-1].tokens.append(token)
+    return found
+
+
+def _is_long(block: _Block, lines: list[str]) -> bool:
+    kind = block.kind
+    if kind == "table_open":
+        return len(lines[block.start]) > LONG
+    if kind in {"paragraph_open", "definition"} or (
+        kind == "heading_open" and block.tokens[0].markup[0] in "=-"
+    ):
+        return sum(len(line) + 1 for line in lines[block.start : block.end]) > LONG
+    return False
+
+
+def _is_closed(block: _Block, lines: list[str]) -> bool:
+    mark = block.tokens[0].markup
+    last = lines[block.end - 1].strip(" \t")
+    return block.end - block.start > 1 and len(last) >= len(mark) and not last.strip(mark[0])
+
+
+def _ends_in_paragraph(tokens: list[Token]) -> bool:
+    return (
+        next((token.type for token in reversed(tokens) if token.level == 0 or token.nesting < 0), "")
+        == "paragraph_close"
+    )
+
+
+def _code_line(line: str, indent: int) -> str:
+    spaces = len(line) - len(line.lstrip(" "))
+    return visible(line[min(indent, spaces) :]).expandtabs(4)
+
+
+def _place(text: str, low: int, high: int) -> int | None:
+    """The index after the last place to cut between two indices; the end of a line is the best one."""
+    if (line := text.rfind("\n", low, high)) >= 0:
+        return line + 1
+    last = None
+    for place in _PLACES.finditer(text, low, high):
+        last = place.end()
+    return last

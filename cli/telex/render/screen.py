@@ -61,6 +61,8 @@ class Screen:
             if before != after:
                 break
             same += 1
+        if same == len(new) < len(old) and same:
+            same -= 1  # the cursor has to end up behind the last row that stays
         if same == len(old):
             more = "\n".join(row.text for row in new[same:])
             return f"\n{more}" if old and len(new) > same else more

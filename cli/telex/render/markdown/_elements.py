@@ -1,0 +1,499 @@
+"""Draws blocks with Rich's Markdown elements in the look of a terminal: left-aligned, unboxed, nothing left out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from io import StringIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rich import markdown as base
+from rich.ansi import AnsiDecoder
+from rich.box import Box
+from rich.console import Console
+from rich.segment import Segment
+from rich.table import Table as RichTable
+from rich.text import Text
+from rich.theme import Theme
+
+from telex.console import visible
+from telex.render.highlighting import Highlighter
+from telex.render.markdown._parser import JOIN
+from telex.render.styles import BOLD, CODE, FAINT, HEADING, ITALIC, LINK, MARKER, STRIKE, Colour
+from telex.render.wrapping import Row, cells, chop, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from markdown_it.token import Token
+    from rich.console import ConsoleOptions, RenderResult
+    from rich.style import Style
+
+    from telex.render.styles import Look
+    from telex.render.wrapping import Piece
+
+DECIDING = 20
+"""Rows that decide how wide the columns of a table are; it is printed row by row from there on."""
+
+_LEAST_ROOM = 8
+"""Cells that a deep list leaves to its text: below that its marks are left out."""
+_NARROWEST = 10
+"""Cells that a column keeps whose words have to be split."""
+_RULE_AT_MOST = 60
+_TASKS = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
+_TABLE = Box("    \n  │ \n ─┼ \n  │ \n ─┼ \n ─┼ \n  │ \n    \n")
+_STYLES = {
+    "none": 0,
+    "markdown.paragraph": 0,
+    "markdown.block_quote": 0,
+    "markdown.em": ITALIC,
+    "markdown.strong": BOLD,
+    "markdown.s": STRIKE,
+    "markdown.code": CODE,
+    "markdown.a": LINK,
+    "markdown.item.bullet": MARKER,
+    "markdown.table.header": BOLD,
+    "telex.faint": FAINT,
+    **{f"markdown.h{level}": HEADING * level for level in range(1, 7)},
+}
+
+
+class Columns(NamedTuple):
+    """How a table that is printed in parts is drawn: its widths (none: one line a cell), and lines between rows."""
+
+    widths: tuple[int, ...]
+    ruled: bool
+
+
+class Drawing(base.Markdown):
+    """The blocks of some tokens. What came before them, and what a part leaves to the next one, is in attributes."""
+
+    inlines = frozenset(("em", "strong", "code", "s", "a"))  # type: ignore[assignment]
+
+    def __init__(self, tokens: Sequence[Token], lines: Sequence[str], look: Look) -> None:
+        self.__dict__.update(_blank().__dict__)
+        self.parsed = list(tokens)
+        self.lines = lines
+        self.look = look
+        self.number: int | None = None
+        """The number of the first item, where the first block goes on with a list."""
+        self.columns: Columns | None = None
+        """Where the first block goes on with a table."""
+        self.last_columns: Columns | None = None
+        """How the last table was drawn."""
+        self.open_row: Text | None = None
+        """What was not printed of a paragraph that the first block goes on with; then, what the last one leaves."""
+        self.unfinished = False
+        """Whether the last block goes on: its last row is not printed."""
+
+    def rows(self, width: int, *, narrow: bool) -> list[Row]:
+        """Rows of at most ``width`` cells; lines of code are longer unless they have to be ``narrow``, too."""
+        options = console(self.look).options.update(width=width, overflow="fold" if narrow else "ignore")
+        rows: list[Row] = []
+        tokens, self.parsed = self.parsed, []
+        end = -1
+        for token in tokens:
+            self.parsed.append(token)
+            if token.level or token.nesting > 0:
+                continue
+            first = self.parsed[0]
+            lines = list(_lines(self, options, self.look))
+            if first is not token and lines and not lines[0]:
+                del lines[0]  # Rich's, before a block with others in it
+            start, stop = first.map or (0, 0)
+            if rows and lines and not (first.type == "definition" and end == start):
+                rows.append(Row("", 0))
+            rows += [drawn(line) for line in lines]
+            end = stop if first.type == "definition" else -1
+            self.parsed, self.columns, self.number = [], None, None
+        return rows
+
+    def gap(self, line: int) -> bool:
+        """Whether the source has an empty line before this one."""
+        return line > 0 and not self.lines[line - 1].strip(" \t>")
+
+
+@lru_cache(1)
+def _blank() -> base.Markdown:
+    return base.Markdown("", hyperlinks=False)
+
+
+@lru_cache(4)
+def console(look: Look) -> Console:
+    """What Rich draws with; its own file is never written to."""
+    styles = {name: styled(look.sgr(style)) for name, style in _STYLES.items()}
+    return Console(
+        file=StringIO(), width=80, force_terminal=True, color_system="truecolor", legacy_windows=False,
+        highlight=False, markup=False, emoji=False, theme=Theme(styles, inherit=False),
+    )  # fmt: skip
+
+
+@lru_cache(None)
+def styled(sgr: str) -> Style:
+    """Rich's style for the parameters of an escape sequence."""
+    decoder = AnsiDecoder()
+    decoder.decode_line(f"\x1b[{sgr}m|")
+    return decoder.style
+
+
+def drawn(line: Iterable[Segment]) -> Row:
+    """One row out of its segments, without spaces at its end."""
+    segments = [(segment.text, segment.style) for segment in line if segment.text]
+    while segments and not (bare := segments[-1][0].rstrip(" ")):
+        segments.pop()
+    if segments:
+        segments[-1] = (bare, segments[-1][1])
+    plain = "".join(text for text, _ in segments)
+    text = "".join(style.render(text) if style and not text.isspace() else text for text, style in segments)
+    return Row(text.replace("\x1b[0m", "\x1b[m"), cells(plain))
+
+
+def _lines(renderable: Any, options: ConsoleOptions, look: Look) -> Iterator[list[Segment]]:
+    """The lines of ``renderable`` as they are: Rich's own ``render_lines`` would cut off what is too long."""
+    yield from Segment.split_lines(console(look).render(renderable, options))
+
+
+def broken(text: Text, width: int) -> list[Text]:
+    """The rows of ``text``, broken between words."""
+    places = [place for row in wrap(text.plain, width) for place in row]
+    return list(text.divide(places))[1::2]
+
+
+class _Block(base.TextElement):
+    """An element that knows where it comes from."""
+
+    drawing: Drawing
+    first: int
+
+    @classmethod
+    def create(cls, markdown: base.Markdown, token: Token) -> _Block:
+        element = cls()
+        element.drawing = markdown  # type: ignore[assignment]
+        element.first = token.map[0] if token.map else 0
+        element.take(token)
+        return element
+
+    def take(self, token: Token) -> None:
+        """Take what is needed of the opening token."""
+
+
+class Paragraph(_Block):
+    style_name = "markdown.paragraph"
+
+    def on_enter(self, context: base.MarkdownContext) -> None:
+        self.style = context.enter_style(self.style_name)
+        self.text = Text(end="")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        drawing, text = self.drawing, self.text
+        if text.plain.startswith(JOIN):
+            text = text[1:]
+            if drawing.open_row is not None:
+                text = drawing.open_row + text
+                drawing.open_row = None
+        rows = broken(text, options.max_width)
+        if drawing.unfinished:
+            drawing.open_row = rows.pop()
+        for row in rows:
+            yield from row.render(console, end="\n")
+
+
+class Heading(Paragraph):
+    """The first two levels differ in style, the others have their marks; without styles all have."""
+
+    def take(self, token: Token) -> None:
+        self.style_name = f"markdown.{token.tag}"
+        self.mark = f"{'#' * int(token.tag[1:])} "
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        look = self.drawing.look
+        if len(self.mark) > 3 or look.colour is Colour.NONE:
+            self.text = Text.assemble((self.mark, styled(look.sgr(FAINT))), self.text, end="")
+        yield from super().__rich_console__(console, options)
+
+
+class Code(_Block):
+    """Fenced or indented code, as it can be copied."""
+
+    def take(self, token: Token) -> None:
+        self.info = token.info
+
+    def on_enter(self, context: base.MarkdownContext) -> None:
+        self.style = context.enter_style("none")
+
+    def on_text(self, context: base.MarkdownContext, text: object) -> None:
+        self.code = visible(str(text)).expandtabs(4)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self.code:
+            return
+        highlighter = Highlighter(self.info, self.drawing.look)
+        rule = CodeRule.of(self.info, highlighter, self.drawing.look)
+        lines = [part for line in self.code.removesuffix("\n").split("\n") for part in highlighter.add(line)]
+        width = options.max_width if options.overflow == "fold" else None
+        yield from rule.opening(options.max_width)
+        for line in [*lines, *highlighter.end()]:
+            yield from code_line(line, width)
+        yield from rule.closing()
+
+
+class CodeRule(NamedTuple):
+    """The rules around code that has no colours, which tell it from prose; nothing where it has some."""
+
+    text: str
+    language: str
+    style: Style
+
+    @classmethod
+    def of(cls, info: str, highlighter: Highlighter, look: Look) -> CodeRule:
+        language = f" {visible(info.split(maxsplit=1)[0])}" if info.strip() else ""
+        return cls("" if highlighter.colours else "───", language, styled(look.sgr(FAINT)))
+
+    def opening(self, width: int) -> Iterator[Segment]:
+        if self.text:
+            yield Segment(chop(self.text + self.language, width)[0], self.style)
+            yield Segment.line()
+
+    def closing(self) -> Iterator[Segment]:
+        if self.text:
+            yield Segment(self.text, self.style)
+            yield Segment.line()
+
+
+def code_line(line: Iterable[Piece], width: int | None) -> Iterator[Segment]:
+    """A line of code with its end, broken where ``width`` ends, if there is one."""
+    used = 0
+    for text, sgr in line:
+        style = styled(sgr) if sgr else None
+        whole = width is None or used + cells(text) <= width
+        for part in [text] if whole else text:
+            if width is not None and used and used + cells(part) > width:
+                yield Segment.line()
+                used = 0
+            yield Segment(part, style)
+            used += cells(part)
+    yield Segment.line()
+
+
+class Html(Code):
+    """HTML, shown and not obeyed."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in broken(Text(self.code.removesuffix("\n")), options.max_width):
+            yield from line.render(console, end="\n")
+
+
+class Definition(Code):
+    """Reference definitions, as they were written."""
+
+    def take(self, token: Token) -> None:
+        self.token = token
+
+    def on_text(self, context: base.MarkdownContext, text: object) -> None:
+        start, end = self.token.map or (0, 0)
+        self.code = visible("\n".join(line.strip(" \t>") for line in self.drawing.lines[start:end]))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self.code.split("\n"):
+            for row in chop(line.removeprefix(JOIN), options.max_width):
+                yield Segment(row, console.get_style("telex.faint"))
+                yield Segment.line()
+
+
+class Rule(_Block):
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Segment("─" * min(options.max_width, _RULE_AT_MOST), console.get_style("telex.faint"))
+        yield Segment.line()
+
+
+class _Container(_Block):
+    """Blocks that are drawn below each other with a mark before them."""
+
+    gaps = True
+    """Whether there is an empty line between any two of them, or only where the source has one."""
+
+    def on_enter(self, context: base.MarkdownContext) -> None:
+        self.style = context.enter_style(self.style_name)
+        self.children: list[_Block] = []
+
+    def on_child_close(self, context: base.MarkdownContext, child: base.MarkdownElement) -> bool:
+        self.children.append(child)  # type: ignore[arg-type]
+        return False
+
+    def lines(self, options: ConsoleOptions) -> Iterator[list[Segment]]:
+        for number, child in enumerate(self.children):
+            if number and (self.gaps or self.drawing.gap(child.first)):
+                yield []
+            yield from _lines(child, options, self.drawing.look)
+
+    def marked(self, options: ConsoleOptions, first: Segment, rest: Segment) -> Iterator[Segment]:
+        room = options.max_width - cells(first.text)
+        if room < min(_LEAST_ROOM, options.max_width):
+            first = rest = Segment("")
+            room = options.max_width
+        number = -1
+        for number, line in enumerate(self.lines(options.update(width=room))):
+            yield rest if number else first
+            yield from line
+            yield Segment.line()
+        if number < 0:
+            yield first
+            yield Segment.line()
+
+
+class Quote(_Container):
+    style_name = "markdown.block_quote"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        bar = Segment("│ ", console.get_style("telex.faint"))
+        yield from self.marked(options.update(overflow="fold"), bar, bar)
+
+
+class Item(_Container):
+    gaps = False
+
+    def draw(self, console: Console, options: ConsoleOptions, mark: str) -> RenderResult:
+        style = console.get_style("markdown.item.bullet")
+        if self.children and isinstance(paragraph := self.children[0], Paragraph):
+            box = _TASKS.get(paragraph.text.plain[:4])
+            if box:
+                paragraph.text = paragraph.text[4:]
+                mark = box if mark == "• " else mark + box
+        yield from self.marked(options, Segment(mark, style), Segment(" " * cells(mark)))
+
+
+class Listing(_Container):
+    gaps = False
+    nested = False
+
+    def take(self, token: Token) -> None:
+        self.start = int(token.attrs.get("start", 1)) if token.type == "ordered_list_open" else None
+        self.delimiter = token.markup
+        self.nested = token.level > 0
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        start, drawing = self.start, self.drawing
+        if start is not None and not self.nested and drawing.number is not None:
+            start, drawing.number = drawing.number, None
+        for number, item in enumerate(self.children):
+            if number and drawing.gap(item.first):
+                yield Segment.line()
+            mark = "• " if start is None else f"{start + number}{self.delimiter} "
+            yield from item.draw(console, options, mark)  # type: ignore[attr-defined]
+
+
+class Table(base.TableElement):
+    drawing: Drawing
+    first: int
+    nested: bool
+
+    @classmethod
+    def create(cls, markdown: base.Markdown, token: Token) -> Table:
+        element = cls()
+        element.drawing = markdown  # type: ignore[assignment]
+        element.first = token.map[0] if token.map else 0
+        element.nested = token.level > 0
+        return element
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        heads = [cell.content for cell in self.header.row.cells] if self.header and self.header.row else []
+        rows = [[cell.content for cell in row.cells] for row in self.body.rows] if self.body else []
+        drawing = self.drawing
+        continued = None if self.nested else drawing.columns
+        columns = continued or _columns([heads, *rows[:DECIDING]], options.max_width)
+        if not self.nested:
+            drawing.last_columns = columns
+        if not columns.widths:
+            yield from self._stacked(console, options, heads, rows, between=continued is not None)
+            return
+        table = RichTable(
+            box=_TABLE, show_edge=False, pad_edge=False, show_header=continued is None, show_lines=columns.ruled,
+            style="telex.faint", header_style="markdown.table.header",
+        )  # fmt: skip
+        for head, width in zip(heads, columns.widths, strict=True):
+            table.add_column(head, width=width, overflow="fold", justify=head.justify or "default")
+        for row in rows:
+            table.add_row(*row)
+        lines = list(_lines(table, options, drawing.look))
+        if continued is not None and columns.ruled and rows:
+            yield Segment(
+                "─┼─".join("─" * width for width in columns.widths), console.get_style("telex.faint")
+            )
+            yield Segment.line()
+        for line in lines if rows or continued is None else []:
+            yield from line
+            yield Segment.line()
+
+    def _stacked(
+        self,
+        console: Console,
+        options: ConsoleOptions,
+        heads: list[Text],
+        rows: list[list[Text]],
+        *,
+        between: bool,
+    ) -> RenderResult:
+        """One line a cell, with the column's name, where the columns do not fit."""
+        for number, row in enumerate(rows or ([] if between else [heads])):
+            if number or between:
+                yield Segment("─" * min(options.max_width, 8), console.get_style("telex.faint"))
+                yield Segment.line()
+            for head, cell in zip(heads, row, strict=True):
+                text = (
+                    Text.assemble((head.plain, "markdown.table.header"), ": ", cell)
+                    if rows and head.plain
+                    else cell
+                )
+                for line in broken(text, options.max_width):
+                    yield from line.render(console, end="\n")
+
+
+def _columns(rows: list[list[Text]], room: int) -> Columns:
+    """Give each column what it needs; where that is too much, take from the widest ones, words last."""
+    columns = list(zip(*rows, strict=True))
+    needs = [
+        max(1, *(cells(line) for cell in column for line in cell.plain.split("\n"))) for column in columns
+    ]
+    words = [
+        max(1, 1, *(cells(word) for cell in column for word in cell.plain.split())) for column in columns
+    ]
+    available = room - 3 * (len(needs) - 1)
+    broken_cells = any("\n" in cell.plain for row in rows for cell in row)
+    if sum(words) > available:
+        # Only in the column with the longest word words are split, if it keeps a useful width.
+        longest = words.index(max(words))
+        words[longest] += available - sum(words)
+        if words[longest] < _NARROWEST:
+            return Columns((), ruled=True)
+    widths = _shared(needs, words, available)
+    return Columns(tuple(widths), ruled=broken_cells or widths != needs)
+
+
+def _shared(needs: list[int], least: list[int], available: int) -> list[int]:
+    """Widths between ``least`` and ``needs`` that fill ``available``: the narrowest column grows first."""
+    widths = list(least)
+    spare = available - sum(widths)
+    while spare > 0:
+        growing = [at for at, (need, width) in enumerate(zip(needs, widths, strict=True)) if width < need]
+        if not growing:
+            break
+        smallest = min(growing, key=lambda at: widths[at])
+        widths[smallest] += 1
+        spare -= 1
+    return widths
+
+
+Drawing.elements = {
+    **base.Markdown.elements,
+    "paragraph_open": Paragraph,
+    "heading_open": Heading,
+    "fence": Code,
+    "code_block": Code,
+    "html_block": Html,
+    "definition": Definition,
+    "hr": Rule,
+    "blockquote_open": Quote,
+    "bullet_list_open": Listing,
+    "ordered_list_open": Listing,
+    "list_item_open": Item,
+    "table_open": Table,
+}

@@ -1,0 +1,310 @@
+"""Markdown as models write it: CommonMark and GitHub's tables by markdown-it, with the changes that answers need.
+
+Formulas and Windows paths stay as they are written, reference definitions are shown, addresses are not rewritten,
+emphasis may touch Chinese and Japanese letters, and the line breaks of a paragraph are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import isMdAsciiPunct
+from markdown_it.rules_block.table import escapedSplit
+from markdown_it.rules_inline.state_inline import Delimiter
+from markdown_it.token import Token
+
+from telex.console import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_inline import StateInline
+
+_FORMULA = re.compile(
+    # "\\[\\]" is two escaped brackets: a formula has a letter or a digit.
+    r"\\\((?=.*?\w).+?\\\)|\\\[(?=.*?\w).+?\\\]|\$\$(?=.*?\w).+?\$\$"
+    # Pandoc's rule: no space inside of the dollars, and no digit after them. So prices are no formulas.
+    r"|\$(?![\s$])(?:[^$\\`]|\\.){0,999}?(?<![\s\\])\$(?![\d$])",
+    re.DOTALL,
+)
+_FORMULA_ENDS = {"$$": "$$", "\\[": "\\]"}
+_URL = re.compile(r"https?://[^\s<>\"'`\[\]]*[^\s<>\"'`\[\].,;:!?)}*_~]")
+_WORD = re.compile(r"\S+")
+_NO_ESCAPE = re.compile(r"\\[^\W_]")
+_PATH = re.compile(
+    r"""(?<![^\s("'*_\[])(?:[A-Za-z]:|\.{1,2}|~|%\w+%)\\"""
+    r"""(?:[^\s`|<>"]| (?=(?:[\w.()&-]{1,40} ){0,2}[\w.()&-]{1,40}\\))*"""
+)
+_WIDE = re.compile(
+    r"[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6\u201c\u201d\u2018\u2019]"
+)
+_BREAK = re.compile(r"</?br\b[^>]*>", re.IGNORECASE)
+_UNSETTLED = re.compile(r"[*_`~\[<$]|\\[(\[]")
+_LINE_SPACE = re.compile(r" *\n *")
+
+_DEEPEST = 100
+"""Levels of blocks inside of blocks, two for each list. markdown-it drops what is deeper, and Python's stack ends."""
+
+JOIN = "\ue000"
+"""Begins the rest of a paragraph whose start has been printed, so that it is not taken for another kind of block."""
+
+
+@lru_cache(1)
+def markdown_it() -> MarkdownIt:
+    """The parser, made once."""
+    parser = MarkdownIt("commonmark", {"inline_definitions": True, "maxNesting": _DEEPEST}).enable(
+        ["strikethrough", "table"]
+    )
+    parser.inline.ruler.before("escape", "formula", _formula)
+    parser.inline.ruler.before("escape", "literal", _literal_backslash)
+    parser.inline.ruler.at("emphasis", _emphasis)
+    parser.inline.ruler.before("strikethrough", "literal_tilde", _literal_tilde)
+    parser.block.ruler.before(
+        "fence", "formula", _formula_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
+    parser.normalizeLink = parser.normalizeLinkText = str  # type: ignore[method-assign,assignment]
+    parser.validateLink = bool  # type: ignore[method-assign,assignment]
+    return parser
+
+
+class Target(TypedDict):
+    """Where a reference leads, and the lines of the text that define it."""
+
+    href: str
+    title: str
+    map: tuple[int, int]
+
+
+References: TypeAlias = "dict[str, Target]"
+
+
+def blocks(text: str, known: References) -> tuple[list[Token], References]:
+    """The block tokens of ``text``, and the references known after it; inline text is not parsed yet."""
+    env: dict[str, Any] = {"references": dict(known)}
+    tokens: list[Token] = []
+    markdown_it().block.parse(text, markdown_it(), env, tokens)
+    if any(token.level >= _DEEPEST - 1 for token in tokens):
+        tokens = [Token("html_block", "", 0, content=text, map=[0, text.count("\n") + 1], block=True)]
+    _keep_cells(tokens, text)
+    return tokens, {label: target for label, target in env["references"].items() if not label.startswith("^")}
+
+
+def _keep_cells(tokens: list[Token], text: str) -> None:
+    """Put cells beyond the last column of a table into that one: markdown-it drops them."""
+    lines: list[str] = []
+    last, columns = 0, 0
+    for at, token in enumerate(tokens):
+        match token.type:
+            case "thead_open":
+                columns = sum(each.type == "th_open" for each in tokens[at : at + 4 * text.count("|")])
+            case "tr_open":
+                row = token.map
+            case "inline" if tokens[at - 1].type == "td_open":
+                last = at
+            case "tr_close" if last and row:
+                lines = lines or text.split("\n")
+                cells = escapedSplit(lines[row[0]].strip().removeprefix("|").removesuffix("|"))
+                if len(cells) > columns:
+                    tokens[last].content = " | ".join(cell.strip() for cell in cells[columns - 1 :])
+                last = 0
+
+
+def parse_inline(token: Token, references: References) -> None:
+    """Give an inline ``token`` its children: text, breaks and styled spans that Rich's Markdown knows.
+
+    A reference counts from where it is defined: what is above has been printed by then.
+    """
+    children: list[Token] = []
+    at = token.map[0] if token.map else 0
+    known = {label: target for label, target in references.items() if target["map"][1] <= at}
+    markdown_it().inline.parse(token.content, markdown_it(), {"references": known}, children)
+    token.children = list(_plain(children))
+    while token.children and token.children[-1].type == "hardbreak":
+        token.children.pop()
+
+
+def is_settled(text: str, references: References) -> bool:
+    """Whether no emphasis, code, link or formula in ``text`` is still open at its end."""
+    token = Token("inline", "", 0, content=text)
+    parse_inline(token, references)
+    return not any(
+        child.type == "text" and _UNSETTLED.search(child.content) for child in token.children or ()
+    )
+
+
+def closed(text: str) -> str:
+    """The text of an unfinished paragraph with what is open at its end closed, so that no marks come and go."""
+    text = text.rstrip("*_~")
+    ticks = re.search(r"(?<!`)(`+)(?!`)(?:(?!\1(?!`)).)*$", text, re.DOTALL)
+    if len(re.findall(r"(?<!`)`(?!`)", text)) % 2 and ticks:
+        inner = text[ticks.start() :].strip("` ")
+        return text.rstrip("` ") + "`" if inner else text[: ticks.start()]
+    if re.search(r"\]\([^()\s<>]*$", text):
+        text += ")"
+    outside = re.sub(r"`+[^`]*`+", "", text)
+    for mark in ("**", "__", "~~"):
+        if outside.count(mark) % 2 and (tail := text.rpartition(mark)[2]) and not tail[0].isspace():
+            text = text.rstrip() + mark
+    bare = outside.replace("**", "")
+    if bare.count("*") % 2 and (tail := bare.rpartition("*")[2]) and not tail[0].isspace():
+        text = text.rstrip() + "*"
+    return text
+
+
+def _plain(tokens: Iterable[Token]) -> Iterable[Token]:
+    """Rewrite what Rich would drop or draw in its own way: HTML, images, links, soft breaks."""
+    href, broken = "", False
+    for token in tokens:
+        after_break, broken = broken, False
+        match token.type:
+            case "softbreak" if after_break:
+                pass
+            case "softbreak":
+                yield Token("hardbreak", "br", 0)
+            case "text" if after_break:
+                yield _text(token.content.lstrip())
+            case "text" | "text_special":
+                yield _text(token.content)
+            case "code_inline":
+                token.content = visible(token.content)
+                yield token
+            case "html_inline" if _BREAK.fullmatch(token.content):
+                broken = True
+                yield Token("hardbreak", "br", 0)
+            case "html_inline":
+                yield _text(token.content)
+            case "image":
+                title = f' "{token.attrs["title"]}"' if token.attrs.get("title") else ""
+                yield _text(f"[{token.content}] ({token.attrs.get('src', '')}{title})")
+            case "link_open":
+                title = f' "{token.attrs["title"]}"' if token.attrs.get("title") else ""
+                href = "" if token.info == "auto" else f" ({token.attrs.get('href', '')}{title})"
+                yield Token("a_open", "a", 1)
+            case "link_close":
+                yield Token("a_close", "a", -1)
+                if href:
+                    yield _text(href)
+            case _:
+                yield token
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=visible(content).replace("\t", " "))
+
+
+def _formula(state: StateInline, silent: bool) -> bool:
+    if state.src[state.pos] not in "\\$":
+        return False
+    found = _FORMULA.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        for number, line in enumerate(_LINE_SPACE.split(found[0])):
+            if number:
+                state.push("hardbreak", "br", 0)
+            state.push("text", "", 0).content = line
+    state.pos = found.end()
+    return True
+
+
+def _formula_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A formula of several lines, which may look like a list or a heading."""
+    line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
+    closing = _FORMULA_ENDS.get(line[:2])
+    if (
+        closing is None
+        or state.is_code_block(start)
+        or closing in line[2:]
+        or (line[0] == "\\" and "]" in line)
+    ):
+        return False
+    if line[2:].strip() and not re.search(r"[\\^_={}]", line[2:]):
+        return False
+    if silent:
+        return True
+    last = start + 1
+    while last < end and not state.isEmpty(last) and state.sCount[last] >= state.blkIndent:
+        last += 1
+        if closing in state.src[state.bMarks[last - 1] : state.eMarks[last - 1]]:
+            break
+    token = state.push("html_block", "", 0)
+    token.map = [start, last]
+    token.content = state.getLines(start, last, state.blkIndent, True)
+    state.line = last
+    return True
+
+
+@lru_cache(1)
+def _literal(text: str) -> frozenset[int]:
+    """Where in ``text`` marks and backslashes stand for themselves: in addresses, paths and regular expressions.
+
+    A backslash before a letter or digit escapes nothing in Markdown, so neither do the others of that word.
+    """
+    found = [url.span() for url in _URL.finditer(text)] if "://" in text else []
+    urls = [at for start, end in found for at in range(start, end)]
+    if "\\" not in text:
+        return frozenset(urls)
+    words = [word.span() for word in _WORD.finditer(text) if _NO_ESCAPE.search(word[0])]
+    words += [path.span() for path in _PATH.finditer(text)]
+    return frozenset([*urls, *(at for start, end in words for at in range(start, end) if text[at] == "\\")])
+
+
+def _literal_backslash(state: StateInline, silent: bool) -> bool:
+    following = state.src[state.pos + 1 : state.pos + 2]
+    if state.src[state.pos] != "\\" or not isMdAsciiPunct(ord(following or "a")):
+        return False
+    if state.pos not in _literal(state.src):
+        return False
+    if not silent:
+        state.pending += "\\" + following
+    state.pos += 2
+    return True
+
+
+def _literal_tilde(state: StateInline, silent: bool) -> bool:
+    if state.src[state.pos] != "~" or state.pos not in _literal(state.src):
+        return False
+    if not silent:
+        state.pending += "~"
+    state.pos += 1
+    return True
+
+
+def _emphasis(state: StateInline, silent: bool) -> bool:
+    """``markdown_it.rules_inline.emphasis.tokenize``, with Chinese and Japanese writing, which has no spaces.
+
+    There a run of marks may open or close beside a full stop or a bracket, as if it were a letter.
+    """
+    marker = state.src[state.pos]
+    if silent or marker not in "_*":
+        return False
+    if state.pos in _literal(state.src):
+        state.pending += marker
+        state.pos += 1
+        return True
+    scanned = state.scanDelims(state.pos, marker == "*")
+    opens, closes = scanned.can_open, scanned.can_close
+    before, after = state.src[state.pos - 1 : state.pos], state.src[state.pos + scanned.length :][:1]
+    if marker == "*" and (_WIDE.match(before) or _WIDE.match(after)):
+        opens, closes = (
+            opens or not (after.isspace() or not after),
+            closes or not (before.isspace() or not before),
+        )
+    for _ in range(scanned.length):
+        state.push("text", "", 0).content = marker
+        state.delimiters.append(
+            Delimiter(
+                marker=ord(marker),
+                length=scanned.length,
+                token=len(state.tokens) - 1,
+                end=-1,
+                open=opens,
+                close=closes,
+            )
+        )
+    state.pos += scanned.length
+    return True
