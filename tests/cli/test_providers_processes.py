@@ -72,6 +72,24 @@ def test_a_terminal_is_asked_for_the_key_and_never_shows_it(telex: Kept, server:
     assert entries(telex.settings) == {"lab": {"base_url": server.url, "key": "keyring"}}
 
 
+@pytest.mark.parametrize(("said", "code"), [("y", 0), ("n", 1)])
+def test_a_terminal_is_asked_before_a_stored_key_goes_to_a_new_address(
+    telex: Kept, said: str, code: int
+) -> None:
+    add = ("providers", "add", "lab", "--base-url", "http://127.0.0.1:1/v1", "--key-stdin", "--no-verify")
+    assert telex(*add, stdin=KEY.encode()).code == 0
+    before = telex.keyring.read_text()
+    with telex.at("providers", "edit", "lab", "--base-url", "http://127.0.0.1:2/v1") as terminal:
+        terminal.wait_for(r"to http://127.0.0.1:2 as well\? \[y/N\]")
+        terminal.type(f"{said}\n")
+        assert terminal.wait() == code
+        assert "Interrupted" not in terminal.text
+    url = "http://127.0.0.1:2/v1" if code == 0 else "http://127.0.0.1:1/v1"
+    assert entries(telex.settings)["lab"]["base_url"] == url
+    assert (telex.keyring.read_text() == before) is (code != 0)
+    assert telex.secrets == {"lab": KEY}
+
+
 def test_a_refused_key_is_asked_for_again(telex: Kept, server: Scripted) -> None:
     server.will(keyed(KEY))
     with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:

@@ -149,3 +149,67 @@ def test_a_file_that_is_not_there_is_said(other: Inside) -> None:
     ran = other("providers", "import", "/no/such/file.toml")
     assert ran.code == 2
     assert "No such file" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ('proxy = "http://p.example:3128"', "proxy"),
+        ('ca_bundle = "/tmp/ca.pem"', "CA bundle"),
+        ('client_cert = "/tmp/me.pem"', "client certificate"),
+        ('headers = {X-Team = "b"}', "headers"),
+        ('preset = "openai"', "preset"),
+        ('key = "none"', "key"),
+        ('base_url = "https://host.invalid:8443/v1"', "address"),
+    ],
+)
+def test_what_leads_a_stored_key_elsewhere_needs_a_word(telex: Inside, rows: str, words: str) -> None:
+    before = telex.settings.read_bytes()
+    address = "" if "base_url" in rows else 'base_url = "https://host.invalid/v1"\n'
+    text = f"[providers.kept]\n{address}{rows}\n".encode()
+    ran = telex("providers", "import", "-", "--replace", stdin=text)
+    assert ran.code == 3
+    assert words in ran.err
+    assert "--trust kept" in ran.err
+    assert telex.settings.read_bytes() == before
+    assert telex("providers", "import", "-", "--replace", "--trust", "kept", stdin=text).code == 0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        'preset = "openai"\nbase_url = "http://127.0.0.1:7802/v1"',
+        'base_url = "https://llm.example.com/v1"\nkey_env = "HF_TOKEN"',
+        'base_url = "https://llm.example.com/v1"\nkey_env = "OPENAI_API_KEY"',
+    ],
+)
+def test_a_presets_variable_leads_to_the_presets_hosts_unless_the_user_says_so(
+    other: Inside, rows: str
+) -> None:
+    text = f"[providers.fast]\n{rows}\n".encode()
+    ran = other("providers", "import", "-", stdin=text)
+    assert ran.code == 3
+    assert "--trust fast" in ran.err
+    assert not other.settings.exists()
+    ran = other("providers", "import", "-", "--trust", "fast", stdin=text)
+    assert ran.code == 0, ran.err
+    assert entries(other.settings)["fast"]["key_env"] in ("OPENAI_API_KEY", "HF_TOKEN")
+
+
+def test_an_import_shows_where_each_key_comes_from_and_where_it_goes(other: Inside) -> None:
+    text = (
+        b'[providers.a]\nbase_url = "https://a.example/v1"\nkey_env = "A_KEY"\nproxy = "http://u:hunter22@p.example:1"\n'
+        b'[providers.b]\nbase_url = "https://b.example/v1"\nkey = "none"\nheaders = {X-Team = "b"}\n'
+    )
+    ran = other("providers", "import", "-", stdin=text)
+    assert ran.code == 0, ran.err
+    for words in ("a: https://a.example/v1; key: A_KEY", "proxy = http://p.example:1", "b: https://b.example/v1",
+                  "none needed", "headers: X-Team"):  # fmt: skip
+        assert words in ran.err
+    assert "hunter22" not in ran.err
+
+
+def test_plain_http_is_not_allowed_by_the_file_itself(other: Inside) -> None:
+    text = b'[providers.a]\nbase_url = "http://far.invalid"\nallow_http = true\n'
+    assert other("providers", "import", "-", stdin=text).code == 2
+    assert other("providers", "import", "-", "--allow-http", stdin=text).code == 0

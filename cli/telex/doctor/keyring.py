@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.errors import KeyStoreError, SettingsError
+from provider_core.errors import KeyDestinationError, KeyStoreError, SettingsError
 from telex.doctor.finding import note, ok, problem
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ _NOBODY = "telex-doctor"
 
 
 def check(case: Case) -> Iterator[Finding]:
-    from provider_core.keys import KeyringStore, source
+    from provider_core.keys import KeyringStore, check_destination, source, unseal
+    from telex.advice import confirm_key
 
     store = case.key_store
     used = [each for each in case.sound.values() if each.enabled and each.key_stored]
@@ -35,7 +36,21 @@ def check(case: Case) -> Iterator[Finding]:
         return
     yield ok("backend", f"{backend} answers")
     for provider in used:
-        there = store.get(provider.name) is not None
+        text = store.get(provider.name)
+        there = text is not None
+        if text is not None and source(provider, case.environ).kind == "keyring":
+            try:
+                check_destination(
+                    "its key",
+                    provider.base_url,
+                    provider.network,
+                    environ=case.environ,
+                    confirmed=unseal(text)[1],
+                )
+            except (KeyDestinationError, SettingsError) as error:
+                remedy = confirm_key(error, provider) if isinstance(error, KeyDestinationError) else None
+                yield problem(provider.name, error.message, remedy or "See: telex doctor, proxies")
+                continue
         yield _stored(provider.name, "key", f"telex providers set-key {provider.name}", there=there)
     for secret in secrets:
         there = store.get(secret.entry) is not None

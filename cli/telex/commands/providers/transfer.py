@@ -177,7 +177,7 @@ def import_(
 def _kept(before: Mapping[str, Any] | None, entry: Mapping[str, Any], *, http: bool) -> dict[str, Any]:
     """The entry of the file, which still has the key that is stored here for its name."""
     fields = {key: value for key, value in entry.items() if key != "key" or value != "keyring"}
-    if http:
+    if http and str(fields.get("base_url", "")).startswith("http:"):
         fields["allow_http"] = True
     if before is not None and before.get("key") == "keyring":
         fields.setdefault("key", "keyring")
@@ -212,7 +212,7 @@ def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | N
             why = f"a key is stored for {name} at {there}, and the file changes its {' and '.join(changed)} to {here}"
     variable = provider.key_env[0] if provider.key_env else ""
     owners = [preset for preset in presets.all_presets() if variable and variable in preset.key_env]
-    if owners and not any(preset.serves(provider.base_url) for preset in owners):
+    if not why and owners and not any(preset.serves(provider.base_url) for preset in owners):
         why = f"{name} would send the key in {variable}, which is for {owners[0].name}, to {here}"
     if why:
         app.console.error(
