@@ -126,6 +126,7 @@ class App(Setup):
         if "paths" in self.__dict__ and not self.leaves_no_trace:
             from telex import lists
 
+            self.quiet = True  # settings that are read for completion alone are no reason to warn
             lists.follow(self)
         if "history" in self.__dict__:
             self.history.close()

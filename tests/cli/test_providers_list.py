@@ -231,6 +231,7 @@ models = ["m"]
 
 def test_a_wrong_entry_is_one_warning_and_everything_else_works(telex: Inside, server: Scripted) -> None:
     telex.configure(WRONG.format(url=server.url))
+    assert "Warning" not in telex("templates", "list").err
     server.will(answer("Hello"))
     for arguments in (("-m", "good/m"), ("-m", "m"), ("-m", "good"), ()):
         ran = telex("chat", "--no-save", *arguments, "hi")
