@@ -364,7 +364,7 @@ def test_a_history_that_does_not_work_is_a_warning_and_never_the_answer(lab: Tel
             path.mkdir()
     ran = lab("chat", "hi", timeout=30)
     assert (ran.code, ran.out) == (0, b"Yes.\n")
-    assert "not kept" in ran.err
+    assert "not saved" in ran.err
     if holder is not None:
         holder.close()
 
