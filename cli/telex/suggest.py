@@ -13,7 +13,7 @@ from provider_core.wording import near, redact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["no_command", "sentence", "without_keys"]
+__all__ = ["below", "no_command", "sentence", "without_keys"]
 
 _NEAR = 0.7
 """How alike two names have to be to be proposed; below this, proposals are far-fetched."""
@@ -275,7 +275,7 @@ def _for_command(ctx: click.Context, group: click.Group, arguments: Sequence[str
     )
     found = [shlex.join([*ctx.command_path.split(), each, *rest]) for each in meant]
     if ctx.parent is None and not found:
-        found = [f"telex {noun} {verb}" for noun, verb in _below(ctx, group, {name, *_VERBS.get(name, ())})]
+        found = [f"telex {noun} {verb}" for noun, verb in below(ctx, group, {name, *_VERBS.get(name, ())})]
     if found:
         return f"Did you mean {' or '.join(f'`{each}`' for each in found)}?"
     if ctx.parent is None:
@@ -300,7 +300,7 @@ def _at_root(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
     )
 
 
-def _below(ctx: click.Context, group: click.Group, verbs: set[str]) -> list[tuple[str, str]]:
+def below(ctx: click.Context, group: click.Group, verbs: set[str]) -> list[tuple[str, str]]:
     """The commands of the groups below that have one of these names."""
     found = []
     for noun in group.list_commands(ctx):

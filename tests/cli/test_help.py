@@ -267,6 +267,7 @@ def test_a_reader_that_goes_away_ends_help_quietly(telex: Telex, arguments: list
             "'lst' is not a command of telex models. Did you mean `telex help models list`?",
         ),
         (["help", "chat", "x"], "telex chat has no commands. Its help: telex help chat"),
+        (["help", "set-key"], "Did you mean `telex help providers set-key`?"),
         (["help", "models", "%"], "There are: list, show, "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

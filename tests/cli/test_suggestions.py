@@ -143,6 +143,7 @@ KEY = "sk-proj-4fQ81kLmZ0"
         (f"chat --temp {KEY}", "--temperature"),
         (f"chat --temperature {KEY}", "[redacted]"),
         (f"chat -m {KEY} hi", "[redacted]"),
+        (f"chat -m {KEY} --json hi", "[redacted]"),
         (f"--key {KEY} chat hi", "telex providers set-key NAME"),
         (f"{KEY}", "a key is not passed as an argument"),
         (f"login {KEY}", "telex providers set-key NAME"),

@@ -79,7 +79,12 @@ def _unknown(context: click.Context, command: click.Command, word: str, *, first
         return f"{context.command_path} has no commands. Its help: telex help {_words(context)}"
     names = [*command.list_commands(context), *(TOPICS if first else ())]
     start = f"telex help {_words(context)}".rstrip()
-    meant = " or ".join(f"`{start} {name}`" for name in near(word, names, most=2))
+    found = list(near(word, names, most=2, cutoff=0.7))
+    if first and not found:
+        from telex import suggest
+
+        found = [f"{noun} {verb}" for noun, verb in suggest.below(context, command, {word})]
+    meant = " or ".join(f"`{start} {name}`" for name in found)
     what = "neither a topic nor a command" if first else f"not a command of {context.command_path}"
     return f"{word!r} is {what}. " + (f"Did you mean {meant}?" if meant else f"There are: {', '.join(names)}")
 

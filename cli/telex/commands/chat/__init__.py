@@ -38,7 +38,8 @@ class _Chat(Command):
                 from telex.render.show import View, show_for
 
                 show = show_for(app, View(format="json" if "--json" in words else "jsonl"))
-                show.failed(click.UsageError(error.format_message()))
+                message, _, advice = error.format_message().partition("\n")
+                show.failed(click.UsageError(message), advice or None)
             raise
 
 

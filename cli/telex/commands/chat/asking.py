@@ -183,8 +183,17 @@ def _told(app: App, options: Options) -> Iterator[None]:
             from telex.render.together import together_for
 
             show = together_for(app, view, options.models, lambda _: None)
+        _hide_keys(app, stopped)
         show.failed(stopped, hint(app, stopped) if isinstance(stopped, CoreError) else None)
         raise
+
+
+def _hide_keys(app: App, error: BaseException) -> None:
+    """Repeat no key in an error that was typed in the place of something else."""
+    if isinstance(error, CoreError):
+        from telex import suggest
+
+        error.message = suggest.without_keys(error.message, app.arguments)
 
 
 def _toolset(app: App, options: Options) -> Toolset | None:
@@ -230,6 +239,7 @@ def _answer(
             if toolset is not None:
                 dialogue.toolset = stack.enter_context(toolset)
     except (CoreError, click.UsageError) as error:
+        _hide_keys(app, error)
         show.failed(error, hint(app, error) if isinstance(error, CoreError) else None)
         raise
     except (KeyboardInterrupt, Terminated) as stopped:
