@@ -126,6 +126,7 @@ def import_(
     """
     from provider_core import keys
     from provider_core.settings import edit, preview
+    from telex import lists
     from telex.commands.providers import verify
 
     wanted = _read(app, file)
@@ -167,6 +168,7 @@ def import_(
         _tell(app, f"{provider.name}: {_summary(app, provider, merged[provider.name])}")
     count = len(merged)
     app.console.note(f"{count} provider{' is' if count == 1 else 's are'} set up: {', '.join(merged)}.")
+    lists.say_default(app, next(iter(merged), ""))
     for provider in providers:
         found = keys.source(provider, app.environ)
         if not found.ready:
