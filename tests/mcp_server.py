@@ -42,6 +42,10 @@ def send(message: object) -> None:
     os.write(1, json.dumps(message).encode() + b"\n")
 
 
+def nested(depth: int) -> object:
+    return {"properties": {"a": nested(depth - 1)}} if depth else {}
+
+
 def say(request: object, result: object) -> None:
     send({"jsonrpc": "2.0", "id": request, "result": result})
 
@@ -126,6 +130,7 @@ class Server:
                 {"name": "structured", "inputSchema": whole, "outputSchema": wild, "icons": "none"},
                 {"name": 5},
                 "nonsense",
+                {"name": "deep", "description": "half \ud800", "inputSchema": nested(300)},
             ]
             say(request, {"tools": tools})
             return

@@ -167,7 +167,8 @@ def test_one_tool_that_is_described_badly_costs_no_other_one() -> None:
     with McpServers([server("ragged")]) as started:
         assert started.failures == ()
         (box,) = started.toolboxes
-        echo, bare, structured = box.tools
+        echo, bare, structured, deep = box.tools
+        assert (deep.tool.name, deep.tool.description) == ("deep", "half ?")
         assert (echo.tool.schema, echo.title, echo.hints.read_only) == ({"type": "object"}, "Echo", None)
         assert (bare.tool.schema, bare.tool.description) == ({"type": "object"}, "")
         assert structured.tool.schema == {
@@ -282,7 +283,7 @@ def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
     environ["OTHER_KEY"] = "sk-lab-0123456789"
     own = {"NODE_EXTRA_CA_CERTS": "/own.pem", "no_proxy": "own"}
     wanted = server(env={"MODE": "fast", "TOKEN": "env:LAB_KEY", "OTHER": "keyring:other", **own})
-    store = MemoryStore(**{"mcp:other": "other", "other": "a provider's key"})
+    store = MemoryStore(**{"secret:other": "other", "other": "a provider's key"})
     with McpServers([wanted], environ=environ, store=store, withheld={"LOGNAME", "OTHER_KEY"}) as started:
         assert started.without_proxies == {"lab": ("HTTPS_PROXY",)}
         about = json.loads(run(started.toolboxes[0], "about").text)

@@ -20,7 +20,7 @@ from provider_core._version import __version__
 from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError, ToolSessionError
 from provider_core.http import Proxies, tls_context
 from provider_core.settings.rules import origin
-from provider_core.tools.mcp._sdk import mcp_types
+from provider_core.tools.mcp._mending import parsed
 from provider_core.tools.mcp._way import LONGEST_MESSAGE
 from provider_core.types import Network
 from provider_core.wording import clean
@@ -167,7 +167,7 @@ class Gate(httpx2.AsyncBaseTransport):
             words = f"sent a message of more than {LONGEST_MESSAGE >> 20} MiB"
             return self._failed(self._no_result(words))
         try:
-            mcp_types.jsonrpc_message_adapter.validate_json(body, by_name=False)
+            body = parsed(body).model_dump_json(by_alias=True, exclude_unset=True).encode()
         except ValueError:
             words = f"sent no valid answer: {kind or 'something'} that is no JSON-RPC"
             return self._failed(self._no_result(words))

@@ -6,6 +6,7 @@ Before the SDK has seen them, since it judges an answer as a whole and by the le
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,16 +21,44 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-__all__ = ["AS_SENT", "Mended"]
+__all__ = ["AS_SENT", "Mended", "parsed"]
 
 AS_SENT = "telex/as-sent"
 """Where the SDK hands on the result of a call as the server sent it: among what it does not look at."""
 
 _LARGEST = 1 << 1000
+_DEEPEST = 100
 _OTHERS = frozenset(("tools", "protocolVersion", "supportedVersions"))
 """What tells the other results that a session asks for: lists, and the two handshakes."""
 
 _HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+
+
+def parsed(data: bytes) -> mcp_types.JSONRPCMessage:
+    """The message in ``data``; raises ``ValueError``.
+
+    Half a character in one description, or one schema that is nested too deeply, must not cost the whole list.
+    """
+    try:
+        return mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
+    except ValueError:
+        try:
+            fit = _fit(json.loads(data), _DEEPEST)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        return mcp_types.jsonrpc_message_adapter.validate_python(fit, by_name=False)
+
+
+def _fit(value: Json, depth: int) -> Json:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if not isinstance(value, dict | list):
+        return value
+    if depth == 0:
+        return type(value)()
+    if isinstance(value, list):
+        return [_fit(each, depth - 1) for each in value]
+    return {_fit(key, depth): _fit(each, depth - 1) for key, each in value.items()}
 
 
 class Mended:

@@ -10,6 +10,7 @@ import anyio
 
 from provider_core.errors import ToolServerError
 from provider_core.tools.mcp._lines import Lines, TooLong, answered
+from provider_core.tools.mcp._mending import parsed
 from provider_core.tools.mcp._sdk import SessionMessage, mcp_types
 from provider_core.tools.mcp._way import LONGEST_MESSAGE
 from provider_core.wording import clean
@@ -111,7 +112,7 @@ class Pipes:
         if not line.strip():
             return []
         try:
-            message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+            message = parsed(line)
         except ValueError:
             found = answered(line)
             if found in self._waiting and found is not None:
