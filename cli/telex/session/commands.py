@@ -126,6 +126,9 @@ def _models(session: Session, argument: str) -> None:
         for model in catalog.listing(provider.name).models
         if model.kind == "chat"
     ]
+    own = session.dialogue.target.provider.name
+    if not catalog.listing(own).models:
+        console.note(f"No models of {own} are known. Ask it: telex models list --provider {own} --refresh")
     found = [each for each in every if all(word in each.casefold() for word in words)]
     for each in found[:_MOST]:
         console.note(f"{'*' if each == str(session.dialogue.target) else ' '} {each}")
