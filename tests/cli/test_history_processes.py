@@ -229,7 +229,7 @@ def test_a_conversation_on_a_terminal_is_laid_out_and_commands_nothing(lab: Tele
         rows = pty.rows
         assert "\x1b[1mbold" in pty.raw.decode() or "\x1b[0;1mbold" in pty.raw.decode()
     assert rows[0] == "Wh [2Jy?"
-    assert rows[2].startswith("You ")
+    assert rows[2].startswith("User ")
     assert rows[3] == "Wh␛[2Jy?"
     assert rows[5].startswith("lab/m ")
     assert rows[6:] == ["Some bold text␛]0;title␇", "", "• one", "• two"]

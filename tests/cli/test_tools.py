@@ -380,7 +380,7 @@ def test_at_the_limit_a_script_ends_and_keeps_what_there_is(desk: Telex, server:
     assert (ran.code, ran.text) == (8, "Turn 0.\nTurn 1.\n")
     assert ran.err.splitlines()[-2:] == [
         "telex: p/m still calls tools after 2 turns, the limit",
-        "  Let it go on for longer: --max-turns N",
+        "  Allow more requests: --max-turns N",
     ]
     server.will(answer("Fine."))
     assert desk("chat", "-c", "--tools", "lab", "Go on.").text == "Fine.\n"
