@@ -39,7 +39,8 @@ class Pty:
 
         self.process = subprocess.Popen(
             list(command),
-            env={"TERM": "xterm-256color", **env},
+            # It says that it is dark, so that it is not asked: it would not answer.
+            env={"TERM": "xterm-256color", "COLORFGBG": "15;0", **env},
             stdin=follower,
             stdout=follower,
             stderr=follower,

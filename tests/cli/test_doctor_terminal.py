@@ -75,7 +75,7 @@ def test_a_report_has_a_heading_for_each_family_and_remedies_below_what_they_are
     ) in text
     assert "  ok       lab: through http://10.0.0.1:3128 (HTTPS_PROXY)\n" in text
     assert "telex: 1 problem and " in text
-    assert b"\x1b[38;5;167mproblem\x1b[m" in pty.raw
+    assert b"\x1b[38;5;210mproblem\x1b[m" in pty.raw
 
 
 def test_no_color_and_a_dumb_terminal_have_none(ill: Telex) -> None:

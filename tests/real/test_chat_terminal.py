@@ -47,7 +47,7 @@ def test_thoughts_stand_dim_under_a_heading_before_the_answer(
     with chat("hi") as terminal:
         assert terminal.wait() == 0
     assert terminal.rows[:4] == ["Thinking:", "Is it blue?", "", "Blue."]
-    assert b"\x1b[38;5;244mIs it" in terminal.raw
+    assert b"\x1b[38;5;248mIs it" in terminal.raw
     assert b"\x1b[1mBlue." in terminal.raw
 
 
@@ -146,7 +146,7 @@ def test_the_full_line_has_every_count(chat: Callable[..., Pty], server: Scripte
         "prompt_tokens_details": {"cached_tokens": 40}, "completion_tokens_details": {"reasoning_tokens": 7},
     }  # fmt: skip
     server.will([*sse(delta("Bl")), Pause(0.3), *answer("ue.", usage=usage)])
-    with chat("hi", "--usage", COLORFGBG="15;0") as terminal:
+    with chat("hi", "--usage") as terminal:
         assert terminal.wait() == 0
     assert terminal.rows[-1].startswith("lab/m · 50 in (40 cached) · 20 out (7 thinking) · first 0.")
     assert terminal.rows[-1].endswith("tok/s")
@@ -309,7 +309,7 @@ def test_a_terminal_that_says_how_light_it_is_gets_colours_for_that(
     chat: Callable[..., Pty], server: Scripted, reply: bytes, grey: int
 ) -> None:
     server.will([Pause(0.6), *sse(delta(reasoning_content="Hm.")), *answer("Blue.")])
-    with chat("hi", "--reasoning", "show") as terminal:
+    with chat("hi", "--reasoning", "show", COLORFGBG="") as terminal:
         while b"\x1b]11;?" not in terminal.raw:
             assert terminal.process.poll() is None
             terminal.read(0.05)
@@ -328,14 +328,14 @@ def test_a_terminal_is_not_asked_where_the_answer_is_of_no_use_or_may_come_too_l
     chat: Callable[..., Pty], server: Scripted, env: dict[str, str]
 ) -> None:
     server.will(answer("Blue."))
-    with chat("hi", **env) as terminal:
+    with chat("hi", **{"COLORFGBG": "", **env}) as terminal:
         assert terminal.wait() == 0
     assert b"\x1b]11" not in terminal.raw
 
 
 def test_what_is_typed_ahead_is_left_to_the_shell(chat: Callable[..., Pty], server: Scripted) -> None:
     server.will([Pause(0.5), *answer("Blue.")])
-    with chat("hi") as terminal:
+    with chat("hi", COLORFGBG="") as terminal:
         terminal.type("ls")
         assert terminal.wait() == 0
         assert b"\x1b]11" not in terminal.raw
@@ -349,4 +349,4 @@ def test_an_unknown_code_theme_is_reported_and_the_default_used(
     with chat("hi", "-q", TELEX_CODE_THEME="nosuch") as terminal:
         assert terminal.wait() == 0
     assert terminal.text.count("nosuch") == 1
-    assert b"\x1b[38;5;33mimport" in terminal.raw
+    assert b"\x1b[38;5;75mimport" in terminal.raw

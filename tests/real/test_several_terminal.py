@@ -145,7 +145,7 @@ def test_thoughts_are_dim_or_one_line_or_hidden(
         assert re.fullmatch(seen, rows[0])
         assert rows[1] == "Blue."
     assert [row for row in right[2:] if row] == ["Green."]
-    assert (b"\x1b[38;5;244mIs it blue?" in terminal.raw) == (mode == "show")
+    assert (b"\x1b[38;5;248mIs it blue?" in terminal.raw) == (mode == "show")
 
 
 def test_a_failure_stands_below_its_column_and_is_told_below_all(

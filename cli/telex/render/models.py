@@ -111,7 +111,7 @@ def _drawn(
     longest = max(
         cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
     )
-    number = {"width": 7, "justify": "right"}
+    number = {"width": 7, "justify": "right", "no_wrap": True}
     columns: tuple[dict[str, Any], ...] = (
         {"width": min(longest, max(console.width() - 45, 24))},
         number,
