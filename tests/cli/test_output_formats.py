@@ -442,11 +442,12 @@ def test_a_dry_run_shows_the_request_that_would_be_sent(telex: Telex, server: Sc
         server.url,
         key=None,
         key_env="LAB_KEY",
-        headers={"X-Team": "red", "X-Token": "sk-t0ken", "X-Trace": "for sk-t0ken"},
+        headers={"X-Team": "red", "X-Token": "env:LAB_TOKEN", "X-Trace": "for env:LAB_TOKEN"},
     )
     server.will(answer("x"))
+    env = {"LAB_KEY": "sk-canary-77", "LAB_TOKEN": "sk-t0ken"}
     arguments = ("-m", "lab", "-s", "Be brief.", "-t", "0", "-p", "top_p=0.5", "hi")
-    dry = telex("chat", "--dry-run", *arguments, env={"LAB_KEY": "sk-canary-77"})
+    dry = telex("chat", "--dry-run", *arguments, env=env)
     assert (dry.code, dry.err) == (0, "")
     assert server.asked == []
     assert server.connections == 0
@@ -456,8 +457,8 @@ def test_a_dry_run_shows_the_request_that_would_be_sent(telex: Telex, server: Sc
     assert list(shown) == ["method", "url", "headers", "body"]
     assert shown["headers"]["authorization"] == "Bearer [the key]"
     assert shown["headers"]["x-token"] == "[redacted]"
-    assert shown["headers"]["x-trace"] == "for [redacted]"
-    telex("chat", *arguments, env={"LAB_KEY": "sk-canary-77"})
+    assert shown["headers"]["x-trace"] == "[redacted]"
+    telex("chat", *arguments, env=env)
     sent = server.asked[0]
     assert (shown["method"], shown["url"]) == (sent.method, f"http://127.0.0.1:{server.port}{sent.path}")
     assert shown["body"] == sent.body

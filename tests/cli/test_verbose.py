@@ -22,9 +22,9 @@ KEY = "sk-canary/0123456789abcdef"
 @pytest.fixture
 def lab(telex: Telex, server: Scripted) -> Telex:
     telex.provider(
-        "lab", server.url, key=None, key_env="LAB_KEY", headers={"X-Team": "red", "X-Token": "tok-123456"}
+        "lab", server.url, key=None, key_env="LAB_KEY", headers={"X-Team": "red", "X-Token": "env:LAB_TOKEN"}
     )
-    telex.env["LAB_KEY"] = KEY
+    telex.env |= {"LAB_KEY": KEY, "LAB_TOKEN": "tok-123456"}
     server.will(answer("The sky", " is blue."))
     return telex
 
