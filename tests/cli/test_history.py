@@ -384,7 +384,7 @@ def test_a_file_that_cannot_be_written_is_an_error(telex: Inside, history: Kept,
     history.said("Why?")
     assert telex("history", "export", "-o", str(tmp_path)).code == 2
     ran = telex("history", "export", "-o", str(tmp_path / "no" / "a.md"))
-    assert ran.code == 1
+    assert ran.code == 2
     assert "cannot be written" in ran.err
 
 
