@@ -23,7 +23,7 @@ class Speech:
         """Text other than blanks has come by ``say`` or ``say_whole``."""
         self.reasoned: bool = False
         self.blanks: int = 0
-        """Blank characters at the end of what has come, which may be without end."""
+        """Characters of the pieces that came last and were blank: there may be no end of them."""
         self._thinking = Thinking()
         self._raw: list[str] = []  # what came by one carrier and was not looked into yet
         self._raw_thought = False
@@ -82,8 +82,7 @@ class Speech:
             return
         text = self._raw[0] if len(self._raw) == 1 else "".join(self._raw)
         self._raw.clear()
-        bare = text.rstrip()
-        self.blanks = len(text) - len(bare) + (0 if bare else self.blanks)
+        self.blanks = self.blanks + len(text) if text.isspace() else 0
         if self._raw_thought:
             self._put(True, text)
             return
