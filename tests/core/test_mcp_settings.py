@@ -12,7 +12,7 @@ from provider_core.errors import InvalidInputError, SettingsError, UnknownToolSe
 from provider_core.settings import Paths, Settings, edit, load
 from provider_core.settings.mcp import McpServer, check_url, find, references
 from provider_core.settings.secrets import harmless, reference
-from provider_core.tools.mcp._environment import minimal
+from provider_core.tools.mcp._environment import environment
 
 
 def paths(home: Path, text: str) -> Paths:
@@ -247,9 +247,9 @@ def test_a_provider_of_the_same_name_is_another_thing(tmp_path: Path) -> None:
 
 
 def test_an_environment_without_a_path_gets_the_systems() -> None:
-    assert minimal({}) == {"PATH": os.defpath}
+    assert environment({}) == {"PATH": os.defpath}
 
 
 def test_no_name_saves_a_variable_that_is_withheld() -> None:
     environ = {"PATH": "/bin", "USER": "key", "HOME": "() { evil; }", "LANG": "C"}
-    assert minimal(environ, withheld={"USER"}) == {"PATH": "/bin", "LANG": "C"}
+    assert environment(environ, withheld={"USER"}) == {"PATH": "/bin", "LANG": "C"}
