@@ -11,7 +11,7 @@ from provider_core.answer import Gathering
 from provider_core.errors import CoreError, NetworkError, ProviderError
 from provider_core.types import Idle, Image, Retrying, Verdict
 from telex.console import OutputError, ReaderGone
-from telex.exits import ExitCode, Stop, answer_code, code_and_hint
+from telex.exits import ExitCode, Stop, answer_code, code_and_hint, internal_error
 from telex.interrupts import Interrupts, Terminated
 from telex.keeping import LIMIT
 
@@ -150,8 +150,8 @@ def ask(
         except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
             turn.over()
             raise
-        except Exception:
-            turn.over(CoreError("a mistake in telex itself"))
+        except Exception as error:
+            turn.over(internal_error(error))
             raise
         return turn.over()
 

@@ -30,6 +30,7 @@ __all__ = [
     "Stop",
     "answer_code",
     "code_and_hint",
+    "internal_error",
     "reported",
     "traceback_place",
 ]
@@ -236,13 +237,18 @@ def reported(app: App) -> Iterator[Outcome]:
         outcome.code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a traceback would be no help, and may hold a key
         outcome.code = ExitCode.OTHER
-        place = traceback_place(error)
-        console.error(f"a mistake in telex itself, at {place}: {type(error).__name__}", "Please report it.")
+        console.error(internal_error(error).message)
 
 
 def _is_argument(app: App, path: object) -> bool:
     """Whether the user named the file on the command line."""
     return any(str(path) in argument for argument in app.arguments)
+
+
+def internal_error(error: BaseException) -> errors.CoreError:
+    """What to report of an exception that nothing expects: its type and place, and no value, which may be a key."""
+    place = traceback_place(error)
+    return errors.CoreError(f"internal error in {place} ({type(error).__name__}). Please report it.")
 
 
 def traceback_place(error: BaseException) -> str:

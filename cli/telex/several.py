@@ -15,7 +15,7 @@ from provider_core.errors import CoreError
 from provider_core.types import Verdict
 from telex.ask import Turn, hint, judged
 from telex.console import OutputError, ReaderGone
-from telex.exits import ExitCode, answer_code, code_and_hint, traceback_place
+from telex.exits import ExitCode, answer_code, code_and_hint, internal_error
 from telex.interrupts import Interrupts, Terminated
 from telex.render.together import together_for
 
@@ -98,8 +98,8 @@ class Several:
             except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
                 self._give_up(interrupts)
                 raise
-            except Exception:
-                self._give_up(interrupts, CoreError("a mistake in telex itself"))
+            except Exception as error:
+                self._give_up(interrupts, internal_error(error))
                 raise
         return _worst(self.outcomes)
 
@@ -142,8 +142,7 @@ class Several:
         except CoreError as failure:
             error = failure
         except BaseException as mistake:  # noqa: BLE001 - one failure does not end the others
-            place = traceback_place(mistake)
-            error = CoreError(f"a mistake in telex itself, at {place}: {type(mistake).__name__}")
+            error = internal_error(mistake)
         self._post(index, partial(self._over, index, error))
 
     def _ask_one(self, index: int, asked: Asked, show: Show, verbose: int) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from provider_core import errors
 from provider_core.types import Network, Provider
-from telex.exits import ExitCode, code_and_hint
+from telex.context import App
+from telex.exits import ExitCode, code_and_hint, reported
 from telex.main import COMMANDS, root
 
 ROOT = Path(__file__).parents[2]
@@ -237,6 +238,19 @@ def test_each_error_has_its_code_and_its_advice(
     found, hint = code_and_hint(error, provider)
     assert found == code
     assert hint is None if words is None else hint is not None and words in hint
+
+
+def test_an_unexpected_exception_is_reported_by_its_place_without_its_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app = App(environ={})
+    with reported(app) as outcome:
+        raise LookupError("sk-secret")
+    assert outcome.code == ExitCode.OTHER
+    assert re.fullmatch(
+        r"telex: internal error in test_advice\.py:\d+ \(LookupError\)\. Please report it\.\n",
+        capsys.readouterr().err,
+    )
 
 
 def test_every_class_of_error_is_in_the_table_above() -> None:

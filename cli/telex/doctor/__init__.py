@@ -58,5 +58,5 @@ def _found(case: Case, family: str) -> Iterator[Finding]:
         yield problem("everything", error.message, hint).of(family, case.without_secrets)
     except Exception as error:  # noqa: BLE001 - one check that fails must not hide what the others find
         words = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        words = f"could not be found out: {words} ({traceback_place(error)})"
+        words = f"internal error in {traceback_place(error)} ({words})"
         yield problem("everything", words, "Please report it.").of(family, same)

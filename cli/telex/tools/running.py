@@ -13,6 +13,7 @@ from provider_core.tools import Asking, ToolEnded, ToolProgress, ToolStarted, ag
 from provider_core.types import Finished, Image, Reasoning, Sources, Text, ToolCall, Usage
 from telex.ask import Turn, hint
 from telex.console import OutputError, ReaderGone
+from telex.exits import internal_error
 from telex.interrupts import Interrupts, Terminated
 from telex.render import calls
 from telex.tools.approval import Approver
@@ -87,8 +88,8 @@ def ask_with_tools(
         except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
             loop.over(stopped=True)
             raise
-        except Exception:
-            loop.over(CoreError("a mistake in telex itself"))
+        except Exception as error:
+            loop.over(internal_error(error))
             raise
         return loop.over()
 
