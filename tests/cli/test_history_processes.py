@@ -165,18 +165,18 @@ def test_a_terminal_is_asked_before_anything_goes(lab: Telex, path: Path) -> Non
     lab("chat", "Canary one?")
     lab("chat", "Kept two?")
     with on_terminal(lab, "remove", "canary") as pty:
-        pty.wait_for(r"Remove the conversation for good\? \[y/N\]")
+        pty.wait_for(r"Remove the conversation\? \[y/N\]")
         assert "Canary one?" in pty.text
         pty.type("n\n")
-        assert pty.wait() == 130
+        assert pty.wait() == 1
     assert len(turns(lab)) == 2
     with on_terminal(lab, "remove", "--all") as pty:
-        pty.wait_for(r"Remove 2 conversations for good\?")
+        pty.wait_for(r"Remove 2 conversations\?")
         pty.type("\x03")
         assert pty.wait() == 130
     assert len(turns(lab)) == 2
     with on_terminal(lab, "remove", "canary") as pty:
-        pty.wait_for("for good")
+        pty.wait_for(r"\[y/N\]")
         pty.type("y\n")
         assert pty.wait() == 0
     assert b"Canary" not in b"".join(files(path).values())

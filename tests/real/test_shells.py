@@ -197,7 +197,7 @@ def test_descriptions_stand_beside_candidates(shell: Shell) -> None:
     if shell.kind.family == "bash":
         pytest.skip("bash shows no descriptions")
     shell.offers("telex ", *(each.help for each in COMMANDS.commands))
-    shell.offers("telex chat --", "The system message.")
+    shell.offers("telex chat --", "Set the system message.")
 
 
 def test_first_come_providers_and_aliases_then_a_providers_models(shell: Shell) -> None:
