@@ -140,8 +140,8 @@ class Request:
     """The JSON schema that the answer has to fit. It is asked for as the provider's row lets it be; whether the
     answer does is for whoever asks to check (``structured.check``)."""
     reads_images: bool = False
-    """Whether the model is known to read images. If so, those in results of tools are sent, in a user's message
-    after the results; else the model is only told of them."""
+    """Whether the model is known to read images. If so, the images in tool results are sent; else a line of text says
+    that there were some."""
     params: Mapping[str, Json] = field(default_factory=dict)
     """Further fields of the body, as the user gave them; they win over everything above, and None takes a
     field out."""
@@ -202,6 +202,9 @@ class Quirks:
     """Whether neighbouring messages of one role are merged, because the server refuses them."""
     earlier_calls: Literal["calls", "text"] = "calls"
     """How tool calls of earlier turns go along with a request that offers no tools."""
+    tool_images: Literal["tool", "user"] = "tool"
+    """The role of the message that holds the images of tool results: "tool" is the result itself, "user" a message
+    after all results of the turn."""
     json_schema: Literal["json_schema", "json_object", "none"] = "json_schema"
     """The strongest ``response_format`` that is kept; "none" where the field is refused or ignored."""
 

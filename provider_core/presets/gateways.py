@@ -36,6 +36,7 @@ PRESETS: Final = (
         models_path="/../catalog/models",  # the inference path lists nothing
         context_fields=("limits.max_input_tokens",),
         output_fields=("limits.max_output_tokens",),
+        quirks=Quirks(tool_images="user"),  # as Azure OpenAI, which serves it
     ),
     Preset(
         id="huggingface",

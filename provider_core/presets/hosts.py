@@ -250,6 +250,7 @@ PRESETS: Final = (
         base_url="https://api.scaleway.ai/v1",
         key_env=("SCW_SECRET_KEY", "SCALEWAY_API_KEY"),
         docs_url="https://www.scaleway.com/en/docs/generative-apis/",
+        quirks=Quirks(tool_images="user"),  # its Mistral models: LibreChat-AI/agents issue 344
     ),
     Preset(
         id="together",

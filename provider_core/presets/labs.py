@@ -57,6 +57,7 @@ PRESETS: Final = (
         quirks=Quirks(
             # As OpenAI; a Mistral deployment wants max_tokens and says so: BerriAI/litellm, llms/azure.
             max_tokens_field="max_completion_tokens",
+            tool_images="user",
         ),
     ),
     Preset(
@@ -126,6 +127,8 @@ PRESETS: Final = (
             # Other ids are refused with code 3280: langchain-ai/langchain issue 24668.
             tool_call_ids="mistral9",
             tool_choice_required="any",  # the older of the two words that it takes: docs.mistral.ai API
+            # A tool's message holds text only: LibreChat-AI/agents issue 344.
+            tool_images="user",
         ),
     ),
     Preset(
@@ -141,6 +144,9 @@ PRESETS: Final = (
             # The o-series, gpt-5 and later refuse max_tokens: openai/openai-python, chat completion
             # parameters.
             max_tokens_field="max_completion_tokens",
+            # Older models refuse images in a tool's message, and newer ones do not see them: openai/openai-openapi
+            # issue 523.
+            tool_images="user",
         ),
     ),
     Preset(

@@ -91,8 +91,9 @@ PRESETS: Final = (
         details="lmstudio",
         ports=(1234,),
         network=LOCAL,
-        # An object as tool_choice is a 400: lmstudio-ai/lmstudio-bug-tracker issue 670.
-        quirks=Quirks(tool_choice_named="word"),
+        # An object as tool_choice is a 400: lmstudio-ai/lmstudio-bug-tracker issue 670. So are images in a tool's
+        # message: QwenLM/qwen-code issue 3616.
+        quirks=Quirks(tool_choice_named="word", tool_images="user"),
     ),
     Preset(
         id="localai",

@@ -37,13 +37,16 @@ def messages(
     quirks = provider.quirks
     rest = [turn for turn in turns if turn.role != "system" and not _says_nothing(turn)]
     rest = [_own(provider, turn) for turn in _answered(_paired(rest))]
-    if images:
+    as_text = not tools and quirks.earlier_calls == "text"
+    if not images:
+        rest = list(map(_result_without_images, rest))
+    elif as_text or quirks.tool_images == "user":
         # By their names, as they may be served anywhere.
         mistral = any(part in model.lower() for part in ("stral", "mixtral"))
-        rest = list(_results_with_images(rest, bridge=mistral))
+        rest = list(_images_after_results(rest, bridge=mistral))
     else:
-        rest = list(map(_result_without_images, rest))
-    if not tools and quirks.earlier_calls == "text":
+        rest = list(map(_result_with_text, rest))
+    if as_text:
         rest = list(_told(rest))
     system = "\n\n".join(filter(None, (_text(turn.content) for turn in turns if turn.role == "system")))
     if system and quirks.system_role == "user":
@@ -99,11 +102,11 @@ def _answered(turns: Iterable[Message]) -> Iterator[Message]:
         last = turn.role
 
 
-def _results_with_images(turns: Iterable[Message], *, bridge: bool) -> Iterator[Message]:
-    """The images of results in a user's message after all results of a turn.
+def _images_after_results(turns: Iterable[Message], *, bridge: bool) -> Iterator[Message]:
+    """Move the images of results into a user message after all results of a turn.
 
-    OpenAI, and who copies it, takes images from users alone: huggingface/chat-ui PR 2180. Mistral's models take none
-    right after a result either, LibreChat-AI/agents issue 344: for them an answer goes in between.
+    Mistral's models refuse a user message right after a result, LibreChat-AI/agents issue 344: for them ``bridge``
+    puts an answer in between.
     """
     calls: dict[str, str] = {}
     images: list[Part] = []
@@ -129,6 +132,13 @@ def _results_with_images(turns: Iterable[Message], *, bridge: bool) -> Iterator[
             note = f"[The result has {_counted(found)}, in the message after the results.]"
         yield replace(turn, content=_noted(turn, note)) if found else turn
     yield from shown()
+
+
+def _result_with_text(turn: Message) -> Message:
+    """Put a text before images that are alone: a server that reads only text would find an empty result."""
+    if turn.role != "tool" or not (found := _images(turn)) or _text(turn.content):
+        return turn
+    return replace(turn, content=(TextPart(text=f"[The result is {_counted(found)}.]"), *found))
 
 
 def _result_without_images(turn: Message) -> Message:

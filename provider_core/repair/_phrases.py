@@ -18,6 +18,7 @@ __all__ = [
     "COMPANY",
     "FORMAT",
     "FORMAT_ONCE",
+    "MESSAGES",
     "NO_STREAM",
     "NO_SYSTEM",
     "ONLY_STREAM",
@@ -167,6 +168,16 @@ TOOLS_FIRST: Final = re.compile(
     re.IGNORECASE,
 )
 """Calls of earlier turns are refused where no tools are offered: anthropic-sdk-python issue 494, dify issue 17545."""
+
+MESSAGES: Final = re.compile(
+    r"\b(?:image|content|messages?|roles?|tool\s+results?)(?:\b|(?=[_\d]))|\binvalid\s+(?:json|input|request)\b"
+    r"|\b(?:valid|expected?(?:\s+an?)?|must\s+be(?:\s+an?)?|type)\s+(?:string|str|text)\b|\bunmarshal\b|\bconcatenate\s+str\b",
+    re.IGNORECASE,
+)
+"""The content of a message may be meant: servers say in very different words that a tool's has to be text.
+
+OpenAI names the roles, Groq and pydantic the type, LM Studio says "Invalid 'messages'", ds4 "invalid JSON request".
+"""
 
 FORMAT: Final = re.compile(
     r"\bresponse[_ ]?formats?\b|\bstructured[_ ]outputs?\b|\bjson[_ ](?:schemas?|object|mode)\b|\bgrammars?\b",

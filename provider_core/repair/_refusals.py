@@ -27,6 +27,7 @@ from provider_core.repair._phrases import (
     COMPANY,
     FORMAT,
     FORMAT_ONCE,
+    MESSAGES,
     NO_STREAM,
     NO_SYSTEM,
     ONLY_STREAM,
@@ -42,6 +43,7 @@ from provider_core.repair._phrases import (
 from provider_core.repair._repairs import (
     CALLS,
     CHOICE,
+    IMAGES,
     NEEDED,
     REASONING,
     ROLES,
@@ -104,7 +106,10 @@ def refused_field(
         return cure
     found = _named(error, words, [name for name in body if name not in NEEDED and name not in before])
     if found is None:
-        return None
+        images = (
+            IMAGES.field not in before and _has_tool_images(body) and not isinstance(error, NotFoundError)
+        )
+        return IMAGES if images and MESSAGES.search(f"{words} {error.param or ''}") else None
     field, lasting = found
     other = SWAPS.get(field)
     swap = other if other is not None and other not in body and other not in before else None
@@ -208,6 +213,16 @@ def _roles(words: str, body: Mapping[str, Json]) -> list[Repair]:
     if system and NO_SYSTEM.search(words):
         return [Repair(field="system", swapped_for="system") if "developer" in roles else SYSTEM]
     return []
+
+
+def _has_tool_images(body: Mapping[str, Json]) -> bool:
+    messages = body.get("messages")
+    return isinstance(messages, list) and any(
+        isinstance(message, dict)
+        and message.get("role") == "tool"
+        and isinstance(message.get("content"), list)
+        for message in messages
+    )
 
 
 def _named(error: ProviderError, words: str, sent: Sequence[str]) -> tuple[str, bool] | None:

@@ -17,6 +17,7 @@ __all__ = [
     "CALLS",
     "CHOICE",
     "FORMAT",
+    "IMAGES",
     "NEEDED",
     "NOT_TOLD",
     "REASONING",
@@ -59,10 +60,13 @@ ROLES: Final = Repair(field="roles", swapped_for="one")
 CALLS: Final = Repair(field="calls", swapped_for="text")
 """Not a field: tool calls of earlier turns are sent as text where no tools are offered."""
 
+IMAGES: Final = Repair(field="tool_images", swapped_for="user")
+"""Not a field: the images of tool results are sent in a user message after the results."""
+
 REASONING: Final = "reasoning_send_back"
 """Not a field: whether the reasoning of earlier answers goes along. Swapped for "reasoning_content" or "never"."""
 
-NOT_TOLD: Final = frozenset(("system", "roles", "calls", REASONING))
+NOT_TOLD: Final = frozenset(("system", "roles", "calls", "tool_images", REASONING))
 """Fields that nobody can ask for."""
 
 STREAM: Final = "stream"
@@ -91,6 +95,7 @@ _FORMS: Final[Mapping[str, tuple[str | None, ...]]] = {
     "system": ("user", "system"),
     "roles": ("one",),
     "calls": ("text",),
+    "tool_images": ("user",),
     REASONING: ("reasoning_content", "never"),
     STREAM: ("unstreamed", "streamed"),
     CHOICE: (*_CHOICES, None),
@@ -190,6 +195,8 @@ def _row(row: Quirks, request: Request, repair: Repair) -> tuple[Quirks, Request
             row = replace(row, alternate_roles=True)
         case "calls":
             row = replace(row, earlier_calls="text")
+        case "tool_images":
+            row = replace(row, tool_images="user")
         case "reasoning_send_back":
             row = replace(row, reasoning_send_back=word)
         case "stream":

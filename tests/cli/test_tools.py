@@ -618,10 +618,9 @@ def test_images_in_results_go_to_models_that_read_them(desk: Telex, server: Scri
     server.will(calling(call("lab__mixed", {})), DONE_NOW)
     ran = desk("chat", "-m", "p/seeing", "--tools", "lab", "--allow", "mixed", "--jsonl", "Look.")
     assert ran.code == 0
-    *_, result, last = server.asked[-1].body["messages"]
-    assert result["content"].endswith("last\n[The result has 1 image, in the message after the results.]")
-    assert last["role"] == "user"
-    url = last["content"][1]["image_url"]["url"]
+    *_, result = server.asked[-1].body["messages"]
+    assert [part["type"] for part in result["content"]] == ["text", "image_url"]
+    url = result["content"][1]["image_url"]["url"]
     assert url.startswith("data:image/png;base64,iVBOR")
     (told,) = [event for event in map(json.loads, ran.text.splitlines()) if event["type"] == "tool_result"]
     assert told["images"] == [url]
@@ -634,6 +633,27 @@ def test_images_in_results_go_to_models_that_read_them(desk: Telex, server: Scri
     sent = json.dumps(server.asked[-1].body)
     assert url not in sent
     assert "[The result has 1 image as well, which cannot be shown to you.]" in sent
+
+
+def test_a_server_that_refuses_images_in_results_gets_them_from_the_user(
+    desk: Telex, server: Scripted
+) -> None:
+    desk("models", "add", "p", "seeing", "--vision")
+    words = "Image URLs are only allowed for messages with role 'user'"
+    refusal = [json.dumps({"error": {"message": words}}).encode()]
+    both = call("lab__mixed", {}, id="x"), call("lab__mixed", {}, id="y", index=1)
+    server.will(calling(*both), Answer(refusal, 400, {"content-type": "application/json"}), answer("Red."))
+    first = desk("chat", "-m", "p/seeing", "--tools", "lab", "--allow", "mixed", "Look.")
+    assert (first.code, first.text) == (0, "Red.\n")
+    assert "p/seeing does not accept images in tool results" in first.err
+    server.will(answer("Round."))
+    again = desk("chat", "-c", "What shape?")
+    assert (again.code, again.err) == (0, "")
+    messages = server.asked[-1].body["messages"]
+    assert [message["role"] for message in messages] == [
+        "user", "assistant", "tool", "tool", "user", "assistant", "user",
+    ]  # fmt: skip
+    assert [part["type"] for part in messages[4]["content"]] == ["text", "image_url"] * 2
 
 
 def test_progress_is_an_event_in_jsonl(desk: Telex, server: Scripted) -> None:

@@ -12,13 +12,14 @@ import pytest
 from scripted import Answer, Asked, Scripted, answer, delta, sse
 
 from provider_core.client import Client
-from provider_core.errors import BadRequestError, ProviderError, RateLimitError, ServerError
+from provider_core.errors import BadRequestError, NotFoundError, ProviderError, RateLimitError, ServerError
 from provider_core.repair import Memory, Negotiation, Repair
 from provider_core.types import (
     Effort,
     FieldDropped,
     Finished,
     Idle,
+    ImagePart,
     Message,
     Notice,
     Provider,
@@ -26,6 +27,7 @@ from provider_core.types import (
     Request,
     Sent,
     Text,
+    TextPart,
     Tool,
     ToolCall,
     Verdict,
@@ -500,6 +502,60 @@ def test_what_is_changed_is_changed_once_and_then_from_the_beginning(
     assert len(told) == 1
     if 'thinking mode"' not in words and not words.endswith("in thinking mode"):
         assert Negotiation(MINE, request, memory=memory).body == first.body
+
+
+DRAWN = Request(
+    model="m",
+    messages=(
+        *CALLED[:-1],
+        replace(CALLED[-1], content=(TextPart(text="drawn"), ImagePart(url="data:image/png;base64,AA=="))),
+    ),
+    tools=CLOCK,
+    reads_images=True,
+)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Invalid 'messages[2]'. Image URLs are only allowed for messages with role 'user'",
+        "for 'role:tool' the following must be satisfied[('messages.2.content' : value must be a string)]",
+        "Tool message content must be a string.",
+        "3 validation errors for ToolMessage content.list[TextChunk].1.type Input should be <ChunkTypes.text: 'text'>",
+        "Input should be a valid string",
+        "Failed to deserialize the JSON body: messages[2]: invalid type: sequence, expected a string at line 1",
+        "json: cannot unmarshal array into Go struct field .content of type string",
+        'can only concatenate str (not "list") to str',
+        "Invalid 'messages' in payload. Please check the structure of your 'messages' and try again.",
+        "invalid JSON request",
+        "unknown variant `image_url`, expected `text`",
+        "Only text parts are supported in tool results",
+    ],
+)
+def test_images_of_tool_results_move_to_a_user_message_where_they_are_refused(path: Path, words: str) -> None:
+    memory, told = Memory(path), list[Notice]()
+    first = Negotiation(MINE, DRAWN, memory=memory, notify=told.append)
+    assert [part["type"] for part in first.body["messages"][-1]["content"]] == ["text", "image_url"]
+    assert first.refused(bad(words))
+    assert [message["role"] for message in first.body["messages"][2:]] == ["tool", "user"]
+    assert first.body["messages"][-1]["content"][1]["image_url"] == {"url": "data:image/png;base64,AA=="}
+    first.accepted()
+    assert not first.refused(bad(words)), "once"
+    assert told == [FieldDropped(field="tool_images", swapped_for="user", words=words, lasting=True)]
+    assert Negotiation(MINE, DRAWN, memory=memory).body == first.body
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        lambda: bad("temperature must be at most 2"),
+        lambda: NotFoundError(
+            "mine: no endpoints found that support image input", words="support image input"
+        ),
+    ],
+)
+def test_images_of_tool_results_stay_where_something_else_is_refused(error: Callable[[], Any]) -> None:
+    assert not Negotiation(MINE, DRAWN).refused(error())
 
 
 def test_an_effort_that_is_refused_with_tools_is_sent_as_given_without(path: Path) -> None:

@@ -481,19 +481,41 @@ def image(number: int) -> ImagePart:
     return ImagePart(url=f"data:image/png;base64,{number}")
 
 
-@pytest.mark.parametrize("model", ["m", "mistral-medium-latest"])
-def test_images_go_to_a_model_that_reads_them_after_all_results_of_the_turn(
-    server: Scripted, model: str
-) -> None:
+def drawing() -> Box:
+    pictures = iter([ToolResult(text="drawn", images=(image(1), image(2))), ToolResult(images=(image(3),))])
+    return Box(clock=say("12:00"), draw=lambda arguments, stop: next(pictures))
+
+
+def test_images_are_parts_of_the_tool_messages(server: Scripted) -> None:
     calls = [
         call("box__draw", id="a"),
         call("box__clock", id="b", index=1),
         call("box__draw", id="c", index=2),
     ]
     server.will(calling(*calls), calling(call("box__clock", id="d")), answer("I see."))
-    pictures = iter([ToolResult(text="drawn", images=(image(1), image(2))), ToolResult(images=(image(3),))])
-    box = Box(clock=say("12:00"), draw=lambda arguments, stop: next(pictures))
-    loop = looped(server, box, at_once=1, model=model, reads_images=True)
+    loop = looped(server, drawing(), at_once=1, reads_images=True)
+    parts = [{"type": "image_url", "image_url": {"url": image(number).url}} for number in (1, 2, 3)]
+    results = [
+        [{"type": "text", "text": "drawn"}, *parts[:2]],
+        "12:00",
+        [{"type": "text", "text": "[The result is 1 image.]"}, parts[2]],
+    ]
+    assert loop.results(1) == results
+    assert loop.results(2) == [*results, "12:00"]
+    roles = ["user", "assistant", "tool", "tool", "tool", "assistant", "tool"]
+    assert [m["role"] for m in loop.bodies[2]["messages"]] == roles
+
+
+@pytest.mark.parametrize("model", ["m", "mistral-medium-latest"])
+def test_a_row_moves_images_into_a_user_message_after_all_results(server: Scripted, model: str) -> None:
+    calls = [
+        call("box__draw", id="a"),
+        call("box__clock", id="b", index=1),
+        call("box__draw", id="c", index=2),
+    ]
+    server.will(calling(*calls), calling(call("box__clock", id="d")), answer("I see."))
+    row = Quirks(tool_images="user")
+    loop = looped(server, drawing(), at_once=1, model=model, reads_images=True, quirks=row)
     results = ["drawn\n[The result has 2 images, in the message after the results.]", "12:00",
                "[The result has 1 image, in the message after the results.]"]  # fmt: skip
     assert loop.results(1) == results

@@ -53,6 +53,8 @@ def _change(notice: FieldDropped) -> str:
             return "requires alternating roles; joining neighbouring messages"
         case "calls", _:
             return "does not accept earlier tool calls without tools; sending them as text"
+        case "tool_images", _:
+            return "does not accept images in tool results; sending them in a user message after the results"
         case "reasoning_send_back", "never":
             return "does not accept the reasoning of earlier answers; not sending it"
         case "reasoning_send_back", _:
