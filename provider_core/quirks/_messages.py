@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -279,8 +280,13 @@ def _call(quirks: Quirks, call: ToolCall) -> dict[str, Json]:
         **call.extra,
         "id": _call_id(quirks, call.id),
         "type": "function",
-        "function": {"name": call.name, "arguments": _arguments(call.arguments)},
+        "function": {"name": _name(call.name), "arguments": _arguments(call.arguments)},
     }
+
+
+def _name(name: str) -> str:
+    """The name of a call as OpenAI takes it: a model may have made it up, and what it was told of that stays."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
 
 
 def _arguments(text: str) -> str:

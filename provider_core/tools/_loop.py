@@ -213,7 +213,10 @@ class _Events:
             match event:
                 case ToolCall():
                     # They come at the end, and are judged together. What goes back must be a name that was offered.
-                    calls.append(replace(event, name=self._names.meant(event.name)))
+                    calls += (
+                        replace(each, name=self._names.meant(each.name))
+                        for each in self._names.unfolded(event)
+                    )
                 case Finished() if calls and spoken and self._repeats(calls, event):
                     yield replace(event, reason="stop")
                 case Finished():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import UnknownToolError
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from provider_core.tools._types import Offered, Toolbox
+    from provider_core.types import ToolCall
 
 __all__ = ["Names"]
 
@@ -27,6 +30,8 @@ _SEPARATORS: Final = ("/", ".", ":", "::", "__")
 
 _DECORATION: Final = re.compile(r"(?:functions?|tools?|default_api|mcp)(?:\.|/|::?|__)")
 """What models put before a name: OpenAI's and Kimi's ``functions.``, Gemini's ``default_api.``."""
+
+_PARALLEL: Final = re.compile(r"\s*(?:functions\.)?multi_tool_use(?:\.|__?)parallel\s*")
 
 _REST: Final = re.compile(r"\s*(?:<\|.*|:\d+|\(\))\Z", re.DOTALL)
 """What they put after it: Kimi's number of the call, and Harmony's tokens, as in ``read<|channel|>commentary``."""
@@ -81,6 +86,25 @@ class Names:
                 if found := names.get(form):
                     return found.pop() if len(found) == 1 else name
         return name
+
+    def unfolded(self, call: ToolCall) -> list[ToolCall]:
+        """The calls in a call of ``multi_tool_use.parallel``, which OpenAI's models make up; else ``[call]``.
+
+        craft-ai-agents/craft-agents-oss issue 449.
+        """
+        if call.name in self._known or call.cut or not _PARALLEL.fullmatch(call.name):
+            return [call]
+        try:
+            inner = json.loads(call.arguments, strict=False)["tool_uses"]
+            found = [(each["recipient_name"], json.dumps(each.get("parameters") or {})) for each in inner]
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            return [call]
+        if not found or not all(isinstance(name, str) and name for name, _ in found):
+            return [call]
+        return [
+            replace(call, name=name, arguments=arguments, id=call.id if not number else "")
+            for number, (name, arguments) in enumerate(found)
+        ]
 
     def shown(self, name: str) -> str:
         """``toolbox/tool`` of the tool that this name means, as users know it; "" for none."""

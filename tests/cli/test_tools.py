@@ -678,3 +678,6 @@ def test_a_call_written_as_text_is_shown_with_a_note(desk: Telex, server: Script
         words = "This looks like a call of lab/echo that the server did not recognize."
         assert (words in ran.err) is note, arguments
         assert ("call_as_text" in ran.text) is ("--jsonl" in arguments)
+    server.will(answer(leaked))
+    both = desk("chat", "--tools", "lab", "hi", stderr=subprocess.STDOUT)
+    assert f"{leaked}\nThis looks like" in both.text, "the note begins a line of its own"

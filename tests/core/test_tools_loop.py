@@ -321,6 +321,35 @@ def test_arguments_that_cannot_be_used_go_back_unasked_and_not_run(
     assert isinstance(json.loads(sent_back), dict), "what is no object is refused when it comes back"
 
 
+@pytest.mark.parametrize("name", ["multi_tool_use.parallel", "functions.multi_tool_use.parallel"])
+def test_a_made_up_call_of_several_tools_is_their_calls(server: Scripted, name: str) -> None:
+    uses = [
+        {"recipient_name": "functions.box__clock", "parameters": {"zone": "UTC"}},
+        {"recipient_name": "box.other"},
+        {"recipient_name": "functions.none", "parameters": {}},
+    ]
+    server.will(calling(call(name, {"tool_uses": uses})), answer("Done."))
+    box = Box(clock=say("12:00"), other=say("fine"))
+    loop = looped(server, box)
+    assert loop.results()[:2] == ["12:00", "fine"]
+    assert "there is no tool" in loop.results()[2]
+    assert sorted(each.name for each in loop.put) == ["box/clock", "box/other"]
+    sent = loop.turn()["tool_calls"]
+    assert [each["function"]["name"] for each in sent] == ["box__clock", "box__other", "functions_none"]
+    assert json.loads(sent[0]["function"]["arguments"]) == {"zone": "UTC"}
+    assert len({each["id"] for each in sent}) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments", ["{}", "[]", "nonsense", '{"tool_uses": 3}', '{"tool_uses": [{"a": 1}]}']
+)
+def test_a_made_up_call_of_nothing_is_an_error_for_the_model(server: Scripted, arguments: str) -> None:
+    server.will(calling(call("multi_tool_use.parallel", arguments)), answer("Sorry."))
+    loop = looped(server, Box(clock=say("12:00")))
+    assert "there is no tool 'multi_tool_use.parallel'" in loop.results()[0]
+    assert loop.turn()["tool_calls"][0]["function"]["name"] == "multi_tool_use_parallel"
+
+
 def test_a_call_by_a_decorated_name_is_its_tools_call_everywhere(server: Scripted) -> None:
     server.will(calling(call("functions.fs.read:0")), answer("Done."))
     loop = looped(server, Box("fs", read=say("a.txt")))

@@ -193,7 +193,7 @@ def test_secrets_in_plain_are_offered_a_better_place(
 
 def test_removing_asks_first(telex: Telex) -> None:
     telex("mcp", "add", "lab", "--", "x")
-    for answer, code in (("n", 130), ("y", 0)):
+    for answer, code in (("n", 1), ("y", 0)):
         with Pty([str(COMMAND), "mcp", "remove", "lab"], env=telex.env) as terminal:
             terminal.wait_for(r"Remove lab\? \[y/N\]")
             terminal.type(f"{answer}\n")

@@ -79,6 +79,8 @@ class Live:
             case FieldDropped() | FieldIgnored() | CallAsText() if self._target is not None:
                 from telex.render.words import changed
 
+                if not isinstance(notice, FieldDropped):
+                    self.pause()  # it is about the answer, which has ended
                 self.aside(changed(self._target, notice))
 
     def event(self, event: Event) -> None:
