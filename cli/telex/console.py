@@ -57,6 +57,8 @@ class Console:
         self.err_has_colour = self.err_is_terminal and not plain
         self.background: Background | None = None
         """How light the terminal is, where it has said so."""
+        self.typed_ahead = b""
+        """What was typed while the terminal was asked for that: a prompt has to read it first."""
         self.err_can_move = self.err_is_terminal and environ.get("TERM") not in (None, "", "dumb")
         """Whether a line on stderr can be drawn over."""
 

@@ -119,7 +119,7 @@ def test_files_go_with_the_next_prompt_and_no_other(
     (tmp_path / "it's two.txt").write_text("second")
     with talk(columns=200) as terminal:
         rows = terminal.say(f"/file {tmp_path}/one.txt")
-        assert rows == [f"Goes with the next prompt: {tmp_path}/one.txt (5 bytes)"]
+        assert rows == [f"Attached to the next prompt: {tmp_path}/one.txt (5 bytes)"]
         assert terminal.say(f"/file {tmp_path}/one.txt") == rows
         terminal.say(f"/file {tmp_path}/it's two.txt")
         terminal.say("which?")
@@ -191,7 +191,7 @@ def test_files_of_the_command_line_go_with_the_first_prompt(
 ) -> None:
     (tmp_path / "one.txt").write_text("first")
     with talk("-f", str(tmp_path / "one.txt"), columns=200) as terminal:
-        assert terminal.rows[1] == f"Goes with the first prompt: {tmp_path}/one.txt (5 bytes)"
+        assert terminal.rows[1] == f"Attached to the first prompt: {tmp_path}/one.txt (5 bytes)"
         terminal.say("which?")
     assert "first" in messages(server)[0]["content"]
 

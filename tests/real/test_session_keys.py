@@ -206,6 +206,20 @@ def test_what_is_typed_during_an_answer_is_read_after_it(talk: Callable[..., Tal
     assert asked(server) == ["first", "second"]
 
 
+def test_what_is_typed_while_the_terminal_is_asked_for_its_colour_is_read(
+    telex: Telex, server: Scripted
+) -> None:
+    telex.provider("lab", server.url, models=["m"])
+    server.will(answer("Blue."))
+    command = [str(COMMAND), "chat", "-m", "lab/m"]
+    with Pty(command, env={**telex.env, "COLORFGBG": ""}) as terminal:
+        while b"\x1b]11;?" not in terminal.raw:
+            assert terminal.read(20)
+        terminal.type("What colour\x1b]11;rgb:1111/1111/1111\x1b\\ is é?\r\x1b[?62;22cSecond")
+        terminal.wait_for(r"Blue\.(\n.*)+\n> Second$")
+        assert asked(server) == ["What colour is é?"]
+
+
 def test_ctrl_d_typed_during_an_answer_leaves_after_it(talk: Callable[..., Talk], server: Scripted) -> None:
     server.will([*sse(delta("One ")), Pause(0.5), *answer("two.")])
     with talk() as terminal:
@@ -261,7 +275,7 @@ def test_tab_completes_files_with_blanks_in_their_names(
         terminal.type("\t")
         terminal.wait_for(r"notes\\ one\.txt$")
         terminal.type("\r")
-        terminal.wait_for(r"Goes with the next prompt")
+        terminal.wait_for(r"Attached to the next prompt")
         terminal.prompt()
         terminal.say("how many?")
     assert "seven" in asked(server)[0]

@@ -207,10 +207,10 @@ def test_going_on_shows_what_was_said_last_and_which_conversation_it_is(
         assert first.leave() == 0
         goodbye = first.rows[-1]
     (id_,) = {turn.conversation for turn in stored(telex)}
-    assert goodbye == f"To go on: telex chat --conversation {id_}"
+    assert goodbye == f"To continue: telex chat --conversation {id_}"
     with Talk(telex, "--conversation", id_[:5]) as second:
         assert second.rows[1:-2] == [
-            f"Going on with “Question 0?” ({id_}): 3 prompts, the last one a moment ago.",
+            f"Continuing “Question 0?” ({id_}): 3 prompts, the last one a moment ago.",
             "  > Question 1?",
             "  Line one of b.",
             "  Two.",

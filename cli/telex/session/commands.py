@@ -187,7 +187,7 @@ def _attach(session: Session, argument: str, *, images: bool) -> None:
         files, pictures = ((), names) if images else (names, ())
         session.attached = attached(files, pictures, to=session.attached)
     sizes = ", ".join(session.attached.sizes)
-    console.note(f"Goes with the next prompt: {sizes}" if sizes else "Nothing is attached.")
+    console.note(f"Attached to the next prompt: {sizes}" if sizes else "Nothing is attached.")
 
 
 def _paths(argument: str) -> list[str]:

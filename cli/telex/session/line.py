@@ -20,6 +20,7 @@ from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import History
 from prompt_toolkit.input import create_input
+from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import create_output
 from prompt_toolkit.styles import Style
@@ -88,7 +89,7 @@ class LineEditor:
         """What was sent. Raises ``EOFError`` when the user leaves, and ``Terminated``."""
         self._empty = 0
         if isinstance(self._input, _Keys):
-            self._input.look_behind()
+            self._input.look_behind(self._console)
         text = self._session.prompt(pre_run=self._listen, set_exception_handler=False)
         if text.strip():
             written(self._console, text)
@@ -232,7 +233,7 @@ if sys.platform == "win32":
     class _Keys:
         """Windows hands out keys one by one."""
 
-        def look_behind(self) -> None: ...
+        def look_behind(self, console: Console) -> None: ...
 
     def _input() -> Input:
         return create_input()
@@ -245,8 +246,12 @@ else:
 
         _behind = False
 
-        def look_behind(self) -> None:
-            """Find out whether something was typed already."""
+        def look_behind(self, console: Console) -> None:
+            """Take what was typed already, and find out whether there is more."""
+            if console.typed_ahead:
+                self.vt100_parser.feed(typed_ahead(console.typed_ahead.decode("utf-8", "replace")))
+                store_typeahead(self, self.flush_keys())
+                console.typed_ahead = b""
             with self.raw_mode():
                 self._behind = bool(select.select([self.fileno()], [], [], 0)[0])
 

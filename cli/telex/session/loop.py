@@ -54,7 +54,7 @@ def run(
 ) -> None:
     """Hold the conversation until the user leaves.
 
-    ``earlier`` is what ``dialogue`` goes on with, ``attached`` goes with the first prompt; ``watch`` gives what
+    ``earlier`` is the conversation that ``dialogue`` continues, ``attached`` goes with the first prompt; ``watch`` gives what
     listens to the wire beside a show, and ``network`` puts the command line's timeouts into a target.
     """
     session = Session(
@@ -142,7 +142,7 @@ def _edited(app: App, text: str) -> str | None:
 
 
 def _greet(session: Session, earlier: Conversation | None) -> None:
-    """Who answers and how to get help, in one line; and what is gone on with."""
+    """Who answers and how to get help, in one line; and which conversation continues."""
     console = session.app.console
     line = f"{session.dialogue.target} · /help lists the commands · Ctrl-D leaves"
     console.note(line if len(line) < console.width() else f"{session.dialogue.target} · /help")
@@ -151,10 +151,10 @@ def _greet(session: Session, earlier: Conversation | None) -> None:
 
         prompts = f"{len(session.said)} prompt{'' if len(session.said) == 1 else 's'}"
         age = ago(max(0.0, time.time() - earlier.updated))
-        console.note(f"Going on with “{earlier.title}” ({earlier.id}): {prompts}, the last one {age} ago.")
+        console.note(f"Continuing “{earlier.title}” ({earlier.id}): {prompts}, the last one {age} ago.")
         _remind(session)
     if session.attached.sizes:
-        console.note(f"Goes with the first prompt: {', '.join(session.attached.sizes)}")
+        console.note(f"Attached to the first prompt: {', '.join(session.attached.sizes)}")
     console.out("\n")
 
 
@@ -178,4 +178,4 @@ def _remind(session: Session) -> None:
 def _part(session: Session) -> None:
     keeping = session.dialogue.keeping
     if keeping is not None and keeping.conversation is not None and session.said:
-        session.app.console.note(f"To go on: telex chat --conversation {keeping.conversation}")
+        session.app.console.note(f"To continue: telex chat --conversation {keeping.conversation}")
