@@ -219,7 +219,7 @@ def _set_aside(console: Console, target: _Target) -> None:
     try:
         target.temporary.replace(kept)
     except OSError:
-        kept = target.temporary.with_name(f"{target.temporary.name}.partial")
+        kept = target.temporary.with_name(f"{target.temporary.stem.removeprefix('.')}.partial")
         with contextlib.suppress(OSError):
             target.temporary.replace(kept)
     became = "is unchanged" if target.before is not None else "was not written"

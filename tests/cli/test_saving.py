@@ -375,5 +375,7 @@ def test_what_has_come_is_saved_where_no_partial_file_can_be(lab: Telex, server:
     ran = lab("chat", "-o", str(out), "hi")
     assert ran.code == 6
     (kept,) = set(names(out)) - {"answer.txt.partial"}
+    assert kept.startswith("answer.txt.")
+    assert kept.endswith(".partial")
     assert f"is in {out.with_name(kept)}; " in ran.err
     assert out.with_name(kept).read_bytes() == b"half\n"

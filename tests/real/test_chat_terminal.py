@@ -89,6 +89,14 @@ def test_reasoning_notes_and_errors_are_broken_between_words(
     assert "  - an indented item" in seen
 
 
+def test_a_command_in_a_hint_is_never_broken(chat: Callable[..., Pty], server: Scripted) -> None:
+    message = "The model m does not exist"
+    server.will(Answer([json.dumps({"error": {"message": message}}).encode()], status=404))
+    with chat("hi", columns=40) as terminal:
+        terminal.wait()
+    assert b"\n  See what it serves:\r\n    telex models list --provider lab --refresh\r\n" in terminal.raw
+
+
 def test_a_summary_of_thoughts_is_one_line(chat: Callable[..., Pty], server: Scripted) -> None:
     server.will([*sse(delta(reasoning_content="Hm. " * 30)), Pause(0.3), *answer("Blue.")])
     with chat("hi", "--reasoning", "summary") as terminal:

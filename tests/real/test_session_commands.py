@@ -173,7 +173,7 @@ def test_what_cannot_be_attached_is_refused_with_what_would_work(
     assert messages(server)[0]["content"] == "hello?"
 
 
-def test_what_was_attached_to_a_prompt_that_failed_goes_with_the_next(
+def test_a_prompt_that_failed_is_sent_along_with_the_next_and_its_files(
     talk: Callable[..., Talk], server: Scripted, tmp_path: Path
 ) -> None:
     (tmp_path / "one.txt").write_text("first")
@@ -182,8 +182,9 @@ def test_what_was_attached_to_a_prompt_that_failed_goes_with_the_next(
         terminal.say(f"/file {tmp_path}/one.txt")
         terminal.say("which?")
         terminal.say("really, which?")
-    assert "first" in messages(server)[0]["content"]
-    assert len(messages(server)) == 1
+    failed, following = messages(server)
+    assert "first" in failed["content"]
+    assert following["content"] == "really, which?"
 
 
 def test_files_of_the_command_line_go_with_the_first_prompt(
@@ -296,7 +297,7 @@ def test_tools_stay_for_the_whole_conversation(
         Pty.__init__(terminal, chat, env=telex.env)
         terminal.wait_for("^[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]")
         terminal.type("\x1b[5~what time?")
-        terminal.until(lambda: terminal.rows[-1] == "> what time?")
+        terminal.until(lambda: terminal.rows[-1:] == ["> what time?"])
         assert terminal.text.count("what time?") == 1
         assert "^[" not in terminal.text
         terminal.type("\r")

@@ -25,7 +25,9 @@ _PATIENCE = 0.15
 _QUESTION = b"\x1b]11;?\x1b\\\x1b[c"
 """Its colour, and what it is: the second every terminal answers, so that the first is not waited for in vain."""
 
-_COLOUR = re.compile(rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})(?:\x07|\x1b\\)?")
+_COLOUR = re.compile(
+    rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})(?:\x07|\x1b\\)?"
+)
 _LAST = re.compile(rb"\x1b\[\?[0-9;]*c")
 
 
@@ -40,7 +42,8 @@ def learn_background(console: Console, environ: Mapping[str, str]) -> None:
 def ask_terminal(environ: Mapping[str, str]) -> tuple[Background, bytes]:
     """Dark, light, or "" where the terminal does not say, and what was typed while it was asked.
 
-    It is not asked when there is typed text that nobody has read yet, over ssh, where the reply may come too late, or by a background job.
+    It is not asked when there is typed text that nobody has read yet, over ssh, where the reply may come too late,
+    or by a background job.
     """
     if (
         "SSH_CONNECTION" in environ

@@ -54,8 +54,8 @@ def run(
 ) -> None:
     """Hold the conversation until the user leaves.
 
-    ``earlier`` is the conversation that ``dialogue`` continues, ``attached`` goes with the first prompt; ``watch`` gives what
-    listens to the wire beside a show, and ``network`` puts the command line's timeouts into a target.
+    ``earlier`` is the conversation that ``dialogue`` continues, ``attached`` goes with the first prompt; ``watch``
+    gives what listens to the wire beside a show, and ``network`` puts the command line's timeouts into a target.
     """
     session = Session(
         app,
