@@ -1,17 +1,14 @@
-"""Whatever in this repository is made from the code: ``python tests/documents.py`` makes all of it anew.
+"""Generate what is made from the code: ``python tests/documents.py`` writes every file that is out of date.
 
-That is the completion scripts, the man pages, and the blocks of README.md between ``<!-- NAME: generated -->`` and
-``<!-- end -->``. The README's picture is not made here, because it takes a terminal: ``python tests/picture.py``.
+These are the completion scripts, the man pages, and the blocks between ``<!-- NAME: generated -->`` and
+``<!-- end -->`` in README.md and docs/. The README's picture needs a terminal: ``python tests/picture.py``.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import os
 import re
-import subprocess
-import sys
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +22,13 @@ from telex.exits import ExitCode
 from telex.help import TOPICS, reading
 from telex.help.page import Rows
 from telex.main import COMMANDS, root
-from telex.session.commands import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 ROOT = Path(__file__).parent.parent
 MAN = Path("cli", "man")
+TOPIC_FILES = Path("cli", "telex", "help", "topics")
 
 BLOCK = re.compile(
     r"(?P<open><!-- (?P<name>[a-z ]+): generated -->\n)(?P<text>.*?)(?P<close><!-- end -->)", re.DOTALL
@@ -40,17 +37,22 @@ BLOCK = re.compile(
 
 @functools.cache
 def documents(folder: Path = ROOT) -> Mapping[Path, str]:
-    """Every such file below ``folder``, which is the repository's root or has a README.md, as it has to be."""
+    """Each generated file, relative to ``folder``, with its current text."""
     found = {
         Path("completions", name): completion.script(shell, root) for shell, name in completion.FILES.items()
     }
     found |= {MAN / name: text for name, text in man.pages(root).items()}
-    found[Path("README.md")] = readme((folder / "README.md").read_text("utf-8"))
+    found |= {path: with_blocks((folder / path).read_text("utf-8")) for path in pages(folder)}
     return found
 
 
+def pages(folder: Path = ROOT) -> list[Path]:
+    """README.md and the pages of docs/."""
+    return [Path("README.md"), *(path.relative_to(folder) for path in sorted((folder / "docs").glob("*.md")))]
+
+
 def stale(folder: Path = ROOT) -> dict[Path, str | None]:
-    """Those that are not as they have to be; None for man pages of commands that are gone."""
+    """The files that are out of date; None for man pages of commands that no longer exist."""
     wanted = documents(folder)
     found: dict[Path, str | None] = {
         path: text
@@ -62,7 +64,7 @@ def stale(folder: Path = ROOT) -> dict[Path, str | None]:
 
 
 def make(folder: Path = ROOT) -> None:
-    """Make anew what is stale, and say what that was."""
+    """Write the files that are out of date, and print their names."""
     for path, text in stale(folder).items():
         file = folder / path
         if text is None:
@@ -73,8 +75,8 @@ def make(folder: Path = ROOT) -> None:
         print(path if text is not None else f"{path} is gone")
 
 
-def readme(text: str) -> str:
-    """The README with its made blocks as they have to be; raises ``KeyError`` for a block nothing makes."""
+def with_blocks(text: str) -> str:
+    """The page with its generated blocks; raises ``KeyError`` for an unknown block."""
     return BLOCK.sub(lambda block: block["open"] + BLOCKS[block["name"]]() + block["close"], text)
 
 
@@ -90,7 +92,7 @@ def exit_codes() -> str:
 
 
 def commands() -> str:
-    return table(("command", "what it does", "below it"), _commands())
+    return table(("command", "what it does", "subcommands"), _commands())
 
 
 def _commands() -> Iterator[tuple[str, ...]]:
@@ -101,57 +103,43 @@ def _commands() -> Iterator[tuple[str, ...]]:
         yield f"`telex {name}`", line, ", ".join(f"`{each}`" for each in below)
 
 
-def chat_help() -> str:
-    ran = subprocess.run(
-        [sys.executable, "-m", "telex", "chat", "--help"],
-        env={**os.environ, "COLUMNS": "100"}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return f"```text\n{ran.stdout}```\n"
-
-
 def topics() -> str:
-    return table(("topic", "what it says"), ((f"`telex help {name}`", line) for name, line in TOPICS.items()))
+    rows = ((f"[`{name}`]({TOPIC_FILES / f'{name}.md'})", line) for name, line in TOPICS.items())
+    return table(("topic", "contents"), rows)
 
 
-def slashes() -> str:
-    rows = ((f"`{' '.join((row.names[0], row.argument)).rstrip()}`", row.words) for row in ROWS)
-    return table(("command", "what it does"), rows)
+def json_keys() -> str:
+    return table(("key", "meaning"), _rows_of("formatting", "Keys of the JSON object"))
+
+
+def events() -> str:
+    return table(("type", "other fields"), _rows_of("formatting", "Events of --jsonl"))
+
+
+def _rows_of(topic: str, title: str) -> Iterator[tuple[str, str]]:
+    """The rows of one section of ``telex help TOPIC``."""
+    for section in reading.topic(topic):
+        for block in section.blocks:
+            if section.title == title and isinstance(block, Rows):
+                yield from ((f"`{names.replace(', ', '`, `')}`", words) for names, words in block.rows)
 
 
 def settings() -> str:
-    return table(("setting", "default", "variable", "what it is"), _settings())
+    return table(("setting", "default", "variable", "meaning"), _settings())
 
 
 def _settings() -> Iterator[tuple[str, ...]]:
-    said = dict(row for _, rows in _variables() for row in rows)
+    said = dict(_rows_of("environment", "Settings"))
     for name, field in File.model_fields.items():
         variable = f"TELEX_{name.upper()}"
         is_table = field.default == {}
         default = "" if is_table or field.default is None else f"`{json.dumps(field.default)}`"
-        yield f"`[{name}]`" if is_table else f"`{name}`", default, f"`{variable}`", said[variable]
-
-
-def variables() -> str:
-    rows = (
-        (", ".join(f"`{name}`" for name in names.split(", ")), words)
-        for title, rows in _variables()
-        for names, words in rows
-        if title != "Settings"
-    )
-    return table(("variable", "what it is"), rows)
-
-
-def _variables() -> list[tuple[str, list[tuple[str, str]]]]:
-    """What ``telex help environment`` says, section by section."""
-    return [
-        (section.title, [row for block in section.blocks if isinstance(block, Rows) for row in block.rows])
-        for section in reading.topic("environment")
-    ]
+        yield f"`[{name}]`" if is_table else f"`{name}`", default, f"`{variable}`", said[f"`{variable}`"]
 
 
 KINDS = {
-    "cloud": "Services with models of their own",
-    "gateway": "Gateways to others",
+    "cloud": "Services with their own models",
+    "gateway": "Gateways to other services",
     "local": "Servers on your machine or in your network",
 }
 
@@ -165,14 +153,13 @@ def providers() -> str:
 
 
 BLOCKS: dict[str, Callable[[], Any]] = {
-    "chat help": chat_help,
     "commands": commands,
-    "conversation": slashes,
+    "events": events,
     "exit codes": exit_codes,
+    "json keys": json_keys,
     "providers": providers,
     "settings": settings,
     "topics": topics,
-    "variables": variables,
 }
 
 if __name__ == "__main__":

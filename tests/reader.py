@@ -19,6 +19,8 @@ from scripted import Answer, Asked, Scripted, answer, delta, sse
 from scripted_proxy import HttpProxy
 from servers import in_json
 
+from provider_core.local import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -140,6 +142,9 @@ class Reader:
             '{"mcpServers": {"clock": {"command": "uvx", "args": ["mcp-server-time"]}}}'
         )
         self.telex = Telex(home)
+        models = self.telex.home / "data" / "models"
+        models.mkdir(parents=True, mode=0o700)
+        os.link(model, models / DEFAULT_MODEL.file)
         self.env = {
             **self.telex.env,
             "PATH": f"{programs}:{COMMAND.parent}:{os.environ['PATH']}",

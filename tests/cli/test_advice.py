@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import documents
 import pytest
 
 from provider_core import errors
@@ -317,7 +318,7 @@ def test_every_command_that_the_source_names_exists() -> None:
 HINTS = [hint for case in CASES if (hint := code_and_hint(case[0], case[1])[1])]
 
 
-@pytest.mark.parametrize("text", [*HINTS, (ROOT / "README.md").read_text()])
+@pytest.mark.parametrize("text", [*HINTS, *((ROOT / page).read_text() for page in documents.pages())])
 def test_every_command_that_is_named_exists(text: str) -> None:
     assert [found for line in commands(text) if (found := complaint(line))] == []
 

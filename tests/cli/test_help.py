@@ -15,14 +15,11 @@ from inprocess import Inside
 from running import python
 
 from provider_core import presets
-from provider_core.errors import ServerError
-from provider_core.types import Verdict
 from telex.command import Command, Group
 from telex.exits import ExitCode
 from telex.help import TOPICS, reading
 from telex.help.page import Lines, Rows, Section, Text
 from telex.main import COMMANDS
-from telex.render.json import failure_object
 
 if TYPE_CHECKING:
     from running import Telex
@@ -203,22 +200,6 @@ def test_the_variables_of_keys_are_those_of_the_presets(tmp_path: Path) -> None:
     for preset in presets.all_presets():
         assert set(preset.key_env) <= words
         assert {name for part in preset.variables for name in part.env} <= words
-
-
-def test_the_json_keys_of_formatting_are_those_of_an_answer() -> None:
-    (section,) = [each for each in reading.topic("formatting") if each.title == "Keys of the JSON object"]
-    rows = {
-        name: words
-        for block in section.blocks
-        if isinstance(block, Rows)
-        for names, words in block.rows
-        for name in names.split(", ")
-    }
-    found = failure_object(ServerError("no", provider="lab"))
-    assert rows.keys() == found.keys()
-    for name in ("timing", "error"):
-        assert set(found[name]) <= set(re.findall(r"[a-z_]+", rows[name]))
-    assert {verdict.value for verdict in Verdict} <= set(re.findall(r"[a-z]+", rows["verdict"]))
 
 
 def test_a_page_is_read_from_its_file() -> None:

@@ -19,12 +19,13 @@ from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
 from provider_core.answer import Answer as WholeAnswer
 from provider_core.types import Provider, Target, Text, Verdict
+from telex.help.page import Rows
+from telex.help.reading import topic
 from telex.render.jsonl import JsonLines, Kind
 
 if TYPE_CHECKING:
     from running import Telex
 
-README = Path(__file__).parents[2] / "README.md"
 
 KEYS = [
     "provider", "model", "text", "reasoning", "tool_calls", "sources", "images", "choices", "logprobs",
@@ -498,22 +499,24 @@ def test_a_dry_run_of_a_provider_without_a_key_has_no_such_header(lab: Telex) ->
     assert "authorization" not in json.loads(lab("chat", "--dry-run", "hi").out)["headers"]
 
 
-# --- the README -----------------------------------------------------------------------------------------------
+# --- telex help formatting ------------------------------------------------------------------------------------
 
 
-def test_the_readme_lists_these_keys_and_no_others() -> None:
-    block = re.search(r"<!-- json keys: checked -->\n(.*?)<!-- end -->", README.read_text(), re.DOTALL)
-    assert block is not None
-    rows = re.findall(r"^\| `(\w+)` \|", block[1], re.MULTILINE)
-    assert rows == KEYS
-    named = set(re.findall(r"`(\w+)`", block[1]))
+def rows(title: str) -> dict[str, str]:
+    (section,) = [each for each in topic("formatting") if each.title == title]
+    return dict(row for block in section.blocks if isinstance(block, Rows) for row in block.rows)
+
+
+def test_the_topic_lists_these_keys_and_no_others() -> None:
+    found = rows("Keys of the JSON object")
+    assert list(found) == KEYS
+    named = set(re.findall(r"\w+", " ".join(found.values())))
     assert {*USAGE_KEYS, *TIMING_KEYS, *ERROR_KEYS, "id", "name", "arguments"} <= named
-    assert {verdict.value for verdict in Verdict} <= set(re.findall(r"\w+", block[1]))
+    assert {verdict.value for verdict in Verdict} <= named
 
 
-def test_the_readme_names_each_type_of_line_that_there_is() -> None:
-    lines_said = next(part for part in README.read_text().split("\n\n") if part.startswith("`--jsonl` is"))
-    assert set(get_args(Kind)) == set(re.findall(r"`([a-z_]+)`", lines_said)) - {"n", "type"}
+def test_the_topic_lists_each_type_of_line() -> None:
+    assert set(rows("Events of --jsonl")) == set(get_args(Kind))
 
 
 def _wait_until(true: Any) -> None:

@@ -231,7 +231,11 @@ def indented(text: str) -> list[str]:
 
 EXAMPLES = [
     *(code for module in (provider_core, connection, testing) for code in indented(module.__doc__ or "")),
-    *re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL),
+    *(
+        code
+        for page in ("README.md", "docs/library.md")
+        for code in re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    ),
 ]
 
 

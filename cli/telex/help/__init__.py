@@ -1,17 +1,19 @@
-"""What is said to who asks: the list of topics, each a file of its own; ``layout`` knows how a page is laid out."""
+"""The list of help topics. The page of each is a file in ``topics``; ``layout`` renders it."""
 
 from __future__ import annotations
 
 __all__ = ["TOPICS"]
 
 TOPICS = {
+    "conversations": "Interactive conversations, and the history.",
     "environment": "Environment variables that telex reads.",
-    "exit-codes": "Exit codes, and what each of them says.",
-    "formatting": "What an answer looks like: on a terminal, in a pipe, as JSON.",
-    "keys": "Where API keys come from, and where they never go.",
-    "models": "How models are named, and which one is meant.",
+    "exit-codes": "Exit codes and their meaning.",
+    "files": "Files and images in a prompt.",
+    "formatting": "Output on a terminal, in a pipe, and as JSON.",
+    "keys": "Where API keys come from, and where they are sent.",
+    "models": "How to name a model, and which one is the default.",
     "proxies": "Proxies and trusted certificates.",
     "scripts": "telex in scripts, cron and CI.",
-    "tools": "Tools that a model may call.",
+    "tools": "Tools that a model may call (MCP).",
 }
-"""Topic -> one line; its page is the file of its name in the folder ``topics``."""
+"""Topic -> one line of help."""

@@ -1,7 +1,7 @@
-"""A topic's file, read into a page; what is a table elsewhere is put in from there.
+"""Read a topic's file into a page.
 
-The files are as little Markdown as will do: headings ("## "), paragraphs, rows ("- term: words"), and command
-lines, which are indented by four. A paragraph ``{name}`` stands for rows that are made.
+The files use a small part of Markdown: headings ("## "), paragraphs, rows ("- term: words"), and command lines, which
+are indented by four spaces. A paragraph ``{name}`` is replaced by generated rows.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["parse", "topic"]
 
 
 def topic(name: str) -> tuple[Section, ...]:
-    """The page of a topic that ``TOPICS`` has."""
+    """The page of a topic in ``TOPICS``."""
     return parse(files("telex.help").joinpath("topics", f"{name}.md").read_text("utf-8"))
 
 
 def parse(text: str) -> tuple[Section, ...]:
-    """The sections of a page; raises ``KeyError`` for a made table that is not known."""
+    """The sections of a page; raises ``KeyError`` for unknown generated rows."""
     sections = []
     for part in re.split(r"^## ", f"## \n{text}", flags=re.MULTILINE)[1:]:
         title, _, body = part.partition("\n")
@@ -58,7 +58,7 @@ def _exit_codes() -> tuple[tuple[str, str], ...]:
 
 
 def _key_variables() -> tuple[tuple[str, str], ...]:
-    """Each preset with its variables, the first of them that is set counts; those of its address stand last."""
+    """Each preset with the variables of its key, in order of precedence, then those of its address."""
     from provider_core import presets
 
     found = (
@@ -68,4 +68,14 @@ def _key_variables() -> tuple[tuple[str, str], ...]:
     return tuple((name, ", ".join(variables)) for name, variables in found if variables)
 
 
-_MADE = {"exit codes": _exit_codes, "key variables": _key_variables}
+def _conversation_commands() -> tuple[tuple[str, str], ...]:
+    from telex.session.commands import ROWS
+
+    return tuple((f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in ROWS)
+
+
+_MADE = {
+    "conversation commands": _conversation_commands,
+    "exit codes": _exit_codes,
+    "key variables": _key_variables,
+}
