@@ -312,7 +312,7 @@ def _encoded(body: dict[str, object]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        raise InvalidInputError("the request holds half a surrogate pair, which is no text") from None
+        raise InvalidInputError("the request holds half a surrogate pair, which is not valid text") from None
 
 
 def _read(reply: Reply) -> bytes:

@@ -270,4 +270,4 @@ def _functions_alone(call: PlannedCall) -> Decision:
 
     if isinstance(call.toolbox, FunctionTools):
         return Approve()
-    return Refuse(reason="nobody is there to approve it")
+    return Refuse(reason="there is no one to approve it")

@@ -62,7 +62,7 @@ def content(path: Path) -> bytes:
     try:
         kind = stat.S_IFMT(os.fstat(handle).st_mode)
         if kind not in (stat.S_IFREG, stat.S_IFDIR):  # a folder has an error of its own
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         with open(handle, "rb", closefd=False) as file:
             return file.read()
     finally:

@@ -275,7 +275,7 @@ def check_address(error: errors.NotFoundError, provider: Provider | None) -> str
     if suggested:
         return f"If you trust that address: {edit} {suggested}"
     if "/v1/v1" in path:
-        return f"The address names its version twice. Mend it: {edit} {provider.base_url.replace('/v1/v1', '/v1')}"
+        return f"The address names its version twice. Fix it: {edit} {provider.base_url.replace('/v1/v1', '/v1')}"
     find = f"To find the right one: telex providers test {provider.name}"
     if not re.search(r"/v\d", path) and not provider.preset:
         return f"Most servers want /v1 at the end: {edit} {provider.base_url.rstrip('/')}/v1\n{find}"

@@ -157,7 +157,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.AmbiguousConversationError: (ExitCode.SETTINGS, advice.which_conversation),
     errors.SchemaMismatchError: (
         ExitCode.PROVIDER,
-        "Ask again, ask for less, or take a larger model; --retries-schema N lets telex ask more often.",
+        "Try again, simplify the schema, or use a larger model; --retries-schema N allows more retries.",
     ),
     errors.LoopLimitError: (ExitCode.TOOL, "Allow more requests: --max-turns N"),
 }

@@ -25,7 +25,7 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 class BodyField(click.ParamType[tuple[str, Any]]):
-    """``KEY=JSON``: a field of the request's body. A value that is no JSON is taken as a string."""
+    """``KEY=JSON``: a field of the request's body. A value that is not valid JSON is taken as a string."""
 
     name = "KEY=JSON"
 

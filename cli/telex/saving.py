@@ -92,7 +92,7 @@ def _opened(name: str) -> tuple[TextIO, _Target | None]:
 
 
 def _open_special(name: str) -> int | None:
-    """A descriptor for what is no regular file, or is open in this process already; else None."""
+    """A descriptor for what is not a regular file, or is open in this process already; else None."""
     flags = os.O_WRONLY | getattr(os, "O_NOCTTY", 0)
     followed = name
     for _ in range(_MOST_LINKS):

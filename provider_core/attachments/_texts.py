@@ -68,7 +68,7 @@ class TextFile:
 def text_file(path: str | os.PathLike[str]) -> TextFile:
     """The text that ``path`` holds: UTF-8, its byte order mark taken off, or UTF-16 or UTF-32 with one.
 
-    A pipe is read to its end. Raises ``AttachmentError`` for what cannot be read, is no text, or is larger
+    A pipe is read to its end. Raises ``AttachmentError`` for what cannot be read, is not text, or is larger
     than ``TEXT_LIMIT``.
     """
     return text_of(read(path, limit=TEXT_LIMIT, what=_WHAT), label(path))

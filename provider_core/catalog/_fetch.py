@@ -163,7 +163,7 @@ class Asker:
         elif not text:
             words = f"{name} sent an empty body instead of a list of models ({status})"
         else:
-            words = f"{name} sent something that is no JSON instead of a list of models ({status})"
+            words = f"{name} sent something that is not valid JSON instead of a list of models ({status})"
         raise ProtocolError(words, provider=name, status=status)
 
 
@@ -186,4 +186,4 @@ def _entries(value: Json, provider: Provider) -> list[Json]:
     if isinstance(value, dict) and (value.get("error") or value.get("errors")):
         body = json.dumps(value).encode()
         raise failure(None, body, {}, provider=provider.name)
-    raise ProtocolError(f"{provider.name} sent JSON that is no list of models", provider=provider.name)
+    raise ProtocolError(f"{provider.name} sent JSON that is not a list of models", provider=provider.name)

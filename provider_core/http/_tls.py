@@ -50,7 +50,7 @@ def trust(network: Network, environ: Mapping[str, str]) -> Trust:
     file, _ = _places(network.ca_bundle, environ)
     for path in (files.expanded(each) for each in (file, network.client_cert) if each):
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise SettingsError(f"the certificates in {path} cannot be used: it is no regular file")
+            raise SettingsError(f"the certificates in {path} cannot be used: it is not a regular file")
     made = context(network, environ)
     source = _source(network.ca_bundle, environ)
     # What OpenSSL reads from a folder it reads when it is needed, and a system's store it never shows.

@@ -33,7 +33,7 @@ DEADLINE = 3.0
 
 _NO_PLACE_FOR_KEYS = {
     "keyring.backends.null.Keyring": "is switched off (the null backend)",
-    "keyrings.alt.file.PlaintextKeyring": "is a plain file (keyrings.alt), which is no place for a key",
+    "keyrings.alt.file.PlaintextKeyring": "is a plain file (keyrings.alt), which is not safe for a key",
 }
 """Backends that would lose the key or write it where everyone looks for one."""
 

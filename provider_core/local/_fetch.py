@@ -85,7 +85,7 @@ def _fetch(models_dir: Path, target: Path, report: Report) -> None:
         found = _unpack(delivery, model, report)
         if found != DEFAULT_MODEL.sha256:
             raise ModelFetchError(
-                f"what was fetched is not the default model: its sum is {found}, not {DEFAULT_MODEL.sha256}"
+                f"the downloaded file is not the default model: its sum is {found}, not {DEFAULT_MODEL.sha256}"
             )
         model.replace(target)
         files.sync_folder(models_dir)
@@ -128,7 +128,7 @@ def _copy(source: IO[bytes], size: int, model: Path, report: Report) -> str:
 
     if size != DEFAULT_MODEL.size:
         raise ModelFetchError(
-            f"what was fetched is not the default model: it has {size} bytes, not {DEFAULT_MODEL.size}"
+            f"the downloaded file is not the default model: it has {size} bytes, not {DEFAULT_MODEL.size}"
         )
     digest, done = hashlib.sha256(), 0
     descriptor = os.open(model, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)

@@ -164,7 +164,7 @@ def read_header(path: Path) -> Header:
         if stat.S_ISDIR(found.st_mode):
             raise ModelFileError(f"{path} is a folder, no model file", path=path)
         if not stat.S_ISREG(found.st_mode):
-            raise ModelFileError(f"{path} is no regular file", path=path)
+            raise ModelFileError(f"{path} is not a regular file", path=path)
         header = _read(path, found.st_size)
     except FileNotFoundError:
         raise ModelFileError(f"there is no model file {path}", path=path) from None
@@ -173,7 +173,7 @@ def read_header(path: Path) -> Header:
     except ValueError:
         raise ModelFileError("the path of the model file holds a NUL character", path=path) from None
     except _DamagedError as error:
-        raise ModelFileError(f"{path} is no usable GGUF file: its header {error}", path=path) from None
+        raise ModelFileError(f"{path} is not a usable GGUF file: its header {error}", path=path) from None
     if header.end is not None and found.st_size < header.end:
         raise ModelFileError(f"{path} is truncated: {found.st_size} of {header.end} bytes", path=path)
     return header
@@ -184,7 +184,7 @@ def _read(path: Path, size: int) -> Header:
     with path.open("rb") as file:
         data = file.read(wanted)
         if data[:4] != _MAGIC:
-            raise ModelFileError(f"{path} is no GGUF file", path=path)
+            raise ModelFileError(f"{path} is not a GGUF file", path=path)
         while True:
             try:
                 return _parse(data)

@@ -302,7 +302,7 @@ def _arguments(text: str) -> str:
         return "{}"
     return (
         text if text.isprintable() else json.dumps(value)
-    )  # a bare line end within a string is no JSON to most
+    )  # a bare line end within a string is not valid JSON to most
 
 
 def _call_id(quirks: Quirks, given: str) -> str:

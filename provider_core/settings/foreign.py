@@ -121,7 +121,7 @@ def read(text: str) -> tuple[Found, ...]:
     except UnicodeEncodeError:
         raise InvalidInputError("it has half a character, which no file of ours could hold") from None
     except json.JSONDecodeError as error:
-        raise InvalidInputError(f"line {error.lineno} is no JSON: {error.msg}") from None
+        raise InvalidInputError(f"line {error.lineno} is not valid JSON: {error.msg}") from None
     except RecursionError:
         raise InvalidInputError("it is nested too deeply") from None
     servers = _servers(data)
@@ -210,7 +210,7 @@ def _seconds(key: str, value: Json, ours: str, notes: list[str]) -> float | None
 def _found(name: str, called: str, entry: Json) -> Found:
     check_name(name or called)
     if not isinstance(entry, dict):
-        raise _Left("it is no object")
+        raise _Left("it is not an object")
     notes = [f"it is called {name} here"] if name != called else []
     entry = _common(entry, notes)
     url = next((entry[key] for key in _URLS if isinstance(entry.get(key), str)), None)
@@ -257,7 +257,7 @@ def _command(entry: Mapping[str, Json], notes: list[str]) -> list[str]:
     if not isinstance(arguments, list) or not all(
         isinstance(word, str | int | float) for word in (*words, *arguments)
     ):
-        raise _Left("its command or its args are no words")
+        raise _Left("its command or its args are not strings")
     if len(words) == 1 and not arguments and " " in str(command) and not Path(str(command)).exists():
         import shlex
 
@@ -296,12 +296,12 @@ def _values(name: str, values: Json, secrets: dict[str, Plain], notes: list[str]
     if values is None:
         return found
     if not isinstance(values, dict):
-        raise _Left("its env or its headers are no object")
+        raise _Left("its env or its headers are not objects")
     for variable, value in values.items():
         if value is None:
             continue
         if not isinstance(value, str | int | float):
-            raise _Left(f"its {variable} is no text")
+            raise _Left(f"its {variable} is not text")
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if reference(text) is not None:
             raise _Left(f"its {variable} is {text!r}, which only telex takes for a secret: add it by hand")

@@ -131,7 +131,7 @@ def check_value(name: str, value: str, *, header: bool) -> None:
         else:
             rules.check_header(name, value)
     elif not _VARIABLE.fullmatch(name):
-        raise InvalidInputError(f"{name!r} is no name of an environment variable")
+        raise InvalidInputError(f"{name!r} is not a valid name of an environment variable")
     elif "\x00" in value:
         raise InvalidInputError(f"the value of {name} holds a null byte, which no variable can")
 
@@ -139,7 +139,7 @@ def check_value(name: str, value: str, *, header: bool) -> None:
 def check_pattern(pattern: str) -> None:
     """Raise ``InvalidInputError`` for what no tool's name could ever fit."""
     if not _PATTERN.fullmatch(pattern):
-        raise InvalidInputError(f"{pattern!r} is no pattern for the names of tools, as read_* is")
+        raise InvalidInputError(f"{pattern!r} is not a valid pattern for tool names; an example is read_*")
 
 
 def of_tables(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, McpServer]:

@@ -72,7 +72,7 @@ def check_name(name: str, of: str = "a provider", reserved: frozenset[str] = RES
     """Raise ``InvalidInputError`` for what cannot be the name of ``of``."""
     if not NAME.fullmatch(name):
         raise InvalidInputError(
-            f"{name!r} is no name for {of}: letters, digits and hyphens, at most 64, no hyphen at either end"
+            f"{name!r} is not a valid name for {of}: letters, digits and hyphens, at most 64, no hyphen at either end"
         )
     if name.casefold() in reserved:
         raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
@@ -82,7 +82,7 @@ def check_alias(name: str) -> None:
     """Raise ``InvalidInputError`` for what cannot be a model's short name."""
     if not ALIAS.fullmatch(name):
         raise InvalidInputError(
-            f"{name!r} is no name for an alias: no blanks, no slash, no hyphen in front, at most 64 characters"
+            f"{name!r} is not a valid name for an alias: no spaces, no slash, no leading hyphen, at most 64 characters"
         )
 
 
@@ -207,7 +207,7 @@ def header(text: str) -> tuple[str, str]:
 def check_header(name: str, value: str) -> None:
     """Raise ``InvalidInputError`` for a header that cannot be set; the sentence never holds its value."""
     if not _HEADER_NAME.fullmatch(name):
-        raise InvalidInputError(f"{name!r} is no name of a header")
+        raise InvalidInputError(f"{name!r} is not a valid header name")
     if name.lower() in _OWN_HEADERS:
         raise InvalidInputError(f"the header {name} is telex's own and cannot be set")
     if not value or not all(" " <= character <= "~" for character in value):

@@ -210,7 +210,7 @@ class Decoder:
     def _no_json(self, event: str, data: str) -> None:
         """Take the end mark; skip anything else but an error whose words broke the quoting.
 
-        What is lost behind a finish reason is no text.
+        What is lost behind a finish reason is not text.
         """
         if data.startswith("[DONE]"):
             self.done = self._ended = True

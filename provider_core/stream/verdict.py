@@ -162,7 +162,7 @@ def _decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | Non
         case "length" if end.text or end.image or end.thoughts or end.last_call or end.refusal:
             return Verdict.LENGTH, reason, _limited(end, who)
         case "length":
-            message = f"{who} sent an empty answer: it stopped at the token limit before a word was said"
+            message = f"{who} sent an empty answer: it stopped at the token limit before any text"
             return (
                 Verdict.EMPTY,
                 reason,

@@ -100,19 +100,19 @@ def _words(error: Any) -> str:
 def _found(answer: str, schema: Mapping[str, Json]) -> Checked:
     text = answer.strip().removeprefix("\ufeff").strip()
     if not text:
-        raise SchemaMismatchError("the answer is no JSON: it is empty")
+        raise SchemaMismatchError("the answer is not valid JSON: it is empty")
     try:
         return Checked(value=_loads(text), text=text)
     except json.JSONDecodeError as error:
         reason = f"line {error.lineno}, column {error.colno}: {error.msg}"
     except (ValueError, RecursionError):
-        raise SchemaMismatchError("the answer is no JSON that can be read") from None
+        raise SchemaMismatchError("the answer is not valid JSON") from None
     for found in (_blocks(text), _values(text, _wanted(schema))):
         if len(found) == 1:
             return found[0]
         if found:
             raise SchemaMismatchError(f"the answer holds {len(found)} JSON values, and one was asked for")
-    raise SchemaMismatchError(f"the answer is no JSON ({reason})")
+    raise SchemaMismatchError(f"the answer is not valid JSON ({reason})")
 
 
 def _blocks(text: str) -> list[Checked]:
@@ -167,4 +167,4 @@ def _loads(text: str) -> Json:
 
 
 def _no_constant(word: str) -> Json:
-    raise json.JSONDecodeError(f"{word} is no JSON", word, 0)
+    raise json.JSONDecodeError(f"{word} is not valid JSON", word, 0)

@@ -36,7 +36,7 @@ def schema_from(text: str | Mapping[str, Json], *, folder: Path | None = None) -
 
     A relative path starts from ``folder``, else from the working folder. A table is the schema itself. What
     OpenAI's ``response_format`` wraps around a schema is taken off. Raises ``SchemaError``, which names the
-    place, and file and line where it is no JSON.
+    place, and file and line where it is not valid JSON.
     """
     if not isinstance(text, str):
         return _checked(dict(text), "the schema")
@@ -87,11 +87,11 @@ def _parsed(text: str, name: str) -> dict[str, Json]:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise SchemaError(f"{name} is no JSON ({where}: {error.msg})") from None
+        raise SchemaError(f"{name} is not valid JSON ({where}: {error.msg})") from None
     except (ValueError, RecursionError):
-        raise SchemaError(f"{name} is no JSON that can be read") from None
+        raise SchemaError(f"{name} is not valid JSON") from None
     if not isinstance(found, dict):
-        raise SchemaError(f"{name} is no JSON object, which a schema has to be")
+        raise SchemaError(f"{name} is not a JSON object, as a schema has to be")
     return found
 
 
@@ -110,7 +110,7 @@ def _checked(schema: dict[str, Json], name: str) -> dict[str, Json]:
     except Refused as error:
         words = printable(error.message, 200)
         raise SchemaError(
-            f"{name} is no JSON schema, at {error.json_path}: {words}", place=error.json_path
+            f"{name} is not a valid JSON schema, at {error.json_path}: {words}", place=error.json_path
         ) from None
     except RecursionError:
         raise SchemaError(f"{name} is nested too deeply, or leads to itself without end") from None

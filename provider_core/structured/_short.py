@@ -59,7 +59,7 @@ def _field(text: str) -> tuple[str, Json]:
         raise SchemaError(f"the schema has a field without a name: {_short(text)!r}")
     if wrong := _NO_NAME.search(name):
         raise SchemaError(
-            f"the schema's field {_short(name)} has {wrong[0]!r} in its name. A type stands behind a blank, as in "
+            f"the schema's field {_short(name)} has {wrong[0]!r} in its name. Separate a type with a space, as in "
             "age int?, and many objects are asked for by brackets around the whole"
         )
     if len(kinds) > 1:

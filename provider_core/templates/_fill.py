@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["OWN", "Filled", "fill", "variables"]
 
 OWN: Final = ("stdin", "prompt")
-"""Variables that nobody names a value for: what is piped in, and what is typed as the prompt."""
+"""Variables that nobody names a value for: piped input, and what is typed as the prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def fill(
 def _check_known(template: Template, wanted: Mapping[str, str | None], given: Mapping[str, str]) -> None:
     for name in given:
         if name in OWN:
-            what = "what is piped in" if name == "stdin" else "what is typed behind the options"
+            what = "piped input" if name == "stdin" else "the words after the options"
             raise VariableError(f"{name} is {what}, and no variable to set")
         if name not in wanted:
             own = [each for each in wanted if each not in OWN]

@@ -75,7 +75,7 @@ def find(folder: Path, name: str) -> Path:
     bare = name.removesuffix(".toml").removesuffix(".md")
     if not _NAME.fullmatch(bare):
         raise UnknownTemplateError(
-            f"{name!r} is no name for a template: letters, digits, '.', '_' and '-', at most 64"
+            f"{name!r} is not a valid name for a template: letters, digits, '.', '_' and '-', at most 64"
         )
     possible = [folder / f"{bare}{suffix}" for suffix in SUFFIXES]
     there = [path for path in possible if path.is_file() and (bare == name or path.name == name)]
@@ -83,7 +83,7 @@ def find(folder: Path, name: str) -> Path:
         return there[0]
     if there:
         raise TemplateError(
-            f"there are two templates called {name}: {there[0]} and {there[1].name} beside it. Remove one",
+            f"two templates are called {name}: {there[0]} and {there[1].name} beside it. Remove one",
             path=there[0],
         )
     candidates = near(bare, names(folder))
@@ -124,7 +124,7 @@ def parse(text: str, path: Path) -> Template:
             )
         if body is not None and key == "prompt":
             raise _wrong(
-                "the prompt is what stands below the second +++, and no field", path, _line_of(key, head)
+                "the prompt comes after the second +++; it is not a field", path, _line_of(key, head)
             )
         if (words := _CHECKS[key](value)) is not None:
             raise _wrong(f"{key} {words}", path, _line_of(key, head))

@@ -26,7 +26,7 @@ def wrong_place(text: str) -> tuple[str, str] | None:
             return mark[0], r"{{ is not closed by }} on its line; where it is meant as it stands, write \{{"
         if not _INSIDE.fullmatch(mark[1]):
             shown = mark[0] if len(mark[0]) <= 60 else f"{mark[0][:59]}…"
-            return mark[0], rf"{shown} is no variable; where it is meant as it stands, write \{{{{"
+            return mark[0], rf"{shown} is not a variable; to write it literally, use \{{{{"
     return None
 
 

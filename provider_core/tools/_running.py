@@ -170,5 +170,5 @@ def _shortened(text: str, size: int) -> str:
         return whole.decode()
     head, tail = whole[: size * 3 // 4], whole[len(whole) - size // 4 :]
     left_out = len(whole) - len(head) - len(tail)
-    note = f"[{left_out:,} of {len(whole):,} bytes were left out here: the result is too long]"
+    note = f"[{left_out:,} of {len(whole):,} bytes omitted: the result is too long]"
     return f"{head.decode('utf-8', 'ignore')}\n{note}\n{tail.decode('utf-8', 'ignore')}"

@@ -152,7 +152,7 @@ def test_in_a_pipe_each_finding_is_a_row_and_problems_are_named_on_stderr(doctor
     assert usage[:2] == ["problem", "settings"]
     assert usage[3:] == [
         "input should be 'auto', 'none', 'short' or 'full' (settings.toml, line 1)",
-        f"Mend it: {path}",
+        f"Fix it: {path}",
     ]
     assert ran.err.splitlines()[0] == "telex: 1 problem"
     assert ran.err.splitlines()[1].startswith("  settings: usage: input should be")
@@ -331,7 +331,7 @@ def test_a_history_that_is_open_to_others_is_a_problem(doctor: Doctor) -> None:
 def test_a_file_in_the_place_of_a_folder_is_a_problem(doctor: Doctor) -> None:
     doctor.paths.data.write_text("")
     report = doctor("folders", "history", "models")
-    assert report["folders data"] == f"problem: {doctor.paths.data} is no folder"
+    assert report["folders data"] == f"problem: {doctor.paths.data} is not a folder"
 
 
 def test_a_home_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
@@ -464,7 +464,7 @@ def test_a_file_that_cannot_be_read_is_a_problem(doctor: Doctor) -> None:
     doctor.paths.settings_file.mkdir()
     report = doctor()
     assert "cannot be read: Is a directory" in report["settings file"]
-    assert report["folders settings.toml"].endswith("is no file")
+    assert report["folders settings.toml"].endswith("is not a file")
 
 
 def test_values_of_the_wrong_kind_are_problems_and_no_crash(doctor: Doctor) -> None:
@@ -525,7 +525,7 @@ enabled = false
         "lab": "ok: https://llm.example.com/v1, key from LAB_API_KEY",
         "box": "ok: http://127.0.0.1:8080/v1, no key",
         "kept": "ok: https://kept.example/v1, key from the keyring",
-        "both": "ok: https://both.example/v1, key from LAB_API_KEY, which wins over the one in the keyring",
+        "both": "ok: https://both.example/v1, key from LAB_API_KEY, which takes precedence over the one in the keyring",
         "asked": "ok: https://asked.example/v1, key from a command",
         "piped": "ok: https://piped.example/v1, key from a command",
         "wanting": "note: https://api.groq.com/openai/v1, no key: it cannot be asked",
@@ -772,7 +772,7 @@ def test_servers_of_tools_are_looked_for_and_not_started(doctor: Doctor, tmp_pat
     assert report["tools gone"] == "problem: there is no program nosuchprogram"
     assert report["tools far"] == "problem: X-Key is to be NOT_SET, which is not set"
     assert report["tools off"] == "ok: disabled"
-    assert report["tools lost"] == "problem: it is to be started in ~no-such-user/x, which is no folder"
+    assert report["tools lost"] == "problem: it is to be started in ~no-such-user/x, which is not a folder"
     assert report.remedy("tools lost").endswith("settings.toml, line 15")
     assert report["tools bad"].startswith("problem: ")
     assert not ran.exists()

@@ -35,9 +35,9 @@ def pipe(path: Path) -> Path:
 
 def test_a_pipe_for_the_settings_is_a_problem_for_doctor_and_for_all_others(telex: Telex) -> None:
     path = pipe(telex.settings)
-    assert found(telex)["settings file"] == f"problem: {path} cannot be read: it is no regular file"
+    assert found(telex)["settings file"] == f"problem: {path} cannot be read: it is not a regular file"
     ran = telex("models", "list", timeout=20)
-    assert (ran.code, ran.err) == (3, f"telex: {path} cannot be read: it is no regular file\n")
+    assert (ran.code, ran.err) == (3, f"telex: {path} cannot be read: it is not a regular file\n")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_pipe_for_any_other_file_holds_nothing_up(telex: Telex, name: str) -> 
 def test_a_pipe_for_certificates_is_a_problem(telex: Telex, tmp_path: Path, field: str) -> None:
     path = pipe(tmp_path / "pipe")
     telex.configure(f'{PROVIDER}{field} = "{path}"\n')
-    words = f"problem: the certificates in {path} cannot be used: it is no regular file"
+    words = f"problem: the certificates in {path} cannot be used: it is not a regular file"
     assert found(telex)["trust lab"] == words
     assert found(telex, SSL_CERT_FILE=str(path))["trust store"] == words
 

@@ -71,7 +71,7 @@ def test_a_report_has_a_heading_for_each_family_and_remedies_below_what_they_are
     assert (
         "  problem  usage: input should be 'auto', 'none', 'short' or 'full'\n"
         "           (settings.toml, line 3)\n"
-        "           Mend it: "
+        "           Fix it: "
     ) in text
     assert "  ok       lab: through http://10.0.0.1:3128 (HTTPS_PROXY)\n" in text
     assert "telex: 1 problem and " in text

@@ -139,13 +139,13 @@ def test_an_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
     ("entry", "why"),
     [
         ({}, "neither a command nor a url"),
-        ([], "no object"),
+        ([], "object"),
         ({"type": "sse", "url": "https://a.example/x"}, "older HTTP (sse)"),
         ({"url": "https://a.example/v1/sse"}, "older HTTP (sse)"),
         ({"type": "ws", "url": "wss://a.example"}, "of type ws"),
-        ({"command": "x", "args": "a b"}, "no words"),
-        ({"command": "x", "env": ["A"]}, "no object"),
-        ({"command": "x", "env": {"A": {}}}, "its A is no text"),
+        ({"command": "x", "args": "a b"}, "not strings"),
+        ({"command": "x", "env": ["A"]}, "object"),
+        ({"command": "x", "env": {"A": {}}}, "its A is not text"),
         ({"command": "x", "args": ["${workspaceFolder}"]}, "${workspaceFolder} in its arguments"),
         ({"command": "x", "args": ["--token", "${input:t}"]}, "${input:t} in its arguments"),
         ({"url": "https://${env:HOST}/mcp"}, "${env:HOST} in its address"),
@@ -188,7 +188,7 @@ def test_names_that_cannot_be_are_left() -> None:
     }
     reserved, empty, first, second = read(json.dumps({"mcpServers": names}))
     assert "taken by telex itself" in reserved.left
-    assert "no name for an MCP server" in empty.left
+    assert "not a valid name for an MCP server" in empty.left
     assert (first.left, second.left) == ("", "a-b would be its name, and another server's as well")
 
 
@@ -263,8 +263,8 @@ def test_a_secret_in_a_default_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "line 1 is no JSON"),
-        ('{"mcpServers": {\n"a": }}', "line 2 is no JSON"),
+        ("", "line 1 is not valid JSON"),
+        ('{"mcpServers": {\n"a": }}', "line 2 is not valid JSON"),
         ("[]", "has no MCP servers"),
         ('{"mcpServers": {}}', "has no MCP servers"),
         ('{"mcpServers": [1]}', "has no MCP servers"),

@@ -111,7 +111,7 @@ def test_what_keeps_lines_from_being_kept_is_said_once(kept: Path) -> None:
     lines = recall(kept, told)
     lines.add("one")
     lines.add("two")
-    assert told == [f"What you type is not kept in {kept}: Is a directory."]
+    assert told == [f"What you type is not saved in {kept}: Is a directory."]
 
 
 def test_who_links_it_to_nowhere_keeps_nothing_and_hears_nothing(kept: Path) -> None:

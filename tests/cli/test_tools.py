@@ -68,12 +68,12 @@ def test_what_is_not_allowed_by_name_does_not_run_and_is_the_exit_code(desk: Tel
     server.will(calling(call("lab__echo", {"n": 1}), call("lab__about", {}, id="b", index=1)), DONE_NOW)
     ran = desk("chat", "--tools", "lab", "--allow", "lab/wait", "hi")
     assert (ran.code, ran.text) == (8, "It is done.\n")
-    why = "did not run: it is not allowed by name, and nobody is there to be asked"
+    why = "did not run: it is not allowed by name, and there is no terminal to ask on"
     assert last_results(server) == [f"lab/echo {why}", f"lab/about {why}"]
     assert ran.err.splitlines() == [
         "lab/echo (1): refused",
         "lab/about: refused",
-        "telex: nobody could be asked whether lab/echo, lab/about may run, and they did not",
+        "telex: no terminal to ask whether lab/echo, lab/about may run; they did not run",
         "  To allow them: --allow lab/echo --allow lab/about",
     ]
 
@@ -324,7 +324,7 @@ def test_quiet_leaves_the_lines_about_calls_out_and_no_error(desk: Telex, server
     server.will(ECHO, DONE_NOW)
     assert desk("chat", "-q", "--tools", "lab", *ANY, "hi").err == ""
     server.will(ECHO, DONE_NOW)
-    assert desk("chat", "-q", "--tools", "lab", "hi").err.startswith("telex: nobody could be asked")
+    assert desk("chat", "-q", "--tools", "lab", "hi").err.startswith("telex: no terminal to ask")
 
 
 def test_a_dry_run_shows_the_tools_that_would_be_offered(desk: Telex, server: Scripted) -> None:
@@ -478,7 +478,7 @@ def test_a_long_result_is_cut_and_said_to_be(desk: Telex, server: Scripted) -> N
     lab(desk, "small", max_result=1000)
     server.will(calling(call("small__flood", {"n": 5000})), DONE_NOW)
     ran = desk("chat", "--tools", "small", "--allow", "*", "hi")
-    assert "bytes were left out here" in last_results(server)[0]
+    assert "bytes omitted" in last_results(server)[0]
     assert ran.err.startswith("small/flood (5000): cut to 1.1 kB in ")
 
 

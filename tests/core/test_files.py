@@ -201,7 +201,7 @@ def test_only_a_files_content_is_read_and_no_pipe_is_waited_for(tmp_path):
     assert files.content(tmp_path / "file") == b"x\r\n" * 100_000
     before = len(list(Path("/dev/fd").iterdir()))
     for name in ("pipe", "link", "/dev/zero"):
-        with pytest.raises(OSError, match="it is no regular file"):
+        with pytest.raises(OSError, match="it is not a regular file"):
             files.content(tmp_path / name)
     with pytest.raises(IsADirectoryError):
         files.content(tmp_path)

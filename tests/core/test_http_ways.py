@@ -77,7 +77,7 @@ def test_no_pipe_is_waited_for(bundle: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for network in (Network(ca_bundle=pipe), Network(ca_bundle=bundle, client_cert=pipe)):
-        with pytest.raises(SettingsError, match="pipe cannot be used: it is no regular file"):
+        with pytest.raises(SettingsError, match="pipe cannot be used: it is not a regular file"):
             trust(network, {})
     with pytest.raises(SettingsError, match="pipe cannot be used"):
         trust(Network(), {"SSL_CERT_FILE": str(pipe)})

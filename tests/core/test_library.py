@@ -723,7 +723,7 @@ def test_a_tool_from_elsewhere_runs_only_when_it_is_approved(
     called = says(calls=[("elsewhere__temperature", {"city": "Oslo"})])
     network.will(called, "Done.")
     (result,) = ended(model.stream("In Oslo?", tools=[elsewhere]))
-    assert "nobody is there to approve it" in result.text
+    assert "there is no one to approve it" in result.text
     assert elsewhere.ran == []
     network.will(called, "Done.")
     assert model.ask("In Oslo?", tools=[elsewhere], approve=lambda call: Approve()).text == "Done."

@@ -139,7 +139,7 @@ def test_a_truncated_file_is_told_by_its_lengths(folder, lost):
 
 @pytest.mark.parametrize("content", [b"", b"GGU", b"hello, I am no model", b"ggml" + WHOLE[4:]])
 def test_a_file_without_the_magic_is_no_gguf_file(folder, content):
-    with pytest.raises(ModelFileError, match=r"is no GGUF file$"):
+    with pytest.raises(ModelFileError, match=r"is not a GGUF file$"):
         check_gguf(saved(folder, content))
 
 
@@ -158,14 +158,14 @@ def test_a_missing_file_a_folder_and_a_device_are_told_apart(folder):
         check_gguf(folder / "missing.gguf")
     with pytest.raises(ModelFileError, match="is a folder"):
         check_gguf(folder)
-    with pytest.raises(ModelFileError, match="is no regular file"):
+    with pytest.raises(ModelFileError, match="is not a regular file"):
         check_gguf(Path(os.devnull))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_named_pipe_is_refused_and_not_waited_for(folder):
     os.mkfifo(folder / "pipe")
-    with pytest.raises(ModelFileError, match="is no regular file"):
+    with pytest.raises(ModelFileError, match="is not a regular file"):
         check_gguf(folder / "pipe")
 
 

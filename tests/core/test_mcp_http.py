@@ -221,7 +221,7 @@ def test_nobody_at_the_address_is_said_with_the_systems_words() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (Answer([b"<html>"], headers={"content-type": "text/html"}), "text/html that is no JSON-RPC"),
+        (Answer([b"<html>"], headers={"content-type": "text/html"}), "text/html that is not valid JSON-RPC"),
         (Answer([b"<html>"], status=500, headers={"content-type": "text/html"}), "answered with HTTP 500"),
         (Answer(status=404), "knows nothing of this address"),
         (in_json({"error": "down for repair"}, 503), "answered with HTTP 503: down for repair"),

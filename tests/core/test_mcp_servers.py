@@ -387,7 +387,7 @@ def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     for command, cwd, words in [
         (("no-such-command-1",), None, "there is no command no-such-command-1"),
         ((str(script),), None, "Permission denied"),
-        ((sys.executable,), tmp_path / "absent", "which is no folder"),
+        ((sys.executable,), tmp_path / "absent", "which is not a folder"),
         (("with\0null",), None, "null byte"),
     ]:
         failure = failed(server(command=command, cwd=cwd))
@@ -400,7 +400,7 @@ def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     [
         ("dies", "broke off while starting (exit 1): ModuleNotFoundError: No module named 'tools'"),
         ("refuses", "refuses: no licence"),
-        ("malformed", "sent something that is no valid answer"),
+        ("malformed", "sent something that is not a valid answer"),
     ],
 )
 def test_a_server_that_does_not_get_going_says_why(flaw: str, words: str) -> None:
@@ -550,7 +550,7 @@ def test_what_is_no_result_is_an_error(nonsense: object) -> None:
     with McpServers([server(call_timeout=10.0)]) as started:
         (box,) = started.toolboxes
         began = time.monotonic()
-        with pytest.raises(ToolServerError, match=r"no JSON-RPC|no valid answer"):
+        with pytest.raises(ToolServerError, match=r"not valid JSON-RPC|not a valid answer"):
             run(box, "nonsense", **{"as": nonsense})
         assert time.monotonic() - began < 5
         assert run(box, "echo").text == "{}"

@@ -107,8 +107,8 @@ def test_only_this_machine_and_private_networks_are_near(host: str, near: bool) 
     [
         ("providers.local", "providers.local: ", "taken by telex itself"),
         ("providers.all", "providers.all: ", "taken by telex itself"),
-        ("providers.-x", "providers.-x: ", "no name for a provider"),
-        ("aliases", "aliases.a b: ", "no name for an alias"),
+        ("providers.-x", "providers.-x: ", "not a valid name for a provider"),
+        ("aliases", "aliases.a b: ", "not a valid name for an alias"),
     ],
 )
 def test_a_name_that_cannot_be_used_is_refused_with_its_place(

@@ -138,10 +138,10 @@ def test_what_openai_wraps_around_a_schema_is_taken_off() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"type": "strin"}', "the schema is no JSON schema, at $.type: 'strin'"),
+        ('{"type": "strin"}', "the schema is not a valid JSON schema, at $.type: 'strin'"),
         ('{"properties": {"a": {"type": "object", "required": "x"}}}', "at $.properties.a.required"),
         ('{"type": "string", "pattern": "("}', "at $.pattern"),
-        ('{"type": "object",\n "x": }', "the schema is no JSON (line 2, column 7"),
+        ('{"type": "object",\n "x": }', "the schema is not valid JSON (line 2, column 7"),
         ('{"name": "Ada", "age": 36}', "asks for nothing"),
         ("{}", "asks for nothing"),
         ("nowhere.json", "there is no schema file nowhere.json"),
@@ -165,13 +165,13 @@ def test_a_schema_that_cannot_be_used_is_refused_with_the_place(text: str, words
 def test_files_that_are_no_schema_are_named(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_text("[1]")
-    assert refused(str(path)) == f"{path} is no JSON object, which a schema has to be"
+    assert refused(str(path)) == f"{path} is not a JSON object, as a schema has to be"
     path.write_bytes(b'{"a": "\xff"}')
     assert "is not UTF-8 (byte 8)" in refused(str(path))
     path.write_bytes(b" " * 1_000_001)
     assert "larger than 1 MB" in refused(str(path))
     path.write_text("[" * 100_000)
-    assert "is no JSON" in refused(str(path))
+    assert "is not valid JSON" in refused(str(path))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
@@ -233,16 +233,16 @@ def test_the_text_stays_as_the_model_wrote_it() -> None:
     [
         ("", "it is empty"),
         ("  \n", "it is empty"),
-        ("I cannot do that.", "the answer is no JSON (line 1, column 1"),
-        ('{"name": "Ada", "age"', "the answer is no JSON (line 1, column 22"),
-        (f'{{"people": [{ADA}, {{"name"', "the answer is no JSON (line 1, column 48"),
-        (f'Here: {{"person": {ADA}, "more":', "the answer is no JSON (line 1, column 1"),
-        (f"```json\n[{ADA},", "the answer is no JSON (line 1, column 1"),
+        ("I cannot do that.", "the answer is not valid JSON (line 1, column 1"),
+        ('{"name": "Ada", "age"', "the answer is not valid JSON (line 1, column 22"),
+        (f'{{"people": [{ADA}, {{"name"', "the answer is not valid JSON (line 1, column 48"),
+        (f'Here: {{"person": {ADA}, "more":', "the answer is not valid JSON (line 1, column 1"),
+        (f"```json\n[{ADA},", "the answer is not valid JSON (line 1, column 1"),
         (f"{ADA}\n{ADA}", "the answer holds 2 JSON values, and one was asked for"),
         (f"```\n{ADA}\n```\nor\n```\n{ADA}\n```", "the answer holds 2 JSON values"),
-        ('{"name": "Ada", "age": NaN}', "NaN is no JSON"),
-        ("[" * 100_000, "no JSON that can be read"),
-        ("9" * 5000, "no JSON that can be read"),
+        ('{"name": "Ada", "age": NaN}', "NaN is not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("9" * 5000, "not valid JSON"),
     ],
 )
 def test_an_answer_without_one_json_value_is_a_mismatch(answer: str, words: str) -> None:
@@ -291,6 +291,6 @@ def test_the_second_try_is_told_what_was_wrong_and_the_schema() -> None:
     wanted = retry_message(mismatch('{"age": "36"}'), PERSON)
     assert "- $: 'name' is a required property\n- $.age: '36' is not of type 'integer'\n" in wanted
     assert wanted.endswith(json.dumps(PERSON))
-    assert "- the answer is no JSON" in retry_message(mismatch("no"), PERSON)
+    assert "- the answer is not valid JSON" in retry_message(mismatch("no"), PERSON)
     many = mismatch(json.dumps([{} for _ in range(40)]), {"type": "array", "items": PERSON})
     assert retry_message(many, PERSON).count("\n- ") == 5

@@ -88,9 +88,9 @@ def test_in_markdown_the_prompt_stands_below_its_head(end: str) -> None:
         ('prompt = "x"\nparams = 1', 2, "params has to be a table"),
         ('prompt = "x', 1, "unterminated string"),
         ('prompt = "x"\nprompt = "y"', 2, "cannot overwrite a value"),
-        ("prompt = '''\none\n{{ a.b }}\n'''", 3, "{{ a.b }} is no variable"),
+        ("prompt = '''\none\n{{ a.b }}\n'''", 3, "{{ a.b }} is not a variable"),
         ("prompt = '''\none {{ two\n}}'''", 2, "{{ is not closed by }} on its line"),
-        ("prompt = 'x'\nsystem = '{{ 1 }}'", 2, "{{ 1 }} is no variable"),
+        ("prompt = 'x'\nsystem = '{{ 1 }}'", 2, "{{ 1 }} is not a variable"),
     ],
 )
 def test_what_is_wrong_is_said_with_path_and_line(text: str, line: int, words: str) -> None:
@@ -105,8 +105,8 @@ def test_what_is_wrong_is_said_with_path_and_line(text: str, line: int, words: s
     [
         ("+++\nmodel = 'a'\n\ntext", 1, "is not ended by another +++"),
         ("+++\n\nmodel = 7\n+++\ntext", 3, "model has to be text"),
-        ("+++\nprompt = 'x'\n+++\ntext", 2, "the prompt is what stands below"),
-        ("+++\nmodel = 'x'\n+++\n\none\n{{ two three }}", 6, "{{ two three }} is no variable"),
+        ("+++\nprompt = 'x'\n+++\ntext", 2, "the prompt comes after"),
+        ("+++\nmodel = 'x'\n+++\n\none\n{{ two three }}", 6, "{{ two three }} is not a variable"),
     ],
 )
 def test_lines_of_markdown_are_counted_from_its_top(text: str, line: int, words: str) -> None:
@@ -160,13 +160,13 @@ def test_an_unknown_name_is_answered_with_near_ones(folder: Path, typed: str, ne
 
 @pytest.mark.parametrize("typed", ["", "..", "-x", "a b", "x" * 65, ".toml", "a\x1b"])
 def test_what_can_be_no_name_is_refused(folder: Path, typed: str) -> None:
-    with pytest.raises(UnknownTemplateError, match="is no name for a template"):
+    with pytest.raises(UnknownTemplateError, match="is not a valid name for a template"):
         find(folder, typed)
 
 
 def test_two_files_of_one_name_are_not_chosen_between(folder: Path) -> None:
     (folder / "review.md").write_text("x")
-    with pytest.raises(TemplateError, match="there are two templates called review"):
+    with pytest.raises(TemplateError, match="two templates are called review"):
         find(folder, "review")
     assert find(folder, "review.md") == folder / "review.md"
 
@@ -248,8 +248,8 @@ def test_a_default_anywhere_serves_everywhere() -> None:
     ("given_", "words"),
     [
         ("lnag", "the template t has no variable 'lnag': it has lang"),
-        ("stdin", "stdin is what is piped in, and no variable to set"),
-        ("prompt", "prompt is what is typed behind the options, and no variable to set"),
+        ("stdin", "stdin is piped input, and no variable to set"),
+        ("prompt", "prompt is the words after the options, and no variable to set"),
     ],
 )
 def test_a_value_that_has_no_place_is_refused(given_: str, words: str) -> None:

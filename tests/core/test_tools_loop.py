@@ -318,7 +318,7 @@ def test_arguments_that_cannot_be_used_go_back_unasked_and_not_run(
     assert isinstance(ended.error, ToolArgumentsError)
     assert (ended.planned, ended.result.is_error, ended.result.text) == (None, True, told)
     sent_back = loop.turn()["tool_calls"][0]["function"]["arguments"]
-    assert isinstance(json.loads(sent_back), dict), "what is no object is refused when it comes back"
+    assert isinstance(json.loads(sent_back), dict), "what is not an object is refused when it comes back"
 
 
 @pytest.mark.parametrize("name", ["multi_tool_use.parallel", "functions.multi_tool_use.parallel"])

@@ -109,7 +109,7 @@ def test_a_long_result_loses_its_middle_and_says_how_much(server: Scripted) -> N
     assert text.startswith(head)
     assert text.endswith(tail)
     assert len(head) + len(tail) == 4_000
-    assert note == f"{len(text) - 4_000:,} of {len(text):,} bytes were left out here: the result is too long"
+    assert note == f"{len(text) - 4_000:,} of {len(text):,} bytes omitted: the result is too long"
 
 
 def test_a_result_of_just_the_size_is_whole(server: Scripted) -> None:

@@ -229,7 +229,7 @@ def test_arguments_can_be_changed_and_the_model_is_told(
     server.will(ECHO, DONE_NOW)
     with chat(desk, EDITOR=edit) as pty:
         for wrong in (
-            "that is no JSON",
+            "that is not valid JSON",
             "that does not fit what the tool takes: n: 'x' is not",
             "are a JSON object",
         ):

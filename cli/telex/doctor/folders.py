@@ -50,7 +50,7 @@ def _folder(subject: str, folder: Path) -> Finding:
             return _not_made(subject, folder)
     if not folder.is_dir():
         return problem(
-            subject, f"{folder} is no folder", "Move it away: telex makes the folder when it needs it"
+            subject, f"{folder} is not a folder", "Move it away: telex makes the folder when it needs it"
         )
     if foreign := _foreign(found):
         return problem(
@@ -84,7 +84,7 @@ def _not_made(subject: str, folder: Path) -> Finding:
 
 def _file(path: Path, found: stat_result) -> Finding:
     if not path.is_file():
-        return problem(path.name, f"{path} is no file", "Move it away")
+        return problem(path.name, f"{path} is not a file", "Move it away")
     if foreign := _foreign(found):
         return problem(path.name, f"belongs to {foreign}", f'sudo chown "$(id -un)" {_quoted(path)}')
     if not _may(path, os.R_OK | os.W_OK):

@@ -25,7 +25,7 @@ def check(case: Case) -> Iterator[Finding]:
     for name, provider in case.providers.items():
         if isinstance(provider, SettingsError):
             where = f"{case.paths.settings_file}{case.line('providers', name)}"
-            yield problem(name, _own_words(name, provider), f"Mend it: {where}")
+            yield problem(name, _own_words(name, provider), f"Fix it: {where}")
         else:
             yield _provider(case, provider)
 
@@ -58,7 +58,7 @@ def _provider(case: Case, provider: Provider) -> Finding:
         case "variable":
             key = f"key from {found.variable}"
             if provider.key_stored:
-                key += ", which wins over the one in the keyring"
+                key += ", which takes precedence over the one in the keyring"
         case "command":
             key = "key from a command"
             if missing := _missing_program(provider.key_command or ""):

@@ -30,9 +30,9 @@ def _file(case: Case) -> Finding:
     try:
         data = case.data
     except SettingsError as error:
-        return problem("file", error.message, f"Mend it: {path}")
+        return problem("file", error.message, f"Fix it: {path}")
     if not case.text:
-        return ok("file", f"{path} (none yet: what is not set is default)")
+        return ok("file", f"{path} (not created yet: defaults are used)")
     lines = case.text.count("\n") + (not case.text.endswith("\n"))
     count = len(data.get("providers", ())) if isinstance(data.get("providers", {}), dict) else 0
     return ok("file", f"{path}, {lines} lines, {count} provider{'' if count == 1 else 's'}")
@@ -42,7 +42,7 @@ def _value(case: Case, value: Value) -> Finding:
     path = case.paths.settings_file
     where = f"{path.name}, {value.origin}" if value.origin.startswith("line ") else value.origin
     if value.error:
-        remedy = f"Change {value.origin}" if value.origin.startswith("TELEX_") else f"Mend it: {path}"
+        remedy = f"Change {value.origin}" if value.origin.startswith("TELEX_") else f"Fix it: {path}"
         words = value.error
         for start in (f"{value.name}: ", f"{value.name} ", f"TELEX_{value.name.upper()}: "):
             words = words.removeprefix(start)
@@ -74,7 +74,7 @@ def _aliases(case: Case) -> Finding:
         aliases = case.aliases
     except SettingsError as error:
         return problem(
-            "aliases", error.message.removeprefix("aliases: "), f"Mend it: {case.paths.settings_file}"
+            "aliases", error.message.removeprefix("aliases: "), f"Fix it: {case.paths.settings_file}"
         )
     if not aliases:
         return ok("aliases", "none")

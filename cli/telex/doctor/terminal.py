@@ -54,8 +54,8 @@ def _colour(case: Case) -> Finding:
     because = next((f"{name}={environ[name]}" for name in names if environ.get(name)), "TERM is not set")
     found = surface(environ, is_terminal=case.console.out_is_terminal)
     if found is None:
-        why = because if case.console.out_is_terminal else "stdout is no terminal"
-        return ok("colour", f"none, and answers are not laid out ({why})")
+        why = because if case.console.out_is_terminal else "stdout is not a terminal"
+        return ok("colour", f"none, and answers are not rendered ({why})")
     words = {
         Colour.TRUE: "all colours",
         Colour.MANY: "256 colours",

@@ -39,7 +39,7 @@ def check(case: Case) -> Iterator[Finding]:
             yield problem(
                 name,
                 server.message.removeprefix(f"mcp.{name}: ").removeprefix(f"mcp.{name}."),
-                f"Mend it: {where}",
+                f"Fix it: {where}",
             )
         else:
             yield _server(case, server)
@@ -62,8 +62,8 @@ def _server(case: Case, server: McpServer) -> Finding:
     if server.cwd is not None and not server.cwd.is_dir():
         return problem(
             server.name,
-            f"it is to be started in {server.cwd}, which is no folder",
-            f"Mend it: {case.paths.settings_file}{case.line('mcp', server.name, 'cwd')}",
+            f"it is to be started in {server.cwd}, which is not a folder",
+            f"Fix it: {case.paths.settings_file}{case.line('mcp', server.name, 'cwd')}",
         )
     program = server.command[0]
     if not shutil.which(program, path=server.env.get("PATH")):

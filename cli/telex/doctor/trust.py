@@ -44,7 +44,7 @@ def _store(case: Case, subject: str, network: Network, remedy: str) -> Finding:
     count = f", {number} authorit{'y' if number == 1 else 'ies'}" if number else ""
     shown = f"; shows {network.client_cert}" if network.client_cert else ""
     if not found.source and not found.authorities and _is_bare():
-        detail = "the operating system trusts nobody: no https server can be asked"
+        detail = "the operating system trusts no certificate authority: https servers cannot be reached"
         return note(subject, detail, "Install the package ca-certificates, or set SSL_CERT_FILE")
     whose = found.source or "the operating system's"
     return ok(subject, f"{whose}{count}{shown}")

@@ -72,7 +72,7 @@ class Recall:
 
     def _failed(self, error: OSError | FileError) -> None:
         reason = error.reason if isinstance(error, FileError) else error.strerror or str(error)
-        self._told(f"What you type is not kept in {self._path}: {reason}.")
+        self._told(f"What you type is not saved in {self._path}: {reason}.")
         self._path = None
 
 

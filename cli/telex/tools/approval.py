@@ -85,7 +85,7 @@ class Approver:
         if not self._questions.there:
             name = call.name
             raise NotAllowedError(
-                f"{name} did not run: it is not allowed by name, and nobody is there to be asked",
+                f"{name} did not run: it is not allowed by name, and there is no terminal to ask on",
                 names=(name,),
             )
         self._pause()
@@ -164,7 +164,7 @@ class _Question:
         why = self._taken(text)
         self._draft = text if why else None
         if why:
-            self._console.error(why, "Edit them again (e) to mend what you wrote.")
+            self._console.error(why, "Edit them again (e) to fix them.")
         else:
             self._show()
 
@@ -173,7 +173,7 @@ class _Question:
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
-            return f"that is no JSON: {error}"
+            return f"that is not valid JSON: {error}"
         if not isinstance(found, dict):
             return "arguments are a JSON object"
         if why := mismatch(found, self._call.offered.tool.schema):

@@ -201,7 +201,7 @@ class _Loop:
         named = ", ".join(map(calls.named, names))
         if not self._not_allowed:
             return ToolRefusedError(f"{named} did not run, because you refused {it.replace('they', 'them')}")
-        words = f"nobody could be asked whether {named} may run, and {it} did not"
+        words = f"no terminal to ask whether {named} may run; {it} did not run"
         return NotAllowedError(words, names=names)
 
 

@@ -155,7 +155,7 @@ def _why(server: McpServer, error: Exception) -> str:
     """Why the command could not be started: the system does not say whether it blames the command or the folder."""
     name, command = server.name, server.command[0]
     if server.cwd is not None and not server.cwd.is_dir():
-        return f"the MCP server {name} cannot be started in {server.cwd}, which is no folder"
+        return f"the MCP server {name} cannot be started in {server.cwd}, which is not a folder"
     if isinstance(error, OSError) and error.errno == errno.ENOENT and os.sep not in command:
         return f"the MCP server {name} cannot be started: there is no command {command}"
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -169,7 +169,7 @@ class Gate(httpx2.AsyncBaseTransport):
         try:
             body = parsed(body).model_dump_json(by_alias=True, exclude_unset=True).encode()
         except ValueError:
-            words = f"sent no valid answer: {kind or 'something'} that is no JSON-RPC"
+            words = f"sent no valid answer: {kind or 'something'} that is not valid JSON-RPC"
             return self._failed(self._no_result(words))
         return httpx2.Response(response.status_code, headers=_bare(response), content=body)
 

@@ -116,7 +116,7 @@ class Pipes:
         except ValueError:
             found = answered(line)
             if found in self._waiting and found is not None:
-                return [self._failed(found, "sent an answer that is no JSON-RPC")]
+                return [self._failed(found, "sent an answer that is not valid JSON-RPC")]
             self._garbage = self._garbage or line[:400].decode("utf-8", "replace")
             return []
         if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError) and message.id is not None:

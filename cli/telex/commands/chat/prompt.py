@@ -88,7 +88,7 @@ def read_prompt(
     elif raw:
         piped, pictures = _text_or_image(raw)
         if piped and not piped.strip() and typed.strip():
-            piped = None  # an empty line from a script's stdin is no text to talk about
+            piped = None  # an empty line from a script's stdin is not text to talk about
         prompt = replace(prompt, piped=piped, images=(*pictures, *prompt.images))
     if not (prompt.text.strip() or prompt.files or prompt.images or enough):
         raise click.UsageError(

@@ -64,7 +64,7 @@ def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: boo
     """The key's source by the options; without any, what is set in the environment, else a prompt.
 
     ``ask`` prompts even where a variable is set. Raises ``UsageError`` where a prompt is needed and there
-    is no terminal, and ``KeyStoreError`` before asking for a key that could not be kept.
+    is not a terminal, and ``KeyStoreError`` before asking for a key that could not be kept.
     """
     given = [name for name in ("key_stdin", "key_env", "key_command", "no_key") if options.get(name)]
     if len(given) > 1:

@@ -35,7 +35,7 @@ _FIELDS = """\
 """
 
 _PLACES = r"""
-# In the prompt {{ stdin }} is what is piped in, and {{ prompt }} what is typed. {{ name }} is given with --var
+# In the prompt {{ stdin }} is piped input, and {{ prompt }} what is typed. {{ name }} is given with --var
 # name=VALUE, and {{ name | text }} need not be given. \{{ stands for two braces.
 """
 
