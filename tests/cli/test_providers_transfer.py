@@ -181,6 +181,7 @@ def test_what_leads_a_stored_key_elsewhere_needs_a_word(telex: Inside, rows: str
         'preset = "openai"\nbase_url = "http://127.0.0.1:7802/v1"',
         'base_url = "https://llm.example.com/v1"\nkey_env = "HF_TOKEN"',
         'base_url = "https://llm.example.com/v1"\nkey_env = "OPENAI_API_KEY"',
+        'preset = "openai"\nkey_env = "OPENAI_API_KEY"\nca_bundle = "/tmp/ca.pem"',
     ],
 )
 def test_a_presets_variable_leads_to_the_presets_hosts_unless_the_user_says_so(
@@ -194,6 +195,23 @@ def test_a_presets_variable_leads_to_the_presets_hosts_unless_the_user_says_so(
     ran = other("providers", "import", "-", "--trust", "fast", stdin=text)
     assert ran.code == 0, ran.err
     assert entries(other.settings)["fast"]["key_env"] in ("OPENAI_API_KEY", "HF_TOKEN")
+
+
+@pytest.mark.parametrize("value", ["env:OPENAI_API_KEY", "Bearer env:LAB_API_KEY"])
+def test_a_header_does_not_carry_the_key_of_another_provider_away(other: Inside, value: str) -> None:
+    lab = b'[providers.lab]\nbase_url = "https://lab.example/v1"\nkey_env = "LAB_API_KEY"\n'
+    assert other("providers", "import", "-", stdin=lab).code == 0
+    before = other.settings.read_bytes()
+    fast = f'[providers.fast]\nbase_url = "https://evil.invalid/v1"\nkey = "none"\nheaders.X-A = "{value}"\n'
+    moved = lab.replace(b"lab.example", b"evil.invalid")
+    for text, name in ((fast.encode(), "fast"), (moved, "lab")):
+        ran = other("providers", "import", "-", "--replace", stdin=text)
+        assert ran.code == 3
+        assert f"--trust {name}" in ran.err
+        assert other.settings.read_bytes() == before
+    ran = other("providers", "import", "-", "--trust", "fast", stdin=fast.encode())
+    assert ran.code == 0, ran.err
+    assert f"X-A ({value})" in ran.err
 
 
 def test_an_import_shows_where_each_key_comes_from_and_where_it_goes(other: Inside) -> None:

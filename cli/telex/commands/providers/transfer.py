@@ -186,8 +186,18 @@ def _kept(before: Mapping[str, Any] | None, entry: Mapping[str, Any], *, http: b
     return fields
 
 
+def _variables(provider: Provider) -> tuple[str, ...]:
+    """The environment variables whose values are sent to the provider: as its key, and in its headers."""
+    from provider_core.settings.secrets import reference
+
+    headers = [found for found in map(reference, provider.headers.values()) if found is not None]
+    return (*provider.key_env[:1], *(found.name for found in headers if found.kind == "env"))
+
+
 def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | None) -> None:
     """Stop where the file would send a key of this machine to a place that it does not go to now."""
+    from dataclasses import replace
+
     from provider_core import presets
     from provider_core.keys import Destination
     from provider_core.settings import preview
@@ -211,11 +221,23 @@ def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | N
             if differs
         ]
         if changed:
-            why = f"a key is stored for {name} at {there}, and the file changes its {' and '.join(changed)} to {here}"
-    variable = provider.key_env[0] if provider.key_env else ""
-    owners = [preset for preset in presets.all_presets() if variable and variable in preset.key_env]
-    if not why and owners and not any(preset.serves(provider.base_url) for preset in owners):
-        why = f"{name} would send the key in {variable}, which is for {owners[0].name}, to {here}"
+            why = f"the stored key of {name} is for {there}, and the file changes its {' and '.join(changed)}"
+            why += f": {here}" if here != there else ""
+    for variable in _variables(provider):
+        known = [
+            (each.name, Destination.of(each.base_url, each.network))
+            for each in app.settings.providers.values()
+            if variable in _variables(each)
+        ]
+        owners = [preset for preset in presets.all_presets() if variable in preset.key_env]
+        known += [
+            (preset.name, replace(here, ca_bundle=""))
+            for preset in owners
+            if preset.serves(provider.base_url)
+        ]
+        if not why and (known or owners) and all(here.adds_to(there) for _, there in known):
+            owner = known[0][0] if known else owners[0].name
+            why = f"{name} would send the key in {variable}, which is for {owner}, to {here}"
     if why:
         app.console.error(
             f"nothing was imported: {why}", f"If you trust this file and this address: --trust {name}"
@@ -230,6 +252,7 @@ def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
     """Where the provider is, where its key comes from, and what else the file sets of its way there."""
     from provider_core.keys import source
     from provider_core.settings.rules import without_credentials
+    from provider_core.settings.secrets import reference
     from telex.render.providers import key_words, place
 
     parts = [place(provider), f"key: {key_words(source(provider, app.environ))}"]
@@ -239,7 +262,8 @@ def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
         if entry.get(field)
     ]
     if headers := entry.get("headers"):
-        parts.append(f"headers: {', '.join(headers)}")
+        shown = (f"{each} ({value})" if reference(value) else each for each, value in headers.items())
+        parts.append(f"headers: {', '.join(shown)}")
     return "; ".join(parts)
 
 
