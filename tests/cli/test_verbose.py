@@ -102,7 +102,7 @@ def test_retries_and_what_is_left_out_stand_between_their_attempts(lab: Telex, s
     busy = Answer([b'{"error":{"message":"busy"}}'], status=503, headers={"retry-after": "0.1"})
     server.will(busy, Answer(answer("x")))
     ran = lab("chat", "-v", "hi")
-    assert re.search(r"< HTTP 503.*attempt 2 in 0\.1 s.*> POST.*< HTTP 200", ran.err, re.DOTALL)
+    assert re.search(r"< HTTP 503.*Retrying in 0\.1 s \(attempt 2\).*> POST.*< HTTP 200", ran.err, re.DOTALL)
 
 
 def test_programs_get_their_object_on_stdout_and_the_wire_on_stderr(lab: Telex) -> None:

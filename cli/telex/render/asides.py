@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core.types import CallAsText, FieldDropped, FieldIgnored, Retrying
-from telex.render.words import changed
+from telex.render.words import changed, retrying
 
 if TYPE_CHECKING:
     from provider_core.tools import ToolEvent
@@ -30,8 +30,8 @@ class Asides:
 
     def notice(self, notice: Notice) -> None:
         match notice:
-            case Retrying(error=error, seconds=seconds, attempt=attempt):
-                self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
+            case Retrying():
+                self.aside(retrying(notice))
             case FieldDropped() | FieldIgnored() | CallAsText() if self.target is not None:
                 self.aside(changed(self.target, notice))
 

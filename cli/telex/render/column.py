@@ -20,7 +20,7 @@ from telex.render import summary
 from telex.render.markdown import Layout
 from telex.render.rows import PlainRows, row
 from telex.render.styles import FAINT
-from telex.render.words import changed
+from telex.render.words import changed, retrying
 from telex.render.wrapping import Row, chop
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ class Column:
         match notice:
             case Sent():
                 self._doing, self._since, self._until = "waiting", time.monotonic(), None
-            case Retrying(error=error, seconds=seconds, attempt=attempt):
+            case Retrying(seconds=seconds):
                 self._doing, self._until = "retry", time.monotonic() + seconds
-                self.aside(f"{self.title}: {error.message}; attempt {attempt} in {seconds:.1f} s")
+                self.aside(f"{self.title}: {retrying(notice)}")
             case FieldDropped() | FieldIgnored() | CallAsText() if self._target is not None:
                 self.aside(changed(self._target, notice))
 

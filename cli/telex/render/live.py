@@ -72,8 +72,10 @@ class Live:
             case Idle():
                 # The server is at work now: what showing its answer takes is imported meanwhile.
                 self._shown(ask=True)
-            case Retrying(error=error, seconds=seconds, attempt=attempt):
-                self.aside(f"{error.message}; attempt {attempt} in {seconds:.1f} s")
+            case Retrying(seconds=seconds):
+                from telex.render.words import retrying
+
+                self.aside(retrying(notice))
                 if self._waiting is not None:
                     self._waiting.wait("retry", seconds)
             case FieldDropped() | FieldIgnored() | CallAsText() if self._target is not None:

@@ -9,7 +9,7 @@ from provider_core.types import CallAsText, FieldDropped, FieldIgnored
 from provider_core.wording import printable
 
 if TYPE_CHECKING:
-    from provider_core.types import Notice, Target
+    from provider_core.types import Notice, Retrying, Target
 
 __all__ = ["changed"]
 
@@ -35,6 +35,11 @@ def changed(target: Target, notice: Notice) -> str:
     else:
         when = ""
     return f"{target} {change}{when}."
+
+
+def retrying(notice: Retrying) -> str:
+    """A line about a request that failed and will be sent again."""
+    return f"{notice.error.message}. Retrying in {notice.seconds:.1f} s (attempt {notice.attempt})."
 
 
 def _change(notice: FieldDropped) -> str:
