@@ -42,7 +42,7 @@ def read(text: str, schema: Mapping[str, Json], *, server: str = "", tool: str =
     except RecursionError:
         arguments, why = None, "they are nested too deep"
     except UnicodeEncodeError:
-        arguments, why = None, "they hold half a character: \\uD800 to \\uDFFF come in pairs"
+        arguments, why = None, "they contain half of a surrogate pair"
     except ValueError as error:
         arguments, why = None, f"they are not valid JSON: {error}"
     else:

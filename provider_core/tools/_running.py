@@ -157,8 +157,8 @@ def _readable(result: ToolResult, size: int) -> str:
         text = json.dumps(result.structured, ensure_ascii=False)
     text = _shortened(text, size)
     if not text.strip():
-        if result.images and not result.is_error:
-            return ""  # the message has a note of them
+        if result.images:
+            return "Error" if result.is_error else ""  # the message has a note of them
         text = "[The tool returned nothing.]"
     return f"Error: {text}" if result.is_error and text[:5].casefold() != "error" else text
 

@@ -116,7 +116,7 @@ def test_an_address_is_set_up_with_its_headers(telex: Inside) -> None:
 
 
 def test_a_command_that_is_not_there_is_told_of(telex: Inside) -> None:
-    assert "there is no command nosuch-command" in telex("mcp", "add", "lab", "--", "nosuch-command").err
+    assert "Command not found: nosuch-command" in telex("mcp", "add", "lab", "--", "nosuch-command").err
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,19 @@ def test_an_answer_may_come_as_events(server: Scripted) -> None:
         assert run(started.toolboxes[0]).text == "at last"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_events_are_made_fit_as_answers_are(server: Scripted, end: str) -> None:
+    def call(asked: Asked) -> Answer:
+        content = {"content": [{"type": "text", "text": "half \ud83d"}]}
+        message = json.dumps({"jsonrpc": "2.0", "id": asked.body["id"], "result": content})
+        event = f"event: message{end}data:{message}{end}{end}".encode()
+        return Answer([event[:40], Pause(0.05), event[40:]], headers={"content-type": "text/event-stream"})
+
+    server.will(serving(call))
+    with McpServers([web(server)], environ=ENVIRON) as started:
+        assert run(started.toolboxes[0]).text == "half ?"
+
+
 @pytest.mark.parametrize(
     ("headers", "status", "words"),
     [
@@ -221,13 +234,13 @@ def test_nobody_at_the_address_is_said_with_the_systems_words() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (Answer([b"<html>"], headers={"content-type": "text/html"}), "text/html that is not valid JSON-RPC"),
+        (Answer([b"<html>"], headers={"content-type": "text/html"}), "not valid JSON-RPC: text/html"),
         (Answer([b"<html>"], status=500, headers={"content-type": "text/html"}), "answered with HTTP 500"),
         (Answer(status=404), "knows nothing of this address"),
         (in_json({"error": "down for repair"}, 503), "answered with HTTP 503: down for repair"),
-        (in_json({"hello": "there"}), "valid answer"),
-        (in_json([]), "valid answer"),
-        (in_json({"jsonrpc": "2.0", "id": 1, "result": "x"}), "valid answer"),
+        (in_json({"hello": "there"}), "not valid JSON-RPC"),
+        (in_json([]), "not valid JSON-RPC"),
+        (in_json({"jsonrpc": "2.0", "id": 1, "result": "x"}), "not valid JSON-RPC"),
     ],
 )
 def test_what_is_no_server_of_tools_is_said(server: Scripted, answer: Answer, words: str) -> None:

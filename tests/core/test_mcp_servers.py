@@ -161,6 +161,14 @@ def test_a_result_is_read_whatever_else_is_wrong_with_it() -> None:
         assert {image.url for image in found.images} == {f"data:image/png;base64,{DOT}"}
         assert len(found.images) == 10
         assert (found.text, found.is_error) == ("[3 more images: left out, 10 is the most]", True)
+        for image in (
+            {"data": DOT, "mimeType": "IMAGE/PNG"},
+            {"data": DOT},
+            {"data": DOT.rstrip("="), "mimeType": "image/png"},
+            {"data": f"data:image/png;base64,{DOT}", "mimeType": "image/png"},
+        ):
+            found = run(box, "nonsense", **{"as": {"content": [{"type": "image", **image}]}})
+            assert [each.url for each in found.images] == [f"data:image/png;base64,{DOT}"]
 
 
 def test_one_tool_that_is_described_badly_costs_no_other_one() -> None:
@@ -385,7 +393,7 @@ def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     script = tmp_path / "not-executable"
     script.write_text("")
     for command, cwd, words in [
-        (("no-such-command-1",), None, "there is no command no-such-command-1"),
+        (("no-such-command-1",), None, "command not found: no-such-command-1"),
         ((str(script),), None, "Permission denied"),
         ((sys.executable,), tmp_path / "absent", "which is not a folder"),
         (("with\0null",), None, "null byte"),
@@ -400,7 +408,7 @@ def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     [
         ("dies", "broke off while starting (exit 1): ModuleNotFoundError: No module named 'tools'"),
         ("refuses", "refuses: no licence"),
-        ("malformed", "sent something that is not a valid answer"),
+        ("malformed", "sent an answer that is not valid"),
     ],
 )
 def test_a_server_that_does_not_get_going_says_why(flaw: str, words: str) -> None:
@@ -550,7 +558,7 @@ def test_what_is_no_result_is_an_error(nonsense: object) -> None:
     with McpServers([server(call_timeout=10.0)]) as started:
         (box,) = started.toolboxes
         began = time.monotonic()
-        with pytest.raises(ToolServerError, match=r"not valid JSON-RPC|not a valid answer"):
+        with pytest.raises(ToolServerError, match="sent an answer that is not valid"):
             run(box, "nonsense", **{"as": nonsense})
         assert time.monotonic() - began < 5
         assert run(box, "echo").text == "{}"

@@ -295,7 +295,7 @@ def test_what_an_approval_raises_ends_the_loop_before_anything_runs(server: Scri
         ("city: Oslo", "not valid JSON"),
         ('{"city": NaN}', "not valid JSON"),
         ('{"city": 1e999}', "1e999 is beyond all numbers"),
-        (r'{"city": "\ud800"}', "half a character"),
+        (r'{"city": "\ud800"}', "half of a surrogate pair"),
         ('["Oslo"]', "have to be a JSON object"),
         ('"Oslo"', "have to be a JSON object"),
         ('{"city": 7}', "city: 7 is not of type 'string'"),
@@ -493,6 +493,10 @@ def test_what_a_tool_raises_is_its_result_and_the_others_go_on(
         (
             ToolResult(images=(ImagePart(url="data:,"), ImagePart(url="data:,"))),
             "[The result has 2 images as well, which cannot be shown to you.]",
+        ),
+        (
+            ToolResult(images=(ImagePart(url="data:,"),), is_error=True),
+            "Error\n[The result has 1 image as well, which cannot be shown to you.]",
         ),
         (ToolResult(text="half a pair: \ud83d"), "half a pair: ?"),
     ],

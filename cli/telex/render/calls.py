@@ -110,8 +110,9 @@ def ended(event: ToolEnded) -> str:
     there = len(text.encode("utf-8", "replace"))
     cut = "cut to " if planned is not None and there > planned.toolbox.limits.size else ""
     count = len(event.result.images)
-    images = f" and {count} image{'s' if count > 1 else ''}" if count else ""
-    return f"{who}: {cut}{size(there)}{images} in {event.seconds:.1f} s"
+    images = f"{count} image{'s' if count > 1 else ''}" if count else ""
+    found = " and ".join(filter(None, (f"{cut}{size(there)}" if text or not images else "", images)))
+    return f"{who}: {found} in {event.seconds:.1f} s"
 
 
 def without_proxies(server: str, variables: Sequence[str]) -> str:

@@ -157,6 +157,6 @@ def _why(server: McpServer, error: Exception) -> str:
     if server.cwd is not None and not server.cwd.is_dir():
         return f"the MCP server {name} cannot be started in {server.cwd}, which is not a folder"
     if isinstance(error, OSError) and error.errno == errno.ENOENT and os.sep not in command:
-        return f"the MCP server {name} cannot be started: there is no command {command}"
+        return f"the MCP server {name} cannot be started: command not found: {command}"
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"the MCP server {name} cannot be started: {command}: {words}"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import ssl
@@ -49,6 +50,8 @@ _OLDER = (
     "does not accept POST at this address: it may speak the older HTTP+SSE transport, which telex does not support. "
     "See whether the server has an address for streamable HTTP, often one that ends in /mcp"
 )
+
+_LINE_END = re.compile(rb"(?<=[\r\n])")
 
 _LONGEST_WORDS = 300
 _LONGEST_REFUSAL = 64 << 10
@@ -169,7 +172,7 @@ class Gate(httpx2.AsyncBaseTransport):
         try:
             body = parsed(body).model_dump_json(by_alias=True, exclude_unset=True).encode()
         except ValueError:
-            words = f"sent no valid answer: {kind or 'something'} that is not valid JSON-RPC"
+            words = f"sent an answer that is not valid JSON-RPC: {kind or 'no content type'}"
             return self._failed(self._no_result(words))
         return httpx2.Response(response.status_code, headers=_bare(response), content=body)
 
@@ -239,18 +242,42 @@ class Gate(httpx2.AsyncBaseTransport):
 
 
 class _Quiet(httpx2.AsyncByteStream):
-    """A stream of events that ends where it breaks off: that there was no result is noticed then."""
+    """A stream of events that ends where it breaks off: that there was no result is noticed then.
+
+    Each message, which servers put into one line, is made fit for the SDK.
+    """
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        line, size = list[bytes](), 0
         with contextlib.suppress(httpx2.TransportError):
             async for chunk in _stream(self._response):
-                yield chunk
+                *ended, rest = _LINE_END.split(chunk)
+                if ended:
+                    line.append(ended[0])
+                    yield b"".join((_fit(b"".join(line)), *map(_fit, ended[1:])))
+                    line, size = [], 0
+                line.append(rest)
+                size += len(rest)
+                if size > LONGEST_MESSAGE:  # the SDK refuses it
+                    yield b"".join(line)
+                    line, size = [], 0
+        yield b"".join(line)
 
     async def aclose(self) -> None:
         await self._response.aclose()
+
+
+def _fit(line: bytes) -> bytes:
+    if not line.startswith(b"data:"):
+        return line
+    try:
+        message = parsed(line[5:]).model_dump_json(by_alias=True, exclude_unset=True).encode()
+    except ValueError:
+        return line
+    return b"data: " + message + line[len(line.rstrip(b"\r\n")) :]
 
 
 async def _body(response: httpx2.Response, limit: int) -> bytes | None:

@@ -112,11 +112,13 @@ def _block(block: Json) -> str | ImagePart:
 
 
 def _binary(data: str, media: Json, what: str | None) -> str | ImagePart:
-    media = printable(media, _LONGEST_KIND) if isinstance(media, str) and media else "unknown type"
+    media = printable(media, _LONGEST_KIND).lower() if isinstance(media, str) and media else "unknown type"
     why = "left out"
-    if media.startswith("image/"):
+    data = data.partition(",")[2] if data.startswith("data:") else data
+    if media.startswith("image/") or what == "image":
         try:
-            return image(f"data:{media};base64,{data}")
+            missing = "=" * (-len("".join(data.split())) % 4)
+            return image(f"data:;base64,{data}{missing}")
         except AttachmentError:
             why = "left out, models take no such images"
     return f"[{what}, {media}, {_size(data)}: {why}]"

@@ -273,7 +273,7 @@ class Session:
             case ValidationError():
                 first = error.errors(include_url=False, include_input=False, include_context=False)[0]
                 place = ".".join(str(part) for part in first["loc"])
-                return self._broken(f"sent something that is not a valid answer ({place}: {first['msg']})")
+                return self._broken(f"sent an answer that is not valid ({place}: {first['msg']})")
         return self._broken(f"sent no valid answer: {self._line(str(error)) or type(error).__name__}")
 
     async def _refused(self, error: MCPError) -> ToolServerError | None:

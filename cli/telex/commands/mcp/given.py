@@ -92,5 +92,5 @@ def unready(app: App, server: McpServer, stored: Collection[str] = ()) -> list[s
             lines.append(f"{name} comes from the environment variable {wanted.name}, which is not set now.")
     path = server.env.get("PATH") or app.environ.get("PATH")
     if server.command and shutil.which(server.command[0], path=path) is None:
-        lines.append(f"But there is no command {server.command[0]} on this machine.")
+        lines.append(f"Command not found: {server.command[0]}")
     return lines
