@@ -41,6 +41,17 @@ class TestBlocks:
     def test_wrap_between_wide_letters_but_not_before_a_full_stop(self) -> None:
         assert plain("漢字漢字。漢字", 8) == ["漢字漢", "字。漢字"]
 
+    @pytest.mark.parametrize(
+        ("text", "rows"),
+        [
+            ("漢字漢字.漢字", ["漢字漢", "字.漢字"]),
+            ("문장은 띄어쓰기가", ["문장은", "띄어쓰", "기가"]),
+            ("[a]: /url 'T t'", ["[a]:", "/url 'T", "t'"]),
+        ],
+    )
+    def test_wrap_where_each_script_does(self, text: str, rows: list[str]) -> None:
+        assert plain(text, 7) == rows
+
     def test_break_a_word_only_when_it_is_alone(self) -> None:
         assert plain("ab abcdefghijkl", 5) == ["ab", "abcde", "fghij", "kl"]
 
@@ -406,6 +417,7 @@ def test_colouring_can_be_made_ready_before_the_first_code_comes() -> None:
         r"The pattern ^\d+\.\d*$ or (\w+)\_\. fits.",
         "See https://example.org/_foo_/bar_baz_qux and https://example.org/*a*/b.",
         "snake_case_name and _private_name_x",
+        "2*3*4 = 24, a*b + c*d, x**2 + y**2 and (a+b)*(c+d)*(e), 2**10 or 10**6",
     ],
 )
 def test_formulas_paths_patterns_and_addresses_are_shown_as_written(text: str) -> None:
@@ -422,6 +434,7 @@ def test_formulas_paths_patterns_and_addresses_are_shown_as_written(text: str) -
         ("**https://example.org/a_b_** is bold", "https://example.org/a_b_ is bold"),
         ("$$ is no formula, *this* is emphasis", "$$ is no formula, this is emphasis"),
         (r"\[foo] is a bracket, *really*", "[foo] is a bracket, really"),
+        ("**Haupt**wort, 2 *big* and v**2.0** are marked", "Hauptwort, 2 big and v2.0 are marked"),
     ],
 )
 def test_what_only_looks_like_a_formula_or_a_path_is_still_markdown(text: str, shown: str) -> None:

@@ -24,8 +24,9 @@ _NARROW = re.compile(
     r"\u2190-\u2199\u2200-\u22ff\u2400-\u2426\u2500-\u259f]*"
 )
 _EMOJI = "\ufe0f"
+# Letters that a row may be broken between: Korean, which has spaces between its words, is not among them.
 _WIDE = (
-    r"\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6"
+    r"\u2e80-\u303e\u3041-\u3130\u3190-\ua4cf\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6"
     r"\U00020000-\U0003fffd"
 )
 # No row begins with what closes, and none ends with what opens.
@@ -44,7 +45,7 @@ _PILE = re.compile(
 _MARKS = r"\u0300-\u036f\u3099\u309a\ufe0f"
 _UNIT = re.compile(
     rf" +|[{_OPENING}]+[^ {_WIDE}]+[{_CLOSING}]*"
-    rf"|[{_OPENING}]*[{_WIDE}][{_MARKS}]*[{_CLOSING}]*|[^ {_WIDE}]+[{_CLOSING}]*"
+    rf"|[{_OPENING}]*[{_WIDE}][{_MARKS}]*[{_CLOSING}.,:;?!)\]}}%]*|[^ {_WIDE}]+[{_CLOSING}]*"
 )
 # Where a command begins and ends in a sentence: after a colon, and before what is in brackets or another choice.
 _COMMAND = re.compile(r"(?<=:) (?=telex )|(?<=\S) (?=\(telex )|(?<=,) (?=or )")

@@ -294,8 +294,8 @@ class Definition(Code):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in self.code.split("\n"):
-            for row in chop(line.removeprefix(JOIN), options.max_width):
-                yield Segment(row, console.get_style("telex.faint"))
+            for row in broken(Text(line.removeprefix(JOIN)), options.max_width):
+                yield Segment(row.plain, console.get_style("telex.faint"))
                 yield Segment.line()
 
 

@@ -42,6 +42,8 @@ _PATH = re.compile(
 _WIDE = re.compile(
     r"[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6\u201c\u201d\u2018\u2019]"
 )
+_FACTORS = re.compile(r"[0-9A-Za-z)\]][0-9A-Za-z(]")
+"""What is before and after a sign for times or a power."""
 _BREAK = re.compile(r"</?br\b[^>]*>", re.IGNORECASE)
 _UNSETTLED = re.compile(r"[*_`~\[<$]|\\[(\[]")
 _LINE_SPACE = re.compile(r" *\n *")
@@ -62,6 +64,7 @@ def markdown_it() -> MarkdownIt:
     parser.inline.ruler.before("escape", "formula", _formula)
     parser.inline.ruler.before("escape", "literal", _literal_backslash)
     parser.inline.ruler.at("emphasis", _emphasis)
+    parser.inline.ruler2.before("emphasis", "arithmetic", _arithmetic)
     parser.inline.ruler.before("strikethrough", "literal_tilde", _literal_tilde)
     parser.block.ruler.before(
         "fence", "formula", _formula_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
@@ -147,12 +150,18 @@ def closed(text: str) -> str:
         text += ")"
     outside = re.sub(r"`+[^`]*`+", "", text)
     for mark in ("**", "__", "~~"):
-        if outside.count(mark) % 2 and (tail := text.rpartition(mark)[2]) and not tail[0].isspace():
+        if outside.count(mark) % 2 and _opens(text, mark):
             text = text.rstrip() + mark
     bare = outside.replace("**", "")
-    if bare.count("*") % 2 and (tail := bare.rpartition("*")[2]) and not tail[0].isspace():
+    if bare.count("*") % 2 and _opens(bare, "*"):
         text = text.rstrip() + "*"
     return text
+
+
+def _opens(text: str, mark: str) -> bool:
+    """Whether the last ``mark`` begins what is emphasised; between letters and digits it may be a times sign."""
+    before, _, after = text.rpartition(mark)
+    return bool(after) and not after[0].isspace() and not _FACTORS.fullmatch(before[-1:] + after[0])
 
 
 def _plain(tokens: Iterable[Token]) -> Iterable[Token]:
@@ -294,8 +303,11 @@ def _emphasis(state: StateInline, silent: bool) -> bool:
             opens or not (after.isspace() or not after),
             closes or not (before.isspace() or not before),
         )
+    factor = marker == "*" and _FACTORS.fullmatch(before + after)
     for _ in range(scanned.length):
         state.push("text", "", 0).content = marker
+        if factor:
+            state.env.setdefault("factors", set()).add(len(state.tokens) - 1)
         state.delimiters.append(
             Delimiter(
                 marker=ord(marker),
@@ -308,3 +320,14 @@ def _emphasis(state: StateInline, silent: bool) -> bool:
         )
     state.pos += scanned.length
     return True
+
+
+def _arithmetic(state: StateInline) -> None:
+    """Leave the stars of ``2*3*4``, ``a*b + c*d`` and ``x**2 + y**2`` as they are.
+
+    No emphasis is inside of words at both of its ends.
+    """
+    factors = state.env.get("factors", ())
+    for opening in state.delimiters:
+        if opening.token in factors and state.delimiters[opening.end].token in factors:
+            opening.end = -1
