@@ -315,8 +315,11 @@ class KeyDestinationError(ApiKeyError):
 
     ``destination`` is where it would have gone. ``unencrypted`` tells that it would have travelled over plain
     http; otherwise it belongs to another address, and the user has not confirmed this one. ``unknown`` tells
-    that it is another home's, which cannot be confirmed from here.
+    that it is another home's, which cannot be confirmed from here. ``secret`` is ``env:NAME`` or ``keyring:NAME``
+    for a header's.
     """
+
+    secret = ""
 
     def __init__(
         self, message: str, *, destination: str, unencrypted: bool = False, unknown: bool = False

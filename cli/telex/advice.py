@@ -177,7 +177,8 @@ def confirm_key(error: errors.KeyDestinationError, provider: Provider | None) ->
     name = provider.name if provider is not None else "NAME"
     if error.unencrypted:
         return f"Use an https address. To send it unencrypted all the same: telex providers edit {name} --allow-http"
-    lines = [f"Store a key for this address: telex providers set-key {name}"]
+    store = f"set-secret {error.secret.partition(':')[2]}" if error.secret else f"set-key {name}"
+    lines = [f"Store {'it' if error.secret else 'a key'} for this address: telex providers {store}"]
     if not error.unknown:
         lines.insert(0, f"If you trust this address, send it there: telex providers edit {name} --trust")
     return "\n".join(lines)

@@ -227,7 +227,13 @@ def resolve(
                 continue
             what = f"the header {name} of {provider.name}"
             secret, confirmed = secret_value(wanted, what, environ=environ, store=store)
-            check_destination(what, provider.base_url, provider.network, environ=environ, confirmed=confirmed)
+            try:
+                check_destination(
+                    what, provider.base_url, provider.network, environ=environ, confirmed=confirmed
+                )
+            except KeyDestinationError as error:
+                error.secret = str(wanted)
+                raise
             headers[name] = f"{wanted.before}{secret}"
             secrets.append(secret)
     except ApiKeyError as error:

@@ -229,12 +229,21 @@ def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, A
     return checked
 
 
-def preview(name: str, table: Mapping[str, Any], paths: Paths) -> Provider:
-    """The provider that ``[providers.NAME]`` with these fields would be; raises ``SettingsError``."""
+def preview(
+    name: str, table: Mapping[str, Any], paths: Paths, environ: Mapping[str, str] | None = None
+) -> Provider:
+    """The provider that ``[providers.NAME]`` with these fields would be; raises ``SettingsError``.
+
+    With ``environ``, what its TELEX_PROVIDERS says of this provider overrides the fields, as it does in a chat.
+    """
     from provider_core.settings import schema
 
     given = {key: value for key, value in table.items() if value is not None}
-    checked = schema.validate({"providers": {name: given}}, {}, paths.settings_file)
+    variables = {"TELEX_PROVIDERS": value} if environ and (value := environ.get("TELEX_PROVIDERS")) else {}
+    checked, problems = schema.check({"providers": {name: given}}, variables, paths.settings_file)
+    for place in ("providers", f"providers.{name}"):
+        if place in problems:
+            raise problems[place]
     return _provider(name, checked["providers"][name], paths)
 
 

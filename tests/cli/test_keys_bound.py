@@ -157,6 +157,52 @@ def test_another_address_by_hand_or_variable_is_refused_until_it_is_confirmed(
     assert sent(other)[-1] == f"Bearer {KEY}"
 
 
+def test_a_new_proxy_does_not_confirm_an_address_that_was_never_confirmed(
+    tmp_path: Path, server: Scripted, other: Scripted
+) -> None:
+    telex = stored(Inside(tmp_path / "home"), server.url)
+    telex.store.set("secret:gw", keys.seal_for(Provider(name="lab", base_url=server.url), OTHER))
+    telex.configure(
+        telex.settings.read_text().replace(server.url, other.url) + 'headers = {X-Gw = "keyring:gw"}\n'
+    )
+    before = telex.settings.read_text()
+    for arguments in (["--proxy", "http://127.0.0.1:1"], ["--ca-bundle", str(tmp_path)]):
+        ran = telex("providers", "edit", "lab", *arguments)
+        assert ran.code == 2
+        assert f"127.0.0.1:{server.port}" in ran.err
+        assert f"127.0.0.1:{other.port}" in ran.err
+    assert telex.settings.read_text() == before
+    assert asks(telex).code == 4
+    assert other.asked == []
+
+
+def test_what_is_proposed_for_a_provider_of_a_variable_works(
+    tmp_path: Path, server: Scripted, other: Scripted
+) -> None:
+    server.will(by_path())
+    telex = stored(Inside(tmp_path / "home"), server.url)
+    for command in (["edit", "lab", "--trust"], ["set-key", "lab", "--key-stdin"]):
+        env = {"TELEX_PROVIDERS": f'{{"LAB": {{"base_url": "{other.url}"}}}}'}
+        assert asks(telex, env=env).code == 4
+        ran = telex("providers", *command, env=env, stdin=KEY.encode())
+        assert ran.code == 0, ran.err
+        assert asks(telex, env=env).code == 0
+        assert sent(other)[-1] == f"Bearer {KEY}"
+        assert asks(telex).code == 4
+        assert telex("providers", "edit", "lab", "--trust").code == 0
+    # One that only the variable sets up.
+    env = {"TELEX_PROVIDERS": f'{{"gw": {{"base_url": "{server.url}", "key": "keyring", "models": ["m"]}}}}'}
+    assert telex("chat", "--no-stdin", "-m", "gw/m", "hi", env=env).code == 4
+    assert telex("providers", "set-key", "gw", "--key-stdin", env=env, stdin=OTHER.encode()).code == 0
+    assert telex("chat", "--no-stdin", "-m", "gw/m", "hi", env=env).code == 0
+    assert sent(server)[-1] == f"Bearer {OTHER}"
+    env = {"TELEX_PROVIDERS": env["TELEX_PROVIDERS"].replace(server.url, other.url)}
+    assert "telex providers edit gw --trust" in telex("chat", "--no-stdin", "-m", "gw/m", "hi", env=env).err
+    assert telex("providers", "edit", "gw", "--trust", env=env).code == 0
+    assert telex("chat", "--no-stdin", "-m", "gw/m", "hi", env=env).code == 0
+    assert "gw" not in telex.settings.read_text()
+
+
 def test_a_key_that_is_given_again_belongs_to_the_new_address(
     tmp_path: Path, server: Scripted, other: Scripted
 ) -> None:
@@ -368,8 +414,15 @@ def test_a_header_takes_its_secret_from_the_keyring_and_to_its_address_alone(
     ran = asks(telex)
     assert ran.code == 4
     assert f"127.0.0.1:{server.port}" in ran.err
+    assert "telex providers set-secret gw" in ran.err
+    assert "set-key" not in ran.err
     assert other.asked == []
     assert telex("providers", "edit", "lab", "--trust").code == 0
+    assert asks(telex).code == 0
+    telex.configure(
+        telex.settings.read_text().replace(other.url, server.url.replace("127.0.0.1", "localhost"))
+    )
+    assert telex("providers", "set-secret", "gw", "--stdin", stdin=KEY.encode()).code == 0
     assert asks(telex).code == 0
 
 

@@ -144,13 +144,14 @@ def command(
         before = preview(app, name, {**entry, **changes}, changes)  # whether it is usable now
     else:
         before = lists.configured(app, name)
-    if not entry:
+    new_key = any(options[option] for option in ("key_stdin", "key_env", "key_command", "no_key"))
+    if not entry and (changes or new_key or not trust):
         raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
     twice = [option for option in unset if _given(options, option)]
     if twice:
         raise click.UsageError(f"--{twice[0]} and --unset {twice[0]} contradict each other")
     choice = None
-    if any(options[option] for option in ("key_stdin", "key_env", "key_command", "no_key")):
+    if new_key:
         if before.embedded:
             raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
         choice = keys.choose(app, before, options)
@@ -173,7 +174,12 @@ def command(
     else:
         trusted = keys.confirm_destination(app, before, after, trust=trust)
         changes |= trusted.fields
-        if trusted.store is not None:
+        if not entry:
+            if trusted.fields:
+                raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: name key_env there")
+            if trusted.store is not None:
+                app.key_store.set(name, trusted.store)
+        elif trusted.store is not None:
             roster.trust(path, app.key_store, name, changes, trusted.store)
         else:
             edit.update_provider(path, name, changes)

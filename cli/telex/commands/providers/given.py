@@ -60,7 +60,7 @@ def preview(app: App, name: str, fields: Mapping[str, Any], given: Mapping[str, 
     from provider_core.errors import SettingsError
 
     try:
-        return settings.preview(name, fields, app.paths)
+        return settings.preview(name, fields, app.paths, app.environ)
     except SettingsError as error:
         place, _, words = error.message.removeprefix(f"providers.{name}.").partition(": ")
         field = place.partition(".")[0]

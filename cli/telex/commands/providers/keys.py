@@ -211,11 +211,15 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     found = {entry: text for entry in entries if (text := store.get(entry)) is not None}
     if not found and not (after.key_env_for and variable):
         return Choice()
-    if not trust and new.origin != old.origin:
+    sealed = [unseal(text)[1] for text in found.values()] or [None]
+    places = [(old,) if known is None else known for known in sealed]
+    moved = any(new.origin not in {place.origin for place in known} for known in places)
+    if not trust and moved:
+        own = " and ".join(dict.fromkeys(place.origin for known in places for place in known)) or "no address"
         what = "stored key" if name in found else "stored secrets" if found else f"key in {variable}"
         if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
             raise click.UsageError(
-                f"the {what} of {name} is for {old.origin}, and would go to {new.origin}: "
+                f"the {what} of {name} is for {own}, and would go to {new.origin}: "
                 "give the key again with --key-stdin, or confirm that with --trust"
             )
         if not click.confirm(f"Send the {what} of {name} to {new.origin} as well?", err=True):
@@ -225,8 +229,8 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
         if entry != name and entry in found:
             secret, known = unseal(found[entry])
             store.set(entry, seal(secret, (*(known or ()), new)))
-    if new.origin != old.origin:
-        app.console.note(f"Its key goes to {new.origin} from now on.")
+    if trust or moved:
+        app.console.note(f"The key of {name} goes to {new} from now on.")
     return Choice(
         fields={"key_env": variable} if after.key_env_for and variable and name not in found else {},
         store=seal_for(after, unseal(found[name])[0]) if name in found else None,
@@ -277,16 +281,23 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     entries = edit.entries(app.paths.settings_file)
     provider = lists.configured(app, name)
     name = provider.name
+    before = entries.get(name, {})
     if provider.embedded:
         raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
     bare = replace(provider, auth="bearer" if provider.auth == "none" else provider.auth, key_required=True)
     choice = choose(app, bare, options, ask=True)
-    before = entries.get(name, {})
     fields = {**choice.fields, **({"allow_http": True} if allow_http else {})}
-    changed = settings.preview(name, {**before, **roster.key_fields(before, fields)}, app.paths)
+    changed = settings.preview(name, {**before, **roster.key_fields(before, fields)}, app.paths, app.environ)
     verify.allowed(app, changed, choice.store)
     if not no_verify:
         _, choice = checked(app, changed, choice)
     key = seal_for(changed, choice.store) if choice.store is not None else None
-    roster.set_key(app.paths.settings_file, app.key_store, name, fields, key=key)
+    if before:
+        roster.set_key(app.paths.settings_file, app.key_store, name, fields, key=key)
+    elif key is not None and provider.key_stored:
+        app.key_store.set(name, key)
+    else:
+        raise click.UsageError(
+            f'{name} is set up by TELEX_PROVIDERS: change it there, to "key": "keyring" for a stored key'
+        )
     app.console.note(" ".join(filter(None, (choice.said, shadow(app, changed)))))
