@@ -259,11 +259,11 @@ def test_hits_as_json_have_their_marks(telex: Inside, history: Kept) -> None:
     }
 
 
-def test_to_find_nothing_is_no_error(telex: Inside, history: Kept) -> None:
+def test_a_search_without_results_exits_0(telex: Inside, history: Kept) -> None:
     history.said("Why?")
     ran = telex("history", "search", "nothing like it")
     assert (ran.code, ran.text) == (0, "")
-    assert "Nothing" in ran.err
+    assert "No saved conversation contains" in ran.err
 
 
 def test_that_there_may_be_more_is_said(telex: Inside, history: Kept) -> None:

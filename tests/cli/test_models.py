@@ -676,8 +676,8 @@ def test_a_provider_and_an_alias_stay_what_was_typed(telex: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("a/b", "lab/m"), 2, "no name for an alias"),
-        (("a b", "lab/m"), 2, "no name for an alias"),
+        (("a/b", "lab/m"), 2, "not a valid name for an alias"),
+        (("a b", "lab/m"), 2, "not a valid name for an alias"),
         (("lab", "lab/m"), 2, "the name of a provider"),
         (("LAB", "lab/m"), 2, "the name of a provider"),
         (("local", "lab/m"), 2, "the name of a provider"),
@@ -705,7 +705,7 @@ def test_the_default_is_shown_as_what_it_means(telex: Inside) -> None:
     assert telex("models", "default").text == "lab/b\n"
     assert telex("models", "default", env={"TELEX_MODEL": "a"}).text == "lab/a\n"
     said = telex("models", "default", "lab/a", env={"TELEX_MODEL": "b"}).err
-    assert "TELEX_MODEL is set to b, and wins over it." in said
+    assert "TELEX_MODEL is set to b, which overrides it." in said
     assert telex("models", "default", "--unset").code == 0
     assert load(telex.paths, {}).model is None
     assert telex("models", "default", "nobody/x").code == 3

@@ -382,7 +382,7 @@ def test_a_presets_name_with_an_address_keeps_what_is_known_of_the_preset(
     server.will(by_path())
     ran = telex("providers", "add", "deepseek", "--base-url", server.url, env={"DEEPSEEK_API_KEY": KEY})
     assert ran.code == 0, ran.err
-    assert "deepseek is a preset: what is known of DeepSeek counts, but for the address." in ran.err
+    assert "deepseek is a preset: everything but the address comes from DeepSeek." in ran.err
     assert entries(telex.settings)["deepseek"] == {
         "preset": "deepseek",
         "base_url": server.url,

@@ -102,7 +102,7 @@ def test_a_new_one_begins_with_all_that_it_may_hold(telex: Telex, tmp_path: Path
     env = {"EDITOR": editor(tmp_path, f'cat "$1" > {seen}; echo "prompt = \'Hi {{{{ name }}}}\'" > "$1"')}
     ran = telex("templates", "edit", "greet", env=env)
     path = telex.home / "config" / "templates" / "greet.toml"
-    assert (ran.code, ran.err) == (0, f"It is kept in {path}. To use it: telex chat --template greet\n")
+    assert (ran.code, ran.err) == (0, f"Saved as {path}. To use it: telex chat --template greet\n")
     assert path.read_text() == "prompt = 'Hi {{ name }}'\n"
     assert "# model = " in seen.read_text()
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -200,7 +200,7 @@ def test_on_a_terminal_it_can_be_mended_at_once(telex: Telex, tmp_path: Path) ->
     with Pty([str(COMMAND), "templates", "edit", "a"], env=env) as terminal:
         terminal.wait_for("Edit it again?")
         terminal.type("\r")
-        terminal.wait_for("It is kept in")
+        terminal.wait_for("Saved as")
     assert (telex.home / "config" / "templates" / "a.toml").read_text() == 'model = "m"\n'
 
 

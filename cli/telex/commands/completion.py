@@ -31,13 +31,13 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
     exits=(ExitCode.OK,),
 )
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
-@click.option("--install", is_flag=True, help="Put the script where the shell looks, and say where that is.")
+@click.option("--install", is_flag=True, help="Install the script where the shell looks for it.")
 @pass_app
 def command(app: App, *, shell: str | None, install: bool) -> None:
-    """Print the script that completes telex at a Tab, for SHELL or else your login shell.
+    """Print the completion script for SHELL, or for your login shell.
 
-    At a Tab no program is started and no server is asked: names of providers and models are those that telex
-    knew when it last ran. In PowerShell, telex is started.
+    Tab starts no program and asks no server: it completes the names of providers and models as of the last run of
+    telex. Only PowerShell starts telex.
     """
     from telex.completion import script
     from telex.main import root

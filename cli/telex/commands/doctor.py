@@ -28,16 +28,16 @@ __all__ = ["command"]
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("families", metavar="[FAMILY]...", type=click.Choice(FAMILIES), nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="One object.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_app
 def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
-    """Check what telex stands on, and say what to do about it.
+    """Check the installation and suggest fixes.
 
-    Versions, folders, settings and where each comes from, providers and their keys, the keyring, proxies,
-    trusted certificates, models, history, tools, completion, the terminal; or only each FAMILY that is named.
-    Each finding is ok, a note or a problem, with its remedy; a problem makes the exit code 3. Nothing is
-    changed, no server is asked (telex providers test does that), and no key is shown. In a pipe each line has
-    LEVEL, FAMILY, SUBJECT, DETAIL and REMEDY, with tabs between.
+    Checks versions, folders, settings and their sources, providers and their keys, the keyring, proxies,
+    certificates, models, history, tools, completion, and the terminal, or only each FAMILY that is named. Each
+    finding is ok, a note, or a problem with a fix; with a problem, the exit code is 3. Nothing is changed, no
+    server is asked (see telex providers test), and no key is shown. In a pipe, each line has LEVEL, FAMILY,
+    SUBJECT, DETAIL and REMEDY, separated by tabs.
     """
     from telex.doctor import examine
     from telex.doctor.case import Case

@@ -39,7 +39,7 @@ class _Word(click.Choice[str]):
 @click.pass_context
 @pass_app
 def command(app: App, ctx: click.Context, *, words: tuple[str, ...]) -> None:
-    """Show the page of a topic, or the help of a command."""
+    """Show help for a topic or a command."""
     root = ctx.find_root()
     is_topic = len(words) == 1 and words[0] in TOPICS
     text = _topic(ctx, words[0]) if is_topic else _of_command(root, words)

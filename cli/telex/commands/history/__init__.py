@@ -11,13 +11,13 @@ __all__ = ["COMMANDS", "command"]
 _HERE = "telex.commands.history"
 
 COMMANDS = {
-    "list": (f"{_HERE}.reading:list_", "List the conversations, the latest first."),
-    "show": (f"{_HERE}.reading:show", "Show a conversation, or its last answer alone."),
-    "search": (f"{_HERE}.reading:search", "Find what was said by words in it."),
+    "list": (f"{_HERE}.reading:list_", "List conversations, most recently used first."),
+    "show": (f"{_HERE}.reading:show", "Show a conversation, or only its last answer."),
+    "search": (f"{_HERE}.reading:search", "Search prompts and answers."),
     "export": (f"{_HERE}.transfer:export", "Write conversations as Markdown or JSON Lines."),
-    "rename": (f"{_HERE}.removal:rename", "Give a conversation another title."),
-    "remove": (f"{_HERE}.removal:remove", "Remove conversations for good."),
-    "prune": (f"{_HERE}.removal:prune", "Remove for good what is old."),
+    "rename": (f"{_HERE}.removal:rename", "Rename a conversation."),
+    "remove": (f"{_HERE}.removal:remove", "Permanently delete conversations."),
+    "prune": (f"{_HERE}.removal:prune", "Permanently delete old conversations."),
 }
 
 
@@ -28,8 +28,8 @@ COMMANDS = {
     examples=("telex history search sunset", "telex history export --all | gzip > history.md.gz"),
 )
 def command() -> None:
-    """See, search and remove the conversations that were kept.
+    """List, search and remove saved conversations.
 
-    They are in one file on this machine and nowhere else. Nothing is kept with history = false in the
-    settings, or of a chat with --no-save.
+    They are in one file on this machine. To save nothing, use --no-save for a chat, or history = false in the
+    settings.
     """

@@ -34,14 +34,14 @@ _SCREENFUL = 20
     ),
     exits=EXITS,
 )
-@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="No more than N.")
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="List at most N conversations.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def list_(app: App, *, limit: int | None, as_json: bool) -> None:
-    """List the conversations, the one that was gone on with last first.
+    """List conversations, most recently used first.
 
-    A terminal is shown the latest 20 without -n. In a pipe there are all, and each line has ID, UPDATED (UTC,
-    as 2026-05-31T18:10:03Z), TURNS, MODEL and TITLE, with tabs between.
+    A terminal shows the latest 20, unless -n is given. In a pipe, all are listed, and each line has ID, UPDATED
+    (UTC, such as 2026-05-31T18:10:03Z), TURNS, MODEL and TITLE, separated by tabs.
     """
     from telex.render import history as render
 
@@ -56,7 +56,7 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
     else:
         render.listing(console, shown)
     if not found:
-        console.note("No conversation has been kept yet.")
+        console.note("No conversation has been saved yet.")
     elif len(found) > len(shown) and limit is None:
         console.note(f"There are more: telex history list -n {10 * _SCREENFUL}")
 
@@ -71,15 +71,15 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
     exits=NAMED,
 )
 @click.argument("name", metavar="[ID]", required=False)
-@click.option("--answer", "answer_alone", is_flag=True, help="The last answer alone, as it came.")
-@click.option("--json", "as_json", is_flag=True, help="One object, with every turn in its transcript.")
+@click.option("--answer", "answer_alone", is_flag=True, help="Print only the last answer, unchanged.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, with all turns in transcript.")
 @click.option("--save-images", metavar="DIR", help="Write the images of the answers to new files in DIR.")
 @pass_app
 def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_images: str | None) -> None:
-    """Show a conversation, or its last answer alone.
+    """Show a conversation, or only its last answer.
 
-    ID is its id, the id's beginning (four letters or more), its title or a part of that; without one it is
-    the latest. In a pipe it is Markdown.
+    ID is an id, the start of an id (four letters or more), or a title or a part of one; by default the latest
+    conversation is shown. In a pipe, the output is Markdown.
     """
     from telex.render import transcript
 
@@ -88,7 +88,7 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
     history = opened(app)
     found = history.find(name) if name is not None else history.latest()
     if found is None:
-        app.console.note("No conversation has been kept yet.")
+        app.console.note("No conversation has been saved yet.")
         return
     turns = history.turns(found.id)
     if save_images is not None:
@@ -138,17 +138,22 @@ def _answer(app: App, screen: Screen, answer: Message | None) -> None:
 )
 @click.argument("words", nargs=-1, required=True)
 @click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=20, metavar="N", help="No more than N; 20."
+    "-n",
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    metavar="N",
+    help="Show at most N results; by default 20.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Find what was said by words in it, the latest first.
+    """Search prompts and answers, newest first.
 
-    What is found holds every one of the WORDS, in any order; a word in quotes may have blanks in it. Case and
-    accents do not count, and a part of a word is found too. Prompts, answers, results of tools and titles are
-    looked through. In a pipe each line has ID, TIME (UTC), ROLE and the words around the first that was found,
-    with tabs between. To find nothing is no error: the exit code is 0.
+    A result contains every one of WORDS, in any order; quote a phrase to search for it as a whole. Case and accents
+    are ignored, and parts of words match. Tool results and titles are searched too. In a pipe, each line has ID,
+    TIME (UTC), ROLE and the text around the first match, separated by tabs. The exit code is 0 even if nothing is
+    found.
     """
     from telex.options import readable
 
@@ -162,6 +167,6 @@ def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> No
 
         render.hits(app.console, found)
     if not found:
-        app.console.note("Nothing that was kept holds all of this.")
+        app.console.note("No saved conversation contains all of these words.")
     elif len(found) == limit:
         app.console.note(f"There may be more: -n {10 * limit}")

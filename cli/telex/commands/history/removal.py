@@ -35,7 +35,7 @@ _SHOWN = 10
 @click.argument("title")
 @pass_app
 def rename(app: App, *, name: str, title: str) -> None:
-    """Give a conversation another title.
+    """Rename a conversation.
 
     ID is as for telex history show.
     """
@@ -56,17 +56,17 @@ def rename(app: App, *, name: str, title: str) -> None:
     exits=NAMED,
 )
 @click.argument("names", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="Every conversation.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--all", "everything", is_flag=True, help="Remove every conversation.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_app
 def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> None:
-    """Remove conversations for good.
+    """Permanently delete conversations.
 
-    ID is as for telex history show. Asks first, on a terminal; elsewhere --yes is needed. What was said is
-    overwritten, in every file of the history; copies that you or your backups have made are not.
+    ID is as for telex history show. Asks for confirmation on a terminal; otherwise --yes is required. The text is
+    overwritten in every file of the history, but not in copies and backups.
     """
     if everything == bool(names):
-        raise click.UsageError("name the conversations that shall go, or give --all")
+        raise click.UsageError("no conversation is named. Name one, or use --all.")
     history = opened(app)
     chosen = history.conversations() if everything else conversations(history, names)
     if chosen and not yes:
@@ -96,7 +96,11 @@ class Age(click.ParamType[float]):
             return value
         found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([hdwy])", str(value).strip().lower(), re.ASCII)
         if found is None:
-            self.fail(f"{value!r} is no age: hours, days, weeks or years, as 12h, 30d, 8w or 1y", param, ctx)
+            self.fail(
+                f"{value!r} is not a valid age. Use hours, days, weeks or years, such as 12h, 30d, 8w or 1y.",
+                param,
+                ctx,
+            )
         return float(found[1]) * _UNITS[found[2]]
 
 
@@ -114,15 +118,17 @@ class Age(click.ParamType[float]):
     type=Age(),
     metavar="AGE",
     required=True,
-    help="As 12h, 30d, 8w or 1y: hours, days, weeks or years of 365 days.",
+    help="Age in hours, days, weeks or years, such as 12h, 30d, 8w or 1y.",
 )
-@click.option("--dry-run", is_flag=True, help="List what would be removed, as telex history list does.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask, which prune never does.")
+@click.option(
+    "--dry-run", is_flag=True, help="List the conversations that would be removed, and remove nothing."
+)
+@click.option("-y", "--yes", is_flag=True, help="Accepted for scripts; prune never asks.")
 @pass_app
 def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: ARG001 - it never asks
-    """Remove for good the conversations that have not been gone on with for so long.
+    """Permanently delete conversations that were not used since the given age.
 
-    Does not ask: --dry-run shows what would go.
+    Does not ask for confirmation; preview the result with --dry-run.
     """
     history = opened(app)
     before = time.time() - age

@@ -31,35 +31,35 @@ _MARKDOWN, _LINES = "markdown", "jsonl"
     exits=NAMED,
 )
 @click.argument("names", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="Every conversation, the oldest first.")
+@click.option("--all", "everything", is_flag=True, help="Export every conversation, oldest first.")
 @click.option(
     "--format",
     "form",
     type=click.Choice([_MARKDOWN, _LINES]),
-    help="By default what the name of FILE says, else markdown.",
+    help="Output format; by default from the name of FILE, or else markdown.",
 )
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, allow_dash=True),
-    help="Into FILE, for you alone to read; replaced in one step.",
+    help="Write to FILE, which only you can read, and replace it atomically.",
 )
 @pass_app
 def export(
     app: App, *, names: tuple[str, ...], everything: bool, form: str | None, output: str | None
 ) -> None:
-    """Write conversations as Markdown or JSON Lines: the latest, or those that are named.
+    """Write conversations as Markdown or JSON Lines.
 
-    ID is as for telex history show. JSON Lines have one object for each turn, with everything that is kept of
-    it, images too.
+    ID is as for telex history show; by default the latest conversation is written. JSON Lines have one object for
+    each turn, with everything that is saved about it, including images.
     """
     if everything and names:
         raise click.UsageError("--all does not go with an ID")
     history = opened(app)
     chosen = _chosen(history, names, everything=everything)
     if not chosen:
-        app.console.note("No conversation has been kept yet.")
+        app.console.note("No conversation has been saved yet.")
         return
     pieces = _pieces(history, chosen, form or _usual(output))
     if output in (None, "-"):

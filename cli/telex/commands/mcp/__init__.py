@@ -11,12 +11,12 @@ __all__ = ["COMMANDS", "command"]
 _HERE = "telex.commands.mcp"
 
 COMMANDS = {
-    "add": (f"{_HERE}.add:command", "Set up a server: a command, or an address."),
+    "add": (f"{_HERE}.add:command", "Set up a server: a command or an address."),
     "list": (f"{_HERE}.listing:list_", "List the servers that are set up."),
     "test": (f"{_HERE}.check:test", "Start servers, list their tools, and time each step."),
     "tools": (f"{_HERE}.check:tools", "Start a server and list its tools."),
-    "set-secret": (f"{_HERE}.secret:command", "Put a secret for servers into the keyring."),
-    "import": (f"{_HERE}.transfer:import_", "Set up the servers of another client's file."),
+    "set-secret": (f"{_HERE}.secret:command", "Store a secret for servers in the keyring."),
+    "import": (f"{_HERE}.transfer:import_", "Import servers from another client's file."),
     "remove": (f"{_HERE}.removal:command", "Remove a server and its secrets."),
 }
 

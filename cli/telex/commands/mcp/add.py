@@ -30,13 +30,21 @@ __all__ = ["command"]
 )
 @click.argument("name")
 @click.argument("words", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
-@click.option("--url", metavar="URL", help="The address of a server over HTTP, in place of a command.")
-@click.option("--env", multiple=True, metavar="KEY=VALUE", help="A variable of the command's environment.")
-@click.option("--header", "header", multiple=True, metavar="NAME:VALUE", help="A header of every request.")
+@click.option("--url", metavar="URL", help="Address of a server over HTTP, instead of a command.")
+@click.option(
+    "--env", multiple=True, metavar="KEY=VALUE", help="Set an environment variable of the server. Repeatable."
+)
+@click.option(
+    "--header",
+    "header",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="Send a header with every request. Repeatable.",
+)
 @click.option(
     "--cwd",
     type=ExistingPath(file_okay=False),
-    help="The folder the command runs in.",
+    help="Run the command in this folder.",
 )
 @click.option(
     "--timeout",
@@ -48,17 +56,24 @@ __all__ = ["command"]
     "--start-timeout",
     type=Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="The longest that its start may take. By default 30.",
+    help="Give up on the start after this many seconds. By default 30.",
 )
 @click.option(
     "--max-result",
     type=click.IntRange(1000, 10_000_000),
     metavar="BYTES",
-    help="The most of a result that a model is given. By default 100000.",
+    help="Cut longer results. By default 100000.",
 )
-@click.option("--allow", multiple=True, metavar="PATTERN", help="Tools that run without asking, as read_*.")
-@click.option("--allow-http", is_flag=True, help="Send secrets over plain http to a host that is not local.")
-@click.option("--replace", is_flag=True, help="Overwrite a server of this name.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="PATTERN",
+    help="Run tools that match without asking, such as read_*. Repeatable.",
+)
+@click.option(
+    "--allow-http", is_flag=True, help="Allow sending secrets over plain http to a host that is not local."
+)
+@click.option("--replace", is_flag=True, help="Replace the server with this name.")
 @pass_app
 def command(
     app: App,
@@ -71,13 +86,13 @@ def command(
     replace: bool,
     **options: Any,
 ) -> None:
-    """Set up a server: a command, or an address.
+    """Set up a server: a command or an address.
 
-    A value of --env or --header that is a secret is a reference: keyring:NAME or env:VARIABLE, in a header
-    with a word before it if need be, as in Bearer keyring:NAME. It is looked up when the server starts.
+    A secret in --env or --header is a reference: keyring:NAME or env:VARIABLE, in a header also after a word, such
+    as Bearer keyring:NAME. It is looked up when the server starts.
 
-    The command's environment has what every program needs (PATH, HOME, USER, LANG, TERM and their like), what
-    --env says, and nothing else: no API key, and none of telex's own variables.
+    The command gets the environment variables that every program needs (PATH, HOME, USER, LANG, TERM and similar),
+    those for certificates and proxies, and those of --env. It gets no API key and no TELEX_ variables.
     """
     from provider_core.errors import SettingsError
     from provider_core.settings import edit, preview_server

@@ -34,18 +34,17 @@ _EXITS = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.PROVIDER, ExitCode.NETWORK)
     "--timeout",
     type=Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="The longest that a start may take, instead of what is set for the server.",
+    help="Give up on a start after this many seconds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
     """Start servers, list their tools, and time each step.
 
-    Without NAME all are tested that are not switched off, at once. In a pipe each line has NAME, passed or
-    failed, the time of each step (start, handshake, tools) in milliseconds, the number of tools, and what the
-    server calls itself, with tabs between. The exit code is 0 only when all passed: 4 for a secret that is
-    missing or refused, 7 for a server that cannot be reached or takes too long, 6 for any other failure, and
-    1 where failures differ.
+    Without NAME, all enabled servers are tested at once. In a pipe, each line has NAME, passed or failed, the time
+    of each step (start, handshake, tools) in milliseconds, the number of tools, and the name that the server
+    reports, separated by tabs. The exit code is 0 only if all passed: 4 for a secret that is missing or refused, 7
+    for a server that cannot be reached or takes too long, 6 for any other failure, and 1 for different failures.
     """
     from dataclasses import replace
 
@@ -87,14 +86,16 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
     exits=_EXITS,
 )
 @click.argument("name", type=Name("server"))
-@click.option("--json", "as_json", is_flag=True, help="One list of objects, with each tool's schema.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a list of JSON objects, with the schema of each tool."
+)
 @pass_app
 def tools(app: App, *, name: str, as_json: bool) -> None:
     """Start a server and list its tools.
 
-    In a pipe each line has TOOL, HINT, ASKS (whether somebody is asked before it runs: yes or no) and
-    DESCRIPTION, with tabs between. The hint is what the server says of the tool (reads, writes, destroys),
-    and nobody has checked it: it decides nothing.
+    In a pipe, each line has TOOL, HINT, ASKS (yes or no: whether telex asks before the tool runs) and DESCRIPTION,
+    separated by tabs. The hint (reads, writes, destroys) is what the server claims; it is not verified and has no
+    effect.
     """
     from telex.render import mcp as render
     from telex.render import sheet

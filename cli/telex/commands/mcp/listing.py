@@ -22,13 +22,13 @@ __all__ = ["list_"]
     examples=("telex mcp list", "telex mcp list --json | jq -r '.[].name'"),
     exits=(ExitCode.SETTINGS,),
 )
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def list_(app: App, *, as_json: bool) -> None:
     """List the servers that are set up.
 
-    In a pipe each line has NAME, PLACE (its command or address), SECRETS (what is looked up for it, and
-    where), ALLOWED (tools that run without asking) and STATE (on, off or invalid), with tabs between.
+    In a pipe, each line has NAME, PLACE (command or address), SECRETS (what is looked up, and where), ALLOWED
+    (tools that run without asking) and STATE (on, off or invalid), separated by tabs.
     """
     from telex.render import mcp as render
     from telex.render import sheet

@@ -28,13 +28,14 @@ __all__ = ["command"]
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
 @click.argument("name", type=Name("server"))
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--keep-secrets", is_flag=True, help="Leave its secrets in the keyring.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--keep-secrets", is_flag=True, help="Keep its secrets in the keyring.")
 @pass_app
 def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     """Remove a server and its secrets.
 
-    Asks first, on a terminal; elsewhere --yes is needed. A secret that another server is given as well stays.
+    Asks for confirmation on a terminal; otherwise --yes is required. A secret that another server uses is not
+    removed.
     """
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit

@@ -24,9 +24,12 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 def _options(command: _Command) -> _Command:
     for option in (
-        click.option("--remove", is_flag=True, help="Remove it from the keyring."),
+        click.option("--remove", is_flag=True, help="Remove the secret from the keyring."),
         click.option(
-            "--for", "url", metavar="URL", help="An address it is for, where no header names it yet."
+            "--for",
+            "url",
+            metavar="URL",
+            help="Address that the secret may be sent to, if no header names it yet.",
         ),
         click.option("--stdin", "from_stdin", is_flag=True, help="Read the secret from stdin."),
         click.argument("name"),
@@ -46,8 +49,8 @@ def _options(command: _Command) -> _Command:
 def command(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
     """Store a secret for the variables and headers of servers in the keyring.
 
-    NAME is the name after keyring: in a server's settings. Asks for the secret without showing it. In a header it
-    is sent to the addresses of the servers and providers that name it now, and to no other.
+    NAME is the name after keyring: in a server's settings. telex prompts for the secret without showing it. In a
+    header, the secret is sent only to the addresses of the servers and providers that name it now.
     """
     _set(app, name, from_stdin=from_stdin, url=url, remove=remove)
 
@@ -66,8 +69,8 @@ def command(app: App, *, name: str, from_stdin: bool, url: str | None, remove: b
 def of_providers(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
     """Store a secret for providers' headers in the keyring.
 
-    NAME is the name after keyring: in a header, as in --header "X-Key=keyring:NAME". Asks for the secret without
-    showing it. It is sent to the addresses of the providers and servers that name it now, and to no other.
+    NAME is the name after keyring: in a header, such as --header "X-Key=keyring:NAME". telex prompts for the secret
+    without showing it. The secret is sent only to the addresses of the providers and servers that name it now.
     """
     _set(app, name, from_stdin=from_stdin, url=url, remove=remove)
 

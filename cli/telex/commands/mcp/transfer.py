@@ -30,23 +30,26 @@ __all__ = ["import_"]
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--only", multiple=True, metavar="NAME", help="Only this server; may be given several times.")
-@click.option("--replace", is_flag=True, help="Overwrite servers of the same names.")
+@click.option("--only", multiple=True, metavar="NAME", help="Import only this server. Repeatable.")
+@click.option("--replace", is_flag=True, help="Replace servers with the same names.")
 @click.option(
     "--secrets",
     type=click.Choice(["keyring", "env"]),
-    help="Secrets in plain go into the keyring, or are looked for in variables of the same names.",
+    help="Store plain secrets in the keyring, or read them from variables with the same names.",
 )
-@click.option("--allow-http", is_flag=True, help="Send secrets over plain http to hosts that are not local.")
+@click.option(
+    "--allow-http", is_flag=True, help="Allow sending secrets over plain http to hosts that are not local."
+)
 @pass_app
 def import_(
     app: App, *, file: str, only: tuple[str, ...], replace: bool, secrets: str | None, allow_http: bool
 ) -> None:
-    """Set up the servers of another client's file.
+    """Import servers from another client's file.
 
-    FILE is the JSON file of Claude, Cursor, Windsurf, Cline, VS Code, Zed, Gemini CLI, opencode or LM Studio, or - for
-    stdin; it is not changed. Reports which servers were imported, which were skipped, what was left out, and why. A
-    server with plain secrets in the file is imported only with --secrets: telex's settings never hold a secret.
+    FILE is the JSON file of Claude, Cursor, Windsurf, Cline, VS Code, Zed, Gemini CLI, opencode or LM Studio, or -
+    for stdin; it is not changed. Reports which servers were imported, which were skipped, which fields were
+    omitted, and why. A server with plain secrets in the file is imported only with --secrets, because telex
+    settings never contain a secret.
     """
     found = [each for each in _read(app, file) if not only or each.called in only or each.name in only]
     for name in only:

@@ -11,13 +11,13 @@ __all__ = ["COMMANDS", "command"]
 _HERE = "telex.commands.models"
 
 COMMANDS = {
-    "list": (f"{_HERE}.listing:list_", "List what can be asked now, by provider."),
-    "show": (f"{_HERE}.listing:show", "Show what is known of one model."),
-    "add": (f"{_HERE}.declaring:add", "Declare a model, or what you know of one."),
-    "edit": (f"{_HERE}.declaring:edit", "Change what is declared of a model."),
-    "remove": (f"{_HERE}.declaring:remove", "Forget what was declared of a model."),
-    "alias": (f"{_HERE}.naming:alias", "Give a model a short name, or list the short names."),
-    "default": (f"{_HERE}.naming:default", "Show or set the model that is asked when none is named."),
+    "list": (f"{_HERE}.listing:list_", "List the models that can be used now."),
+    "show": (f"{_HERE}.listing:show", "Show what telex knows about a model."),
+    "add": (f"{_HERE}.declaring:add", "Add a model, or facts about one."),
+    "edit": (f"{_HERE}.declaring:edit", "Change the declared facts about a model."),
+    "remove": (f"{_HERE}.declaring:remove", "Remove the declaration of a model."),
+    "alias": (f"{_HERE}.naming:alias", "Set, show or remove short names for models."),
+    "default": (f"{_HERE}.naming:default", "Show or set the default model."),
 }
 
 
@@ -28,4 +28,4 @@ COMMANDS = {
     examples=("telex models list --reasoning", 'telex models default "$(telex models list | fzf)"'),
 )
 def command() -> None:
-    """See what can be asked, and name it."""
+    """List models, set aliases and the default model."""

@@ -26,12 +26,12 @@ _FIELDS = ("name", "context", "max_output", "reasoning", "tools", "vision")
 
 def _fields(command: _Command) -> _Command:
     for option in (
-        click.option("--vision/--no-vision", default=None, help="Whether it reads images."),
-        click.option("--tools/--no-tools", default=None, help="Whether it calls tools."),
-        click.option("--reasoning/--no-reasoning", default=None, help="Whether it reasons."),
-        click.option("--max-output", type=_TOKENS, metavar="N", help="The longest answer, in tokens."),
-        click.option("--context", type=_TOKENS, metavar="N", help="Its window, in tokens."),
-        click.option("--name", metavar="TEXT", help="A name to show."),
+        click.option("--vision/--no-vision", default=None, help="Whether the model reads images."),
+        click.option("--tools/--no-tools", default=None, help="Whether the model calls tools."),
+        click.option("--reasoning/--no-reasoning", default=None, help="Whether the model reasons."),
+        click.option("--max-output", type=_TOKENS, metavar="N", help="Longest answer, in tokens."),
+        click.option("--context", type=_TOKENS, metavar="N", help="Context window, in tokens."),
+        click.option("--name", metavar="TEXT", help="Name to show in lists."),
     ):
         command = option(command)
     return command
@@ -50,7 +50,7 @@ def _fields(command: _Command) -> _Command:
 @_fields
 @pass_app
 def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa: A002 - the option's name
-    """Declare the model ID of PROVIDER: what is said here wins over what the server says."""
+    """Add a model of PROVIDER; the given facts override the server's."""
     from provider_core.settings.models import declare_model
     from telex import lists
 
@@ -71,11 +71,18 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
 @click.argument("id", metavar="ID", type=Name("model", of="provider"))
 @_fields
 @click.option(
-    "--unset", type=click.Choice(_FIELDS), multiple=True, metavar="FIELD", help="Forget what was said of it."
+    "--unset",
+    type=click.Choice(_FIELDS),
+    multiple=True,
+    metavar="FIELD",
+    help="Remove a declared fact. Repeatable.",
 )
 @pass_app
 def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **fields: Any) -> None:  # noqa: A002
-    """Change what is declared of a model; one that only its server lists becomes declared."""
+    """Change the declared facts about a model.
+
+    A model that only its server lists becomes a declared one.
+    """
     from provider_core.settings.models import declare_model
     from telex import lists
 
@@ -108,7 +115,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
 @click.argument("id", metavar="ID", type=Name("model", of="provider"))
 @pass_app
 def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the option's name
-    """Forget what was declared of a model; its server may go on listing it."""
+    """Remove the declaration of a model; its server may still list it."""
     from provider_core.settings.models import forget_model
     from telex import lists
 

@@ -40,16 +40,16 @@ __all__ = ["list_", "show"]
     type=Name("provider"),
     multiple=True,
     metavar="NAME",
-    help="Only this provider's.",
+    help="List only the models of this provider.",
 )
-@click.option("--reasoning", is_flag=True, help="Only those known to reason.")
-@click.option("--tools", is_flag=True, help="Only those known to call tools.")
-@click.option("--vision", is_flag=True, help="Only those known to read images.")
+@click.option("--reasoning", is_flag=True, help="List only models that are known to reason.")
+@click.option("--tools", is_flag=True, help="List only models that are known to call tools.")
+@click.option("--vision", is_flag=True, help="List only models that are known to read images.")
 @click.option(
-    "--all", "everything", is_flag=True, help="Also those that do not chat: embeddings, speech, images."
+    "--all", "everything", is_flag=True, help="Include models that do not chat: embeddings, speech, images."
 )
-@click.option("--refresh", is_flag=True, help="Ask the servers for their lists first.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout.")
+@click.option("--refresh", is_flag=True, help="Ask the servers for their current lists first.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @pass_app
 def list_(
     app: App,
@@ -63,10 +63,10 @@ def list_(
     refresh: bool,
     as_json: bool,
 ) -> None:
-    """List the models that can be asked now, one a line as provider/model; every word of TEXT must occur.
+    """List the models that can be used now, as provider/model.
 
-    Providers that are disabled, or need a key and have none, are left out. Servers are asked with --refresh
-    only; what they said then is kept.
+    Lists only models that contain every word of TEXT. Providers that are disabled, or that need a key and have
+    none, are omitted. Servers are asked only with --refresh; their lists are then saved.
     """
     chosen = _chosen(app, names)
     outcomes = _refresh(app, chosen) if refresh else ()
@@ -267,10 +267,10 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     ),
 )
 @click.argument("id", metavar="ID", type=Name("model"))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_app
 def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the option's name
-    """Show what is known of the model that -m ID would mean."""
+    """Show what telex knows about the model that -m ID means."""
     from provider_core.resolve import resolve
     from telex.render import models as render
 

@@ -33,7 +33,10 @@ __all__ = ["alias", "default"]
 @click.option("--remove", is_flag=True, help="Remove the alias.")
 @pass_app
 def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> None:
-    """Let NAME mean TARGET wherever a model is named; without TARGET, show what NAME means; alone, list all."""
+    """Make NAME a short name for TARGET.
+
+    Without TARGET, show what NAME means; without arguments, list all aliases.
+    """
     if remove and (name is None or target is not None):
         raise click.UsageError("--remove takes the name of one alias, and nothing else")
     if name is None:
@@ -89,10 +92,10 @@ def _remove(app: App, name: str) -> None:
     ),
 )
 @click.argument("id", metavar="[ID]", required=False, type=Name("model"))
-@click.option("--unset", is_flag=True, help="Have no default.")
+@click.option("--unset", is_flag=True, help="Remove the default.")
 @pass_app
 def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - the option's name
-    """Make ID the model that answers when none is named; without ID, show which one that is."""
+    """Set the default model, or show it."""
     from provider_core.settings.models import set_default
 
     if unset and id is not None:
@@ -109,7 +112,7 @@ def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - t
         "There is no default model now." if meaning is None else f"The default model is {meaning}."
     )
     if app.environ.get("TELEX_MODEL"):
-        app.console.note(f"TELEX_MODEL is set to {app.environ['TELEX_MODEL']}, and wins over it.")
+        app.console.note(f"TELEX_MODEL is set to {app.environ['TELEX_MODEL']}, which overrides it.")
 
 
 def _pinned(app: App, typed: str) -> str:

@@ -11,22 +11,22 @@ __all__ = ["COMMANDS", "command"]
 _HERE = "telex.commands.providers"
 
 COMMANDS = {
-    "add": (f"{_HERE}.add:command", "Set up a provider, and check that it works."),
-    "list": (f"{_HERE}.listing:list_", "List the providers that are set up, and where their keys come from."),
-    "show": (f"{_HERE}.listing:show", "Show all that is set up for one provider."),
+    "add": (f"{_HERE}.add:command", "Set up a provider and check that it works."),
+    "list": (f"{_HERE}.listing:list_", "List the providers that are set up, and the sources of their keys."),
+    "show": (f"{_HERE}.listing:show", "Show the settings of a provider."),
     "presets": (f"{_HERE}.listing:presets", "Search the providers that can be set up by name alone."),
     "test": (f"{_HERE}.check:command", "Check that providers answer, step by step."),
     "discover": (f"{_HERE}.discover:command", "Find the model servers that run on this machine."),
-    "edit": (f"{_HERE}.edit:command", "Change what is set up for a provider."),
-    "set-key": (f"{_HERE}.keys:command", "Change where a provider's key comes from."),
+    "edit": (f"{_HERE}.edit:command", "Change the settings of a provider."),
+    "set-key": (f"{_HERE}.keys:command", "Change the source of a provider's key."),
     "set-secret": (
         "telex.commands.mcp.secret:of_providers",
         "Store a secret for providers' headers in the keyring.",
     ),
-    "rename": (f"{_HERE}.removal:rename", "Give a provider another name."),
+    "rename": (f"{_HERE}.removal:rename", "Rename a provider."),
     "remove": (f"{_HERE}.removal:remove", "Remove a provider and its key."),
     "export": (f"{_HERE}.transfer:export", "Write the providers to a file, without their keys."),
-    "import": (f"{_HERE}.transfer:import_", "Set up the providers of a file."),
+    "import": (f"{_HERE}.transfer:import_", "Set up the providers in a file."),
 }
 
 

@@ -37,47 +37,59 @@ __all__ = ["command"]
     exits=ASKING,
 )
 @click.argument("name", type=Name("preset"))
-@click.option("--base-url", metavar="URL", help="Where the API is; the part before /chat/completions.")
+@click.option("--base-url", metavar="URL", help="The base address of the API, without /chat/completions.")
 @click.option(
-    "--preset", type=Name("preset"), metavar="ID", help="The preset to use, where NAME is not its name."
+    "--preset", type=Name("preset"), metavar="ID", help="Use this preset; by default the one called NAME."
 )
 @click.option(
     "--gguf",
     type=ExistingPath(dir_okay=False),
     metavar="FILE",
-    help="A model file that telex runs itself, with no server to set up.",
+    help="Run this model file on this machine, without a server.",
 )
 @click.option(
     "--set",
     "variables",
     multiple=True,
     metavar="PART=VALUE",
-    help="A part of a preset's address, as account_id.",
+    help="Set a part of the preset's address, such as account_id=ID.",
 )
 @key_options
-@click.option("--display-name", metavar="TEXT", help="How the provider is called in lists.")
-@click.option("--model", "models", multiple=True, metavar="ID", help="A model; the first is the default.")
+@click.option("--display-name", metavar="TEXT", help="Name to show in lists.")
 @click.option(
-    "--model-name", "model_names", multiple=True, metavar="TEXT", help="Its name in lists, in the same order."
+    "--model",
+    "models",
+    multiple=True,
+    metavar="ID",
+    help="Add a model; the first one is the default. Repeatable.",
 )
 @click.option(
-    "--header", "headers", multiple=True, metavar="K=V", help="A header to send with every request."
+    "--model-name",
+    "model_names",
+    multiple=True,
+    metavar="TEXT",
+    help="Name of a model in lists, in the order of --model. Repeatable.",
 )
-@click.option("--proxy", metavar="URL", help="The proxy to go through, or none for going straight.")
+@click.option(
+    "--header", "headers", multiple=True, metavar="K=V", help="Send a header with every request. Repeatable."
+)
+@click.option("--proxy", metavar="URL", help="Use this proxy; none means no proxy.")
 @click.option(
     "--ca-bundle",
     type=ExistingPath(),
-    help="Certificates to trust instead of the system's.",
+    help="Trust these certificates instead of the system's.",
 )
 @click.option(
     "--client-cert",
     type=ExistingPath(),
-    help="A certificate to show, with its key, in PEM.",
+    help="Present a client certificate: a PEM file with its key.",
 )
 @wait_options
-@click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
-@click.option("--no-verify", is_flag=True, help="Save without asking the server.")
-@click.option("--replace", is_flag=True, help="Overwrite a provider of this name.")
+@click.option(
+    "--allow-http", is_flag=True, help="Allow sending the key over plain http to a host that is not local."
+)
+@click.option("--no-verify", is_flag=True, help="Save without checking that the server answers.")
+@click.option("--replace", is_flag=True, help="Replace the provider with this name.")
 @pass_app
 def command(
     app: App,
@@ -90,11 +102,11 @@ def command(
     replace: bool,
     **options: Any,
 ) -> None:
-    """Set up a provider, and check that it works.
+    """Set up a provider and check that it works.
 
-    NAME is a preset's name (see: telex providers presets), or any name with --base-url or --gguf. With both,
-    a preset's name and --base-url, the preset counts but for its address. The key is asked for without
-    showing it and kept in the keyring of the operating system.
+    NAME is the name of a preset (see telex providers presets), or any name with --base-url or --gguf. With a preset
+    name and --base-url, everything but the address comes from the preset. telex prompts for the key without showing
+    it, and stores it in the keyring of the operating system.
     """
     from provider_core import roster
     from provider_core.keys import seal_for
@@ -113,7 +125,7 @@ def command(
         raise Stop(ExitCode.SETTINGS)
     row = _preset(name, preset, options)
     if row is not None and options["base_url"] and not preset:
-        app.console.note(f"{name} is a preset: what is known of {row.name} counts, but for the address.")
+        app.console.note(f"{name} is a preset: everything but the address comes from {row.name}.")
     fields = {**_fields(row, options), **_place(app, row, options)}
     if options["gguf"]:
         fields["models"] = _file_models(app, options["gguf"].absolute(), fields["models"])

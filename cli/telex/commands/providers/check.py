@@ -36,12 +36,12 @@ __all__ = ["command"]
     exits=ASKING,
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=Name("provider"))
-@click.option("--all", "every", is_flag=True, help="All providers that are not switched off.")
-@click.option("--model", metavar="ID", help="The model to ask, instead of the default one.")
-@click.option("--deep", is_flag=True, help="Find out what the model can do, by about a dozen short requests.")
+@click.option("--all", "every", is_flag=True, help="Test all providers that are enabled.")
+@click.option("--model", metavar="ID", help="Ask this model instead of the default one.")
+@click.option("--deep", is_flag=True, help="Test what the model can do, with about a dozen short requests.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
-              metavar="SECONDS", help="The longest wait for a server.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+              metavar="SECONDS", help="Give up on a server after this many seconds.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def command(
     app: App,
@@ -55,9 +55,9 @@ def command(
 ) -> None:
     """Check that providers answer, step by step.
 
-    reach (name, connection, TLS), models, auth and stream (one token of a chat), usage. In a pipe each line
-    has NAME, passed or failed, the five steps with their times, and the model that was asked, with tabs
-    between. The exit code is 0 only when all passed.
+    The steps are reach (name, connection, TLS), models, auth and stream (one token of a chat), and usage. In a
+    pipe, each line has NAME, passed or failed, the five steps with their times, and the model, separated by tabs.
+    The exit code is 0 only if every step passed.
     """
     from telex.render import probe as render
 

@@ -35,18 +35,18 @@ HEADERS = ("SERVER", "ADDRESS", "MODELS", "SET UP AS")
     type=click.IntRange(1, 65535),
     multiple=True,
     metavar="N",
-    help="Look at this port, instead of those that servers are known to use.",
+    help="Look only at this port instead of the usual ones. Repeatable.",
 )
 @click.option(
-    "--add", "add_all", is_flag=True, help="Set up all that are new and need no key, without asking."
+    "--add", "add_all", is_flag=True, help="Set up all new servers that need no key, without asking."
 )
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def command(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) -> None:
     """Find the model servers that run on this machine.
 
-    The ports that Ollama, LM Studio, llama.cpp, vLLM and others use are asked for their models, all at once
-    and without a key. In a pipe each line has SERVER, ADDRESS, MODELS and SET UP AS, with tabs between.
+    Asks the ports that Ollama, LM Studio, llama.cpp, vLLM and others use for their models, all at once and without
+    a key. In a pipe, each line has SERVER, ADDRESS, MODELS and SET UP AS, separated by tabs.
     """
     from provider_core import probe
     from telex.render import sheet

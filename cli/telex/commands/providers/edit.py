@@ -68,36 +68,36 @@ class Unset(click.ParamType[str]):
     ),
 )
 @click.argument("name", type=Name("provider"))
-@click.option("--enable/--disable", "enabled", default=None, help="Switch the provider on or off.")
-@click.option("--display-name", metavar="TEXT", help="How the provider is called in lists.")
-@click.option("--base-url", metavar="URL", help="Where the API is; the part before /chat/completions.")
+@click.option("--enable/--disable", "enabled", default=None, help="Enable or disable the provider.")
+@click.option("--display-name", metavar="TEXT", help="Name to show in lists.")
+@click.option("--base-url", metavar="URL", help="The base address of the API, without /chat/completions.")
 @click.option(
     "--preset",
     type=Name("preset"),
     metavar="ID",
-    help="The preset whose facts count where nothing else is set.",
+    help="Use this preset for everything that is not set.",
 )
-@click.option("--set", "variables", multiple=True, metavar="PART=VALUE", help="A part of a preset's address.")
-@click.option("--gguf", type=_PATH, metavar="FILE", help="A model file that telex runs itself.")
 @click.option(
-    "--model", "models", multiple=True, metavar="ID", help="The models, in the place of those that are set."
+    "--set", "variables", multiple=True, metavar="PART=VALUE", help="Set a part of the preset's address."
+)
+@click.option("--gguf", type=_PATH, metavar="FILE", help="Run this model file on this machine.")
+@click.option(
+    "--model", "models", multiple=True, metavar="ID", help="Replace the models that are set. Repeatable."
 )
 @click.option(
     "--default-model",
     type=Name("model", of="name"),
     metavar="ID",
-    help="The model that is meant by the provider's name alone.",
+    help="Model to use when only the provider is named.",
 )
-@click.option(
-    "--header", "headers", multiple=True, metavar="K=V", help="A header to send, beside those that are set."
-)
+@click.option("--header", "headers", multiple=True, metavar="K=V", help="Add a header. Repeatable.")
 @key_options
-@click.option("--proxy", metavar="URL", help="The proxy to go through, or none for going straight.")
+@click.option("--proxy", metavar="URL", help="Use this proxy; none means no proxy.")
 @click.option(
-    "--ca-bundle", type=_PATH, metavar="PATH", help="Certificates to trust instead of the system's."
+    "--ca-bundle", type=_PATH, metavar="PATH", help="Trust these certificates instead of the system's."
 )
 @click.option(
-    "--client-cert", type=_PATH, metavar="FILE", help="A certificate to show, with its key, in PEM."
+    "--client-cert", type=_PATH, metavar="FILE", help="Present a client certificate: a PEM file with its key."
 )
 @wait_options
 @click.option(
@@ -106,13 +106,13 @@ class Unset(click.ParamType[str]):
     multiple=True,
     type=Unset(),
     metavar="FIELD",
-    help="Remove a field, by the name of its option, or one part of it: header.X-Team.",
+    help="Remove a field by the name of its option, or a part of it, such as header.X-Team. Repeatable.",
 )
+@click.option("--no-verify", is_flag=True, help="Save a new key without checking it.")
 @click.option(
-    "--no-verify", is_flag=True, help="Save a new key without asking the server whether it takes it."
+    "--allow-http", is_flag=True, help="Allow sending the key over plain http to a host that is not local."
 )
-@click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
-@click.option("--trust", is_flag=True, help="Send the present key to the new address as well.")
+@click.option("--trust", is_flag=True, help="Allow sending the present key to the new address.")
 @pass_app
 def command(
     app: App,
@@ -125,11 +125,11 @@ def command(
     trust: bool,
     **options: Any,
 ) -> None:
-    """Change what is set up for a provider.
+    """Change the settings of a provider.
 
-    Only what is given changes. The server is asked only whether it takes a new key; telex providers test checks
-    the rest. A key belongs to the address that it was stored for: with another one, give the key again, or --trust.
-    On a terminal telex asks.
+    Only the given options change. A new key is checked with the server; telex providers test checks the rest. A key
+    belongs to the address that it was stored for: for another address, enter the key again or use --trust. On a
+    terminal, telex asks.
     """
     from provider_core import roster
     from provider_core.keys import seal_for

@@ -29,7 +29,7 @@ def wait_options(command: _Command) -> _Command:
     """The timeouts and retries of a provider, under the names of its settings."""
     for option in (
         click.option(
-            "--retry-budget", type=_SECONDS, metavar="SECONDS", help="The time in which retries may begin."
+            "--retry-budget", type=_SECONDS, metavar="SECONDS", help="Start no retry after this many seconds."
         ),
         click.option(
             "--retries",
@@ -38,16 +38,22 @@ def wait_options(command: _Command) -> _Command:
             help="Times to retry a request that fails before any text arrives.",
         ),
         click.option(
-            "--idle-timeout", type=_SECONDS, metavar="SECONDS", help="The longest silence within an answer."
+            "--idle-timeout",
+            type=_SECONDS,
+            metavar="SECONDS",
+            help="Give up when an answer pauses for this many seconds.",
         ),
         click.option(
             "--first-byte-timeout",
             type=_SECONDS,
             metavar="SECONDS",
-            help="The longest wait for an answer to begin.",
+            help="Give up when no answer begins within this many seconds.",
         ),
         click.option(
-            "--connect-timeout", type=_SECONDS, metavar="SECONDS", help="The longest wait for a connection."
+            "--connect-timeout",
+            type=_SECONDS,
+            metavar="SECONDS",
+            help="Give up when no connection is made within this many seconds.",
         ),
     ):
         command = option(command)

@@ -49,12 +49,16 @@ _ATTEMPTS = 3
 def key_options(command: _Command) -> _Command:
     """``--key-stdin``, ``--key-env``, ``--key-command`` and ``--no-key``; ``choose`` reads them."""
     for option in (
-        click.option("--no-key", is_flag=True, help="The server needs no key."),
+        click.option("--no-key", is_flag=True, help="Use no key."),
         click.option(
-            "--key-command", metavar="CMD", help="A command that prints the key, run for each chat."
+            "--key-command",
+            metavar="CMD",
+            help="Read the key from the output of a command, run for each chat.",
         ),
-        click.option("--key-env", metavar="VAR", help="The environment variable that holds the key."),
-        click.option("--key-stdin", is_flag=True, help="Read the key from stdin and keep it in the keyring."),
+        click.option("--key-env", metavar="VAR", help="Read the key from an environment variable."),
+        click.option(
+            "--key-stdin", is_flag=True, help="Read the key from stdin and store it in the keyring."
+        ),
     ):
         command = option(command)
     return command
@@ -264,13 +268,16 @@ def _preset(provider: Provider) -> Preset | None:
 )
 @click.argument("name", type=Name("provider"))
 @key_options
-@click.option("--no-verify", is_flag=True, help="Do not ask the server whether it takes the key.")
-@click.option("--allow-http", is_flag=True, help="Send the key over plain http to a host that is not local.")
+@click.option("--no-verify", is_flag=True, help="Save the key without checking it.")
+@click.option(
+    "--allow-http", is_flag=True, help="Allow sending the key over plain http to a host that is not local."
+)
 @pass_app
 def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **options: Any) -> None:
-    """Change where a provider's key comes from.
+    """Change the source of a provider's key.
 
-    Asks for a key without showing it, and keeps it in the keyring of the operating system.
+    Without options, telex prompts for a key without showing it, and stores it in the keyring of the operating
+    system.
     """
     from provider_core import roster, settings
     from provider_core.keys import seal_for

@@ -33,16 +33,16 @@ __all__ = ["list_", "presets", "show"]
         ExitCode.KEY,
     ),
 )
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @click.option(
-    "--check-keys", is_flag=True, help="Look for the keys, and show the last 4 characters of long ones."
+    "--check-keys", is_flag=True, help="Look up the keys, and show the last 4 characters of long ones."
 )
 @pass_app
 def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
-    """List the providers that are set up, and where their keys come from.
+    """List the providers that are set up, and the sources of their keys.
 
-    In a pipe each line has NAME, ADDRESS, KEY, STATE (on, off or invalid), DEFAULT MODEL and, where one was given,
-    DISPLAY NAME, with tabs between. The keyring is opened only with --check-keys.
+    In a pipe, each line has NAME, ADDRESS, KEY, STATE (on, off or invalid), DEFAULT MODEL and, if there is one,
+    DISPLAY NAME, separated by tabs. The keyring is opened only with --check-keys.
     """
     from provider_core.keys import source
     from telex.render import providers as render
@@ -130,10 +130,10 @@ def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, 
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("name", type=Name("provider"))
-@click.option("--json", "as_json", is_flag=True, help="One object.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_app
 def show(app: App, *, name: str, as_json: bool) -> None:
-    """Show all that is set up for one provider."""
+    """Show the settings of a provider."""
     from provider_core.keys import source
     from provider_core.settings import edit, file
     from telex import lists
@@ -162,13 +162,13 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     exits=(ExitCode.OK,),
 )
 @click.argument("text", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def presets(app: App, *, text: tuple[str, ...], as_json: bool) -> None:
     """Search the providers that can be set up by name alone.
 
-    TEXT is looked for in names, addresses and in words people use; without it all are listed. In a pipe each
-    line has PRESET, NAME, KIND, KEY and ADDRESS, with tabs between.
+    TEXT is searched in names, addresses and keywords; without it, all presets are listed. In a pipe, each line has
+    PRESET, NAME, KIND, KEY and ADDRESS, separated by tabs.
     """
     from provider_core import presets as known
     from telex.render import providers as render

@@ -32,13 +32,13 @@ __all__ = ["remove", "rename"]
     ),
 )
 @click.argument("name", type=Name("provider"))
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--keep-key", is_flag=True, help="Leave the key in the keyring.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--keep-key", is_flag=True, help="Keep the key in the keyring.")
 @pass_app
 def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     """Remove a provider and its key.
 
-    Asks first, on a terminal; elsewhere --yes is needed.
+    Asks for confirmation on a terminal; otherwise --yes is required.
     """
     from provider_core import catalog, roster
     from provider_core.settings import edit, file
@@ -80,9 +80,9 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
 @click.argument("new")
 @pass_app
 def rename(app: App, *, old: str, new: str) -> None:
-    """Give a provider another name.
+    """Rename a provider.
 
-    Its key, the default model and the aliases go along.
+    Its key, the default model and the aliases are updated.
     """
     from provider_core import catalog, roster
     from telex import lists

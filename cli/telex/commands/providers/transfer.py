@@ -34,21 +34,23 @@ _FORMAT = click.Choice(["toml", "json"])
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("file", default="-", type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--format", "form", type=_FORMAT, help="By default what the file's name says, else toml.")
+@click.option(
+    "--format", "form", type=_FORMAT, help="File format; by default from the name of FILE, or else toml."
+)
 @click.option(
     "--only",
     multiple=True,
     type=Name("provider"),
     metavar="NAME",
-    help="Only this provider; repeatable.",
+    help="Export only this provider. Repeatable.",
 )
-@click.option("--replace", is_flag=True, help="Overwrite the file.")
+@click.option("--replace", is_flag=True, help="Replace FILE if it exists.")
 @pass_app
 def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], replace: bool) -> None:
     """Write the providers to a file, without their keys.
 
-    FILE is - for stdout, which is the default. Where a key comes from is written (a variable's name, a
-    command); keys in the keyring are not, and neither are headers that look like one.
+    FILE is - for stdout, which is the default. The source of a key is written (the name of a variable, or a
+    command); stored keys, and headers that look like keys, are not.
     """
     from provider_core import files
     from provider_core.settings import edit
@@ -86,7 +88,7 @@ def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     headers = fields.get("headers", {})
     secret = [name for name, value in headers.items() if holds_secret(name) and reference(value) is None]
     if secret:
-        app.console.note(f"{name}: the header {', '.join(secret)} is left out, it looks like a key.")
+        app.console.note(f"{name}: the header {', '.join(secret)} is omitted, because it looks like a key.")
         fields["headers"] = {key: value for key, value in headers.items() if key not in secret}
     proxy = fields.get("proxy")
     if proxy and without_credentials(proxy) != proxy:
@@ -105,24 +107,22 @@ def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--replace", is_flag=True, help="Overwrite providers of the same names.")
+@click.option("--replace", is_flag=True, help="Replace providers with the same names.")
 @click.option("--trust", multiple=True, metavar="NAME",
-              help="Let the key of this provider go where the file sends it; may be repeated.")  # fmt: skip
+              help="Allow the file to change where the key of this provider is sent. Repeatable.")  # fmt: skip
+@click.option("--allow-commands", is_flag=True, help="Accept key commands, which run on this machine.")
 @click.option(
-    "--allow-commands", is_flag=True, help="Accept commands that print keys; they run on this machine."
-)
-@click.option(
-    "--allow-http", is_flag=True, help="Let keys travel over plain http to hosts that are not local."
+    "--allow-http", is_flag=True, help="Allow sending keys over plain http to hosts that are not local."
 )
 @pass_app
 def import_(
     app: App, *, file: str, replace: bool, trust: tuple[str, ...], allow_commands: bool, allow_http: bool
 ) -> None:
-    """Set up the providers of a file.
+    """Set up the providers in a file.
 
-    FILE is TOML or JSON as export writes it, or - for stdin. All of them are set up or none. For each the address,
-    the source of its key and what else the file sets are shown. Keys are not in the file. A file that would send
-    a key that is already here to another place is refused without --trust NAME.
+    FILE is TOML or JSON as written by export, or - for stdin. Either all providers are set up or none. For each
+    provider, telex shows the address, the source of its key and what else the file sets. A file that would send one
+    of your keys to another place is refused without --trust NAME.
     """
     from provider_core import keys
     from provider_core.settings import edit, preview

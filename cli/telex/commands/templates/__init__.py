@@ -13,7 +13,7 @@ _HERE = "telex.commands.templates"
 COMMANDS = {
     "list": (f"{_HERE}.listing:list_", "List the templates."),
     "show": (f"{_HERE}.listing:show", "Show one template."),
-    "edit": (f"{_HERE}.editing:edit", "Write a template, or change one."),
+    "edit": (f"{_HERE}.editing:edit", "Write or change a template."),
     "remove": (f"{_HERE}.editing:remove", "Remove a template."),
 }
 
@@ -25,4 +25,4 @@ COMMANDS = {
     examples=("telex templates edit review", "telex templates list | cut -f1"),
 )
 def command() -> None:
-    """Keep prompts, with variables in them, for telex chat --template."""
+    """Save and reuse prompts with variables."""

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 __all__ = ["edit", "remove"]
 
 _FIELDS = """\
-# A prompt that is kept; to use it: telex chat --template NAME
-# A line that begins with "#" is not read: take the "#" away to have it read.
+# A saved prompt. To use it: telex chat --template NAME
+# Lines that begin with "#" are ignored. Remove the "#" to use a line.
 
-# description = "what it is for"
+# description = "a short description for lists"
 # model = "provider/model"
-# system = "who answers, and how"
+# system = "the system message"
 # temperature = 0.2
 # max_tokens = 1000
 # reasoning_effort = "low"
 # schema = "name, age int, tags list"
-# extract = true               # only the first fenced block of the answer
-# params = { top_p = 0.9 }     # further fields of the request
+# extract = true               # print only the first code block
+# params = { top_p = 0.9 }     # other fields of the request
 """
 
 _PLACES = r"""
-# In the prompt {{ stdin }} is piped input, and {{ prompt }} what is typed. {{ name }} is given with --var
-# name=VALUE, and {{ name | text }} need not be given. \{{ stands for two braces.
+# {{ stdin }} is the piped input, and {{ prompt }} the prompt on the command line. --var name=VALUE sets
+# {{ name }}; {{ name | text }} has a default. Write \{{ for two literal braces.
 """
 
 _TOML = f"{_FIELDS}{_PLACES}prompt = '''\n'''\n"
@@ -53,13 +53,13 @@ _MARKDOWN = f"+++\n{_FIELDS}{_PLACES}+++\n\n"
 )
 @click.argument("name", type=Name("template"))
 @click.option(
-    "--markdown", is_flag=True, help="Begin a new one as Markdown: the prompt below a head of TOML."
+    "--markdown", is_flag=True, help="Start a new template as Markdown: the prompt below a TOML header."
 )
 @pass_app
 def edit(app: App, *, name: str, markdown: bool) -> None:
-    """Open a template in your editor, a new one where there is none of this name.
+    """Open a template in your editor, or create one.
 
-    The editor is $VISUAL, else $EDITOR. What it leaves is kept whatever it is; what is wrong with it is said.
+    The editor is $VISUAL, or else $EDITOR. The file is saved even if it has mistakes; they are reported.
     """
     from provider_core.files import private_folder, replace
 
@@ -76,9 +76,9 @@ def edit(app: App, *, name: str, markdown: bool) -> None:
     if unwritten:
         app.console.note(f"Nothing was written: there is no template {path.stem}.")
     elif not path.exists():
-        app.console.note(f"There is no template {path.stem} any more.")
+        app.console.note(f"The template {path.stem} no longer exists.")
     else:
-        app.console.note(f"It is kept in {path}. To use it: telex chat --template {path.stem}")
+        app.console.note(f"Saved as {path}. To use it: telex chat --template {path.stem}")
 
 
 def _path(app: App, name: str, *, markdown: bool) -> tuple[Path, str | None]:
@@ -143,12 +143,12 @@ def _text(path: Path) -> bytes | None:
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("name", type=Name("template"))
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_app
 def remove(app: App, *, name: str, yes: bool) -> None:
     """Remove a template's file.
 
-    Asks first, on a terminal; elsewhere --yes is needed.
+    Asks for confirmation on a terminal; otherwise --yes is required.
     """
     from provider_core.errors import TemplateError
     from provider_core.templates import find

@@ -26,13 +26,13 @@ _HEADERS = ("NAME", "MODEL", "WHAT IT IS")
     examples=("telex templates list", "telex templates list --json | jq -r '.[].name'"),
     exits=(ExitCode.OK,),
 )
-@click.option("--json", "as_json", is_flag=True, help="One list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def list_(app: App, *, as_json: bool) -> None:
-    """List the templates, and what each is for.
+    """List the templates with their descriptions.
 
-    In a pipe each line has NAME, MODEL and WHAT IT IS, with tabs between. One that cannot be used is listed
-    all the same, and said to be so on stderr.
+    In a pipe, each line has NAME, MODEL and WHAT IT IS, separated by tabs. Templates that cannot be used are listed
+    too, and reported on stderr.
     """
     from provider_core.errors import TemplateError
     from provider_core.templates import load, names
@@ -65,10 +65,10 @@ def list_(app: App, *, as_json: bool) -> None:
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("name", type=Name("template"))
-@click.option("--json", "as_json", is_flag=True, help="One object, of the template as it is read.")
+@click.option("--json", "as_json", is_flag=True, help="Print the parsed template as a JSON object.")
 @pass_app
 def show(app: App, *, name: str, as_json: bool) -> None:
-    """Show the file of a template as it stands."""
+    """Print the file of a template."""
     from provider_core.templates import find, load
 
     if as_json:
