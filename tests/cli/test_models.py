@@ -272,7 +272,7 @@ def test_a_refresh_can_be_of_one_provider(telex: Inside, server: Scripted) -> No
         (as_json({"detail": "no"}, 405), "405"),
         (as_html("<html><title>Jan</title></html>"), "a web page"),
         (as_json({"error": {"message": "bad key"}}, 401), "refused the key"),
-        (Answer([b"garbage"]), "no JSON"),
+        (Answer([b"garbage"]), "not valid JSON"),
     ],
     ids=["500", "404", "405", "html", "401", "garbage"],
 )
