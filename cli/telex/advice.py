@@ -175,12 +175,14 @@ def give_key(error: errors.MissingKeyError, provider: Provider | None) -> str:
 
 def confirm_key(error: errors.KeyDestinationError, provider: Provider | None) -> str | None:
     name = provider.name if provider is not None else "NAME"
+    edit = f"telex providers edit {name}"
     if error.unencrypted:
-        return f"Use an https address. To send it unencrypted all the same: telex providers edit {name} --allow-http"
+        direct = f"Reach it without the proxy: {edit} --proxy none\n" if "the proxy" in error.message else ""
+        return f"{direct}Use an https address. To send it unencrypted all the same: {edit} --allow-http"
     store = f"set-secret {error.secret.partition(':')[2]}" if error.secret else f"set-key {name}"
     lines = [f"Store {'it' if error.secret else 'a key'} for this address: telex providers {store}"]
     if not error.unknown:
-        lines.insert(0, f"If you trust this address, send it there: telex providers edit {name} --trust")
+        lines.insert(0, f"If you trust this address, send it there: {edit} --trust")
     return "\n".join(lines)
 
 

@@ -168,7 +168,7 @@ def is_near(url: str) -> bool:
 
     A name other than localhost says nothing: what it resolves to is the network's choice.
     """
-    host = (urlsplit(url).hostname or "").lower()
+    host = (urlsplit(url).hostname or "").lower().removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -296,7 +296,10 @@ def test_a_presets_own_address_needs_no_confirmation(preset: str) -> None:
         ("http://gpu-box:8000/v1", {}, {}, False),
         ("http://192.168.1.5/v1", {}, {}, True),
         ("http://192.168.1.5/v1", {"http_proxy": "http://proxy.example:3128"}, {}, False),
-        ("http://192.168.1.5/v1", {"http_proxy": "http://127.0.0.1:3128"}, {}, True),
+        ("http://192.168.1.5/v1", {"http_proxy": "http://127.0.0.1:3128"}, {}, False),
+        ("http://192.168.1.5/v1", {"http_proxy": "http://127.0.0.1:3128"}, {"proxy": "none"}, True),
+        ("http://192.168.1.5/v1", {"all_proxy": "socks5://localhost:1080"}, {}, False),
+        ("http://localhost./v1", {"http_proxy": "http://proxy.example:3128"}, {}, True),
         (
             "http://192.168.1.5/v1",
             {"http_proxy": "http://proxy.example:1", "no_proxy": "192.168.0.0/16"},
