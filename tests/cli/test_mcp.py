@@ -148,14 +148,14 @@ def test_what_cannot_be_meant_is_refused_and_nothing_written(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["a_b", "--", "x"], "no name for an MCP server"),
+        (["a_b", "--", "x"], "not a valid name for an MCP server"),
         (["all", "--", "x"], "taken by telex itself"),
         (["lab", "--url", f"https://me:{SECRET}@a/"], "a user name or a password"),
         (["lab", "--url", f"https://a/?api_key={SECRET}"], "holds a key in its query"),
         (["lab", "--url", "a/mcp"], "must begin with http"),
         (["lab", "--header", "X-A: b", "--", "x"], "headers are for a url"),
         (["lab", "--env", "A=b", "--url", "http://a/"], "are for a command"),
-        (["lab", "--allow", "two words", "--", "x"], "no pattern"),
+        (["lab", "--allow", "two words", "--", "x"], "not a valid pattern"),
         (["lab", "--", ""], "its command is empty"),
         (["lab", "--", "x\udcff"], "is not UTF-8 text"),
         (["lab", "--env", "A=\udcff", "--", "x"], "is not UTF-8 text"),

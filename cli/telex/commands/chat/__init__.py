@@ -146,7 +146,9 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     multiple=True,
     help="Set another field of the request body. Repeatable.",
 )
-@click.option("--reasoning-effort", metavar="LEVEL", help="How much to reason: none, low, medium, high, …")
+@click.option(
+    "--reasoning-effort", metavar="LEVEL", help="How much the model reasons: none, low, medium, high, …"
+)
 @click.option(
     "--reasoning",
     type=click.Choice(["show", "hide", "summary"]),
@@ -163,7 +165,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 @click.option(
     "--schema",
     metavar="FILE|JSON|FIELDS",
-    help='JSON that fits: a schema\'s file, a schema, or fields as in "name, age int, tags list".',
+    help='Request JSON that matches a schema: a file, JSON, or fields such as "name, age int".',
 )
 @click.option(
     "--retries-schema",
@@ -212,9 +214,9 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 def command(app: App, /, **given: Any) -> None:
     """Send PROMPT and stream the answer to stdout.
 
-    Text piped to stdin is placed before the prompt, separated by a blank line: telex waits for its end,
-    however long that takes. A PROMPT of "-" reads stdin from a terminal, too. With no prompt on a terminal,
-    starts an interactive conversation.
+    Text piped to stdin is placed before the prompt, separated by a blank line. telex reads it to its end
+    before it sends anything. A PROMPT of "-" reads stdin even from a terminal. With no prompt on a terminal, starts an
+    interactive conversation.
     """
     from telex.commands.chat.asking import Options, run
 

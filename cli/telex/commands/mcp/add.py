@@ -50,19 +50,19 @@ __all__ = ["command"]
     "--timeout",
     type=Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="Longest time for one call, restarted by each progress message (up to ten times as long). By default 60.",
+    help="Give up on a call after this many seconds without progress, or ten times as many in total (default 60).",
 )
 @click.option(
     "--start-timeout",
     type=Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="Give up on the start after this many seconds. By default 30.",
+    help="Give up on the start after this many seconds (default 30).",
 )
 @click.option(
     "--max-result",
     type=click.IntRange(1000, 10_000_000),
     metavar="BYTES",
-    help="Cut longer results. By default 100000.",
+    help="Cut longer results (default 100000).",
 )
 @click.option(
     "--allow",

@@ -71,7 +71,11 @@ __all__ = ["command"]
     help="Name of a model in lists, in the order of --model. Repeatable.",
 )
 @click.option(
-    "--header", "headers", multiple=True, metavar="K=V", help="Send a header with every request. Repeatable."
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Send a header with every request. Repeatable.",
 )
 @click.option("--proxy", metavar="URL", help="Use this proxy; none means no proxy.")
 @click.option(

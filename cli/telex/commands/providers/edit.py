@@ -90,7 +90,7 @@ class Unset(click.ParamType[str]):
     metavar="ID",
     help="Model to use when only the provider is named.",
 )
-@click.option("--header", "headers", multiple=True, metavar="K=V", help="Add a header. Repeatable.")
+@click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="Add a header. Repeatable.")
 @key_options
 @click.option("--proxy", metavar="URL", help="Use this proxy; none means no proxy.")
 @click.option(
