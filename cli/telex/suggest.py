@@ -21,7 +21,7 @@ _NEAR = 0.7
 # --- keys on the command line -------------------------------------------------------------------------------
 
 _KEY_OPTIONS = re.compile(
-    r"--?(?!max|secrets\b)(?:\w+[-_])?(?:api[-_]?)?(?:key|token|secret|password|passwd|bearer|auth|credentials?)s?(?:=.*)?",
+    r"-k|--?(?!max|secrets\b)(?:\w+[-_])?(?:api[-_]?)?(?:key|token|secret|password|passwd|bearer|auth|credentials?)s?(?:=.*)?",
     re.IGNORECASE | re.DOTALL,
 )
 _KEY = re.compile(
@@ -71,17 +71,23 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "--cid": ("--conversation",),
     "--code": ("--extract",),
     "--continue-last": ("--continue",),
+    "--debug": ("--verbose",),
     "--effort": ("--reasoning-effort",),
     "--force": ("--yes", "--replace"),
+    "--format": ("--json",),
     "--host": ("--base-url",),
     "--no-cache": ("--no-save",),
     "--no-history": ("--no-save",),
     "--no-log": ("--no-save",),
     "--no-md": ("--plain",),
+    "--no-think": ("--reasoning-effort",),
+    "--no-verify-ssl": ("--ca-bundle",),
+    "--output-format": ("--json",),
     "--prompt": ("--system",),
     "--provider": ("--model",),
     "--raw": ("--plain",),
     "--resume": ("--continue",),
+    "--retry": ("--retries",),
     "--role": ("--template", "--system"),
     "--session": ("--conversation",),
     "--temp": ("--temperature",),
@@ -98,18 +104,26 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """What other programs call an option, and the options here that do the same."""
 
+_COLOR = "Colors are for terminals only. To turn them off: NO_COLOR=1"
 _RUNS = "telex never runs what a model wrote; --extract prints its first code block."
 _SENTENCES = {
+    "--color": _COLOR,
+    "--no-color": _COLOR,
     "--execute": _RUNS,
+    "--interactive": "Leave out the prompt for a conversation: telex chat",
     "--shell": _RUNS,
     "-e": _RUNS,
     "--list-models": "List the models: telex models list",
+    "--model-list": "List the models: telex models list",
     "--list-sessions": "List the conversations: telex history list",
     "--settings": "Where the settings are: telex doctor",
     "--top-p": "Give it as a field of the request: -p top_p=0.9",
     "--topp": "Give it as a field of the request: -p top_p=0.9",
     "--seed": "Give it as a field of the request: -p seed=1",
     "--stop": "Give it as a field of the request: -p stop=END",
+    "--n": "Give it as a field of the request: -p n=2",
+    "--version": "Show the version: telex --version",
+    "-V": "Show the version: telex --version",
 }
 """Options of other programs that are another command here, or a field; for commands that send a prompt."""
 
@@ -131,7 +145,8 @@ def sentence(ctx: click.Context, error: click.UsageError, given: Sequence[str], 
         case _ if "unexpected extra argument" in error.message and any(map(_looks_like_key, given)):
             return _key_advice(ctx)
         case _:
-            said = error.format_message()
+            said = error.format_message().replace("valid integer range", "whole number")
+            said = said.replace("valid float range", "number")
     return without_keys(said.rstrip(), given)
 
 
@@ -147,11 +162,15 @@ def _for_option(ctx: click.Context, word: str, given: Sequence[str], otherwise: 
             return f"Put the options of a command after it: {ctx.command_path} {below} {rest}"
     names = [name for param in ctx.command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
     options = [name for name in names if name.startswith("-")]
+    if "--temperature" in options and word in _SENTENCES:
+        return _SENTENCES[word]
     found = [] if " " in word else _options_like(word, options)
     if found:
         return f"Did you mean {' or '.join(found)}?"
-    if "--temperature" in options and word in _SENTENCES:
-        return _SENTENCES[word]
+    if ctx.parent is None and isinstance(ctx.command, click.Group):
+        chat = ctx.command.get_command(ctx, "chat")
+        if chat is not None and any(word in (*param.opts, *param.secondary_opts) for param in chat.params):
+            return f"It is an option of telex chat: {shlex.join(['telex', 'chat', *given])}"
     return otherwise.format(word=shlex.quote(word))
 
 
@@ -222,6 +241,7 @@ _VERBS: Mapping[str, tuple[str, ...]] = {
     "use": ("default",),
     "verify": ("test",),
     "view": ("show",),
+    "wipe": ("prune", "remove"),
     "write": ("edit",),
 }
 """Words for what the commands below a noun do, and the commands; those that the noun has are proposed."""

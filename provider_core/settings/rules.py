@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from provider_core.errors import InvalidInputError
+from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import secrets
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "check_header",
     "check_key_env",
     "check_name",
+    "check_proxy",
     "check_variable",
     "header",
     "is_near",
@@ -231,6 +232,18 @@ def check_key_env(name: str) -> None:
         raise InvalidInputError(
             "key_env takes the name of an environment variable, such as LAB_API_KEY, and never the key itself"
         )
+
+
+def check_proxy(url: str) -> None:
+    """Raise ``InvalidInputError`` for what is neither the address of a proxy nor "none"; it is not repeated."""
+    from provider_core.http import Proxies
+
+    try:
+        if not url.strip():
+            raise SettingsError("it is empty")
+        Proxies({}).choose("https://api.invalid", url)
+    except SettingsError as error:
+        raise InvalidInputError(error.message.replace("the provider's proxy", "it", 1)) from None
 
 
 def without_credentials(url: str) -> str:

@@ -25,7 +25,7 @@ from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import mcp, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pydantic_settings import PydanticBaseSettingsSource
 
@@ -71,6 +71,12 @@ def _key_env(name: str) -> str:
     with _as_value_error():
         rules.check_key_env(name)
     return name
+
+
+def _proxy(url: str) -> str:
+    with _as_value_error():
+        rules.check_proxy(url)
+    return url
 
 
 def _mcp_name(name: str) -> str:
@@ -152,7 +158,7 @@ class ProviderEntry(BaseModel):
     gguf: Path | None = None
     ca_bundle: Path | None = None
     client_cert: Path | None = None
-    proxy: Line | None = None
+    proxy: Annotated[Line, AfterValidator(_proxy)] | None = None
     allow_http: bool = False
     """Whether secrets may travel over plain http to a host that is not in a private network."""
     connect_timeout: Seconds | None = None
@@ -326,18 +332,29 @@ def _drop(entry: list[str], data: dict[str, Any], environ: dict[str, str]) -> No
 def _unknown(name: str, path: Path) -> SettingsError:
     if name.lower() in File.model_fields:
         return SettingsError(f"{name} is not a setting: write it in lower case, {name.lower()}", path=path)
-    return _not_a_setting(name, name, path)
+    return _not_a_setting(name, [name], path, File.model_fields)
 
 
-def _not_a_setting(place: str, name: str, path: Path | None) -> SettingsError:
+def _not_a_setting(place: str, fields: list[str], path: Path | None, known: Iterable[str]) -> SettingsError:
+    """``place`` names the field for the user, ``fields`` are its table's name and so on; ``known`` could be meant."""
     from provider_core.quirks import holds_secret
+    from provider_core.wording import near
 
-    if holds_secret(name):
-        words = "keys are not stored in the settings. Store it in the keyring (telex providers set-key NAME), or name"
-        return SettingsError(
-            f'{place} is not a setting: {words} its variable: key_env = "LAB_API_KEY"', path=path
-        )
-    return SettingsError(f"{place} is not a setting", path=path)
+    if holds_secret(fields[-1]):
+        words = "keys are not stored in the settings. "
+        match fields:
+            case ["mcp", name, *_]:
+                words += f"Use a header or env, and store its secret: telex mcp set-secret {name}"
+            case _:
+                name = fields[1] if len(fields) > 2 else "NAME"
+                words += (
+                    f"Store it in the keyring (telex providers set-key {name}), or name its variable: "
+                    'key_env = "LAB_API_KEY"'
+                )
+        return SettingsError(f"{place} is not a setting: {words}", path=path)
+    meant = near(fields[-1], known, most=1, cutoff=0.7)
+    hint = f"; did you mean {meant[0]}?" if meant else ""
+    return SettingsError(f"{place} is not a setting{hint}", path=path)
 
 
 def _place(location: tuple[int | str, ...]) -> list[str]:
@@ -356,14 +373,32 @@ def _refused(
     name = ".".join([variable, *place[1:]] if variable else place)
     where = None if variable else path
     if kind == "extra_forbidden":
-        return _not_a_setting(name, place[-1], where)
+        tables: dict[str, type[BaseModel]] = {"providers": ProviderEntry, "mcp": McpEntry}
+        entry = ModelEntry if "models" in place[2:-1] else tables.get(place[0], File)
+        return _not_a_setting(name, place, where, entry.model_fields)
     if place[0] == "providers" and place[2:] == ["key"]:
         return SettingsError(
             f'{name} is "keyring" or "none", and never a key: store that with telex providers set-key {place[1]}',
             path=where,
         )
-    words = words.removeprefix("Value error, ")
+    words = _WORDS.get(kind) or words.removeprefix("Value error, ").replace("Input should be", "must be")
+    words = re.sub(r"^(String|List|Dictionary) should", "must", words)
     return SettingsError(f"{name}: {words[:1].lower()}{words[1:]}", path=where)
+
+
+_WORDS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a table",
+    "int_parsing": "must be a whole number",
+    "list_type": "must be a list",
+    "model_type": "must be a table",
+    "path_type": "must be a path",
+    "string_pattern_mismatch": "must be one line without control characters",
+    "string_too_short": "must not be empty",
+    "string_type": "must be a string",
+}
+"""Types of errors of pydantic, in the words of a TOML file."""
 
 
 def variable_of(place: list[str], environ: Mapping[str, str]) -> str | None:

@@ -69,8 +69,8 @@ def test_a_report_has_a_heading_for_each_family_and_remedies_below_what_they_are
     ]
     assert "  ok       model: lab/m (settings.toml, line 2)\n" in text
     assert (
-        "  problem  usage: input should be 'auto', 'none', 'short' or 'full'\n"
-        "           (settings.toml, line 3)\n"
+        "  problem  usage: must be 'auto', 'none', 'short' or 'full' (settings.toml, line\n"
+        "           3)\n"
         "           Fix it: "
     ) in text
     assert "  ok       lab: through http://10.0.0.1:3128 (HTTPS_PROXY)\n" in text
@@ -92,7 +92,7 @@ def test_a_narrow_terminal_breaks_between_words(ill: Telex, columns: int) -> Non
     assert re.search(r"^    \S", text, re.MULTILINE)
     report = text.partition("telex: 1 problem")[0]
     words = {word for line in report.splitlines() for word in line.split()}
-    assert {"should", "be", "'none',", "markdown", "reasoning"} <= words
+    assert {"must", "be", "'none',", "markdown", "reasoning"} <= words
 
 
 def test_it_opens_no_socket(ill: Telex, tmp_path: Path) -> None:

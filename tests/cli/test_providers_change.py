@@ -274,6 +274,9 @@ def test_a_wrong_value_of_an_option_is_a_mistake_on_the_command_line(
     assert str(telex.settings) not in ran.err
     for option in (
         ("--proxy", ""),
+        ("--proxy", " "),
+        ("--proxy", "ftp://proxy:21"),
+        ("--proxy", "http//me:pass#1@proxy:3128"),
         ("--retries", "101"),
         ("--idle-timeout", "nan"),
         ("--retry-budget", "1e9"),

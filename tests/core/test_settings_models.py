@@ -90,7 +90,7 @@ def test_a_comment_beside_another_model_stays(tmp_path: Path) -> None:
         (lambda p: declare_model(p, "nobody", "a", {}, new=True), "no provider called nobody"),
         (
             lambda p: declare_model(p, "lab", "c", {"context": -1}, new=True),
-            "models.2.context: input should be greater than 0",
+            "models.2.context: must be greater than 0",
         ),
         (lambda p: forget_model(p, "lab", "c"), "lab/c is not declared"),
         (lambda p: set_alias(p, "gone", None), "there is no alias gone"),

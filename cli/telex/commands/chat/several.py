@@ -50,10 +50,17 @@ def _begun(app: App, options: Options) -> tuple[Several, Template | None]:
             from telex.commands.chat.templating import applied
 
             template = applied(app, options)
-        return Several(app, view_of(app, options), options.models), template
+        return Several(app, view_of(app, options), _shown(app, options)), template
     except CoreError as error:
-        Several(app, View(format=format_of(options)), options.models).failed(error)
+        Several(app, View(format=format_of(options)), _shown(app, options)).failed(error)
         raise
+
+
+def _shown(app: App, options: Options) -> list[str]:
+    """The names of the models for the screen: a key that was typed in the place of one is not repeated."""
+    from telex import suggest
+
+    return [suggest.without_keys(name, app.arguments) for name in options.models]
 
 
 def _check(options: Options, template: Template | None) -> None:
@@ -79,6 +86,9 @@ def _asked(app: App, options: Options, template: Template | None, question: Ques
         target = dialogue.target
         check_fit(app, target, question.prompt, request)
     except CoreError as error:
+        from telex import suggest
+
+        error.message = suggest.without_keys(error.message, app.arguments)
         return Asked(target=target, request=request, error=error)
     return Asked(target=target, request=request, keeping=dialogue.keeping, new=request.messages)
 

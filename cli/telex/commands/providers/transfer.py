@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["export", "import_"]
 
 _FORMAT = click.Choice(["toml", "json"])
+_EXPECTED = 'It must have tables [providers.NAME] (TOML) or {"providers": {"NAME": {…}}} (JSON), as export writes them.'
 
 
 @click.command(
@@ -281,17 +283,40 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
     text = (app.console.read_stdin() or "") if file == "-" else files.text(file)
     name = "stdin" if file == "-" else file
     try:
-        data = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"{name} is neither TOML nor JSON: {error}") from None
+        try:
+            data = tomllib.loads(text)
+        except (ValueError, RecursionError) as other:
+            why = error if text.lstrip().startswith("{") else other
+            raise click.UsageError(f"{name} is not valid TOML or JSON: {why}\n{_EXPECTED}") from None
+    if not isinstance(data, dict):
+        raise click.UsageError(f"the JSON in {name} is {_kind(data)}, not an object\n{_EXPECTED}")
     tables = data.get("providers")
-    if not isinstance(tables, dict) or not tables or not all(isinstance(t, dict) for t in tables.values()):
-        raise click.UsageError(f"{name} holds no providers, which stand in tables as [providers.NAME]")
+    if not isinstance(tables, dict) or not tables:
+        words = (
+            f"{name} does not contain any providers"
+            if not tables
+            else f'"providers" in {name} is {_kind(tables)}'
+        )
+        servers = "mcpServers" in data or "servers" in data
+        advice = f"For MCP servers: telex mcp import {shlex.quote(file)}" if servers else _EXPECTED
+        raise click.UsageError(f"{words}\n{advice}")
+    wrong = next((each for each, table in tables.items() if not isinstance(table, dict)), None)
+    if wrong is not None:
+        raise click.UsageError(
+            f"providers.{wrong} in {name} is {_kind(tables[wrong])}, not a table\n{_EXPECTED}"
+        )
     from telex.commands.providers.given import new_name
 
     for provider in tables:
         new_name(app, provider)
     return tables
+
+
+def _kind(value: object) -> str:
+    kinds = {list: "a list", str: "a string", bool: "a boolean", dict: "a table", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def _form(file: str) -> str:
