@@ -6,6 +6,7 @@ How calls run is in ``_running``, what their arguments have to be in ``_argument
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -98,7 +99,7 @@ def agent(
         ) as events:
             for event in events:
                 if isinstance(event, Finished) and isinstance(event.error, TokenLimitError):
-                    _name_tool(event.error, gathering.answer().tool_calls, names)
+                    _name_tool(event.error, names)
                 gathering.event(event)
                 if isinstance(event, Finished) and event.verdict is Verdict.COMPLETE:
                     told.check_choice(choice, request.tool_choice, gathering.answer().tool_calls)
@@ -120,10 +121,11 @@ def agent(
         choice = choice if choice in (None, "none") else "auto"
 
 
-def _name_tool(error: TokenLimitError, calls: Sequence[ToolCall], names: Names) -> None:
-    """Let the error name the tool of the last call as the user knows it."""
-    if calls and (shown := names.shown(calls[-1].name)):
-        error.message = error.message.replace(f"call of {calls[-1].name},", f"call of {shown},")
+def _name_tool(error: TokenLimitError, names: Names) -> None:
+    """Let the error name the tool of the call that was cut as the user knows it."""
+    error.message = re.sub(
+        "(?<=call of )(.+)(?=, which)", lambda name: names.shown(name[0]) or name[0], error.message
+    )
 
 
 def _answered(

@@ -649,6 +649,17 @@ def test_no_call_of_an_answer_that_the_token_limit_cut_is_run(server: Scripted) 
     assert [event.cut for event in loop.events if isinstance(event, ToolCall)] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("called", "shown"),
+    [("box__clock", "box/clock"), ("functions.box.clock:0", "box/clock"), ("sundial", "sundial")],
+)
+def test_a_cut_call_is_named_as_the_user_knows_the_tool(server: Scripted, called: str, shown: str) -> None:
+    server.will(calling(call(called, '{"n'), finish="length"))
+    error = looped(server, Box(clock=say("12:00"))).finished.error
+    assert error is not None
+    assert f"in a call of {shown}, which was not run" in error.message
+
+
 # --- tool choice -------------------------------------------------------------------------------------------
 
 
