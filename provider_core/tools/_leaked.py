@@ -20,7 +20,7 @@ _LONGEST: Final = 200_000
 """Characters of an answer that are searched: its beginning and its end."""
 
 _MARK: Final = re.compile(
-    r"<\|?(?:\w{1,20}:)?(?:longcat_)?tool_calls?(?:_section)?(?:_begin)?\|?>"  # Qwen, Kimi, DeepSeek, GLM, MiniMax
+    r"<\|?(?:\w{1,20}:)?(?:longcat_)?tool_calls?(?:_section)?(?:_begin|_start)?\|?>"  # Qwen, Kimi, GLM, LFM
     r"|<\|?(?:\w{1,20}:)?(?:start_)?function_calls?\|?>|<\|DSML\|"  # Gemma, Granite, DeepSeek
     r"|<function=|<function name=|<invoke name=|<\|python_tag\|>|<\|action_start\|>|<\|plugin\|>"  # Llama, InternLM
     r"|\[TOOL_CALLS?\]|\[TOOL_REQUEST\]|\bfunctools\[|✿FUNCTION✿|```tool_(?:code|call)\b"  # Mistral, LM Studio, Phi
@@ -35,7 +35,7 @@ _BARE: Final = r"(?:functions?\s)?(?P<{}>[\w.:/-]{{1,200}})"
 _NAME: Final = re.compile(
     r"""["']?(?:name|function|tool)["']?\s*[:=]\s*["'](?P<quoted>[^"'\n]{1,200})["']"""
     rf"|<function={_BARE.format('tag')}>|to={_BARE.format('to')}|_sep\|>{_BARE.format('sep')}"
-    rf"|(?:{_MARK.pattern})\s*{_BARE.format('bare')}(?=\s*[<\[{{(\n]|\s*$)"
+    rf"|(?:{_MARK.pattern})\s*\[?{_BARE.format('bare')}(?=\s*[<\[{{(\n]|\s*$)"
 )
 _FENCED: Final = re.compile(
     r"^ {0,3}```(?:json|python|tool\w*)?[ \t]*\n(.*?)^ {0,3}```", re.DOTALL | re.MULTILINE
@@ -60,7 +60,8 @@ def leaked_call(text: str, names: Names) -> str | None:
     mark = _MARK.search(text)
     if mark:
         hits = _NAME.finditer(text, mark.start(), mark.start() + 2000)
-        found = (names.shown(next(filter(None, hit.groups())).removesuffix(".call")) for hit in hits)
+        called = (next(filter(None, hit.groups())) for hit in hits)
+        found = (names.shown(name.removeprefix("call:").removesuffix(".call")) for name in called)
     seen = itertools.chain(found, map(names.shown, _called(text)))
     return next(filter(None, seen), "" if mark else None)
 
@@ -83,10 +84,13 @@ def _of_json(value: Json) -> Iterator[str]:
         if isinstance(each.get("tool_calls"), list):
             yield from _of_json(each["tool_calls"])
             continue
-        inner = each.get("function")
+        inner = each.get("function_call", each.get("function"))
         call = inner if isinstance(inner, dict) else each
-        name = next((call[key] for key in ("name", "function", "tool", "tool_name") if key in call), None)
+        name = next(
+            (call[key] for key in ("name", "function", "tool", "tool_name", "action") if key in call), None
+        )
         if isinstance(name, str) and any(
-            key in call for key in ("arguments", "parameters", "args", "tool_input", "input", "tool_args")
+            key in call
+            for key in ("arguments", "parameters", "args", "tool_input", "input", "tool_args", "action_input")
         ):
             yield name

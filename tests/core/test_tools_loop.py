@@ -392,6 +392,10 @@ CALL = '{"name": "fs__read", "arguments": {"path": "a"}}'
         '<minimax:tool_call>\n<invoke name="fs__read">\n<parameter name="path">a</parameter>\n</invoke>',
         f"[TOOL_REQUEST]{CALL}[END_TOOL_REQUEST]",
         f"functools[{CALL}]",
+        '<|tool_call_start|>[fs__read(path="a")]<|tool_call_end|>',
+        "<start_function_call>call:fs__read{path:a}<end_function_call>",
+        f'{{"function_call": {CALL}}}',
+        '{"action": "fs__read", "action_input": {"path": "a"}}',
     ],
 )
 def test_a_call_that_is_written_as_text_is_reported_and_not_run(server: Scripted, text: str) -> None:
