@@ -261,7 +261,7 @@ def _nothing(events: list[Event]) -> NetworkError | ProviderError | None:
     """Why an attempt failed whose events hold no answer at all, not even a piece of one."""
     for event in events:
         match event:
-            case Text() | Reasoning() | ToolCall() | Image():
+            case Text() | Reasoning() | ToolCall(cut=False) | Image():
                 return None
             case Finished(
                 verdict=Verdict.FAILED | Verdict.PARTIAL, error=NetworkError() | ProviderError() as error

@@ -335,7 +335,7 @@ class ToolCall:
     arguments: str
     extra: Mapping[str, Json] = field(default_factory=dict)
     cut: bool = False
-    """Whether a token limit cut its arguments off. Such a call is never run."""
+    """Whether its arguments were cut off where the answer ended. Such a call is never run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

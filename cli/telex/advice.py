@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
 
 __all__ = [
+    "SHORTEN",
     "add_local",
     "add_mcp",
     "allow",
@@ -36,6 +37,7 @@ __all__ = [
     "no_completion",
     "other_folder",
     "other_source",
+    "raise_limit",
     "right_key",
     "say_which",
     "secure",
@@ -285,13 +287,24 @@ def check_address(error: errors.NotFoundError, provider: Provider | None) -> str
     return f"Check the address, {provider.base_url}, and change it: {edit} URL\n{find}"
 
 
+SHORTEN = "Shorten the prompt, or use a model with a larger context window."
+
+
+def raise_limit(error: errors.TokenLimitError, _: Provider | None) -> str:
+    if re.search("context|window|model_?len|error_limit", error.code or "", re.IGNORECASE):
+        return SHORTEN
+    return "Allow for a longer answer: --max-tokens N"
+
+
 def no_completion(error: errors.ProtocolError, provider: Provider | None) -> str | None:
     """A server that answers, but no chat completion: very often a web interface at the root of the address."""
     if error.code == "empty_stream":
         return "The server may say why without streaming: --no-stream"
     if error.code == "not_http" and (line := _https("If the server expects https", provider)) is not None:
         return line
-    if provider is None or not provider.base_url or urlsplit(provider.base_url).path.strip("/"):
+    if error.status is None or provider is None or provider.preset or not provider.base_url:
+        return None
+    if urlsplit(provider.base_url).path.strip("/"):
         return None
     better = f"{provider.base_url.rstrip('/')}/v1"
     return f"Most servers want /v1 at the end: telex providers edit {provider.name} --base-url {better}"

@@ -119,7 +119,9 @@ class Answer:
 
     def note_words(self, words: str) -> None:
         """Keep words that came in a chunk's place: they are a failure unless a finish reason follows."""
-        if not self.settled and not self.words and not is_sign_of_life(words):
+        if self.words.startswith("<"):
+            self.words = f"{self.words}\n{words}"[:2000]  # the rest of a web page
+        elif not self.settled and not self.words and not is_sign_of_life(words):
             self.words = words[:2000]
 
     @property

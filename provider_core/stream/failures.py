@@ -29,7 +29,11 @@ ERROR_LIMIT = 1 << 20
 
 _DETAIL = 500
 """Characters of a detail that are shown after an error's words."""
-_SIGNS_OF_LIFE = re.compile(r"^(:.*|(data|event|id|retry):[ \t]*(\[DONE\]|ping)?)$", re.MULTILINE)
+_SIGNS_OF_LIFE = re.compile(
+    r"^(:.*|(data|id|retry):[ \t]*(\[DONE\]|ping|\d*|\{[ \t]*\"(type|event|object)\":[ \t]*"
+    r"\"(ping|heartbeat|keep[-_]?alive)\"[^{}]*\})?|event:.*)\r?$",
+    re.MULTILINE,
+)
 """Lines of an event stream that hold nothing."""
 
 _SAYS: Mapping[Kind, str] = MappingProxyType(
@@ -135,6 +139,8 @@ def not_a_completion(
     else:
         words = clean(text, secrets, 200)
         rest = f"beginning with: {_line(words)}" if words else "an empty body"
+        if words and code is not None:
+            rest = "an empty stream"
     message = f"{who(provider)} sent no chat completion ({status}, {kind}), but {rest}"
     message = message.replace(", but beginning", ", beginning")
     return errors.ProtocolError(message, provider=provider, status=status, code=code, words=words)

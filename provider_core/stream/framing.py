@@ -223,6 +223,9 @@ class Framer:
         elif name == "error" and value:  # the llama.cpp server once named the field so
             self._dispatch(frames)
             frames.append(("error", value.strip()))
+        elif " " in name or name[0] == "<":  # not a field: a proxy's own words, or its page
+            self._dispatch(frames)
+            frames.append(("", line))
 
     def _hold(self, value: str, frames: list[Frame]) -> None:
         held = self._data

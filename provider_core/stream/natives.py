@@ -15,6 +15,8 @@ __all__ = ["translate"]
 
 def translate(value: dict[str, Json]) -> dict[str, Json]:
     """Return ``value`` in the shape of a chat completion, or unchanged when it has that shape or none known."""
+    if (blocked := _blocked(value)) is not None:
+        return {**value, "choices": [{"delta": {}, "finish_reason": blocked}]}
     if "choices" in value and value["choices"] is not None:
         return value
     for key in ("data", "result", "response"):  # gateways that wrap a reply once more
@@ -46,6 +48,17 @@ def _ollama(value: dict[str, Json], body: dict[str, Json]) -> dict[str, Json]:
     done = bool(value.get("done"))
     carrier = "message" if done or value.get("wrapped") else "delta"
     return {carrier: body, "finish_reason": (value.get("done_reason") or "stop") if done else None}
+
+
+def _blocked(value: dict[str, Json]) -> str | None:
+    """Return why Gemini refused the prompt, in which case there are no candidates."""
+    feedback = value.get("promptFeedback") or value.get("prompt_feedback")
+    if not isinstance(feedback, dict) or value.get("choices") or value.get("candidates"):
+        return None
+    reason = feedback.get("blockReason") or feedback.get("block_reason")
+    if not isinstance(reason, str):
+        return None
+    return f"BLOCK_REASON_{reason}" if reason.upper() == "OTHER" else reason
 
 
 def _gemini(candidates: list[Json]) -> list[Json]:

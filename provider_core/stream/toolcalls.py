@@ -81,19 +81,19 @@ class ToolCalls:
     def finish(self, verdict: Verdict) -> list[ToolCall]:
         """Return the calls in the order they began.
 
-        Calls that a token limit cut are marked as such; in other answers that are not whole they are left out.
+        In an answer that is not whole, calls whose arguments were cut are marked as such.
         """
-        length = verdict is Verdict.LENGTH
+        whole = verdict is Verdict.COMPLETE
         return [
             ToolCall(
                 id=call.id,
                 name=call.name,
                 arguments=call.text(),
                 extra=call.extra,
-                cut=length and not call.whole(),
+                cut=not whole and not call.whole(),
             )
             for call in self._calls
-            if call.name and (length or verdict is Verdict.COMPLETE or call.whole())
+            if call.name
         ]
 
     def _part(self, part: dict[str, Json], place: int | None, complete: bool) -> None:

@@ -47,7 +47,8 @@ _PATTERNS: Final[tuple[tuple[Reason, re.Pattern[str]], ...]] = (
             "error|fail|abort|cancel|(^|_)timed?(_|$)|time_?out|deadline|interrupt|disconnect|connection|network"
             "|preempt|evict|kill|shutdown|crash|oom$|out_of_memory|insufficient|overload|unavailable|rate_?limit"
             "|quota|credit|max_(tool|turn|step|iter|call)|malformed|invalid|unexpected|paused?(_|$)|incomplete|unfinished|repetition|loop_detect"
-            "|user_?stop|stopped_by|unloaded|client_closed|missing_|too_many|no_image|image_other|broken|exception"
+            "|user_?stop|stopped_by|unloaded|closed|missing_|too_many|no_image|image_other|broken|exception|partial"
+            "|throttl|reject|denied|drop|halt|terminated|killed|watchdog|capacity|cut_?off|lost|stall|reset"
         ),
     ),
     (
@@ -128,6 +129,8 @@ def decide(end: Ending) -> tuple[Verdict, Reason | None, errors.CoreError | None
         who = end.provider or "the server"
         message = f"{who} sent a piece that cannot be read ({end.skipped}); the answer may lack some of it"
         return Verdict.PARTIAL, reason, errors.ProtocolError(message, provider=end.provider)
+    if why is not None and end.last_call and verdict is not Verdict.LENGTH:
+        why.explain(f"a call of {end.last_call} was not run")
     return verdict, reason, why
 
 

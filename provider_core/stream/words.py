@@ -185,6 +185,8 @@ def _read_object(value: dict[str, Json], found: Complaint, depth: int) -> str:
     said += _upstream(value, found, depth)
     if not said and isinstance(value.get("code"), str) and not value["code"].isdigit():
         said.append(value["code"])
+    if not said and isinstance(value.get("type"), str) and _FAILURES.search(value["type"]):
+        said.append(value["type"])
     return ": ".join(_unique(said))
 
 
@@ -280,7 +282,9 @@ def _upstream(value: dict[str, Json], found: Complaint, depth: int) -> Iterator[
 
 
 def _unwrap(text: str, found: Complaint, depth: int) -> str:
-    """Return the words of a message, which may itself be a JSON document, also behind a prefix of a gateway's."""
+    """Return the words of a message, which may itself be a web page, or a JSON document after a gateway's prefix."""
+    if text.lstrip().startswith("<") and (heading := title(text)):
+        return heading
     for start in islice(_JSON_START.finditer(text), 8):
         if depth <= 1:
             break

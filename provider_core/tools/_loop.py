@@ -15,7 +15,6 @@ from provider_core.answer import Gathering
 from provider_core.errors import (
     InvalidInputError,
     LoopLimitError,
-    TokenLimitError,
     ToolArgumentsError,
     ToolError,
     ToolRefusedError,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.client import Client
+    from provider_core.errors import CoreError
     from provider_core.tools._types import AgentEvent, Approval, Decision, Toolbox
     from provider_core.types import Event, Message, Notice, Provider, Request
 
@@ -98,7 +98,7 @@ def agent(
             )
         ) as events:
             for event in events:
-                if isinstance(event, Finished) and isinstance(event.error, TokenLimitError):
+                if isinstance(event, Finished) and event.error is not None:
                     _name_tool(event.error, names)
                 gathering.event(event)
                 if isinstance(event, Finished) and event.verdict is Verdict.COMPLETE:
@@ -121,10 +121,12 @@ def agent(
         choice = choice if choice in (None, "none") else "auto"
 
 
-def _name_tool(error: TokenLimitError, names: Names) -> None:
-    """Let the error name the tool of the call that was cut as the user knows it."""
+def _name_tool(error: CoreError, names: Names) -> None:
+    """Let the error name the tool of the call that was not run as the user knows it."""
     error.message = re.sub(
-        "(?<=call of )(.+)(?=, which)", lambda name: names.shown(name[0]) or name[0], error.message
+        "(?<=call of )(.+?)(?=, which| was not run)",
+        lambda name: names.shown(name[0]) or name[0],
+        error.message,
     )
 
 

@@ -240,10 +240,18 @@ def test_whole_calls_without_a_finish_reason_need_the_mark_of_the_end() -> None:
     assert read(frames + DONE).finished.reason == "tool_calls"
 
 
-def test_a_call_that_is_cut_makes_the_answer_partial_and_is_not_sent() -> None:  # quirk 116
+def test_a_call_that_is_cut_makes_the_answer_partial_and_is_marked() -> None:  # quirk 116
     first, second = part("a", "sum", '{"x":1}', index=0), part("b", "mul", '{"y"', index=1)
-    result = chunks(delta(tool_calls=[first, second]), done=False)
-    assert (result.verdict, [call.id for call in result.calls]) == (Verdict.PARTIAL, ["a"])
+    for rest, verdict in (
+        ([], Verdict.PARTIAL),
+        ([delta(finish="timeout")], Verdict.FAILED),
+        ([{"error": {"message": "out of memory"}}], Verdict.FAILED),
+        ([delta(finish="content_filter")], Verdict.FILTERED),
+    ):
+        result = chunks(delta(tool_calls=[first, second]), *rest, done=False)
+        found = (result.verdict, [(call.id, call.cut) for call in result.calls])
+        assert found == (verdict, [("a", False), ("b", True)])
+        assert "a call of mul was not run" in result.error.message
     limited = chunks(delta(tool_calls=[first, second]), delta(finish="length"))
     assert (limited.verdict, [(call.id, call.cut) for call in limited.calls]) == (
         Verdict.LENGTH,

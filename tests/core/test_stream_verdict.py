@@ -39,6 +39,7 @@ REASONS = {
         "MALFORMED_RESPONSE", "pause_turn", "timeout", "TIMEOUT", "timed_out", "time_limit", "max_time", "cancelled",
         "canceled", "USER_CANCEL", "userStopped", "modelUnloaded", "aborted", "UNEXPECTED_TOOL_CALL", "preempt",
         "deadline_exceeded", "repetition", "incomplete", "rate_limit", "failed", "malformed_tool_use",
+        "partial", "throttled", "stream_closed", "connection_lost", "rejected", "halted", "cutoff", "no_capacity",
     ],
 }  # fmt: skip
 VERDICTS = {
@@ -114,8 +115,10 @@ WORDS = "Internal Server Error: upstream timed out"
 
 
 @pytest.mark.parametrize(
-    "frame", [f"data: {WORDS}\n\n", f'data: "{WORDS}"\n\n', f"data: {WORDS}\ndata: x\n\n"]
-)
+    "frame",
+    [f"data: {WORDS}\n\n", f'data: "{WORDS}"\n\n', f"data: {WORDS}\ndata: x\n\n", f"{WORDS}\n",
+     f"data: <html><title>{WORDS}</title></html>\n\n"],
+)  # fmt: skip
 def test_a_frame_of_plain_words_is_a_failure_unless_a_finish_reason_follows(frame: str) -> None:
     words = frame.encode()
     for sent in (
@@ -125,9 +128,15 @@ def test_a_frame_of_plain_words_is_a_failure_unless_a_finish_reason_follows(fram
     ):
         result = chunks(*sent)
         assert (result.verdict, type(result.error)) == (Verdict.FAILED, errors.ServerError)
-        assert WORDS in result.error.message
+        assert result.error.message.startswith(f"acme failed: {WORDS}")
     assert chunks(delta("Hel"), words, delta("lo"), STOP).verdict is Verdict.COMPLETE
     assert chunks(delta("Hel"), STOP, words).verdict is Verdict.COMPLETE
+
+
+def test_of_a_web_page_in_the_middle_of_a_stream_the_title_is_shown() -> None:
+    page = b"<html>\r\n<head><title>504 Gateway Time-out</title></head>\r\n</html>\r\n"
+    result = chunks(delta("Hel"), page, done=False)
+    assert (result.text, result.error.message) == ("Hel", "acme failed: 504 Gateway Time-out")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +318,7 @@ def test_a_stream_without_any_chunk_names_type_and_beginning() -> None:  # quirk
     assert result.verdict is Verdict.FAILED
     assert isinstance(result.error, errors.ProtocolError)
     assert result.error.message == (
-        "acme sent no chat completion (200, text/event-stream), beginning with: : hello data: [DONE]"
+        "acme sent no chat completion (200, text/event-stream), but an empty stream"
     )
 
 
@@ -424,3 +433,14 @@ def test_blanks_without_end_are_a_failure(field: str, before: str) -> None:
 def test_blanks_between_words_are_no_failure() -> None:
     result = chunks(*[delta(" " * 5_000), delta("word")] * 10, STOP)
     assert result.finished.verdict is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [{"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}, {"promptFeedback": {"blockReason": "OTHER"}},
+     {"choices": [], "promptFeedback": {"blockReason": "SAFETY"}}, {"prompt_feedback": {"block_reason": "SAFETY"}}],
+    ids=str,
+)  # fmt: skip
+def test_a_prompt_that_gemini_refuses_is_a_filtered_answer(refused: Any) -> None:
+    for result in (read(body(refused, done=False)), read(dumps(refused))):
+        assert (result.verdict, type(result.error)) == (Verdict.FILTERED, errors.ContentPolicyError)

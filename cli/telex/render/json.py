@@ -18,7 +18,7 @@ __all__ = ["Json", "answer_object", "call_object", "error_object", "failure_obje
 
 
 def call_object(call: ToolCall) -> dict[str, Any]:
-    """``arguments`` is JSON text, as the model wrote it; ``cut`` is there only where a token limit cut it off."""
+    """``arguments`` is JSON text, as the model wrote it; ``cut`` is there only if they were cut off."""
     found = {"id": call.id, "name": call.name, "arguments": call.arguments}
     return {**found, "cut": True} if call.cut else found
 
