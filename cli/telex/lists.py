@@ -117,9 +117,9 @@ def follow(app: App) -> None:
     """Write the snapshot that shell completion reads anew, if the settings or the templates have changed since."""
     from provider_core.catalog import is_current, stamp, write_snapshot
 
-    if is_current(app.paths):
+    if is_current(app.paths, app.environ):
         return
-    made_from = stamp(app.paths)
+    made_from = stamp(app.paths, app.environ)
     app.reload()  # the command may have changed what it had read
     try:
         from provider_core.templates import names

@@ -27,10 +27,10 @@ _STAMP = "stamp"
 """Which settings file the lists were made from, and which folder of templates: times of change, and a size."""
 
 
-def is_current(paths: Paths) -> bool:
-    """Whether the lists were made from the settings file as it is now; two small reads."""
+def is_current(paths: Paths, environ: Mapping[str, str]) -> bool:
+    """Whether the lists were made from the settings file and variables as they are now; two small reads."""
     try:
-        return files.content(_folder(paths) / _STAMP).decode() == stamp(paths)
+        return files.content(_folder(paths) / _STAMP).decode() == stamp(paths, environ)
     except (OSError, ValueError):
         return False
 
@@ -47,13 +47,12 @@ def write_snapshot(
     *,
     templates: Iterable[str] = (),
     servers: Iterable[str] = (),
-    made_from: str | None = None,
+    made_from: str = "",
 ) -> bool:
     """Write the lists; tells whether that was possible. ``made_from`` is ``stamp`` of before the settings were read.
 
     Disabled providers keep their names and lose their models; models that do not chat are left out.
     """
-    made_from = stamp(paths) if made_from is None else made_from
     lists: dict[str, Mapping[str, str]] = {
         "providers": {
             **{name: provider.display_name for name, provider in catalog.providers.items()},
@@ -82,13 +81,16 @@ def write_snapshot(
     return True
 
 
-def stamp(paths: Paths) -> str:
-    """What tells one state of the settings file, and of which templates there are, from another."""
+def stamp(paths: Paths, environ: Mapping[str, str]) -> str:
+    """What tells one state of the settings, of the variables that may hold keys, and of the templates from another."""
+    from provider_core.settings import key_variables
+
     try:
         found = paths.settings_file.stat()
         settings = f"{found.st_mtime_ns} {found.st_size}"
     except OSError:
         settings = "none"
+    settings = " ".join([settings, *sorted(key_variables(environ))])
     try:
         return f"{settings} {paths.templates.stat().st_mtime_ns}"
     except OSError:

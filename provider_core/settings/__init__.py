@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     from provider_core.settings.mcp import McpServer
 
-__all__ = ["NAME", "RESERVED", "Paths", "Settings", "from_environment", "load", "preview", "preview_server"]
+__all__ = [
+    "NAME",
+    "RESERVED",
+    "Paths",
+    "Settings",
+    "from_environment",
+    "key_variables",
+    "load",
+    "preview",
+    "preview_server",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +257,11 @@ def preview(
     return _provider(name, checked["providers"][name], paths)
 
 
+def key_variables(environ: Mapping[str, str]) -> set[str]:
+    """The names of the variables that are set and may hold the key of a preset."""
+    return {name for name, value in environ.items() if name.endswith(("_KEY", "_TOKEN")) and value.strip()}
+
+
 def from_environment(settings: Settings, environ: Mapping[str, str], paths: Paths) -> dict[str, Provider]:
     """The presets that are not set up, and whose key a variable of ``environ`` holds, as providers by their id.
 
@@ -254,7 +269,7 @@ def from_environment(settings: Settings, environ: Mapping[str, str], paths: Path
     from belongs to that provider.
     """
     # The presets are imported only where a variable may hold a key: all their names end so.
-    names = {name for name, value in environ.items() if name.endswith(("_KEY", "_TOKEN")) and value.strip()}
+    names = key_variables(environ)
     names.difference_update(*(provider.key_env for provider in settings.providers.values()))
     if not names:
         return {}

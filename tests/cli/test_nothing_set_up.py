@@ -124,3 +124,16 @@ def test_without_the_extra_the_embedded_model_names_it(name: str) -> None:
     catalog = Catalog({}, load=lambda provider: pytest.fail(provider.name))
     with pytest.raises(LocalExtraMissingError, match="extra local"):
         resolve(name, catalog)
+
+
+def test_a_preset_whose_key_is_in_the_environment_is_listed_shown_and_completed(fresh: Inside) -> None:
+    env = {"GROQ_API_KEY": KEY}
+    row = fresh("providers", "list", env=env).text.rstrip("\n").split("\t")
+    assert row[0:1] + row[2:4] == ["groq", "GROQ_API_KEY", "environment"]
+    (found,) = json.loads(fresh("providers", "list", "--json", env=env).text)
+    assert (found["name"], found["enabled"], found["set_up"]) == ("groq", True, False)
+    card = fresh("providers", "show", "GROQ", env=env)
+    assert (card.code, "state\tenvironment\n" in card.text) == (0, True)
+    assert "key from GROQ_API_KEY; can be used" in fresh("doctor", "providers", env=env).text
+    assert fresh("providers", "list").text == ""
+    assert fresh("providers", "show", "groq").code == 3

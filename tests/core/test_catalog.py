@@ -635,21 +635,28 @@ def test_the_snapshot_is_plain_names_one_a_line(tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_snapshot_is_current_until_the_settings_change(tmp_path: Path) -> None:
+def test_the_snapshot_is_current_until_settings_or_key_variables_change(tmp_path: Path) -> None:
     where = paths(tmp_path)
-    assert not catalog.is_current(where)
-    catalog.write_snapshot(where, everything())
-    assert catalog.is_current(where)
+    environ = {"GROQ_API_KEY": "gsk-secret", "LANG": "C"}
+
+    def write() -> None:
+        catalog.write_snapshot(where, everything(), made_from=catalog.stamp(where, environ))
+        assert catalog.is_current(where, environ)
+
+    assert not catalog.is_current(where, environ)
+    write()
     where.config.mkdir()
     where.settings_file.write_text("# new\n")
-    assert not catalog.is_current(where)
-    catalog.write_snapshot(where, everything())
-    assert catalog.is_current(where)
+    assert not catalog.is_current(where, environ)
+    write()
     os.utime(where.settings_file, (1, 1))
-    assert not catalog.is_current(where)
-    catalog.write_snapshot(where, everything())
+    assert not catalog.is_current(where, environ)
+    write()
+    assert not catalog.is_current(where, {**environ, "MISTRAL_API_KEY": "k"})
+    assert catalog.is_current(where, {**environ, "LANG": "de"})
+    assert "gsk-secret" not in (where.cache / "completion" / "stamp").read_text()
     catalog.outdate_snapshot(where)
-    assert not catalog.is_current(where)
+    assert not catalog.is_current(where, environ)
 
 
 def test_a_snapshot_leaves_alone_what_has_not_changed(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def _snapshot(case: Case) -> Finding:
         age = ago(time.time() - stamp.stat().st_mtime)
     except OSError:
         return ok("names for completion", "not written yet: the next command does that")
-    current = is_current(case.paths)
+    current = is_current(case.paths, case.environ)
     return ok(
         "names for completion",
         f"written {age} ago" if current else f"older than the settings ({age}): the next command renews them",

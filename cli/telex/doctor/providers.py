@@ -20,7 +20,12 @@ def check(case: Case) -> Iterator[Finding]:
     if not case.is_readable:
         yield unknown()
         return
-    if not case.providers:
+    usable = [
+        provider
+        for name, provider in case.catalog.providers.items()
+        if name in case.catalog.not_set_up and not provider.embedded
+    ]
+    if not case.providers and not usable:
         yield note("none", "no provider is set up", "Add one: telex providers add NAME (telex help keys)")
     for name, provider in case.providers.items():
         if isinstance(provider, SettingsError):
@@ -28,6 +33,11 @@ def check(case: Case) -> Iterator[Finding]:
             yield problem(name, _own_words(name, provider), f"Fix it: {where}")
         else:
             yield _provider(case, provider)
+    for provider in usable:
+        from provider_core.keys import source
+
+        variable = source(provider, case.environ).variable
+        yield ok(provider.name, f"{address(provider)}, key from {variable}; can be used without being set up")
 
 
 def address(provider: Provider) -> str:

@@ -55,17 +55,26 @@ def key_words(source: Source, ending: str | None = None) -> str:
 
 
 def row(
-    provider: Provider, source: Source, ending: str | None = None, *, default: str = ""
+    provider: Provider, source: Source, ending: str | None = None, *, default: str = "", set_up: bool = True
 ) -> tuple[str, ...]:
-    """The cells of ``HEADERS``; ``default`` is the model that its name alone means, by its list of models."""
+    """The cells of ``HEADERS``; ``default`` is the model that its name alone means, by its list of models.
+
+    A preset that can be used because its key is in the environment is not ``set_up``.
+    """
     return (
         provider.name,
         place(provider),
         key_words(source, ending),
-        "on" if provider.enabled else "off",
+        _state(provider, set_up=set_up),
         default or _default(provider),
         *_own_name(provider),
     )
+
+
+def _state(provider: Provider, *, set_up: bool) -> str:
+    if not set_up:
+        return "environment"
+    return "on" if provider.enabled else "off"
 
 
 def _own_name(provider: Provider) -> tuple[str, ...]:
@@ -78,7 +87,7 @@ def _own_name(provider: Provider) -> tuple[str, ...]:
 
 
 def as_json(
-    provider: Provider, source: Source, ending: str | None = None, *, default: str = ""
+    provider: Provider, source: Source, ending: str | None = None, *, default: str = "", set_up: bool = True
 ) -> dict[str, Any]:
     """The object of one provider."""
     key: dict[str, Any] = {
@@ -96,6 +105,7 @@ def as_json(
         "base_url": provider.base_url or None,
         "gguf": str(provider.gguf) if provider.gguf else None,
         "enabled": provider.enabled,
+        "set_up": set_up,
         "key": key,
         "default_model": default or _default(provider) or None,
         "models_declared": [model.id for model in provider.models] if provider.models_declared else [],
@@ -110,6 +120,7 @@ def card(
     written: dict[str, Any],
     *,
     default: str,
+    set_up: bool,
 ) -> list[tuple[str, str]]:
     """All that is known of one provider; ``written`` is its table in the settings file."""
     from provider_core.quirks import holds_secret
@@ -132,7 +143,7 @@ def card(
         ("display name", provider.display_name),
         ("preset", provider.preset or ""),
         ("address", place(provider)),
-        ("state", "on" if provider.enabled else "off"),
+        ("state", _state(provider, set_up=set_up)),
         ("key", key_words(source)),
         ("key command", provider.key_command or ""),
         ("default model", default),

@@ -12,7 +12,7 @@ _HERE = "telex.commands.providers"
 
 COMMANDS = {
     "add": (f"{_HERE}.add:command", "Set up a provider and check that it works."),
-    "list": (f"{_HERE}.listing:list_", "List the providers that are set up, and the sources of their keys."),
+    "list": (f"{_HERE}.listing:list_", "List the providers that can be used, and the sources of their keys."),
     "show": (f"{_HERE}.listing:show", "Show the settings of a provider."),
     "presets": (f"{_HERE}.listing:presets", "Search the providers that can be set up by name alone."),
     "test": (f"{_HERE}.check:command", "Check that providers answer, step by step."),

@@ -39,22 +39,31 @@ __all__ = ["list_", "presets", "show"]
 )
 @pass_app
 def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
-    """List the providers that are set up, and the sources of their keys.
+    """List the providers that can be used, and the sources of their keys.
 
-    In a pipe, each line has NAME, ADDRESS, KEY, STATE (on, off or invalid), DEFAULT MODEL and, if there is one,
-    DISPLAY NAME, separated by tabs. The keyring is opened only with --check-keys.
+    A preset whose key variable is set can be used without being set up; its state is "environment".
+
+    In a pipe, each line has NAME, ADDRESS, KEY, STATE (on, off, invalid or environment), DEFAULT MODEL and, if there
+    is one, DISPLAY NAME, separated by tabs. The keyring is opened only with --check-keys.
     """
     from provider_core.keys import source
     from telex.render import providers as render
     from telex.render import sheet
 
-    found = [(each, source(each, app.environ)) for each in app.settings.providers.values()]
+    own = app.settings.providers
+    found = [(each, source(each, app.environ)) for each in app.providers.values() if not each.embedded]
     endings, failed = _endings(app, found) if check_keys else ({}, [])
     wrong = app.settings.wrong("providers")
     if as_json:
         models = _default_models(app, marked=False)
         objects = [
-            render.as_json(each, where, endings.get(each.name), default=models.get(each.name, ""))
+            render.as_json(
+                each,
+                where,
+                endings.get(each.name),
+                default=models.get(each.name, ""),
+                set_up=each.name in own,
+            )
             for each, where in found
         ]
         objects += [{"name": name, "enabled": False, "error": words} for name, words in wrong.items()]
@@ -62,7 +71,13 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     else:
         models = _default_models(app, marked=app.console.out_is_terminal)
         rows = [
-            render.row(each, where, endings.get(each.name), default=models.get(each.name, ""))
+            render.row(
+                each,
+                where,
+                endings.get(each.name),
+                default=models.get(each.name, ""),
+                set_up=each.name in own,
+            )
             for each, where in found
         ]
         rows += [(name, "", "", "invalid", "") for name in wrong]
@@ -83,13 +98,13 @@ def _default_models(app: App, *, marked: bool) -> dict[str, str]:
     """The model that each provider's name alone means, and the one that is used without -m, which can be ``marked``."""
     found = {
         name: model
-        for name, provider in app.settings.providers.items()
+        for name, provider in app.providers.items()
         if (model := provider.default_model or app.catalog.listing(name).default)
     }
     target = default_target(app)
-    if target is not None and target.provider.name in app.settings.providers:
+    if target is not None and not target.provider.embedded:
         name, model = target.provider.name, target.model
-        own = app.settings.providers[name].default_model
+        own = target.provider.default_model
         if not marked:
             found[name] = own or model
         else:
@@ -140,17 +155,26 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     from telex.render import providers as render
     from telex.render import sheet
 
-    provider = lists.configured(app, name)
+    provider = app.providers.get(name.casefold())
+    if provider is None or provider.embedded:
+        provider = lists.configured(app, name)
+    name = provider.name
+    set_up = name in app.settings.providers
     where = source(provider, app.environ)
     data = file.read(app.paths.settings_file)
     references = edit.references(data, name)
     default = provider.default_model or app.catalog.listing(name).default or ""
     if as_json:
-        fields = {**render.as_json(provider, where, default=default), "pointed_at_by": list(references)}
+        fields = {
+            **render.as_json(provider, where, default=default, set_up=set_up),
+            "pointed_at_by": list(references),
+        }
         app.console.json(fields)
         return
     written = edit.entries(app.paths.settings_file).get(name, {})
-    sheet.pairs(app.console, render.card(provider, where, references, written, default=default))
+    sheet.pairs(
+        app.console, render.card(provider, where, references, written, default=default, set_up=set_up)
+    )
 
 
 @click.command(
