@@ -42,8 +42,7 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
     Raises ``ModelError``, ``MissingKeyError`` when only a provider without its key has the model, and
     ``SettingsError`` for an alias or a provider that is set up wrongly.
     """
-    if name is not None:
-        _refuse_wrong(name.strip(), catalog)
+    _refuse_wrong(name.strip() if name is not None else "", catalog)
     if name is None:
         return _only(catalog)
     typed = name.strip()
@@ -64,10 +63,17 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
 
 
 def _refuse_wrong(typed: str, catalog: Catalog) -> None:
-    """Raise what is wrong with the alias or the provider in ``typed``: another one must not be asked instead."""
+    """Raise what is wrong with the alias or the provider in ``typed``: another one must not be asked instead.
+
+    Where all of TELEX_PROVIDERS is wrong, that may be any provider but the embedded one.
+    """
     left = f"providers.{typed.partition('/')[0]}".casefold()
     for entry, error in catalog.problems.items():
-        if entry.casefold() == left or ("/" not in typed and entry == f"aliases.{typed}"):
+        if (
+            entry.casefold() == left
+            or (entry == "providers" and left != "providers.local")
+            or ("/" not in typed and entry == f"aliases.{typed}")
+        ):
             raise error
 
 

@@ -134,10 +134,10 @@ class Settings:
     """What is wrong with each entry that is left out: "providers.lab", "mcp.files", "aliases.fast", "usage"."""
 
     def require(self, *entry: str) -> None:
-        """Raise the ``SettingsError`` of this entry ("providers", "lab"), if it is wrong."""
-        error = self.problems.get(".".join(entry))
-        if error is not None:
-            raise error
+        """Raise the ``SettingsError`` of this entry ("providers", "lab") or of its whole group, if it is wrong."""
+        for place in (entry[0], ".".join(entry)):
+            if place in self.problems:
+                raise self.problems[place]
 
     def wrong(self, group: str) -> dict[str, str]:
         """The names of a group's entries that cannot be used, each with what is wrong with it."""
@@ -188,24 +188,50 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         name: SettingsError(words, path=paths.settings_file if in_file else None)
         for name, (words, in_file) in checked.get("problems", {}).items()
     }
-    for name in given:
-        group, nested, path = name.upper().partition("__")
-        if nested and group in _VARIABLES:
-            inner = "".join(f'{{"{part}": ' for part in path.lower().split("__"))
-            problems[name] = SettingsError(
-                f"{name} is not a setting; {group} takes JSON: {group}='{inner}…{'}' * inner.count('{')}'"
-            )
     if unreadable is not None:
         problems["settings.toml"] = unreadable
     if problems.keys() & {"history", "settings.toml"}:
         known["history"] = False  # whoever set it may have wanted nothing saved
+    groups = {group: dict(checked.get(group, {})) for group in ("mcp", "providers")}
+    problems |= _nested(given, groups)
     providers: dict[str, Provider] = {}
-    for name, table in checked.get("providers", {}).items():
+    for name, table in groups["providers"].items():
         try:
             providers[name] = _provider(name, table, paths)
         except SettingsError as error:
             problems[f"providers.{name}"] = _located(error, name, variables)
-    return Settings(**known, mcp=_mcp(checked.get("mcp", {})), providers=providers, problems=problems)
+    return Settings(**known, mcp=_mcp(groups["mcp"]), providers=providers, problems=problems)
+
+
+def _nested(given: Mapping[str, str], groups: Mapping[str, dict[str, Any]]) -> dict[str, SettingsError]:
+    """The entries of ``groups`` that variables such as TELEX_PROVIDERS__LAB__BASE_URL were to change.
+
+    They are taken out: without the change, a request might go where the user does not want it.
+    """
+    problems = {}
+    for name in given:
+        variable, nested, path = name.upper().partition("__")
+        if not nested or variable not in _VARIABLES:
+            continue
+        from provider_core.settings import schema
+
+        parts = path.lower().split("__")
+        group = variable.removeprefix("TELEX_").lower()
+        inner = "".join(f'{{"{part}": ' for part in parts)
+        form = f"{variable} takes JSON: {variable}='{inner}\"VALUE\"{'}' * len(parts)}'"
+        if group not in groups:
+            form = form if group == "aliases" else f"{variable} takes one value"
+            problems[name] = SettingsError(f"{name} is not a setting. {form}")
+            continue
+        known = next((each for each in groups[group] if each.casefold() == parts[0]), parts[0])
+        groups[group].pop(known, None)
+        fields = schema.ENTRIES[group].model_fields
+        problems[f"{group}.{known}"] = (
+            SettingsError(f"{name} is not a setting. {form}")
+            if parts[1:2] and parts[1] in fields
+            else schema.not_a_setting(name, [group, *parts], None, fields)
+        )
+    return problems
 
 
 def _located(error: SettingsError, name: str, variables: Mapping[str, str]) -> SettingsError:

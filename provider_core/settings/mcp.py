@@ -100,10 +100,10 @@ def find(settings: Settings, name: str) -> McpServer:
     Raises ``SettingsError`` where it is set up wrongly.
     """
     servers = settings.mcp
+    settings.require("mcp", name)
     found = servers.get(name)
     if found is not None:
         return found
-    settings.require("mcp", name)
     raise UnknownToolServerError(
         f"no MCP server called {name} is set up", server=name, candidates=near(name, servers)
     )

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
     from pydantic_settings import PydanticBaseSettingsSource
 
-__all__ = ["File", "McpEntry", "ModelEntry", "ProviderEntry", "check", "validate", "variable_of"]
+__all__ = [
+    "ENTRIES",
+    "File",
+    "McpEntry",
+    "ModelEntry",
+    "ProviderEntry",
+    "check",
+    "not_a_setting",
+    "validate",
+    "variable_of",
+]
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -200,6 +210,9 @@ class McpEntry(BaseModel):
         return self
 
 
+ENTRIES: dict[str, type[BaseModel]] = {"providers": ProviderEntry, "mcp": McpEntry}
+"""What the tables of a group hold."""
+
 McpName = Annotated[str, AfterValidator(_mcp_name)]
 ProviderName = Annotated[str, AfterValidator(_provider_name)]
 AliasName = Annotated[str, AfterValidator(_alias_name)]
@@ -332,10 +345,10 @@ def _drop(entry: list[str], data: dict[str, Any], environ: dict[str, str]) -> No
 def _unknown(name: str, path: Path) -> SettingsError:
     if name.lower() in File.model_fields:
         return SettingsError(f"{name} is not a setting: write it in lower case, {name.lower()}", path=path)
-    return _not_a_setting(name, [name], path, File.model_fields)
+    return not_a_setting(name, [name], path, File.model_fields)
 
 
-def _not_a_setting(place: str, fields: list[str], path: Path | None, known: Iterable[str]) -> SettingsError:
+def not_a_setting(place: str, fields: list[str], path: Path | None, known: Iterable[str]) -> SettingsError:
     """``place`` names the field for the user, ``fields`` are its table's name and so on; ``known`` could be meant."""
     from provider_core.quirks import holds_secret
     from provider_core.wording import near
@@ -373,9 +386,8 @@ def _refused(
     name = ".".join([variable, *place[1:]] if variable else place)
     where = None if variable else path
     if kind == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {"providers": ProviderEntry, "mcp": McpEntry}
-        entry = ModelEntry if "models" in place[2:-1] else tables.get(place[0], File)
-        return _not_a_setting(name, place, where, entry.model_fields)
+        entry = ModelEntry if "models" in place[2:-1] else ENTRIES.get(place[0], File)
+        return not_a_setting(name, place, where, entry.model_fields)
     if place[0] == "providers" and place[2:] == ["key"]:
         return SettingsError(
             f'{name} is "keyring" or "none", and never a key: store that with telex providers set-key {place[1]}',

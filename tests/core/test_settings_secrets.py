@@ -12,6 +12,7 @@ import pytest
 
 from provider_core.errors import SettingsError
 from provider_core.settings import Paths, load
+from provider_core.setup import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,19 +84,38 @@ def test_a_key_in_the_settings_is_refused_with_its_place_and_not_repeated(
 
 
 @pytest.mark.parametrize(
-    ("variable", "form"),
+    ("variable", "entry", "form"),
     [
-        ("TELEX_PROVIDERS__LAB__BASE_URL", """TELEX_PROVIDERS='{"lab": {"base_url": …}}'"""),
-        ("TELEX_MCP__FILES__COMMAND", """TELEX_MCP='{"files": {"command": …}}'"""),
-        ("telex_providers__lab__key", """TELEX_PROVIDERS='{"lab": {"key": …}}'"""),
+        ("TELEX_PROVIDERS__LAB__API_KEY", "providers.lab", "keys are not stored in the settings"),
+        ("TELEX_ALIASES__FAST", "TELEX_ALIASES__FAST", """TELEX_ALIASES='{"fast": "VALUE"}'"""),
+        ("TELEX_MODEL__X", "TELEX_MODEL__X", "TELEX_MODEL takes one value"),
+        (
+            "TELEX_PROVIDERS__LAB__BASE_URL",
+            "providers.lab",
+            """TELEX_PROVIDERS='{"lab": {"base_url": "VALUE"}}'""",
+        ),
+        ("TELEX_MCP__FILES__COMMAND", "mcp.files", """TELEX_MCP='{"files": {"command": "VALUE"}}'"""),
+        ("telex_providers__lab__key", "providers.lab", """TELEX_PROVIDERS='{"lab": {"key": "VALUE"}}'"""),
     ],
 )
 def test_a_variable_for_a_part_of_a_setting_names_the_right_form(
-    tmp_path: Path, variable: str, form: str
+    tmp_path: Path, variable: str, entry: str, form: str
 ) -> None:
-    found = load(Paths.find({"TELEX_HOME": str(tmp_path)}), {variable: KEY})
-    assert form in found.problems[variable].message
-    assert KEY not in found.problems[variable].message
+    found = load(home(tmp_path), {variable: KEY})
+    assert form in found.problems[entry].message
+    assert KEY not in found.problems[entry].message
+    assert ("lab" in found.providers) is (
+        entry != "providers.lab"
+    )  # it may not be used as if nothing was said
+
+
+@pytest.mark.parametrize("value", ["{lab}", '["lab"]', '"lab"'])
+def test_no_provider_is_used_where_all_of_the_variable_is_wrong(tmp_path: Path, value: str) -> None:
+    setup = Setup(environ={"TELEX_HOME": str(tmp_path), "TELEX_PROVIDERS": value})
+    home(tmp_path)
+    for name in (None, "lab", "lab/m", "m"):
+        with pytest.raises(SettingsError, match="TELEX_PROVIDERS"):
+            setup.target(name)
 
 
 def test_other_variables_are_left_alone(tmp_path: Path) -> None:
