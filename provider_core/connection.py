@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
 from provider_core.conversation import Conversation, Reached
-from provider_core.errors import SettingsError
+from provider_core.errors import NoProviderError, SettingsError
 from provider_core.setup import Setup
 from provider_core.types import Message, Provider, Target
 
@@ -94,8 +94,9 @@ def connect(
     """A model that can be asked until the connection is closed.
 
     ``to`` is what ``telex chat -m`` takes ("deepseek/deepseek-v4-flash", a provider's name, an alias), resolved
-    with this user's settings; None is the default model. Or it is a provider of the program's own, of which
-    ``model`` is asked, else its default, else the first that its server lists.
+    with this user's settings; None is the default model, but not the embedded one unless the settings name it.
+    Or it is a provider of the program's own, of which ``model`` is asked, else its default, else the first that
+    its server lists.
 
     ``key`` counts before the provider's own sources of one: environment, key command, keyring. ``setup`` stands
     for all that is read from this machine. ``notify`` is told of retries and of fields that a server refused.
@@ -114,7 +115,13 @@ def connect(
                 model = model or to.name  # a file is served under whatever name it is asked by
             target = Target(provider=to, model=model) if model else setup.target(to.name)
         else:
-            target = setup.target("/".join(filter(None, (to, model))) or None)
+            name = "/".join(filter(None, (to, model)))
+            target = setup.target(name or None)
+            if not name and target.provider.embedded and setup.settings.model is None:
+                # A program that names no model does not want a small one that has to be downloaded.
+                raise NoProviderError(
+                    'no provider is set up; to use the small embedded model: connect("local")'
+                )
         at, found = stack.enter_context(setup.reach(target, key=key))
         reached = Reached(
             target=target,

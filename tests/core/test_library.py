@@ -312,6 +312,13 @@ def test_a_name_that_leads_nowhere_is_an_error(
         connect(name, setup=here)
 
 
+def test_without_a_provider_the_embedded_model_has_to_be_named(
+    home: dict[str, str], network: FakeTransport
+) -> None:
+    with pytest.raises(errors.NoProviderError, match="no provider is set up"):
+        connect(setup=Setup(environ=home, transport=network, key_store=FakeKeyStore()))
+
+
 def test_a_preset_needs_its_name_alone(home: dict[str, str], network: FakeTransport) -> None:
     setup = Setup(environ={**home, "GROQ_API_KEY": KEY}, transport=network, key_store=FakeKeyStore())
     with connect(provider("groq"), "x", setup=setup) as model:
