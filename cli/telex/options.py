@@ -25,7 +25,7 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 class BodyField(click.ParamType[tuple[str, Any]]):
-    """``KEY=JSON``: a field of the request's body. A value that is not valid JSON is taken as a string."""
+    """``KEY=JSON``: a field of the request's body. A bare word is a string."""
 
     name = "KEY=JSON"
 
@@ -54,7 +54,7 @@ class BodyField(click.ParamType[tuple[str, Any]]):
 
 
 class Number(click.FloatRange):
-    """A number in a range, which "nan" and "inf" are not."""
+    """A finite number in a range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
@@ -64,7 +64,7 @@ class Number(click.FloatRange):
 
 
 class ExistingPath(click.Path):
-    """A path that exists; an error says why it cannot be used, where click says that it does not exist."""
+    """A path that exists; unlike click's, its error says why the path cannot be used."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(exists=True, path_type=Path, **given)
@@ -79,11 +79,10 @@ class ExistingPath(click.Path):
 
 
 class Name(click.ParamType[str]):
-    """A name that completion knows: "provider", "preset", "alias", or "model" for all that ``-m`` takes.
+    """A name that completion knows: "provider", "preset", "alias", or "model" for all values of ``-m``.
 
-    Each is a list in the snapshot that the shells read; another kind needs such a list, and nothing else.
-    ``Name("model", of="provider")`` is the id of a model of the provider that the command's argument
-    ``provider`` names.
+    Each kind is a list in the snapshot that the shells read. ``Name("model", of="provider")`` is the id of a model
+    of the provider in the command's argument ``provider``.
     """
 
     name = "text"
@@ -93,7 +92,7 @@ class Name(click.ParamType[str]):
         self.of = of
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The value; a provider's name as the settings spell it, since case makes no difference."""
+        """The value; a provider's name is spelled as in the settings, because case is ignored."""
         if self.completes != "provider" or ctx is None or ctx.resilient_parsing or ctx.obj is None:
             return str(value)
         from telex import lists
@@ -103,14 +102,14 @@ class Name(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """What click's own completion offers, in shells that have no script of ours."""
+        """Values for click's own completion, which PowerShell uses."""
         from telex.completion.names import offers
 
         return offers(self, incomplete, ctx.params)
 
 
 def readable(text: str, what: str) -> str:
-    """``text`` of the command line; raises where it had bytes that are no UTF-8, which Python keeps as half pairs."""
+    """``text`` of the command line; raises ``UsageError`` for bytes that are not UTF-8 (lone surrogates in Python)."""
     if text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text):
         return text
     raise click.UsageError(f"{what} is not UTF-8 text. Convert it first, for example with iconv.")
@@ -143,7 +142,7 @@ def network_options(command: _Command) -> _Command:
 
 
 def with_network(target: Target, given: Mapping[str, Any]) -> Target:
-    """The target with those timeouts and retries that were given on the command line."""
+    """The target with the timeouts and retries of the command line."""
     changed: dict[str, Any] = {}
     if given.get("connect_timeout") is not None:
         changed["connect_timeout"] = given["connect_timeout"]

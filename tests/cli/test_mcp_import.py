@@ -75,7 +75,7 @@ def test_the_file_of_claude_is_taken_as_it_is(telex: Inside, tmp_path: Path) -> 
         "filesystem": {"command": ["npx", "-y", "@scope/server-filesystem", "/srv", "~/x"]},
         "remote": {"url": "https://tools.example/mcp", "headers": {"X-Team": "a"}},
     }
-    assert "taken  filesystem: npx -y @scope/server-filesystem" in ran.err
+    assert "imported  filesystem: npx -y @scope/server-filesystem" in ran.err
     assert "Try: telex mcp test filesystem remote" in ran.err
     assert path.read_text() == CLAUDE
 
@@ -290,7 +290,7 @@ def test_a_server_with_a_secret_in_plain_is_not_taken_in_silence(telex: Inside) 
     ran = telex("mcp", "import", "-", stdin=PLAIN)
     assert ran.code == 0
     assert list(tables(telex)) == ["files"]
-    assert "left   github: the file has GITHUB_TOKEN in plain; with --secrets keyring" in ran.err
+    assert "skipped   github: the file contains GITHUB_TOKEN in plain text: use --secrets keyring" in ran.err
     assert SECRET not in ran.err
     assert SECRET not in telex.settings.read_text()
 
@@ -348,7 +348,7 @@ def test_a_server_that_is_set_up_stays_unless_it_is_to_be_replaced(telex: Inside
     text = file(lab={"command": "new"})
     ran = telex("mcp", "import", "-", stdin=text)
     assert ran.code == ExitCode.SETTINGS
-    assert "left   lab: lab is already set up, and --replace is not given" in ran.err
+    assert "skipped   lab: lab is already set up, and --replace is not given" in ran.err
     assert "nothing was taken" in ran.err
     assert tables(telex)["lab"]["command"] == ["old"]
     assert telex("mcp", "import", "-", "--replace", stdin=text).code == 0
@@ -367,8 +367,8 @@ def test_what_the_settings_do_not_accept_is_left_alone(telex: Inside) -> None:
     ran = telex("mcp", "import", "-", stdin=text)
     assert ran.code == 0
     assert list(tables(telex)) == ["good"]
-    assert "left   bad: " in ran.err
-    assert "left   worse: " in ran.err
+    assert "skipped   bad: " in ran.err
+    assert "skipped   worse: " in ran.err
 
 
 def test_a_file_that_cannot_be_read_is_an_error(telex: Inside, tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_providers_key_is_not_handed_to_a_strangers_server(telex: Inside) -> N
         "mcp", "import", "-", stdin=file(web=web, lab={"command": "x", "env": {"OPENAI_API_KEY": SECRET}})
     )
     assert ran.code == ExitCode.SETTINGS
-    assert "left   web: it wants OPENAI_API_KEY, a provider's key, which no server gets" in ran.err
+    assert "skipped   web: it wants OPENAI_API_KEY, a provider's key, which servers get only" in ran.err
     assert tables(telex) == {}
     lab = file(lab={"command": "x", "env": {"OPENAI_API_KEY": SECRET}})
     assert "it wants OPENAI_API_KEY" in telex("mcp", "import", "-", "--secrets", "env", stdin=lab).err
@@ -403,15 +403,15 @@ def test_what_is_taken_of_the_environment_is_said(telex: Inside) -> None:
 
 
 def test_nothing_in_a_file_begins_a_line_or_commands_a_terminal(telex: Inside) -> None:
-    called = "lab\u202e\n\x1b[31mleft   x"
+    called = "lab\u202e\n\x1b[31mskipped   x"
     text = file(
-        **{called: {"command": "x\ntaken  y: z", "args": ["a\x1b[2K\r"], "odd\n\x1b[2J": 1, "type": "stdio"}}
+        **{called: {"command": "x\nimported  y: z", "args": ["a\x1b[2K\r"], "odd\n\x1b[2J": 1, "type": "stdio"}}
     )
     ran = telex("mcp", "import", "-", stdin=text)
     assert "\x1b" not in ran.err
     assert "\r" not in ran.err
     assert "\u202e" not in ran.err
-    assert not [line for line in ran.err.splitlines() if line.startswith(("left", "taken  y"))]
+    assert not [line for line in ran.err.splitlines() if line.startswith(("left", "imported  y"))]
 
 
 def test_a_header_of_any_name_has_its_secret_in_the_keyring(telex: Inside) -> None:

@@ -182,7 +182,7 @@ def test_secrets_in_plain_are_offered_a_better_place(
     path = tmp_path / "mcp.json"
     path.write_text(json.dumps({"mcpServers": {"lab": {"command": "x", "env": {"API_KEY": SECRET}}}}))
     with Pty([str(COMMAND), "mcp", "import", str(path)], env=telex.env) as terminal:
-        terminal.wait_for(r"Put them into the keyring\? \[Y/n\]")
+        terminal.wait_for(r"Store them in the keyring\? \[Y/n\]")
         assert "lab: API_KEY" in terminal.text
         terminal.type(f"{answer}\n")
         assert terminal.wait() == (0 if taken else 3)

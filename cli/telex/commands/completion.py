@@ -1,4 +1,4 @@
-"""``telex completion``: the script that completes telex at a Tab, printed or put where the shell looks."""
+"""``telex completion``: print or install the completion script."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _login_shell(environ: Mapping[str, str]) -> str:
 
 
 def _powershell(app: App, *, install: bool) -> None:
-    """Click's own script, which starts telex at a Tab."""
+    """Click's own script, which starts telex for each Tab."""
     from click.shell_completion import get_completion_class
 
     from telex.main import root

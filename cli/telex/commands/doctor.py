@@ -1,4 +1,4 @@
-"""``telex doctor``: looks at all that telex stands on, says what it found, and changes nothing."""
+"""``telex doctor``: check the installation, without changing anything."""
 
 from __future__ import annotations
 

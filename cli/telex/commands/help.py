@@ -1,4 +1,4 @@
-"""``telex help``: a topic's page, or a command's own help; nothing else is read or opened."""
+"""``telex help``: show a topic, or the help of a command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["command"]
 
 
 class _Word(click.Choice[str]):
-    """Any word: those that completion offers are the topics and the first words of commands."""
+    """Any word; completion offers topics and commands."""
 
     def __init__(self) -> None:
         from telex.main import COMMANDS
@@ -61,7 +61,7 @@ def _topic(ctx: click.Context, name: str) -> str:
 
 
 def _of_command(root: click.Context, words: tuple[str, ...]) -> str:
-    """The help of the command that ``words`` call; raises ``UsageError`` where there is none."""
+    """The help of the command ``words``; raises ``UsageError`` if there is none."""
     context, command = root, root.command
     for at, word in enumerate(words):
         below = command.get_command(context, word) if isinstance(command, click.Group) else None

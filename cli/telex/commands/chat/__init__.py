@@ -1,4 +1,4 @@
-"""``telex chat``: its options; what becomes of them is in ``asking``, and the prompt is put together in ``prompt``."""
+"""``telex chat``: its options. ``asking`` runs them, and ``prompt`` reads the prompt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_FILES = 5
 
 
 class _Chat(Command):
-    """What is wrong on the command line is in the output too, where programs read it."""
+    """A usage error is also reported in the output of ``--json`` and ``--jsonl``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = args[: args.index("--")] if "--" in args else list(args)
@@ -44,7 +44,7 @@ class _Chat(Command):
 
 
 def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
-    """Raise ``click.UsageError`` for files that a shell's pattern left in the prompt, as in ``-f *.py``."""
+    """Raise ``click.UsageError`` if a shell pattern left files in the prompt, such as ``-f *.py``."""
     option, left = "", []
     for word in words:
         # Short options without a value may stand before it, as in -qf.

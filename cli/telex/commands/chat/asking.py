@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["Options", "run"]
 
 _LONG_AGO = 3600
-"""Seconds after which a user may have forgotten what was asked last."""
+"""Age in seconds of a conversation that ``-c`` names before it continues it."""
 _AT_ONCE = 5
-"""Seconds within which several models that are asked together begin their conversations."""
+"""Seconds within which the conversations of several ``-m`` start."""
 
 
 class Options:
-    """The command line of ``telex chat``, an attribute for each option.
+    """The command line of ``telex chat``, with an attribute for each option.
 
-    No dataclass: making one of this size costs a millisecond at start-up.
+    Not a dataclass, because creating one of this size takes a millisecond at start-up.
     """
 
     prompt: tuple[str, ...]
@@ -84,7 +84,7 @@ class Options:
 
 
 def run(app: App, options: Options) -> None:
-    """Ask what was asked for. Raises ``Stop`` and what the core raises."""
+    """Send the request. Raises ``Stop`` and errors of the core."""
     _check_format(options)
     with _told(app, options):
         _check(options)
@@ -115,7 +115,7 @@ def run(app: App, options: Options) -> None:
 
 
 def _is_conversation(app: App, options: Options) -> bool:
-    """Whether nothing is asked yet, and somebody is there to ask it."""
+    """Whether there is no prompt yet, and a terminal to type one on."""
     given = options.prompt or options.no_stdin or "-" in (*options.files, *options.images)
     shaped = options.as_json or options.as_jsonl or options.extract or options.schema
     apart = options.output or options.dry_run or len(options.models) > 1
@@ -161,7 +161,7 @@ def _converse(app: App, options: Options) -> None:
 
 
 def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
-    """The show; and the template, which may have a say in it."""
+    """The renderer, and the template, which may affect it."""
     with _told(app, options):
         template = None
         if options.template is not None:
@@ -173,7 +173,7 @@ def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
 
 @contextlib.contextmanager
 def _told(app: App, options: Options) -> Iterator[None]:
-    """What ends the command before there is a show is in the output too, where programs read it."""
+    """Report an early error in the output of ``--json`` and ``--jsonl`` too."""
     try:
         yield
     except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as stopped:
@@ -189,7 +189,7 @@ def _told(app: App, options: Options) -> Iterator[None]:
 
 
 def _hide_keys(app: App, error: BaseException) -> None:
-    """Repeat no key in an error that was typed in the place of something else."""
+    """Remove a key that was typed as an argument from the error."""
     if isinstance(error, CoreError):
         from telex import suggest
 
@@ -197,7 +197,7 @@ def _hide_keys(app: App, error: BaseException) -> None:
 
 
 def _toolset(app: App, options: Options) -> Toolset | None:
-    """The servers that were asked for, which are not started yet."""
+    """The servers of ``--tools``, not started yet."""
     if not options.tools:
         return None
     from telex.tools import Toolset
@@ -215,7 +215,7 @@ def _answer(
     stack: contextlib.ExitStack,
     toolset: Toolset | None,
 ) -> Answer | None:
-    """The answer; None where nothing was to be sent. What failed is in the output too, where programs read it."""
+    """The answer, or None for a dry run. Failures are also reported in ``--json`` and ``--jsonl``."""
     try:
         with Interrupts():
             # The model comes first: nobody should have to wait for stdin to hear that it is unknown.
@@ -270,7 +270,7 @@ def _check_format(options: Options) -> None:
 
 
 def _check(options: Options) -> None:
-    """Options that say different things about the same."""
+    """Reject options that contradict each other or lack another one."""
     if options.schema and options.extract:
         raise click.UsageError("--schema and --extract: the answer to a schema is all JSON, without a block")
     if options.variables and options.template is None:
@@ -289,7 +289,7 @@ def _check(options: Options) -> None:
 
 
 def _earlier(app: App, options: Options) -> Conversation | None:
-    """The conversation to go on with."""
+    """The conversation to continue."""
     if not (options.go_on or options.conversation):
         return None
     earlier = app.history.find(options.conversation) if options.conversation else app.history.latest()
@@ -299,7 +299,7 @@ def _earlier(app: App, options: Options) -> Conversation | None:
 
 
 def _say_what_is_continued(app: App, earlier: Conversation) -> None:
-    """A note where it is not obvious: the last question has no answer, is old, or was put to several models."""
+    """Print a note if the conversation is not obvious: it is old, unanswered, or one of several models."""
     last = app.history.turns(earlier.id)[-1]
     others = [each for each in app.history.conversations(8) if each.id != earlier.id]
     named = f"“{earlier.title}” ({earlier.id})"
@@ -315,7 +315,7 @@ def _say_what_is_continued(app: App, earlier: Conversation) -> None:
 
 
 def _watch(show: Show, verbose: int) -> Callable[[str, str], None] | None:
-    """Lines on stderr; what comes of the body is only shown when asked for twice."""
+    """Log to stderr; the response is included only with ``-vv``."""
     if not verbose:
         return None
 

@@ -1,4 +1,4 @@
-"""What the options of ``telex chat`` make: the question, the dialogue it is part of, the view of its answer."""
+"""Turn the options of ``telex chat`` into a prompt, its conversation, and the way to show the answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Question", "check_fit", "dialogue_for", "format_of", "question_of", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One message to send, and the system message that goes with it; ``title`` is what its conversation is called."""
+    """One message to send, and its system message; ``title`` is the title of the conversation."""
 
     prompt: Prompt
     content: str | tuple[Part, ...]
@@ -35,7 +35,7 @@ class Question:
 
 
 def question_of(app: App, options: Options, template: Template | None) -> Question:
-    """Read everything that is asked; raises ``click.UsageError`` and what the core raises."""
+    """Read the whole prompt; raises ``click.UsageError`` and errors of the core."""
     prompt = read_prompt(
         app.console,
         options.prompt,
@@ -67,7 +67,7 @@ def dialogue_for(
     title: str = "",
     model: str | None = None,
 ) -> Dialogue:
-    """The conversation that this is a turn of, ``earlier`` or a new one; with ``model``, else the one that is named."""
+    """The conversation of this turn, ``earlier`` or a new one, with ``model`` or the named one."""
     named = model or (options.models[0] if options.models else None)
     try:
         target = app.target(named or (earlier.model if earlier else None), ask=not options.dry_run)
@@ -117,7 +117,7 @@ def _request(options: Options, target: Target, template: Template | None) -> Req
 
 
 def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> None:
-    """Say what may be too long for the model; raises ``NoVisionError`` where it is known to take no images."""
+    """Warn if the prompt may be too long for the model; raises ``NoVisionError`` for images that it cannot read."""
     model = next(iter(app.catalog.listing(target.provider.name).find(target.model)), None)
     with_images = any(
         isinstance(part, ImagePart)
@@ -146,14 +146,14 @@ def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> Non
 
 
 def format_of(options: Options) -> Format:
-    """What was asked for, whatever the settings say."""
+    """The format of the options, without the settings."""
     if options.as_json or options.as_jsonl:
         return "json" if options.as_json else "jsonl"
     return "extract" if options.extract else "text"
 
 
 def view_of(app: App, options: Options) -> View:
-    """How an answer is shown: what was asked for, else the settings, else what suits the streams."""
+    """How to show the answer: from the options, or else the settings, or else the streams."""
     settings, console = app.settings, app.console
     wanted = "full" if options.usage else "none" if options.quiet else settings.usage
     if wanted == "auto":

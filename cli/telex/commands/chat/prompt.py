@@ -25,22 +25,22 @@ __all__ = ["Prompt", "attached", "read_prompt"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What was given, before it is put together: a template may have a place of its own for each."""
+    """The parts of a prompt, separately, because a template may have a variable for each."""
 
     typed: str = ""
     piped: str | None = None
     files: tuple[TextFile, ...] = ()
     images: tuple[ImagePart, ...] = ()
     sizes: tuple[str, ...] = ()
-    """Each attachment's name and size, for a person."""
+    """Each attachment's name and size, to show."""
 
     @property
     def text(self) -> str:
-        """stdin, a blank line, what was typed, as far as each is there."""
+        """Stdin and the typed text, separated by a blank line, without the empty ones."""
         return "\n\n".join(part for part in (self.piped, self.typed) if part)
 
     def content(self, text: str | None = None) -> str | tuple[Part, ...]:
-        """A message's content, with ``text`` in place of its own."""
+        """The content of a message, with ``text`` instead of its own."""
         text = self.text if text is None else text
         if not self.files and not self.images:
             return text
@@ -59,9 +59,9 @@ def read_prompt(
     enough: bool = False,
     quiet: bool = False,
 ) -> Prompt:
-    """Read the whole prompt; raises ``click.UsageError`` if it is empty, unless ``enough``: a template has its own.
+    """Read the whole prompt; raises ``click.UsageError`` if it is empty, unless ``enough``, because a template has one.
 
-    stdin is read last: it may take as long as the program that writes it. ``quiet`` leaves out the note about that.
+    stdin is read last, because it may take long. ``quiet`` omits the note about that.
     """
     files = ["-" if name in _STDIN else name for name in files]
     images = ["-" if name in _STDIN else name for name in images]
@@ -122,9 +122,9 @@ def _text_or_image(raw: bytes) -> tuple[str | None, tuple[ImagePart, ...]]:
 def attached(
     files: Sequence[str], images: Sequence[str], *, to: Prompt | None = None, raw: bytes | None = None
 ) -> Prompt:
-    """The prompt ``to`` with these attached as well; the one called "-" is ``raw``, if that is given.
+    """The prompt ``to`` with more attachments; "-" is ``raw``, if that is given.
 
-    A file or an image that is attached already is read anew and attached once. Raises ``AttachmentError``.
+    A file that is already attached is read again and attached once. Raises ``AttachmentError``.
     """
     from provider_core import attachments
 

@@ -1,4 +1,4 @@
-"""``-m`` more than once: from the options to what each model is asked, and from the answers to an exit code."""
+"""Several ``-m``: from the options to a request for each model, and from the answers to an exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["ask_several"]
 
 
 def ask_several(app: App, options: Options) -> None:
-    """Ask each of the models. Raises ``Stop`` with the exit code of the worst, and what keeps all from being asked."""
+    """Ask each model. Raises ``Stop`` with the worst exit code, and errors that concern all models."""
     several, template = _begun(app, options)
     try:
         with Interrupts():
@@ -64,7 +64,7 @@ def _shown(app: App, options: Options) -> list[str]:
 
 
 def _check(options: Options, template: Template | None) -> None:
-    """What is said of one model, and makes no sense of several."""
+    """Reject options that make sense only for one model."""
     schema = options.schema or (template is not None and template.schema is not None)
     for name, given in (
         ("--extract", options.extract),
@@ -78,7 +78,7 @@ def _check(options: Options, template: Template | None) -> None:
 
 
 def _asked(app: App, options: Options, template: Template | None, question: Question, name: str) -> Asked:
-    """What this model is asked; a failure is its own, and does not keep the others from being asked."""
+    """The request for this model. A failure does not affect the others."""
     target = request = None
     try:
         dialogue = dialogue_for(app, options, template, earlier=None, title=question.title, model=name)
@@ -94,7 +94,7 @@ def _asked(app: App, options: Options, template: Template | None, question: Ques
 
 
 def _dry_run(app: App, asked: list[Asked]) -> None:
-    """One array of the requests; the first that cannot be made ends it."""
+    """Print a list of the requests; the first one that fails ends it."""
     from telex.render.dry import request_object
 
     found = []
@@ -107,7 +107,7 @@ def _dry_run(app: App, asked: list[Asked]) -> None:
 
 
 def _with_keys(app: App, asked: list[Asked]) -> list[Asked]:
-    """Each with its key. Keys come first and one by one: commands and keyrings may ask a person."""
+    """Each request with its key. Keys are looked up one by one, because commands and keyrings may prompt."""
     from dataclasses import replace
 
     providers = {

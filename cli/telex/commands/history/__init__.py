@@ -1,4 +1,4 @@
-"""``telex history``: past conversations read, found, taken elsewhere and removed; one file a family."""
+"""``telex history``: list, search, export and remove saved conversations."""
 
 from __future__ import annotations
 

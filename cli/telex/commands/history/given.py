@@ -1,4 +1,4 @@
-"""What the commands of ``telex history`` are given: the history itself, and conversations by any of their names."""
+"""Open the history, and look up conversations by id or title, for the commands of ``telex history``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["EXITS", "NAMED", "conversations", "opened"]
 EXITS = (ExitCode.OTHER,)
 """The file is damaged, locked, or of a newer telex."""
 NAMED = (*EXITS, ExitCode.SETTINGS)
-"""Or no conversation, or more than one, is called so."""
+"""Also if no conversation, or more than one, has the given name."""
 
 
 def opened(app: App) -> History:
-    """The history; what a removal that was killed has left undone is done first, if it can be."""
+    """Open the history, and first finish a removal that was interrupted, if possible."""
     app.history.finish()
     return app.history
 
 
 def conversations(history: History, names: Iterable[str]) -> tuple[Conversation, ...]:
-    """Those that the names mean, each once; raises ``HistoryError`` for a name that means none, or several."""
+    """The named conversations, without duplicates; raises ``HistoryError`` for an unknown or ambiguous name."""
     found = {each.id: each for each in map(history.find, names)}
     return tuple(found.values())

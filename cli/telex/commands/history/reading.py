@@ -1,4 +1,4 @@
-"""``telex history list``, ``show`` and ``search``: from the history to a renderer; nothing is changed."""
+"""``telex history list``, ``show`` and ``search``: read the history and render it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["list_", "search", "show"]
 
 _SCREENFUL = 20
-"""Conversations that a terminal is shown unless more are asked for."""
+"""Number of conversations to show on a terminal by default."""
 
 
 @click.command(

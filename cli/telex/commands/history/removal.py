@@ -1,4 +1,4 @@
-"""``telex history rename``, ``remove`` and ``prune``: what is removed is overwritten, and asked for first."""
+"""``telex history rename``, ``remove`` and ``prune``: change and delete saved conversations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["prune", "remove", "rename"]
 
 _UNITS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _SHOWN = 10
-"""Conversations that are named in the question whether they shall go."""
+"""Number of conversations to name before asking for confirmation."""
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""``telex history export``: conversations as text for other programs and people; the format is not made here."""
+"""``telex history export``: write conversations for people and other programs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _usual(output: str | None) -> str:
 
 
 def _pieces(history: History, chosen: tuple[Conversation, ...], form: str) -> Iterator[str]:
-    """One conversation after another: what is read is let go of before it is written."""
+    """The text of the conversations. Only one is in memory at a time."""
     from telex.console import as_json
     from telex.render import transcript
 

@@ -1,4 +1,4 @@
-"""``telex mcp``: setting up the servers whose tools a model may call, and seeing what they offer; one file a family."""
+"""``telex mcp``: set up the servers whose tools a model may call, and list their tools."""
 
 from __future__ import annotations
 

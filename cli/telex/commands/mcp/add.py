@@ -1,4 +1,4 @@
-"""``telex mcp add``: one server, by the command that starts it or by its address; it is not started here."""
+"""``telex mcp add``: set up one server by its command or address, without starting it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``telex mcp test`` and ``tools``: servers are started, and what they offer is told; no tool is called."""
+"""``telex mcp test`` and ``tools``: start servers and list their tools, without calling any."""
 
 from __future__ import annotations
 

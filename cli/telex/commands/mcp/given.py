@@ -1,4 +1,4 @@
-"""What several commands are given alike: variables and headers, and whether their secrets may travel."""
+"""Variables and headers in the options of several commands, and whether their secrets may be sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WAY = "give {option} {name}{sign}keyring:NAME (see: telex mcp set-secret --help
 
 
 def variables(given: Sequence[str]) -> dict[str, str]:
-    """Names and values of ``KEY=VALUE``; a secret is none of them."""
+    """Names and values of ``KEY=VALUE``; raises ``UsageError`` for a secret."""
     found: dict[str, str] = {}
     for text in given:
         name, equals, value = readable(text, "--env").partition("=")
@@ -34,7 +34,7 @@ def variables(given: Sequence[str]) -> dict[str, str]:
 
 
 def headers(given: Sequence[str]) -> dict[str, str]:
-    """Names and values of ``NAME: VALUE``, as curl takes them, or ``NAME=VALUE``; a secret is none of them."""
+    """Names and values of ``NAME: VALUE``, as in curl, or ``NAME=VALUE``; raises ``UsageError`` for a secret."""
     found: dict[str, str] = {}
     for text in given:
         parts = re.match(r"([^=:]*)[=:](.*)", readable(text, "--header"), re.DOTALL)
@@ -51,13 +51,13 @@ def _fit(name: str, value: str, way: str) -> str:
 
     if not harmless(name, value):
         raise click.UsageError(
-            f"the value of {name} looks like a secret, for which a command line is no place: {way}"
+            f"the value of {name} looks like a secret, which does not belong on the command line: {way}"
         )
     return value
 
 
 def allowed(app: App, server: McpServer) -> None:
-    """Raise ``UsageError`` where a secret would travel unencrypted through other people's networks."""
+    """Raise ``UsageError`` if a secret would be sent unencrypted beyond private networks."""
     from provider_core.errors import KeyDestinationError
     from provider_core.keys import check_destination
     from provider_core.settings.mcp import references
@@ -72,9 +72,9 @@ def allowed(app: App, server: McpServer) -> None:
 
 
 def unready(app: App, server: McpServer, stored: Collection[str] = ()) -> list[str]:
-    """What has still to be done before the server can start, as far as that is known without a keyring.
+    """What the user still has to do before the server can start, without opening the keyring.
 
-    ``stored`` are entries of the keyring that are known to be there.
+    ``stored`` are keyring entries that are known to exist.
     """
     import shutil
 

@@ -1,4 +1,4 @@
-"""``telex mcp list``: what is set up; no server is started, and no keyring opened."""
+"""``telex mcp list``: list the servers without starting them or opening the keyring."""
 
 from __future__ import annotations
 

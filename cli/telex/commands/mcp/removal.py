@@ -1,4 +1,4 @@
-"""``telex mcp remove``: a server's table, and the secrets in the keyring that no other server is given."""
+"""``telex mcp remove``: remove a server's settings, and its secrets unless another server uses them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
 
 
 def _alone(app: App, name: str) -> list[Reference]:
-    """The secrets in the keyring that the server is given and no other one is."""
+    """The secrets in the keyring that only this server uses."""
     from provider_core.settings.mcp import references
 
     server = app.settings.mcp.get(name)

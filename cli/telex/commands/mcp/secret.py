@@ -1,4 +1,4 @@
-"""``telex mcp set-secret`` and ``telex providers set-secret``: what ``keyring:NAME`` stands for; never an argument."""
+"""``telex mcp set-secret`` and ``telex providers set-secret``: store the secret of ``keyring:NAME``."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
 
 
 def _uses(app: App, wanted: Reference, url: str | None) -> tuple[bool, tuple[Destination, ...]]:
-    """Whether anything names the secret, and the addresses of those that send it in a header."""
+    """Whether any setting names the secret, and the addresses to which it is sent in a header."""
     from provider_core.keys import Destination
     from provider_core.settings import rules
     from provider_core.settings.mcp import references

@@ -1,4 +1,4 @@
-"""``telex mcp import``: the servers of another client's file, what was taken of them, and what was left and why."""
+"""``telex mcp import``: import servers from another client's file, and report what was skipped and why."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ def import_(
     for each in found:
         why = each.left or _why_not(app, each, replace=replace, secrets=secrets, allow_http=allow_http)
         if why:
-            _tell(app, f"left   {each.called}: {why}")
+            _tell(app, f"skipped   {each.called}: {why}")
             continue
         taken[each.name], kept = _with_secrets(each, secrets)
         if allow_http and "url" in taken[each.name]:
             taken[each.name]["allow_http"] = True
         stored |= kept
-        _tell(app, f"taken  {each.called}: {_place(each)}")
+        _tell(app, f"imported  {each.called}: {_place(each)}")
         for note in (*each.notes, *_given(taken[each.name])):
-            _tell(app, f"         {note}")
+            _tell(app, f"            {note}")
     if taken:
         _save(app, taken, stored, replace=replace)
     _conclude(app, list(taken), stored)
@@ -88,18 +88,18 @@ def _read(app: App, file: str) -> tuple[Found, ...]:
 
 
 def _offered(app: App, found: Sequence[Found]) -> str | None:
-    """Whether secrets in plain shall go into the keyring, where somebody is there to be asked."""
+    """Ask whether to store plain secrets in the keyring; without a terminal, the answer is no."""
     plain = [f"{each.called}: {', '.join(each.secrets)}" for each in found if each.secrets and not each.left]
     if not plain or not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
         return None
-    app.console.note("The file has secrets in plain:")
+    app.console.note("The file contains secrets in plain text:")
     for line in plain:
         _tell(app, f"  {line}")
-    return "keyring" if click.confirm("Put them into the keyring?", default=True, err=True) else None
+    return "keyring" if click.confirm("Store them in the keyring?", default=True, err=True) else None
 
 
 def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow_http: bool) -> str:
-    """Why a server that the file describes well is not taken all the same, or ""."""
+    """Why a valid server is not imported, or ""."""
     from provider_core.errors import SettingsError
     from provider_core.settings import preview_server
     from telex.commands.mcp.given import allowed
@@ -108,14 +108,14 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
         return f"{each.name} is already set up, and --replace is not given"
     if each.secrets and secrets is None:
         return (
-            f"the file has {', '.join(each.secrets)} in plain; with --secrets keyring that goes into the keyring, "
-            "with --secrets env it is looked for in the environment"
+            f"the file contains {', '.join(each.secrets)} in plain text: use --secrets keyring to store it in the keyring, "
+            "or --secrets env to read it from the environment"
         )
     table, _ = _with_secrets(each, secrets)
     own = {name for provider in app.settings.providers.values() for name in provider.key_env}
     if wanted := [name for name in _variables(table).values() if name in own]:
         return (
-            f"it wants {', '.join(wanted)}, a provider's key, which no server gets unless you add it by hand"
+            f"it wants {', '.join(wanted)}, a provider's key, which servers get only if you add it yourself"
         )
     try:
         http = {"allow_http": True} if allow_http and "url" in table else {}
@@ -128,7 +128,7 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
 
 
 def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """The table with references in the places of secrets, and what has to go into the keyring, by entry."""
+    """The table with references instead of secrets, and the secrets to store, by keyring entry."""
     from provider_core.keys import Destination, seal
     from provider_core.settings.secrets import reference
     from provider_core.types import Network
@@ -154,7 +154,7 @@ def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[st
 
 
 def _variables(table: Mapping[str, Any]) -> dict[str, str]:
-    """The variables of telex's own environment that a server is given, by the names that they are given under."""
+    """The variables of telex's environment that a server gets, by the names that the server sees."""
     from provider_core.settings.secrets import reference
 
     values = {**table.get("env", {}), **table.get("headers", {})}
@@ -167,14 +167,14 @@ def _given(table: Mapping[str, Any]) -> list[str]:
 
 
 def _tell(app: App, line: str) -> None:
-    """One line, whatever is in it: what stands in a file neither begins another one nor hides."""
+    """Print one line, with control characters and line breaks of the file made visible."""
     from telex.render.calls import spelled
 
     app.console.note(spelled(line))
 
 
 def _save(app: App, taken: dict[str, dict[str, Any]], stored: dict[str, str], *, replace: bool) -> None:
-    """Secrets first: settings that name what is not there would be worse than secrets that nobody names."""
+    """Store secrets first, so that no saved setting refers to a missing secret."""
     from provider_core.settings import edit
 
     for entry, secret in stored.items():

@@ -1,4 +1,4 @@
-"""``telex models``: what can be talked to right now, and by which names; one file a family."""
+"""``telex models``: list models, and set aliases and the default model."""
 
 from __future__ import annotations
 

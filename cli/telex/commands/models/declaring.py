@@ -1,4 +1,4 @@
-"""``telex models add``, ``edit`` and ``remove``: what a person knows of a model and its server does not say."""
+"""``telex models add``, ``edit`` and ``remove``: facts about a model that override the server's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``telex models list`` and ``show``: from catalogue and filters to a renderer; only ``--refresh`` reaches a server."""
+"""``telex models list`` and ``show``: filter and render the catalog; only ``--refresh`` asks servers."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def list_(
 
 
 def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
-    """The usable providers, or those of them that were named."""
+    """The usable providers, or those that were named."""
     wanted = [app.provider(name).name for name in names]
     return [provider for provider in app.catalog.usable if not names or provider.name in wanted]
 
@@ -143,9 +143,9 @@ def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[Refreshed, ...]:
 
 
 def _stop_where_all_failed(outcomes: Sequence[Refreshed]) -> None:
-    """Stop with the errors' exit code, or 1 where they differ, when no server's list was had and none was kept.
+    """Stop if no list could be fetched and none is saved: with the errors' exit code, or 1 if they differ.
 
-    A refused key counts where a list was kept, too.
+    A refused key stops even if a list is saved.
     """
     from provider_core.errors import AuthenticationError
     from telex.exits import ExitCode, Stop, code_and_hint
@@ -179,7 +179,7 @@ def _failure(outcome: Refreshed) -> str | None:
 
 
 def _say(app: App, listings: Sequence[Listing], *, found: bool, filtered: bool, refreshed: bool) -> None:
-    """What stdout does not tell: why it is empty, what was left out, and which lists are old."""
+    """Notes on stderr: why the list is empty, what is omitted, and which lists are old."""
     note = app.console.note
     if not found and filtered:
         note("No model matches.")
@@ -233,7 +233,7 @@ def _left_out(catalog: Catalog) -> str:
 
 
 def _outdated(listings: Iterable[Listing]) -> str:
-    """Which lists were never fetched, and which are older than a list lasts."""
+    """Which lists were never fetched, and which are out of date."""
     from provider_core.catalog import has_list
     from telex.render.models import ago
 

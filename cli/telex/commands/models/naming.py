@@ -1,4 +1,4 @@
-"""``telex models alias`` and ``default``: short names for models; what a name means is ``resolve``'s business."""
+"""``telex models alias`` and ``default``: short names for models, and the default model."""
 
 from __future__ import annotations
 
@@ -116,9 +116,9 @@ def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - t
 
 
 def _pinned(app: App, typed: str) -> str:
-    """What to write down: a model's name alone would change its meaning with the next provider that has it.
+    """The name to save: a model's name alone becomes PROVIDER/MODEL, because another provider may have it later.
 
-    A provider, an alias and a full id stay as they were typed. Raises ``ModelError`` for what leads nowhere.
+    A provider, an alias and a full id are saved as typed. Raises ``ModelError`` for an unknown name.
     """
     from provider_core.errors import NoModelError
     from provider_core.resolve import resolve

@@ -1,4 +1,4 @@
-"""``telex providers``: setting up the servers that telex talks to, and seeing what is set up; one file a family."""
+"""``telex providers``: set up the servers that telex talks to, and list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``telex providers add``: from a preset's name or an address to a provider that is checked, saved and usable."""
+"""``telex providers add``: check and save a provider, from a preset, an address or a model file."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _preset(name: str, preset: str | None, options: Mapping[str, Any]) -> Preset
 
 
 def _fields(preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the settings but for the address and the key."""
+    """The fields of the settings, except the address and the key."""
     from provider_core.settings.rules import header
 
     models, names = options["models"], options["model_names"]
@@ -203,7 +203,7 @@ def _absolute(path: Path | None) -> str | None:
 
 
 def _place(app: App, preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that say where the model is: an address with its parts, or a file."""
+    """The fields for the place of the model: an address with its parts, or a file."""
     if options["gguf"]:
         return {"gguf": str(options["gguf"].absolute()), "key": "none"}
     place: dict[str, Any] = {"base_url": None}
@@ -214,7 +214,7 @@ def _place(app: App, preset: Preset | None, options: Mapping[str, Any]) -> dict[
 
 
 def _file_models(app: App, path: Path, declared: Sequence[Any] | None) -> list[Any]:
-    """The models of a model file, with the window that the file's header gives them."""
+    """The models of a model file, with the context window from the file's header."""
     from provider_core import local
 
     header = local.read_header(path)
@@ -224,7 +224,7 @@ def _file_models(app: App, path: Path, declared: Sequence[Any] | None) -> list[A
 
 
 def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
-    """Load the model file, which shows whether llama.cpp can; raises ``LocalModelError``."""
+    """Load the model file with llama.cpp to check it; raises ``LocalModelError``."""
     from provider_core import local
     from provider_core.types import Target
 
@@ -254,7 +254,7 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
 
 
 def _variables(app: App, preset: Preset | None, base_url: str | None, given: Sequence[str]) -> dict[str, str]:
-    """The parts of a templated address: from the options, the environment, or a prompt."""
+    """The parts of an address template, from the options, the environment, or a prompt."""
     from provider_core.settings.rules import check_variable
 
     values = dict(assignment(text) for text in given)

@@ -1,4 +1,4 @@
-"""``telex providers test``: every provider is checked in a thread of its own, and the exit code sums it up."""
+"""``telex providers test``: check each provider in its own thread; the exit code summarizes the results."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
 
 
 class _Result:
-    """What came of one provider."""
+    """The result for one provider."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -114,7 +114,7 @@ def _all(
     timeout: float,
     told: Callable[[str, Step | Trait], None],
 ) -> list[_Result]:
-    """Check all at once. Keys come first and one by one: commands and keyrings may ask a person."""
+    """Check all at once, after looking up the keys one by one, because commands and keyrings may prompt."""
     from provider_core.errors import ApiKeyError
     from provider_core.keys import resolve_each
 
@@ -151,7 +151,7 @@ def _all(
 
 
 def _embedded(app: App, provider: Provider, model: str | None, ask: Callable[..., _Result]) -> _Result:
-    """What comes of a model that runs beside the command, for as long as it is asked."""
+    """The result for a model file, which runs only during the check."""
     from provider_core.errors import LocalModelError
     from provider_core.probe import Report
     from provider_core.types import Target
@@ -209,7 +209,7 @@ def _one(
 
 
 def _conclude(app: App, providers: Sequence[Provider], results: Sequence[_Result]) -> None:
-    """Say what failed and why; stop with its exit code, or with 1 where the failures differ."""
+    """Report failures, and stop with their exit code, or with 1 if they differ."""
     from provider_core.errors import NotFoundError, ProtocolError
     from telex.commands.providers import verify
 

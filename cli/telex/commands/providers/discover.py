@@ -1,4 +1,4 @@
-"""``telex providers discover``: what runs on this machine, and adding it; one question for each that is new."""
+"""``telex providers discover``: find servers on this machine, and ask for each new one whether to set it up."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _is_new(server: Found, names: dict[str, str]) -> bool:
 
 
 def _add(app: App, server: Found) -> str:
-    """Set the server up under a free name, which is returned."""
+    """Set up the server under an unused name, and return the name."""
     from provider_core import presets, settings
     from provider_core.settings import edit
     from telex import lists
@@ -111,7 +111,7 @@ def _add(app: App, server: Found) -> str:
 
 
 def _free(app: App, server: Found) -> str:
-    """A name that neither a provider nor a model has."""
+    """A name that no provider and no alias has."""
     from provider_core.settings import edit
 
     taken = {each.casefold() for each in (*edit.entries(app.paths.settings_file), *app.settings.aliases)}
@@ -123,7 +123,7 @@ def _free(app: App, server: Found) -> str:
 
 
 def _known_as(app: App, server: Found) -> str:
-    """The name under which the address is set up already, or ""."""
+    """The provider that already has this address, or ""."""
     from provider_core.settings.rules import origin
 
     wanted = origin(server.base_url)

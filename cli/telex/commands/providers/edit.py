@@ -1,4 +1,4 @@
-"""``telex providers edit``: any field of a provider, set or taken away; keys are checked by ``set-key`` alone."""
+"""``telex providers edit``: set or remove fields of a provider."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ FIELDS = (
     "gguf", "ca-bundle", "client-cert", "proxy", "allow-http", "connect-timeout", "first-byte-timeout",
     "idle-timeout", "retries", "retry-budget",
 )  # fmt: skip
-"""What ``--unset`` takes: the options' names."""
+"""Values of ``--unset``: the names of the options."""
 
 _KEYS = {"set": "variables", "model": "models", "header": "headers"}
-"""Option -> key of the settings, where they differ by more than hyphens."""
+"""Option -> key of the settings, if they differ by more than hyphens."""
 
 _PATH = ExistingPath()
 
 
 class Unset(click.ParamType[str]):
-    """The name of a field, or of one part of those that have parts."""
+    """The name of a field, or of one part of a field."""
 
     name = "FIELD"
     _PARTS: ClassVar = {"header": "header", "headers": "header", "set": "set", "variables": "set"}
@@ -191,7 +191,7 @@ def command(
 
 
 def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of the settings that change, with their new values."""
+    """The settings that change, with their new values."""
     from provider_core.settings.rules import header
     from telex.commands.providers.given import address, assignment
 
@@ -216,7 +216,7 @@ def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> 
 
 
 def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]:
-    """The keys that are removed, or that lose a part; raises ``UsageError`` for a part that is not there."""
+    """The settings that are removed, or lose a part; raises ``UsageError`` for a missing part."""
     removed: dict[str, Any] = {}
     for option in unset:
         name, dot, part = option.partition(".")

@@ -1,4 +1,4 @@
-"""What several commands are given alike: a new provider's name, an address, and the parts of one."""
+"""Options of several commands: a new provider's name, its address and the parts of the address."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WAITS = ("connect_timeout", "first_byte_timeout", "idle_timeout", "retries", "re
 
 
 def wait_options(command: _Command) -> _Command:
-    """The timeouts and retries of a provider, under the names of its settings."""
+    """The options for timeouts and retries, named as in the settings."""
     for option in (
         click.option(
             "--retry-budget", type=_SECONDS, metavar="SECONDS", help="Start no retry after this many seconds."
@@ -61,7 +61,7 @@ def wait_options(command: _Command) -> _Command:
 
 
 def preview(app: App, name: str, fields: Mapping[str, Any], given: Mapping[str, Any]) -> Provider:
-    """The provider that the fields would be; raises ``UsageError`` where an option that was ``given`` is wrong."""
+    """The provider with these fields; raises ``UsageError`` if a ``given`` option is invalid."""
     from provider_core import settings
     from provider_core.errors import SettingsError
 
@@ -80,7 +80,7 @@ _OPTIONS = {"variables": "set", "models": "model", "headers": "header"}
 
 
 def new_name(app: App, name: str) -> None:
-    """Raise ``InvalidInputError`` for what can be no provider's name, and stop at one that is a model's alias."""
+    """Raise ``InvalidInputError`` for an invalid name, and stop if it is the alias of a model."""
     from provider_core.settings.rules import check_name
 
     check_name(name)
@@ -94,7 +94,7 @@ def new_name(app: App, name: str) -> None:
 
 
 def address(app: App, text: str) -> str:
-    """The base URL in ``text``; says what of it was dropped."""
+    """The base URL in ``text``; reports what was removed from it."""
     from provider_core.settings import rules
 
     found = rules.address(text)
@@ -104,7 +104,7 @@ def address(app: App, text: str) -> str:
 
 
 def assignment(text: str) -> tuple[str, str]:
-    """Name and value of ``PART=VALUE``."""
+    """The name and value in ``PART=VALUE``."""
     name, equals, value = text.partition("=")
     if not equals:
         raise click.UsageError(f"{text!r} is not PART=VALUE, for example account_id=0123abcd")

@@ -1,4 +1,4 @@
-"""``telex providers set-key``, and the ways of giving a key that it shares with ``add``; no key is ever an argument."""
+"""``telex providers set-key``, and the options for keys that it shares with ``add`` and ``edit``."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Where the key comes from from now on.
+    """The new source of a key.
 
-    ``fields`` go into the settings, ``store`` into the keyring; ``said`` tells it to the user. ``typed`` means
-    that the key was typed at the prompt, where it can be asked for again.
+    ``fields`` are saved in the settings, and ``store`` in the keyring; ``said`` is the message for the user.
+    ``typed`` means that the key was typed at the prompt and can be typed again.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Choice:
 
 
 _ATTEMPTS = 3
-"""How often a key may be typed."""
+"""Attempts to type a key."""
 
 
 def key_options(command: _Command) -> _Command:
@@ -65,10 +65,10 @@ def key_options(command: _Command) -> _Command:
 
 
 def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: bool = False) -> Choice:
-    """The key's source by the options; without any, what is set in the environment, else a prompt.
+    """The source of the key: from the options, or else the environment, or else a prompt.
 
-    ``ask`` prompts even where a variable is set. Raises ``UsageError`` where a prompt is needed and there
-    is not a terminal, and ``KeyStoreError`` before asking for a key that could not be kept.
+    ``ask`` prompts even if a variable is set. Raises ``UsageError`` if there is no terminal to prompt on, and
+    ``KeyStoreError`` before the prompt if a key could not be stored.
     """
     given = [name for name in ("key_stdin", "key_env", "key_command", "no_key") if options.get(name)]
     if len(given) > 1:
@@ -148,7 +148,7 @@ def _prompted(app: App, provider: Provider) -> Choice:
 def checked(app: App, provider: Provider, choice: Choice) -> tuple[Report | None, Choice]:
     """Check the provider with the key of ``choice``, as ``verify.passed`` does.
 
-    A key that was typed and is refused is asked for again. Returns the choice with the key that was accepted.
+    A typed key that is refused can be typed again. Returns the choice with the key that was accepted.
     """
     from telex.commands.providers import verify
 
@@ -191,10 +191,10 @@ def _stored(key: str) -> Choice:
 
 
 def confirm_destination(app: App, before: Provider, after: Provider, *, trust: bool) -> Choice:
-    """What makes the provider's present key go to its changed address, as far as the user wants that.
+    """Ask whether the provider's present key may be sent to its new address.
 
-    A new proxy or CA bundle that was given for the same address needs no question. Raises ``UsageError`` without
-    a terminal to ask on, and ``Stop`` where the answer is no. ``trust`` is the answer yes.
+    A new proxy or CA bundle for the same address needs no confirmation. Raises ``UsageError`` without a terminal
+    to prompt on, and ``Stop`` if the answer is no. ``trust`` means yes.
     """
     from provider_core.keys import Destination, seal, seal_for, unseal
     from provider_core.settings.secrets import reference
@@ -242,7 +242,7 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
 
 
 def shadow(app: App, provider: Provider) -> str:
-    """A warning for a key that is kept and not used, or ""."""
+    """A warning about a stored key that is not used, or ""."""
     from provider_core.keys import source
 
     found = source(provider, app.environ)

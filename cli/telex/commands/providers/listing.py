@@ -1,4 +1,4 @@
-"""``telex providers list``, ``show`` and ``presets``: what is set up and what could be; no server is asked."""
+"""``telex providers list``, ``show`` and ``presets``: list providers and presets, without asking a server."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
 
 
 def _default_models(app: App, *, marked: bool) -> dict[str, str]:
-    """The model that each provider's name alone means, and the one that is used without -m, which can be ``marked``."""
+    """Each provider's default model, and the global default, which can be ``marked``."""
     found = {
         name: model
         for name, provider in app.providers.items()
@@ -113,9 +113,9 @@ def _default_models(app: App, *, marked: bool) -> dict[str, str]:
 
 
 def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, str], list[ApiKeyError]]:
-    """What may be shown of each key that is in the environment or the keyring, and why others cannot be had.
+    """The visible end of each key in the environment or the keyring, and the errors for other keys.
 
-    "" stands for a key that is not there.
+    "" means that there is no key.
     """
     from provider_core.errors import ApiKeyError, MissingKeyError
     from provider_core.keys import ending, resolve_each

@@ -1,4 +1,4 @@
-"""``telex providers remove`` and ``rename``: a provider with its key, and what points at it."""
+"""``telex providers remove`` and ``rename``: change or remove a provider, its key, and what refers to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``telex providers export`` and ``import``: what is set up as a file for another machine, and never a key."""
+"""``telex providers export`` and ``import``: move providers to another machine in a file without keys."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
 
 
 def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The provider's table without what is secret or of this machine's keyring."""
+    """The provider's table without secrets and without entries of the keyring."""
     from provider_core.quirks import holds_secret
     from provider_core.settings.rules import without_credentials
     from provider_core.settings.secrets import reference
@@ -179,7 +179,7 @@ def import_(
 
 
 def _kept(before: Mapping[str, Any] | None, entry: Mapping[str, Any], *, http: bool) -> dict[str, Any]:
-    """The entry of the file, which still has the key that is stored here for its name."""
+    """The entry of the file, with the key that is stored here under its name."""
     fields = {key: value for key, value in entry.items() if key != "key" or value != "keyring"}
     if http and str(fields.get("base_url", "")).startswith("http:"):
         fields["allow_http"] = True
@@ -197,7 +197,7 @@ def _variables(provider: Provider) -> tuple[str, ...]:
 
 
 def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | None) -> None:
-    """Stop where the file would send a key of this machine to a place that it does not go to now."""
+    """Stop if the file would send a key of this machine to a new destination."""
     from dataclasses import replace
 
     from provider_core import presets
@@ -251,7 +251,7 @@ _SHOWN = ("preset", "proxy", "ca_bundle", "client_cert", "key_env", "key_command
 
 
 def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
-    """Where the provider is, where its key comes from, and what else the file sets of its way there."""
+    """The provider's address, the source of its key, and the network settings in the file."""
     from provider_core.keys import source
     from provider_core.settings.rules import without_credentials
     from provider_core.settings.secrets import reference

@@ -1,4 +1,4 @@
-"""What several commands share: whether a key may go to a provider, and whether the provider works."""
+"""Check whether a key may be sent to a provider, and whether the provider works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING_SAVED = "Nothing was saved. To save without asking the server: --no-ver
 
 
 def allowed(app: App, provider: Provider, key: str | None) -> None:
-    """Raise ``UsageError`` where a key or a secret header would travel unencrypted through other people's networks."""
+    """Raise ``UsageError`` if a key or a secret header would be sent unencrypted beyond private networks."""
     from provider_core.errors import KeyDestinationError
     from provider_core.keys import check_destination, source
     from provider_core.settings.secrets import reference
@@ -36,10 +36,10 @@ def allowed(app: App, provider: Provider, key: str | None) -> None:
 
 
 def passed(app: App, provider: Provider, key: str | None, *, again: bool = False) -> Report | None:
-    """Check the provider, with the new ``key`` or with what its own source gives; None for a model file.
+    """Check the provider with the new ``key``, or with the key of its own source; None for a model file.
 
-    Says why and stops with the error's exit code when it does not work, or when there is nothing to ask it for.
-    ``again`` means that another key will be asked for if this one is refused.
+    On a failure, reports why and stops with the error's exit code. ``again`` means that the user can type another
+    key if this one is refused.
     """
     from provider_core import keys, probe
     from provider_core.errors import (
@@ -89,12 +89,12 @@ def passed(app: App, provider: Provider, key: str | None, *, again: bool = False
 
 
 def _while_adding(app: App, provider: Provider, hint: str) -> str:
-    """The hint for a provider that is not set up yet: its options belong to the command that was typed."""
+    """The hint for a provider that is not set up yet: the typed command with another option."""
     return hint.replace(f"telex providers edit {provider.name}", shlex.join(["telex", *app.arguments]))
 
 
 def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoReturn:
-    """Nothing has answered: no list, and no model to have a chat with."""
+    """Stop because nothing answered: there is no list, and no model to chat with."""
     why = report.unlisted
     words = f" ({why.message})" if why is not None else ""
     if report.suggested_base and why is not None:
@@ -113,7 +113,7 @@ def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoRetur
 
 
 def suggestion(app: App, report: Report) -> str | None:
-    """The line with the address at which the server answers, where the provider's own is not right."""
+    """A hint with the address at which the server answers, if the provider's own is wrong."""
     base = report.suggested_base
     if base is None:
         return None
@@ -124,7 +124,7 @@ def suggestion(app: App, report: Report) -> str | None:
 
 
 def summary(report: Report) -> str:
-    """One line on what a check found: what there is to use, and what is missing."""
+    """One line about the result of a check: what works, and what is missing."""
     count = len(report.models)
     none = "no model yet" if report["models"].status == "ok" else "no list of models"
     parts = [f"{count} model{'' if count == 1 else 's'}" if count else none]

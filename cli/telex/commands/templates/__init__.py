@@ -1,4 +1,4 @@
-"""``telex templates``: the prompts that are kept; using one is ``telex chat --template``'s business."""
+"""``telex templates``: manage saved prompts; ``telex chat --template`` uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``telex templates edit`` and ``remove``: a template in the user's own editor, checked when that is left."""
+"""``telex templates edit`` and ``remove``: edit a template in the user's editor, or remove it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def edit(app: App, *, name: str, markdown: bool) -> None:
 
 
 def _path(app: App, name: str, *, markdown: bool) -> tuple[Path, str | None]:
-    """The template's file; for one that there is not yet, how it begins."""
+    """The template's file, and the initial text of a new one."""
     from provider_core.errors import InvalidInputError, UnknownTemplateError
     from provider_core.templates import find, names
 
@@ -101,12 +101,12 @@ def _path(app: App, name: str, *, markdown: bool) -> tuple[Path, str | None]:
 
 
 def _is_unwritten(path: Path, begun: str | None) -> bool:
-    """Whether nothing has been made of a new file."""
+    """Whether a new file was left unchanged."""
     return begun is not None and _text(path) in (begun.encode(), b"", None)
 
 
 def _edited(app: App, path: Path, begun: str | None) -> None:
-    """Let the user edit the file until it can be used, or they leave it as it is."""
+    """Let the user edit the file until it is valid, or they decline."""
     from provider_core.errors import TemplateError
     from provider_core.templates import load
 

@@ -1,4 +1,4 @@
-"""``telex templates list`` and ``show``: what there is, and what is wrong with it; nothing is changed here."""
+"""``telex templates list`` and ``show``: list and print templates."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def show(app: App, *, name: str, as_json: bool) -> None:
 
 
 def _words(template: Template) -> str:
-    """What it is: its description, else how its prompt begins."""
+    """Its description, or else the beginning of its prompt."""
     words = template.description or template.prompt or template.system
     first = next((line.strip() for line in words.splitlines() if line.strip()), "")
     return first if len(first) <= 60 else f"{first[:59]}…"
