@@ -405,13 +405,20 @@ def test_what_is_taken_of_the_environment_is_said(telex: Inside) -> None:
 def test_nothing_in_a_file_begins_a_line_or_commands_a_terminal(telex: Inside) -> None:
     called = "lab\u202e\n\x1b[31mskipped   x"
     text = file(
-        **{called: {"command": "x\nimported  y: z", "args": ["a\x1b[2K\r"], "odd\n\x1b[2J": 1, "type": "stdio"}}
+        **{
+            called: {
+                "command": "x\nimported  y: z",
+                "args": ["a\x1b[2K\r"],
+                "odd\n\x1b[2J": 1,
+                "type": "stdio",
+            }
+        }
     )
     ran = telex("mcp", "import", "-", stdin=text)
     assert "\x1b" not in ran.err
     assert "\r" not in ran.err
     assert "\u202e" not in ran.err
-    assert not [line for line in ran.err.splitlines() if line.startswith(("left", "imported  y"))]
+    assert not [line for line in ran.err.splitlines() if line.startswith(("skipped   x", "imported  y"))]
 
 
 def test_a_header_of_any_name_has_its_secret_in_the_keyring(telex: Inside) -> None:

@@ -108,8 +108,8 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
         return f"{each.name} is already set up, and --replace is not given"
     if each.secrets and secrets is None:
         return (
-            f"the file contains {', '.join(each.secrets)} in plain text: use --secrets keyring to store it in the keyring, "
-            "or --secrets env to read it from the environment"
+            f"the file contains {', '.join(each.secrets)} in plain text: use --secrets keyring to store it in "
+            "the keyring, or --secrets env to read it from the environment"
         )
     table, _ = _with_secrets(each, secrets)
     own = {name for provider in app.settings.providers.values() for name in provider.key_env}
