@@ -55,12 +55,19 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises RuntimeError there
 
 
-def content(path: Path) -> bytes:
-    """All that is in the file. Raises ``OSError``, also for a pipe or a device, which might never come to an end."""
+def content(path: Path, *, of_anybody: bool = False) -> bytes:
+    """All that is in the file. Raises ``OSError``, also for a pipe or a device, which might never come to an end.
+
+    A file of another user than root is refused, too, unless ``of_anybody``: in a shared folder, it could stand in for
+    a cache that telex made.
+    """
     # Without waiting: to open a pipe for reading would wait for somebody who writes.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        kind = stat.S_IFMT(os.fstat(handle).st_mode)
+        found = os.fstat(handle)
+        kind = stat.S_IFMT(found.st_mode)
+        if os.name == "posix" and not of_anybody and found.st_uid not in (os.geteuid(), 0):
+            raise OSError(errno.EPERM, "it belongs to another user", str(path))
         if kind not in (stat.S_IFREG, stat.S_IFDIR):  # a folder has an error of its own
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         with open(handle, "rb", closefd=False) as file:

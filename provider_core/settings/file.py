@@ -56,7 +56,8 @@ def _check_owner(path: Path) -> None:
         if found.st_uid not in (os.geteuid(), 0):
             raise SettingsError(
                 f"{place} belongs to another user (uid {found.st_uid}), who could send your keys elsewhere. "
-                f'Make it yours (chown "$(id -u)" {shlex.quote(str(place))}), or set TELEX_HOME to another folder',
+                "Set TELEX_HOME to a folder of your own or, if you trust what is in it: "
+                f'{"sudo " if os.geteuid() else ""}chown "$(id -u)" {shlex.quote(str(place))}',
                 path=path,
             )
         if found.st_mode & stat.S_IWOTH:
@@ -153,7 +154,7 @@ def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return files.content(path)
+        return files.content(path, of_anybody=True)  # ``_check_owner`` has more to say
     except (FileNotFoundError, NotADirectoryError):
         return b""
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,18 @@ def test_settings_of_another_user_are_refused_and_those_of_root_are_not(open_fol
     assert as_user(12345, paths) == "lab"
     os.chown(place, 23456, 23456)
     assert as_user(12345, paths) == "SettingsError"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_cache_that_another_user_made_is_not_used(tmp_path: Path) -> None:
+    paths = home(tmp_path)
+    load(paths, {})
+    (place,) = (paths.cache / "settings").iterdir()
+    content = place.read_bytes().partition(b"\n")[2].replace(b"127.0.0.1:1", b"127.0.0.2:2")
+    place.write_bytes(blake2b(content, digest_size=32).hexdigest().encode() + b"\n" + content)
+    assert load(paths, {}).providers["lab"].base_url == "http://127.0.0.2:2/v1"  # as good as telex's own
+    os.chown(place, 12345, 12345)
+    assert load(paths, {}).providers["lab"].base_url == "http://127.0.0.1:1/v1"
 
 
 def as_user(uid: int, paths: Paths) -> str:

@@ -63,7 +63,7 @@ class Case:
 
         path = self.paths.settings_file
         try:
-            return files.content(path).decode("utf-8-sig")
+            return files.content(path, of_anybody=True).decode("utf-8-sig")
         except FileNotFoundError:
             return ""
         except OSError as error:
