@@ -91,6 +91,8 @@ SET: Final = (
     rf"NAME\s*=?\s*{_CURE}\s+is\s+required",
     rf"NAME\s+other\s+than\s+{_CURE}",
     rf"\bonly\s+NAME\s*=\s*{_CURE}",
+    rf"\b(?:only\b.{{0,60}}?\b(?:when|if|with)|unless)\s+NAME\s*(?:=+|:|is(?:\s+set\s+to)?)\s*{_CURE}",
+    rf"\b(?:requires?|needs?|expects?)\s+NAME\s*(?:=+|:|to\s+be(?:\s+set\s+to)?)\s*{_CURE}",
 )
 """The one value with which the server would accept the field."""
 
@@ -120,7 +122,7 @@ NO_STREAM: Final = re.compile(
     rf"\bverified\s+to\s+stream\b|(?<!non-)\bstream(?:ing|ed)?{_Q}(?!\s+options)(?:\s+\w+){{0,3}}\s+(?:is|are)\s+(?:currently\s+)?{_NOT_TAKEN}"
     rf"|\bdoes(?:\s+not|n't)\s+(?:currently\s+)?support\s+(?:the\s+)?{_Q}stream(?:ing|ed)?\b(?!\s+options)"
     r"|\bcan(?:\s?not|'t)\s+(?:be\s+)?stream(?:ed)?\b|(?<!non-)\bstreaming\s+(?:is\s+)?(?:disabled|unsupported|unavailable)"
-    rf"|{_Q}stream{_Q}\s+does(?:\s+not|n't)\s+support\s+true|(?<!non-)\bstream\s*=\s*true\s+(?:is\s+)?{_NOT_TAKEN}"
+    rf"|{_Q}stream{_Q}\s+does(?:\s+not|n't)\s+support\s+true|(?<!non-)\bstream{_Q}\s*[=:]\s*true\s+(?:is\s+)?(?:{_NOT_TAKEN}|unsupported|invalid)"
     rf"|\b(?:streaming|stream{_Q})\s+(?:{_NOUN}\s+)?(?:must|should|has\s+to|needs?\s+to)\s+be\s+(?:set\s+to\s+)?(?:false|disabled|off)"
     rf"|\bset\s+{_Q}stream{_Q}\s*(?:=|to)\s*false|\bonly\s+supports?\s+non-?stream|\b(?:unsupported|unknown)\s+\w+:?\s+{_Q}stream{_Q}(?!\w)",
     re.IGNORECASE,

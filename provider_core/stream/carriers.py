@@ -38,6 +38,9 @@ def contents(body: dict[str, Json]) -> list[Piece]:
     pieces = _contents(body.get("content"))
     if body.get("thought") is True:  # Gemini's own flag, as some gateways pass it on
         return [(True, text) for _, text in pieces]
+    audio = body.get("audio")
+    if not pieces and isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
+        return _contents(audio["transcript"])  # the words of a spoken answer
     return pieces
 
 
@@ -64,6 +67,10 @@ def _block(block: Json) -> list[Piece]:
     if kind in _THOUGHT_BLOCKS or block.get("thought") is True:
         thought = _dig(block, _DEPTH)
         return [(True, thought)] if thought else []
+    if kind == "reference" and isinstance(
+        block.get("reference_ids"), list
+    ):  # Mistral: the caller's documents
+        return [(False, f"[{each}]") for each in block["reference_ids"] if isinstance(each, int | str)]
     if kind in (None, "", "text", "output_text", "text_delta", "refusal"):
         text = block.get("text") or block.get("refusal")
         if isinstance(text, dict):

@@ -166,6 +166,8 @@ def _error(
     number = outcome if outcome is not None else said.status
     shown = f" ({number})" if number is not None else ""
     message = f"{who(provider)} {_SAYS[kind]}{shown}" + (f": {_line(spoken)}" if spoken else "")
+    if said.param and kind is errors.BadRequestError and said.param not in words:
+        said.details.insert(0, f"parameter: {said.param}")
     for detail in dict.fromkeys(_line(clean(each, secrets, _DETAIL)) for each in said.details):
         if detail and detail not in message:
             message += f" ({detail})"

@@ -101,6 +101,13 @@ _TOO_MUCH = re.compile(
 )
 _NAMES_MODEL = re.compile(r"(?<![/\w])(?:models?|deployment|function '|endpoints found)", re.IGNORECASE)
 
+_NAMES_FEATURE = re.compile(
+    r"\b(?:stream(?:ing|ed)?|tools?|function calling|parameters?|reasoning_effort|response_format|images?)\b.{0,60}"
+    r"\bnot\b.{0,20}\b(?:support|allow|accept|available)",
+    re.IGNORECASE,
+)
+"""What a model does not have, in words that name the model, too."""
+
 # Compiled when a server has failed, and not at every start.
 _ID = r"(?:[`'\"\u201c(\[]*[^\s`'\"\u201d)\]]+[`'\"\u201d)\]]*,?\s+)"
 """A model's id inside a sentence, and the space after it."""
@@ -169,7 +176,7 @@ def kind_of(status: int | None, said: Complaint, words: str, *, json_body: bool)
     if status in (400, 403) and (_any(_KEY, said) or _says(_BAD_KEY, words)):
         return errors.AuthenticationError
     if status in (404, 410) and json_body and _NAMES_MODEL.search(words):
-        return errors.ModelNotFoundError
+        return errors.BadRequestError if _NAMES_FEATURE.search(words) else errors.ModelNotFoundError
     if status in _STATUS:
         return _STATUS[status]
     if status < 400:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from dataclasses import dataclass, field
 from itertools import islice
@@ -251,6 +252,8 @@ def _details(value: dict[str, Json]) -> Iterator[str]:
     """Yield what an error holds beside its message: a call that could not be read (Groq), hints, broken rules."""
     for key in ("failed_generation", "hint", "suggestion", "details"):
         given = value.get(key)
+        if key == "failed_generation" and isinstance(given, dict | list):
+            given = json.dumps(given, ensure_ascii=False)
         if isinstance(given, dict):
             given = [given]
         if isinstance(given, str):

@@ -291,6 +291,18 @@ def test_verbose_lines_say_whose_they_are(lab: Telex, server: Scripted) -> None:
 # --- files, signals, readers -----------------------------------------------------------------------------------
 
 
+def test_notes_on_sources_and_images_say_whose_they_are(lab: Telex, server: Scripted) -> None:
+    sources = sse(delta("Hi", annotations=[{"url": "https://a.example/"}]), delta(finish="stop"))
+    server.will([*sources, DONE], [*sources, DONE])
+    ran = lab("chat", "-m", "lab/a", "-m", "lab/b", "hi")
+    assert ran.err.splitlines() == [
+        "lab/a: Sources:",
+        "[1] https://a.example/",
+        "lab/b: Sources:",
+        "[1] https://a.example/",
+    ]
+
+
 def test_a_file_takes_all_of_them_if_all_are_whole(lab: Telex, server: Scripted, tmp_path: Path) -> None:
     out = tmp_path / "answers.md"
     server.will(by_model(a=answer("x"), b=answer("y"), c=[*sse(delta("half")), Cut()]))

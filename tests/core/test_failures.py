@@ -99,7 +99,7 @@ SHAPES: list[Any] = [
 def test_the_server_s_words_are_found_in_every_shape(shape: Any) -> None:
     error = failed(400, shape)
     assert " ".join(error.words.split()) == "No such thing."
-    assert error.message == "acme refused the request (400): No such thing."
+    assert error.message.removesuffix(" (parameter: y)") == "acme refused the request (400): No such thing."
     assert type(error) is errors.BadRequestError
     assert (error.provider, error.status) == ("acme", 400)
 
@@ -116,7 +116,10 @@ def test_code_and_type_are_the_server_s_own() -> None:  # quirk 138
     ("more", "shown"),
     [
         ({"failed_generation": "<function=sum>{\n}"}, "(failed_generation: <function=sum>{ })"),
+        ({"failed_generation": {"name": "sum"}}, '(failed_generation: {"name": "sum"})'),
         ({"failed_generation": ""}, "Bad call."),
+        ({"param": "seed"}, "(parameter: seed)"),
+        ({"param": "call"}, "Bad call."),
         ({"details": "try a smaller one"}, "(try a smaller one)"),
         ({"details": ["one", {"message": "two"}]}, "(one) (two)"),
         ({"details": [{"fieldViolations": [{"field": "a", "description": "a is wrong"}]}]}, "(a is wrong)"),
@@ -473,6 +476,8 @@ def test_an_empty_account_is_recognized_whatever_the_status(status: int, value: 
         (400, "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", errors.BadRequestError),
         (400, "registry/library/m-9 does not support tools", errors.BadRequestError),
         (400, "This model does not support image input", errors.BadRequestError),
+        (404, "Streaming is not supported for this model", errors.BadRequestError),
+        (404, "Function calling is not available for this model", errors.BadRequestError),
         (400, "Your organization must be verified to stream this model.", errors.BadRequestError),
         (400, "Model m-9 is not supported with response_format json_schema", errors.BadRequestError),
         (400, "Invalid model parameter: temperature", errors.BadRequestError),

@@ -240,6 +240,8 @@ CURES = [
     ("Please set reasoning_effort=low.", "reasoning_effort", "low", ""),
     ("reasoning_effort 'none' is required when tools are used", "reasoning_effort", "none", "tools"),
     ("tools cannot be used with reasoning_effort other than 'none'", "reasoning_effort", "none", "tools"),
+    ("tools are only supported when reasoning_effort is 'none'", "reasoning_effort", "none", "tools"),
+    ("Function calling with tools requires reasoning_effort='none'", "reasoning_effort", "none", "tools"),
 ]  # fmt: skip
 
 
@@ -287,6 +289,8 @@ UNSTREAMED = [
     "`stream` must be set to false",
     "streaming is disabled",
     "stream=true is not supported",
+    "stream: true is not allowed",
+    "stream=true unsupported",
     "Unsupported parameter: 'stream'",
     "this endpoint cannot stream",
 ]

@@ -108,13 +108,24 @@ def test_thinking_blocks_come_in_variants(block: Any) -> None:  # quirk 49
 
 def test_unknown_blocks_are_not_printed() -> None:  # quirk 49
     blocks = [
-        {"type": "reference", "reference_ids": [1]},
+        {"type": "reference"},
         {"type": "tool_reference"},
         {"type": "image_url"},
         7,
         None,
     ]
     assert chunks(delta([*blocks, {"type": "text", "text": "Hi"}]), STOP).said == [("text", "Hi")]
+
+
+def test_references_without_addresses_are_numbers_in_the_text() -> None:
+    blocks = [{"type": "text", "text": "Hi"}, {"type": "reference", "reference_ids": [1, "b"]}]
+    assert chunks(delta(blocks), STOP).text == "Hi[1][b]"
+
+
+def test_the_transcript_of_a_spoken_answer_is_its_text() -> None:
+    spoken = [delta(audio={"id": "a", "transcript": each, "data": "UklGRg=="}) for each in ("Hello ", "you")]
+    assert chunks(*spoken, STOP).text == "Hello you"
+    assert read(dumps(message(None, audio={"transcript": "Hello you"}))).text == "Hello you"
 
 
 @pytest.mark.parametrize("role", [None, "", "assistant", 7])

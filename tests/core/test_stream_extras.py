@@ -85,7 +85,7 @@ def test_sources_among_the_blocks_of_a_content() -> None:
         {"type": "reference", "reference_ids": [1]},
     ]
     result = read(dumps(message(blocks)))
-    assert (result.text, sources(result)) == ("x", [(1, A, "a"), (2, B, "b")])
+    assert (result.text, sources(result)) == ("x[1]", [(1, A, "a"), (2, B, "b")])
 
 
 def test_dashscope_s_own_form_has_sources() -> None:

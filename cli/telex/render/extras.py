@@ -22,14 +22,17 @@ _ENDINGS = {"image/jpeg": ".jpg", "image/svg+xml": ".svg"}
 _KNOWN = ("png", "gif", "webp", "avif", "bmp")
 
 
-def lines(answer: Answer) -> Iterator[str]:
-    """Yield the lines on stderr after an answer."""
-    yield from shown_images(answer.images)
-    yield from shown_sources(answer.sources)
+def lines(answer: Answer, title: str = "") -> Iterator[str]:
+    """Yield the lines on stderr after an answer; ``title`` names it where there are several."""
+    before = f"{title}: " if title else ""
+    for shown in (shown_images(answer.images), shown_sources(answer.sources)):
+        for heading in shown:
+            yield f"{before}{heading}"
+            yield from shown
     if more := len(answer.choices):
-        yield f"{more} more {'answer' if more == 1 else 'answers'} came for this prompt; --json prints them."
+        yield f"{before}{more} more {'answer' if more == 1 else 'answers'} came for this prompt; --json prints them."
     if answer.logprobs:
-        yield "Log probabilities came; --json prints them."
+        yield f"{before}Log probabilities came; --json prints them."
 
 
 def shown_sources(sources: Sequence[Source]) -> Iterator[str]:

@@ -39,7 +39,11 @@ class Live:
 
     needs_all = False
 
-    def __init__(self, app: App, view: View, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, app: App, view: View, *, title: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``title`` is the answer's name in notes, where there are several answers."""
+        self._title = title
         self._app = app
         self._console = app.console
         self._view = view
@@ -136,7 +140,7 @@ class Live:
         if not self._app.quiet and (answer.sources or answer.images or answer.choices or answer.logprobs):
             from telex.render import extras
 
-            for words in extras.lines(answer):
+            for words in extras.lines(answer, self._title):
                 self._console.note(words)
         if self._view.usage == "none" or answer.verdict is Verdict.INTERRUPTED:
             return

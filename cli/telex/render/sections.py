@@ -61,7 +61,7 @@ class Sections:
             console.out(f"{before}## {title}\n")
             if self._view.reasoning == "show" and console.err_is_terminal:
                 console.note(f"{title}:")
-        return Live(self._app, self._view, clock=self._clock)
+        return Live(self._app, self._view, title=title, clock=self._clock)
 
     def blank(self) -> None:
         """Part the heading from the text."""
