@@ -16,6 +16,7 @@ from provider_core.errors import (
     ConnectionLostError,
     DeadlineError,
     InvalidInputError,
+    ModelNotFoundError,
     NetworkError,
     NotFoundError,
     ProviderError,
@@ -147,6 +148,8 @@ class Client:
             except (ProviderError, NetworkError) as error:
                 if isinstance(error, AuthenticationError):
                     error.key_source = provider.key_source
+                if isinstance(error, ModelNotFoundError):
+                    error.model = request.model
                 if isinstance(error, ProviderError) and negotiation.refused(error):
                     continue
                 next_step, rest = retries.decide(error), []

@@ -427,6 +427,8 @@ class NotFoundError(ProviderError):
 class ModelNotFoundError(NotFoundError):
     """The server does not have this model, or does not have it for this key."""
 
+    model: str = ""
+
 
 class WrongEndpointError(ModelNotFoundError):
     """The model exists, but not at chat completions: an embedding model, or one for another endpoint."""

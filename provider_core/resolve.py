@@ -231,5 +231,5 @@ def near_ids(typed: str, catalog: Catalog) -> list[str]:
     found = [full for tail, full in by_tail.items() if tail.rpartition("/")[2] == last]
     found += near(typed, ids, most=_NEAR)
     found += [by_tail[hit] for hit in near(wanted, by_tail, most=_NEAR)]
-    found += [full for tail, full in by_tail.items() if wanted and wanted in tail]
+    found += [full for tail, full in by_tail.items() if len(wanted) > 2 and wanted in tail]
     return list(dict.fromkeys(found))[:_NEAR]

@@ -239,6 +239,8 @@ class Model:
     id: str
     name: str = ""
     context: int | None = None
+    context_is_maximum: bool = False
+    """Whether ``context`` is what the model could have: its server may give it less once it is loaded."""
     max_output: int | None = None
     reasoning: bool | None = None
     tools: bool | None = None

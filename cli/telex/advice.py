@@ -310,12 +310,16 @@ def no_completion(error: errors.ProtocolError, provider: Provider | None) -> str
     return f"Most servers want /v1 at the end: telex providers edit {provider.name} --base-url {better}"
 
 
-def get_model(_: errors.ModelNotFoundError, provider: Provider | None) -> str | None:
+def get_model(error: errors.ModelNotFoundError, provider: Provider | None) -> str | None:
     if provider is None:
         return None
+    import shlex
+
     lines = [f"See what it serves: telex models list --provider {provider.name} --refresh"]
     if provider.preset == "ollama":
-        lines.insert(0, "If it is one of Ollama's, fetch it first: ollama pull MODEL")
+        lines.insert(
+            0, f"If it is one of Ollama's, fetch it first: ollama pull {shlex.quote(error.model or 'MODEL')}"
+        )
     return "\n".join(lines)
 
 

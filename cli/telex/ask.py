@@ -11,7 +11,7 @@ from provider_core.answer import Gathering
 from provider_core.errors import CoreError, NetworkError, ProviderError
 from provider_core.types import Idle, Image, Retrying, Verdict
 from telex.console import OutputError, ReaderGone
-from telex.exits import ExitCode, Stop, answer_code, code_and_hint, internal_error
+from telex.exits import ExitCode, Stop, answer_code, internal_error
 from telex.interrupts import Interrupts, Terminated
 from telex.keeping import LIMIT
 
@@ -158,7 +158,7 @@ def ask(
 
 def hint(app: App, error: CoreError | None) -> str | None:
     """What to do about an error, as far as there is one."""
-    return None if error is None else code_and_hint(error, app.known(error.provider))[1]
+    return None if error is None else app.advice(error)[1]
 
 
 def conclude(app: App, answer: Answer) -> None:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.client import Client
+    from provider_core.errors import CoreError
     from provider_core.history import History
     from provider_core.keys import KeyStore
     from provider_core.settings import Settings
     from provider_core.types import Provider, Target, Transport
+    from telex.exits import ExitCode
     from telex.session.standing import Standing
 
 __all__ = ["App", "pass_app"]
@@ -82,9 +84,30 @@ class App(Setup):
             yield reached
 
     def known(self, name: str | None) -> Provider | None:
-        """The provider of this name as far as the settings were read already; reads nothing."""
-        settings = self.__dict__.get("settings")
-        return settings.providers.get(name) if settings is not None and name else None
+        """The provider of this name as far as the settings were read already; reads nothing.
+
+        One that is not set up is a preset whose key is in the environment.
+        """
+        settings, catalog = self.__dict__.get("settings"), self.__dict__.get("catalog")
+        if settings is None or not name:
+            return None
+        found: Provider | None = settings.providers.get(name)
+        if found is None and catalog is not None and name in catalog.not_set_up:
+            found = catalog.providers.get(name)
+        return found
+
+    def advice(self, error: CoreError) -> tuple[ExitCode, str | None]:
+        """The exit code for an error and what to do about it; what is not set up is added where it would be changed."""
+        from telex.exits import code_and_hint
+
+        provider = self.known(error.provider)
+        code, hint = code_and_hint(error, provider)
+        if hint and provider is not None and provider.name not in self.settings.providers:
+            for change in ("edit", "set-key"):
+                hint = hint.replace(
+                    f"telex providers {change} {provider.name}", f"telex providers add {provider.name}"
+                )
+        return code, hint
 
     def target(self, name: str | None, *, ask: bool = True) -> Target:
         """As ``Setup.target``; a note names the model if nothing is set up.

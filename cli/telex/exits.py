@@ -203,7 +203,7 @@ def reported(app: App) -> Iterator[Outcome]:
             outcome.code = stop.code
             console.flush()
         except errors.CoreError as error:
-            outcome.code, hint = code_and_hint(error, app.known(error.provider))
+            outcome.code, hint = app.advice(error)
             if isinstance(error, errors.FileError) and _is_argument(app, error.path):
                 outcome.code = ExitCode.USAGE
             _report(app, error.message, hint)

@@ -30,6 +30,7 @@ _COLUMNS: dict[str, frozenset[type]] = {
     "id": frozenset({str}),
     "name": frozenset({str}),
     "context": frozenset({int, NoneType}),
+    "context_is_maximum": frozenset({bool}),
     "max_output": frozenset({int, NoneType}),
     "reasoning": frozenset({bool, NoneType}),
     "tools": frozenset({bool, NoneType}),
@@ -144,12 +145,15 @@ def _models(columns: dict[str, list[Json]]) -> tuple[Model, ...]:
                 id=id_,
                 name=name,
                 context=context,
+                context_is_maximum=is_maximum,
                 max_output=most,
                 reasoning=reasoning,
                 tools=tools,
                 vision=vision,
                 kind=kind,
             )
-            for id_, name, context, most, reasoning, tools, vision, kind in zip(*lists, strict=True)
+            for id_, name, context, is_maximum, most, reasoning, tools, vision, kind in zip(
+                *lists, strict=True
+            )
         ]
     )

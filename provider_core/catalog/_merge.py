@@ -114,6 +114,7 @@ def _over(model: Model, below: Model | None) -> Model:
         model,
         name=model.name or below.name,
         context=model.context if model.context is not None else below.context,
+        context_is_maximum=(model if model.context is not None else below).context_is_maximum,
         max_output=model.max_output if model.max_output is not None else below.max_output,
         reasoning=model.reasoning if model.reasoning is not None else below.reasoning,
         tools=model.tools if model.tools is not None else below.tools,

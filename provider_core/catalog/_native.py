@@ -100,8 +100,11 @@ def _lmstudio(asker: Asker, models: tuple[Model, ...]) -> tuple[Model, ...]:
         return models
     known = {model.id: model for model in _reading.models(entries, None)}
     loaded = {e["id"] for e in entries if isinstance(e, dict) and e.get("state") == "loaded" and "id" in e}
-    told = [_filled(model, known.get(model.id)) for model in models]
-    return tuple(sorted(told, key=lambda model: model.id not in loaded))
+    told = [
+        replace(_filled(model, known.get(model.id)), context_is_maximum=model.id not in loaded)
+        for model in models
+    ]
+    return tuple(sorted(told, key=lambda model: model.context_is_maximum))
 
 
 def _ollama(asker: Asker, models: Sequence[Model]) -> tuple[Model, ...]:
@@ -114,7 +117,9 @@ def _ollama(asker: Asker, models: Sequence[Model]) -> tuple[Model, ...]:
             return (*told, *models[number:])
         try:
             shown = _shown(model, asker.ask("/../api/show", body={"model": model.id}))
-            told.append(replace(shown, context=running.get(model.id) or shown.context))
+            if given := running.get(model.id):
+                shown = replace(shown, context=given, context_is_maximum=False)
+            told.append(shown)
         except CoreError:
             return (*told, *models[number:])
     return tuple(told)
@@ -144,10 +149,11 @@ def _shown(model: Model, value: Json) -> Model:
     # The window that the model file asks for is the one it gets; else what the model could have.
     asked = _NUM_CTX.search(parameters) if isinstance(parameters, str) else None
     context = tokens({"n": asked[1]}, ("n",)) if asked else None
+    maximum = None
     if context is None and isinstance(info, dict) and isinstance(architecture, str):
-        context = tokens({"n": info.get(f"{architecture}.context_length")}, ("n",))
+        maximum = tokens({"n": info.get(f"{architecture}.context_length")}, ("n",))
     shown = _filled(model, seen[0] if seen else None)
-    return replace(shown, context=context or model.context)
+    return replace(shown, context=context or maximum or model.context, context_is_maximum=maximum is not None)
 
 
 def _filled(model: Model, more: Model | None) -> Model:

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from provider_core.catalog import _cache, _fetch
-from provider_core.errors import CoreError, DeadlineError, NotFoundError
+from provider_core.errors import CoreError, DeadlineError, NotFoundError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +94,8 @@ def refresh(
 
 def _kept(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreError) -> Refreshed:
     before = _cache.read(folder, provider) if isinstance(answer, CoreError) else None
-    if isinstance(answer, NotFoundError) and (before is None or not before.models):
+    absent = isinstance(answer, NotFoundError) or (isinstance(answer, ServerError) and answer.status == 501)
+    if absent and (before is None or not before.models):
         answer = ()  # a server without a list
     if isinstance(answer, CoreError):
         return Refreshed(

@@ -64,6 +64,9 @@ _SIGN_IN = re.compile(
     "(?:sign_?in|log_?in|auth(?:orization|orize)?|verification)_?(?:complete_?)?(?:url|uri)(?:_complete)?",
     re.IGNORECASE,
 )
+_SIGN_IN_AT = re.compile(
+    r"\b(?:sign|log) ?in (?:at|via|with|on|to):? (https?://[^\s\"'<>]+[^\s\"'<>.,;)])", re.IGNORECASE
+)
 _WEB = re.compile(r"https?://[^\s/@\\\x00-\x20\x7f-\x9f]+(?:/[!-~]*)?")
 """An address without credentials, in printable ASCII."""
 
@@ -182,7 +185,8 @@ def _error(
         retry_after=retry_after(headers, words, value),
     )
     if isinstance(error, errors.AuthenticationError):
-        error.sign_in = _sign_in(value, secrets)
+        asked = _SIGN_IN_AT.search(words)
+        error.sign_in = _sign_in(value, secrets) or (asked[1] if asked and _WEB.fullmatch(asked[1]) else "")
     return error
 
 

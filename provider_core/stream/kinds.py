@@ -131,6 +131,7 @@ _NO_CHANNEL = "no available channel|\u65e0\u53ef\u7528\u6e20\u9053"
 _NO_CHAT = (
     r"\bnot an? (?:chat|llm\b|language|text[- ]generation)(?:[ -]model)?"
     r"|\b(?:embeddings?|rerank\w*|image|audio|speech|moderation|completion) model and can(?:not|['\u2019]t) be used"
+    r"|\bis an? (?:embeddings?|rerank\w*|text-to-speech|transcription|moderation) model\b"
     r"|\bonly (?:be )?(?:supported|available|accessible|served|used|works?) (?:in|on|via|with|through|by|at|for|over) "
     r"(?:the )?\S*(?:v1/|responses|realtime|completions|embeddings|audio|batch)"
     rf"|(?:\bmodels?:?\s+{_ID}?|^{_ID})(?:does|do|is|are|was|can)\s?(?:not|n['\u2019]t) (?:be )?"

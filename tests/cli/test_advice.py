@@ -29,6 +29,12 @@ def tls(cause: str, trusted: str = "") -> errors.TLSError:
     return error
 
 
+def missing(model: str) -> errors.ModelNotFoundError:
+    error = errors.ModelNotFoundError("x")
+    error.model = model
+    return error
+
+
 CASES = [
     (errors.InvalidInputError("x"), None, ExitCode.USAGE, None),
     (errors.SettingsError("x"), None, ExitCode.SETTINGS, None),
@@ -101,6 +107,7 @@ CASES = [
     ),
     (errors.NotFoundError("x"), replace(LAB, base_url="http://h.test/v1/v1"), ExitCode.PROVIDER, "twice"),
     (errors.ModelNotFoundError("x"), replace(LAB, preset="ollama"), ExitCode.SETTINGS, "ollama pull MODEL"),
+    (missing("llama9"), replace(LAB, preset="ollama"), ExitCode.SETTINGS, "ollama pull llama9\n"),
     (errors.ModelNotFoundError("x"), LAB, ExitCode.SETTINGS, "telex models list --provider lab --refresh"),
     (errors.WrongEndpointError("x"), LAB, ExitCode.SETTINGS, "telex models list --provider lab"),
     (errors.ServerError("x"), LAB, ExitCode.PROVIDER, None),

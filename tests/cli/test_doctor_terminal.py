@@ -68,11 +68,8 @@ def test_a_report_has_a_heading_for_each_family_and_remedies_below_what_they_are
         family.capitalize() for family in FAMILIES
     ]
     assert "  ok       model: lab/m (settings.toml, line 2)\n" in text
-    assert (
-        "  problem  usage: must be 'auto', 'none', 'short' or 'full' (settings.toml, line\n"
-        "           3)\n"
-        "           Fix it: "
-    ) in text
+    assert "  problem  usage: must be 'auto', 'none', 'short' or 'full'" in text
+    assert re.search(r"line 3\)\n           Fix it: ", text)
     assert "  ok       lab: through http://10.0.0.1:3128 (HTTPS_PROXY)\n" in text
     assert "telex: 1 problem and " in text
     assert b"\x1b[38;5;210mproblem\x1b[m" in pty.raw

@@ -315,7 +315,7 @@ def test_an_empty_list_of_the_server_is_a_list(telex: Inside, server: Scripted) 
     server.will(as_json({"object": "list", "data": None}))
     ran = telex("models", "list", "--refresh", "-P", "lab")
     assert (ran.code, ran.out) == (0, b"")
-    assert "No model is known. To declare one: telex models add PROVIDER ID" in ran.err
+    assert "No model is known. To declare one: telex models add lab ID" in ran.err
 
 
 def test_a_provider_without_a_list_is_not_asked(telex: Inside) -> None:
@@ -458,7 +458,7 @@ def test_a_provider_alone_without_a_list_wants_a_name(
         assert "Name one: telex chat -m lab/MODEL, or for always: telex providers edit lab" in ran.err
 
 
-@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize("status", [404, 405, 501])
 def test_a_server_without_a_list_has_an_empty_one(telex: Inside, server: Scripted, status: int) -> None:
     labs(telex, lab=server)
     server.will(as_json({"detail": "Not Found"}, status))
@@ -467,7 +467,7 @@ def test_a_server_without_a_list_has_an_empty_one(telex: Inside, server: Scripte
     ran = telex("models", "list", "-P", "lab")
     assert (ran.code, ran.text) == (0, "")
     assert "Not fetched" not in ran.err
-    assert "telex models add PROVIDER ID" in ran.err
+    assert "telex models add lab ID" in ran.err
 
 
 def test_a_server_that_is_down_is_a_network_error(telex: Inside) -> None:
@@ -521,6 +521,7 @@ def test_a_disabled_provider_says_how_to_enable_it(telex: Inside) -> None:
         ("qwen3-8", "Did you mean lab/qwen3-8b?"),
         ("openai/qwen3-8b", "Set it up: telex providers add openai\n  Or did you mean lab/qwen3-8b?"),
         ("zzz", "See what there is: telex models list"),
+        ("q", "See what there is: telex models list"),
     ],
 )
 def test_a_name_that_is_nearly_right_is_put_right(

@@ -11,8 +11,17 @@ from running import COMMAND
 from terminal import Pty
 
 from provider_core.catalog import Catalog
-from provider_core.errors import LocalExtraMissingError
+from provider_core.errors import (
+    AuthenticationError,
+    CoreError,
+    DeadlineError,
+    LocalExtraMissingError,
+    ModelNotFoundError,
+    RateLimitError,
+    TLSError,
+)
 from provider_core.resolve import resolve
+from telex.context import App
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +72,30 @@ def test_on_a_terminal_a_note_says_what_answers(telex: Telex) -> None:
         shown = " ".join(terminal.text.split())
     assert "No provider is set up: local/smollm2-135m-instruct answers, a small demo model" in shown
     assert "often wrong. To set up another: telex providers add openai" in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (RateLimitError("x", provider="groq"), "telex providers add groq --retries 5"),
+        (
+            DeadlineError("x", provider="groq", phase="idle", seconds=5),
+            "telex providers add groq --idle-timeout 10",
+        ),
+        (TLSError("x", provider="groq"), "telex providers add groq --ca-bundle FILE"),
+        (AuthenticationError("x", provider="groq"), "Store the right one: telex providers add groq"),
+        (ModelNotFoundError("x", provider="groq"), "telex models list --provider groq"),
+    ],
+)
+def test_advice_on_a_preset_that_is_not_set_up_adds_it(tmp_path: Path, error: CoreError, advice: str) -> None:
+    if isinstance(error, TLSError):
+        error.cause = "issuer"
+    app = App(environ={"TELEX_HOME": str(tmp_path), "GROQ_API_KEY": KEY})
+    assert app.target("groq/m").provider.name == "groq"
+    hint = app.advice(error)[1]
+    assert hint is not None
+    assert advice in hint
+    assert "providers edit" not in hint
 
 
 @pytest.mark.parametrize("model", ["groq/some-model", "GROQ/some-model"])

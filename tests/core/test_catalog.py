@@ -435,6 +435,7 @@ def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 NOTHING = {key: [None] for key in ("context", "max_output", "reasoning", "tools", "vision")}
+NOTHING["context_is_maximum"] = [False]
 COLUMNS: dict[str, Any] = {"id": ["a"], "name": [""], "kind": ["chat"], **NOTHING}
 GOOD = {"source": [LAB.base_url, ""], "fetched_at": 1, "first": "a", "models": COLUMNS}
 

@@ -386,7 +386,7 @@ def outcome(transport: InMemory, provider: Provider) -> tuple[tuple[Model, ...],
 def test_188_ollama_is_asked_after_each_model(server: Scripted, transport: HttpTransport) -> None:
     def show(asked: Any) -> Answer:
         if asked.path == "/v1/models":
-            return listing("qwen3:8b", "tuned:latest", "embedder:latest")
+            return listing("qwen3:8b", "tuned:latest", "embedder:latest", "idle:1b")
         if asked.path == "/api/ps":
             return as_json({"models": [{"name": "qwen3:8b", "context_length": 4096}]})
         assert asked.path == "/api/show"
@@ -402,14 +402,17 @@ def test_188_ollama_is_asked_after_each_model(server: Scripted, transport: HttpT
                 "capabilities": ["completion", "vision"],
             },
             "embedder:latest": {"model_info": {}, "capabilities": ["embedding"]},
+            "idle:1b": {"model_info": {"general.architecture": "llama", "llama.context_length": 131072}},
         }
         return as_json(info[asked.body["model"]])
 
     server.will(show)
-    one, two, three = fetch(transport, lab(server, preset="ollama"))
+    one, two, three, idle = fetch(transport, lab(server, preset="ollama"))
     assert (one.context, one.tools, one.reasoning, one.vision) == (4096, True, True, None)  # as it runs now
     assert (two.context, two.vision) == (16384, True)
     assert three.kind == "embedding"
+    assert (idle.context, idle.context_is_maximum) == (131072, True)
+    assert not any(model.context_is_maximum for model in (one, two, three))
 
 
 def test_187_lm_studio_is_asked_once_and_what_is_loaded_comes_first(

@@ -420,6 +420,7 @@ def test_an_unknown_model_is_recognized_whatever_the_server_says(status: int | N
         (400, body("model_not_supported", "invalid_request_error", "The requested model 'm-9' is not a chat model.")),
         (400, body("unsupported_api_for_model", "", "model \"m-9\" is not accessible via the /chat/completions endpoint")),
         (400, body(400, "BadRequestError", "The model does not support Chat Completions API")),  # vLLM
+        (400, body(None, None, "m-9 is an embedding model; use /v1/embeddings")),
         (400, body(None, None, "acme/embed:free is an embedding model and cannot be used with the chat/completions endpoint. Use the /embeddings endpoint instead.")),
         (501, body(501, "not_supported_error", "This server does not support chat completions. Start it without `--embeddings`")),
         (400, body("invalid_value", "invalid_request_error", "This model requires that either input content or output modality contain audio.", param="model")),
@@ -504,6 +505,9 @@ def test_a_refused_feature_and_a_busy_model_are_no_unknown_model(
         ({"error": {"message": "m", "login_url": "https://h.test/login"}}, "https://h.test/login"),
         ({"message": "m", "verification_uri_complete": "https://h.test/d?code=AB-CD"}, "https://h.test/d?code=AB-CD"),
         ({"error": "m", "signin_url": "https://user:pass@h.test/"}, ""),
+        ({"error": "Please sign in at https://h.test/c?x=1 to use it."}, "https://h.test/c?x=1"),
+        ({"error": {"message": "Sign in via https://h.test."}}, "https://h.test"),
+        ({"error": "sign in at https://user:pass@h.test/"}, ""),
         ({"error": "m", "signin_url": "javascript:alert(1)"}, ""),
         ({"error": "m", "signin_url": "https://h.test/\x1b[31m"}, ""),
         ({"error": "m", "url": "https://h.test/"}, ""),

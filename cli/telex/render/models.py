@@ -72,13 +72,13 @@ def _fields(listing: Listing, model: Model, default: Target | None) -> dict[str,
 
 def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
     """Context window and longest answer, and which of the two are guesses."""
-    if model.context is not None and model.max_output is not None:
+    if model.context is not None and model.max_output is not None and not model.context_is_maximum:
         return model.context, model.max_output, frozenset()
     from provider_core.catalog import estimate
 
     context, max_output = estimate(model.id)
     guessed = set()
-    if model.context is None and context is not None:
+    if model.context_is_maximum if model.context is not None else context is not None:
         guessed.add("context")
     if model.max_output is None and max_output is not None:
         guessed.add("max_output")

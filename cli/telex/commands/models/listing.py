@@ -170,7 +170,7 @@ def _failure(outcome: Refreshed) -> str | None:
     name = outcome.provider.name
     if outcome.error is None:
         return None if outcome.unsaved is None else f"{name}: its list of models could not be saved."
-    words = f"{name}: {outcome.error.message}."
+    words = f"{name}: {outcome.error.message.rstrip('.')}."
     if isinstance(outcome.error, KeyDestinationError):
         words += f"\n{code_and_hint(outcome.error, outcome.provider)[1]}"
     if outcome.kept_from is not None:
@@ -189,7 +189,8 @@ def _say(app: App, listings: Sequence[Listing], *, found: bool, filtered: bool, 
     if old:
         note(f"{old}. To ask the servers: telex models list --refresh")
     elif not found and not filtered:
-        note("No model is known. To declare one: telex models add PROVIDER ID")
+        name = listings[0].provider.name if len(listings) == 1 else "PROVIDER"
+        note(f"No model is known. To declare one: telex models add {name} ID")
 
 
 def _say_hidden(app: App, listings: Sequence[Listing]) -> None:
