@@ -47,8 +47,8 @@ _UNIT = re.compile(
     rf" +|[{_OPENING}]+[^ {_WIDE}]+[{_CLOSING}]*"
     rf"|[{_OPENING}]*[{_WIDE}][{_MARKS}]*[{_CLOSING}.,:;?!)\]}}%]*|[^ {_WIDE}]+[{_CLOSING}]*"
 )
-# Where a command begins and ends in a sentence: after a colon, and before what is in brackets or another choice.
-_COMMAND = re.compile(r"(?<=:) (?=telex )|(?<=\S) (?=\(telex )|(?<=,) (?=or )")
+# Around a command and the sentence that it is in: after a colon, and before what is in brackets or another choice.
+_COMMAND = re.compile(r"(?<=:) (?=telex )|(?<=[.!?]) (?=[^.!?]*: telex )|(?<=\S) (?=\(telex )|(?<=,) (?=or )")
 
 
 class Row(NamedTuple):
@@ -97,18 +97,20 @@ def wrap(text: str, width: int) -> list[tuple[int, int]]:
 def paragraph(text: str, width: int, indent: str = "") -> str:
     """``text`` broken between words; each row has ``indent`` and the blanks that its line begins with.
 
-    A command such as ``Try: telex doctor`` gets a row of its own if its line is too long, and is not broken.
+    A command, as in ``Try: telex doctor``, is not broken: if need be it gets a row of its own.
     """
     rows: list[str] = []
     for line in text.expandtabs(8).split("\n"):
         bare = line.lstrip(" ")
         own = indent + " " * min(len(line) - len(bare), width // 2)
         room = max(1, width - len(own))
-        for part in [bare] if cells(bare) <= room else _COMMAND.split(bare):
-            if part.startswith("telex "):  # the terminal may break it: then it is still copied as one line
-                rows.append(f"{own}  {part}")
-            else:
+        for number, part in enumerate([bare] if cells(bare) <= room else _COMMAND.split(bare)):
+            if not number or not part.startswith("telex "):
                 rows += (own + part[start:end] for start, end in wrap(part, room))
+            elif cells(rows[-1]) + 1 + cells(part) <= width:
+                rows[-1] += f" {part}"
+            else:  # the terminal may break it: then it is still copied as one line
+                rows.append(f"{own}  {part}")
     return "\n".join(rows)
 
 
