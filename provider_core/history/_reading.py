@@ -18,7 +18,7 @@ __all__ = ["conversations", "hits", "latest", "turns"]
 
 # The columns beside max() are those of the row with the largest (sqlite.org/lang_select.html, "bare columns").
 _CONVERSATIONS = """
-    SELECT c.id, c.title, c.begun, t.at, count(t.id), t.provider || '/' || t.model, max(t.id)
+    SELECT c.id, c.title, c.begun, t.at, count(t.id), t.provider || '/' || t.model, t.verdict, max(t.id)
     FROM conversations AS c JOIN turns AS t ON t.conversation = c.id
     {where} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?
 """
@@ -52,8 +52,9 @@ def conversations(
             updated=_rows.moment(updated),
             turns=count,
             model=model,
+            verdict=Verdict(verdict) if verdict in _VERDICTS else None,
         )
-        for id_, title, begun, updated, count, model, _ in rows
+        for id_, title, begun, updated, count, model, verdict, _ in rows
     )
 
 

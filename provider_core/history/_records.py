@@ -38,6 +38,8 @@ class Conversation:
     """When its last turn was begun."""
     turns: int
     model: str
+    verdict: Verdict | None = None
+    """What became of its last turn; None while that has no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,6 +108,7 @@ def test_the_list_as_json(telex: Inside, history: Kept) -> None:
             "updated": "2026-05-28T20:26:40Z",
             "turns": 1,
             "model": "lab/m/1",
+            "verdict": "complete",
         }
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from provider_core.types import ImagePart
+from provider_core.types import ImagePart, Verdict
 from telex.console import visible
 from telex.render import sheet
 from telex.render.extras import shown_images, shown_sources
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen", "hits", "listing"]
 
 _GAP = "  "
-_FROM = {"UPDATED": 32, "TURNS": 60, "MODEL": 60}
+_FROM = {"UPDATED": 32, "TURNS": 60, "MODEL": 60, "STATUS": 60}
 """Columns of the terminal from which on these are listed."""
 _BOLD = "1"
 
@@ -50,8 +50,11 @@ def _table(console: Console, conversations: Sequence[Conversation]) -> None:
         "UPDATED": [when(each.updated, now) for each in conversations],
         "TURNS": [f"{each.turns:>5}" for each in conversations],
         "MODEL": [visible(each.model) for each in conversations],
+        "STATUS": [_status(each) for each in conversations],
         "TITLE": [visible(each.title) for each in conversations],
     }
+    if not any(cells["STATUS"]):
+        del cells["STATUS"]
     columns = console.width()
     names = [name for name in cells if columns >= _FROM.get(name, 0)]
     widths = {name: max(map(cell_len, (name, *cells[name]))) for name in names}
@@ -64,6 +67,17 @@ def _table(console: Console, conversations: Sequence[Conversation]) -> None:
         for line in zip(*(rows[name] for name in names), strict=True):
             fitted = [_fitted(cell, width) for cell, width in zip(line, widths.values(), strict=True)]
             console.raw_out(_styled(console, _GAP.join(fitted).rstrip(), style) + "\n")
+
+
+def _status(conversation: Conversation) -> str:
+    """What is wrong with the last answer; "" where nothing is."""
+    match conversation.verdict:
+        case None:
+            return "unanswered"
+        case Verdict.COMPLETE:
+            return ""
+        case verdict:
+            return verdict.value
 
 
 def _fitted(text: str, width: int) -> str:

@@ -37,7 +37,7 @@ def utc(moment: float) -> str:
 
 
 def conversation_object(conversation: Conversation) -> dict[str, Any]:
-    """``turns`` is how many there are; ``model`` is ``provider/model`` of the last."""
+    """``turns`` is how many there are; ``model`` is ``provider/model`` of the last, ``verdict`` what became of it."""
     return {
         "id": conversation.id,
         "title": conversation.title,
@@ -45,6 +45,7 @@ def conversation_object(conversation: Conversation) -> dict[str, Any]:
         "updated": utc(conversation.updated),
         "turns": conversation.turns,
         "model": conversation.model,
+        "verdict": conversation.verdict.value if conversation.verdict is not None else None,
     }
 
 
