@@ -71,8 +71,9 @@ class Turn:
 
     @property
     def answered(self) -> bool:
-        """Whether an answer came, or a part of one: reasoning alone is not an answer."""
-        return self.answer is not None and bool(self.answer.content or self.answer.tool_calls)
+        """Whether an answer came, or a part of one: reasoning or half a tool call alone is not an answer."""
+        answer = self.answer
+        return answer is not None and bool(answer.content or any(not call.cut for call in answer.tool_calls))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,8 @@ def messages(
     that this provider wrote.
     """
     quirks = provider.quirks
-    rest = [turn for turn in turns if turn.role != "system" and not _says_nothing(turn)]
+    rest = [_without_cut_calls(turn) for turn in turns if turn.role != "system"]
+    rest = [turn for turn in rest if not _says_nothing(turn)]
     rest = [_own(provider, turn) for turn in _answered(_paired(rest))]
     as_text = not tools and quirks.earlier_calls == "text"
     if not images:
@@ -63,6 +64,12 @@ def messages(
 
 
 # --- which messages ----------------------------------------------------------------------------------------
+
+
+def _without_cut_calls(turn: Message) -> Message:
+    if not any(call.cut for call in turn.tool_calls):
+        return turn
+    return replace(turn, tool_calls=tuple(call for call in turn.tool_calls if not call.cut))
 
 
 def _says_nothing(turn: Message) -> bool:

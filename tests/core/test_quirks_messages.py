@@ -304,6 +304,13 @@ def test_between_a_result_and_the_user_stands_an_answer() -> None:
     ]
 
 
+def test_half_a_call_of_an_answer_that_broke_off_is_not_sent() -> None:
+    half = ToolCall(id="b", name="sum", arguments='{"x"', cut=True)
+    assert said(wire(user("a"), assistant(tool_calls=(half,)), user("b"))) == [("user", "a"), ("user", "b")]
+    sent = wire(user("a"), assistant("Hm.", tool_calls=(half,)), user("b"))
+    assert sent[1] == {"role": "assistant", "content": "Hm."}
+
+
 def test_where_a_server_wants_it_calls_without_tools_are_the_users_words() -> None:
     call = ToolCall(id="a", name="clock", arguments='{"zone": "UTC"}')
     turns = (
