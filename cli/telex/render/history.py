@@ -71,13 +71,10 @@ def _table(console: Console, conversations: Sequence[Conversation]) -> None:
 
 def _status(conversation: Conversation) -> str:
     """What is wrong with the last answer; "" where nothing is."""
-    match conversation.verdict:
-        case None:
-            return "unanswered"
-        case Verdict.COMPLETE:
-            return ""
-        case verdict:
-            return verdict.value
+    verdict = conversation.verdict
+    if verdict is None:
+        return "unanswered"
+    return "" if verdict is Verdict.COMPLETE else verdict.value
 
 
 def _fitted(text: str, width: int) -> str:
