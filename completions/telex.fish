@@ -115,7 +115,7 @@ function __telex_table --no-scope-shadowing
             set options '-n,--limit any	Show at most N results; by default 20.' '--json	Print a list of JSON objects.' '-h,--help	Show this message and exit.'
             set arguments '*any'
         case 'telex history export'
-            set options '--all	Export every conversation, oldest first.' '--format one markdown jsonl	Output format; by default from the name of FILE, or else markdown.' '-o,--output files	Write to FILE, which only you can read, and replace it atomically.' '-h,--help	Show this message and exit.'
+            set options '--all	Export every conversation, oldest first.' '--format one markdown jsonl	Output format; by default from the name of FILE, or else markdown.' '-o,--output files	Write to FILE, which only you can read; leave it unchanged if that fails.' '-h,--help	Show this message and exit.'
             set arguments '*any'
         case 'telex history rename'
             set options '-h,--help	Show this message and exit.'

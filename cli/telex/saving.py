@@ -53,18 +53,18 @@ class _Target:
 
 
 @contextlib.contextmanager
-def saved_to(console: Console, name: str) -> Iterator[None]:
+def saved_to(console: Console, name: str, *, private: bool = False) -> Iterator[None]:
     """Let stdout be the file ``name`` in the block; "-" is stdout itself.
 
     The file is replaced when the block ends without an exception. Otherwise it is unchanged, what was written is
     in a file of its name with ".partial" after it, and a note says so. An open descriptor (/dev/stdout), a pipe or
-    a device is written to directly. Raises ``click.UsageError`` at once for a file that cannot be written, and
-    ``OutputError`` if replacing it fails in the end.
+    a device is written to directly. A ``private`` file can be read by its owner alone. Raises ``click.UsageError``
+    at once for a file that cannot be written, and ``OutputError`` if replacing it fails in the end.
     """
     if name == "-":
         yield
         return
-    stream, target = _opened(name)
+    stream, target = _opened(name, private=private)
     before, sys.stdout = sys.stdout, stream
     complete = False
     try:
@@ -80,13 +80,13 @@ def saved_to(console: Console, name: str) -> Iterator[None]:
             _finish(console, stream, target, complete=complete)
 
 
-def _opened(name: str) -> tuple[TextIO, _Target | None]:
+def _opened(name: str, *, private: bool) -> tuple[TextIO, _Target | None]:
     """The stream to write to, and the file that its content is for; None where the stream writes to it directly."""
     try:
         descriptor = _open_special(name)
         if descriptor is not None:
             return _text(descriptor), None
-        return _open_temporary(name)
+        return _open_temporary(name, private=private)
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL in the name
         _refused(name, f"it cannot be written: {getattr(error, 'strerror', None) or error}")
 
@@ -127,7 +127,7 @@ def _is_read_only(descriptor: int) -> bool:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
 
 
-def _open_temporary(name: str) -> tuple[TextIO, _Target]:
+def _open_temporary(name: str, *, private: bool) -> tuple[TextIO, _Target]:
     path = Path(os.path.realpath(name))
     try:
         before = path.stat()
@@ -150,7 +150,8 @@ def _open_temporary(name: str) -> tuple[TextIO, _Target]:
         in_place = True
         handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".new")
     if os.name == "posix" and not in_place:
-        os.fchmod(handle, stat.S_IMODE(before.st_mode) if before is not None else 0o666 & ~_umask())
+        mode = stat.S_IMODE(before.st_mode) if before is not None else 0o666 & ~_umask()
+        os.fchmod(handle, mode & 0o600 if private else mode)
         if before is not None:
             with contextlib.suppress(OSError):
                 os.fchown(handle, -1, before.st_gid)

@@ -381,12 +381,28 @@ def test_a_file_is_its_owners_alone_and_its_name_says_the_format(
     assert "1 conversation written" in ran.err
 
 
+def test_an_export_writes_into_what_is_not_a_file_of_its_own(
+    telex: Inside, history: Kept, tmp_path: Path
+) -> None:
+    history.said("Why?")
+    first, second = tmp_path / "a.md", tmp_path / "b.md"
+    first.write_text("old")
+    os.link(first, second)
+    assert telex("history", "export", "-o", str(first)).code == 0
+    assert second.read_text().startswith("# Why?")
+    with (tmp_path / "log").open("w+") as log:
+        log.write("before\n")
+        log.flush()
+        assert telex("history", "export", "-o", f"/dev/fd/{log.fileno()}").code == 0
+        assert (tmp_path / "log").read_text().startswith("before\n# Why?")
+
+
 def test_a_file_that_cannot_be_written_is_an_error(telex: Inside, history: Kept, tmp_path: Path) -> None:
     history.said("Why?")
     assert telex("history", "export", "-o", str(tmp_path)).code == 2
     ran = telex("history", "export", "-o", str(tmp_path / "no" / "a.md"))
     assert ran.code == 2
-    assert "cannot be written" in ran.err
+    assert "there is no folder" in ran.err
 
 
 def test_a_device_is_written_to_and_not_replaced(telex: Inside, history: Kept, tmp_path: Path) -> None:

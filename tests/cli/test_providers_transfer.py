@@ -133,6 +133,14 @@ def test_what_is_wrong_in_one_provider_imports_none(
     assert not other.settings.exists()
 
 
+def test_an_export_follows_no_link_to_nothing(telex: Inside, tmp_path: Path) -> None:
+    (tmp_path / "out.toml").symlink_to(tmp_path / "planted")
+    ran = telex("providers", "export", str(tmp_path / "out.toml"))
+    assert ran.code == 2
+    assert "--replace" in ran.err
+    assert not (tmp_path / "planted").exists()
+
+
 def test_a_stored_key_never_goes_to_another_host_by_an_import(telex: Inside) -> None:
     before = telex.settings.read_bytes()
     moved = b'[providers.kept]\nbase_url = "https://evil.invalid/v1"\n'

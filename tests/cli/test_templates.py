@@ -94,6 +94,15 @@ def test_removing_asks_or_takes_yes(inside: Inside) -> None:
     assert not path.exists()
 
 
+def test_only_templates_are_removed(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "thesis.md").write_text("x")
+    ran = inside("templates", "remove", str(tmp_path / "thesis.md"), "--yes")
+    assert ran.code == 2
+    assert (tmp_path / "thesis.md").exists()
+    path = put(inside, "a.md", "x")
+    assert inside("templates", "remove", str(path), "--yes").code == 0
+
+
 # --- edit ----------------------------------------------------------------------------------------------------
 
 

@@ -210,7 +210,7 @@ def test_save_writes_the_conversation_and_overwrites_nothing_else(
         terminal.wait_for("Half of")
         terminal.type("\x03")
         terminal.prompt()
-        assert terminal.say(f"/save {there}")[0] == f"telex: {there} is there already"
+        assert terminal.say(f"/save {there}")[0] == f"telex: {there} already exists"
         assert terminal.say("/save")[0] == "telex: /save takes the name of a file"
         assert terminal.say("/save sub dir.md") == [
             "telex: /save takes one file name",

@@ -260,8 +260,8 @@ def _save(session: Session, argument: str) -> None:
         raise RefusedError("there is nothing to save yet")
     name = _file_name(argument)
     path = Path(name).absolute()
-    if path.exists() and str(path) != session.saved_to:
-        raise RefusedError(f"{name} is there already", "Take another name, or remove it first.")
+    if os.path.lexists(path) and str(path) != session.saved_to:  # a link to nothing may be somebody's trap
+        raise RefusedError(f"{name} already exists", "Use another name, or remove it first.")
     text = markdown(as_conversation(session), as_turns(session))
     files.replace(path, text.encode("utf-8", "replace"))
     session.saved_to = str(path)

@@ -10,6 +10,7 @@ import click
 from telex.command import Command
 from telex.commands.history.given import NAMED, conversations, opened
 from telex.context import pass_app
+from telex.saving import saved_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ _MARKDOWN, _LINES = "markdown", "jsonl"
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, allow_dash=True),
-    help="Write to FILE, which only you can read, and replace it atomically.",
+    help="Write to FILE, which only you can read; leave it unchanged if that fails.",
 )
 @pass_app
 def export(
@@ -62,11 +63,11 @@ def export(
         app.console.note("No conversation has been saved yet.")
         return
     pieces = _pieces(history, chosen, form or _usual(output))
-    if output in (None, "-"):
+    with saved_to(app.console, output or "-", private=True):
         for piece in pieces:
             app.console.out(piece)
+    if output in (None, "-"):
         return
-    _write(Path(str(output)), pieces)
     app.console.note(f"{len(chosen)} conversation{'' if len(chosen) == 1 else 's'} written to {output}.")
 
 
@@ -91,16 +92,3 @@ def _pieces(history: History, chosen: tuple[Conversation, ...], form: str) -> It
             yield "".join(as_json(transcript.turn_object(turn, title=each.title)) for turn in turns)
         else:
             yield ("\n" if at else "") + transcript.markdown(each, turns)
-
-
-def _write(path: Path, pieces: Iterator[str]) -> None:
-    from provider_core import files
-
-    if path.exists() and not path.is_file():  # a device or a pipe: it must not be replaced
-        try:
-            with path.open("w", encoding="utf-8", errors="replace") as stream:
-                stream.writelines(pieces)
-        except OSError as error:
-            raise click.UsageError(f"-o {path}: it cannot be written: {error.strerror}") from error
-        return
-    files.replace(path, "".join(pieces).encode("utf-8", "replace"))

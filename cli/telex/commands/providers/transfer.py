@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +14,7 @@ from telex.console import as_json
 from telex.context import pass_app
 from telex.exits import ExitCode, Stop
 from telex.options import Name
+from telex.saving import saved_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,6 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     FILE is - for stdout, which is the default. The source of a key is written (the name of a variable, or a
     command); stored keys, and headers that look like keys, are not.
     """
-    from provider_core import files
     from provider_core.settings import edit
     from telex import lists
 
@@ -66,13 +66,12 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
         name: _portable(app, name, entry) for name, entry in entries.items() if not only or name in only
     }
     text = _written({"providers": chosen}, form or _form(file))
-    if file == "-":
+    if file != "-" and os.path.lexists(file) and not replace:
+        raise click.UsageError(f"{file} already exists; --replace overwrites it")
+    with saved_to(app.console, file, private=True):
         app.console.out(text)
+    if file == "-":
         return
-    path = Path(file)
-    if path.exists() and not replace:
-        raise click.UsageError(f"{file} is there already: --replace overwrites it")
-    files.replace(path, text.encode())
     app.console.note(
         f"{len(chosen)} provider{'' if len(chosen) == 1 else 's'} written to {file}, without keys."
     )

@@ -155,6 +155,10 @@ def remove(app: App, *, name: str, yes: bool) -> None:
     from telex import lists
 
     path = find(app.paths.templates, name)
+    if path.parent != app.paths.templates:
+        raise click.UsageError(
+            f"{name} is not one of the templates in {app.paths.templates}; use rm to remove it"
+        )
     if not yes:
         lists.confirm_removal(app, str(path))
     try:
