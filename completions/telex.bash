@@ -193,7 +193,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations environment exit-codes files formatting keys models proxies scripts tools chat providers mcp history templates completion doctor help')
+        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts tools chat providers mcp history templates completion doctor help')
         ;;
     *) return 1 ;;
     esac

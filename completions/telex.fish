@@ -147,7 +147,7 @@ function __telex_table --no-scope-shadowing
             set arguments '*one versions folders settings providers keyring proxies trust models history tools completion terminal'
         case 'telex help'
             set options '-h,--help	Show this message and exit.'
-            set arguments '*one conversations environment exit-codes files formatting keys models proxies scripts tools chat providers mcp history templates completion doctor help'
+            set arguments '*one conversations environment exit-codes files formatting keys limits models proxies scripts tools chat providers mcp history templates completion doctor help'
         case '*'
             return 1
     end

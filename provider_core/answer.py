@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Gathering", "combined", "following"]
 
+_TOGETHER = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -95,6 +97,7 @@ class Gathering:
         self._reasoning: list[str] = []
         self._room = [limit, limit]  # for the one and the other
         self._left_out = [0, 0]
+        self._packed = [0, 0]  # pieces that are each many joined
         self._calls: list[ToolCall] = []
         self._sources: tuple[Source, ...] = ()
         self._images: list[Image] = []
@@ -118,9 +121,9 @@ class Gathering:
             case Text(text=text):
                 if self._first_text is None:
                     self._first_text = self._clock()
-                self._text.append(text if self._room[0] is None else self._fitting(text, 0))
+                self._add(text, 0)
             case Reasoning(text=text):
-                self._reasoning.append(text if self._room[1] is None else self._fitting(text, 1))
+                self._add(text, 1)
             case ToolCall():
                 self._calls.append(event)
             case Sources(sources=sources):
@@ -154,8 +157,8 @@ class Gathering:
         return Answer(
             target=self._target,
             verdict=finished.verdict,
-            text="".join(self._text),
-            reasoning="".join(self._reasoning),
+            text=_joined(self._text),
+            reasoning=_joined(self._reasoning),
             reasoning_details=finished.reasoning_details,
             extra=finished.extra,
             tool_calls=tuple(self._calls),
@@ -176,6 +179,14 @@ class Gathering:
             left_out=sum(self._left_out),
         )
 
+    def _add(self, text: str, which: int) -> None:
+        """Add as much of the piece as there is room for. Many pieces become one: tokens take ten times their length."""
+        pieces = (self._text, self._reasoning)[which]
+        pieces.append(text if self._room[which] is None else self._fitting(text, which))
+        if len(pieces) - self._packed[which] == _TOGETHER:
+            pieces[self._packed[which] :] = ["".join(pieces[self._packed[which] :])]
+            self._packed[which] += 1
+
     def _fitting(self, text: str, which: int) -> str:
         """As much of the piece as there is room for."""
         room = self._room[which] or 0
@@ -186,6 +197,12 @@ class Gathering:
 
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None else moment - self._sent
+
+
+def _joined(pieces: list[str]) -> str:
+    """The pieces as one, which takes their place: a long answer is not held twice."""
+    pieces[:] = ["".join(pieces)]
+    return pieces[0]
 
 
 def following(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:

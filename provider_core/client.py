@@ -140,6 +140,7 @@ class Client:
                     secrets=secrets,
                     own_limit=own_limit,
                     streamed=bool(negotiation.body.get("stream")),
+                    max_characters=request.max_characters,
                 )
                 yield from self._attempt(attempt, send, secrets, negotiation.accepted, decoder)
                 return

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from provider_core import limits
 from provider_core.answer import Gathering, following
 from provider_core.errors import CoreError, InvalidInputError, SchemaMismatchError
 from provider_core.types import Image, ImagePart, Message, Request, Source, TextPart, ToolCall, Verdict
@@ -33,6 +34,8 @@ class Options(TypedDict, total=False):
     system: str
     """A system prompt, in the place of one that there was."""
     max_tokens: int | None
+    max_characters: int | None
+    """Characters of text after which the answer is broken off with an error: 100 million."""
     temperature: float | None
     reasoning_effort: str | None
     schema: Mapping[str, Json] | None
@@ -188,6 +191,7 @@ class Conversation:
             new = (Message(role="system", content=system), *new)
         asked: Any = {name: value for name, value in options.items() if name in _OF_THE_REQUEST}
         asked.setdefault("reads_images", self._reached.reads_images)
+        asked.setdefault("max_characters", limits.WHOLE_ANSWER)
         return Request(model=self._reached.target.model, messages=following(self.messages, new), **asked)
 
 

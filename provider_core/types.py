@@ -136,6 +136,8 @@ class Request:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     """One of "auto", "required" and "none", or the name of the tool that has to be called."""
+    max_characters: int | None = None
+    """Characters of text after which the answer is broken off with an error, for callers that hold all of it."""
     schema: Mapping[str, Json] | None = None
     """The JSON schema that the answer has to fit. It is asked for as the provider's row lets it be; whether the
     answer does is for whoever asks to check (``structured.check``)."""

@@ -300,6 +300,10 @@ def no_completion(error: errors.ProtocolError, provider: Provider | None) -> str
     """A server that answers, but no chat completion: very often a web interface at the root of the address."""
     if error.code == "empty_stream":
         return "The server may say why without streaming: --no-stream"
+    if error.code == "too_much_text":
+        return "Plain output and --jsonl print text of any length as it arrives."
+    if error.code in ("too_much", "too_much_reasoning"):
+        return "Retry, or use another model. What telex accepts: telex help limits"
     if error.code == "not_http" and (line := _https("If the server expects https", provider)) is not None:
         return line
     if error.status is None or provider is None or provider.preset or not provider.base_url:

@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provider_core import limits
 from provider_core.answer import Gathering
 from provider_core.errors import CoreError, NetworkError, ProviderError
 from provider_core.types import Idle, Image, Retrying, Verdict
 from telex.console import OutputError, ReaderGone
 from telex.exits import ExitCode, Stop, answer_code, internal_error
 from telex.interrupts import Interrupts, Terminated
-from telex.keeping import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,13 +32,14 @@ class Turn:
     """The way of one answer: gathered, shown and kept, piece by piece; all on one thread.
 
     ``new`` are the request's messages that no earlier turn had. ``ended`` is told of whatever came of it. ``clock``
-    says when what is told of came.
+    says when what is told of came. Of an answer that is not held whole for ``request``, the beginning is held.
     """
 
     def __init__(
         self,
         app: App,
         target: Target,
+        request: Request,
         show: Show,
         *,
         interrupts: Interrupts,
@@ -56,7 +57,7 @@ class Turn:
             keeping.tell = show.aside
         self._new = new
         self._ended = ended
-        self._gathering = Gathering(target, limit=None if show.needs_all else LIMIT, clock=clock)
+        self._gathering = Gathering(target, limit=request.max_characters or limits.ANSWER, clock=clock)
         self._begun = self._came = False
 
     def notice(self, notice: Notice) -> None:
@@ -136,7 +137,7 @@ def ask(
     """
     new = request.messages if new is None else new
     with Interrupts() as interrupts:
-        turn = Turn(app, target, show, interrupts=interrupts, keeping=keeping, new=new, ended=ended)
+        turn = Turn(app, target, request, show, interrupts=interrupts, keeping=keeping, new=new, ended=ended)
         try:
             show.connecting(target)
             with app.reach(target) as (provider, key):

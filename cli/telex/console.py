@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -118,7 +119,8 @@ class Console:
 
     def json(self, value: object, *, indent: int | None = 2) -> None:
         """Write one JSON value to stdout; without ``indent`` it is one line."""
-        self.out(as_json(value, indent=indent))
+        for piece in json_pieces(value, indent=indent):
+            self.out(piece)
 
     def err(self, text: str, *, dim: bool = False) -> None:
         """Write to stderr as it is, without a line's end. A closed stderr is no reason to stop."""
@@ -316,11 +318,30 @@ def as_json(value: object, *, indent: int | None = None) -> str:
     if not text.isascii():
         for character, escape in _LINE_ENDS.items():
             text = text.replace(character, escape)  # translate() takes a hundred times as long
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            text = json.dumps(value, indent=indent)
+        text = _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return f"{text}\n"
+
+
+def json_pieces(value: object, *, indent: int | None = None) -> Iterator[str]:
+    """``as_json`` in pieces: a long answer is not in memory a second time as JSON."""
+    long: list[str] = []
+    mark = f"\0{id(long)}"  # no server can guess it
+
+    def marked(value: Any) -> Any:
+        if isinstance(value, str) and len(value) > _PIECE:
+            long.append(value)
+            return mark
+        if isinstance(value, dict):
+            return {key: marked(each) for key, each in value.items()}
+        return [marked(each) for each in value] if isinstance(value, list | tuple) else value
+
+    first, *others = as_json(marked(value), indent=indent).split(as_json(mark)[:-1])
+    yield first
+    for text, after in zip(long, others, strict=True):
+        yield '"'
+        for start in range(0, len(text), _PIECE):
+            yield as_json(text[start : start + _PIECE])[1:-2]
+        yield f'"{after}'
 
 
 def visible(text: str) -> str:
@@ -332,6 +353,11 @@ def visible(text: str) -> str:
 
     return unhidden(text.translate(_CONTROLS))
 
+
+_PIECE = 1 << 20
+"""Characters of a string in JSON that are written at once."""
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 _LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 

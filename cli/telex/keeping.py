@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError
@@ -14,11 +13,7 @@ if TYPE_CHECKING:
     from provider_core.types import Json, Message, Target
     from telex.context import App
 
-__all__ = ["LIMIT", "Keeping"]
-
-LIMIT = 4_000_000
-"""Characters of an answer, and of its reasoning, that are saved: several times the longest that a model writes. A
-stream without an end must fill neither the memory nor the disk."""
+__all__ = ["Keeping"]
 
 
 class Keeping:
@@ -57,14 +52,10 @@ class Keeping:
         turn, self._turn = self._turn, None
         if turn is None:
             return
-        if answer.left_out or len(answer.text) > LIMIT or len(answer.reasoning) > LIMIT:
-            text, reasoning = answer.text[:LIMIT], answer.reasoning[:LIMIT]
-            long = CoreError(f"the answer is longer than {LIMIT:,} characters; the rest was not saved")
-            self.tell(f"Only the beginning of the answer is saved: {long.message}.")
-            answer = replace(answer, text=text, reasoning=reasoning, error=answer.error or long)
         try:
             self.kept.append(turn)
-            self._app.history.end(turn, answer)
+            if cut := self._app.history.end(turn, answer):
+                self.tell(f"Only the beginning of the answer is saved: {cut}.")
         except CoreError as error:
             self._failed(error)
 

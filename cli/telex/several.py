@@ -114,6 +114,7 @@ class Several:
                 Turn(
                     self._app,
                     each.target,
+                    each.request,
                     show,
                     interrupts=interrupts,
                     keeping=each.keeping,

@@ -74,7 +74,6 @@ def ask_for_json(
 class _Held:
     """A ``Show`` that keeps the text back, and the end, until it is known which answer counts."""
 
-    needs_all = True
     unsaid = 0
 
     def __init__(self, inner: Show) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from provider_core.errors import HistoryError, InvalidInputError
+from provider_core import limits
+from provider_core.errors import CoreError, HistoryError, InvalidInputError
 from provider_core.history import _names, _rows
 from provider_core.history._database import Database
 from provider_core.history._records import Begun, Removed
@@ -75,8 +77,17 @@ class History:
                 _add(connection, turn, message, is_answer=False)
         return Begun(turn=turn, conversation=conversation)
 
-    def end(self, turn: int, answer: Answer) -> None:
-        """Store what the request brought, whole or not. A turn that was removed meanwhile stays removed."""
+    def end(self, turn: int, answer: Answer) -> str:
+        """Store what the request brought, whole or not. A turn that was removed meanwhile stays removed.
+
+        Of the text and of the reasoning, the first ``limits.ANSWER`` characters are stored. Returns the reason why
+        it is not all, which is also the turn's error if it has no other; "" if it is all.
+        """
+        cut, most = "", limits.ANSWER
+        if answer.left_out or max(len(answer.text), len(answer.reasoning)) > most:
+            cut = f"the answer is longer than {most:,} characters; the rest was not saved"
+            error = answer.error or CoreError(cut)
+            answer = replace(answer, text=answer.text[:most], reasoning=answer.reasoning[:most], error=error)
         with self._database.writing() as connection:
             found = connection.execute(
                 "UPDATE turns SET verdict = ?, error = ?, finish = ?, raw_finish = ?, served = ?, usage = ?, "
@@ -96,6 +107,7 @@ class History:
             connection.execute("DELETE FROM messages WHERE turn = ? AND is_answer", (turn,))
             if found and (answer.text or answer.reasoning or answer.tool_calls or answer.images):
                 _add(connection, turn, answer.message(), is_answer=True)
+        return cut
 
     def drop_turn(self, turn: int) -> None:
         """Take back one turn, and the conversation where it was the only one; ``remove`` is what erases."""

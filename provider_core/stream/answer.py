@@ -66,6 +66,8 @@ class Answer:
         """A value with nothing but words that came after text, and which no text has followed."""
         self.words: str = ""
         """A frame of plain words, which no finish reason has followed."""
+        self.grown: int = 0
+        """Chunks that brought text, reasoning or a call, without those that ``plain`` or the decoder took."""
         self.fresh: bool = False
         """Whether the last chunk brought text, reasoning or a call."""
         self.whole: bool = False
@@ -77,6 +79,7 @@ class Answer:
         self.refusal: bool = False
         self._provider, self._secrets = provider, secrets
         self._chosen: int | None = None
+        self._others_size = 0
         self._waiting: list[tuple[int, dict[str, Json], bool]] = []
         self._said = self._thought = False  # by deltas or a message: what a later message repeats is skipped
         self._snapshot = ("", "")  # the thoughts and the text of the last message
@@ -132,7 +135,13 @@ class Answer:
     def grow(self) -> None:
         """Note that text, reasoning or a call came."""
         self.fresh = self._begun = True
+        self.grown += 1
         self.complaint = None
+
+    @property
+    def beside(self) -> int:
+        """About how many bytes are held of everything but the text and the reasoning of this choice."""
+        return self.calls.size + self.kept.size + self.extras.size + self._others_size
 
     def plain(self, value: Json) -> tuple[bool, str] | None:
         """Take a chunk that goes on with text or thoughts and holds nothing else, the common case, in short.
@@ -190,6 +199,7 @@ class Answer:
             if other is None:
                 other = self.others[index] = Answer(provider=self._provider, secrets=self._secrets)
             other._choice(choice, complete)
+            self._others_size += len(repr(choice))
 
     def _chunk(self, chunk: dict[str, Json], choices: list[Json]) -> None:
         self.fresh = False

@@ -6,14 +6,14 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from provider_core import errors
+from provider_core import errors, limits
 from provider_core.stream.answer import Answer
 from provider_core.stream.failures import ERROR_LIMIT, failure, from_value, not_a_completion, who
-from provider_core.stream.framing import LIMIT, Framer, TooLongError
+from provider_core.stream.framing import Framer, TooLongError
 from provider_core.stream.lenient import scan
 from provider_core.stream.pattern import Pattern
 from provider_core.stream.verdict import Ending, decide
-from provider_core.types import Finished, Sources
+from provider_core.types import Finished, Reasoning, Sources, Text
 from provider_core.wording import clean
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder"]
 
-BLANKS = 1 << 14
-"""Blank characters in a row after which an answer is broken off: some models never stop sending them."""
+_CHECKED = 1 << 16
+"""Bytes after which it is looked how much of an answer is held: not at each of its pieces."""
 
 _ERROR_STARTS = ('{"error"', '{"detail"', '{"object":"error"', '{"object": "error"')
 _SIGNS_OF_LIFE = ("ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive")
@@ -40,6 +40,7 @@ class Decoder:
     Feed the body as it arrives, then close once. The events are the same however the bytes were split, once
     touching Text and Reasoning are joined. ``secrets`` are masked in everything a server says about a failure.
     ``own_limit`` says whether the caller asked for a token limit, ``streamed`` whether it asked for a stream.
+    After ``max_characters`` of text the answer is broken off.
 
     A reply that comes whole as JSON is all: what follows it is not read. A frame that begins as JSON and is none is
     skipped, and the answer, which may lack some of it, is PARTIAL. An object that has only words is a failure
@@ -59,12 +60,16 @@ class Decoder:
         secrets: tuple[str, ...] = (),
         own_limit: bool = True,
         streamed: bool = False,
+        max_characters: int | None = None,
     ) -> None:
         self.done: bool = False
         """Nothing of interest can follow: ``[DONE]`` or an error frame has come."""
         self._status, self._content_type = status, content_type
         self._provider, self._secrets = provider, secrets
         self._own_limit, self._streamed = own_limit, streamed
+        self._most = {Text: max_characters, Reasoning: limits.WHOLE_ANSWER}
+        self._said = {Text: 0, Reasoning: 0}
+        self._fruitless = self._grown = self._check_at = 0
         self._framer = Framer()
         self._answer = Answer(provider=provider, secrets=secrets)
         self._pattern = Pattern()
@@ -102,9 +107,10 @@ class Decoder:
             self._read(self._framer.feed(data))
         except TooLongError:
             self._too_long()
-        events = self._answer.speech.take()
-        if self._answer.speech.blanks > BLANKS and not self.done:
-            self._stop(f"{who(self._provider)} sent more than {BLANKS:,} blank characters in a row")
+        events = self._within(self._answer.speech.take())
+        self._fruitless = 0 if events else self._fruitless + len(data)
+        if self._answer.speech.blanks > limits.BLANKS or self._received >= self._check_at:
+            self._check()
         return events
 
     def close(self, error: errors.CoreError | None = None) -> list[Event]:
@@ -126,7 +132,9 @@ class Decoder:
         done = self._ended or (self._framer.began_as_json and (answer.whole or not answer.piecemeal))
         said_so = done or answer.finish is not None
         finish = clean(answer.finish, self._secrets, 200) if answer.finish is not None else None
-        events = answer.speech.close(cut=failed is not None or broken is not None or not said_so)
+        cut = failed is not None or broken is not None or not said_so
+        events = self._within(answer.speech.close(cut=cut))
+        failed = failed or answer.failure
         verdict, reason, why = decide(
             Ending(
                 provider=self._provider,
@@ -164,6 +172,41 @@ class Decoder:
             )
         )
         return events
+
+    def _within(self, events: list[Event]) -> list[Event]:
+        """Return the events up to the most characters of text or of reasoning; beyond, the answer is broken off."""
+        for event in events:
+            match event:
+                case Text(text=text) | Reasoning(text=text):
+                    kind = type(event)
+                case _:
+                    continue
+            self._said[kind] += len(text)
+            most = self._most[kind]
+            if most is not None and self._said[kind] > most:
+                what = "text" if kind is Text else "reasoning"
+                self._stop(f"sent more than {most:,} characters of {what}", code=f"too_much_{what}")
+                fitting = text[: most - self._said[kind]]
+                return [*events[: events.index(event)], *([kind(text=fitting)] if fitting else [])]
+        return events
+
+    def _check(self) -> None:
+        """Break off an answer that does not end, or holds more than a useful one."""
+        answer = self._answer
+        self._check_at = self._received + _CHECKED
+        grown, self._grown = self._grown, answer.grown + answer.beside
+        if grown != self._grown:
+            self._fruitless = 0
+        if max(answer.speech.blanks, answer.calls.blanks) > limits.BLANKS:
+            self._stop(f"sent more than {limits.BLANKS:,} blank characters in a row")
+        elif len(answer.calls) > limits.CALLS:
+            self._stop(f"sent more than {limits.CALLS:,} tool calls in one answer")
+        elif answer.beside > limits.BESIDE_TEXT:
+            self._stop(
+                f"sent more than {limits.BESIDE_TEXT >> 20} MiB of tool calls and other data beside the text"
+            )
+        elif self._fruitless - self._framer.held > limits.SIGNS_OF_LIFE:
+            self._stop(f"sent {limits.SIGNS_OF_LIFE >> 20} MiB in which there was nothing of an answer")
 
     def _read(self, frames: list[Frame]) -> None:
         answer, pattern = self._answer, self._pattern
@@ -223,10 +266,11 @@ class Decoder:
             self._skipped = data[:400]
 
     def _too_long(self) -> None:
-        self._stop(f"{who(self._provider)} sent a line of more than {LIMIT >> 20} MiB, which is refused")
+        self._stop(f"sent a line of more than {limits.FRAME >> 20} MiB, which is refused")
 
-    def _stop(self, message: str) -> None:
-        self._answer.failure = self._answer.failure or errors.ProtocolError(message, provider=self._provider)
+    def _stop(self, what: str, *, code: str = "too_much") -> None:
+        error = errors.ProtocolError(f"{who(self._provider)} {what}", provider=self._provider, code=code)
+        self._answer.failure = self._answer.failure or error
         self.done = True
 
     def _failure(self, broken: errors.CoreError | None) -> errors.CoreError | None:

@@ -58,6 +58,8 @@ class Extras:
         self._last: dict[str, Json] = {}
         self._seen: set[str] = set()
         self._characters = 0
+        self.size: int = 0
+        """About how many bytes the log probabilities take."""
 
     def take(self, place: dict[str, Json]) -> None:
         """Take what a chunk, a choice, a delta or a message holds."""
@@ -93,6 +95,7 @@ class Extras:
         """Take the ``logprobs`` of a choice; their lists grow from chunk to chunk."""
         if not isinstance(value, dict):
             return
+        self.size += 2 * len(repr(value))
         for key, item in value.items():
             earlier = self.logprobs.get(key)
             if isinstance(item, list) and isinstance(earlier, list):
@@ -119,7 +122,7 @@ class Extras:
     def _add_sources(self, key: str, value: Json) -> None:
         found = list(_sources(value, _DEPTH))[:_MOST]
         for _, url, title in found:
-            if title and not self._titles.get(url):
+            if title and not self._titles.get(url) and len(self._titles) < _MOST:
                 self._titles[url] = title
         held = self._lists.setdefault(key, [])
         urls, known = [url for _, url, _ in found], [url for _, url in held]

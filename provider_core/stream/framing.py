@@ -6,18 +6,18 @@ at once, however the pieces fall; only an unfinished line is kept.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
+from provider_core.limits import FRAME
 from provider_core.stream.lenient import scan
 
-__all__ = ["LIMIT", "Frame", "Framer", "TooLongError"]
+__all__ = ["Frame", "Framer", "TooLongError"]
 
 Frame: TypeAlias = tuple[str, str]
-LIMIT: Final = 64 * 1024 * 1024
-"""Bytes of one line, one event or one JSON document; beyond it the answer is refused."""
-
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
+_LINE = 64
+"""Bytes of memory that a line takes beside its characters."""
 _PAGE = 1 << 16
 """Bytes of a web page that are kept: its title stands at its head."""
 
@@ -32,7 +32,7 @@ class Framer:
     Content types are not believed: servers send streams as JSON and JSON as streams.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = FRAME) -> None:
         self.kind: str = ""
         """"lines", "json" (a first line that may be all), "document" or "page"; "" until it shows."""
         self.head: bytearray = bytearray()
@@ -48,6 +48,11 @@ class Framer:
         self._event = ""
         self._data: list[str] = []
         self._data_size = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of a line, an event or a document that is not at its end."""
+        return self._size + self._data_size
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that ``data`` completes; raise TooLongError beyond the limit."""
@@ -236,7 +241,7 @@ class Framer:
             self._event = event if event != "error" else ""
         if not value.strip() and not held:
             return
-        self._data_size += len(value)
+        self._data_size += len(value) + _LINE
         if self._data_size > self._limit:
             raise TooLongError
         held.append(value)

@@ -23,12 +23,18 @@ _WORDS = ("text", "summary", "thinking")
 _SEALS = ("signature", "data")
 _PATIENCE = 8
 _DEPTH = 16
+_PIECE = 64
+"""Bytes of memory that a piece takes beside its characters."""
+_MOST_CANDIDATES = 64
+"""How many parts are looked at for one piece: many parts must not cost their square."""
 
 
 class Kept:
     """The arrays and keys of one answer's message that a later request gives back."""
 
     def __init__(self) -> None:
+        self.size: int = 0
+        """About how many bytes it takes."""
         self._details = _Parts()
         self._blocks = _Parts()
         self._extra: dict[str, Json] = {}
@@ -36,9 +42,11 @@ class Kept:
     def delta(self, delta: dict[str, Json]) -> None:
         """Take what a delta adds."""
         if not _KEYS.isdisjoint(delta):
-            self._details.feed(delta.get("reasoning_details"))
-            self._blocks.feed(delta.get("thinking_blocks"))
-            _merge(self._extra, {"extra_content": delta.get("extra_content")}, _DEPTH)
+            self.size += self._details.feed(delta.get("reasoning_details"))
+            self.size += self._blocks.feed(delta.get("thinking_blocks"))
+            extra = delta.get("extra_content")
+            self.size += len(repr(extra)) if extra else 0
+            _merge(self._extra, {"extra_content": extra}, _DEPTH)
 
     def message(self, message: dict[str, Json]) -> None:
         """Take what a whole message has; behind deltas it repeats theirs, and behind another message it has more."""
@@ -63,42 +71,46 @@ class _Parts:
 
     def __init__(self) -> None:
         self._parts: list[_Part] = []
+        self._data: set[str] = set()
         self._by_deltas = False
 
-    def feed(self, items: Json) -> None:
+    def feed(self, items: Json) -> int:
+        """Take the items of a delta; return about how many bytes more that takes."""
+        size = 0
         for item in _dicts(items):
             self._by_deltas = True
-            self._add(item)
+            size += self._add(item)
+        return size
 
     def replace(self, items: Json) -> None:
         if not self._by_deltas and (whole := list(_dicts(items))):
             self._parts.clear()
             for item in whole:
-                self._parts.append(_Part(item))
+                self._parts.append(_Part())
+                self._parts[-1].add(item)
 
     def whole(self) -> Iterator[dict[str, Json]]:
         return (part.whole() for part in self._parts)
 
-    def _add(self, item: dict[str, Json]) -> None:
-        if item.get("data") and any(part.holds(item["data"]) for part in self._parts):
-            return
-        for part in reversed(self._parts):
+    def _add(self, item: dict[str, Json]) -> int:
+        data = item.get("data")
+        if isinstance(data, str) and data:
+            if data in self._data:
+                return 0
+            self._data.add(data)
+        for part in self._parts[: -_MOST_CANDIDATES - 1 : -1]:
             if part.goes_on_with(item):
-                part.add(item)
-                return
+                return part.add(item)
             if item.get("index") is None:  # nothing but the order tells what it belongs to
                 break
-        self._parts.append(_Part(item))
+        self._parts.append(_Part())
+        return self._parts[-1].add(item)
 
 
 class _Part:
-    def __init__(self, item: dict[str, Json]) -> None:
+    def __init__(self) -> None:
         self._fields: dict[str, Json] = {}
         self._words: dict[str, _Words] = {}
-        self.add(item)
-
-    def holds(self, data: Json) -> bool:
-        return bool(self._fields.get("data") == data)
 
     def goes_on_with(self, item: dict[str, Json]) -> bool:
         for key in ("type", "index", "id"):
@@ -109,13 +121,17 @@ class _Part:
         # Nothing is added to what was signed: it is the next one, under an index that stays 0.
         return not (sealed and any(item.get(key) for key in (*_WORDS, "data")))
 
-    def add(self, item: dict[str, Json]) -> None:
+    def add(self, item: dict[str, Json]) -> int:
+        """Take what the item adds; return about how many bytes more that takes."""
+        size = _PIECE
         for key, value in item.items():
             if key in _WORDS and isinstance(value, str):
                 self._fields.setdefault(key, "")
-                self._words.setdefault(key, _Words()).add(value)
+                size += self._words.setdefault(key, _Words()).add(value)
             elif value not in (None, "") or key not in self._fields:
                 self._fields[key] = value
+                size += len(value) if isinstance(value, str) else 0
+        return size
 
     def whole(self) -> dict[str, Json]:
         return {**self._fields, **{key: words.whole() for key, words in self._words.items()}}
@@ -128,22 +144,25 @@ class _Words:
         self._pieces: list[str] = []
         self._repeating: bool | None = None  # None while it may be either
 
-    def add(self, piece: str) -> None:
+    def add(self, piece: str) -> int:
+        """Add a piece; return how many characters more are held."""
         if not piece:
-            return
+            return 0
         if self._repeating is not False and self._pieces:
             earlier = self._pieces[-1]
             again = self._repeating or len(self._pieces) > 1  # the last one may be sent twice
             grows = piece.startswith(earlier) and (len(piece) > len(earlier) or again)
             if self._repeating and grows:
                 self._pieces = [piece]
-                return
+                return len(piece) - len(earlier)
             if not grows:
                 self._repeating = False
             elif len(self._pieces) >= _PATIENCE:
+                held = sum(map(len, self._pieces))
                 self._pieces, self._repeating = [piece], True
-                return
+                return len(piece) - held
         self._pieces.append(piece)
+        return len(piece)
 
     def whole(self) -> str:
         if self._repeating is None and len(self._pieces) > 1 and self._pieces[-2].strip():

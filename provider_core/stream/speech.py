@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from provider_core.stream.thinking import Thinking
 from provider_core.types import Reasoning, Text
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from provider_core.types import Event
 
 __all__ = ["Speech"]
+
+_BLANKS: Final = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180e"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u200e\u200f"
+    "\u2028\u2029\u202f\u205f\u2060\u2061\u2062\u2063\u2064\u2800\u3000\u3164\ufeff\uffa0"
+)
+"""Characters that show nothing: white space, and others of no width or no ink."""
 
 
 class Speech:
@@ -82,7 +89,7 @@ class Speech:
             return
         text = self._raw[0] if len(self._raw) == 1 else "".join(self._raw)
         self._raw.clear()
-        self.blanks = self.blanks + len(text) if text.isspace() else 0
+        self.blanks = 0 if text.strip(_BLANKS) else self.blanks + len(text)
         if self._raw_thought:
             self._put(True, text)
             return

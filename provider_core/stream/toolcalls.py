@@ -37,6 +37,9 @@ class _Open:
 _Calls: TypeAlias = "dict[_Open, None]"
 """Calls, the one that had the last part at the end."""
 
+_PART = 64
+"""Bytes of memory that a part takes beside its characters."""
+
 _MOST_CANDIDATES = 64
 """How many calls are looked at for one part: a stream of calls under one id must not cost their square."""
 
@@ -49,6 +52,10 @@ class ToolCalls:
     """
 
     def __init__(self) -> None:
+        self.size: int = 0
+        """About how many bytes they take."""
+        self.blanks: int = 0
+        """Characters of the arguments that came last and were blank."""
         self._calls: list[_Open] = []
         self._recent: _Calls = {}
         self._by_id: dict[str, _Calls] = {}
@@ -56,6 +63,9 @@ class ToolCalls:
 
     def __bool__(self) -> bool:
         return any(call.name for call in self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
 
     def last(self) -> str:
         """Return the name of the last call, "" if there is none."""
@@ -118,10 +128,14 @@ class ToolCalls:
         if id_:
             _touch(self._by_id.setdefault(id_, {}), call)
         if isinstance(arguments, str):
-            if arguments and (call.arguments or not arguments.isspace()):
+            blank = not arguments.strip()
+            self.blanks = self.blanks + len(arguments) if blank else 0
+            if arguments and (call.arguments or not blank):
                 call.arguments.append(arguments)
         elif arguments is not None:
-            call.arguments[:] = [_dumps(arguments)]
+            arguments = _dumps(arguments)
+            call.arguments[:] = [arguments]
+        self.size += len(arguments or "") + len(id_) + len(name) + _PART
         call.extra.update(
             (key, value) for key, value in part.items() if key not in _OWN and value is not None
         )

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from provider_core import limits
 from provider_core.answer import Gathering
 from provider_core.errors import (
     InvalidInputError,
@@ -88,7 +89,8 @@ def agent(
         tools = names.offer(toolboxes)
         request = replace(request, tools=tools, tool_choice=names.choice(choice))
         yield Asking(number=number, request=request)
-        gathering = Gathering(Target(provider=provider, model=request.model))
+        limit = request.max_characters or limits.ANSWER
+        gathering = Gathering(Target(provider=provider, model=request.model), limit=limit)
         with closing(
             _Events(
                 client.chat(provider, request, key=key, notify=told.notice, watch=watch),
@@ -116,7 +118,9 @@ def agent(
             max_turns = number + more
         refusal = "no tools are to be called" if choice == "none" else None
         results = yield from _answered(answer.tool_calls, names, approve, refusal, at_once)
-        request = replace(request, messages=(*request.messages, answer.message(), *results))
+        left = request.max_characters and max(1, request.max_characters - len(answer.text))
+        messages = (*request.messages, answer.message(), *results)
+        request = replace(request, messages=messages, max_characters=left)
         earlier = frozenset(map(_said, answer.tool_calls))
         choice = choice if choice in (None, "none") else "auto"
 

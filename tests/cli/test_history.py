@@ -604,7 +604,8 @@ def test_the_history_holds_the_beginning_of_an_endless_answer(
 ) -> None:
     server.will(reply(*(["x" * 100_000] * 41)))
     ran = lab("chat", *format, "hi")
-    assert "Only the beginning of the answer is saved" in ran.err
+    broken_off = "telex: lab sent more than 4,000,000 characters of text"
+    assert (broken_off if format == ("-x",) else "Only the beginning of the answer is saved") in ran.err
     with History(lab.paths.history) as history:
         latest = history.latest()
         assert latest is not None

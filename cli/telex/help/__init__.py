@@ -11,6 +11,7 @@ TOPICS = {
     "files": "Files and images in a prompt.",
     "formatting": "Output on a terminal, in a pipe, and as JSON.",
     "keys": "Where API keys come from, and where they are sent.",
+    "limits": "How long or large an answer, a file or anything else may be.",
     "models": "How to name a model, and which one is the default.",
     "proxies": "Proxies and trusted certificates.",
     "scripts": "telex in scripts, cron and CI.",

@@ -74,8 +74,28 @@ def _conversation_commands() -> tuple[tuple[str, str], ...]:
     return tuple((f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in ROWS)
 
 
+def _limits() -> tuple[tuple[str, str], ...]:
+    """Each constant of ``provider_core.limits`` with its unit, and what its docstring says."""
+    from provider_core import limits
+
+    source = files("provider_core").joinpath("limits.py").read_text("utf-8")
+    rows = re.findall(r'^(\w+): Final = .+\n"""(\w[\w ]*): ([^"]+)"""', source, re.MULTILINE)
+    return tuple(
+        (_amount(getattr(limits, name), unit), " ".join(words.split())) for name, unit, words in rows
+    )
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "Bytes":
+        for size, short in ((1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB")):
+            if value % size == 0:
+                return f"{value // size:,} {short}"
+    return f"{value:,g} s" if unit == "Seconds" else f"{value:,} {unit.lower()}"
+
+
 _MADE = {
     "conversation commands": _conversation_commands,
     "exit codes": _exit_codes,
     "key variables": _key_variables,
+    "limits": _limits,
 }

@@ -18,7 +18,6 @@ __all__ = ["Asides"]
 class Asides:
     """The part of a ``Show`` that such formats share."""
 
-    needs_all = True
     unsaid = 0
 
     def __init__(self, console: Console) -> None:

@@ -43,7 +43,6 @@ _CHARACTERS_PER_TOKEN = 4
 class Column:
     """A ``Show``. ``rows`` are final and wait to be printed; ``open`` says whether any may follow."""
 
-    needs_all = False
     unsaid = 0
     """Nothing: what was taken is painted in the end."""
 

@@ -37,8 +37,6 @@ __all__ = ["Live"]
 class Live:
     """A ``Show``: text on stdout, everything else on stderr. ``clock`` times the thoughts."""
 
-    needs_all = False
-
     def __init__(
         self, app: App, view: View, *, title: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:

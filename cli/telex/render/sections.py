@@ -93,8 +93,6 @@ class Sections:
 class _Section:
     """A ``Show`` that holds back what it is told until it is its turn."""
 
-    needs_all = False
-
     def __init__(self, together: Sections, title: str, target: Target | None) -> None:
         self._together = together
         self._title = title

@@ -37,10 +37,6 @@ class Show(Protocol):
     """Is told of everything in the order in which it happens; ``ended`` or ``failed`` is the last, and called once."""
 
     @property
-    def needs_all(self) -> bool:
-        """Whether the end, ``ended``, needs the whole text, however long it is."""
-
-    @property
     def unsaid(self) -> int:
         """How many characters of the last text could not be written: whoever read them went away."""
 

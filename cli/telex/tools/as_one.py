@@ -30,10 +30,6 @@ class AsOne:
         """What an answer has begun with, as long as there is nothing to see: many calls have an empty line before."""
 
     @property
-    def needs_all(self) -> bool:
-        return self._inner.needs_all
-
-    @property
     def unsaid(self) -> int:
         return self._inner.unsaid
 

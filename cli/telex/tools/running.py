@@ -170,6 +170,7 @@ class _Loop:
         self._turn = Turn(
             self._app,
             self._target,
+            request,
             self.one,
             interrupts=self._interrupts,
             keeping=self._keeping,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provider_core import limits
 from provider_core.errors import ModelError, NoVisionError
 from provider_core.types import ImagePart, Request
 from telex.commands.chat.prompt import read_prompt
@@ -95,6 +96,13 @@ def dialogue_for(
     )
 
 
+def _held(options: Options, *, has_schema: bool) -> int | None:
+    """How many characters of the answer have to be held, at most; None where it is passed on as it comes."""
+    if has_schema or options.extract:
+        return limits.ANSWER
+    return limits.WHOLE_ANSWER if options.as_json else None
+
+
 def _request(options: Options, target: Target, template: Template | None) -> Request:
     schema = None
     if options.schema is not None or (template is not None and template.schema is not None):
@@ -106,6 +114,7 @@ def _request(options: Options, target: Target, template: Template | None) -> Req
             schema = schema_from(template.schema, folder=template.path.parent)
     return Request(
         model=target.model,
+        max_characters=_held(options, has_schema=schema is not None),
         messages=(),
         stream=options.stream,
         max_tokens=options.max_tokens,
