@@ -207,7 +207,7 @@ class Quirks:
     tool_images: Literal["tool", "user"] = "tool"
     """The role of the message that holds the images of tool results: "tool" is the result itself, "user" a message
     after all results of the turn."""
-    json_schema: Literal["json_schema", "json_object", "none"] = "json_schema"
+    json_schema: Literal["json_schema", "loose_schema", "json_object", "none"] = "json_schema"
     """The strongest ``response_format`` that is kept; "none" where the field is refused or ignored."""
 
 
@@ -497,7 +497,7 @@ class FieldDropped:
     ``field`` is the wire's name. ``value`` is what it is sent with instead, ``swapped_for`` the field that takes
     its place. Some forms have words of their own in ``swapped_for``: for "stream" "unstreamed" or "streamed";
     for "tool_choice" "text", "any" or "required"; for "response_format" "unstreamed" (the whole answer at once),
-    "json_schema", "json_object" or "none", the last two with the schema in the prompt.
+    "json_schema", "loose_schema", "json_object" or "none", the last two with the schema in the prompt.
 
     Four more names are about messages: "system", the system prompt's role, swapped for "user" or "system";
     "roles", neighbouring messages of one role, joined; "calls", tool calls of earlier turns, sent as "text";

@@ -37,10 +37,12 @@ def fields(quirks: Quirks, schema: Mapping[str, Json]) -> dict[str, Json]:
     Strict wherever that asks for no more than the schema does: see ``strict_form``.
     """
     match quirks.json_schema:
-        case "json_schema":
-            strict = strict_form(schema)
+        case "json_schema" | "loose_schema" as word:
+            strict = strict_form(schema) if word == "json_schema" else None
             sent = strict if strict is not None else _without(schema, _ABOUT)
             format_ = {"name": _name(schema), "strict": strict is not None, "schema": sent}
+            if word == "loose_schema":
+                del format_["strict"]
             return {"response_format": {"type": "json_schema", "json_schema": format_}}
         case "json_object":
             return {"response_format": {"type": "json_object"}}
@@ -53,7 +55,7 @@ def instructions(quirks: Quirks, schema: Mapping[str, Json]) -> tuple[Message, .
 
     It holds the word "json", without which DeepSeek and OpenAI refuse a JSON object.
     """
-    if quirks.json_schema == "json_schema":
+    if quirks.json_schema in ("json_schema", "loose_schema"):
         return ()
     text = (
         "Answer with JSON (application/json) and nothing else: no words around it, no code fence. "

@@ -78,8 +78,8 @@ CHOICE: Final = "tool_choice"
 FORMAT: Final = "response_format"
 """Where it asks for a schema it is not left out but weakened: a repair of it is swapped for one of the words below."""
 
-_STEPS: Final = ("json_schema", "json_object", "none")
-"""The row's own words, each weaker than the one before."""
+_STEPS: Final = ("json_schema", "loose_schema", "json_object", "none")
+"""The row's own words, each weaker than the one before; "loose_schema" is a schema without ``strict``."""
 
 _UNSTREAMED: Final = "unstreamed"
 """The same format, and the answer as a whole: some servers do not stream what they check. langchain issue 23629."""
@@ -135,7 +135,11 @@ def weaker_formats(body: Mapping[str, Json], words: str, *, lasting: bool) -> li
     format_ = body.get(FORMAT)
     now = format_.get("type") if isinstance(format_, dict) else None
     steps = list(_STEPS[_STEPS.index(now) + 1 :]) if now in _STEPS else []
-    accepted = _accepted(words, (*_STEPS[:2], "text"))
+    schema = format_.get("json_schema") if isinstance(format_, dict) else None
+    strict = isinstance(schema, dict) and "strict" in schema
+    if "loose_schema" in steps and not (strict and re.search(r"\bstrict\b", words, re.IGNORECASE)):
+        steps.remove("loose_schema")
+    accepted = _accepted(words, ("json_schema", "json_object", "text"))
     if steps and accepted and now not in accepted:
         steps = [step for step in _STEPS if step != now and (step in accepted or step == "none")]
     if re.search(r"\bstream", words, re.IGNORECASE):

@@ -156,6 +156,24 @@ def refusal(words: str, param: str | None = None, status: int = 400) -> BadReque
     return BadRequestError(words, status=status, words=words, param=param)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Unknown parameter: 'response_format.json_schema.strict'.",
+        "strict is not supported in response_format",
+    ],
+)
+def test_where_only_strict_is_refused_the_schema_is_sent_without_it(words: str) -> None:
+    negotiation = Negotiation(MINE, ask())
+    assert negotiation.refused(refusal(words))
+    format_: Any = negotiation.body["response_format"]
+    assert format_["type"] == "json_schema"
+    assert "strict" not in format_["json_schema"]
+    assert len(negotiation.body["messages"]) == len(quirks.body(MINE, ask())["messages"])
+    assert negotiation.refused(refusal(SENTENCES[0]))
+    assert negotiation.body["response_format"] == {"type": "json_object"}
+
+
 @pytest.mark.parametrize("words", SENTENCES)
 def test_a_refused_format_is_weakened_step_by_step(words: str) -> None:
     negotiation = Negotiation(MINE, ask())

@@ -74,6 +74,8 @@ def _change(notice: FieldDropped) -> str:
             return "does not stream structured output; asking for the whole answer at once"
         case "response_format", "json_schema":
             return "does not support JSON mode; sending the schema"
+        case "response_format", "loose_schema":
+            return "does not support strict schemas; sending the schema without strict"
         case "response_format", "json_object":
             return "does not support JSON schemas; asking for JSON, with the schema in the prompt"
         case "response_format", "none":
