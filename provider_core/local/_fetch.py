@@ -151,7 +151,7 @@ def _verified(path: Path, models_dir: Path, report: Report) -> Path:
     if found.st_size != DEFAULT_MODEL.size:
         raise ModelFileError(
             f"{path} is not the default model (it has {found.st_size} bytes, not {DEFAULT_MODEL.size}); "
-            "once it is deleted, the model is fetched anew",
+            "delete it, and telex downloads the model again",
             path=path,
         )
     if _stamp(found) == _read_stamp(models_dir):
@@ -160,7 +160,7 @@ def _verified(path: Path, models_dir: Path, report: Report) -> Path:
     if digest != DEFAULT_MODEL.sha256:
         raise ModelFileError(
             f"{path} is not the default model (its sum is {digest}, not {DEFAULT_MODEL.sha256}); "
-            "once it is deleted, the model is fetched anew",
+            "delete it, and telex downloads the model again",
             path=path,
         )
     with suppress(FileError, OSError):  # a folder that cannot be written to costs time at each start, no more

@@ -65,7 +65,7 @@ def _field(text: str) -> tuple[str, Json]:
     if len(kinds) > 1:
         raise SchemaError(
             f"the schema's field {name} has more than a name and a type: {_short(words.strip())!r}. "
-            "A description stands behind a colon"
+            "Write a description after a colon"
         )
     schema = _type(kinds[0] if kinds else "str", name)
     if description.strip():

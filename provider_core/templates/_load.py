@@ -83,7 +83,7 @@ def find(folder: Path, name: str) -> Path:
         return there[0]
     if there:
         raise TemplateError(
-            f"two templates are called {name}: {there[0]} and {there[1].name} beside it. Remove one",
+            f"two templates are called {name}: {there[0]} and {there[1].name} in the same folder. Remove one",
             path=there[0],
         )
     candidates = near(bare, names(folder))

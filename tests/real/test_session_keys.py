@@ -320,7 +320,7 @@ def test_edit_asks_the_last_prompt_anew_as_the_editor_leaves_it(
         terminal.wait_for("^BLUE!")
         assert "> BY DAY?" in terminal.rows
         terminal.prompt()
-        assert terminal.say("/edit") == ["The prompt is as it was: nothing is asked."]
+        assert terminal.say("/edit") == ["The prompt is unchanged, so it is not sent."]
     assert asked(server) == ["BY DAY?"]
 
 
@@ -370,9 +370,9 @@ def test_a_disk_that_is_full_costs_a_line_and_no_prompt(telex: Telex, talk: Call
     with talk() as second:
         rows = second.say("at night?")
         assert "Blue." in rows
-        assert second.text.count("is not kept in") == 1
+        assert second.text.count("is not saved in") == 1
         second.say("at noon?")
-        assert second.text.count("is not kept in") == 1
+        assert second.text.count("is not saved in") == 1
 
 
 # --- the window --------------------------------------------------------------------------------------------------

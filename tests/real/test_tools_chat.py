@@ -116,7 +116,7 @@ def test_what_is_no_answer_is_none(desk: Telex, server: Scripted) -> None:
         for number, typed in enumerate(("", "and why?", "yes please", "yn", "Always and ever", "q"), 1):
             pty.wait_for(rf"{QUESTION}$")
             pty.type(f"{typed}\n")
-            pty.wait_for(rf"(?s)(v  show them whole.*){{{number}}}Run it")
+            pty.wait_for(rf"(?s)(v  show the arguments in full.*){{{number}}}Run it")
         pty.wait_for(rf"{QUESTION}$")
         assert len(server.asked) == 1
         pty.type("YES\n")

@@ -225,8 +225,8 @@ def _edit(session: Session, _: str) -> None:
     before = last.prompt.text if last is not None else ""
     text = edit_text(session.app, before)
     if not text.strip() or (last is not None and text == before):
-        what = "empty" if not text.strip() else "as it was"
-        session.app.console.note(f"The prompt is {what}: nothing is asked.")
+        what = "empty" if not text.strip() else "unchanged"
+        session.app.console.note(f"The prompt is {what}, so it is not sent.")
         return
     written(session.app.console, text)
     if last is None:

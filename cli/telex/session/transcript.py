@@ -20,7 +20,7 @@ __all__ = ["as_conversation", "as_turns"]
 
 
 def as_conversation(session: Session) -> Conversation:
-    """What the history has of it; where it has nothing, the id is "not kept"."""
+    """What the history has of it; where it has nothing, the id is "not saved"."""
     from telex.session.commands import brief
 
     keeping = session.dialogue.keeping
@@ -28,7 +28,7 @@ def as_conversation(session: Session) -> Conversation:
         with contextlib.suppress(CoreError):
             return session.app.history.find(keeping.conversation)
     return Conversation(
-        id="not kept",
+        id="not saved",
         title=brief(session.said[0].prompt.text if session.said else ""),
         begun=session.begun,
         updated=session.begun,

@@ -24,11 +24,11 @@ __all__ = ["Approver", "Standing", "allowed"]
 
 _KEYS = "[y]es, [n]o, [a]lways for this tool, [e]dit, [v]iew all"
 _EXPLAINED = """\
-y  run it
-n  do not; what you write behind the n is told to the model
-a  run it, and from now on this tool without asking
-e  change the arguments in your editor
-v  show them whole
+y  run the tool
+n  refuse; text after the n is sent to the model
+a  run the tool, and do not ask again for it
+e  edit the arguments in your editor
+v  show the arguments in full
 """
 
 
