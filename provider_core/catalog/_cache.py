@@ -82,7 +82,7 @@ def read(folder: Path, provider: Provider) -> Kept | None:
         if not 0 <= fetched_at <= time.time() + _CLOCK:
             return None
         return Kept(fetched_at=fetched_at, models=_models(models), first=first)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 

@@ -96,7 +96,7 @@ class Memory:
                     str() | int() | float() | None as cure,
                     str() as beside,
                     int() as then,
-                ] if abs(self._now() - then) < _KEPT:
+                ] if -_KEPT < then - int(self._now()) < _KEPT:
                     fresh[field] = (swap, cure, beside, then)
                 case _:
                     pass

@@ -77,6 +77,15 @@ def _variables(variables: dict[str, str]) -> dict[str, str]:
     return variables
 
 
+def _file_path(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("the path contains a null character")
+    return path
+
+
+FilePath = Annotated[Path, AfterValidator(_file_path)]
+
+
 def _key_env(name: str) -> str:
     with _as_value_error():
         rules.check_key_env(name)
@@ -165,9 +174,9 @@ class ProviderEntry(BaseModel):
     models: list[Annotated[ModelEntry, BeforeValidator(_as_entry)]] = []
     default_model: Line | None = None
     enabled: bool = True
-    gguf: Path | None = None
-    ca_bundle: Path | None = None
-    client_cert: Path | None = None
+    gguf: FilePath | None = None
+    ca_bundle: FilePath | None = None
+    client_cert: FilePath | None = None
     proxy: Annotated[Line, AfterValidator(_proxy)] | None = None
     allow_http: bool = False
     """Whether secrets may travel over plain http to a host that is not in a private network."""
@@ -190,7 +199,7 @@ class McpEntry(BaseModel):
     env: Annotated[dict[str, str], AfterValidator(_mcp_env)] = {}
     headers: Annotated[dict[Line, Line], AfterValidator(_mcp_headers)] = {}
     allow_http: bool = False
-    cwd: Path | None = None
+    cwd: FilePath | None = None
     enabled: bool = True
     start_timeout: Seconds | None = None
     call_timeout: Seconds | None = None

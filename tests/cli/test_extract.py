@@ -40,6 +40,7 @@ def test_the_first_block_is_the_first_code_that_the_specification_sees(example: 
         ("- a\n  - b\n\n    ~~~\n    \tx\n    ~~~", "\tx\n"),
         ("1. a\n   ```sh\n\tmake\n   ```", " make\n"),
         ("> ```\n> quoted\n> ```", "quoted\n"),
+        (">  ```\n>", "\n"),
         ("````md\n```sh\nls\n```\n````", "```sh\nls\n```\n"),
         ("   ```\n     two in\n   ```", "  two in\n"),
         ("```\ncut off", "cut off\n"),

@@ -244,7 +244,8 @@ class TestATextIsShownAndNotObeyed:
             "&#27;[2J", "&#x9b;31m", "&#8238;x", "&rlm;", "`\x1b[1m`", "```\n\x1b[1m\n```", "[a](<\x1b[1m>)",
             "[a](b '\x1b[1m')", "[a](&#27;b)", "| \x1b |\n|---|\n| &#27; |", "<b \x1b>", "<div>\n\x1b[1m",
             "[a]: \x1b", "```\x1b\nx\n```", "# \x1b", "- [ ] \x1b", "\\\x1b", "![\x1b](\x1b)",
-            "a\u200bb", "`\u2028`", "a\U000e0041\U000e0042", "&#8203;", "a\ufeff", "| \u2060 |\n|---|\n| \xad |",
+            "``a\tb``", "a\u200bb", "`\u2028`", "a\U000e0041\U000e0042", "&#8203;", "a\ufeff",
+            "| \u2060 |\n|---|\n| \xad |",
         ],
     )  # fmt: skip
     def test_whatever_could_command_a_terminal(self, text: str) -> None:
@@ -279,6 +280,26 @@ class TestAStream:
         assert "".join(written) == "One paragraph.\n\nAnother \x1b[1mone\x1b[m.\n"
         stream.close()
         assert "".join(written).endswith("one\x1b[m.\n\n• item\n")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "# " + "word " * 300 + "\nend",
+            "```" + "word " * 300 + "\nend\n```\nend",
+            "|a|b|\n|-|-|\n|1|2|3|\n\n|a|b|c|\n|-|-|-|\n|1|2|3|",
+        ],
+        ids=["heading", "info string", "two tables"],
+    )
+    def test_shows_the_same_however_a_line_arrives(self, text: str) -> None:
+        for size in (1, 1100):
+            written: list[str] = []
+            stream = MarkdownStream(
+                written.append, width=lambda: 60, height=lambda: 24, look=NO_ESCAPES, live=False
+            )
+            for at in range(0, len(text), size):
+                stream.feed(text[at : at + size])
+            stream.close()
+            assert "".join(written).split("\n")[:-1] == plain(text)
 
     def test_repaints_only_so_many_times_a_second(self) -> None:
         now, written = [0.0], []

@@ -467,6 +467,7 @@ GOOD = {"source": [LAB.base_url, ""], "fetched_at": 1, "first": "a", "models": C
         json.dumps({**GOOD, "first": "not in it"}).encode(),
         json.dumps({**GOOD, "first": 7}).encode(),
         json.dumps({**GOOD, "fetched_at": "yesterday"}).encode(),
+        json.dumps({**GOOD, "fetched_at": 10**400}).encode(),
         json.dumps({**GOOD, "source": None}).encode(),
     ],
 )

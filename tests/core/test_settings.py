@@ -146,6 +146,11 @@ def test_variables_of_the_address_are_filled_in(paths: Paths) -> None:
             "providers.x",
             "it names a kind of proxy",
         ),
+        (
+            "[providers.x]\nca_bundle = \"a\\u0000b\"\nbase_url = 'http://host'",
+            "providers.x",
+            "providers.x.ca_bundle: the path contains a null character",
+        ),
         ("[providers.x]\n", "providers.x", "neither a preset"),
         ("[providers.x]\npreset = 'no-such-thing'", "providers.x", "no preset called 'no-such-thing'"),
         ("[providers]\nx = 5", "providers.x", "providers.x: "),

@@ -53,7 +53,8 @@ def _first(text: str, *, nested: bool) -> Token | None:
             "fence", _nested_fence, {"alt": ["paragraph", "reference", "blockquote", "list"]}
         )
     tokens: list[Token] = []
-    parser.block.parse(text, parser, {}, tokens)
+    # The last line has an end, too: markdown-it looks for it where it removes what a quote indents a fence by.
+    parser.block.parse(text if text.endswith("\n") else f"{text}\n", parser, {}, tokens)
     found = next((token for token in tokens if token.type == "fence"), None)
     if found is not None and not nested:
         start, end = _lines(found)

@@ -242,8 +242,13 @@ class Layout:
             return self._print(found, lines, len(lines), "", references)
         rest_of_text = text[len(whole) :]
         opening = lines[last.start]
+        open_fence = last.kind == "fence" and not _is_closed(last, lines)
+        deciding = last.start if open_fence else last.end - 1
         match last.kind:
-            case "fence" if not _is_closed(last, lines):
+            case "fence" | "hr" | "heading_open" if deciding == len(lines) - 1 and len(text) <= _LARGEST_OPEN:
+                # The line goes on.
+                return self._print(before, lines, last.start, rest_of_text, references) if before else []
+            case "fence" if open_fence:
                 rows = self._print(before, lines, last.start + 1, rest_of_text, references)
                 mark, info = last.tokens[0].markup, last.tokens[0].info
                 highlighter = Highlighter(visible(info), self._look)
@@ -254,9 +259,7 @@ class Layout:
                     CodeRule.of(info, highlighter, self._look),
                 )
                 return rows
-            case "fence" | "hr":
-                return self._print(found, lines, last.end, rest_of_text, references)
-            case "heading_open":
+            case "fence" | "hr" | "heading_open":
                 return self._print(found, lines, last.end, rest_of_text, references)
             case "bullet_list_open" | "ordered_list_open":
                 return self._items(before, last, lines, rest_of_text, references)

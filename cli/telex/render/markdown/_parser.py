@@ -46,6 +46,8 @@ _FACTORS = re.compile(r"[0-9A-Za-z)\]][0-9A-Za-z(]")
 """What is before and after a sign for times or a power."""
 _BREAK = re.compile(r"</?br\b[^>]*>", re.IGNORECASE)
 _UNSETTLED = re.compile(r"[*_`~\[<$]|\\[(\[]")
+_BRACKET = re.compile(r"[\[\]]")
+_MANY_UNCLOSED = 16
 _LINE_SPACE = re.compile(r" *\n *")
 
 _DEEPEST = 100
@@ -63,6 +65,7 @@ def markdown_it() -> MarkdownIt:
     )
     parser.inline.ruler.before("escape", "formula", _formula)
     parser.inline.ruler.before("escape", "literal", _literal_backslash)
+    parser.inline.ruler.before("link", "literal_bracket", _literal_bracket)
     parser.inline.ruler.at("emphasis", _emphasis)
     parser.inline.ruler2.before("emphasis", "arithmetic", _arithmetic)
     parser.inline.ruler.before("strikethrough", "literal_tilde", _literal_tilde)
@@ -103,7 +106,9 @@ def _keep_cells(tokens: list[Token], text: str) -> None:
     for at, token in enumerate(tokens):
         match token.type:
             case "thead_open":
-                columns = sum(each.type == "th_open" for each in tokens[at : at + 4 * text.count("|")])
+                columns = 0
+            case "th_open":
+                columns += 1
             case "tr_open":
                 row = token.map
             case "inline" if tokens[at - 1].type == "td_open":
@@ -179,7 +184,7 @@ def _plain(tokens: Iterable[Token]) -> Iterable[Token]:
             case "text" | "text_special":
                 yield _text(token.content)
             case "code_inline":
-                token.content = visible(token.content)
+                token.content = _shown(token.content)
                 yield token
             case "html_inline" if _BREAK.fullmatch(token.content):
                 broken = True
@@ -202,7 +207,11 @@ def _plain(tokens: Iterable[Token]) -> Iterable[Token]:
 
 
 def _text(content: str) -> Token:
-    return Token("text", "", 0, content=visible(content).replace("\t", " "))
+    return Token("text", "", 0, content=_shown(content))
+
+
+def _shown(content: str) -> str:
+    return visible(content).replace("\t", " ")
 
 
 def _formula(state: StateInline, silent: bool) -> bool:
@@ -271,6 +280,28 @@ def _literal_backslash(state: StateInline, silent: bool) -> bool:
     if not silent:
         state.pending += "\\" + following
     state.pos += 2
+    return True
+
+
+@lru_cache(1)
+def _unclosed(text: str) -> frozenset[int]:
+    """Where in ``text`` brackets are that nothing closes, if there are many: markdown-it looks from each to the end."""
+    found: list[int] = []
+    for bracket in _BRACKET.finditer(text):
+        if bracket[0] == "[":
+            found.append(bracket.start())
+        elif found:
+            found.pop()
+    return frozenset(found if len(found) > _MANY_UNCLOSED else ())
+
+
+def _literal_bracket(state: StateInline, silent: bool) -> bool:
+    bracket = state.pos + (state.src[state.pos] == "!")
+    if bracket not in _unclosed(state.src) or bracket >= state.posMax:
+        return False
+    if not silent:
+        state.pending += state.src[state.pos : bracket + 1]
+    state.pos = bracket + 1
     return True
 
 

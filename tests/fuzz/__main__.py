@@ -1,0 +1,102 @@
+"""``python -m tests.fuzz TARGET [--seconds N]``: fuzz one target, with atheris where it is installed.
+
+Without it, seeds are mutated at random. An input that fails is written to a file, and the run ends with status 1; one
+that does not end stops the run, and is in the temporary folder as TARGET-last.bin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from random import Random
+
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "guard")]
+
+import sitecustomize  # noqa: E402, F401 - ends the process at a connection beyond this machine
+
+SLOWEST = 10.0
+"""Seconds after which one input has taken too long."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("target", help="a name of TARGETS in tests/fuzz/targets.py, or all")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--random", action="store_true", help="do not use atheris")
+    parser.add_argument("--input", type=Path, help="run only this file")
+    given = parser.parse_args()
+    atheris = None if given.random or given.target == "all" else _atheris()
+    from fuzz.targets import TARGETS, mutated
+
+    if given.input:
+        TARGETS[given.target].run(given.input.read_bytes())
+        return 0
+    if atheris is None:
+        names = list(TARGETS) if given.target == "all" else [given.target]
+        return max(_at_random(name, given.seconds, given.seed) for name in names)
+    target = TARGETS[given.target]
+
+    def mutate(data: bytes, largest: int, seed: int) -> bytes:
+        random = Random(seed)
+        return (atheris.Mutate(data, largest) if random.random() < 0.5 else mutated(random, target))[:largest]
+
+    corpus = Path(tempfile.mkdtemp())
+    for number, seed in enumerate(target.seeds):
+        (corpus / str(number)).write_bytes(seed)
+    options = [
+        f"-max_total_time={given.seconds:.0f}",
+        f"-timeout={SLOWEST:.0f}",
+        "-max_len=4096",
+        "-rss_limit_mb=4096",
+    ]
+    atheris.Setup([sys.argv[0], *options, str(corpus)], target.run, custom_mutator=mutate)
+    atheris.Fuzz()
+    return 0
+
+
+def _atheris():  # type: ignore[no-untyped-def]
+    try:
+        import atheris
+    except ImportError:
+        return None
+    with atheris.instrument_imports(include=["provider_core", "telex"]):
+        import fuzz.targets  # noqa: F401
+    return atheris
+
+
+def _at_random(name: str, seconds: float, seed: int) -> int:
+    from fuzz.targets import TARGETS, mutated
+
+    random, target, failures, runs = Random(seed), TARGETS[name], {}, 0
+    last = Path(tempfile.gettempdir(), f"{name}-last.bin")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        data = mutated(random, target)
+        runs += 1
+        last.write_bytes(data)
+        faulthandler.dump_traceback_later(5 * SLOWEST, exit=True)
+        begun = time.monotonic()
+        try:
+            target.run(data)
+            if (taken := time.monotonic() - begun) > SLOWEST:
+                raise TimeoutError(f"it took {taken:.1f} s")
+        except Exception as error:  # noqa: BLE001 - each is a finding
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            if failures.setdefault((type(error), place.filename, place.lineno), data) is data:
+                file = Path(tempfile.mkstemp(prefix=f"{name}-", suffix=".bin")[1])
+                file.write_bytes(data)
+                traceback.print_exc()
+                print(f"{name} fails for {file}")
+    print(f"{name}: {runs} runs, {len(failures)} failures, --seed {seed}")
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,771 @@
+"""The fuzz targets: each takes any bytes, and raises nothing but what the function under test documents.
+
+``TARGETS`` is the table. To add one, write a function that suppresses the documented errors, asserts what always holds,
+and list it with a few small valid inputs (``seeds``) and the words of its language (``words``).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import re
+import shutil
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest import mock
+
+from inprocess import Inside
+from running import Ran
+from scripted import DONE, Answer, Scripted, answer, delta, sse
+
+from provider_core import errors
+from provider_core.catalog import _cache, _reading, _shapes
+from provider_core.keys import MemoryStore, unseal
+from provider_core.local._gguf import read_header
+from provider_core.presets import all_presets
+from provider_core.repair import Memory, Negotiation, Repair
+from provider_core.settings import Paths, foreign, load, rules, snapshot
+from provider_core.stream import Decoder, failure
+from provider_core.structured import check, retry_message, schema_from, short_form
+from provider_core.templates import fill, parse, variables
+from provider_core.tools import _arguments, _schemas
+from provider_core.types import Finished, Message, Provider, Reasoning, Request, Text
+from telex.exits import ExitCode, code_and_hint
+from telex.render.extract import first_block
+from telex.render.json import error_object
+from telex.render.markdown import MarkdownStream, render
+from telex.render.styles import Colour, Look
+
+LARGEST = 4096
+"""Bytes of an input."""
+SECRET = "sk-0123456789abcdef"
+LAB = Provider(name="lab", base_url="http://127.0.0.1:9/v1")
+ODD = (
+    "\ue000", "\x1b]0;x\x07", "\x1b[2J", "\x00", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u200b", "\u202e", "\ufeff",
+    "漢字", "é", "👩‍👩‍👧", "\U000e0041", "x" * 300, " " * 50, "\t", "\n", "\n\n",
+)  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 2**31, 2**63, -(2**64), 10**400, 0.5, 1e308, float("nan"), float("inf"), "", " ", "0",
+    "x", "null", "\ud800", "#", "#/", "nan", *ODD, [], {}, [[]], [{}], [None], {"": {}}, {"type": "object"}, {"a": None},
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    run: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+    words: tuple[bytes, ...] = ()
+    slow: bool = False
+    """Whether one run takes milliseconds."""
+
+
+def mutated(random: Random, target: Target) -> bytes:
+    """A seed with a few changes: to its bytes, to its words, or to its values where it is JSON."""
+    data = random.choice(target.seeds)
+    for _ in range(random.randint(1, 6)):
+        data = _changed(random, data, target)[:LARGEST]
+    return data
+
+
+def _changed(random: Random, data: bytes, target: Target) -> bytes:
+    if data[:1] in (b"{", b"[") and random.random() < 0.7:
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.dumps(_other_value(random, json.loads(data))).encode()
+    at = random.randint(0, len(data))
+    end = min(len(data), at + random.choice((0, 0, 1, 2, 8, 64)))
+    match random.randint(0, 5):
+        case 5 if target.words:
+            lines, at = data.split(b"\n"), random.randint(0, data.count(b"\n"))
+            lines[at : at + random.randint(0, 1)] = [random.choice(target.words).strip(b"\n")]
+            return b"\n".join(lines)
+        case 0:
+            new = random.choice(ODD).encode()
+        case 1:
+            new = bytes(random.randint(0, 255) for _ in range(random.randint(0, 4)))
+        case 2:
+            new = data[at:end] * random.choice((2, 3, 50))
+        case _:
+            new = b"".join(random.choice(target.words or (b"",)) for _ in range(random.randint(1, 4)))
+            new *= random.choice((1, 1, 1, 40))
+    return data[:at] + new + data[end:]
+
+
+def _other_value(random: Random, value: Any) -> Any:
+    """``value`` with one of the values in it replaced, removed, wrapped or put in twice."""
+    if not isinstance(value, dict | list) or not value or random.random() < 0.2:
+        kind = random.randint(0, 5)
+        wrapped = {random.choice(("$ref", "type", "x")): value}
+        return (
+            [value]
+            if kind == 0
+            else wrapped
+            if kind == 1
+            else [value, value]
+            if kind == 2
+            else random.choice(VALUES)
+        )
+    key = random.choice(list(value) if isinstance(value, dict) else range(len(value)))
+    made: Any = value.copy()
+    if random.random() < 0.1:
+        del made[key]
+    elif isinstance(made, dict) and random.random() < 0.1:
+        made[random.choice(("", "$ref", "$id", "id", "type", "\ud800", "x" * 300))] = made.pop(key)
+    else:
+        made[key] = _other_value(random, made[key])
+    return made
+
+
+def choices(data: bytes) -> Random:
+    """What else a run needs, decided by its input."""
+    return Random(zlib.crc32(data))
+
+
+@functools.cache
+def folder() -> Path:
+    """A folder that is removed at the end."""
+    made = Path(tempfile.mkdtemp(prefix="telex-fuzz-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def text_of(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def json_of(data: bytes) -> Any:
+    """The JSON in ``data``, or None."""
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(data)
+    return None
+
+
+def pieces(data: bytes | str, random: Random) -> list[Any]:
+    cuts = sorted(random.randint(0, len(data)) for _ in range(random.randint(0, 12)))
+    return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+
+# --- what servers send -------------------------------------------------------------------------------------------
+
+
+def stream(data: bytes) -> None:
+    """An answer is the same however it arrives, and always ends with one verdict."""
+    random = choices(data)
+    kind = random.choice(("text/event-stream", "application/json", ""))
+
+    def events(parts: list[bytes]) -> list[Any]:
+        decoder = Decoder(content_type=kind, provider="lab", secrets=(SECRET,), streamed=True)
+        return [event for part in parts for event in decoder.feed(part)] + decoder.close()
+
+    whole, split = events([data]), events(pieces(data, random))
+    for found in (whole, split):
+        assert [event for event in found if isinstance(event, Finished)] == found[-1:]
+    for of in (Text, Reasoning):
+        assert _joined(whole, of) == _joined(split, of)
+    assert whole[-1].verdict == split[-1].verdict
+    "".join(
+        map(str, whole)
+    ).encode()  # no halves of characters, which neither a terminal nor the history could hold
+
+
+def _joined(events: list[Any], kind: type) -> str:
+    return "".join(event.text for event in events if isinstance(event, kind))
+
+
+def error_body(data: bytes) -> None:
+    """Any body of an error is one of the core's errors, has advice, and shows no key."""
+    random = choices(data)
+    status = random.choice((400, 401, 402, 403, 404, 409, 413, 422, 429, 498, 500, 501, 503, 529, 999))
+    error = failure(status, data, {"retry-after": text_of(data[:20])}, provider="lab", secrets=(SECRET,))
+    code_and_hint(error, LAB)
+    json.dumps(error_object(error), ensure_ascii=False).encode()
+    assert SECRET not in error.message
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", error.message), error.message
+    request = Request(
+        model="m",
+        messages=(Message(role="system", content="x"), Message(role="user", content="x")),
+        max_tokens=5,
+        reasoning_effort="low",
+        params={"top_p": 1, "seed": 3},
+    )
+    negotiation = Negotiation(LAB, request)
+    for _ in range(20):
+        if not negotiation.refused(error):
+            break
+    else:
+        raise AssertionError("a request was repaired without end")
+
+
+def model_list(data: bytes) -> None:
+    """Whatever a server lists is models, or nothing."""
+    value = json_of(data)
+    for preset in (None, choices(data).choice(all_presets())):
+        found = _reading.models(_shapes.entries(value) or (), preset)
+        json.dumps([model.id for model in found], ensure_ascii=False).encode()
+    _shapes.next_page(value, "last")
+
+
+def server(data: bytes) -> None:
+    """A command ends with one of its exit codes, one sentence, and the answer or JSON alone on stdout."""
+    random = choices(data)
+    inside, lab = _inside(), _lab()
+    chat = ("chat", "-m", "lab/m", "--timeout", "5", "--retries", "0", "--no-stdin", "--no-save")
+    line = random.choice(
+        [
+            *((*chat, *more, "hi") for more in _CHAT),
+            ("models", "list", "lab", "--refresh"),
+            ("models", "list", "lab", "--refresh", "--json"),
+            ("providers", "test", "lab"),
+            ("providers", "test", "lab", "--json"),
+        ]
+    )
+    if data.startswith(b"HTTP/"):
+        head, separator, body = data.partition(b"\r\n\r\n")
+        lab.will(Answer([body], head=head + separator))
+    else:
+        status = random.choice((200, 200, 200, 201, 204, 302, 400, 401, 404, 429, 500, 503))
+        kind = random.choice(("text/event-stream", "application/json", "text/html; charset=utf-16", ""))
+        lab.will(Answer(pieces(data, random), status=status, headers={"content-type": kind}))
+    inside.configure(f'[providers.lab]\nbase_url = "{lab.url}"\nkey = "none"\n')
+    said = _run(inside, *line).err
+    assert "-vv" in line or not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", said), said
+
+
+_CHAT: tuple[tuple[str, ...], ...] = (
+    (), ("--json",), ("--jsonl",), ("--no-stream",), ("--no-stream", "--json"), ("-x",), ("--schema", "name, age int"),
+    ("--reasoning", "summary"), ("-vv",), ("-u", "--reasoning", "show"), ("-q",), ("-o", "out.txt"),
+    ("-m", "lab/n"), ("-m", "lab/n", "--jsonl"),
+)  # fmt: skip
+
+
+@functools.cache
+def _inside() -> Inside:
+    place = folder()
+    (place / "work").mkdir()
+    (place / "work/file.txt").write_text("text")
+    (place / "work/loop").symlink_to("loop")
+    inside = Inside(place / "home")
+    closed = "http://127.0.0.1:9"
+    inside.env |= {
+        "HOME": str(place),
+        "SHELL": "/bin/sh",
+        "EDITOR": "true",
+        "HTTPS_PROXY": closed,
+        "HTTP_PROXY": closed,
+        "PIP_INDEX_URL": f"{closed}/",
+        "PIP_RETRIES": "0",
+        "UV_DEFAULT_INDEX": f"{closed}/",
+    }
+    return inside
+
+
+@functools.cache
+def _lab() -> Scripted:
+    lab = Scripted()
+    atexit.register(lab.__exit__)
+    return lab
+
+
+def _run(inside: Inside, *arguments: str, stdin: bytes = b"") -> Ran:
+    """Run one command line; whatever it is, its end is one that is documented."""
+    before = Path.cwd()
+    os.chdir(folder() / "work")
+    try:
+        with mock.patch.dict(os.environ, inside.env):
+            ran = inside(*arguments, stdin=stdin)
+    finally:
+        os.chdir(before)
+    what = f"{arguments} exits {ran.code}: {ran.err[-1500:]}"
+    assert ran.code in set(ExitCode), what
+    assert "internal error" not in ran.err, what
+    assert b"internal error in " not in ran.out, what
+    assert "Traceback" not in ran.err, what
+    if "--json" in arguments and ran.out and "--help" not in arguments and "-h" not in arguments:
+        json.loads(ran.out)
+    if "--jsonl" in arguments and "--help" not in arguments and "-h" not in arguments:
+        for line in ran.out.decode().split("\n")[:-1]:
+            json.loads(line)
+    return ran
+
+
+# --- what is shown -----------------------------------------------------------------------------------------------
+
+
+def markdown(data: bytes) -> None:
+    """What a terminal shows is the same however the text arrived, and holds no control characters."""
+    text, random = text_of(data), choices(data)
+    width = random.choice((1, 2, 5, 20, 60, 80, 200))
+    look = Look(colour=random.choice((Colour.NONE, Colour.BASIC)))
+    whole = render(text, width, look=look)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", re.sub(r"\x1b\[[\d;]*m", "", whole))
+    parts = pieces(text, random)
+    rows: list[str] = []
+    for live in (False, True):
+        rows.clear()
+        shown = MarkdownStream(
+            rows.append, width=lambda: width, height=lambda: 24, look=look, live=live, frames=1e9
+        )
+        for part in parts:
+            shown.feed(part)
+        shown.close()
+        # Blocks inside a hundred others are shown as they were written, with what has not been printed by then.
+        assert live or "".join(rows) == whole or _DEEP.search(text)
+
+
+_DEEP = re.compile(r"(?:(?:[-+*>]|[0-9]+[.)])[ \t]*){30}")
+
+
+def extract(data: bytes) -> None:
+    """The first code block is a part of the answer, apart from what its lines are indented by."""
+    text = text_of(data)
+    block, _ = first_block(text)
+    assert block is None or all(line.strip() in text for line in block.split("\n"))
+
+
+# --- what people write -------------------------------------------------------------------------------------------
+
+
+def settings_file(data: bytes) -> None:
+    """A wrong entry is reported; only what is not TOML ends with an error."""
+    paths = Paths.find({"TELEX_HOME": str(folder() / "settings")})
+    paths.config.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths.settings_file.write_bytes(data)
+    _load(paths, {})
+    _load(paths, {})  # from the snapshot
+
+
+def settings_variables(data: bytes) -> None:
+    """As in ``settings_file``, for variables: NAME=VALUE in each line."""
+    paths = Paths.find({"TELEX_HOME": str(folder() / "variables")})
+    lines = data.replace(b"\x00", b"").decode("utf-8", "surrogateescape").split("\n")
+    named = (line.partition("=")[::2] for line in lines)
+    _load(paths, {f"TELEX_{name}": value for name, value in named})
+
+
+def _load(paths: Paths, environ: dict[str, str]) -> None:
+    with contextlib.suppress(errors.SettingsError):
+        found = load(paths, environ)
+        for problem in found.problems.values():
+            code_and_hint(problem)
+        for provider in found.providers.values():
+            rules.origin(provider.base_url)
+            rules.is_near(provider.base_url)
+
+
+def schema(data: bytes) -> None:
+    """A schema is refused, or it judges any answer."""
+    with contextlib.suppress(errors.SchemaError):
+        found = schema_from(text_of(data), folder=folder())
+        for reply in ('{"name": "x", "age": 1}', "[1]", "x", "```json\n{}\n```", text_of(data)):
+            try:
+                check(reply, found)
+            except errors.SchemaMismatchError as error:
+                retry_message(error, found)
+
+
+def schema_short(data: bytes) -> None:
+    """The short form is refused, or a schema that is valid."""
+    with contextlib.suppress(errors.SchemaError):
+        schema_from(short_form(text_of(data)))
+
+
+def schema_answer(data: bytes) -> None:
+    """An answer fits its schema or is refused."""
+    with contextlib.suppress(errors.SchemaMismatchError):
+        check(
+            text_of(data),
+            {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        )
+
+
+def tool_schema(data: bytes) -> None:
+    """The schema of a tool's server becomes one that is an object, and judges any arguments."""
+    value = json_of(data)
+    if isinstance(value, dict):
+        found = _schemas.cleaned(value)
+        assert found["type"] == "object"
+        _arguments.mismatch({"name": "x", "items": [1, {}]}, value)
+
+
+def tool_arguments(data: bytes) -> None:
+    """Arguments that a model wrote are an object that fits, or are refused."""
+    wanted = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
+    with contextlib.suppress(errors.ToolArgumentsError):
+        json.dumps(_arguments.read(text_of(data), wanted), ensure_ascii=False, allow_nan=False).encode()
+
+
+def template(data: bytes) -> None:
+    """A template is refused with its line, or can be filled."""
+    for suffix in (".toml", ".md"):
+        with contextlib.suppress(errors.TemplateError, errors.VariableError):
+            found = parse(text_of(data), Path(f"x{suffix}"))
+            own = {name: "v" for name in variables(found) if name not in ("stdin", "prompt")}
+            fill(found, stdin="s", typed="t", values=own)
+
+
+def providers_import(data: bytes) -> None:
+    """A file of providers is refused, or imported."""
+    inside = _inside()
+    inside.configure("")
+    _run(inside, "providers", "import", "-", stdin=data)
+    _run(inside, "providers", "list", "--json")
+
+
+def mcp_import(data: bytes) -> None:
+    """Another client's file is refused as a whole, or server by server."""
+    with contextlib.suppress(errors.InvalidInputError):
+        foreign.read(text_of(data))
+    inside = _inside()
+    inside.configure("")
+    _run(inside, "mcp", "import", "-", "--secrets", "keyring", stdin=data)
+    _run(inside, "mcp", "list", "--json")
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def gguf(data: bytes) -> None:
+    """A model's file has a header, or is refused."""
+    path = folder() / "model.gguf"
+    path.write_bytes(data)
+    with contextlib.suppress(errors.ModelFileError):
+        read_header(path)
+
+
+def cached_models(data: bytes) -> None:
+    """A list of models that is damaged is no list."""
+    (folder() / "lab.json").write_bytes(data)
+    found = _cache.read(folder(), LAB)
+    if found is not None:
+        json.dumps([model.id for model in found.models]).encode()
+
+
+def cached_refusals(data: bytes) -> None:
+    """A damaged file of refused fields changes no request, and is replaced."""
+    path = folder() / "refused-fields.json"
+    path.write_bytes(data)
+    memory = Memory(path)
+    Negotiation(LAB, Request(model="m", messages=(Message(role="user", content="x"),)), memory=memory)
+    memory.learn(LAB, "m", [Repair(field="top_p")])
+
+
+def cached_settings(data: bytes) -> None:
+    """A damaged snapshot is none; ``data`` follows a mark that fits."""
+    paths = Paths.find({"TELEX_HOME": str(folder() / "snapshot")})
+    place = snapshot._place(paths.cache, {})
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for content in (data, snapshot._mark(data) + b"\n" + data):
+        place.write_bytes(content)
+        snapshot.recall(paths.cache, "", {})
+
+
+def key_entry(data: bytes) -> None:
+    """Whatever the keyring holds is a secret, and perhaps where it may go."""
+    for each in unseal(text_of(data))[1] or ():
+        assert str(each) is not None
+
+
+# --- the command line --------------------------------------------------------------------------------------------
+
+
+def command_line(data: bytes) -> None:
+    """Any words, one a line, behind ``telex``."""
+    inside, lab = _inside(), _lab()
+    inside.store = MemoryStore()
+    lab.will(answer("Hello."))
+    inside.configure(
+        f'model = "lab/m"\n[providers.lab]\nbase_url = "{lab.url}"\nkey = "none"\nmodels = ["m"]\n'
+    )
+    text = data.replace(b"\x00", b"").decode("utf-8", "surrogateescape")  # as the system hands words over
+    words = text.replace("URL", lab.url).split("\n")
+    _run(inside, *words, stdin=b"piped text\n")
+
+
+_LINES = (
+    "chat hi", "chat -m lab/m --json hi", "chat --jsonl -s x --temperature 0.5 --max-tokens 3 hi", "chat -x -q hi",
+    "chat -f file.txt --no-stream hi", "chat -i file.txt hi", "chat --schema name hi", "chat --template t --var a=b hi",
+    "chat -p top_p=1 --param x=[1] hi", "chat -o out.txt hi", "chat -c hi", "chat --conversation x hi", "chat --dry-run hi",
+    "chat --tools x --allow x/* --max-turns 2 hi", "chat --timeout 3 --retries 0 hi", "chat --save-images d hi",
+    "chat -m lab/m -m lab/n hi", "models", "models list lab --refresh --json", "models show lab/m", "models default lab/m",
+    "models alias add fast lab/m", "models add lab x --context 5", "models alias list", "providers list --json",
+    "providers add two --base-url URL --no-key --no-verify", "providers add three URL --key-env X_KEY --no-verify",
+    "providers edit lab --header a=b --proxy URL", "providers show lab --json", "providers rename lab new",
+    "providers remove lab --yes", "providers test lab", "providers export -", "providers import file.txt",
+    "providers presets openai", "providers discover", "providers set-key lab --key-stdin", "mcp list --json",
+    "mcp add x --env A=b -- true y", "mcp add y --url URL --header a=b", "mcp remove x --yes", "mcp import file.txt",
+    "mcp test x", "mcp set-secret x.y --key-stdin", "history list --json", "history show", "history search a b",
+    "history export --all --format jsonl", "history rename x y", "history remove x --yes", "history prune --older-than 3d --yes",
+    "templates list", "templates show x", "templates add x --prompt y", "templates remove x --yes", "completion bash",
+    "doctor --json", "doctor", "help keys", "help chat", "--version", "chat --help", "nonsense", "",
+)  # fmt: skip
+_HOSTILE = (
+    b"\xff", b"\xed\xa0\x80", b"x" * 300, b"/" + b"y" * 300, b"loop/x", b"file.txt/x", b".", b"..", b"/", b"//",
+    b"", b" ", b"-", b"--", b"-1", b"0", b"nan", b"inf", b"-inf", b"1e400", b"1e999999", b"9" * 5000, b"99999999999999999999",
+    b"1d", b"99999999999d", b"=", b"a=", b"=b", b"a=b", b"{", b"[", b"[[[[", b"{}", b"null", b"*", b"lab/", b"/m", b"lab/m",
+    b"lab", b"URL", b"http://", b"http://[", b"http://[::1]:99999/", b"http://x:y/", b"http://p\xc3\xb6xy:1", b"http://xn--/",
+    b"http://a@b:c@d/", b"socks5://" + b"z" * 300 + b":1", b"file:///x", b"\xe2\x80\xae", b"\x1b[2J", b"~", b"~nobody/x",
+    b"$X", b"%s", b"{x}", b"keyring:x", b"env:X", b"env:", b"Authorization=x", b"\xc2\xa0", b"a,b,,", b"x int int", b"?",
+)  # fmt: skip
+_OPTIONS = tuple(
+    f"\n{name}\n".encode()
+    for name in [
+        "-m",
+        "-s",
+        "-f",
+        "-i",
+        "-c",
+        "-x",
+        "-q",
+        "-u",
+        "-v",
+        "-p",
+        "-o",
+        "-h",
+        "--json",
+        "--jsonl",
+        "--schema",
+        "--template",
+        "--var",
+        "--conversation",
+        "--timeout",
+        "--retries",
+        "--retries-schema",
+        "--max-tokens",
+        "--temperature",
+        "--param",
+        "--reasoning-effort",
+        "--reasoning",
+        "--usage",
+        "--tools",
+        "--allow",
+        "--tool-choice",
+        "--max-turns",
+        "--output",
+        "--save-images",
+        "--no-stdin",
+        "--dry-run",
+        "--base-url",
+        "--key-env",
+        "--key-command",
+        "--header",
+        "--proxy",
+        "--ca-bundle",
+        "--client-cert",
+        "--connect-timeout",
+        "--preset",
+        "--model",
+        "--name",
+        "--context",
+        "--format",
+        "--all",
+        "--limit",
+        "--since",
+        "--older-than",
+        "--yes",
+        "--url",
+        "--env",
+        "--cwd",
+        "--allow-http",
+        "--trust",
+        "--refresh",
+        "--only",
+        "--replace",
+        "--secrets",
+        "--width",
+        "--color",
+    ]
+)
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def _bytes(*values: Any) -> tuple[bytes, ...]:
+    return tuple(
+        value
+        if isinstance(value, bytes)
+        else value.encode()
+        if isinstance(value, str)
+        else json.dumps(value).encode()
+        for value in values
+    )
+
+
+_CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+_COMPLETION = {
+    "id": "c", "model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi.",
+    "reasoning_content": "hm", "tool_calls": [_CALL]}, "finish_reason": "stop", "logprobs": {"content": []}}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 2, "completion_tokens_details": {"reasoning_tokens": 1}},
+}  # fmt: skip
+_STREAMS = (
+    b"".join(answer("Hello, ", "world.", usage={"prompt_tokens": 1, "completion_tokens": 2})),
+    b"".join([*sse(delta("<think>a</think>b"), delta(tool_calls=[_CALL]), delta(finish="tool_calls")), DONE]),
+    b"".join(sse(delta("a", annotations=[{"type": "url_citation", "url_citation": {"url": "http://x", "title": "t"}}]),
+                 delta("b", images=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]),
+                 {"error": {"message": "overloaded", "code": 529}})),
+    b"event: error\ndata: {\"error\": \"x\"}\n\n",
+)  # fmt: skip
+_ERRORS = _bytes(
+    {"error": {"message": f"key {SECRET} is wrong", "type": "invalid_request_error", "param": "top_p", "code": "x"}},
+    {"detail": [{"loc": ["body", "seed"], "msg": "extra fields not permitted", "type": "extra_forbidden"}]},
+    {"error": {"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", "code": None}},
+    {"error": {"metadata": {"raw": '{"error": {"message": "x"}}'}, "message": "Provider returned error"}},
+    "<html><title>502</title></html>", 'data: {"error": {"message": "x"}}\n\n', "plain words",
+    {"errors": ["a", {"message": "b"}], "status": 1}, [{"error": {"code": 429, "details": [{"retryDelay": "3s"}]}}],
+)  # fmt: skip
+_MODELS = _bytes(
+    {"object": "list", "data": [{"id": "m", "context_length": 5, "capabilities": {"vision": True}}], "has_more": True},
+    {"models": [{"name": "m", "details": {"family": "x"}, "supportedGenerationMethods": ["generateContent"]}]},
+    {"result": {"data": ["a", "b"]}, "result_info": {"page": 1, "per_page": 1, "total_count": 3}},
+    {"data": [{"model_name": "m", "model_info": {"max_input_tokens": "5"}, "architecture": {"input_modalities": ["text"]},
+               "supported_parameters": ["tools"], "top_provider": {"context_length": 1e3}}], "next": "http://x?a=b"},
+)  # fmt: skip
+_JSON_WORDS = _bytes(
+    "{", "}", "[", "]", ",", ":", '"', '"x"', "null", "true", "1", "-", "1e999", "NaN", "\\ud800", "\\"
+)
+_SSE_WORDS = (
+    *_JSON_WORDS, b"data: ", b"\n\n", b"\r\n", b"event: error\n", b"[DONE]", b": ping\n", b"<think>", b"</think>", b"```",
+    *(f'"{name}":'.encode() for name in ("choices", "delta", "message", "content", "error", "usage", "tool_calls", "text",
+      "function", "arguments", "index", "finish_reason", "reasoning", "reasoning_details", "images", "annotations")),
+)  # fmt: skip
+_MARKDOWN_WORDS = _bytes(
+    "# ", "> ", ">", "- ", "-", "1. ", "1) ", "* ", "+ ", "    ", "  ", "\n", "\n\n", "```", "```py\n", "~~~", "````md\n",
+    "|", "| a | b |\n", "|---|:-:|\n", "---", "===", "***", "**", "__", "*", "_", "~~", "`", "``", "[", "](", ")", "]: ",
+    "[a]: http://x \"t\"\n", "[a]", "[^1]", "![", "<", ">", "<br>", "<!--", "-->", "<div>", "&amp;", "&#0;", "&#xd800;",
+    "\\", "\\(", "\\)", "\\[", "\\]", "$", "$$", "$$\n", "C:\\x y\\", "http://a_b_c", "<http://x>", "- [ ] ", "[x] ", "\\|",
+    "word ", "漢字。", "\t", "\r\n", "\r", "+++",
+)  # fmt: skip
+_MARKDOWN = _bytes(
+    "# Title\n\nText **bold** `code` [link](http://x \"t\") and $x_1$.\n\n- a\n  1. b\n     > c\n\n| a | b |\n|---|---|\n"
+    "| 1 | 2 | 3 |\n\n```python\nx = 1\n```\n\n[r]: http://x\n\n[r] \\(x\\)\n",
+    "> - > 1. x\n>   ```\n>   y\n\n\\[\na = b\n- c\n\\]\n\n***\n", "word " * 300, "- a\n" * 40, "| a |\n|---|\n" + "| b |\n" * 40,
+    "````md\n```py\nx\n```\n````\n", "\ue000# not a title\n", "漢字" * 400, "a\\\nb  \nc <br> d\n===\n", "",
+)  # fmt: skip
+_SETTINGS = _bytes(
+    'model = "lab/m"\nusage = "short"\nhistory = true\nlocal_threads = 3\n[aliases]\nfast = "lab/m"\n'
+    '[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nkey_command = "x y"\nmodels = ["m", {id = "n", '
+    'context = 5}]\nheaders = {X-A = "b", X-Key = "env:B"}\nproxy = "http://u:p@h:1"\nfirst_byte_timeout = 3\n',
+    '[providers.a]\npreset = "azure"\nvariables = {resource = "x"}\n[providers.b]\ngguf = "~/x.gguf"\n',
+    '[mcp.files]\ncommand = ["x", "y"]\nenv = {A = "keyring:B"}\nallow = ["r_*"]\ncwd = "~"\n[mcp.web]\nurl = "https://x/mcp"\n'
+    'headers = {Authorization = "Bearer env:X"}\ncall_timeout = 3.5\n',
+)  # fmt: skip
+_TOML_WORDS = _bytes(
+    "[", "]", "[[", "=", " = ", '"', "'", '"""', ",", "{", "}", ".", "\n", "#", "true", "1", "-1", "nan", "inf", "1e400",
+    "2020-01-01", "12:00:00", "\\ud800", "\\u0000", "providers", "lab", "mcp", "aliases", "model", "base_url", "preset",
+    "key", "key_env", "headers", "models", "context", "proxy", "ca_bundle", "gguf", "variables", "http://", "https://[", "~",
+    "~x/", "%41", "99999", "env:", "keyring:", "command", "env", "allow", "TELEX_", "=\n",
+)  # fmt: skip
+_VARIABLES = _bytes(
+    'PROVIDERS={"lab": {"base_url": "http://127.0.0.1:9/v1", "models": ["m"]}}\nMODEL=lab/m\nHISTORY=0',
+    'MCP={"x": {"command": ["y"], "env": {"A": "b"}}}\nALIASES={"fast": "lab/m"}\nUSAGE=full\nREASONING=hide',
+    "MARKDOWN=false\nLOCAL_THREADS=4\nMODELS_LIFETIME=5.5\nCODE_THEME=x\nproviders=[]\nPROVIDERS__LAB__KEY=x",
+)  # fmt: skip
+_SCHEMAS = _bytes(
+    {"type": "object", "properties": {"name": {"type": "string"}, "age": {"$ref": "#/$defs/n"}}, "required": ["name"],
+     "$defs": {"n": {"type": "integer", "minimum": 1}}},
+    {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "array", "items": {"enum": [1, "a"]}}}},
+    {"$schema": "http://json-schema.org/draft-04/schema#", "id": "http://x/y", "anyOf": [{"type": "string", "pattern": "a+"},
+     {"patternProperties": {"^x": {}}, "additionalProperties": False}], "definitions": {"a": {"$ref": "#"}}},
+    {"type": ["object", "null"], "properties": {"a": {"oneOf": [{"const": 1}, {"type": "array"}]}}, "if": {}, "then": False,
+     "dependentSchemas": {"a": {"not": {}}}, "unevaluatedProperties": {"$dynamicRef": "#x"}, "$id": "x", "format": "regex"},
+)  # fmt: skip
+_SCHEMA_WORDS = (
+    *_JSON_WORDS,
+    *(f'"{name}":'.encode() for name in ("type", "properties", "$ref", "$id", "$schema", "items", "enum", "pattern",
+      "anyOf", "$defs", "required", "format", "$anchor", "$dynamicRef", "multipleOf", "minLength")),
+    b'"#"', b'"#/x"', b'"http://x"', b'"urn:x"', b'"((a+)+)+$"', b'"("',
+)  # fmt: skip
+_SHORT = _bytes("name, age int, tags list", "[a str?: words, b low|high]", "a: b\nc list[list[int]]?: d")
+_SHORT_WORDS = _bytes(",", ":", "\n", " ", "?", "|", "list[", "]", "[", "int", "str", "x", "null", "{", '"')
+_IMPORTS = _bytes(
+    {"mcpServers": {"files": {"command": "npx", "args": ["-y", "x"], "env": {"A": "${env:B}", "T": SECRET}, "timeout": 5}}},
+    {"servers": {"web": {"type": "http", "url": "https://x/mcp", "headers": {"Authorization": "Bearer ${input:t}"}}}},
+    {"context_servers": {"z": {"command": {"path": "x", "args": [], "env": {}}, "enabled": False}}},
+    {"mcp": {"o": {"type": "local", "command": ["a", "b"], "environment": {"A": 1}, "alwaysAllow": ["x"]}}},
+    {"extensions": {"g": {"cmd": "a b", "envs": {}, "uri": "x"}}},
+    {"mcpServers": [{"name": "c", "url": "https://x/sse", "requestOptions": {"headers": {}}}]},
+    '// c\n{"mcpServers": {"x": {"url": "http://127.0.0.1:9/mcp",}, /* d */ },}',
+)  # fmt: skip
+_MANY = {"id": ["m"], "name": [""], "context": [5], "max_output": [None], "reasoning": [None], "tools": [True],
+         "vision": [None], "kind": ["chat"]}  # fmt: skip
+_GGUF = (
+    b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + struct.pack("<Q", 4) + b"arch" + struct.pack("<IQ", 8, 5) + b"llama"
+    + struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 4, 2) + b"\x00" * 8
+    + struct.pack("<Q", 1) + b"t" + struct.pack("<IQQIQ", 2, 32, 2, 8, 0) + b"\x00" * 200,
+    b"GGUF" + struct.pack("<IQQ", 2, 0, 1) + struct.pack("<Q", 20) + b"llama.context_length" + struct.pack("<II", 4, 512),
+)  # fmt: skip
+_GGUF_WORDS = (
+    *(struct.pack("<Q", n) for n in (0, 1, 9, 2**32, 2**63, 2**64 - 1)),
+    b"\xff" * 4,
+    b"\x08\x00\x00\x00",
+)
+_HTTP = tuple(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + each for each in _STREAMS[:2])
+_HTTP_WORDS = (
+    *_SSE_WORDS, b"HTTP/1.1 ", b"200", b"999", b"\r\n", b"\r\n\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"Content-Encoding: gzip\r\n", b"Location: http://[\r\n", b"Retry-After: 1e9\r\n", b"Content-Type: \xff\r\n",
+    b"Set-Cookie: a=b\r\n", b"ffffffffffffffff\r\n",
+)  # fmt: skip
+_COMMANDS = tuple("\n".join(line.split(" ")).encode() for line in _LINES)
+
+TARGETS = {
+    "stream": Target(stream, (*_STREAMS, *_bytes(_COMPLETION)), _SSE_WORDS),
+    "error-body": Target(error_body, _ERRORS, (*_JSON_WORDS, SECRET.encode(), b"not supported", b"'seed'", b"unknown")),
+    "model-list": Target(model_list, _MODELS, _JSON_WORDS),
+    "server": Target(server, (*_HTTP, *_STREAMS, *_bytes(_COMPLETION), *_ERRORS, *_MODELS), _HTTP_WORDS, slow=True),
+    "markdown": Target(markdown, _MARKDOWN, _MARKDOWN_WORDS, slow=True),
+    "extract": Target(extract, _MARKDOWN, _MARKDOWN_WORDS),
+    "settings-file": Target(settings_file, _SETTINGS, _TOML_WORDS, slow=True),
+    "settings-variables": Target(settings_variables, _VARIABLES, (*_JSON_WORDS, *_TOML_WORDS), slow=True),
+    "schema": Target(schema, (*_SCHEMAS, *_SHORT), _SCHEMA_WORDS, slow=True),
+    "schema-short": Target(schema_short, _SHORT, _SHORT_WORDS, slow=True),
+    "schema-answer": Target(
+        schema_answer,
+        _bytes({"name": "x"}, 'Here: {"name": "x"}.', '```json\n{"name": "x"}\n```', "[1] {2}"),
+        (*_JSON_WORDS, b"```", b"~~~", b"\n"),
+    ),
+    "tool-schema": Target(tool_schema, _SCHEMAS, _SCHEMA_WORDS, slow=True),
+    "tool-arguments": Target(tool_arguments, _bytes({"n": 1}, {"n": "x", "m": {"a": [1.5]}}), _JSON_WORDS, slow=True),
+    "template": Target(
+        template,
+        _bytes(
+            'model = "lab/m"\nprompt = "Say {{ word }} {{ stdin }}"\ntemperature = 0.5\n[params]\ntop_p = 1\n',
+            '+++\nsystem = "x {{ a = \'b\' }}"\nschema = "name"\n+++\nPrompt {{ prompt }} {{ c | d }}\n',
+        ),
+        (*_TOML_WORDS, *_bytes("{{", "}}", "{{ x }}", "+++\n", "prompt", "schema", "params", "system", "extract")),
+    ),
+    "providers-import": Target(
+        providers_import,
+        (*_SETTINGS, *_bytes({"providers": {"lab": {"base_url": "http://127.0.0.1:9", "models": ["m"]}}})),
+        (*_TOML_WORDS, *_JSON_WORDS),
+        slow=True,
+    ),
+    "mcp-import": Target(mcp_import, _IMPORTS, (*_JSON_WORDS, b"${", b"//", b"/*", b"url", b"command"), slow=True),
+    "gguf": Target(gguf, _GGUF, _GGUF_WORDS),
+    "cached-models": Target(
+        cached_models, _bytes({"source": [LAB.base_url, ""], "fetched_at": 5.0, "first": "m", "models": _MANY}), _JSON_WORDS
+    ),
+    "cached-refusals": Target(
+        cached_refusals,
+        _bytes({"version": 2, "models": {"lab/m": {"server": f"{zlib.crc32(LAB.base_url.encode()):08x}",
+                "fields": {"top_p": [None, None, "", 2**31], "max_tokens": ["max_completion_tokens", None, "", 2**31]}}}}),
+        _JSON_WORDS,
+    ),
+    "cached-settings": Target(
+        cached_settings,
+        _bytes({"made_from": snapshot._digest("", {}), "from_variables": [], "checked": {"model": "x", "problems": {}}}),
+        _JSON_WORDS,
+    ),
+    "key-entry": Target(
+        key_entry, _bytes({"secret": SECRET, "for": [{"origin": "https://x", "proxy": "http://y"}]}), _JSON_WORDS
+    ),
+    "command-line": Target(command_line, _COMMANDS, (*_HOSTILE, *_OPTIONS, b"\n", b"\n"), slow=True),
+}  # fmt: skip
+"""Every target by name."""

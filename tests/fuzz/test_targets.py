@@ -1,0 +1,44 @@
+"""A moment of fuzzing for each target; ``python -m tests.fuzz`` takes longer. Inputs that once failed are rows."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from fuzz.targets import TARGETS, mutated
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+FOUND = [
+    (
+        "cached-refusals",
+        TARGETS["cached-refusals"].seeds[0].replace(b"2147483648", b"1" + b"0" * 400),
+    ),
+    ("markdown", b"a[2J\n" * 700),
+    ("markdown", b"]" * 1900 + b"[" * 1900),
+]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_is_an_internal_error(name: str) -> None:
+    target = TARGETS[name]
+    for seed in target.seeds:
+        target.run(seed)
+
+    @settings(
+        max_examples=20 if target.slow else 100,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(st.randoms(use_true_random=False))
+    def fuzz(random: Random) -> None:
+        target.run(mutated(random, target))
+
+    fuzz()
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND)
+def test_what_was_found_stays_fixed(name: str, data: bytes) -> None:
+    TARGETS[name].run(data)
