@@ -278,9 +278,12 @@ def check(
         try:
             return _layered(data, environ), problems
         except ValidationError as error:
+            before = set(problems)
             for each in error.errors(include_url=False, include_input=False, include_context=False):
                 place = _place(each["loc"])
                 entry = place[:2] if place[0] in _TABLES else place[:1]
+                if ".".join(entry) in before:  # not found by this name: pydantic replaces surrogates in it
+                    entry = entry[:1]
                 problems.setdefault(
                     ".".join(entry), _refused(place, each["type"], each["msg"], environ, path)
                 )
@@ -381,10 +384,9 @@ def not_a_setting(place: str, fields: list[str], path: Path | None, known: Itera
 
 def _place(location: tuple[int | str, ...]) -> list[str]:
     # pydantic names branches of a union, and that a key is meant, in the location; the user's file does not.
-    return [
-        part
-        for part in map(str, location)
-        if part != "[key]" and not part.startswith(("constrained-", "function-"))
+    parts = list(map(str, location))
+    return parts[:2] + [
+        part for part in parts[2:] if part != "[key]" and not part.startswith(("constrained-", "function-"))
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -151,6 +152,7 @@ def test_variables_of_the_address_are_filled_in(paths: Paths) -> None:
             "providers.x",
             "providers.x.ca_bundle: the path contains a null character",
         ),
+        ("[providers.function-x]\nretries = 1000", "providers.function-x", "providers.function-x.retries"),
         ("[providers.x]\n", "providers.x", "neither a preset"),
         ("[providers.x]\npreset = 'no-such-thing'", "providers.x", "no preset called 'no-such-thing'"),
         ("[providers]\nx = 5", "providers.x", "providers.x: "),
@@ -202,6 +204,14 @@ def test_a_variable_that_is_wrong_is_named_and_costs_only_itself(paths: Paths) -
     assert list(settings.providers) == ["good"]
     with pytest.raises(SettingsError, match="TELEX_LOCAL_THREADS"):
         settings.require("local_threads")
+
+
+@pytest.mark.parametrize(("variable", "table"), [("MCP", {"command": ["x"]}), ("PROVIDERS", {})])
+def test_half_a_character_in_a_name_is_reported(
+    paths: Paths, variable: str, table: dict[str, object]
+) -> None:
+    problems = load(paths, {f"TELEX_{variable}": json.dumps({"x\ud800": table})}).problems
+    assert "is not a valid name" in str(problems[variable.lower()])
 
 
 def test_nothing_is_saved_where_the_setting_of_the_history_is_wrong(paths: Paths) -> None:
