@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
-from provider_core import quirks
+from provider_core import limits, quirks
 from provider_core._version import USER_AGENT
 from provider_core.errors import (
     AuthenticationError,
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from provider_core.types import Event, Json, Notice, Provider, Reply, Request, Transport
 
 __all__ = ["Client"]
-
-_ERROR_BODY_LIMIT = 1 << 20
 
 _TRAILER = 2.0
 """Seconds for what follows a finish reason that came alone: usage, and the mark of the end."""
@@ -327,7 +325,7 @@ def _read(reply: Reply) -> bytes:
         for chunk in reply.chunks():
             parts.append(chunk)
             size += len(chunk)
-            if size >= _ERROR_BODY_LIMIT:
+            if size >= limits.ERROR_BODY:
                 break
     except (NetworkError, ProviderError):
         pass

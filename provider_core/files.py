@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provider_core import limits
 from provider_core.errors import FileError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def expanded(path: str | Path) -> Path:
 
 
 def content(path: Path, *, of_anybody: bool = False) -> bytes:
-    """All that is in the file. Raises ``OSError``, also for a pipe or a device, which might never come to an end.
+    """All that is in the file. Raises ``OSError``, also for a pipe or a device, which might never come to an end, and
+    for more than ``limits.OWN_FILE`` bytes.
 
     A file of another user than root is refused, too, unless ``of_anybody``: in a shared folder, it could stand in for
     a cache that telex made.
@@ -71,12 +73,15 @@ def content(path: Path, *, of_anybody: bool = False) -> bytes:
         if kind not in (stat.S_IFREG, stat.S_IFDIR):  # a folder has an error of its own
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         with open(handle, "rb", closefd=False) as file:
-            return file.read()
+            data = file.read(limits.OWN_FILE + 1)
+        if len(data) > limits.OWN_FILE:
+            raise OSError(errno.EFBIG, f"it is larger than {limits.OWN_FILE >> 20} MiB", str(path))
+        return data
     finally:
         os.close(handle)
 
 
-def text(path: str | Path, *, limit: int = 10_000_000) -> str:
+def text(path: str | Path, *, limit: int = limits.TEXT_FILE) -> str:
     """The UTF-8 text of a file or a pipe, without a byte order mark. Raises ``FileError``, also for more than ``limit``
     bytes: a device may have no end.
     """

@@ -37,3 +37,87 @@ The answer is broken off with an error."""
 CALLS: Final = 1_000
 """Tool calls: in one answer.
 The answer is broken off with an error, and no tool is run."""
+
+IMAGES: Final = 64
+"""Images: in one answer.
+The rest is left out."""
+
+IMAGE_DATA: Final = 64 << 20
+"""Bytes: base64 of all images of one answer.
+An image that does not fit is reported as too large."""
+
+SOURCES: Final = 1_000
+"""Sources: in each list of one answer.
+The rest is left out."""
+
+ERROR_BODY: Final = 1 << 20
+"""Bytes: the body of an error response.
+The rest is not read."""
+
+# --- what goes in ------------------------------------------------------------------------------------------
+
+STDIN: Final = 100_000_000
+"""Bytes: stdin.
+More is an error, and nothing is sent."""
+
+TEXT_FILE: Final = 10_000_000
+"""Bytes: a file for --file, --system and the like, or a file to import.
+More is an error."""
+
+IMAGE_FILE: Final = 20_000_000
+"""Bytes: an image for --image.
+More is an error."""
+
+TEMPLATE: Final = 1_000_000
+"""Bytes: a template, or a schema for --schema.
+More is an error."""
+
+OWN_FILE: Final = 64 << 20
+"""Bytes: the settings file, or a file of the cache.
+Larger settings are an error; a larger cache is ignored and made again."""
+
+KEY: Final = 64 << 10
+"""Bytes: what a key command prints.
+The command is stopped, with an error."""
+
+KEY_COMMAND: Final = 30.0
+"""Seconds: the time that a key command may take; it may ask for a fingerprint or a passphrase.
+The command is stopped, with an error."""
+
+# --- lists of models, and tools ----------------------------------------------------------------------------
+
+MODELS: Final = 20_000
+"""Models: in the list of one server.
+The rest is left out."""
+
+MODEL_PAGES: Final = 20
+"""Pages: of the list of models of one server.
+The rest is left out."""
+
+MODEL_LIST: Final = 64 << 20
+"""Bytes: one page of the list of models.
+More is an error; the list that is known is used."""
+
+MODEL_LIST_TIME: Final = 60.0
+"""Seconds: the time that the list of models of one server may take.
+Then it is an error; the list that is known is used."""
+
+TOOLS: Final = 1_000
+"""Tools: of one MCP server.
+The rest is left out."""
+
+TOOL_PAGES: Final = 100
+"""Pages: of the list of tools of one MCP server.
+The rest is left out."""
+
+TOOL_MESSAGE: Final = 16 << 20
+"""Bytes: one message of an MCP server.
+The call fails, and the model is told why."""
+
+TOOL_RESULT: Final = 100_000
+"""Bytes: the result of one tool call, unless the server's settings say otherwise.
+The middle is left out, and the model is told so."""
+
+TOOL_IMAGES: Final = 10
+"""Images: in the result of one tool call.
+The rest is left out, and the model is told so."""

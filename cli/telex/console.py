@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from provider_core import limits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -21,9 +23,6 @@ __all__ = ["Console", "OutputError", "ReaderGone", "as_json", "stdin_text", "vis
 
 NOTE_AFTER = 1.0
 """Seconds to wait for the end of stdin before a note says so: cron, CI and editors may leave it open for ever."""
-
-LARGEST = 100_000_000
-"""Bytes of stdin that are read; more, as from ``yes``, is an error."""
 
 
 class ReaderGone(Exception):  # noqa: N818 - what head does is no error
@@ -210,7 +209,7 @@ class Console:
 
         A terminal is read only if the user ``named`` stdin, and is None otherwise. After ``NOTE_AFTER`` seconds
         a note says what telex is waiting for, with ``skip``, how to avoid that, unless ``quiet``. Raises
-        ``click.UsageError`` for more than ``LARGEST`` bytes.
+        ``click.UsageError`` for more than ``limits.STDIN`` bytes.
         """
         terminal = self.stdin_is_terminal()
         if sys.stdin is None or (terminal and not named):
@@ -218,24 +217,24 @@ class Console:
         note = None if terminal or quiet else " ".join(("Waiting for the end of stdin.", skip)).rstrip()
         try:
             descriptor = _descriptor(sys.stdin)
-            most = LARGEST + 1
+            most = limits.STDIN + 1
             raw = sys.stdin.buffer.read(most) if descriptor is None else self._read_all(descriptor, note)
         except OSError as error:
             if error.errno == errno.EBADF and not named:  # open for writing only: nohup does that
                 return None
             raise click.UsageError(f"stdin cannot be read: {error.strerror}") from error
-        if len(raw) > LARGEST:
+        if len(raw) > limits.STDIN:
             raise click.UsageError(
-                f"stdin is larger than {LARGEST // 1_000_000} MB, the most that telex reads"
+                f"stdin is larger than {limits.STDIN // 1_000_000} MB, the most that telex reads"
             )
         return raw
 
     def _read_all(self, descriptor: int, note: str | None) -> bytes:
-        """Everything up to the end of the file, or a little over ``LARGEST``; also if the descriptor does not block."""
+        """Everything up to the end of the file, or a little over ``limits.STDIN``; the descriptor may not block."""
         parts: list[bytes] = []
         size = 0
         note_at = time.monotonic() + NOTE_AFTER
-        while size <= LARGEST:
+        while size <= limits.STDIN:
             if note and not _wait([descriptor], [], max(0.0, note_at - time.monotonic())):
                 self.note(note)
                 note = None

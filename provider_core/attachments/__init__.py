@@ -4,14 +4,12 @@ What is asked of a terminal, stdin and options is the caller's; what the server 
 """
 
 from provider_core.attachments._combine import check_vision, combine
-from provider_core.attachments._images import IMAGE_LIMIT, image, image_of
+from provider_core.attachments._images import image, image_of
 from provider_core.attachments._kinds import sniff
-from provider_core.attachments._texts import TEXT_LIMIT, TextFile, text_file, text_of
+from provider_core.attachments._texts import TextFile, text_file, text_of
 from provider_core.attachments._window import check_window, estimate_tokens
 
 __all__ = [
-    "IMAGE_LIMIT",
-    "TEXT_LIMIT",
     "TextFile",
     "check_vision",
     "check_window",

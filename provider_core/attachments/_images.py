@@ -8,16 +8,14 @@ import os
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from provider_core import limits
 from provider_core.attachments._kinds import ACCEPTED, kind
 from provider_core.attachments._reading import SCHEME, check_size, label, read
 from provider_core.errors import AttachmentError
 from provider_core.types import ImagePart
 from provider_core.wording import printable
 
-__all__ = ["IMAGE_LIMIT", "image", "image_of"]
-
-IMAGE_LIMIT: Final = 20_000_000
-"""Bytes of one image: OpenAI's own limit. Others take less (Anthropic 5 MB, Groq 4 MB) and say so themselves."""
+__all__ = ["image", "image_of"]
 
 _WHAT: Final = "an image"
 
@@ -34,14 +32,14 @@ def image(source: str | os.PathLike[str]) -> ImagePart:
         return image_of(_decoded(text), "the data: URL")
     scheme = SCHEME.match(text)
     if scheme is None or scheme[1].lower() == "file":
-        return image_of(read(source, limit=IMAGE_LIMIT, what=_WHAT), label(source))
+        return image_of(read(source, limit=limits.IMAGE_FILE, what=_WHAT), label(source))
     _check_address(text, scheme[1].lower())
     return ImagePart(url=text)
 
 
 def image_of(data: bytes, name: str) -> ImagePart:
     """As ``image``, for bytes that were read elsewhere; ``name`` is what they are called in an error."""
-    check_size(data, name, limit=IMAGE_LIMIT, what=_WHAT)
+    check_size(data, name, limit=limits.IMAGE_FILE, what=_WHAT)
     found = kind(data)
     if found is not None and found.media:
         return ImagePart(url=f"data:{found.media};base64,{base64.b64encode(data).decode()}")

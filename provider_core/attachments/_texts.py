@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
+from provider_core import limits
 from provider_core.attachments._kinds import kind
 from provider_core.attachments._reading import check_size, label, read
 from provider_core.errors import AttachmentError
@@ -15,10 +16,7 @@ from provider_core.errors import AttachmentError
 if TYPE_CHECKING:
     import os
 
-__all__ = ["TEXT_LIMIT", "TextFile", "text_file", "text_of"]
-
-TEXT_LIMIT: Final = 10_000_000
-"""Bytes. No context window that is known takes a fifth of it; what is larger was not meant, or has no end."""
+__all__ = ["TextFile", "text_file", "text_of"]
 
 _WHAT: Final = "a text file"
 
@@ -69,14 +67,14 @@ def text_file(path: str | os.PathLike[str]) -> TextFile:
     """The text that ``path`` holds: UTF-8, its byte order mark taken off, or UTF-16 or UTF-32 with one.
 
     A pipe is read to its end. Raises ``AttachmentError`` for what cannot be read, is not text, or is larger
-    than ``TEXT_LIMIT``.
+    than ``limits.TEXT_FILE``.
     """
-    return text_of(read(path, limit=TEXT_LIMIT, what=_WHAT), label(path))
+    return text_of(read(path, limit=limits.TEXT_FILE, what=_WHAT), label(path))
 
 
 def text_of(data: bytes, name: str) -> TextFile:
     """As ``text_file``, for bytes that were read elsewhere; ``name`` is what they are called."""
-    check_size(data, name, limit=TEXT_LIMIT, what=_WHAT)
+    check_size(data, name, limit=limits.TEXT_FILE, what=_WHAT)
     mark, encoding = next(((m, e) for m, e in _BOMS if data.startswith(m)), (b"", "utf-8"))
     found = kind(data)
     if found is not None and found.name == "a PDF document":  # one may be ASCII throughout

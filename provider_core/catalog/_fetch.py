@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from provider_core import presets, quirks
+from provider_core import limits, presets, quirks
 from provider_core._version import USER_AGENT
 from provider_core.catalog import _native, _reading, _shapes
 from provider_core.errors import AuthenticationError, DeadlineError, ProtocolError
@@ -22,20 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch"]
 
-PAGES = 20
-MODELS = 20_000
-BYTES = 64 << 20
-"""The most that one list may be: pages, models, and bytes of a page."""
-
-SECONDS = 60.0
-"""For the whole list, all its pages and what the server is asked besides."""
-
 _WAIT = 30.0
 """Seconds a server may stay silent: a list needs no model to be loaded and nothing to be thought about."""
 
 
 def fetch(
-    transport: Transport, provider: Provider, key: str | None = None, *, seconds: float = SECONDS
+    transport: Transport,
+    provider: Provider,
+    key: str | None = None,
+    *,
+    seconds: float = limits.MODEL_LIST_TIME,
 ) -> tuple[Model, ...]:
     """The models that the provider's server lists, in its order, with what it says of them.
 
@@ -51,16 +47,16 @@ def fetch(
     query = preset.models_query if preset else ""
     entries: list[Json] = []
     found: tuple[Model, ...] = ()
-    for _ in range(PAGES):
+    for _ in range(limits.MODEL_PAGES):
         value = asker.ask(path, query)
         entries += _entries(value, provider)
         before, found = len(found), _reading.models(entries, preset)
         more = _shapes.next_page(value, found[-1].id if found else "")
-        if more is None or len(found) == before or len(found) >= MODELS:
+        if more is None or len(found) == before or len(found) >= limits.MODELS:
             break
         query = "&".join(part for part in (preset.models_query if preset else "", urlencode(more)) if part)
     details = preset.details if preset else _native.recognized(entries)
-    return _native.told(asker, details, found[:MODELS])
+    return _native.told(asker, details, found[: limits.MODELS])
 
 
 class Asker:
@@ -107,9 +103,9 @@ class Asker:
             for chunk in reply.chunks():
                 parts.append(chunk)
                 size += len(chunk)
-                if size > BYTES:
+                if size > limits.MODEL_LIST:
                     raise ProtocolError(
-                        f"{provider.name} sent more than {BYTES >> 20} MB as its list of models",
+                        f"{provider.name} sent more than {limits.MODEL_LIST >> 20} MB as its list of models",
                         provider=provider.name,
                         status=status,
                     )
@@ -145,7 +141,7 @@ class Asker:
                 provider=self._provider.name,
                 url=self._provider.base_url.partition("?")[0],
                 phase="total",
-                seconds=SECONDS,
+                seconds=limits.MODEL_LIST_TIME,
             )
         return left
 

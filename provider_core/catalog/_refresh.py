@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from provider_core import limits
 from provider_core.catalog import _cache, _fetch
 from provider_core.errors import CoreError, DeadlineError, NotFoundError, ServerError
 
@@ -44,7 +45,7 @@ def refresh(
     folder: Path,
     wanted: Sequence[tuple[Provider, str | None]],
     *,
-    seconds: float = _fetch.SECONDS,
+    seconds: float = limits.MODEL_LIST_TIME,
     on_done: Callable[[Refreshed], None] = lambda _: None,
 ) -> tuple[Refreshed, ...]:
     """Ask each provider with its key, at most 64 at a time, and keep what they list in ``folder``.

@@ -8,18 +8,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from provider_core import limits
 from provider_core.errors import KeyCommandError
 
 if TYPE_CHECKING:
     import subprocess
 
 __all__ = ["needs_shell", "run_command"]
-
-DEADLINE = 30.0
-"""Seconds a key command may take; it may ask a person for a fingerprint or a passphrase."""
-
-LONGEST = 64 << 10
-"""Bytes a key command may print."""
 
 _REST = 0.5
 """Seconds for what stands in the pipe once the command has ended."""
@@ -28,7 +23,7 @@ _SHELL = re.compile(r"[|&;<>()$`*?\[\]~\n]|^\s*\w+=")
 """Signs that only a shell gives a meaning to: pipes, variables, redirections, patterns, assignments."""
 
 
-def run_command(command: str, deadline: float = DEADLINE) -> str:
+def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
     """What the command prints on stdout; its stderr goes to the terminal, never into the key.
 
     It runs without a shell unless it uses a shell's signs. Raises ``KeyCommandError``, which never holds
@@ -67,7 +62,7 @@ def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes:
             return
         size = 0
         with process.stdout as stdout:
-            while size <= LONGEST and (part := os.read(stdout.fileno(), LONGEST)):
+            while size <= limits.KEY and (part := os.read(stdout.fileno(), limits.KEY)):
                 parts.append(part)
                 size += len(part)
 
@@ -79,7 +74,7 @@ def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes:
         reader.join(0.05)
         if process.poll() is not None:
             until = min(until, time.monotonic() + _REST)
-    if sum(map(len, parts)) > LONGEST:
+    if sum(map(len, parts)) > limits.KEY:
         raise KeyCommandError("the key command printed far more than a key")
     while process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)

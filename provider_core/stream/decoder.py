@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from provider_core import errors, limits
 from provider_core.stream.answer import Answer
-from provider_core.stream.failures import ERROR_LIMIT, failure, from_value, not_a_completion, who
+from provider_core.stream.failures import failure, from_value, not_a_completion, who
 from provider_core.stream.framing import Framer, TooLongError
 from provider_core.stream.lenient import scan
 from provider_core.stream.pattern import Pattern
@@ -100,7 +100,7 @@ class Decoder:
             return []
         self._received += len(data)
         if self._error_body is not None:
-            if len(self._error_body) < ERROR_LIMIT:
+            if len(self._error_body) < limits.ERROR_BODY:
                 self._error_body += data
             return []
         try:

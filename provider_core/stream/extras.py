@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from provider_core import limits
 from provider_core.types import Image, Source
 
 if TYPE_CHECKING:
@@ -34,13 +35,8 @@ _URLS: Final = ("url", "uri", "link", "href", "source_url", "filepath")
 _TITLES: Final = ("title", "name", "headline")
 _NUMBERS: Final = ("index", "number", "citation_number", "refer", "ref")
 _DEPTH: Final = 6
-_MOST: Final = 1000
-"""Sources of one list."""
 _LONGEST: Final = 4096
 """Characters of an address or a title."""
-_IMAGES: Final = 64
-_IMAGE_CHARACTERS: Final = 64 * 1024 * 1024
-"""Characters of base64 that are held of the images of one answer."""
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"),
     (b"BM", "image/bmp"), (b"<svg", "image/svg+xml"),
@@ -120,9 +116,9 @@ class Extras:
         )
 
     def _add_sources(self, key: str, value: Json) -> None:
-        found = list(_sources(value, _DEPTH))[:_MOST]
+        found = list(_sources(value, _DEPTH))[: limits.SOURCES]
         for _, url, title in found:
-            if title and not self._titles.get(url) and len(self._titles) < _MOST:
+            if title and not self._titles.get(url) and len(self._titles) < limits.SOURCES:
                 self._titles[url] = title
         held = self._lists.setdefault(key, [])
         urls, known = [url for _, url, _ in found], [url for _, url in held]
@@ -137,18 +133,18 @@ class Extras:
         )
         seen = {url for _, url in held}
         for number, url, _ in found:
-            if len(held) >= _MOST or (url in seen and not by_place):
+            if len(held) >= limits.SOURCES or (url in seen and not by_place):
                 continue
             seen.add(url)
             held.append((number if trusted else len(held) + 1, url))
 
     def _add_images(self, value: Json) -> None:
         for url in _images(value, _DEPTH):
-            if url in self._seen or len(self.images) >= _IMAGES:
+            if url in self._seen or len(self.images) >= limits.IMAGES:
                 continue
             self._seen.add(url)
             image = _image(url)
-            if self._characters + len(url) > _IMAGE_CHARACTERS:
+            if self._characters + len(url) > limits.IMAGE_DATA:
                 image = Image(url="", type=image.type, size=image.size, broken="too large")
             self._characters += len(image.url)
             self.images.append(image)

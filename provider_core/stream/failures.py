@@ -8,7 +8,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from provider_core import errors
+from provider_core import errors, limits
 from provider_core.stream import words as reading
 from provider_core.stream.kinds import kind_of
 from provider_core.stream.waiting import retry_after
@@ -21,12 +21,9 @@ if TYPE_CHECKING:
     from provider_core.stream.words import Complaint
     from provider_core.types import Json
 
-__all__ = ["ERROR_LIMIT", "failure", "from_value", "not_a_completion", "who"]
+__all__ = ["failure", "from_value", "not_a_completion", "who"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-ERROR_LIMIT = 1 << 20
-"""Bytes of an error body that are looked at."""
-
 _DETAIL = 500
 """Characters of a detail that are shown after an error's words."""
 _SIGNS_OF_LIFE = re.compile(
@@ -88,7 +85,7 @@ def failure(
 
     ``headers`` have lower-case names. ``secrets`` are masked wherever the server echoes them.
     """
-    text = body[:ERROR_LIMIT].decode("utf-8", "replace").strip().lstrip("\ufeff").strip()
+    text = body[: limits.ERROR_BODY].decode("utf-8", "replace").strip().lstrip("\ufeff").strip()
     if text.startswith("<"):
         said = reading.Complaint(words=reading.title(text[: 1 << 16]))
         return _error(status, said, None, headers, provider, secrets, json_body=False)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from provider_core import files
+from provider_core import files, limits
 from provider_core.errors import SchemaError
 from provider_core.structured._short import short_form
 from provider_core.wording import printable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["schema_from", "validator"]
 
-_LARGEST: Final = 1_000_000
 _KEYWORDS: Final = frozenset(
     ("type", "properties", "required", "additionalProperties", "patternProperties", "items", "prefixItems", "enum",
      "const", "anyOf", "oneOf", "allOf", "not", "if", "$ref", "$dynamicRef", "minimum", "maximum", "pattern", "format",
@@ -71,10 +70,10 @@ def validator(schema: Mapping[str, Json]) -> Any:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            raw = file.read(_LARGEST + 1)
+            raw = file.read(limits.TEMPLATE + 1)
     except OSError as error:
         raise SchemaError(f"the schema {path} cannot be read: {error.strerror}") from None
-    if len(raw) > _LARGEST:
+    if len(raw) > limits.TEMPLATE:
         raise SchemaError(f"the schema {path} is larger than 1 MB")
     try:
         return raw.decode("utf-8-sig")

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from provider_core import files
+from provider_core import files, limits
 from provider_core.errors import TemplateError, UnknownTemplateError
 from provider_core.templates._places import wrong_place
 from provider_core.wording import near
@@ -22,7 +22,6 @@ __all__ = ["SUFFIXES", "Template", "find", "load", "names", "parse"]
 
 SUFFIXES: Final = (".toml", ".md")
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-_LARGEST: Final = 1_000_000
 _FRONT: Final = "+++"
 
 
@@ -95,10 +94,10 @@ def load(folder: Path, name: str) -> Template:
     path = find(folder, name)
     try:
         with path.open("rb") as file:
-            raw = file.read(_LARGEST + 1)
+            raw = file.read(limits.TEMPLATE + 1)
     except OSError as error:
         raise TemplateError(f"{path} cannot be read: {error.strerror}", path=path) from None
-    if len(raw) > _LARGEST:
+    if len(raw) > limits.TEMPLATE:
         raise TemplateError(f"{path} is larger than 1 MB", path=path)
     try:
         text = raw.decode("utf-8-sig")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from provider_core import limits
 from provider_core.types import Event, Message, TextPart
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Limits:
     """What one call may take."""
 
     seconds: float = 60.0
-    size: int = 100_000
+    size: int = limits.TOOL_RESULT
     """Bytes of UTF-8 of a result that the model is given; the middle of a longer one is left out."""
 
 

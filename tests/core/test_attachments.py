@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider_core import attachments
+from provider_core import limits
 from provider_core.attachments import (
     TextFile,
     check_vision,
@@ -178,7 +178,7 @@ def test_a_file_that_is_too_large_is_not_read_and_its_size_is_told(tmp_path: Pat
         file.truncate(52_400_000_000)
     assert "holds 52400 MB" in refused(path).message
     with path.open("wb") as file:
-        file.truncate(attachments.TEXT_LIMIT + 1)
+        file.truncate(limits.TEXT_FILE + 1)
     assert refused(path).message == f"{path} holds 10,000,001 bytes, and a text file may have 10 MB at most"
     with pytest.raises(AttachmentError, match="stdin holds 12 MB"):
         text_of(b"x" * 12_000_000, "stdin")

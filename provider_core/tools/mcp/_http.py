@@ -17,12 +17,12 @@ from mcp.client.streamable_http import (
     streamable_http_client,  # after ``_sdk``, which makes this a light import
 )
 
+from provider_core import limits
 from provider_core._version import __version__
 from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError, ToolSessionError
 from provider_core.http import Proxies, tls_context
 from provider_core.settings.rules import origin
 from provider_core.tools.mcp._mending import parsed
-from provider_core.tools.mcp._way import LONGEST_MESSAGE
 from provider_core.types import Network
 from provider_core.wording import clean
 
@@ -80,7 +80,7 @@ class Web:
         async with (
             httpx2.AsyncClient(transport=gate, timeout=waits, trust_env=False) as client,
             streamable_http_client(
-                self._server.url, http_client=client, max_sse_event_size=LONGEST_MESSAGE
+                self._server.url, http_client=client, max_sse_event_size=limits.TOOL_MESSAGE
             ) as streams,
         ):
             yield streams
@@ -165,9 +165,9 @@ class Gate(httpx2.AsyncBaseTransport):
             return self._failed(self._no_result("took a request and does not answer it (HTTP 202)"))
         if kind == "text/event-stream":
             return _with(response, _Quiet(response))
-        body = await _body(response, LONGEST_MESSAGE)
+        body = await _body(response, limits.TOOL_MESSAGE)
         if body is None:
-            words = f"sent a message of more than {LONGEST_MESSAGE >> 20} MiB"
+            words = f"sent a message of more than {limits.TOOL_MESSAGE >> 20} MiB"
             return self._failed(self._no_result(words))
         try:
             body = parsed(body).model_dump_json(by_alias=True, exclude_unset=True).encode()
@@ -261,7 +261,7 @@ class _Quiet(httpx2.AsyncByteStream):
                     line, size = [], 0
                 line.append(rest)
                 size += len(rest)
-                if size > LONGEST_MESSAGE:  # the SDK refuses it
+                if size > limits.TOOL_MESSAGE:  # the SDK refuses it
                     yield b"".join(line)
                     line, size = [], 0
         yield b"".join(line)

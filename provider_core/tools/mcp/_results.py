@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from provider_core import limits
 from provider_core.attachments import image
 from provider_core.errors import AttachmentError
 from provider_core.tools import Hints, Offered, ToolResult
@@ -26,9 +27,6 @@ _SHORTEST = 8
 
 _KINDS = ("text", "image", "audio", "resource_link", "resource")
 _LONGEST_KIND = 60
-_MOST_IMAGES = 10
-"""Images of one result that are passed on; a message is bounded by the way it comes."""
-
 _NOT_JSON = object()
 
 
@@ -72,8 +70,10 @@ def result(sent: Mapping[str, Json], secrets: Collection[str] = ()) -> ToolResul
             images.append(found)
         else:
             texts.append(found)
-    if len(images) > _MOST_IMAGES:
-        texts.append(f"[{len(images) - _MOST_IMAGES} more images: left out, {_MOST_IMAGES} is the most]")
+    if len(images) > limits.TOOL_IMAGES:
+        texts.append(
+            f"[{len(images) - limits.TOOL_IMAGES} more images: left out, {limits.TOOL_IMAGES} is the most]"
+        )
     structured = sent.get("structuredContent")
     if structured is not None and not _says(texts, structured):
         written = json.dumps(structured, ensure_ascii=False)
@@ -82,7 +82,7 @@ def result(sent: Mapping[str, Json], secrets: Collection[str] = ()) -> ToolResul
         text=_masked("\n".join(texts), secrets),
         is_error=sent.get("isError") in (True, "true"),
         structured=_masked_json(structured, secrets),
-        images=tuple(images[:_MOST_IMAGES]),
+        images=tuple(images[: limits.TOOL_IMAGES]),
     )
 
 

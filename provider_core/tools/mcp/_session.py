@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from provider_core import limits
 from provider_core._version import __version__
 from provider_core.errors import (
     CoreError,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
-_MOST_PAGES = 100
-_MOST_TOOLS = 1000
 _LONGEST_WORDS = 1000
 _REPORTS = 0.2
 """Seconds between two reports of progress, at least: a server may send thousands."""
@@ -231,7 +230,7 @@ class Session:
         tools: list[mcp_types.Tool] = []
         cursors: set[str] = set()
         cursor: str | None = None
-        for _ in range(_MOST_PAGES):
+        for _ in range(limits.TOOL_PAGES):
             try:
                 page = await session.list_tools(params=mcp_types.PaginatedRequestParams(cursor=cursor))
             except MCPError as error:
@@ -240,10 +239,10 @@ class Session:
                 raise
             tools += page.tools
             cursor = page.next_cursor
-            if cursor is None or cursor in cursors or len(tools) >= _MOST_TOOLS:
+            if cursor is None or cursor in cursors or len(tools) >= limits.TOOLS:
                 break
             cursors.add(cursor)
-        return _results.offered(tools[:_MOST_TOOLS], self._secrets)
+        return _results.offered(tools[: limits.TOOLS], self._secrets)
 
     async def _hear(self, message: object) -> None:
         if isinstance(message, mcp_types.ToolListChangedNotification):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from provider_core import limits
 from provider_core.errors import ToolServerError
 from provider_core.tools.mcp._lines import Lines, TooLong, answered
 from provider_core.tools.mcp._mending import parsed
 from provider_core.tools.mcp._sdk import SessionMessage, mcp_types
-from provider_core.tools.mcp._way import LONGEST_MESSAGE
 from provider_core.wording import clean
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Pipes:
     async def _listen(
         self, inbox: MemoryObjectSendStream[SessionMessage | Exception], on_end: Callable[[], None]
     ) -> None:
-        lines = Lines(LONGEST_MESSAGE)
+        lines = Lines(limits.TOOL_MESSAGE)
         async with inbox:
             # A session that is over has closed its end, and the server is about to be ended.
             with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -102,7 +102,7 @@ class Pipes:
 
     def _read(self, line: bytes | TooLong) -> list[SessionMessage]:
         if isinstance(line, TooLong):
-            most = f"{LONGEST_MESSAGE >> 20} MiB is the most"
+            most = f"{limits.TOOL_MESSAGE >> 20} MiB is the most"
             words = f"sent a message of {line.size / (1 << 20):.0f} MiB, and {most}"
             found = answered(line)
             # Where it cannot be told whose answer it was, nobody may wait for it for ever.

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
     from provider_core.errors import ToolServerError
 
-__all__ = ["LONGEST_MESSAGE", "Way"]
-
-LONGEST_MESSAGE = 16 << 20
-"""Bytes of one message: images come in base64, and beyond this it is a flood."""
+__all__ = ["Way"]
 
 
 class Way(Protocol):
