@@ -86,9 +86,9 @@ def test_a_command_is_set_up_as_it_was_typed(telex: Inside, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "where"),
     [
-        (["--token", SECRET], "a secret after --token:"),
-        ([f"--api-key={SECRET}"], "a secret after --api-key:"),
-        (["ghp_0123456789abcdefghij"], "a secret:"),
+        (["--token", SECRET], "a secret after --token."),
+        ([f"--api-key={SECRET}"], "a secret after --api-key."),
+        (["ghp_0123456789abcdefghij"], "a secret."),
     ],
 )
 def test_a_secret_in_a_command_is_taken_with_a_word_of_warning(
@@ -96,7 +96,7 @@ def test_a_secret_in_a_command_is_taken_with_a_word_of_warning(
 ) -> None:
     ran = telex("mcp", "add", "lab", "--", "x", *words)
     assert ran.code == 0
-    assert f"holds what looks like {where}" in ran.err
+    assert f"contains what looks like {where}" in ran.err
     assert "--env NAME=keyring:NAME" in ran.err
     assert SECRET not in ran.err
     assert "looks like" not in telex("mcp", "add", "two", "--", "npx", "-y", "--token-file", "/a").err
@@ -122,7 +122,7 @@ def test_a_command_that_is_not_there_is_told_of(telex: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["lab"], "give the command that starts the server, behind --"),
+        (["lab"], "give the command that starts the server after --"),
         (["lab", "--url", "http://a/", "--", "x"], "a server has a command or --url, not both"),
         (["lab", "npx", "-y", "x"], "telex mcp add NAME -- npx -y"),
         (["lab", "--env", "MODE", "--", "x"], "--env takes KEY=VALUE"),
@@ -371,7 +371,7 @@ def test_a_secret_that_nobody_is_given_is_told_of(telex: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "words"),
     [
-        (["lab"], b"", "there is no terminal to ask for lab: give --stdin"),
+        (["lab"], b"", "no terminal to ask for lab; use --stdin"),
         (["lab", "--stdin"], b"\n", "nothing came on stdin"),
         (["a b", "--stdin"], b"x", "not a valid name for a secret"),
         (["lab", "--stdin", "--remove"], b"x", "do not go together"),
@@ -388,7 +388,7 @@ def test_a_keyring_that_does_not_work_says_what_else_there_is(tmp_path: Path) ->
     telex("mcp", "add", "lab", "--env", "TOKEN=keyring:lab", "--", *COMMAND)
     for arguments in (["set-secret", "lab", "--stdin"], ["test"]):
         refused(telex("mcp", *arguments, stdin=b"x"), ExitCode.KEY, "the keyring is locked", "env:VARIABLE")
-    refused(telex("mcp", "remove", "lab", "--yes"), ExitCode.KEY, "lab is not removed", "--keep-secrets")
+    refused(telex("mcp", "remove", "lab", "--yes"), ExitCode.KEY, "cannot remove lab", "--keep-secrets")
     assert "lab" in tables(telex)
     assert telex("mcp", "remove", "lab", "--yes", "--keep-secrets").code == 0
     assert tables(telex) == {}
@@ -405,11 +405,11 @@ def test_a_server_goes_with_those_of_its_secrets_that_no_other_one_has(telex: In
     telex.store.set("own", "a provider's key")
     refused(telex("mcp", "remove", "one"), ExitCode.USAGE, "use --yes")
     ran = telex("mcp", "remove", "one", "--yes")
-    assert "one is removed, and from the keyring own." in ran.err
+    assert "one is removed, and from the keyring: own." in ran.err
     assert list(tables(telex)) == ["two"]
     assert [telex.stored(name) for name in ("secret:own", "secret:shared", "own")] == [
         None, SECRET, "a provider's key",
     ]  # fmt: skip
     ran = telex("mcp", "remove", "two", "--yes", "--keep-secrets")
-    assert "in the keyring are left secret:shared (service telex)" in ran.err
+    assert "still in the keyring: secret:shared (service telex)" in ran.err
     assert telex.stored("secret:shared") == SECRET

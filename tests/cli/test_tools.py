@@ -105,7 +105,7 @@ def _path_of_odd() -> list[str]:
 def test_a_pattern_that_fits_nothing_is_told_of(desk: Telex, server: Scripted) -> None:
     server.will(answer("Hi."))
     ran = desk("chat", "--tools", "lab", "--allow", "lab/ecco", "--allow", "lab/*", "hi")
-    assert (ran.code, ran.err) == (0, "--allow lab/ecco fits no tool that there is.\n")
+    assert (ran.code, ran.err) == (0, "--allow lab/ecco matches no tool.\n")
 
 
 def test_the_advice_for_a_name_that_means_something_elsewhere_can_be_pasted(
@@ -160,7 +160,7 @@ def test_without_any_server_all_is_an_error(telex: Telex, server: Scripted) -> N
     assert (ran.code, ran.err.splitlines()[0]) == (3, "telex: no MCP server is set up")
     lab(telex, enabled=False)
     ran = telex("chat", "--tools", "all", "hi")
-    assert (ran.code, ran.err.splitlines()[0]) == (3, "telex: every MCP server is switched off")
+    assert (ran.code, ran.err.splitlines()[0]) == (3, "telex: all MCP servers are disabled")
 
 
 def test_without_the_extra_it_says_how_to_have_it(desk: Telex, server: Scripted) -> None:
@@ -181,8 +181,8 @@ def test_a_server_that_does_not_start_is_a_line_and_the_others_go_on(desk: Telex
     dead, lost, remedy = ran.err.splitlines()
     assert "ModuleNotFoundError" in dead
     assert "NOT_THERE" in lost
-    assert dead.endswith("; going on without it.")
-    assert lost.endswith("; going on without it.")
+    assert dead.endswith("; continuing without it.")
+    assert lost.endswith("; continuing without it.")
     assert remedy == "  Set NOT_THERE in the environment that telex runs in."
 
 

@@ -42,13 +42,13 @@ def test_a_call_is_its_name_what_its_server_says_and_its_arguments() -> None:
     hints = Hints(read_only=False, destructive=True, open_world=True)
     assert shown({"path": "/tmp/a b", "n": 2, "deep": {"a": [1, None]}}, title="Run it", hints=hints) == [
         "The model wants to run box/run",
-        "  Unchecked, its server says: Run it; destructive, reaches the outside",
+        "  The server claims (not verified): Run it; destructive, reaches the outside",
         '  path: "/tmp/a b"',
         "  n: 2",
         '  deep: {"a": [1, null]}',
     ]
     assert shown() == ["The model wants to run box/run", "  (no arguments)"]
-    assert shown(hints=Hints(read_only=True))[1] == "  Unchecked, its server says: reads only"
+    assert shown(hints=Hints(read_only=True))[1] == "  The server claims (not verified): reads only"
 
 
 def test_lines_are_shown_as_lines_and_a_value_too_long_for_one_row_below_its_name() -> None:

@@ -141,7 +141,7 @@ RESULTS: list[tuple[object, str]] = [
     ({"content": [TEXT, {"type": "image", "data": 5}]}, "3 rows\n[image: left out, it is incomplete]"),
     ({"content": [TEXT, 5]}, "3 rows\n[content of an unknown kind, without a name: left out]"),
     ({"content": [{"type": "image", "data": "PHN2Zz4=", "mimeType": "image/svg+xml"}]},
-     "[image, image/svg+xml, 5 bytes: left out, models take no such images]"),
+     "[image, image/svg+xml, 5 bytes: left out, models do not read this format]"),
     ({"content": [TEXT], "isError": "no", "_meta": {"a": 1}}, "3 rows"),
     ({}, ""),
 ]  # fmt: skip

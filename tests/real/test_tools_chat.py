@@ -62,7 +62,7 @@ def test_a_call_is_shown_and_runs_when_that_is_approved_of(desk: Telex, server: 
         assert pty.rows == [
             "Let me see.",
             "The model wants to run lab/echo",
-            "  Unchecked, its server says: Echo; reads only",
+            "  The server claims (not verified): Echo; reads only",
             "  n: 1",
             "Run it? [y]es, [n]o, [a]lways for this tool, [e]dit, [v]iew all:",
         ]
@@ -94,7 +94,7 @@ def test_a_refusal_goes_to_the_model_with_its_reason(
         first, *more = keys.splitlines(keepends=True)
         pty.type(first)
         for each in more:
-            pty.wait_for("Why not")
+            pty.wait_for("Reason to give the model")
             pty.type(each)
         assert pty.wait() == 8
         assert "lab/echo (1): refused" in pty.text
@@ -138,7 +138,7 @@ def test_what_was_typed_before_the_question_approves_of_nothing(desk: Telex, ser
         assert not any(pty.read(0.1) for _ in range(8)), pty.text
         assert len(server.asked) == 1
         pty.type("n\n")
-        pty.wait_for("Why not")
+        pty.wait_for("Reason to give the model")
         pty.type("\n")
         assert pty.wait() == 8
     assert results(server.asked[1]) == ["the user refused this call"]
@@ -167,7 +167,7 @@ def test_a_tool_that_has_changed_since_is_asked_about_again(desk: Telex, server:
     with chat(desk, "--tools", "odd") as pty:
         pty.wait_for(QUESTION)
         pty.type("a\n")
-        pty.wait_for("odd/do has changed since you approved of it for always.")
+        pty.wait_for("odd/do has changed since you chose to always allow it.")
         pty.wait_for(rf"{QUESTION}$")
         pty.type("n no more\n")
         assert pty.wait() == 8
@@ -230,7 +230,7 @@ def test_arguments_can_be_changed_and_the_model_is_told(
     with chat(desk, EDITOR=edit) as pty:
         for wrong in (
             "that is not valid JSON",
-            "that does not fit what the tool takes: n: 'x' is not",
+            "that does not match the tool's schema: n: 'x' is not",
             "are a JSON object",
         ):
             pty.wait_for(rf"{QUESTION}$")
@@ -317,11 +317,11 @@ def test_without_a_terminal_of_its_own_a_process_asks_nobody(desk: Telex, server
 def test_at_the_limit_somebody_is_asked_how_many_more(desk: Telex, server: Scripted) -> None:
     server.will(*(calling(call("lab__echo", id=f"c{at}"), text=f"Turn {at}.") for at in range(9)))
     with chat(desk, "--allow", "lab/*", "--max-turns", "1") as pty:
-        pty.wait_for(r"p/m has had 1 turn, and still calls tools. How many more \(Enter: none\)\?")
+        pty.wait_for(r"p/m still calls tools after 1 turn. How many more \(Enter for none\)\?")
         pty.type("some\n")
-        pty.wait_for(r"(?s)How many more.*some.*How many more \(Enter: none\)\?$")
+        pty.wait_for(r"(?s)How many more.*some.*How many more \(Enter for none\)\?$")
         pty.type("2\n")
-        pty.wait_for("p/m has had 3 turns")
+        pty.wait_for("p/m still calls tools after 3 turns")
         pty.type("\n")
         assert pty.wait() == 8
     assert len(server.asked) == 3
@@ -386,7 +386,7 @@ def test_a_conversation_has_its_servers_and_its_always_until_it_ends(desk: Telex
         talk.send("fourth")
         talk.wait_for(rf"{QUESTION}$")
         talk.type("n\n")
-        talk.wait_for("Why not")
+        talk.wait_for("Reason to give the model")
         talk.type("\n")
         talk.prompt()
         assert "because you refused it" not in talk.text, "the user knows"

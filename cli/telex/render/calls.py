@@ -59,7 +59,7 @@ def planned(call: PlannedCall, *, width: int, whole: bool = False) -> str:
     rows = _chopped(f"The model wants to run {_line(call.name)}", width, rest="  ")
     said = _said(tool.title if tool.title != tool.tool.name else "", tool.hints)
     if said:
-        rows += _chopped(f"Unchecked, its server says: {said}", width, first="  ", rest="  ")
+        rows += _chopped(f"The server claims (not verified): {said}", width, first="  ", rest="  ")
     named = list(call.arguments.items())
     shown = named if whole else named[:_ARGUMENTS]
     for name, value in shown:
@@ -126,7 +126,7 @@ def without_proxies(server: str, variables: Sequence[str]) -> str:
 
 def changed(call: PlannedCall) -> str:
     """That a tool is no longer what was approved of."""
-    return f"{_line(call.name)} has changed since you approved of it for always.\n"
+    return f"{_line(call.name)} has changed since you chose to always allow it.\n"
 
 
 def size(count: int) -> str:

@@ -138,7 +138,7 @@ class _Question:
         return words if len(words) < self._console.width() else "Run it? y, n, a, e, v (? explains): "
 
     def _reason(self) -> str:
-        return self._questions.ask("Why not, for the model (Enter: no reason): ") or ""
+        return self._questions.ask("Reason to give the model (Enter for none): ") or ""
 
     def _approved(self) -> Decision:
         if self._arguments == dict(self._call.arguments):
@@ -177,6 +177,6 @@ class _Question:
         if not isinstance(found, dict):
             return "arguments are a JSON object"
         if why := mismatch(found, self._call.offered.tool.schema):
-            return f"that does not fit what the tool takes: {why}"
+            return f"that does not match the tool's schema: {why}"
         self._arguments = found
         return ""

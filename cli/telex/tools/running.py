@@ -213,9 +213,7 @@ def _more(questions: Questions, show: Show, target: Target, turns: int) -> int:
     show.pause()
     times = "1 turn" if turns == 1 else f"{turns} turns"
     while True:
-        typed = questions.ask(
-            f"{target} has had {times}, and still calls tools. How many more (Enter: none)? "
-        )
+        typed = questions.ask(f"{target} still calls tools after {times}. How many more (Enter for none)? ")
         if not typed:
             return 0
         if typed.isascii() and typed.isdecimal():

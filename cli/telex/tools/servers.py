@@ -74,7 +74,7 @@ class Toolset:
                 console.note(f"{failure.error.message}.")
             raise failures[0].error
         for failure in failures:
-            console.note(f"{failure.error.message}; going on without it.")
+            console.note(f"{failure.error.message}; continuing without it.")
             for line in (hint(self._app, failure.error) or "").splitlines():
                 console.note(f"  {line}")
         for name, variables in servers.without_proxies.items():
@@ -119,7 +119,7 @@ class Toolset:
                 server = find(self._app.settings, name)
                 chosen[server.name] = server
         if not chosen:
-            off = "every MCP server is switched off" if known else "no MCP server is set up"
+            off = "all MCP servers are disabled" if known else "no MCP server is set up"
             raise UnknownToolServerError(off)
         return tuple(chosen.values())
 
@@ -128,7 +128,7 @@ class Toolset:
         names = [(box.name, offered.tool.name) for box in self.toolboxes for offered in box.tools]
         for pattern in dict.fromkeys(self._allow):
             if not any(allowed(server, tool, (pattern,)) for server, tool in names):
-                self._app.console.note(f"--allow {pattern} fits no tool that there is.")
+                self._app.console.note(f"--allow {pattern} matches no tool.")
 
 
 def _never(call: PlannedCall) -> Decision:

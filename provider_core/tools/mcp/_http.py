@@ -144,7 +144,7 @@ class Gate(httpx2.AsyncBaseTransport):
         if response.status_code >= 400:
             if response.status_code == 404 and "mcp-session-id" in request.headers:
                 await response.aclose()
-                words = f"the MCP server {self._server.name} knows nothing of its session any more (HTTP 404)"
+                words = f"the MCP server {self._server.name} has forgotten the session (HTTP 404)"
                 return self._failed(ToolSessionError(words, server=self._server.name))
             first = response.status_code in _NO_POST and b'"initialize"' in request.content
             if first and (response.status_code == 405 or await self._streams_on_get(request)):
@@ -153,7 +153,7 @@ class Gate(httpx2.AsyncBaseTransport):
             return await self._refused(response, kind)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
-            return self._failed(self._no_result("compressed its answer, which it was asked not to"))
+            return self._failed(self._no_result("compressed its answer although asked not to"))
         if response.has_redirect_location:
             to = str(request.url.join(response.headers["location"]))
             if response.status_code in (307, 308) and origin(to) == self._origin:
@@ -162,7 +162,7 @@ class Gate(httpx2.AsyncBaseTransport):
             return self._failed(self._moved(to))
         if response.status_code == 202:
             await response.aclose()
-            return self._failed(self._no_result("took a request and does not answer it (HTTP 202)"))
+            return self._failed(self._no_result("accepted a request without answering it (HTTP 202)"))
         if kind == "text/event-stream":
             return _with(response, _Quiet(response))
         body = await _body(response, limits.TOOL_MESSAGE)
@@ -211,9 +211,7 @@ class Gate(httpx2.AsyncBaseTransport):
                 wants = "refuses the credentials it was given" if status == 401 else wants
             return ToolAccessError(f"the MCP server {name} {wants} (HTTP {status}){said}", server=name)
         if status == 404:
-            return self._no_result(
-                f"knows nothing of this address or of this session any more (HTTP 404){said}"
-            )
+            return self._no_result(f"does not know this address or session (HTTP 404){said}")
         return self._no_result(f"answered with HTTP {status}{said}")
 
     def _unreachable(self, error: Exception) -> ToolServerError:
@@ -224,9 +222,7 @@ class Gate(httpx2.AsyncBaseTransport):
         )
 
     def _moved(self, url: str) -> ToolServerError:
-        return self._no_result(
-            f"has moved to {url.partition('?')[0]}, and nothing that is meant for it is sent on"
-        )
+        return self._no_result(f"redirects to {url.partition('?')[0]}, which telex does not follow")
 
     def _no_result(self, words: str) -> ToolServerError:
         return ToolServerError(f"the MCP server {self._server.name} {words}", server=self._server.name)

@@ -120,7 +120,7 @@ def _binary(data: str, media: Json, what: str | None) -> str | ImagePart:
             missing = "=" * (-len("".join(data.split())) % 4)
             return image(f"data:;base64,{data}{missing}")
         except AttachmentError:
-            why = "left out, models take no such images"
+            why = "left out, models do not read this format"
     return f"[{what}, {media}, {_size(data)}: {why}]"
 
 

@@ -85,7 +85,7 @@ class Secrets:
     def _stored(self, wanted: Reference, server: str, name: str) -> str | None:
         broken = self._broken
         if self._store is None:
-            broken = KeyStoreError("there is no keyring to ask", state="missing")
+            broken = KeyStoreError("no keyring is available", state="missing")
         if broken is None and self._store is not None:
             try:
                 return self._store.get(wanted.entry)
@@ -100,7 +100,8 @@ def _fit_for_header(secret: str, wanted: Reference, server: str, name: str) -> s
     bare = secret.strip()
     if not bare or not all(" " <= character <= "~" for character in bare):
         raise ToolSecretError(
-            f"the MCP server {server} cannot be given {wanted} for {name}: it holds what no header can carry",
+            f"the MCP server {server} cannot be given {wanted} for {name}: "
+            "it contains characters that a header cannot carry",
             server=server,
             wanted_for=name,
         )

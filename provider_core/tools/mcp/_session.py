@@ -273,7 +273,9 @@ class Session:
                 first = error.errors(include_url=False, include_input=False, include_context=False)[0]
                 place = ".".join(str(part) for part in first["loc"])
                 return self._broken(f"sent an answer that is not valid ({place}: {first['msg']})")
-        return self._broken(f"sent no valid answer: {self._line(str(error)) or type(error).__name__}")
+        return self._broken(
+            f"sent an answer that is not valid: {self._line(str(error)) or type(error).__name__}"
+        )
 
     async def _refused(self, error: MCPError) -> ToolServerError | None:
         """The reason that this side knows for an error; None for one that the server has sent."""

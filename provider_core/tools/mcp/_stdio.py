@@ -81,7 +81,9 @@ class Pipes:
             except ValueError:
                 # One call's business: the others go on.
                 if isinstance(message, mcp_types.JSONRPCRequest):
-                    await inbox.send(self._failed(message.id, "cannot be sent this: it has no form as JSON"))
+                    await inbox.send(
+                        self._failed(message.id, "cannot be sent this: it cannot be written as JSON")
+                    )
                 continue
             if isinstance(message, mcp_types.JSONRPCRequest):
                 self._waiting.add(message.id)

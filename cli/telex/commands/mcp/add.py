@@ -101,7 +101,7 @@ def command(
 
     if (not words) == (url is None):
         raise click.UsageError(
-            "give the command that starts the server, behind --, or its address with --url"
+            "give the command that starts the server after --, or its address with --url"
             if url is None
             else "a server has a command or --url, not both"
         )
@@ -131,11 +131,11 @@ def command(
     app.console.note(f"{name} is set up.")
     if (where := in_the_open(words)) is not None:
         app.console.note(
-            f"But its command holds what looks like a secret{' ' if where else ''}{where}: it stands in the settings "
-            "in plain, and everyone on the machine can read the arguments of what runs."
+            f"Its command contains what looks like a secret{' ' if where else ''}{where}. It is saved in the "
+            "settings in plain text, and everyone on this machine can read the arguments of running programs."
         )
         app.console.note(
-            "Where the server takes a variable instead: --env NAME=keyring:NAME (see: telex mcp set-secret --help)"
+            "If the server can read it from a variable, use --env NAME=keyring:NAME (see: telex mcp set-secret --help)"
         )
     for line in given.unready(app, server):
         app.console.note(line)

@@ -53,18 +53,16 @@ def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
             app.key_store.delete(secret.entry)
     except KeyStoreError as error:
         app.console.error(
-            f"{name} is not removed: {error.message}",
-            "To leave its secrets where they are, and remove it all the same: --keep-secrets",
+            f"cannot remove {name}: {error.message}",
+            "To remove it and keep its secrets: --keep-secrets",
         )
         raise Stop(ExitCode.KEY) from None
     edit.remove(app.paths.settings_file, name, "mcp")
     said = f"{name} is removed"
     if gone:
-        said += f", and from the keyring {', '.join(secret.name for secret in gone)}"
+        said += f", and from the keyring: {', '.join(secret.name for secret in gone)}"
     elif alone:
-        said += (
-            f"; in the keyring are left {', '.join(f'{secret.entry}' for secret in alone)} (service telex)"
-        )
+        said += f"; still in the keyring: {', '.join(f'{secret.entry}' for secret in alone)} (service telex)"
     app.console.note(f"{said}.")
 
 

@@ -90,7 +90,7 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
     try:
         if remove:
             app.key_store.delete(wanted.entry)
-            app.console.note(f"{name} is not in the keyring any more.")
+            app.console.note(f"{name} was removed from the keyring.")
             return
         used, destinations = _uses(app, wanted, url)
         app.key_store.set(wanted.entry, seal(_read(app) if from_stdin else _ask(app, wanted), destinations))
@@ -142,6 +142,6 @@ def _read(app: App) -> str:
 
 def _ask(app: App, wanted: Reference) -> str:
     if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-        raise click.UsageError(f"there is no terminal to ask for {wanted.name}: give --stdin")
+        raise click.UsageError(f"no terminal to ask for {wanted.name}; use --stdin")
     app.key_store.get(wanted.entry)  # before anyone types a secret that could not be kept
     return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True)).strip()
