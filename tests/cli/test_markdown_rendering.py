@@ -438,6 +438,7 @@ def test_colouring_can_be_made_ready_before_the_first_code_comes() -> None:
         r"The pattern ^\d+\.\d*$ or (\w+)\_\. fits.",
         "See https://example.org/_foo_/bar_baz_qux and https://example.org/*a*/b.",
         "snake_case_name and _private_name_x",
+        "__init__.py and __main__, src/**/*.ts or **/*.js, a/*/b and c/*/d",
         "2*3*4 = 24, a*b + c*d, x**2 + y**2 and (a+b)*(c+d)*(e), 2**10 or 10**6",
     ],
 )
@@ -455,6 +456,7 @@ def test_formulas_paths_patterns_and_addresses_are_shown_as_written(text: str) -
         ("**https://example.org/a_b_** is bold", "https://example.org/a_b_ is bold"),
         ("$$ is no formula, *this* is emphasis", "$$ is no formula, this is emphasis"),
         (r"\[foo] is a bracket, *really*", "[foo] is a bracket, really"),
+        ("__Note__: **src/** has *all*, **/etc/** and **a/b**.", "Note: src/ has all, /etc/ and a/b."),
         ("**Haupt**wort, 2 *big* and v**2.0** are marked", "Hauptwort, 2 big and v2.0 are marked"),
     ],
 )

@@ -33,6 +33,10 @@ _FORMULA = re.compile(
 )
 _FORMULA_ENDS = {"$$": "$$", "\\[": "\\]"}
 _URL = re.compile(r"https?://[^\s<>\"'`\[\]]*[^\s<>\"'`\[\].,;:!?)}*_~]")
+_NAME = re.compile(
+    r"(?<!\w)__[a-z][a-z0-9_]*__(?!\w)"  # Python's
+    r"|(?<=/)(?:\*(?=\.\w|/)|\*\*(?=/))|(?<!\S)\*\*(?=/\*)"  # the stars of src/**/*.ts, but not of **src/**
+)
 _WORD = re.compile(r"\S+")
 _NO_ESCAPE = re.compile(r"\\[^\W_]")
 _PATH = re.compile(
@@ -42,7 +46,7 @@ _PATH = re.compile(
 _WIDE = re.compile(
     r"[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6\u201c\u201d\u2018\u2019]"
 )
-_FACTORS = re.compile(r"[0-9A-Za-z)\]][0-9A-Za-z(]")
+_FACTORS = re.compile(r"[0-9A-Za-z\u0370-\u03ff)\]][0-9A-Za-z\u0370-\u03ff(]")
 """What is before and after a sign for times or a power."""
 _BREAK = re.compile(r"</?br\b[^>]*>", re.IGNORECASE)
 _UNSETTLED = re.compile(r"[*_`~\[<$]|\\[(\[]")
@@ -258,11 +262,12 @@ def _formula_block(state: StateBlock, start: int, end: int, silent: bool) -> boo
 
 @lru_cache(1)
 def _literal(text: str) -> frozenset[int]:
-    """Where in ``text`` marks and backslashes stand for themselves: in addresses, paths and regular expressions.
+    """Where in ``text`` marks and backslashes stand for themselves: in addresses, names, paths and patterns.
 
     A backslash before a letter or digit escapes nothing in Markdown, so neither do the others of that word.
     """
     found = [url.span() for url in _URL.finditer(text)] if "://" in text else []
+    found += [name.span() for name in _NAME.finditer(text)]
     urls = [at for start, end in found for at in range(start, end)]
     if "\\" not in text:
         return frozenset(urls)
