@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = (*map(str, documents.pages()), "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = (*map(str, documents.pages()), "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 
 
 def test_generated_files_are_current() -> None:
