@@ -150,6 +150,7 @@ def looping(
     messages: tuple[Message, ...] | None = None,
     model: str = "m",
     reads_images: bool = False,
+    retries: int = 0,
     **options: Any,
 ) -> Iterator[AgentEvent]:
     """Go through the loop event by event; each is remembered as well."""
@@ -161,7 +162,7 @@ def looping(
     provider = Provider(
         name="lab",
         base_url=loop.server.url,
-        network=Network(proxy="none", retries=0),
+        network=Network(proxy="none", retries=retries),
         quirks=quirks or Quirks(),
     )
     turns = messages or (Message(role="user", content=prompt),)

@@ -30,6 +30,7 @@ from provider_core.types import (
     FieldDropped,
     FieldIgnored,
     Finished,
+    Retrying,
     Target,
     Text,
     ToolCall,
@@ -81,7 +82,8 @@ def agent(
         raise InvalidInputError(f"a loop of {max_turns} turns cannot ask anything")
     if at_once < 1:
         raise InvalidInputError(f"with {at_once} calls at once none can run")
-    names, told = Names(), _Told(notify)
+    names = Names()
+    told = _Told(notify, names)
     taken = {call.id for turn in request.messages for call in turn.tool_calls}
     choice, earlier, number = request.tool_choice, frozenset[_Said](), 0
     while True:
@@ -258,8 +260,9 @@ def _said(call: ToolCall) -> _Said:
 class _Told:
     """Passes notices on; that a field is changed is said of the first request only, as each one is changed alike."""
 
-    def __init__(self, notify: Callable[[Notice], None] | None) -> None:
+    def __init__(self, notify: Callable[[Notice], None] | None, names: Names) -> None:
         self._notify = notify
+        self._names = names
         self._changed: set[tuple[str, str | None]] = set()
 
     def notice(self, notice: Notice) -> None:
@@ -267,6 +270,8 @@ class _Told:
             if (notice.field, notice.swapped_for) in self._changed:
                 return
             self._changed.add((notice.field, notice.swapped_for))
+        if isinstance(notice, Retrying):
+            _name_tool(notice.error, self._names)
         if self._notify is not None:
             self._notify(notice)
 

@@ -39,6 +39,7 @@ from provider_core.types import (
     Message,
     Notice,
     Quirks,
+    Retrying,
     Text,
     ToolCall,
     Usage,
@@ -640,6 +641,15 @@ def test_of_an_answer_that_is_not_whole_no_call_runs(
     loop = looped(server, box)
     assert loop.finished.verdict is verdict
     assert (box.ran, loop.put, len(server.asked)) == ([], [], 1)
+
+
+def test_an_answer_of_half_a_call_is_retried(server: Scripted) -> None:
+    server.will(sse(delta(tool_calls=[HALF])), answer("Noon."))
+    notices: list[Notice] = []
+    loop = looped(server, Box(clock=say("12:00")), retries=1, notify=notices.append)
+    assert (loop.text, len(server.asked)) == ("Noon.", 2)
+    (retried,) = (notice for notice in notices if isinstance(notice, Retrying))
+    assert "a call of box/clock was not run" in retried.error.message
 
 
 def test_no_call_of_an_answer_that_the_token_limit_cut_is_run(server: Scripted) -> None:
