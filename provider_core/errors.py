@@ -491,6 +491,8 @@ class TLSError(ConnectError):
 
     cause: str = ""
     trusted: str = ""
+    other_bundle: tuple[str, str] = ("", "")
+    """A variable of other programs that names certificates, and the file: telex does not read it."""
 
 
 class DeadlineError(NetworkError):

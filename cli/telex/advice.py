@@ -359,6 +359,11 @@ def secure(error: errors.TLSError, provider: Provider | None) -> str | None:
         case "issuer" if error.trusted:
             what = f"The certificates that are trusted are set by {error.trusted}, and the issuer is not among them."
             return f"{what}\nTrust it: {edit} --ca-bundle FILE"
+        case "issuer" if error.other_bundle[0]:
+            import shlex
+
+            name, path = error.other_bundle
+            return f"To trust the certificates of {name} here: {edit} --ca-bundle {shlex.quote(path)}"
         case "issuer":
             return (
                 f"If you trust the issuer: {edit} --ca-bundle FILE\nOr set SSL_CERT_FILE to its certificate."

@@ -17,7 +17,7 @@ from telex.console import OutputError, ReaderGone
 from telex.interrupts import Terminated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from provider_core.answer import Answer
     from provider_core.types import Provider
@@ -52,6 +52,10 @@ class ExitCode(IntEnum):
     CLOSED_PIPE = 141, "the reader of the output closed it, as head does"
 
     meaning: str
+
+    def meaning_among(self, codes: Sequence[ExitCode]) -> str:
+        """What it means for a command that can end with ``codes``: only a chat has an answer."""
+        return self.meaning if ExitCode.TOOL in codes else self.meaning.partition(";")[0]
 
     def __new__(cls, value: int, meaning: str = "") -> Self:
         member = int.__new__(cls, value)

@@ -10,6 +10,8 @@ from provider_core.errors import CoreError, ModelError, UnknownProviderError
 from telex.exits import ExitCode, Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from provider_core.types import Model, Provider, Target
     from telex.context import App
 
@@ -18,6 +20,8 @@ __all__ = [
     "confirm_removal",
     "default_target",
     "follow",
+    "in_the_file",
+    "listed",
     "references",
     "save",
     "say_default",
@@ -44,6 +48,14 @@ def configured(app: App, name: str) -> Provider:
     if found.name not in app.settings.providers:
         raise UnknownProviderError(f"the provider {name} is not set up", name=name, preset=True)
     return found
+
+
+def in_the_file(app: App, name: str) -> None:
+    """Raise ``UsageError`` for a provider that only TELEX_PROVIDERS has: a command cannot change that."""
+    from provider_core.settings import edit
+
+    if name not in edit.entries(app.paths.settings_file) and name in app.settings.providers:
+        raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
 
 
 def default_target(app: App) -> Target | None:
@@ -107,10 +119,19 @@ def warn_references(app: App, provider: str, model: str = "", *, then: str) -> N
     """Name what points at a provider or a model that cannot be used any more."""
     found = references(app, provider, model)
     if found:
-        verb = "names" if len(found) == 1 else "name"
+        verb = "uses" if len(found) == 1 else "use"
         app.console.note(
-            f"Warning: {', '.join(found)} {verb} {(model and f'{provider}/{model}') or provider}, {then}."
+            f"Warning: {listed(found)} {verb} {(model and f'{provider}/{model}') or provider}, {then}."
         )
+
+
+def listed(references: Sequence[str]) -> str:
+    """What ``references`` of the settings are called: "the default model and the alias fast"."""
+    words = [
+        "the default model" if each == "model" else each.replace("aliases.", "the alias ")
+        for each in references
+    ]
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def follow(app: App) -> None:

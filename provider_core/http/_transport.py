@@ -179,6 +179,9 @@ class HttpTransport:
         OpenSSL does not hand out what it refused, so a second handshake looks at it; nothing else is sent.
         """
         error.trusted = _tls.trusted_by(call.network, self._environ)
+        error.other_bundle = next(
+            ((name, path) for name in _OTHER_BUNDLES if (path := self._environ.get(name))), ("", "")
+        )
         if error.cause != "issuer":
             return error
         seen: list[bytes] = []
@@ -192,6 +195,9 @@ class HttpTransport:
         if name:
             error.explain(f"issued by {name}")
         return error
+
+
+_OTHER_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 
 
 def _close(pools: dict[object, httpcore.ConnectionPool]) -> None:

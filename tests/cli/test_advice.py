@@ -29,6 +29,12 @@ def tls(cause: str, trusted: str = "") -> errors.TLSError:
     return error
 
 
+def other_bundle() -> errors.TLSError:
+    error = tls("issuer")
+    error.other_bundle = ("REQUESTS_CA_BUNDLE", "/etc/my ca.pem")
+    return error
+
+
 def missing(model: str) -> errors.ModelNotFoundError:
     error = errors.ModelNotFoundError("x")
     error.model = model
@@ -107,6 +113,7 @@ CASES = [
     ),
     (errors.NotFoundError("x"), replace(LAB, base_url="http://h.test/v1/v1"), ExitCode.PROVIDER, "twice"),
     (errors.ModelNotFoundError("x"), replace(LAB, preset="ollama"), ExitCode.SETTINGS, "ollama pull MODEL"),
+    (other_bundle(), LAB, ExitCode.NETWORK, "telex providers edit lab --ca-bundle '/etc/my ca.pem'"),
     (missing("llama9"), replace(LAB, preset="ollama"), ExitCode.SETTINGS, "ollama pull llama9\n"),
     (errors.ModelNotFoundError("x"), LAB, ExitCode.SETTINGS, "telex models list --provider lab --refresh"),
     (errors.WrongEndpointError("x"), LAB, ExitCode.SETTINGS, "telex models list --provider lab"),

@@ -106,7 +106,8 @@ def test_every_command_names_its_exit_codes(
     assert isinstance(command, Command)
     assert {ExitCode.OK, ExitCode.USAGE} <= set(command.exits)
     said = re.findall(r"^ +(\d+)  (.*)$", text.partition("Exit codes:")[2], re.MULTILINE)
-    assert said == [(str(int(code)), code.meaning) for code in command.exits]
+    assert said == [(str(int(code)), code.meaning_among(command.exits)) for code in command.exits]
+    assert ("the answer is cut" in text) == (words[1:] == ("chat",))
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

@@ -59,7 +59,6 @@ def lab(telex: Inside) -> dict[str, Any]:
         (["--proxy", "none"], "proxy", "none"),
         (["--ca-bundle", __file__], "ca_bundle", __file__),
         (["--client-cert", __file__], "client_cert", __file__),
-        (["--gguf", __file__], "gguf", __file__),
         (["--connect-timeout", "2"], "connect_timeout", 2),
         (["--first-byte-timeout", "900"], "first_byte_timeout", 900),
         (["--idle-timeout", "30.5"], "idle_timeout", 30.5),
@@ -80,6 +79,43 @@ def test_every_field_can_be_set_and_nothing_else_changes(
     text = telex.settings.read_text()
     for comment in ("# by hand", "# quick", "# cellar"):
         assert comment in text
+
+
+def test_another_model_file_is_read_and_its_model_replaces_the_old_one(telex: Inside, tmp_path: Path) -> None:
+    telex.configure('[providers.x]\ngguf = "/old.gguf"\nmodels = ["old"]\nkey = "none"\n')
+    path = tmp_path / "new.gguf"
+    path.write_bytes(b"text")
+    ran = telex("providers", "edit", "x", "--gguf", str(path))
+    assert (ran.code, "is not a GGUF file" in ran.err) == (3, True)
+    key, value = b"general.architecture", b"llama"
+    text = b"".join(len(each).to_bytes(8, "little") + each for each in (key,)) + (8).to_bytes(4, "little")
+    text += len(value).to_bytes(8, "little") + value
+    path.write_bytes(
+        b"GGUF" + (3).to_bytes(4, "little") + (0).to_bytes(8, "little") + (1).to_bytes(8, "little") + text
+    )
+    ran = telex("providers", "edit", "x", "--gguf", str(path))
+    assert ran.code == 0, ran.err
+    assert "To check it: telex providers test x" in ran.err
+    entry = entries(telex.settings)["x"]
+    assert (entry["gguf"], [model["id"] for model in entry["models"]]) == (str(path), ["new"])
+
+
+@pytest.mark.parametrize(
+    "words", [("remove", "env", "--yes"), ("rename", "env", "other"), ("edit", "env", "--retries", "3")]
+)
+def test_a_provider_of_the_environment_is_changed_there(telex: Inside, words: tuple[str, ...]) -> None:
+    given = {"TELEX_PROVIDERS": '{"env": {"base_url": "http://127.0.0.1:1", "key": "none"}}'}
+    ran = telex("providers", *words, env=given)
+    assert (ran.code, "env is set up by TELEX_PROVIDERS: change it there" in ran.err) == (2, True)
+
+
+def test_unset_takes_the_names_of_the_settings_too(telex: Inside) -> None:
+    telex("providers", "edit", "lab", "--display-name", "x", "--header", "X-Team=blue")
+    ran = telex(
+        "providers", "edit", "lab", "--unset", "display_name", "--unset", "headers", "--unset", "models"
+    )
+    assert ran.code == 0, ran.err
+    assert {"display_name", "headers", "models"}.isdisjoint(lab(telex))
 
 
 def test_every_field_but_name_and_key_can_be_taken_away() -> None:
@@ -224,7 +260,7 @@ def test_without_a_terminal_set_key_names_its_flags(telex: Inside) -> None:
 def test_a_new_name_takes_key_default_and_aliases_along(telex: Inside) -> None:
     ran = telex("providers", "rename", "lab", "work")
     assert ran.code == 0, ran.err
-    assert "model, aliases.fast changed too" in ran.err
+    assert "Changed along with it: the default model and the alias fast." in ran.err
     text = telex.settings.read_text()
     assert 'model = "work/m"' in text
     assert 'fast = "work/m" # quick' in text
@@ -297,7 +333,10 @@ def test_add_takes_the_timeouts_that_edit_takes(telex: Inside) -> None:
 def test_disabling_names_what_points_at_the_provider(telex: Inside) -> None:
     write_template(telex)
     ran = telex("providers", "edit", "lab", "--disable")
-    assert "Warning: model, aliases.fast, the template mine name lab, which is disabled now." in ran.err
+    assert (
+        "Warning: the default model, the alias fast and the template mine use lab, which is disabled now."
+        in ran.err
+    )
     assert "Warning" not in telex("providers", "edit", "lab", "--disable").err
 
 
@@ -305,7 +344,7 @@ def test_removing_a_model_names_what_points_at_it(telex: Inside) -> None:
     telex("models", "add", "lab", "z")
     telex("models", "alias", "zed", "lab/z")
     ran = telex("models", "remove", "lab", "z")
-    assert "Warning: aliases.zed names lab/z, which is not known any more." in ran.err
+    assert "Warning: the alias zed uses lab/z, which will no longer be declared." in ran.err
 
 
 def write_template(telex: Inside) -> None:
@@ -318,7 +357,10 @@ def test_remove_says_what_points_at_it_and_deletes_the_key(telex: Inside) -> Non
     write_template(telex)
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 0, ran.err
-    assert "Warning: model, aliases.fast, the template mine name lab, which will not exist" in ran.err
+    assert (
+        "Warning: the default model, the alias fast and the template mine use lab, which will no longer exist"
+        in ran.err
+    )
     assert "lab and its key are removed" in ran.err
     assert telex.stored("lab") is None
     assert entries(telex.settings) == {}

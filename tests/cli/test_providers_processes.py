@@ -183,12 +183,27 @@ def test_a_presets_page_for_keys_and_its_parts_are_asked_for(telex: Kept) -> Non
 
 def test_remove_asks_and_takes_no_for_no(telex: Kept) -> None:
     telex.provider("lab", "http://127.0.0.1:1/v1")
-    for keys, code, left in (("n\r", 130, True), ("y\r", 0, False)):
+    for keys, code, left in (("n\r", 1, True), ("\x03", 130, True), ("y\r", 0, False)):
         with telex.at("providers", "remove", "lab") as terminal:
             terminal.wait_for("Remove lab")
             terminal.type(keys)
             assert terminal.process.wait(20) == code
         assert ("lab" in entries(telex.settings)) == left
+
+
+@pytest.mark.parametrize(
+    "words", [("mcp", "remove", "odd"), ("templates", "remove", "mine"), ("providers", "remove", "lab")]
+)
+def test_no_removes_nothing_with_the_same_words_everywhere(telex: Kept, words: tuple[str, ...]) -> None:
+    telex.provider("lab", "http://127.0.0.1:1/v1")
+    assert telex("mcp", "add", "odd", "--", "true").code == 0
+    (telex.home / "config" / "templates").mkdir()
+    (telex.home / "config" / "templates" / "mine.toml").write_text('prompt = "hi"')
+    with telex.at(*words) as terminal:
+        terminal.wait_for(r"Remove .*\? \[y/N\]")
+        terminal.type("n\r")
+        terminal.wait_for("Nothing was removed")
+        assert terminal.process.wait(20) == 1
 
 
 def test_discover_offers_what_is_new(telex: Kept, server: Scripted) -> None:

@@ -68,7 +68,7 @@ def write_exits(formatter: click.HelpFormatter, exits: Sequence[ExitCode]) -> No
         formatter.write_text("Exit codes: see telex help exit-codes")
         return
     with formatter.section("Exit codes"):
-        formatter.write_dl([(str(int(code)), code.meaning) for code in exits])
+        formatter.write_dl([(str(int(code)), code.meaning_among(exits)) for code in exits])
         others = [str(int(code)) for code in EVERYWHERE if code not in exits]
         formatter.write_text(
             f"{', '.join(others[:-1])} and {others[-1]} as everywhere: telex help exit-codes"

@@ -102,7 +102,7 @@ def _paragraphs(command: click.Command) -> list[str]:
 def _exits(page: roff.Writer, codes: tuple[ExitCode, ...]) -> None:
     page.section("Exit status")
     for code in codes:
-        page.row(roff.bold(str(int(code))), code.meaning)
+        page.row(roff.bold(str(int(code))), code.meaning_among(codes))
     page.text("All of them are described in telex-exit-codes(7).")
 
 

@@ -144,4 +144,10 @@ def _ask(app: App, wanted: Reference) -> str:
     if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
         raise click.UsageError(f"no terminal to ask for {wanted.name}; use --stdin")
     app.key_store.get(wanted.entry)  # before anyone types a secret that could not be kept
-    return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True)).strip()
+    return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True, value_proc=_not_blank))
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise click.UsageError("a secret must not be blank")  # click asks again
+    return text.strip()

@@ -123,7 +123,7 @@ def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the opt
     forget_model(app.paths.settings_file, provider, id)
     app.reload()
     if not app.catalog.listing(provider).find(id):
-        lists.warn_references(app, provider, id, then="which is not known any more")
+        lists.warn_references(app, provider, id, then="which will no longer be declared")
     app.console.note(f"{provider}/{id} is no longer declared.")
 
 

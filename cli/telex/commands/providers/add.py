@@ -8,7 +8,15 @@ import click
 
 from provider_core.errors import LocalModelError
 from telex.command import Command
-from telex.commands.providers.given import WAITS, address, assignment, new_name, preview, wait_options
+from telex.commands.providers.given import (
+    WAITS,
+    address,
+    assignment,
+    file_models,
+    new_name,
+    preview,
+    wait_options,
+)
 from telex.commands.providers.keys import checked, choose, key_options, shadow
 from telex.context import pass_app
 from telex.exits import ASKING, ExitCode, Stop, code_and_hint
@@ -132,7 +140,7 @@ def command(
         app.console.note(f"{name} is a preset: everything but the address comes from {row.name}.")
     fields = {**_fields(row, options), **_place(app, row, options)}
     if options["gguf"]:
-        fields["models"] = _file_models(app, options["gguf"].absolute(), fields["models"])
+        fields["models"] = file_models(app, options["gguf"].absolute(), fields["models"])
     if allow_http:
         fields["allow_http"] = True
     choice = choose(app, preview(app, name, fields, fields), options) if not options["gguf"] else None
@@ -211,16 +219,6 @@ def _place(app: App, preset: Preset | None, options: Mapping[str, Any]) -> dict[
         place["base_url"] = address(app, options["base_url"])
     variables = _variables(app, preset, place["base_url"], options["variables"])
     return {**place, "variables": variables or None}
-
-
-def _file_models(app: App, path: Path, declared: Sequence[Any] | None) -> list[Any]:
-    """The models of a model file, with the context window from the file's header."""
-    from provider_core import local
-
-    header = local.read_header(path)
-    context = app.settings.local_context or (local.window(header) if header.context else None)
-    entries = [{"id": each} if isinstance(each, str) else each for each in declared or [path.stem]]
-    return [{**entry, "context": context} if context else entry for entry in entries]
 
 
 def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:

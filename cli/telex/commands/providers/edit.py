@@ -43,9 +43,11 @@ class Unset(click.ParamType[str]):
         field, dot, part = str(value).partition(".")
         if dot and part and field in self._PARTS:
             return f"{self._PARTS[field]}.{part}"
-        if value not in FIELDS:
+        named = {key: option for option, key in _KEYS.items()}
+        field = named.get(field, field.replace("_", "-"))  # as the settings spell it
+        if dot or field not in FIELDS:
             self.fail(f"{value!r} is not one of {', '.join(FIELDS)}, header.NAME or set.PART", param, ctx)
-        return str(value)
+        return field
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -184,7 +186,7 @@ def command(
         else:
             edit.update_provider(path, name, changes)
     app.console.note(f"{name} is changed.")
-    if before.base_url != after.base_url:
+    if (before.base_url, before.gguf) != (after.base_url, after.gguf):
         app.console.note(f"To check it: telex providers test {name}")
     if before.enabled and not after.enabled:
         lists.warn_references(app, name, then="which is disabled now")
@@ -193,7 +195,7 @@ def command(
 def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that change, with their new values."""
     from provider_core.settings.rules import header
-    from telex.commands.providers.given import address, assignment
+    from telex.commands.providers.given import address, assignment, file_models
 
     same = (
         "enabled", "display_name", "preset", "default_model", "proxy", "connect_timeout", "first_byte_timeout",
@@ -203,10 +205,12 @@ def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> 
     for key in ("gguf", "ca_bundle", "client_cert"):
         if options[key] is not None:
             changes[key] = str(options[key].absolute())
+    if options["gguf"] is not None:
+        changes["models"] = file_models(app, options["gguf"].absolute(), options["models"])
+    elif options["models"]:
+        changes["models"] = list(options["models"])
     if options["base_url"] is not None:
         changes["base_url"] = address(app, options["base_url"])
-    if options["models"]:
-        changes["models"] = list(options["models"])
     if options["headers"]:
         changes["headers"] = {**entry.get("headers", {}), **dict(header(text) for text in options["headers"])}
     if options["variables"]:

@@ -10,12 +10,13 @@ from telex.exits import ExitCode, Stop
 from telex.options import Number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from provider_core.types import Provider
     from telex.context import App
 
-__all__ = ["address", "assignment", "new_name", "preview", "wait_options"]
+__all__ = ["address", "assignment", "file_models", "new_name", "preview", "wait_options"]
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
@@ -109,3 +110,13 @@ def assignment(text: str) -> tuple[str, str]:
     if not equals:
         raise click.UsageError(f"{text!r} is not PART=VALUE, for example account_id=0123abcd")
     return name.strip(), value.strip()
+
+
+def file_models(app: App, path: Path, declared: Sequence[Any] | None) -> list[Any]:
+    """The models of a model file, with the context window from the file's header."""
+    from provider_core import local
+
+    header = local.read_header(path)
+    context = app.settings.local_context or (local.window(header) if header.context else None)
+    entries = [{"id": each} if isinstance(each, str) else each for each in declared or [path.stem]]
+    return [{**entry, "context": context} if context else entry for entry in entries]

@@ -48,7 +48,8 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     data = file.read(path)
     if name not in data.get("providers", {}):
         lists.configured(app, name)  # its error has near misses
-    lists.warn_references(app, name, then="which will not exist any more")
+        lists.in_the_file(app, name)
+    lists.warn_references(app, name, then="which will no longer exist")
     if not yes:
         lists.confirm_removal(app, name)
     stored = edit.entries(path).get(name, {}).get("key") == "keyring"
@@ -89,10 +90,13 @@ def rename(app: App, *, old: str, new: str) -> None:
     from telex.commands.providers.given import new_name
 
     lists.configured(app, old)
+    lists.in_the_file(app, old)
     new_name(app, new)
     taken = lists.spelled(app, new)
     if taken not in (None, old, new):
         raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
     moved = roster.rename(app.paths.settings_file, app.key_store, old, new)
     catalog.move(app.paths.lists, old, new)
-    app.console.note(f"{old} is now {new}." + (f" So {', '.join(moved)} changed too." if moved else ""))
+    app.console.note(
+        f"{old} is now {new}." + (f" Changed along with it: {lists.listed(moved)}." if moved else "")
+    )
