@@ -40,7 +40,7 @@ def test_a_path_that_cannot_be_used_is_one_line(
     home = Inside(tmp_path / "home")
     home.configure('[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["m"]\n')
     (tmp_path / "file").touch()
-    path = str(tmp_path / ("x" * 300)) if kind == "too long" else str(tmp_path / "file" / "below")
+    path = str(tmp_path / ("a" * 300)) if kind == "too long" else str(tmp_path / "file" / "below")
     ran = home(*arguments, path)
     assert ran.code == (3 if "template" in "".join(arguments) and kind != "too long" else 2), ran.err
     assert path in ran.err
