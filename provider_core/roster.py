@@ -143,8 +143,9 @@ def _key_change(
 
 def _entry(path: Path, name: str) -> dict[str, Any] | None:
     with contextlib.suppress(SettingsError):
-        return edit.entries(path).get(name)
-    return {}  # unreadable now: certainly nothing that was written
+        if path.is_file():
+            return edit.entries(path).get(name)
+    return {}  # absent or unreadable: certainly nothing that was written
 
 
 def _insist(undo: Callable[[], None]) -> None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
 __all__ = [
-    "ENTRIES",
     "File",
     "McpEntry",
     "ModelEntry",
