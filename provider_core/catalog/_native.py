@@ -100,11 +100,13 @@ def _lmstudio(asker: Asker, models: tuple[Model, ...]) -> tuple[Model, ...]:
         return models
     known = {model.id: model for model in _reading.models(entries, None)}
     loaded = {e["id"] for e in entries if isinstance(e, dict) and e.get("state") == "loaded" and "id" in e}
-    told = [
-        replace(_filled(model, known.get(model.id)), context_is_maximum=model.id not in loaded)
-        for model in models
+    filled = [
+        _filled(model, known.get(model.id)) for model in sorted(models, key=lambda m: m.id not in loaded)
     ]
-    return tuple(sorted(told, key=lambda model: model.context_is_maximum))
+    return tuple(
+        replace(model, context_is_maximum=model.context is not None and model.id not in loaded)
+        for model in filled
+    )
 
 
 def _ollama(asker: Asker, models: Sequence[Model]) -> tuple[Model, ...]:
