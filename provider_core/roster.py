@@ -81,7 +81,9 @@ def remove(path: Path, store: KeyStore, name: str, *, keep_key: bool = False) ->
         edit.remove_provider(path, name, around=change)
     except KeyStoreError as error:
         raise KeyStoreError(
-            f"{name} is not removed, settings and key are left as they were: {error.message}", provider=name
+            f"{name} is not removed, settings and key are left as they were: {error.message}",
+            provider=name,
+            state=error.state,
         ) from error
 
 
@@ -134,7 +136,9 @@ def _key_change(
         else:
             store.delete(name)
         yield
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyStoreError) and error.provider is None:
+            error.provider = name
         replaced = before != written and _entry(path, name) == written
         if not replaced:
             _insist(lambda: store.delete(name) if former is None else store.set(name, former))

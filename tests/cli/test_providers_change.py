@@ -373,6 +373,18 @@ def test_a_removal_that_fails_says_what_is_left(tmp_path: Path, telex: Inside) -
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 4
     assert "settings and key are left as they were: the keyring is locked: no prompter" in ran.err
+    assert "To remove it without its key: telex providers remove lab --keep-key" in ran.err
+    ran = telex(
+        "providers",
+        "add",
+        "new",
+        "--base-url",
+        "http://127.0.0.1:1",
+        "--key-stdin",
+        "--no-verify",
+        stdin=b"k" * 20,
+    )
+    assert (ran.code, "telex providers add new --key-env VAR" in ran.err) == (4, True)
     assert "lab" in entries(telex.settings)
     ran = telex("providers", "remove", "lab", "--yes", "--keep-key")
     assert ran.code == 0

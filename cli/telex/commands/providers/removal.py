@@ -8,7 +8,7 @@ import click
 
 from telex.command import Command
 from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exits import ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     Asks for confirmation on a terminal; otherwise --yes is required.
     """
     from provider_core import catalog, roster
+    from provider_core.errors import KeyStoreError
     from provider_core.settings import edit, file
     from telex import lists
 
@@ -53,7 +54,14 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     if not yes:
         lists.confirm_removal(app, name)
     stored = edit.entries(path).get(name, {}).get("key") == "keyring"
-    roster.remove(path, app.key_store, name, keep_key=keep_key)
+    try:
+        roster.remove(path, app.key_store, name, keep_key=keep_key)
+    except KeyStoreError as error:
+        unlock = "Unlock the keyring, and run the command again.\n" if error.state == "locked" else ""
+        app.console.error(
+            error.message, f"{unlock}To remove it without its key: telex providers remove {name} --keep-key"
+        )
+        raise Stop(ExitCode.KEY) from None
     catalog.forget(app.paths.lists, name)
     match stored, keep_key:
         case True, True:
