@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["holds_secret", "secrets"]
 
 _SECRET = re.compile(
-    r"token|secret|passw|passphrase|pwd|cookie|session|credential|bearer|jwt"
+    r"token|secret|passw|passphrase|(?<![a-z])pass(?![a-z])|pwd|cookie|session|credential|bearer|jwt"
     r"|auth(?!or(?!i))"  # an author is none, an authorization is one
     r"|(?<!mon|tur|don)key(?!word|board)"
     r"|(?<![a-z])sig(?:nature)?(?![a-z])",

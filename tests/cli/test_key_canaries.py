@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import tempfile
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ SOURCES = {
     "mcp": Source(
         env={"MCP_SECRET": KEY},
         more='[mcp.a]\ncommand = ["true"]\nenv = {TOKEN = "env:MCP_SECRET"}\n'
-        '[mcp.b]\nurl = "http://127.0.0.1:1/mcp"\nheaders = {Authorization = "Bearer env:MCP_SECRET"}\n',
+        '[mcp.b]\nurl = "{server}/mcp"\nheaders = {Authorization = "Bearer env:MCP_SECRET"}\n',
     ),
     "variable of the settings": Source(
         env={"TELEX_PROVIDERS": json.dumps({"lab": {"proxy": f"http://me:{KEY}@proxy.invalid:1"}})}
@@ -85,6 +86,8 @@ def echo(asked: Asked) -> Answer:
     error: Any = {
         "error": {"message": f"wrong: {key}. {' '.join(found)}", "code": key, "type": key, "param": key}
     }
+    if "jsonrpc" in asked.body:
+        return in_json(error, 401)
     way = asked.body["messages"][-1]["content"]
     match way:
         case "400" | "401" | "403" | "404" | "429" | "500":
@@ -118,6 +121,7 @@ LATER: tuple[tuple[str, ...], ...] = (
     ("doctor",), ("doctor", "--json"), ("providers", "list", "--check-keys"), ("providers", "list", "--json"),
     ("providers", "show", "lab"), ("providers", "show", "lab", "--json"), ("providers", "export"),
     ("providers", "test", "lab", "--json"), ("models", "list", "--refresh"), ("models", "list", "--json"),
+    ("chat", "--no-stdin", "-m", "lab/m", "--tools", "all", "-vv", "fine"),
     ("mcp", "list"), ("mcp", "list", "--json"), ("mcp", "test", "a", "--json"), ("mcp", "test", "b"),
     ("history", "list", "--json"), ("history", "export", "--all", "--format", "jsonl"),
     ("providers", "edit", "lab", "--display-name", "x"), ("chat", "-m", "nobody/x", "hi"),
@@ -144,11 +148,10 @@ def test_no_secret_is_shown_or_saved(name: str, tmp_path: Path, outside: Path, s
     telex.store.set("secret:gw", keys.seal_for(Provider(name="lab", base_url=server.url), KEY))
     rows = {"base_url": f'"{server.url}"', "retries": "0", "models": '["m", "n"]', **source.fields}
     text = "".join(f"{row} = {value}\n" for row, value in rows.items()).replace("{outside}", str(outside))
-    telex.configure(f"[providers.lab]\n{text}{source.more}")
+    telex.configure(f"[providers.lab]\n{text}{source.more.replace('{server}', server.url)}")
     shown: dict[tuple[str, ...], str] = {}
-    shift = list(SOURCES).index(name)
-    for at, way in enumerate(WAYS):  # over all sources, each way meets each format
-        arguments = ("chat", "--no-stdin", "-m", "lab/m", *FORMATS[(at + shift) % len(FORMATS)], way)
+    for way, form in itertools.product(WAYS, FORMATS):
+        arguments = ("chat", "--no-stdin", "-m", "lab/m", *form, way)
         ran = telex(*arguments, env=source.env)
         assert ran.code in (0, 1, 3, 4, 5, 6), (arguments, ran.err)
         shown[arguments] = ran.text + ran.err
@@ -158,7 +161,7 @@ def test_no_secret_is_shown_or_saved(name: str, tmp_path: Path, outside: Path, s
         shown[arguments] = ran.text + ran.err
     carried = [value for asked in server.asked for value in asked.headers.values() if KEY in value]
     # The secret was in force, or it was for somebody else.
-    assert bool(carried) is (name not in ("proxy password", "mcp", "variable of the settings"))
+    assert bool(carried) is (name not in ("proxy password", "variable of the settings"))
     assert [arguments for arguments, said in shown.items() if sings(said.encode())] == []
     files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
     assert len(files) > 3

@@ -348,7 +348,7 @@ def gateway(telex: Inside, url: str, header: str) -> Any:
 @pytest.mark.parametrize(
     "header",
     ["X-Gw-Key=abc123secret", "X-Gw-Key: abc123secret", "Cookie=abc123secret", "X-Team=sk-abc123secret456789",
-     "Proxy-Authorization=Basic abc123secret"],
+     "Proxy-Authorization=Basic abc123secret", "X-Pass=abc123secret"],
 )  # fmt: skip
 def test_a_plain_secret_in_a_header_is_refused_and_not_repeated(tmp_path: Path, header: str) -> None:
     telex = Inside(tmp_path / "home")
