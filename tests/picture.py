@@ -88,18 +88,7 @@ def says(asked: Asked) -> Answer:
     return Answer(body)
 
 
-class Screen(pyte.Screen):
-    """pyte's screen, which knows no dim text, with it: the attribute that it stands in for, blinking, is not used."""
-
-    def select_graphic_rendition(self, *attributes: int, **private: Any) -> None:
-        super().select_graphic_rendition(*attributes, **private)
-        if attributes and attributes[0] not in (38, 48) and 2 in attributes:
-            self.cursor.attrs = self.cursor.attrs._replace(blink=True)
-        if 22 in attributes:
-            self.cursor.attrs = self.cursor.attrs._replace(blink=False)
-
-
-def taken() -> Screen:
+def taken() -> pyte.Screen:
     """The screen after ``COMMANDS``, typed into a shell one after the other."""
     with tempfile.TemporaryDirectory() as folder, Scripted() as server:
         home = Path(folder)
@@ -114,7 +103,7 @@ def taken() -> Screen:
                 terminal.wait_for(r"^\$$")
                 terminal.type(command + "\n")
                 terminal.wait_for(rf"(?s)(?:^\$ .*?){{{number + 1}}}^\$$")
-            screen = Screen(COLUMNS, LINES)
+            screen = pyte.Screen(COLUMNS, LINES)
             pyte.ByteStream(screen).feed(terminal.raw)
             return screen
 
@@ -132,13 +121,13 @@ def rows(screen: pyte.Screen) -> list[list[Char]]:
 WIDTH, HEIGHT, SIZE, EDGE, BAR = 8.4, 19.0, 14, 16, 30
 FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
-GROUND, INK, FAINT = "#0d1117", "#d8dee6", "#8b949e"
+GROUND, INK = "#0d1117", "#d8dee6"
 """A dark window whatever the page around it is; each has at least the contrast of 4.5 that WCAG asks for."""
 
 INKS = {
     "black": "#6e7681", "red": "#ff7b72", "green": "#7ee787", "brown": "#e3b341", "blue": "#79c0ff",
     "magenta": "#d2a8ff", "cyan": "#76e3ea", "white": "#d8dee6",
-    "brightblack": FAINT, "brightred": "#ffa198", "brightgreen": "#9af5a4", "brightbrown": "#f2cc60",
+    "brightblack": "#8b949e", "brightred": "#ffa198", "brightgreen": "#9af5a4", "brightbrown": "#f2cc60",
     "brightblue": "#a5d6ff", "brightmagenta": "#e2c5ff", "brightcyan": "#b3f0ff", "brightwhite": "#ffffff",
 }  # fmt: skip
 
@@ -178,8 +167,6 @@ def _row(row: list[Char], y: float) -> Iterator[str]:
 
 def _style(char: Char) -> str:
     ink = "" if char.fg == "default" else INKS.get(char.fg, f"#{char.fg}")
-    if char.blink:
-        ink = FAINT
     return "".join(
         (
             f' fill="{ink}"' if ink else "",

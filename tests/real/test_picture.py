@@ -38,10 +38,11 @@ def test_it_shows_the_whole_of_it(taken: str) -> None:
     assert rows[-1] == "$"
 
 
-def test_it_shows_what_is_dim_and_what_has_colour(taken: str) -> None:
+def test_reasoning_is_grey_and_headings_are_bold(taken: str) -> None:
     (thoughts,) = re.findall(r"<text [^>]*>The loop swallows", taken)
     (heading,) = re.findall(r"<text [^>]*>Two bugs", taken)
-    assert f'fill="{picture.FAINT}"' in thoughts
+    (grey,) = re.findall(r'fill="#(\w{6})"', thoughts)
+    assert grey == grey[:2] * 3
     assert 'font-weight="bold"' in heading
 
 
