@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Network
 
-__all__ = ["Trust", "blind", "context", "trust", "trusted_by"]
+__all__ = ["Trust", "blind", "tls_context", "trust", "trusted_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Trust:
     authorities: int | None = None
 
 
-def context(network: Network, environ: Mapping[str, str], *, client_cert: bool = True) -> ssl.SSLContext:
+def tls_context(network: Network, environ: Mapping[str, str], *, client_cert: bool = True) -> ssl.SSLContext:
     """The provider's own ``ca_bundle``, else SSL_CERT_FILE and SSL_CERT_DIR, else the operating system's store.
 
     Raises ``SettingsError`` for files that cannot be used.
@@ -51,7 +51,7 @@ def trust(network: Network, environ: Mapping[str, str]) -> Trust:
     for path in (files.expanded(each) for each in (file, network.client_cert) if each):
         if path.exists() and not path.is_file() and not path.is_dir():
             raise SettingsError(f"the certificates in {path} cannot be used: it is not a regular file")
-    made = context(network, environ)
+    made = tls_context(network, environ)
     source = _source(network.ca_bundle, environ)
     # What OpenSSL reads from a folder it reads when it is needed, and a system's store it never shows.
     if not source:

@@ -145,7 +145,7 @@ class HttpTransport:
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                context = _tls.context(network, self._environ) if url.scheme == "https" else None
+                context = _tls.tls_context(network, self._environ) if url.scheme == "https" else None
                 pool = self._pools[key] = self._new_pool(network, proxy, context)
         return pool
 
@@ -163,7 +163,7 @@ class HttpTransport:
             by = httpcore.Proxy(
                 url=httpcore.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"),
                 auth=(proxy.auth[0].encode(), proxy.auth[1].encode()) if proxy.auth else None,
-                ssl_context=_tls.context(network, self._environ, client_cert=False) if secure else None,
+                ssl_context=_tls.tls_context(network, self._environ, client_cert=False) if secure else None,
             )
         return httpcore.ConnectionPool(
             ssl_context=context,

@@ -373,7 +373,7 @@ def test_user_and_password_in_an_address_are_never_shown() -> None:
 
 def test_the_room_is_imported_without_terminals_certificates_or_the_command_line_of_httpx() -> None:
     code = (
-        "import sys, provider_core.http\n"
+        "import sys; from provider_core.http import HttpTransport\n"
         "print([m for m in ('click', 'rich', 'pygments', 'truststore', 'trio') if m in sys.modules])\n"
         "import httpx; print(callable(httpx.Client), 'httpx._main' in sys.modules)"
     )

@@ -283,7 +283,7 @@ def test_a_file_that_changed_since_is_verified_again(models, model_path):
 
 def test_a_file_of_another_length_is_an_error_and_stays(index, models):
     path = put(models, b"mine")
-    with pytest.raises(ModelFileError, match=f"has 4 bytes, not {DEFAULT_MODEL.size}.*deleted"):
+    with pytest.raises(ModelFileError, match=f"has 4 bytes, not {DEFAULT_MODEL.size}.*delete it"):
         ensure_default_model(models)
     assert path.read_bytes() == b"mine"
     assert index.downloads == 0

@@ -46,7 +46,7 @@ def test_the_list_says_what_the_server_really_has(endpoint: Endpoint, preset: st
     assert model.context == 2048
     assert model.kind == "chat"
     assert model.vision is False
-    assert model.tools is (False if preset else None)  # only /props tells
+    assert model.tools is False  # as /props says, which is asked whatever the preset
     transport.close()
 
 
