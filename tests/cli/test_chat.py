@@ -103,7 +103,7 @@ def test_stdin_and_prompt_make_one_message_with_every_byte_kept(
         (["--explain this"], b"", 'put "--" before'),
         (["-p", "top_p", "hi"], b"", "KEY=JSON"),
         (["-p", "stop=[1", "hi"], b"", "not JSON"),
-        (["-t", "warm", "hi"], b"", "not a valid float"),
+        (["-t", "warm", "hi"], b"", "is not a number"),
     ],
 )
 def test_bad_input_is_a_usage_error_and_sends_nothing(
