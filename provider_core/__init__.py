@@ -30,23 +30,23 @@ from provider_core._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from provider_core import errors
-    from provider_core.answer import Answer, Gathering
+    from provider_core.answer import Answer, AnswerBuilder
     from provider_core.client import Client
     from provider_core.connection import Connection, connect, provider
     from provider_core.conversation import Conversation, Options
     from provider_core.http import HttpTransport
     from provider_core.keys import KeyringStore, KeyStore, MemoryStore
+    from provider_core.runtime import Runtime
     from provider_core.settings import Paths, Settings
-    from provider_core.setup import Setup
     from provider_core.tools import (
         AgentEvent,
         Approve,
         ApproveWith,
-        Asking,
         FunctionTools,
         Limits,
         PlannedCall,
         Refuse,
+        RequestStarted,
         Toolbox,
         ToolEnded,
         ToolProgress,
@@ -96,9 +96,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentEvent",
     "Answer",
+    "AnswerBuilder",
     "Approve",
     "ApproveWith",
-    "Asking",
     "Call",
     "CallAsText",
     "Choice",
@@ -111,7 +111,6 @@ __all__ = [
     "FieldIgnored",
     "Finished",
     "FunctionTools",
-    "Gathering",
     "HttpTransport",
     "Idle",
     "Image",
@@ -135,11 +134,12 @@ __all__ = [
     "Refuse",
     "Reply",
     "Request",
+    "RequestStarted",
     "Retrying",
     "Role",
+    "Runtime",
     "Sent",
     "Settings",
-    "Setup",
     "Source",
     "Sources",
     "Target",
@@ -164,19 +164,19 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "answer": ("Answer", "Gathering"),
+    "answer": ("Answer", "AnswerBuilder"),
     "client": ("Client",),
     "connection": ("Connection", "connect", "provider"),
     "conversation": ("Conversation", "Options"),
     "http": ("HttpTransport",),
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
     "settings": ("Paths", "Settings"),
-    "setup": ("Setup",),
+    "runtime": ("Runtime",),
     "tools": (
         "AgentEvent",
         "Approve",
         "ApproveWith",
-        "Asking",
+        "RequestStarted",
         "FunctionTools",
         "Limits",
         "PlannedCall",

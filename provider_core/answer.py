@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
     from provider_core.types import Choice, Event, Json, Notice, Source, Target
 
-__all__ = ["Answer", "Gathering", "combined", "following"]
+__all__ = ["Answer", "AnswerBuilder", "append_messages", "merge_answers"]
 
 _TOGETHER = 1024
 
@@ -82,7 +82,7 @@ class Answer:
         )
 
 
-class Gathering:
+class AnswerBuilder:
     """Takes the events and notices of one answer as they come; ``answer`` may be asked for at any moment.
 
     ``limit`` is how many characters of the text, and of the thoughts, are held; the rest is only counted.
@@ -205,7 +205,7 @@ def _joined(pieces: list[str]) -> str:
     return pieces[0]
 
 
-def following(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:
+def append_messages(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:
     """All messages in their order, with the last system message first and no other one; an empty one is none.
 
     A question that follows itself, asked again after it failed, is there once.
@@ -221,7 +221,7 @@ def following(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Messa
     )
 
 
-def combined(answers: Sequence[Answer]) -> Answer:
+def merge_answers(answers: Sequence[Answer]) -> Answer:
     """The answers of a tool loop as one: what was said and called in all of them, and the end of the last.
 
     Texts have a newline between them, and those without a word are left out. Counts are sums of what the server

@@ -21,6 +21,7 @@ from provider_core.errors import (
     NotFoundError,
     ProviderError,
 )
+from provider_core.redaction import printable, redact
 from provider_core.repair import Negotiation
 from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure
@@ -36,7 +37,6 @@ from provider_core.types import (
     ToolCall,
     Verdict,
 )
-from provider_core.wording import printable, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -118,9 +118,9 @@ class Client:
         limit: dict[str, Json] = {provider.quirks.max_tokens_field: request.max_tokens}
         own_limit = quirks.sets_token_limit({**limit, **request.params})
         if watch is not None:
-            from provider_core.watch import Watch
+            from provider_core.wire_log import WireLog
 
-            wire = Watch(watch, secrets)
+            wire = WireLog(watch, secrets)
             call = wire.watched(call)
         retries = Retries(provider.network, clock=self._clock)
         while True:
@@ -195,16 +195,16 @@ class Client:
             accepted()
             decoder = new_decoder(status=reply.status, content_type=reply.headers.get("content-type", ""))
             broken: NetworkError | ProviderError | None = None
-            hasten: Callable[[float | None], None] | None = getattr(reply, "hasten", None)
+            limit_idle: Callable[[float | None], None] | None = getattr(reply, "hasten", None)
             hastened = False
             try:
                 for chunk in reply.chunks():
                     yield from _joined(decoder.feed(chunk))
                     if decoder.done:
                         break
-                    if hasten is not None and decoder.settled is not hastened:
+                    if limit_idle is not None and decoder.settled is not hastened:
                         hastened = decoder.settled
-                        hasten(_TRAILER if hastened else None)
+                        limit_idle(_TRAILER if hastened else None)
             except (NetworkError, ProviderError) as error:
                 # Silence after a finish reason that came with text is the end, too; it only takes longer to tell.
                 broken = None if isinstance(error, DeadlineError) and decoder.finished else error

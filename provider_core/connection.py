@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
-from provider_core.conversation import Conversation, Reached
+from provider_core.conversation import Conversation, OpenProvider
 from provider_core.errors import NoProviderError, SettingsError
-from provider_core.setup import Setup
+from provider_core.runtime import Runtime
 from provider_core.types import Message, Provider, Target
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def connect(
     /,
     *,
     key: str | None = None,
-    setup: Setup | None = None,
+    runtime: Runtime | None = None,
     notify: Callable[[Notice], None] | None = None,
 ) -> Connection:
     """A model that can be asked until the connection is closed.
@@ -98,7 +98,7 @@ def connect(
     Or it is a provider of the program's own, of which ``model`` is asked, else its default, else the first that
     its server lists.
 
-    ``key`` counts before the provider's own sources of one: environment, key command, keyring. ``setup`` stands
+    ``key`` counts before the provider's own sources of one: environment, key command, keyring. ``runtime`` stands
     for all that is read from this machine. ``notify`` is told of retries and of fields that a server refused.
 
     Raises ``ModelError``, ``SettingsError`` and ``ApiKeyError``; ``LocalModelError`` where the model is one that
@@ -106,30 +106,30 @@ def connect(
     """
     stack = ExitStack()
     try:
-        if setup is None:
-            setup = Setup()
-            stack.callback(setup.close)
+        if runtime is None:
+            runtime = Runtime()
+            stack.callback(runtime.close)
         if isinstance(to, Provider):
-            setup = setup.only(to)
+            runtime = runtime.only(to)
             if to.gguf is not None and not to.models:
                 model = model or to.name  # a file is served under whatever name it is asked by
-            target = Target(provider=to, model=model) if model else setup.target(to.name)
+            target = Target(provider=to, model=model) if model else runtime.target(to.name)
         else:
             name = "/".join(filter(None, (to, model)))
-            target = setup.target(name or None)
-            if not name and target.provider.embedded and setup.settings.model is None:
+            target = runtime.target(name or None)
+            if not name and target.provider.embedded and runtime.settings.model is None:
                 # A program that names no model does not want a small one that has to be downloaded.
                 raise NoProviderError(
                     'no provider is set up; to use the small embedded model: connect("local")'
                 )
-        at, found = stack.enter_context(setup.reach(target, key=key))
-        reached = Reached(
+        at, found = stack.enter_context(runtime.open_provider(target, key=key))
+        reached = OpenProvider(
             target=target,
-            client=setup.client,
+            client=runtime.client,
             provider=at,
             key=found,
             notify=notify,
-            reads_images=setup.catalog.reads_images(target),
+            reads_images=runtime.catalog.reads_images(target),
         )
         return Connection(reached, stack)
     except BaseException:
@@ -140,7 +140,7 @@ def connect(
 class Connection:
     """One model, until ``close``; several threads may ask it at a time. See ``connect``."""
 
-    def __init__(self, reached: Reached, stack: ExitStack) -> None:
+    def __init__(self, reached: OpenProvider, stack: ExitStack) -> None:
         self._reached = reached
         self._stack = stack
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from provider_core import limits
-from provider_core.answer import Gathering, following
+from provider_core.answer import AnswerBuilder, append_messages
 from provider_core.errors import CoreError, InvalidInputError, SchemaMismatchError
 from provider_core.types import Image, ImagePart, Message, Request, Source, TextPart, ToolCall, Verdict
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Offer: TypeAlias = Toolbox | Callable[..., Any]
 
-__all__ = ["Conversation", "Options", "Reached"]
+__all__ = ["Conversation", "OpenProvider", "Options"]
 
 
 class Options(TypedDict, total=False):
@@ -53,7 +53,7 @@ _OF_THE_REQUEST = frozenset(field.name for field in fields(Request)) - {"tools"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
+class OpenProvider:
     """A model that can be asked now: ``provider`` is where it is, and ``notify`` is told of retries."""
 
     target: Target
@@ -72,7 +72,7 @@ class Conversation:
     several threads there are several conversations.
     """
 
-    def __init__(self, reached: Reached, messages: Iterable[Message | Mapping[str, Json]] = ()) -> None:
+    def __init__(self, reached: OpenProvider, messages: Iterable[Message | Mapping[str, Json]] = ()) -> None:
         self._reached = reached
         self.messages: tuple[Message, ...] = tuple(
             each if isinstance(each, Message) else _restored(each) for each in messages
@@ -172,7 +172,7 @@ class Conversation:
             with closing(loop):
                 for step in loop:
                     match step:
-                        case room.Asking(request=request):
+                        case room.RequestStarted(request=request):
                             turn.next(request.messages)
                         case room.ToolStarted() | room.ToolProgress() | room.ToolEnded():
                             pass
@@ -192,7 +192,9 @@ class Conversation:
         asked: Any = {name: value for name, value in options.items() if name in _OF_THE_REQUEST}
         asked.setdefault("reads_images", self._reached.reads_images)
         asked.setdefault("max_characters", limits.WHOLE_ANSWER)
-        return Request(model=self._reached.target.model, messages=following(self.messages, new), **asked)
+        return Request(
+            model=self._reached.target.model, messages=append_messages(self.messages, new), **asked
+        )
 
 
 class _Turn:
@@ -200,7 +202,7 @@ class _Turn:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._gathering = Gathering(target)
+        self._gathering = AnswerBuilder(target)
         self.messages: tuple[Message, ...] = ()
         self.error: CoreError | None = None
 
@@ -210,7 +212,7 @@ class _Turn:
     def next(self, messages: tuple[Message, ...]) -> None:
         """A request with these messages goes out, the first or one with the results of tools."""
         self.messages = messages
-        self._gathering = Gathering(self._target)
+        self._gathering = AnswerBuilder(self._target)
 
     def event(self, event: Event) -> None:
         self._gathering.event(event)

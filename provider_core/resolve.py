@@ -219,7 +219,7 @@ def _default(provider: Provider, catalog: Catalog) -> Target:
 
 def near_ids(typed: str, catalog: Catalog) -> list[str]:
     """Full ids that may have been meant: the same last part, then alike, then longer ones with it inside."""
-    from provider_core.wording import near
+    from provider_core.redaction import close_matches
 
     ids = [
         f"{p.name}/{m.id}" for p in catalog.usable for m in catalog.listing(p.name).models if m.kind == "chat"
@@ -229,7 +229,7 @@ def near_ids(typed: str, catalog: Catalog) -> list[str]:
     by_tail = {form(full.partition("/")[2]): full for full in reversed(ids)}
     last = wanted.rpartition("/")[2]
     found = [full for tail, full in by_tail.items() if tail.rpartition("/")[2] == last]
-    found += near(typed, ids, most=_NEAR)
-    found += [by_tail[hit] for hit in near(wanted, by_tail, most=_NEAR)]
+    found += close_matches(typed, ids, most=_NEAR)
+    found += [by_tail[hit] for hit in close_matches(wanted, by_tail, most=_NEAR)]
     found += [full for tail, full in by_tail.items() if len(wanted) > 2 and wanted in tail]
     return list(dict.fromkeys(found))[:_NEAR]

@@ -2,12 +2,12 @@
 
 They keep what the real ones promise, which the library's own tests hold both to::
 
-    from provider_core import Setup, connect, provider
+    from provider_core import Runtime, connect, provider
     from provider_core.testing import FakeKeyStore, FakeTransport, cut, refuses, says
 
     network = FakeTransport(refuses(503, "busy", retry_after=0), says("Hel", "lo"), says("Hel", cut))
-    here = Setup(environ={}, transport=network, key_store=FakeKeyStore())
-    with connect(provider("groq"), "gpt-oss-120b", key="a key", setup=here) as model:
+    here = Runtime(environ={}, transport=network, key_store=FakeKeyStore())
+    with connect(provider("groq"), "gpt-oss-120b", key="a key", runtime=here) as model:
         assert model.ask("Hello?").text == "Hello"
         assert [body["model"] for body in network.bodies] == ["gpt-oss-120b", "gpt-oss-120b"]
 """
@@ -196,7 +196,7 @@ class FakeReply:
         self._received = 0
         self._pause: float | None = None
 
-    def hasten(self, seconds: float | None) -> None:
+    def limit_idle(self, seconds: float | None) -> None:
         self._pause = seconds
 
     def chunks(self) -> Iterator[bytes]:

@@ -563,8 +563,8 @@ class Call:
 class Reply(Protocol):
     """An HTTP answer whose body is still to come.
 
-    It may have a method ``hasten(seconds)`` as well: from then on a pause of so many seconds is the end of the body
-    and no error. ``hasten(None)`` undoes that.
+    It may have a method ``limit_idle(seconds)`` as well: from then on a pause of so many seconds is the end of the body
+    and no error. ``limit_idle(None)`` undoes that.
     """
 
     @property

@@ -131,7 +131,7 @@ class TransportConformance:
         with world.transport.send(call(world.url)) as reply:
             chunks = reply.chunks()
             first = next(chunks)
-            reply.hasten(0.1)  # type: ignore[attr-defined]
+            reply.limit_idle(0.1)  # type: ignore[attr-defined]
             assert (first, list(chunks)) == (b"a", [])
 
     def test_reading_goes_on_where_it_was_left(self, world: World) -> None:

@@ -18,7 +18,7 @@ import click
 from provider_core import presets
 from provider_core.settings.schema import File
 from telex import completion, man
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 from telex.help import TOPICS, reading
 from telex.help.page import Rows
 from telex.main import COMMANDS, root

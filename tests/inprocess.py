@@ -11,7 +11,7 @@ from running import Ran
 
 from provider_core.keys import KeyStore, MemoryStore, unseal
 from provider_core.settings import Paths
-from telex.context import App
+from telex.app import App
 from telex.main import main
 
 if TYPE_CHECKING:

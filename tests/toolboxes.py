@@ -14,13 +14,13 @@ from provider_core.client import Client
 from provider_core.tools import (
     AgentEvent,
     Approve,
-    Asking,
     Decision,
     Limits,
-    Offered,
     PlannedCall,
+    RequestStarted,
     ToolEnded,
     ToolResult,
+    ToolSpec,
     ToolStarted,
     agent,
 )
@@ -52,7 +52,7 @@ class Box:
         self._functions = functions
         given = schemas or {}
         self.tools = tuple(
-            Offered(tool=Tool(name=tool, description=f"{tool} of {name}", schema=given.get(tool, ANYTHING)))
+            ToolSpec(tool=Tool(name=tool, description=f"{tool} of {name}", schema=given.get(tool, ANYTHING)))
             for tool in functions
         )
 
@@ -109,8 +109,8 @@ class Loop:
         return [event for event in self.events if isinstance(event, ToolStarted)]
 
     @property
-    def asked(self) -> list[Asking]:
-        return [event for event in self.events if isinstance(event, Asking)]
+    def asked(self) -> list[RequestStarted]:
+        return [event for event in self.events if isinstance(event, RequestStarted)]
 
     @property
     def calls(self) -> list[ToolCall]:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core import limits
-from provider_core.answer import Gathering
+from provider_core.answer import AnswerBuilder
 from provider_core.errors import CoreError, NetworkError, ProviderError
 from provider_core.types import Idle, Image, Retrying, Verdict
-from telex.console import OutputError, ReaderGone
-from telex.exits import ExitCode, Stop, answer_code, internal_error
-from telex.interrupts import Interrupts, Terminated
+from telex.console import OutputClosed, OutputError
+from telex.exit_codes import ExitCode, Stop, answer_code, internal_error
+from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.types import Event, Message, Notice, Request, Target
-    from telex.context import App
+    from telex.app import App
     from telex.keeping import Keeping
     from telex.render.show import Show
 
@@ -57,7 +57,7 @@ class Turn:
             keeping.tell = show.aside
         self._new = new
         self._ended = ended
-        self._gathering = Gathering(target, limit=request.max_characters or limits.ANSWER, clock=clock)
+        self._gathering = AnswerBuilder(target, limit=request.max_characters or limits.ANSWER, clock=clock)
         self._begun = self._came = False
 
     def notice(self, notice: Notice) -> None:
@@ -140,7 +140,7 @@ def ask(
         turn = Turn(app, target, request, show, interrupts=interrupts, keeping=keeping, new=new, ended=ended)
         try:
             show.connecting(target)
-            with app.reach(target) as (provider, key):
+            with app.open_provider(target) as (provider, key):
                 events = app.client.chat(provider, request, key=key, notify=turn.notice, watch=watch)
                 with contextlib.closing(events):
                     for event in events:
@@ -148,7 +148,7 @@ def ask(
         except CoreError as error:
             turn.over(error)
             raise
-        except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
+        except (KeyboardInterrupt, Terminated, OutputClosed, OutputError):
             turn.over()
             raise
         except Exception as error:

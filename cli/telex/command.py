@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ __all__ = ["Command", "Group", "leave_with"]
 
 def leave_with(ctx: click.Context, text: str) -> NoReturn:
     """Print what was asked for in the place of the command; a disk that is full is then an error as anywhere."""
-    from telex.context import App
+    from telex.app import App
 
     app = ctx.find_object(App)
     if app is None:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from telex.palette import Background
 
-__all__ = ["Console", "OutputError", "ReaderGone", "as_json", "stdin_text", "visible"]
+__all__ = ["Console", "OutputClosed", "OutputError", "as_json", "stdin_text", "visible"]
 
 NOTE_AFTER = 1.0
 """Seconds to wait for the end of stdin before a note says so: cron, CI and editors may leave it open for ever."""
 
 
-class ReaderGone(Exception):  # noqa: N818 - what head does is no error
+class OutputClosed(Exception):  # noqa: N818 - what head does is no error
     """Whoever read stdout has closed it. Not BrokenPipeError: click answers that one by itself, with 1."""
 
 
@@ -99,7 +99,7 @@ class Console:
             _write(sys.stdout, text, taken)
         except BrokenPipeError:
             self.abandon_stdout()
-            raise ReaderGone from None
+            raise OutputClosed from None
         except OSError as error:
             self.abandon_stdout()
             raise OutputError(error.strerror or str(error)) from error
@@ -348,7 +348,7 @@ def visible(text: str) -> str:
     if text.isascii():
         # Nearly every piece is printable: one scan in C and no translation.
         return text if text.isprintable() else text.translate(_CONTROLS)
-    from provider_core.wording import unhidden
+    from provider_core.redaction import unhidden
 
     return unhidden(text.translate(_CONTROLS))
 

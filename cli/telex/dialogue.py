@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provider_core.answer import following
+from provider_core.answer import append_messages
 from provider_core.types import Message, Verdict
 from telex.ask import ask
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.types import Part, Request, Target
-    from telex.context import App
+    from telex.app import App
     from telex.keeping import Keeping
     from telex.render.show import Show
     from telex.tools import Toolset
@@ -53,7 +53,7 @@ class Dialogue:
         return replace(
             self.request,
             model=self.target.model,
-            messages=following(self.messages, _new(content, system)),
+            messages=append_messages(self.messages, _new(content, system)),
             reads_images=tools and self._app.catalog.reads_images(self.target),
         )
 

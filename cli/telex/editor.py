@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["edit_file", "edit_text"]
 

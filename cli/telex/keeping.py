@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.types import Json, Message, Target
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["Keeping"]
 

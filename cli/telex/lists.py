@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core.errors import CoreError, ModelError, UnknownProviderError
-from telex.exits import ExitCode, Stop
+from telex.exit_codes import ExitCode, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provider_core.types import Model, Provider, Target
-    from telex.context import App
+    from telex.app import App
 
 __all__ = [
     "configured",
@@ -72,9 +72,9 @@ def save(app: App, provider: Provider, models: tuple[Model, ...]) -> None:
     """Save what the provider's server listed: the first chat need not ask for it again."""
     import time
 
-    from provider_core.catalog import Kept, outdate_snapshot, write
+    from provider_core.catalog import CachedModelList, outdate_snapshot, write
 
-    write(app.paths.lists, provider, Kept.of(models, time.time()))
+    write(app.paths.lists, provider, CachedModelList.of(models, time.time()))
     outdate_snapshot(app.paths)
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core import __version__
-from telex import exits
+from telex import exit_codes
+from telex.app import App
 from telex.command import leave_with
-from telex.context import App
 from telex.lazy import LazyGroup
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str], app: App | None = None) -> int:
     """Run one command line; returns the exit code and never raises."""
     app = app or App()
     app.arguments = tuple(arguments)
-    with exits.reported(app) as outcome:
+    with exit_codes.reported(app) as outcome:
         try:
             root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)
         finally:

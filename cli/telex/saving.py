@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import click
 
 from telex.console import OutputError
-from telex.interrupts import Interrupts
+from telex.signals import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

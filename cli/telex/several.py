@@ -14,17 +14,17 @@ from provider_core.answer import Answer
 from provider_core.errors import CoreError
 from provider_core.types import Verdict
 from telex.ask import Turn, hint, judged
-from telex.console import OutputError, ReaderGone
-from telex.exits import ExitCode, answer_code, code_and_hint, internal_error
-from telex.interrupts import Interrupts, Terminated
+from telex.console import OutputClosed, OutputError
+from telex.exit_codes import ExitCode, answer_code, code_and_hint, internal_error
 from telex.render.together import together_for
+from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from provider_core.keys import Credentials
     from provider_core.types import Message, Provider, Request, Target
-    from telex.context import App
+    from telex.app import App
     from telex.keeping import Keeping
     from telex.render.show import Show, View
 
@@ -95,7 +95,7 @@ class Several:
                     # Daemons: Ctrl-C must not wait for a server that is silent.
                     threading.Thread(target=work, name=f"telex-ask-{index}", daemon=True).start()
                 self._show_all(interrupts)
-            except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
+            except (KeyboardInterrupt, Terminated, OutputClosed, OutputError):
                 self._give_up(interrupts)
                 raise
             except Exception as error:
@@ -177,7 +177,7 @@ class Several:
             yield credentials.provider, credentials.value
             return
         # Each holds a model in memory, and takes all cores.
-        with self._one_at_a_time, self._app.reach(target) as reached:
+        with self._one_at_a_time, self._app.open_provider(target) as reached:
             yield reached
 
     def _post(self, index: int, what: Callable[[], object]) -> None:
@@ -222,7 +222,7 @@ class Several:
         for step in steps:
             try:
                 step()
-            except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
+            except (KeyboardInterrupt, Terminated, OutputClosed, OutputError):
                 self._app.console.abandon_stdout()
 
     def _end(self, interrupts: Interrupts) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
     from provider_core.types import Event, Json, Notice, Part, Target
-    from telex.context import App
+    from telex.app import App
     from telex.dialogue import Dialogue
     from telex.render.show import Show
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.wording import near, redact
+from provider_core.redaction import close_matches, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -186,7 +186,10 @@ def _options_like(word: str, options: Sequence[str]) -> list[str]:
     if len(wanted) > 3 and 1 <= len(longer) <= 2:
         return longer
     # Without the dashes, which would make any two options alike.
-    return [f"--{name}" for name in near(wanted[2:], [name[2:] for name in options], most=1, cutoff=_NEAR)]
+    return [
+        f"--{name}"
+        for name in close_matches(wanted[2:], [name[2:] for name in options], most=1, cutoff=_NEAR)
+    ]
 
 
 def _takes_no_value(ctx: click.Context, word: str) -> str:
@@ -291,7 +294,7 @@ def _for_command(ctx: click.Context, group: click.Group, arguments: Sequence[str
         model = ["-m", rest[0]] if rest else []
         return f"To ask a model: {shlex.join(['telex', 'chat', *model, *rest[1:]])}"
     meant = [verb for verb in _VERBS.get(name, ()) if verb in names] or list(
-        near(name, names, most=1, cutoff=_NEAR)
+        close_matches(name, names, most=1, cutoff=_NEAR)
     )
     found = [shlex.join([*ctx.command_path.split(), each, *rest]) for each in meant]
     if ctx.parent is None and not found:
@@ -305,7 +308,7 @@ def _for_command(ctx: click.Context, group: click.Group, arguments: Sequence[str
 
 def _at_root(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
     from telex import installing
-    from telex.context import App
+    from telex.app import App
 
     app = ctx.find_object(App)
     return (

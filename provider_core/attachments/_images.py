@@ -12,8 +12,8 @@ from provider_core import limits
 from provider_core.attachments._kinds import ACCEPTED, kind
 from provider_core.attachments._reading import SCHEME, check_size, label, read
 from provider_core.errors import AttachmentError
+from provider_core.redaction import printable
 from provider_core.types import ImagePart
-from provider_core.wording import printable
 
 __all__ = ["image", "image_of"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from provider_core import files
 from provider_core.errors import AttachmentError
-from provider_core.wording import printable
+from provider_core.redaction import printable
 
 __all__ = ["SCHEME", "check_size", "label", "megabytes", "read"]
 

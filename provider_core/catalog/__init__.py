@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from provider_core.catalog._cache import Kept, forget, move, read, write
+from provider_core.catalog._cache import CachedModelList, forget, move, read, write
 from provider_core.catalog._catalog import LIFETIME, Catalog, has_list
 from provider_core.catalog._merge import Listing, form, listing
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LIFETIME",
     "OWNERS",
+    "CachedModelList",
     "Catalog",
-    "Kept",
     "Listing",
     "Refreshed",
     "estimate",

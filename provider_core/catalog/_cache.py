@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Provider
 
-__all__ = ["Kept", "forget", "move", "read", "shown_order", "write"]
+__all__ = ["CachedModelList", "forget", "move", "read", "shown_order", "write"]
 
 _KINDS = frozenset(get_args(ModelKind))
 _COLUMNS: dict[str, frozenset[type]] = {
@@ -47,7 +47,7 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class CachedModelList:
     """What a server listed. ``fetched_at`` is in seconds since 1970.
 
     ``models`` are in the order in which they are shown, and ``first`` is the id that the server put first.
@@ -69,7 +69,7 @@ class Kept:
         )
 
 
-def read(folder: Path, provider: Provider) -> Kept | None:
+def read(folder: Path, provider: Provider) -> CachedModelList | None:
     """The kept list; None where there is none, or it is of another address, or the file makes no sense."""
     try:
         content = json.loads(files.content(folder / f"{provider.name}.json"))
@@ -81,12 +81,12 @@ def read(folder: Path, provider: Provider) -> Kept | None:
         fetched_at = float(content["fetched_at"])
         if not 0 <= fetched_at <= time.time() + _CLOCK:
             return None
-        return Kept(fetched_at=fetched_at, models=_models(models), first=first)
+        return CachedModelList(fetched_at=fetched_at, models=_models(models), first=first)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 
-def write(folder: Path, provider: Provider, kept: Kept) -> bool:
+def write(folder: Path, provider: Provider, kept: CachedModelList) -> bool:
     """Keep the list, in one step and for its owner alone; tells whether that was possible."""
     content = {
         "source": _source(provider),

@@ -67,7 +67,7 @@ class Catalog:
         problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
         not_set_up: Collection[str] = (),
-        unsaved: Mapping[str, _cache.Kept] | None = None,
+        unsaved: Mapping[str, _cache.CachedModelList] | None = None,
         lifetime: float = LIFETIME,
         now: Callable[[], float] = time.time,
     ) -> Self:

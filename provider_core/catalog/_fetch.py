@@ -12,9 +12,9 @@ from provider_core import limits, presets, quirks
 from provider_core._version import USER_AGENT
 from provider_core.catalog import _native, _reading, _shapes
 from provider_core.errors import AuthenticationError, DeadlineError, ProtocolError
+from provider_core.redaction import redact
 from provider_core.stream import failure
 from provider_core.types import Call
-from provider_core.wording import redact
 
 if TYPE_CHECKING:
     from provider_core.presets import Preset

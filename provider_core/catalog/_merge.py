@@ -11,7 +11,7 @@ from provider_core.types import Model
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from provider_core.catalog._cache import Kept
+    from provider_core.catalog._cache import CachedModelList
     from provider_core.types import Provider
 
 __all__ = ["Listing", "form", "listing"]
@@ -46,7 +46,7 @@ def form(id_: str) -> str:
     return id_.casefold().removeprefix("models/").removesuffix(":latest")
 
 
-def listing(provider: Provider, kept: Kept | None, *, lasts_until: float | None = None) -> Listing:
+def listing(provider: Provider, kept: CachedModelList | None, *, lasts_until: float | None = None) -> Listing:
     """The provider's models: the user's, then its server's, and the preset's where the server gave none.
 
     A field of a model comes from the first of the three that knows it. ``lasts_until`` is compared with

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from provider_core.catalog import _abilities, _fields
 from provider_core.catalog._ids import is_id
+from provider_core.redaction import printable
 from provider_core.types import Model
-from provider_core.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -37,7 +37,7 @@ class Refreshed:
     models: int = 0
     error: CoreError | None = None
     kept_from: float | None = None
-    unsaved: _cache.Kept | None = None
+    unsaved: _cache.CachedModelList | None = None
 
 
 def refresh(
@@ -102,6 +102,6 @@ def _kept(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreErro
         return Refreshed(
             provider=provider, error=answer, kept_from=before.fetched_at if before is not None else None
         )
-    listed = _cache.Kept.of(answer, time.time())
+    listed = _cache.CachedModelList.of(answer, time.time())
     saved = _cache.write(folder, provider, listed)
     return Refreshed(provider=provider, models=len(answer), unsaved=None if saved else listed)

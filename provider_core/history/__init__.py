@@ -16,6 +16,16 @@ from __future__ import annotations
 from provider_core.history._database import has_locks
 from provider_core.history._health import Health, health
 from provider_core.history._history import History
-from provider_core.history._records import Begun, Conversation, Hit, Removed, Turn
+from provider_core.history._records import Begun, Hit, Removed, SavedConversation, SavedTurn
 
-__all__ = ["Begun", "Conversation", "Health", "History", "Hit", "Removed", "Turn", "has_locks", "health"]
+__all__ = [
+    "Begun",
+    "Health",
+    "History",
+    "Hit",
+    "Removed",
+    "SavedConversation",
+    "SavedTurn",
+    "has_locks",
+    "health",
+]

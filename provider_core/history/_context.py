@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.answer import following
+from provider_core.answer import append_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from provider_core.history._records import Turn
+    from provider_core.history._records import SavedTurn
     from provider_core.types import Message
 
 __all__ = ["context"]
 
 
-def context(turns: Iterable[Turn]) -> tuple[Message, ...]:
+def context(turns: Iterable[SavedTurn]) -> tuple[Message, ...]:
     """The messages in order, with the latest system message first and no other.
 
     An answer that was cut short stays as far as it goes. A question without an answer stays, unless the server
@@ -27,4 +27,4 @@ def context(turns: Iterable[Turn]) -> tuple[Message, ...]:
         kept += (message for message in turn.messages if stays or message.role in ("system", "tool"))
         if turn.answer is not None and turn.answered:
             kept.append(turn.answer)
-    return following((), kept)
+    return append_messages((), kept)

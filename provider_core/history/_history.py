@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.answer import Answer
-    from provider_core.history._records import Conversation, Hit, Turn
+    from provider_core.history._records import Hit, SavedConversation, SavedTurn
     from provider_core.types import Json, Message, Target
 
 __all__ = ["History"]
@@ -117,21 +117,21 @@ class History:
 
     # --- what was said -------------------------------------------------------------------------------------
 
-    def conversations(self, limit: int | None = None) -> tuple[Conversation, ...]:
+    def conversations(self, limit: int | None = None) -> tuple[SavedConversation, ...]:
         """The conversations, the one that was gone on with last first."""
         from provider_core.history import _reading
 
         with self._database.reading() as connection:
             return () if connection is None else _reading.conversations(connection, limit)
 
-    def latest(self) -> Conversation | None:
+    def latest(self) -> SavedConversation | None:
         """The conversation in which the user asked last; None where there is none."""
         from provider_core.history import _reading
 
         with self._database.reading() as connection:
             return None if connection is None else _reading.latest(connection)
 
-    def find(self, name: str) -> Conversation:
+    def find(self, name: str) -> SavedConversation:
         """The conversation that ``name`` means.
 
         That is the one with this id or title, else the only one whose id begins so (from four letters on),
@@ -140,7 +140,7 @@ class History:
         """
         return _names.chosen(name, self.conversations())
 
-    def turns(self, conversation: str) -> tuple[Turn, ...]:
+    def turns(self, conversation: str) -> tuple[SavedTurn, ...]:
         """All turns of the conversation with this id, in order; empty where there is none."""
         from provider_core.history import _reading
 

@@ -11,7 +11,7 @@ from provider_core.types import TextPart
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from provider_core.history._records import Conversation
+    from provider_core.history._records import SavedConversation
     from provider_core.types import Message
 
 __all__ = ["chosen", "first_line", "new_id", "one_line", "title_of"]
@@ -58,13 +58,13 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def chosen(name: str, every: Sequence[Conversation]) -> Conversation:
+def chosen(name: str, every: Sequence[SavedConversation]) -> SavedConversation:
     """The one that ``name`` means; see ``History.find``."""
-    from provider_core.wording import near
+    from provider_core.redaction import close_matches
 
     wanted = name.strip()
     folded = wanted.casefold()
-    ways: tuple[Callable[[Conversation], bool], ...] = (
+    ways: tuple[Callable[[SavedConversation], bool], ...] = (
         lambda each: each.id == folded,
         lambda each: each.title == wanted,
         lambda each: len(folded) >= _SHORTEST_PREFIX and each.id.startswith(folded),
@@ -85,7 +85,7 @@ def chosen(name: str, every: Sequence[Conversation]) -> Conversation:
     raise UnknownConversationError(
         f"there is no conversation {wanted!r}",
         name=wanted,
-        candidates=[(names[found].id, names[found].title) for found in near(wanted, names)],
+        candidates=[(names[found].id, names[found].title) for found in close_matches(wanted, names)],
     )
 
 

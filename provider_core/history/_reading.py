@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from provider_core.history import _rows
-from provider_core.history._records import Conversation, Hit, Turn
+from provider_core.history._records import Hit, SavedConversation, SavedTurn
 from provider_core.types import Timing, Usage, Verdict
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ _HITS = """
 
 def conversations(
     connection: sqlite3.Connection, limit: int | None, where: str = ""
-) -> tuple[Conversation, ...]:
+) -> tuple[SavedConversation, ...]:
     """The conversations, the one that was gone on with last first."""
     rows = connection.execute(_CONVERSATIONS.format(where=where), (_most(limit),))
     return tuple(
-        Conversation(
+        SavedConversation(
             id=id_,
             title=title,
             begun=_rows.moment(begun),
@@ -58,7 +58,7 @@ def conversations(
     )
 
 
-def latest(connection: sqlite3.Connection) -> Conversation | None:
+def latest(connection: sqlite3.Connection) -> SavedConversation | None:
     """The conversation in which the user asked last: further requests of a loop with tools do not count."""
     last = (
         "WHERE c.id = (SELECT conversation FROM turns AS t WHERE EXISTS (SELECT 1 FROM messages AS m "
@@ -67,7 +67,7 @@ def latest(connection: sqlite3.Connection) -> Conversation | None:
     return next(iter(conversations(connection, 1, last)), None)
 
 
-def turns(connection: sqlite3.Connection, conversation: str) -> tuple[Turn, ...]:
+def turns(connection: sqlite3.Connection, conversation: str) -> tuple[SavedTurn, ...]:
     """The conversation's turns in order."""
     messages: dict[int, list[Message]] = {}
     answers: dict[int, Message] = {}
@@ -110,7 +110,7 @@ def hits(connection: sqlite3.Connection, words: Sequence[str], limit: int | None
     return tuple(made)
 
 
-def _turn(row: tuple[Any, ...], messages: Iterable[Message], answer: Message | None) -> Turn:
+def _turn(row: tuple[Any, ...], messages: Iterable[Message], answer: Message | None) -> SavedTurn:
     (
         id_,
         conversation,
@@ -127,7 +127,7 @@ def _turn(row: tuple[Any, ...], messages: Iterable[Message], answer: Message | N
         timing,
         resend,
     ) = row
-    return Turn(
+    return SavedTurn(
         id=id_,
         conversation=conversation,
         at=_rows.moment(at),

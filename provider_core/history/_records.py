@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provider_core.errors import HistoryError
     from provider_core.types import Json, Message, Usage, Verdict
 
-__all__ = ["Begun", "Conversation", "Hit", "Removed", "Turn"]
+__all__ = ["Begun", "Hit", "Removed", "SavedConversation", "SavedTurn"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
+class SavedConversation:
     """One conversation in a line. ``model`` is ``provider/model`` of its last turn."""
 
     id: str
@@ -43,7 +43,7 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class SavedTurn:
     """What was new in one request, and the answer.
 
     ``answer`` is None while there is none: nothing came, or whoever asked was killed. ``verdict`` is None in

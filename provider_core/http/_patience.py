@@ -89,18 +89,18 @@ class Patience(float):
         if self.phase != "rest" and not self.hastened:
             self.phase, self.limit = "idle", self._network.idle_timeout
 
-    def hasten(self, pause: float, whole: float) -> None:
+    def limit_idle(self, pause: float, whole: float) -> None:
         """Wait for what is still to come, if it comes: no pause longer than ``pause``, nor ``whole`` together."""
         self.hastened = True
         self.phase, self.limit = "idle", min(pause, self._network.idle_timeout)
         self._read_by = time.monotonic() + whole
 
     def relax(self) -> None:
-        """Undo ``hasten``: more of the body has come."""
+        """Undo ``limit_idle``: more of the body has come."""
         self.hastened = False
         self.phase, self.limit = "idle", self._network.idle_timeout
 
-    def hurry(self, seconds: float) -> None:
+    def limit_total(self, seconds: float) -> None:
         """Give all that is still to come ``seconds`` from now."""
         self.phase, self.limit = "rest", seconds
         self._read_by = time.monotonic() + seconds

@@ -43,7 +43,7 @@ class HttpReply:
         self._rest = self._response.iter_bytes()
         self._whole = False
         if answer.status >= 300:
-            patience.hurry(_ERROR_BODY)
+            patience.limit_total(_ERROR_BODY)
 
     @property
     def status(self) -> int:
@@ -65,7 +65,7 @@ class HttpReply:
         while (chunk := self._next()) is not None:
             yield chunk
 
-    def hasten(self, seconds: float | None) -> None:
+    def limit_idle(self, seconds: float | None) -> None:
         """Take a pause of ``seconds`` for the end of the body from now on; also one that only signs of life fill.
 
         None goes back to the usual idle timeout.
@@ -73,13 +73,13 @@ class HttpReply:
         if seconds is None:
             self._patience.relax()
         else:
-            self._patience.hasten(seconds, _PAUSES * seconds)
+            self._patience.limit_idle(seconds, _PAUSES * seconds)
 
     def finish(self) -> None:
         """Read what little may be left of the body, so that the connection can serve again."""
         if self._whole or not self._patience.received:
             return
-        self._patience.hurry(_TAIL)
+        self._patience.limit_total(_TAIL)
         end = self._patience.received + _TAIL_BYTES
         with contextlib.suppress(NetworkError, ProtocolError):
             while self._patience.received < end and self._next() is not None:

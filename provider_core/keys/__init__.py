@@ -30,10 +30,10 @@ __all__ = [
     "Credentials",
     "Destination",
     "Key",
+    "KeySource",
     "KeyStore",
     "KeyringStore",
     "MemoryStore",
-    "Source",
     "check_destination",
     "clean",
     "ending",
@@ -77,7 +77,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class KeySource:
     """Where a key would come from, found out without fetching one.
 
     "variable" with ``ready`` false means that ``variable`` would count and is not set.
@@ -126,20 +126,20 @@ class MemoryStore:
         return ()
 
 
-def source(provider: Provider, environ: Mapping[str, str]) -> Source:
+def source(provider: Provider, environ: Mapping[str, str]) -> KeySource:
     """Which source ``find`` would take the key from. Opens no keyring and runs no command."""
     if provider.auth == "none":
-        return Source(kind="none")
+        return KeySource(kind="none")
     variable = _variable(provider, environ)
     if variable:
-        return Source(kind="variable", variable=variable)
+        return KeySource(kind="variable", variable=variable)
     if provider.key_command:
-        return Source(kind="command")
+        return KeySource(kind="command")
     if provider.key_stored:
-        return Source(kind="keyring")
+        return KeySource(kind="keyring")
     if provider.key_required:
-        return Source(kind="variable", variable=next(iter(provider.key_env), ""), ready=False)
-    return Source(kind="none")
+        return KeySource(kind="variable", variable=next(iter(provider.key_env), ""), ready=False)
+    return KeySource(kind="none")
 
 
 def find(provider: Provider, *, environ: Mapping[str, str], store: KeyStore) -> Key | None:

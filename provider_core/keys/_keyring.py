@@ -256,7 +256,7 @@ def _name(backend: KeyringBackend) -> str:
 def _translated(verb: str, error: Exception, secret: str) -> KeyStoreError:
     from keyring.errors import KeyringLocked, NoKeyringError
 
-    from provider_core.wording import printable, redact
+    from provider_core.redaction import printable, redact
 
     if isinstance(error, KeyStoreError):
         return error

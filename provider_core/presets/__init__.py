@@ -15,7 +15,7 @@ from provider_core.presets.row import LOCAL, Kind, Preset, Variable
 if TYPE_CHECKING:
     from provider_core.types import Model
 
-__all__ = ["LOCAL", "Kind", "Preset", "Variable", "all_presets", "get", "models", "near", "search"]
+__all__ = ["LOCAL", "Kind", "Preset", "Variable", "all_presets", "close_matches", "get", "models", "search"]
 
 
 @cache
@@ -51,15 +51,15 @@ def search(text: str) -> tuple[Preset, ...]:
     return tuple(sorted(found, key=lambda preset: (preset.id != wanted, not preset.id.startswith(wanted))))
 
 
-def near(name: str) -> tuple[str, ...]:
+def close_matches(name: str) -> tuple[str, ...]:
     """Up to three ids that ``name`` may have meant, the likeliest first."""
-    from provider_core import wording
+    from provider_core import redaction
 
     meant: dict[str, list[str]] = {}
     for preset in _rows().values():
         for word in (preset.id, *preset.also):
             meant.setdefault(word, []).append(preset.id)
-    close = wording.near(name, meant, cutoff=0.7)
+    close = redaction.close_matches(name, meant, cutoff=0.7)
     return tuple(dict.fromkeys(id_ for word in close for id_ in meant[word]))[:3]
 
 

@@ -26,9 +26,9 @@ from provider_core.errors import (
 )
 from provider_core.probe._report import STEPS, Report, Step
 from provider_core.probe._watch import Watch
+from provider_core.redaction import redact
 from provider_core.settings.secrets import reference
 from provider_core.types import Finished, Message, Request, Text, Usage, Verdict
-from provider_core.wording import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

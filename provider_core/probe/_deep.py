@@ -17,6 +17,7 @@ from provider_core.client import Client
 from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, ProviderError
 from provider_core.probe._report import Card, Trait
 from provider_core.probe._watch import Watch
+from provider_core.redaction import printable, redact
 from provider_core.types import (
     FieldDropped,
     Finished,
@@ -28,7 +29,6 @@ from provider_core.types import (
     Usage,
     Verdict,
 )
-from provider_core.wording import printable, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

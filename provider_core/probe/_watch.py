@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from provider_core.watch import Overheard
+from provider_core.wire_log import LoggedReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ class Watch:
             with self._inner.send(replace(call, trace=self._tracer(seen))) as reply:
                 seen.head = time.monotonic() - seen.began
                 seen.status, seen.content_type = reply.status, reply.headers.get("content-type", "")
-                yield Overheard(reply, seen.received)
+                yield LoggedReply(reply, seen.received)
         finally:
             seen.end = time.monotonic() - seen.began
 

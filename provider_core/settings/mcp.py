@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core import files
 from provider_core.errors import InvalidInputError, UnknownToolServerError
+from provider_core.redaction import close_matches
 from provider_core.settings import rules
 from provider_core.settings.secrets import reference
 from provider_core.types import Network
-from provider_core.wording import near
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ def find(settings: Settings, name: str) -> McpServer:
     if found is not None:
         return found
     raise UnknownToolServerError(
-        f"no MCP server called {name} is set up", server=name, candidates=near(name, servers)
+        f"no MCP server called {name} is set up", server=name, candidates=close_matches(name, servers)
     )
 
 

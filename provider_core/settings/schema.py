@@ -362,7 +362,7 @@ def _unknown(name: str, path: Path) -> SettingsError:
 def not_a_setting(place: str, fields: list[str], path: Path | None, known: Iterable[str]) -> SettingsError:
     """``place`` names the field for the user, ``fields`` are its table's name and so on; ``known`` could be meant."""
     from provider_core.quirks import holds_secret
-    from provider_core.wording import near
+    from provider_core.redaction import close_matches
 
     if holds_secret(fields[-1]):
         words = "keys are not stored in the settings. "
@@ -376,7 +376,7 @@ def not_a_setting(place: str, fields: list[str], path: Path | None, known: Itera
                     'key_env = "LAB_API_KEY"'
                 )
         return SettingsError(f"{place} is not a setting: {words}", path=path)
-    meant = near(fields[-1], known, most=1, cutoff=0.7)
+    meant = close_matches(fields[-1], known, most=1, cutoff=0.7)
     hint = f"; did you mean {meant[0]}?" if meant else ""
     return SettingsError(f"{place} is not a setting{hint}", path=path)
 

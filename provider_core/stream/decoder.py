@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provider_core import errors, limits
+from provider_core.redaction import clean
 from provider_core.stream.answer import Answer
 from provider_core.stream.failures import failure, from_value, not_a_completion, who
 from provider_core.stream.framing import Framer, TooLongError
@@ -14,7 +15,6 @@ from provider_core.stream.lenient import scan
 from provider_core.stream.pattern import Pattern
 from provider_core.stream.verdict import Ending, decide
 from provider_core.types import Finished, Reasoning, Sources, Text
-from provider_core.wording import clean
 
 if TYPE_CHECKING:
     from provider_core.stream.framing import Frame

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from provider_core import errors, limits
+from provider_core.redaction import clean
 from provider_core.stream import words as reading
 from provider_core.stream.kinds import kind_of
 from provider_core.stream.waiting import retry_after
-from provider_core.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

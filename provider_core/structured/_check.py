@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core.errors import SchemaError, SchemaMismatchError
+from provider_core.redaction import printable
 from provider_core.structured._schema import validator
-from provider_core.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

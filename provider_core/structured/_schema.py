@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import files, limits
 from provider_core.errors import SchemaError
+from provider_core.redaction import printable
 from provider_core.structured._short import short_form
-from provider_core.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import files, limits
 from provider_core.errors import TemplateError, UnknownTemplateError
+from provider_core.redaction import close_matches
 from provider_core.templates._places import wrong_place
-from provider_core.wording import near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +85,7 @@ def find(folder: Path, name: str) -> Path:
             f"two templates are called {name}: {there[0]} and {there[1].name} in the same folder. Remove one",
             path=there[0],
         )
-    candidates = near(bare, names(folder))
+    candidates = close_matches(bare, names(folder))
     raise UnknownTemplateError(f"there is no template called {name}", name=bare, candidates=candidates)
 
 
@@ -174,7 +174,7 @@ def _wrong(words: str, path: Path, line: int | None) -> TemplateError:
 
 
 def _near(key: str, known: set[str]) -> str:
-    found = near(key, sorted(known), most=1)
+    found = close_matches(key, sorted(known), most=1)
     return f": did you mean {found[0]}?" if found else f". There are {', '.join(sorted(known))}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
-from provider_core.tools._types import Limits, Offered, ToolResult
+from provider_core.tools._types import Limits, ToolResult, ToolSpec
 from provider_core.types import Tool
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class FunctionTools:
         self.name = name
         self.limits: Limits = limits or Limits()
         self._functions = {called: _read(called, function) for called, function in named}
-        self.tools: tuple[Offered, ...] = tuple(function.offered for function in self._functions.values())
+        self.tools: tuple[ToolSpec, ...] = tuple(function.offered for function in self._functions.values())
 
     def run(self, name: str, arguments: Mapping[str, Json], *, stop: threading.Event) -> ToolResult:
         """Call the function with these arguments, once they are of its types."""
@@ -67,7 +67,7 @@ class _Function:
     model: type[BaseModel]
     """Its fields have the parameters' names as aliases: a model's own attributes are in nobody's way then."""
     takes_stop: bool
-    offered: Offered
+    offered: ToolSpec
 
     def run(self, server: str, arguments: Mapping[str, Json], stop: threading.Event) -> ToolResult:
         from pydantic import ValidationError
@@ -109,7 +109,7 @@ def _read(name: str, function: Callable[..., Any]) -> _Function:
         del parameters["stop"]
     model = _model(name, parameters.values())
     tool = Tool(name=name, description=inspect.getdoc(function) or "", schema=_schema(name, model))
-    offered = Offered(tool=tool)
+    offered = ToolSpec(tool=tool)
     return _Function(call=function, signature=signature, model=model, takes_stop=takes_stop, offered=offered)
 
 

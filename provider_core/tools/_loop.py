@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core import limits
-from provider_core.answer import Gathering
+from provider_core.answer import AnswerBuilder
 from provider_core.errors import (
     InvalidInputError,
     LoopLimitError,
@@ -24,7 +24,7 @@ from provider_core.tools._arguments import mismatch, read
 from provider_core.tools._leaked import leaked_call
 from provider_core.tools._names import Names
 from provider_core.tools._running import failed, run_calls
-from provider_core.tools._types import Approve, ApproveWith, Asking, PlannedCall, Refuse, ToolEnded
+from provider_core.tools._types import Approve, ApproveWith, PlannedCall, Refuse, RequestStarted, ToolEnded
 from provider_core.types import (
     CallAsText,
     FieldDropped,
@@ -90,9 +90,9 @@ def agent(
         number += 1
         tools = names.offer(toolboxes)
         request = replace(request, tools=tools, tool_choice=names.choice(choice))
-        yield Asking(number=number, request=request)
+        yield RequestStarted(number=number, request=request)
         limit = request.max_characters or limits.ANSWER
-        gathering = Gathering(Target(provider=provider, model=request.model), limit=limit)
+        gathering = AnswerBuilder(Target(provider=provider, model=request.model), limit=limit)
         with closing(
             _Events(
                 client.chat(provider, request, key=key, notify=told.notice, watch=watch),

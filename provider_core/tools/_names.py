@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import UnknownToolError
+from provider_core.redaction import close_matches, printable
 from provider_core.tools._schemas import cleaned
 from provider_core.types import Tool
-from provider_core.wording import near, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from provider_core.tools._types import Offered, Toolbox
+    from provider_core.tools._types import Toolbox, ToolSpec
     from provider_core.types import ToolCall
 
 __all__ = ["Names"]
@@ -46,7 +46,7 @@ class Names:
 
     def __init__(self) -> None:
         self._given: dict[tuple[int, str], str] = {}
-        self._known: dict[str, tuple[Toolbox, Offered]] = {}
+        self._known: dict[str, tuple[Toolbox, ToolSpec]] = {}
         self._cleaned: dict[str, tuple[Tool, Tool]] = {}
 
     def offer(self, toolboxes: Sequence[Toolbox]) -> tuple[Tool, ...]:
@@ -60,7 +60,7 @@ class Names:
                 self._known[name] = (toolbox, offered)
         return tuple(self._tool(name, offered.tool) for name, (_, offered) in self._known.items())
 
-    def find(self, name: str) -> tuple[Toolbox, Offered]:
+    def find(self, name: str) -> tuple[Toolbox, ToolSpec]:
         """The tool that a model calls by this name; raises ``UnknownToolError`` with near ones, or with all."""
         found = self._known.get(self.meant(name))
         if found is None:
@@ -177,7 +177,7 @@ def _unknown(name: str, names: Iterable[str]) -> UnknownToolError:
     shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
     if not known:
         return UnknownToolError(f"there is no tool {shown!r}, and no other", tool=shown)
-    close = near(shown, known)
+    close = close_matches(shown, known)
     if close:
         which = f"near names: {', '.join(close)}"
     else:

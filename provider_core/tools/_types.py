@@ -20,18 +20,18 @@ __all__ = [
     "Approval",
     "Approve",
     "ApproveWith",
-    "Asking",
     "Decision",
-    "Hints",
     "Limits",
-    "Offered",
     "PlannedCall",
     "Refuse",
     "Report",
+    "RequestStarted",
+    "ToolAnnotations",
     "ToolEnded",
     "ToolEvent",
     "ToolProgress",
     "ToolResult",
+    "ToolSpec",
     "ToolStarted",
     "Toolbox",
 ]
@@ -41,7 +41,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hints:
+class ToolAnnotations:
     """What a tool says of itself. Nobody has checked it, and None is what it does not say."""
 
     read_only: bool | None = None
@@ -52,12 +52,12 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
+class ToolSpec:
     """A tool as its toolbox has it: ``tool.name`` is the toolbox's own name for it, of any form."""
 
     tool: Tool
     title: str = ""
-    hints: Hints = field(default_factory=Hints)
+    hints: ToolAnnotations = field(default_factory=ToolAnnotations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Toolbox(Protocol):
         """What users call it; a tool is known to them as ``name/tool``. "" for tools that stand alone."""
 
     @property
-    def tools(self) -> tuple[Offered, ...]:
+    def tools(self) -> tuple[ToolSpec, ...]:
         """What it offers now; read once before each request."""
 
     @property
@@ -120,7 +120,7 @@ class PlannedCall:
     """A call that could run: its tool is there, and ``arguments`` fit the tool's schema."""
 
     toolbox: Toolbox
-    offered: Offered
+    offered: ToolSpec
     call: ToolCall
     """As the model made it, with the name it knows the tool by."""
     arguments: Mapping[str, Json]
@@ -160,7 +160,7 @@ Approval: TypeAlias = "Callable[[PlannedCall], Decision]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class RequestStarted:
     """A request goes out, the ``number``-th of this loop, from 1; its answer's events follow, ``Finished`` last.
 
     ``request.messages`` hold the whole conversation up to here, results of tools included.
@@ -211,5 +211,5 @@ class ToolEnded:
 
 ToolEvent: TypeAlias = ToolStarted | ToolProgress | ToolEnded
 
-AgentEvent: TypeAlias = Event | Asking | ToolEvent
+AgentEvent: TypeAlias = Event | RequestStarted | ToolEvent
 """What the loop hands out, in order. The last of all is the ``Finished`` of the last answer."""

@@ -16,7 +16,7 @@ from running import python
 
 from provider_core import presets
 from telex.command import Command, Group
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 from telex.help import TOPICS, reading
 from telex.help.page import Lines, Rows, Section, Text
 from telex.main import COMMANDS

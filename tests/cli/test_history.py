@@ -32,7 +32,7 @@ from provider_core.types import (
     Usage,
     Verdict,
 )
-from telex.context import App
+from telex.app import App
 from telex.main import main
 
 if TYPE_CHECKING:

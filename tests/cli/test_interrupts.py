@@ -18,7 +18,7 @@ import pytest
 from running import COMMAND
 from scripted import DONE, Pause, Scripted, answer, delta, sse
 
-from telex.interrupts import Interrupts, Terminated
+from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from inprocess import Inside
 
 from provider_core.errors import KeyStoreError
 from provider_core.keys import MemoryStore
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from running import Ran

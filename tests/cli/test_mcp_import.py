@@ -12,8 +12,8 @@ from inprocess import Inside
 
 from provider_core.errors import InvalidInputError, KeyStoreError
 from provider_core.keys import MemoryStore
-from provider_core.settings.foreign import Found, read
-from telex.exits import ExitCode
+from provider_core.settings.mcp_import import Found, read
+from telex.exit_codes import ExitCode
 
 SECRET = "hunter22-hunter22"
 

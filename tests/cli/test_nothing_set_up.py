@@ -21,7 +21,7 @@ from provider_core.errors import (
     TLSError,
 )
 from provider_core.resolve import resolve
-from telex.context import App
+from telex.app import App
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,15 +17,15 @@ from running import Telex
 
 from provider_core.errors import ConnectError, CoreError, LocalModelError
 from provider_core.types import Provider, Target
-from telex.context import App
-from telex.session import commands
-from telex.session.commands import ROWS, brief, command_in
-from telex.session.completion import Offers
-from telex.session.line import typed_ahead
-from telex.session.recall import Recall
-from telex.session.session import RefusedError
-from telex.session.standing import Standing
-from telex.session.window import breaks, risen
+from telex.app import App
+from telex.repl import commands
+from telex.repl.commands import ROWS, brief, command_in
+from telex.repl.completion import Offers
+from telex.repl.line import typed_ahead
+from telex.repl.recall import Recall
+from telex.repl.session import RefusedError
+from telex.repl.standing import Standing
+from telex.repl.window import breaks, risen
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_file_is_the_users_alone_whatever_the_umask(kept: Path) -> None:
 
 def test_eight_processes_at_once_lose_and_damage_nothing(kept: Path) -> None:
     code = (
-        "import sys, pathlib; from telex.session.recall import Recall\n"
+        "import sys, pathlib; from telex.repl.recall import Recall\n"
         "recall = Recall(pathlib.Path(sys.argv[1]), told=sys.exit)\n"
         "for number in range(40): recall.add(f'{sys.argv[2]}:{number}:' + 'x' * 500)"
     )
@@ -328,7 +328,7 @@ def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
     reaching = Reaching()
     with Standing() as standing:
         for each in (target("a"), target("a", "other"), target("b"), target("b")):
-            with standing.reach(each, reaching) as (provider, key):
+            with standing.open_provider(each, reaching) as (provider, key):
                 assert (provider.name, key) == (each.provider.name, "sk-1")
         assert reaching.log == ["+a", "-a", "+b"]
     assert reaching.log == ["+a", "-a", "+b", "-b"]
@@ -338,7 +338,7 @@ def test_an_embedded_model_makes_room_for_another_one() -> None:
     reaching = Reaching()
     with Standing() as standing:
         for model in ("one", "one", "two"):
-            with standing.reach(target("local", model, embedded=True), reaching):
+            with standing.open_provider(target("local", model, embedded=True), reaching):
                 pass
     assert reaching.log == ["+local", "-local", "+local", "-local"]
 
@@ -346,11 +346,11 @@ def test_an_embedded_model_makes_room_for_another_one() -> None:
 def test_an_error_lets_go_and_may_be_put_better() -> None:
     reaching = Reaching()
     with Standing() as standing:
-        with pytest.raises(LocalModelError, match="it died"), standing.reach(target("a"), reaching):
+        with pytest.raises(LocalModelError, match="it died"), standing.open_provider(target("a"), reaching):
             raise ConnectError("nothing listens")
-        with pytest.raises(CoreError, match="refused"), standing.reach(target("a"), reaching):
+        with pytest.raises(CoreError, match="refused"), standing.open_provider(target("a"), reaching):
             raise CoreError("refused")
-        with standing.reach(target("a"), reaching):
+        with standing.open_provider(target("a"), reaching):
             pass
         assert reaching.log == ["+a", "-a", "+a", "-a", "+a"]
 
@@ -358,6 +358,6 @@ def test_an_error_lets_go_and_may_be_put_better() -> None:
 def test_ctrl_c_lets_go_of_nothing() -> None:
     reaching = Reaching()
     with Standing() as standing:
-        with pytest.raises(KeyboardInterrupt), standing.reach(target("a"), reaching):
+        with pytest.raises(KeyboardInterrupt), standing.open_provider(target("a"), reaching):
             raise KeyboardInterrupt
         assert reaching.log == ["+a"]

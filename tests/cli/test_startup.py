@@ -107,7 +107,7 @@ def test_the_usual_folders_are_found_without_another_package(lab: Telex) -> None
 def test_a_piped_answer_imports_click_and_http_alone(lab: Telex) -> None:
     seen = Watched(lab, "chat", "hi")
     assert seen.packages - LOOSE == {"click", *HTTP}
-    assert not seen.modules & {"httpx._main", "asyncio", "telex.render.markdown", "telex.session"}
+    assert not seen.modules & {"httpx._main", "asyncio", "telex.render.markdown", "telex.repl"}
 
 
 def test_the_history_is_opened_while_the_answer_is_waited_for(lab: Telex) -> None:

@@ -10,7 +10,15 @@ from rich.cells import cell_len
 from toolboxes import Box, say
 
 from provider_core.errors import ToolArgumentsError, ToolError, ToolRefusedError, UnknownToolError
-from provider_core.tools import Hints, Limits, Offered, PlannedCall, ToolEnded, ToolProgress, ToolResult
+from provider_core.tools import (
+    Limits,
+    PlannedCall,
+    ToolAnnotations,
+    ToolEnded,
+    ToolProgress,
+    ToolResult,
+    ToolSpec,
+)
 from provider_core.types import Tool, ToolCall
 from telex.console import visible
 from telex.render import calls
@@ -22,8 +30,8 @@ CALL = ToolCall(id="a", name="box__run", arguments="{}")
 def planned(
     arguments: dict[str, Any] | None = None, *, tool: str = "run", title: str = "", **more: Any
 ) -> PlannedCall:
-    hints = more.pop("hints", Hints())
-    offered = Offered(tool=Tool(name=tool, **more), title=title, hints=hints)
+    hints = more.pop("hints", ToolAnnotations())
+    offered = ToolSpec(tool=Tool(name=tool, **more), title=title, hints=hints)
     return PlannedCall(toolbox=Box("box", run=say("")), offered=offered, call=CALL, arguments=arguments or {})
 
 
@@ -39,7 +47,7 @@ def shown(
 
 
 def test_a_call_is_its_name_what_its_server_says_and_its_arguments() -> None:
-    hints = Hints(read_only=False, destructive=True, open_world=True)
+    hints = ToolAnnotations(read_only=False, destructive=True, open_world=True)
     assert shown({"path": "/tmp/a b", "n": 2, "deep": {"a": [1, None]}}, title="Run it", hints=hints) == [
         "The model wants to run box/run",
         "  The server claims (not verified): Run it; destructive, reaches the outside",
@@ -48,7 +56,7 @@ def test_a_call_is_its_name_what_its_server_says_and_its_arguments() -> None:
         '  deep: {"a": [1, null]}',
     ]
     assert shown() == ["The model wants to run box/run", "  (no arguments)"]
-    assert shown(hints=Hints(read_only=True))[1] == "  The server claims (not verified): reads only"
+    assert shown(hints=ToolAnnotations(read_only=True))[1] == "  The server claims (not verified): reads only"
 
 
 def test_lines_are_shown_as_lines_and_a_value_too_long_for_one_row_below_its_name() -> None:
@@ -216,7 +224,7 @@ def test_always_is_for_the_tool_as_it_was() -> None:
         planned(description="Writes."),
         planned(description="Reads.", title="T"),
         planned(description="Reads.", schema={"type": "object"}),
-        planned(description="Reads.", hints=Hints(destructive=True)),
+        planned(description="Reads.", hints=ToolAnnotations(destructive=True)),
     ):
         assert not standing.covers(changed)
         assert standing.outdated(changed)

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from provider_core.answer import Gathering
+from provider_core.answer import AnswerBuilder
 from provider_core.errors import ConnectError
 from provider_core.types import (
     Finished,
@@ -24,9 +24,9 @@ TARGET = Target(provider=Provider(name="lab"), model="m")
 CALL = ToolCall(id="a", name="f", arguments="{}")
 
 
-def gathering() -> Gathering:
+def gathering() -> AnswerBuilder:
     """One whose clock goes on by a second each time it is looked at."""
-    return Gathering(TARGET, clock=count(100.0).__next__)
+    return AnswerBuilder(TARGET, clock=count(100.0).__next__)
 
 
 def test_a_whole_answer_is_all_its_events() -> None:

@@ -16,7 +16,7 @@ from listings import as_json, listing, paths
 from scripted import Answer, Pause, Scripted
 
 from provider_core import catalog, errors, presets
-from provider_core.catalog import Catalog, Kept, Listing, Refreshed, estimate
+from provider_core.catalog import CachedModelList, Catalog, Listing, Refreshed, estimate
 from provider_core.catalog._abilities import kind_of_id
 from provider_core.catalog._fields import find, tokens
 from provider_core.catalog._reading import models as read_models
@@ -304,7 +304,7 @@ SERVED = Model(id="a", name="Theirs", context=2000, max_output=500, tools=True)
 
 
 def merged(provider: Provider, *served: Model) -> Listing:
-    return catalog.listing(provider, Kept.of(served, 0) if served else None)
+    return catalog.listing(provider, CachedModelList.of(served, 0) if served else None)
 
 
 def test_user_beats_server_beats_preset_field_by_field() -> None:
@@ -338,7 +338,7 @@ def test_a_servers_list_replaces_the_presets_whose_facts_stay() -> None:
 
 def test_an_empty_list_of_the_server_leaves_the_presets() -> None:
     provider = Provider(name="d", preset="deepseek", models_declared=False)
-    listing = catalog.listing(provider, Kept(fetched_at=5, models=()))
+    listing = catalog.listing(provider, CachedModelList(fetched_at=5, models=()))
     assert listing.models == presets.models("deepseek")
     assert (listing.source, listing.fetched_at) == ("preset", 5)
 
@@ -386,7 +386,7 @@ def test_a_providers_default_is_the_users_then_the_presets_then_the_servers_firs
 
 
 def test_a_list_is_stale_when_it_is_older_than_it_lasts() -> None:
-    kept = Kept(fetched_at=1000, models=(SERVED,))
+    kept = CachedModelList(fetched_at=1000, models=(SERVED,))
     assert not catalog.listing(Provider(name="x"), kept, lasts_until=1000).stale
     assert catalog.listing(Provider(name="x"), kept, lasts_until=1001).stale
     assert not catalog.listing(Provider(name="x"), None, lasts_until=1001).stale
@@ -401,7 +401,7 @@ RICH = Model(
 
 
 def test_a_list_that_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
-    kept = Kept.of((Model(id="b"), RICH), 12.5)
+    kept = CachedModelList.of((Model(id="b"), RICH), 12.5)
     assert kept.models == (RICH, Model(id="b"))
     assert kept.first == "b"
     assert catalog.write(tmp_path / "models", LAB, kept)
@@ -418,7 +418,7 @@ def test_a_list_that_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_a_provider_that_was_moved_has_no_list(tmp_path: Path, moved: Provider) -> None:
-    catalog.write(tmp_path, LAB, Kept(fetched_at=1, models=(RICH,)))
+    catalog.write(tmp_path, LAB, CachedModelList(fetched_at=1, models=(RICH,)))
     assert catalog.read(tmp_path, moved) is None
 
 
@@ -426,7 +426,7 @@ def test_a_provider_that_was_moved_has_no_list(tmp_path: Path, moved: Provider) 
 def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        catalog.write(tmp_path / "cache" / "models", LAB, Kept(fetched_at=1, models=()))
+        catalog.write(tmp_path / "cache" / "models", LAB, CachedModelList(fetched_at=1, models=()))
     finally:
         os.umask(old)
     assert (tmp_path / "cache" / "models" / "lab.json").stat().st_mode & 0o777 == 0o600
@@ -478,7 +478,7 @@ def test_a_file_that_makes_no_sense_is_no_list(tmp_path: Path, content: bytes) -
 
 def test_the_good_file_of_these_tests_is_one(tmp_path: Path) -> None:
     (tmp_path / "lab.json").write_text(json.dumps(GOOD))
-    assert catalog.read(tmp_path, LAB) == Kept(fetched_at=1, models=(Model(id="a"),), first="a")
+    assert catalog.read(tmp_path, LAB) == CachedModelList(fetched_at=1, models=(Model(id="a"),), first="a")
 
 
 some_model = st.builds(
@@ -494,20 +494,20 @@ some_model = st.builds(
 @given(st.lists(some_model, max_size=5))
 def test_any_list_survives_being_kept(tmp_path_factory: pytest.TempPathFactory, models: list[Model]) -> None:
     folder = tmp_path_factory.mktemp("lists")
-    kept = Kept.of(models, 1.5)
+    kept = CachedModelList.of(models, 1.5)
     catalog.write(folder, LAB, kept)
     assert catalog.read(folder, LAB) == kept
 
 
 def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file where a folder should be")
-    assert not catalog.write(tmp_path / "models", LAB, Kept(fetched_at=1, models=()))
+    assert not catalog.write(tmp_path / "models", LAB, CachedModelList(fetched_at=1, models=()))
 
 
 def test_the_catalogue_reads_each_list_once_and_on_demand(tmp_path: Path) -> None:
-    catalog.write(tmp_path, LAB, Kept(fetched_at=100, models=(Model(id="a"),)))
+    catalog.write(tmp_path, LAB, CachedModelList(fetched_at=100, models=(Model(id="a"),)))
     found = Catalog.of({"lab": LAB}, tmp_path, lifetime=50, now=lambda: 151)
-    catalog.write(tmp_path, LAB, Kept(fetched_at=150, models=(Model(id="b"),)))
+    catalog.write(tmp_path, LAB, CachedModelList(fetched_at=150, models=(Model(id="b"),)))
     assert [model.id for model in found.listing("lab").models] == ["b"]
     (tmp_path / "lab.json").unlink()
     assert [model.id for model in found.listing("lab").models] == ["b"]
@@ -556,7 +556,7 @@ def test_a_refresh_that_fails_keeps_the_old_list_and_says_from_when(
     tmp_path: Path, server: Scripted, transport: HttpTransport, answer: Answer
 ) -> None:
     lab = named("lab", server)
-    before = Kept.of([Model(id="old")], 1234.0)
+    before = CachedModelList.of([Model(id="old")], 1234.0)
     catalog.write(tmp_path, lab, before)
     server.will(answer)
     (outcome,) = catalog.refresh(transport, tmp_path, [(lab, None)])

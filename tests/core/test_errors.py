@@ -5,7 +5,7 @@ import re
 import pytest
 
 from provider_core import errors
-from telex import exits
+from telex import exit_codes
 
 
 def drawn() -> dict[str, str | None]:
@@ -50,5 +50,5 @@ def test_every_error_of_the_core_stands_in_the_tree():
 
 @pytest.mark.parametrize("kind", public(), ids=lambda kind: kind.__name__)
 def test_each_has_a_row_of_its_own_in_the_exit_table_and_a_sentence_of_what_it_is(kind):
-    assert kind in exits._TABLE
+    assert kind in exit_codes._TABLE
     assert kind.__doc__

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
+from provider_core.redaction import close_matches, printable, redact, unhidden
 from provider_core.stream import failure
-from provider_core.wording import near, printable, redact, unhidden
 
 KEY = "sk-proj-Ab3/dE+f6hI9kL=mN0pQ"
 
@@ -150,7 +150,7 @@ def test_hostile_text_takes_linear_time() -> None:
     ],
 )
 def test_what_a_word_may_have_been_meant_for(word, names, meant):
-    assert near(word, names) == meant
+    assert close_matches(word, names) == meant
 
 
 @pytest.mark.parametrize(

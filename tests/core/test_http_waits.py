@@ -109,7 +109,7 @@ def test_a_hastened_body_ends_with_its_first_long_pause(server: Scripted, betwee
     with HttpTransport({}) as transport, transport.send(call(server.url)) as reply:
         chunks = reply.chunks()
         assert next(chunks) == b"hello"
-        reply.hasten(0.4)
+        reply.limit_idle(0.4)
         with Took() as took:
             rest = b"".join(chunks)
     assert rest == b": ping\n\n" * rest.count(b"ping")
@@ -124,7 +124,7 @@ def test_a_hastened_body_that_goes_on_is_read_and_its_connection_kept(server: Sc
             with transport.send(call(server.url)) as reply:
                 chunks = reply.chunks()
                 next(chunks)
-                reply.hasten(5)
+                reply.limit_idle(5)
                 assert b"".join(chunks) == b" you"
     assert server.connections == 1
 

@@ -20,8 +20,8 @@ from provider_core.keys import (
     Credentials,
     Key,
     KeyringStore,
+    KeySource,
     MemoryStore,
-    Source,
     clean,
     ending,
     find,
@@ -92,17 +92,17 @@ def test_the_keyring_is_not_asked_for_a_provider_that_never_stored_a_key() -> No
 @pytest.mark.parametrize(
     ("changes", "environ", "expected"),
     [
-        ({}, {"OTHER_KEY": "x"}, Source(kind="variable", variable="OTHER_KEY")),
-        ({"key_command": "pass key"}, {}, Source(kind="command")),
-        ({}, {}, Source(kind="keyring")),
-        ({"key_stored": False}, {}, Source(kind="variable", variable="CLOUD_KEY", ready=False)),
-        ({"key_stored": False, "key_env": ()}, {}, Source(kind="variable", ready=False)),
-        ({"key_stored": False, "key_required": False}, {}, Source(kind="none")),
-        ({"auth": "none"}, {"CLOUD_KEY": "x"}, Source(kind="none")),
+        ({}, {"OTHER_KEY": "x"}, KeySource(kind="variable", variable="OTHER_KEY")),
+        ({"key_command": "pass key"}, {}, KeySource(kind="command")),
+        ({}, {}, KeySource(kind="keyring")),
+        ({"key_stored": False}, {}, KeySource(kind="variable", variable="CLOUD_KEY", ready=False)),
+        ({"key_stored": False, "key_env": ()}, {}, KeySource(kind="variable", ready=False)),
+        ({"key_stored": False, "key_required": False}, {}, KeySource(kind="none")),
+        ({"auth": "none"}, {"CLOUD_KEY": "x"}, KeySource(kind="none")),
     ],
 )
 def test_the_source_is_known_without_fetching_a_key(
-    changes: dict[str, Any], environ: dict[str, str], expected: Source
+    changes: dict[str, Any], environ: dict[str, str], expected: KeySource
 ) -> None:
     assert source(replace(CLOUD, **changes), environ) == expected
 

@@ -26,7 +26,7 @@ from provider_core import (
     Message,
     Provider,
     Refuse,
-    Setup,
+    Runtime,
     TextPart,
     ToolEnded,
     Verdict,
@@ -60,13 +60,13 @@ def network() -> FakeTransport:
 
 
 @pytest.fixture
-def here(home: dict[str, str], network: FakeTransport) -> Setup:
-    return Setup(environ=home, transport=network, key_store=FakeKeyStore())
+def here(home: dict[str, str], network: FakeTransport) -> Runtime:
+    return Runtime(environ=home, transport=network, key_store=FakeKeyStore())
 
 
 @pytest.fixture
-def model(here: Setup) -> Connection:
-    return connect(LAB, "m", setup=here)
+def model(here: Runtime) -> Connection:
+    return connect(LAB, "m", runtime=here)
 
 
 def configure(home: dict[str, str], text: str) -> None:
@@ -174,7 +174,7 @@ def shown(event: core.AgentEvent) -> None:
             pass
         case core.Sources() | core.Image():
             pass
-        case core.Asking() | core.ToolStarted() | core.ToolProgress() | core.ToolEnded():
+        case core.RequestStarted() | core.ToolStarted() | core.ToolProgress() | core.ToolEnded():
             pass
         case _:
             assert_never(event)
@@ -280,7 +280,7 @@ def test_the_examples_in_doctests_are_true() -> None:
 
 
 def test_a_name_means_what_it_means_to_telex(
-    home: dict[str, str], here: Setup, network: FakeTransport
+    home: dict[str, str], here: Runtime, network: FakeTransport
 ) -> None:
     configure(
         home,
@@ -291,12 +291,12 @@ def test_a_name_means_what_it_means_to_telex(
     here.key_store.set("one", KEY)
     targets = []
     for name in (None, "fast", "one/new", "two", "c"):
-        with connect(name, setup=here) as model:
+        with connect(name, runtime=here) as model:
             model.ask("Hello?")
             targets.append(str(model.target))
     assert targets == ["one/a", "one/a", "one/new", "two/b", "two/c"]
     assert [call.headers.get("authorization") for call in network.calls] == [f"Bearer {KEY}"] * 3 + [None] * 2
-    with connect("two", "c", setup=here) as model:
+    with connect("two", "c", runtime=here) as model:
         assert str(model.target) == "two/c"
 
 
@@ -305,23 +305,23 @@ def test_a_name_means_what_it_means_to_telex(
     [("nope", errors.UnknownModelError), ("deepseek/x", errors.UnknownProviderError)],
 )
 def test_a_name_that_leads_nowhere_is_an_error(
-    home: dict[str, str], here: Setup, name: str, kind: type[Exception]
+    home: dict[str, str], here: Runtime, name: str, kind: type[Exception]
 ) -> None:
     configure(home, '[providers.two]\nbase_url = "http://two.test/v1"\nkey = "none"\nmodels = ["b"]\n')
     with pytest.raises(kind):
-        connect(name, setup=here)
+        connect(name, runtime=here)
 
 
 def test_without_a_provider_the_embedded_model_has_to_be_named(
     home: dict[str, str], network: FakeTransport
 ) -> None:
     with pytest.raises(errors.NoProviderError, match="no provider is set up"):
-        connect(setup=Setup(environ=home, transport=network, key_store=FakeKeyStore()))
+        connect(runtime=Runtime(environ=home, transport=network, key_store=FakeKeyStore()))
 
 
 def test_a_preset_needs_its_name_alone(home: dict[str, str], network: FakeTransport) -> None:
-    setup = Setup(environ={**home, "GROQ_API_KEY": KEY}, transport=network, key_store=FakeKeyStore())
-    with connect(provider("groq"), "x", setup=setup) as model:
+    setup = Runtime(environ={**home, "GROQ_API_KEY": KEY}, transport=network, key_store=FakeKeyStore())
+    with connect(provider("groq"), "x", runtime=setup) as model:
         model.ask("Hello?")
     assert network.calls[0].url == "https://api.groq.com/openai/v1/chat/completions"
     assert network.calls[0].headers["authorization"] == f"Bearer {KEY}"
@@ -329,8 +329,8 @@ def test_a_preset_needs_its_name_alone(home: dict[str, str], network: FakeTransp
 
 def test_a_key_that_is_given_counts_before_all_others(home: dict[str, str], network: FakeTransport) -> None:
     store = FakeKeyStore(broken="the keyring is locked")
-    setup = Setup(environ={**home, "GROQ_API_KEY": "other"}, transport=network, key_store=store)
-    with connect(provider("groq", key="keyring"), "x", key=f" {KEY}\n", setup=setup) as model:
+    setup = Runtime(environ={**home, "GROQ_API_KEY": "other"}, transport=network, key_store=store)
+    with connect(provider("groq", key="keyring"), "x", key=f" {KEY}\n", runtime=setup) as model:
         model.ask("Hello?")
         assert KEY not in repr(model) + repr(vars(model))
     assert network.calls[0].headers["authorization"] == f"Bearer {KEY}"
@@ -342,17 +342,17 @@ def test_a_key_that_is_given_counts_before_all_others(home: dict[str, str], netw
     [(None, errors.MissingKeyError), ("", errors.InvalidKeyError), ("ключ", errors.InvalidKeyError)],
 )
 def test_a_key_that_cannot_be_used_is_said_before_anything_is_sent(
-    here: Setup, network: FakeTransport, key: str | None, kind: type[errors.CoreError]
+    here: Runtime, network: FakeTransport, key: str | None, kind: type[errors.CoreError]
 ) -> None:
     with pytest.raises(kind) as caught:
-        connect(provider("groq"), "x", key=key, setup=here)
+        connect(provider("groq"), "x", key=key, runtime=here)
     assert caught.value.provider == "groq"
     assert network.calls == []
 
 
-def test_a_provider_without_a_model_is_asked_for_its_first(here: Setup, network: FakeTransport) -> None:
+def test_a_provider_without_a_model_is_asked_for_its_first(here: Runtime, network: FakeTransport) -> None:
     network.will(lists("one", "two"), "Hello")
-    with connect(LAB, setup=here) as model:
+    with connect(LAB, runtime=here) as model:
         assert str(model.target) == "lab/one"
         model.ask("Hello?")
     assert [call.method for call in network.calls] == ["GET", "POST"]
@@ -380,12 +380,12 @@ def test_a_provider_takes_the_fields_of_the_settings() -> None:
 
 def test_what_it_opened_is_closed_and_what_it_was_given_is_not(
     home: dict[str, str],
-    here: Setup,
+    here: Runtime,
     network: FakeTransport,
     server: Scripted,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    connect(LAB, "m", setup=here).close()
+    connect(LAB, "m", runtime=here).close()
     assert not network.closed
     server.will(answer("Hello"))
     for name, value in home.items():
@@ -423,7 +423,7 @@ def test_a_connection_that_is_dropped_and_not_closed_leaves_no_socket(
     server.will(answer("Hello"))
     lab = provider("lab", base_url=server.url, key="none")
     for _ in range(30):
-        assert connect(lab, "m", setup=Setup(environ=home)).ask("Hello?").text == "Hello"
+        assert connect(lab, "m", runtime=Runtime(environ=home)).ask("Hello?").text == "Hello"
     assert transports() == before
 
 
@@ -532,10 +532,10 @@ def test_closing_a_stream_closes_its_connection(model: Connection, network: Fake
     assert network.open == 0
 
 
-def test_retries_are_told(here: Setup, network: FakeTransport) -> None:
+def test_retries_are_told(here: Runtime, network: FakeTransport) -> None:
     told: list[Any] = []
     network.will(refuses(503, "busy", retry_after=0.01), "Hello")
-    with connect(LAB, "m", setup=here, notify=told.append) as model:
+    with connect(LAB, "m", runtime=here, notify=told.append) as model:
         assert model.ask("Hello?").text == "Hello"
     assert [type(notice).__name__ for notice in told] == ["Sent", "Retrying", "Sent"]
 
@@ -584,12 +584,14 @@ def test_a_conversation_goes_on_from_what_was_said(model: Connection, network: F
     assert said(network) == ["user: 3?"]
 
 
-def test_a_conversation_can_be_stored_and_gone_on_with_elsewhere(here: Setup, network: FakeTransport) -> None:
-    with connect(LAB, "m", setup=here) as model:
+def test_a_conversation_can_be_stored_and_gone_on_with_elsewhere(
+    here: Runtime, network: FakeTransport
+) -> None:
+    with connect(LAB, "m", runtime=here) as model:
         talk = model.conversation()
         talk.ask("1?")
     other = Provider(name="other", base_url="http://other.test/v1", auth="none")
-    with connect(other, "n", setup=here) as model:
+    with connect(other, "n", runtime=here) as model:
         model.conversation(talk.messages).ask("2?", system="Be long.")
     assert said(network) == ["system: Be long.", "user: 1?", "assistant: Hello", "user: 2?"]
 
@@ -684,7 +686,9 @@ def test_a_stream_shows_the_loop(model: Connection, network: FakeTransport) -> N
     network.will(CALL, "It is cold.")
     names = [type(event).__name__ for event in model.stream("In Oslo?", tools=[temperature])]
     assert names == [
-        "Asking", "Text", "ToolCall", "Finished", "ToolStarted", "ToolEnded", "Asking", "Text", "Finished"
+        "RequestStarted", "Text", "ToolCall", "Finished",
+        "ToolStarted", "ToolEnded",
+        "RequestStarted", "Text", "Finished",
     ]  # fmt: skip
 
 

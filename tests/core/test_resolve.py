@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from provider_core.catalog import Catalog, Kept, listing
+from provider_core.catalog import CachedModelList, Catalog, listing
 from provider_core.errors import (
     AmbiguousModelError,
     DisabledProviderError,
@@ -43,7 +43,7 @@ def catalog(
 
     def load(of: Provider):  # type: ignore[no-untyped-def]
         models = (served or {}).get(of.name)
-        return listing(of, Kept(fetched_at=0, models=models) if models is not None else None)
+        return listing(of, CachedModelList(fetched_at=0, models=models) if models is not None else None)
 
     return Catalog(
         {p.name: p for p in providers},

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provider_core.errors import SettingsError
+from provider_core.runtime import Runtime
 from provider_core.settings import Paths, load
-from provider_core.setup import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +112,7 @@ def test_a_variable_for_a_part_of_a_setting_names_the_right_form(
 
 @pytest.mark.parametrize("value", ["{lab}", '["lab"]', '"lab"'])
 def test_no_provider_is_used_where_all_of_the_variable_is_wrong(tmp_path: Path, value: str) -> None:
-    setup = Setup(environ={"TELEX_HOME": str(tmp_path), "TELEX_PROVIDERS": value})
+    setup = Runtime(environ={"TELEX_HOME": str(tmp_path), "TELEX_PROVIDERS": value})
     home(tmp_path)
     for name in (None, "lab", "lab/m", "m"):
         with pytest.raises(SettingsError, match="TELEX_PROVIDERS"):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from wire import DONE, Read, body, chunks, delta, dumps, joined, message, read
 
 from provider_core.errors import ConnectionLostError, CoreError
+from provider_core.redaction import printable, redact
 from provider_core.stream import Decoder, failure
 from provider_core.types import Verdict
-from provider_core.wording import printable, redact
 
 SETTINGS = settings(max_examples=150, deadline=None)
 

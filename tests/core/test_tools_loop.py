@@ -23,9 +23,9 @@ from provider_core.errors import (
 from provider_core.tools import (
     Approve,
     ApproveWith,
-    Asking,
     PlannedCall,
     Refuse,
+    RequestStarted,
     ToolEnded,
     ToolResult,
     ToolStarted,
@@ -89,7 +89,18 @@ def test_events_come_in_the_order_in_which_things_happen(server: Scripted) -> No
     server.will(calling(call("box__clock"), text="One moment."), answer("Noon.", usage={"prompt_tokens": 7}))
     loop = looped(server, Box(clock=say("12:00")))
     kinds = [type(event) for event in loop.events]
-    assert kinds == [Asking, Text, ToolCall, Finished, ToolStarted, ToolEnded, Asking, Text, Usage, Finished]
+    assert kinds == [
+        RequestStarted,
+        Text,
+        ToolCall,
+        Finished,
+        ToolStarted,
+        ToolEnded,
+        RequestStarted,
+        Text,
+        Usage,
+        Finished,
+    ]
     assert [asking.number for asking in loop.asked] == [1, 2]
     (started,), (ended,) = loop.started, loop.ended
     assert started.planned.name == "box/clock"

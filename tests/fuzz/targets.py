@@ -33,13 +33,14 @@ from provider_core.keys import MemoryStore, unseal
 from provider_core.local._gguf import read_header
 from provider_core.presets import all_presets
 from provider_core.repair import Memory, Negotiation, Repair
-from provider_core.settings import Paths, foreign, load, rules, snapshot
+from provider_core.settings import Paths, load, rules, snapshot
+from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import Decoder, failure
 from provider_core.structured import check, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
 from provider_core.tools import _arguments, _schemas
 from provider_core.types import Finished, Message, Provider, Reasoning, Request, Text
-from telex.exits import ExitCode, code_and_hint
+from telex.exit_codes import ExitCode, code_and_hint
 from telex.render.extract import first_block
 from telex.render.json import error_object
 from telex.render.markdown import MarkdownStream, render
@@ -422,7 +423,7 @@ def providers_import(data: bytes) -> None:
 def mcp_import(data: bytes) -> None:
     """Another client's file is refused as a whole, or server by server."""
     with contextlib.suppress(errors.InvalidInputError):
-        foreign.read(text_of(data))
+        other_clients.read(text_of(data))
     inside = _inside()
     inside.configure("")
     _run(inside, "mcp", "import", "-", "--secrets", "keyring", stdin=data)

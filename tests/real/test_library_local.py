@@ -7,23 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from provider_core import Finished, Setup, Text, Verdict, connect, provider
+from provider_core import Finished, Runtime, Text, Verdict, connect, provider
 from provider_core.errors import ModelFileError
 from provider_core.testing import FakeKeyStore
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Setup:
-    return Setup(environ={"TELEX_HOME": str(tmp_path)}, key_store=FakeKeyStore())
+def here(tmp_path: Path) -> Runtime:
+    return Runtime(environ={"TELEX_HOME": str(tmp_path)}, key_store=FakeKeyStore())
 
 
 def children() -> set[str]:
     return set(Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split())
 
 
-def test_a_file_is_a_model_that_answers_until_its_connection_is_closed(model_path: Path, here: Setup) -> None:
+def test_a_file_is_a_model_that_answers_until_its_connection_is_closed(
+    model_path: Path, here: Runtime
+) -> None:
     before = children()
-    with connect(provider("here", gguf=model_path), setup=here) as model:
+    with connect(provider("here", gguf=model_path), runtime=here) as model:
         assert str(model.target) == "here/here"
         talk = model.conversation(system="You answer in one short sentence.")
         first = talk.ask("Name three colours.", max_tokens=24, temperature=0)
@@ -42,8 +44,8 @@ def test_a_file_is_a_model_that_answers_until_its_connection_is_closed(model_pat
     assert children() == before
 
 
-def test_a_file_that_is_no_model_is_said_before_anything_is_asked(tmp_path: Path, here: Setup) -> None:
+def test_a_file_that_is_no_model_is_said_before_anything_is_asked(tmp_path: Path, here: Runtime) -> None:
     (tmp_path / "no.gguf").write_text("no")
     with pytest.raises(ModelFileError) as caught:
-        connect(provider("here", gguf=tmp_path / "no.gguf"), "m", setup=here)
+        connect(provider("here", gguf=tmp_path / "no.gguf"), "m", runtime=here)
     assert caught.value.provider == "here"

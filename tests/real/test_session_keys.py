@@ -483,4 +483,4 @@ def test_one_prompt_on_a_terminal_imports_none_of_it(talk: Callable[..., Talk], 
         assert terminal.wait() == 0
     assert b"telex.render.live" in terminal.raw
     assert b"prompt_toolkit" not in terminal.raw
-    assert b"telex.session" not in terminal.raw
+    assert b"telex.repl" not in terminal.raw

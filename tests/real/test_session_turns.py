@@ -14,7 +14,7 @@ from conversing import Talk
 from running import Telex
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
-from provider_core.history import History, Turn
+from provider_core.history import History, SavedTurn
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def talk(telex: Telex, server: Scripted) -> Callable[..., Talk]:
     return begin
 
 
-def stored(telex: Telex) -> list[Turn]:
+def stored(telex: Telex) -> list[SavedTurn]:
     """The turns of the conversation that was gone on with last."""
     with History(telex.home / "data" / "history.db") as history:
         latest = history.latest()

@@ -14,7 +14,7 @@ from toolcalling import serving
 from provider_core import presets, quirks
 from provider_core.client import Client
 from provider_core.errors import BadRequestError
-from provider_core.tools import AgentEvent, Approve, Asking, FunctionTools, ToolEnded, agent
+from provider_core.tools import AgentEvent, Approve, FunctionTools, RequestStarted, ToolEnded, agent
 from provider_core.types import Finished, Message, Network, Provider, Request, Text, Tool, ToolCall, Verdict
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_a_real_call_runs_and_the_model_answers_from_its_result(provider: Provid
     (ended,) = [event for event in events if isinstance(event, ToolEnded)]
     assert ended.error is None
     assert ended.result.text == f"It is raining in {asked_for[0]}."
-    _, second = [event for event in events if isinstance(event, Asking)]
+    _, second = [event for event in events if isinstance(event, RequestStarted)]
     assert [turn.role for turn in second.request.messages] == ["user", "assistant", "tool"]
     assert "".join(event.text for event in events if isinstance(event, Text)).strip()
     last = events[-1]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core.errors import FileError
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["command"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
 from telex.doctor import FAMILIES
-from telex.exits import ExitCode, Stop
+from telex.exit_codes import ExitCode, Stop
 
 if TYPE_CHECKING:
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["command"]
 

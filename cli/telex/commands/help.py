@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 from telex.help import TOPICS
 
 if TYPE_CHECKING:
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["command"]
 
@@ -73,13 +73,13 @@ def _of_command(root: click.Context, words: tuple[str, ...]) -> str:
 
 
 def _unknown(context: click.Context, command: click.Command, word: str, *, first: bool) -> str:
-    from provider_core.wording import near
+    from provider_core.redaction import close_matches
 
     if not isinstance(command, click.Group):
         return f"{context.command_path} has no commands. Its help: telex help {_words(context)}"
     names = [*command.list_commands(context), *(TOPICS if first else ())]
     start = f"telex help {_words(context)}".rstrip()
-    found = list(near(word, names, most=2, cutoff=0.7))
+    found = list(close_matches(word, names, most=2, cutoff=0.7))
     if first and not found:
         from telex import suggest
 

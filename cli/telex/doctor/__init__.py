@@ -45,7 +45,7 @@ def _found(case: Case, family: str) -> Iterator[Finding]:
     from importlib import import_module
 
     from provider_core.errors import CoreError
-    from telex.exits import code_and_hint, traceback_place
+    from telex.exit_codes import code_and_hint, traceback_place
 
     def same(text: str) -> str:
         return text

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from provider_core.settings import Paths
     from provider_core.settings.mcp import McpServer
     from provider_core.types import Provider
+    from telex.app import App
     from telex.console import Console
-    from telex.context import App
 
 __all__ = ["Case", "Value"]
 
@@ -194,7 +194,7 @@ class Case:
 
     def without_secrets(self, text: str) -> str:
         """``text`` on one line, with all that is secret in the environment and the settings blotted out."""
-        from provider_core.wording import printable, redact
+        from provider_core.redaction import printable, redact
 
         lines = [" ".join(line.split()) for line in redact(text, self._secrets).splitlines()]
         return printable("\n".join(lines))

@@ -21,7 +21,7 @@ _NOBODY = "telex-doctor"
 
 def check(case: Case) -> Iterator[Finding]:
     from provider_core.keys import KeyringStore, check_destination, source, unseal
-    from telex.advice import confirm_key
+    from telex.error_hints import confirm_key
 
     store = case.key_store
     used = [each for each in case.sound.values() if each.enabled and each.key_stored]
@@ -73,7 +73,7 @@ def _secrets(case: Case) -> list[Reference]:
 def _silent(
     error: KeyStoreError, wanting: list[Provider], secrets: list[Reference], *, known: bool
 ) -> Finding:
-    from telex.advice import other_source
+    from telex.error_hints import other_source
 
     names = [f"no key for {each.name}" for each in wanting] + [f"no {secret}" for secret in secrets]
     if not names:

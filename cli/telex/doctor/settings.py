@@ -84,11 +84,11 @@ def _aliases(case: Case) -> Finding:
 
 def _strangers(case: Case) -> Iterator[Finding]:
     """Variables that look like settings and are none: a mistyped one is passed over in silence otherwise."""
+    from provider_core.redaction import close_matches
     from provider_core.settings.schema import File
-    from provider_core.wording import near
 
     known = {"TELEX_HOME", *(f"TELEX_{name.upper()}" for name in File.model_fields)}
     for name in case.variables.keys() - known:
-        meant = near(name, known, most=1, cutoff=0.8)
+        meant = close_matches(name, known, most=1, cutoff=0.8)
         hint = f"Did you mean {meant[0]}?" if meant else "See: telex help environment"
         yield note(name, "is set, and no setting: it changes nothing", hint)

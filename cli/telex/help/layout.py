@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ class _Formatter(click.HelpFormatter):
 
 def formatter(context: click.Context) -> click.HelpFormatter:
     """A formatter for the terminal that this run has, else for 80 columns."""
-    from telex.context import App
+    from telex.app import App
 
     app = context.find_object(App)
     if app is not None:

@@ -52,7 +52,7 @@ def _pair(item: str) -> tuple[str, str, str]:
 
 
 def _exit_codes() -> tuple[tuple[str, str], ...]:
-    from telex.exits import ExitCode
+    from telex.exit_codes import ExitCode
 
     return tuple((str(int(code)), code.meaning) for code in ExitCode)
 
@@ -69,7 +69,7 @@ def _key_variables() -> tuple[tuple[str, str], ...]:
 
 
 def _conversation_commands() -> tuple[tuple[str, str], ...]:
-    from telex.session.commands import ROWS
+    from telex.repl.commands import ROWS
 
     return tuple((f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in ROWS)
 

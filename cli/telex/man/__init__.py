@@ -18,7 +18,7 @@ from telex.man import roff
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from telex.exits import ExitCode
+    from telex.exit_codes import ExitCode
 
 __all__ = ["pages"]
 

@@ -14,7 +14,7 @@ from provider_core.errors import ToolRefusedError, UnknownToolError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from provider_core.tools import Hints, PlannedCall, ToolEnded, ToolProgress
+    from provider_core.tools import PlannedCall, ToolAnnotations, ToolEnded, ToolProgress
     from provider_core.types import Json
 
 __all__ = [
@@ -228,7 +228,7 @@ def _brief(arguments: Mapping[str, Json]) -> str:
     return f"({text if len(text) <= 40 else text[:39] + '…'})" if text else ""
 
 
-def _said(title: str, hints: Hints) -> str:
+def _said(title: str, hints: ToolAnnotations) -> str:
     said = {
         "reads only": hints.read_only is True,
         "destructive": hints.destructive is True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from provider_core.types import Request, Target
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["dry_run", "request_object"]
 
@@ -26,8 +26,8 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     What is asked for and not in the body is reported on stderr.
     """
     from provider_core import keys, quirks
+    from provider_core.redaction import redact
     from provider_core.settings.secrets import reference
-    from provider_core.wording import redact
     from telex.render.words import changed
 
     provider = target.provider

@@ -14,10 +14,10 @@ from telex.render.transcript import ending, image_words, utc
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from provider_core.history import Conversation, Hit, Turn
+    from provider_core.history import Hit, SavedConversation, SavedTurn
     from provider_core.types import Message
+    from telex.app import App
     from telex.console import Console
-    from telex.context import App
     from telex.render.styles import Look
 
 __all__ = ["Screen", "hits", "listing"]
@@ -28,7 +28,7 @@ _FROM = {"UPDATED": 32, "TURNS": 60, "MODEL": 60, "STATUS": 60}
 _BOLD = "1"
 
 
-def listing(console: Console, conversations: Sequence[Conversation]) -> None:
+def listing(console: Console, conversations: Sequence[SavedConversation]) -> None:
     """A table on a terminal; elsewhere a line each, with tabs between."""
     if not conversations:
         return
@@ -41,7 +41,7 @@ def listing(console: Console, conversations: Sequence[Conversation]) -> None:
     _table(console, conversations)
 
 
-def _table(console: Console, conversations: Sequence[Conversation]) -> None:
+def _table(console: Console, conversations: Sequence[SavedConversation]) -> None:
     from rich.cells import cell_len
 
     now = time.time()
@@ -69,7 +69,7 @@ def _table(console: Console, conversations: Sequence[Conversation]) -> None:
             console.raw_out(_styled(console, _GAP.join(fitted).rstrip(), style) + "\n")
 
 
-def _status(conversation: Conversation) -> str:
+def _status(conversation: SavedConversation) -> str:
     """What is wrong with the last answer; "" where nothing is."""
     verdict = conversation.verdict
     if verdict is None:
@@ -125,7 +125,7 @@ class Screen:
         self._console = app.console
         self._look: Look | None = None
 
-    def conversation(self, conversation: Conversation, turns: Iterable[Turn]) -> None:
+    def conversation(self, conversation: SavedConversation, turns: Iterable[SavedTurn]) -> None:
         console = self._console
         console.raw_out(_styled(console, visible(conversation.title), _BOLD) + "\n")
         now = time.time()

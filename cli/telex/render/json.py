@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import CoreError
 from provider_core.types import Verdict
-from telex.exits import ExitCode, answer_code, code_and_hint
+from telex.exit_codes import ExitCode, answer_code, code_and_hint
 from telex.render.asides import Asides
 
 if TYPE_CHECKING:

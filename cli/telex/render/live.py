@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
-    from telex.context import App
+    from telex.app import App
     from telex.render.block import Block
     from telex.render.plain import Plain
     from telex.render.show import View

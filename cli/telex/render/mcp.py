@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import Offered
+    from provider_core.tools import ToolSpec
     from provider_core.tools.mcp import Failure, McpServers, McpToolbox, Step
     from telex.console import Console
 
@@ -94,7 +94,7 @@ class Report:
     steps: tuple[Step, ...]
     about: str = ""
     protocol: str = ""
-    tools: tuple[Offered, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
     failure: Failure | None = None
 
     def seconds(self, name: str) -> float | None:
@@ -222,7 +222,7 @@ def _time(seconds: float) -> str:
 # --- tools -------------------------------------------------------------------------------------------------
 
 
-def _hint(offered: Offered) -> str:
+def _hint(offered: ToolSpec) -> str:
     """What the server says of the tool, in a word; "" where it says nothing."""
     hints = offered.hints
     if hints.read_only is not None:
@@ -232,7 +232,7 @@ def _hint(offered: Offered) -> str:
     return "destroys" if hints.destructive else ""
 
 
-def tool_row(server: McpServer, offered: Offered) -> tuple[str, ...]:
+def tool_row(server: McpServer, offered: ToolSpec) -> tuple[str, ...]:
     """The cells of ``TOOL_HEADERS``."""
     tool = offered.tool
     return (
@@ -243,7 +243,7 @@ def tool_row(server: McpServer, offered: Offered) -> tuple[str, ...]:
     )
 
 
-def tools(console: Console, server: McpServer, offered: Sequence[Offered]) -> str:
+def tools(console: Console, server: McpServer, offered: Sequence[ToolSpec]) -> str:
     """The tools for a terminal, as text: a line for each, with as much of its description as fits."""
     cells = [tool_row(server, each) for each in offered]
     columns = list(zip(TOOL_HEADERS, *cells, strict=True))
@@ -261,7 +261,7 @@ def tools(console: Console, server: McpServer, offered: Sequence[Offered]) -> st
     return sheet.drawn(console, sheet.table(TOOL_HEADERS[:shown], lines))
 
 
-def tool_as_json(server: McpServer, offered: Offered) -> dict[str, Any]:
+def tool_as_json(server: McpServer, offered: ToolSpec) -> dict[str, Any]:
     """The object of one tool."""
     hints = offered.hints
     return {

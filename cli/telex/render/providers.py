@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from provider_core.keys import Source
+    from provider_core.keys import KeySource
     from provider_core.presets import Preset
     from provider_core.types import Provider
 
@@ -36,7 +36,7 @@ def place(provider: Provider) -> str:
     return str(provider.gguf) if provider.gguf else provider.base_url
 
 
-def key_words(source: Source, ending: str | None = None) -> str:
+def key_words(source: KeySource, ending: str | None = None) -> str:
     """The source of a key in words; ``ending`` is what may be shown of it, "" where none was found."""
     match source.kind:
         case "variable" if not source.variable:
@@ -55,7 +55,12 @@ def key_words(source: Source, ending: str | None = None) -> str:
 
 
 def row(
-    provider: Provider, source: Source, ending: str | None = None, *, default: str = "", set_up: bool = True
+    provider: Provider,
+    source: KeySource,
+    ending: str | None = None,
+    *,
+    default: str = "",
+    set_up: bool = True,
 ) -> tuple[str, ...]:
     """The cells of ``HEADERS``; ``default`` is the model that its name alone means, by its list of models.
 
@@ -87,7 +92,12 @@ def _own_name(provider: Provider) -> tuple[str, ...]:
 
 
 def as_json(
-    provider: Provider, source: Source, ending: str | None = None, *, default: str = "", set_up: bool = True
+    provider: Provider,
+    source: KeySource,
+    ending: str | None = None,
+    *,
+    default: str = "",
+    set_up: bool = True,
 ) -> dict[str, Any]:
     """The object of one provider."""
     key: dict[str, Any] = {
@@ -115,7 +125,7 @@ def as_json(
 
 def card(
     provider: Provider,
-    source: Source,
+    source: KeySource,
     references: tuple[str, ...],
     written: dict[str, Any],
     *,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
     from provider_core.types import Event, Notice, Target
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["Format", "Show", "View", "show_for"]
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.types import Target
+    from telex.app import App
     from telex.console import Console
-    from telex.context import App
     from telex.render.show import Show, View
 
 __all__ = ["GAP", "LEAST", "Together", "together_for"]

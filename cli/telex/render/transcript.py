@@ -13,7 +13,7 @@ from telex.render.json import call_object
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from provider_core.history import Conversation, Hit, Turn
+    from provider_core.history import Hit, SavedConversation, SavedTurn
     from provider_core.types import Message, ToolCall
 
 __all__ = [
@@ -36,7 +36,7 @@ def utc(moment: float) -> str:
 # --- objects -------------------------------------------------------------------------------------------------
 
 
-def conversation_object(conversation: Conversation) -> dict[str, Any]:
+def conversation_object(conversation: SavedConversation) -> dict[str, Any]:
     """``turns`` is how many there are; ``model`` is ``provider/model`` of the last, ``verdict`` what became of it."""
     return {
         "id": conversation.id,
@@ -49,13 +49,13 @@ def conversation_object(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def whole_object(conversation: Conversation, turns: Sequence[Turn]) -> dict[str, Any]:
+def whole_object(conversation: SavedConversation, turns: Sequence[SavedTurn]) -> dict[str, Any]:
     """A conversation's object with its turns as ``transcript``."""
     said = [turn_object(turn, title=conversation.title) for turn in turns]
     return {**conversation_object(conversation), "transcript": said}
 
 
-def turn_object(turn: Turn, *, title: str) -> dict[str, Any]:
+def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
     """One turn. ``messages`` are what was new in the request, in OpenAI's form; the rest is as in ``chat --json``.
 
     ``verdict`` is null while there is no answer and no error: it is still coming, or its process was killed.
@@ -120,7 +120,7 @@ def _rounded(seconds: float | None) -> float | None:
 # --- Markdown ------------------------------------------------------------------------------------------------
 
 
-def markdown(conversation: Conversation, turns: Sequence[Turn]) -> str:
+def markdown(conversation: SavedConversation, turns: Sequence[SavedTurn]) -> str:
     """The conversation to be read: what was written stands in it as it was, headings tell who wrote it."""
     begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime(conversation.begun))
     parts = [f"# {conversation.title}", f"Conversation `{conversation.id}`, begun {begun} UTC."]
@@ -137,7 +137,7 @@ def _asked(message: Message) -> Iterator[str]:
     yield from map(_call, message.tool_calls)
 
 
-def _answered(turn: Turn) -> Iterator[str]:
+def _answered(turn: SavedTurn) -> Iterator[str]:
     yield f"## {turn.provider}/{turn.model}"
     if turn.answer is not None:
         text = _text(turn.answer).strip("\n")
@@ -151,7 +151,7 @@ def _answered(turn: Turn) -> Iterator[str]:
         yield f"*{words}*"
 
 
-def ending(turn: Turn) -> str:
+def ending(turn: SavedTurn) -> str:
     """A sentence about an answer that is not whole, or not there; "" for one that is."""
     if turn.verdict is None:
         return "No answer was saved."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from provider_core.redaction import printable
 from provider_core.types import CallAsText, FieldDropped, FieldIgnored
-from provider_core.wording import printable
 
 if TYPE_CHECKING:
     from provider_core.types import Notice, Retrying, Target

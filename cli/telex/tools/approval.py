@@ -16,8 +16,8 @@ from telex.render import calls
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provider_core.tools import Decision, Offered, PlannedCall
-    from telex.context import App
+    from provider_core.tools import Decision, PlannedCall, ToolSpec
+    from telex.app import App
     from telex.tools.terminal import Questions
 
 __all__ = ["Approver", "Standing", "allowed"]
@@ -42,7 +42,7 @@ class Standing:
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
         self._allow = tuple(allow)
-        self._always: dict[tuple[str, str], Offered] = {}
+        self._always: dict[tuple[str, str], ToolSpec] = {}
 
     def covers(self, call: PlannedCall) -> bool:
         server, tool = call.toolbox.name, call.offered.tool.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provider_core.answer import Gathering, combined
+from provider_core.answer import AnswerBuilder, merge_answers
 from provider_core.types import Text, Verdict
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class AsOne:
     def finish(self, error: CoreError | None, hint: str | None, *, stopped: bool = False) -> None:
         """Show the end of all. ``error`` is the loop's own; ``stopped`` says that it was ended from outside."""
         self._inner.close()
-        answer = combined(self._answers or [Gathering(self._target).answer(error)])
+        answer = merge_answers(self._answers or [AnswerBuilder(self._target).answer(error)])
         if stopped:
             answer, hint = replace(answer, verdict=Verdict.INTERRUPTED, error=None), None
         elif answer.error is None:

@@ -7,15 +7,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provider_core.answer import Gathering
+from provider_core.answer import AnswerBuilder
 from provider_core.errors import CoreError, NotAllowedError, ToolRefusedError
-from provider_core.tools import Asking, ToolEnded, ToolProgress, ToolStarted, agent
+from provider_core.tools import RequestStarted, ToolEnded, ToolProgress, ToolStarted, agent
 from provider_core.types import Finished, Image, Reasoning, Sources, Text, ToolCall, Usage
 from telex.ask import Turn, hint
-from telex.console import OutputError, ReaderGone
-from telex.exits import internal_error
-from telex.interrupts import Interrupts, Terminated
+from telex.console import OutputClosed, OutputError
+from telex.exit_codes import internal_error
 from telex.render import calls
+from telex.signals import Interrupts, Terminated
 from telex.tools.approval import Approver
 from telex.tools.as_one import AsOne
 from telex.tools.terminal import Questions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.tools import AgentEvent, ToolEvent
     from provider_core.types import Message, Notice, Request, Target
-    from telex.context import App
+    from telex.app import App
     from telex.keeping import Keeping
     from telex.render.show import Show
     from telex.tools.servers import Toolset
@@ -66,7 +66,7 @@ def ask_with_tools(
         )
         try:
             loop.one.connecting(target)
-            with app.reach(target) as (provider, key):
+            with app.open_provider(target) as (provider, key):
                 events = agent(
                     app.client,
                     provider,
@@ -85,7 +85,7 @@ def ask_with_tools(
         except CoreError as error:
             loop.over(error)
             raise
-        except (KeyboardInterrupt, Terminated, ReaderGone, OutputError):
+        except (KeyboardInterrupt, Terminated, OutputClosed, OutputError):
             loop.over(stopped=True)
             raise
         except Exception as error:
@@ -131,7 +131,7 @@ class _Loop:
 
     def event(self, event: AgentEvent) -> None:
         match event:
-            case Asking(number=number, request=request):
+            case RequestStarted(number=number, request=request):
                 self._asking(number, request)
             case ToolStarted() | ToolProgress():
                 self._show_tool(event)
@@ -158,7 +158,7 @@ class _Loop:
         error = error or self._refusal()
         with self._interrupts.held:
             self.one.finish(error, hint(self._app, error), stopped=stopped)
-        answer = self._answer or Gathering(self._target).answer(error)
+        answer = self._answer or AnswerBuilder(self._target).answer(error)
         return replace(answer, error=answer.error or error)
 
     def _asking(self, number: int, request: Request) -> None:
@@ -185,7 +185,7 @@ class _Loop:
     def _never_answered(self, last: Answer, error: CoreError | None) -> None:
         """Keep what calls of the ``last`` answer have brought: what they did is done, and is not done again."""
         results = tuple(self._results[call.id] for call in last.tool_calls if call.id in self._results)
-        answer = Gathering(self._target).answer(error)
+        answer = AnswerBuilder(self._target).answer(error)
         earlier = (*self._request.messages, last.message())
         self._said(replace(self._request, messages=(*earlier, *results)), answer)
         if self._keeping is not None:

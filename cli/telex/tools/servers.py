@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from provider_core.errors import InvalidInputError, NotAllowedError, UnknownToolServerError
 from provider_core.settings.mcp import find
-from provider_core.tools import Asking, agent
+from provider_core.tools import RequestStarted, agent
 from provider_core.tools.mcp import McpServers
 from telex.ask import hint
 from telex.render.calls import without_proxies
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provider_core.settings.mcp import McpServer
     from provider_core.tools import Decision, PlannedCall, Toolbox
     from provider_core.types import Request, Target
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["Toolset"]
 
@@ -101,7 +101,7 @@ class Toolset:
         )
         with contextlib.closing(events):
             for event in events:
-                if isinstance(event, Asking):
+                if isinstance(event, RequestStarted):
                     return event.request
         return request
 

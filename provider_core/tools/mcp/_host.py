@@ -10,10 +10,10 @@ import time
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError, ToolServerError
+from provider_core.redaction import clean
 from provider_core.tools.mcp._environment import environment, with_password
 from provider_core.tools.mcp._process import Process
 from provider_core.tools.mcp._steps import Failure, Step
-from provider_core.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -73,14 +73,14 @@ class Host:
         finally:
             try:
                 if self._process is not None:
-                    await self._process.end(hurry=self._hurry)
+                    await self._process.end(limit_total=self._hurry)
                     self._watchdog.forget(self._process.pid)
             finally:
                 self.gone.set_result(None)
 
-    async def let_go(self, *, hurry: bool) -> None:
-        """Bring ``live`` to its end; in a ``hurry`` the process is not waited for before it is told to end."""
-        self._hurry = hurry
+    async def let_go(self, *, limit_total: bool) -> None:
+        """Bring ``live`` to its end; in a ``limit_total`` the process is not waited for before it is told to end."""
+        self._hurry = limit_total
         if self._session is not None and self.ready.done():
             self._session.end()
         elif self._task is not None:

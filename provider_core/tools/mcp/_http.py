@@ -21,10 +21,10 @@ from provider_core import limits
 from provider_core._version import __version__
 from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError, ToolSessionError
 from provider_core.http import Proxies, tls_context
+from provider_core.redaction import clean
 from provider_core.settings.rules import origin
 from provider_core.tools.mcp._mending import parsed
 from provider_core.types import Network
-from provider_core.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping

@@ -115,16 +115,16 @@ class Process(asyncio.SubprocessProtocol):
         while not self.ending and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(_POLL)
 
-    async def end(self, *, hurry: bool = False) -> None:
+    async def end(self, *, limit_total: bool = False) -> None:
         """Close its stdin, which tells it to end; then SIGTERM and SIGKILL for the whole group, with time between.
 
-        In a ``hurry`` SIGTERM comes at once.
+        In a ``limit_total`` SIGTERM comes at once.
         """
         if self._transport is None:
             return
         if (stdin := self._stdin) is not None:
             stdin.close()
-        if hurry or not await self._gone(_GRACE):
+        if limit_total or not await self._gone(_GRACE):
             self._signal(signal.SIGTERM)
             if not await self._gone(_GRACE):
                 self.kill()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from provider_core import limits
 from provider_core.attachments import image
 from provider_core.errors import AttachmentError
-from provider_core.tools import Hints, Offered, ToolResult
+from provider_core.redaction import printable
+from provider_core.tools import ToolAnnotations, ToolResult, ToolSpec
 from provider_core.tools.mcp._sdk import mcp_types
 from provider_core.types import ImagePart, Tool
-from provider_core.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,21 +30,21 @@ _LONGEST_KIND = 60
 _NOT_JSON = object()
 
 
-def offered(tools: Iterable[mcp_types.Tool], secrets: Collection[str] = ()) -> tuple[Offered, ...]:
+def offered(tools: Iterable[mcp_types.Tool], secrets: Collection[str] = ()) -> tuple[ToolSpec, ...]:
     """The tools, each name once, and the ``secrets`` nowhere in what is said of them."""
-    found: dict[str, Offered] = {}
+    found: dict[str, ToolSpec] = {}
     for tool in tools:
         notes = tool.annotations or mcp_types.ToolAnnotations()
         found.setdefault(
             tool.name,
-            Offered(
+            ToolSpec(
                 tool=Tool(
                     name=tool.name,
                     description=_masked(tool.description or "", secrets),
                     schema=_masked_json(tool.input_schema, secrets),
                 ),
                 title=_masked(tool.title or notes.title or "", secrets),
-                hints=Hints(
+                hints=ToolAnnotations(
                     read_only=notes.read_only_hint,
                     destructive=notes.destructive_hint,
                     idempotent=notes.idempotent_hint,

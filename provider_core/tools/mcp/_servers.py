@@ -79,13 +79,13 @@ class McpServers:
         try:
             self._start()
         except BaseException as error:
-            self._close(hurry=not isinstance(error, Exception))
+            self._close(limit_total=not isinstance(error, Exception))
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # Whoever has pressed Ctrl-C does not want to wait.
-        self._close(hurry=kind is not None and not issubclass(kind, Exception))
+        self._close(limit_total=kind is not None and not issubclass(kind, Exception))
 
     def _start(self) -> None:
         failed: dict[str, Failure] = {}
@@ -129,12 +129,12 @@ class McpServers:
         self.toolboxes = tuple(toolboxes)
         self.failures = tuple(failed[server.name] for server in self._servers if server.name in failed)
 
-    def _close(self, *, hurry: bool) -> None:
+    def _close(self, *, limit_total: bool) -> None:
         """End every server, politely; at once where even that is interrupted."""
         try:
             for host in self._hosts:
                 with contextlib.suppress(RuntimeError):
-                    self._background.submit(host.let_go(hurry=hurry))
+                    self._background.submit(host.let_go(limit_total=limit_total))
             concurrent.futures.wait([host.gone for host in self._hosts], _END)
         finally:
             for host in self._hosts:

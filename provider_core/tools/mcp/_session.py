@@ -20,12 +20,12 @@ from provider_core.errors import (
     ToolSessionError,
     ToolTimeoutError,
 )
+from provider_core.redaction import clean
 from provider_core.tools import ToolResult
 from provider_core.tools.mcp import _results
 from provider_core.tools.mcp._mending import AS_SENT, Mended
 from provider_core.tools.mcp._sdk import ClientSession, MCPError, mcp_types
 from provider_core.tools.mcp._steps import Step
-from provider_core.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mcp.shared.dispatcher import ProgressFnT
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import Offered, Report
+    from provider_core.tools import Report, ToolSpec
     from provider_core.tools.mcp._steps import StepName
     from provider_core.tools.mcp._way import Way
     from provider_core.types import Json
@@ -66,7 +66,7 @@ class Session:
         on_step: Callable[[Step], None],
     ) -> None:
         self.server = server
-        self.tools: tuple[Offered, ...] = ()
+        self.tools: tuple[ToolSpec, ...] = ()
         self.worn: bool = False
         """Whether the server has said that its tools are others by now."""
         self.about: mcp_types.Implementation | None = None
@@ -226,7 +226,7 @@ class Session:
         with self._timed("tools"):
             self.tools = await self._listed(session)
 
-    async def _listed(self, session: ClientSession) -> tuple[Offered, ...]:
+    async def _listed(self, session: ClientSession) -> tuple[ToolSpec, ...]:
         tools: list[mcp_types.Tool] = []
         cursors: set[str] = set()
         cursor: str | None = None

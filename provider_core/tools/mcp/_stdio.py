@@ -10,10 +10,10 @@ import anyio
 
 from provider_core import limits
 from provider_core.errors import ToolServerError
+from provider_core.redaction import clean
 from provider_core.tools.mcp._lines import Lines, TooLong, answered
 from provider_core.tools.mcp._mending import parsed
 from provider_core.tools.mcp._sdk import SessionMessage, mcp_types
-from provider_core.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection

@@ -7,15 +7,15 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from provider_core.errors import ToolServerError
+from provider_core.redaction import printable
 from provider_core.tools import Limits
-from provider_core.wording import printable
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import Offered, Report, ToolResult
+    from provider_core.tools import Report, ToolResult, ToolSpec
     from provider_core.tools.mcp._background import Background
     from provider_core.tools.mcp._session import Session
     from provider_core.tools.mcp._steps import Step
@@ -66,7 +66,7 @@ class McpToolbox:
         return self._session.failure
 
     @property
-    def tools(self) -> tuple[Offered, ...]:
+    def tools(self) -> tuple[ToolSpec, ...]:
         """What it offers now: asked anew where it has said that this has changed, none once it has ended."""
         if self._session.worn:
             with contextlib.suppress(Exception):  # what was known before is still something

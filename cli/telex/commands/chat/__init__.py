@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.app import App, pass_app
 from telex.command import Command
-from telex.context import App, pass_app
-from telex.exits import ASKING, ExitCode
+from telex.exit_codes import ASKING, ExitCode
 from telex.options import BodyField, Name, Number, network_options
 
 if TYPE_CHECKING:

@@ -12,18 +12,18 @@ from provider_core.errors import CoreError
 from telex.ask import conclude, hint
 from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
 from telex.commands.chat.prompt import read_prompt
-from telex.interrupts import Interrupts, Terminated
 from telex.options import readable, with_network
 from telex.render.show import View, show_for
+from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.history import Conversation
+    from provider_core.history import SavedConversation
     from provider_core.templates import Template
     from provider_core.types import Json
-    from telex.context import App
+    from telex.app import App
     from telex.render.show import Show
     from telex.render.together import Together
     from telex.tools import Toolset
@@ -130,8 +130,8 @@ def _is_conversation(app: App, options: Options) -> bool:
 
 
 def _converse(app: App, options: Options) -> None:
-    from telex.session import run as converse
-    from telex.session.hush import Hush
+    from telex.repl import run as converse
+    from telex.repl.hush import Hush
 
     template = system = None
     if options.template is not None:
@@ -288,7 +288,7 @@ def _check(options: Options) -> None:
         raise click.UsageError("--continue and --conversation: take one of them")
 
 
-def _earlier(app: App, options: Options) -> Conversation | None:
+def _earlier(app: App, options: Options) -> SavedConversation | None:
     """The conversation to continue."""
     if not (options.go_on or options.conversation):
         return None
@@ -298,7 +298,7 @@ def _earlier(app: App, options: Options) -> Conversation | None:
     return earlier
 
 
-def _say_what_is_continued(app: App, earlier: Conversation) -> None:
+def _say_what_is_continued(app: App, earlier: SavedConversation) -> None:
     """Print a note if the conversation is not obvious: it is old, unanswered, or one of several models."""
     last = app.history.turns(earlier.id)[-1]
     others = [each for each in app.history.conversations(8) if each.id != earlier.id]

@@ -14,12 +14,12 @@ from telex.options import readable, with_network
 from telex.render.show import View
 
 if TYPE_CHECKING:
-    from provider_core.history import Conversation
+    from provider_core.history import SavedConversation
     from provider_core.templates import Template
     from provider_core.types import Part, Target
+    from telex.app import App
     from telex.commands.chat.asking import Options
     from telex.commands.chat.prompt import Prompt
-    from telex.context import App
     from telex.render.show import Format
 
 __all__ = ["Question", "check_fit", "dialogue_for", "format_of", "question_of", "view_of"]
@@ -64,7 +64,7 @@ def dialogue_for(
     options: Options,
     template: Template | None = None,
     *,
-    earlier: Conversation | None,
+    earlier: SavedConversation | None,
     title: str = "",
     model: str | None = None,
 ) -> Dialogue:

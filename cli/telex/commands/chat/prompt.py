@@ -159,7 +159,7 @@ def attached(
 
 
 def _image_name(name: str) -> str:
-    from provider_core.wording import printable
+    from provider_core.redaction import printable
 
     if name == "-":
         return "stdin"

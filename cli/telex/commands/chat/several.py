@@ -9,16 +9,16 @@ import click
 from provider_core.errors import ApiKeyError, CoreError
 from provider_core.keys import resolve_each
 from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
-from telex.exits import ExitCode, Stop
-from telex.interrupts import Interrupts, Terminated
+from telex.exit_codes import ExitCode, Stop
 from telex.render.show import View
 from telex.several import Asked, Several
+from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from provider_core.templates import Template
+    from telex.app import App
     from telex.commands.chat.asking import Options
     from telex.commands.chat.making import Question
-    from telex.context import App
 
 __all__ = ["ask_several"]
 

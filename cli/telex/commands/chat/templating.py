@@ -11,9 +11,9 @@ from telex.options import readable
 if TYPE_CHECKING:
     from provider_core.templates import Template
     from provider_core.types import Json, Part
+    from telex.app import App
     from telex.commands.chat.asking import Options
     from telex.commands.chat.prompt import Prompt
-    from telex.context import App
 
 __all__ = ["applied", "filled", "is_asked_later", "system_of"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from provider_core.history import Conversation, History
-    from telex.context import App
+    from provider_core.history import History, SavedConversation
+    from telex.app import App
 
 __all__ = ["EXITS", "NAMED", "conversations", "opened"]
 
@@ -26,7 +26,7 @@ def opened(app: App) -> History:
     return app.history
 
 
-def conversations(history: History, names: Iterable[str]) -> tuple[Conversation, ...]:
+def conversations(history: History, names: Iterable[str]) -> tuple[SavedConversation, ...]:
     """The named conversations, without duplicates; raises ``HistoryError`` for an unknown or ambiguous name."""
     found = {each.id: each for each in map(history.find, names)}
     return tuple(found.values())

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
 from telex.commands.history.given import EXITS, NAMED, opened
 from telex.console import OutputError
-from telex.context import pass_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provider_core.history import Turn
+    from provider_core.history import SavedTurn
     from provider_core.types import Message
-    from telex.context import App
+    from telex.app import App
     from telex.render.history import Screen
 
 __all__ = ["list_", "search", "show"]
@@ -107,7 +107,7 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
             screen.conversation(found, turns)
 
 
-def _save_images(turns: Sequence[Turn], name: str) -> None:
+def _save_images(turns: Sequence[SavedTurn], name: str) -> None:
     from telex.render import extras
 
     folder = extras.folder(name)

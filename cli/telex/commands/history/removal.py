@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
 from telex.commands.history.given import EXITS, NAMED, conversations, opened
-from telex.context import pass_app
 
 if TYPE_CHECKING:
-    from provider_core.history import Conversation, Removed
-    from telex.context import App
+    from provider_core.history import Removed, SavedConversation
+    from telex.app import App
 
 __all__ = ["prune", "remove", "rename"]
 
@@ -74,7 +74,7 @@ def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> 
     _say(app, history.remove(each.id for each in chosen))
 
 
-def _ask(app: App, chosen: tuple[Conversation, ...]) -> None:
+def _ask(app: App, chosen: tuple[SavedConversation, ...]) -> None:
     from telex import lists
 
     many = "the conversation" if len(chosen) == 1 else f"{len(chosen)} conversations"
@@ -145,7 +145,7 @@ def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: A
 def _say(app: App, removed: Removed) -> None:
     app.console.note(f"{_count(removed.conversations)} removed.")
     if removed.traces is not None:
-        from telex.exits import Stop, code_and_hint
+        from telex.exit_codes import Stop, code_and_hint
 
         code, _ = code_and_hint(removed.traces)
         app.console.error(

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
 from telex.commands.history.given import NAMED, conversations, opened
-from telex.context import pass_app
 from telex.saving import saved_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.history import Conversation, History
-    from telex.context import App
+    from provider_core.history import History, SavedConversation
+    from telex.app import App
 
 __all__ = ["export"]
 
@@ -71,7 +71,7 @@ def export(
     app.console.note(f"{len(chosen)} conversation{'' if len(chosen) == 1 else 's'} written to {output}.")
 
 
-def _chosen(history: History, names: tuple[str, ...], *, everything: bool) -> tuple[Conversation, ...]:
+def _chosen(history: History, names: tuple[str, ...], *, everything: bool) -> tuple[SavedConversation, ...]:
     if everything:
         return tuple(reversed(history.conversations()))
     return conversations(history, names) if names else history.conversations(limit=1)
@@ -81,7 +81,7 @@ def _usual(output: str | None) -> str:
     return _LINES if output is not None and Path(output).suffix in (".jsonl", ".ndjson") else _MARKDOWN
 
 
-def _pieces(history: History, chosen: tuple[Conversation, ...], form: str) -> Iterator[str]:
+def _pieces(history: History, chosen: tuple[SavedConversation, ...], form: str) -> Iterator[str]:
     """The text of the conversations. Only one is in memory at a time."""
     from telex.console import as_json
     from telex.render import transcript

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode, Stop, code_and_hint
+from telex.exit_codes import ExitCode, Stop, code_and_hint
 from telex.options import Name, Number
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from provider_core.settings.mcp import McpServer
     from provider_core.tools.mcp import McpServers, Step
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["test", "tools"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from provider_core.settings.mcp import McpServer
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["allowed", "headers", "unready", "variables"]
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode, Stop
+from telex.exit_codes import ExitCode, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provider_core.keys import Destination
     from provider_core.settings.secrets import Reference
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["command", "of_providers"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode, Stop
+from telex.exit_codes import ExitCode, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provider_core.settings.foreign import Found
-    from telex.context import App
+    from provider_core.settings.mcp_import import Found
+    from telex.app import App
 
 __all__ = ["import_"]
 
@@ -78,11 +78,11 @@ def import_(
 def _read(app: App, file: str) -> tuple[Found, ...]:
     from provider_core import files
     from provider_core.errors import InvalidInputError
-    from provider_core.settings import foreign
+    from provider_core.settings import mcp_import
 
     text = (app.console.read_stdin() or "") if file == "-" else files.text(file)
     try:
-        return foreign.read(text)
+        return mcp_import.read(text)
     except InvalidInputError as error:
         raise click.UsageError(f"{'stdin' if file == '-' else file}: {error.message}") from None
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["add", "edit", "remove"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ASKING, ExitCode
+from telex.exit_codes import ASKING, ExitCode
 from telex.lists import default_target
 from telex.options import Name
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from provider_core.catalog import Catalog, Listing, Refreshed
     from provider_core.types import Model, Provider
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["list_", "show"]
 
@@ -148,7 +148,7 @@ def _stop_where_all_failed(outcomes: Sequence[Refreshed]) -> None:
     A refused key stops even if a list is saved.
     """
     from provider_core.errors import AuthenticationError
-    from telex.exits import ExitCode, Stop, code_and_hint
+    from telex.exit_codes import ExitCode, Stop, code_and_hint
 
     errors = [
         each.error
@@ -164,7 +164,7 @@ def _stop_where_all_failed(outcomes: Sequence[Refreshed]) -> None:
 
 def _failure(outcome: Refreshed) -> str | None:
     from provider_core.errors import KeyDestinationError
-    from telex.exits import code_and_hint
+    from telex.exit_codes import code_and_hint
     from telex.render.models import ago
 
     name = outcome.provider.name
@@ -201,7 +201,7 @@ def _say_hidden(app: App, listings: Sequence[Listing]) -> None:
 
 def _say_why_none(app: App, names: Sequence[str]) -> None:
     from provider_core.errors import NoProviderError
-    from telex.exits import code_and_hint
+    from telex.exit_codes import code_and_hint
 
     catalog, note = app.catalog, app.console.note
     if not catalog.providers:

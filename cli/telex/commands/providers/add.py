@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provider_core.errors import LocalModelError
+from telex.app import pass_app
 from telex.command import Command
 from telex.commands.providers.given import (
     WAITS,
@@ -18,8 +19,7 @@ from telex.commands.providers.given import (
     wait_options,
 )
 from telex.commands.providers.keys import checked, choose, key_options, shadow
-from telex.context import pass_app
-from telex.exits import ASKING, ExitCode, Stop, code_and_hint
+from telex.exit_codes import ASKING, ExitCode, Stop, code_and_hint
 from telex.options import ExistingPath, Name
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from provider_core.presets import Preset
     from provider_core.probe import Report
     from provider_core.types import Provider
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["command"]
 
@@ -120,7 +120,7 @@ def command(
     name and --base-url, everything but the address comes from the preset. telex prompts for the key without showing
     it, and stores it in the keyring of the operating system.
     """
-    from provider_core import roster
+    from provider_core import provider_store
     from provider_core.keys import seal_for
     from telex import lists
     from telex.commands.providers import verify
@@ -155,7 +155,7 @@ def command(
         _load_once(app, provider, no_verify=no_verify)
     key = choice.store if choice else None
     sealed = seal_for(provider, key) if key is not None else None
-    roster.add(app.paths.settings_file, app.key_store, name, fields, key=sealed, replace=replace)
+    provider_store.add(app.paths.settings_file, app.key_store, name, fields, key=sealed, replace=replace)
     if report is not None and report.models:
         lists.save(app, provider, report.models)
     _conclude(app, provider, report, choice.said if choice else "")
@@ -175,7 +175,7 @@ def _preset(name: str, preset: str | None, options: Mapping[str, Any]) -> Preset
     if row is None and options["base_url"] and not preset:
         return None
     if row is None:
-        near = presets.near(wanted)
+        near = presets.close_matches(wanted)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise click.UsageError(
             f"there is no preset called {wanted}. {hint}Otherwise give --base-url URL or --gguf FILE"
@@ -240,7 +240,7 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
         return
     console.note(f"Loading {provider.gguf} …")
     try:
-        with app.reach(Target(provider=provider, model=provider.models[0].id)):
+        with app.open_provider(Target(provider=provider, model=provider.models[0].id)):
             pass
     except LocalModelError as error:
         code, hint = code_and_hint(error)

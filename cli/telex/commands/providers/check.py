@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ASKING, ExitCode, Stop, code_and_hint
+from telex.exit_codes import ASKING, ExitCode, Stop, code_and_hint
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from provider_core.errors import ApiKeyError, CoreError
     from provider_core.probe import Card, Report, Step, Trait
     from provider_core.types import Provider
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["command"]
 
@@ -159,7 +159,7 @@ def _embedded(app: App, provider: Provider, model: str | None, ask: Callable[...
     # The file is served under whatever name it is asked by.
     name = model or provider.default_model or next((m.id for m in provider.models), provider.name)
     try:
-        with app.reach(Target(provider=provider, model=name)) as (reached, key):
+        with app.open_provider(Target(provider=provider, model=name)) as (reached, key):
             return ask(reached, key, None, model=name)
     except LocalModelError as error:
         return _Result(Report.unreached(provider.name, error))

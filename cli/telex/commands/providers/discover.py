@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from provider_core.probe import Found
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["command"]
 

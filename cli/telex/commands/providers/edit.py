@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
 from telex.commands.providers.given import preview, wait_options
 from telex.commands.providers.keys import key_options
-from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 from telex.options import ExistingPath, Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["command"]
 
@@ -133,7 +133,7 @@ def command(
     belongs to the address that it was stored for: for another address, enter the key again or use --trust. On a
     terminal, telex asks.
     """
-    from provider_core import roster
+    from provider_core import provider_store
     from provider_core.keys import seal_for
     from provider_core.settings import edit
     from telex import lists
@@ -163,7 +163,7 @@ def command(
     changes = {**_changes(app, entry, options), **_removed(entry, unset), **insecure}
     if choice is not None:
         changes |= choice.fields
-        after = preview(app, name, {**entry, **roster.key_fields(entry, changes)}, changes)
+        after = preview(app, name, {**entry, **provider_store.key_fields(entry, changes)}, changes)
     else:
         after = preview(app, name, {**entry, **changes}, changes)
     verify.allowed(app, after, choice.store if choice else None)
@@ -172,7 +172,7 @@ def command(
     path = app.paths.settings_file
     if choice is not None:
         key = seal_for(after, choice.store) if choice.store is not None else None
-        roster.set_key(path, app.key_store, name, changes, key=key)
+        provider_store.set_key(path, app.key_store, name, changes, key=key)
     else:
         trusted = keys.confirm_destination(app, before, after, trust=trust)
         changes |= trusted.fields
@@ -182,7 +182,7 @@ def command(
             if trusted.store is not None:
                 app.key_store.set(name, trusted.store)
         elif trusted.store is not None:
-            roster.trust(path, app.key_store, name, changes, trusted.store)
+            provider_store.trust(path, app.key_store, name, changes, trusted.store)
         else:
             edit.update_provider(path, name, changes)
     app.console.note(f"{name} is changed.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from telex.exits import ExitCode, Stop
+from telex.exit_codes import ExitCode, Stop
 from telex.options import Number
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.types import Provider
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["address", "assignment", "file_models", "new_name", "preview", "wait_options"]
 

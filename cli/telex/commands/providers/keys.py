@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ASKING, ExitCode, Stop
+from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from provider_core.presets import Preset
     from provider_core.probe import Report
     from provider_core.types import Provider
-    from telex.context import App
+    from telex.app import App
 
-__all__ = ["Choice", "checked", "choose", "command", "confirm_destination", "key_options", "shadow"]
+__all__ = ["KeyChoice", "checked", "choose", "command", "confirm_destination", "key_options", "shadow"]
 
 _FLAGS = "--key-stdin, --key-env VAR, --key-command CMD or --no-key"
 
@@ -29,7 +29,7 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class KeyChoice:
     """The new source of a key.
 
     ``fields`` are saved in the settings, and ``store`` in the keyring; ``said`` is the message for the user.
@@ -64,7 +64,7 @@ def key_options(command: _Command) -> _Command:
     return command
 
 
-def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: bool = False) -> Choice:
+def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: bool = False) -> KeyChoice:
     """The source of the key: from the options, or else the environment, or else a prompt.
 
     ``ask`` prompts even if a variable is set. Raises ``UsageError`` if there is no terminal to prompt on, and
@@ -76,11 +76,11 @@ def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: boo
         raise click.UsageError(f"{' and '.join(flags)} do not go together")
     match given:
         case ["no_key"]:
-            return Choice(fields={"key": "none"}, said="No key is sent.")
+            return KeyChoice(fields={"key": "none"}, said="No key is sent.")
         case ["key_env"]:
             return _from_variable(app, str(options["key_env"]))
         case ["key_command"]:
-            return Choice(
+            return KeyChoice(
                 fields={"key_command": options["key_command"]}, said="The key command gives the key."
             )
         case ["key_stdin"]:
@@ -90,13 +90,13 @@ def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: boo
         if variable:
             # A preset's variable is for the preset's hosts: at another address it has to be named.
             named = {"key_env": variable} if provider.key_env_for else {}
-            return Choice(fields=named, said=f"The key is taken from the environment variable {variable}.")
+            return KeyChoice(fields=named, said=f"The key is taken from the environment variable {variable}.")
         if not provider.key_required:
-            return Choice()
+            return KeyChoice()
     return _prompted(app, provider)
 
 
-def _from_variable(app: App, name: str) -> Choice:
+def _from_variable(app: App, name: str) -> KeyChoice:
     from provider_core.errors import InvalidInputError
     from provider_core.settings import rules
 
@@ -107,7 +107,7 @@ def _from_variable(app: App, name: str) -> Choice:
     except InvalidInputError as error:
         raise click.UsageError(error.message.replace("key_env", "--key-env")) from None
     said = f"The key is taken from the environment variable {name}."
-    return Choice(fields={"key_env": name}, said=said if is_set else f"{said} It is not set now.")
+    return KeyChoice(fields={"key_env": name}, said=said if is_set else f"{said} It is not set now.")
 
 
 def _read(app: App, provider: Provider) -> str:
@@ -118,7 +118,7 @@ def _read(app: App, provider: Provider) -> str:
     return clean(app.console.read_stdin() or "", "stdin")
 
 
-def _prompted(app: App, provider: Provider) -> Choice:
+def _prompted(app: App, provider: Provider) -> KeyChoice:
     if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
         raise click.UsageError(
             f"there is no terminal to ask for the key of {provider.name}: give {_FLAGS}"
@@ -141,11 +141,13 @@ def _prompted(app: App, provider: Provider) -> Choice:
         app.console.note(f"A key is made at {preset.keys_url}")
     key = _ask(provider, optional=preset is None)
     return (
-        replace(_stored(key), typed=True) if key else Choice(fields={"key": "none"}, said="No key is sent.")
+        replace(_stored(key), typed=True)
+        if key
+        else KeyChoice(fields={"key": "none"}, said="No key is sent.")
     )
 
 
-def checked(app: App, provider: Provider, choice: Choice) -> tuple[Report | None, Choice]:
+def checked(app: App, provider: Provider, choice: KeyChoice) -> tuple[Report | None, KeyChoice]:
     """Check the provider with the key of ``choice``, as ``verify.passed`` does.
 
     A typed key that is refused can be typed again. Returns the choice with the key that was accepted.
@@ -186,11 +188,11 @@ def _ask(provider: Provider, *, optional: bool) -> str:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _stored(key: str) -> Choice:
-    return Choice(fields={"key": "keyring"}, store=key, said="The key is in the keyring.")
+def _stored(key: str) -> KeyChoice:
+    return KeyChoice(fields={"key": "keyring"}, store=key, said="The key is in the keyring.")
 
 
-def confirm_destination(app: App, before: Provider, after: Provider, *, trust: bool) -> Choice:
+def confirm_destination(app: App, before: Provider, after: Provider, *, trust: bool) -> KeyChoice:
     """Ask whether the provider's present key may be sent to its new address.
 
     A new proxy or CA bundle for the same address needs no confirmation. Raises ``UsageError`` without a terminal
@@ -200,10 +202,10 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     from provider_core.settings.secrets import reference
 
     if after.embedded or not (before.base_url and after.base_url):
-        return Choice()
+        return KeyChoice()
     old, new = (Destination.of(each.base_url, each.network) for each in (before, after))
     if not trust and not new.adds_to(old):
-        return Choice()
+        return KeyChoice()
     name, store = after.name, app.key_store
     variable = next((each for each in after.key_env if app.environ.get(each, "").strip()), None)
     entries = [name] if after.key_stored else []
@@ -214,7 +216,7 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     ]
     found = {entry: text for entry in entries if (text := store.get(entry)) is not None}
     if not found and not (after.key_env_for and variable):
-        return Choice()
+        return KeyChoice()
     sealed = [unseal(text)[1] for text in found.values()] or [None]
     places = [(old,) if known is None else known for known in sealed]
     moved = any(new.origin not in {place.origin for place in known} for known in places)
@@ -235,7 +237,7 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
             store.set(entry, seal(secret, (*(known or ()), new)))
     if trust or moved:
         app.console.note(f"The key of {name} goes to {new} from now on.")
-    return Choice(
+    return KeyChoice(
         fields={"key_env": variable} if after.key_env_for and variable and name not in found else {},
         store=seal_for(after, unseal(found[name])[0]) if name in found else None,
     )
@@ -279,7 +281,7 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     Without options, telex prompts for a key without showing it, and stores it in the keyring of the operating
     system.
     """
-    from provider_core import roster, settings
+    from provider_core import provider_store, settings
     from provider_core.keys import seal_for
     from provider_core.settings import edit
     from telex import lists
@@ -294,13 +296,15 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     bare = replace(provider, auth="bearer" if provider.auth == "none" else provider.auth, key_required=True)
     choice = choose(app, bare, options, ask=True)
     fields = {**choice.fields, **({"allow_http": True} if allow_http else {})}
-    changed = settings.preview(name, {**before, **roster.key_fields(before, fields)}, app.paths, app.environ)
+    changed = settings.preview(
+        name, {**before, **provider_store.key_fields(before, fields)}, app.paths, app.environ
+    )
     verify.allowed(app, changed, choice.store)
     if not no_verify:
         _, choice = checked(app, changed, choice)
     key = seal_for(changed, choice.store) if choice.store is not None else None
     if before:
-        roster.set_key(app.paths.settings_file, app.key_store, name, fields, key=key)
+        provider_store.set_key(app.paths.settings_file, app.key_store, name, fields, key=key)
     elif key is not None and provider.key_stored:
         app.key_store.set(name, key)
     else:

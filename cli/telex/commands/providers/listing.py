@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 from telex.lists import default_target
 from telex.options import Name
 
 if TYPE_CHECKING:
     from provider_core.errors import ApiKeyError
-    from provider_core.keys import Source
+    from provider_core.keys import KeySource
     from provider_core.types import Provider
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["list_", "presets", "show"]
 
@@ -112,7 +112,7 @@ def _default_models(app: App, *, marked: bool) -> dict[str, str]:
     return found
 
 
-def _endings(app: App, found: list[tuple[Provider, Source]]) -> tuple[dict[str, str], list[ApiKeyError]]:
+def _endings(app: App, found: list[tuple[Provider, KeySource]]) -> tuple[dict[str, str], list[ApiKeyError]]:
     """The visible end of each key in the environment or the keyring, and the errors for other keys.
 
     "" means that there is no key.

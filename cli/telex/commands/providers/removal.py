@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode, Stop
+from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["remove", "rename"]
 
@@ -40,7 +40,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
 
     Asks for confirmation on a terminal; otherwise --yes is required.
     """
-    from provider_core import catalog, roster
+    from provider_core import catalog, provider_store
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit, file
     from telex import lists
@@ -55,7 +55,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
         lists.confirm_removal(app, name)
     stored = edit.entries(path).get(name, {}).get("key") == "keyring"
     try:
-        roster.remove(path, app.key_store, name, keep_key=keep_key)
+        provider_store.remove(path, app.key_store, name, keep_key=keep_key)
     except KeyStoreError as error:
         unlock = "Unlock the keyring, and run the command again.\n" if error.state == "locked" else ""
         app.console.error(
@@ -93,7 +93,7 @@ def rename(app: App, *, old: str, new: str) -> None:
 
     Its key, the default model and the aliases are updated.
     """
-    from provider_core import catalog, roster
+    from provider_core import catalog, provider_store
     from telex import lists
     from telex.commands.providers.given import new_name
 
@@ -103,7 +103,7 @@ def rename(app: App, *, old: str, new: str) -> None:
     taken = lists.spelled(app, new)
     if taken not in (None, old, new):
         raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
-    moved = roster.rename(app.paths.settings_file, app.key_store, old, new)
+    moved = provider_store.rename(app.paths.settings_file, app.key_store, old, new)
     catalog.move(app.paths.lists, old, new)
     app.console.note(
         f"{old} is now {new}." + (f" Changed along with it: {lists.listed(moved)}." if moved else "")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
 from telex.console import as_json
-from telex.context import pass_app
-from telex.exits import ExitCode, Stop
+from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
 from telex.saving import saved_to
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.types import Provider
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["export", "import_"]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from provider_core.errors import NotFoundError
-from telex.exits import ExitCode, Stop, code_and_hint
+from telex.exit_codes import ExitCode, Stop, code_and_hint
 
 if TYPE_CHECKING:
     from provider_core.probe import Report
     from provider_core.types import Provider
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["allowed", "passed", "suggestion", "summary"]
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
 from telex.editor import edit_file
-from telex.exits import ExitCode, Stop
+from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["edit", "remove"]
 

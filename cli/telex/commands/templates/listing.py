@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telex.app import pass_app
 from telex.command import Command
-from telex.context import pass_app
-from telex.exits import ExitCode
+from telex.exit_codes import ExitCode
 from telex.options import Name
 
 if TYPE_CHECKING:
     from provider_core.templates import Template
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["list_", "show"]
 

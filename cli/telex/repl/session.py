@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from provider_core.answer import following
+from provider_core.answer import append_messages
 from provider_core.errors import (
     ContentPolicyError,
     ContextOverflowError,
@@ -22,18 +22,18 @@ from provider_core.types import ImagePart, Message, Sent, TextPart
 from telex.ask import conclude, hint
 from telex.commands.chat.making import check_fit
 from telex.commands.chat.prompt import Prompt
-from telex.exits import Stop
+from telex.exit_codes import Stop
 from telex.render.live import Live
-from telex.session.hush import Hush
+from telex.repl.hush import Hush
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.history import Conversation, Turn
+    from provider_core.history import SavedConversation, SavedTurn
     from provider_core.tools import ToolEvent
     from provider_core.types import Notice, Part, Target, Usage, Verdict
-    from telex.context import App
+    from telex.app import App
     from telex.dialogue import Dialogue
     from telex.render.show import Show, View
 
@@ -86,7 +86,7 @@ class Session:
         *,
         view: View,
         system: str | None = None,
-        earlier: Conversation | None = None,
+        earlier: SavedConversation | None = None,
         attached: Prompt | None = None,
         watch: Callable[[Show], Callable[[str, str], None] | None] = lambda _: None,
         network: Callable[[Target], Target] = lambda target: target,
@@ -119,7 +119,7 @@ class Session:
                 return
             self.attached = Prompt() if own else self.attached
             question = Message(role="user", content=last.prompt.content())
-            self.dialogue.messages = following(self.dialogue.messages, (question,))
+            self.dialogue.messages = append_messages(self.dialogue.messages, (question,))
             self.said.append(last)
             self.unanswered = None
         prompt, self.attached = replace(self.attached, typed=text), Prompt()
@@ -270,7 +270,7 @@ class _Shown(Live):
         super().ended(answer, hint)
 
 
-def exchanges(turns: Sequence[Turn]) -> list[Exchange]:
+def exchanges(turns: Sequence[SavedTurn]) -> list[Exchange]:
     """The prompts of an earlier conversation as the next request holds them; tool turns belong to the one before."""
     found: list[Exchange] = []
     answered = True

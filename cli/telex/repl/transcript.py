@@ -7,27 +7,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError
-from provider_core.history import Conversation, Turn
+from provider_core.history import SavedConversation, SavedTurn
 from provider_core.types import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provider_core.types import Message
-    from telex.session.session import Session
+    from telex.repl.session import Session
 
 __all__ = ["as_conversation", "as_turns"]
 
 
-def as_conversation(session: Session) -> Conversation:
+def as_conversation(session: Session) -> SavedConversation:
     """What the history has of it; where it has nothing, the id is "not saved"."""
-    from telex.session.commands import brief
+    from telex.repl.commands import brief
 
     keeping = session.dialogue.keeping
     if keeping is not None and keeping.conversation is not None:
         with contextlib.suppress(CoreError):
             return session.app.history.find(keeping.conversation)
-    return Conversation(
+    return SavedConversation(
         id="not saved",
         title=brief(session.said[0].prompt.text if session.said else ""),
         begun=session.begun,
@@ -37,15 +37,15 @@ def as_conversation(session: Session) -> Conversation:
     )
 
 
-def as_turns(session: Session) -> tuple[Turn, ...]:
+def as_turns(session: Session) -> tuple[SavedTurn, ...]:
     """A turn for each answer; those between which tools were called belong to one prompt."""
     return tuple(_turns(session))
 
 
-def _turns(session: Session) -> Iterator[Turn]:
+def _turns(session: Session) -> Iterator[SavedTurn]:
     new: list[Message] = []
     prompt = -1
-    waiting: Turn | None = None
+    waiting: SavedTurn | None = None
     for message in session.dialogue.messages:
         if message.role == "user":
             if waiting is not None:
@@ -63,10 +63,10 @@ def _turns(session: Session) -> Iterator[Turn]:
         yield _ended(session, waiting, prompt)
 
 
-def _turn(session: Session, new: list[Message], answer: Message, prompt: int) -> Turn:
+def _turn(session: Session, new: list[Message], answer: Message, prompt: int) -> SavedTurn:
     spent = session.said[prompt].spent if 0 <= prompt < len(session.said) else ()
     provider, _, model = (spent[-1].model if spent else answer.provider).partition("/")
-    return Turn(
+    return SavedTurn(
         id=0,
         conversation="",
         at=session.begun,
@@ -78,7 +78,7 @@ def _turn(session: Session, new: list[Message], answer: Message, prompt: int) ->
     )
 
 
-def _ended(session: Session, last: Turn, prompt: int) -> Turn:
+def _ended(session: Session, last: SavedTurn, prompt: int) -> SavedTurn:
     """The last answer to a prompt, which may be one that was broken off."""
     if not 0 <= prompt < len(session.said) or not session.said[prompt].spent:
         return last

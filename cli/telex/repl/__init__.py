@@ -4,6 +4,6 @@
 a slash, ``line`` edits lines. How an answer is had, shown and kept is not done here.
 """
 
-from telex.session.loop import run
+from telex.repl.loop import run
 
 __all__ = ["run"]

@@ -25,9 +25,9 @@ from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import create_output
 from prompt_toolkit.styles import Style
 
-from telex.interrupts import Terminated
-from telex.session.plain import CONTINUED, LEAVE, PROMPT, written
-from telex.session.window import Window
+from telex.repl.plain import CONTINUED, LEAVE, PROMPT, written
+from telex.repl.window import Window
+from telex.signals import Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output
 
     from telex.console import Console
-    from telex.session.completion import Candidate
-    from telex.session.recall import Recall
+    from telex.repl.completion import Candidate
+    from telex.repl.recall import Recall
 
 __all__ = ["LineEditor", "typed_ahead"]
 

@@ -9,10 +9,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from telex.session.plain import is_plain
+from telex.repl.plain import is_plain
 
 if TYPE_CHECKING:
-    from telex.context import App
+    from telex.app import App
 
 __all__ = ["Hush"]
 

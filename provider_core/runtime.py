@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provider_core.catalog import Catalog, Kept, Refreshed
+    from provider_core.catalog import CachedModelList, Catalog, Refreshed
     from provider_core.client import Client
     from provider_core.keys import KeyStore
     from provider_core.settings import Paths, Settings
     from provider_core.types import Provider, Target, Transport
 
-__all__ = ["Setup"]
+__all__ = ["Runtime"]
 
 
-class Setup:
+class Runtime:
     """Settings, keys, lists and transport, each made when it is first needed.
 
     What is handed in takes the place of what would be made: ``environ`` for the process's environment,
@@ -52,7 +52,7 @@ class Setup:
         self._key_store = key_store
         self._client = client
         self._transport = transport
-        self._unsaved: dict[str, Kept] = {}
+        self._unsaved: dict[str, CachedModelList] = {}
 
     @cached_property
     def paths(self) -> Paths:
@@ -130,12 +130,12 @@ class Setup:
             return found
         self.settings.require("providers", name)
         from provider_core import presets
-        from provider_core.wording import near
+        from provider_core.redaction import close_matches
 
         raise UnknownProviderError(
             f"no provider called {name} is set up",
             name=name,
-            candidates=near(name, self.providers),
+            candidates=close_matches(name, self.providers),
             preset=presets.get(name) is not None,
         )
 
@@ -169,7 +169,9 @@ class Setup:
         return target
 
     @contextlib.contextmanager
-    def reach(self, target: Target, *, key: str | None = None) -> Iterator[tuple[Provider, str | None]]:
+    def open_provider(
+        self, target: Target, *, key: str | None = None
+    ) -> Iterator[tuple[Provider, str | None]]:
         """The provider as it can be asked now, with its key: an embedded model runs until the context ends.
 
         A ``key`` that is given counts before every source that the provider has.
@@ -229,11 +231,11 @@ class Setup:
         for name in ("settings", "catalog"):
             self.__dict__.pop(name, None)
 
-    def only(self, provider: Provider) -> Setup:
+    def only(self, provider: Provider) -> Runtime:
         """The same, with ``provider`` in the place of all that are set up; nobody has chosen a model of it."""
         from provider_core.settings import Settings
 
-        return Setup(
+        return Runtime(
             environ=self.environ,
             settings=Settings(providers={provider.name: provider}),
             key_store=self.key_store,

@@ -35,7 +35,7 @@ class Standing:
         self._let_go(None)
 
     @contextlib.contextmanager
-    def reach(
+    def open_provider(
         self, target: Target, direct: Callable[[Target], AbstractContextManager[Reached]]
     ) -> Iterator[Reached]:
         """As ``direct``, which is asked when the target is another one than before."""

@@ -14,8 +14,8 @@ import pytest
 
 from provider_core import errors
 from provider_core.types import Network, Provider
-from telex.context import App
-from telex.exits import ExitCode, code_and_hint, reported
+from telex.app import App
+from telex.exit_codes import ExitCode, code_and_hint, reported
 from telex.main import COMMANDS, root
 
 ROOT = Path(__file__).parents[2]
@@ -276,7 +276,7 @@ def test_an_unexpected_exception_is_reported_by_its_place_without_its_words(
         raise LookupError("sk-secret")
     assert outcome.code == ExitCode.OTHER
     assert re.fullmatch(
-        r"telex: internal error in test_advice\.py:\d+ \(LookupError\)\. Please report it\.\n",
+        r"telex: internal error in test_error_hints\.py:\d+ \(LookupError\)\. Please report it\.\n",
         capsys.readouterr().err,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provider_core import roster
+from provider_core import provider_store
 from provider_core.errors import KeyStoreError, SettingsError
 from provider_core.keys import MemoryStore
 from provider_core.settings import Paths
@@ -63,14 +63,14 @@ def path(tmp_path: Path) -> Path:
 
 def test_settings_and_key_are_added_together(path: Path) -> None:
     store = MemoryStore()
-    roster.add(path, store, "lab", URL, key="secret")
+    provider_store.add(path, store, "lab", URL, key="secret")
     assert entries(path) == {"lab": {**URL, "key": "keyring"}}
     assert store.get("lab") == "secret"
     assert "secret" not in path.read_text()
 
 
 def test_without_a_key_the_store_is_not_touched(path: Path) -> None:
-    roster.add(path, Faulty("get", locked), "lab", {**URL, "key_env": "LAB"})
+    provider_store.add(path, Faulty("get", locked), "lab", {**URL, "key_env": "LAB"})
     assert entries(path)["lab"] == {**URL, "key_env": "LAB"}
 
 
@@ -79,7 +79,7 @@ def test_without_a_key_the_store_is_not_touched(path: Path) -> None:
 def test_a_key_that_cannot_be_kept_adds_nothing(path: Path, fault: Any, after: bool) -> None:
     store = Faulty("set", fault, after=after)
     with pytest.raises((KeyStoreError, KeyboardInterrupt)):
-        roster.add(path, store, "lab", URL, key="secret")
+        provider_store.add(path, store, "lab", URL, key="secret")
     assert entries(path) == {}
     assert store.get("lab") is None
 
@@ -87,39 +87,39 @@ def test_a_key_that_cannot_be_kept_adds_nothing(path: Path, fault: Any, after: b
 def test_settings_that_cannot_be_written_take_the_key_back(path: Path) -> None:
     store = Faulty("set", lambda: shutil.rmtree(path.parent), after=True)
     with pytest.raises(SettingsError):
-        roster.add(path, store, "lab", URL, key="secret")
+        provider_store.add(path, store, "lab", URL, key="secret")
     assert store.get("lab") is None
     assert not path.exists()
 
 
 def test_settings_that_would_not_be_accepted_never_reach_the_store(path: Path) -> None:
     with pytest.raises(SettingsError):
-        roster.add(path, Faulty("set", locked), "lab", {"base_url": "nonsense"}, key="secret")
+        provider_store.add(path, Faulty("set", locked), "lab", {"base_url": "nonsense"}, key="secret")
     assert not path.exists()
 
 
 def test_a_taken_name_never_reaches_the_store(path: Path) -> None:
     store = MemoryStore()
-    roster.add(path, store, "lab", URL, key="first")
+    provider_store.add(path, store, "lab", URL, key="first")
     with pytest.raises(SettingsError, match="already set up"):
-        roster.add(path, store, "lab", URL, key="second")
+        provider_store.add(path, store, "lab", URL, key="second")
     assert store.get("lab") == "first"
 
 
 def test_a_failed_replacement_leaves_the_former_provider_whole(path: Path) -> None:
-    roster.add(path, MemoryStore(), "lab", URL, key="first")
+    provider_store.add(path, MemoryStore(), "lab", URL, key="first")
     before = path.read_bytes()
     store = Faulty("set", ctrl_c, after=True, lab="first")
     with pytest.raises(KeyboardInterrupt):
-        roster.add(path, store, "lab", {"base_url": "http://127.0.0.1:2"}, key="second", replace=True)
+        provider_store.add(path, store, "lab", {"base_url": "http://127.0.0.1:2"}, key="second", replace=True)
     assert path.read_bytes() == before
     assert store.get("lab") == "first"
 
 
 def test_a_replacement_without_a_key_forgets_the_former_one(path: Path) -> None:
     store = MemoryStore()
-    roster.add(path, store, "lab", URL, key="first")
-    roster.add(path, store, "lab", {**URL, "key_env": "LAB"}, replace=True)
+    provider_store.add(path, store, "lab", URL, key="first")
+    provider_store.add(path, store, "lab", {**URL, "key_env": "LAB"}, replace=True)
     assert entries(path)["lab"] == {**URL, "key_env": "LAB"}
     assert store.get("lab") is None
 
@@ -136,7 +136,7 @@ def test_ctrl_c_after_the_file_was_replaced_leaves_both(path: Path) -> None:
 
     store = Late()
     with pytest.raises(KeyboardInterrupt):
-        roster.add(path, store, "lab", URL, key="secret")
+        provider_store.add(path, store, "lab", URL, key="secret")
     assert entries(path)["lab"]["key"] == "keyring"
     assert store.get("lab") == "secret"
 
@@ -146,28 +146,28 @@ def test_ctrl_c_after_the_file_was_replaced_leaves_both(path: Path) -> None:
 
 def test_a_new_key_takes_the_place_of_any_other_source(path: Path) -> None:
     store = MemoryStore()
-    roster.add(path, store, "lab", {**URL, "key_env": "LAB", "headers": {"X-A": "1"}})
-    roster.set_key(path, store, "lab", {}, key="secret")
+    provider_store.add(path, store, "lab", {**URL, "key_env": "LAB", "headers": {"X-A": "1"}})
+    provider_store.set_key(path, store, "lab", {}, key="secret")
     assert entries(path)["lab"] == {**URL, "headers": {"X-A": "1"}, "key": "keyring"}
     assert store.get("lab") == "secret"
 
 
 def test_a_source_that_takes_precedence_leaves_the_stored_key(path: Path) -> None:
     store = MemoryStore()
-    roster.add(path, store, "lab", URL, key="secret")
-    roster.set_key(path, store, "lab", {"key_command": "pass lab"}, key=None)
+    provider_store.add(path, store, "lab", URL, key="secret")
+    provider_store.set_key(path, store, "lab", {"key_command": "pass lab"}, key=None)
     assert entries(path)["lab"] == {**URL, "key": "keyring", "key_command": "pass lab"}
     assert store.get("lab") == "secret"
-    roster.set_key(path, store, "lab", {"key": "none"}, key=None)
+    provider_store.set_key(path, store, "lab", {"key": "none"}, key=None)
     assert entries(path)["lab"] == {**URL, "key": "none"}
     assert store.get("lab") is None
 
 
 def test_a_key_that_cannot_be_changed_stays(path: Path) -> None:
-    roster.add(path, MemoryStore(), "lab", URL, key="first")
+    provider_store.add(path, MemoryStore(), "lab", URL, key="first")
     store = Faulty("set", locked, after=True, lab="first")
     with pytest.raises(KeyStoreError):
-        roster.set_key(path, store, "lab", {}, key="second")
+        provider_store.set_key(path, store, "lab", {}, key="second")
     assert store.get("lab") == "first"
 
 
@@ -176,29 +176,29 @@ def test_a_key_that_cannot_be_changed_stays(path: Path) -> None:
 
 def test_a_provider_goes_with_its_key(path: Path) -> None:
     store = MemoryStore()
-    roster.add(path, store, "lab", URL, key="secret")
-    roster.remove(path, store, "lab")
+    provider_store.add(path, store, "lab", URL, key="secret")
+    provider_store.remove(path, store, "lab")
     assert entries(path) == {}
     assert store.get("lab") is None
 
 
 def test_a_removal_that_the_keyring_hinders_leaves_all_and_says_so(path: Path) -> None:
-    roster.add(path, MemoryStore(), "lab", URL, key="secret")
+    provider_store.add(path, MemoryStore(), "lab", URL, key="secret")
     store = Faulty("delete", locked, lab="secret")
     with pytest.raises(KeyStoreError, match=r"lab is not removed, settings and key are left .*locked"):
-        roster.remove(path, store, "lab")
+        provider_store.remove(path, store, "lab")
     assert "lab" in entries(path)
     assert store.get("lab") == "secret"
 
 
 def test_a_key_can_be_left_where_it_is(path: Path) -> None:
-    roster.add(path, MemoryStore(), "lab", URL, key="secret")
-    roster.remove(path, Faulty("get", locked), "lab", keep_key=True)
+    provider_store.add(path, MemoryStore(), "lab", URL, key="secret")
+    provider_store.remove(path, Faulty("get", locked), "lab", keep_key=True)
     assert entries(path) == {}
 
 
 def test_a_removal_whose_settings_cannot_be_written_brings_the_key_back(path: Path) -> None:
-    roster.add(path, MemoryStore(), "lab", URL, key="secret")
+    provider_store.add(path, MemoryStore(), "lab", URL, key="secret")
     saved = path.read_bytes()
 
     class Gone(MemoryStore):
@@ -209,7 +209,7 @@ def test_a_removal_whose_settings_cannot_be_written_brings_the_key_back(path: Pa
 
     store = Gone(lab="secret")
     with pytest.raises(SettingsError):
-        roster.remove(path, store, "lab")
+        provider_store.remove(path, store, "lab")
     assert store.get("lab") == "secret"
 
 
@@ -217,8 +217,8 @@ def test_a_name_changes_with_its_key_and_all_that_points_at_it(path: Path) -> No
     store = MemoryStore()
     path.parent.mkdir(parents=True)
     path.write_text('model = "lab/m" # mine\n[aliases]\nfast = "lab"\nother = "laboratory/m"\n')
-    roster.add(path, store, "lab", URL, key="secret")
-    assert roster.rename(path, store, "lab", "work") == ("model", "aliases.fast")
+    provider_store.add(path, store, "lab", URL, key="secret")
+    assert provider_store.rename(path, store, "lab", "work") == ("model", "aliases.fast")
     assert set(entries(path)) == {"work"}
     assert (store.get("lab"), store.get("work")) == (None, "secret")
     text = path.read_text()
@@ -228,17 +228,17 @@ def test_a_name_changes_with_its_key_and_all_that_points_at_it(path: Path) -> No
 
 
 def test_a_failed_renaming_leaves_the_old_name_whole(path: Path) -> None:
-    roster.add(path, MemoryStore(), "lab", URL, key="secret")
-    roster.add(path, MemoryStore(), "work", URL)
+    provider_store.add(path, MemoryStore(), "lab", URL, key="secret")
+    provider_store.add(path, MemoryStore(), "work", URL)
     store = MemoryStore(lab="secret")
     with pytest.raises(SettingsError, match="already set up"):
-        roster.rename(path, store, "lab", "work")
+        provider_store.rename(path, store, "lab", "work")
     assert (store.get("lab"), store.get("work")) == ("secret", None)
 
 
 def test_a_renaming_that_leaves_the_old_key_behind_says_so(path: Path) -> None:
-    roster.add(path, MemoryStore(), "lab", URL, key="secret")
+    provider_store.add(path, MemoryStore(), "lab", URL, key="secret")
     store = Faulty("delete", locked, lab="secret")
     with pytest.raises(KeyStoreError, match="lab is now work, but its key is also left under the old name"):
-        roster.rename(path, store, "lab", "work")
+        provider_store.rename(path, store, "lab", "work")
     assert store.get("work") == "secret"

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from provider_core import errors
-from telex import advice
-from telex.console import OutputError, ReaderGone
-from telex.interrupts import Terminated
+from telex import error_hints
+from telex.console import OutputClosed, OutputError
+from telex.signals import Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from provider_core.answer import Answer
     from provider_core.types import Provider
-    from telex.context import App
+    from telex.app import App
 
 __all__ = [
     "ASKING",
@@ -86,50 +86,50 @@ class Outcome:
 _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | None] | None]] = {
     errors.CoreError: (ExitCode.OTHER, None),
     errors.InvalidInputError: (ExitCode.USAGE, None),
-    errors.AttachmentError: (ExitCode.USAGE, advice.attach),
+    errors.AttachmentError: (ExitCode.USAGE, error_hints.attach),
     errors.NoVisionError: (ExitCode.USAGE, "See which models read images: telex models list --vision"),
     errors.SchemaError: (ExitCode.USAGE, None),
-    errors.VariableError: (ExitCode.USAGE, advice.give_variables),
-    errors.SettingsError: (ExitCode.SETTINGS, advice.which_file),
+    errors.VariableError: (ExitCode.USAGE, error_hints.give_variables),
+    errors.SettingsError: (ExitCode.SETTINGS, error_hints.which_file),
     errors.TemplateError: (ExitCode.SETTINGS, None),
-    errors.UnknownTemplateError: (ExitCode.SETTINGS, advice.which_template),
+    errors.UnknownTemplateError: (ExitCode.SETTINGS, error_hints.which_template),
     errors.FileError: (ExitCode.OTHER, None),
     errors.ModelError: (ExitCode.SETTINGS, None),
-    errors.UnknownModelError: (ExitCode.SETTINGS, advice.did_you_mean),
-    errors.AmbiguousModelError: (ExitCode.SETTINGS, advice.say_which),
-    errors.UnknownProviderError: (ExitCode.SETTINGS, advice.set_up),
-    errors.DisabledProviderError: (ExitCode.SETTINGS, advice.enable),
-    errors.NoModelError: (ExitCode.SETTINGS, advice.choose_model),
-    errors.NoProviderError: (ExitCode.KEY, advice.first_steps),
+    errors.UnknownModelError: (ExitCode.SETTINGS, error_hints.did_you_mean),
+    errors.AmbiguousModelError: (ExitCode.SETTINGS, error_hints.say_which),
+    errors.UnknownProviderError: (ExitCode.SETTINGS, error_hints.set_up),
+    errors.DisabledProviderError: (ExitCode.SETTINGS, error_hints.enable),
+    errors.NoModelError: (ExitCode.SETTINGS, error_hints.choose_model),
+    errors.NoProviderError: (ExitCode.KEY, error_hints.first_steps),
     errors.ApiKeyError: (ExitCode.KEY, None),
-    errors.MissingKeyError: (ExitCode.KEY, advice.give_key),
+    errors.MissingKeyError: (ExitCode.KEY, error_hints.give_key),
     errors.InvalidKeyError: (ExitCode.KEY, None),
-    errors.KeyDestinationError: (ExitCode.KEY, advice.confirm_key),
-    errors.KeyStoreError: (ExitCode.KEY, advice.other_source),
+    errors.KeyDestinationError: (ExitCode.KEY, error_hints.confirm_key),
+    errors.KeyStoreError: (ExitCode.KEY, error_hints.other_source),
     errors.KeyCommandError: (ExitCode.KEY, "Run the command yourself to see why."),
     errors.ProviderError: (ExitCode.PROVIDER, None),
-    errors.AuthenticationError: (ExitCode.KEY, advice.right_key),
+    errors.AuthenticationError: (ExitCode.KEY, error_hints.right_key),
     errors.PermissionDeniedError: (ExitCode.KEY, None),
-    errors.RateLimitError: (ExitCode.LIMIT, advice.wait),
-    errors.QuotaError: (ExitCode.LIMIT, advice.credit),
-    errors.BadRequestError: (ExitCode.PROVIDER, advice.use_https),
-    errors.ContextOverflowError: (ExitCode.PROVIDER, advice.SHORTEN),
+    errors.RateLimitError: (ExitCode.LIMIT, error_hints.wait),
+    errors.QuotaError: (ExitCode.LIMIT, error_hints.credit),
+    errors.BadRequestError: (ExitCode.PROVIDER, error_hints.use_https),
+    errors.ContextOverflowError: (ExitCode.PROVIDER, error_hints.SHORTEN),
     errors.ContentPolicyError: (ExitCode.PROVIDER, None),
-    errors.NotFoundError: (ExitCode.PROVIDER, advice.check_address),
-    errors.ModelNotFoundError: (ExitCode.SETTINGS, advice.get_model),
-    errors.WrongEndpointError: (ExitCode.SETTINGS, advice.chat_model),
+    errors.NotFoundError: (ExitCode.PROVIDER, error_hints.check_address),
+    errors.ModelNotFoundError: (ExitCode.SETTINGS, error_hints.get_model),
+    errors.WrongEndpointError: (ExitCode.SETTINGS, error_hints.chat_model),
     errors.ServerError: (ExitCode.PROVIDER, None),
     errors.OverloadedError: (ExitCode.PROVIDER, "Try again later."),
-    errors.TokenLimitError: (ExitCode.PROVIDER, advice.raise_limit),
-    errors.ProtocolError: (ExitCode.PROVIDER, advice.no_completion),
+    errors.TokenLimitError: (ExitCode.PROVIDER, error_hints.raise_limit),
+    errors.ProtocolError: (ExitCode.PROVIDER, error_hints.no_completion),
     errors.NetworkError: (ExitCode.NETWORK, None),
-    errors.ConnectError: (ExitCode.NETWORK, advice.connect),
-    errors.TLSError: (ExitCode.NETWORK, advice.secure),
-    errors.DeadlineError: (ExitCode.NETWORK, advice.wait_longer),
-    errors.ConnectionLostError: (ExitCode.NETWORK, advice.try_https),
-    errors.LocalModelError: (ExitCode.OTHER, advice.other_folder),
-    errors.LocalExtraMissingError: (ExitCode.SETTINGS, advice.add_local),
-    errors.ModelFileError: (ExitCode.SETTINGS, advice.wrong_file),
+    errors.ConnectError: (ExitCode.NETWORK, error_hints.connect),
+    errors.TLSError: (ExitCode.NETWORK, error_hints.secure),
+    errors.DeadlineError: (ExitCode.NETWORK, error_hints.wait_longer),
+    errors.ConnectionLostError: (ExitCode.NETWORK, error_hints.try_https),
+    errors.LocalModelError: (ExitCode.OTHER, error_hints.other_folder),
+    errors.LocalExtraMissingError: (ExitCode.SETTINGS, error_hints.add_local),
+    errors.ModelFileError: (ExitCode.SETTINGS, error_hints.wrong_file),
     errors.ModelFetchError: (
         ExitCode.NETWORK,
         (
@@ -141,21 +141,21 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.UnknownToolError: (ExitCode.USAGE, None),
     errors.ToolArgumentsError: (ExitCode.TOOL, None),
     errors.ToolRefusedError: (ExitCode.TOOL, None),
-    errors.NotAllowedError: (ExitCode.TOOL, advice.allow),
+    errors.NotAllowedError: (ExitCode.TOOL, error_hints.allow),
     errors.ToolTimeoutError: (ExitCode.TOOL, None),
     errors.ToolServerError: (ExitCode.PROVIDER, None),
-    errors.ToolAccessError: (ExitCode.KEY, advice.tool_access),
-    errors.ToolConnectError: (ExitCode.NETWORK, advice.tool_connect),
-    errors.ToolSecretError: (ExitCode.KEY, advice.tool_secret),
+    errors.ToolAccessError: (ExitCode.KEY, error_hints.tool_access),
+    errors.ToolConnectError: (ExitCode.NETWORK, error_hints.tool_connect),
+    errors.ToolSecretError: (ExitCode.KEY, error_hints.tool_secret),
     errors.ToolSessionError: (ExitCode.PROVIDER, None),
-    errors.ToolsExtraMissingError: (ExitCode.SETTINGS, advice.add_mcp),
-    errors.UnknownToolServerError: (ExitCode.SETTINGS, advice.which_server),
+    errors.ToolsExtraMissingError: (ExitCode.SETTINGS, error_hints.add_mcp),
+    errors.UnknownToolServerError: (ExitCode.SETTINGS, error_hints.which_server),
     errors.HistoryError: (ExitCode.OTHER, None),
     errors.BusyHistoryError: (ExitCode.OTHER, "End what has it open, or try again."),
-    errors.CorruptHistoryError: (ExitCode.OTHER, advice.move_away),
-    errors.NewerHistoryError: (ExitCode.OTHER, advice.upgrade_or_move_away),
-    errors.UnknownConversationError: (ExitCode.SETTINGS, advice.which_conversation),
-    errors.AmbiguousConversationError: (ExitCode.SETTINGS, advice.which_conversation),
+    errors.CorruptHistoryError: (ExitCode.OTHER, error_hints.move_away),
+    errors.NewerHistoryError: (ExitCode.OTHER, error_hints.upgrade_or_move_away),
+    errors.UnknownConversationError: (ExitCode.SETTINGS, error_hints.which_conversation),
+    errors.AmbiguousConversationError: (ExitCode.SETTINGS, error_hints.which_conversation),
     errors.SchemaMismatchError: (
         ExitCode.PROVIDER,
         "Try again, simplify the schema, or use a larger model; --retries-schema N allows more retries.",
@@ -221,7 +221,7 @@ def reported(app: App) -> Iterator[Outcome]:
             outcome.code = ExitCode.INTERRUPTED
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends whatever still runs
             console.note("Interrupted.")
-    except ReaderGone:
+    except OutputClosed:
         outcome.code = ExitCode.CLOSED_PIPE
     except Terminated as terminated:
         # What there was to keep is kept: now it ends as whoever sent the signal expects.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.setup import Setup
+from provider_core.runtime import Runtime
 from telex.console import Console
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from provider_core.keys import KeyStore
     from provider_core.settings import Settings
     from provider_core.types import Provider, Target, Transport
-    from telex.exits import ExitCode
-    from telex.session.standing import Standing
+    from telex.exit_codes import ExitCode
+    from telex.repl.standing import Standing
 
 __all__ = ["App", "pass_app"]
 
 
-class App(Setup):
+class App(Runtime):
     """One run of the program: what is set up, and the console that it is told at.
 
     Tests hand in their own environment, console, key store or client.
@@ -58,7 +58,7 @@ class App(Setup):
 
     @cached_property
     def settings(self) -> Settings:
-        """As ``Setup.settings``; warns once of each entry that is left out."""
+        """As ``Runtime.settings``; warns once of each entry that is left out."""
         found = super().settings
         for entry, error in found.problems.items():
             if entry not in self._warned and not self.quiet:
@@ -75,11 +75,13 @@ class App(Setup):
         return History(self.paths.history)
 
     @contextlib.contextmanager
-    def reach(self, target: Target, *, key: str | None = None) -> Iterator[tuple[Provider, str | None]]:
-        """As ``Setup.reach``, or what it gave the last time where that still stands."""
-        way = super().reach(target, key=key)
+    def open_provider(
+        self, target: Target, *, key: str | None = None
+    ) -> Iterator[tuple[Provider, str | None]]:
+        """As ``Runtime.open_provider``, or what it gave the last time where that still stands."""
+        way = super().open_provider(target, key=key)
         if self.standing is not None and key is None:
-            way = self.standing.reach(target, super().reach)
+            way = self.standing.open_provider(target, super().open_provider)
         with way as reached:
             yield reached
 
@@ -98,7 +100,7 @@ class App(Setup):
 
     def advice(self, error: CoreError) -> tuple[ExitCode, str | None]:
         """The exit code for an error and what to do about it; what is not set up is added where it would be changed."""
-        from telex.exits import code_and_hint
+        from telex.exit_codes import code_and_hint
 
         provider = self.known(error.provider)
         code, hint = code_and_hint(error, provider)
@@ -110,7 +112,7 @@ class App(Setup):
         return code, hint
 
     def target(self, name: str | None, *, ask: bool = True) -> Target:
-        """As ``Setup.target``; a note names the model if nothing is set up.
+        """As ``Runtime.target``; a note names the model if nothing is set up.
 
         Without a terminal the embedded model has to be named: raises ``NoProviderError`` where it was not.
         """
@@ -137,7 +139,7 @@ class App(Setup):
         return target
 
     def default_model(self) -> Path:
-        """As ``Setup.default_model``; the fetching is shown."""
+        """As ``Runtime.default_model``; the fetching is shown."""
         from provider_core import local
         from telex.render.progress import fetch_progress
 

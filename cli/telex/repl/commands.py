@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telex.options import readable
-from telex.session.session import RefusedError
+from telex.repl.session import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from telex.session.session import Session, Spent
+    from telex.repl.session import Session, Spent
 
 __all__ = ["ROWS", "Row", "brief", "command_in", "run"]
 
@@ -93,10 +93,10 @@ def run(session: Session, name: str, argument: str) -> None:
                 )
             row.run(session, argument)
             return
-    from provider_core.wording import near
+    from provider_core.redaction import close_matches
 
     names = [each[1:] for row in ROWS for each in row.names]
-    meant = [f"/{each}" for each in near(name[1:], names, most=2, cutoff=0.7)]
+    meant = [f"/{each}" for each in close_matches(name[1:], names, most=2, cutoff=0.7)]
     found = _ELSEWHERE.get(name) or (
         f"Did you mean {' or '.join(meant)}?" if meant else "List the commands: /help"
     )
@@ -219,7 +219,7 @@ def _retry(session: Session, _: str) -> None:
 
 def _edit(session: Session, _: str) -> None:
     from telex.editor import edit_text
-    from telex.session.plain import written
+    from telex.repl.plain import written
 
     last = session.last
     before = last.prompt.text if last is not None else ""
@@ -252,7 +252,7 @@ def _new(session: Session, _: str) -> None:
 def _save(session: Session, argument: str) -> None:
     from provider_core import files
     from telex.render.transcript import markdown
-    from telex.session.transcript import as_conversation, as_turns
+    from telex.repl.transcript import as_conversation, as_turns
 
     if not argument:
         raise RefusedError("/save takes the name of a file", "For example: /save notes.md")

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["clean", "near", "printable", "redact", "unhidden"]
+__all__ = ["clean", "close_matches", "printable", "redact", "unhidden"]
 
 MASK = "[redacted]"
 
@@ -83,7 +83,7 @@ def clean(text: str, secrets: Iterable[str], limit: int = 2000) -> str:
     return printable(redact(_strip(text[: limit * 32]), secrets).strip(), limit)
 
 
-def near(word: str, names: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> tuple[str, ...]:
+def close_matches(word: str, names: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> tuple[str, ...]:
     """The names that ``word`` may have been meant for, the likeliest first; upper and lower case are one.
 
     ``cutoff`` is from 0, where everything is near, to 1, where only the same is.

@@ -13,8 +13,8 @@ from provider_core.errors import CoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from telex.context import App
-    from telex.session.commands import Row
+    from telex.app import App
+    from telex.repl.commands import Row
 
 __all__ = ["Candidate", "Offers"]
 

@@ -12,19 +12,19 @@ from provider_core.errors import AttachmentError, CoreError
 from telex.ask import hint
 from telex.options import readable
 from telex.render.background import learn_background
-from telex.session import commands
-from telex.session.plain import PlainReader, is_plain
-from telex.session.recall import Recall
-from telex.session.session import RefusedError, Session
-from telex.session.standing import Standing
+from telex.repl import commands
+from telex.repl.plain import PlainReader, is_plain
+from telex.repl.recall import Recall
+from telex.repl.session import RefusedError, Session
+from telex.repl.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provider_core.history import Conversation
+    from provider_core.history import SavedConversation
     from provider_core.types import Target
+    from telex.app import App
     from telex.commands.chat.prompt import Prompt
-    from telex.context import App
     from telex.dialogue import Dialogue
     from telex.render.show import Show, View
 
@@ -46,7 +46,7 @@ def run(
     *,
     view: View,
     system: str | None = None,
-    earlier: Conversation | None = None,
+    earlier: SavedConversation | None = None,
     attached: Prompt | None = None,
     watch: Callable[[Show], Callable[[str, str], None] | None] = lambda _: None,
     network: Callable[[Target], Target] = lambda target: target,
@@ -85,8 +85,8 @@ def _reader(session: Session) -> Reader:
     app = session.app
     if is_plain(app.environ):
         return PlainReader(app.console)
-    from telex.session.completion import Offers
-    from telex.session.line import LineEditor
+    from telex.repl.completion import Offers
+    from telex.repl.line import LineEditor
 
     # What is not kept in the history is not kept beside it.
     path = app.paths.data / "input-history" if session.dialogue.keeping is not None else None
@@ -141,7 +141,7 @@ def _edited(app: App, text: str) -> str | None:
         return None
 
 
-def _greet(session: Session, earlier: Conversation | None) -> None:
+def _greet(session: Session, earlier: SavedConversation | None) -> None:
     """Who answers and how to get help, in one line; and which conversation continues."""
     console = session.app.console
     line = f"{session.dialogue.target} · /help lists the commands · Ctrl-D leaves"

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from provider_core.quirks import holds_secret
-from provider_core.wording import redact
+from provider_core.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from provider_core.types import Call, Reply, Transport
 
-__all__ = ["Overheard", "Watch"]
+__all__ = ["LoggedReply", "WireLog"]
 
 _LONGEST = 4000
 """Characters of a line that are shown of it; of what is left out the number is said."""
@@ -37,7 +37,7 @@ _STEPS = {
 }
 
 
-class Watch:
+class WireLog:
     """Tells ``tell`` of one request's attempts; ``secrets`` never get there."""
 
     def __init__(self, tell: Callable[[str, str], None], secrets: tuple[str, ...]) -> None:
@@ -74,7 +74,7 @@ class Watch:
             self._headers("<", reply.headers)
             lines = _Lines(lambda line: self._say("<<", line))
             try:
-                yield Overheard(reply, lines.add)
+                yield LoggedReply(reply, lines.add)
             finally:
                 lines.end()
 
@@ -117,15 +117,15 @@ class _Lines:
             self._tell(self._line)
 
 
-class Overheard:
+class LoggedReply:
     """A reply whose body is told as it comes."""
 
     def __init__(self, reply: Reply, received: Callable[[bytes], None]) -> None:
         self._reply = reply
         self._received = received
-        hasten = getattr(reply, "hasten", None)
-        if hasten is not None:
-            self.hasten: Callable[[float | None], None] = hasten
+        limit_idle = getattr(reply, "hasten", None)
+        if limit_idle is not None:
+            self.limit_idle: Callable[[float | None], None] = limit_idle
 
     @property
     def status(self) -> int:
