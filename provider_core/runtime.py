@@ -20,11 +20,15 @@ from provider_core.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from provider_core.catalog import CachedModelList, Catalog, Refreshed
     from provider_core.client import Client
+    from provider_core.errors import SettingsError
+    from provider_core.history import History
     from provider_core.keys import KeyStore
+    from provider_core.local import Progress
     from provider_core.settings import Paths, Settings
     from provider_core.types import Provider, Target, Transport
 
@@ -34,8 +38,10 @@ __all__ = ["Runtime"]
 class Runtime:
     """Settings, keys, lists and transport, each made when it is first needed.
 
-    What is handed in takes the place of what would be made: ``environ`` for the process's environment,
-    ``settings`` for the user's settings file, ``key_store`` for the keyring, ``transport`` for HTTP.
+    Arguments replace what would be made: ``environ`` the process's environment, ``settings`` the user's settings file,
+    ``key_store`` the keyring, ``transport`` HTTP. ``on_problem`` is called once for each entry of the settings that is
+    ignored, with its name and the error. ``fetch_progress`` gives the callback that is told of the bytes received while
+    the embedded model is downloaded.
     """
 
     def __init__(
@@ -46,6 +52,8 @@ class Runtime:
         key_store: KeyStore | None = None,
         client: Client | None = None,
         transport: Transport | None = None,
+        on_problem: Callable[[str, SettingsError], None] | None = None,
+        fetch_progress: Callable[[], AbstractContextManager[Callable[[Progress], None]]] | None = None,
     ) -> None:
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self._settings = settings
@@ -53,6 +61,9 @@ class Runtime:
         self._client = client
         self._transport = transport
         self._unsaved: dict[str, CachedModelList] = {}
+        self._on_problem = on_problem
+        self._reported: set[str] = set()
+        self._fetch_progress = fetch_progress
 
     @cached_property
     def paths(self) -> Paths:
@@ -65,7 +76,12 @@ class Runtime:
         """Raises ``SettingsError``."""
         from provider_core.settings import load
 
-        return self._settings or load(self.paths, self.environ)
+        found = self._settings or load(self.paths, self.environ)
+        for entry, error in found.problems.items():
+            if entry not in self._reported and self._on_problem is not None:
+                self._on_problem(entry, error)
+            self._reported.add(entry)
+        return found
 
     @cached_property
     def key_store(self) -> KeyStore:
@@ -86,6 +102,13 @@ class Runtime:
         from provider_core.http import HttpTransport
 
         return self._transport or HttpTransport(self.environ)
+
+    @cached_property
+    def history(self) -> History:
+        """The saved conversations of this user; the database is opened at the first use."""
+        from provider_core.history import History
+
+        return History(self.paths.history)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -138,6 +161,24 @@ class Runtime:
             candidates=close_matches(name, self.providers),
             preset=presets.get(name) is not None,
         )
+
+    def loaded_provider(self, name: str | None) -> Provider | None:
+        """The provider of this name if the settings were read already; reads nothing itself.
+
+        One that is not set up is a preset whose key is in the environment.
+        """
+        settings, catalog = self.__dict__.get("settings"), self.__dict__.get("catalog")
+        if settings is None or not name:
+            return None
+        found: Provider | None = settings.providers.get(name)
+        if found is None and catalog is not None and name in catalog.not_set_up:
+            found = catalog.providers.get(name)
+        return found
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything on disk was looked for."""
+        return "paths" in self.__dict__
 
     def target(self, name: str | None, *, ask: bool = True) -> Target:
         """What ``name`` means, else the default, else the only provider, else the embedded model.
@@ -203,7 +244,10 @@ class Runtime:
         """The embedded model's file, fetched when it is not there yet; raises ``LocalModelError``."""
         from provider_core import local
 
-        return local.ensure_default_model(self.paths.models)
+        if self._fetch_progress is None:
+            return local.ensure_default_model(self.paths.models)
+        with self._fetch_progress() as on_progress:
+            return local.ensure_default_model(self.paths.models, on_progress)
 
     def refresh(
         self, wanted: Sequence[Provider], on_done: Callable[[Refreshed], None] = lambda _: None
@@ -244,7 +288,9 @@ class Runtime:
         )
 
     def close(self) -> None:
-        """Close the connections that are kept for reuse, unless they are those of a transport that was handed in."""
+        """Close the history and the kept connections, unless they are those of a transport that was handed in."""
+        if "history" in self.__dict__:
+            self.history.close()
         if "transport" in self.__dict__ and self._transport is None:
             self.transport.close()
 

@@ -46,7 +46,9 @@ class Inside:
         sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                app = App(environ={**self.env, **(env or {})}, key_store=self.store)
+                app = App(
+                    environ={**self.env, **(env or {})}, key_store=self.store, arguments=tuple(arguments)
+                )
                 code = main(arguments, app)
         finally:
             sys.stdin = before

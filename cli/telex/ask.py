@@ -141,7 +141,7 @@ def ask(
         try:
             show.connecting(target)
             with app.open_provider(target) as (provider, key):
-                events = app.client.chat(provider, request, key=key, notify=turn.notice, watch=watch)
+                events = app.runtime.client.chat(provider, request, key=key, notify=turn.notice, watch=watch)
                 with contextlib.closing(events):
                     for event in events:
                         turn.event(event)

@@ -54,7 +54,7 @@ class Dialogue:
             self.request,
             model=self.target.model,
             messages=append_messages(self.messages, _new(content, system)),
-            reads_images=tools and self._app.catalog.reads_images(self.target),
+            reads_images=tools and self._app.runtime.catalog.reads_images(self.target),
         )
 
     def ask(

@@ -81,7 +81,7 @@ def _editor(app: App, *, asked: bool) -> str:
     import shutil
 
     for variable in ("VISUAL", "EDITOR"):
-        if wanted := app.environ.get(variable, "").strip():
+        if wanted := app.runtime.environ.get(variable, "").strip():
             return wanted
     usual = ("editor", "nano", "vi", "notepad.exe")
     found = next((name for name in usual if shutil.which(name)), None)

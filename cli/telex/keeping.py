@@ -39,7 +39,7 @@ class Keeping:
         if not self._works or self._turn is not None:
             return
         try:
-            begun = self._app.history.begin(
+            begun = self._app.runtime.history.begin(
                 new, target, conversation=self.conversation, title=self.title, params=self.params
             )
         except CoreError as error:
@@ -54,7 +54,7 @@ class Keeping:
             return
         try:
             self.kept.append(turn)
-            if cut := self._app.history.end(turn, answer):
+            if cut := self._app.runtime.history.end(turn, answer):
                 self.tell(f"Only the beginning of the answer is saved: {cut}.")
         except CoreError as error:
             self._failed(error)

@@ -32,7 +32,7 @@ __all__ = [
 
 def spelled(app: App, name: str) -> str | None:
     """The name as the settings spell it, in any case, also where the provider is unusable; None if there is none."""
-    known = (*app.settings.providers, *app.settings.wrong("providers"))
+    known = (*app.runtime.settings.providers, *app.runtime.settings.wrong("providers"))
     if name in known:
         return name
     return next((each for each in known if each.casefold() == name.casefold()), None)
@@ -42,10 +42,10 @@ def configured(app: App, name: str) -> Provider:
     """As ``App.provider``, for one that the settings are about to change or show: not the model inside telex."""
     from provider_core.local import PROVIDER
 
-    if name == PROVIDER.name and name not in app.settings.providers:
+    if name == PROVIDER.name and name not in app.runtime.settings.providers:
         raise ModelError(f"{name} is the model inside telex: there is nothing to set up or change", name=name)
-    found = app.provider(name)
-    if found.name not in app.settings.providers:
+    found = app.runtime.provider(name)
+    if found.name not in app.runtime.settings.providers:
         raise UnknownProviderError(f"the provider {name} is not set up", name=name, preset=True)
     return found
 
@@ -54,7 +54,7 @@ def in_the_file(app: App, name: str) -> None:
     """Raise ``UsageError`` for a provider that only TELEX_PROVIDERS has: a command cannot change that."""
     from provider_core.settings import edit
 
-    if name not in edit.entries(app.paths.settings_file) and name in app.settings.providers:
+    if name not in edit.entries(app.runtime.paths.settings_file) and name in app.runtime.settings.providers:
         raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
 
 
@@ -63,7 +63,7 @@ def default_target(app: App) -> Target | None:
     from provider_core.resolve import resolve
 
     try:
-        return resolve(app.settings.model, app.catalog)
+        return resolve(app.runtime.settings.model, app.runtime.catalog)
     except CoreError:
         return None
 
@@ -74,14 +74,14 @@ def save(app: App, provider: Provider, models: tuple[Model, ...]) -> None:
 
     from provider_core.catalog import CachedModelList, outdate_snapshot, write
 
-    write(app.paths.lists, provider, CachedModelList.of(models, time.time()))
-    outdate_snapshot(app.paths)
+    write(app.runtime.paths.lists, provider, CachedModelList.of(models, time.time()))
+    outdate_snapshot(app.runtime.paths)
 
 
 def say_default(app: App, name: str) -> None:
     """Tell which model is used without -m, now that the provider ``name`` was added beside others."""
-    app.reload()
-    if len(app.settings.providers) < 2:
+    app.runtime.reload()
+    if len(app.runtime.settings.providers) < 2:
         return
     target = default_target(app)
     if target is None:
@@ -104,10 +104,10 @@ def references(app: App, provider: str, model: str = "") -> list[str]:
     from provider_core.settings import edit, file
     from provider_core.templates import load, names
 
-    found = list(edit.references(file.read(app.paths.settings_file), provider, model))
-    for name in names(app.paths.templates):
+    found = list(edit.references(file.read(app.runtime.paths.settings_file), provider, model))
+    for name in names(app.runtime.paths.templates):
         try:
-            wanted = load(app.paths.templates, name).model
+            wanted = load(app.runtime.paths.templates, name).model
         except CoreError:
             continue
         if edit.points_at(wanted, provider, model):
@@ -138,15 +138,17 @@ def follow(app: App) -> None:
     """Write the snapshot that shell completion reads anew, if the settings or the templates have changed since."""
     from provider_core.catalog import is_current, stamp, write_snapshot
 
-    if is_current(app.paths, app.environ):
+    if is_current(app.runtime.paths, app.runtime.environ):
         return
-    made_from = stamp(app.paths, app.environ)
-    app.reload()  # the command may have changed what it had read
+    made_from = stamp(app.runtime.paths, app.runtime.environ)
+    app.runtime.reload()  # the command may have changed what it had read
     try:
         from provider_core.templates import names
 
-        there = names(app.paths.templates)
-        servers = [*app.settings.mcp, *app.settings.wrong("mcp")]
-        write_snapshot(app.paths, app.catalog, templates=there, servers=servers, made_from=made_from)
+        there = names(app.runtime.paths.templates)
+        servers = [*app.runtime.settings.mcp, *app.runtime.settings.wrong("mcp")]
+        write_snapshot(
+            app.runtime.paths, app.runtime.catalog, templates=there, servers=servers, made_from=made_from
+        )
     except CoreError:
         return  # settings that do not load have been complained of, or will be

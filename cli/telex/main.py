@@ -66,8 +66,7 @@ def root() -> None:
 
 def main(arguments: Sequence[str], app: App | None = None) -> int:
     """Run one command line; returns the exit code and never raises."""
-    app = app or App()
-    app.arguments = tuple(arguments)
+    app = app or App(arguments=tuple(arguments))
     with exit_codes.reported(app) as outcome:
         try:
             root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)

@@ -81,7 +81,7 @@ class Several:
 
         Raises what stops it from outside, when all that has come has been shown and kept.
         """
-        _ = self._app.client, self._app.settings  # made by this thread, for all
+        _ = self._app.runtime.client, self._app.runtime.settings  # made by this thread, for all
         with Interrupts() as interrupts:
             try:
                 with interrupts.held:
@@ -156,7 +156,7 @@ class Several:
                 self._post(index, partial(show.aside, f"{mark[:1]} {target}: {words}"))
 
         with self._reach(target, asked.credentials) as (provider, key):
-            events = self._app.client.chat(
+            events = self._app.runtime.client.chat(
                 provider,
                 request,
                 key=key,

@@ -316,7 +316,7 @@ def _at_root(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
         .format(
             name=shlex.quote(rest[0]) if rest and not _looks_like_key(rest[0]) else "NAME",
             rest=shlex.join(rest),
-            settings=app.paths.settings_file if app is not None else "settings.toml",
+            settings=app.runtime.paths.settings_file if app is not None else "settings.toml",
             upgrade=installing.upgrade(),
         )
         .rstrip()

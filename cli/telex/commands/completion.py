@@ -42,7 +42,7 @@ def command(app: App, *, shell: str | None, install: bool) -> None:
     from telex.completion import script
     from telex.main import root
 
-    shell = shell or _login_shell(app.environ)
+    shell = shell or _login_shell(app.runtime.environ)
     if shell == "powershell":
         _powershell(app, install=install)
         return
@@ -54,7 +54,7 @@ def command(app: App, *, shell: str | None, install: bool) -> None:
     from telex.completion import placing
 
     lists.follow(app)  # the first Tab has names, too
-    place = placing.find(shell, app.environ)
+    place = placing.find(shell, app.runtime.environ)
     try:
         app.console.note(placing.put(place.path, text))
     except FileError as error:

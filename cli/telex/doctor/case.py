@@ -40,14 +40,14 @@ class Case:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self.environ = app.environ
+        self.environ = app.runtime.environ
         self.console: Console = app.console
 
     @property
     def key_store(self) -> KeyStore:
         """Raises ``SettingsError`` as ``paths`` does: the keyring's name is remembered in the cache."""
         _ = self.paths
-        return self._app.key_store
+        return self._app.runtime.key_store
 
     @cached_property
     def paths(self) -> Paths:

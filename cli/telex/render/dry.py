@@ -33,9 +33,11 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     provider = target.provider
     if provider.embedded:
         provider = replace(provider, auth="bearer")
-    keyed = provider.embedded or keys.source(provider, app.environ).kind != "none"
-    body = app.client.body(provider, request, notify=lambda notice: app.console.note(changed(target, notice)))
-    headers = app.client.headers(provider, body, _KEY if keyed else None)
+    keyed = provider.embedded or keys.source(provider, app.runtime.environ).kind != "none"
+    body = app.runtime.client.body(
+        provider, request, notify=lambda notice: app.console.note(changed(target, notice))
+    )
+    headers = app.runtime.client.headers(provider, body, _KEY if keyed else None)
     secrets = quirks.secrets(provider, None)
     own = {
         name.lower()

@@ -154,13 +154,15 @@ class Screen:
 
     def _laid_out(self, text: str) -> str | None:
         """None where answers are not to be laid out."""
-        if not self._app.settings.markdown:
+        if not self._app.runtime.settings.markdown:
             return None
         from telex.render.markdown import render
         from telex.render.styles import look_for
 
         if self._look is None:
-            self._look = look_for(self._console, self._app.environ, self._app.settings.code_theme, ask=True)
+            self._look = look_for(
+                self._console, self._app.runtime.environ, self._app.runtime.settings.code_theme, ask=True
+            )
         return render(text, self._console.width(), look=self._look) if self._look is not None else None
 
     def _head(self, who: str, moment: str) -> None:

@@ -179,7 +179,7 @@ class Live:
             from telex.render.styles import Colour, Look, look_for
             from telex.render.terminal import Terminal
 
-            look = look_for(console, self._app.environ, view.code_theme, ask=ask)
+            look = look_for(console, self._app.runtime.environ, view.code_theme, ask=ask)
             if look is None and not console.out_is_terminal:
                 look = Look(colour=Colour.NONE)
             if look is not None:

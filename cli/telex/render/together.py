@@ -51,7 +51,7 @@ def together_for(app: App, view: View, names: Sequence[str], tell: Callable[[int
     if console.out_is_terminal and console.width() >= len(names) * (LEAST + GAP) - GAP:
         from telex.render.styles import look_for
 
-        look = look_for(console, app.environ, view.code_theme)
+        look = look_for(console, app.runtime.environ, view.code_theme)
         if look is not None:
             from telex.render.columns import Columns
 

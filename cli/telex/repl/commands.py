@@ -119,7 +119,7 @@ def _model(session: Session, argument: str) -> None:
 
 def _models(session: Session, argument: str) -> None:
     """The known models, or those with the words in them; no server is asked."""
-    catalog, console, words = session.app.catalog, session.app.console, argument.casefold().split()
+    catalog, console, words = session.app.runtime.catalog, session.app.console, argument.casefold().split()
     every = [
         f"{provider.name}/{model.id}"
         for provider in catalog.usable

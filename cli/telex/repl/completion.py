@@ -61,7 +61,7 @@ class Offers:
 
     def _models(self, typed: str) -> Iterator[Candidate]:
         """Aliases, providers, and whole ids: all of a provider's once its name is there, else those of that model."""
-        catalog = self._app.catalog
+        catalog = self._app.runtime.catalog
         wanted = typed.casefold()
         bare = "/" not in typed
         if bare:

@@ -28,7 +28,7 @@ class Hush:
 
     def __init__(self, app: App) -> None:
         self._console = app.console
-        self._plain = is_plain(app.environ)
+        self._plain = is_plain(app.runtime.environ)
         self._before: list[Any] | None = None
         self._on_return: Any = None
 

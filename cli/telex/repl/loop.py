@@ -67,7 +67,7 @@ def run(
         watch=watch,
         network=network,
     )
-    learn_background(app.console, app.environ)
+    learn_background(app.console, app.runtime.environ)
     if not quiet:
         _greet(session, earlier)
     reader = _reader(session)
@@ -83,13 +83,13 @@ def run(
 
 def _reader(session: Session) -> Reader:
     app = session.app
-    if is_plain(app.environ):
+    if is_plain(app.runtime.environ):
         return PlainReader(app.console)
     from telex.repl.completion import Offers
     from telex.repl.line import LineEditor
 
     # What is not kept in the history is not kept beside it.
-    path = app.paths.data / "input-history" if session.dialogue.keeping is not None else None
+    path = app.runtime.paths.data / "input-history" if session.dialogue.keeping is not None else None
     return LineEditor(
         app.console,
         recall=Recall(path, told=app.console.note),

@@ -93,7 +93,7 @@ class Session:
     ) -> None:
         self.app = app
         self.dialogue = dialogue
-        self.said = exchanges(app.history.turns(earlier.id)) if earlier is not None else []
+        self.said = exchanges(app.runtime.history.turns(earlier.id)) if earlier is not None else []
         self.unanswered: Exchange | None = None
         self.withdrawn: list[Spent] = []
         self.attached = attached or Prompt()
@@ -180,12 +180,12 @@ class Session:
         Returns a warning if the provider's models are known and this one is not among them.
         """
         target = self.dialogue.target = self._network(self.app.target(name))
-        listing = self.app.catalog.listing(target.provider.name)
+        listing = self.app.runtime.catalog.listing(target.provider.name)
         if not listing.models or listing.find(target.model):
             return None
         from provider_core.resolve import near_ids
 
-        near = " or ".join(near_ids(str(target), self.app.catalog))
+        near = " or ".join(near_ids(str(target), self.app.runtime.catalog))
         known = f"{target.model} is not in the known list of {target.provider.name}'s models."
         return f"{known}\nDid you mean {near}?" if near else known
 
@@ -235,7 +235,7 @@ class Session:
             return
         try:
             for turn in reversed(exchange.turns):
-                self.app.history.drop_turn(turn)
+                self.app.runtime.history.drop_turn(turn)
         except CoreError as error:
             self.app.console.note(f"It is still in the history: {error.message}.")
 

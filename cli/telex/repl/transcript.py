@@ -26,7 +26,7 @@ def as_conversation(session: Session) -> SavedConversation:
     keeping = session.dialogue.keeping
     if keeping is not None and keeping.conversation is not None:
         with contextlib.suppress(CoreError):
-            return session.app.history.find(keeping.conversation)
+            return session.app.runtime.history.find(keeping.conversation)
     return SavedConversation(
         id="not saved",
         title=brief(session.said[0].prompt.text if session.said else ""),

@@ -68,7 +68,7 @@ def ask_with_tools(
             loop.one.connecting(target)
             with app.open_provider(target) as (provider, key):
                 events = agent(
-                    app.client,
+                    app.runtime.client,
                     provider,
                     replace(request, tool_choice=toolset.choice),
                     key=key,

@@ -60,9 +60,9 @@ class Toolset:
             servers = self._stack.enter_context(
                 McpServers(
                     chosen,
-                    environ=self._app.environ,
-                    store=self._app.key_store,
-                    withheld={name for each in self._app.providers.values() for name in each.key_env},
+                    environ=self._app.runtime.environ,
+                    store=self._app.runtime.key_store,
+                    withheld={name for each in self._app.runtime.providers.values() for name in each.key_env},
                 )
             )
         finally:
@@ -93,7 +93,7 @@ class Toolset:
     def first_request(self, target: Target, request: Request) -> Request:
         """The first request of the loop, which is not sent; raises ``UnknownToolError``."""
         events = agent(
-            self._app.client,
+            self._app.runtime.client,
             target.provider,
             replace(request, tool_choice=self.choice),
             toolboxes=self.toolboxes,
@@ -106,7 +106,7 @@ class Toolset:
         return request
 
     def _chosen(self) -> tuple[McpServer, ...]:
-        known = self._app.settings.mcp
+        known = self._app.runtime.settings.mcp
         given = (name.strip() for each in self._names for name in each.split(","))
         names = list(dict.fromkeys(name for name in given if name))
         if not names:
@@ -116,7 +116,7 @@ class Toolset:
             if name == "all" and "all" not in known:
                 chosen |= {server.name: server for server in known.values() if server.enabled}
             else:
-                server = find(self._app.settings, name)
+                server = find(self._app.runtime.settings, name)
                 chosen[server.name] = server
         if not chosen:
             off = "all MCP servers are disabled" if known else "no MCP server is set up"

@@ -292,7 +292,11 @@ def _earlier(app: App, options: Options) -> SavedConversation | None:
     """The conversation to continue."""
     if not (options.go_on or options.conversation):
         return None
-    earlier = app.history.find(options.conversation) if options.conversation else app.history.latest()
+    earlier = (
+        app.runtime.history.find(options.conversation)
+        if options.conversation
+        else app.runtime.history.latest()
+    )
     if earlier is None:
         raise click.UsageError("there is no conversation to continue")
     return earlier
@@ -300,8 +304,8 @@ def _earlier(app: App, options: Options) -> SavedConversation | None:
 
 def _say_what_is_continued(app: App, earlier: SavedConversation) -> None:
     """Print a note if the conversation is not obvious: it is old, unanswered, or one of several models."""
-    last = app.history.turns(earlier.id)[-1]
-    others = [each for each in app.history.conversations(8) if each.id != earlier.id]
+    last = app.runtime.history.turns(earlier.id)[-1]
+    others = [each for each in app.runtime.history.conversations(8) if each.id != earlier.id]
     named = f"“{earlier.title}” ({earlier.id})"
     if not last.answered and any(message.role == "user" for message in last.messages):
         again = "is sent along" if last.resend else "is not sent again, since the server refused it"

@@ -78,7 +78,7 @@ def dialogue_for(
         raise
     target = with_network(target, vars(options))
     keeping = None
-    if app.settings.history and not options.no_save:
+    if app.runtime.settings.history and not options.no_save:
         from telex.keeping import Keeping
 
         keeping = Keeping(app, conversation=earlier.id if earlier else None)
@@ -92,7 +92,7 @@ def dialogue_for(
         target,
         _request(options, target, template),
         keeping=keeping,
-        messages=app.history.messages(earlier.id) if earlier else (),
+        messages=app.runtime.history.messages(earlier.id) if earlier else (),
     )
 
 
@@ -127,7 +127,7 @@ def _request(options: Options, target: Target, template: Template | None) -> Req
 
 def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> None:
     """Warn if the prompt may be too long for the model; raises ``NoVisionError`` for images that it cannot read."""
-    model = next(iter(app.catalog.listing(target.provider.name).find(target.model)), None)
+    model = next(iter(app.runtime.catalog.listing(target.provider.name).find(target.model)), None)
     with_images = any(
         isinstance(part, ImagePart)
         for message in request.messages
@@ -163,7 +163,7 @@ def format_of(options: Options) -> Format:
 
 def view_of(app: App, options: Options) -> View:
     """How to show the answer: from the options, or else the settings, or else the streams."""
-    settings, console = app.settings, app.console
+    settings, console = app.runtime.settings, app.console
     wanted = "full" if options.usage else "none" if options.quiet else settings.usage
     if wanted == "auto":
         wanted = "short" if console.out_is_terminal and console.err_is_terminal else "none"

@@ -113,7 +113,7 @@ def _with_keys(app: App, asked: list[Asked]) -> list[Asked]:
     providers = {
         each.target.provider.name: each.target.provider for each in asked if each.target and not each.error
     }
-    found = resolve_each(providers.values(), environ=app.environ, store=app.key_store)
+    found = resolve_each(providers.values(), environ=app.runtime.environ, store=app.runtime.key_store)
     ready = []
     for each in asked:
         if each.target is None or each.error is not None:
@@ -128,7 +128,7 @@ def _with_keys(app: App, asked: list[Asked]) -> list[Asked]:
         if provider.embedded and provider.gguf is None:
             # Fetched before anything is shown: it takes long, and says how far it is.
             try:
-                app.default_model()
+                app.runtime.default_model()
             except CoreError as failure:
                 failure.provider = provider.name
                 error = failure

@@ -25,7 +25,7 @@ def applied(app: App, options: Options) -> Template:
     """
     from provider_core import templates
 
-    template = templates.load(app.paths.templates, options.template or "")
+    template = templates.load(app.runtime.paths.templates, options.template or "")
     if template.model and not options.models:
         options.models = (template.model,)
     if options.temperature is None:
@@ -51,7 +51,7 @@ def is_asked_later(app: App, options: Options) -> bool:
     """Whether the template says who answers, and leaves it to a conversation what is asked."""
     from provider_core import templates
 
-    template = templates.load(app.paths.templates, options.template or "")
+    template = templates.load(app.runtime.paths.templates, options.template or "")
     return not template.prompt and template.schema is None and not template.extract
 
 

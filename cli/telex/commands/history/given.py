@@ -22,8 +22,8 @@ NAMED = (*EXITS, ExitCode.SETTINGS)
 
 def opened(app: App) -> History:
     """Open the history, and first finish a removal that was interrupted, if possible."""
-    app.history.finish()
-    return app.history
+    app.runtime.history.finish()
+    return app.runtime.history
 
 
 def conversations(history: History, names: Iterable[str]) -> tuple[SavedConversation, ...]:

@@ -119,15 +119,15 @@ def command(
     try:
         if allow_http and url is not None:
             fields["allow_http"] = True
-        server = preview_server(name, fields, app.paths)
+        server = preview_server(name, fields, app.runtime.paths)
     except SettingsError as error:
         raise click.UsageError(error.message.removeprefix(f"mcp.{name}").lstrip(".: ")) from None
     given.allowed(app, server)
-    if name in app.settings.mcp and not replace:
+    if name in app.runtime.settings.mcp and not replace:
         app.console.error(f"{name} is already set up", "To overwrite it: --replace")
         raise Stop(ExitCode.SETTINGS)
     fields["url"] = server.url or None
-    edit.put(app.paths.settings_file, {name: fields}, "mcp", replace=replace)
+    edit.put(app.runtime.paths.settings_file, {name: fields}, "mcp", replace=replace)
     app.console.note(f"{name} is set up.")
     if (where := in_the_open(words)) is not None:
         app.console.note(

@@ -121,8 +121,8 @@ def _wanted(app: App, names: Iterable[str]) -> list[McpServer]:
     from provider_core.errors import UnknownToolServerError
     from provider_core.settings.mcp import find
 
-    known = app.settings.mcp
-    wanted = [find(app.settings, name) for name in dict.fromkeys(names)] or list(known.values())
+    known = app.runtime.settings.mcp
+    wanted = [find(app.runtime.settings, name) for name in dict.fromkeys(names)] or list(known.values())
     if not wanted:
         raise UnknownToolServerError("no MCP server is set up")
     return wanted
@@ -133,8 +133,8 @@ def _started(app: App, servers: Iterable[McpServer], told: Callable[[str, Step],
 
     return McpServers(
         servers,
-        environ=app.environ,
-        store=app.key_store,
-        withheld={name for provider in app.providers.values() for name in provider.key_env},
+        environ=app.runtime.environ,
+        store=app.runtime.key_store,
+        withheld={name for provider in app.runtime.providers.values() for name in provider.key_env},
         on_step=lambda server, step: told(server.name, step),
     )

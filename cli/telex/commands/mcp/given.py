@@ -66,7 +66,7 @@ def allowed(app: App, server: McpServer) -> None:
     if not server.url or not names:
         return
     try:
-        check_destination(", ".join(names), server.url, server.network, environ=app.environ)
+        check_destination(", ".join(names), server.url, server.network, environ=app.runtime.environ)
     except KeyDestinationError as error:
         raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
 
@@ -88,9 +88,9 @@ def unready(app: App, server: McpServer, stored: Collection[str] = ()) -> list[s
             lines.append(
                 f"{name} comes from the keyring. To put it there: telex mcp set-secret {wanted.name}"
             )
-        elif not app.environ.get(wanted.name):
+        elif not app.runtime.environ.get(wanted.name):
             lines.append(f"{name} comes from the environment variable {wanted.name}, which is not set now.")
-    path = server.env.get("PATH") or app.environ.get("PATH")
+    path = server.env.get("PATH") or app.runtime.environ.get("PATH")
     if server.command and shutil.which(server.command[0], path=path) is None:
         lines.append(f"Command not found: {server.command[0]}")
     return lines

@@ -42,22 +42,22 @@ def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     from provider_core.settings.mcp import find
     from telex import lists
 
-    if f"mcp.{name}" not in app.settings.problems:
-        find(app.settings, name)
+    if f"mcp.{name}" not in app.runtime.settings.problems:
+        find(app.runtime.settings, name)
     alone = _alone(app, name)
     if not yes:
         lists.confirm_removal(app, name)
     gone = [] if keep_secrets else alone
     try:
         for secret in gone:
-            app.key_store.delete(secret.entry)
+            app.runtime.key_store.delete(secret.entry)
     except KeyStoreError as error:
         app.console.error(
             f"cannot remove {name}: {error.message}",
             "To remove it and keep its secrets: --keep-secrets",
         )
         raise Stop(ExitCode.KEY) from None
-    edit.remove(app.paths.settings_file, name, "mcp")
+    edit.remove(app.runtime.paths.settings_file, name, "mcp")
     said = f"{name} is removed"
     if gone:
         said += f", and from the keyring: {', '.join(secret.name for secret in gone)}"
@@ -70,11 +70,11 @@ def _alone(app: App, name: str) -> list[Reference]:
     """The secrets in the keyring that only this server uses."""
     from provider_core.settings.mcp import references
 
-    server = app.settings.mcp.get(name)
+    server = app.runtime.settings.mcp.get(name)
     if server is None:  # what is set up wrongly may be given anything
         return []
     own = {each.name: each for each in references(server).values() if each.kind == "keyring"}
-    for other, server in app.settings.mcp.items():
+    for other, server in app.runtime.settings.mcp.items():
         if other != name:
             for each in references(server).values():
                 if each.kind == "keyring":

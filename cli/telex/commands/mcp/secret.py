@@ -89,11 +89,13 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
         raise click.UsageError("--remove and --stdin do not go together")
     try:
         if remove:
-            app.key_store.delete(wanted.entry)
+            app.runtime.key_store.delete(wanted.entry)
             app.console.note(f"{name} was removed from the keyring.")
             return
         used, destinations = _uses(app, wanted, url)
-        app.key_store.set(wanted.entry, seal(_read(app) if from_stdin else _ask(app, wanted), destinations))
+        app.runtime.key_store.set(
+            wanted.entry, seal(_read(app) if from_stdin else _ask(app, wanted), destinations)
+        )
     except KeyStoreError as error:
         app.console.error(
             error.message,
@@ -120,12 +122,12 @@ def _uses(app: App, wanted: Reference, url: str | None) -> tuple[bool, tuple[Des
     from provider_core.types import Network
 
     found = [Destination.of(rules.url(url, "the URL"), Network())] if url is not None else []
-    for provider in app.settings.providers.values():
+    for provider in app.runtime.settings.providers.values():
         named = filter(None, map(reference, provider.headers.values()))
         if any(each.entry == wanted.entry and each.kind == "keyring" for each in named):
             found.append(Destination.of(provider.base_url, provider.network))
     used = False
-    for server in app.settings.mcp.values():
+    for server in app.runtime.settings.mcp.values():
         if any(each.entry == wanted.entry and each.kind == "keyring" for each in references(server).values()):
             used = True
             if server.url:
@@ -143,7 +145,7 @@ def _read(app: App) -> str:
 def _ask(app: App, wanted: Reference) -> str:
     if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
         raise click.UsageError(f"no terminal to ask for {wanted.name}; use --stdin")
-    app.key_store.get(wanted.entry)  # before anyone types a secret that could not be kept
+    app.runtime.key_store.get(wanted.entry)  # before anyone types a secret that could not be kept
     return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True, value_proc=_not_blank))
 
 

@@ -104,7 +104,7 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
     from provider_core.settings import preview_server
     from telex.commands.mcp.given import allowed
 
-    if each.name in app.settings.mcp and not replace:
+    if each.name in app.runtime.settings.mcp and not replace:
         return f"{each.name} is already set up, and --replace is not given"
     if each.secrets and secrets is None:
         return (
@@ -112,14 +112,14 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
             "the keyring, or --secrets env to read it from the environment"
         )
     table, _ = _with_secrets(each, secrets)
-    own = {name for provider in app.settings.providers.values() for name in provider.key_env}
+    own = {name for provider in app.runtime.settings.providers.values() for name in provider.key_env}
     if wanted := [name for name in _variables(table).values() if name in own]:
         return (
             f"it wants {', '.join(wanted)}, a provider's key, which servers get only if you add it yourself"
         )
     try:
         http = {"allow_http": True} if allow_http and "url" in table else {}
-        allowed(app, preview_server(each.name, {**table, **http}, app.paths))
+        allowed(app, preview_server(each.name, {**table, **http}, app.runtime.paths))
     except SettingsError as error:
         return error.message.removeprefix(f"mcp.{each.name}: ")
     except click.UsageError as error:
@@ -178,9 +178,9 @@ def _save(app: App, taken: dict[str, dict[str, Any]], stored: dict[str, str], *,
     from provider_core.settings import edit
 
     for entry, secret in stored.items():
-        app.key_store.set(entry, secret)
-    edit.put(app.paths.settings_file, taken, "mcp", replace=replace)
-    app.reload()
+        app.runtime.key_store.set(entry, secret)
+    edit.put(app.runtime.paths.settings_file, taken, "mcp", replace=replace)
+    app.runtime.reload()
 
 
 def _place(each: Found) -> str:
@@ -196,7 +196,7 @@ def _conclude(app: App, taken: list[str], stored: dict[str, str]) -> None:
         app.console.error("nothing was taken")
         raise Stop(ExitCode.SETTINGS)
     for name in taken:
-        server = app.settings.mcp[name]
+        server = app.runtime.settings.mcp[name]
         for line in unready(app, server, stored):
             _tell(app, f"{name}: {line}")
     if stored:

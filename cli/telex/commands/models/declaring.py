@@ -55,7 +55,7 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
     from telex import lists
 
     lists.configured(app, provider)
-    declare_model(app.paths.settings_file, provider, _checked(id), _named(fields), new=True)
+    declare_model(app.runtime.paths.settings_file, provider, _checked(id), _named(fields), new=True)
     app.console.note(f'{provider}/{id} is declared. Try: telex chat -m {provider}/{id} "Hello"')
 
 
@@ -95,11 +95,11 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
             f"nothing to change: give one of --{', --'.join(f.replace('_', '-') for f in _FIELDS)}"
         )
     lists.configured(app, provider)
-    if not any(model.id == id for model in app.catalog.listing(provider).models):
+    if not any(model.id == id for model in app.runtime.catalog.listing(provider).models):
         raise click.UsageError(
             f"{provider}/{id} is not known. To declare it: telex models add {provider} {id}"
         )
-    declare_model(app.paths.settings_file, provider, id, {**given, **dict.fromkeys(unset)}, new=False)
+    declare_model(app.runtime.paths.settings_file, provider, id, {**given, **dict.fromkeys(unset)}, new=False)
     app.console.note(f"{provider}/{id} is changed.")
 
 
@@ -120,9 +120,9 @@ def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the opt
     from telex import lists
 
     lists.configured(app, provider)
-    forget_model(app.paths.settings_file, provider, id)
-    app.reload()
-    if not app.catalog.listing(provider).find(id):
+    forget_model(app.runtime.paths.settings_file, provider, id)
+    app.runtime.reload()
+    if not app.runtime.catalog.listing(provider).find(id):
         lists.warn_references(app, provider, id, then="which will no longer be declared")
     app.console.note(f"{provider}/{id} is no longer declared.")
 

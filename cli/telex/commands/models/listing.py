@@ -73,7 +73,7 @@ def list_(
     wanted = [
         ability for ability, on in (("reasoning", reasoning), ("tools", tools), ("vision", vision)) if on
     ]
-    listings = [app.catalog.listing(provider.name) for provider in chosen]
+    listings = [app.runtime.catalog.listing(provider.name) for provider in chosen]
     shown = [(listing, _matching(listing, text, wanted, everything=everything)) for listing in listings]
     from telex.render import models as render
 
@@ -104,8 +104,8 @@ def list_(
 
 def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
     """The usable providers, or those that were named."""
-    wanted = [app.provider(name).name for name in names]
-    return [provider for provider in app.catalog.usable if not names or provider.name in wanted]
+    wanted = [app.runtime.provider(name).name for name in names]
+    return [provider for provider in app.runtime.catalog.usable if not names or provider.name in wanted]
 
 
 def _matching(
@@ -135,7 +135,7 @@ def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[Refreshed, ...]:
     if not asked:
         return ()
     with render.asking(app.console, len(asked)) as progress:
-        outcomes = app.refresh(asked, on_done=progress)
+        outcomes = app.runtime.refresh(asked, on_done=progress)
     for outcome in outcomes:
         if words := _failure(outcome):
             app.console.note(words)
@@ -183,7 +183,7 @@ def _say(app: App, listings: Sequence[Listing], *, found: bool, filtered: bool, 
     note = app.console.note
     if not found and filtered:
         note("No model matches.")
-    if app.console.err_is_terminal and (left_out := _left_out(app.catalog)):
+    if app.console.err_is_terminal and (left_out := _left_out(app.runtime.catalog)):
         note(f"Left out: {left_out}.")
     old = "" if refreshed else _outdated(listings)
     if old:
@@ -203,7 +203,7 @@ def _say_why_none(app: App, names: Sequence[str]) -> None:
     from provider_core.errors import NoProviderError
     from telex.exit_codes import code_and_hint
 
-    catalog, note = app.catalog, app.console.note
+    catalog, note = app.runtime.catalog, app.console.note
     if not catalog.providers:
         _, steps = code_and_hint(NoProviderError("no provider is set up"))
         note(f"No provider is set up.\n{steps}")
@@ -275,14 +275,16 @@ def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the optio
     from provider_core.resolve import resolve
     from telex.render import models as render
 
-    target = resolve(id, app.catalog)
-    listing = app.catalog.listing(target.provider.name)
+    target = resolve(id, app.runtime.catalog)
+    listing = app.runtime.catalog.listing(target.provider.name)
     model = next((model for model in listing.models if model.id == target.model), None)
-    aliases = [name for name, to in app.catalog.aliases.items() if to in (str(target), id) and name != id]
+    aliases = [
+        name for name, to in app.runtime.catalog.aliases.items() if to in (str(target), id) and name != id
+    ]
     if as_json:
         render.card_as_json(app.console, target, listing, model, default_target(app))
     else:
-        missing = _no_key(target.provider) if target.provider.name in app.catalog.without_key else ""
+        missing = _no_key(target.provider) if target.provider.name in app.runtime.catalog.without_key else ""
         render.card(
             app.console,
             target,

@@ -40,18 +40,18 @@ def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> No
     if remove and (name is None or target is not None):
         raise click.UsageError("--remove takes the name of one alias, and nothing else")
     if name is None:
-        for known, meaning in app.settings.aliases.items():
+        for known, meaning in app.runtime.settings.aliases.items():
             app.console.out(f"{known}\t{meaning}\n")
-        if not app.settings.aliases:
+        if not app.runtime.settings.aliases:
             app.console.note("There are no aliases. To make one: telex models alias NAME PROVIDER/MODEL")
     elif remove:
         _remove(app, name)
     elif target is None:
-        if name not in app.settings.aliases:
+        if name not in app.runtime.settings.aliases:
             raise click.UsageError(
                 f"there is no alias {name}. To make one: telex models alias {name} PROVIDER/MODEL"
             )
-        app.console.out(f"{app.settings.aliases[name]}\n")
+        app.console.out(f"{app.runtime.settings.aliases[name]}\n")
     else:
         _set(app, name, target)
 
@@ -62,13 +62,13 @@ def _set(app: App, name: str, target: str) -> None:
     from provider_core.settings.rules import check_alias
 
     check_alias(name)
-    if name in RESERVED or name.casefold() in (known.casefold() for known in app.providers):
+    if name in RESERVED or name.casefold() in (known.casefold() for known in app.runtime.providers):
         raise click.UsageError(f"{name} is the name of a provider: choose another")
-    before = app.settings.aliases.get(name)
+    before = app.runtime.settings.aliases.get(name)
     if target == name:
         raise click.UsageError(f"{name} would mean itself")
     meaning = _pinned(app, target)
-    set_alias(app.paths.settings_file, name, meaning)
+    set_alias(app.runtime.paths.settings_file, name, meaning)
     was = f" (it was {before})" if before not in (None, meaning) else ""
     app.console.note(f"{name} means {meaning}{was}.")
 
@@ -76,7 +76,7 @@ def _set(app: App, name: str, target: str) -> None:
 def _remove(app: App, name: str) -> None:
     from provider_core.settings.models import set_alias
 
-    set_alias(app.paths.settings_file, name, None)
+    set_alias(app.runtime.paths.settings_file, name, None)
     app.console.note(f"{name} is no longer an alias.")
 
 
@@ -103,16 +103,16 @@ def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - t
     if not unset and id is None:
         from provider_core.resolve import resolve
 
-        app.settings.require("model")
-        app.console.out(f"{resolve(app.settings.model, app.catalog)}\n")
+        app.runtime.settings.require("model")
+        app.console.out(f"{resolve(app.runtime.settings.model, app.runtime.catalog)}\n")
         return
     meaning = None if id is None else _pinned(app, id)
-    set_default(app.paths.settings_file, meaning)
+    set_default(app.runtime.paths.settings_file, meaning)
     app.console.note(
         "There is no default model now." if meaning is None else f"The default model is {meaning}."
     )
-    if app.environ.get("TELEX_MODEL"):
-        app.console.note(f"TELEX_MODEL is set to {app.environ['TELEX_MODEL']}, which overrides it.")
+    if app.runtime.environ.get("TELEX_MODEL"):
+        app.console.note(f"TELEX_MODEL is set to {app.runtime.environ['TELEX_MODEL']}, which overrides it.")
 
 
 def _pinned(app: App, typed: str) -> str:
@@ -124,10 +124,10 @@ def _pinned(app: App, typed: str) -> str:
     from provider_core.resolve import resolve
 
     wanted = typed.strip()
-    if wanted in app.catalog.providers:
+    if wanted in app.runtime.catalog.providers:
         return wanted
     try:
-        target = resolve(wanted, app.catalog)
+        target = resolve(wanted, app.runtime.catalog)
     except NoModelError:
         return wanted  # its server will be asked when it is used
-    return wanted if wanted in app.catalog.aliases else str(target)
+    return wanted if wanted in app.runtime.catalog.aliases else str(target)

@@ -129,7 +129,7 @@ def command(
     taken = lists.spelled(app, name)
     if taken is not None and taken != name:
         raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
-    if name in app.settings.providers and not replace:
+    if name in app.runtime.settings.providers and not replace:
         app.console.error(
             f"{name} is already set up",
             f"To overwrite it: --replace\nTo change it: telex providers edit {name} --help",
@@ -155,7 +155,9 @@ def command(
         _load_once(app, provider, no_verify=no_verify)
     key = choice.store if choice else None
     sealed = seal_for(provider, key) if key is not None else None
-    provider_store.add(app.paths.settings_file, app.key_store, name, fields, key=sealed, replace=replace)
+    provider_store.add(
+        app.runtime.paths.settings_file, app.runtime.key_store, name, fields, key=sealed, replace=replace
+    )
     if report is not None and report.models:
         lists.save(app, provider, report.models)
     _conclude(app, provider, report, choice.said if choice else "")
@@ -265,9 +267,9 @@ def _variables(app: App, preset: Preset | None, base_url: str | None, given: Seq
     for name, variable in wanted.items():
         if name in values or f"{{{name}}}" not in template:
             continue
-        source = next((env for env in variable.env if app.environ.get(env, "").strip()), None)
+        source = next((env for env in variable.env if app.runtime.environ.get(env, "").strip()), None)
         if source:
-            values[name] = app.environ[source].strip()
+            values[name] = app.runtime.environ[source].strip()
             app.console.note(f"{name} is taken from the environment variable {source}.")
         elif app.console.stdin_is_terminal() and app.console.err_is_terminal:
             values[name] = str(click.prompt(variable.prompt, err=True)).strip()

@@ -85,9 +85,9 @@ def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
 
     if names and every:
         raise click.UsageError("name providers or give --all, not both")
-    configured = app.settings.providers
+    configured = app.runtime.settings.providers
     if names:
-        return [app.provider(name) for name in dict.fromkeys(names)]
+        return [app.runtime.provider(name) for name in dict.fromkeys(names)]
     if not configured:
         raise NoProviderError("no provider is set up")
     if not every and len(configured) > 1:
@@ -118,7 +118,7 @@ def _all(
     from provider_core.errors import ApiKeyError
     from provider_core.keys import resolve_each
 
-    credentials = resolve_each(providers, environ=app.environ, store=app.key_store)
+    credentials = resolve_each(providers, environ=app.runtime.environ, store=app.runtime.key_store)
     results: queue.SimpleQueue[tuple[int, _Result | BaseException]] = queue.SimpleQueue()
     turns = threading.Lock()
 
@@ -186,9 +186,9 @@ def _one(
             key=key,
             missing=missing,
             model=model,
-            known=() if provider.embedded else app.catalog.listing(provider.name).models,
+            known=() if provider.embedded else app.runtime.catalog.listing(provider.name).models,
             timeout=timeout,
-            environ=app.environ,
+            environ=app.runtime.environ,
             on_step=lambda step: told(provider.name, step),
         )
     )
@@ -198,9 +198,9 @@ def _one(
                 replace(provider, network=replace(provider.network, retries=1)),
                 result.report.model,
                 key=key,
-                memory=Memory(app.paths.refusals),
+                memory=Memory(app.runtime.paths.refusals),
                 timeout=timeout,
-                environ=app.environ,
+                environ=app.runtime.environ,
                 on_trait=lambda trait: told(provider.name, trait),
             )
         except CoreError as error:

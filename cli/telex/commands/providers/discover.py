@@ -51,7 +51,7 @@ def command(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) -
     from provider_core import probe
     from telex.render import sheet
 
-    found = probe.discover(ports, transport=app.transport)
+    found = probe.discover(ports, transport=app.runtime.transport)
     names = {server.base_url: _known_as(app, server) for server in found}
     if add_all:
         names |= {server.base_url: _add(app, server) for server in found if _is_new(server, names)}
@@ -102,9 +102,9 @@ def _add(app: App, server: Found) -> str:
         "base_url": None if preset and preset.base_url == server.base_url else server.base_url,
         "key": None if preset else "none",
     }
-    edit.put_provider(app.paths.settings_file, name, fields)
+    edit.put_provider(app.runtime.paths.settings_file, name, fields)
     if server.models:
-        lists.save(app, settings.preview(name, fields, app.paths), server.models)
+        lists.save(app, settings.preview(name, fields, app.runtime.paths), server.models)
     app.console.note(f'{name} is set up: {server.base_url}. Try: telex chat -m {name} "Hello"')
     lists.say_default(app, name)
     return name
@@ -114,7 +114,10 @@ def _free(app: App, server: Found) -> str:
     """A name that no provider and no alias has."""
     from provider_core.settings import edit
 
-    taken = {each.casefold() for each in (*edit.entries(app.paths.settings_file), *app.settings.aliases)}
+    taken = {
+        each.casefold()
+        for each in (*edit.entries(app.runtime.paths.settings_file), *app.runtime.settings.aliases)
+    }
     name, port = server.preset or "server", urlsplit(server.base_url).port
     for candidate in (name, f"{name}-{port}"):
         if candidate not in taken:
@@ -127,7 +130,7 @@ def _known_as(app: App, server: Found) -> str:
     from provider_core.settings.rules import origin
 
     wanted = origin(server.base_url)
-    for provider in app.settings.providers.values():
+    for provider in app.runtime.settings.providers.values():
         url = provider.base_url.replace("//localhost", "//127.0.0.1")
         if url and origin(url) == wanted:
             return provider.name

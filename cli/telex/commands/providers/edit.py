@@ -140,9 +140,9 @@ def command(
     from telex.commands.providers import keys, verify
 
     insecure = {"allow_http": True} if allow_http else {}
-    entry = edit.entries(app.paths.settings_file).get(name, {})
+    entry = edit.entries(app.runtime.paths.settings_file).get(name, {})
     changes = {**_changes(app, entry, options), **_removed(entry, unset), **insecure}
-    if entry and f"providers.{name}" in app.settings.problems:
+    if entry and f"providers.{name}" in app.runtime.settings.problems:
         before = preview(app, name, {**entry, **changes}, changes)  # whether it is usable now
     else:
         before = lists.configured(app, name)
@@ -159,7 +159,9 @@ def command(
         choice = keys.choose(app, before, options)
     if not changes and choice is None and not trust:
         raise click.UsageError(f"there is nothing to change: see telex providers edit --help, or show {name}")
-    entry = edit.entries(app.paths.settings_file).get(name, {})  # a prompt or stdin may have taken its time
+    entry = edit.entries(app.runtime.paths.settings_file).get(
+        name, {}
+    )  # a prompt or stdin may have taken its time
     changes = {**_changes(app, entry, options), **_removed(entry, unset), **insecure}
     if choice is not None:
         changes |= choice.fields
@@ -169,10 +171,10 @@ def command(
     verify.allowed(app, after, choice.store if choice else None)
     if choice is not None and choice.store is not None and not no_verify:
         _, choice = keys.checked(app, after, choice)
-    path = app.paths.settings_file
+    path = app.runtime.paths.settings_file
     if choice is not None:
         key = seal_for(after, choice.store) if choice.store is not None else None
-        provider_store.set_key(path, app.key_store, name, changes, key=key)
+        provider_store.set_key(path, app.runtime.key_store, name, changes, key=key)
     else:
         trusted = keys.confirm_destination(app, before, after, trust=trust)
         changes |= trusted.fields
@@ -180,9 +182,9 @@ def command(
             if trusted.fields:
                 raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: name key_env there")
             if trusted.store is not None:
-                app.key_store.set(name, trusted.store)
+                app.runtime.key_store.set(name, trusted.store)
         elif trusted.store is not None:
-            provider_store.trust(path, app.key_store, name, changes, trusted.store)
+            provider_store.trust(path, app.runtime.key_store, name, changes, trusted.store)
         else:
             edit.update_provider(path, name, changes)
     app.console.note(f"{name} is changed.")

@@ -67,7 +67,7 @@ def preview(app: App, name: str, fields: Mapping[str, Any], given: Mapping[str, 
     from provider_core.errors import SettingsError
 
     try:
-        return settings.preview(name, fields, app.paths, app.environ)
+        return settings.preview(name, fields, app.runtime.paths, app.runtime.environ)
     except SettingsError as error:
         place, _, words = error.message.removeprefix(f"providers.{name}.").partition(": ")
         field = place.partition(".")[0]
@@ -85,10 +85,12 @@ def new_name(app: App, name: str) -> None:
     from provider_core.settings.rules import check_name
 
     check_name(name)
-    alias = next((known for known in app.settings.aliases if known.casefold() == name.casefold()), None)
-    if alias is not None and name not in app.settings.providers:
+    alias = next(
+        (known for known in app.runtime.settings.aliases if known.casefold() == name.casefold()), None
+    )
+    if alias is not None and name not in app.runtime.settings.providers:
         app.console.error(
-            f"{alias} is a short name for {app.settings.aliases[alias]} already",
+            f"{alias} is a short name for {app.runtime.settings.aliases[alias]} already",
             f"Choose another name, or remove that one: telex models alias {alias} --remove",
         )
         raise Stop(ExitCode.SETTINGS)
@@ -117,6 +119,6 @@ def file_models(app: App, path: Path, declared: Sequence[Any] | None) -> list[An
     from provider_core import local
 
     header = local.read_header(path)
-    context = app.settings.local_context or (local.window(header) if header.context else None)
+    context = app.runtime.settings.local_context or (local.window(header) if header.context else None)
     entries = [{"id": each} if isinstance(each, str) else each for each in declared or [path.stem]]
     return [{**entry, "context": context} if context else entry for entry in entries]

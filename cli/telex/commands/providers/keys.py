@@ -86,7 +86,9 @@ def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: boo
         case ["key_stdin"]:
             return _stored(_read(app, provider))
     if not ask:
-        variable = next((name for name in provider.key_env if app.environ.get(name, "").strip()), None)
+        variable = next(
+            (name for name in provider.key_env if app.runtime.environ.get(name, "").strip()), None
+        )
         if variable:
             # A preset's variable is for the preset's hosts: at another address it has to be named.
             named = {"key_env": variable} if provider.key_env_for else {}
@@ -100,7 +102,7 @@ def _from_variable(app: App, name: str) -> KeyChoice:
     from provider_core.errors import InvalidInputError
     from provider_core.settings import rules
 
-    is_set = bool(app.environ.get(name, "").strip())
+    is_set = bool(app.runtime.environ.get(name, "").strip())
     try:
         # A key that was given in the place of a name must be neither kept nor repeated.
         rules.check_key_env(name if is_set or name == name.upper() else "")
@@ -128,11 +130,11 @@ def _prompted(app: App, provider: Provider) -> KeyChoice:
 
     preset = _preset(provider)
     try:
-        app.key_store.get(provider.name)  # before anyone types a key that could not be stored
+        app.runtime.key_store.get(provider.name)  # before anyone types a key that could not be stored
     except KeyStoreError as error:
         typed = shlex.join(["telex", *app.arguments])
         lines = ["Unlock the keyring, and run the command again."] if error.state == "locked" else []
-        if preset is None and provider.name not in app.settings.providers:
+        if preset is None and provider.name not in app.runtime.settings.providers:
             lines.append(f"If the server needs no key: {typed} --no-key")
         lines.append(f"Take the key from an environment variable: {typed} --key-env VAR")
         app.console.error(error.message, "\n".join(lines))
@@ -206,8 +208,8 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     old, new = (Destination.of(each.base_url, each.network) for each in (before, after))
     if not trust and not new.adds_to(old):
         return KeyChoice()
-    name, store = after.name, app.key_store
-    variable = next((each for each in after.key_env if app.environ.get(each, "").strip()), None)
+    name, store = after.name, app.runtime.key_store
+    variable = next((each for each in after.key_env if app.runtime.environ.get(each, "").strip()), None)
     entries = [name] if after.key_stored else []
     entries += [
         wanted.entry
@@ -247,7 +249,7 @@ def shadow(app: App, provider: Provider) -> str:
     """A warning about a stored key that is not used, or ""."""
     from provider_core.keys import source
 
-    found = source(provider, app.environ)
+    found = source(provider, app.runtime.environ)
     if provider.key_stored and found.kind == "variable" and found.ready:
         return f"{found.variable} is set, and takes precedence over the keyring."
     return ""
@@ -287,7 +289,7 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     from telex import lists
     from telex.commands.providers import verify
 
-    entries = edit.entries(app.paths.settings_file)
+    entries = edit.entries(app.runtime.paths.settings_file)
     provider = lists.configured(app, name)
     name = provider.name
     before = entries.get(name, {})
@@ -297,16 +299,16 @@ def command(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     choice = choose(app, bare, options, ask=True)
     fields = {**choice.fields, **({"allow_http": True} if allow_http else {})}
     changed = settings.preview(
-        name, {**before, **provider_store.key_fields(before, fields)}, app.paths, app.environ
+        name, {**before, **provider_store.key_fields(before, fields)}, app.runtime.paths, app.runtime.environ
     )
     verify.allowed(app, changed, choice.store)
     if not no_verify:
         _, choice = checked(app, changed, choice)
     key = seal_for(changed, choice.store) if choice.store is not None else None
     if before:
-        provider_store.set_key(app.paths.settings_file, app.key_store, name, fields, key=key)
+        provider_store.set_key(app.runtime.paths.settings_file, app.runtime.key_store, name, fields, key=key)
     elif key is not None and provider.key_stored:
-        app.key_store.set(name, key)
+        app.runtime.key_store.set(name, key)
     else:
         raise click.UsageError(
             f'{name} is set up by TELEX_PROVIDERS: change it there, to "key": "keyring" for a stored key'

@@ -50,10 +50,14 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     from telex.render import providers as render
     from telex.render import sheet
 
-    own = app.settings.providers
-    found = [(each, source(each, app.environ)) for each in app.providers.values() if not each.embedded]
+    own = app.runtime.settings.providers
+    found = [
+        (each, source(each, app.runtime.environ))
+        for each in app.runtime.providers.values()
+        if not each.embedded
+    ]
     endings, failed = _endings(app, found) if check_keys else ({}, [])
-    wrong = app.settings.wrong("providers")
+    wrong = app.runtime.settings.wrong("providers")
     if as_json:
         models = _default_models(app, marked=False)
         objects = [
@@ -98,8 +102,8 @@ def _default_models(app: App, *, marked: bool) -> dict[str, str]:
     """Each provider's default model, and the global default, which can be ``marked``."""
     found = {
         name: model
-        for name, provider in app.providers.items()
-        if (model := provider.default_model or app.catalog.listing(name).default)
+        for name, provider in app.runtime.providers.items()
+        if (model := provider.default_model or app.runtime.catalog.listing(name).default)
     }
     target = default_target(app)
     if target is not None and not target.provider.embedded:
@@ -127,7 +131,7 @@ def _endings(app: App, found: list[tuple[Provider, KeySource]]) -> tuple[dict[st
     ]
     endings: dict[str, str] = {}
     failed: list[ApiKeyError] = []
-    for name, each in resolve_each(wanted, environ=app.environ, store=app.key_store).items():
+    for name, each in resolve_each(wanted, environ=app.runtime.environ, store=app.runtime.key_store).items():
         if isinstance(each, ApiKeyError) and not isinstance(each, MissingKeyError):
             failed.append(each)
         else:
@@ -155,15 +159,15 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     from telex.render import providers as render
     from telex.render import sheet
 
-    provider = app.providers.get(name.casefold())
+    provider = app.runtime.providers.get(name.casefold())
     if provider is None or provider.embedded:
         provider = lists.configured(app, name)
     name = provider.name
-    set_up = name in app.settings.providers
-    where = source(provider, app.environ)
-    data = file.read(app.paths.settings_file)
+    set_up = name in app.runtime.settings.providers
+    where = source(provider, app.runtime.environ)
+    data = file.read(app.runtime.paths.settings_file)
     references = edit.references(data, name)
-    default = provider.default_model or app.catalog.listing(name).default or ""
+    default = provider.default_model or app.runtime.catalog.listing(name).default or ""
     if as_json:
         fields = {
             **render.as_json(provider, where, default=default, set_up=set_up),
@@ -171,7 +175,7 @@ def show(app: App, *, name: str, as_json: bool) -> None:
         }
         app.console.json(fields)
         return
-    written = edit.entries(app.paths.settings_file).get(name, {})
+    written = edit.entries(app.runtime.paths.settings_file).get(name, {})
     sheet.pairs(
         app.console, render.card(provider, where, references, written, default=default, set_up=set_up)
     )

@@ -45,7 +45,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     from provider_core.settings import edit, file
     from telex import lists
 
-    path = app.paths.settings_file
+    path = app.runtime.paths.settings_file
     data = file.read(path)
     if name not in data.get("providers", {}):
         lists.configured(app, name)  # its error has near misses
@@ -55,14 +55,14 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
         lists.confirm_removal(app, name)
     stored = edit.entries(path).get(name, {}).get("key") == "keyring"
     try:
-        provider_store.remove(path, app.key_store, name, keep_key=keep_key)
+        provider_store.remove(path, app.runtime.key_store, name, keep_key=keep_key)
     except KeyStoreError as error:
         unlock = "Unlock the keyring, and run the command again.\n" if error.state == "locked" else ""
         app.console.error(
             error.message, f"{unlock}To remove it without its key: telex providers remove {name} --keep-key"
         )
         raise Stop(ExitCode.KEY) from None
-    catalog.forget(app.paths.lists, name)
+    catalog.forget(app.runtime.paths.lists, name)
     match stored, keep_key:
         case True, True:
             app.console.note(
@@ -103,8 +103,8 @@ def rename(app: App, *, old: str, new: str) -> None:
     taken = lists.spelled(app, new)
     if taken not in (None, old, new):
         raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
-    moved = provider_store.rename(app.paths.settings_file, app.key_store, old, new)
-    catalog.move(app.paths.lists, old, new)
+    moved = provider_store.rename(app.runtime.paths.settings_file, app.runtime.key_store, old, new)
+    catalog.move(app.runtime.paths.lists, old, new)
     app.console.note(
         f"{old} is now {new}." + (f" Changed along with it: {lists.listed(moved)}." if moved else "")
     )

@@ -58,7 +58,7 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     from provider_core.settings import edit
     from telex import lists
 
-    entries = edit.entries(app.paths.settings_file)
+    entries = edit.entries(app.runtime.paths.settings_file)
     missing = [name for name in only if name not in entries]
     if missing:
         lists.configured(app, missing[0])
@@ -131,7 +131,7 @@ def import_(
     from telex.commands.providers import verify
 
     wanted = _read(app, file)
-    existing = edit.entries(app.paths.settings_file)
+    existing = edit.entries(app.runtime.paths.settings_file)
     spelled = {name.casefold(): name for name in existing}
     wanted = {spelled.get(name.casefold(), name): entry for name, entry in wanted.items()}
     taken = [name for name in wanted if name in existing]
@@ -153,25 +153,25 @@ def import_(
         )
     merged = {name: _kept(existing.get(name), entry, http=allow_http) for name, entry in wanted.items()}
     for name in trust:
-        if name in merged and (provider := preview(name, merged[name], app.paths)).key_env_for:
+        if name in merged and (provider := preview(name, merged[name], app.runtime.paths)).key_env_for:
             merged[name]["key_env"] = provider.key_env[0]
-    providers = [preview(name, entry, app.paths) for name, entry in merged.items()]
+    providers = [preview(name, entry, app.runtime.paths) for name, entry in merged.items()]
     for provider in providers:
         if provider.name not in trust:
             _check_key_stays(app, provider, existing.get(provider.name))
         verify.allowed(app, provider, None)
-    edit.put(app.paths.settings_file, merged, replace=replace)
+    edit.put(app.runtime.paths.settings_file, merged, replace=replace)
     for provider in providers:
         if provider.name in trust and provider.key_stored:
-            stored = app.key_store.get(provider.name)
+            stored = app.runtime.key_store.get(provider.name)
             if stored is not None:
-                app.key_store.set(provider.name, keys.seal_for(provider, keys.unseal(stored)[0]))
+                app.runtime.key_store.set(provider.name, keys.seal_for(provider, keys.unseal(stored)[0]))
         _tell(app, f"{provider.name}: {_summary(app, provider, merged[provider.name])}")
     count = len(merged)
     app.console.note(f"{count} provider{' is' if count == 1 else 's are'} set up: {', '.join(merged)}.")
     lists.say_default(app, next(iter(merged), ""))
     for provider in providers:
-        found = keys.source(provider, app.environ)
+        found = keys.source(provider, app.runtime.environ)
         if not found.ready:
             way = f"set {found.variable}, or store one: " if found.variable else ""
             app.console.note(f"{provider.name} has no key yet: {way}telex providers set-key {provider.name}")
@@ -206,7 +206,7 @@ def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | N
     name, here = provider.name, Destination.of(provider.base_url, provider.network)
     why = ""
     if before is not None and before.get("key") == "keyring":
-        old = preview(name, before, app.paths)
+        old = preview(name, before, app.runtime.paths)
         there = Destination.of(old.base_url, old.network)
         changed = [
             what
@@ -227,7 +227,7 @@ def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | N
     for variable in _variables(provider):
         known = [
             (each.name, Destination.of(each.base_url, each.network))
-            for each in app.settings.providers.values()
+            for each in app.runtime.settings.providers.values()
             if variable in _variables(each)
         ]
         owners = [preset for preset in presets.all_presets() if variable in preset.key_env]
@@ -256,7 +256,7 @@ def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
     from provider_core.settings.secrets import reference
     from telex.render.providers import key_words, place
 
-    parts = [place(provider), f"key: {key_words(source(provider, app.environ))}"]
+    parts = [place(provider), f"key: {key_words(source(provider, app.runtime.environ))}"]
     parts += [
         f"{field} = {without_credentials(str(entry[field])) if field == 'proxy' else entry[field]}"
         for field in _SHOWN

@@ -27,10 +27,10 @@ def allowed(app: App, provider: Provider, key: str | None) -> None:
     from provider_core.settings.secrets import reference
 
     secret = any(map(reference, provider.headers.values()))
-    if not (key is not None or secret or source(provider, app.environ).kind != "none"):
+    if not (key is not None or secret or source(provider, app.runtime.environ).kind != "none"):
         return
     try:
-        check_destination("the key", provider.base_url, provider.network, environ=app.environ)
+        check_destination("the key", provider.base_url, provider.network, environ=app.runtime.environ)
     except KeyDestinationError as error:
         raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
 
@@ -56,17 +56,17 @@ def passed(app: App, provider: Provider, key: str | None, *, again: bool = False
     app.console.note(f"Asking {provider.base_url} …")
     missing: ApiKeyError | None = None
     try:
-        found = keys.resolve(provider, environ=app.environ, store=app.key_store, key=key)
+        found = keys.resolve(provider, environ=app.runtime.environ, store=app.runtime.key_store, key=key)
         provider, key = found.provider, found.value
     except ApiKeyError as failure:
         missing = failure
-    report = probe.check(provider, key=key, missing=missing, environ=app.environ)
+    report = probe.check(provider, key=key, missing=missing, environ=app.runtime.environ)
     error = report.error
     if error is None and (report.passed or report["models"].status == "ok"):
         return report
     if error is None:
         _could_not_be_asked(app, provider, report)
-    is_known = provider.name in app.settings.providers
+    is_known = provider.name in app.runtime.settings.providers
     code, hint = code_and_hint(error, provider if is_known or isinstance(error, NetworkError) else None)
     lines = [line for line in (suggestion(app, report),) if line]
     secret_missing = isinstance(error, MissingKeyError) and error.secret
@@ -101,7 +101,7 @@ def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoRetur
         app.console.error(why.message, f"{suggestion(app, report)}\n{_NOTHING_SAVED}")
         raise Stop(ExitCode.PROVIDER)
     edit = f"telex providers edit {provider.name}"
-    is_new = provider.name not in app.settings.providers
+    is_new = provider.name not in app.runtime.settings.providers
     lines = [f"If it is right, name a model: {'' if is_new else f'{edit} '}--model ID"]
     if isinstance(why, NotFoundError):
         lines.insert(0, f"Check the address: {'' if is_new else f'{edit} '}--base-url URL")
@@ -117,7 +117,7 @@ def suggestion(app: App, report: Report) -> str | None:
     base = report.suggested_base
     if base is None:
         return None
-    is_new = report.provider not in app.settings.providers
+    is_new = report.provider not in app.runtime.settings.providers
     option = f"--base-url {base}"
     command = option if is_new else f"telex providers edit {report.provider} {option}"
     return f"The API answers at {base}: {command}"

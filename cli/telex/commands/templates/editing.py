@@ -86,7 +86,7 @@ def _path(app: App, name: str, *, markdown: bool) -> tuple[Path, str | None]:
     from provider_core.errors import InvalidInputError, UnknownTemplateError
     from provider_core.templates import find, names
 
-    folder = app.paths.templates
+    folder = app.runtime.paths.templates
     try:
         return find(folder, name), None
     except UnknownTemplateError as error:
@@ -154,10 +154,10 @@ def remove(app: App, *, name: str, yes: bool) -> None:
     from provider_core.templates import find
     from telex import lists
 
-    path = find(app.paths.templates, name)
-    if path.parent != app.paths.templates:
+    path = find(app.runtime.paths.templates, name)
+    if path.parent != app.runtime.paths.templates:
         raise click.UsageError(
-            f"{name} is not one of the templates in {app.paths.templates}; use rm to remove it"
+            f"{name} is not one of the templates in {app.runtime.paths.templates}; use rm to remove it"
         )
     if not yes:
         lists.confirm_removal(app, str(path))

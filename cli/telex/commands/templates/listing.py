@@ -38,7 +38,7 @@ def list_(app: App, *, as_json: bool) -> None:
     from provider_core.templates import load, names
     from telex.render import sheet
 
-    folder = app.paths.templates
+    folder = app.runtime.paths.templates
     objects: list[dict[str, Any]] = []
     rows: list[tuple[str, str, str]] = []
     for name, path in names(folder).items():
@@ -72,9 +72,9 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     from provider_core.templates import find, load
 
     if as_json:
-        app.console.json(_as_json(load(app.paths.templates, name)))
+        app.console.json(_as_json(load(app.runtime.paths.templates, name)))
         return
-    path = find(app.paths.templates, name)
+    path = find(app.runtime.paths.templates, name)
     try:
         text = path.read_text("utf-8", "replace")
     except OSError as error:
