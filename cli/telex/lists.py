@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core.errors import CoreError, ModelError, UnknownProviderError
-from telex.exit_codes import ExitCode, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "configured",
-    "confirm_removal",
     "default_target",
     "follow",
     "in_the_file",
@@ -88,15 +86,6 @@ def say_default(app: App, name: str) -> None:
         app.console.note(f"No default model is set; without -m a chat needs one: telex models default {name}")
     elif target.provider.name != name:
         app.console.note(f"The default model is still {target}. To change it: telex models default {name}")
-
-
-def confirm_removal(app: App, what: str) -> None:
-    """Ask whether ``what`` is to be removed; raises ``UsageError`` without a terminal, ``Stop`` where it is not."""
-    if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-        raise click.UsageError(f"refusing to remove {what} without confirmation; use --yes")
-    if not click.confirm(f"Remove {what}?", err=True):
-        app.console.note("Nothing was removed.")
-        raise Stop(ExitCode.OTHER)
 
 
 def references(app: App, provider: str, model: str = "") -> list[str]:

@@ -11,6 +11,7 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.commands.history.given import EXITS, NAMED, conversations, opened
+from telex.prompts import can_prompt, confirm_removal
 
 if TYPE_CHECKING:
     from provider_core.history import Removed, SavedConversation
@@ -75,15 +76,13 @@ def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> 
 
 
 def _ask(app: App, chosen: tuple[SavedConversation, ...]) -> None:
-    from telex import lists
-
     many = "the conversation" if len(chosen) == 1 else f"{len(chosen)} conversations"
-    if app.console.stdin_is_terminal() and app.console.err_is_terminal:
+    if can_prompt(app.console):
         for each in chosen[:_SHOWN]:
             app.console.err(f"{each.id}  {each.title}\n")
         if len(chosen) > _SHOWN:
             app.console.err(f"and {len(chosen) - _SHOWN} more\n")
-    lists.confirm_removal(app, many)
+    confirm_removal(app.console, many)
 
 
 class Age(click.ParamType[float]):

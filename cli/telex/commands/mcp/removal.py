@@ -10,6 +10,7 @@ from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
+from telex.prompts import confirm_removal
 
 if TYPE_CHECKING:
     from provider_core.settings.secrets import Reference
@@ -40,13 +41,12 @@ def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit
     from provider_core.settings.mcp import find
-    from telex import lists
 
     if f"mcp.{name}" not in app.runtime.settings.problems:
         find(app.runtime.settings, name)
     alone = _alone(app, name)
     if not yes:
-        lists.confirm_removal(app, name)
+        confirm_removal(app.console, name)
     gone = [] if keep_secrets else alone
     try:
         for secret in gone:

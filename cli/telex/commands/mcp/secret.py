@@ -9,6 +9,7 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
+from telex.prompts import require_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,8 +144,7 @@ def _read(app: App) -> str:
 
 
 def _ask(app: App, wanted: Reference) -> str:
-    if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-        raise click.UsageError(f"no terminal to ask for {wanted.name}; use --stdin")
+    require_terminal(app.console, f"no terminal to ask for {wanted.name}; use --stdin")
     app.runtime.key_store.get(wanted.entry)  # before anyone types a secret that could not be kept
     return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True, value_proc=_not_blank))
 

@@ -10,6 +10,7 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
+from telex.prompts import can_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +91,7 @@ def _read(app: App, file: str) -> tuple[Found, ...]:
 def _offered(app: App, found: Sequence[Found]) -> str | None:
     """Ask whether to store plain secrets in the keyring; without a terminal, the answer is no."""
     plain = [f"{each.called}: {', '.join(each.secrets)}" for each in found if each.secrets and not each.left]
-    if not plain or not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+    if not plain or not can_prompt(app.console):
         return None
     app.console.note("The file contains secrets in plain text:")
     for line in plain:

@@ -21,6 +21,7 @@ from telex.commands.providers.given import (
 from telex.commands.providers.keys import checked, choose, key_options, shadow
 from telex.exit_codes import ASKING, ExitCode, Stop, code_and_hint
 from telex.options import ExistingPath, Name
+from telex.prompts import require_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -271,13 +272,13 @@ def _variables(app: App, preset: Preset | None, base_url: str | None, given: Seq
         if source:
             values[name] = app.runtime.environ[source].strip()
             app.console.note(f"{name} is taken from the environment variable {source}.")
-        elif app.console.stdin_is_terminal() and app.console.err_is_terminal:
-            values[name] = str(click.prompt(variable.prompt, err=True)).strip()
         else:
-            raise click.UsageError(
+            require_terminal(
+                app.console,
                 f"there is no terminal to ask for the {name} of the address: give --set {name}=…"
-                + (f", or set {variable.env[0]}" if variable.env else "")
+                + (f", or set {variable.env[0]}" if variable.env else ""),
             )
+            values[name] = str(click.prompt(variable.prompt, err=True)).strip()
     for name, value in values.items():
         check_variable(name, value)
     return values

@@ -10,6 +10,7 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode
+from telex.prompts import can_prompt
 
 if TYPE_CHECKING:
     from provider_core.probe import Found
@@ -69,7 +70,7 @@ def command(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) -
 
 def _offer(app: App, found: tuple[Found, ...], names: dict[str, str]) -> None:
     new = [server for server in found if _is_new(server, names)]
-    if new and not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+    if new and not can_prompt(app.console):
         app.console.note("To set up what is new: telex providers discover --add")
         new = []
     for server in new:

@@ -12,6 +12,7 @@ from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.options import Name
+from telex.prompts import confirm, require_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,11 +122,11 @@ def _read(app: App, provider: Provider) -> str:
 
 
 def _prompted(app: App, provider: Provider) -> KeyChoice:
-    if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-        raise click.UsageError(
-            f"there is no terminal to ask for the key of {provider.name}: give {_FLAGS}"
-            + (f", or set {provider.key_env[0]}" if provider.key_env else "")
-        )
+    require_terminal(
+        app.console,
+        f"there is no terminal to ask for the key of {provider.name}: give {_FLAGS}"
+        + (f", or set {provider.key_env[0]}" if provider.key_env else ""),
+    )
     from provider_core.errors import KeyStoreError
 
     preset = _preset(provider)
@@ -225,14 +226,13 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     if not trust and moved:
         own = " and ".join(dict.fromkeys(place.origin for known in places for place in known)) or "no address"
         what = "stored key" if name in found else "stored secrets" if found else f"key in {variable}"
-        if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
-            raise click.UsageError(
-                f"the {what} of {name} is for {own}, and would go to {new.origin}: "
-                "give the key again with --key-stdin, or confirm that with --trust"
-            )
-        if not click.confirm(f"Send the {what} of {name} to {new.origin} as well?", err=True):
-            app.console.note("Nothing was changed.")
-            raise Stop(ExitCode.OTHER)
+        confirm(
+            app.console,
+            f"Send the {what} of {name} to {new.origin} as well?",
+            otherwise=f"the {what} of {name} is for {own}, and would go to {new.origin}: "
+            "give the key again with --key-stdin, or confirm that with --trust",
+            declined="Nothing was changed.",
+        )
     for entry in entries:
         if entry != name and entry in found:
             secret, known = unseal(found[entry])

@@ -10,6 +10,7 @@ from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
+from telex.prompts import confirm_removal
 
 if TYPE_CHECKING:
     from telex.app import App
@@ -52,7 +53,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
         lists.in_the_file(app, name)
     lists.warn_references(app, name, then="which will no longer exist")
     if not yes:
-        lists.confirm_removal(app, name)
+        confirm_removal(app.console, name)
     stored = edit.entries(path).get(name, {}).get("key") == "keyring"
     try:
         provider_store.remove(path, app.runtime.key_store, name, keep_key=keep_key)

@@ -11,6 +11,7 @@ from telex.command import Command
 from telex.editor import edit_file
 from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
+from telex.prompts import can_prompt, confirm_removal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +118,7 @@ def _edited(app: App, path: Path, begun: str | None) -> None:
         try:
             load(path.parent, str(path))
         except TemplateError as error:
-            if not (app.console.stdin_is_terminal() and app.console.err_is_terminal):
+            if not can_prompt(app.console):
                 raise
             app.console.error(error.message)
             if not click.confirm("Edit it again?", default=True, err=True):
@@ -152,7 +153,6 @@ def remove(app: App, *, name: str, yes: bool) -> None:
     """
     from provider_core.errors import TemplateError
     from provider_core.templates import find
-    from telex import lists
 
     path = find(app.runtime.paths.templates, name)
     if path.parent != app.runtime.paths.templates:
@@ -160,7 +160,7 @@ def remove(app: App, *, name: str, yes: bool) -> None:
             f"{name} is not one of the templates in {app.runtime.paths.templates}; use rm to remove it"
         )
     if not yes:
-        lists.confirm_removal(app, str(path))
+        confirm_removal(app.console, str(path))
     try:
         path.unlink()
     except OSError as error:
