@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
-from provider_core import limits, quirks
+from provider_core import limits
 from provider_core._version import USER_AGENT
 from provider_core.errors import (
     AuthenticationError,
@@ -22,7 +22,7 @@ from provider_core.errors import (
     ProviderError,
 )
 from provider_core.redaction import printable, redact
-from provider_core.repair import Negotiation
+from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
 from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure
 from provider_core.types import (
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from provider_core.repair import Memory
+    from provider_core.request import UnsupportedFieldCache
     from provider_core.types import Event, Json, Notice, Provider, Reply, Request, Transport
 
 __all__ = ["Client"]
@@ -61,7 +61,7 @@ class Client:
         self,
         transport: Transport | None = None,
         *,
-        memory: Memory | None = None,
+        memory: UnsupportedFieldCache | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -105,7 +105,7 @@ class Client:
         field that the server refuses by name is left out, or sent under its other name, at once; that is no
         retry.
         """
-        negotiation = Negotiation(provider, request, memory=self._memory, notify=notify)
+        negotiation = RequestAdapter(provider, request, memory=self._memory, notify=notify)
         call = Call(
             method="POST",
             url=provider.url("/chat/completions"),
@@ -114,9 +114,9 @@ class Client:
             provider=provider.name,
             trace=_tell_sent(notify) if notify is not None else None,
         )
-        secrets = quirks.secrets(provider, key)
+        secrets = known_secrets(provider, key)
         limit: dict[str, Json] = {provider.quirks.max_tokens_field: request.max_tokens}
-        own_limit = quirks.sets_token_limit({**limit, **request.params})
+        own_limit = sets_token_limit({**limit, **request.params})
         if watch is not None:
             from provider_core.wire_log import WireLog
 
@@ -169,7 +169,7 @@ class Client:
 
         ``notify`` is told what of the request is not in it.
         """
-        return Negotiation(provider, request, memory=self._memory, notify=notify).body
+        return RequestAdapter(provider, request, memory=self._memory, notify=notify).body
 
     def headers(self, provider: Provider, body: Mapping[str, Json], key: str | None = None) -> dict[str, str]:
         """The headers of a request with this body; their names are in lower case."""
@@ -177,7 +177,7 @@ class Client:
             "accept": "text/event-stream" if body.get("stream") else "application/json",
             "content-type": "application/json",
             "user-agent": USER_AGENT,
-            **quirks.headers(provider, key),
+            **build_headers(provider, key),
         }
 
     def _attempt(
@@ -195,16 +195,16 @@ class Client:
             accepted()
             decoder = new_decoder(status=reply.status, content_type=reply.headers.get("content-type", ""))
             broken: NetworkError | ProviderError | None = None
-            limit_idle: Callable[[float | None], None] | None = getattr(reply, "hasten", None)
-            hastened = False
+            limit_idle: Callable[[float | None], None] | None = getattr(reply, "limit_idle", None)
+            idle_limited = False
             try:
                 for chunk in reply.chunks():
                     yield from _joined(decoder.feed(chunk))
                     if decoder.done:
                         break
-                    if limit_idle is not None and decoder.settled is not hastened:
-                        hastened = decoder.settled
-                        limit_idle(_TRAILER if hastened else None)
+                    if limit_idle is not None and decoder.settled is not idle_limited:
+                        idle_limited = decoder.settled
+                        limit_idle(_TRAILER if idle_limited else None)
             except (NetworkError, ProviderError) as error:
                 # Silence after a finish reason that came with text is the end, too; it only takes longer to tell.
                 broken = None if isinstance(error, DeadlineError) and decoder.finished else error

@@ -92,9 +92,9 @@ class Runtime:
     @cached_property
     def client(self) -> Client:
         from provider_core.client import Client
-        from provider_core.repair import Memory
+        from provider_core.request import UnsupportedFieldCache
 
-        return self._client or Client(self.transport, memory=Memory(self.paths.refusals))
+        return self._client or Client(self.transport, memory=UnsupportedFieldCache(self.paths.refusals))
 
     @cached_property
     def transport(self) -> Transport:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from provider_core.quirks import holds_secret
 from provider_core.redaction import redact
+from provider_core.request import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +81,7 @@ class WireLog:
     def _headers(self, mark: str, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
             # Tokens are counted in the names of limits.
-            secret = holds_secret(name) and "ratelimit" not in name.lower()
+            secret = is_secret_name(name) and "ratelimit" not in name.lower()
             self._say(mark, f"{name}: {'[redacted]' if secret else value}")
 
     def _say(self, mark: str, words: str) -> None:
@@ -123,7 +123,7 @@ class LoggedReply:
     def __init__(self, reply: Reply, received: Callable[[bytes], None]) -> None:
         self._reply = reply
         self._received = received
-        limit_idle = getattr(reply, "hasten", None)
+        limit_idle = getattr(reply, "limit_idle", None)
         if limit_idle is not None:
             self.limit_idle: Callable[[float | None], None] = limit_idle
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from provider_core import limits, presets, quirks
+from provider_core import limits, presets
 from provider_core._version import USER_AGENT
 from provider_core.catalog import _native, _reading, _shapes
 from provider_core.errors import AuthenticationError, DeadlineError, ProtocolError
 from provider_core.redaction import redact
+from provider_core.request import build_headers, known_secrets
 from provider_core.stream import failure
 from provider_core.types import Call
 
@@ -75,7 +76,7 @@ class Asker:
         self._preset = preset
         self._key = key
         self._deadline = deadline
-        self._secrets = quirks.secrets(provider, key)
+        self._secrets = known_secrets(provider, key)
 
     def ask(self, path: str, query: str = "", body: Json = None) -> Json:
         """The JSON under ``path``, by GET, or by POST with ``body``; raises as ``fetch`` does."""
@@ -124,7 +125,7 @@ class Asker:
             "accept": "application/json",
             "user-agent": USER_AGENT,
             **({"content-type": "application/json"} if posts else {}),
-            **quirks.headers(self._provider, key),
+            **build_headers(self._provider, key),
         }
         if preset is not None:
             headers.update({name.lower(): value for name, value in preset.models_headers.items()})

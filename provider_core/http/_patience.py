@@ -46,7 +46,7 @@ class Patience(float):
         """Whether the other side has closed the connection."""
         self.received: int = 0
         """Bytes of the body so far, as they came."""
-        self.hastened: bool = False
+        self.idle_limited: bool = False
         """Whether to run out of patience is the end of the body, and no failure."""
         self._opened: Closable | None = None
         self.idle: Callable[[], None] | None = None
@@ -73,7 +73,7 @@ class Patience(float):
 
     def reading(self) -> float:
         """What is left for the next read: until the body begins the whole wait counts, then each pause."""
-        if self.hastened and self.phase == "idle" and self._read_by is not None:
+        if self.idle_limited and self.phase == "idle" and self._read_by is not None:
             return min(self.limit, _left(self._read_by))
         if self.phase == "idle":
             return min(self.limit, _LONGEST)
@@ -86,18 +86,18 @@ class Patience(float):
     def take(self, size: int) -> None:
         """Note that ``size`` bytes of the body have come."""
         self.received += size
-        if self.phase != "rest" and not self.hastened:
+        if self.phase != "rest" and not self.idle_limited:
             self.phase, self.limit = "idle", self._network.idle_timeout
 
     def limit_idle(self, pause: float, whole: float) -> None:
         """Wait for what is still to come, if it comes: no pause longer than ``pause``, nor ``whole`` together."""
-        self.hastened = True
+        self.idle_limited = True
         self.phase, self.limit = "idle", min(pause, self._network.idle_timeout)
         self._read_by = time.monotonic() + whole
 
     def relax(self) -> None:
         """Undo ``limit_idle``: more of the body has come."""
-        self.hastened = False
+        self.idle_limited = False
         self.phase, self.limit = "idle", self._network.idle_timeout
 
     def limit_total(self, seconds: float) -> None:

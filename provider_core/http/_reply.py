@@ -94,7 +94,7 @@ class HttpReply:
             with translated(self._route, self._patience):
                 chunk = next(self._rest, None)
         except DeadlineError:
-            if not self._patience.hastened:
+            if not self._patience.idle_limited:
                 raise
             chunk = None
         self._whole = chunk is None

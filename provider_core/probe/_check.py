@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from provider_core import quirks
 from provider_core.catalog import fetch, form, has_list
 from provider_core.client import Client
 from provider_core.errors import (
@@ -27,6 +26,7 @@ from provider_core.errors import (
 from provider_core.probe._report import STEPS, Report, Step
 from provider_core.probe._watch import Watch
 from provider_core.redaction import redact
+from provider_core.request import known_secrets
 from provider_core.settings.secrets import reference
 from provider_core.types import Finished, Message, Request, Text, Usage, Verdict
 
@@ -285,7 +285,7 @@ class _Check:
         *,
         error: CoreError | None = None,
     ) -> None:
-        shown = redact(detail or (error.message if error else ""), quirks.secrets(self.provider, self.key))
+        shown = redact(detail or (error.message if error else ""), known_secrets(self.provider, self.key))
         step = Step(name=name, status=status, seconds=seconds, detail=shown, error=error)
         self.steps.append(step)
         if self.on_step is not None:

@@ -12,12 +12,12 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from provider_core import quirks
 from provider_core.client import Client
 from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, ProviderError
 from provider_core.probe._report import Card, Trait
 from provider_core.probe._watch import Watch
 from provider_core.redaction import printable, redact
+from provider_core.request import known_secrets
 from provider_core.types import (
     FieldDropped,
     Finished,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
     from provider_core.probe._report import Answer, Group
     from provider_core.probe._watch import Seen
-    from provider_core.repair import Memory
+    from provider_core.request import UnsupportedFieldCache
     from provider_core.types import Json, Notice, Provider, Transport
 
 __all__ = ["explore"]
@@ -79,7 +79,7 @@ def explore(
     model: str,
     *,
     key: str | None = None,
-    memory: Memory | None = None,
+    memory: UnsupportedFieldCache | None = None,
     timeout: float = _TIMEOUT,
     transport: Transport | None = None,
     environ: Mapping[str, str] | None = None,
@@ -126,7 +126,7 @@ class _Explorer:
     model: str
     key: str | None
     watch: Watch
-    memory: Memory | None
+    memory: UnsupportedFieldCache | None
     on_trait: Callable[[Trait], None] | None
     traits: list[Trait] = field(default_factory=list)
 
@@ -263,7 +263,7 @@ class _Explorer:
         return f"refused: {' '.join(error.words.split())}" if error is not None and error.words else ""
 
     def _note(self, name: str, answer: Answer, detail: str = "", *, group: Group = "answers") -> None:
-        shown = printable(redact(detail, quirks.secrets(self.provider, self.key)), 120)
+        shown = printable(redact(detail, known_secrets(self.provider, self.key)), 120)
         trait = Trait(name=name, group=group, answer=answer, detail=shown)
         self.traits.append(trait)
         if self.on_trait is not None:

@@ -131,10 +131,10 @@ def _parts(url: str, what: str) -> tuple[str, str, str]:
 
 
 def _check_query(query: str, what: str) -> None:
-    from provider_core.quirks import holds_secret
+    from provider_core.request import is_secret_name
 
     for name, value in parse_qsl(query):
-        if value and holds_secret(name):
+        if value and is_secret_name(name):
             raise InvalidInputError(f"{what} holds a key in its query ({name}): a key has places of its own")
 
 

@@ -361,10 +361,10 @@ def _unknown(name: str, path: Path) -> SettingsError:
 
 def not_a_setting(place: str, fields: list[str], path: Path | None, known: Iterable[str]) -> SettingsError:
     """``place`` names the field for the user, ``fields`` are its table's name and so on; ``known`` could be meant."""
-    from provider_core.quirks import holds_secret
     from provider_core.redaction import close_matches
+    from provider_core.request import is_secret_name
 
-    if holds_secret(fields[-1]):
+    if is_secret_name(fields[-1]):
         words = "keys are not stored in the settings. "
         match fields:
             case ["mcp", name, *_]:

@@ -62,9 +62,9 @@ def harmless(name: str, value: str) -> bool:
     """Whether the value of this variable or header is no secret, so that a file or a command line may hold it."""
     if reference(value) is not None:
         return True
-    from provider_core.quirks import holds_secret
+    from provider_core.request import is_secret_name
 
-    secret = _TOKEN.search(value) is not None or (holds_secret(name) and not _HARMLESS.fullmatch(value))
+    secret = _TOKEN.search(value) is not None or (is_secret_name(name) and not _HARMLESS.fullmatch(value))
     return not secret
 
 

@@ -16,7 +16,7 @@ from servers import CHAT, MODELS, by_path, in_json, refusal
 from provider_core import errors
 from provider_core.probe import STEPS, Card, Found, Report, Step, check, discover, explore
 from provider_core.probe._discover import _addresses
-from provider_core.repair import Memory
+from provider_core.request import UnsupportedFieldCache
 from provider_core.types import Model, Network, Provider
 
 if TYPE_CHECKING:
@@ -344,7 +344,7 @@ def test_refused_fields_are_named_and_the_memory_learns_them(
         return able(asked)
 
     server.will(strict)
-    memory = Memory(tmp_path / "repairs.json")
+    memory = UnsupportedFieldCache(tmp_path / "repairs.json")
     found = traits(explore(provider, "m", key=KEY, memory=memory))
     refused = {"JSON object", "JSON schema", "seed", "logprobs"}
     assert {name for name, answer_ in found.items() if answer_ == "no"} == refused

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from provider_core import presets, quirks
+from provider_core import presets
 from provider_core.errors import InvalidInputError
+from provider_core.request import build_body, build_headers, is_secret_name, known_secrets
 from provider_core.types import Message, Provider, Quirks, Request, Tool
 
 HELLO = (Message(role="user", content="Hello"),)
@@ -23,7 +24,7 @@ def provider(id: str) -> Provider:
 
 def body(id: str = "", model: str = "m", **asked: Any) -> dict[str, Any]:
     server = provider(id) if id else Provider(name="mine", base_url="http://127.0.0.1:1/v1")
-    return quirks.body(server, Request(model=model, messages=HELLO, **asked))
+    return build_body(server, Request(model=model, messages=HELLO, **asked))
 
 
 def beyond(id: str, model: str = "m", **asked: Any) -> dict[str, Any]:
@@ -233,14 +234,14 @@ def test_a_choice_without_tools_is_not_sent() -> None:
 
 
 def test_the_key_travels_as_the_provider_wants_it() -> None:
-    assert quirks.headers(provider("openai"), "k") == {"authorization": "Bearer k"}
-    assert quirks.headers(provider("azure"), "k") == {"api-key": "k"}
-    assert quirks.headers(Provider(name="x", auth="none"), "k") == {}
+    assert build_headers(provider("openai"), "k") == {"authorization": "Bearer k"}
+    assert build_headers(provider("azure"), "k") == {"api-key": "k"}
+    assert build_headers(Provider(name="x", auth="none"), "k") == {}
 
 
 def test_without_a_key_there_is_no_empty_bearer() -> None:  # quirk 212
-    assert quirks.headers(provider("vllm"), None) == {}
-    assert quirks.headers(Provider(name="x", headers={"X-Title": "telex", "X-Empty": ""}), "") == {
+    assert build_headers(provider("vllm"), None) == {}
+    assert build_headers(Provider(name="x", headers={"X-Title": "telex", "X-Empty": ""}), "") == {
         "x-title": "telex"
     }
 
@@ -256,15 +257,15 @@ def test_without_a_key_there_is_no_empty_bearer() -> None:  # quirk 212
     ],
 )  # fmt: skip
 def test_headers_that_look_like_a_key_are_known(name: str, is_secret: bool) -> None:
-    assert quirks.holds_secret(name) is is_secret
+    assert is_secret_name(name) is is_secret
 
 
 def test_the_key_and_the_headers_that_look_like_one_are_the_secrets() -> None:
     server = Provider(
         name="x", headers={"Cookie": "a=b", "X-Title": "telex", "x-password": "pw", "X-Key": ""}
     )
-    assert quirks.secrets(server, "k") == ("k", "a=b", "pw")
-    assert quirks.secrets(server, None) == ("a=b", "pw")
+    assert known_secrets(server, "k") == ("k", "a=b", "pw")
+    assert known_secrets(server, None) == ("a=b", "pw")
 
 
 def test_quirks_default_to_what_most_servers_take() -> None:
@@ -275,6 +276,6 @@ def test_the_embedded_model_is_told_by_its_template_how_hard_to_think() -> None:
     from provider_core.local import PROVIDER
 
     request = Request(model="m", messages=(Message(role="user", content="x"),), reasoning_effort="none")
-    sent = quirks.body(PROVIDER, request)
+    sent = build_body(PROVIDER, request)
     assert sent["chat_template_kwargs"]["enable_thinking"] is False
     assert "reasoning_effort" not in sent

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from provider_core import presets, quirks
+from provider_core import presets
+from provider_core.request import build_body
 from provider_core.types import ImagePart, Message, Provider, Quirks, Request, TextPart, Tool, ToolCall
 
 
@@ -18,7 +19,7 @@ def wire(*turns: Message, row: Quirks | str | None = None, **fields: Any) -> lis
         assert preset is not None
         row = preset.quirks
     server = Provider(name="here", quirks=row or Quirks(**fields))
-    messages = quirks.body(server, Request(model="m", messages=turns))["messages"]
+    messages = build_body(server, Request(model="m", messages=turns))["messages"]
     assert isinstance(messages, list)
     return messages
 
@@ -340,7 +341,7 @@ def test_where_a_server_wants_it_calls_without_tools_are_the_users_words() -> No
         {"role": "user", "content": "And now?"},
     ]
     server = Provider(name="here", quirks=Quirks(earlier_calls="text"))
-    offering = quirks.body(server, Request(model="m", messages=turns, tools=(Tool(name="clock"),)))
+    offering = build_body(server, Request(model="m", messages=turns, tools=(Tool(name="clock"),)))
     assert [message["role"] for message in offering["messages"]].count("tool") == 2
 
 

@@ -13,7 +13,7 @@ from scripted import Answer, Asked, Scripted, answer, delta, sse
 
 from provider_core.client import Client
 from provider_core.errors import BadRequestError, NotFoundError, ProviderError, RateLimitError, ServerError
-from provider_core.repair import Memory, Negotiation, Repair
+from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround
 from provider_core.types import (
     Effort,
     FieldDropped,
@@ -71,17 +71,17 @@ def path(tmp_path: Path) -> Path:
 
 # --- memory ------------------------------------------------------------------------------------------------
 
-NO_OPTIONS = Repair(field="stream_options")
-OTHER_LIMIT = Repair(field="max_tokens", swapped_for="max_completion_tokens")
+NO_OPTIONS = Workaround(field="stream_options")
+OTHER_LIMIT = Workaround(field="max_tokens", swapped_for="max_completion_tokens")
 
 
 def test_what_was_learnt_is_known_to_the_next_process(path: Path) -> None:
-    Memory(path).learn(MINE, "m", [NO_OPTIONS, OTHER_LIMIT])
-    assert Memory(path).known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
+    UnsupportedFieldCache(path).learn(MINE, "m", [NO_OPTIONS, OTHER_LIMIT])
+    assert UnsupportedFieldCache(path).known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
 
 
 def test_each_model_and_provider_has_its_own(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     memory.learn(MINE, "m", [NO_OPTIONS])
     memory.learn(MINE, "a/b", [OTHER_LIMIT])
     assert memory.known(MINE, "a/b") == (OTHER_LIMIT,)
@@ -90,14 +90,14 @@ def test_each_model_and_provider_has_its_own(path: Path) -> None:
 
 
 def test_learning_adds_to_what_is_known(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     memory.learn(MINE, "m", [NO_OPTIONS])
     memory.learn(MINE, "m", [OTHER_LIMIT])
     assert memory.known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
 
 
 def test_another_address_starts_anew(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     memory.learn(MINE, "m", [NO_OPTIONS])
     moved = Provider(name="mine", base_url="https://two.test/v1")
     assert memory.known(moved, "m") == ()
@@ -108,7 +108,7 @@ def test_another_address_starts_anew(path: Path) -> None:
 
 def test_a_refusal_is_forgotten_after_thirty_days(path: Path) -> None:
     clock = Clock()
-    memory = Memory(path, now=clock)
+    memory = UnsupportedFieldCache(path, now=clock)
     memory.learn(MINE, "m", [NO_OPTIONS])
     clock.now += 20 * DAY
     memory.learn(MINE, "m", [OTHER_LIMIT])
@@ -120,7 +120,7 @@ def test_a_refusal_is_forgotten_after_thirty_days(path: Path) -> None:
 
 def test_what_is_forgotten_leaves_the_file(path: Path) -> None:
     clock = Clock()
-    memory = Memory(path, now=clock)
+    memory = UnsupportedFieldCache(path, now=clock)
     memory.learn(MINE, "old", [NO_OPTIONS])
     clock.now += 31 * DAY
     memory.learn(MINE, "new", [NO_OPTIONS])
@@ -130,26 +130,26 @@ def test_what_is_forgotten_leaves_the_file(path: Path) -> None:
 
 def test_a_clock_that_was_wrong_once_keeps_nothing_for_ever(path: Path) -> None:
     clock = Clock()
-    memory = Memory(path, now=clock)
+    memory = UnsupportedFieldCache(path, now=clock)
     memory.learn(MINE, "m", [NO_OPTIONS])
     clock.now -= 31 * DAY
     assert memory.known(MINE, "m") == ()
 
 
 def test_a_refusal_that_does_not_last_is_not_kept(path: Path) -> None:
-    Memory(path).learn(MINE, "m", [Repair(field="top_p", lasting=False)])
+    UnsupportedFieldCache(path).learn(MINE, "m", [Workaround(field="top_p", lasting=False)])
     assert not path.exists()
 
 
 def test_the_embedded_model_is_not_remembered(path: Path) -> None:
     embedded = Provider(name="local", base_url="http://127.0.0.1:1/v1", embedded=True)
-    Memory(path).learn(embedded, "m", [NO_OPTIONS])
+    UnsupportedFieldCache(path).learn(embedded, "m", [NO_OPTIONS])
     assert not path.exists()
 
 
 def test_the_newest_of_two_swaps_comes_last(path: Path) -> None:
-    memory = Memory(path)
-    back = Repair(field="max_completion_tokens", swapped_for="max_tokens")
+    memory = UnsupportedFieldCache(path)
+    back = Workaround(field="max_completion_tokens", swapped_for="max_tokens")
     memory.learn(MINE, "m", [OTHER_LIMIT])
     memory.learn(MINE, "m", [back])
     assert memory.known(MINE, "m") == (OTHER_LIMIT, back)
@@ -175,7 +175,7 @@ CORRUPT = [
 def test_a_file_that_is_none_of_ours_is_no_memory_and_gives_way(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     assert memory.known(MINE, "m") == ()
     memory.learn(MINE, "m", [NO_OPTIONS])
     assert memory.known(MINE, "m") == (NO_OPTIONS,)
@@ -183,7 +183,7 @@ def test_a_file_that_is_none_of_ours_is_no_memory_and_gives_way(path: Path, cont
 
 @pytest.mark.parametrize("value", ["null", "3", '["x"]', '["x", 1, 2]', "[1, 1700000000]", '[null, "soon"]'])
 def test_a_field_of_another_shape_is_passed_over(path: Path, value: str) -> None:
-    memory = Memory(path, now=Clock())
+    memory = UnsupportedFieldCache(path, now=Clock())
     memory.learn(MINE, "m", [NO_OPTIONS])
     whole = json.loads(path.read_text())
     whole["models"]["mine/m"]["fields"]["top_p"] = json.loads(value)
@@ -197,20 +197,22 @@ def test_where_nothing_can_be_written_there_is_no_memory_and_no_error(path: Path
         path.parent.write_text("in the way")
     else:
         path.mkdir(parents=True)
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     memory.learn(MINE, "m", [NO_OPTIONS])
     assert memory.known(MINE, "m") == ()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
 def test_the_file_is_its_owners_alone(path: Path) -> None:
-    Memory(path).learn(MINE, "m", [NO_OPTIONS])
+    UnsupportedFieldCache(path).learn(MINE, "m", [NO_OPTIONS])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 def test_the_file_does_not_hold_the_address(path: Path) -> None:
-    Memory(path).learn(Provider(name="p", base_url="https://host.test/v1?sig=secret"), "m", [NO_OPTIONS])
+    UnsupportedFieldCache(path).learn(
+        Provider(name="p", base_url="https://host.test/v1?sig=secret"), "m", [NO_OPTIONS]
+    )
     assert "host.test" not in path.read_text()
     assert "secret" not in path.read_text()
 
@@ -228,7 +230,7 @@ def unknown(field: str) -> BadRequestError:
 
 def test_a_field_is_dropped_once_and_told() -> None:
     told: list[Notice] = []
-    negotiation = Negotiation(MINE, ask(), notify=told.append)
+    negotiation = RequestAdapter(MINE, ask(), notify=told.append)
     assert "stream_options" in negotiation.body
     assert negotiation.refused(unknown("stream_options"))
     assert "stream_options" not in negotiation.body
@@ -240,7 +242,7 @@ def test_a_field_is_dropped_once_and_told() -> None:
 
 def test_a_limit_is_swapped_and_then_left_out() -> None:
     told: list[Notice] = []
-    negotiation = Negotiation(MINE, ask(max_tokens=9), notify=told.append)
+    negotiation = RequestAdapter(MINE, ask(max_tokens=9), notify=told.append)
     assert negotiation.refused(unknown("max_tokens"))
     assert negotiation.body["max_completion_tokens"] == 9
     assert negotiation.refused(unknown("max_completion_tokens"))
@@ -270,7 +272,7 @@ def test_the_notice_says_how_the_user_asked_for_the_field(fields: Any, field: st
     )
     told: list[Notice] = []
     server = Provider(name="p", quirks=row)
-    negotiation = Negotiation(server, ask(**fields), notify=told.append)
+    negotiation = RequestAdapter(server, ask(**fields), notify=told.append)
     assert negotiation.refused(unknown(field))
     negotiation.accepted()
     assert [n.asked for n in told if isinstance(n, FieldDropped)] == [asked]
@@ -280,18 +282,18 @@ NAMES = ["seed", "top_p", "top_k", "logprobs", "logit_bias", "min_p", "stream_op
 
 
 def test_as_many_fields_are_given_up_as_there_are_each_once(path: Path) -> None:
-    memory = Memory(path)
-    negotiation = Negotiation(MINE, ask(params=dict.fromkeys(NAMES[:-1], 1)), memory=memory)
+    memory = UnsupportedFieldCache(path)
+    negotiation = RequestAdapter(MINE, ask(params=dict.fromkeys(NAMES[:-1], 1)), memory=memory)
     assert [negotiation.refused(unknown(name)) for name in NAMES] == [True] * 7
     assert [negotiation.refused(unknown(name)) for name in NAMES] == [False] * 7
     assert negotiation.body.keys() == {"model", "messages", "stream"}
 
 
 def test_what_is_no_longer_complained_of_is_learnt_though_the_request_fails(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     told: list[Notice] = []
     request = ask(params=dict.fromkeys(NAMES, 1))
-    negotiation = Negotiation(MINE, request, memory=memory, notify=told.append)
+    negotiation = RequestAdapter(MINE, request, memory=memory, notify=told.append)
     assert negotiation.refused(unknown("seed"))
     assert negotiation.refused(unknown("top_p"))
     assert negotiation.refused(bad("Unknown parameters: 'top_k', 'seed'."))
@@ -302,7 +304,7 @@ def test_what_is_no_longer_complained_of_is_learnt_though_the_request_fails(path
         ("top_p", True),
         ("top_k", True),
     ]
-    assert not set(NAMES[:3]) & Negotiation(MINE, request, memory=memory).body.keys()
+    assert not set(NAMES[:3]) & RequestAdapter(MINE, request, memory=memory).body.keys()
 
 
 @pytest.mark.parametrize(
@@ -321,7 +323,9 @@ def test_what_may_not_have_been_the_trouble_is_neither_kept_nor_said_to_last(
     path: Path, then: ProviderError | None
 ) -> None:
     told: list[Notice] = []
-    negotiation = Negotiation(MINE, ask(params={"seed": 1}), memory=Memory(path), notify=told.append)
+    negotiation = RequestAdapter(
+        MINE, ask(params={"seed": 1}), memory=UnsupportedFieldCache(path), notify=told.append
+    )
     assert negotiation.refused(unknown("seed"))
     if then is not None:
         assert not negotiation.refused(then)
@@ -331,8 +335,8 @@ def test_what_may_not_have_been_the_trouble_is_neither_kept_nor_said_to_last(
 
 
 def test_a_server_that_was_busy_in_between_is_still_found_to_take_the_rest(path: Path) -> None:
-    memory = Memory(path)
-    negotiation = Negotiation(MINE, ask(), memory=memory)
+    memory = UnsupportedFieldCache(path)
+    negotiation = RequestAdapter(MINE, ask(), memory=memory)
     assert negotiation.refused(unknown("stream_options"))
     assert not negotiation.refused(ServerError("failed", status=503, words="busy"))
     negotiation.accepted()
@@ -342,7 +346,7 @@ def test_a_server_that_was_busy_in_between_is_still_found_to_take_the_rest(path:
 def test_what_cannot_be_written_down_is_not_said_to_last(path: Path) -> None:
     path.parent.write_text("in the way")
     told: list[Notice] = []
-    negotiation = Negotiation(MINE, ask(), memory=Memory(path), notify=told.append)
+    negotiation = RequestAdapter(MINE, ask(), memory=UnsupportedFieldCache(path), notify=told.append)
     assert negotiation.refused(unknown("stream_options"))
     negotiation.accepted()
     assert [n.lasting for n in told if isinstance(n, FieldDropped)] == [False]
@@ -351,7 +355,7 @@ def test_what_cannot_be_written_down_is_not_said_to_last(path: Path) -> None:
 def test_a_system_prompt_moves_into_the_first_user_message() -> None:
     told: list[Notice] = []
     turns = (Message(role="system", content="Be brief."), *HELLO)
-    negotiation = Negotiation(MINE, Request(model="m", messages=turns), notify=told.append)
+    negotiation = RequestAdapter(MINE, Request(model="m", messages=turns), notify=told.append)
     assert negotiation.refused(bad("System role not supported"))
     assert negotiation.body["messages"] == [{"role": "user", "content": "Be brief.\n\nHello"}]
     assert not negotiation.refused(bad("System role not supported"))
@@ -359,20 +363,20 @@ def test_a_system_prompt_moves_into_the_first_user_message() -> None:
 
 
 def test_messages_in_a_row_become_one() -> None:
-    negotiation = Negotiation(MINE, Request(model="m", messages=HELLO * 2))
+    negotiation = RequestAdapter(MINE, Request(model="m", messages=HELLO * 2))
     assert negotiation.refused(bad("Conversation roles must alternate user/assistant"))
     assert negotiation.body["messages"] == [{"role": "user", "content": "Hello\n\nHello"}]
 
 
 def test_raw_messages_are_not_rewritten() -> None:
     raw = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
-    negotiation = Negotiation(MINE, ask(params={"messages": raw}))
+    negotiation = RequestAdapter(MINE, ask(params={"messages": raw}))
     assert not negotiation.refused(bad("System role not supported"))
 
 
 def test_only_what_helped_is_learnt(path: Path) -> None:
-    memory = Memory(path)
-    negotiation = Negotiation(MINE, ask(), memory=memory)
+    memory = UnsupportedFieldCache(path)
+    negotiation = RequestAdapter(MINE, ask(), memory=memory)
     negotiation.accepted()
     assert not path.exists()
     assert negotiation.refused(unknown("stream_options"))
@@ -382,44 +386,44 @@ def test_only_what_helped_is_learnt(path: Path) -> None:
 
 
 def test_what_is_remembered_is_left_out_without_a_word(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     memory.learn(MINE, "m", [NO_OPTIONS, OTHER_LIMIT])
     told: list[Notice] = []
-    body = Negotiation(MINE, ask(max_tokens=5), memory=memory, notify=told.append).body
+    body = RequestAdapter(MINE, ask(max_tokens=5), memory=memory, notify=told.append).body
     assert body.keys() == {"model", "messages", "stream", "max_completion_tokens"}
     assert told == []
 
 
 def test_what_the_user_sets_again_is_left_out_with_a_word(path: Path) -> None:
-    memory = Memory(path)
-    memory.learn(MINE, "m", [Repair(field="temperature"), Repair(field="seed")])
+    memory = UnsupportedFieldCache(path)
+    memory.learn(MINE, "m", [Workaround(field="temperature"), Workaround(field="seed")])
     told: list[Notice] = []
-    negotiation = Negotiation(MINE, ask(temperature=1.0), memory=memory, notify=told.append)
+    negotiation = RequestAdapter(MINE, ask(temperature=1.0), memory=memory, notify=told.append)
     assert "temperature" not in negotiation.body
     assert told == [FieldDropped(field="temperature", asked="temperature", remembered=True, lasting=True)]
 
 
 def test_a_remembered_swap_is_undone_by_a_server_that_changed(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     memory.learn(MINE, "m", [OTHER_LIMIT])
-    negotiation = Negotiation(MINE, ask(max_tokens=5), memory=memory)
+    negotiation = RequestAdapter(MINE, ask(max_tokens=5), memory=memory)
     assert negotiation.refused(unknown("max_completion_tokens"))
     assert negotiation.body["max_tokens"] == 5
     negotiation.accepted()
-    assert Negotiation(MINE, ask(max_tokens=5), memory=memory).body["max_tokens"] == 5
+    assert RequestAdapter(MINE, ask(max_tokens=5), memory=memory).body["max_tokens"] == 5
 
 
 def test_roles_are_remembered_too(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     request = Request(model="m", messages=(Message(role="system", content="Be brief."), *HELLO))
-    first = Negotiation(MINE, request, memory=memory)
+    first = RequestAdapter(MINE, request, memory=memory)
     assert first.refused(bad("System role not supported"))
     first.accepted()
-    assert Negotiation(MINE, request, memory=memory).body == first.body
+    assert RequestAdapter(MINE, request, memory=memory).body == first.body
 
 
 def test_earlier_calls_are_told_in_words_from_then_on(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     call = ToolCall(id="a", name="clock", arguments="{}")
     turns = (
         *HELLO,
@@ -431,16 +435,16 @@ def test_earlier_calls_are_told_in_words_from_then_on(path: Path) -> None:
     told: list[Notice] = []
     words = "Requests which include tool_use or tool_result blocks must define tools."
     request = Request(model="m", messages=turns)
-    first = Negotiation(MINE, request, memory=memory, notify=told.append)
+    first = RequestAdapter(MINE, request, memory=memory, notify=told.append)
     assert "tool" in {message["role"] for message in first.body["messages"]}
     assert first.refused(bad(words))
     assert "tool" not in {message["role"] for message in first.body["messages"]}
     assert "12:00" in json.dumps(first.body)
     first.accepted()
     assert told == [FieldDropped(field="calls", swapped_for="text", words=words, lasting=True)]
-    assert Negotiation(MINE, request, memory=memory).body == first.body
+    assert RequestAdapter(MINE, request, memory=memory).body == first.body
     with_tools = replace(request, tools=(Tool(name="clock"),))
-    roles = [message["role"] for message in Negotiation(MINE, with_tools, memory=memory).body["messages"]]
+    roles = [message["role"] for message in RequestAdapter(MINE, with_tools, memory=memory).body["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant", "user"]
 
 
@@ -492,16 +496,16 @@ NAMED = {"type": "function", "function": {"name": "clock"}}
 def test_what_is_changed_is_changed_once_and_then_from_the_beginning(
     path: Path, fields: Any, words: str, changed: Callable[[Any], bool]
 ) -> None:
-    memory, told = Memory(path), list[Notice]()
+    memory, told = UnsupportedFieldCache(path), list[Notice]()
     request = Request(**{"model": "m", "messages": HELLO, **fields})
-    first = Negotiation(MINE, request, memory=memory, notify=told.append)
+    first = RequestAdapter(MINE, request, memory=memory, notify=told.append)
     assert not changed(first.body)
     assert first.refused(bad(words))
     assert changed(first.body)
     first.accepted()
     assert len(told) == 1
     if 'thinking mode"' not in words and not words.endswith("in thinking mode"):
-        assert Negotiation(MINE, request, memory=memory).body == first.body
+        assert RequestAdapter(MINE, request, memory=memory).body == first.body
 
 
 DRAWN = Request(
@@ -533,8 +537,8 @@ DRAWN = Request(
     ],
 )
 def test_images_of_tool_results_move_to_a_user_message_where_they_are_refused(path: Path, words: str) -> None:
-    memory, told = Memory(path), list[Notice]()
-    first = Negotiation(MINE, DRAWN, memory=memory, notify=told.append)
+    memory, told = UnsupportedFieldCache(path), list[Notice]()
+    first = RequestAdapter(MINE, DRAWN, memory=memory, notify=told.append)
     assert [part["type"] for part in first.body["messages"][-1]["content"]] == ["text", "image_url"]
     assert first.refused(bad(words))
     assert [message["role"] for message in first.body["messages"][2:]] == ["tool", "user"]
@@ -542,7 +546,7 @@ def test_images_of_tool_results_move_to_a_user_message_where_they_are_refused(pa
     first.accepted()
     assert not first.refused(bad(words)), "once"
     assert told == [FieldDropped(field="tool_images", swapped_for="user", words=words, lasting=True)]
-    assert Negotiation(MINE, DRAWN, memory=memory).body == first.body
+    assert RequestAdapter(MINE, DRAWN, memory=memory).body == first.body
 
 
 @pytest.mark.parametrize(
@@ -555,31 +559,34 @@ def test_images_of_tool_results_move_to_a_user_message_where_they_are_refused(pa
     ],
 )
 def test_images_of_tool_results_stay_where_something_else_is_refused(error: Callable[[], Any]) -> None:
-    assert not Negotiation(MINE, DRAWN).refused(error())
+    assert not RequestAdapter(MINE, DRAWN).refused(error())
 
 
 def test_an_effort_that_is_refused_with_tools_is_sent_as_given_without(path: Path) -> None:
-    memory, told = Memory(path), list[Notice]()
+    memory, told = UnsupportedFieldCache(path), list[Notice]()
     with_tools = ask(tools=CLOCK, reasoning_effort="medium")
-    first = Negotiation(MINE, with_tools, memory=memory)
+    first = RequestAdapter(MINE, with_tools, memory=memory)
     assert first.refused(bad("Set reasoning_effort to 'none' to use function tools."))
     first.accepted()
     assert (
-        Negotiation(MINE, ask(reasoning_effort="medium"), memory=memory).body["reasoning_effort"] == "medium"
+        RequestAdapter(MINE, ask(reasoning_effort="medium"), memory=memory).body["reasoning_effort"]
+        == "medium"
     )
-    assert Negotiation(MINE, with_tools, memory=memory, notify=told.append).body["reasoning_effort"] == "none"
+    assert (
+        RequestAdapter(MINE, with_tools, memory=memory, notify=told.append).body["reasoning_effort"] == "none"
+    )
     assert [(n.value, n.asked, n.remembered) for n in told if isinstance(n, FieldDropped)] == [
         ("none", "reasoning_effort", True)
     ]
 
 
 def test_a_repair_that_no_telex_has_made_is_passed_over(path: Path) -> None:
-    memory = Memory(path)
+    memory = UnsupportedFieldCache(path)
     odd = [
-        Repair(field="tool_choice", swapped_for="x"),
-        Repair(field="system", swapped_for=None),
-        Repair(field="messages", value="x"),
-        Repair(field="stream"),
+        Workaround(field="tool_choice", swapped_for="x"),
+        Workaround(field="system", swapped_for=None),
+        Workaround(field="messages", value="x"),
+        Workaround(field="stream"),
     ]
     memory.learn(MINE, "m", [*odd, NO_OPTIONS])
     assert memory.known(MINE, "m") == (NO_OPTIONS,)
@@ -593,16 +600,16 @@ def test_a_demand_is_sent_where_only_thinking_stands_in_its_way(effort: str | No
     )
     told: list[Notice] = []
     request = ask(tools=CLOCK, tool_choice="required", reasoning_effort=effort)
-    assert ("tool_choice" in Negotiation(mine, request, notify=told.append).body) is sent
+    assert ("tool_choice" in RequestAdapter(mine, request, notify=told.append).body) is sent
     assert told == ([] if sent else [FieldDropped(field="tool_choice", asked="tool_choice")])
     raw = ask(tools=CLOCK, tool_choice="required", params={"thinking": False})
-    assert "tool_choice" in Negotiation(mine, raw).body
+    assert "tool_choice" in RequestAdapter(mine, raw).body
 
 
 def test_a_body_holds_one_limit() -> None:
-    body = Negotiation(MINE, ask(max_tokens=9, params={"max_completion_tokens": 5})).body
+    body = RequestAdapter(MINE, ask(max_tokens=9, params={"max_completion_tokens": 5})).body
     assert (body.get("max_tokens"), body["max_completion_tokens"]) == (None, 5)
-    body = Negotiation(MINE, ask(max_tokens=9, params={"max_completion_tokens": None})).body
+    body = RequestAdapter(MINE, ask(max_tokens=9, params={"max_completion_tokens": None})).body
     assert (body["max_tokens"], body.get("max_completion_tokens")) == (9, None)
 
 
@@ -632,7 +639,7 @@ def test_a_refused_field_costs_one_more_request_and_only_once(
     server.will(refuses("stream_options", "stream_options: Extra inputs are not permitted", status))
     told: list[Notice] = []
     mine = Provider(name="mine", base_url=server.url)
-    with Client(memory=Memory(path)) as client:
+    with Client(memory=UnsupportedFieldCache(path)) as client:
         events = list(client.chat(mine, ask(), notify=without_steps(told)))
     assert text(events) == "Hi there"
     assert isinstance(events[-1], Finished)
@@ -643,7 +650,7 @@ def test_a_refused_field_costs_one_more_request_and_only_once(
             field="stream_options", words="stream_options: Extra inputs are not permitted", lasting=True
         )
     ]
-    with Client(memory=Memory(path)) as client:
+    with Client(memory=UnsupportedFieldCache(path)) as client:
         assert text(client.chat(mine, ask(), notify=without_steps(told))) == "Hi there"
     assert ["stream_options" in asked.body for asked in server.asked] == [True, False, False]
     assert len(told) == 1
@@ -689,7 +696,10 @@ def test_a_second_run_begins_where_the_first_one_was_given_up(server: Scripted, 
     told: list[Notice] = []
     asked = []
     for _ in range(2):
-        with Client(memory=Memory(path)) as client, pytest.raises(BadRequestError, match="fits"):
+        with (
+            Client(memory=UnsupportedFieldCache(path)) as client,
+            pytest.raises(BadRequestError, match="fits"),
+        ):
             list(client.chat(mine, ask(params=fields), notify=without_steps(told)))
         asked.append(len(server.asked))
     assert asked == [6, 7]

@@ -23,8 +23,8 @@ from provider_core.errors import (
     RateLimitError,
     ServerError,
 )
-from provider_core.repair import Repair
-from provider_core.repair._refusals import refused_choice, refused_field
+from provider_core.request import Workaround
+from provider_core.request._refusals import refused_choice, refused_field
 from provider_core.stream import failure
 
 SENT = (
@@ -258,7 +258,7 @@ def test_a_named_value_takes_the_place_of_what_was_sent(
 
 def test_a_value_is_set_though_the_field_was_not_sent_but_only_where_that_is_known_to_be_safe() -> None:
     found = refused_field(bad(CURES[0][0]), sent("stop"))
-    assert found == Repair(field="reasoning_effort", value="none", beside="tools")
+    assert found == Workaround(field="reasoning_effort", value="none", beside="tools")
     assert refused(bad("drop_params must be true"), sent("stop")) is None
     assert refused(bad("Set `model` to 'gpt-x'."), sent("stop")) is None
 
@@ -305,13 +305,13 @@ STREAMED = [
 
 @pytest.mark.parametrize("words", UNSTREAMED)
 def test_a_server_that_does_not_stream_is_asked_for_the_whole_answer(words: str) -> None:
-    assert refused_field(bad(words), sent()) == Repair(field="stream", swapped_for="unstreamed")
+    assert refused_field(bad(words), sent()) == Workaround(field="stream", swapped_for="unstreamed")
     assert refused(bad(words), {**sent("stop"), "stream": False}) is None
 
 
 @pytest.mark.parametrize("words", STREAMED)
 def test_a_server_that_only_streams_is_asked_for_a_stream(words: str) -> None:
-    assert refused_field(bad(words), {**sent(), "stream": False}) == Repair(
+    assert refused_field(bad(words), {**sent(), "stream": False}) == Workaround(
         field="stream", swapped_for="streamed"
     )
     assert refused(bad(words), sent("stop")) is None
@@ -325,7 +325,7 @@ def test_a_blamed_stream_needs_a_code_that_says_so() -> None:
 
 def test_streams_that_are_refused_beside_tools_are_tried_again_later() -> None:
     found = refused_field(bad("Streaming is not supported with tools"), sent())
-    assert found == Repair(field="stream", swapped_for="unstreamed", lasting=False)
+    assert found == Workaround(field="stream", swapped_for="unstreamed", lasting=False)
 
 
 # --- reasoning that goes back, or must not (91 to 99) --------------------------------------------------------
@@ -361,7 +361,7 @@ UNWANTED = [
 
 @pytest.mark.parametrize("words", WANTED)
 def test_reasoning_that_is_missing_goes_along(words: str) -> None:
-    wanted = Repair(field="reasoning_send_back", swapped_for="reasoning_content")
+    wanted = Workaround(field="reasoning_send_back", swapped_for="reasoning_content")
     assert refused_field(bad(words), sent(messages=CALLED)) == wanted
     assert refused(bad(words), sent("stop")) is None, "there is no answer to send it with"
 
@@ -369,7 +369,7 @@ def test_reasoning_that_is_missing_goes_along(words: str) -> None:
 @pytest.mark.parametrize("words", UNWANTED)
 def test_reasoning_that_is_refused_stays_here(words: str) -> None:
     with_it = [*CALLED, {"role": "assistant", "content": "x", "reasoning_content": "y"}]
-    assert refused_field(bad(words), sent(messages=with_it)) == Repair(
+    assert refused_field(bad(words), sent(messages=with_it)) == Workaround(
         field="reasoning_send_back", swapped_for="never"
     )
     assert refused(bad(words), sent("stop", messages=CALLED)) is None
@@ -448,19 +448,19 @@ def test_a_code_that_says_it_all_needs_one_name() -> None:
 )
 def test_a_token_limit_is_swapped_for_its_other_name(one: str, other: str) -> None:
     error = bad(f"Unsupported parameter: '{one}' is not supported with this model. Use '{other}' instead.")
-    assert refused_field(error, sent(one)) == Repair(field=one, swapped_for=other)
+    assert refused_field(error, sent(one)) == Workaround(field=one, swapped_for=other)
 
 
 def test_a_limit_that_was_refused_under_both_names_is_left_out() -> None:
     error = bad("Unknown parameter: 'max_completion_tokens'.")
-    assert refused_field(error, sent("max_completion_tokens"), before={"max_tokens"}) == Repair(
+    assert refused_field(error, sent("max_completion_tokens"), before={"max_tokens"}) == Workaround(
         field="max_completion_tokens"
     )
 
 
 def test_both_names_at_once_lose_the_one_that_is_refused() -> None:
     error = bad("Unknown parameter: 'max_tokens'.")
-    assert refused_field(error, sent("max_tokens", "max_completion_tokens")) == Repair(field="max_tokens")
+    assert refused_field(error, sent("max_tokens", "max_completion_tokens")) == Workaround(field="max_tokens")
 
 
 def test_no_field_is_repaired_twice() -> None:
@@ -482,13 +482,13 @@ def test_no_field_is_repaired_twice() -> None:
     ],
 )
 def test_a_refusal_beside_something_else_does_not_last(words: str, lasting: bool) -> None:
-    assert refused_field(bad(words), sent()) == Repair(field="top_p", lasting=lasting)
+    assert refused_field(bad(words), sent()) == Workaround(field="top_p", lasting=lasting)
 
 
 # --- roles (196, 197) --------------------------------------------------------------------------------------
 
-SYSTEM = Repair(field="system", swapped_for="user")
-ROLES = Repair(field="roles", swapped_for="one")
+SYSTEM = Workaround(field="system", swapped_for="user")
+ROLES = Workaround(field="roles", swapped_for="one")
 NO_SYSTEM = [
     "System role not supported",
     "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
@@ -521,7 +521,7 @@ def test_a_refused_developer_role_becomes_system_and_then_the_users() -> None:
         "messages[0].role: unknown variant `developer`, expected one of `system`, `user`, `assistant`"
     )
     body = sent(messages=[{"role": "developer", "content": "Be brief."}, *PLAIN])
-    assert refused_field(error, body) == Repair(field="system", swapped_for="system")
+    assert refused_field(error, body) == Workaround(field="system", swapped_for="system")
 
 
 @pytest.mark.parametrize("words", ALTERNATE)
@@ -533,7 +533,7 @@ def test_roles_that_must_alternate_are_merged_first_and_then_lose_the_system_rol
     assert refused_field(bad(words), sent()) is None
 
 
-CALLS = Repair(field="calls", swapped_for="text")
+CALLS = Workaround(field="calls", swapped_for="text")
 TOOLS_FIRST = [
     "Requests which include tool_use or tool_result blocks must define tools.",
     "Requests which include `tool_use` or `tool_result` blocks must define `tools`.",

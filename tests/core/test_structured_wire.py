@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from scripted import Answer, Scripted, answer
 
-from provider_core import presets, quirks
+from provider_core import presets
 from provider_core.client import Client
 from provider_core.errors import BadRequestError, ServerError
-from provider_core.quirks._format import strict_form
-from provider_core.repair import Memory, Negotiation, Repair
+from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround, build_body
+from provider_core.request._format import strict_form
 from provider_core.structured import check, schema_from, short_form
 from provider_core.types import FieldDropped, Message, Notice, Provider, Quirks, Request, Text
 
@@ -35,7 +35,7 @@ def row(kind: Any, **more: Any) -> Provider:
 
 
 def test_a_row_with_schemas_is_asked_strictly_and_the_prompt_is_left_alone() -> None:
-    body = quirks.body(MINE, ask())
+    body = build_body(MINE, ask())
     assert body["response_format"] == {
         "type": "json_schema",
         "json_schema": {
@@ -49,7 +49,7 @@ def test_a_row_with_schemas_is_asked_strictly_and_the_prompt_is_left_alone() -> 
 
 @pytest.mark.parametrize(("kind", "field"), [("json_object", {"type": "json_object"}), ("none", None)])
 def test_other_rows_are_told_the_schema_in_the_system_prompt(kind: Any, field: Any) -> None:
-    body = quirks.body(row(kind), ask())
+    body = build_body(row(kind), ask())
     assert body.get("response_format") == field
     system, user = body["messages"]
     assert system["content"].startswith("Be brief.\n\nAnswer with JSON (application/json) and nothing else")
@@ -60,21 +60,21 @@ def test_other_rows_are_told_the_schema_in_the_system_prompt(kind: Any, field: A
 def test_deepseek_is_asked_for_json_and_reads_the_word() -> None:
     preset = presets.get("deepseek")
     assert preset is not None
-    body = quirks.body(replace(MINE, quirks=preset.quirks), ask())
+    body = build_body(replace(MINE, quirks=preset.quirks), ask())
     assert body["response_format"] == {"type": "json_object"}
     assert "json" in body["messages"][0]["content"]
 
 
 def test_without_a_schema_nothing_of_it_is_sent() -> None:
     for provider in (MINE, row("json_object"), row("none")):
-        body = quirks.body(provider, ask(None))
+        body = build_body(provider, ask(None))
         assert "response_format" not in body
         assert len(body["messages"]) == 2
 
 
 def test_a_raw_field_wins_and_brings_its_own_words() -> None:
     given = {"type": "json_object"}
-    body = quirks.body(row("none"), ask(params={"response_format": given}))
+    body = build_body(row("none"), ask(params={"response_format": given}))
     assert body["response_format"] == given
     assert body["messages"][0]["content"] == "Be brief."
 
@@ -91,7 +91,7 @@ def test_a_raw_field_wins_and_brings_its_own_words() -> None:
 )
 def test_the_schema_is_named_as_servers_take_names(title: str | None, name: str) -> None:
     schema = PERSON if title is None else {**PERSON, "title": title}
-    assert quirks.body(MINE, ask(schema))["response_format"]["json_schema"]["name"] == name
+    assert build_body(MINE, ask(schema))["response_format"]["json_schema"]["name"] == name
 
 
 # --- strict --------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_the_strict_copy_closes_every_object_and_the_original_stays_as_it_was() 
 )  # fmt: skip
 def test_a_schema_that_strict_mode_would_change_is_sent_as_it_is(loose: dict[str, Any]) -> None:
     schema = schema_from(loose)
-    format_ = quirks.body(MINE, ask(schema))["response_format"]["json_schema"]
+    format_ = build_body(MINE, ask(schema))["response_format"]["json_schema"]
     assert (format_["strict"], format_["schema"]) == (False, loose)
 
 
@@ -164,19 +164,19 @@ def refusal(words: str, param: str | None = None, status: int = 400) -> BadReque
     ],
 )
 def test_where_only_strict_is_refused_the_schema_is_sent_without_it(words: str) -> None:
-    negotiation = Negotiation(MINE, ask())
+    negotiation = RequestAdapter(MINE, ask())
     assert negotiation.refused(refusal(words))
     format_: Any = negotiation.body["response_format"]
     assert format_["type"] == "json_schema"
     assert "strict" not in format_["json_schema"]
-    assert len(negotiation.body["messages"]) == len(quirks.body(MINE, ask())["messages"])
+    assert len(negotiation.body["messages"]) == len(build_body(MINE, ask())["messages"])
     assert negotiation.refused(refusal(SENTENCES[0]))
     assert negotiation.body["response_format"] == {"type": "json_object"}
 
 
 @pytest.mark.parametrize("words", SENTENCES)
 def test_a_refused_format_is_weakened_step_by_step(words: str) -> None:
-    negotiation = Negotiation(MINE, ask())
+    negotiation = RequestAdapter(MINE, ask())
     assert negotiation.refused(refusal(words))
     assert negotiation.body["response_format"] == {"type": "json_object"}
     assert json.dumps(PERSON) in negotiation.body["messages"][0]["content"]
@@ -187,7 +187,7 @@ def test_a_refused_format_is_weakened_step_by_step(words: str) -> None:
 
 
 def test_a_server_that_blames_the_field_alone_is_understood() -> None:
-    assert Negotiation(MINE, ask()).refused(refusal("Not supported.", param="response_format.type"))
+    assert RequestAdapter(MINE, ask()).refused(refusal("Not supported.", param="response_format.type"))
 
 
 @pytest.mark.parametrize(
@@ -203,11 +203,11 @@ def test_a_server_that_blames_the_field_alone_is_understood() -> None:
     ids=lambda error: error.message,
 )
 def test_an_error_about_something_else_leaves_the_format_alone(error: Any) -> None:
-    assert not Negotiation(MINE, ask()).refused(error)
+    assert not RequestAdapter(MINE, ask()).refused(error)
 
 
 def test_another_field_that_is_refused_goes_first() -> None:
-    negotiation = Negotiation(MINE, ask())
+    negotiation = RequestAdapter(MINE, ask())
     assert negotiation.refused(refusal("Unsupported parameter: 'stream_options'"))
     assert "stream_options" not in negotiation.body
     assert negotiation.body["response_format"]["type"] == "json_schema"
@@ -215,7 +215,7 @@ def test_another_field_that_is_refused_goes_first() -> None:
 
 def test_a_server_that_does_not_stream_it_is_asked_for_the_whole_answer() -> None:
     words = "response_format` does not support streaming"
-    negotiation = Negotiation(MINE, ask())
+    negotiation = RequestAdapter(MINE, ask())
     assert negotiation.refused(refusal(words))
     assert negotiation.body["stream"] is False
     assert negotiation.body["response_format"]["type"] == "json_schema"
@@ -229,26 +229,26 @@ def test_a_server_that_does_not_stream_it_is_asked_for_the_whole_answer() -> Non
 
 def test_a_raw_field_that_is_refused_is_left_out_as_ever() -> None:
     given = {"type": "json_schema", "json_schema": {"name": "x", "schema": PERSON}}
-    negotiation = Negotiation(MINE, ask(None, params={"response_format": given}))
+    negotiation = RequestAdapter(MINE, ask(None, params={"response_format": given}))
     assert negotiation.refused(refusal("Unsupported parameter: 'response_format'"))
     assert "response_format" not in negotiation.body
 
 
 def test_a_raw_field_beside_a_schema_is_left_out_where_it_is_refused() -> None:
-    negotiation = Negotiation(MINE, ask(params={"response_format": {"type": "json_object"}}))
+    negotiation = RequestAdapter(MINE, ask(params={"response_format": {"type": "json_object"}}))
     assert negotiation.refused(refusal("Unsupported parameter: 'response_format'"))
     assert "response_format" not in negotiation.body
 
 
 def test_what_is_remembered_makes_no_row_stronger(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "refused.json")
-    memory.learn(MINE, "m", [Repair(field="response_format", swapped_for="json_object")])
-    assert "response_format" not in Negotiation(row("none"), ask(), memory=memory).body
+    memory = UnsupportedFieldCache(tmp_path / "refused.json")
+    memory.learn(MINE, "m", [Workaround(field="response_format", swapped_for="json_object")])
+    assert "response_format" not in RequestAdapter(row("none"), ask(), memory=memory).body
 
 
 def test_what_is_tried_is_told_and_what_helped_is_remembered_for_this_model(tmp_path: Path) -> None:
-    memory, told = Memory(tmp_path / "refused.json"), list[Notice]()
-    negotiation = Negotiation(MINE, ask(), memory=memory, notify=told.append)
+    memory, told = UnsupportedFieldCache(tmp_path / "refused.json"), list[Notice]()
+    negotiation = RequestAdapter(MINE, ask(), memory=memory, notify=told.append)
     negotiation.refused(refusal(SENTENCES[1]))
     negotiation.accepted()
     assert told == [
@@ -261,21 +261,23 @@ def test_what_is_tried_is_told_and_what_helped_is_remembered_for_this_model(tmp_
         )
     ]
     told.clear()
-    again = Negotiation(MINE, ask(), memory=memory, notify=told.append)
+    again = RequestAdapter(MINE, ask(), memory=memory, notify=told.append)
     assert again.body["response_format"] == {"type": "json_object"}
     assert told == []
-    assert "response_format" not in Negotiation(MINE, ask(None), memory=memory).body
+    assert "response_format" not in RequestAdapter(MINE, ask(None), memory=memory).body
     raw = {"type": "json_schema", "json_schema": {"name": "x", "schema": PERSON}}
-    kept = Negotiation(MINE, ask(None, params={"response_format": raw}), memory=memory)
+    kept = RequestAdapter(MINE, ask(None, params={"response_format": raw}), memory=memory)
     assert kept.body["response_format"] == raw
 
 
 def test_a_field_that_was_refused_raw_leaves_the_schema_to_the_prompt(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "refused.json")
-    first = Negotiation(MINE, ask(None, params={"response_format": {"type": "json_object"}}), memory=memory)
+    memory = UnsupportedFieldCache(tmp_path / "refused.json")
+    first = RequestAdapter(
+        MINE, ask(None, params={"response_format": {"type": "json_object"}}), memory=memory
+    )
     first.refused(refusal("Unsupported parameter: 'response_format'"))
     first.accepted()
-    later = Negotiation(MINE, ask(), memory=memory).body
+    later = RequestAdapter(MINE, ask(), memory=memory).body
     assert "response_format" not in later
     assert json.dumps(PERSON) in later["messages"][0]["content"]
 
@@ -291,8 +293,8 @@ def test_a_field_that_was_refused_raw_leaves_the_schema_to_the_prompt(tmp_path: 
 def test_what_is_refused_for_this_schema_or_for_the_tools_is_not_remembered(
     words: str, tmp_path: Path
 ) -> None:
-    memory = Memory(tmp_path / "refused.json")
-    negotiation = Negotiation(MINE, ask(), memory=memory)
+    memory = UnsupportedFieldCache(tmp_path / "refused.json")
+    negotiation = RequestAdapter(MINE, ask(), memory=memory)
     assert negotiation.refused(refusal(words))
     negotiation.accepted()
     assert memory.known(MINE, "m") == ()

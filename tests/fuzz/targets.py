@@ -32,7 +32,7 @@ from provider_core.catalog import _cache, _reading, _shapes
 from provider_core.keys import MemoryStore, unseal
 from provider_core.local._gguf import read_header
 from provider_core.presets import all_presets
-from provider_core.repair import Memory, Negotiation, Repair
+from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround
 from provider_core.settings import Paths, load, rules, snapshot
 from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import Decoder, failure
@@ -197,7 +197,7 @@ def error_body(data: bytes) -> None:
         reasoning_effort="low",
         params={"top_p": 1, "seed": 3},
     )
-    negotiation = Negotiation(LAB, request)
+    negotiation = RequestAdapter(LAB, request)
     for _ in range(20):
         if not negotiation.refused(error):
             break
@@ -453,9 +453,9 @@ def cached_refusals(data: bytes) -> None:
     """A damaged file of refused fields changes no request, and is replaced."""
     path = folder() / "refused-fields.json"
     path.write_bytes(data)
-    memory = Memory(path)
-    Negotiation(LAB, Request(model="m", messages=(Message(role="user", content="x"),)), memory=memory)
-    memory.learn(LAB, "m", [Repair(field="top_p")])
+    memory = UnsupportedFieldCache(path)
+    RequestAdapter(LAB, Request(model="m", messages=(Message(role="user", content="x"),)), memory=memory)
+    memory.learn(LAB, "m", [Workaround(field="top_p")])
 
 
 def cached_settings(data: bytes) -> None:

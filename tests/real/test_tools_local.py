@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 from toolcalling import serving
 
-from provider_core import presets, quirks
+from provider_core import presets
 from provider_core.client import Client
 from provider_core.errors import BadRequestError
+from provider_core.request import build_body
 from provider_core.tools import AgentEvent, Approve, FunctionTools, RequestStarted, ToolEnded, agent
 from provider_core.types import Finished, Message, Network, Provider, Request, Text, Tool, ToolCall, Verdict
 
@@ -120,7 +121,7 @@ def test_broken_arguments_of_an_earlier_turn_are_no_obstacle(provider: Provider,
         Message(role="assistant", tool_calls=(BROKEN,), provider="llama"),
         Message(role="tool", content="Error: the arguments are not valid JSON", tool_call_id="a"),
     )
-    body = quirks.body(provider, Request(model="any", messages=turns, max_tokens=2))
+    body = build_body(provider, Request(model="any", messages=turns, max_tokens=2))
     raw = json.loads(json.dumps(body))
     raw["messages"][1]["tool_calls"][0]["function"]["arguments"] = BROKEN.arguments
     assert post(server, "/v1/chat/completions", {**raw, "stream": False})[0] >= 400
@@ -136,7 +137,7 @@ def test_thoughts_go_back_under_the_name_that_the_template_is_given(provider: Pr
         Message(role="assistant", tool_calls=(call,), reasoning="I should look outside.", provider="llama"),
         Message(role="tool", content="rain", tool_call_id="a"),
     )
-    body = quirks.body(provider, Request(model="any", messages=turns))
+    body = build_body(provider, Request(model="any", messages=turns))
     status, answer = post(
         server,
         "/apply-template",

@@ -251,7 +251,7 @@ class Case:
 
     def _known_secrets(self) -> Iterator[str]:
         from provider_core import presets
-        from provider_core.quirks import holds_secret
+        from provider_core.request import is_secret_name
         from provider_core.settings.secrets import reference
 
         named = {name for preset in presets.all_presets() for name in preset.key_env}
@@ -268,7 +268,7 @@ class Case:
                     meant = reference(value) if isinstance(value, str) else None
                     if meant is not None and meant.kind == "env":
                         yield self.environ.get(meant.name, "")
-                    elif meant is None and holds_secret(name) and isinstance(value, str):
+                    elif meant is None and is_secret_name(name) and isinstance(value, str):
                         yield value
             for name in ("proxy", "base_url", "url"):
                 if isinstance(table.get(name), str):
@@ -284,14 +284,14 @@ def _credentials(url: str) -> Iterator[str]:
     """The password in an address, and what its query has of secrets, as they stand and decoded."""
     from urllib.parse import unquote
 
-    from provider_core.quirks import holds_secret
+    from provider_core.request import is_secret_name
 
     address, _, query = url.partition("?")
     user, at, _ = address.rpartition("@")
     found = [user.rpartition("://")[2].partition(":")[2]] if at else []
     for part in query.split("&"):
         name, _, value = part.partition("=")
-        if holds_secret(name):
+        if is_secret_name(name):
             found.append(value)
     for each in found:
         yield each

@@ -25,8 +25,9 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
 
     What is asked for and not in the body is reported on stderr.
     """
-    from provider_core import keys, quirks
+    from provider_core import keys
     from provider_core.redaction import redact
+    from provider_core.request import is_secret_name, known_secrets
     from provider_core.settings.secrets import reference
     from telex.render.words import changed
 
@@ -38,11 +39,11 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
         provider, request, notify=lambda notice: app.console.note(changed(target, notice))
     )
     headers = app.runtime.client.headers(provider, body, _KEY if keyed else None)
-    secrets = quirks.secrets(provider, None)
+    secrets = known_secrets(provider, None)
     own = {
         name.lower()
         for name, value in provider.headers.items()
-        if quirks.holds_secret(name) or reference(value) is not None
+        if is_secret_name(name) or reference(value) is not None
     }
     return {
         "method": "POST",

@@ -278,7 +278,7 @@ def _check(options: Options) -> None:
     if not options.tools and (options.allow or options.tool_choice):
         raise click.UsageError("--allow and --tool-choice are for the tools of --tools")
     if options.params:
-        from provider_core.quirks import sets_token_limit
+        from provider_core.request import sets_token_limit
 
         limits = [f"-p {name}" for name, value in options.params if sets_token_limit({name: value})]
         given = ["--max-tokens", *limits] if options.max_tokens is not None else limits

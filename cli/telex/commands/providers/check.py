@@ -178,7 +178,7 @@ def _one(
 ) -> _Result:
     from provider_core import probe
     from provider_core.errors import CoreError
-    from provider_core.repair import Memory
+    from provider_core.request import UnsupportedFieldCache
 
     result = _Result(
         probe.check(
@@ -198,7 +198,7 @@ def _one(
                 replace(provider, network=replace(provider.network, retries=1)),
                 result.report.model,
                 key=key,
-                memory=Memory(app.runtime.paths.refusals),
+                memory=UnsupportedFieldCache(app.runtime.paths.refusals),
                 timeout=timeout,
                 environ=app.runtime.environ,
                 on_trait=lambda trait: told(provider.name, trait),

@@ -79,7 +79,7 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
 
 def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The provider's table without secrets and without entries of the keyring."""
-    from provider_core.quirks import holds_secret
+    from provider_core.request import is_secret_name
     from provider_core.settings.rules import without_credentials
     from provider_core.settings.secrets import reference
 
@@ -87,7 +87,7 @@ def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     if fields.get("key") == "keyring":
         del fields["key"]
     headers = fields.get("headers", {})
-    secret = [name for name, value in headers.items() if holds_secret(name) and reference(value) is None]
+    secret = [name for name, value in headers.items() if is_secret_name(name) and reference(value) is None]
     if secret:
         app.console.note(f"{name}: the header {', '.join(secret)} is omitted, because it looks like a key.")
         fields["headers"] = {key: value for key, value in headers.items() if key not in secret}

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from provider_core import quirks
+from provider_core.request._body import build_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ __all__ = [
     "STREAM",
     "SWAPS",
     "SYSTEM",
-    "Repair",
+    "Workaround",
     "is_known",
     "repaired",
     "weaker_choices",
@@ -34,7 +34,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repair:
+class Workaround:
     """The field of a body is left out, or sent under the name ``swapped_for``, or sent with ``value``.
 
     With ``beside`` that is needed only in a body that holds the field of this name. ``lasting`` tells whether
@@ -51,16 +51,16 @@ class Repair:
 SWAPS: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """Two names of one thing: where one is refused, the other is tried."""
 
-SYSTEM: Final = Repair(field="system", swapped_for="user")
+SYSTEM: Final = Workaround(field="system", swapped_for="user")
 """Not a field: the system prompt stands before the first user message instead."""
 
-ROLES: Final = Repair(field="roles", swapped_for="one")
+ROLES: Final = Workaround(field="roles", swapped_for="one")
 """Not a field: neighbouring messages of one role are joined."""
 
-CALLS: Final = Repair(field="calls", swapped_for="text")
+CALLS: Final = Workaround(field="calls", swapped_for="text")
 """Not a field: tool calls of earlier turns are sent as text where no tools are offered."""
 
-IMAGES: Final = Repair(field="tool_images", swapped_for="user")
+IMAGES: Final = Workaround(field="tool_images", swapped_for="user")
 """Not a field: the images of tool results are sent in a user message after the results."""
 
 REASONING: Final = "reasoning_send_back"
@@ -108,7 +108,7 @@ NEEDED: Final = frozenset({"model", "messages", "stream", "tools"})
 """Without these it would be another request."""
 
 
-def is_known(repair: Repair) -> bool:
+def is_known(repair: Workaround) -> bool:
     """Whether there is such a repair; a file may hold anything."""
     if repair.field in NEEDED and repair.field != STREAM:
         return False
@@ -130,7 +130,7 @@ def _accepted(words: str, known: Iterable[str]) -> list[str]:
     return [value for value in known if re.search(rf"\b{value}\b", rest)]
 
 
-def weaker_formats(body: Mapping[str, Json], words: str, *, lasting: bool) -> list[Repair]:
+def weaker_formats(body: Mapping[str, Json], words: str, *, lasting: bool) -> list[Workaround]:
     """What may be tried for a body whose format was refused in these words, the strongest first."""
     format_ = body.get(FORMAT)
     now = format_.get("type") if isinstance(format_, dict) else None
@@ -144,10 +144,10 @@ def weaker_formats(body: Mapping[str, Json], words: str, *, lasting: bool) -> li
         steps = [step for step in _STEPS if step != now and (step in accepted or step == "none")]
     if re.search(r"\bstream", words, re.IGNORECASE):
         steps.insert(0, _UNSTREAMED)
-    return [Repair(field=FORMAT, swapped_for=step, lasting=lasting) for step in steps]
+    return [Workaround(field=FORMAT, swapped_for=step, lasting=lasting) for step in steps]
 
 
-def weaker_choices(body: Mapping[str, Json], words: str, *, lasting: bool) -> list[Repair]:
+def weaker_choices(body: Mapping[str, Json], words: str, *, lasting: bool) -> list[Workaround]:
     """What may be tried for a body whose ``tool_choice`` was refused in these words, the strongest first."""
     choice, steps = body[CHOICE], list[str]()
     accepted = _accepted(words, ("required", "any"))
@@ -157,19 +157,19 @@ def weaker_choices(body: Mapping[str, Json], words: str, *, lasting: bool) -> li
         steps = ["any"] if accepted == ["any"] else ["text"]
     elif choice in ("required", "any"):
         steps = [word for word in accepted if word != choice]
-    repairs = [Repair(field=CHOICE, swapped_for=step, lasting=lasting) for step in steps]
-    return [*repairs, Repair(field=CHOICE, lasting=lasting)]
+    repairs = [Workaround(field=CHOICE, swapped_for=step, lasting=lasting) for step in steps]
+    return [*repairs, Workaround(field=CHOICE, lasting=lasting)]
 
 
 def repaired(
-    provider: Provider, request: Request, repairs: Iterable[Repair]
-) -> tuple[dict[str, Json], tuple[Repair, ...]]:
+    provider: Provider, request: Request, repairs: Iterable[Workaround]
+) -> tuple[dict[str, Json], tuple[Workaround, ...]]:
     """The request's body with these repairs, in their order, and those that changed a field of it."""
     repairs = tuple(repairs)
     row = provider.quirks
     for repair in repairs:
         row, request = _row(row, request, repair)
-    body = quirks.body(provider if row is provider.quirks else replace(provider, quirks=row), request)
+    body = build_body(provider if row is provider.quirks else replace(provider, quirks=row), request)
     effective = []
     for repair in repairs:
         field, other = repair.field, repair.swapped_for
@@ -189,7 +189,7 @@ def repaired(
     return body, tuple(effective)
 
 
-def _row(row: Quirks, request: Request, repair: Repair) -> tuple[Quirks, Request]:
+def _row(row: Quirks, request: Request, repair: Workaround) -> tuple[Quirks, Request]:
     """The provider's row and the request as this repair changes them; most change the body alone."""
     word: Any = repair.swapped_for
     match repair.field:

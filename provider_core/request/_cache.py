@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core import files
 from provider_core.errors import FileError
-from provider_core.repair._repairs import Repair, is_known
+from provider_core.request._workarounds import Workaround, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Provider
 
-__all__ = ["Memory"]
+__all__ = ["UnsupportedFieldCache"]
 
 _VERSION: Final = 2
 _KEPT: Final = 30 * 24 * 3600
 """Seconds after which a refusal is forgotten, so that a server that has learnt is noticed."""
 
 
-class Memory:
+class UnsupportedFieldCache:
     """The refusals of each model of each provider, at the address where they were made.
 
     A file that is not there, not readable or not writable is no memory. Two processes that learn at once
@@ -35,19 +35,19 @@ class Memory:
         self._path = path
         self._now = now
 
-    def known(self, provider: Provider, model: str) -> tuple[Repair, ...]:
+    def known(self, provider: Provider, model: str) -> tuple[Workaround, ...]:
         """The repairs that this model needs, in the order in which they apply."""
         models = {} if provider.embedded else self._read()
         if not models:
             return ()
         fields = self._fresh(models.get(_name(provider, model)), _server(provider))
         repairs = (
-            Repair(field=field, swapped_for=swap, value=value, beside=beside)
+            Workaround(field=field, swapped_for=swap, value=value, beside=beside)
             for field, (swap, value, beside, _) in fields.items()
         )
         return tuple(repair for repair in repairs if is_known(repair))
 
-    def learn(self, provider: Provider, model: str, repairs: Iterable[Repair]) -> bool:
+    def learn(self, provider: Provider, model: str, repairs: Iterable[Workaround]) -> bool:
         """Keep those repairs that last; return whether any was kept.
 
         The embedded model is never spoken of: its address is new each time.

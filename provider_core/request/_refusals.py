@@ -20,7 +20,7 @@ from provider_core.errors import (
     PermissionDeniedError,
     ServerError,
 )
-from provider_core.repair._phrases import (
+from provider_core.request._phrases import (
     ALTERNATE,
     BOTH,
     CODES,
@@ -40,7 +40,7 @@ from provider_core.repair._phrases import (
     WEAK,
     one_of,
 )
-from provider_core.repair._repairs import (
+from provider_core.request._workarounds import (
     CALLS,
     CHOICE,
     IMAGES,
@@ -50,7 +50,7 @@ from provider_core.repair._repairs import (
     STREAM,
     SWAPS,
     SYSTEM,
-    Repair,
+    Workaround,
     weaker_choices,
     weaker_formats,
 )
@@ -90,7 +90,7 @@ def may_refuse(error: ProviderError) -> bool:
 
 def refused_field(
     error: ProviderError, body: Mapping[str, Json], *, before: Collection[str] = ()
-) -> Repair | None:
+) -> Workaround | None:
     """What to change about ``body`` so that this error does not come again; None where that is not said.
 
     Only an error that names a field of ``body`` counts, or a field and the value that it has to have, besides
@@ -113,10 +113,10 @@ def refused_field(
     field, lasting = found
     other = SWAPS.get(field)
     swap = other if other is not None and other not in body and other not in before else None
-    return Repair(field=field, swapped_for=swap, lasting=lasting)
+    return Workaround(field=field, swapped_for=swap, lasting=lasting)
 
 
-def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Repair]:
+def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Workaround]:
     """What may be tried where the error is about ``response_format`` in ``body``, the strongest first.
 
     The schema that a tool is described by is another matter.
@@ -137,7 +137,7 @@ def refused_format(error: ProviderError, body: Mapping[str, Json]) -> list[Repai
     return weaker_formats(body, words, lasting=FORMAT_ONCE.search(words) is None)
 
 
-def refused_choice(error: ProviderError, body: Mapping[str, Json]) -> list[Repair]:
+def refused_choice(error: ProviderError, body: Mapping[str, Json]) -> list[Workaround]:
     """What may be tried where the error is about ``tool_choice`` in ``body``, the strongest first."""
     if CHOICE not in body or not (may_refuse(error) or isinstance(error, ModelNotFoundError)):
         return []
@@ -154,7 +154,7 @@ def _blamed(error: ProviderError) -> str:
     return re.split(r"[.\[]", error.param or "", maxsplit=1)[0]
 
 
-def _cure(words: str, body: Mapping[str, Json], before: Collection[str]) -> Repair | None:
+def _cure(words: str, body: Mapping[str, Json], before: Collection[str]) -> Workaround | None:
     """The field that has to have another value, where the words say which one."""
     beside = "tools" if "tools" in body and re.search(r"\btools?\b", words, re.IGNORECASE) else ""
     names = [name for name in dict.fromkeys((*body, *_SETTABLE)) if name not in (*before, *_UNSETTABLE)]
@@ -164,14 +164,16 @@ def _cure(words: str, body: Mapping[str, Json], before: Collection[str]) -> Repa
             value = json.loads(said.lower()) if re.fullmatch(r"(?i:true|false)|\d+(?:\.\d+)?", said) else said
             field = _sent(hit, names)
             lasting = bool(beside) or (_lasts(words, hit.start("name")) and "stream" not in words)
-            return Repair(field=field, value=value, beside=beside, lasting=lasting)
+            return Workaround(field=field, value=value, beside=beside, lasting=lasting)
     field = "reasoning_effort"
     if beside and field not in before and re.search(rf"\btools\s+with\s+{field}\b.{{0,40}}\bnot\b", words):
-        return Repair(field=field, value="none", beside=beside)  # what is left out is a level, at some models
+        return Workaround(
+            field=field, value="none", beside=beside
+        )  # what is left out is a level, at some models
     return None
 
 
-def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[Repair]:
+def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[Workaround]:
     beside = "tools" if "tools" in body and re.search(r"\btools?\b", words, re.IGNORECASE) else ""
     if not body.get("stream"):
         word = "streamed" if ONLY_STREAM.search(words) else None
@@ -184,23 +186,23 @@ def _stream(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[
     else:
         word = None
     lasting = not beside and (word == "streamed" or _lasts(words.replace("mode", ""), 0))
-    return [Repair(field=STREAM, swapped_for=word, lasting=lasting)] if word else []
+    return [Workaround(field=STREAM, swapped_for=word, lasting=lasting)] if word else []
 
 
-def _reasoning(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[Repair]:
+def _reasoning(error: ProviderError, words: str, body: Mapping[str, Json]) -> list[Workaround]:
     messages = body.get("messages")
     past = [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
     past = [message for message in past if message.get("role") == "assistant"]
     if any("reasoning_content" not in message for message in past) and REASONING_MISSING.search(words):
-        return [Repair(field=REASONING, swapped_for="reasoning_content")]
+        return [Workaround(field=REASONING, swapped_for="reasoning_content")]
     for key in ("reasoning_content", "reasoning_details", "reasoning"):
         told = re.search(rf"[.\"'`]{key}\b", f"{words} {error.param or ''}")
         if told and any(key in message for message in past) and REASONING_REFUSED.search(words):
-            return [Repair(field=REASONING, swapped_for="never")]
+            return [Workaround(field=REASONING, swapped_for="never")]
     return []
 
 
-def _roles(words: str, body: Mapping[str, Json]) -> list[Repair]:
+def _roles(words: str, body: Mapping[str, Json]) -> list[Workaround]:
     messages = body.get("messages")
     roles = [m.get("role") for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
     system = not {"system", "developer"}.isdisjoint(roles)
@@ -211,7 +213,7 @@ def _roles(words: str, body: Mapping[str, Json]) -> list[Repair]:
     if "tool" in roles and "tools" not in body and TOOLS_FIRST.search(words):
         return [CALLS]
     if system and NO_SYSTEM.search(words):
-        return [Repair(field="system", swapped_for="system") if "developer" in roles else SYSTEM]
+        return [Workaround(field="system", swapped_for="system") if "developer" in roles else SYSTEM]
     return []
 
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.quirks._effort import effort, thinks
-from provider_core.quirks._messages import messages
-from provider_core.quirks._secrets import holds_secret, secrets
-from provider_core.quirks._tools import tools
+from provider_core.request._effort import effort, thinks
+from provider_core.request._messages import messages
+from provider_core.request._tools import tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.types import Json, Provider, Request
-
-__all__ = ["body", "headers", "holds_secret", "secrets", "sets_token_limit"]
 
 _TOKEN_LIMITS = frozenset(
     ("maxtokens", "maxcompletiontokens", "maxoutputtokens", "maxnewtokens", "maxtokenstosample", "maxgenlen",
@@ -27,7 +24,7 @@ _TOKEN_LIMITS = frozenset(
 """Names of the limit on an answer's tokens, in lower case and without underscores."""
 
 
-def body(provider: Provider, request: Request) -> dict[str, Json]:
+def build_body(provider: Provider, request: Request) -> dict[str, Json]:
     """The JSON body of a chat completion; its values are shared with the row and the request.
 
     Unset means absent, an explicit 0 is sent. ``request.params`` win over everything, and a null among them
@@ -36,7 +33,7 @@ def body(provider: Provider, request: Request) -> dict[str, Json]:
     quirks = provider.quirks
     turns, format_ = request.messages, {}
     if request.schema is not None:
-        from provider_core.quirks import _format
+        from provider_core.request import _format
 
         format_ = _format.fields(quirks, request.schema)
         if "response_format" not in request.params:
@@ -78,7 +75,7 @@ def sets_token_limit(fields: Mapping[str, Json]) -> bool:
     return False
 
 
-def headers(provider: Provider, key: str | None) -> dict[str, str]:
+def build_headers(provider: Provider, key: str | None) -> dict[str, str]:
     """The headers of a request that are the provider's business, the key among them."""
     fields = {name.lower(): value for name, value in provider.headers.items() if value}
     # An empty "Bearer " is refused by servers that would have answered without any key.

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provider_core import quirks
 from provider_core.errors import ServerError
-from provider_core.repair._repairs import CHOICE, FORMAT, NOT_TOLD, STREAM, SWAPS, repaired
+from provider_core.request._body import build_body
+from provider_core.request._workarounds import CHOICE, FORMAT, NOT_TOLD, STREAM, SWAPS, repaired
 from provider_core.types import FieldDropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from provider_core.errors import ProviderError
-    from provider_core.repair._memory import Memory
-    from provider_core.repair._repairs import Repair
+    from provider_core.request._cache import UnsupportedFieldCache
+    from provider_core.request._workarounds import Workaround
     from provider_core.types import Json, Notice, Provider, Request
 
-__all__ = ["Negotiation"]
+__all__ = ["RequestAdapter"]
 
 
-class Negotiation:
+class RequestAdapter:
     """``body`` is what to send now.
 
     After a refusal ask ``refused`` whether to send again; once the server has begun to answer, call
@@ -38,7 +38,7 @@ class Negotiation:
         provider: Provider,
         request: Request,
         *,
-        memory: Memory | None = None,
+        memory: UnsupportedFieldCache | None = None,
         notify: Callable[[Notice], None] | None = None,
     ) -> None:
         self._provider = provider
@@ -46,8 +46,8 @@ class Negotiation:
         self._memory = memory
         self._notify = notify
         self._repairs = memory.known(provider, request.model) if memory else ()
-        self._made: tuple[Repair, ...] = ()
-        self._open: tuple[Repair, str, dict[str, Json]] | None = None
+        self._made: tuple[Workaround, ...] = ()
+        self._open: tuple[Workaround, str, dict[str, Json]] | None = None
         """The repair whose outcome is not known yet, what the server said, and the body that it said it of."""
         self.body: dict[str, Json]
         self.body, effective = repaired(provider, request, self._repairs)
@@ -62,7 +62,7 @@ class Negotiation:
 
     def refused(self, error: ProviderError) -> bool:
         """Whether the error names what it refuses, and ``body`` is now without it."""
-        from provider_core.repair._refusals import may_refuse
+        from provider_core.request._refusals import may_refuse
 
         if may_refuse(error) and not isinstance(error, ServerError):
             self._conclude(helped=self._speaks_of_something_else(error))
@@ -87,15 +87,15 @@ class Negotiation:
         self._conclude(helped=False)
 
     def _ways(
-        self, error: ProviderError, body: dict[str, Json], made: Collection[Repair]
-    ) -> Sequence[Repair]:
+        self, error: ProviderError, body: dict[str, Json], made: Collection[Workaround]
+    ) -> Sequence[Workaround]:
         """What may be changed about ``body`` so that this error does not come again, the best first."""
         # Many patterns, for the rare case.
-        from provider_core.repair._refusals import refused_choice, refused_field, refused_format
+        from provider_core.request._refusals import refused_choice, refused_field, refused_format
 
         tried = {(repair.field, repair.swapped_for) for repair in made}
         tried.add((FORMAT, self._provider.quirks.json_schema))
-        weaker: list[Repair] = []
+        weaker: list[Workaround] = []
         if self._request.schema is not None and FORMAT not in self._request.params:
             weaker = refused_format(error, body)
         if not weaker and CHOICE not in self._request.params:
@@ -126,7 +126,7 @@ class Negotiation:
         self._tell(repair, words=words, lasting=lasting)
 
     def _tell(
-        self, repair: Repair, *, words: str = "", remembered: bool = False, lasting: bool = True
+        self, repair: Workaround, *, words: str = "", remembered: bool = False, lasting: bool = True
     ) -> None:
         if self._notify:
             self._notify(
@@ -162,6 +162,6 @@ class Negotiation:
         if field == STREAM:
             return ""
         if request.reasoning_effort is not None:
-            without = quirks.body(self._provider, replace(request, reasoning_effort=None))
+            without = build_body(self._provider, replace(request, reasoning_effort=None))
             return "" if field in without else "reasoning_effort"
         return ""
