@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from provider_core.local import Progress
     from provider_core.types import Provider, Target, Transport
     from telex.exit_codes import ExitCode
-    from telex.repl.standing import Standing
+    from telex.repl.standing import ProviderSession
 
 __all__ = ["App", "pass_app"]
 
@@ -53,7 +53,7 @@ class App:
         )
         self.console = console or Console(environ=self.runtime.environ)
         self.arguments = arguments
-        self.standing: Standing | None = None
+        self.standing: ProviderSession | None = None
         """Keeps a provider open between the prompts of a conversation."""
         self.quiet = False
         """Whether only answers and errors are printed."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.types import Event, Message, Notice, Request, Target
     from telex.app import App
-    from telex.keeping import Keeping
+    from telex.chat.history_recorder import HistoryRecorder
     from telex.render.show import Show
 
 __all__ = ["Turn", "ask", "conclude", "hint", "judged"]
@@ -43,7 +43,7 @@ class Turn:
         show: Show,
         *,
         interrupts: Interrupts,
-        keeping: Keeping | None = None,
+        recorder: HistoryRecorder | None = None,
         new: Sequence[Message] = (),
         ended: Callable[[Answer], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -52,9 +52,9 @@ class Turn:
         self._target = target
         self._show = show
         self._held = interrupts.held
-        self._keeping = keeping
-        if keeping is not None:
-            keeping.tell = show.aside
+        self._keeping = recorder
+        if recorder is not None:
+            recorder.tell = show.aside
         self._new = new
         self._ended = ended
         self._gathering = AnswerBuilder(target, limit=request.max_characters or limits.ANSWER, clock=clock)
@@ -122,7 +122,7 @@ def ask(
     request: Request,
     show: Show,
     *,
-    keeping: Keeping | None = None,
+    recorder: HistoryRecorder | None = None,
     new: Sequence[Message] | None = None,
     watch: Callable[[str, str], None] | None = None,
     ended: Callable[[Answer], None] | None = None,
@@ -137,7 +137,9 @@ def ask(
     """
     new = request.messages if new is None else new
     with Interrupts() as interrupts:
-        turn = Turn(app, target, request, show, interrupts=interrupts, keeping=keeping, new=new, ended=ended)
+        turn = Turn(
+            app, target, request, show, interrupts=interrupts, recorder=recorder, new=new, ended=ended
+        )
         try:
             show.connecting(target)
             with app.open_provider(target) as (provider, key):

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.types import Part, Request, Target
     from telex.app import App
-    from telex.keeping import Keeping
+    from telex.chat.history_recorder import HistoryRecorder
     from telex.render.show import Show
-    from telex.tools import Toolset
+    from telex.tools import ToolServers
 
 __all__ = ["Dialogue"]
 
@@ -35,14 +35,14 @@ class Dialogue:
         target: Target,
         request: Request,
         *,
-        keeping: Keeping | None = None,
+        recorder: HistoryRecorder | None = None,
         messages: Iterable[Message] = (),
-        toolset: Toolset | None = None,
+        toolset: ToolServers | None = None,
     ) -> None:
         self._app = app
         self.target = target
         self.request = request
-        self.keeping = keeping
+        self.recorder = recorder
         self.messages = tuple(messages)
         self.toolset = toolset
 
@@ -86,7 +86,7 @@ class Dialogue:
                 request,
                 show,
                 self.toolset,
-                keeping=self.keeping,
+                recorder=self.recorder,
                 new=_new(content, system),
                 watch=watch,
                 said=said,
@@ -96,7 +96,7 @@ class Dialogue:
             self.target,
             request,
             show,
-            keeping=self.keeping,
+            recorder=self.recorder,
             new=_new(content, system),
             watch=watch,
             ended=partial(said, request),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from provider_core.keys import Credentials
     from provider_core.types import Message, Provider, Request, Target
     from telex.app import App
-    from telex.keeping import Keeping
+    from telex.chat.history_recorder import HistoryRecorder
     from telex.render.show import Show, View
 
 __all__ = ["Asked", "Outcome", "Several"]
@@ -51,7 +51,7 @@ class Asked:
     request: Request | None = None
     credentials: Credentials | None = None
     error: CoreError | None = None
-    keeping: Keeping | None = None
+    recorder: HistoryRecorder | None = None
     new: Sequence[Message] = ()
 
 
@@ -117,7 +117,7 @@ class Several:
                     each.request,
                     show,
                     interrupts=interrupts,
-                    keeping=each.keeping,
+                    recorder=each.recorder,
                     new=each.new,
                     ended=partial(self.outcomes.__setitem__, index),
                     clock=self._clock,

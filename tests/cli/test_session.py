@@ -21,10 +21,10 @@ from telex.app import App
 from telex.repl import commands
 from telex.repl.commands import ROWS, brief, command_in
 from telex.repl.completion import Offers
-from telex.repl.line import typed_ahead
+from telex.repl.line_editor import typed_ahead
 from telex.repl.recall import Recall
 from telex.repl.session import RefusedError
-from telex.repl.standing import Standing
+from telex.repl.standing import ProviderSession
 from telex.repl.window import breaks, risen
 
 
@@ -326,7 +326,7 @@ def target(name: str, model: str = "m", *, embedded: bool = False) -> Target:
 
 def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
     reaching = Reaching()
-    with Standing() as standing:
+    with ProviderSession() as standing:
         for each in (target("a"), target("a", "other"), target("b"), target("b")):
             with standing.open_provider(each, reaching) as (provider, key):
                 assert (provider.name, key) == (each.provider.name, "sk-1")
@@ -336,7 +336,7 @@ def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
 
 def test_an_embedded_model_makes_room_for_another_one() -> None:
     reaching = Reaching()
-    with Standing() as standing:
+    with ProviderSession() as standing:
         for model in ("one", "one", "two"):
             with standing.open_provider(target("local", model, embedded=True), reaching):
                 pass
@@ -345,7 +345,7 @@ def test_an_embedded_model_makes_room_for_another_one() -> None:
 
 def test_an_error_lets_go_and_may_be_put_better() -> None:
     reaching = Reaching()
-    with Standing() as standing:
+    with ProviderSession() as standing:
         with pytest.raises(LocalModelError, match="it died"), standing.open_provider(target("a"), reaching):
             raise ConnectError("nothing listens")
         with pytest.raises(CoreError, match="refused"), standing.open_provider(target("a"), reaching):
@@ -357,7 +357,7 @@ def test_an_error_lets_go_and_may_be_put_better() -> None:
 
 def test_ctrl_c_lets_go_of_nothing() -> None:
     reaching = Reaching()
-    with Standing() as standing:
+    with ProviderSession() as standing:
         with pytest.raises(KeyboardInterrupt), standing.open_provider(target("a"), reaching):
             raise KeyboardInterrupt
         assert reaching.log == ["+a"]

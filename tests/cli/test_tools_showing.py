@@ -20,9 +20,9 @@ from provider_core.tools import (
     ToolSpec,
 )
 from provider_core.types import Tool, ToolCall
+from telex.chat.approval import ApprovalPolicy, allowed
 from telex.console import visible
 from telex.render import calls
-from telex.tools.approval import Standing, allowed
 
 CALL = ToolCall(id="a", name="box__run", arguments="{}")
 
@@ -214,7 +214,7 @@ def test_patterns_are_of_server_and_tool_or_of_a_tool_alone(
 
 
 def test_always_is_for_the_tool_as_it_was() -> None:
-    standing = Standing()
+    standing = ApprovalPolicy()
     call = planned({"a": 1}, description="Reads.")
     assert not standing.covers(call)
     standing.always(call)

@@ -14,12 +14,12 @@ from telex.repl.plain import is_plain
 if TYPE_CHECKING:
     from telex.app import App
 
-__all__ = ["Hush"]
+__all__ = ["EchoSuppressor"]
 
 _PASTES, _NO_PASTES = "\x1b[?2004h", "\x1b[?2004l"
 
 
-class Hush:
+class EchoSuppressor:
     """From ``begin`` to ``end`` nothing that is typed is echoed; the next prompt reads it. Both may be called again.
 
     The terminal stays in line mode, so that a program which prompts for a password meanwhile works. A paste is

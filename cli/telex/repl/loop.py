@@ -16,7 +16,7 @@ from telex.repl import commands
 from telex.repl.plain import PlainReader, is_plain
 from telex.repl.recall import Recall
 from telex.repl.session import RefusedError, Session
-from telex.repl.standing import Standing
+from telex.repl.standing import ProviderSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ def run(
     if not quiet:
         _greet(session, earlier)
     reader = _reader(session)
-    with Standing() as standing:
+    with ProviderSession() as standing:
         app.standing = standing
         goes_on = True
         while goes_on:
@@ -86,10 +86,10 @@ def _reader(session: Session) -> Reader:
     if is_plain(app.runtime.environ):
         return PlainReader(app.console)
     from telex.repl.completion import Offers
-    from telex.repl.line import LineEditor
+    from telex.repl.line_editor import LineEditor
 
     # What is not kept in the history is not kept beside it.
-    path = app.runtime.paths.data / "input-history" if session.dialogue.keeping is not None else None
+    path = app.runtime.paths.data / "input-history" if session.dialogue.recorder is not None else None
     return LineEditor(
         app.console,
         recall=Recall(path, told=app.console.note),
@@ -176,6 +176,6 @@ def _remind(session: Session) -> None:
 
 
 def _part(session: Session) -> None:
-    keeping = session.dialogue.keeping
-    if keeping is not None and keeping.conversation is not None and session.said:
-        session.app.console.note(f"To continue: telex chat --conversation {keeping.conversation}")
+    recorder = session.dialogue.recorder
+    if recorder is not None and recorder.conversation is not None and session.said:
+        session.app.console.note(f"To continue: telex chat --conversation {recorder.conversation}")

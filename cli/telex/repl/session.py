@@ -24,7 +24,7 @@ from telex.commands.chat.making import check_fit
 from telex.commands.chat.prompt import Prompt
 from telex.exit_codes import Stop
 from telex.render.live import Live
-from telex.repl.hush import Hush
+from telex.repl.hush import EchoSuppressor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,8 +167,8 @@ class Session:
     def new(self) -> None:
         """Begin another conversation; the model, the system message and what is attached stay."""
         self.dialogue.messages = ()
-        if self.dialogue.keeping is not None:
-            self.dialogue.keeping.conversation = None
+        if self.dialogue.recorder is not None:
+            self.dialogue.recorder.conversation = None
         self.begun = time.time()
         self.said.clear()
         self.withdrawn.clear()
@@ -192,10 +192,10 @@ class Session:
     def _ask(self, prompt: Prompt) -> bool:
         """Ask, show and keep; whether an answer came, or some of one. What went wrong is said."""
         dialogue, console = self.dialogue, self.app.console
-        kept = dialogue.keeping.kept if dialogue.keeping is not None else []
+        kept = dialogue.recorder.kept if dialogue.recorder is not None else []
         first, before = len(kept), dialogue.messages
-        if dialogue.keeping is not None:
-            dialogue.keeping.title = prompt.text  # what was typed, not the file that is before it
+        if dialogue.recorder is not None:
+            dialogue.recorder.title = prompt.text  # what was typed, not the file that is before it
         shown = _Shown(self.app, self._view)
         shown.hush.begin()
         content = prompt.content()
@@ -231,7 +231,7 @@ class Session:
     def _withdraw(self, exchange: Exchange) -> None:
         """Let the history forget the exchange; what it took was spent all the same."""
         self.withdrawn += exchange.spent
-        if self.dialogue.keeping is None:
+        if self.dialogue.recorder is None:
             return
         try:
             for turn in reversed(exchange.turns):
@@ -245,7 +245,7 @@ class _Shown(Live):
 
     def __init__(self, app: App, view: View) -> None:
         super().__init__(app, view)
-        self.hush = Hush(app)
+        self.hush = EchoSuppressor(app)
         self.spent: list[Spent] = []
 
     def notice(self, notice: Notice) -> None:

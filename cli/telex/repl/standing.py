@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     Reached = tuple[Provider, str | None]
 
-__all__ = ["Standing"]
+__all__ = ["ProviderSession"]
 
 
-class Standing:
+class ProviderSession:
     """Holds on to what was reached last: its key is asked for once, and a model of ours goes on running.
 
     An error lets go of it: the key may have been changed since, and the model's process may have died.

@@ -23,10 +23,10 @@ def as_conversation(session: Session) -> SavedConversation:
     """What the history has of it; where it has nothing, the id is "not saved"."""
     from telex.repl.commands import brief
 
-    keeping = session.dialogue.keeping
-    if keeping is not None and keeping.conversation is not None:
+    recorder = session.dialogue.recorder
+    if recorder is not None and recorder.conversation is not None:
         with contextlib.suppress(CoreError):
-            return session.app.runtime.history.find(keeping.conversation)
+            return session.app.runtime.history.find(recorder.conversation)
     return SavedConversation(
         id="not saved",
         title=brief(session.said[0].prompt.text if session.said else ""),

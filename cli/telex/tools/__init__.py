@@ -3,7 +3,7 @@
 What a loop is, and what a server, is ``provider_core.tools``' business; how calls look is ``render.calls``'.
 """
 
+from telex.chat.mcp_servers import ToolServers
 from telex.tools.running import ask_with_tools
-from telex.tools.servers import Toolset
 
-__all__ = ["Toolset", "ask_with_tools"]
+__all__ = ["ToolServers", "ask_with_tools"]

@@ -12,13 +12,13 @@ from provider_core.errors import CoreError, NotAllowedError, ToolRefusedError
 from provider_core.tools import RequestStarted, ToolEnded, ToolProgress, ToolStarted, agent
 from provider_core.types import Finished, Image, Reasoning, Sources, Text, ToolCall, Usage
 from telex.ask import Turn, hint
+from telex.chat.approval import Approver
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import internal_error
 from telex.render import calls
 from telex.signals import Interrupts, Terminated
-from telex.tools.approval import Approver
 from telex.tools.as_one import AsOne
-from telex.tools.terminal import Questions
+from telex.tools.terminal import TerminalPrompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from provider_core.tools import AgentEvent, ToolEvent
     from provider_core.types import Message, Notice, Request, Target
     from telex.app import App
-    from telex.keeping import Keeping
+    from telex.chat.history_recorder import HistoryRecorder
+    from telex.chat.mcp_servers import ToolServers
     from telex.render.show import Show
-    from telex.tools.servers import Toolset
 
 __all__ = ["ask_with_tools"]
 
@@ -39,9 +39,9 @@ def ask_with_tools(
     target: Target,
     request: Request,
     show: Show,
-    toolset: Toolset,
+    toolset: ToolServers,
     *,
-    keeping: Keeping | None = None,
+    recorder: HistoryRecorder | None = None,
     new: Sequence[Message] = (),
     watch: Callable[[str, str], None] | None = None,
     said: Callable[[Request, Answer], None],
@@ -51,14 +51,14 @@ def ask_with_tools(
     ``said`` is told of each answer with its request. Returns the last answer; its error is
     ``ToolRefusedError`` where it is whole and calls were refused, ``NotAllowedError`` where nobody could be asked.
     """
-    with Interrupts() as interrupts, contextlib.closing(Questions(app.console)) as questions:
+    with Interrupts() as interrupts, contextlib.closing(TerminalPrompt(app.console)) as questions:
         approve = Approver(app, questions, toolset.standing, pause=show.pause)
         loop = _Loop(
             app,
             target,
             show,
             interrupts=interrupts,
-            keeping=keeping,
+            recorder=recorder,
             new=new,
             request=request,
             said=said,
@@ -104,7 +104,7 @@ class _Loop:
         show: Show,
         *,
         interrupts: Interrupts,
-        keeping: Keeping | None,
+        recorder: HistoryRecorder | None,
         new: Sequence[Message],
         request: Request,
         said: Callable[[Request, Answer], None],
@@ -114,7 +114,7 @@ class _Loop:
         self._app = app
         self._target = target
         self._interrupts = interrupts
-        self._keeping = keeping
+        self._keeping = recorder
         self._new = new
         self._request = request
         self._said = said
@@ -173,7 +173,7 @@ class _Loop:
             request,
             self.one,
             interrupts=self._interrupts,
-            keeping=self._keeping,
+            recorder=self._keeping,
             new=self._new,
             ended=partial(self._said, request),
         )
@@ -206,7 +206,7 @@ class _Loop:
         return NotAllowedError(words, names=names)
 
 
-def _more(questions: Questions, show: Show, target: Target, turns: int) -> int:
+def _more(questions: TerminalPrompt, show: Show, target: Target, turns: int) -> int:
     """How many more requests the person allows; 0 where there is nobody."""
     if not questions.there:
         return 0

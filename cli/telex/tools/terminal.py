@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from telex.console import Console
 
-__all__ = ["Questions"]
+__all__ = ["TerminalPrompt"]
 
 _TURN = 0.2
 """Seconds between two looks at whether this job has the terminal."""
 
 
-class Questions:
+class TerminalPrompt:
     """``ask`` writes to stderr and reads a line of the terminal; ``there`` says whether somebody can be asked now."""
 
     def __init__(self, console: Console) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from telex.app import App
     from telex.render.show import Show
     from telex.render.together import Together
-    from telex.tools import Toolset
+    from telex.tools import ToolServers
 
 __all__ = ["Options", "run"]
 
@@ -99,10 +99,10 @@ def run(app: App, options: Options) -> None:
         return
     with Interrupts(), contextlib.ExitStack() as stack:
         if options.output is not None:
-            from telex.saving import saved_to
+            from telex.chat.output_file import output_to
 
             with _told(app, options):
-                stack.enter_context(saved_to(app.console, options.output))
+                stack.enter_context(output_to(app.console, options.output))
         if len(options.models) > 1:
             from telex.commands.chat.several import ask_several
 
@@ -131,7 +131,7 @@ def _is_conversation(app: App, options: Options) -> bool:
 
 def _converse(app: App, options: Options) -> None:
     from telex.repl import run as converse
-    from telex.repl.hush import Hush
+    from telex.repl.hush import EchoSuppressor
 
     template = system = None
     if options.template is not None:
@@ -145,7 +145,7 @@ def _converse(app: App, options: Options) -> None:
     dialogue = dialogue_for(app, options, template, earlier=earlier)
     with contextlib.ExitStack() as stack:
         if (toolset := _toolset(app, options)) is not None:
-            with Hush(app):
+            with EchoSuppressor(app):
                 dialogue.toolset = stack.enter_context(toolset)
         converse(
             app,
@@ -196,13 +196,13 @@ def _hide_keys(app: App, error: BaseException) -> None:
         error.message = suggest.without_keys(error.message, app.arguments)
 
 
-def _toolset(app: App, options: Options) -> Toolset | None:
+def _toolset(app: App, options: Options) -> ToolServers | None:
     """The servers of ``--tools``, not started yet."""
     if not options.tools:
         return None
-    from telex.tools import Toolset
+    from telex.tools import ToolServers
 
-    return Toolset(
+    return ToolServers(
         app, options.tools, choice=options.tool_choice, max_turns=options.max_turns, allow=options.allow
     )
 
@@ -213,7 +213,7 @@ def _answer(
     show: Show,
     template: Template | None,
     stack: contextlib.ExitStack,
-    toolset: Toolset | None,
+    toolset: ToolServers | None,
 ) -> Answer | None:
     """The answer, or None for a dry run. Failures are also reported in ``--json`` and ``--jsonl``."""
     try:
@@ -225,8 +225,8 @@ def _answer(
             dialogue = dialogue_for(app, options, template, earlier=earlier)
             question = question_of(app, options, template)
             content, system = question.content, question.system
-            if dialogue.keeping is not None:
-                dialogue.keeping.title = question.title
+            if dialogue.recorder is not None:
+                dialogue.recorder.title = question.title
             check_fit(app, dialogue.target, question.prompt, dialogue.next(content, system=system))
             if options.dry_run:
                 from telex.render.dry import dry_run

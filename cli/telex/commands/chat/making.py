@@ -77,21 +77,21 @@ def dialogue_for(
             error.explain("it was the conversation's last; -m names another")
         raise
     target = with_network(target, vars(options))
-    keeping = None
+    recorder = None
     if app.runtime.settings.history and not options.no_save:
-        from telex.keeping import Keeping
+        from telex.chat.history_recorder import HistoryRecorder
 
-        keeping = Keeping(app, conversation=earlier.id if earlier else None)
-        keeping.title = title
+        recorder = HistoryRecorder(app, conversation=earlier.id if earlier else None)
+        recorder.title = title
         asked = {name: getattr(options, name) for name in ("max_tokens", "temperature", "reasoning_effort")}
-        keeping.params = {name: value for name, value in asked.items() if value is not None} | dict(
+        recorder.params = {name: value for name, value in asked.items() if value is not None} | dict(
             options.params
         )
     return Dialogue(
         app,
         target,
         _request(options, target, template),
-        keeping=keeping,
+        recorder=recorder,
         messages=app.runtime.history.messages(earlier.id) if earlier else (),
     )
 

@@ -90,7 +90,7 @@ def _asked(app: App, options: Options, template: Template | None, question: Ques
 
         error.message = suggest.without_keys(error.message, app.arguments)
         return Asked(target=target, request=request, error=error)
-    return Asked(target=target, request=request, keeping=dialogue.keeping, new=request.messages)
+    return Asked(target=target, request=request, recorder=dialogue.recorder, new=request.messages)
 
 
 def _dry_run(app: App, asked: list[Asked]) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.app import pass_app
+from telex.chat.output_file import output_to
 from telex.command import Command
 from telex.commands.history.given import NAMED, conversations, opened
-from telex.saving import saved_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def export(
         app.console.note("No conversation has been saved yet.")
         return
     pieces = _pieces(history, chosen, form or _usual(output))
-    with saved_to(app.console, output or "-", private=True):
+    with output_to(app.console, output or "-", private=True):
         for piece in pieces:
             app.console.out(piece)
     if output in (None, "-"):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
+from telex.chat.output_file import output_to
 from telex.command import Command
 from telex.console import as_json
 from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
-from telex.saving import saved_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     text = _written({"providers": chosen}, form or _form(file))
     if file != "-" and os.path.lexists(file) and not replace:
         raise click.UsageError(f"{file} already exists; --replace overwrites it")
-    with saved_to(app.console, file, private=True):
+    with output_to(app.console, file, private=True):
         app.console.out(text)
     if file == "-":
         return

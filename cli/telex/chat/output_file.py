@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from telex.console import Console
 
-__all__ = ["saved_to"]
+__all__ = ["output_to"]
 
 _OF_NAME = 40
 """Characters of the file's name that its temporary file has too; with more of them it may be too long."""
@@ -53,7 +53,7 @@ class _Target:
 
 
 @contextlib.contextmanager
-def saved_to(console: Console, name: str, *, private: bool = False) -> Iterator[None]:
+def output_to(console: Console, name: str, *, private: bool = False) -> Iterator[None]:
     """Let stdout be the file ``name`` in the block; "-" is stdout itself.
 
     The file is replaced when the block ends without an exception. Otherwise it is unchanged, what was written is

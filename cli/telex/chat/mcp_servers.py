@@ -11,8 +11,8 @@ from provider_core.settings.mcp import find
 from provider_core.tools import RequestStarted, agent
 from provider_core.tools.mcp import McpServers
 from telex.ask import hint
+from telex.chat.approval import ApprovalPolicy, allowed
 from telex.render.calls import without_proxies
-from telex.tools.approval import Standing, allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from provider_core.types import Request, Target
     from telex.app import App
 
-__all__ = ["Toolset"]
+__all__ = ["ToolServers"]
 
 
-class Toolset:
+class ToolServers:
     """Servers by their names, or "all" that are enabled; and what was said of the use of their tools.
 
     Entering starts them. It raises ``UnknownToolServerError`` for a name that no server has, and the error of the
@@ -46,7 +46,7 @@ class Toolset:
         self.choice = choice
         self.max_turns = max_turns
         self._allow = tuple(allow)
-        self.standing = Standing(self._allow)
+        self.standing = ApprovalPolicy(self._allow)
         """What is approved of without asking, for as long as the command lasts."""
         self.toolboxes: Sequence[Toolbox] = ()
         self._stack = contextlib.ExitStack()

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from provider_core.types import Json, Message, Target
     from telex.app import App
 
-__all__ = ["Keeping"]
+__all__ = ["HistoryRecorder"]
 
 
-class Keeping:
+class HistoryRecorder:
     """Keeps the turns of one conversation; what goes wrong is a line on stderr, once, which ``tell`` writes.
 
     ``conversation`` is the id of the one that is gone on with; None until a new one has been written. ``kept``

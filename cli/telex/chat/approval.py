@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from provider_core.tools import Decision, PlannedCall, ToolSpec
     from telex.app import App
-    from telex.tools.terminal import Questions
+    from telex.tools.terminal import TerminalPrompt
 
-__all__ = ["Approver", "Standing", "allowed"]
+__all__ = ["ApprovalPolicy", "Approver", "allowed"]
 
 _KEYS = "[y]es, [n]o, [a]lways for this tool, [e]dit, [v]iew all"
 _EXPLAINED = """\
@@ -37,7 +37,7 @@ def allowed(server: str, tool: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(f"{server}/{tool}" if "/" in pattern else tool, pattern) for pattern in patterns)
 
 
-class Standing:
+class ApprovalPolicy:
     """What is approved of without asking: by ``--allow``, by the settings of a server, by "always"."""
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
@@ -70,7 +70,7 @@ class Approver:
     """
 
     def __init__(
-        self, app: App, questions: Questions, standing: Standing, *, pause: Callable[[], None]
+        self, app: App, questions: TerminalPrompt, standing: ApprovalPolicy, *, pause: Callable[[], None]
     ) -> None:
         self._app = app
         self._questions = questions
@@ -100,7 +100,9 @@ class Approver:
 class _Question:
     """One call that is asked about; the arguments may change on the way."""
 
-    def __init__(self, app: App, questions: Questions, standing: Standing, call: PlannedCall) -> None:
+    def __init__(
+        self, app: App, questions: TerminalPrompt, standing: ApprovalPolicy, call: PlannedCall
+    ) -> None:
         self._app = app
         self._console = app.console
         self._questions = questions
