@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core import presets
-from provider_core.catalog import form
+from provider_core.catalog import normalize_id
 from provider_core.errors import (
     AmbiguousModelError,
     DisabledProviderError,
@@ -224,9 +224,9 @@ def near_ids(typed: str, catalog: Catalog) -> list[str]:
     ids = [
         f"{p.name}/{m.id}" for p in catalog.usable for m in catalog.listing(p.name).models if m.kind == "chat"
     ]
-    wanted = form(typed)
+    wanted = normalize_id(typed)
     # Compared with and without the provider: "gpt-5" is near "openai/gpt-5.6" only without it.
-    by_tail = {form(full.partition("/")[2]): full for full in reversed(ids)}
+    by_tail = {normalize_id(full.partition("/")[2]): full for full in reversed(ids)}
     last = wanted.rpartition("/")[2]
     found = [full for tail, full in by_tail.items() if tail.rpartition("/")[2] == last]
     found += close_matches(typed, ids, most=_NEAR)

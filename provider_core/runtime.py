@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from provider_core.catalog import CachedModelList, Catalog, Refreshed
+    from provider_core.catalog import CachedModelList, Catalog, RefreshResult
     from provider_core.client import Client
     from provider_core.errors import SettingsError
     from provider_core.history import History
@@ -199,8 +199,8 @@ class Runtime:
                     raise
                 self._ask_for(error)
                 target = resolve(wanted, self.catalog)
-            if ask and self._is_worn(target, wanted):
-                self._renew(target.provider)
+            if ask and self._is_stale(target, wanted):
+                self._refresh_stale(target.provider)
                 target = resolve(wanted, self.catalog)
         except ModelError as error:
             if not name and wanted is not None:
@@ -250,13 +250,13 @@ class Runtime:
             return local.ensure_default_model(self.paths.models, on_progress)
 
     def refresh(
-        self, wanted: Sequence[Provider], on_done: Callable[[Refreshed], None] = lambda _: None
-    ) -> tuple[Refreshed, ...]:
+        self, wanted: Sequence[Provider], on_done: Callable[[RefreshResult], None] = lambda _: None
+    ) -> tuple[RefreshResult, ...]:
         """Ask the providers' servers for their models, all at once, and keep the lists; see ``catalog.refresh``.
 
         A provider whose key cannot be had is not asked: its outcome holds the ``ApiKeyError``.
         """
-        from provider_core.catalog import outdate_snapshot, refresh
+        from provider_core.catalog import invalidate_snapshot, refresh
 
         asked, outcomes = self._with_keys(wanted)
         for outcome in outcomes.values():
@@ -267,7 +267,7 @@ class Runtime:
                 if outcome.unsaved is not None:
                     self._unsaved[outcome.provider.name] = outcome.unsaved
             self.__dict__.pop("catalog", None)
-            outdate_snapshot(self.paths)
+            invalidate_snapshot(self.paths)
         return tuple(outcomes[provider.name] for provider in wanted)
 
     def reload(self) -> None:
@@ -296,10 +296,10 @@ class Runtime:
 
     def _ask_for(self, missing: NoModelError) -> None:
         """Ask the server of a provider of which no model is known; raises what keeps it from naming one."""
-        from provider_core.catalog import has_list
+        from provider_core.catalog import can_list_models
 
         provider = self.providers[missing.provider or ""]
-        if not has_list(provider):
+        if not can_list_models(provider):
             raise missing
         (outcome,) = self.refresh([provider])
         match outcome.error:
@@ -310,13 +310,13 @@ class Runtime:
             case error:
                 raise NoModelError(f"{missing.message}: {error.message}", provider=provider.name) from None
 
-    def _is_worn(self, target: Target, typed: str | None) -> bool:
+    def _is_stale(self, target: Target, typed: str | None) -> bool:
         """Whether ``typed`` names no model, and the one it means was the first of a list too old to rely on."""
         listing = self.catalog.listing(target.provider.name)
         alone = typed is None or typed.strip().rstrip("/").casefold() == target.provider.name.casefold()
         return alone and listing.stale and listing.default_is_first
 
-    def _renew(self, provider: Provider) -> None:
+    def _refresh_stale(self, provider: Provider) -> None:
         """Ask for a list that is too old; raises what would keep a chat from reaching the server, and nothing else."""
         (outcome,) = self.refresh([provider])
         match outcome.error:
@@ -327,19 +327,19 @@ class Runtime:
 
     def _with_keys(
         self, wanted: Sequence[Provider]
-    ) -> tuple[list[tuple[Provider, str | None]], dict[str, Refreshed]]:
+    ) -> tuple[list[tuple[Provider, str | None]], dict[str, RefreshResult]]:
         """The providers that can be asked, with their keys, and the outcomes of those whose key cannot be had."""
         from provider_core import keys
-        from provider_core.catalog import Refreshed, read
+        from provider_core.catalog import RefreshResult, read_cached
 
         ready: list[tuple[Provider, str | None]] = []
-        refused: dict[str, Refreshed] = {}
+        refused: dict[str, RefreshResult] = {}
         found = keys.resolve_each(wanted, environ=self.environ, store=self.key_store)
         for provider in wanted:
             each = found[provider.name]
             if isinstance(each, ApiKeyError):
-                kept = read(self.paths.lists, provider)
-                refused[provider.name] = Refreshed(
+                kept = read_cached(self.paths.lists, provider)
+                refused[provider.name] = RefreshResult(
                     provider=provider, error=each, kept_from=kept.fetched_at if kept else None
                 )
             else:

@@ -120,7 +120,7 @@ class App:
             from telex import lists
 
             self.quiet = True  # settings that are read for completion alone are no reason to warn
-            lists.follow(self)
+            lists.refresh_completion_cache(self)
         self.runtime.close()
 
     def _warn(self, entry: str, error: SettingsError) -> None:

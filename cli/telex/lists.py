@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 __all__ = [
     "configured",
     "default_target",
-    "follow",
     "in_the_file",
     "listed",
     "references",
+    "refresh_completion_cache",
     "save",
     "say_default",
     "spelled",
@@ -70,10 +70,10 @@ def save(app: App, provider: Provider, models: tuple[Model, ...]) -> None:
     """Save what the provider's server listed: the first chat need not ask for it again."""
     import time
 
-    from provider_core.catalog import CachedModelList, outdate_snapshot, write
+    from provider_core.catalog import CachedModelList, invalidate_snapshot, write_cached
 
-    write(app.runtime.paths.lists, provider, CachedModelList.of(models, time.time()))
-    outdate_snapshot(app.runtime.paths)
+    write_cached(app.runtime.paths.lists, provider, CachedModelList.of(models, time.time()))
+    invalidate_snapshot(app.runtime.paths)
 
 
 def say_default(app: App, name: str) -> None:
@@ -123,13 +123,13 @@ def listed(references: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def follow(app: App) -> None:
+def refresh_completion_cache(app: App) -> None:
     """Write the snapshot that shell completion reads anew, if the settings or the templates have changed since."""
-    from provider_core.catalog import is_current, stamp, write_snapshot
+    from provider_core.catalog import snapshot_is_current, snapshot_stamp, write_snapshot
 
-    if is_current(app.runtime.paths, app.runtime.environ):
+    if snapshot_is_current(app.runtime.paths, app.runtime.environ):
         return
-    made_from = stamp(app.runtime.paths, app.runtime.environ)
+    made_from = snapshot_stamp(app.runtime.paths, app.runtime.environ)
     app.runtime.reload()  # the command may have changed what it had read
     try:
         from provider_core.templates import names

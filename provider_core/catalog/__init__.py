@@ -8,47 +8,60 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from provider_core.catalog._cache import CachedModelList, forget, move, read, write
-from provider_core.catalog._catalog import LIFETIME, Catalog, has_list
-from provider_core.catalog._merge import Listing, form, listing
+from provider_core.catalog._cache import (
+    CachedModelList,
+    delete_cached,
+    read_cached,
+    rename_cached,
+    write_cached,
+)
+from provider_core.catalog._catalog import LIFETIME, Catalog, can_list_models
+from provider_core.catalog._merge import ModelListing, listing, normalize_id
 
 if TYPE_CHECKING:
-    from provider_core.catalog._estimate import estimate
+    from provider_core.catalog._estimate import estimate_limits
     from provider_core.catalog._fetch import fetch
-    from provider_core.catalog._native import OWNERS
-    from provider_core.catalog._refresh import Refreshed, refresh
-    from provider_core.catalog._snapshot import is_current, outdate_snapshot, stamp, write_snapshot
+    from provider_core.catalog._native import PRESET_BY_OWNER
+    from provider_core.catalog._refresh import RefreshResult, refresh
+    from provider_core.catalog._snapshot import (
+        invalidate_snapshot,
+        snapshot_is_current,
+        snapshot_stamp,
+        write_snapshot,
+    )
 
 __all__ = [
     "LIFETIME",
-    "OWNERS",
+    "PRESET_BY_OWNER",
     "CachedModelList",
     "Catalog",
-    "Listing",
-    "Refreshed",
-    "estimate",
+    "ModelListing",
+    "RefreshResult",
+    "can_list_models",
+    "delete_cached",
+    "estimate_limits",
     "fetch",
-    "forget",
-    "form",
-    "has_list",
-    "is_current",
+    "invalidate_snapshot",
     "listing",
-    "move",
-    "outdate_snapshot",
-    "read",
+    "normalize_id",
+    "read_cached",
     "refresh",
-    "stamp",
-    "write",
+    "rename_cached",
+    "snapshot_is_current",
+    "snapshot_stamp",
+    "write_cached",
     "write_snapshot",
 ]
 
 # Naming a model needs none of these, and every chat names one.
 _ON_DEMAND = {
-    "estimate": "_estimate",
+    "estimate_limits": "_estimate",
     "fetch": "_fetch",
-    "OWNERS": "_native",
-    **dict.fromkeys(("Refreshed", "refresh"), "_refresh"),
-    **dict.fromkeys(("is_current", "outdate_snapshot", "stamp", "write_snapshot"), "_snapshot"),
+    "PRESET_BY_OWNER": "_native",
+    **dict.fromkeys(("RefreshResult", "refresh"), "_refresh"),
+    **dict.fromkeys(
+        ("snapshot_is_current", "invalidate_snapshot", "snapshot_stamp", "write_snapshot"), "_snapshot"
+    ),
 }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Provider
 
-__all__ = ["CachedModelList", "forget", "move", "read", "shown_order", "write"]
+__all__ = ["CachedModelList", "delete_cached", "read_cached", "rename_cached", "shown_order", "write_cached"]
 
 _KINDS = frozenset(get_args(ModelKind))
 _COLUMNS: dict[str, frozenset[type]] = {
@@ -69,7 +69,7 @@ class CachedModelList:
         )
 
 
-def read(folder: Path, provider: Provider) -> CachedModelList | None:
+def read_cached(folder: Path, provider: Provider) -> CachedModelList | None:
     """The kept list; None where there is none, or it is of another address, or the file makes no sense."""
     try:
         content = json.loads(files.content(folder / f"{provider.name}.json"))
@@ -86,7 +86,7 @@ def read(folder: Path, provider: Provider) -> CachedModelList | None:
         return None
 
 
-def write(folder: Path, provider: Provider, kept: CachedModelList) -> bool:
+def write_cached(folder: Path, provider: Provider, kept: CachedModelList) -> bool:
     """Keep the list, in one step and for its owner alone; tells whether that was possible."""
     content = {
         "source": _source(provider),
@@ -106,14 +106,14 @@ def write(folder: Path, provider: Provider, kept: CachedModelList) -> bool:
     return True
 
 
-def forget(folder: Path, name: str) -> None:
+def delete_cached(folder: Path, name: str) -> None:
     """Delete the list of a provider that is gone, as far as that is possible."""
     if NAME.fullmatch(name):  # nothing else was written, and a path would lead elsewhere
         with contextlib.suppress(OSError):
             (folder / f"{name}.json").unlink()
 
 
-def move(folder: Path, old: str, new: str) -> None:
+def rename_cached(folder: Path, old: str, new: str) -> None:
     """Let the list go along with a provider that is called ``new`` from now on, as far as that is possible."""
     if NAME.fullmatch(old) and NAME.fullmatch(new):
         with contextlib.suppress(OSError):

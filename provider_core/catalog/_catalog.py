@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from provider_core.catalog._merge import Listing
+    from provider_core.catalog._merge import ModelListing
     from provider_core.errors import SettingsError
     from provider_core.types import Provider, Target
 
-__all__ = ["LIFETIME", "Catalog", "has_list"]
+__all__ = ["LIFETIME", "Catalog", "can_list_models"]
 
 LIFETIME = 86_400.0
 """Seconds that a server's list is taken for current."""
 
 
-def has_list(provider: Provider) -> bool:
+def can_list_models(provider: Provider) -> bool:
     """Whether the provider has a server that can be asked for its models."""
     preset = presets.get(provider.preset) if provider.preset else None
     return not provider.embedded and (preset is None or preset.models_path is not None)
@@ -42,7 +42,7 @@ class Catalog:
         self,
         providers: Mapping[str, Provider],
         *,
-        load: Callable[[Provider], Listing],
+        load: Callable[[Provider], ModelListing],
         aliases: Mapping[str, str] | None = None,
         problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
@@ -55,7 +55,7 @@ class Catalog:
         self.not_set_up: frozenset[str] = frozenset(not_set_up)
         """The embedded model, and presets whose key is in the environment."""
         self._load = load
-        self._listings: dict[str, Listing] = {}
+        self._listings: dict[str, ModelListing] = {}
 
     @classmethod
     def of(
@@ -73,8 +73,8 @@ class Catalog:
     ) -> Self:
         """The catalogue over the lists in ``folder``, and over those that could not be saved there, by provider."""
 
-        def load(provider: Provider) -> Listing:
-            listed = (unsaved or {}).get(provider.name) or _cache.read(folder, provider)
+        def load(provider: Provider) -> ModelListing:
+            listed = (unsaved or {}).get(provider.name) or _cache.read_cached(folder, provider)
             return listing(provider, listed, lasts_until=now() - lifetime)
 
         return cls(
@@ -99,7 +99,7 @@ class Catalog:
             if provider.enabled and provider.name not in self.without_key
         )
 
-    def listing(self, name: str) -> Listing:
+    def listing(self, name: str) -> ModelListing:
         """What the provider ``name`` serves; raises ``KeyError`` where there is none of that name."""
         found = self._listings.get(name)
         if found is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-__all__ = ["estimate"]
+__all__ = ["estimate_limits"]
 
 _MARK = re.compile(r"(?<![a-z0-9.])(\d{1,4})k(?![a-z0-9])")
 _MILLIONS = re.compile(r"(?<![a-z0-9.])([124]|10)m(?![a-z0-9])")
@@ -80,7 +80,7 @@ _FAMILIES = tuple(
 """Patterns at the beginning of a name's last part, in order; context windows in tokens."""
 
 
-def estimate(model: str) -> tuple[int | None, int | None]:
+def estimate_limits(model: str) -> tuple[int | None, int | None]:
     """Context window and longest answer in tokens, as the name ``model`` suggests; None where it says nothing."""
     name = _last_part(model)
     context, output = _elsewhere().get(name, (None, None))

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from provider_core.catalog._cache import CachedModelList
     from provider_core.types import Provider
 
-__all__ = ["Listing", "form", "listing"]
+__all__ = ["ModelListing", "listing", "normalize_id"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ModelListing:
     """What one provider is known to serve, its default model first.
 
     ``declared`` are the ids that the user named; the others are from ``source``. ``default_is_first`` tells that
@@ -38,15 +38,19 @@ class Listing:
     def find(self, typed: str) -> tuple[Model, ...]:
         """The models that ``typed`` can mean: the one of this very id, else those of the same form."""
         exact = [model for model in self.models if model.id == typed]
-        return tuple(exact or [model for model in self.models if form(model.id) == form(typed)])
+        return tuple(
+            exact or [model for model in self.models if normalize_id(model.id) == normalize_id(typed)]
+        )
 
 
-def form(id_: str) -> str:
+def normalize_id(id_: str) -> str:
     """What all spellings of a model's id have in common: not case, Gemini's "models/" or Ollama's ":latest"."""
     return id_.casefold().removeprefix("models/").removesuffix(":latest")
 
 
-def listing(provider: Provider, kept: CachedModelList | None, *, lasts_until: float | None = None) -> Listing:
+def listing(
+    provider: Provider, kept: CachedModelList | None, *, lasts_until: float | None = None
+) -> ModelListing:
     """The provider's models: the user's, then its server's, and the preset's where the server gave none.
 
     A field of a model comes from the first of the three that knows it. ``lasts_until`` is compared with
@@ -65,7 +69,7 @@ def listing(provider: Provider, kept: CachedModelList | None, *, lasts_until: fl
     default = chosen or (kept.first if kept is not None else None) or _first(rest)
     models = [*own, *rest]
     models.sort(key=lambda model: model.id != default)
-    return Listing(
+    return ModelListing(
         provider=provider,
         models=tuple(models),
         default=default,

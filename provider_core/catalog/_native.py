@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Model
 
-__all__ = ["OWNERS", "recognized", "told"]
+__all__ = ["PRESET_BY_OWNER", "recognized", "told"]
 
 MODELS = 64
 SECONDS = 5.0
@@ -25,7 +25,7 @@ SECONDS = 5.0
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
 
 
-OWNERS: Final = {
+PRESET_BY_OWNER: Final = {
     "koboldcpp": "koboldcpp",
     "lemonade": "lemonade",
     "library": "ollama",
@@ -52,7 +52,7 @@ def recognized(entries: Sequence[Json]) -> str | None:
     if isinstance(meta, dict) and "n_ctx_train" in meta:
         return "llamacpp"
     owner = first.get("owned_by")
-    return OWNERS.get(owner) if isinstance(owner, str) else None
+    return PRESET_BY_OWNER.get(owner) if isinstance(owner, str) else None
 
 
 def told(asker: Asker, details: str | None, models: tuple[Model, ...]) -> tuple[Model, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Model, Provider, Transport
 
-__all__ = ["Refreshed", "refresh"]
+__all__ = ["RefreshResult", "refresh"]
 
 _AT_ONCE = 64
 _GRACE = 2.0
@@ -26,7 +26,7 @@ _GRACE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refreshed:
+class RefreshResult:
     """What became of one provider's list: ``models`` is how many there are now, or ``error`` why there are none.
 
     ``kept_from`` is when the list that stays was fetched, after an error, in seconds since 1970. ``unsaved`` is the
@@ -46,8 +46,8 @@ def refresh(
     wanted: Sequence[tuple[Provider, str | None]],
     *,
     seconds: float = limits.MODEL_LIST_TIME,
-    on_done: Callable[[Refreshed], None] = lambda _: None,
-) -> tuple[Refreshed, ...]:
+    on_done: Callable[[RefreshResult], None] = lambda _: None,
+) -> tuple[RefreshResult, ...]:
     """Ask each provider with its key, at most 64 at a time, and keep what they list in ``folder``.
 
     The outcomes are in the order of ``wanted``; ``on_done`` is told each as it comes, in the caller's thread.
@@ -72,7 +72,7 @@ def refresh(
         threading.Thread(target=ask, args=(number, provider, key), name="telex-models", daemon=True).start()
     rounds = -(-len(wanted) // _AT_ONCE)
     until = time.monotonic() + rounds * seconds + _GRACE
-    outcomes: dict[int, Refreshed] = {}
+    outcomes: dict[int, RefreshResult] = {}
     while len(outcomes) < len(wanted):
         try:
             number, answer = answers.get(timeout=max(until - time.monotonic(), 0.001))
@@ -93,15 +93,15 @@ def refresh(
     return tuple(outcomes[number] for number in range(len(wanted)))
 
 
-def _kept(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreError) -> Refreshed:
-    before = _cache.read(folder, provider) if isinstance(answer, CoreError) else None
+def _kept(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreError) -> RefreshResult:
+    before = _cache.read_cached(folder, provider) if isinstance(answer, CoreError) else None
     absent = isinstance(answer, NotFoundError) or (isinstance(answer, ServerError) and answer.status == 501)
     if absent and (before is None or not before.models):
         answer = ()  # a server without a list
     if isinstance(answer, CoreError):
-        return Refreshed(
+        return RefreshResult(
             provider=provider, error=answer, kept_from=before.fetched_at if before is not None else None
         )
     listed = _cache.CachedModelList.of(answer, time.time())
-    saved = _cache.write(folder, provider, listed)
-    return Refreshed(provider=provider, models=len(answer), unsaved=None if saved else listed)
+    saved = _cache.write_cached(folder, provider, listed)
+    return RefreshResult(provider=provider, models=len(answer), unsaved=None if saved else listed)

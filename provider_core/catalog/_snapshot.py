@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from provider_core.settings import Paths
     from provider_core.types import Model
 
-__all__ = ["is_current", "outdate_snapshot", "stamp", "write_snapshot"]
+__all__ = ["invalidate_snapshot", "snapshot_is_current", "snapshot_stamp", "write_snapshot"]
 
 _STAMP = "stamp"
 """Which settings file the lists were made from, and which folder of templates: times of change, and a size."""
 
 
-def is_current(paths: Paths, environ: Mapping[str, str]) -> bool:
+def snapshot_is_current(paths: Paths, environ: Mapping[str, str]) -> bool:
     """Whether the lists were made from the settings file and variables as they are now; two small reads."""
     try:
-        return files.content(_folder(paths) / _STAMP).decode() == stamp(paths, environ)
+        return files.content(_folder(paths) / _STAMP).decode() == snapshot_stamp(paths, environ)
     except (OSError, ValueError):
         return False
 
 
-def outdate_snapshot(paths: Paths) -> None:
+def invalidate_snapshot(paths: Paths) -> None:
     """Make the lists due to be written anew: a server's list has changed."""
     with contextlib.suppress(OSError):
         (_folder(paths) / _STAMP).unlink(missing_ok=True)
@@ -81,7 +81,7 @@ def write_snapshot(
     return True
 
 
-def stamp(paths: Paths, environ: Mapping[str, str]) -> str:
+def snapshot_stamp(paths: Paths, environ: Mapping[str, str]) -> str:
     """What tells one state of the settings, of the variables that may hold keys, and of the templates from another."""
     from provider_core.settings import key_variables
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from provider_core.catalog import fetch, form, has_list
+from provider_core.catalog import can_list_models, fetch, normalize_id
 from provider_core.client import Client
 from provider_core.errors import (
     ApiKeyError,
@@ -132,7 +132,7 @@ class _Check:
 
     def _list(self, *, with_key: bool) -> ProviderError | None:
         """Reach the server by asking for its models; the refusal, when it wants a key or another."""
-        if not has_list(self.provider):
+        if not can_list_models(self.provider):
             self._note("models", "absent", detail="lists none")
             return None
         began = time.monotonic()
@@ -301,11 +301,11 @@ class _Check:
 def _chat_model(provider: Provider, listed: tuple[Model, ...]) -> str | None:
     """The model to try a chat with: the provider's default, as far as the server lists it, else one it lists."""
     known = [*filter(None, [provider.default_model]), *(model.id for model in provider.models)]
-    here = {form(model.id) for model in listed}
+    here = {normalize_id(model.id) for model in listed}
     if not here:
         return next(iter(known), None)
     for model in known:
-        if form(model) in here:
+        if normalize_id(model) in here:
             return model
     if provider.default_model or (known and provider.models_declared):
         return known[0]  # what a person has named is theirs, listed or not

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from provider_core import presets
-from provider_core.catalog import OWNERS, fetch
+from provider_core.catalog import PRESET_BY_OWNER, fetch
 from provider_core.errors import AuthenticationError, CoreError, PermissionDeniedError
 from provider_core.probe._watch import Watch
 from provider_core.types import Network, Provider
@@ -118,7 +118,9 @@ def _ask(base_url: str, timeout: float, transport: Transport) -> Found | None:
 
 def _by_owner(body: bytes) -> str | None:
     owners = re.findall(rb'"owned_by"\s*:\s*"([a-z_]+)"', body)
-    return next((OWNERS[owner.decode()] for owner in owners if owner.decode() in OWNERS), None)
+    return next(
+        (PRESET_BY_OWNER[owner.decode()] for owner in owners if owner.decode() in PRESET_BY_OWNER), None
+    )
 
 
 def _by_port(base_url: str) -> str | None:

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from provider_core.catalog import CachedModelList, write
+from provider_core.catalog import CachedModelList, write_cached
 from provider_core.types import Model, Provider
 
 PROVIDERS, MODELS, ROUNDS = 60, 5_000, 21
@@ -36,7 +36,7 @@ def home(folder: Path, providers: int, models: int) -> dict[str, str]:
             Model(id=f"org-{number}/model-{n}:free", name=f"Model {n}", context=131072, tools=n % 2 == 0)
             for n in range(number, models, providers)
         ]
-        write(lists, Provider(name=name, base_url=url), CachedModelList.of(listed, time.time()))
+        write_cached(lists, Provider(name=name, base_url=url), CachedModelList.of(listed, time.time()))
     (folder / "config" / "settings.toml").write_text(text)
     (folder / "config" / "settings.toml").chmod(0o600)
     return os.environ | {"TELEX_HOME": str(folder), "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}

@@ -17,7 +17,7 @@ import trustme
 from commands_tree import calls, check
 from inprocess import Inside
 
-from provider_core.catalog import CachedModelList, write
+from provider_core.catalog import CachedModelList, write_cached
 from provider_core.errors import KeyStoreError
 from provider_core.history import History
 from provider_core.keys import MemoryStore
@@ -684,11 +684,11 @@ def test_trust_names_the_store_and_what_cannot_be_used(doctor: Doctor, tmp_path:
 def test_lists_say_how_old_they_are(doctor: Doctor) -> None:
     settings = load(doctor.paths, doctor.env)
     lab, box = settings.providers["lab"], settings.providers["box"]
-    write(doctor.paths.lists, lab, CachedModelList.of([Model(id="m")], time.time() - 600))
+    write_cached(doctor.paths.lists, lab, CachedModelList.of([Model(id="m")], time.time() - 600))
     report = doctor("models")
     assert report["models lab"] == "ok: 1 model, listed 10 minutes ago"
     assert report["models lists"] == "note: never asked for their models: box"
-    write(
+    write_cached(
         doctor.paths.lists, box, CachedModelList.of([Model(id="n"), Model(id="o")], time.time() - 3 * 86400)
     )
     report = doctor("models")

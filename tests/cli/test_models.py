@@ -34,7 +34,7 @@ def keep(telex: Inside, name: str, *models: Model | str, age: float = 0) -> None
     """Put a list into the cache as if the server had given it ``age`` seconds ago."""
     provider = load(telex.paths, telex.env).providers[name]
     made = tuple(m if isinstance(m, Model) else Model(id=m) for m in models)
-    assert catalog.write(telex.paths.lists, provider, CachedModelList.of(made, time.time() - age))
+    assert catalog.write_cached(telex.paths.lists, provider, CachedModelList.of(made, time.time() - age))
 
 
 def listed(telex: Inside, *arguments: str, **options: Any) -> list[str]:

@@ -18,7 +18,7 @@ from listings import paths
 from running import COMMAND
 from terminal import Pty
 
-from provider_core.catalog import CachedModelList, write
+from provider_core.catalog import CachedModelList, write_cached
 from provider_core.types import Model, Provider
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def keep(telex: Telex, name: str, models: list[Model], url: str) -> None:
     telex.home.mkdir(exist_ok=True)
     provider = Provider(name=name, base_url=url)
-    assert write(paths(telex.home).lists, provider, CachedModelList.of(models, time.time()))
+    assert write_cached(paths(telex.home).lists, provider, CachedModelList.of(models, time.time()))
 
 
 def many(telex: Telex, providers: int, models: int) -> None:

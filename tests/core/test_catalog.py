@@ -16,7 +16,7 @@ from listings import as_json, listing, paths
 from scripted import Answer, Pause, Scripted
 
 from provider_core import catalog, errors, presets
-from provider_core.catalog import CachedModelList, Catalog, Listing, Refreshed, estimate
+from provider_core.catalog import CachedModelList, Catalog, ModelListing, RefreshResult, estimate_limits
 from provider_core.catalog._abilities import kind_of_id
 from provider_core.catalog._fields import find, tokens
 from provider_core.catalog._reading import models as read_models
@@ -267,13 +267,13 @@ def test_a_name_to_show_is_one_clean_line(fields: dict[str, Any], name: str) -> 
     ],
 )
 def test_a_name_suggests_a_window(name: str, context: int | None) -> None:
-    assert estimate(name)[0] == context
+    assert estimate_limits(name)[0] == context
 
 
 def test_the_same_model_of_another_preset_is_the_better_guess() -> None:
     """Several hosts list it; the smallest of their windows is the safe one."""
     known = [row[1] for rows in TABLE.values() for row in rows if row[0].lower().endswith("/deepseek-v4-pro")]
-    assert estimate("anyone/DeepSeek-V4-Pro:free")[0] == min(number for number in known if number)
+    assert estimate_limits("anyone/DeepSeek-V4-Pro:free")[0] == min(number for number in known if number)
 
 
 def test_families_hardly_ever_promise_more_than_the_best_host_gives() -> None:
@@ -292,7 +292,7 @@ def test_families_hardly_ever_promise_more_than_the_best_host_gives() -> None:
 
 @given(st.text(max_size=40))
 def test_any_name_gives_a_guess_or_none(name: str) -> None:
-    context, output = estimate(name)
+    context, output = estimate_limits(name)
     assert context is None or 1024 <= context <= 20_000_000
     assert output is None or output > 0
 
@@ -303,7 +303,7 @@ OWN = Model(id="a", name="Mine", context=1000)
 SERVED = Model(id="a", name="Theirs", context=2000, max_output=500, tools=True)
 
 
-def merged(provider: Provider, *served: Model) -> Listing:
+def merged(provider: Provider, *served: Model) -> ModelListing:
     return catalog.listing(provider, CachedModelList.of(served, 0) if served else None)
 
 
@@ -404,8 +404,8 @@ def test_a_list_that_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     kept = CachedModelList.of((Model(id="b"), RICH), 12.5)
     assert kept.models == (RICH, Model(id="b"))
     assert kept.first == "b"
-    assert catalog.write(tmp_path / "models", LAB, kept)
-    assert catalog.read(tmp_path / "models", LAB) == kept
+    assert catalog.write_cached(tmp_path / "models", LAB, kept)
+    assert catalog.read_cached(tmp_path / "models", LAB) == kept
 
 
 @pytest.mark.parametrize(
@@ -418,15 +418,15 @@ def test_a_list_that_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_a_provider_that_was_moved_has_no_list(tmp_path: Path, moved: Provider) -> None:
-    catalog.write(tmp_path, LAB, CachedModelList(fetched_at=1, models=(RICH,)))
-    assert catalog.read(tmp_path, moved) is None
+    catalog.write_cached(tmp_path, LAB, CachedModelList(fetched_at=1, models=(RICH,)))
+    assert catalog.read_cached(tmp_path, moved) is None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        catalog.write(tmp_path / "cache" / "models", LAB, CachedModelList(fetched_at=1, models=()))
+        catalog.write_cached(tmp_path / "cache" / "models", LAB, CachedModelList(fetched_at=1, models=()))
     finally:
         os.umask(old)
     assert (tmp_path / "cache" / "models" / "lab.json").stat().st_mode & 0o777 == 0o600
@@ -473,12 +473,14 @@ GOOD = {"source": [LAB.base_url, ""], "fetched_at": 1, "first": "a", "models": C
 )
 def test_a_file_that_makes_no_sense_is_no_list(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "lab.json").write_bytes(content)
-    assert catalog.read(tmp_path, LAB) is None
+    assert catalog.read_cached(tmp_path, LAB) is None
 
 
 def test_the_good_file_of_these_tests_is_one(tmp_path: Path) -> None:
     (tmp_path / "lab.json").write_text(json.dumps(GOOD))
-    assert catalog.read(tmp_path, LAB) == CachedModelList(fetched_at=1, models=(Model(id="a"),), first="a")
+    assert catalog.read_cached(tmp_path, LAB) == CachedModelList(
+        fetched_at=1, models=(Model(id="a"),), first="a"
+    )
 
 
 some_model = st.builds(
@@ -495,19 +497,19 @@ some_model = st.builds(
 def test_any_list_survives_being_kept(tmp_path_factory: pytest.TempPathFactory, models: list[Model]) -> None:
     folder = tmp_path_factory.mktemp("lists")
     kept = CachedModelList.of(models, 1.5)
-    catalog.write(folder, LAB, kept)
-    assert catalog.read(folder, LAB) == kept
+    catalog.write_cached(folder, LAB, kept)
+    assert catalog.read_cached(folder, LAB) == kept
 
 
 def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file where a folder should be")
-    assert not catalog.write(tmp_path / "models", LAB, CachedModelList(fetched_at=1, models=()))
+    assert not catalog.write_cached(tmp_path / "models", LAB, CachedModelList(fetched_at=1, models=()))
 
 
 def test_the_catalogue_reads_each_list_once_and_on_demand(tmp_path: Path) -> None:
-    catalog.write(tmp_path, LAB, CachedModelList(fetched_at=100, models=(Model(id="a"),)))
+    catalog.write_cached(tmp_path, LAB, CachedModelList(fetched_at=100, models=(Model(id="a"),)))
     found = Catalog.of({"lab": LAB}, tmp_path, lifetime=50, now=lambda: 151)
-    catalog.write(tmp_path, LAB, CachedModelList(fetched_at=150, models=(Model(id="b"),)))
+    catalog.write_cached(tmp_path, LAB, CachedModelList(fetched_at=150, models=(Model(id="b"),)))
     assert [model.id for model in found.listing("lab").models] == ["b"]
     (tmp_path / "lab.json").unlink()
     assert [model.id for model in found.listing("lab").models] == ["b"]
@@ -533,10 +535,10 @@ def test_a_refresh_keeps_what_the_server_says(
     tmp_path: Path, server: Scripted, transport: HttpTransport
 ) -> None:
     server.will(listing("a", "b"))
-    told: list[Refreshed] = []
+    told: list[RefreshResult] = []
     (outcome,) = catalog.refresh(transport, tmp_path, [(named("lab", server), None)], on_done=told.append)
     assert (outcome.models, outcome.error, told) == (2, None, [outcome])
-    kept = catalog.read(tmp_path, named("lab", server))
+    kept = catalog.read_cached(tmp_path, named("lab", server))
     assert kept is not None
     assert [model.id for model in kept.models] == ["a", "b"]
     assert abs(kept.fetched_at - time.time()) < 60
@@ -557,12 +559,12 @@ def test_a_refresh_that_fails_keeps_the_old_list_and_says_from_when(
 ) -> None:
     lab = named("lab", server)
     before = CachedModelList.of([Model(id="old")], 1234.0)
-    catalog.write(tmp_path, lab, before)
+    catalog.write_cached(tmp_path, lab, before)
     server.will(answer)
     (outcome,) = catalog.refresh(transport, tmp_path, [(lab, None)])
     assert isinstance(outcome.error, errors.ProviderError)
     assert outcome.kept_from == 1234.0
-    assert catalog.read(tmp_path, lab) == before
+    assert catalog.read_cached(tmp_path, lab) == before
 
 
 def test_servers_are_asked_at_once_and_one_that_hangs_holds_up_no_other(
@@ -642,23 +644,23 @@ def test_the_snapshot_is_current_until_settings_or_key_variables_change(tmp_path
     environ = {"GROQ_API_KEY": "gsk-secret", "LANG": "C"}
 
     def write() -> None:
-        catalog.write_snapshot(where, everything(), made_from=catalog.stamp(where, environ))
-        assert catalog.is_current(where, environ)
+        catalog.write_snapshot(where, everything(), made_from=catalog.snapshot_stamp(where, environ))
+        assert catalog.snapshot_is_current(where, environ)
 
-    assert not catalog.is_current(where, environ)
+    assert not catalog.snapshot_is_current(where, environ)
     write()
     where.config.mkdir()
     where.settings_file.write_text("# new\n")
-    assert not catalog.is_current(where, environ)
+    assert not catalog.snapshot_is_current(where, environ)
     write()
     os.utime(where.settings_file, (1, 1))
-    assert not catalog.is_current(where, environ)
+    assert not catalog.snapshot_is_current(where, environ)
     write()
-    assert not catalog.is_current(where, {**environ, "MISTRAL_API_KEY": "k"})
-    assert catalog.is_current(where, {**environ, "LANG": "de"})
+    assert not catalog.snapshot_is_current(where, {**environ, "MISTRAL_API_KEY": "k"})
+    assert catalog.snapshot_is_current(where, {**environ, "LANG": "de"})
     assert "gsk-secret" not in (where.cache / "completion" / "stamp").read_text()
-    catalog.outdate_snapshot(where)
-    assert not catalog.is_current(where, environ)
+    catalog.invalidate_snapshot(where)
+    assert not catalog.snapshot_is_current(where, environ)
 
 
 def test_a_snapshot_leaves_alone_what_has_not_changed(tmp_path: Path) -> None:

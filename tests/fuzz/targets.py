@@ -444,7 +444,7 @@ def gguf(data: bytes) -> None:
 def cached_models(data: bytes) -> None:
     """A list of models that is damaged is no list."""
     (folder() / "lab.json").write_bytes(data)
-    found = _cache.read(folder(), LAB)
+    found = _cache.read_cached(folder(), LAB)
     if found is not None:
         json.dumps([model.id for model in found.models]).encode()
 

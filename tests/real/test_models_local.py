@@ -107,4 +107,4 @@ def test_a_server_that_went_away_leaves_its_list(telex: Inside, endpoint: Endpoi
     assert (ran.code, ran.text) == (0, "lab/brief\n")
     assert "Its list of a moment ago stays." in ran.err
     moved = replace(Provider(name="lab", base_url=endpoint.base_url), preset="llamacpp")
-    assert catalog.read(telex.paths.lists, moved) is None
+    assert catalog.read_cached(telex.paths.lists, moved) is None

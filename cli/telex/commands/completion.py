@@ -53,7 +53,7 @@ def command(app: App, *, shell: str | None, install: bool) -> None:
     from telex import lists
     from telex.completion import placing
 
-    lists.follow(app)  # the first Tab has names, too
+    lists.refresh_completion_cache(app)  # the first Tab has names, too
     place = placing.find(shell, app.runtime.environ)
     try:
         app.console.note(placing.put(place.path, text))

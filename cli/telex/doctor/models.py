@@ -62,12 +62,12 @@ def _aliases(case: Case) -> Iterator[Finding]:
 
 def _lists(case: Case) -> Iterator[Finding]:
     """The servers' lists of those providers that can be asked now."""
-    from provider_core.catalog import has_list
+    from provider_core.catalog import can_list_models
     from telex.render.models import ago
 
     never = []
     for provider in case.catalog.usable:
-        if not has_list(provider):
+        if not can_list_models(provider):
             continue
         listing = case.catalog.listing(provider.name)
         if listing.fetched_at is None:
@@ -85,7 +85,7 @@ def _lists(case: Case) -> Iterator[Finding]:
 
 
 def _snapshot(case: Case) -> Finding:
-    from provider_core.catalog import is_current
+    from provider_core.catalog import snapshot_is_current
     from telex.render.models import ago
 
     stamp = case.paths.cache / "completion" / "stamp"
@@ -93,7 +93,7 @@ def _snapshot(case: Case) -> Finding:
         age = ago(time.time() - stamp.stat().st_mtime)
     except OSError:
         return ok("names for completion", "not written yet: the next command does that")
-    current = is_current(case.paths, case.environ)
+    current = snapshot_is_current(case.paths, case.environ)
     return ok(
         "names for completion",
         f"written {age} ago" if current else f"older than the settings ({age}): the next command renews them",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from provider_core.catalog import Listing, Refreshed
+    from provider_core.catalog import ModelListing, RefreshResult
     from provider_core.types import Model, Target
     from telex.console import Console
 
@@ -21,7 +21,7 @@ __all__ = ["ago", "as_json", "asking", "card", "card_as_json", "lines", "table"]
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
-def lines(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> None:
+def lines(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> None:
     """``provider/model``, one a line."""
     text = "".join(f"{listing.provider.name}/{model.id}\n" for listing, models in shown for model in models)
     if text:
@@ -29,7 +29,7 @@ def lines(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) ->
 
 
 def as_json(
-    console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]], default: Target | None
+    console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
 ) -> None:
     """One list of objects; ``default`` is the model that is used without -m."""
     rows = [_fields(listing, model, default) for listing, models in shown for model in models]
@@ -37,7 +37,7 @@ def as_json(
 
 
 def card_as_json(
-    console: Console, target: Target, listing: Listing, model: Model | None, default: Target | None
+    console: Console, target: Target, listing: ModelListing, model: Model | None, default: Target | None
 ) -> None:
     """The object of one model; one that no list has is known by its name alone."""
     from provider_core.types import Model
@@ -48,7 +48,7 @@ def card_as_json(
     console.json(fields)
 
 
-def _fields(listing: Listing, model: Model, default: Target | None) -> dict[str, Any]:
+def _fields(listing: ModelListing, model: Model, default: Target | None) -> dict[str, Any]:
     context, max_output, guessed = _limits(model)
     return {
         "id": f"{listing.provider.name}/{model.id}",
@@ -74,9 +74,9 @@ def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
     """Context window and longest answer, and which of the two are guesses."""
     if model.context is not None and model.max_output is not None and not model.context_is_maximum:
         return model.context, model.max_output, frozenset()
-    from provider_core.catalog import estimate
+    from provider_core.catalog import estimate_limits
 
-    context, max_output = estimate(model.id)
+    context, max_output = estimate_limits(model.id)
     guessed = set()
     if model.context_is_maximum if model.context is not None else context is not None:
         guessed.add("context")
@@ -85,7 +85,9 @@ def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
     return model.context or context, model.max_output or max_output, frozenset(guessed)
 
 
-def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]], default: Target | None) -> None:
+def table(
+    console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
+) -> None:
     """A table under each provider's name."""
     groups = [(listing, models) for listing, models in shown if models]
     if groups:
@@ -94,13 +96,13 @@ def table(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]], de
         sheet.paged(console, _drawn(console, groups, default), long=is_long(console, shown))
 
 
-def is_long(console: Console, shown: Sequence[tuple[Listing, Sequence[Model]]]) -> bool:
+def is_long(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> bool:
     """Whether the table is longer than the screen, and goes through the pager."""
     return sum(len(models) + 2 for _, models in shown if models) >= console.height()
 
 
 def _drawn(
-    console: Console, groups: Sequence[tuple[Listing, Sequence[Model]]], default: Target | None
+    console: Console, groups: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
 ) -> Iterator[str]:
     """Each group's lines, with the terminal's own commands where it has colours."""
     from rich.cells import cell_len
@@ -156,11 +158,11 @@ def _short(tokens: int) -> str:
     return str(tokens)
 
 
-def _is(listing: Listing, model: Model, target: Target | None) -> bool:
+def _is(listing: ModelListing, model: Model, target: Target | None) -> bool:
     return target is not None and (target.provider.name, target.model) == (listing.provider.name, model.id)
 
 
-def _words(listing: Listing, model: Model, default: Target | None) -> list[str]:
+def _words(listing: ModelListing, model: Model, default: Target | None) -> list[str]:
     words = [name for name in ("reasoning", "tools", "vision") if getattr(model, name)]
     if model.kind != "chat":
         words.insert(0, model.kind)
@@ -174,7 +176,7 @@ def _words(listing: Listing, model: Model, default: Target | None) -> list[str]:
 def card(
     console: Console,
     target: Target,
-    listing: Listing,
+    listing: ModelListing,
     model: Model | None,
     *,
     default: Target | None = None,
@@ -213,7 +215,7 @@ def card(
     console.out(f"{target}\n{text}")
 
 
-def _provider(listing: Listing) -> str:
+def _provider(listing: ModelListing) -> str:
     provider = listing.provider
     where = str(provider.gguf) if provider.gguf else provider.base_url
     name = provider.display_name if provider.display_name != provider.name else ""
@@ -242,7 +244,7 @@ def ago(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def asking(console: Console, count: int) -> Iterator[Callable[[Refreshed], None]]:
+def asking(console: Console, count: int) -> Iterator[Callable[[RefreshResult], None]]:
     """A callback for each server that has answered: a line that counts them on a terminal, silence elsewhere."""
     done = 0
 
@@ -251,7 +253,7 @@ def asking(console: Console, count: int) -> Iterator[Callable[[Refreshed], None]
         words = f"Asking {servers} for their models: {done} done …"
         console.raw_err("\r\x1b[2K" + (console.painted(words, "grey") if console.err_has_colour else words))
 
-    def progress(_: Refreshed) -> None:
+    def progress(_: RefreshResult) -> None:
         nonlocal done
         done += 1
         if console.err_can_move:

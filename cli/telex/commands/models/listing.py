@@ -16,7 +16,7 @@ from telex.options import Name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from provider_core.catalog import Catalog, Listing, Refreshed
+    from provider_core.catalog import Catalog, ModelListing, RefreshResult
     from provider_core.types import Model, Provider
     from telex.app import App
 
@@ -109,7 +109,7 @@ def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
 
 
 def _matching(
-    listing: Listing, words: Iterable[str], abilities: Iterable[str], *, everything: bool
+    listing: ModelListing, words: Iterable[str], abilities: Iterable[str], *, everything: bool
 ) -> list[Model]:
     wanted = [word.casefold() for word in words]
     prefix = f"{listing.provider.name} {listing.provider.display_name} "
@@ -127,11 +127,11 @@ def _matching(
     return [model for model in listing.models if matches(model)]
 
 
-def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[Refreshed, ...]:
-    from provider_core.catalog import has_list
+def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[RefreshResult, ...]:
+    from provider_core.catalog import can_list_models
     from telex.render import models as render
 
-    asked = [provider for provider in chosen if has_list(provider)]
+    asked = [provider for provider in chosen if can_list_models(provider)]
     if not asked:
         return ()
     with render.asking(app.console, len(asked)) as progress:
@@ -142,7 +142,7 @@ def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[Refreshed, ...]:
     return outcomes
 
 
-def _stop_where_all_failed(outcomes: Sequence[Refreshed]) -> None:
+def _stop_where_all_failed(outcomes: Sequence[RefreshResult]) -> None:
     """Stop if no list could be fetched and none is saved: with the errors' exit code, or 1 if they differ.
 
     A refused key stops even if a list is saved.
@@ -162,7 +162,7 @@ def _stop_where_all_failed(outcomes: Sequence[Refreshed]) -> None:
     raise Stop(codes.pop() if len(codes) == 1 else ExitCode.OTHER)
 
 
-def _failure(outcome: Refreshed) -> str | None:
+def _failure(outcome: RefreshResult) -> str | None:
     from provider_core.errors import KeyDestinationError
     from telex.exit_codes import code_and_hint
     from telex.render.models import ago
@@ -178,7 +178,7 @@ def _failure(outcome: Refreshed) -> str | None:
     return words
 
 
-def _say(app: App, listings: Sequence[Listing], *, found: bool, filtered: bool, refreshed: bool) -> None:
+def _say(app: App, listings: Sequence[ModelListing], *, found: bool, filtered: bool, refreshed: bool) -> None:
     """Notes on stderr: why the list is empty, what is omitted, and which lists are old."""
     note = app.console.note
     if not found and filtered:
@@ -193,7 +193,7 @@ def _say(app: App, listings: Sequence[Listing], *, found: bool, filtered: bool, 
         note(f"No model is known. To declare one: telex models add {name} ID")
 
 
-def _say_hidden(app: App, listings: Sequence[Listing]) -> None:
+def _say_hidden(app: App, listings: Sequence[ModelListing]) -> None:
     hidden = sum(model.kind != "chat" for listing in listings for model in listing.models)
     if hidden:
         app.console.note(f"Hidden, because they do not chat: {hidden} (--all shows them).")
@@ -233,12 +233,12 @@ def _left_out(catalog: Catalog) -> str:
     return ", ".join(parts)
 
 
-def _outdated(listings: Iterable[Listing]) -> str:
+def _outdated(listings: Iterable[ModelListing]) -> str:
     """Which lists were never fetched, and which are out of date."""
-    from provider_core.catalog import has_list
+    from provider_core.catalog import can_list_models
     from telex.render.models import ago
 
-    asked = [listing for listing in listings if has_list(listing.provider)]
+    asked = [listing for listing in listings if can_list_models(listing.provider)]
     never = [listing.provider.name for listing in asked if listing.fetched_at is None]
     old = [
         f"{listing.provider.name} ({ago(time.time() - listing.fetched_at)})"

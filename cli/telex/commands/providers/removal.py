@@ -63,7 +63,7 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
             error.message, f"{unlock}To remove it without its key: telex providers remove {name} --keep-key"
         )
         raise Stop(ExitCode.KEY) from None
-    catalog.forget(app.runtime.paths.lists, name)
+    catalog.delete_cached(app.runtime.paths.lists, name)
     match stored, keep_key:
         case True, True:
             app.console.note(
@@ -105,7 +105,7 @@ def rename(app: App, *, old: str, new: str) -> None:
     if taken not in (None, old, new):
         raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
     moved = provider_store.rename(app.runtime.paths.settings_file, app.runtime.key_store, old, new)
-    catalog.move(app.runtime.paths.lists, old, new)
+    catalog.rename_cached(app.runtime.paths.lists, old, new)
     app.console.note(
         f"{old} is now {new}." + (f" Changed along with it: {lists.listed(moved)}." if moved else "")
     )
