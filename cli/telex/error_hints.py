@@ -205,9 +205,9 @@ def right_key(error: errors.AuthenticationError, provider: Provider | None) -> s
         lines.append("The key came from the key command. Run it yourself, and check what it prints.")
     else:
         lines.append(f"The key came from the {error.key_source}. Correct it there, or unset it.")
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
 
-    references = [f"{name} ({value})" for name, value in provider.headers.items() if reference(value)]
+    references = [f"{name} ({value})" for name, value in provider.headers.items() if parse_reference(value)]
     if references:
         lines.append(f"Or a header's secret is wrong: {', '.join(references)}")
     if provider.preset:

@@ -30,7 +30,7 @@ __all__ = [
 
 def spelled(app: App, name: str) -> str | None:
     """The name as the settings spell it, in any case, also where the provider is unusable; None if there is none."""
-    known = (*app.runtime.settings.providers, *app.runtime.settings.wrong("providers"))
+    known = (*app.runtime.settings.providers, *app.runtime.settings.invalid_entries("providers"))
     if name in known:
         return name
     return next((each for each in known if each.casefold() == name.casefold()), None)
@@ -135,7 +135,7 @@ def refresh_completion_cache(app: App) -> None:
         from provider_core.templates import names
 
         there = names(app.runtime.paths.templates)
-        servers = [*app.runtime.settings.mcp, *app.runtime.settings.wrong("mcp")]
+        servers = [*app.runtime.settings.mcp, *app.runtime.settings.invalid_entries("mcp")]
         write_snapshot(
             app.runtime.paths, app.runtime.catalog, templates=there, servers=servers, made_from=made_from
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 from provider_core import files
 from provider_core.catalog._ids import are_ids
 from provider_core.errors import FileError
-from provider_core.settings.rules import NAME
+from provider_core.settings.validators import NAME
 from provider_core.types import Model, ModelKind
 
 if TYPE_CHECKING:

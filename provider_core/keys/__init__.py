@@ -23,7 +23,7 @@ from provider_core.keys._keyring import KeyringStore
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from provider_core.settings.secrets import Reference
+    from provider_core.settings.validators import SecretReference
     from provider_core.types import Provider
 
 __all__ = [
@@ -208,7 +208,7 @@ def resolve(
 
     A ``key`` from the caller is used instead of the provider's own sources.
     """
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
 
     if provider.embedded:
         return Credentials(provider=provider)
@@ -222,7 +222,7 @@ def resolve(
             )
         headers, secrets = dict(provider.headers), []
         for name, value in provider.headers.items():
-            wanted = reference(value)
+            wanted = parse_reference(value)
             if wanted is None:
                 continue
             what = f"the header {name} of {provider.name}"
@@ -274,7 +274,7 @@ def resolve_each(
 
 
 def secret_value(
-    wanted: Reference, what: str, *, environ: Mapping[str, str], store: KeyStore
+    wanted: SecretReference, what: str, *, environ: Mapping[str, str], store: KeyStore
 ) -> tuple[str, tuple[Destination, ...] | None]:
     """The secret that a header refers to, and where a stored one may be sent.
 

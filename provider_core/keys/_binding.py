@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from provider_core.errors import KeyDestinationError
-from provider_core.settings import rules
+from provider_core.settings import validators
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -47,8 +47,8 @@ class Destination:
         """The destination of requests to ``url``."""
         proxy = (network.proxy or "").strip()
         return cls(
-            origin=rules.origin(url),
-            proxy="" if proxy.lower() == "none" else rules.without_credentials(proxy),
+            origin=validators.origin(url),
+            proxy="" if proxy.lower() == "none" else validators.without_credentials(proxy),
             ca_bundle=str(network.ca_bundle or ""),
         )
 
@@ -87,7 +87,7 @@ def check_destination(
         )
     if not url.startswith("http:") or network.allow_http:
         return
-    if not rules.is_near(url):
+    if not validators.is_private_host(url):
         raise KeyDestinationError(
             f"{what} would travel to {wanted.origin} unencrypted", destination=str(wanted), unencrypted=True
         )

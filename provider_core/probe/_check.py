@@ -27,7 +27,7 @@ from provider_core.probe._report import STEPS, Report, Step
 from provider_core.probe._watch import Watch
 from provider_core.redaction import redact
 from provider_core.request import known_secrets
-from provider_core.settings.secrets import reference
+from provider_core.settings.validators import parse_reference
 from provider_core.types import Finished, Message, Request, Text, Usage, Verdict
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def check(
     network = provider.network
     if missing is not None:
         # A reference to a secret is no header to be sent.
-        plain = {name: value for name, value in provider.headers.items() if reference(value) is None}
+        plain = {name: value for name, value in provider.headers.items() if parse_reference(value) is None}
         provider = replace(provider, headers=plain)
     provider = replace(
         provider,

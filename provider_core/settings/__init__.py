@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core import presets
 from provider_core.errors import SettingsError
-from provider_core.settings import rules
-from provider_core.settings.rules import NAME, RESERVED
+from provider_core.settings import validators
+from provider_core.settings.validators import NAME, RESERVED
 from provider_core.types import Model, Network, Provider, Quirks
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Settings:
             if place in self.problems:
                 raise self.problems[place]
 
-    def wrong(self, group: str) -> dict[str, str]:
+    def invalid_entries(self, group: str) -> dict[str, str]:
         """The names of a group's entries that cannot be used, each with what is wrong with it."""
         start = f"{group}."
         return {
@@ -316,13 +316,13 @@ def from_environment(settings: Settings, environ: Mapping[str, str], paths: Path
 
 def _usual(base_url: str) -> Network:
     """The timeouts of a server that no preset describes: one nearby may have to load its model first."""
-    return presets.LOCAL if rules.is_near(base_url) else Network()
+    return presets.LOCAL if validators.is_private_host(base_url) else Network()
 
 
 def _variables_for(base_url: str, preset: presets.Preset) -> str:
     """The origin that the preset's own variables are for, or "" where ``base_url`` is one of the preset's hosts."""
     own = not preset.key_env or preset.serves(base_url)
-    return "" if own else rules.origin(preset.base_url)
+    return "" if own else validators.origin(preset.base_url)
 
 
 def preview_server(name: str, table: Mapping[str, Any], paths: Paths) -> McpServer:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from provider_core import files
 from provider_core.errors import InvalidInputError, UnknownToolServerError
 from provider_core.redaction import close_matches
-from provider_core.settings import rules
-from provider_core.settings.secrets import reference
+from provider_core.settings import validators
+from provider_core.settings.validators import parse_reference
 from provider_core.types import Network
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.settings import Settings
-    from provider_core.settings.secrets import Reference
+    from provider_core.settings.validators import SecretReference
 
 __all__ = [
     "McpServer",
-    "check_name",
-    "check_pattern",
-    "check_url",
-    "check_value",
-    "find",
+    "find_server",
     "of_tables",
-    "references",
+    "secret_references",
+    "validate_mcp_url",
+    "validate_name",
+    "validate_pattern",
+    "validate_value",
 ]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -41,7 +41,7 @@ _RESERVED = frozenset({"all", "none"})
 class McpServer:
     """One ``[mcp.NAME]`` table: a command that is started (stdio), or the address of a server (streamable HTTP).
 
-    Values of ``env`` and ``headers`` may be references to a secret, see ``reference``.
+    Values of ``env`` and ``headers`` may be references to a secret, see ``parse_reference``.
     """
 
     name: str
@@ -88,13 +88,13 @@ class McpServer:
         return self.url or shlex.join(self.command)
 
 
-def references(server: McpServer) -> dict[str, Reference]:
+def secret_references(server: McpServer) -> dict[str, SecretReference]:
     """The secrets that the server is given, by the name of the variable or header."""
     values = {**server.env, **server.headers}
-    return {name: found for name, value in values.items() if (found := reference(value)) is not None}
+    return {name: found for name, value in values.items() if (found := parse_reference(value)) is not None}
 
 
-def find(settings: Settings, name: str) -> McpServer:
+def find_server(settings: Settings, name: str) -> McpServer:
     """The server of this name; raises ``UnknownToolServerError`` with those that may have been meant.
 
     Raises ``SettingsError`` where it is set up wrongly.
@@ -109,34 +109,34 @@ def find(settings: Settings, name: str) -> McpServer:
     )
 
 
-def check_name(name: str) -> None:
+def validate_name(name: str) -> None:
     """Raise ``InvalidInputError`` for what cannot be a server's name."""
-    rules.check_name(name, "an MCP server", _RESERVED)
+    validators.validate_name(name, "an MCP server", _RESERVED)
 
 
-def check_url(text: str) -> str:
+def validate_mcp_url(text: str) -> str:
     """The address as it is kept; raises ``InvalidInputError``, whose sentence repeats nothing of it."""
-    return rules.url(text, "the URL")
+    return validators.url(text, "the URL")
 
 
-def check_value(name: str, value: str, *, header: bool) -> None:
+def validate_value(name: str, value: str, *, header: bool) -> None:
     """Raise ``InvalidInputError`` for a variable or a header that cannot be set; the sentence never holds its value."""
     if header:
         if name.lower() in ("authorization", "proxy-authorization"):
             # The one header that is always a secret, and a settings file is no place for one.
-            if reference(value) is None:
+            if parse_reference(value) is None:
                 raise InvalidInputError(
                     f"the value of the header {name} must be a reference, as Bearer keyring:NAME or Bearer env:VAR"
                 )
         else:
-            rules.check_header(name, value)
+            validators.validate_header(name, value)
     elif not _VARIABLE.fullmatch(name):
         raise InvalidInputError(f"{name!r} is not a valid name of an environment variable")
     elif "\x00" in value:
         raise InvalidInputError(f"the value of {name} holds a null byte, which no variable can")
 
 
-def check_pattern(pattern: str) -> None:
+def validate_pattern(pattern: str) -> None:
     """Raise ``InvalidInputError`` for what no tool's name could ever fit."""
     if not _PATTERN.fullmatch(pattern):
         raise InvalidInputError(f"{pattern!r} is not a valid pattern for tool names; an example is read_*")

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError
-from provider_core.settings.mcp import check_name
-from provider_core.settings.secrets import harmless, in_the_open, reference
+from provider_core.settings.mcp import validate_name
+from provider_core.settings.validators import find_secret, is_harmless, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.types import Json
 
-__all__ = ["Found", "Plain", "read"]
+__all__ = ["ImportedServer", "PlainSecret", "read"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plain:
+class PlainSecret:
     """A secret that the file has in plain, and what goes before it, as "Bearer "."""
 
     value: str = field(repr=False)
@@ -34,7 +34,7 @@ class Plain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ImportedServer:
     """One server of a file. ``name`` is what it may be called here, ``called`` what the file calls it.
 
     ``table`` are the fields of ``[mcp.NAME]``, but for the variables and headers of ``secrets``; it is empty
@@ -44,7 +44,7 @@ class Found:
     name: str
     called: str
     table: Mapping[str, Any] = field(default_factory=dict)
-    secrets: Mapping[str, Plain] = field(default_factory=dict)
+    secrets: Mapping[str, PlainSecret] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     left: str = ""
 
@@ -111,7 +111,7 @@ _COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _LAST_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[\]}])', re.DOTALL)
 
 
-def read(text: str) -> tuple[Found, ...]:
+def read(text: str) -> tuple[ImportedServer, ...]:
     """The servers in the text of a file, comments and last commas allowed; raises ``InvalidInputError``."""
     bare = _COMMENT.sub(lambda hit: hit[0] if hit[0].startswith('"') else " ", text.removeprefix("\ufeff"))
     bare = _LAST_COMMA.sub(lambda hit: hit[0] if hit[0].startswith('"') else "", bare)
@@ -129,7 +129,7 @@ def read(text: str) -> tuple[Found, ...]:
         raise InvalidInputError(
             "it has no MCP servers; telex looks for them under mcpServers, servers, context_servers and mcp"
         )
-    found: list[Found] = []
+    found: list[ImportedServer] = []
     for called, entry in servers.items():
         name = re.sub(r"[^A-Za-z0-9]+", "-", called).strip("-")[:64].strip("-")
         try:
@@ -137,9 +137,9 @@ def read(text: str) -> tuple[Found, ...]:
                 raise _Left(f"{name} would be its name, and another server's as well")
             found.append(_found(name, called, entry))
         except _Left as reason:
-            found.append(Found(name=name or called, called=called, left=str(reason)))
+            found.append(ImportedServer(name=name or called, called=called, left=str(reason)))
         except InvalidInputError as error:
-            found.append(Found(name=name or called, called=called, left=error.message))
+            found.append(ImportedServer(name=name or called, called=called, left=error.message))
     return tuple(found)
 
 
@@ -207,15 +207,15 @@ def _seconds(key: str, value: Json, ours: str, notes: list[str]) -> float | None
     return seconds
 
 
-def _found(name: str, called: str, entry: Json) -> Found:
-    check_name(name or called)
+def _found(name: str, called: str, entry: Json) -> ImportedServer:
+    validate_name(name or called)
     if not isinstance(entry, dict):
         raise _Left("it is not an object")
     notes = [f"it is called {name} here"] if name != called else []
     entry = _common(entry, notes)
     url = next((entry[key] for key in _URLS if isinstance(entry.get(key), str)), None)
     kind = str(entry.get("type") or entry.get("transport") or ("http" if url else "stdio")).lower()
-    secrets: dict[str, Plain] = {}
+    secrets: dict[str, PlainSecret] = {}
     if kind == "sse" or (url is not None and url.partition("?")[0].rstrip("/").endswith("/sse")):
         raise _Left(
             "it speaks the protocol's older HTTP (sse), which telex does not; see if it has an address for http"
@@ -240,7 +240,7 @@ def _found(name: str, called: str, entry: Json) -> Found:
             table[ours] = seconds
     notes += _unknown(entry, taken={"name"} if entry.get("name") == called else set())
     table = {key: value for key, value in table.items() if value not in ({}, None)}
-    return Found(name=name, called=called, table=table, secrets=secrets, notes=tuple(notes))
+    return ImportedServer(name=name, called=called, table=table, secrets=secrets, notes=tuple(notes))
 
 
 def _unknown(entry: Mapping[str, Json], taken: set[str]) -> list[str]:
@@ -282,7 +282,7 @@ def _check_arguments(words: list[str]) -> None:
         else ""
         for word in words
     ]
-    where = in_the_open(bare)
+    where = find_secret(bare)
     if where is not None:
         raise _Left(
             f"its arguments hold what looks like a secret{' ' if where else ''}{where}, and everyone on the machine "
@@ -290,7 +290,7 @@ def _check_arguments(words: list[str]) -> None:
         )
 
 
-def _values(name: str, values: Json, secrets: dict[str, Plain], notes: list[str]) -> dict[str, str]:
+def _values(name: str, values: Json, secrets: dict[str, PlainSecret], notes: list[str]) -> dict[str, str]:
     """Variables or headers: references as ours, plain secrets set apart, all else as it is."""
     found: dict[str, str] = {}
     if values is None:
@@ -303,19 +303,19 @@ def _values(name: str, values: Json, secrets: dict[str, Plain], notes: list[str]
         if not isinstance(value, str | int | float):
             raise _Left(f"its {variable} is not text")
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        if reference(text) is not None:
+        if parse_reference(text) is not None:
             raise _Left(f"its {variable} is {text!r}, which only telex takes for a secret: add it by hand")
         whole = _WHOLE.fullmatch(text)
         if whole is not None and not _HOME.fullmatch(text):
             found[variable] = _referred(name, whole, variable, notes)
-        elif harmless(variable, text) and variable.lower() not in ("authorization", "proxy-authorization"):
+        elif is_harmless(variable, text) and variable.lower() not in ("authorization", "proxy-authorization"):
             found[variable] = _expanded(text, variable)
         elif _PLACEHOLDER.search(text):
             raise _Left(f"its {variable} is more than one placeholder")
         else:
             parts = _SCHEME.fullmatch(text)
             before = (parts["before"] or "") if parts else ""
-            secrets[variable] = Plain(value=text.removeprefix(before).strip(), before=before)
+            secrets[variable] = PlainSecret(value=text.removeprefix(before).strip(), before=before)
     return found
 
 

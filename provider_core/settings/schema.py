@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSourc
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from provider_core.errors import InvalidInputError, SettingsError
-from provider_core.settings import mcp, rules
+from provider_core.settings import mcp, validators
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,32 +47,32 @@ Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
 
 def _address(text: str) -> str:
     with _as_value_error():
-        return rules.address(text).url
+        return validators.parse_base_url(text).url
 
 
 def _provider_name(name: str) -> str:
     with _as_value_error():
-        rules.check_name(name)
+        validators.validate_name(name)
     return name
 
 
 def _alias_name(name: str) -> str:
     with _as_value_error():
-        rules.check_alias(name)
+        validators.validate_alias(name)
     return name
 
 
 def _headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         with _as_value_error():
-            rules.check_header(name, value)
+            validators.validate_header(name, value)
     return headers
 
 
 def _variables(variables: dict[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         with _as_value_error():
-            rules.check_variable(name, value)
+            validators.validate_variable(name, value)
     return variables
 
 
@@ -87,44 +87,44 @@ FilePath = Annotated[Path, AfterValidator(_file_path)]
 
 def _key_env(name: str) -> str:
     with _as_value_error():
-        rules.check_key_env(name)
+        validators.validate_key_env(name)
     return name
 
 
 def _proxy(url: str) -> str:
     with _as_value_error():
-        rules.check_proxy(url)
+        validators.validate_proxy(url)
     return url
 
 
 def _mcp_name(name: str) -> str:
     with _as_value_error():
-        mcp.check_name(name)
+        mcp.validate_name(name)
     return name
 
 
 def _mcp_url(text: str) -> str:
     with _as_value_error():
-        return mcp.check_url(text)
+        return mcp.validate_mcp_url(text)
 
 
 def _mcp_env(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         with _as_value_error():
-            mcp.check_value(name, value, header=False)
+            mcp.validate_value(name, value, header=False)
     return values
 
 
 def _mcp_headers(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         with _as_value_error():
-            mcp.check_value(name, value, header=True)
+            mcp.validate_value(name, value, header=True)
     return values
 
 
 def _mcp_pattern(pattern: str) -> str:
     with _as_value_error():
-        mcp.check_pattern(pattern)
+        mcp.validate_pattern(pattern)
     return pattern
 
 

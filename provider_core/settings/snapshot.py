@@ -69,16 +69,15 @@ def keep(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[
 
 def _secrets(checked: Mapping[str, Any]) -> Iterator[bool]:
     """For each value of a table that may hold a secret, whether it does."""
-    from provider_core.settings.rules import without_credentials
-    from provider_core.settings.secrets import harmless, in_the_open
+    from provider_core.settings.validators import find_secret, is_harmless, without_credentials
 
     for provider in checked.get("providers", {}).values():
         proxy = provider.get("proxy", "")
         yield without_credentials(proxy) != proxy
-        yield in_the_open(["", *provider.get("key_command", "").split()]) is not None
+        yield find_secret(["", *provider.get("key_command", "").split()]) is not None
     for server in checked.get("mcp", {}).values():
-        yield from (not harmless(name, value) for name, value in server.get("env", {}).items())
-        yield in_the_open(server.get("command", [])) is not None
+        yield from (not is_harmless(name, value) for name, value in server.get("env", {}).items())
+        yield find_secret(server.get("command", [])) is not None
 
 
 def _upper(variables: Mapping[str, str]) -> dict[str, str]:

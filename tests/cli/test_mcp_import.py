@@ -12,7 +12,7 @@ from inprocess import Inside
 
 from provider_core.errors import InvalidInputError, KeyStoreError
 from provider_core.keys import MemoryStore
-from provider_core.settings.mcp_import import Found, read
+from provider_core.settings.mcp_import import ImportedServer, read
 from telex.exit_codes import ExitCode
 
 SECRET = "hunter22-hunter22"
@@ -35,7 +35,7 @@ def file(**servers: Any) -> bytes:
     return json.dumps({"mcpServers": servers}).encode()
 
 
-def one(entry: Any) -> Found:
+def one(entry: Any) -> ImportedServer:
     (found,) = read(json.dumps({"mcpServers": {"lab": entry}}))
     return found
 

@@ -10,8 +10,8 @@ import pytest
 
 from provider_core.errors import InvalidInputError, SettingsError, UnknownToolServerError
 from provider_core.settings import Paths, Settings, edit, load
-from provider_core.settings.mcp import McpServer, check_url, find, references
-from provider_core.settings.secrets import harmless, reference
+from provider_core.settings.mcp import McpServer, find_server, secret_references, validate_mcp_url
+from provider_core.settings.validators import is_harmless, parse_reference
 from provider_core.tools.mcp._environment import environment
 
 
@@ -65,8 +65,10 @@ def test_tables_are_servers(tmp_path: Path) -> None:
     assert (web.enabled, web.start_timeout, web.call_timeout, web.max_result, web.allow) == (
         True, 30.0, 60.0, 100_000, (),
     )  # fmt: skip
-    assert {name: str(each) for name, each in references(web).items()} == {"Authorization": "env:WEB_TOKEN"}
-    assert {name: each.entry for name, each in references(found["files"]).items()} == {
+    assert {name: str(each) for name, each in secret_references(web).items()} == {
+        "Authorization": "env:WEB_TOKEN"
+    }
+    assert {name: each.entry for name, each in secret_references(found["files"]).items()} == {
         "TOKEN": "secret:files"
     }
 
@@ -126,7 +128,7 @@ def test_names_are_those_of_providers(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_a_reference_names_a_secret(written: str, kind: str, name: str, before: str) -> None:
-    found = reference(written)
+    found = parse_reference(written)
     assert found is not None
     assert (found.kind, found.name, found.before) == (kind, name, before)
 
@@ -136,7 +138,7 @@ def test_a_reference_names_a_secret(written: str, kind: str, name: str, before: 
     ["", "keyring:", "env: A", "key:a", "http://env:8080", "a b env:C", "env:A/B", "Keyring:a", "env:A\n"],
 )
 def test_other_values_mean_themselves(written: str) -> None:
-    assert reference(written) is None
+    assert parse_reference(written) is None
 
 
 @pytest.mark.parametrize(
@@ -161,20 +163,20 @@ def test_other_values_mean_themselves(written: str) -> None:
     ],
 )
 def test_secrets_are_known_by_their_names_and_their_looks(name: str, value: str, fit: bool) -> None:
-    assert harmless(name, value) is fit
+    assert is_harmless(name, value) is fit
 
 
 def test_a_url_repeats_nothing_of_itself_in_its_error() -> None:
     with pytest.raises(InvalidInputError) as caught:
-        check_url("https://me:hunter22@a/")
+        validate_mcp_url("https://me:hunter22@a/")
     assert "hunter22" not in caught.value.message
 
 
 def test_an_unknown_name_has_near_ones() -> None:
     known = Settings(mcp={"github": McpServer(name="github", command=("a",))})
-    assert find(known, "github") is known.mcp["github"]
+    assert find_server(known, "github") is known.mcp["github"]
     with pytest.raises(UnknownToolServerError) as caught:
-        find(known, "githib")
+        find_server(known, "githib")
     assert (caught.value.candidates, caught.value.server) == (("github",), "githib")
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provider_core.errors import InvalidInputError, SettingsError
-from provider_core.settings import Paths, edit, load, preview, rules
+from provider_core.settings import Paths, edit, load, preview, validators
 from provider_core.types import Provider
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ pieces = st.sampled_from(
 
 @given(st.one_of(st.text(max_size=60), st.lists(pieces, max_size=8).map("".join)))
 def test_any_text_is_an_address_or_a_clean_error(text: str) -> None:
-    refused, found = attempt(lambda: rules.address(text))
+    refused, found = attempt(lambda: validators.parse_base_url(text))
     if found is None:
         assert "base URL" in str(refused)
         return
     assert re.fullmatch(r"https?://[^/?#@\s]+[^#\s]*", found.url)
-    assert rules.address(found.url).url.rstrip("/") == found.url.rstrip("/")
+    assert validators.parse_base_url(found.url).url.rstrip("/") == found.url.rstrip("/")
     url = Provider(name="x", base_url=found.url).url("/chat/completions")
     assert "//" not in url.partition("://")[2].partition("?")[0] or "//" in text.partition("://")[2]
-    rules.is_near(found.url)
+    validators.is_private_host(found.url)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_any_text_is_an_address_or_a_clean_error(text: str) -> None:
     ],
 )
 def test_a_pasted_address_becomes_a_base(pasted: str, url: str, dropped: tuple[str, ...]) -> None:
-    assert rules.address(pasted) == rules.Address(url=url, dropped=dropped)
+    assert validators.parse_base_url(pasted) == validators.BaseUrl(url=url, dropped=dropped)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_pasted_address_becomes_a_base(pasted: str, url: str, dropped: tuple[s
     ],
 )
 def test_a_proxy_is_shown_without_its_password(proxy: str, shown: str) -> None:
-    assert rules.without_credentials(proxy) == shown
+    assert validators.without_credentials(proxy) == shown
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_proxy_is_shown_without_its_password(proxy: str, shown: str) -> None:
     ],
 )  # fmt: skip
 def test_only_this_machine_and_private_networks_are_near(host: str, near: bool) -> None:
-    assert rules.is_near(f"http://{host}:8080/v1") is near
+    assert validators.is_private_host(f"http://{host}:8080/v1") is near
 
 
 # --- what stands in the file by hand -----------------------------------------------------------------------

@@ -33,7 +33,7 @@ from provider_core.keys import MemoryStore, unseal
 from provider_core.local._gguf import read_header
 from provider_core.presets import all_presets
 from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround
-from provider_core.settings import Paths, load, rules, snapshot
+from provider_core.settings import Paths, load, snapshot, validators
 from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import Decoder, failure
 from provider_core.structured import check, retry_message, schema_from, short_form
@@ -357,8 +357,8 @@ def _load(paths: Paths, environ: dict[str, str]) -> None:
         for problem in found.problems.values():
             code_and_hint(problem)
         for provider in found.providers.values():
-            rules.origin(provider.base_url)
-            rules.is_near(provider.base_url)
+            validators.origin(provider.base_url)
+            validators.is_private_host(provider.base_url)
 
 
 def schema(data: bytes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from provider_core.errors import InvalidInputError, NotAllowedError, UnknownToolServerError
-from provider_core.settings.mcp import find
+from provider_core.settings.mcp import find_server
 from provider_core.tools import RequestStarted, agent
 from provider_core.tools.mcp import McpServers
 from telex.ask import hint
@@ -116,7 +116,7 @@ class ToolServers:
             if name == "all" and "all" not in known:
                 chosen |= {server.name: server for server in known.values() if server.enabled}
             else:
-                server = find(self._app.runtime.settings, name)
+                server = find_server(self._app.runtime.settings, name)
                 chosen[server.name] = server
         if not chosen:
             off = "all MCP servers are disabled" if known else "no MCP server is set up"

@@ -252,7 +252,7 @@ class Case:
     def _known_secrets(self) -> Iterator[str]:
         from provider_core import presets
         from provider_core.request import is_secret_name
-        from provider_core.settings.secrets import reference
+        from provider_core.settings.validators import parse_reference
 
         named = {name for preset in presets.all_presets() for name in preset.key_env}
         named |= {name for each in self.sound.values() for name in each.key_env}
@@ -265,7 +265,7 @@ class Case:
         for table in (*_each_table(self._data.get("providers")), *_each_table(self._data.get("mcp"))):
             for fields in (table.get("headers"), table.get("env")):
                 for name, value in (fields if isinstance(fields, dict) else {}).items():
-                    meant = reference(value) if isinstance(value, str) else None
+                    meant = parse_reference(value) if isinstance(value, str) else None
                     if meant is not None and meant.kind == "env":
                         yield self.environ.get(meant.name, "")
                     elif meant is None and is_secret_name(name) and isinstance(value, str):

@@ -10,7 +10,7 @@ from telex.doctor.finding import note, ok, problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.settings.secrets import Reference
+    from provider_core.settings.validators import SecretReference
     from provider_core.types import Provider
     from telex.doctor.case import Case
     from telex.doctor.finding import Finding
@@ -57,21 +57,23 @@ def check(case: Case) -> Iterator[Finding]:
         yield _stored(str(secret), "secret", f"telex mcp set-secret {secret.name}", there=there)
 
 
-def _secrets(case: Case) -> list[Reference]:
+def _secrets(case: Case) -> list[SecretReference]:
     """What the MCP servers want from the keyring, each once."""
-    from provider_core.settings.mcp import McpServer, references
+    from provider_core.settings.mcp import McpServer, secret_references
 
     try:
         servers = case.servers.values()
     except SettingsError:
         return []
     sound = [each for each in servers if isinstance(each, McpServer) and each.enabled]
-    found = [each for server in sound for each in references(server).values() if each.kind == "keyring"]
+    found = [
+        each for server in sound for each in secret_references(server).values() if each.kind == "keyring"
+    ]
     return list({each.entry: each for each in found}.values())
 
 
 def _silent(
-    error: KeyStoreError, wanting: list[Provider], secrets: list[Reference], *, known: bool
+    error: KeyStoreError, wanting: list[Provider], secrets: list[SecretReference], *, known: bool
 ) -> Finding:
     from telex.error_hints import other_source
 

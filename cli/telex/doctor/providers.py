@@ -52,7 +52,7 @@ def _provider(case: Case, provider: Provider) -> Finding:
     if provider.gguf is not None:
         return _file(provider, provider.gguf)
     from provider_core.keys import source
-    from provider_core.settings.rules import is_near
+    from provider_core.settings.validators import is_private_host
 
     found = source(provider, case.environ)
     match found.kind:
@@ -79,7 +79,7 @@ def _provider(case: Case, provider: Provider) -> Finding:
                 )
         case _:
             key = "key from the keyring"
-    if provider.base_url.startswith("http://") and not is_near(provider.base_url):
+    if provider.base_url.startswith("http://") and not is_private_host(provider.base_url):
         return note(
             provider.name,
             f"{place}, {key}, which everyone on the way can read",

@@ -18,7 +18,7 @@ _VARIABLES = ("https_proxy", "http_proxy", "all_proxy", "no_proxy")
 
 
 def check(case: Case) -> Iterator[Finding]:
-    from provider_core.settings.rules import without_credentials
+    from provider_core.settings.validators import without_credentials
 
     spellings = (name for each in _VARIABLES for name in (each, each.upper()))
     named = [(name, case.environ[name]) for name in spellings if case.environ.get(name)]

@@ -50,9 +50,9 @@ def _server(case: Case, server: McpServer) -> Finding:
 
     if not server.enabled:
         return ok(server.name, "disabled")
-    from provider_core.settings.mcp import references
+    from provider_core.settings.mcp import secret_references
 
-    for name, found in references(server).items():
+    for name, found in secret_references(server).items():
         if found.kind == "env" and not case.environ.get(found.name):
             return problem(
                 server.name, f"{name} is to be {found.name}, which is not set", f"Set {found.name}"

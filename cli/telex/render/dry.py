@@ -28,7 +28,7 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     from provider_core import keys
     from provider_core.redaction import redact
     from provider_core.request import is_secret_name, known_secrets
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
     from telex.render.words import changed
 
     provider = target.provider
@@ -43,7 +43,7 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     own = {
         name.lower()
         for name, value in provider.headers.items()
-        if is_secret_name(name) or reference(value) is not None
+        if is_secret_name(name) or parse_reference(value) is not None
     }
     return {
         "method": "POST",

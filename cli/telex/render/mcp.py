@@ -51,9 +51,9 @@ _LINES = 8
 
 def row(server: McpServer) -> tuple[str, ...]:
     """The cells of ``HEADERS``."""
-    from provider_core.settings.mcp import references
+    from provider_core.settings.mcp import secret_references
 
-    secrets = (f"{name} = {wanted}" for name, wanted in references(server).items())
+    secrets = (f"{name} = {wanted}" for name, wanted in secret_references(server).items())
     return (
         server.name,
         server.place,
@@ -65,7 +65,7 @@ def row(server: McpServer) -> tuple[str, ...]:
 
 def as_json(server: McpServer) -> dict[str, Any]:
     """The object of one server. Values of variables and headers are not in it."""
-    from provider_core.settings.mcp import references
+    from provider_core.settings.mcp import secret_references
 
     return {
         "name": server.name,
@@ -74,7 +74,7 @@ def as_json(server: McpServer) -> dict[str, Any]:
         "cwd": str(server.cwd) if server.cwd else None,
         "env": sorted(server.env),
         "headers": sorted(server.headers),
-        "secrets": {name: str(wanted) for name, wanted in references(server).items()},
+        "secrets": {name: str(wanted) for name, wanted in secret_references(server).items()},
         "enabled": server.enabled,
         "allow": list(server.allow),
         "start_timeout": server.start_timeout,

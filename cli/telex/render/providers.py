@@ -134,12 +134,11 @@ def card(
 ) -> list[tuple[str, str]]:
     """All that is known of one provider; ``written`` is its table in the settings file."""
     from provider_core.request import is_secret_name
-    from provider_core.settings.rules import without_credentials
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference, without_credentials
 
     declared = [model.id for model in provider.models] if provider.models_declared else []
     headers = (
-        f"{name}: {MASK if is_secret_name(name) and reference(value) is None else value}"
+        f"{name}: {MASK if is_secret_name(name) and parse_reference(value) is None else value}"
         for name, value in sorted(provider.headers.items())
     )
     proxy = provider.network.proxy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from provider_core.settings.secrets import harmless
+from provider_core.settings.validators import is_harmless
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -93,4 +93,4 @@ def with_password(environ: Mapping[str, str], own: Mapping[str, str]) -> tuple[s
 def _is_network(name: str, value: str) -> bool:
     """Whether this tells a program whom to trust, or the way to the network, and holds no secret."""
     known = name.upper() in _TRUST | _EXCEPTIONS or (name.upper() in _PROXIES and "@" not in value)
-    return known and harmless(name, value)
+    return known and is_harmless(name, value)

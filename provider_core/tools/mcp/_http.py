@@ -22,7 +22,7 @@ from provider_core._version import __version__
 from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError, ToolSessionError
 from provider_core.http import Proxies, tls_context
 from provider_core.redaction import clean
-from provider_core.settings.rules import origin
+from provider_core.settings.validators import origin
 from provider_core.tools.mcp._mending import parsed
 from provider_core.types import Network
 

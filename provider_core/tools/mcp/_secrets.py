@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from provider_core.errors import KeyDestinationError, KeyStoreError, ToolSecretError
 from provider_core.keys import check_destination, unseal
-from provider_core.settings.secrets import reference
+from provider_core.settings.validators import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.keys import Destination, KeyStore
     from provider_core.settings.mcp import McpServer
-    from provider_core.settings.secrets import Reference
+    from provider_core.settings.validators import SecretReference
 
 __all__ = ["Given", "Secrets"]
 
@@ -41,7 +41,7 @@ class Secrets:
         values: dict[str, str] = {}
         secrets: list[str] = []
         for name, written in {**server.env, **server.headers}.items():
-            wanted = reference(written)
+            wanted = parse_reference(written)
             if wanted is None:
                 values[name] = written
                 continue
@@ -54,7 +54,7 @@ class Secrets:
         return Given(values, tuple(secrets))
 
     def _check(
-        self, server: McpServer, name: str, wanted: Reference, confirmed: tuple[Destination, ...] | None
+        self, server: McpServer, name: str, wanted: SecretReference, confirmed: tuple[Destination, ...] | None
     ) -> None:
         """A header's secret goes to no other address than the one that it was stored for, and not unencrypted."""
         what = f"{wanted} for the header {name} of the MCP server {server.name}"
@@ -68,7 +68,9 @@ class Secrets:
                 source="http" if error.unencrypted else str(wanted),
             ) from None
 
-    def _find(self, wanted: Reference, server: str, name: str) -> tuple[str, tuple[Destination, ...] | None]:
+    def _find(
+        self, wanted: SecretReference, server: str, name: str
+    ) -> tuple[str, tuple[Destination, ...] | None]:
         secret, confirmed = self._environ.get(wanted.name), None
         if wanted.kind == "keyring":
             secret, confirmed = unseal(self._stored(wanted, server, name) or "")
@@ -82,7 +84,7 @@ class Secrets:
             )
         return secret, confirmed
 
-    def _stored(self, wanted: Reference, server: str, name: str) -> str | None:
+    def _stored(self, wanted: SecretReference, server: str, name: str) -> str | None:
         broken = self._broken
         if self._store is None:
             broken = KeyStoreError("no keyring is available", state="missing")
@@ -96,7 +98,7 @@ class Secrets:
         )
 
 
-def _fit_for_header(secret: str, wanted: Reference, server: str, name: str) -> str:
+def _fit_for_header(secret: str, wanted: SecretReference, server: str, name: str) -> str:
     bare = secret.strip()
     if not bare or not all(" " <= character <= "~" for character in bare):
         raise ToolSecretError(

@@ -96,7 +96,7 @@ def command(
     """
     from provider_core.errors import SettingsError
     from provider_core.settings import edit, preview_server
-    from provider_core.settings.secrets import in_the_open
+    from provider_core.settings.validators import find_secret
     from telex.commands.mcp import given
 
     if (not words) == (url is None):
@@ -129,7 +129,7 @@ def command(
     fields["url"] = server.url or None
     edit.put(app.runtime.paths.settings_file, {name: fields}, "mcp", replace=replace)
     app.console.note(f"{name} is set up.")
-    if (where := in_the_open(words)) is not None:
+    if (where := find_secret(words)) is not None:
         app.console.note(
             f"Its command contains what looks like a secret{' ' if where else ''}{where}. It is saved in the "
             "settings in plain text, and everyone on this machine can read the arguments of running programs."

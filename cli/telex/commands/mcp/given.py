@@ -47,9 +47,9 @@ def headers(given: Sequence[str]) -> dict[str, str]:
 
 
 def _fit(name: str, value: str, way: str) -> str:
-    from provider_core.settings.secrets import harmless
+    from provider_core.settings.validators import is_harmless
 
-    if not harmless(name, value):
+    if not is_harmless(name, value):
         raise click.UsageError(
             f"the value of {name} looks like a secret, which does not belong on the command line: {way}"
         )
@@ -60,9 +60,9 @@ def allowed(app: App, server: McpServer) -> None:
     """Raise ``UsageError`` if a secret would be sent unencrypted beyond private networks."""
     from provider_core.errors import KeyDestinationError
     from provider_core.keys import check_destination
-    from provider_core.settings.mcp import references
+    from provider_core.settings.mcp import secret_references
 
-    names = list(references(server))
+    names = list(secret_references(server))
     if not server.url or not names:
         return
     try:
@@ -78,10 +78,10 @@ def unready(app: App, server: McpServer, stored: Collection[str] = ()) -> list[s
     """
     import shutil
 
-    from provider_core.settings.mcp import references
+    from provider_core.settings.mcp import secret_references
 
     lines = []
-    for name, wanted in references(server).items():
+    for name, wanted in secret_references(server).items():
         if wanted.kind == "keyring" and wanted.entry in stored:
             continue
         if wanted.kind == "keyring":

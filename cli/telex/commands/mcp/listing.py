@@ -34,7 +34,7 @@ def list_(app: App, *, as_json: bool) -> None:
     from telex.render import sheet
 
     servers = list(app.runtime.settings.mcp.values())
-    wrong = app.runtime.settings.wrong("mcp")
+    wrong = app.runtime.settings.invalid_entries("mcp")
     if as_json:
         objects = [render.as_json(server) for server in servers]
         objects += [{"name": name, "enabled": False, "error": words} for name, words in wrong.items()]

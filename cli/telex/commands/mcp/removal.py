@@ -13,7 +13,7 @@ from telex.options import Name
 from telex.prompts import confirm_removal
 
 if TYPE_CHECKING:
-    from provider_core.settings.secrets import Reference
+    from provider_core.settings.validators import SecretReference
     from telex.app import App
 
 __all__ = ["command"]
@@ -40,10 +40,10 @@ def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     """
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit
-    from provider_core.settings.mcp import find
+    from provider_core.settings.mcp import find_server
 
     if f"mcp.{name}" not in app.runtime.settings.problems:
-        find(app.runtime.settings, name)
+        find_server(app.runtime.settings, name)
     alone = _alone(app, name)
     if not yes:
         confirm_removal(app.console, name)
@@ -66,17 +66,17 @@ def command(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     app.console.note(f"{said}.")
 
 
-def _alone(app: App, name: str) -> list[Reference]:
+def _alone(app: App, name: str) -> list[SecretReference]:
     """The secrets in the keyring that only this server uses."""
-    from provider_core.settings.mcp import references
+    from provider_core.settings.mcp import secret_references
 
     server = app.runtime.settings.mcp.get(name)
     if server is None:  # what is set up wrongly may be given anything
         return []
-    own = {each.name: each for each in references(server).values() if each.kind == "keyring"}
+    own = {each.name: each for each in secret_references(server).values() if each.kind == "keyring"}
     for other, server in app.runtime.settings.mcp.items():
         if other != name:
-            for each in references(server).values():
+            for each in secret_references(server).values():
                 if each.kind == "keyring":
                     own.pop(each.name, None)
     return list(own.values())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provider_core.keys import Destination
-    from provider_core.settings.secrets import Reference
+    from provider_core.settings.validators import SecretReference
     from telex.app import App
 
 __all__ = ["command", "of_providers"]
@@ -79,9 +79,9 @@ def of_providers(app: App, *, name: str, from_stdin: bool, url: str | None, remo
 def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool) -> None:
     from provider_core.errors import KeyStoreError
     from provider_core.keys import seal
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
 
-    wanted = reference(f"keyring:{name}")
+    wanted = parse_reference(f"keyring:{name}")
     if wanted is None:
         raise click.UsageError(
             f"{name!r} is not a valid name for a secret: letters, digits, dots, hyphens and underscores, at most 128"
@@ -114,22 +114,25 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
         )
 
 
-def _uses(app: App, wanted: Reference, url: str | None) -> tuple[bool, tuple[Destination, ...]]:
+def _uses(app: App, wanted: SecretReference, url: str | None) -> tuple[bool, tuple[Destination, ...]]:
     """Whether any setting names the secret, and the addresses to which it is sent in a header."""
     from provider_core.keys import Destination
-    from provider_core.settings import rules
-    from provider_core.settings.mcp import references
-    from provider_core.settings.secrets import reference
+    from provider_core.settings import validators
+    from provider_core.settings.mcp import secret_references
+    from provider_core.settings.validators import parse_reference
     from provider_core.types import Network
 
-    found = [Destination.of(rules.url(url, "the URL"), Network())] if url is not None else []
+    found = [Destination.of(validators.url(url, "the URL"), Network())] if url is not None else []
     for provider in app.runtime.settings.providers.values():
-        named = filter(None, map(reference, provider.headers.values()))
+        named = filter(None, map(parse_reference, provider.headers.values()))
         if any(each.entry == wanted.entry and each.kind == "keyring" for each in named):
             found.append(Destination.of(provider.base_url, provider.network))
     used = False
     for server in app.runtime.settings.mcp.values():
-        if any(each.entry == wanted.entry and each.kind == "keyring" for each in references(server).values()):
+        if any(
+            each.entry == wanted.entry and each.kind == "keyring"
+            for each in secret_references(server).values()
+        ):
             used = True
             if server.url:
                 found.append(Destination.of(server.url, server.network))
@@ -143,7 +146,7 @@ def _read(app: App) -> str:
     return secret
 
 
-def _ask(app: App, wanted: Reference) -> str:
+def _ask(app: App, wanted: SecretReference) -> str:
     require_terminal(app.console, f"no terminal to ask for {wanted.name}; use --stdin")
     app.runtime.key_store.get(wanted.entry)  # before anyone types a secret that could not be kept
     return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True, value_proc=_not_blank))

@@ -15,7 +15,7 @@ from telex.prompts import can_prompt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provider_core.settings.mcp_import import Found
+    from provider_core.settings.mcp_import import ImportedServer
     from telex.app import App
 
 __all__ = ["import_"]
@@ -76,7 +76,7 @@ def import_(
     _conclude(app, list(taken), stored)
 
 
-def _read(app: App, file: str) -> tuple[Found, ...]:
+def _read(app: App, file: str) -> tuple[ImportedServer, ...]:
     from provider_core import files
     from provider_core.errors import InvalidInputError
     from provider_core.settings import mcp_import
@@ -88,7 +88,7 @@ def _read(app: App, file: str) -> tuple[Found, ...]:
         raise click.UsageError(f"{'stdin' if file == '-' else file}: {error.message}") from None
 
 
-def _offered(app: App, found: Sequence[Found]) -> str | None:
+def _offered(app: App, found: Sequence[ImportedServer]) -> str | None:
     """Ask whether to store plain secrets in the keyring; without a terminal, the answer is no."""
     plain = [f"{each.called}: {', '.join(each.secrets)}" for each in found if each.secrets and not each.left]
     if not plain or not can_prompt(app.console):
@@ -99,7 +99,7 @@ def _offered(app: App, found: Sequence[Found]) -> str | None:
     return "keyring" if click.confirm("Store them in the keyring?", default=True, err=True) else None
 
 
-def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow_http: bool) -> str:
+def _why_not(app: App, each: ImportedServer, *, replace: bool, secrets: str | None, allow_http: bool) -> str:
     """Why a valid server is not imported, or ""."""
     from provider_core.errors import SettingsError
     from provider_core.settings import preview_server
@@ -128,10 +128,10 @@ def _why_not(app: App, each: Found, *, replace: bool, secrets: str | None, allow
     return ""
 
 
-def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[str, str]]:
+def _with_secrets(each: ImportedServer, way: str | None) -> tuple[dict[str, Any], dict[str, str]]:
     """The table with references instead of secrets, and the secrets to store, by keyring entry."""
     from provider_core.keys import Destination, seal
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
     from provider_core.types import Network
 
     table, stored = dict(each.table), {}
@@ -141,7 +141,7 @@ def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[st
         if way == "keyring":
             # A header's name may hold what that of a secret may not.
             written = f"{secret.before}keyring:{each.name}.{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}"
-            wanted = reference(written)
+            wanted = parse_reference(written)
             if wanted is not None:
                 to = Destination.of(str(table["url"]), Network()) if "url" in table else None
                 stored[wanted.entry] = seal(secret.value, (to,) if to else ())
@@ -156,10 +156,10 @@ def _with_secrets(each: Found, way: str | None) -> tuple[dict[str, Any], dict[st
 
 def _variables(table: Mapping[str, Any]) -> dict[str, str]:
     """The variables of telex's environment that a server gets, by the names that the server sees."""
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
 
     values = {**table.get("env", {}), **table.get("headers", {})}
-    found = {name: reference(value) for name, value in values.items()}
+    found = {name: parse_reference(value) for name, value in values.items()}
     return {name: each.name for name, each in found.items() if each is not None and each.kind == "env"}
 
 
@@ -184,7 +184,7 @@ def _save(app: App, taken: dict[str, dict[str, Any]], stored: dict[str, str], *,
     app.runtime.reload()
 
 
-def _place(each: Found) -> str:
+def _place(each: ImportedServer) -> str:
     import shlex
 
     return str(each.table.get("url") or shlex.join(each.table["command"]))

@@ -59,9 +59,9 @@ def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> No
 def _set(app: App, name: str, target: str) -> None:
     from provider_core.settings import RESERVED
     from provider_core.settings.models import set_alias
-    from provider_core.settings.rules import check_alias
+    from provider_core.settings.validators import validate_alias
 
-    check_alias(name)
+    validate_alias(name)
     if name in RESERVED or name.casefold() in (known.casefold() for known in app.runtime.providers):
         raise click.UsageError(f"{name} is the name of a provider: choose another")
     before = app.runtime.settings.aliases.get(name)

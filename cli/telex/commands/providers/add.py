@@ -188,7 +188,7 @@ def _preset(name: str, preset: str | None, options: Mapping[str, Any]) -> Preset
 
 def _fields(preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the settings, except the address and the key."""
-    from provider_core.settings.rules import header
+    from provider_core.settings.validators import parse_header
 
     models, names = options["models"], options["model_names"]
     if len(names) > len(models):
@@ -199,7 +199,7 @@ def _fields(preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]
     return {
         "preset": preset.id if preset else None,
         "display_name": options["display_name"],
-        "headers": dict(header(text) for text in options["headers"]) or None,
+        "headers": dict(parse_header(text) for text in options["headers"]) or None,
         "models": declared or None,
         "default_model": models[0] if models and preset else None,
         "proxy": options["proxy"],
@@ -256,7 +256,7 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
 
 def _variables(app: App, preset: Preset | None, base_url: str | None, given: Sequence[str]) -> dict[str, str]:
     """The parts of an address template, from the options, the environment, or a prompt."""
-    from provider_core.settings.rules import check_variable
+    from provider_core.settings.validators import validate_variable
 
     values = dict(assignment(text) for text in given)
     wanted = {variable.name: variable for variable in (preset.variables if preset else ())}
@@ -280,7 +280,7 @@ def _variables(app: App, preset: Preset | None, base_url: str | None, given: Seq
             )
             values[name] = str(click.prompt(variable.prompt, err=True)).strip()
     for name, value in values.items():
-        check_variable(name, value)
+        validate_variable(name, value)
     return values
 
 

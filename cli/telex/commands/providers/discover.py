@@ -128,7 +128,7 @@ def _free(app: App, server: Found) -> str:
 
 def _known_as(app: App, server: Found) -> str:
     """The provider that already has this address, or ""."""
-    from provider_core.settings.rules import origin
+    from provider_core.settings.validators import origin
 
     wanted = origin(server.base_url)
     for provider in app.runtime.settings.providers.values():

@@ -196,7 +196,7 @@ def command(
 
 def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that change, with their new values."""
-    from provider_core.settings.rules import header
+    from provider_core.settings.validators import parse_header
     from telex.commands.providers.given import address, assignment, file_models
 
     same = (
@@ -214,7 +214,10 @@ def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> 
     if options["base_url"] is not None:
         changes["base_url"] = address(app, options["base_url"])
     if options["headers"]:
-        changes["headers"] = {**entry.get("headers", {}), **dict(header(text) for text in options["headers"])}
+        changes["headers"] = {
+            **entry.get("headers", {}),
+            **dict(parse_header(text) for text in options["headers"]),
+        }
     if options["variables"]:
         parts = dict(assignment(text) for text in options["variables"])
         changes["variables"] = {**entry.get("variables", {}), **parts}

@@ -82,9 +82,9 @@ _OPTIONS = {"variables": "set", "models": "model", "headers": "header"}
 
 def new_name(app: App, name: str) -> None:
     """Raise ``InvalidInputError`` for an invalid name, and stop if it is the alias of a model."""
-    from provider_core.settings.rules import check_name
+    from provider_core.settings.validators import validate_name
 
-    check_name(name)
+    validate_name(name)
     alias = next(
         (known for known in app.runtime.settings.aliases if known.casefold() == name.casefold()), None
     )
@@ -98,9 +98,9 @@ def new_name(app: App, name: str) -> None:
 
 def address(app: App, text: str) -> str:
     """The base URL in ``text``; reports what was removed from it."""
-    from provider_core.settings import rules
+    from provider_core.settings import validators
 
-    found = rules.address(text)
+    found = validators.parse_base_url(text)
     if found.dropped:
         app.console.note(f"{' and '.join(found.dropped)} at the end is dropped: the base URL is {found.url}")
     return found.url

@@ -101,12 +101,12 @@ def choose(app: App, provider: Provider, options: Mapping[str, Any], *, ask: boo
 
 def _from_variable(app: App, name: str) -> KeyChoice:
     from provider_core.errors import InvalidInputError
-    from provider_core.settings import rules
+    from provider_core.settings import validators
 
     is_set = bool(app.runtime.environ.get(name, "").strip())
     try:
         # A key that was given in the place of a name must be neither kept nor repeated.
-        rules.check_key_env(name if is_set or name == name.upper() else "")
+        validators.validate_key_env(name if is_set or name == name.upper() else "")
     except InvalidInputError as error:
         raise click.UsageError(error.message.replace("key_env", "--key-env")) from None
     said = f"The key is taken from the environment variable {name}."
@@ -202,7 +202,7 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     to prompt on, and ``Stop`` if the answer is no. ``trust`` means yes.
     """
     from provider_core.keys import Destination, seal, seal_for, unseal
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
 
     if after.embedded or not (before.base_url and after.base_url):
         return KeyChoice()
@@ -214,7 +214,7 @@ def confirm_destination(app: App, before: Provider, after: Provider, *, trust: b
     entries = [name] if after.key_stored else []
     entries += [
         wanted.entry
-        for wanted in map(reference, after.headers.values())
+        for wanted in map(parse_reference, after.headers.values())
         if wanted is not None and wanted.kind == "keyring"
     ]
     found = {entry: text for entry in entries if (text := store.get(entry)) is not None}

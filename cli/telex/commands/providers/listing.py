@@ -57,7 +57,7 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
         if not each.embedded
     ]
     endings, failed = _endings(app, found) if check_keys else ({}, [])
-    wrong = app.runtime.settings.wrong("providers")
+    wrong = app.runtime.settings.invalid_entries("providers")
     if as_json:
         models = _default_models(app, marked=False)
         objects = [

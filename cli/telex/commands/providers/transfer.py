@@ -80,14 +80,15 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
 def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The provider's table without secrets and without entries of the keyring."""
     from provider_core.request import is_secret_name
-    from provider_core.settings.rules import without_credentials
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference, without_credentials
 
     fields = dict(entry)
     if fields.get("key") == "keyring":
         del fields["key"]
     headers = fields.get("headers", {})
-    secret = [name for name, value in headers.items() if is_secret_name(name) and reference(value) is None]
+    secret = [
+        name for name, value in headers.items() if is_secret_name(name) and parse_reference(value) is None
+    ]
     if secret:
         app.console.note(f"{name}: the header {', '.join(secret)} is omitted, because it looks like a key.")
         fields["headers"] = {key: value for key, value in headers.items() if key not in secret}
@@ -189,9 +190,9 @@ def _kept(before: Mapping[str, Any] | None, entry: Mapping[str, Any], *, http: b
 
 def _variables(provider: Provider) -> tuple[str, ...]:
     """The environment variables whose values are sent to the provider: as its key, and in its headers."""
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
 
-    headers = [found for found in map(reference, provider.headers.values()) if found is not None]
+    headers = [found for found in map(parse_reference, provider.headers.values()) if found is not None]
     return (*provider.key_env[:1], *(found.name for found in headers if found.kind == "env"))
 
 
@@ -252,8 +253,7 @@ _SHOWN = ("preset", "proxy", "ca_bundle", "client_cert", "key_env", "key_command
 def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
     """The provider's address, the source of its key, and the network settings in the file."""
     from provider_core.keys import source
-    from provider_core.settings.rules import without_credentials
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference, without_credentials
     from telex.render.providers import key_words, place
 
     parts = [place(provider), f"key: {key_words(source(provider, app.runtime.environ))}"]
@@ -263,7 +263,7 @@ def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
         if entry.get(field)
     ]
     if headers := entry.get("headers"):
-        shown = (f"{each} ({value})" if reference(value) else each for each, value in headers.items())
+        shown = (f"{each} ({value})" if parse_reference(value) else each for each, value in headers.items())
         parts.append(f"headers: {', '.join(shown)}")
     return "; ".join(parts)
 

@@ -24,9 +24,9 @@ def allowed(app: App, provider: Provider, key: str | None) -> None:
     """Raise ``UsageError`` if a key or a secret header would be sent unencrypted beyond private networks."""
     from provider_core.errors import KeyDestinationError
     from provider_core.keys import check_destination, source
-    from provider_core.settings.secrets import reference
+    from provider_core.settings.validators import parse_reference
 
-    secret = any(map(reference, provider.headers.values()))
+    secret = any(map(parse_reference, provider.headers.values()))
     if not (key is not None or secret or source(provider, app.runtime.environ).kind != "none"):
         return
     try:

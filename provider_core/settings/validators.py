@@ -1,4 +1,4 @@
-"""What may stand in a provider's name, address, headers and variables; nothing is looked up or reached here."""
+"""Validators for names, addresses, headers and variables; references to secrets (``env:NAME``, ``keyring:NAME``)."""
 
 from __future__ import annotations
 
@@ -6,30 +6,13 @@ import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from provider_core.errors import InvalidInputError, SettingsError
-from provider_core.settings import secrets
 
-__all__ = [
-    "ALIAS",
-    "LONGEST_URL",
-    "NAME",
-    "RESERVED",
-    "Address",
-    "address",
-    "check_alias",
-    "check_header",
-    "check_key_env",
-    "check_name",
-    "check_proxy",
-    "check_variable",
-    "header",
-    "is_near",
-    "origin",
-    "url",
-    "without_credentials",
-]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
 """A provider's name: letters, digits and hyphens, at most 64, no hyphen at either end."""
@@ -62,14 +45,14 @@ _LIKE_A_KEY = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class BaseUrl:
     """A base URL as it is kept. ``dropped`` are the parts of what was pasted that do not belong to one."""
 
     url: str
     dropped: tuple[str, ...] = ()
 
 
-def check_name(name: str, of: str = "a provider", reserved: frozenset[str] = RESERVED) -> None:
+def validate_name(name: str, of: str = "a provider", reserved: frozenset[str] = RESERVED) -> None:
     """Raise ``InvalidInputError`` for what cannot be the name of ``of``."""
     if not NAME.fullmatch(name):
         raise InvalidInputError(
@@ -79,7 +62,7 @@ def check_name(name: str, of: str = "a provider", reserved: frozenset[str] = RES
         raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
 
 
-def check_alias(name: str) -> None:
+def validate_alias(name: str) -> None:
     """Raise ``InvalidInputError`` for what cannot be a model's short name."""
     if not ALIAS.fullmatch(name):
         raise InvalidInputError(
@@ -87,14 +70,14 @@ def check_alias(name: str) -> None:
         )
 
 
-def address(text: str) -> Address:
+def parse_base_url(text: str) -> BaseUrl:
     """The base URL in ``text``; placeholders like ``{account_id}`` and a query are kept.
 
     Raises ``InvalidInputError``; its sentence repeats nothing of an address that may hold a password.
     """
     head, path, query = _parts(text.strip(), "the base URL")
     path, dropped = _trimmed(path)
-    return Address(url=f"{head}{path}{query}", dropped=dropped)
+    return BaseUrl(url=f"{head}{path}{query}", dropped=dropped)
 
 
 def url(text: str, what: str) -> str:
@@ -164,7 +147,7 @@ def _trimmed(path: str) -> tuple[str, tuple[str, ...]]:
     return bare, tuple(dropped)
 
 
-def is_near(url: str) -> bool:
+def is_private_host(url: str) -> bool:
     """Whether ``url`` stays on this machine or in a private network, as far as its host itself says so.
 
     A name other than localhost says nothing: what it resolves to is the network's choice.
@@ -195,17 +178,17 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
-def header(text: str) -> tuple[str, str]:
+def parse_header(text: str) -> tuple[str, str]:
     """Name and value of ``NAME=VALUE`` or ``NAME: VALUE``, as curl writes it; raises ``InvalidInputError``."""
     found = re.match(r"([^=:]+)[=:](.*)", text, re.DOTALL)
     if found is None:
         raise InvalidInputError("a header is given as NAME=VALUE")
     name, value = found[1].strip(), found[2].strip()
-    check_header(name, value)
+    validate_header(name, value)
     return name, value
 
 
-def check_header(name: str, value: str) -> None:
+def validate_header(name: str, value: str) -> None:
     """Raise ``InvalidInputError`` for a header that cannot be set; the sentence never holds its value."""
     if not _HEADER_NAME.fullmatch(name):
         raise InvalidInputError(f"{name!r} is not a valid header name")
@@ -213,20 +196,20 @@ def check_header(name: str, value: str) -> None:
         raise InvalidInputError(f"the header {name} is telex's own and cannot be set")
     if not value or not all(" " <= character <= "~" for character in value):
         raise InvalidInputError(f"the value of the header {name} is empty, or holds what no header can carry")
-    if not secrets.harmless(name, value):
+    if not is_harmless(name, value):
         raise InvalidInputError(
             f"the value of the header {name} looks like a secret. Name its source instead: env:NAME for an "
             "environment variable, or keyring:NAME for the keyring"
         )
 
 
-def check_variable(name: str, value: str) -> None:
+def validate_variable(name: str, value: str) -> None:
     """Raise ``InvalidInputError`` for a part of an address that could change where the address leads."""
     if not _VARIABLE.fullmatch(value):
         raise InvalidInputError(f"{name} may hold letters, digits, dots, hyphens and underscores only")
 
 
-def check_key_env(name: str) -> None:
+def validate_key_env(name: str) -> None:
     """Raise ``InvalidInputError`` for what is a key rather than the name of its variable; it is not repeated."""
     if not _VARIABLE_NAME.fullmatch(name) or (len(name) >= _LIKE_A_KEY and not name.isupper()):
         raise InvalidInputError(
@@ -234,7 +217,7 @@ def check_key_env(name: str) -> None:
         )
 
 
-def check_proxy(url: str) -> None:
+def validate_proxy(url: str) -> None:
     """Raise ``InvalidInputError`` for what is neither the address of a proxy nor "none"; it is not repeated."""
     from provider_core.http import Proxies
 
@@ -250,3 +233,75 @@ def without_credentials(url: str) -> str:
     """``url`` (of a proxy) without user name and password."""
     scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+
+
+_REFERENCE = re.compile(
+    r"(?P<before>[A-Za-z][A-Za-z-]* )?(?P<kind>keyring|env):(?P<name>[A-Za-z0-9_][\w.-]{0,127})"
+)
+_TOKEN = re.compile(
+    r"(?:sk|pk|rk|ghp|gho|ghs|ghu|github_pat|glpat|xox[abeprs]|hf|npm|pypi|dop_v1|AKIA|ASIA|AIza|ya29|eyJ)"
+    r"[A-Za-z0-9_.=-]{12,}"
+)
+"""How the keys of some large services begin, in values whose names do not tell."""
+
+_HARMLESS = re.compile(
+    r"(?i:true|false|yes|no|on|off|none|null|auto|default|basic|bearer|oauth2?|jwt)?"
+    r"|-?\d{1,6}(?:\.\d{1,6})?"
+    r"|(?:~|\.{1,2})?/.*|[A-Za-z]:\\.*"
+    r"|https?://[^\s@?]*"
+)
+"""Values that are no secret whatever they are called: switches, small numbers, paths, addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretReference:
+    """A value that names a secret: one in the keyring, or the value of an environment variable.
+
+    ``before`` is the text before it, as in ``Bearer keyring:github``.
+    """
+
+    kind: Literal["keyring", "env"]
+    name: str
+    before: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+    @property
+    def entry(self) -> str:
+        """The name of its entry in the keyring, which no provider's name can be."""
+        return f"secret:{self.name}"
+
+
+def parse_reference(value: str) -> SecretReference | None:
+    """What ``keyring:NAME`` or ``env:VAR`` means, a word before it or none; None for a value that means itself."""
+    found = _REFERENCE.fullmatch(value)
+    if found is None:
+        return None
+    kind: Literal["keyring", "env"] = "keyring" if found["kind"] == "keyring" else "env"
+    return SecretReference(kind=kind, name=found["name"], before=found["before"] or "")
+
+
+def is_harmless(name: str, value: str) -> bool:
+    """Whether the value of this variable or header is no secret, so that a file or a command line may hold it."""
+    if parse_reference(value) is not None:
+        return True
+    from provider_core.request import is_secret_name
+
+    secret = _TOKEN.search(value) is not None or (is_secret_name(name) and not _HARMLESS.fullmatch(value))
+    return not secret
+
+
+def find_secret(command: Sequence[str]) -> str | None:
+    """Where a command holds what looks like a secret: "after --token", or "" for one by itself; None for nowhere."""
+    flag = ""
+    for word in command[1:]:
+        value = word
+        if word.startswith("-"):
+            flag, equals, value = word.partition("=")
+            if not equals:
+                continue
+        if not is_harmless(flag, value):
+            return f"after {flag}" if flag else ""
+        flag = ""
+    return None
