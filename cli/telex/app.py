@@ -75,7 +75,7 @@ class App:
 
     def advice(self, error: CoreError) -> tuple[ExitCode, str | None]:
         """The exit code for an error, and a hint; for a provider that is not set up, the hint adds it."""
-        from telex.exit_codes import code_and_hint
+        from telex.error_hints import code_and_hint
 
         provider = self.runtime.loaded_provider(error.provider)
         code, hint = code_and_hint(error, provider)

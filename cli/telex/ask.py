@@ -12,7 +12,8 @@ from provider_core.answer import AnswerBuilder
 from provider_core.errors import CoreError, NetworkError, ProviderError
 from provider_core.types import Idle, Image, Retrying, Verdict
 from telex.console import OutputClosed, OutputError
-from telex.exit_codes import ExitCode, Stop, answer_code, internal_error
+from telex.error_hints import answer_code
+from telex.exit_codes import ExitCode, Stop, internal_error
 from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:

@@ -11,51 +11,14 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from provider_core import errors
-    from provider_core.types import Provider
+from provider_core import errors
+from telex.exit_codes import ExitCode
 
-__all__ = [
-    "SHORTEN",
-    "add_local",
-    "add_mcp",
-    "allow",
-    "attach",
-    "chat_model",
-    "check_address",
-    "choose_model",
-    "confirm_key",
-    "connect",
-    "credit",
-    "did_you_mean",
-    "enable",
-    "first_steps",
-    "get_model",
-    "give_key",
-    "give_variables",
-    "move_away",
-    "no_completion",
-    "other_folder",
-    "other_source",
-    "raise_limit",
-    "right_key",
-    "say_which",
-    "secure",
-    "set_up",
-    "tool_access",
-    "tool_connect",
-    "tool_secret",
-    "try_https",
-    "upgrade_or_move_away",
-    "use_https",
-    "wait",
-    "wait_longer",
-    "which_conversation",
-    "which_file",
-    "which_server",
-    "which_template",
-    "wrong_file",
-]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provider_core.answer import Answer
+    from provider_core.types import Provider
 
 
 def attach(error: errors.AttachmentError, _: Provider | None) -> str | None:
@@ -489,3 +452,107 @@ def _duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.0f} hours" if seconds < 172_800 else f"{min(seconds / 86400, 9999):.0f} days"
+
+
+_TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | None] | None]] = {
+    errors.CoreError: (ExitCode.OTHER, None),
+    errors.InvalidInputError: (ExitCode.USAGE, None),
+    errors.AttachmentError: (ExitCode.USAGE, attach),
+    errors.NoVisionError: (ExitCode.USAGE, "See which models read images: telex models list --vision"),
+    errors.SchemaError: (ExitCode.USAGE, None),
+    errors.VariableError: (ExitCode.USAGE, give_variables),
+    errors.SettingsError: (ExitCode.SETTINGS, which_file),
+    errors.TemplateError: (ExitCode.SETTINGS, None),
+    errors.UnknownTemplateError: (ExitCode.SETTINGS, which_template),
+    errors.FileError: (ExitCode.OTHER, None),
+    errors.ModelError: (ExitCode.SETTINGS, None),
+    errors.UnknownModelError: (ExitCode.SETTINGS, did_you_mean),
+    errors.AmbiguousModelError: (ExitCode.SETTINGS, say_which),
+    errors.UnknownProviderError: (ExitCode.SETTINGS, set_up),
+    errors.DisabledProviderError: (ExitCode.SETTINGS, enable),
+    errors.NoModelError: (ExitCode.SETTINGS, choose_model),
+    errors.NoProviderError: (ExitCode.KEY, first_steps),
+    errors.ApiKeyError: (ExitCode.KEY, None),
+    errors.MissingKeyError: (ExitCode.KEY, give_key),
+    errors.InvalidKeyError: (ExitCode.KEY, None),
+    errors.KeyDestinationError: (ExitCode.KEY, confirm_key),
+    errors.KeyStoreError: (ExitCode.KEY, other_source),
+    errors.KeyCommandError: (ExitCode.KEY, "Run the command yourself to see why."),
+    errors.ProviderError: (ExitCode.PROVIDER, None),
+    errors.AuthenticationError: (ExitCode.KEY, right_key),
+    errors.PermissionDeniedError: (ExitCode.KEY, None),
+    errors.RateLimitError: (ExitCode.LIMIT, wait),
+    errors.QuotaError: (ExitCode.LIMIT, credit),
+    errors.BadRequestError: (ExitCode.PROVIDER, use_https),
+    errors.ContextOverflowError: (ExitCode.PROVIDER, SHORTEN),
+    errors.ContentPolicyError: (ExitCode.PROVIDER, None),
+    errors.NotFoundError: (ExitCode.PROVIDER, check_address),
+    errors.ModelNotFoundError: (ExitCode.SETTINGS, get_model),
+    errors.WrongEndpointError: (ExitCode.SETTINGS, chat_model),
+    errors.ServerError: (ExitCode.PROVIDER, None),
+    errors.OverloadedError: (ExitCode.PROVIDER, "Try again later."),
+    errors.TokenLimitError: (ExitCode.PROVIDER, raise_limit),
+    errors.ProtocolError: (ExitCode.PROVIDER, no_completion),
+    errors.NetworkError: (ExitCode.NETWORK, None),
+    errors.ConnectError: (ExitCode.NETWORK, connect),
+    errors.TLSError: (ExitCode.NETWORK, secure),
+    errors.DeadlineError: (ExitCode.NETWORK, wait_longer),
+    errors.ConnectionLostError: (ExitCode.NETWORK, try_https),
+    errors.LocalModelError: (ExitCode.OTHER, other_folder),
+    errors.LocalExtraMissingError: (ExitCode.SETTINGS, add_local),
+    errors.ModelFileError: (ExitCode.SETTINGS, wrong_file),
+    errors.ModelFetchError: (
+        ExitCode.NETWORK,
+        (
+            "Use a provider instead: telex providers add openai\n"
+            "Or a GGUF file of your own: telex providers add NAME --gguf FILE"
+        ),
+    ),
+    errors.ToolError: (ExitCode.TOOL, None),
+    errors.UnknownToolError: (ExitCode.USAGE, None),
+    errors.ToolArgumentsError: (ExitCode.TOOL, None),
+    errors.ToolRefusedError: (ExitCode.TOOL, None),
+    errors.NotAllowedError: (ExitCode.TOOL, allow),
+    errors.ToolTimeoutError: (ExitCode.TOOL, None),
+    errors.ToolServerError: (ExitCode.PROVIDER, None),
+    errors.ToolAccessError: (ExitCode.KEY, tool_access),
+    errors.ToolConnectError: (ExitCode.NETWORK, tool_connect),
+    errors.ToolSecretError: (ExitCode.KEY, tool_secret),
+    errors.ToolSessionError: (ExitCode.PROVIDER, None),
+    errors.ToolsExtraMissingError: (ExitCode.SETTINGS, add_mcp),
+    errors.UnknownToolServerError: (ExitCode.SETTINGS, which_server),
+    errors.HistoryError: (ExitCode.OTHER, None),
+    errors.BusyHistoryError: (ExitCode.OTHER, "End what has it open, or try again."),
+    errors.CorruptHistoryError: (ExitCode.OTHER, move_away),
+    errors.NewerHistoryError: (ExitCode.OTHER, upgrade_or_move_away),
+    errors.UnknownConversationError: (ExitCode.SETTINGS, which_conversation),
+    errors.AmbiguousConversationError: (ExitCode.SETTINGS, which_conversation),
+    errors.SchemaMismatchError: (
+        ExitCode.PROVIDER,
+        "Try again, simplify the schema, or use a larger model; --retries-schema N allows more retries.",
+    ),
+    errors.LoopLimitError: (ExitCode.TOOL, "Allow more requests: --max-turns N"),
+}
+
+
+def code_and_hint(error: errors.CoreError, provider: Provider | None = None) -> tuple[ExitCode, str | None]:
+    """The exit code for an error and what to do about it, by the nearest class that has a row."""
+    code, hint = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
+    return code, hint(error, provider) if callable(hint) else hint
+
+
+def answer_code(answer: Answer) -> ExitCode:
+    """The exit code for an answer: one that began and is not whole is the provider's failure, whatever cut it."""
+    from provider_core.types import Verdict
+
+    match answer.verdict:
+        case Verdict.COMPLETE | Verdict.LENGTH:
+            # A whole answer may come at the end of a loop that failed. One that a token limit cut has an error unless
+            # the user set the limit and text came.
+            return code_and_hint(answer.error)[0] if answer.error is not None else ExitCode.OK
+        case Verdict.INTERRUPTED:
+            return ExitCode.INTERRUPTED
+        case Verdict.FAILED if answer.error is not None:
+            return code_and_hint(answer.error)[0]
+        case _:
+            return ExitCode.PROVIDER

@@ -15,7 +15,8 @@ from provider_core.errors import CoreError
 from provider_core.types import Verdict
 from telex.ask import Turn, hint, judged
 from telex.console import OutputClosed, OutputError
-from telex.exit_codes import ExitCode, answer_code, code_and_hint, internal_error
+from telex.error_hints import answer_code, code_and_hint
+from telex.exit_codes import ExitCode, internal_error
 from telex.render.together import together_for
 from telex.signals import Interrupts, Terminated
 

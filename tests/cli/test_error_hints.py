@@ -15,8 +15,9 @@ import pytest
 from provider_core import errors
 from provider_core.types import Network, Provider
 from telex.app import App
-from telex.exit_codes import ExitCode, code_and_hint, reported
-from telex.main import COMMANDS, root
+from telex.error_hints import code_and_hint
+from telex.exit_codes import ExitCode
+from telex.main import COMMANDS, reported, root
 
 ROOT = Path(__file__).parents[2]
 LAB = Provider(name="lab", base_url="http://127.0.0.1:1/v1")

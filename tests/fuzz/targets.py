@@ -40,7 +40,8 @@ from provider_core.structured import check, retry_message, schema_from, short_fo
 from provider_core.templates import fill, parse, variables
 from provider_core.tools import _arguments, _schemas
 from provider_core.types import Finished, Message, Provider, Reasoning, Request, Text
-from telex.exit_codes import ExitCode, code_and_hint
+from telex.error_hints import code_and_hint
+from telex.exit_codes import ExitCode
 from telex.render.extract import first_block
 from telex.render.json import error_object
 from telex.render.markdown import MarkdownStream, render

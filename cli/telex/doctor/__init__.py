@@ -45,7 +45,8 @@ def _found(case: Case, family: str) -> Iterator[Finding]:
     from importlib import import_module
 
     from provider_core.errors import CoreError
-    from telex.exit_codes import code_and_hint, traceback_place
+    from telex.error_hints import code_and_hint
+    from telex.exit_codes import traceback_place
 
     def same(text: str) -> str:
         return text

@@ -18,7 +18,7 @@ def check(case: Case) -> Iterator[Finding]:
     import sqlite3
 
     from provider_core.history import has_locks, health
-    from telex.exit_codes import code_and_hint
+    from telex.error_hints import code_and_hint
 
     path = case.paths.history
     if case.setting("history") is False:

@@ -28,7 +28,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _default(case: Case) -> Finding:
     from provider_core.resolve import resolve
-    from telex.exit_codes import code_and_hint
+    from telex.error_hints import code_and_hint
 
     wanted = case.setting("model")
     try:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import CoreError
 from provider_core.types import Verdict
-from telex.exit_codes import ExitCode, answer_code, code_and_hint
+from telex.error_hints import answer_code, code_and_hint
+from telex.exit_codes import ExitCode
 from telex.render.asides import Asides
 
 if TYPE_CHECKING:

@@ -144,7 +144,8 @@ def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: A
 def _say(app: App, removed: Removed) -> None:
     app.console.note(f"{_count(removed.conversations)} removed.")
     if removed.traces is not None:
-        from telex.exit_codes import Stop, code_and_hint
+        from telex.error_hints import code_and_hint
+        from telex.exit_codes import Stop
 
         code, _ = code_and_hint(removed.traces)
         app.console.error(

@@ -148,7 +148,8 @@ def _stop_where_all_failed(outcomes: Sequence[RefreshResult]) -> None:
     A refused key stops even if a list is saved.
     """
     from provider_core.errors import AuthenticationError
-    from telex.exit_codes import ExitCode, Stop, code_and_hint
+    from telex.error_hints import code_and_hint
+    from telex.exit_codes import ExitCode, Stop
 
     errors = [
         each.error
@@ -164,7 +165,7 @@ def _stop_where_all_failed(outcomes: Sequence[RefreshResult]) -> None:
 
 def _failure(outcome: RefreshResult) -> str | None:
     from provider_core.errors import KeyDestinationError
-    from telex.exit_codes import code_and_hint
+    from telex.error_hints import code_and_hint
     from telex.render.models import ago
 
     name = outcome.provider.name
@@ -201,7 +202,7 @@ def _say_hidden(app: App, listings: Sequence[ModelListing]) -> None:
 
 def _say_why_none(app: App, names: Sequence[str]) -> None:
     from provider_core.errors import NoProviderError
-    from telex.exit_codes import code_and_hint
+    from telex.error_hints import code_and_hint
 
     catalog, note = app.runtime.catalog, app.console.note
     if not catalog.providers:

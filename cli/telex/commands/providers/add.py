@@ -19,7 +19,8 @@ from telex.commands.providers.given import (
     wait_options,
 )
 from telex.commands.providers.keys import checked, choose, key_options, shadow
-from telex.exit_codes import ASKING, ExitCode, Stop, code_and_hint
+from telex.error_hints import code_and_hint
+from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.options import ExistingPath, Name
 from telex.prompts import require_terminal
 

@@ -12,7 +12,8 @@ import click
 
 from telex.app import pass_app
 from telex.command import Command
-from telex.exit_codes import ASKING, ExitCode, Stop, code_and_hint
+from telex.error_hints import code_and_hint
+from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.options import Name
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from provider_core.errors import NotFoundError
-from telex.exit_codes import ExitCode, Stop, code_and_hint
+from telex.error_hints import code_and_hint
+from telex.exit_codes import ExitCode, Stop
 
 if TYPE_CHECKING:
     from provider_core.probe import Report
