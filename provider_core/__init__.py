@@ -34,32 +34,35 @@ if TYPE_CHECKING:
     from provider_core.client import Client
     from provider_core.connection import Connection, connect, provider
     from provider_core.conversation import Conversation, Options
-    from provider_core.http import HttpTransport
-    from provider_core.keys import KeyringStore, KeyStore, MemoryStore
-    from provider_core.runtime import Runtime
-    from provider_core.settings import Paths, Settings
-    from provider_core.tools import (
-        AgentEvent,
+    from provider_core.events import (
+        AnswerEnded,
         Approve,
         ApproveWith,
-        FunctionTools,
+        ChatEnded,
+        Connecting,
+        Event,
         Limits,
         PlannedCall,
         Refuse,
         RequestStarted,
+        SchemaRetry,
         Toolbox,
         ToolEnded,
         ToolProgress,
         ToolResult,
         ToolStarted,
-        agent,
     )
+    from provider_core.http import HttpTransport
+    from provider_core.keys import KeyringStore, KeyStore, MemoryStore
+    from provider_core.runtime import Runtime
+    from provider_core.settings import Paths, Settings
+    from provider_core.tools import AgentEvent, FunctionTools, agent
     from provider_core.types import (
+        AnswerEvent,
         Call,
         CallAsText,
         Choice,
         Effort,
-        Event,
         FieldDropped,
         FieldIgnored,
         Finished,
@@ -97,12 +100,16 @@ __all__ = [
     "AgentEvent",
     "Answer",
     "AnswerBuilder",
+    "AnswerEnded",
+    "AnswerEvent",
     "Approve",
     "ApproveWith",
     "Call",
     "CallAsText",
+    "ChatEnded",
     "Choice",
     "Client",
+    "Connecting",
     "Connection",
     "Conversation",
     "Effort",
@@ -138,6 +145,7 @@ __all__ = [
     "Retrying",
     "Role",
     "Runtime",
+    "SchemaRetry",
     "Sent",
     "Settings",
     "Source",
@@ -172,22 +180,25 @@ _ROOMS = {
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
     "settings": ("Paths", "Settings"),
     "runtime": ("Runtime",),
-    "tools": (
-        "AgentEvent",
+    "events": (
+        "AnswerEnded",
         "Approve",
         "ApproveWith",
-        "RequestStarted",
-        "FunctionTools",
+        "ChatEnded",
+        "Connecting",
+        "Event",
         "Limits",
         "PlannedCall",
         "Refuse",
+        "RequestStarted",
+        "SchemaRetry",
         "ToolEnded",
         "ToolProgress",
         "ToolResult",
         "ToolStarted",
         "Toolbox",
-        "agent",
     ),
+    "tools": ("AgentEvent", "FunctionTools", "agent"),
 }
 """Where a name is from; all others are from ``types``."""
 

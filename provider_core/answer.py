@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from provider_core.errors import CoreError
-    from provider_core.types import Choice, Event, Json, Notice, Source, Target
+    from provider_core.types import AnswerEvent, Choice, Json, Notice, Source, Target
 
 __all__ = ["Answer", "AnswerBuilder", "append_messages", "merge_answers"]
 
@@ -113,7 +113,7 @@ class AnswerBuilder:
         if isinstance(notice, Sent):
             self._sent = self._clock()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         """Take one event."""
         if self._first_byte is None:
             self._first_byte = self._clock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
@@ -43,9 +43,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from provider_core.request import UnsupportedFieldCache
-    from provider_core.types import Event, Json, Notice, Provider, Reply, Request, Transport
-
-__all__ = ["Client"]
+    from provider_core.types import AnswerEvent, Json, Notice, Provider, Reply, Request, Transport
 
 _TRAILER = 2.0
 """Seconds for what follows a finish reason that came alone: usage, and the mark of the end."""
@@ -92,7 +90,7 @@ class Client:
         key: str | None = None,
         notify: Callable[[Notice], None] | None = None,
         watch: Callable[[str, str], None] | None = None,
-    ) -> Generator[Event, None, None]:
+    ) -> Generator[AnswerEvent, None, None]:
         """The events of one answer, ``Finished`` last; closing the iterator closes the connection.
 
         ``watch`` is told of what goes over the wire, line by line and redacted: a mark (">" for what is sent,
@@ -187,7 +185,7 @@ class Client:
         secrets: tuple[str, ...],
         accepted: Callable[[], None],
         new_decoder: Callable[..., Decoder],
-    ) -> Iterator[Event]:
+    ) -> Iterator[AnswerEvent]:
         """The events of one attempt. It raises only while nothing has been handed out."""
         with send(call) as reply:
             if not 200 <= reply.status < 300:
@@ -216,10 +214,19 @@ class Client:
             yield from last
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenProvider:
+    """A provider that can be asked now: its key was found, or its model is running."""
+
+    client: Client
+    provider: Provider
+    key: str | None = field(default=None, repr=False)
+
+
 class _CutShortError(Exception):
     """An answer without a word in it that ended properly and too early; ``events`` are its last ones."""
 
-    def __init__(self, error: ConnectionLostError, events: list[Event]) -> None:
+    def __init__(self, error: ConnectionLostError, events: list[AnswerEvent]) -> None:
         super().__init__(error.message)
         self.error = error
         self.events = events
@@ -235,11 +242,11 @@ def _tell_sent(notify: Callable[[Notice], None]) -> Callable[[str], None]:
     return trace
 
 
-def _joined(events: list[Event]) -> list[Event]:
+def _joined(events: list[AnswerEvent]) -> list[AnswerEvent]:
     """The events with pieces of text that came together in one: each has a price for whoever shows it."""
     if len(events) < 2:
         return events
-    joined: list[Event] = []
+    joined: list[AnswerEvent] = []
     pieces: list[str] = []
     kind: type[Text | Reasoning] = Text
     for event in events:
@@ -259,7 +266,7 @@ def _joined(events: list[Event]) -> list[Event]:
     return joined
 
 
-def _nothing(events: list[Event]) -> NetworkError | ProviderError | None:
+def _nothing(events: list[AnswerEvent]) -> NetworkError | ProviderError | None:
     """Why an attempt failed whose events hold no answer at all, not even a piece of one."""
     for event in events:
         match event:

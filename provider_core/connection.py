@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
-from provider_core.conversation import Conversation, OpenProvider
+from provider_core.conversation import Conversation, OpenModel
 from provider_core.errors import NoProviderError, SettingsError
 from provider_core.runtime import Runtime
 from provider_core.types import Message, Provider, Target
@@ -122,12 +122,12 @@ def connect(
                 raise NoProviderError(
                     'no provider is set up; to use the small embedded model: connect("local")'
                 )
-        at, found = stack.enter_context(runtime.open_provider(target, key=key))
-        reached = OpenProvider(
+        opened = stack.enter_context(runtime.open_provider(target, key=key))
+        reached = OpenModel(
             target=target,
-            client=runtime.client,
-            provider=at,
-            key=found,
+            client=opened.client,
+            provider=opened.provider,
+            key=opened.key,
             notify=notify,
             reads_images=runtime.catalog.reads_images(target),
         )
@@ -140,7 +140,7 @@ def connect(
 class Connection:
     """One model, until ``close``; several threads may ask it at a time. See ``connect``."""
 
-    def __init__(self, reached: OpenProvider, stack: ExitStack) -> None:
+    def __init__(self, reached: OpenModel, stack: ExitStack) -> None:
         self._reached = reached
         self._stack = stack
 

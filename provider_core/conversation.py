@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.client import Client
     from provider_core.tools import AgentEvent, Approval, Decision, PlannedCall, Toolbox
-    from provider_core.types import Event, Json, Notice, Part, Provider, Target
+    from provider_core.types import AnswerEvent, Json, Notice, Part, Provider, Target
 
     Prompt: TypeAlias = str | Message | Sequence[Part | Message]
     """What is said next: the user's text, or parts of it, or any messages; parts and messages are not mixed."""
 
     Offer: TypeAlias = Toolbox | Callable[..., Any]
 
-__all__ = ["Conversation", "OpenProvider", "Options"]
+__all__ = ["Conversation", "OpenModel", "Options"]
 
 
 class Options(TypedDict, total=False):
@@ -53,7 +53,7 @@ _OF_THE_REQUEST = frozenset(field.name for field in fields(Request)) - {"tools"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenProvider:
+class OpenModel:
     """A model that can be asked now: ``provider`` is where it is, and ``notify`` is told of retries."""
 
     target: Target
@@ -72,7 +72,7 @@ class Conversation:
     several threads there are several conversations.
     """
 
-    def __init__(self, reached: OpenProvider, messages: Iterable[Message | Mapping[str, Json]] = ()) -> None:
+    def __init__(self, reached: OpenModel, messages: Iterable[Message | Mapping[str, Json]] = ()) -> None:
         self._reached = reached
         self.messages: tuple[Message, ...] = tuple(
             each if isinstance(each, Message) else _restored(each) for each in messages
@@ -214,7 +214,7 @@ class _Turn:
         self.messages = messages
         self._gathering = AnswerBuilder(self._target)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         self._gathering.event(event)
 
     def answer(self) -> Answer:

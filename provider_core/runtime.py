@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.catalog import CachedModelList, Catalog, RefreshResult
-    from provider_core.client import Client
+    from provider_core.client import Client, OpenProvider
     from provider_core.errors import SettingsError
     from provider_core.history import History
     from provider_core.keys import KeyStore
@@ -210,19 +210,19 @@ class Runtime:
         return target
 
     @contextlib.contextmanager
-    def open_provider(
-        self, target: Target, *, key: str | None = None
-    ) -> Iterator[tuple[Provider, str | None]]:
+    def open_provider(self, target: Target, *, key: str | None = None) -> Iterator[OpenProvider]:
         """The provider as it can be asked now, with its key: an embedded model runs until the context ends.
 
         A ``key`` that is given counts before every source that the provider has.
         """
+        from provider_core.client import OpenProvider
+
         provider = target.provider
         if not provider.embedded:
             from provider_core import keys
 
             found = keys.resolve(provider, environ=self.environ, store=self.key_store, key=key)
-            yield found.provider, found.value
+            yield OpenProvider(client=self.client, provider=found.provider, key=found.value)
             return
         from provider_core import local
         from provider_core.errors import LocalModelError
@@ -235,9 +235,10 @@ class Runtime:
                 context=self.settings.local_context,
                 threads=self.settings.local_threads,
             ) as endpoint:
-                yield replace(provider, base_url=endpoint.base_url, auth="bearer"), endpoint.key
+                provider = replace(provider, base_url=endpoint.base_url, auth="bearer")
+                yield OpenProvider(client=self.client, provider=provider, key=endpoint.key)
         except LocalModelError as error:
-            error.provider = provider.name
+            error.provider = target.provider.name
             raise
 
     def default_model(self) -> Path:

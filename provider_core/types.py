@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
 
 __all__ = [
+    "AnswerEvent",
     "Auth",
     "Call",
     "CallAsText",
     "Choice",
     "Effort",
-    "Event",
     "FieldDropped",
     "FieldIgnored",
     "Finished",
@@ -454,7 +454,7 @@ class Finished:
     """The log probabilities of the tokens, in the server's own form."""
 
 
-Event: TypeAlias = Text | Reasoning | ToolCall | Sources | Image | Usage | Finished
+AnswerEvent: TypeAlias = Text | Reasoning | ToolCall | Sources | Image | Usage | Finished
 """The contract between the core and whoever shows an answer: any number of events, ``Finished`` last."""
 
 

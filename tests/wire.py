@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provider_core.stream import Decoder
-from provider_core.types import Event, Finished, Reasoning, Text, ToolCall, Usage, Verdict
+from provider_core.types import AnswerEvent, Finished, Reasoning, Text, ToolCall, Usage, Verdict
 
 if TYPE_CHECKING:
     from provider_core.errors import CoreError
@@ -47,7 +47,7 @@ def dumps(value: Any) -> bytes:
 class Read:
     """What came of a body, with touching events of one kind joined."""
 
-    events: tuple[Event, ...]
+    events: tuple[AnswerEvent, ...]
 
     @property
     def said(self) -> list[tuple[str, str]]:
@@ -88,9 +88,9 @@ class Read:
         return self.finished.error
 
 
-def joined(events: list[Event]) -> tuple[Event, ...]:
+def joined(events: list[AnswerEvent]) -> tuple[AnswerEvent, ...]:
     """Join touching events of one kind."""
-    out: list[Event] = []
+    out: list[AnswerEvent] = []
     for event in events:
         last = out[-1] if out else None
         if isinstance(event, Text) and isinstance(last, Text):
@@ -105,7 +105,7 @@ def joined(events: list[Event]) -> tuple[Event, ...]:
 def read(data: bytes, *, size: int = 0, error: CoreError | None = None, **about: Any) -> Read:
     """Decode a body in pieces of ``size`` bytes, or at once."""
     decoder = Decoder(**{"provider": "acme", **about})
-    events: list[Event] = []
+    events: list[AnswerEvent] = []
     size = size or max(len(data), 1)
     for at in range(0, len(data), size):
         events += decoder.feed(data[at : at + size])

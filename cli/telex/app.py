@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from provider_core.client import Client
+    from provider_core.client import Client, OpenProvider
     from provider_core.errors import CoreError, SettingsError
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
-    from provider_core.types import Provider, Target, Transport
+    from provider_core.types import Target, Transport
     from telex.exit_codes import ExitCode
     from telex.repl.standing import ProviderSession
 
@@ -63,9 +63,7 @@ class App:
         """Whether the command changes no file, not even the one that completion reads."""
 
     @contextlib.contextmanager
-    def open_provider(
-        self, target: Target, *, key: str | None = None
-    ) -> Iterator[tuple[Provider, str | None]]:
+    def open_provider(self, target: Target, *, key: str | None = None) -> Iterator[OpenProvider]:
         """As ``Runtime.open_provider``; during a conversation, the provider that is still open."""
         opened = self.runtime.open_provider(target, key=key)
         if self.standing is not None and key is None:

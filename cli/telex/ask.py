@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.answer import Answer
-    from provider_core.types import Event, Message, Notice, Request, Target
+    from provider_core.types import AnswerEvent, Message, Notice, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
     from telex.render.show import Show
@@ -68,7 +68,7 @@ class Turn:
             with self._held:
                 self._keep()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         with self._held:
             self._came = True
             if isinstance(event, Image) and event.size is not None and self._app.save_images is not None:
@@ -143,8 +143,10 @@ def ask(
         )
         try:
             show.connecting(target)
-            with app.open_provider(target) as (provider, key):
-                events = app.runtime.client.chat(provider, request, key=key, notify=turn.notice, watch=watch)
+            with app.open_provider(target) as opened:
+                events = opened.client.chat(
+                    opened.provider, request, key=opened.key, notify=turn.notice, watch=watch
+                )
                 with contextlib.closing(events):
                     for event in events:
                         turn.event(event)

@@ -178,8 +178,8 @@ class Several:
             yield credentials.provider, credentials.value
             return
         # Each holds a model in memory, and takes all cores.
-        with self._one_at_a_time, self._app.open_provider(target) as reached:
-            yield reached
+        with self._one_at_a_time, self._app.open_provider(target) as opened:
+            yield opened.provider, opened.key
 
     def _post(self, index: int, what: Callable[[], object]) -> None:
         self._queue.put((time.monotonic(), index, what))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
-    from provider_core.types import Event, Json, Notice, Part, Target
+    from provider_core.types import AnswerEvent, Json, Notice, Part, Target
     from telex.app import App
     from telex.dialogue import Dialogue
     from telex.render.show import Show
@@ -87,7 +87,7 @@ class _Held:
     def notice(self, notice: Notice) -> None:
         self._inner.notice(notice)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         if not isinstance(event, Text):
             self._inner.event(event)
 

@@ -18,7 +18,7 @@ from provider_core.types import Finished, Reasoning, Sources, Text
 
 if TYPE_CHECKING:
     from provider_core.stream.framing import Frame
-    from provider_core.types import Event, Json
+    from provider_core.types import AnswerEvent, Json
 
 __all__ = ["Decoder"]
 
@@ -94,7 +94,7 @@ class Decoder:
         """Whether a finish reason has come."""
         return self._answer.finish is not None
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[AnswerEvent]:
         """Return the events that ``data`` completes; none once ``done``."""
         if self.done or self._finished:
             return []
@@ -113,7 +113,7 @@ class Decoder:
             self._check()
         return events
 
-    def close(self, error: errors.CoreError | None = None) -> list[Event]:
+    def close(self, error: errors.CoreError | None = None) -> list[AnswerEvent]:
         """Return the last events, ``Finished`` at their end; ``error`` when the transport broke off."""
         if self._finished:
             return []
@@ -173,7 +173,7 @@ class Decoder:
         )
         return events
 
-    def _within(self, events: list[Event]) -> list[Event]:
+    def _within(self, events: list[AnswerEvent]) -> list[AnswerEvent]:
         """Return the events up to the most characters of text or of reasoning; beyond, the answer is broken off."""
         for event in events:
             match event:

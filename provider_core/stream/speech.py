@@ -8,7 +8,7 @@ from provider_core.stream.thinking import Thinking
 from provider_core.types import Reasoning, Text
 
 if TYPE_CHECKING:
-    from provider_core.types import Event
+    from provider_core.types import AnswerEvent
 
 __all__ = ["Speech"]
 
@@ -34,7 +34,7 @@ class Speech:
         self._thinking = Thinking()
         self._raw: list[str] = []  # what came by one carrier and was not looked into yet
         self._raw_thought = False
-        self._events: list[Event] = []
+        self._events: list[AnswerEvent] = []
         self._run: list[str] = []  # what the next event will hold
         self._run_thought: bool | None = None  # None before anything was said
         self._blanks: list[str] = []
@@ -69,14 +69,14 @@ class Speech:
         self._put(False, text)
         self.spoken = spoken
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[AnswerEvent]:
         """Return the events made of everything said so far."""
         self._look()
         self._end_run(last=False)
         events, self._events = self._events, []
         return events
 
-    def close(self, *, cut: bool) -> list[Event]:
+    def close(self, *, cut: bool) -> list[AnswerEvent]:
         """Return the last events; a ``cut`` answer might have gone on behind its last character."""
         self._look()
         for thought, piece in self._thinking.close(cut=cut):

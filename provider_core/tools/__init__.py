@@ -1,9 +1,6 @@
 """The room where a model's tool calls are approved, run and answered until it is done; no terminal is known here."""
 
-from provider_core.tools._arguments import mismatch
-from provider_core.tools._functions import FunctionTools
-from provider_core.tools._loop import agent
-from provider_core.tools._types import (
+from provider_core.events import (
     AgentEvent,
     Approval,
     Approve,
@@ -23,6 +20,9 @@ from provider_core.tools._types import (
     ToolSpec,
     ToolStarted,
 )
+from provider_core.tools._arguments import mismatch
+from provider_core.tools._functions import FunctionTools
+from provider_core.tools._loop import agent
 
 __all__ = [
     "AgentEvent",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
-from provider_core.tools._types import Limits, ToolResult, ToolSpec
+from provider_core.events import Limits, ToolResult, ToolSpec
 from provider_core.types import Tool
 
 if TYPE_CHECKING:

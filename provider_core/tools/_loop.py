@@ -20,11 +20,11 @@ from provider_core.errors import (
     ToolError,
     ToolRefusedError,
 )
+from provider_core.events import Approve, ApproveWith, PlannedCall, Refuse, RequestStarted, ToolEnded
 from provider_core.tools._arguments import mismatch, read
 from provider_core.tools._leaked import leaked_call
 from provider_core.tools._names import Names
 from provider_core.tools._running import failed, run_calls
-from provider_core.tools._types import Approve, ApproveWith, PlannedCall, Refuse, RequestStarted, ToolEnded
 from provider_core.types import (
     CallAsText,
     FieldDropped,
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.client import Client
     from provider_core.errors import CoreError
-    from provider_core.tools._types import AgentEvent, Approval, Decision, Toolbox
-    from provider_core.types import Event, Message, Notice, Provider, Request
+    from provider_core.events import AgentEvent, Approval, Decision, Toolbox
+    from provider_core.types import AnswerEvent, Message, Notice, Provider, Request
 
 __all__ = ["agent"]
 
@@ -204,7 +204,7 @@ class _Events:
     """
 
     def __init__(
-        self, events: Iterator[Event], names: Names, taken: set[str], earlier: frozenset[_Said]
+        self, events: Iterator[AnswerEvent], names: Names, taken: set[str], earlier: frozenset[_Said]
     ) -> None:
         self._events = events
         self._names = names
@@ -216,7 +216,7 @@ class _Events:
         if close is not None:
             close()
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[AnswerEvent]:
         calls: list[ToolCall] = []
         spoken = False
         for event in self._events:

@@ -15,7 +15,7 @@ from provider_core.types import Tool
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from provider_core.tools._types import Toolbox, ToolSpec
+    from provider_core.events import Toolbox, ToolSpec
     from provider_core.types import ToolCall
 
 __all__ = ["Names"]

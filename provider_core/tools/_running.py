@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core.errors import ToolError, ToolRefusedError, ToolTimeoutError
-from provider_core.tools._types import Limits, ToolEnded, ToolProgress, ToolResult, ToolStarted
+from provider_core.events import Limits, ToolEnded, ToolProgress, ToolResult, ToolStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from provider_core.tools._types import PlannedCall, ToolEvent
+    from provider_core.events import PlannedCall, ToolEvent
     from provider_core.types import ToolCall
 
 __all__ = ["failed", "run_calls"]

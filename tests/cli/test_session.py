@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from running import Telex
 
+from provider_core.client import Client, OpenProvider
 from provider_core.errors import ConnectError, CoreError, LocalModelError
+from provider_core.testing import FakeTransport
 from provider_core.types import Provider, Target
 from telex.app import App
 from telex.repl import commands
@@ -308,12 +310,13 @@ class Reaching:
 
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.client = Client(FakeTransport())
 
     @contextlib.contextmanager
-    def __call__(self, target: Target) -> Iterator[tuple[Provider, str | None]]:
+    def __call__(self, target: Target) -> Iterator[OpenProvider]:
         self.log.append(f"+{target.provider.name}")
         try:
-            yield target.provider, "sk-1"
+            yield OpenProvider(client=self.client, provider=target.provider, key="sk-1")
         except ConnectError as error:
             raise LocalModelError("it died") from error
         finally:
@@ -328,8 +331,8 @@ def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
     reaching = Reaching()
     with ProviderSession() as standing:
         for each in (target("a"), target("a", "other"), target("b"), target("b")):
-            with standing.open_provider(each, reaching) as (provider, key):
-                assert (provider.name, key) == (each.provider.name, "sk-1")
+            with standing.open_provider(each, reaching) as opened:
+                assert (opened.provider.name, opened.key) == (each.provider.name, "sk-1")
         assert reaching.log == ["+a", "-a", "+b"]
     assert reaching.log == ["+a", "-a", "+b", "-b"]
 

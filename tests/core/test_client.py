@@ -53,7 +53,7 @@ from provider_core.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.types import Event, Notice
+    from provider_core.types import AnswerEvent, Notice
 
 KEY = "sk-secret-0123456789abcdef"
 BUSY = Answer([b'{"error":{"message":"busy"}}'], status=503, headers={})
@@ -85,7 +85,7 @@ class Asker:
         self.notices: list[Notice] = []
         self.sent = 0
 
-    def __call__(self, text: str = "hi", **fields: Any) -> list[Event]:
+    def __call__(self, text: str = "hi", **fields: Any) -> list[AnswerEvent]:
         request = Request(model="m", messages=(Message(role="user", content=text),), **fields)
         return list(self.client.chat(self.provider, request, key=KEY, notify=self._note))
 
@@ -102,15 +102,15 @@ def ask(world: World) -> Asker:
     return Asker(world.transport, world.url)
 
 
-def shape(events: list[Event]) -> list[str]:
+def shape(events: list[AnswerEvent]) -> list[str]:
     return [type(event).__name__ for event in events]
 
 
-def text(events: list[Event]) -> str:
+def text(events: list[AnswerEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, Text))
 
 
-def ending(events: list[Event]) -> Finished:
+def ending(events: list[AnswerEvent]) -> Finished:
     assert isinstance(events[-1], Finished)
     return events[-1]
 
@@ -459,7 +459,7 @@ def test_a_reply_without_an_answer_is_not_asked_for_again(world: World, ask: Ask
     ids=["text", "reasoning"],
 )
 def test_once_something_was_shown_nothing_is_tried_again(
-    world: World, ask: Asker, first: dict[str, Any], kind: type[Event]
+    world: World, ask: Asker, first: dict[str, Any], kind: type[AnswerEvent]
 ) -> None:
     world.will(Answer([*sse(first), Cut()]), answer("never"))
     events = ask()

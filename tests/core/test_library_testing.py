@@ -9,7 +9,7 @@ from provider_core.client import Client
 from provider_core.errors import ConnectError, ConnectionLostError, KeyStoreError, RateLimitError
 from provider_core.testing import FakeKeyStore, FakeTransport, cut, refuses, says
 from provider_core.types import (
-    Event,
+    AnswerEvent,
     Finished,
     Message,
     Provider,
@@ -24,7 +24,7 @@ from provider_core.types import (
 LAB = Provider(name="lab", base_url="http://lab.test/v1")
 
 
-def asked(transport: FakeTransport, **fields: object) -> list[Event]:
+def asked(transport: FakeTransport, **fields: object) -> list[AnswerEvent]:
     request = Request(model="m", messages=(Message(role="user", content="hi"),), **fields)  # type: ignore[arg-type]
     return list(Client(transport, sleep=lambda _: None).chat(LAB, request, key="sk-0123456789abcdef"))
 

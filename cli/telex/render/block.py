@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provider_core.types import Reasoning, Text
 
 if TYPE_CHECKING:
-    from provider_core.types import Event
+    from provider_core.types import AnswerEvent
     from telex.console import Console
     from telex.render.thoughts import Thoughts
 
@@ -25,7 +25,7 @@ class Block:
         self._texts: list[list[str]] = [[]]
         """What was said, in parts between which tools were called."""
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         match event:
             case Text(text=text):
                 self._thoughts.end()

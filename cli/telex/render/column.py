@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
-    from provider_core.types import Event, Notice, Target
+    from provider_core.types import AnswerEvent, Notice, Target
     from telex.render.rows import Rows
     from telex.render.show import View
     from telex.render.styles import Look
@@ -88,7 +88,7 @@ class Column:
             case FieldDropped() | FieldIgnored() | CallAsText() if self._target is not None:
                 self.aside(changed(self._target, notice))
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         match event:
             case Text(text=text):
                 if not self._has_text:

@@ -13,7 +13,7 @@ from telex.render.asides import Asides
 if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
-    from provider_core.types import Event, ToolCall
+    from provider_core.types import AnswerEvent, ToolCall
 
 __all__ = ["Json", "answer_object", "call_object", "error_object", "failure_object"]
 
@@ -124,7 +124,7 @@ def _rounded(seconds: float | None) -> float | None:
 class Json(Asides):
     """A ``Show``: nothing until the end, then one object."""
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         pass
 
     def tool(self, event: ToolEvent) -> None:

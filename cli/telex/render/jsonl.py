@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
-    from provider_core.types import Event, Notice, Target
+    from provider_core.types import AnswerEvent, Notice, Target
     from telex.console import Console
 
 __all__ = ["JsonLines", "Kind", "Numbered"]
@@ -106,7 +106,7 @@ class JsonLines(Asides):
             case CallAsText(tool=tool):
                 self._say("call_as_text", tool=tool)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         match event:
             case Text(text=text):
                 self._say("text", text=text)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
-    from provider_core.types import Event, Notice, Target
+    from provider_core.types import AnswerEvent, Notice, Target
     from telex.app import App
     from telex.render.block import Block
     from telex.render.plain import Plain
@@ -87,7 +87,7 @@ class Live:
                     self.pause()  # it is about the answer, which has ended
                 self.aside(changed(self._target, notice))
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         match event:
             case Text():
                 self._stop_waiting()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provider_core.types import Reasoning, Text
 
 if TYPE_CHECKING:
-    from provider_core.types import Event
+    from provider_core.types import AnswerEvent
     from telex.console import Console
     from telex.render.thoughts import Thoughts
 
@@ -28,7 +28,7 @@ class Plain:
         """How many characters of the last text were not written."""
         return 0 if self._last is None else self._console.unwritten(self._last)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         """Show one event."""
         match event:
             case Text(text=text):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
-    from provider_core.types import Event, Notice, Target
+    from provider_core.types import AnswerEvent, Notice, Target
     from telex.app import App
     from telex.render.show import Show, View
 
@@ -124,7 +124,7 @@ class _Section:
         else:
             self._live.notice(notice)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         if self._live is None:
             self._later(partial(self.event, event))
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.tools import ToolEvent
-    from provider_core.types import Event, Notice, Target
+    from provider_core.types import AnswerEvent, Notice, Target
     from telex.app import App
 
 __all__ = ["Format", "Show", "View", "show_for"]
@@ -46,7 +46,7 @@ class Show(Protocol):
     def notice(self, notice: Notice) -> None:
         """Something happens that is no part of the answer."""
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         """A piece of the answer."""
 
     def aside(self, line: str) -> None:

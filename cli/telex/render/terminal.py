@@ -15,7 +15,7 @@ from telex.render.styles import Colour
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.types import Event
+    from provider_core.types import AnswerEvent
     from telex.console import Console
     from telex.render.styles import Look
     from telex.render.thoughts import Thoughts
@@ -51,7 +51,7 @@ class Terminal:
         self._stops = Stops(self._lock, self._markdown.suspend, self._markdown.resume)
         self._stops.catch()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         """Show one event."""
         match event:
             case Text(text=text):

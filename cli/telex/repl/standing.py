@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from provider_core.types import Provider, Target
-
-    Reached = tuple[Provider, str | None]
+    from provider_core.client import OpenProvider
+    from provider_core.types import Target
 
 __all__ = ["ProviderSession"]
 
@@ -26,7 +25,7 @@ class ProviderSession:
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
-        self._held: tuple[object, Reached] | None = None
+        self._held: tuple[object, OpenProvider] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -36,8 +35,8 @@ class ProviderSession:
 
     @contextlib.contextmanager
     def open_provider(
-        self, target: Target, direct: Callable[[Target], AbstractContextManager[Reached]]
-    ) -> Iterator[Reached]:
+        self, target: Target, direct: Callable[[Target], AbstractContextManager[OpenProvider]]
+    ) -> Iterator[OpenProvider]:
         """As ``direct``, which is asked when the target is another one than before."""
         wanted = (target.provider, target.model if target.provider.embedded else None)
         if self._held is None or self._held[0] != wanted:

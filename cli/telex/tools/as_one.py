@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.errors import CoreError
     from provider_core.tools import ToolEvent
-    from provider_core.types import Event, Notice, Target
+    from provider_core.types import AnswerEvent, Notice, Target
     from telex.render.show import Show
 
 __all__ = ["AsOne"]
@@ -40,7 +40,7 @@ class AsOne:
     def notice(self, notice: Notice) -> None:
         self._inner.notice(notice)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: AnswerEvent) -> None:
         if isinstance(event, Text) and self._blanks is not None:
             self._blanks += event.text
             if not self._blanks.strip():

@@ -66,12 +66,12 @@ def ask_with_tools(
         )
         try:
             loop.one.connecting(target)
-            with app.open_provider(target) as (provider, key):
+            with app.open_provider(target) as opened:
                 events = agent(
-                    app.runtime.client,
-                    provider,
+                    opened.client,
+                    opened.provider,
                     replace(request, tool_choice=toolset.choice),
-                    key=key,
+                    key=opened.key,
                     toolboxes=toolset.toolboxes,
                     approve=approve,
                     max_turns=toolset.max_turns,

@@ -160,8 +160,8 @@ def _embedded(app: App, provider: Provider, model: str | None, ask: Callable[...
     # The file is served under whatever name it is asked by.
     name = model or provider.default_model or next((m.id for m in provider.models), provider.name)
     try:
-        with app.open_provider(Target(provider=provider, model=name)) as (reached, key):
-            return ask(reached, key, None, model=name)
+        with app.open_provider(Target(provider=provider, model=name)) as opened:
+            return ask(opened.provider, opened.key, None, model=name)
     except LocalModelError as error:
         return _Result(Report.unreached(provider.name, error))
 

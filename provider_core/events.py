@@ -1,4 +1,7 @@
-"""The values of the tool loop, and the two seams it works through: a toolbox and an approval. Nothing runs here."""
+"""What happens during a chat turn, as events, and what tools are made of.
+
+``Event`` is the contract between ``ChatRun`` and everyone who shows, stores or counts what it does.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from provider_core import limits
-from provider_core.types import Event, Message, TextPart
+from provider_core.types import AnswerEvent, Message, Notice, TextPart
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
-    from provider_core.errors import ToolError
-    from provider_core.types import ImagePart, Json, Part, Request, Tool, ToolCall
-
-__all__ = [
-    "AgentEvent",
-    "Approval",
-    "Approve",
-    "ApproveWith",
-    "Decision",
-    "Limits",
-    "PlannedCall",
-    "Refuse",
-    "Report",
-    "RequestStarted",
-    "ToolAnnotations",
-    "ToolEnded",
-    "ToolEvent",
-    "ToolProgress",
-    "ToolResult",
-    "ToolSpec",
-    "ToolStarted",
-    "Toolbox",
-]
-
+    from provider_core.answer import Answer
+    from provider_core.errors import SchemaMismatchError, ToolError
+    from provider_core.types import ImagePart, Json, Part, Request, Target, Tool, ToolCall
 
 # --- what offers tools -------------------------------------------------------------------------------------
 
@@ -160,14 +142,46 @@ Approval: TypeAlias = "Callable[[PlannedCall], Decision]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestStarted:
-    """A request goes out, the ``number``-th of this loop, from 1; its answer's events follow, ``Finished`` last.
+class Connecting:
+    """The provider of ``target`` is being made ready: its key is looked up, or its model is loaded."""
 
-    ``request.messages`` hold the whole conversation up to here, results of tools included.
+    target: Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestStarted:
+    """A request is about to be sent. The events of its answer follow, then ``AnswerEnded``.
+
+    ``number`` counts the requests of the turn from 1. ``request.messages`` is the whole conversation so far;
+    ``new_messages`` are those of it that no earlier request had.
     """
 
     number: int
     request: Request
+    new_messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerEnded:
+    """The answer to ``request``, complete or not. ``new_messages`` are those of its ``RequestStarted``."""
+
+    request: Request
+    answer: Answer
+    new_messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaRetry:
+    """The answer does not match the schema; the next request tells the model why."""
+
+    error: SchemaMismatchError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatEnded:
+    """The last event of a turn. ``answer`` merges the answers to all of its requests."""
+
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,5 +225,10 @@ class ToolEnded:
 
 ToolEvent: TypeAlias = ToolStarted | ToolProgress | ToolEnded
 
-AgentEvent: TypeAlias = Event | RequestStarted | ToolEvent
+AgentEvent: TypeAlias = AnswerEvent | RequestStarted | ToolEvent
 """What the loop hands out, in order. The last of all is the ``Finished`` of the last answer."""
+
+Event: TypeAlias = (
+    AnswerEvent | Notice | ToolEvent | Connecting | RequestStarted | AnswerEnded | SchemaRetry | ChatEnded
+)
+"""Everything that happens during a turn, in order: ``Connecting`` first, ``ChatEnded`` last."""
