@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from provider_core import errors
 from telex.exit_codes import ExitCode
+from telex.humanize import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,7 +200,7 @@ def credit(error: errors.QuotaError, provider: Provider | None) -> str:
 
 def wait(error: errors.RateLimitError, provider: Provider | None) -> str:
     if error.retry_after:
-        return f"Try again in {_duration(error.retry_after)}."
+        return f"Try again in {duration(error.retry_after)}."
     if provider is None:
         return "Try again later."
     more = 2 * max(provider.network.retries, 2) + 1
@@ -444,14 +445,6 @@ def _pattern(name: str) -> str:
 def _site(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else "a second"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.0f} hours" if seconds < 172_800 else f"{min(seconds / 86400, 9999):.0f} days"
 
 
 _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | None] | None]] = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provider_core.errors import HistoryError
 from telex.doctor.finding import note, ok, problem
+from telex.humanize import plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,7 @@ def check(case: Case) -> Iterator[Finding]:
     if found is None:
         yield ok("file", f"{path} (none yet)")
     else:
-        size = f"{found.size / (1 << 20):.1f} MiB" if found.size >= 1 << 20 else f"{found.size >> 10} KiB"
-        words = f"{found.conversations} conversation{'' if found.conversations == 1 else 's'}, {size}"
+        words = f"{plural(found.conversations, 'conversation')}, {size(found.size)}"
         yield (
             ok("file", f"{words}, sound")
             if found.checked

@@ -63,7 +63,7 @@ def _aliases(case: Case) -> Iterator[Finding]:
 def _lists(case: Case) -> Iterator[Finding]:
     """The servers' lists of those providers that can be asked now."""
     from provider_core.catalog import can_list_models
-    from telex.render.models import ago
+    from telex.humanize import age, plural
 
     never = []
     for provider in case.catalog.usable:
@@ -74,9 +74,7 @@ def _lists(case: Case) -> Iterator[Finding]:
             never.append(provider.name)
             continue
         count = len(listing.models)
-        words = (
-            f"{count} model{'' if count == 1 else 's'}, listed {ago(time.time() - listing.fetched_at)} ago"
-        )
+        words = f"{plural(count, 'model')}, listed {age(time.time() - listing.fetched_at)} ago"
         refresh = f"telex models list --refresh --provider {provider.name}"
         yield note(provider.name, words, refresh) if listing.stale else ok(provider.name, words)
     if never:
@@ -86,17 +84,19 @@ def _lists(case: Case) -> Iterator[Finding]:
 
 def _snapshot(case: Case) -> Finding:
     from provider_core.catalog import snapshot_is_current
-    from telex.render.models import ago
+    from telex.humanize import age
 
     stamp = case.paths.cache / "completion" / "stamp"
     try:
-        age = ago(time.time() - stamp.stat().st_mtime)
+        written = age(time.time() - stamp.stat().st_mtime)
     except OSError:
         return ok("names for completion", "not written yet: the next command does that")
     current = snapshot_is_current(case.paths, case.environ)
     return ok(
         "names for completion",
-        f"written {age} ago" if current else f"older than the settings ({age}): the next command renews them",
+        f"written {written} ago"
+        if current
+        else f"older than the settings ({written}): the next command renews them",
     )
 
 

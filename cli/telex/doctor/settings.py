@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import SettingsError
 from telex.doctor.finding import note, ok, problem
+from telex.humanize import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def _file(case: Case) -> Finding:
         return ok("file", f"{path} (not created yet: defaults are used)")
     lines = case.text.count("\n") + (not case.text.endswith("\n"))
     count = len(data.get("providers", ())) if isinstance(data.get("providers", {}), dict) else 0
-    return ok("file", f"{path}, {lines} lines, {count} provider{'' if count == 1 else 's'}")
+    return ok("file", f"{path}, {lines} lines, {plural(count, 'provider')}")
 
 
 def _value(case: Case, value: Value) -> Finding:

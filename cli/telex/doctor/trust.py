@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provider_core.errors import SettingsError
 from telex.doctor.finding import note, ok, problem
+from telex.humanize import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def _store(case: Case, subject: str, network: Network, remedy: str) -> Finding:
     except SettingsError as error:
         return problem(subject, error.message, remedy)
     number = found.authorities
-    count = f", {number} authorit{'y' if number == 1 else 'ies'}" if number else ""
+    count = f", {plural(number, 'authority', 'authorities')}" if number else ""
     shown = f"; shows {network.client_cert}" if network.client_cert else ""
     if not found.source and not found.authorities and _is_bare():
         detail = "the operating system trusts no certificate authority: https servers cannot be reached"

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import ToolRefusedError, UnknownToolError
+from telex.humanize import plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,6 @@ __all__ = [
     "planned",
     "progress",
     "running",
-    "size",
     "spelled",
     "without_proxies",
 ]
@@ -110,7 +110,7 @@ def ended(event: ToolEnded) -> str:
     there = len(text.encode("utf-8", "replace"))
     cut = "cut to " if planned is not None and there > planned.toolbox.limits.size else ""
     count = len(event.result.images)
-    images = f"{count} image{'s' if count > 1 else ''}" if count else ""
+    images = plural(count, "image") if count else ""
     found = " and ".join(filter(None, (f"{cut}{size(there)}" if text or not images else "", images)))
     return f"{who}: {found} in {event.seconds:.1f} s"
 
@@ -127,13 +127,6 @@ def without_proxies(server: str, variables: Sequence[str]) -> str:
 def changed(call: PlannedCall) -> str:
     """That a tool is no longer what was approved of."""
     return f"{_line(call.name)} has changed since you chose to always allow it.\n"
-
-
-def size(count: int) -> str:
-    """A number of bytes for a person."""
-    if count < 1000:
-        return "1 byte" if count == 1 else f"{count} bytes"
-    return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 
 def spelled(text: str) -> str:

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from telex.console import visible
+from telex.humanize import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -75,12 +76,8 @@ def as_json(console: Console, findings: Sequence[Finding]) -> None:
 def summary(findings: Sequence[Finding]) -> str:
     """How many problems and notes there are."""
     levels = [each.level for each in findings]
-    parts = [_counted(levels.count("problem"), "problem"), _counted(levels.count("note"), "note")]
-    return " and ".join(part for part in parts if part) or "all is well"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}" if count else ""
+    counts = {noun: levels.count(noun) for noun in ("problem", "note")}
+    return " and ".join(plural(count, noun) for noun, count in counts.items() if count) or "all is well"
 
 
 def _lines(finding: Finding, console: Console) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telex.console import visible
+from telex.humanize import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ def lines(answer: Answer, title: str = "") -> Iterator[str]:
             yield f"{before}{heading}"
             yield from shown
     if more := len(answer.choices):
-        yield f"{before}{more} more {'answer' if more == 1 else 'answers'} came for this prompt; --json prints them."
+        yield f"{before}{plural(more, 'more answer')} came for this prompt; --json prints them."
     if answer.logprobs:
         yield f"{before}Log probabilities came; --json prints them."
 
@@ -47,7 +48,7 @@ def shown_sources(sources: Sequence[Source]) -> Iterator[str]:
 def shown_images(images: Sequence[Image]) -> Iterator[str]:
     """Yield how many images there are, then a line for each."""
     if images:
-        yield f"{len(images)} image{'' if len(images) == 1 else 's'}:"
+        yield f"{plural(len(images), 'image')}:"
     for image in images:
         kind = _line(image.type.removeprefix("image/").partition("+")[0]).upper() or "unknown type"
         size = "" if image.size is None else f", {image.size:,} bytes"

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from telex.humanize import elapsed
 from telex.render import sheet
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _absent(each: Report, step: str) -> str:
 def _mark(seconds: float | None, absent: str) -> Text:
     if seconds is None:
         return sheet.cell(absent, "red" if absent == "✗" else "dim")
-    return sheet.cell(f"✓ {_time(seconds)}", "green")
+    return sheet.cell(f"✓ {elapsed(seconds)}", "green")
 
 
 def _line(each: Report) -> tuple[str, ...]:
@@ -213,10 +214,6 @@ def report_as_json(each: Report) -> dict[str, Any]:
 def log(stderr: str) -> str:
     """The last lines of what a server wrote to stderr, set off."""
     return "\n".join(f"  | {line}" for line in stderr.splitlines()[-_LINES:])
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 # --- tools -------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from telex.console import visible
+from telex.humanize import plural, short_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from provider_core.types import Model, Target
     from telex.console import Console
 
-__all__ = ["ago", "as_json", "asking", "card", "card_as_json", "lines", "table"]
-
-_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+__all__ = ["as_json", "asking", "card", "card_as_json", "lines", "table"]
 
 
 def lines(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> None:
@@ -145,17 +144,7 @@ def _dim(text: str) -> Text:
 
 
 def _shortened(tokens: int | None, *, guess: bool) -> str:
-    return "" if tokens is None else f"{'~' if guess else ''}{_short(tokens)}"
-
-
-def _short(tokens: int) -> str:
-    """Three digits and a power of 1000, never of 1024: 131072 is "131k", 128000 "128k", 1048576 "1.05M"."""
-    for unit, name in ((1_000_000, "M"), (1_000, "k")):
-        if tokens >= unit * 0.9995:
-            size = tokens / unit
-            digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
-            return f"{size:.{digits}f}".rstrip("0").rstrip(".") + name if digits else f"{size:.0f}{name}"
-    return str(tokens)
+    return "" if tokens is None else f"{'~' if guess else ''}{short_number(tokens)}"
 
 
 def _is(listing: ModelListing, model: Model, target: Target | None) -> bool:
@@ -225,7 +214,7 @@ def _provider(listing: ModelListing) -> str:
 def _tokens(count: int | None, *, guess: bool) -> str:
     if count is None:
         return ""
-    return f"~{_short(count)} tokens, estimated from the name" if guess else f"{count:,} tokens"
+    return f"~{short_number(count)} tokens, estimated from the name" if guess else f"{count:,} tokens"
 
 
 def _yes_no(answer: bool | None, more: str = "") -> str:
@@ -234,23 +223,13 @@ def _yes_no(answer: bool | None, more: str = "") -> str:
     return f"yes ({more})" if answer and more else "yes" if answer else "no"
 
 
-def ago(seconds: float) -> str:
-    """A stretch of time in its largest unit: "3 days"."""
-    for size, name in _UNITS:
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    return "a moment"
-
-
 @contextlib.contextmanager
 def asking(console: Console, count: int) -> Iterator[Callable[[RefreshResult], None]]:
     """A callback for each server that has answered: a line that counts them on a terminal, silence elsewhere."""
     done = 0
 
     def draw() -> None:
-        servers = "1 server" if count == 1 else f"{count} servers"
-        words = f"Asking {servers} for their models: {done} done …"
+        words = f"Asking {plural(count, 'server')} for their models: {done} done …"
         console.raw_err("\r\x1b[2K" + (console.painted(words, "grey") if console.err_has_colour else words))
 
     def progress(_: RefreshResult) -> None:

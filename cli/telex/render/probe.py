@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from provider_core.probe import STEPS
+from telex.humanize import elapsed
 from telex.render import sheet
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _progress(known: Mapping[str, Mapping[str, Step]], traits: Mapping[str, str]
 def _mark(step: Step | None) -> Text:
     if step is None:
         return sheet.cell("…", "dim")
-    return sheet.cell(f"{_SIGNS[step.status]} {_time(step.seconds)}".rstrip(), _COLOURS[step.status])
+    time = "" if step.seconds is None else f" {elapsed(step.seconds)}"
+    return sheet.cell(f"{_SIGNS[step.status]}{time}", _COLOURS[step.status])
 
 
 def report(console: Console, reports: Sequence[Report]) -> None:
@@ -110,18 +112,12 @@ def _bar(each: Report, slowest: float) -> Text:
         bar.append("█" * round((each[name].seconds or 0) / slowest * _BAR), style=colour)
     if not bar:
         bar.append("▏")
-    bar.append(f" {_time(_total(each))}")
+    bar.append(f" {elapsed(_total(each))}")
     return bar
 
 
 def _total(each: Report) -> float:
     return sum(each[name].seconds or 0 for name, _ in _PARTS)
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def as_json(each: Report) -> dict[str, Any]:

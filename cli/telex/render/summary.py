@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from telex.humanize import dollars, number
+
 if TYPE_CHECKING:
     from provider_core.types import Target, Timing, Usage
 
-__all__ = ["count", "full", "short"]
+__all__ = ["full", "short"]
 
 
 def short(target: Target, usage: Usage | None, timing: Timing) -> str:
     """``provider/model``, what came out and how long it took."""
     parts = [str(target)]
     if usage is not None and usage.output is not None:
-        parts.append(f"{count(usage.output)} out")
+        parts.append(f"{number(usage.output)} out")
     if timing.total is not None:
         parts.append(f"{timing.total:.1f} s")
     return " · ".join(parts)
@@ -26,10 +28,10 @@ def full(target: Target, usage: Usage | None, timing: Timing) -> str:
     if usage is None or (usage.input is None and usage.output is None):
         parts.append("tokens unknown")
     else:
-        parts.append(f"{count(usage.input)} in{_aside(usage.cached, 'cached')}")
-        parts.append(f"{count(usage.output)} out{_aside(usage.reasoning, 'thinking')}")
+        parts.append(f"{number(usage.input)} in{_aside(usage.cached, 'cached')}")
+        parts.append(f"{number(usage.output)} out{_aside(usage.reasoning, 'thinking')}")
     if usage is not None and usage.cost is not None:
-        parts.append(f"${usage.cost:.6f}".rstrip("0").rstrip("."))
+        parts.append(dollars(usage.cost))
     if timing.first_text is not None:
         parts.append(f"first {timing.first_text:.2f} s")
     rate = _rate(usage, timing)
@@ -48,10 +50,5 @@ def _rate(usage: Usage | None, timing: Timing) -> float | None:
     return usage.output / seconds if seconds > 0.05 else None
 
 
-def count(number: int | None) -> str:
-    """A number with commas between its thousands; "?" where it is unknown."""
-    return "?" if number is None else f"{number:,}"
-
-
-def _aside(number: int | None, word: str) -> str:
-    return f" ({count(number)} {word})" if number else ""
+def _aside(value: int | None, word: str) -> str:
+    return f" ({number(value)} {word})" if value else ""

@@ -304,16 +304,16 @@ def _usage(session: Session, _: str) -> None:
 
 
 def _usage_row(name: str, some: Sequence[Spent], *, costs: bool) -> tuple[str, ...]:
-    from telex.render.summary import count
+    from telex.humanize import dollars, number
 
     def total(field: str) -> str:
         known = [getattr(spent.usage, field) for spent in some if spent.usage is not None]
-        numbers = [number for number in known if number is not None]
+        numbers = [value for value in known if value is not None]
         if not numbers:
             return "?"
         if field == "cost":
-            return f"${sum(numbers):.6f}".rstrip("0").rstrip(".")
-        return count(sum(numbers)) + ("+" if len(numbers) < len(some) else "")
+            return dollars(sum(numbers))
+        return number(sum(numbers)) + ("+" if len(numbers) < len(some) else "")
 
     models = list(dict.fromkeys(spent.model for spent in some))
     shown = models[0] if len(models) == 1 else f"{len(models)} models"

@@ -147,11 +147,11 @@ def _greet(session: Session, earlier: SavedConversation | None) -> None:
     line = f"{session.dialogue.target} · /help lists the commands · Ctrl-D leaves"
     console.note(line if len(line) < console.width() else f"{session.dialogue.target} · /help")
     if earlier is not None:
-        from telex.render.models import ago
+        from telex.humanize import age, plural
 
-        prompts = f"{len(session.said)} prompt{'' if len(session.said) == 1 else 's'}"
-        age = ago(max(0.0, time.time() - earlier.updated))
-        console.note(f"Continuing “{earlier.title}” ({earlier.id}): {prompts}, the last one {age} ago.")
+        prompts = plural(len(session.said), "prompt")
+        unused = age(max(0.0, time.time() - earlier.updated))
+        console.note(f"Continuing “{earlier.title}” ({earlier.id}): {prompts}, the last one {unused} ago.")
         _remind(session)
     if session.attached.sizes:
         console.note(f"Attached to the first prompt: {', '.join(session.attached.sizes)}")

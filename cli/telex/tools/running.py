@@ -15,6 +15,7 @@ from telex.ask import Turn, hint
 from telex.chat.approval import Approver
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import internal_error
+from telex.humanize import plural
 from telex.render import calls
 from telex.signals import Interrupts, Terminated
 from telex.tools.as_one import AsOne
@@ -211,9 +212,10 @@ def _more(questions: TerminalPrompt, show: Show, target: Target, turns: int) -> 
     if not questions.there:
         return 0
     show.pause()
-    times = "1 turn" if turns == 1 else f"{turns} turns"
     while True:
-        typed = questions.ask(f"{target} still calls tools after {times}. How many more (Enter for none)? ")
+        typed = questions.ask(
+            f"{target} still calls tools after {plural(turns, 'turn')}. How many more (Enter for none)? "
+        )
         if not typed:
             return 0
         if typed.isascii() and typed.isdecimal():

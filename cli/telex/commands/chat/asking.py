@@ -312,10 +312,10 @@ def _say_what_is_continued(app: App, earlier: SavedConversation) -> None:
         app.console.note(f"Continuing {named}. Its last question was not answered and {again}.")
     elif any(each.title == earlier.title and abs(each.begun - earlier.begun) < _AT_ONCE for each in others):
         app.console.note(f"Continuing {named} with the answer of {earlier.model}.")
-    elif (age := time.time() - earlier.updated) > _LONG_AGO:
-        from telex.render.models import ago
+    elif (unused := time.time() - earlier.updated) > _LONG_AGO:
+        from telex.humanize import age
 
-        app.console.note(f"Continuing {named}, last used {ago(age)} ago.")
+        app.console.note(f"Continuing {named}, last used {age(unused)} ago.")
 
 
 def _watch(show: Show, verbose: int) -> Callable[[str, str], None] | None:

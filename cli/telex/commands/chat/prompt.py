@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from telex.console import stdin_text
+from telex.humanize import size
 from telex.options import readable
 
 if TYPE_CHECKING:
@@ -139,16 +140,14 @@ def attached(
     ]
     both = {text.name: text for text in (*prompt.files, *texts)}
     renewed = tuple(f"{text.name} (" for text in texts)
-    sizes = [size for size in prompt.sizes if not size.startswith(renewed)]
-    sizes += [
-        f"{text.name} ({_size(text.size)})" for text in dict.fromkeys(both[text.name] for text in texts)
-    ]
+    sizes = [words for words in prompt.sizes if not words.startswith(renewed)]
+    sizes += [f"{text.name} ({size(text.size)})" for text in dict.fromkeys(both[text.name] for text in texts)]
     shown = list(prompt.images)
     for name, picture in zip(images, pictures, strict=True):
-        size = f"{_image_name(name)} ({_image_size(picture.url)})"
-        if picture not in shown or size not in sizes:
+        words = f"{_image_name(name)} ({_image_size(picture.url)})"
+        if picture not in shown or words not in sizes:
             shown.append(picture)
-            sizes.append(size)
+            sizes.append(words)
     return Prompt(
         typed=prompt.typed,
         piped=prompt.piped,
@@ -170,14 +169,4 @@ def _image_size(url: str) -> str:
     _, base64, data = url.partition(";base64,")
     if not base64:
         return "image, fetched by the provider"
-    return f"image, {_size(len(data) * 3 // 4 - data.count('=', -2))}"
-
-
-def _size(count: int) -> str:
-    return (
-        f"{count:,} bytes"
-        if count < 1000
-        else f"{count / 1e3:,.1f} kB"
-        if count < 1e6
-        else f"{count / 1e6:,.1f} MB"
-    )
+    return f"image, {size(len(data) * 3 // 4 - data.count('=', -2))}"

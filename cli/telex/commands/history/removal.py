@@ -11,6 +11,7 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.commands.history.given import EXITS, NAMED, conversations, opened
+from telex.humanize import plural
 from telex.prompts import can_prompt, confirm_removal
 
 if TYPE_CHECKING:
@@ -136,13 +137,13 @@ def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: A
 
         old = tuple(each for each in history.conversations() if each.updated < before)
         render.listing(app.console, old)
-        app.console.note(f"{_count(len(old))} would be removed.")
+        app.console.note(f"{plural(len(old), 'conversation')} would be removed.")
         return
     _say(app, history.prune(before))
 
 
 def _say(app: App, removed: Removed) -> None:
-    app.console.note(f"{_count(removed.conversations)} removed.")
+    app.console.note(f"{plural(removed.conversations, 'conversation')} removed.")
     if removed.traces is not None:
         from telex.error_hints import code_and_hint
         from telex.exit_codes import Stop
@@ -153,7 +154,3 @@ def _say(app: App, removed: Removed) -> None:
             "To overwrite it: telex history list",
         )
         raise Stop(code)
-
-
-def _count(number: int) -> str:
-    return f"{number} conversation{'' if number == 1 else 's'}"

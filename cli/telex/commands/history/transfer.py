@@ -11,6 +11,7 @@ from telex.app import pass_app
 from telex.chat.output_file import output_to
 from telex.command import Command
 from telex.commands.history.given import NAMED, conversations, opened
+from telex.humanize import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,7 @@ def export(
             app.console.out(piece)
     if output in (None, "-"):
         return
-    app.console.note(f"{len(chosen)} conversation{'' if len(chosen) == 1 else 's'} written to {output}.")
+    app.console.note(f"{plural(len(chosen), 'conversation')} written to {output}.")
 
 
 def _chosen(history: History, names: tuple[str, ...], *, everything: bool) -> tuple[SavedConversation, ...]:

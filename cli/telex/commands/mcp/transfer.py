@@ -10,6 +10,7 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
+from telex.humanize import plural
 from telex.prompts import can_prompt
 
 if TYPE_CHECKING:
@@ -203,6 +204,6 @@ def _conclude(app: App, taken: list[str], stored: dict[str, str]) -> None:
     if stored:
         count = len(stored)
         app.console.note(
-            f"{count} secret{' is' if count == 1 else 's are'} in the keyring; the file still has them."
+            f"{plural(count, 'secret is', 'secrets are')} in the keyring; the file still has them."
         )
     app.console.note(f"Try: telex mcp test {' '.join(taken)}")

@@ -166,7 +166,7 @@ def _stop_where_all_failed(outcomes: Sequence[RefreshResult]) -> None:
 def _failure(outcome: RefreshResult) -> str | None:
     from provider_core.errors import KeyDestinationError
     from telex.error_hints import code_and_hint
-    from telex.render.models import ago
+    from telex.humanize import age
 
     name = outcome.provider.name
     if outcome.error is None:
@@ -175,7 +175,7 @@ def _failure(outcome: RefreshResult) -> str | None:
     if isinstance(outcome.error, KeyDestinationError):
         words += f"\n{code_and_hint(outcome.error, outcome.provider)[1]}"
     if outcome.kept_from is not None:
-        return f"{words} Its list of {ago(time.time() - outcome.kept_from)} ago stays."
+        return f"{words} Its list of {age(time.time() - outcome.kept_from)} ago stays."
     return words
 
 
@@ -237,12 +237,12 @@ def _left_out(catalog: Catalog) -> str:
 def _outdated(listings: Iterable[ModelListing]) -> str:
     """Which lists were never fetched, and which are out of date."""
     from provider_core.catalog import can_list_models
-    from telex.render.models import ago
+    from telex.humanize import age
 
     asked = [listing for listing in listings if can_list_models(listing.provider)]
     never = [listing.provider.name for listing in asked if listing.fetched_at is None]
     old = [
-        f"{listing.provider.name} ({ago(time.time() - listing.fetched_at)})"
+        f"{listing.provider.name} ({age(time.time() - listing.fetched_at)})"
         for listing in asked
         if listing.fetched_at is not None and listing.stale
     ]

@@ -14,6 +14,7 @@ from telex.chat.output_file import output_to
 from telex.command import Command
 from telex.console import as_json
 from telex.exit_codes import ExitCode, Stop
+from telex.humanize import plural
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
         app.console.out(text)
     if file == "-":
         return
-    app.console.note(
-        f"{len(chosen)} provider{'' if len(chosen) == 1 else 's'} written to {file}, without keys."
-    )
+    app.console.note(f"{plural(len(chosen), 'provider')} written to {file}, without keys.")
 
 
 def _portable(app: App, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,7 +168,7 @@ def import_(
                 app.runtime.key_store.set(provider.name, keys.seal_for(provider, keys.unseal(stored)[0]))
         _tell(app, f"{provider.name}: {_summary(app, provider, merged[provider.name])}")
     count = len(merged)
-    app.console.note(f"{count} provider{' is' if count == 1 else 's are'} set up: {', '.join(merged)}.")
+    app.console.note(f"{plural(count, 'provider is', 'providers are')} set up: {', '.join(merged)}.")
     lists.say_default(app, next(iter(merged), ""))
     for provider in providers:
         found = keys.source(provider, app.runtime.environ)

@@ -10,6 +10,7 @@ import click
 from provider_core.errors import NotFoundError
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode, Stop
+from telex.humanize import plural
 
 if TYPE_CHECKING:
     from provider_core.probe import Report
@@ -128,7 +129,7 @@ def summary(report: Report) -> str:
     """One line about the result of a check: what works, and what is missing."""
     count = len(report.models)
     none = "no model yet" if report["models"].status == "ok" else "no list of models"
-    parts = [f"{count} model{'' if count == 1 else 's'}" if count else none]
+    parts = [plural(count, "model") if count else none]
     if report["auth"].status == "ok":
         parts.append(report["auth"].detail or "the key is accepted")
     if report["stream"].status == "absent":

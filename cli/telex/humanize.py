@@ -1,0 +1,59 @@
+"""Numbers, sizes and times as people read them."""
+
+from __future__ import annotations
+
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """A count and a noun, as "3 models"; ``nouns`` is the plural where it is not ``noun`` with an "s"."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+def number(value: int | None) -> str:
+    """A number with commas between its thousands; "?" if it is unknown."""
+    return "?" if value is None else f"{value:,}"
+
+
+def short_number(value: int) -> str:
+    """Three digits and a power of 1000, never of 1024: 131072 is "131k", 1048576 is "1.05M"."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if value >= unit * 0.9995:
+            scaled = value / unit
+            digits = 0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2
+            return f"{scaled:.{digits}f}".rstrip("0").rstrip(".") + name if digits else f"{scaled:.0f}{name}"
+    return str(value)
+
+
+def size(count: int) -> str:
+    """A number of bytes: "1 byte", "1.5 kB", "2.0 MB"."""
+    if count < 1000:
+        return plural(count, "byte")
+    return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
+
+
+def dollars(value: float) -> str:
+    """A cost, exact to a millionth of a dollar."""
+    return f"${value:.6f}".rstrip("0").rstrip(".")
+
+
+def elapsed(seconds: float) -> str:
+    """What something took: "120 ms", "1.5 s"."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def age(seconds: float) -> str:
+    """How long ago something was, in its largest whole unit: "3 days"; "a moment" below a minute."""
+    for length, name in _UNITS:
+        if seconds >= length:
+            return plural(int(seconds // length), name)
+    return "a moment"
+
+
+def duration(seconds: float) -> str:
+    """How long to wait, rounded to a unit in which it has two digits or so: "45 s", "3 minutes"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "a second"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours" if seconds < 172_800 else f"{min(seconds / 86400, 9999):.0f} days"
