@@ -1,4 +1,4 @@
-"""Signals that end an answer: when they may, so that what was shown and what is kept are the same text."""
+"""Ctrl-C, SIGTERM and SIGHUP: when they may stop an answer, so that the printed and the saved text are the same."""
 
 from __future__ import annotations
 
@@ -10,22 +10,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["Interrupts", "Terminated"]
+_GRACE = 0.5
+"""Seconds that held work may take after a signal. A write to a pipe that nobody reads would take for ever."""
 
-_PATIENCE = 0.25
-"""Seconds that a write may take after Ctrl-C: a reader that has stopped reading is not waited for."""
-
-_LONGEST = 1.0
-"""Seconds that anything may take then: laying out the last piece has its time on a busy machine."""
-
-
-_TOGETHER = 0.25
-"""Seconds within which signals are one: a wrapper passes on what the terminal has sent to both, a terminal that is
-closed hangs up twice, and a supervisor sends SIGHUP behind SIGTERM."""
+_SAME_SIGNAL = 0.25
+"""Seconds within which several signals count as one: a wrapper passes on the Ctrl-C that the terminal sent to both, a
+closed terminal hangs up twice, and a supervisor sends SIGHUP after SIGTERM."""
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP came; ``number`` is which. What has arrived is kept, then the signal does its work."""
+    """SIGTERM or SIGHUP arrived; ``number`` is which one. The signal is raised again once the answer is saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -33,12 +27,11 @@ class Terminated(BaseException):
 
 
 class Interrupts:
-    """While it is entered, Ctrl-C, SIGTERM and SIGHUP raise; within ``with interrupts.held:`` at its end.
+    """In this context Ctrl-C raises ``KeyboardInterrupt``, and SIGTERM and SIGHUP raise ``Terminated``.
 
-    What is held when a signal comes, and what is held after one, has a moment to end; then it is broken off, as
-    it is by a second signal that is not part of the first. A signal that is ignored, as under nohup, stays so. In
-    another thread than the main one it does nothing, and nothing on systems without timers is held. Within
-    another one it is that one.
+    ``with interrupts.held:`` delays that to the end of the block, or for half a second; a second signal is not delayed.
+    Signals that are ignored, as under nohup, stay ignored. Threads other than the main one get no signals, and systems
+    without timers (Windows) delay none. A nested context shares the outer one's ``held``.
     """
 
     def __init__(self) -> None:
@@ -46,16 +39,20 @@ class Interrupts:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self.held = _outer() or self.held
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                self._take(signal.SIGINT)
-            for name in ("SIGTERM", "SIGHUP"):
-                number = getattr(signal, name, None)
-                if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                    self._take(number)
-            if hasattr(signal, "SIGALRM") and self._before:
-                self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.held.alarm)
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        names = ("SIGINT", "SIGTERM", "SIGHUP")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        for number in numbers:
+            handler = signal.getsignal(number)
+            if isinstance(outer := getattr(handler, "__self__", None), _Held):
+                self.held = outer
+                return self
+        for number in numbers:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                self._before[number] = signal.signal(number, self.held.on_signal)
+        if self._before and hasattr(signal, "SIGALRM"):
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.held.on_alarm)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,88 +60,56 @@ class Interrupts:
             signal.signal(number, handler)
         self._before.clear()
 
-    def _take(self, number: int) -> None:
-        self._before[number] = signal.signal(number, self.held.come)
-
 
 class _Held:
-    """The piece of work that a signal waits for."""
+    """Work that a signal waits for."""
 
     def __init__(self) -> None:
         self._busy = False
         self._pending: int | None = None
-        self._last: int | None = None
-        """The signal that has been raised already: what is held from then on is to end soon."""
-        self._waited = 0.0
-        self._at = 0.0
-        """When the first signal came, by the clock that only rises."""
+        self._raised: int | None = None
+        """The signal that was raised already: work that is held from then on is not to take long."""
+        self._first_at = 0.0
+        """When the first signal arrived, in seconds of the monotonic clock."""
 
     def __enter__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Hold what follows, up to the end of the next ``with``."""
+        """Hold what follows, up to the end of the next ``with`` block."""
         self._busy = True
-        if self._last is not None:
-            self._soon()
+        if self._raised is not None:
+            signal.setitimer(signal.ITIMER_REAL, _GRACE)
 
     def __exit__(self, *_: object) -> None:
         self._busy = False
         if self._pending is not None:
             self._raise(self._pending)
-        if self._last is not None:
+        if self._raised is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def come(self, number: int, _: FrameType | None) -> None:
-        """Take the signal now, or note it."""
-        first = self._pending is None and self._last is None
-        if not first and time.monotonic() - self._at < _TOGETHER:
-            return
+    def on_signal(self, number: int, _: FrameType | None) -> None:
+        first = self._pending is None and self._raised is None
         if first:
-            self._at = time.monotonic()
-        if self._busy and first and hasattr(signal, "setitimer"):
-            self._pending = number
-            self._soon()
+            self._first_at = time.monotonic()
+        elif time.monotonic() - self._first_at < _SAME_SIGNAL:
             return
-        self._raise(number)
-
-    def alarm(self, number: int, frame: FrameType | None) -> None:
-        """Raise where the work does not end. An alarm that a parent has set ends the command."""
-        ours = self._last if self._pending is None else self._pending
-        if ours is None:
+        if not (first and self._busy and hasattr(signal, "setitimer")):
             self._raise(number)
-        elif self._busy:
-            self._waited += _PATIENCE
-            if _is_writing(frame) or self._waited >= _LONGEST:
-                self._raise(ours)
-            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+        self._pending = number
+        signal.setitimer(signal.ITIMER_REAL, _GRACE)
 
-    def _soon(self) -> None:
-        """Look after a moment whether the work has ended."""
-        self._waited = 0.0
-        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    def on_alarm(self, number: int, _: FrameType | None) -> None:
+        """Stop held work that takes too long. An alarm that the parent process has set ends the command."""
+        ours = self._raised if self._pending is None else self._pending
+        if self._busy or ours is None:
+            self._raise(number if ours is None else ours)
 
     def _raise(self, number: int) -> NoReturn:
         self._busy, self._pending = False, None
         if hasattr(signal, "setitimer"):
-            self._last = number
+            self._raised = number
             signal.setitimer(signal.ITIMER_REAL, 0)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise Terminated(number)
-
-
-def _outer() -> _Held | None:
-    """What holds already, where one is entered within another."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        handler = signal.getsignal(getattr(signal, name, signal.SIGINT))
-        if isinstance(held := getattr(handler, "__self__", None), _Held):
-            return held
-    return None
-
-
-def _is_writing(frame: FrameType | None) -> bool:
-    """Whether the program is at a write: the system's call has no frame of its own."""
-    if frame is None or frame.f_globals.get("__name__") != "telex.console":
-        return False
-    return frame.f_code.co_name in ("_write", "_wait")
