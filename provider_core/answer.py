@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import ContentPolicyError, ContextOverflowError
+from provider_core.structs import Struct, field
 from provider_core.types import (
     Finished,
     Image,
@@ -32,8 +33,7 @@ __all__ = ["Answer", "AnswerBuilder", "append_messages", "merge_answers"]
 _TOGETHER = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct):
     """What one request brought, whole or not.
 
     ``finish`` and ``raw_finish`` are the finish reason in OpenAI's words and in the server's. ``error`` says why the

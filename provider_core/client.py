@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
@@ -25,6 +25,7 @@ from provider_core.redaction import printable, redact
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
 from provider_core.retry import Retries
 from provider_core.stream import Decoder, failure
+from provider_core.structs import Struct, field
 from provider_core.types import (
     Call,
     Finished,
@@ -214,8 +215,7 @@ class Client:
             yield from last
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenProvider:
+class OpenProvider(Struct):
     """A provider that can be asked now: its key was found, or its model is running."""
 
     client: Client

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from provider_core import limits
 from provider_core.answer import AnswerBuilder, append_messages
 from provider_core.errors import CoreError, InvalidInputError, SchemaMismatchError
+from provider_core.structs import Struct, field
 from provider_core.types import Image, ImagePart, Message, Request, Source, TextPart, ToolCall, Verdict
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ class Options(TypedDict, total=False):
 _OF_THE_REQUEST = frozenset(field.name for field in fields(Request)) - {"tools"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenModel:
+class OpenModel(Struct):
     """A model that can be asked now: ``provider`` is where it is, and ``notify`` is told of retries."""
 
     target: Target

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from provider_core import limits
+from provider_core.structs import Struct, field
 from provider_core.types import AnswerEvent, Message, Notice, TextPart
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 # --- what offers tools -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolAnnotations:
+class ToolAnnotations(Struct):
     """What a tool says of itself. Nobody has checked it, and None is what it does not say."""
 
     read_only: bool | None = None
@@ -33,8 +32,7 @@ class ToolAnnotations:
     """Whether it reaches beyond what the user can see: the network, other people."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolSpec:
+class ToolSpec(Struct):
     """A tool as its toolbox has it: ``tool.name`` is the toolbox's own name for it, of any form."""
 
     tool: Tool
@@ -42,8 +40,7 @@ class ToolSpec:
     hints: ToolAnnotations = field(default_factory=ToolAnnotations)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct):
     """What one call may take."""
 
     seconds: float = 60.0
@@ -51,8 +48,7 @@ class Limits:
     """Bytes of UTF-8 of a result that the model is given; the middle of a longer one is left out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolResult:
+class ToolResult(Struct):
     """What a call brought. The model reads ``text``, and sees ``images`` where ``Request.reads_images`` says that it
     can; else it is told that there were some.
     """
@@ -97,8 +93,7 @@ Report: TypeAlias = "Callable[[float, float | None, str], None]"
 # --- who approves ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedCall:
+class PlannedCall(Struct):
     """A call that could run: its tool is there, and ``arguments`` fit the tool's schema."""
 
     toolbox: Toolbox
@@ -113,20 +108,17 @@ class PlannedCall:
         return "/".join(filter(None, (self.toolbox.name, self.offered.tool.name)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approve:
+class Approve(Struct):
     """The call may run as it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApproveWith:
+class ApproveWith(Struct):
     """The call may run with these arguments instead; the model is told so."""
 
     arguments: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
+class Refuse(Struct):
     """The call may not run; the model is told so, with the reason where there is one."""
 
     reason: str = ""
@@ -141,15 +133,13 @@ Approval: TypeAlias = "Callable[[PlannedCall], Decision]"
 # --- what happens ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connecting:
+class Connecting(Struct):
     """The provider of ``target`` is being made ready: its key is looked up, or its model is loaded."""
 
     target: Target
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestStarted:
+class RequestStarted(Struct):
     """A request is about to be sent. The events of its answer follow, then ``AnswerEnded``.
 
     ``number`` counts the requests of the turn from 1. ``request.messages`` is the whole conversation so far;
@@ -161,8 +151,7 @@ class RequestStarted:
     new_messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerEnded:
+class AnswerEnded(Struct):
     """The answer to ``request``, complete or not. ``new_messages`` are those of its ``RequestStarted``."""
 
     request: Request
@@ -170,29 +159,25 @@ class AnswerEnded:
     new_messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaRetry:
+class SchemaRetry(Struct):
     """The answer does not match the schema; the next request tells the model why."""
 
     error: SchemaMismatchError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatEnded:
+class ChatEnded(Struct):
     """The last event of a turn. ``answer`` merges the answers to all of its requests."""
 
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolStarted:
+class ToolStarted(Struct):
     """An approved call runs from now on, with ``planned.arguments``."""
 
     planned: PlannedCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolProgress:
+class ToolProgress(Struct):
     """A call that runs reports how far it is: ``progress`` of ``total``, and a line of text, "" if there is none."""
 
     planned: PlannedCall
@@ -201,8 +186,7 @@ class ToolProgress:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolEnded:
+class ToolEnded(Struct):
     """What became of a call; calls of one turn end in any order.
 
     ``result.text`` is what the model reads, but for a note of images. ``planned`` is None for a call that could not

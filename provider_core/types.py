@@ -5,9 +5,10 @@ Only data stands here: frozen, slotted, keyword-only. Nothing reads the wire, a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -73,15 +74,13 @@ ModelKind: TypeAlias = Literal[
 # --- what is asked -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextPart:
+class TextPart(Struct):
     """A piece of text in a message that also holds something else."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagePart:
+class ImagePart(Struct):
     """An image: an https address, or a ``data:`` URL in base64, which is what local servers take."""
 
     url: str
@@ -90,8 +89,7 @@ class ImagePart:
 Part: TypeAlias = TextPart | ImagePart
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Struct):
     """One turn of a conversation."""
 
     role: Role
@@ -114,8 +112,7 @@ class Message:
     images: tuple[Image, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
+class Tool(Struct):
     """A function that the model may call; ``schema`` is the JSON schema of its arguments."""
 
     name: str
@@ -123,8 +120,7 @@ class Tool:
     schema: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct):
     """One chat completion to ask for. What is None or empty is absent from the body; 0 is sent."""
 
     model: str
@@ -152,8 +148,7 @@ class Request:
 # --- who is asked ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
+class Effort(Struct):
     """How one family of models is told to think more, less, or not at all."""
 
     models: tuple[str, ...] = ()
@@ -164,8 +159,7 @@ class Effort:
     None: any level is sent as typed in ``reasoning_effort``, and the server is the judge of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quirks:
+class Quirks(Struct):
     """How a provider's wire differs from OpenAI's; the defaults are what most servers take.
 
     Each field is read in one place of ``quirks`` or ``stream``. A row of the presets sets what a source
@@ -211,8 +205,7 @@ class Quirks:
     """The strongest ``response_format`` that is kept; "none" where the field is refused or ignored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Network(Struct):
     """How a provider is reached. Times are seconds."""
 
     connect_timeout: float = 10.0
@@ -234,8 +227,7 @@ class Network:
     """Whether secrets may be sent unencrypted to a host that is not in a private network."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(Struct):
     """A model as a catalogue lists it. Token counts are None where no source gives them."""
 
     id: str
@@ -252,8 +244,7 @@ class Model:
     kind: ModelKind = "chat"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class Provider(Struct):
     """One configured server: where it is, how its key is found, what it lists, how its wire differs.
 
     ``base_url`` has no trailing slash; a query in it is kept behind every path. A provider with ``gguf``
@@ -296,8 +287,7 @@ class Provider:
         return f"{base.rstrip('/')}{path}{mark}{query}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct):
     """What a model name resolved to."""
 
     provider: Provider
@@ -311,22 +301,19 @@ class Target:
 # --- what comes back ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(Struct):
     """A piece of the answer, exactly as the model wrote it."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reasoning:
+class Reasoning(Struct):
     """A piece of what the model thought before or between its answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
+class ToolCall(Struct):
     """One tool call, sent once its parts are complete.
 
     ``arguments`` is the JSON text as received ("{}" when the server sent none); it may be malformed, which
@@ -342,8 +329,7 @@ class ToolCall:
     """Whether its arguments were cut off where the answer ended. Such a call is never run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct):
     """A page or a document that the answer rests on. ``number`` is the one in the text, as in "[1]"."""
 
     number: int
@@ -351,15 +337,13 @@ class Source:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class Sources(Struct):
     """All sources of an answer, each once, by number; sent near the end."""
 
     sources: tuple[Source, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(Struct):
     """An image in an answer: a ``data:`` URL in base64, or an address, which is not fetched.
 
     ``type`` is its media type, as its first bytes show it, else as the server names it; ``size`` is in bytes.
@@ -387,8 +371,7 @@ class Image:
             raise ValueError(str(error)) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Struct):
     """A further answer to the same request (``n`` greater than 1)."""
 
     index: int
@@ -399,8 +382,7 @@ class Choice:
     logprobs: Mapping[str, Json] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct):
     """Token counts of the whole request. None means that the server did not say.
 
     ``input`` includes ``cached``; ``output`` includes ``reasoning``. ``cost`` is in US dollars, only when
@@ -430,8 +412,7 @@ class Verdict(Enum):
     """Whoever asked has stopped it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(Struct):
     """The last event of every answer.
 
     ``reason`` is the finish reason in OpenAI's words ("stop", "length", "tool_calls", "content_filter",
@@ -458,8 +439,7 @@ AnswerEvent: TypeAlias = Text | Reasoning | ToolCall | Sources | Image | Usage |
 """The contract between the core and whoever shows an answer: any number of events, ``Finished`` last."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(Struct):
     """Seconds since the request was sent; None for what did not happen."""
 
     first_byte: float | None = None
@@ -470,18 +450,15 @@ class Timing:
 # --- what is told on the way -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(Struct):
     """The request is with the server: what is waited for now is its answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Idle:
+class Idle(Struct):
     """Nothing has come for a moment: what else there is to do delays nothing now. Not every transport says so."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retrying:
+class Retrying(Struct):
     """The request failed before any text and is sent again after ``seconds``."""
 
     error: CoreError
@@ -490,8 +467,7 @@ class Retrying:
     """The number of the attempt to come: 2 for the first retry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldDropped:
+class FieldDropped(Struct):
     """The server does not accept a field of the body; it is left out, renamed or sent with another value.
 
     ``field`` is the wire's name. ``value`` is what it is sent with instead, ``swapped_for`` the field that takes
@@ -519,16 +495,14 @@ class FieldDropped:
     lasting: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldIgnored:
+class FieldIgnored(Struct):
     """The server accepted ``field`` and did not do what ``value`` asks for."""
 
     field: str
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallAsText:
+class CallAsText(Struct):
     """The answer seems to be a tool call that the server did not recognize and sent as text; it is not run.
 
     ``tool`` is the tool that seems to be called, as ``toolbox/tool``; "" if it cannot be told.
@@ -544,8 +518,7 @@ Notice: TypeAlias = Sent | Idle | Retrying | FieldDropped | FieldIgnored | CallA
 # --- the seam to the network -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct):
     """One HTTP request. ``provider`` is for error messages only."""
 
     method: Literal["GET", "POST"]

@@ -6,12 +6,12 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from provider_core.answer import Answer
 from provider_core.errors import CoreError
+from provider_core.structs import Struct
 from provider_core.types import Verdict
 from telex.ask import Turn, hint, judged
 from telex.console import OutputClosed, OutputError
@@ -41,8 +41,7 @@ Outcome: TypeAlias = Answer | CoreError
 """What one model brought, or why it could not be asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct):
     """One of the models: what it is asked, with its credentials; or, in ``error``, why it is not.
 
     ``new`` are the messages that are kept of the request.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from provider_core.structs import Struct
 
 __all__ = ["ACCEPTED", "Kind", "kind", "sniff"]
 
@@ -15,8 +16,7 @@ _NEEDED: Final = 512
 """How many bytes at the front are enough to tell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Struct):
     """``name`` with its article, "a PNG image"; ``media`` is the type of an image that models take, else ""."""
 
     name: str

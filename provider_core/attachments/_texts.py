@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ from provider_core import limits
 from provider_core.attachments._kinds import kind
 from provider_core.attachments._reading import check_size, label, read
 from provider_core.errors import AttachmentError
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     import os
@@ -47,8 +47,7 @@ _LANGUAGES: Final = {
 _NAMES: Final = {"dockerfile": "dockerfile", "makefile": "makefile", "cmakelists.txt": "cmake"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextFile:
+class TextFile(Struct):
     """A text and where it is from. ``name`` is the path as it was given; ``size`` counts the file's bytes."""
 
     name: str

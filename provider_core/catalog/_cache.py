@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import time
-from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, get_args
 
@@ -14,6 +13,7 @@ from provider_core import files
 from provider_core.catalog._ids import are_ids
 from provider_core.errors import FileError
 from provider_core.settings.validators import NAME
+from provider_core.structs import Struct
 from provider_core.types import Model, ModelKind
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ _CLOCK = 86_400.0
 _NUMBERS = re.compile(r"(\d+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedModelList:
+class CachedModelList(Struct):
     """What a server listed. ``fetched_at`` is in seconds since 1970.
 
     ``models`` are in the order in which they are shown, and ``first`` is the id that the server put first.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from provider_core import presets
+from provider_core.structs import Struct
 from provider_core.types import Model
 
 if TYPE_CHECKING:
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelListing", "listing", "normalize_id"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelListing:
+class ModelListing(Struct):
     """What one provider is known to serve, its default model first.
 
     ``declared`` are the ids that the user named; the others are from ``source``. ``default_is_first`` tells that

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from provider_core import limits
 from provider_core.catalog import _cache, _fetch
 from provider_core.errors import CoreError, DeadlineError, NotFoundError, ServerError
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,8 +25,7 @@ _GRACE = 2.0
 """Seconds beyond a server's own deadline before it is given up from outside."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshResult:
+class RefreshResult(Struct):
     """What became of one provider's list: ``models`` is how many there are now, or ``error`` why there are none.
 
     ``kept_from`` is when the list that stays was fetched, after an error, in seconds since 1970. ``unsaved`` is the

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from provider_core.errors import CorruptHistoryError, HistoryError, NewerHistoryError
 from provider_core.history import _schema
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,8 +20,7 @@ _LARGEST = 256 << 20
 """Bytes up to which every page is read: a second or two from a slow disk."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(Struct):
     """``size`` is in bytes; ``checked`` is False where the file is too large to read all of it."""
 
     size: int

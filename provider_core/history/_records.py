@@ -5,9 +5,9 @@ Times are seconds since 1970, by the clock of the machine that wrote them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from provider_core.structs import Struct, field
 from provider_core.types import Timing
 
 if TYPE_CHECKING:
@@ -19,16 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["Begun", "Hit", "Removed", "SavedConversation", "SavedTurn"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class Begun(Struct):
     """A turn that waits for its answer."""
 
     turn: int
     conversation: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedConversation:
+class SavedConversation(Struct):
     """One conversation in a line. ``model`` is ``provider/model`` of its last turn."""
 
     id: str
@@ -42,8 +40,7 @@ class SavedConversation:
     """What became of its last turn; None while that has no answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedTurn:
+class SavedTurn(Struct):
     """What was new in one request, and the answer.
 
     ``answer`` is None while there is none: nothing came, or whoever asked was killed. ``verdict`` is None in
@@ -76,8 +73,7 @@ class SavedTurn:
         return answer is not None and bool(answer.content or any(not call.cut for call in answer.tool_calls))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+class Hit(Struct):
     """A message that holds all that was looked for, or a conversation whose title does.
 
     ``role`` is the message's, or "title", and then ``turn`` is None. ``marks`` are where in ``snippet`` the
@@ -93,8 +89,7 @@ class Hit:
     marks: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removed:
+class Removed(Struct):
     """How many conversations are gone.
 
     ``traces`` is None when nothing of them is left in any file. Else it says what kept their words from being

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpcore
@@ -20,6 +19,7 @@ from provider_core.errors import (
     TLSError,
 )
 from provider_core.http._library import httpx
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,7 @@ _REFUSED = {
 """OpenSSL's X509_V_ERR codes: an issuer that is missing, self-signed or not found; not valid now; for another host."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Struct):
     """Who is asked and by what way, for sentences: no path, no query, no password."""
 
     provider: str | None

@@ -7,11 +7,11 @@ import os
 import re
 import socket
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from provider_core.errors import SettingsError
+from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,7 @@ _SYSTEM: str = sys.platform
 _PORTS = {"http": 80, "https": 443, "socks5": 1080}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proxy:
+class Proxy(Struct):
     """A proxy: ``scheme`` is "http", "https" or "socks5", whose host looks names up for us.
 
     ``str`` gives its address without user and password, fit to be shown.

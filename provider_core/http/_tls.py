@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core import files
 from provider_core.errors import SettingsError
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Trust", "blind", "tls_context", "trust", "trusted_by"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class Trust(Struct):
     """Whose certificates are believed: those in ``source``, a file or a folder; "" is the operating system's store.
 
     ``authorities`` is how many there are; None where that is not told.

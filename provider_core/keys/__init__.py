@@ -6,7 +6,7 @@ It fails closed: when no keyring answers there is no key, and nothing is ever wr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from provider_core.errors import (
@@ -19,6 +19,7 @@ from provider_core.errors import (
 from provider_core.keys._binding import Destination, check_destination, seal, unseal
 from provider_core.keys._command import needs_shell, run_command
 from provider_core.keys._keyring import KeyringStore
+from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,16 +56,14 @@ _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\$\w+|\$\(.*\)|%\w+%|<.*>|\{\{.*\}\}|(?:
 """What is left in the place of a key where a shell, a CI system or a person was to put one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(Struct):
     """A key and where it came from: "environment variable NAME", "key command" or "keyring"."""
 
     value: str = field(repr=False)
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Struct):
     """A provider that may be asked: its key, or None, and ``provider`` with the secrets of its headers filled in."""
 
     provider: Provider
@@ -76,8 +75,7 @@ class Credentials:
         return self.key.value if self.key else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeySource:
+class KeySource(Struct):
     """Where a key would come from, found out without fetching one.
 
     "variable" with ``ready`` false means that ``variable`` would count and is not set.

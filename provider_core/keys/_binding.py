@@ -20,11 +20,12 @@ network that is reached without a proxy, or where ``allow_http`` is set.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from provider_core.errors import KeyDestinationError
 from provider_core.settings import validators
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Destination", "check_destination", "seal", "unseal"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
+class Destination(Struct):
     """Where a secret is sent, with everything in the settings that decides who can read it on its way."""
 
     origin: str

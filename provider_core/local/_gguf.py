@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import stat
 import struct
-from dataclasses import dataclass
-from struct import Struct
 from typing import TYPE_CHECKING
 
 from provider_core.errors import ModelFileError
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +24,12 @@ _LONGEST_HEADER = 256 << 20
 _MAGIC = b"GGUF"
 _READABLE_VERSIONS = (2, 3)
 
-_U32 = Struct("<I")
-_U64 = Struct("<Q")
+_U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
 
 _STRING, _ARRAY = 8, 9
 _SCALAR_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-_UNSIGNED = {0: Struct("<B"), 2: Struct("<H"), 4: _U32, 10: _U64}
+_UNSIGNED = {0: struct.Struct("<B"), 2: struct.Struct("<H"), 4: _U32, 10: _U64}
 _DEEPEST_ARRAY = 4
 _MOST_DIMENSIONS = 8
 
@@ -73,8 +72,7 @@ _TENSOR_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(Struct):
     """What a GGUF header says. ``context`` is the trained window in tokens, ``end`` where the last tensor
     that can be measured ends, in bytes from the file's start; None where the header does not tell.
     """
@@ -104,7 +102,7 @@ class _Cursor:
         self.data = data
         self.position: int = 0
 
-    def number(self, kind: Struct) -> int:
+    def number(self, kind: struct.Struct) -> int:
         end = self.position + kind.size
         if end > len(self.data):
             raise _ShortError(end)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from provider_core.structs import Struct
 
 __all__ = ["DEFAULT_MODEL", "DefaultModel", "Progress"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefaultModel:
+class DefaultModel(Struct):
     """A model that travels inside a wheel. Sizes are bytes; ``sha256`` is of the model file, in hex."""
 
     id: str
@@ -28,8 +28,7 @@ class DefaultModel:
         return self.package.replace("-", "_")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct):
     """How far the default model is. ``done`` and ``total`` are bytes of this phase; ``done`` never falls.
 
     "wait" is for another process that is fetching the same file; it tells no bytes.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from provider_core.errors import LocalExtraMissingError, LocalModelError, ModelFileError, NetworkError
 from provider_core.local._cores import free_cores
 from provider_core.local._gguf import read_header
+from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,8 +38,7 @@ _LONGEST_LOG = 1 << 16
 _LONGEST_QUOTE = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(Struct):
     """Where the local model answers, with what key, and the name it goes by there."""
 
     base_url: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from provider_core.structs import Struct, field
 from provider_core.types import Network, Quirks
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ Kind: TypeAlias = Literal["cloud", "gateway", "local"]
 """A service with models of its own, a service in front of others, a server on the user's machine."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
+class Variable(Struct):
     """A part of the address that only the user knows: ``{name}`` in ``base_url``."""
 
     name: str
@@ -30,8 +29,7 @@ class Variable:
     """Environment variables that may hold it, the first one set counts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
+class Preset(Struct):
     """A provider as it is known before anyone has set it up."""
 
     id: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from provider_core import presets
 from provider_core.catalog import PRESET_BY_OWNER, fetch
 from provider_core.errors import AuthenticationError, CoreError, PermissionDeniedError
 from provider_core.probe._watch import Watch
+from provider_core.structs import Struct
 from provider_core.types import Network, Provider
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ _WAITS: Final = 3
 """A server that answers waits so often at most: for its connection, its first byte and the rest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct):
     """A server that answers. ``preset`` is what it is, as far as it says so or its port tells.
 
     ``needs_key`` is true when it answers only those who have one.

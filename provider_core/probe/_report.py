@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from typing import Self
@@ -29,8 +30,7 @@ Group: TypeAlias = Literal["answers", "fields"]
 """Traits are of the answers a model gives, or of the optional fields of a request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct):
     """One thing that was tried. ``seconds`` is what it took; ``error`` says why it failed."""
 
     name: StepName
@@ -40,8 +40,7 @@ class Step:
     error: CoreError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct):
     """What a check found out: its steps in the order of ``StepName``, each there once."""
 
     provider: str
@@ -76,8 +75,7 @@ class Report:
         return next(step for step in self.steps if step.name == name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trait:
+class Trait(Struct):
     """One thing that a server can do or not."""
 
     name: str
@@ -86,8 +84,7 @@ class Trait:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(Struct):
     """What one model of one provider was seen to do."""
 
     provider: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core.request._body import build_body
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,8 +34,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workaround:
+class Workaround(Struct):
     """The field of a body is left out, or sent under the name ``swapped_for``, or sent with ``value``.
 
     With ``beside`` that is needed only in a body that holds the field of this name. ``lasting`` tells whether

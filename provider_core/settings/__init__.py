@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from provider_core import presets
 from provider_core.errors import SettingsError
 from provider_core.settings import validators
 from provider_core.settings.validators import NAME, RESERVED
+from provider_core.structs import Struct, field
 from provider_core.types import Model, Network, Provider, Quirks
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paths:
+class Paths(Struct):
     """Where telex keeps things: settings, data (history, models) and what can be made again."""
 
     config: Path
@@ -107,8 +107,7 @@ class Paths:
             raise SettingsError("there is no home folder: set HOME, or TELEX_HOME for telex alone") from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct):
     """Everything that is configured. ``model`` is the default as it was typed: an id or a provider's name."""
 
     model: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from provider_core import files
@@ -11,6 +10,7 @@ from provider_core.errors import InvalidInputError, UnknownToolServerError
 from provider_core.redaction import close_matches
 from provider_core.settings import validators
 from provider_core.settings.validators import parse_reference
+from provider_core.structs import Struct, field
 from provider_core.types import Network
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ _RESERVED = frozenset({"all", "none"})
 """Names that mean something else where servers are chosen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class McpServer:
+class McpServer(Struct):
     """One ``[mcp.NAME]`` table: a command that is started (stdio), or the address of a server (streamable HTTP).
 
     Values of ``env`` and ``headers`` may be references to a secret, see ``parse_reference``.

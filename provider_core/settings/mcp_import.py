@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError
 from provider_core.settings.mcp import validate_name
 from provider_core.settings.validators import find_secret, is_harmless, parse_reference
+from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,16 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["ImportedServer", "PlainSecret", "read"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlainSecret:
+class PlainSecret(Struct):
     """A secret that the file has in plain, and what goes before it, as "Bearer "."""
 
     value: str = field(repr=False)
     before: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedServer:
+class ImportedServer(Struct):
     """One server of a file. ``name`` is what it may be called here, ``called`` what the file calls it.
 
     ``table`` are the fields of ``[mcp.NAME]``, but for the variables and headers of ``secrets``; it is empty

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from provider_core.errors import InvalidInputError, SettingsError
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +44,7 @@ _LIKE_A_KEY = 32
 """Characters of one word with small letters in it: keys have at least so many, and no variable's name has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseUrl:
+class BaseUrl(Struct):
     """A base URL as it is kept. ``dropped`` are the parts of what was pasted that do not belong to one."""
 
     url: str
@@ -253,8 +252,7 @@ _HARMLESS = re.compile(
 """Values that are no secret whatever they are called: switches, small numbers, paths, addresses."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretReference:
+class SecretReference(Struct):
     """A value that names a secret: one in the keyring, or the value of an environment variable.
 
     ``before`` is the text before it, as in ``Bearer keyring:github``.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from provider_core import errors
+from provider_core.structs import Struct
 from provider_core.types import Verdict
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ _OTHER_LIMIT: Final = re.compile("context|window|budget|model_?len|error_limit",
 """Finish reasons that name a limit which is not the one of ``max_tokens``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct):
     """Everything the verdict rests on, as known when the body has ended."""
 
     provider: str | None = None

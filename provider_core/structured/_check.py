@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core.errors import SchemaError, SchemaMismatchError
 from provider_core.redaction import printable
+from provider_core.structs import Struct
 from provider_core.structured._schema import validator
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ _LIKE_JSON: Final = re.compile(r"\{\s*\"|\[\s*[\[{\"]")
 """What words in brackets do not begin like."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(Struct):
     """An answer that fits. ``text`` is its JSON as the model wrote it, without blanks around.
 
     ``surrounded`` tells that a fence or words stood around it, and have been left out.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import VariableError
+from provider_core.structs import Struct
 from provider_core.templates._places import places, put_in
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ OWN: Final = ("stdin", "prompt")
 """Variables that nobody names a value for: piped input, and what is typed as the prompt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filled:
+class Filled(Struct):
     """What is sent of a template. ``prompt`` is the whole of it, stdin and the typed words included."""
 
     system: str

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import files, limits
 from provider_core.errors import TemplateError, UnknownTemplateError
 from provider_core.redaction import close_matches
+from provider_core.structs import Struct, field
 from provider_core.templates._places import wrong_place
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _FRONT: Final = "+++"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(Struct):
     """A prompt that is kept. What is None or empty was not said.
 
     ``schema`` is what ``structured.schema_from`` takes, a relative path of it starting from ``path``'s folder.

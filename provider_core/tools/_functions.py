@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
 from provider_core.events import Limits, ToolResult, ToolSpec
+from provider_core.structs import Struct
 from provider_core.types import Tool
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class FunctionTools:
         return function.run(self.name, arguments, stop)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Function:
+class _Function(Struct):
     call: Callable[..., Any]
     signature: inspect.Signature
     model: type[BaseModel]

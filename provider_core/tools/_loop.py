@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core import limits
@@ -21,6 +21,7 @@ from provider_core.errors import (
     ToolRefusedError,
 )
 from provider_core.events import Approve, ApproveWith, PlannedCall, Refuse, RequestStarted, ToolEnded
+from provider_core.structs import Struct
 from provider_core.tools._arguments import mismatch, read
 from provider_core.tools._leaked import leaked_call
 from provider_core.tools._names import Names
@@ -163,8 +164,7 @@ def _answered(
     return [results[call.id] for call in calls]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Approved:
+class _Approved(Struct):
     planned: PlannedCall
     note: str = ""
 

@@ -7,12 +7,13 @@ import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core.errors import ToolError, ToolRefusedError, ToolTimeoutError
 from provider_core.events import Limits, ToolEnded, ToolProgress, ToolResult, ToolStarted
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,8 +31,7 @@ _End: TypeAlias = "tuple[int, ToolResult | ToolError, float]"
 """Which call ended, with what, and after how many seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Running:
+class _Running(Struct):
     planned: PlannedCall
     began: float
     seconds: float

@@ -9,12 +9,12 @@ import re
 import stat
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
+from provider_core.structs import Struct
 from telex.console import OutputError
 from telex.signals import Interrupts
 
@@ -32,8 +32,7 @@ _MOST_LINKS = 40
 """Links in a row that are followed, as the kernel does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Target:
+class _Target(Struct):
     """The file that will be replaced, found once: a link that somebody puts in its place later is not followed."""
 
     name: str

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core import files
 from provider_core.errors import FileError, SettingsError
+from provider_core.structs import Struct
 from telex.completion import FILES
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Place", "find", "put"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct):
     """The script's file, and what a person must do for the shell to read it: "" where it does so by itself."""
 
     path: Path

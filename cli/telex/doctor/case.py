@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import SettingsError
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,8 +25,7 @@ __all__ = ["Case", "Value"]
 _TABLES = ("aliases", "mcp", "providers")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
+class Value(Struct):
     """One setting. ``origin`` is a variable's name, "line 3", or "" for a default; ``error`` why it is refused."""
 
     name: str

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +17,7 @@ Level: TypeAlias = Literal["ok", "note", "problem"]
 """As it should be; worth knowing; in the way of something that is set up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct):
     """``remedy`` is what to do about it, in one line or a few; "" where nothing needs to be done."""
 
     level: Level

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from provider_core.structs import Struct
 from telex.humanize import elapsed
 from telex.render import sheet
 
@@ -87,8 +87,7 @@ def as_json(server: McpServer) -> dict[str, Any]:
 # --- tests -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct):
     """What came of one server's start."""
 
     server: McpServer

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
@@ -16,8 +17,7 @@ __all__ = ["Format", "Show", "View", "show_for"]
 Format: TypeAlias = Literal["text", "json", "jsonl", "extract"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Struct):
     """How an answer is shown."""
 
     format: Format = "text"

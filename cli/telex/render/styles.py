@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from provider_core.structs import Struct, field
 from telex.palette import COLOURS, background_by_environment, many_colours
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ class Colour(Enum):
     TRUE = "truecolor"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct):
     """``code_theme`` is a Pygments style, "ansi_dark" or "ansi_light" (the terminal's own colours), or "none".
 
     Without one, code has the colours of ``telex.palette``, as everything else has.

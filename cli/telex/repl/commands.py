@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provider_core.structs import Struct
 from telex.options import readable
 from telex.repl.session import RefusedError
 
@@ -22,8 +23,7 @@ _NOTHING = "-"
 """The argument that takes away what there is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct):
     """A command: its names, the usual one first, its argument, a line of help, and what it does.
 
     ``takes`` is what a Tab completes: "model", "file" or "image".

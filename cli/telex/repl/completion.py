@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +21,7 @@ __all__ = ["Candidate", "Offers"]
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct):
     """``text`` takes the place of the last ``replaces`` characters; ``shown`` and ``words`` stand in the menu."""
 
     text: str

@@ -6,7 +6,7 @@ How lines are read and what they mean is not known here; an answer is had and ke
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.answer import append_messages
@@ -18,6 +18,7 @@ from provider_core.errors import (
     ProviderError,
     ToolRefusedError,
 )
+from provider_core.structs import Struct
 from provider_core.types import ImagePart, Message, Sent, TextPart
 from telex.ask import conclude, hint
 from telex.commands.chat.making import check_fit
@@ -49,8 +50,7 @@ class RefusedError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Spent(Struct):
     """What one answer took, and how it ended, in words where that is an error; ``model`` is ``provider/model``."""
 
     model: str
@@ -59,8 +59,7 @@ class Spent:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(Struct):
     """A prompt and what came of it. ``turns`` are its ids in the history.
 
     ``resend`` tells of one without an answer that it goes along with the next.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +22,7 @@ _AT_START = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb"[,}]")
 _AT_END = re.compile(rb",\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TooLong:
+class TooLong(Struct):
     """A line that was thrown away: ``size`` bytes, of which the first and the last few are here."""
 
     size: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     from provider_core.errors import ToolServerError
@@ -17,16 +18,14 @@ STEPS: tuple[StepName, ...] = ("start", "handshake", "tools")
 """A process is started (over HTTP there is none), both sides agree on a protocol, the tools are listed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct):
     """A step that was done, in so many seconds."""
 
     name: StepName
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct):
     """A server that cannot be used, and why. ``stderr`` is the last of what its process wrote there, made safe."""
 
     server: McpServer

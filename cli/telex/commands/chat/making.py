@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provider_core import limits
 from provider_core.errors import ModelError, NoVisionError
+from provider_core.structs import Struct
 from provider_core.types import ImagePart, Request
 from telex.commands.chat.prompt import read_prompt
 from telex.dialogue import Dialogue
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Question", "check_fit", "dialogue_for", "format_of", "question_of", "view_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct):
     """One message to send, and its system message; ``title`` is the title of the conversation."""
 
     prompt: Prompt

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from provider_core.structs import Struct
 from telex.console import stdin_text
 from telex.humanize import size
 from telex.options import readable
@@ -24,8 +25,7 @@ _STDIN = frozenset(("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
 __all__ = ["Prompt", "attached", "read_prompt"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(Struct):
     """The parts of a prompt, separately, because a template may have a variable for each."""
 
     typed: str = ""

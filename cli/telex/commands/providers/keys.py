@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from provider_core.structs import Struct, field
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode, Stop
@@ -29,8 +30,7 @@ _FLAGS = "--key-stdin, --key-env VAR, --key-command CMD or --no-key"
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyChoice:
+class KeyChoice(Struct):
     """The new source of a key.
 
     ``fields`` are saved in the settings, and ``store`` in the keyring; ``said`` is the message for the user.
