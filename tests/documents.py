@@ -17,7 +17,9 @@ import click
 
 from provider_core import presets
 from provider_core.settings.schema import File
-from telex import completion, man
+from telex import man
+from telex.completion import FILES
+from telex.completion.scripts import script
 from telex.exit_codes import ExitCode
 from telex.help import TOPICS, reading
 from telex.help.page import Rows
@@ -38,9 +40,7 @@ BLOCK = re.compile(
 @functools.cache
 def documents(folder: Path = ROOT) -> Mapping[Path, str]:
     """Each generated file, relative to ``folder``, with its current text."""
-    found = {
-        Path("completions", name): completion.script(shell, root) for shell, name in completion.FILES.items()
-    }
+    found = {Path("completions", name): script(shell, root) for shell, name in FILES.items()}
     found |= {MAN / name: text for name, text in man.pages(root).items()}
     found |= {path: with_blocks((folder / path).read_text("utf-8")) for path in pages(folder)}
     return found

@@ -115,10 +115,10 @@ class App:
     def close(self) -> None:
         """Close what the run opened; completion's file follows a change of the settings."""
         if self.runtime.is_used and not self.leaves_no_trace:
-            from telex import lists
+            from telex.completion import refresh_cache
 
             self.quiet = True  # settings that are read for completion alone are no reason to warn
-            lists.refresh_completion_cache(self)
+            refresh_cache(self.runtime)
         self.runtime.close()
 
     def _warn(self, entry: str, error: SettingsError) -> None:

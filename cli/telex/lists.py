@@ -20,7 +20,6 @@ __all__ = [
     "in_the_file",
     "listed",
     "references",
-    "refresh_completion_cache",
     "save",
     "say_default",
     "spelled",
@@ -121,23 +120,3 @@ def listed(references: Sequence[str]) -> str:
         for each in references
     ]
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-def refresh_completion_cache(app: App) -> None:
-    """Write the snapshot that shell completion reads anew, if the settings or the templates have changed since."""
-    from provider_core.catalog import snapshot_is_current, snapshot_stamp, write_snapshot
-
-    if snapshot_is_current(app.runtime.paths, app.runtime.environ):
-        return
-    made_from = snapshot_stamp(app.runtime.paths, app.runtime.environ)
-    app.runtime.reload()  # the command may have changed what it had read
-    try:
-        from provider_core.templates import names
-
-        there = names(app.runtime.paths.templates)
-        servers = [*app.runtime.settings.mcp, *app.runtime.settings.invalid_entries("mcp")]
-        write_snapshot(
-            app.runtime.paths, app.runtime.catalog, templates=there, servers=servers, made_from=made_from
-        )
-    except CoreError:
-        return  # settings that do not load have been complained of, or will be

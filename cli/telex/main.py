@@ -12,10 +12,9 @@ import click
 
 from provider_core import __version__, errors
 from telex.app import App
-from telex.command import leave_with
+from telex.command import LazyGroup, leave_with
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import ExitCode, Stop, internal_error
-from telex.lazy import LazyGroup
 from telex.signals import Terminated
 
 if TYPE_CHECKING:

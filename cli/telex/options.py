@@ -103,9 +103,9 @@ class Name(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Values for click's own completion, which PowerShell uses."""
-        from telex.completion.names import offers
+        from telex.completion import items
 
-        return offers(self, incomplete, ctx.params)
+        return items(self.completes, incomplete, ctx.params.get(self.of) if self.of else None)
 
 
 def readable(text: str, what: str) -> str:

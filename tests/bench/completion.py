@@ -23,7 +23,8 @@ from shells import BASH_WITH_PACKAGE, FISH, ZSH, Kind, Shell
 from provider_core.catalog import Catalog, write_snapshot
 from provider_core.settings import Paths
 from provider_core.types import Model, Provider
-from telex.completion import placing, script
+from telex.completion.install import find, put
+from telex.completion.scripts import script
 from telex.main import root
 
 ROUNDS = 15
@@ -98,8 +99,8 @@ def install(kind: Kind, home: Path) -> None:
     """Put the script where the shell looks."""
     (home / "site-functions").mkdir(exist_ok=True)
     places = {"zsh": home / "site-functions" / "_telex"}
-    path = places.get(kind.family) or placing.find(kind.family, {"HOME": str(home)}).path
-    placing.put(path, script(kind.family, root))
+    path = places.get(kind.family) or find(kind.family, {"HOME": str(home)}).path
+    put(path, script(kind.family, root))
 
 
 def main() -> None:

@@ -14,7 +14,9 @@ import pytest
 from click.shell_completion import get_completion_class
 from running import python
 
-from telex.completion import FILES, placing, script, tree
+from telex.completion import FILES
+from telex.completion.install import find
+from telex.completion.scripts import read, script
 from telex.main import root
 
 if TYPE_CHECKING:
@@ -35,12 +37,12 @@ def telex(telex: Telex) -> Telex:
 def test_the_scripts_in_the_repository_are_those_of_the_commands(shell: str, name: str) -> None:
     current = (ROOT / "completions" / name).read_text("utf-8") == script(shell, root)
     assert current, (
-        "the commands have changed; to make the scripts anew: python -m telex.completion completions"
+        "the commands have changed; to make the scripts anew: python -m telex.completion.scripts completions"
     )
 
 
 def test_one_command_writes_all_scripts(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "telex.completion", str(tmp_path)], check=True)
+    subprocess.run([sys.executable, "-m", "telex.completion.scripts", str(tmp_path)], check=True)
     assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
     for shell, name in FILES.items():
         assert (tmp_path / name).read_text("utf-8") == script(shell, root)
@@ -86,7 +88,7 @@ def test_installing_says_where_and_is_the_same_the_second_time(telex: Telex, she
     path = telex.home / PLACES[shell]
     first = telex("completion", shell, "--install")
     assert (first.code, first.text) == (0, "")
-    assert first.err.startswith(f"{path} is written.\n")
+    assert first.err.startswith(f"Wrote {path}.\n")
     assert path.read_text("utf-8") == script(shell, root)
     assert path.stat().st_mode & 0o777 == 0o644
     before = path.stat()
@@ -103,7 +105,7 @@ def test_installing_replaces_an_older_script_and_keeps_a_link(telex: Telex) -> N
     path.parent.mkdir(parents=True)
     path.symlink_to(kept)
     ran = telex("completion", "fish", "--install")
-    assert ran.err.startswith(f"{path} is replaced")
+    assert ran.err.startswith(f"Replaced {path}, ")
     assert path.is_symlink()
     assert kept.read_text("utf-8") == script("fish", root)
 
@@ -126,23 +128,23 @@ def test_a_place_that_cannot_be_written_is_named(telex: Telex) -> None:
 
 def test_the_variables_that_move_folders_count(tmp_path: Path) -> None:
     env = {"HOME": "/h", "XDG_DATA_HOME": "/d", "XDG_CONFIG_HOME": "/c"}
-    assert placing.find("bash", env).path == Path("/d/bash-completion/completions/telex")
-    assert placing.find("fish", env).path == Path("/c/fish/completions/telex.fish")
+    assert find("bash", env).path == Path("/d/bash-completion/completions/telex")
+    assert find("fish", env).path == Path("/c/fish/completions/telex.fish")
     env["BASH_COMPLETION_USER_DIR"] = "/b:/e"
-    assert placing.find("bash", env).path == Path("/b/completions/telex")
+    assert find("bash", env).path == Path("/b/completions/telex")
 
 
 def test_bash_is_asked_whether_it_loads_bash_completion(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"}
     prefixes = [str(tmp_path / "usr")]
-    place = placing.find("bash", env, prefixes=prefixes)
+    place = find("bash", env, prefixes=prefixes)
     assert "~/.bashrc: . ~/.local/share/bash-completion/completions/telex" in place.todo
     package = tmp_path / "usr/share/bash-completion/bash_completion"
     package.parent.mkdir(parents=True)
     package.write_text("_comp_load() { :; }\n")
-    assert placing.find("bash", env, prefixes=prefixes).todo.endswith(f"Add to ~/.bashrc: . {package}")
+    assert find("bash", env, prefixes=prefixes).todo.endswith(f"Add to ~/.bashrc: . {package}")
     (tmp_path / ".bashrc").write_text(f"echo noise\n. {package}\n")
-    assert placing.find("bash", env, prefixes=prefixes).todo == ""
+    assert find("bash", env, prefixes=prefixes).todo == ""
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
@@ -155,25 +157,23 @@ def test_where_zsh_has_no_folder_of_the_users_the_lines_for_zshrc_are_said_and_n
     home.mkdir()
     (home / ".zshenv").write_text(f"fpath=({elsewhere} $fpath)\n")
     env = {"HOME": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    place = placing.find("zsh", env)
+    place = find("zsh", env)
     assert place.path == home / ".zfunc" / "_telex"
     assert place.todo.splitlines()[1:] == ["  fpath=(~/.zfunc $fpath)", "  autoload -Uz compinit && compinit"]
     assert not (home / ".zshrc").exists()
     rc = home / ".zshrc"
     rc.write_text("autoload -Uz compinit && compinit -u\n")
-    assert placing.find("zsh", env).todo == (
+    assert find("zsh", env).todo == (
         "Add to ~/.zshrc, before the line with compinit:\n  fpath=(~/.zfunc $fpath)"
     )
     rc.write_text("# compinit is for later\nfpath+=~/.zfunc\n")
-    assert (
-        placing.find("zsh", env).todo == "Add to ~/.zshrc, at the end:\n  autoload -Uz compinit && compinit"
-    )
+    assert find("zsh", env).todo == "Add to ~/.zshrc, at the end:\n  autoload -Uz compinit && compinit"
     rc.write_text("fpath+=~/.zfunc\nautoload -Uz compinit && compinit -u\n")
-    assert placing.find("zsh", env).todo == ""
+    assert find("zsh", env).todo == ""
     own = home / "site-functions"
     own.mkdir()
     rc.write_text("fpath=(~/site-functions $fpath)\n")
-    place = placing.find("zsh", env)
+    place = find("zsh", env)
     assert (place.path, place.todo.splitlines()[1:]) == (
         own / "_telex",
         ["  autoload -Uz compinit && compinit"],
@@ -219,10 +219,10 @@ def test_no_other_command_loads_the_generator() -> None:
 def test_what_no_script_could_say_is_refused_when_the_scripts_are_made() -> None:
     two = click.Command("x", params=[click.Option(["--pair"], nargs=2)])
     with pytest.raises(ValueError, match="--pair takes 2 values"):
-        tree.read(two)
+        read(two)
     quoted = click.Command("x", params=[click.Option(["--how"], type=click.Choice(["a b"]))])
     with pytest.raises(ValueError, match="'a b' would need quotes"):
-        tree.read(quoted)
+        read(quoted)
     with pytest.raises(ValueError, match="no script for tcsh"):
         script("tcsh", root)
 
@@ -230,6 +230,6 @@ def test_what_no_script_could_say_is_refused_when_the_scripts_are_made() -> None
 def test_what_is_hidden_is_not_in_the_scripts() -> None:
     group = click.Group("x", commands=[click.Command("secret", hidden=True), click.Command("open")])
     group.params.append(click.Option(["--secret"], hidden=True))
-    found = tree.read(group)
+    found = read(group)
     assert [command.words[-1] for command in found.commands] == ["open"]
     assert [option.names for option in found.options] == [("--help",)]

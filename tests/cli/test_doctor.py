@@ -23,7 +23,7 @@ from provider_core.history import History
 from provider_core.keys import MemoryStore
 from provider_core.settings import load
 from provider_core.types import Message, Model, Provider, Target
-from telex.completion import script
+from telex.completion.scripts import script
 from telex.doctor import FAMILIES
 from telex.main import root
 
@@ -779,17 +779,17 @@ def test_servers_of_tools_are_looked_for_and_not_started(doctor: Doctor, tmp_pat
 
 @pytest.mark.parametrize("shell", ["bash", "fish"])
 def test_completion_of_the_login_shell_is_there_stale_or_missing(doctor: Doctor, shell: str) -> None:
-    from telex.completion import placing
+    from telex.completion.install import find, put
 
     doctor.env["SHELL"] = f"/bin/{shell}"
     doctor.env["XDG_DATA_DIRS"] = "/nowhere"
     report = doctor("completion")
     assert report[f"completion {shell}"] == "note: does not complete telex"
     assert report.remedy(f"completion {shell}") == f"telex completion {shell} --install"
-    place = placing.find(shell, doctor.env)
-    placing.put(place.path, "# of long ago\n")
+    place = find(shell, doctor.env)
+    put(place.path, "# of long ago\n")
     assert doctor("completion")[f"completion {shell}"] == f"note: {place.path} is of another telex"
-    placing.put(place.path, script(shell, root))
+    put(place.path, script(shell, root))
     assert str(place.path) in doctor("completion")[f"completion {shell}"]
     assert "another" not in doctor("completion")[f"completion {shell}"]
 

@@ -26,8 +26,8 @@ from shells import (
     Shell,
 )
 
-from telex.completion import FILES, script, tree
-from telex.completion.tree import Files, ModelsOf, Names, Words
+from telex.completion import FILES
+from telex.completion.scripts import read, script
 from telex.main import root
 from telex.options import Name
 
@@ -139,7 +139,7 @@ def shell(request: pytest.FixtureRequest, start: Callable[..., Shell]) -> Shell:
     return start(request.param)
 
 
-COMMANDS = tree.read(root)
+COMMANDS = read(root)
 
 
 def test_each_command_is_offered_below_its_own(shell: Shell) -> None:
@@ -155,11 +155,11 @@ def test_each_option_of_each_command_is_offered(shell: Shell) -> None:
 
 
 SAMPLES = {
-    Files(): ("no", "notes.txt"),
-    Names("providers"): ("openr", "openrouter"),
-    Names("presets"): ("lmst", "lmstudio"),
-    Names("aliases"): ("smar", "smart"),
-    Names("models"): ("openai/gpt-4", "openai/gpt-4.1"),
+    "files": ("no", "notes.txt"),
+    "name providers": ("openr", "openrouter"),
+    "name presets": ("lmst", "lmstudio"),
+    "name aliases": ("smar", "smart"),
+    "name models": ("openai/gpt-4", "openai/gpt-4.1"),
 }
 """What a value may be -> what is typed of it, and what it becomes."""
 
@@ -169,8 +169,8 @@ def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) 
     for command in COMMANDS.walk():
         line = " ".join(command.words)
         for option in command.options:
-            if isinstance(option.value, Words):
-                shell.offers(f"{line} {option.names[-1]} ", *option.value.words)
+            if option.value.startswith("one "):
+                shell.offers(f"{line} {option.names[-1]} ", *option.value.split()[1:])
             elif option.value in SAMPLES:
                 typed, whole = SAMPLES[option.value]
                 assert shell.words(f"{line} {option.names[-1]} {typed}\t")[-1] == whole
@@ -179,9 +179,9 @@ def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) 
             if place:
                 line += " x"
             match argument.value:
-                case Words(words=words):
-                    shell.offers(f"{line} ", *words)
-                case ModelsOf(place=0):
+                case value if value.startswith("one "):
+                    shell.offers(f"{line} ", *value.split()[1:])
+                case "models-of 0":
                     assert shell.words(f"{' '.join(command.words)} openr\tdeepseek/deepseek-r1:f\t")[-2:] == [
                         "openrouter",
                         "deepseek/deepseek-r1:free",

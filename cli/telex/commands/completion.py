@@ -32,31 +32,32 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 )
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 @click.option("--install", is_flag=True, help="Install the script where the shell looks for it.")
+@click.pass_context
 @pass_app
-def command(app: App, *, shell: str | None, install: bool) -> None:
+def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -> None:
     """Print the completion script for SHELL, or for your login shell.
 
     Tab starts no program and asks no server: it completes the names of providers and models as of the last run of
     telex. Only PowerShell starts telex.
     """
-    from telex.completion import script
-    from telex.main import root
+    from telex.completion.scripts import script
 
+    root = ctx.find_root().command
     shell = shell or _login_shell(app.runtime.environ)
     if shell == "powershell":
-        _powershell(app, install=install)
+        _powershell(app, root, install=install)
         return
     text = script(shell, root)
     if not install:
         app.console.out(text)
         return
-    from telex import lists
-    from telex.completion import placing
+    from telex.completion import refresh_cache
+    from telex.completion.install import find, put
 
-    lists.refresh_completion_cache(app)  # the first Tab has names, too
-    place = placing.find(shell, app.runtime.environ)
+    refresh_cache(app.runtime)  # so that the first Tab completes names
+    place = find(shell, app.runtime.environ)
     try:
-        app.console.note(placing.put(place.path, text))
+        app.console.note(put(place.path, text))
     except FileError as error:
         raise click.ClickException(
             f"{error.message}. To place the script yourself: telex completion {shell}"
@@ -71,11 +72,9 @@ def _login_shell(environ: Mapping[str, str]) -> str:
     return name
 
 
-def _powershell(app: App, *, install: bool) -> None:
+def _powershell(app: App, root: click.Command, *, install: bool) -> None:
     """Click's own script, which starts telex for each Tab."""
     from click.shell_completion import get_completion_class
-
-    from telex.main import root
 
     completes = get_completion_class("powershell")
     if completes is None:

@@ -4,7 +4,7 @@
 # Works from a folder of $fpath as _telex, and from eval "$(telex completion zsh)". Nothing is started at a Tab: names
 # come from plain lists in telex's cache folder.
 
-#: commands
+#: table
 # Turns `lines`, names with a tab and a few words, into what _describe takes: "name:words", with colons escaped.
 _telex_escape() {
   lines=(${lines//\\/\\\\})

@@ -39,10 +39,11 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _shell(case: Case, shell: str, *, wanted: bool) -> Iterator[Finding]:
-    from telex.completion import placing, script
+    from telex.completion.install import find
+    from telex.completion.scripts import script
     from telex.main import root
 
-    place = placing.find(shell, case.environ)
+    place = find(shell, case.environ)
     present = [path for path in (place.path, *_shared(case, shell)) if path.is_file()]
     install = f"telex completion {shell} --install"
     if not present:

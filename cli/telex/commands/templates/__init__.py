@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from telex.lazy import LazyGroup
+from telex.command import LazyGroup
 
 __all__ = ["COMMANDS", "command"]
 

@@ -1,4 +1,4 @@
-"""Where each shell looks for a script, and putting it there; no file that a person writes is touched."""
+"""Install a completion script where the shell looks for it, without changing the user's own startup files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from telex.completion import FILES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Place", "find", "put"]
-
 
 class Place(Struct):
-    """The script's file, and what a person must do for the shell to read it: "" where it does so by itself."""
+    """Where the script belongs, and what the user must do so that the shell reads it ("" for nothing)."""
 
     path: Path
     todo: str = ""
@@ -27,16 +25,20 @@ class Place(Struct):
 
 PREFIXES = ("/usr", "/usr/local", "/opt/homebrew", "/opt/local")
 """Where packages are installed."""
-
-
-_MARK = "telex-asks"
-_LONGEST = 5.0
+_MARKER = "telex-output"
+_TIMEOUT = 5.0
 """Seconds that a shell's startup files may take."""
 
 
 def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PREFIXES) -> Place:
-    """The place of this shell's script for this user, in the home folder; starts the shell to ask it."""
-    home = _home(environ)
+    """The place of this shell's script in the user's home folder; bash and zsh are run to find out.
+
+    Raises ``SettingsError`` if there is no home folder.
+    """
+    try:
+        home = Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        raise SettingsError("there is no home folder for a shell's settings: set HOME") from None
     match shell:
         case "bash":
             return _bash(home, environ, prefixes)
@@ -47,16 +49,9 @@ def find(shell: str, environ: Mapping[str, str], *, prefixes: Sequence[str] = PR
             return Place(path=config / "fish" / "completions" / FILES["fish"])
 
 
-def _home(environ: Mapping[str, str]) -> Path:
-    try:
-        return Path(environ.get("HOME") or Path.home())
-    except RuntimeError:
-        raise SettingsError("there is no home folder for a shell's settings: set HOME") from None
-
-
 def put(path: Path, text: str) -> str:
-    """Write the script in one step, and say what was done; raises ``FileError``."""
-    target = path.resolve()  # a link that the user made stays one
+    """Write the script atomically, and return what was done; raises ``FileError``."""
+    target = path.resolve()  # replace the file that a symbolic link points to, not the link
     try:
         before = target.read_text("utf-8", "replace")
     except OSError:
@@ -68,27 +63,29 @@ def put(path: Path, text: str) -> str:
     except OSError as error:
         raise FileError(f"{path} cannot be written", path=path, reason=error.strerror or "") from error
     files.replace(target, text.encode(), mode=0o644)
-    return f"{path} is written." if before is None else f"{path} is replaced: it was another one."
+    return f"Wrote {path}." if before is None else f"Replaced {path}, which had other contents."
 
 
 def _bash(home: Path, environ: Mapping[str, str], prefixes: Sequence[str]) -> Place:
     own = environ.get("BASH_COMPLETION_USER_DIR", "").partition(":")[0]
     data = _folder(environ, "XDG_DATA_HOME", home / ".local" / "share")
     path = (Path(own) if own else data / "bash-completion") / "completions" / "telex"
-    if _asked("bash", environ, "declare -F _comp_load _completion_loader __load_completion"):
+    if _output("bash", environ, "declare -F _comp_load _completion_loader __load_completion"):
         return Place(path=path)
     loaders = [Path(prefix) / "share/bash-completion/bash_completion" for prefix in prefixes]
     loader = next((each for each in loaders if each.exists()), None)
     if loader is not None:
-        todo = f"bash-completion, which reads it, is not loaded. Add to ~/.bashrc: . {loader}"
+        todo = f"Bash reads it with the package bash-completion, which is not loaded. Add to ~/.bashrc: . {loader}"
     else:
-        todo = f"bash-completion, which reads it, was not found. Without it, add to ~/.bashrc: . {_short(path, home)}"
+        todo = (
+            f"The package bash-completion was not found. Without it, add to ~/.bashrc: . {_short(path, home)}"
+        )
     return Place(path=path, todo=todo)
 
 
 def _zsh(home: Path, environ: Mapping[str, str]) -> Place:
-    told = _asked("zsh", environ, "print -r -- ${+functions[compdef]}; print -rl -- $fpath")
-    completes, folders = told[:1] == ["1"], [Path(line) for line in told[1:] if line]
+    output = _output("zsh", environ, "print -r -- ${+functions[compdef]}; print -rl -- $fpath")
+    completes, folders = output[:1] == ["1"], [Path(line) for line in output[1:] if line]
     folder = next(
         (
             each
@@ -102,9 +99,9 @@ def _zsh(home: Path, environ: Mapping[str, str]) -> Place:
     except OSError:
         settings = ""
     todo = []
-    if folder not in folders and (told or folder.name not in settings):
+    if folder not in folders and (output or folder.name not in settings):
         todo.append(f"fpath=({_short(folder, home)} $fpath)")
-    if not completes and (told or "compinit" not in settings):
+    if not completes and (output or "compinit" not in settings):
         todo.append("autoload -Uz compinit && compinit")
     where = "before the line with compinit" if completes else "at the end"
     return Place(
@@ -112,21 +109,21 @@ def _zsh(home: Path, environ: Mapping[str, str]) -> Place:
     )
 
 
-def _asked(shell: str, environ: Mapping[str, str], command: str) -> list[str]:
-    """What the command prints in a new interactive shell, after its startup files; nothing without that shell."""
+def _output(shell: str, environ: Mapping[str, str], command: str) -> list[str]:
+    """The lines that ``command`` prints in a new interactive shell; none if the shell cannot be run in time."""
     try:
         ran = subprocess.run(
-            [shell, "-i", "-c", f"echo; echo {_MARK}; {command}"],
+            [shell, "-i", "-c", f"echo; echo {_MARKER}; {command}"],
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_LONGEST,
-            start_new_session=True,  # an interactive shell would take the terminal for itself
+            timeout=_TIMEOUT,
+            start_new_session=True,  # or the interactive shell would take over the terminal
             check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    return ran.stdout.decode(errors="surrogateescape").partition(f"{_MARK}\n")[2].splitlines()
+    return ran.stdout.decode(errors="surrogateescape").partition(f"{_MARKER}\n")[2].splitlines()
 
 
 def _folder(environ: Mapping[str, str], variable: str, otherwise: Path) -> Path:

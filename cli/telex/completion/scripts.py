@@ -1,0 +1,282 @@
+"""The completion scripts for bash, zsh and fish, generated from the commands.
+
+Each script is the file ``body.SHELL`` with the table of commands filled in. ``python -m telex.completion.scripts
+FOLDER`` writes all scripts into a folder; those in ``completions`` are shipped.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from provider_core.structs import Struct
+from telex.command import LazyGroup
+from telex.completion import FILES
+from telex.options import Name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAX_HELP = 200
+"""Characters of a line of help; longer than every line, so that none is shortened."""
+
+
+class Parameter(Struct):
+    """An option in all its spellings, or an argument, which has none.
+
+    ``value`` says what completes the value, in words that the scripts understand: ``any``, ``files``, ``folders``,
+    ``one WORD...``, ``name LIST`` (a list of cached names), or ``models-of N``: models of the provider that is
+    argument N, counted from 0. It is "" for an option without a value.
+    """
+
+    names: tuple[str, ...] = ()
+    help: str = ""
+    value: str
+    label: str
+    repeatable: bool
+
+
+class Command(Struct):
+    """A command and all its subcommands; ``words`` are what the user types, beginning with ``telex``."""
+
+    words: tuple[str, ...]
+    help: str
+    options: tuple[Parameter, ...]
+    arguments: tuple[Parameter, ...]
+    commands: tuple[Command, ...]
+
+    def walk(self) -> Iterator[Command]:
+        """The command itself, and every command below it."""
+        yield self
+        for command in self.commands:
+            yield from command.walk()
+
+
+def script(shell: str, root: click.Command) -> str:
+    """The script that completes ``root`` in "bash", "zsh" or "fish"; raises ``ValueError`` for another shell."""
+    tables = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+    if shell not in tables:
+        raise ValueError(f"there is no script for {shell}")
+    body = files("telex.completion").joinpath(f"body.{shell}").read_text("utf-8")
+    before, _, after = body.partition("#: table\n")
+    return before + "".join(f"{line}\n" for line in tables[shell](read(root))) + after
+
+
+# --- what the scripts need to know of the commands ------------------------------------------------------------------
+
+
+def read(root: click.Command) -> Command:
+    """The tree of visible commands; raises ``ValueError`` for parameters that the scripts cannot complete."""
+    return _command(root, ("telex",), root.get_short_help_str(_MAX_HELP), None)
+
+
+def _command(
+    command: click.Command, words: tuple[str, ...], about: str, parent: click.Context | None
+) -> Command:
+    context = click.Context(command, parent, words[-1], **command.context_settings)
+    params = [param for param in command.get_params(context) if not getattr(param, "hidden", False)]
+    arguments = [param for param in params if isinstance(param, click.Argument)]
+    below: list[Command] = []
+    if isinstance(command, click.Group):
+        rows = command.rows if isinstance(command, LazyGroup) else {}
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            if each is not None and not each.hidden:
+                line = rows[name][1] if name in rows else each.get_short_help_str(_MAX_HELP)
+                below.append(_command(each, (*words, name), line, context))
+    return Command(
+        words=words,
+        help=about,
+        options=tuple(_option(param, arguments) for param in params if isinstance(param, click.Option)),
+        arguments=tuple(
+            Parameter(value=_value(each, arguments), label=_label(each), repeatable=each.nargs == -1)
+            for each in arguments
+        ),
+        commands=tuple(below),
+    )
+
+
+def _option(option: click.Option, arguments: list[click.Argument]) -> Parameter:
+    # Short names first: before 8.5, click took the names of its help option from a set, in any order.
+    names = (*sorted(option.opts, key=len), *option.secondary_opts)
+    takes_value = not (option.is_flag or option.count)
+    if takes_value and option.nargs != 1:
+        raise ValueError(f"{names[0]} takes {option.nargs} values; the scripts can complete only one")
+    return Parameter(
+        names=names,
+        help=" ".join((option.help or "").split()),
+        value=_value(option, arguments) if takes_value else "",
+        label=_label(option),
+        repeatable=option.multiple or option.count,
+    )
+
+
+def _label(param: click.Parameter) -> str:
+    return (param.metavar or param.name or "").strip("[].").lower()
+
+
+def _value(param: click.Parameter, arguments: list[click.Argument]) -> str:
+    match param.type:
+        case Name(of=str(other)):
+            return f"models-of {[argument.name for argument in arguments].index(other)}"
+        case Name(completes=kind):
+            return f"name {'aliases' if kind == 'alias' else f'{kind}s'}"
+        case click.Choice(choices=choices):
+            return " ".join(("one", *map(_word, choices)))
+        case click.Path(file_okay=False):
+            return "folders"
+        case click.Path() | click.File():
+            return "files"
+        case _:
+            return "any"
+
+
+def _word(choice: object) -> str:
+    word = str(getattr(choice, "name", choice))  # for an enum, click offers the names of its members
+    if not re.fullmatch(r"[\w.+:@/=-]+", word):
+        raise ValueError(f"the choice {word!r} would need quotes in the scripts")
+    return word
+
+
+# --- bash and fish: a table of commands; the rest is in body.bash and body.fish ------------------------------------
+
+
+def _bash(root: Command) -> Iterator[str]:
+    """The branches of a ``case``, one for each command."""
+    for command in root.walk():
+        yield f"    '{' '.join(command.words)}')"
+        for name, words in (
+            ("commands", [each.words[-1] for each in command.commands]),
+            ("options", [f"'{_spec(each)}'" for each in command.options]),
+            ("arguments", [f"'{_spec(each)}'" for each in command.arguments]),
+        ):
+            if words:
+                yield f"        {name}=({' '.join(words)})"
+        yield "        ;;"
+
+
+def _fish(root: Command) -> Iterator[str]:
+    """The branches of a ``switch``, one for each command, with descriptions."""
+    for command in root.walk():
+        yield f"        case {_fish_quoted(' '.join(command.words))}"
+        for name, rows in (
+            ("commands", [f"{each.words[-1]}\t{each.help}" for each in command.commands]),
+            ("options", [f"{_spec(each)}\t{each.help}" for each in command.options]),
+            ("arguments", [_spec(each) for each in command.arguments]),
+        ):
+            if rows:
+                yield f"            set {name} " + " ".join(_fish_quoted(row) for row in rows)
+
+
+def _spec(parameter: Parameter) -> str:
+    """A parameter in one line, such as "-m,--model name models" or "*-v,--verbose"; a star if it may be repeated."""
+    return ("*" if parameter.repeatable else "") + " ".join(
+        filter(None, (",".join(parameter.names), parameter.value))
+    )
+
+
+def _fish_quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+# --- zsh: a function for each command, which calls _arguments -------------------------------------------------------
+
+
+def _zsh(root: Command) -> Iterator[str]:
+    for command in root.walk():
+        yield f"{_function(command)}() {{"
+        yield from _zsh_group(command) if command.commands else _zsh_command(command)
+        yield "}"
+        yield ""
+
+
+def _zsh_command(command: Command) -> Iterator[str]:
+    yield "  local line state"
+    yield "  local -A opt_args"
+    # -s: short options may be combined; -S: no options after "--".
+    yield "  _arguments -s -S : \\"
+    specs = [spec for parameter in (*command.options, *command.arguments) for spec in _zsh_specs(parameter)]
+    yield " \\\n".join(f"    {_zsh_quoted(spec)}" for spec in specs)
+
+
+def _zsh_group(command: Command) -> Iterator[str]:
+    yield "  local curcontext=$curcontext line state ret=1"
+    yield "  local -A opt_args"
+    yield "  local -a commands"
+    yield "  commands=("
+    for each in command.commands:
+        yield f"    {_zsh_quoted(f'{each.words[-1]}:{each.help}')}"
+    yield "  )"
+    yield "  _arguments -C -S : \\"
+    for option in command.options:
+        for spec in _zsh_specs(option):
+            yield f"    {_zsh_quoted(spec)} \\"
+    yield "    '*::command:->below' && ret=0"
+    yield "  if [[ $state != below ]]; then"
+    yield "    return ret"
+    yield "  elif (( CURRENT == 1 )); then"
+    yield "    _describe -t commands command commands && ret=0"
+    yield "  else"
+    yield "    curcontext=${curcontext%:*:*}:" + "-".join(command.words) + "-$words[1]:"
+    yield "    case $words[1] in"
+    for each in command.commands:
+        yield f"      {each.words[-1]}) {_function(each)} && ret=0 ;;"
+    yield "    esac"
+    yield "  fi"
+    yield "  return ret"
+
+
+def _function(command: Command) -> str:
+    return "_" + "__".join(command.words).replace("-", "_")
+
+
+def _zsh_specs(parameter: Parameter) -> Iterator[str]:
+    """A spec for each spelling, such as "(-m --model)--model=[Model to use.]:id: _telex_models"."""
+    value = f":{_zsh_escaped(parameter.label)}:{_zsh_action(parameter.value)}" if parameter.value else ""
+    star = "*" if parameter.repeatable else ""
+    if not parameter.names:
+        yield f"{star}{value}"
+    once = star or (f"({' '.join(parameter.names)})" if len(parameter.names) > 1 else "")
+    for name in parameter.names:
+        sign = ("=" if name.startswith("--") else "+") if value else ""
+        yield f"{once}{name}{sign}[{_zsh_escaped(parameter.help)}]{value}"
+
+
+def _zsh_action(value: str) -> str:
+    # With a leading blank, _arguments runs the function as it is, without words of its own before the arguments.
+    kind, _, rest = value.partition(" ")
+    match kind:
+        case "files":
+            return "_files"
+        case "folders":
+            return "_files -/"
+        case "one":
+            return f"({rest})"
+        case "name":
+            return " _telex_models" if rest == "models" else f" _telex_names {rest}"
+        case "models-of":
+            return f" _telex_models_of {rest}"
+        case _:
+            return " "
+
+
+def _zsh_escaped(text: str) -> str:
+    return re.sub(r"[\\\[\]:]", r"\\\g<0>", text)
+
+
+def _zsh_quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+if __name__ == "__main__":
+    from telex.main import root
+
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m telex.completion.scripts FOLDER")
+    for shell_name, file_name in FILES.items():
+        Path(sys.argv[1], file_name).write_text(script(shell_name, root), "utf-8")
