@@ -341,7 +341,7 @@ class Runtime:
             if isinstance(each, ApiKeyError):
                 kept = read_cached(self.paths.lists, provider)
                 refused[provider.name] = RefreshResult(
-                    provider=provider, error=each, kept_from=kept.fetched_at if kept else None
+                    provider=provider, error=each, cached_at=kept.fetched_at if kept else None
                 )
             else:
                 ready.append((each.provider, each.value))

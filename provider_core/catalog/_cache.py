@@ -1,4 +1,9 @@
-"""Keeps the list that a server gave, one file a provider; how old a list may be is decided elsewhere."""
+"""Files in the cache folder: the models that each server listed, and the names that shell completion offers.
+
+``<cache>/models/PROVIDER.json`` is a server's list. ``<cache>/completion/`` has the files ``providers``, ``models``
+(``provider/model``), ``aliases``, ``presets``, ``servers`` and ``templates``: UTF-8, one name a line, in the order in
+which they are shown. A file of the same name with ``.tsv`` has a tab and a few words after each name.
+"""
 
 from __future__ import annotations
 
@@ -10,46 +15,60 @@ from types import NoneType
 from typing import TYPE_CHECKING, get_args
 
 from provider_core import files
-from provider_core.catalog._ids import are_ids
 from provider_core.errors import FileError
 from provider_core.settings.validators import NAME
 from provider_core.structs import Struct
 from provider_core.types import Model, ModelKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
+    from provider_core.catalog._catalog import Catalog
+    from provider_core.settings import Paths
     from provider_core.types import Json, Provider
 
-__all__ = ["CachedModelList", "delete_cached", "read_cached", "rename_cached", "shown_order", "write_cached"]
-
-_KINDS = frozenset(get_args(ModelKind))
-_COLUMNS: dict[str, frozenset[type]] = {
-    "id": frozenset({str}),
-    "name": frozenset({str}),
-    "context": frozenset({int, NoneType}),
-    "context_is_maximum": frozenset({bool}),
-    "max_output": frozenset({int, NoneType}),
-    "reasoning": frozenset({bool, NoneType}),
-    "tools": frozenset({bool, NoneType}),
-    "vision": frozenset({bool, NoneType}),
-    "kind": frozenset({str}),
+_COLUMNS: dict[str, set[type]] = {
+    "id": {str},
+    "name": {str},
+    "context": {int, NoneType},
+    "context_is_maximum": {bool},
+    "max_output": {int, NoneType},
+    "reasoning": {bool, NoneType},
+    "tools": {bool, NoneType},
+    "vision": {bool, NoneType},
+    "kind": {str},
 }
-"""Fields of a model, and the types that their values may have. A file holds a list for each: thousands of models
-are checked in a few steps that way."""
+"""Fields of a model, with the types of their values. The file has a list for each: that way thousands of models are
+checked in a few steps."""
 
-_CLOCK = 86_400.0
-"""Seconds that a list may be from the future: clocks are put right."""
+_MAX_CLOCK_SKEW = 86_400.0
+"""Seconds that the time of a list may be in the future, as clocks are set back."""
 
+_MAX_ID = 512
+_NOT_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NUMBERS = re.compile(r"(\d+)")
+_STAMP = "stamp"
+
+
+def are_ids(texts: Sequence[str]) -> bool:
+    """Whether each string is a valid id: one line that a settings file, a request and a terminal can hold."""
+    return (
+        all(texts)
+        and max(map(len, texts), default=0) <= _MAX_ID
+        and [text.strip() for text in texts] == list(texts)
+        and not _NOT_IN_ONE_LINE.search("".join(texts))
+    )
+
+
+# --- lists of models -----------------------------------------------------------------------------------------
 
 
 class CachedModelList(Struct):
-    """What a server listed. ``fetched_at`` is in seconds since 1970.
+    """The models that a server listed, in the order in which they are shown.
 
-    ``models`` are in the order in which they are shown, and ``first`` is the id that the server put first.
+    ``fetched_at`` is in seconds since 1970. ``first`` is the id of the first chat model in the server's own order.
     """
 
     fetched_at: float
@@ -58,101 +77,182 @@ class CachedModelList(Struct):
 
     @classmethod
     def of(cls, models: Iterable[Model], fetched_at: float) -> Self:
-        """What is to be kept of a list as it came from the server."""
+        """Make a list from models in the server's order."""
         listed = tuple(models)
         chat = [model for model in listed if model.kind == "chat"]
         return cls(
             fetched_at=fetched_at,
-            models=tuple(sorted(listed, key=shown_order)),
+            models=tuple(sorted(listed, key=_by_name_and_number)),
             first=next((model.id for model in (*chat, *listed)), None),
         )
 
 
 def read_cached(folder: Path, provider: Provider) -> CachedModelList | None:
-    """The kept list; None where there is none, or it is of another address, or the file makes no sense."""
+    """Read the provider's list; None if there is none, if it is from another address, or if it is damaged."""
     try:
         content = json.loads(files.content(folder / f"{provider.name}.json"))
-        if content["source"] != _source(provider):
+        first, columns, fetched_at = content["first"], content["models"], float(content["fetched_at"])
+        if (
+            content["source"] != [provider.base_url, provider.preset or ""]
+            or (first is not None and first not in columns["id"])
+            or not 0 <= fetched_at <= time.time() + _MAX_CLOCK_SKEW
+        ):
             return None
-        first, models = content["first"], content["models"]
-        if first is not None and first not in models["id"]:
-            return None
-        fetched_at = float(content["fetched_at"])
-        if not 0 <= fetched_at <= time.time() + _CLOCK:
-            return None
-        return CachedModelList(fetched_at=fetched_at, models=_models(models), first=first)
+        return CachedModelList(fetched_at=fetched_at, models=_models(columns), first=first)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 
-def write_cached(folder: Path, provider: Provider, kept: CachedModelList) -> bool:
-    """Keep the list, in one step and for its owner alone; tells whether that was possible."""
+def write_cached(folder: Path, provider: Provider, cached: CachedModelList) -> bool:
+    """Save the provider's list; False if that failed."""
     content = {
-        "source": _source(provider),
-        "fetched_at": kept.fetched_at,
-        "first": kept.first,
-        "models": {name: [getattr(model, name) for model in kept.models] for name in _COLUMNS},
+        "source": [provider.base_url, provider.preset or ""],
+        "fetched_at": cached.fetched_at,
+        "first": cached.first,
+        "models": {name: [getattr(model, name) for model in cached.models] for name in _COLUMNS},
     }
-    try:
-        files.private_folder(folder.parent)
-        files.private_folder(folder)
-        files.replace(
-            folder / f"{provider.name}.json",
-            json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(),
-        )
-    except FileError:
-        return False  # a list that is not kept is asked for again
-    return True
+    encoded = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return _write(folder, {f"{provider.name}.json": encoded})
 
 
 def delete_cached(folder: Path, name: str) -> None:
-    """Delete the list of a provider that is gone, as far as that is possible."""
-    if NAME.fullmatch(name):  # nothing else was written, and a path would lead elsewhere
+    """Delete the list of the provider ``name``, if there is one."""
+    if NAME.fullmatch(name):  # any other name could be a path to another folder
         with contextlib.suppress(OSError):
             (folder / f"{name}.json").unlink()
 
 
 def rename_cached(folder: Path, old: str, new: str) -> None:
-    """Let the list go along with a provider that is called ``new`` from now on, as far as that is possible."""
+    """Rename the list of the provider ``old``, if there is one."""
     if NAME.fullmatch(old) and NAME.fullmatch(new):
         with contextlib.suppress(OSError):
             (folder / f"{old}.json").replace(folder / f"{new}.json")
 
 
-def shown_order(model: Model) -> tuple[tuple[bool, int, str], ...]:
-    """Alphabetical, and numbers by their value: "gpt-5" before "gpt-10"."""
+def _by_name_and_number(model: Model) -> tuple[tuple[bool, int, str], ...]:
+    """Sort key: alphabetical, and numbers by value, so that "gpt-5" comes before "gpt-10"."""
     parts = _NUMBERS.split(model.id.lower())
     return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
 
 
-def _source(provider: Provider) -> list[str]:
-    """What the list depends on: a provider that was moved has no list yet."""
-    return [provider.base_url, provider.preset or ""]
-
-
 def _models(columns: dict[str, list[Json]]) -> tuple[Model, ...]:
-    """Raises ``ValueError`` and its kin for what was not written here."""
     lists = [columns[name] for name in _COLUMNS]
     for values, allowed in zip(lists, _COLUMNS.values(), strict=True):
         if type(values) is not list or not set(map(type, values)) <= allowed:
             raise ValueError
-    if not are_ids(columns["id"]) or not set(columns["kind"]) <= _KINDS:
+    if not are_ids(columns["id"]) or not set(columns["kind"]) <= set(get_args(ModelKind)):
         raise ValueError
     return tuple(
-        [
-            Model(
-                id=id_,
-                name=name,
-                context=context,
-                context_is_maximum=is_maximum,
-                max_output=most,
-                reasoning=reasoning,
-                tools=tools,
-                vision=vision,
-                kind=kind,
-            )
-            for id_, name, context, is_maximum, most, reasoning, tools, vision, kind in zip(
-                *lists, strict=True
-            )
-        ]
+        Model(
+            id=id_,
+            name=name,
+            context=context,
+            context_is_maximum=is_maximum,
+            max_output=max_output,
+            reasoning=reasoning,
+            tools=tools,
+            vision=vision,
+            kind=kind,
+        )
+        for id_, name, context, is_maximum, max_output, reasoning, tools, vision, kind in zip(
+            *lists, strict=True
+        )
     )
+
+
+# --- names for shell completion ------------------------------------------------------------------------------
+
+
+def snapshot_is_current(paths: Paths, environ: Mapping[str, str]) -> bool:
+    """Whether the names were written for the present settings file, variables and templates."""
+    try:
+        return files.content(paths.cache / "completion" / _STAMP).decode() == snapshot_stamp(paths, environ)
+    except (OSError, ValueError):
+        return False
+
+
+def invalidate_snapshot(paths: Paths) -> None:
+    """Have the names written again: a server's list has changed."""
+    with contextlib.suppress(OSError):
+        (paths.cache / "completion" / _STAMP).unlink(missing_ok=True)
+
+
+def write_snapshot(
+    paths: Paths,
+    catalog: Catalog,
+    *,
+    templates: Iterable[str] = (),
+    servers: Iterable[str] = (),
+    made_from: str = "",
+) -> bool:
+    """Write the names; False if that failed. ``made_from`` is ``snapshot_stamp`` from before the settings were read.
+
+    Of disabled providers the names are written without their models. Models that cannot chat are omitted.
+    """
+    from provider_core import presets
+
+    broken = [
+        entry.removeprefix("providers.") for entry in catalog.problems if entry.startswith("providers.")
+    ]
+    names: dict[str, Mapping[str, str]] = {
+        "providers": {
+            **{name: provider.display_name for name, provider in catalog.providers.items()},
+            **dict.fromkeys(broken, "not usable"),
+        },
+        "models": {
+            f"{name}/{model.id}": model.name or _abilities(model)
+            for name, provider in catalog.providers.items()
+            if provider.enabled
+            for model in catalog.listing(name).models
+            if model.kind == "chat"
+        },
+        "aliases": catalog.aliases,
+        "presets": {preset.id: preset.name for preset in presets.all_presets()},
+        "templates": dict.fromkeys(templates, ""),
+        "servers": dict.fromkeys(servers, ""),
+    }
+    contents: dict[str, str] = {}
+    for kind, words in names.items():
+        contents[kind] = "".join(f"{name}\n" for name in words)
+        contents[f"{kind}.tsv"] = "".join(
+            f"{name}\t{' '.join(text.split())}\n" for name, text in words.items()
+        )
+    contents[_STAMP] = made_from
+    return _write(
+        paths.cache / "completion", {name: text.encode("utf-8", "replace") for name, text in contents.items()}
+    )
+
+
+def snapshot_stamp(paths: Paths, environ: Mapping[str, str]) -> str:
+    """Describe the state that the names are made from: the settings file, key variables, and the templates' folder."""
+    from provider_core.settings import key_variables
+
+    try:
+        found = paths.settings_file.stat()
+        stamp = f"{found.st_mtime_ns} {found.st_size}"
+    except OSError:
+        stamp = "none"
+    stamp = " ".join([stamp, *sorted(key_variables(environ))])
+    try:
+        return f"{stamp} {paths.templates.stat().st_mtime_ns}"
+    except OSError:
+        return stamp
+
+
+def _abilities(model: Model) -> str:
+    return ", ".join(ability for ability in ("reasoning", "tools", "vision") if getattr(model, ability))
+
+
+def _write(folder: Path, contents: Mapping[str, bytes]) -> bool:
+    """Write those files in ``folder`` whose content has changed."""
+    try:
+        files.private_folder(folder.parent)
+        files.private_folder(folder)
+        for name, content in contents.items():
+            with contextlib.suppress(OSError):
+                if files.content(folder / name) == content:
+                    continue
+            files.replace(folder / name, content)
+    except FileError:
+        return False
+    return True

@@ -1,27 +1,56 @@
-"""All providers' models together, each list read when it is first needed; no typed name is given a meaning here."""
+"""The models of all providers, from settings, servers' lists and presets."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from provider_core import presets
 from provider_core.catalog import _cache
-from provider_core.catalog._merge import listing
+from provider_core.structs import Struct
+from provider_core.types import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
     from typing import Self
 
-    from provider_core.catalog._merge import ModelListing
+    from provider_core.catalog._cache import CachedModelList
     from provider_core.errors import SettingsError
     from provider_core.types import Provider, Target
 
-__all__ = ["LIFETIME", "Catalog", "can_list_models"]
-
 LIFETIME = 86_400.0
-"""Seconds that a server's list is taken for current."""
+"""Seconds for which a server's list is current."""
+
+
+class ModelListing(Struct):
+    """The models of one provider, its default first.
+
+    ``declared`` are the ids from the settings; the other models are from ``source``. ``default_is_first`` is true if
+    neither settings nor preset name a default, so that it is the first model that the server listed. ``fetched_at``
+    is when the server was asked, in seconds since 1970; ``stale`` is true if that is too long ago.
+    """
+
+    provider: Provider
+    models: tuple[Model, ...] = ()
+    default: str | None = None
+    default_is_first: bool = False
+    declared: frozenset[str] = frozenset()
+    source: Literal["server", "preset", "none"] = "none"
+    fetched_at: float | None = None
+    stale: bool = False
+
+    def find(self, typed: str) -> tuple[Model, ...]:
+        """The models that ``typed`` can mean: the one with exactly this id, else those that differ only in spelling."""
+        exact = [model for model in self.models if model.id == typed]
+        wanted = normalize_id(typed)
+        return tuple(exact or [model for model in self.models if normalize_id(model.id) == wanted])
+
+
+def normalize_id(id_: str) -> str:
+    """Reduce the spellings of a model's id to one: ignores case, Gemini's "models/" and Ollama's ":latest"."""
+    return id_.casefold().removeprefix("models/").removesuffix(":latest")
 
 
 def can_list_models(provider: Provider) -> bool:
@@ -30,12 +59,87 @@ def can_list_models(provider: Provider) -> bool:
     return not provider.embedded and (preset is None or preset.models_path is not None)
 
 
-class Catalog:
-    """What can be named: providers, their models, and aliases for either.
+def listing(
+    provider: Provider, cached: CachedModelList | None, *, stale_before: float | None = None
+) -> ModelListing:
+    """Merge the provider's models: those in the settings, then its server's, or the preset's if the server has none.
 
-    ``load`` gives a provider's listing and is called once at most for each. ``without_key`` are the names of
-    those that need a key and have no source of one; they keep their lists, and are not usable. ``problems`` are
-    the entries of the settings that cannot be used, as ``Settings.problems``.
+    Each field of a model comes from the first of the three that knows it. A list from before ``stale_before`` (seconds
+    since 1970) is stale.
+    """
+    declared = provider.models if provider.models_declared else ()
+    facts = () if provider.models_declared else provider.models
+    if not facts and provider.preset:
+        facts = presets.models(provider.preset)
+    if not facts and provider.gguf is not None:
+        facts = (Model(id=provider.gguf.stem),)
+    from_server = cached is not None and bool(cached.models)
+    # A server's list is complete: a model that only the preset has was most likely withdrawn.
+    others = list(cached.models) if cached is not None and cached.models else list(facts)
+    own: list[Model] = []
+    if declared or facts:
+        served = {_key(model.id): model for model in others}
+        known = {_key(model.id): model for model in facts}
+        for model in declared:
+            key = _key(model.id)
+            own.append(_fill(_fill(model, served.pop(key, None)), known.get(key)))
+        others = [_fill(model, known.get(key)) for key, model in served.items()]
+    default = _default(provider, own, others, facts)
+    default_is_first = default is None
+    if default is None and cached is not None:
+        default = cached.first
+    if default is None:
+        default = next(
+            (model.id for model in others if model.kind == "chat"), others[0].id if others else None
+        )
+    return ModelListing(
+        provider=provider,
+        models=tuple(sorted((*own, *others), key=lambda model: model.id != default)),
+        default=default,
+        default_is_first=default_is_first and default is not None,
+        declared=frozenset(model.id for model in own),
+        source="server" if from_server else "preset" if facts else "none",
+        fetched_at=cached.fetched_at if cached is not None else None,
+        stale=cached is not None and stale_before is not None and cached.fetched_at < stale_before,
+    )
+
+
+def _default(provider: Provider, own: list[Model], others: list[Model], facts: Iterable[Model]) -> str | None:
+    """The default that the settings or the preset name."""
+    if provider.default_model or own:
+        return provider.default_model or own[0].id
+    available = {_key(model.id): model.id for model in others} if facts else {}
+    return next((available[_key(fact.id)] for fact in facts if _key(fact.id) in available), None)
+
+
+def _fill(model: Model, other: Model | None) -> Model:
+    """``model``, with ``other``'s values where it has none."""
+    if other is None or other is model:
+        return model
+    return replace(
+        model,
+        name=model.name or other.name,
+        context=model.context if model.context is not None else other.context,
+        context_is_maximum=(model if model.context is not None else other).context_is_maximum,
+        max_output=model.max_output if model.max_output is not None else other.max_output,
+        reasoning=model.reasoning if model.reasoning is not None else other.reasoning,
+        tools=model.tools if model.tools is not None else other.tools,
+        vision=model.vision if model.vision is not None else other.vision,
+        reasoning_levels=model.reasoning_levels or other.reasoning_levels,
+    )
+
+
+def _key(id_: str) -> str:
+    return id_.removeprefix("models/")
+
+
+class Catalog:
+    """Every name that a user can give: providers, their models, and aliases.
+
+    ``load`` returns a provider's listing and is called at most once for each. ``problems`` are the unusable entries of
+    the settings, as in ``Settings.problems``. ``without_key`` are the providers that need a key and have no source of
+    one. ``not_set_up`` are those that are not in the settings: the embedded model, and presets whose key is in the
+    environment.
     """
 
     def __init__(
@@ -53,7 +157,6 @@ class Catalog:
         self.problems: Mapping[str, SettingsError] = problems or {}
         self.without_key: frozenset[str] = frozenset(without_key)
         self.not_set_up: frozenset[str] = frozenset(not_set_up)
-        """The embedded model, and presets whose key is in the environment."""
         self._load = load
         self._listings: dict[str, ModelListing] = {}
 
@@ -67,15 +170,15 @@ class Catalog:
         problems: Mapping[str, SettingsError] | None = None,
         without_key: Collection[str] = (),
         not_set_up: Collection[str] = (),
-        unsaved: Mapping[str, _cache.CachedModelList] | None = None,
+        unsaved: Mapping[str, CachedModelList] | None = None,
         lifetime: float = LIFETIME,
         now: Callable[[], float] = time.time,
     ) -> Self:
-        """The catalogue over the lists in ``folder``, and over those that could not be saved there, by provider."""
+        """A catalog of the lists in ``folder``, and of ``unsaved`` lists by provider; ``lifetime`` is in seconds."""
 
         def load(provider: Provider) -> ModelListing:
-            listed = (unsaved or {}).get(provider.name) or _cache.read_cached(folder, provider)
-            return listing(provider, listed, lasts_until=now() - lifetime)
+            cached = (unsaved or {}).get(provider.name) or _cache.read_cached(folder, provider)
+            return listing(provider, cached, stale_before=now() - lifetime)
 
         return cls(
             providers,
@@ -86,13 +189,9 @@ class Catalog:
             not_set_up=not_set_up,
         )
 
-    def reads_images(self, target: Target) -> bool:
-        """Whether the model is known to read images."""
-        return any(model.vision for model in self.listing(target.provider.name).find(target.model)[:1])
-
     @property
     def usable(self) -> tuple[Provider, ...]:
-        """The providers that can be asked now: enabled, and with a key or no need of one."""
+        """The providers that are enabled, and have a key or need none."""
         return tuple(
             provider
             for provider in self.providers.values()
@@ -100,8 +199,12 @@ class Catalog:
         )
 
     def listing(self, name: str) -> ModelListing:
-        """What the provider ``name`` serves; raises ``KeyError`` where there is none of that name."""
+        """The models of the provider ``name``; raises ``KeyError`` if there is no such provider."""
         found = self._listings.get(name)
         if found is None:
             found = self._listings[name] = self._load(self.providers[name])
         return found
+
+    def reads_images(self, target: Target) -> bool:
+        """Whether the model is known to read images."""
+        return any(model.vision for model in self.listing(target.provider.name).find(target.model)[:1])

@@ -1,30 +1,69 @@
-"""Asks a server for its models, page by page; keeping the answer is not done here."""
+"""Asks servers for their models: the list, page by page, and details from the own APIs of local servers."""
 
 from __future__ import annotations
 
 import json
+import re
+import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from provider_core import limits, presets
 from provider_core._version import USER_AGENT
-from provider_core.catalog import _native, _reading, _shapes
-from provider_core.errors import AuthenticationError, DeadlineError, ProtocolError
+from provider_core.catalog import _cache
+from provider_core.catalog._parse import list_entries, next_page, parse_models, tokens
+from provider_core.errors import (
+    AuthenticationError,
+    CoreError,
+    DeadlineError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+)
 from provider_core.redaction import redact
 from provider_core.request import build_headers, known_secrets
 from provider_core.stream import failure
+from provider_core.structs import Struct
 from provider_core.types import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from provider_core.presets import Preset
     from provider_core.types import Json, Model, Provider, Transport
 
-__all__ = ["fetch"]
+_SILENCE = 30.0
+"""Seconds for which a server may send nothing: a list needs no model to be loaded."""
 
-_WAIT = 30.0
-"""Seconds a server may stay silent: a list needs no model to be loaded and nothing to be thought about."""
+_AT_ONCE = 64
+_GRACE = 2.0
+"""Seconds after a server's deadline until ``refresh`` stops waiting for its thread."""
+
+_MAX_DETAILS = 64
+_DETAILS_TIME = 5.0
+"""Ollama is asked about each of at most so many models, for so many seconds."""
+
+_NUM_CTX = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
+
+PRESET_BY_OWNER: Final = {
+    "koboldcpp": "koboldcpp",
+    "lemonade": "lemonade",
+    "library": "ollama",
+    "llamacpp": "llamacpp",
+    "organization_owner": "lmstudio",
+    "sglang": "sglang",
+    "vllm": "vllm",
+}
+"""Values of ``owned_by`` in servers' lists, and the preset of each. Sources: vllm-project/vllm, entrypoints/openai;
+sgl-project/sglang, srt/entrypoints/openai; ggml-org/llama.cpp, tools/server; LostRuins/koboldcpp;
+lemonade-sdk/lemonade, docs; recorded answers of Ollama and LM Studio."""
+
+
+# --- one server ----------------------------------------------------------------------------------------------
 
 
 def fetch(
@@ -34,138 +73,132 @@ def fetch(
     *,
     seconds: float = limits.MODEL_LIST_TIME,
 ) -> tuple[Model, ...]:
-    """The models that the provider's server lists, in its order, with what it says of them.
+    """The models that the provider's server lists, in its order; empty if the provider has no list.
 
-    A provider that has no list to ask for (a model file, a preset without one) gives none and is not asked.
-    Raises ``ProviderError`` when the server refuses or answers with something else, ``NetworkError`` when no
-    answer arrives, within ``seconds`` for the whole.
+    Raises ``ProviderError`` if the server refuses or sends something else, and ``NetworkError`` if it cannot be reached
+    or does not answer within ``seconds``.
     """
     preset = presets.get(provider.preset) if provider.preset else None
     path = preset.models_path if preset else "/models"
     if provider.embedded or path is None:
         return ()
-    asker = Asker(transport, provider, preset, key, time.monotonic() + seconds)
-    query = preset.models_query if preset else ""
+    server = _Server(transport, provider, preset, key, seconds)
+    query = first_query = preset.models_query if preset else ""
     entries: list[Json] = []
     found: tuple[Model, ...] = ()
     for _ in range(limits.MODEL_PAGES):
-        value = asker.ask(path, query)
+        value = server.ask(path, query)
         entries += _entries(value, provider)
-        before, found = len(found), _reading.models(entries, preset)
-        more = _shapes.next_page(value, found[-1].id if found else "")
+        before, found = len(found), parse_models(entries, preset)
+        more = next_page(value, found[-1].id if found else "")
         if more is None or len(found) == before or len(found) >= limits.MODELS:
             break
-        query = "&".join(part for part in (preset.models_query if preset else "", urlencode(more)) if part)
-    details = preset.details if preset else _native.recognized(entries)
-    return _native.told(asker, details, found[: limits.MODELS])
+        query = "&".join(filter(None, (first_query, urlencode(more))))
+    details = preset.details if preset else _own_api(entries)
+    return _add_details(server, details, found[: limits.MODELS])
 
 
-class Asker:
-    """Asks one provider's server for JSON, with its key and within one deadline."""
+def _entries(value: Json, provider: Provider) -> list[Json]:
+    found = list_entries(value)
+    if found is not None:
+        return found
+    if isinstance(value, dict) and (value.get("error") or value.get("errors")):
+        raise failure(None, json.dumps(value).encode(), {}, provider=provider.name)
+    raise ProtocolError(f"{provider.name} sent JSON that is not a list of models", provider=provider.name)
+
+
+class _Server:
+    """Requests JSON from a provider's server, all within ``seconds``. The methods raise as ``fetch`` does."""
 
     def __init__(
-        self,
-        transport: Transport,
-        provider: Provider,
-        preset: Preset | None,
-        key: str | None,
-        deadline: float,
+        self, transport: Transport, provider: Provider, preset: Preset | None, key: str | None, seconds: float
     ) -> None:
         self._transport = transport
         self._provider = provider
-        self._preset = preset
-        self._key = key
-        self._deadline = deadline
         self._secrets = known_secrets(provider, key)
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._headers = {
+            "accept": "application/json",
+            "user-agent": USER_AGENT,
+            **build_headers(provider, key),
+        }
+        if preset is not None:
+            self._headers.update({name.lower(): value for name, value in preset.models_headers.items()})
+            if key and preset.models_key_header:
+                self._headers.pop("authorization", None)
+                self._headers[preset.models_key_header.lower()] = key
 
     def ask(self, path: str, query: str = "", body: Json = None) -> Json:
-        """The JSON under ``path``, by GET, or by POST with ``body``; raises as ``fetch`` does."""
-        provider = self._provider
-        secrets = self._secrets
-        left = self._left()
-        network = provider.network
+        """GET ``path``, or POST ``body`` to it."""
+        provider, network, left = self._provider, self._provider.network, self._time_left()
         call = Call(
             method="GET" if body is None else "POST",
-            url=address(provider, path, query),
-            headers=self._headers(body is not None),
+            url=_address(provider, path, query),
+            headers=self._headers if body is None else {**self._headers, "content-type": "application/json"},
             body=b"" if body is None else json.dumps(body).encode(),
             network=replace(
                 network,
                 connect_timeout=min(network.connect_timeout, left),
-                first_byte_timeout=min(network.first_byte_timeout, _WAIT, left),
-                idle_timeout=min(network.idle_timeout, _WAIT, left),
+                first_byte_timeout=min(network.first_byte_timeout, _SILENCE, left),
+                idle_timeout=min(network.idle_timeout, _SILENCE, left),
             ),
             provider=provider.name,
         )
+        received = bytearray()
         with self._transport.send(call) as reply:
-            status, headers, raw = reply.status, reply.headers, b""
-            parts: list[bytes] = []
-            size = 0
             for chunk in reply.chunks():
-                parts.append(chunk)
-                size += len(chunk)
-                if size > limits.MODEL_LIST:
+                received += chunk
+                if len(received) > limits.MODEL_LIST:
                     raise ProtocolError(
                         f"{provider.name} sent more than {limits.MODEL_LIST >> 20} MB as its list of models",
                         provider=provider.name,
-                        status=status,
+                        status=reply.status,
                     )
-                self._left()
-            raw = b"".join(parts)
-        if not 200 <= status < 300:
-            error = failure(status, raw, headers, provider=provider.name, secrets=secrets)
+                self._time_left()
+        if not 200 <= reply.status < 300:
+            error = failure(
+                reply.status, bytes(received), reply.headers, provider=provider.name, secrets=self._secrets
+            )
             if isinstance(error, AuthenticationError):
                 error.key_source = provider.key_source
             raise error
-        return self._parsed(status, raw, secrets)
+        return self._decode(reply.status, received)
 
-    def _headers(self, posts: bool) -> dict[str, str]:
-        preset, key = self._preset, self._key
-        headers = {
-            "accept": "application/json",
-            "user-agent": USER_AGENT,
-            **({"content-type": "application/json"} if posts else {}),
-            **build_headers(self._provider, key),
-        }
-        if preset is not None:
-            headers.update({name.lower(): value for name, value in preset.models_headers.items()})
-            if key and preset.models_key_header:
-                headers.pop("authorization", None)
-                headers[preset.models_key_header.lower()] = key
-        return headers
-
-    def _left(self) -> float:
+    def _time_left(self) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise DeadlineError(
-                f"{self._provider.name} did not send its list of models in time",
-                provider=self._provider.name,
-                url=self._provider.base_url.partition("?")[0],
-                phase="total",
-                seconds=limits.MODEL_LIST_TIME,
-            )
+            raise _too_late(self._provider, self._seconds)
         return left
 
-    def _parsed(self, status: int, raw: bytes, secrets: tuple[str, ...]) -> Json:
-        text = raw.decode("utf-8", "replace").lstrip("\ufeff").strip()
-        # What a server echoes must not reach the cache.
-        text = redact(text, secrets) if any(secret in text for secret in secrets) else text
+    def _decode(self, status: int, received: bytearray) -> Json:
+        text = received.decode("utf-8", "replace").lstrip("\ufeff").strip()
+        # A key that the server echoes must not get into the cache.
+        text = redact(text, self._secrets) if any(secret in text for secret in self._secrets) else text
         try:
             return json.loads(text, strict=False)
         except (ValueError, RecursionError):
             pass
+        what = "something that is not valid JSON" if text else "an empty body"
+        what = "a web page" if text.startswith("<") else what
         name = self._provider.name
-        if text.startswith("<"):
-            words = f"{name} sent a web page instead of a list of models ({status})"
-        elif not text:
-            words = f"{name} sent an empty body instead of a list of models ({status})"
-        else:
-            words = f"{name} sent something that is not valid JSON instead of a list of models ({status})"
-        raise ProtocolError(words, provider=name, status=status)
+        raise ProtocolError(
+            f"{name} sent {what} instead of a list of models ({status})", provider=name, status=status
+        )
 
 
-def address(provider: Provider, path: str, query: str) -> str:
-    """The URL of ``path`` at the provider: ``/..`` climbs within the host, ``query`` goes before the base's own."""
+def _too_late(provider: Provider, seconds: float) -> DeadlineError:
+    return DeadlineError(
+        f"{provider.name} did not send its list of models in time",
+        provider=provider.name,
+        url=provider.base_url.partition("?")[0],
+        phase="total",
+        seconds=seconds,
+    )
+
+
+def _address(provider: Provider, path: str, query: str) -> str:
+    """The URL of ``path``, in which ``/..`` is the folder above; ``query`` comes before that of the base URL."""
     scheme, host, joined, base_query, _ = urlsplit(provider.url(path))
     parts: list[str] = []
     for part in joined.split("/")[1:]:
@@ -176,11 +209,200 @@ def address(provider: Provider, path: str, query: str) -> str:
     return urlunsplit((scheme, host, "/" + "/".join(parts), "&".join(filter(None, (query, base_query))), ""))
 
 
-def _entries(value: Json, provider: Provider) -> list[Json]:
-    found = _shapes.entries(value)
-    if found is not None:
-        return found
-    if isinstance(value, dict) and (value.get("error") or value.get("errors")):
-        body = json.dumps(value).encode()
-        raise failure(None, body, {}, provider=provider.name)
-    raise ProtocolError(f"{provider.name} sent JSON that is not a list of models", provider=provider.name)
+# --- details from local servers ------------------------------------------------------------------------------
+
+
+def _own_api(entries: Sequence[Json]) -> str | None:
+    """The local server whose list this is, by its marks."""
+    first = next((entry for entry in entries if isinstance(entry, dict)), {})
+    meta = first.get("meta")
+    if isinstance(meta, dict) and "n_ctx_train" in meta:
+        return "llamacpp"
+    owner = first.get("owned_by")
+    return PRESET_BY_OWNER.get(owner) if isinstance(owner, str) else None
+
+
+def _add_details(server: _Server, details: str | None, models: tuple[Model, ...]) -> tuple[Model, ...]:
+    try:
+        match details if models else None:
+            case "llamacpp" if (
+                len(models) == 1
+            ):  # with several models it is a router, and /props is about that
+                return (_add_llamacpp_details(server, models[0]),)
+            case "lmstudio":
+                return _add_lmstudio_details(server, models)
+            case "ollama":
+                return _add_ollama_details(server, models)
+    except CoreError:
+        pass
+    return models
+
+
+def _add_llamacpp_details(server: _Server, model: Model) -> Model:
+    """Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, /props."""
+    props = server.ask("/../props")
+    if not isinstance(props, dict):
+        return model
+    modalities, caps = props.get("modalities"), props.get("chat_template_caps")
+    vision = modalities.get("vision") if isinstance(modalities, dict) else None
+    tools = caps.get("supports_tools") if isinstance(caps, dict) else None
+    return replace(
+        model,
+        context=tokens(props, ("default_generation_settings.n_ctx",)) or model.context,
+        vision=vision if isinstance(vision, bool) else model.vision,
+        tools=tools if isinstance(tools, bool) else model.tools,
+    )
+
+
+def _add_lmstudio_details(server: _Server, models: tuple[Model, ...]) -> tuple[Model, ...]:
+    """Loaded models first. Source: https://lmstudio.ai/docs/developer/rest/endpoints."""
+    value = server.ask("/../api/v0/models")
+    entries = value.get("data") if isinstance(value, dict) else None
+    if not isinstance(entries, list):
+        return models
+    known = {model.id: model for model in parse_models(entries, None)}
+    loaded = {e["id"] for e in entries if isinstance(e, dict) and e.get("state") == "loaded" and "id" in e}
+    found = [_update(model, known.get(model.id)) for model in models]
+    return tuple(
+        replace(model, context_is_maximum=model.context is not None and model.id not in loaded)
+        for model in sorted(found, key=lambda model: model.id not in loaded)
+    )
+
+
+def _add_ollama_details(server: _Server, models: tuple[Model, ...]) -> tuple[Model, ...]:
+    """Source: https://docs.ollama.com/api/show, which is one request for each model."""
+    until = time.monotonic() + _DETAILS_TIME
+    running = _running_in_ollama(server)
+    done: list[Model] = []
+    try:
+        for model in models[:_MAX_DETAILS]:
+            if time.monotonic() > until:
+                break
+            shown = _update_from_ollama(model, server.ask("/../api/show", body={"model": model.id}))
+            if context := running.get(model.id):
+                shown = replace(shown, context=context, context_is_maximum=False)
+            done.append(shown)
+    except CoreError:
+        pass
+    return (*done, *models[len(done) :])
+
+
+def _running_in_ollama(server: _Server) -> dict[str, int]:
+    """The window of each loaded model, often smaller than the model's own: https://docs.ollama.com/api/ps."""
+    try:
+        value = server.ask("/../api/ps")
+    except CoreError:
+        return {}
+    entries = value.get("models") if isinstance(value, dict) else None
+    models = parse_models(entries, None) if isinstance(entries, list) else ()
+    return {model.id: model.context for model in models if model.context}
+
+
+def _update_from_ollama(model: Model, value: Json) -> Model:
+    if not isinstance(value, dict):
+        return model
+    shown = parse_models([{"id": model.id, "capabilities": value.get("capabilities")}], None)
+    info, parameters = value.get("model_info"), value.get("parameters")
+    architecture = info.get("general.architecture") if isinstance(info, dict) else None
+    # The parameter of the model file is the window in use; the model's own window is the largest possible one.
+    parameter = _NUM_CTX.search(parameters) if isinstance(parameters, str) else None
+    context = tokens({"n": parameter[1]}, ("n",)) if parameter else None
+    maximum = None
+    if context is None and isinstance(info, dict) and isinstance(architecture, str):
+        maximum = tokens({"n": info.get(f"{architecture}.context_length")}, ("n",))
+    return replace(
+        _update(model, shown[0] if shown else None),
+        context=context or maximum or model.context,
+        context_is_maximum=maximum is not None,
+    )
+
+
+def _update(model: Model, details: Model | None) -> Model:
+    """``model`` with the values that ``details`` has, except for the id and the name."""
+    if details is None:
+        return model
+    return replace(
+        model,
+        context=details.context or model.context,
+        max_output=details.max_output or model.max_output,
+        reasoning=details.reasoning if details.reasoning is not None else model.reasoning,
+        tools=details.tools if details.tools is not None else model.tools,
+        vision=details.vision if details.vision is not None else model.vision,
+        kind=details.kind,
+    )
+
+
+# --- several servers -----------------------------------------------------------------------------------------
+
+
+class RefreshResult(Struct):
+    """The outcome for one provider: how many ``models`` it has, or the ``error``.
+
+    After an error the cached list stays; ``cached_at`` is when that was fetched, in seconds since 1970. ``unsaved`` is
+    the new list if it could not be saved.
+    """
+
+    provider: Provider
+    models: int = 0
+    error: CoreError | None = None
+    cached_at: float | None = None
+    unsaved: _cache.CachedModelList | None = None
+
+
+def refresh(
+    transport: Transport,
+    folder: Path,
+    wanted: Sequence[tuple[Provider, str | None]],
+    *,
+    seconds: float = limits.MODEL_LIST_TIME,
+    on_done: Callable[[RefreshResult], None] = lambda _: None,
+) -> tuple[RefreshResult, ...]:
+    """Ask each provider with its key, at most 64 at a time, and cache the lists in ``folder``.
+
+    The results are in the order of ``wanted``; ``on_done`` gets each as soon as it is there, in the caller's thread.
+    Every error is in the results.
+    """
+    answers: SimpleQueue[tuple[int, tuple[Model, ...] | CoreError]] = SimpleQueue()
+    turns = threading.Semaphore(_AT_ONCE)
+
+    def ask(number: int, provider: Provider, key: str | None) -> None:
+        with turns:
+            try:
+                answers.put((number, fetch(transport, provider, key, seconds=seconds)))
+            except CoreError as error:
+                answers.put((number, error))
+            except Exception as error:  # noqa: BLE001 - an exception in a thread would only be printed
+                words = f"{provider.name}'s list of models could not be read: {type(error).__name__}"
+                answers.put((number, CoreError(words, provider=provider.name)))
+
+    for number, (provider, key) in enumerate(wanted):
+        # Daemons, so that Ctrl-C does not wait for servers.
+        threading.Thread(target=ask, args=(number, provider, key), name="telex-models", daemon=True).start()
+    until = time.monotonic() + -(-len(wanted) // _AT_ONCE) * seconds + _GRACE
+    results: dict[int, RefreshResult] = {}
+    late = iter(range(len(wanted)))
+    while len(results) < len(wanted):
+        answer: tuple[Model, ...] | CoreError
+        try:
+            number, answer = answers.get(timeout=max(until - time.monotonic(), 0.001))
+        except Empty:
+            number = next(number for number in late if number not in results)
+            answer = _too_late(wanted[number][0], seconds)
+        results[number] = _store(folder, wanted[number][0], answer)
+        on_done(results[number])
+    return tuple(results[number] for number in range(len(wanted)))
+
+
+def _store(folder: Path, provider: Provider, answer: tuple[Model, ...] | CoreError) -> RefreshResult:
+    if isinstance(answer, CoreError):
+        cached = _cache.read_cached(folder, provider)
+        absent = isinstance(answer, NotFoundError) or (
+            isinstance(answer, ServerError) and answer.status == 501
+        )
+        if not absent or (cached is not None and cached.models):
+            cached_at = cached.fetched_at if cached is not None else None
+            return RefreshResult(provider=provider, error=answer, cached_at=cached_at)
+        answer = ()  # the server has no list
+    listed = _cache.CachedModelList.of(answer, time.time())
+    saved = _cache.write_cached(folder, provider, listed)
+    return RefreshResult(provider=provider, models=len(answer), unsaved=None if saved else listed)

@@ -17,9 +17,8 @@ from scripted import Answer, Pause, Scripted
 
 from provider_core import catalog, errors, presets
 from provider_core.catalog import CachedModelList, Catalog, ModelListing, RefreshResult, estimate_limits
-from provider_core.catalog._abilities import kind_of_id
-from provider_core.catalog._fields import find, tokens
-from provider_core.catalog._reading import models as read_models
+from provider_core.catalog._parse import find, kind_of_id, tokens
+from provider_core.catalog._parse import parse_models as read_models
 from provider_core.http import HttpTransport
 from provider_core.presets.lists import TABLE
 from provider_core.types import Model, Provider
@@ -387,9 +386,9 @@ def test_a_providers_default_is_the_users_then_the_presets_then_the_servers_firs
 
 def test_a_list_is_stale_when_it_is_older_than_it_lasts() -> None:
     kept = CachedModelList(fetched_at=1000, models=(SERVED,))
-    assert not catalog.listing(Provider(name="x"), kept, lasts_until=1000).stale
-    assert catalog.listing(Provider(name="x"), kept, lasts_until=1001).stale
-    assert not catalog.listing(Provider(name="x"), None, lasts_until=1001).stale
+    assert not catalog.listing(Provider(name="x"), kept, stale_before=1000).stale
+    assert catalog.listing(Provider(name="x"), kept, stale_before=1001).stale
+    assert not catalog.listing(Provider(name="x"), None, stale_before=1001).stale
 
 
 # --- the cache ---------------------------------------------------------------------------------------------
@@ -563,7 +562,7 @@ def test_a_refresh_that_fails_keeps_the_old_list_and_says_from_when(
     server.will(answer)
     (outcome,) = catalog.refresh(transport, tmp_path, [(lab, None)])
     assert isinstance(outcome.error, errors.ProviderError)
-    assert outcome.kept_from == 1234.0
+    assert outcome.cached_at == 1234.0
     assert catalog.read_cached(tmp_path, lab) == before
 
 

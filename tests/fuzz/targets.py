@@ -28,7 +28,7 @@ from running import Ran
 from scripted import DONE, Answer, Scripted, answer, delta, sse
 
 from provider_core import errors
-from provider_core.catalog import _cache, _reading, _shapes
+from provider_core.catalog import _cache, _parse
 from provider_core.keys import MemoryStore, unseal
 from provider_core.local._gguf import read_header
 from provider_core.presets import all_presets
@@ -210,9 +210,9 @@ def model_list(data: bytes) -> None:
     """Whatever a server lists is models, or nothing."""
     value = json_of(data)
     for preset in (None, choices(data).choice(all_presets())):
-        found = _reading.models(_shapes.entries(value) or (), preset)
+        found = _parse.parse_models(_parse.list_entries(value) or (), preset)
         json.dumps([model.id for model in found], ensure_ascii=False).encode()
-    _shapes.next_page(value, "last")
+    _parse.next_page(value, "last")
 
 
 def server(data: bytes) -> None:

@@ -155,7 +155,7 @@ def _stop_where_all_failed(outcomes: Sequence[RefreshResult]) -> None:
         each.error
         for each in outcomes
         # A key that is refused has to be put right, whatever was listed before.
-        if each.error is not None and (each.kept_from is None or isinstance(each.error, AuthenticationError))
+        if each.error is not None and (each.cached_at is None or isinstance(each.error, AuthenticationError))
     ]
     if not errors or len(errors) < len(outcomes):
         return
@@ -174,8 +174,8 @@ def _failure(outcome: RefreshResult) -> str | None:
     words = f"{name}: {outcome.error.message.rstrip('.')}."
     if isinstance(outcome.error, KeyDestinationError):
         words += f"\n{code_and_hint(outcome.error, outcome.provider)[1]}"
-    if outcome.kept_from is not None:
-        return f"{words} Its list of {age(time.time() - outcome.kept_from)} ago stays."
+    if outcome.cached_at is not None:
+        return f"{words} Its list of {age(time.time() - outcome.cached_at)} ago stays."
     return words
 
 
