@@ -32,6 +32,7 @@ __all__ = [
     "from_environment",
     "key_variables",
     "load",
+    "parse",
     "preview",
     "preview_server",
 ]
@@ -172,16 +173,37 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         if not isinstance(error.__cause__, PermissionError):
             raise
         text, unreadable = "", error
-    given = {
-        name: value
-        for name, value in (os.environ if environ is None else environ).items()
-        if value and name.upper().startswith("TELEX_")  # set and empty is unset
-    }
-    variables = {name: value for name, value in given.items() if name.upper() in _VARIABLES}
+    given = _given(os.environ if environ is None else environ)
+    variables = _variables_of(given)
     checked: Mapping[str, Any] = {}
     if text or variables:
-        kept = snapshot.recall(paths.cache, text, variables)
-        checked = kept if kept is not None else _check(text, variables, paths)
+        recalled = snapshot.recall(paths.cache, text, variables)
+        if recalled is None:
+            recalled = _check(text, variables, paths)
+            snapshot.keep(paths.cache, text, variables, recalled)
+        checked = recalled
+    return _settings(checked, given, paths, unreadable)
+
+
+def parse(text: str, paths: Paths, environ: Mapping[str, str]) -> Settings:
+    """The settings as ``load`` would return them for a file with this text; reads and writes no file."""
+    given = _given(environ)
+    return _settings(_check(text, _variables_of(given), paths), given, paths, None)
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    """The TELEX_ variables that are set; an empty one counts as unset."""
+    return {name: value for name, value in environ.items() if value and name.upper().startswith("TELEX_")}
+
+
+def _variables_of(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name.upper() in _VARIABLES}
+
+
+def _settings(
+    checked: Mapping[str, Any], given: Mapping[str, str], paths: Paths, unreadable: SettingsError | None
+) -> Settings:
+    variables = _variables_of(given)
     known = {name: value for name, value in checked.items() if name not in ("mcp", "providers", "problems")}
     problems = {
         name: SettingsError(words, path=paths.settings_file if in_file else None)
@@ -252,7 +274,7 @@ def _mcp(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:
 
 
 def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, Any]:
-    from provider_core.settings import file, schema, snapshot
+    from provider_core.settings import file, schema
 
     data = file.parse(text, paths.settings_file)
     checked, problems = schema.check(data, variables, paths.settings_file)
@@ -260,7 +282,6 @@ def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, A
         checked["problems"] = {
             name: [error.message, error.path is not None] for name, error in problems.items()
         }
-    snapshot.keep(paths.cache, text, variables, checked)
     return checked
 
 
