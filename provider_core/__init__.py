@@ -17,8 +17,8 @@ program that brings its own makes a provider, of a preset's name or of an addres
         for event in model.stream("Why is the sky blue?"):
             print(event)
 
-``ask`` gives a whole answer or raises one of ``errors``; ``stream`` gives events as they come, and the last one,
-``Finished``, says what became of the answer. What stands below is ``Client``, which takes a ``Provider``, a
+``ask`` returns a complete answer or raises one of ``errors``; ``stream`` yields events as they happen, and the last
+one, ``ChatEnded``, has the answer and its verdict. Below these is ``Client``, which takes a ``Provider``, a
 ``Request`` and a key, and knows neither settings nor keyring. ``provider_core.testing`` has stand-ins for the
 network and the keyring.
 
@@ -31,9 +31,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from provider_core import errors
     from provider_core.answer import Answer, AnswerBuilder
+    from provider_core.chat.conversation import ChatOptions, Connection, Conversation, connect, provider
+    from provider_core.chat.runner import ChatPlan, ChatRun
     from provider_core.client import Client
-    from provider_core.connection import Connection, connect, provider
-    from provider_core.conversation import Conversation, Options
     from provider_core.events import (
         AnswerEnded,
         Approve,
@@ -107,6 +107,9 @@ __all__ = [
     "Call",
     "CallAsText",
     "ChatEnded",
+    "ChatOptions",
+    "ChatPlan",
+    "ChatRun",
     "Choice",
     "Client",
     "Connecting",
@@ -131,7 +134,6 @@ __all__ = [
     "Model",
     "Network",
     "Notice",
-    "Options",
     "Part",
     "Paths",
     "PlannedCall",
@@ -174,8 +176,8 @@ __all__ = [
 _ROOMS = {
     "answer": ("Answer", "AnswerBuilder"),
     "client": ("Client",),
-    "connection": ("Connection", "connect", "provider"),
-    "conversation": ("Conversation", "Options"),
+    "chat.conversation": ("ChatOptions", "Connection", "Conversation", "connect", "provider"),
+    "chat.runner": ("ChatPlan", "ChatRun"),
     "http": ("HttpTransport",),
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
     "settings": ("Paths", "Settings"),

@@ -227,6 +227,8 @@ def merge_answers(answers: Sequence[Answer]) -> Answer:
     Texts have a newline between them, and those without a word are left out. Counts are sums of what the server
     said; times are those of the requests, without what the tools took.
     """
+    if len(answers) == 1:
+        return answers[0]
     total, first_text = 0.0, None
     for answer in answers:
         if first_text is None and answer.timing.first_text is not None:

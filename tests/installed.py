@@ -211,7 +211,7 @@ class Visitor:
             terminal.type("\x04")
             assert terminal.wait() == 0
         env = {"LAB_API_KEY": KEY, "TELEX_HOME": str(self.telex.home)}
-        assert done(python, "-W", "error", "-c", LIBRARY, self._server.url, **env) == "Hello Finished\n"
+        assert done(python, "-W", "error", "-c", LIBRARY, self._server.url, **env) == "Hello ChatEnded\n"
 
 
 def _lab(asked: Asked) -> Answer:

@@ -27,15 +27,16 @@ from provider_core import (
     Provider,
     Refuse,
     Runtime,
+    Text,
     TextPart,
     ToolEnded,
     Verdict,
     connect,
-    connection,
     errors,
     provider,
     testing,
 )
+from provider_core.chat import conversation
 from provider_core.settings.schema import ProviderEntry
 from provider_core.testing import FakeKeyStore, FakeTransport, cut, lists, refuses, says
 
@@ -168,8 +169,14 @@ def told(notice: core.Notice) -> None:
             assert_never(notice)
 
 
-def shown(event: core.AgentEvent) -> None:
+def shown(event: core.Event) -> None:
     match event:
+        case core.Connecting() | core.AnswerEnded() | core.SchemaRetry() | core.ChatEnded():
+            pass
+        case core.Sent() | core.Idle() | core.Retrying() | core.FieldDropped() | core.FieldIgnored():
+            pass
+        case core.CallAsText():
+            pass
         case core.Text() | core.Reasoning() | core.ToolCall() | core.Usage() | core.Finished():
             pass
         case core.Sources() | core.Image():
@@ -180,7 +187,7 @@ def shown(event: core.AgentEvent) -> None:
             assert_never(event)
 
 
-def ask(model: core.Connection, role: core.Role, **options: Unpack[core.Options]) -> str:
+def ask(model: core.Connection, role: core.Role, **options: Unpack[core.ChatOptions]) -> str:
     seen = model.ask([core.TextPart(text="What?"), core.ImagePart(url="https://example.com/a.png")], **options)
     return seen.text + model.ask([core.Message(role=role, content="Why?")]).text
 
@@ -230,7 +237,7 @@ def indented(text: str) -> list[str]:
 
 
 EXAMPLES = [
-    *(code for module in (provider_core, connection, testing) for code in indented(module.__doc__ or "")),
+    *(code for module in (provider_core, conversation, testing) for code in indented(module.__doc__ or "")),
     *(
         code
         for page in ("README.md", "docs/library.md")
@@ -271,7 +278,7 @@ def test_the_examples_run_as_they_are_written(code: str, home: dict[str, str], s
 def test_the_examples_in_doctests_are_true() -> None:
     import doctest
 
-    for module in (connection,):
+    for module in (conversation,):
         failed, tried = doctest.testmod(module)
         assert (failed, bool(tried)) == (0, True)
 
@@ -375,7 +382,7 @@ def test_a_provider_that_cannot_be_is_said_with_the_field_and_no_file(
 
 
 def test_a_provider_takes_the_fields_of_the_settings() -> None:
-    assert set(connection.Fields.__annotations__) == set(ProviderEntry.model_fields)
+    assert set(conversation.ProviderFields.__annotations__) == set(ProviderEntry.model_fields)
 
 
 def test_what_it_opened_is_closed_and_what_it_was_given_is_not(
@@ -519,14 +526,16 @@ def test_an_answer_at_a_token_limit_is_whole_only_if_the_caller_set_it(
 def test_a_stream_has_what_came_and_says_what_became_of_it(model: Connection, network: FakeTransport) -> None:
     network.will(says("Hel", cut))
     *events, last = model.stream("Hello?")
-    assert [type(event).__name__ for event in events] == ["Text"]
-    assert isinstance(last, provider_core.Finished)
-    assert last.verdict is Verdict.PARTIAL
+    assert [type(event).__name__ for event in events] == [
+        "Connecting", "RequestStarted", "Text", "Finished", "AnswerEnded"
+    ]  # fmt: skip
+    assert isinstance(last, provider_core.ChatEnded)
+    assert (last.answer.verdict, last.answer.text) == (Verdict.PARTIAL, "Hel")
 
 
 def test_closing_a_stream_closes_its_connection(model: Connection, network: FakeTransport) -> None:
     events = model.stream("Hello?")
-    next(events)
+    assert next(event for event in events if isinstance(event, Text)) == Text(text="Hello")
     assert network.open == 1
     events.close()
     assert network.open == 0
@@ -622,7 +631,7 @@ def test_a_conversation_can_be_stored_as_json(model: Connection, network: FakeTr
     ],
 )
 def test_what_was_never_stored_is_refused(model: Connection, wrong: dict[str, Any]) -> None:
-    with pytest.raises(errors.InvalidInputError, match="is none that was stored"):
+    with pytest.raises(errors.InvalidInputError, match="not a stored message"):
         model.conversation([wrong])
 
 
@@ -641,7 +650,7 @@ def test_what_a_stream_has_brought_is_kept(model: Connection, network: FakeTrans
     network.will(says("Hel", *([cut] if end == "cut" else ["lo"])), "Hello")
     talk = model.conversation()
     events = talk.stream("1?")
-    next(events)
+    next(event for event in events if isinstance(event, Text))
     if end == "closed":
         events.close()
     else:
@@ -686,9 +695,11 @@ def test_a_stream_shows_the_loop(model: Connection, network: FakeTransport) -> N
     network.will(CALL, "It is cold.")
     names = [type(event).__name__ for event in model.stream("In Oslo?", tools=[temperature])]
     assert names == [
-        "RequestStarted", "Text", "ToolCall", "Finished",
+        "Connecting",
+        "RequestStarted", "Text", "ToolCall", "Finished", "AnswerEnded",
         "ToolStarted", "ToolEnded",
-        "RequestStarted", "Text", "Finished",
+        "RequestStarted", "Text", "Finished", "AnswerEnded",
+        "ChatEnded",
     ]  # fmt: skip
 
 

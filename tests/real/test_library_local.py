@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provider_core import Finished, Runtime, Text, Verdict, connect, provider
+from provider_core import ChatEnded, Runtime, Text, Verdict, connect, provider
 from provider_core.errors import ModelFileError
 from provider_core.testing import FakeKeyStore
 
@@ -34,8 +34,8 @@ def test_a_file_is_a_model_that_answers_until_its_connection_is_closed(
         assert first.usage.output
         *events, last = talk.stream("Name another one.", max_tokens=8, temperature=0)
         assert any(isinstance(event, Text) for event in events)
-        assert isinstance(last, Finished)
-        assert last.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
+        assert isinstance(last, ChatEnded)
+        assert last.answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
         schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
         found = model.ask_json("How many legs has a cat?", schema, max_tokens=60, temperature=0)
         assert isinstance(found["n"], int)

@@ -1,0 +1,1 @@
+"""One chat turn at a time, or several models at once; and the library's connections and conversations."""

@@ -1,0 +1,393 @@
+"""The library's entry points: from the name of a model, or a provider of one's own, to answers and conversations.
+
+::
+
+    from provider_core import connect
+
+    with connect("deepseek/deepseek-v4-flash") as model:
+        print(model.ask("Why is the sky blue?").text)
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
+
+from provider_core import limits
+from provider_core.answer import append_messages
+from provider_core.chat.runner import ChatPlan, ChatRun
+from provider_core.errors import (
+    CoreError,
+    InvalidInputError,
+    NoProviderError,
+    SettingsError,
+    ToolRefusedError,
+)
+from provider_core.runtime import Runtime
+from provider_core.types import (
+    Image,
+    ImagePart,
+    Message,
+    Provider,
+    Request,
+    Source,
+    Target,
+    TextPart,
+    ToolCall,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from typing import TypeAlias, Unpack
+
+    from provider_core.answer import Answer
+    from provider_core.client import OpenProvider
+    from provider_core.events import Approval, Event, Toolbox
+    from provider_core.types import Json, Notice, Part
+
+    Prompt: TypeAlias = str | Message | Sequence[Part | Message]
+    """The user's next message: text, or parts of it; or any messages. Parts and messages cannot be mixed."""
+
+
+class ProviderFields(TypedDict, total=False):
+    """The keys of a ``[providers.NAME]`` table of the settings."""
+
+    preset: str
+    display_name: str
+    base_url: str
+    variables: Mapping[str, str]
+    key: Literal["keyring", "none"]
+    key_env: str
+    key_command: str
+    headers: Mapping[str, str]
+    models: Sequence[str | Mapping[str, Any]]
+    default_model: str
+    enabled: bool
+    gguf: str | Path
+    ca_bundle: str | Path
+    client_cert: str | Path
+    proxy: str
+    allow_http: bool
+    connect_timeout: float
+    first_byte_timeout: float
+    idle_timeout: float
+    retries: int
+    retry_budget: float
+
+
+class ChatOptions(TypedDict, total=False):
+    """The options of a turn. Defaults are those of ``Request``."""
+
+    system: str
+    """The system prompt; it replaces an earlier one."""
+    max_tokens: int | None
+    max_characters: int | None
+    """The largest text of an answer, in characters; a longer one ends with an error. The default is 100 million."""
+    temperature: float | None
+    reasoning_effort: str | None
+    schema: Mapping[str, Json] | None
+    params: Mapping[str, Json]
+    tools: Iterable[Toolbox | Callable[..., Any]]
+    """Python functions, and toolboxes with many tools, that the model may call."""
+    tool_choice: str | None
+    approve: Approval
+    """Decides on each call. Without it, functions are called and the tools of other toolboxes refused."""
+    max_turns: int
+    """The number of requests after which the model has to stop calling tools: 10."""
+
+
+_REQUEST_OPTIONS = frozenset(field.name for field in fields(Request)) - {"tools"}
+
+
+def provider(name: str, **fields: Unpack[ProviderFields]) -> Provider:
+    """The provider that ``telex providers add NAME`` would add; nothing is saved.
+
+    ``name`` is that of a preset, unless the fields give a ``preset``, a ``base_url`` or a ``gguf`` file; the fields
+    are those of the settings. Raises ``SettingsError``.
+
+    >>> provider("deepseek").base_url
+    'https://api.deepseek.com'
+    >>> provider("lab", base_url="http://127.0.0.1:8080/v1", key="none").url("/models")
+    'http://127.0.0.1:8080/v1/models'
+    """
+    from provider_core.settings import Paths, preview
+
+    table: dict[str, Any] = dict(fields)
+    if not table.keys() & {"preset", "base_url", "gguf"}:
+        table["preset"] = name
+    try:
+        made = preview(name, table, Paths.find({}))
+    except SettingsError as error:
+        error.path = None  # no file has a part in it
+        raise
+    return replace(made, key_env_for="")  # the program itself names the address
+
+
+def connect(
+    to: str | Provider | None = None,
+    model: str | None = None,
+    /,
+    *,
+    key: str | None = None,
+    runtime: Runtime | None = None,
+    notify: Callable[[Notice], None] | None = None,
+) -> Connection:
+    """Connect to a model; close the connection when it is no longer needed.
+
+    ``to`` is a model's name as for ``telex chat -m`` ("deepseek/deepseek-v4-flash", the name of a provider, an alias),
+    resolved with this user's settings. None is the default model, but the embedded one only if the settings name it.
+    ``to`` can also be a provider of the program's own; ``model`` is then one of its models. The default is the
+    provider's default model, else the first one that its server lists.
+
+    ``key`` takes precedence over the provider's own sources of keys: environment, key command, keyring. ``runtime``
+    replaces everything that is read from this machine. ``notify`` is called with each ``Notice``: retries, for example,
+    and fields that the server refused.
+
+    Raises ``ModelError``, ``SettingsError`` and ``ApiKeyError``. An embedded model is started here, and stopped by
+    ``Connection.close``; ``LocalModelError`` is raised if that fails.
+    """
+    stack = ExitStack()
+    try:
+        if runtime is None:
+            runtime = Runtime()
+            stack.callback(runtime.close)
+        if isinstance(to, Provider):
+            runtime = runtime.only(to)
+            if to.gguf is not None and not to.models:
+                model = model or to.name  # a file is served under whatever name it is asked by
+            target = Target(provider=to, model=model) if model else runtime.target(to.name)
+        else:
+            name = "/".join(filter(None, (to, model)))
+            target = runtime.target(name or None)
+            if not name and target.provider.embedded and runtime.settings.model is None:
+                # A program that names no model does not want a small one that has to be downloaded.
+                raise NoProviderError(
+                    'no provider is set up; to use the small embedded model: connect("local")'
+                )
+        opened = stack.enter_context(runtime.open_provider(target, key=key))
+        return Connection(
+            target, opened, stack, notify=notify, reads_images=runtime.catalog.reads_images(target)
+        )
+    except BaseException:
+        stack.close()
+        raise
+
+
+class Connection:
+    """A model that can be asked, by several threads at a time, until ``close``. ``connect`` makes one."""
+
+    def __init__(
+        self,
+        target: Target,
+        opened: OpenProvider,
+        stack: ExitStack,
+        *,
+        notify: Callable[[Notice], None] | None = None,
+        reads_images: bool = False,
+    ) -> None:
+        self.target = target
+        self._opened = opened
+        self._stack = stack
+        self._notify = notify
+        self._reads_images = reads_images
+
+    def conversation(
+        self, messages: Iterable[Message | Mapping[str, Json]] = (), *, system: str = ""
+    ) -> Conversation:
+        """A conversation that continues ``messages``, which can be those of ``Conversation.stored``.
+
+        Raises ``InvalidInputError`` for a mapping that is not a stored message.
+        """
+        first = (Message(role="system", content=system),) if system else ()
+        return Conversation(self, (*first, *messages))
+
+    def ask(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Answer:
+        """The complete answer to one prompt; see ``Conversation.ask``."""
+        return self.conversation().ask(prompt, **options)
+
+    def stream(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Generator[Event, None, None]:
+        """The events of one turn, ``ChatEnded`` last; see ``Conversation.stream``."""
+        return self.conversation().stream(prompt, **options)
+
+    def ask_json(
+        self,
+        prompt: Prompt,
+        schema: Mapping[str, Json],
+        /,
+        *,
+        retries: int = 1,
+        **options: Unpack[ChatOptions],
+    ) -> Json:
+        """The answer as JSON that matches ``schema``; see ``Conversation.ask_json``."""
+        return self.conversation().ask_json(prompt, schema, retries=retries, **options)
+
+    def close(self) -> None:
+        """Close the network connections, and stop an embedded model."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Conversation:
+    """A conversation: each turn is asked with all ``messages`` before it.
+
+    ``messages`` may be read and set between turns. A conversation belongs to one thread.
+    """
+
+    def __init__(self, connection: Connection, messages: Iterable[Message | Mapping[str, Json]] = ()) -> None:
+        self._connection = connection
+        self.messages: tuple[Message, ...] = tuple(
+            each if isinstance(each, Message) else _restored(each) for each in messages
+        )
+
+    def stored(self) -> list[dict[str, Json]]:
+        """``messages`` for ``json.dumps``; ``Connection.conversation`` continues from them."""
+        return [_stored(message) for message in self.messages]
+
+    def ask(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Answer:
+        """The complete answer. Everything else is an exception, and the turn is then not part of ``messages``.
+
+        With ``tools``, it is the answer to the last request: the one that calls no more tools.
+
+        Raises what ``Client.chat`` raises, the answer's own ``error`` if it was cut, filtered or empty, and
+        ``LoopLimitError`` if the model does not stop calling tools.
+        """
+        run = self._run(prompt, options)
+        for _ in run:
+            pass
+        answer = run.answers[-1]
+        if answer.error is not None:
+            raise answer.error
+        self.messages = run.messages
+        return answer
+
+    def stream(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Generator[Event, None, None]:
+        """The events as they happen. The last one, ``ChatEnded``, has the whole answer and its verdict.
+
+        What was received is part of ``messages``, even if the iterator is closed early. Raises what ``Client.chat``
+        raises.
+        """
+        run = self._run(prompt, options)
+        before = run.messages
+        try:
+            yield from run
+        except CoreError as error:
+            run.end(error)
+            raise
+        finally:
+            run.end()
+            if run.messages is not before:
+                self.messages = run.messages
+
+    def ask_json(
+        self,
+        prompt: Prompt,
+        schema: Mapping[str, Json],
+        /,
+        *,
+        retries: int = 1,
+        **options: Unpack[ChatOptions],
+    ) -> Json:
+        """The answer as a JSON value that matches ``schema``; asked again, with the reason, if it does not.
+
+        Raises ``SchemaError`` for a schema that cannot be used, before any request; ``SchemaMismatchError`` after the
+        last of ``retries``; and everything that ``ask`` raises.
+        """
+        from provider_core.structured import schema_from
+
+        options["schema"] = schema_from(schema)
+        run = self._run(prompt, options, schema_retries=retries)
+        for _ in run:
+            pass
+        answer = run.answer
+        if answer.error is not None and not (
+            answer.verdict is Verdict.COMPLETE and isinstance(answer.error, ToolRefusedError)
+        ):
+            raise answer.error
+        self.messages = run.messages
+        return json.loads(answer.text)
+
+    def _run(self, prompt: Prompt, options: ChatOptions, *, schema_retries: int | None = None) -> ChatRun:
+        if unknown := options.keys() - ChatOptions.__annotations__:
+            raise TypeError(f"there is no option {min(unknown)!r} for asking")
+        connection = self._connection
+        new = _messages(prompt)
+        if system := options.get("system"):
+            new = (Message(role="system", content=system), *new)
+        asked: Any = {name: value for name, value in options.items() if name in _REQUEST_OPTIONS}
+        asked.setdefault("reads_images", connection._reads_images)
+        asked.setdefault("max_characters", limits.WHOLE_ANSWER)
+        plan = ChatPlan(
+            target=connection.target,
+            request=Request(
+                model=connection.target.model, messages=append_messages(self.messages, new), **asked
+            ),
+            new_messages=new,
+            schema_retries=schema_retries,
+            max_turns=options.get("max_turns", 10),
+        )
+        return ChatRun(
+            plan,
+            lambda _: nullcontext(connection._opened),
+            toolboxes=_toolboxes(options.get("tools", ())),
+            approve=options.get("approve"),
+            notify=connection._notify,
+        )
+
+
+def _messages(prompt: Prompt) -> tuple[Message, ...]:
+    match prompt:
+        case Message():
+            return (prompt,)
+        case str():
+            return (Message(role="user", content=prompt),)
+        case _ if all(isinstance(each, Message) for each in prompt):
+            return cast("tuple[Message, ...]", tuple(prompt))
+        case _ if all(isinstance(each, TextPart | ImagePart) for each in prompt):
+            return (Message(role="user", content=cast("tuple[Part, ...]", tuple(prompt))),)
+        case _:
+            raise TypeError(f"a prompt is text, parts or messages, not {type(prompt).__name__}")
+
+
+def _stored(message: Message) -> dict[str, Json]:
+    """The fields that are not empty, and always the role and the content."""
+    return {name: value for name, value in asdict(message).items() if value or name in ("role", "content")}
+
+
+def _restored(stored: Mapping[str, Json]) -> Message:
+    try:
+        given = dict(stored)
+        if not isinstance(given["content"], str):
+            given["content"] = tuple(
+                ImagePart(**part) if "url" in part else TextPart(**part) for part in given["content"]
+            )
+        given["reasoning_details"] = tuple(given.get("reasoning_details", ()))
+        for name, kind in (("tool_calls", ToolCall), ("sources", Source), ("images", Image)):
+            given[name] = tuple(kind(**value) for value in given.get(name, ()))
+        return Message(**given)
+    except (TypeError, LookupError, ValueError) as error:
+        raise InvalidInputError(f"not a stored message: {error}") from None
+
+
+def _toolboxes(tools: Iterable[Toolbox | Callable[..., Any]]) -> list[Toolbox]:
+    """The toolboxes, and one more that holds the functions."""
+    functions: list[Callable[..., Any]] = []
+    boxes: list[Toolbox] = []
+    for tool in tools:
+        if callable(tool):
+            functions.append(tool)
+        else:
+            boxes.append(tool)
+    if functions:
+        from provider_core.tools import FunctionTools
+
+        boxes.append(FunctionTools(functions))
+    return boxes

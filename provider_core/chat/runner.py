@@ -1,0 +1,308 @@
+"""One chat turn: its requests, the tool calls between them, and the check of its JSON.
+
+The command line, the interactive conversation and the library all run their turns here.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from provider_core import limits
+from provider_core.answer import AnswerBuilder, merge_answers
+from provider_core.errors import InvalidInputError, LoopLimitError, SchemaError, SchemaMismatchError
+from provider_core.events import AnswerEnded, ChatEnded, Connecting, RequestStarted, SchemaRetry
+from provider_core.types import FieldDropped, Finished, Image, Message, Sent, Text, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from provider_core.answer import Answer
+    from provider_core.client import OpenProvider
+    from provider_core.errors import CoreError
+    from provider_core.events import Approval, Event, Toolbox
+    from provider_core.tools.loop import ToolLoop
+    from provider_core.types import AnswerEvent, Notice, Request, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatPlan:
+    """What a turn asks, of whom."""
+
+    target: Target
+    request: Request
+    """With all messages, earlier turns included."""
+    new_messages: tuple[Message, ...]
+    """Those of ``request.messages`` that belong to no earlier turn."""
+    schema_retries: int | None = None
+    """How often to ask again if the answer does not match ``request.schema``. None: the answer is not checked."""
+    max_turns: int = 10
+    """The number of requests after which the model has to stop calling tools."""
+
+
+class ChatRun:
+    """A chat turn while it happens. Iterate for its events; closing the iterator closes the connection.
+
+    The provider is open from the first event to the last; ``open_provider`` gives it. ``toolboxes`` replace
+    ``request.tools``; ``approve`` decides on each call. If the model still calls tools after ``plan.max_turns``
+    requests, ``on_limit`` is called with their number and returns how many more there may be.
+
+    What happens while a request waits (``Sent``, ``Idle``, ``Retrying``, ``FieldDropped``, ``FieldIgnored``,
+    ``CallAsText``) goes to ``notify`` at that moment, all other events come from the iteration. ``log`` is called with
+    each line of the wire log, see ``Client.chat``. ``save_image`` is called with each image whose bytes
+    were received, and returns it with its file.
+
+    Text is yielded as it arrives, with two exceptions: in a turn with tools, blank text at the beginning of an answer
+    waits for something visible; and text that has to match a schema is yielded once, when it was checked.
+
+    The iteration raises what ``Client.chat`` raises, ``LoopLimitError``, and ``UnknownToolError`` for a
+    ``request.tool_choice`` that no tool has. After an error, or if you stop early, ``end`` returns the last events.
+    """
+
+    def __init__(
+        self,
+        plan: ChatPlan,
+        open_provider: Callable[[Target], AbstractContextManager[OpenProvider]],
+        *,
+        toolboxes: Sequence[Toolbox] = (),
+        approve: Approval | None = None,
+        on_limit: Callable[[int], int] | None = None,
+        notify: Callable[[Notice], None] | None = None,
+        log: Callable[[str, str], None] | None = None,
+        save_image: Callable[[Image], Image] | None = None,
+    ) -> None:
+        if plan.max_turns < 1:
+            raise InvalidInputError(f"max_turns must be at least 1, not {plan.max_turns}")
+        self.plan = plan
+        self.notify = notify
+        self.log = log
+        self.answers: list[Answer] = []
+        """The answers that have ended, one for each request."""
+        new = {id(message) for message in plan.new_messages}
+        self.messages: tuple[Message, ...] = tuple(
+            message for message in plan.request.messages if id(message) not in new
+        )
+        """The conversation with the answers that have ended. Without an answer, the turn is not part of it."""
+        self._open_provider = open_provider
+        self._toolboxes = toolboxes
+        self._approve = approve
+        self._on_limit = on_limit
+        self._save_image = save_image
+        self._request = plan.request
+        self._new_messages = plan.new_messages
+        self._builder = self._new_builder()
+        self._answering = True  # until the answer of the current request is in self.answers
+        self._tools: ToolLoop | None = None
+        self._dropped: set[tuple[str, str | None]] = set()
+        self._retries = plan.schema_retries
+        self._mismatch: SchemaMismatchError | None = None
+        self._checked: tuple[str, CoreError | None] | None = None  # the final text, and why it does not match
+        self._ended = False
+        self._events = self._run()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self._events
+
+    @property
+    def answer(self) -> Answer:
+        """The answers to all requests so far, merged. Before ``ChatEnded`` it is "interrupted"."""
+        answer = self._merged()
+        if self._ended or self._answering:
+            return answer
+        return replace(answer, verdict=Verdict.INTERRUPTED, error=None)
+
+    def end(self, error: CoreError | None = None, *, unwritten: int = 0) -> tuple[Event, ...]:
+        """End the turn early, because of ``error`` or because the user stopped it; return the last events.
+
+        ``unwritten`` is the number of characters at the end of the text that could not be shown: they do not count.
+        Returns nothing if the iteration came to its own end.
+        """
+        if self._ended:
+            return ()
+        with suppress(ValueError):  # it runs in another thread, which cannot be closed from here
+            self._events.close()
+        events: list[Event] = []
+        stopped, had_text = error is None, self._checked is not None
+        if self._answering:
+            self._builder.take_back(unwritten)
+            answer = self._builder.answer(error)
+            stopped = stopped and answer.verdict is Verdict.INTERRUPTED
+            events.append(self._take(answer))
+        elif self._tools is not None and (results := self._tools.results()):
+            # What the calls did is done: the next turn has to know.
+            self._continue(results)
+            events.append(self._take(AnswerBuilder(self.plan.target).answer(error)))
+        answer = self._merged()
+        if stopped:
+            answer = replace(answer, verdict=Verdict.INTERRUPTED, error=None)
+        elif error is not None and answer.error is None:
+            answer = replace(answer, error=error)
+        self._ended = True
+        if self.plan.schema_retries is not None and answer.text and not had_text:
+            events.insert(0, Text(text=answer.text))
+        return (*events, ChatEnded(answer=answer))
+
+    def _run(self) -> Generator[Event, None, None]:
+        plan = self.plan
+        yield Connecting(target=plan.target)
+        if self._toolboxes:
+            from provider_core.tools.loop import ToolLoop
+
+            self._tools = ToolLoop(self._toolboxes, self._approve, plan.request.tool_choice, self._notified)
+        tools = self._tools
+        most, number = plan.max_turns, 0
+        with self._open_provider(plan.target) as opened:
+            while True:
+                number += 1
+                if tools is not None:
+                    self._request = tools.offer(self._request)
+                yield RequestStarted(number=number, request=self._request, new_messages=self._new_messages)
+                yield from self._ask(opened)
+                answer = self.answers[-1]
+                if tools is not None and answer.tool_calls and answer.verdict is Verdict.COMPLETE:
+                    if number >= most:
+                        most = number + self._more(number)
+                    yield from tools.run(answer.tool_calls)
+                    self._continue(tools.results())
+                elif self._mismatch is not None:
+                    from provider_core.structured import retry_message
+
+                    yield SchemaRetry(error=self._mismatch)
+                    words = retry_message(self._mismatch, plan.request.schema or {})
+                    self._mismatch = None
+                    self._continue((Message(role="user", content=words),))
+                else:
+                    break
+        answer = self._merged()
+        self._ended = True
+        yield ChatEnded(answer=answer)
+
+    def _ask(self, opened: OpenProvider) -> Iterator[Event]:
+        """The events of one request's answer."""
+        tools, request = self._tools, self._request
+        builder = self._builder = self._new_builder()
+        holds_text = self.plan.schema_retries is not None
+        blank: str | None = None if tools is None else ""
+        stream = opened.client.chat(
+            opened.provider, request, key=opened.key, notify=self._notified, watch=self.log
+        )
+        events: Iterator[AnswerEvent] = stream if tools is None else tools.events(stream)
+        with closing(stream):
+            for event in events:
+                if isinstance(event, Text):
+                    builder.event(event)
+                    if holds_text:
+                        continue
+                    if blank is None:
+                        yield event
+                        continue
+                    blank += event.text
+                    if blank.strip():
+                        yield Text(text=blank)
+                        blank = None
+                elif isinstance(event, Image) and event.size is not None and self._save_image is not None:
+                    image = self._save_image(event)
+                    builder.event(image)
+                    yield image
+                else:
+                    builder.event(event)
+                    if isinstance(event, Finished):
+                        yield from self._finished(builder.answer())
+                    yield event
+        yield self._take(builder.answer())
+
+    def _finished(self, answer: Answer) -> Iterator[Text]:
+        """Look at a whole answer; the text that was held back, if it is the last one."""
+        tools = self._tools
+        if tools is not None:
+            tools.check(answer)
+        if self.plan.schema_retries is None:
+            return
+        if tools is not None and answer.tool_calls and answer.verdict is Verdict.COMPLETE:
+            return
+        self._check(answer)
+        if self._checked is not None and self._checked[0]:
+            yield Text(text=self._checked[0])
+
+    def _check(self, answer: Answer) -> None:
+        """Check the text against the schema; ask again if it does not match and may."""
+        from provider_core.structured import check
+
+        self._checked = answer.text, answer.error
+        if answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
+            return
+        refusal = answer.error or (self._tools and self._tools.refusal())
+        try:
+            self._checked = check(answer.text, self.plan.request.schema or {}).text, answer.error
+        except SchemaError as error:  # only an answer shows that the schema cannot be used
+            self._checked = answer.text, error
+        except SchemaMismatchError as error:
+            error.provider = self.plan.target.provider.name
+            if answer.verdict is Verdict.LENGTH:
+                error.explain("the token limit has cut it")
+                self._checked = answer.text, error
+            elif refusal is not None or not self._retries:
+                self._checked = answer.text, refusal or error
+            else:
+                self._retries -= 1
+                self._mismatch, self._checked = error, None
+
+    def _more(self, number: int) -> int:
+        more = self._on_limit(number) if self._on_limit is not None else 0
+        if more > 0:
+            return more
+        times = "1 turn" if number == 1 else f"{number} turns"
+        message = f"{self.plan.target} still calls tools after {times}, the limit"
+        raise LoopLimitError(message, provider=self.plan.target.provider.name, turns=number)
+
+    def _continue(self, new: Sequence[Message]) -> None:
+        """Prepare the request that follows the last answer, with ``new`` messages."""
+        request, answer, most = self._request, self.answers[-1], self.plan.request.max_characters
+        if answer.tool_calls and most is not None:
+            most = max(1, (request.max_characters or most) - len(answer.text))
+        self._new_messages = tuple(new)
+        messages = (*request.messages, answer.message(), *new)
+        self._request = replace(request, messages=messages, max_characters=most)
+        self._answering = True
+
+    def _take(self, answer: Answer) -> AnswerEnded:
+        self._answering = False
+        self.answers.append(answer)
+        messages = self._request.messages
+        if answer.text or answer.verdict is Verdict.COMPLETE:
+            self.messages = (*messages, answer.message())
+        elif messages[-1].role == "tool":  # what the calls have brought is known
+            self.messages = messages
+        return AnswerEnded(request=self._request, answer=answer, new_messages=self._new_messages)
+
+    def _merged(self) -> Answer:
+        answers = [*self.answers, *([self._builder.answer()] if self._answering else [])]
+        answer = merge_answers(answers)
+        if self._checked is not None:
+            text, error = self._checked
+            verdict = Verdict.FAILED if error is not None and error is not answer.error else answer.verdict
+            answer = replace(answer, text=text, verdict=verdict, error=error)
+        elif self.plan.schema_retries is not None:
+            answer = replace(answer, text=answers[-1].text)
+        if answer.error is None and self._tools is not None and not self._answering:
+            answer = replace(answer, error=self._tools.refusal())
+        return answer
+
+    def _new_builder(self) -> AnswerBuilder:
+        return AnswerBuilder(self.plan.target, limit=self._request.max_characters or limits.ANSWER)
+
+    def _notified(self, notice: Notice) -> None:
+        match notice:
+            case Sent():
+                self._builder.notice(notice)
+            case FieldDropped(field=name, swapped_for=other):
+                # Each request of the turn is changed alike: report it once.
+                if (name, other) in self._dropped:
+                    return
+                self._dropped.add((name, other))
+        if self._tools is not None:
+            self._tools.notice(notice)
+        if self.notify is not None:
+            self.notify(notice)
