@@ -109,10 +109,10 @@ def _last_part(model: str) -> str:
 @cache
 def _elsewhere() -> dict[str, tuple[int | None, int | None]]:
     """What the presets' lists say of each name, the smaller value where they differ."""
-    from provider_core.presets.lists import TABLE
+    from provider_core import presets
 
     found: dict[str, tuple[int | None, int | None]] = {}
-    for rows in TABLE.values():
+    for rows in presets.all_models().values():
         for id_, context, output, *_ in rows:
             name = _last_part(id_)
             known = found.get(name, (None, None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provider_core.local._model import DEFAULT_MODEL
-from provider_core.presets.effort import TEMPLATE
+from provider_core.presets.effort import TEMPLATE_ARGUMENTS
 from provider_core.types import Effort, Model, Provider, Quirks
 
 __all__ = ["PROVIDER"]
@@ -16,6 +16,6 @@ PROVIDER = Provider(
     models=(Model(id=DEFAULT_MODEL.id, context=8192, reasoning=False, tools=False, vision=False),),
     models_declared=False,
     # A model of this size often does not find an end: a minute of it is enough.
-    quirks=Quirks(effort=(Effort(levels=TEMPLATE),), default_max_tokens=4096),
+    quirks=Quirks(effort=(Effort(levels=TEMPLATE_ARGUMENTS),), default_max_tokens=4096),
 )
 """It has an address only while ``serve`` runs."""

@@ -1,8 +1,6 @@
-"""The providers that can be set up by name alone: where each is, how its wire differs, what it serves.
+"""The providers that telex knows by name: their addresses, how their requests differ, and their models.
 
-Only data and the ways of finding it. A new provider is a row in one of the modules beside this one; nothing
-here asks a server, and nothing knows which providers a user has. The name ``local`` belongs to the model that
-runs beside the command and is no preset.
+A provider is a row in the module of its kind. The name ``local`` is not a preset: it is the embedded model.
 """
 
 from __future__ import annotations
@@ -10,16 +8,28 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from provider_core.presets.row import LOCAL, Kind, Preset, Variable
+from provider_core.presets.preset import LOCAL, Kind, Preset, Variable
 
 if TYPE_CHECKING:
+    from provider_core.presets.preset import ModelTable
     from provider_core.types import Model
 
-__all__ = ["LOCAL", "Kind", "Preset", "Variable", "all_presets", "close_matches", "get", "models", "search"]
+__all__ = [
+    "LOCAL",
+    "Kind",
+    "Preset",
+    "Variable",
+    "all_models",
+    "all_presets",
+    "close_matches",
+    "get",
+    "models",
+    "search",
+]
 
 
 @cache
-def _rows() -> dict[str, Preset]:
+def _by_id() -> dict[str, Preset]:
     from provider_core.presets import clouds_china, gateways, hosts, labs, labs_china, local_servers
 
     clouds = sorted(
@@ -30,45 +40,68 @@ def _rows() -> dict[str, Preset]:
 
 
 def all_presets() -> tuple[Preset, ...]:
-    """Every preset: the clouds, then the gateways, then the local servers, each kind by id."""
-    return tuple(_rows().values())
+    """All presets: the clouds, then the gateways, then the local servers, each sorted by id."""
+    return tuple(_by_id().values())
 
 
-def get(id: str) -> Preset | None:  # noqa: A002 - what it is called everywhere else
-    """The preset of this id, or None."""
-    return _rows().get(id)
+def get(id: str) -> Preset | None:  # noqa: A002 - the field's name
+    """The preset with this id, or None."""
+    return _by_id().get(id)
 
 
 def search(text: str) -> tuple[Preset, ...]:
-    """The presets in which every word of ``text`` occurs: in id, name, address, or a word people look for.
+    """The presets that contain every word of ``text`` in id, name, address or ``also``, ignoring case.
 
-    Upper and lower case are one. Best first: the id itself, then ids that begin with it, then the order of
-    ``all_presets``. Empty text finds all.
+    The id itself comes first, then ids that begin with it, then the order of ``all_presets``. Empty text finds all.
     """
     words = text.lower().split()
-    found = [preset for preset in _rows().values() if all(word in _haystack(preset) for word in words)]
+
+    def matches(preset: Preset) -> bool:
+        searched = " ".join((preset.id, preset.name, preset.base_url, *preset.also)).lower()
+        return all(word in searched for word in words)
+
     wanted = "-".join(words)
+    found = filter(matches, all_presets())
     return tuple(sorted(found, key=lambda preset: (preset.id != wanted, not preset.id.startswith(wanted))))
 
 
 def close_matches(name: str) -> tuple[str, ...]:
-    """Up to three ids that ``name`` may have meant, the likeliest first."""
+    """Up to three ids that ``name`` could be a misspelling of, the closest first."""
     from provider_core import redaction
 
-    meant: dict[str, list[str]] = {}
-    for preset in _rows().values():
+    ids: dict[str, list[str]] = {}
+    for preset in all_presets():
         for word in (preset.id, *preset.also):
-            meant.setdefault(word, []).append(preset.id)
-    close = redaction.close_matches(name, meant, cutoff=0.7)
-    return tuple(dict.fromkeys(id_ for word in close for id_ in meant[word]))[:3]
+            ids.setdefault(word, []).append(preset.id)
+    close = redaction.close_matches(name, ids, cutoff=0.7)
+    return tuple(dict.fromkeys(id_ for word in close for id_ in ids[word]))[:3]
 
 
-def models(id: str) -> tuple[Model, ...]:  # noqa: A002 - as above
-    """The models that a preset is known to serve, the default first; empty where no list is known."""
-    from provider_core.presets.lists import models as listed
+@cache
+def all_models() -> ModelTable:
+    """The models of each preset, its default first; presets without known models are absent.
 
-    return listed(id)
+    Sources: the price lists of litellm, catwalk and models.dev as of November 2026, without models that were switched
+    off by then. Azure has none: a request names the user's own deployment.
+    """
+    from provider_core.presets import clouds_china, gateways, hosts, labs, labs_china
+
+    return {**labs.MODELS, **labs_china.MODELS, **clouds_china.MODELS, **hosts.MODELS, **gateways.MODELS}
 
 
-def _haystack(preset: Preset) -> str:
-    return " ".join((preset.id, preset.name, preset.base_url, *preset.also)).lower()
+def models(id: str) -> tuple[Model, ...]:  # noqa: A002 - the field's name
+    """The known models of a preset, its default first."""
+    from provider_core.types import Model
+
+    return tuple(
+        Model(
+            id=id_,
+            name=name,
+            context=context,
+            max_output=max_output,
+            reasoning=reasoning,
+            tools=tools,
+            reasoning_levels=levels,
+        )
+        for id_, context, max_output, reasoning, tools, name, levels in all_models().get(id, ())
+    )

@@ -1,4 +1,4 @@
-"""The forms in which vendors take a reasoning effort, as tables from a level to fields of the body."""
+"""How vendors take a reasoning effort: tables from a level to fields of the request."""
 
 from __future__ import annotations
 
@@ -11,31 +11,17 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-__all__ = [
-    "ANY",
-    "ENABLE_THINKING",
-    "FIXED",
-    "GLM_SWITCHED",
-    "LEVELS",
-    "TEMPLATE",
-    "TEMPLATE_SWITCH",
-    "THINKING_AND_EFFORT",
-    "THINKING_TYPE",
-    "field",
-    "table",
-]
-
 LEVELS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""Every level that several vendors have a word for, from least to most."""
+"""The levels that several vendors have, from least to most."""
 
 
-def table(write: Callable[[str], dict[str, Json]], *levels: str) -> dict[str, dict[str, Json]]:
-    """What ``write`` gives for each of these levels, or for each of ``LEVELS``."""
+def per_level(write: Callable[[str], dict[str, Json]], *levels: str) -> dict[str, dict[str, Json]]:
+    """The result of ``write`` for each of ``levels``, by default all of ``LEVELS``."""
     return {level: write(level) for level in levels or LEVELS}
 
 
-def field(*levels: str) -> dict[str, dict[str, Json]]:
-    """``reasoning_effort``, at these levels only."""
+def reasoning_effort(*levels: str) -> dict[str, dict[str, Json]]:
+    """The field ``reasoning_effort``, with only these levels."""
     return {level: {"reasoning_effort": level} for level in levels}
 
 
@@ -54,21 +40,23 @@ def _template(level: str) -> dict[str, Json]:
 
 
 # A switch has two states: "none" is off, and every other level is on.
-ENABLE_THINKING: Final = table(lambda level: {"enable_thinking": level != "none"})
-TEMPLATE_SWITCH: Final = table(lambda level: {"chat_template_kwargs": {"enable_thinking": level != "none"}})
-THINKING_TYPE: Final = table(_thinking)
+ENABLE_THINKING: Final = per_level(lambda level: {"enable_thinking": level != "none"})
+TEMPLATE_SWITCH: Final = per_level(
+    lambda level: {"chat_template_kwargs": {"enable_thinking": level != "none"}}
+)
+THINKING_TYPE: Final = per_level(_thinking)
 
-THINKING_AND_EFFORT: Final = table(_thinking_and_effort)
+THINKING_AND_EFFORT: Final = per_level(_thinking_and_effort)
 
-TEMPLATE: Final = table(_template)
-"""For servers that hand these to the model's own chat template: Qwen's and GLM's read ``enable_thinking``,
-DeepSeek's and Kimi's ``thinking``, some read a level too, and none minds what it does not read."""
+TEMPLATE_ARGUMENTS: Final = per_level(_template)
+"""For servers that pass these to the model's chat template: those of Qwen and GLM read ``enable_thinking``, those of
+DeepSeek and Kimi ``thinking``, and some also a level. Templates ignore what they do not know."""
 
 FIXED: Final[Mapping[str, Mapping[str, Json]]] = {}
-"""The model thinks as it does, and no field changes that."""
+"""No field changes how the model reasons."""
 
-GLM_SWITCHED: Final = ("glm-4*", "glm-5", "glm-5-*", "glm-5v*", "glm-5.1*")
-"""The GLM models that know on and off only; levels came with 5.2: docs.z.ai "Thinking Mode"."""
+GLM_WITH_SWITCH: Final = ("glm-4*", "glm-5", "glm-5-*", "glm-5v*", "glm-5.1*")
+"""GLM models that have only on and off; levels came with 5.2: docs.z.ai "Thinking Mode"."""
 
-ANY: Final = Effort()
-"""Whatever is asked for goes as ``reasoning_effort``: the entry for models of which nothing else is known."""
+ANY_EFFORT: Final = Effort()
+"""Any level is sent as ``reasoning_effort``: for models of which nothing else is known."""

@@ -1,55 +1,51 @@
-"""Clouds that serve open models of other makers; a row each, by id."""
+"""Clouds that serve open models of other makers, by id."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import (
-    ANY,
+    ANY_EFFORT,
     ENABLE_THINKING,
     FIXED,
-    GLM_SWITCHED,
+    GLM_WITH_SWITCH,
     TEMPLATE_SWITCH,
-    field,
-    table,
+    per_level,
+    reasoning_effort,
 )
-from provider_core.presets.row import Preset, Variable
+from provider_core.presets.preset import Preset, Variable
 from provider_core.types import Effort, Quirks
 
 if TYPE_CHECKING:
+    from provider_core.presets.preset import ModelTable
     from provider_core.types import Json
 
-__all__ = ["PRESETS"]
+BASETEN: Final = per_level(lambda level: {"chat_template_args": {"enable_thinking": level != "none"}})
 
-BASETEN: Final = table(lambda level: {"chat_template_args": {"enable_thinking": level != "none"}})
-
-QWEN: Final = table(lambda level: {"reasoning_effort": "none" if level == "none" else "default"})
+QWEN: Final = per_level(lambda level: {"reasoning_effort": "none" if level == "none" else "default"})
 
 TOGETHER: Final[dict[str, dict[str, Json]]] = {
     "none": {"reasoning": {"enabled": False}},
-    **field("low", "medium", "high", "max"),
+    **reasoning_effort("low", "medium", "high", "max"),
 }
 
 PRESETS: Final = (
     Preset(
         id="baseten",
         name="Baseten",
-        kind="cloud",
         base_url="https://inference.baseten.co/v1",
         key_env=("BASETEN_API_KEY",),
         docs_url="https://docs.baseten.co/inference/model-apis/overview",
         context_fields=("context_length",),
         output_fields=("max_completion_tokens",),
         quirks=Quirks(
-            # docs.baseten.co "Reasoning": these are switched by an argument of their template, the others
-            # have levels.
-            effort=(Effort(models=("kimi-k2*", *GLM_SWITCHED), levels=BASETEN), ANY),
+            # docs.baseten.co "Reasoning": a template argument switches these; the others have levels.
+            effort=(Effort(models=("kimi-k2*", *GLM_WITH_SWITCH), levels=BASETEN), ANY_EFFORT),
         ),
     ),
     Preset(
         id="cerebras",
         name="Cerebras",
-        kind="cloud",
         base_url="https://api.cerebras.ai/v1",
         key_env=("CEREBRAS_API_KEY",),
         keys_url="https://cloud.cerebras.ai/platform",
@@ -58,7 +54,6 @@ PRESETS: Final = (
     Preset(
         id="chutes",
         name="Chutes",
-        kind="cloud",
         base_url="https://llm.chutes.ai/v1",
         key_env=("CHUTES_API_KEY",),
         docs_url="https://chutes.ai/docs",
@@ -68,7 +63,6 @@ PRESETS: Final = (
     Preset(
         id="cloudflare",
         name="Cloudflare Workers AI",
-        kind="cloud",
         base_url="https://api.cloudflare.com/client/v4/accounts/{account_id}/ai/v1",
         also=("workers ai",),
         key_env=("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"),
@@ -77,13 +71,13 @@ PRESETS: Final = (
         variables=(
             Variable(name="account_id", prompt="Cloudflare account id", env=("CLOUDFLARE_ACCOUNT_ID",)),
         ),
-        # GET /models answers 405; the catalogue next to it calls a model "@cf/..." in "name", "id" is a UUID.
+        # GET /models answers 405; in the catalog the name of a model ("@cf/...") is in "name", and "id" is a UUID.
         models_path="/../models/search",
         models_query="task=Text+Generation&per_page=100",
         models_id="name",
         context_fields=("properties[property_id=context_window].value",),
         quirks=Quirks(
-            # The server's own default is 256 tokens, which cuts nearly every answer: lobehub/lobe-chat issue
+            # The server's default of 256 tokens cuts nearly every answer: lobehub/lobe-chat issue
             # 7450.
             default_max_tokens=8192,
         ),
@@ -91,21 +85,19 @@ PRESETS: Final = (
     Preset(
         id="deepinfra",
         name="DeepInfra",
-        kind="cloud",
         base_url="https://api.deepinfra.com/v1/openai",
         key_env=("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
         keys_url="https://deepinfra.com/dash/api_keys",
         docs_url="https://deepinfra.com/docs/openai_api",
         quirks=Quirks(
             # docs.deepinfra.com "Reasoning".
-            effort=(Effort(levels=field("none", "low", "medium", "high", "xhigh")),),
+            effort=(Effort(levels=reasoning_effort("none", "low", "medium", "high", "xhigh")),),
             reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/deepinfra
         ),
     ),
     Preset(
         id="fireworks",
         name="Fireworks AI",
-        kind="cloud",
         base_url="https://api.fireworks.ai/inference/v1",
         also=("fireworks ai",),
         key_env=("FIREWORKS_API_KEY",),
@@ -122,7 +114,6 @@ PRESETS: Final = (
     Preset(
         id="friendli",
         name="Friendli",
-        kind="cloud",
         base_url="https://api.friendli.ai/serverless/v1",
         key_env=("FRIENDLI_TOKEN",),
         docs_url="https://friendli.ai/docs",
@@ -135,7 +126,6 @@ PRESETS: Final = (
     Preset(
         id="groq",
         name="Groq",
-        kind="cloud",
         base_url="https://api.groq.com/openai/v1",
         key_env=("GROQ_API_KEY",),
         keys_url="https://console.groq.com/keys",
@@ -143,18 +133,17 @@ PRESETS: Final = (
         context_fields=("context_window",),
         output_fields=("max_completion_tokens",),
         quirks=Quirks(
-            # console.groq.com "Reasoning": Qwen knows none and default, so that every level is the latter.
+            # console.groq.com "Reasoning": Qwen has only "none" and "default".
             effort=(
-                Effort(models=("gpt-oss*",), levels=field("low", "medium", "high")),
+                Effort(models=("gpt-oss*",), levels=reasoning_effort("low", "medium", "high")),
                 Effort(models=("qwen*",), levels=QWEN),
-                ANY,
+                ANY_EFFORT,
             ),
         ),
     ),
     Preset(
         id="hyperbolic",
         name="Hyperbolic",
-        kind="cloud",
         base_url="https://api.hyperbolic.xyz/v1",
         key_env=("HYPERBOLIC_API_KEY",),
         keys_url="https://app.hyperbolic.ai/settings/api-keys",
@@ -164,19 +153,17 @@ PRESETS: Final = (
     Preset(
         id="nebius",
         name="Nebius Token Factory",
-        kind="cloud",
         base_url="https://api.tokenfactory.nebius.com/v1",
         other_base_urls=(("https://api.studio.nebius.com/v1", "the old address"),),
         key_env=("NEBIUS_API_KEY",),
         keys_url="https://tokenfactory.nebius.com/?modals=create-api-key",
         docs_url="https://docs.tokenfactory.nebius.com/",
-        models_query="verbose=true",  # brings the context window
+        models_query="verbose=true",  # includes the context window
         context_fields=("context_length",),
     ),
     Preset(
         id="novita",
         name="Novita AI",
-        kind="cloud",
         base_url="https://api.novita.ai/openai",
         other_base_urls=(
             ("https://api.novita.ai/v3/openai", "an older path"),
@@ -188,10 +175,10 @@ PRESETS: Final = (
         context_fields=("context_size",),
         output_fields=("max_output_tokens",),
         quirks=Quirks(
-            # novita.ai "Create chat completion" names these for the switch.
+            # novita.ai "Create chat completion": these have the switch.
             effort=(
                 Effort(models=("glm-4.5*", "deepseek-v3.1*", "deepseek-v3.2*"), levels=ENABLE_THINKING),
-                ANY,
+                ANY_EFFORT,
             ),
             reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/novita-ai
         ),
@@ -199,14 +186,13 @@ PRESETS: Final = (
     Preset(
         id="nvidia",
         name="NVIDIA NIM",
-        kind="cloud",
         base_url="https://integrate.api.nvidia.com/v1",
         also=("nim",),
         key_env=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
         keys_url="https://build.nvidia.com/settings/api-keys",
         docs_url="https://docs.api.nvidia.com/nim/reference/llm-apis",
         quirks=Quirks(
-            # Each model has a schema of its own: docs.api.nvidia.com NIM; anomalyco/models.dev,
+            # Each model has its own schema: docs.api.nvidia.com NIM; anomalyco/models.dev,
             # providers/nvidia.
             effort=(
                 Effort(models=("deepseek-v4*", "gpt-oss*", "kimi*", "mistral*", "step*")),
@@ -217,7 +203,6 @@ PRESETS: Final = (
     Preset(
         id="ollama-cloud",
         name="Ollama Cloud",
-        kind="cloud",
         base_url="https://ollama.com/v1",
         also=("ollama",),
         key_env=("OLLAMA_API_KEY",),
@@ -227,7 +212,6 @@ PRESETS: Final = (
     Preset(
         id="ovhcloud",
         name="OVHcloud AI Endpoints",
-        kind="cloud",
         base_url="https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
         also=("ovh",),
         key_required=False,
@@ -237,7 +221,6 @@ PRESETS: Final = (
     Preset(
         id="sambanova",
         name="SambaNova Cloud",
-        kind="cloud",
         base_url="https://api.sambanova.ai/v1",
         key_env=("SAMBANOVA_API_KEY",),
         keys_url="https://cloud.sambanova.ai/apis",
@@ -246,7 +229,6 @@ PRESETS: Final = (
     Preset(
         id="scaleway",
         name="Scaleway",
-        kind="cloud",
         base_url="https://api.scaleway.ai/v1",
         key_env=("SCW_SECRET_KEY", "SCALEWAY_API_KEY"),
         docs_url="https://www.scaleway.com/en/docs/generative-apis/",
@@ -255,7 +237,6 @@ PRESETS: Final = (
     Preset(
         id="together",
         name="Together AI",
-        kind="cloud",
         base_url="https://api.together.xyz/v1",
         other_base_urls=(("https://api.together.ai/v1", "the same"),),
         also=("togetherai",),
@@ -264,14 +245,13 @@ PRESETS: Final = (
         docs_url="https://docs.together.ai/docs/openai-api-compatibility",
         context_fields=("context_length",),
         quirks=Quirks(
-            # docs.together.ai "Reasoning": off by one field, more or less by another.
+            # docs.together.ai "Reasoning": one field switches it off, another has the level.
             effort=(Effort(levels=TOGETHER),),
         ),
     ),
     Preset(
         id="venice",
         name="Venice",
-        kind="cloud",
         base_url="https://api.venice.ai/api/v1",
         key_env=("VENICE_API_KEY",),
         docs_url="https://docs.venice.ai",
@@ -280,13 +260,12 @@ PRESETS: Final = (
     Preset(
         id="wandb",
         name="W&B Inference",
-        kind="cloud",
         base_url="https://api.inference.wandb.ai/v1",
         also=("weights & biases",),
         key_env=("WANDB_API_KEY",),
         docs_url="https://docs.wandb.ai/inference/",
         quirks=Quirks(
-            # docs.wandb.ai "Reasoning": these always think, the others have a switch.
+            # docs.wandb.ai "Reasoning": these always reason, the others have a switch.
             effort=(
                 Effort(models=("gpt-oss*",)),
                 Effort(models=("minimax-m2*", "kimi-k2*", "*-thinking*"), levels=FIXED),
@@ -295,3 +274,134 @@ PRESETS: Final = (
         ),
     ),
 )
+
+# fmt: off
+MODELS: Final[ModelTable] = {
+    "baseten": (
+        ("deepseek-ai/DeepSeek-V4-Pro", 1_048_576, 262_144, True, True, "DeepSeek V4 Pro", ("none", "minimal", "low", "medium", "high", "xhigh", "max")),
+        ("zai-org/GLM-5.2", 1_048_576, 32_768, True, True, "GLM 5.2", ("none", "high", "max")),
+        ("moonshotai/Kimi-K3", 1_048_576, 262_144, True, True, "Kimi K3", ("low", "high", "max")),
+        ("moonshotai/Kimi-K2.7-Code", 262_000, 32_768, True, True, "Kimi K2.7 Code", ()),
+        ("openai/gpt-oss-120b", 128_072, 128_072, True, True, "OpenAI GPT 120B", ("none", "minimal", "low", "medium", "high", "xhigh", "max")),
+        ("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B", 202_800, 202_800, True, True, "Nemotron Ultra", ("low", "medium", "high")),
+    ),
+    "cerebras": (
+        ("gpt-oss-120b", 131_072, 32_768, True, True, "", ()),
+        ("gemma-4-31b", 131_072, 40_960, True, True, "", ()),
+        ("qwen-3.8-27b", 65_536, 32_768, True, True, "", ()),
+        ("zai-glm-4.7", 131_072, 40_000, False, True, "Z.AI GLM-4.7", ()),
+    ),
+    "chutes": (
+        ("moonshotai/Kimi-K2.6-TEE", 262_144, 65_535, True, True, "Kimi K2.6 TEE", ()),
+        ("zai-org/GLM-5.1-TEE", 202_752, 65_535, True, True, "GLM 5.1 TEE", ()),
+        ("Qwen/Qwen3.5-397B-A17B-TEE", 262_144, 65_536, True, True, "Qwen3.5 397B A17B TEE", ()),
+        ("MiniMaxAI/MiniMax-M2.5-TEE", 196_608, 65_536, True, True, "MiniMax M2.5 TEE", ()),
+        ("Qwen/Qwen3.6-27B-TEE", 262_144, 65_536, True, True, "Qwen3.6 27B TEE", ()),
+    ),
+    "cloudflare": (
+        ("@cf/moonshotai/kimi-k2.6", 262_144, 256_000, True, True, "Kimi K2.6", ()),
+        ("@cf/openai/gpt-oss-120b", 128_000, 16_384, True, True, "GPT OSS 120B", ()),
+        ("@cf/openai/gpt-oss-20b", 128_000, 16_384, True, True, "GPT OSS 20B", ()),
+        ("@cf/zai-org/glm-4.7-flash", 131_072, 131_072, True, True, "GLM-4.7-Flash", ()),
+        ("@cf/nvidia/nemotron-3-120b-a12b", 256_000, 256_000, True, True, "Nemotron 3 Super 120B", ()),
+        ("@cf/meta/llama-4-scout-17b-16e-instruct", 131_000, 16_384, False, True, "Llama 4 Scout 17B 16E Instruct", ()),
+    ),
+    "deepinfra": (
+        ("deepseek-ai/DeepSeek-V4-Pro-0813", 1_048_576, 1_048_576, None, True, "", ()),
+        ("deepseek-ai/DeepSeek-V4.1-Flash", 1_048_576, 131_072, True, True, "", ()),
+        ("moonshotai/Kimi-K2.7-Code", 262_144, 262_144, True, True, "", ()),
+        ("zai-org/GLM-5.2", 1_048_576, 1_048_576, True, True, "", ()),
+        ("MiniMaxAI/MiniMax-M2.5", 204_800, 131_072, True, True, "MiniMax M2.5", ()),
+        ("Qwen/Qwen3.5-397B-A17B", 262_144, 81_920, True, True, "Qwen 3.5 397B A17B", ()),
+    ),
+    "fireworks": (
+        ("accounts/fireworks/models/deepseek-v4p1-flash", 1_048_576, 393_216, True, True, "", ()),
+        ("accounts/fireworks/models/kimi-k3", 1_048_576, 131_072, True, True, "", ("low", "high", "max")),
+        ("accounts/fireworks/models/minimax-m3", 512_000, 512_000, True, True, "", ()),
+        ("accounts/fireworks/models/qwen3p7-plus", 262_144, 65_536, True, True, "", ()),
+        ("accounts/fireworks/models/deepseek-v4-pro", 1_048_576, 384_000, True, True, "DeepSeek V4 Pro", ("none", "high", "xhigh")),
+        ("accounts/fireworks/models/gpt-oss-120b", 131_072, 32_768, True, True, "gpt-oss-120b", ("low", "medium", "high")),
+    ),
+    "groq": (
+        ("openai/gpt-oss-120b", 131_072, 65_536, True, True, "", ()),
+        ("openai/gpt-oss-20b", 131_072, 65_536, True, True, "", ()),
+        ("qwen/qwen3.8-27b", 131_072, 16_384, True, True, "", ()),
+        ("groq/compound", 131_072, 8_192, True, True, "Compound", ()),
+        ("groq/compound-mini", 131_072, 8_192, True, True, "Compound Mini", ()),
+        ("llama-3.3-70b-versatile", 131_072, 32_768, False, True, "Llama 3.3 70B Versatile", ()),
+    ),
+    "hyperbolic": (
+        ("deepseek-ai/DeepSeek-R1-0528", 131_072, 131_072, None, True, "", ()),
+        ("deepseek-ai/DeepSeek-V3-0324", 32_768, 32_768, None, True, "", ()),
+        ("moonshotai/Kimi-K2-Instruct", 131_072, 131_072, None, True, "", ()),
+        ("Qwen/Qwen3-235B-A22B", 131_072, 131_072, None, True, "", ()),
+        ("meta-llama/Llama-3.3-70B-Instruct", 131_072, 131_072, None, True, "", ()),
+        ("Qwen/Qwen2.5-Coder-32B-Instruct", 32_768, 32_768, None, True, "", ()),
+    ),
+    "nebius": (
+        ("deepseek-ai/DeepSeek-V4-Pro", 1_048_576, 1_048_576, True, True, "", ()),
+        ("deepseek-ai/DeepSeek-V4.1-Flash", 1_048_000, 384_000, True, True, "", ()),
+        ("moonshotai/Kimi-K3", 1_024_000, 1_024_000, True, True, "", ()),
+        ("MiniMaxAI/MiniMax-M3", 1_048_576, 1_048_576, True, True, "", ()),
+        ("nvidia/nemotron-3-super-120b-a12b", 256_000, 32_768, True, True, "Nemotron-3-Super-120B-A12B", ()),
+        ("NousResearch/Hermes-4-405B", 128_000, 8_192, True, True, "Hermes-4-405B", ()),
+    ),
+    "novita": (
+        ("deepseek/deepseek-v4-pro", 1_048_576, 393_216, True, True, "DeepSeek V4 Pro", ()),
+        ("deepseek/deepseek-v4-flash", 1_048_576, 393_216, True, True, "DeepSeek V4 Flash", ()),
+        ("moonshotai/kimi-k2.6", 262_144, 262_144, True, True, "Kimi K2.6", ()),
+        ("zai-org/glm-5.1", 204_800, 131_072, True, True, "GLM-5.1", ()),
+        ("minimax/minimax-m2.7", 204_800, 131_072, True, True, "MiniMax M2.7", ()),
+        ("qwen/qwen3.5-397b-a17b", 262_144, 64_000, True, True, "Qwen3.5-397B-A17B", ()),
+    ),
+    "nvidia": (
+        ("deepseek-ai/deepseek-v4-pro", 1_048_576, 393_216, True, True, "DeepSeek V4 Pro", ()),
+        ("deepseek-ai/deepseek-v4-flash", 1_048_576, 393_216, True, True, "DeepSeek V4 Flash", ()),
+        ("moonshotai/kimi-k2.6", 262_144, 262_144, True, True, "Kimi K2.6", ()),
+        ("z-ai/glm-5.1", 131_072, 131_072, True, True, "GLM-5.1", ()),
+        ("nvidia/nemotron-3-super-120b-a12b", 262_144, 262_144, True, True, "Nemotron 3 Super", ()),
+        ("minimaxai/minimax-m2.7", 204_800, 131_072, True, True, "MiniMax-M2.7", ()),
+        ("google/gemma-4-31b-it", 256_000, 16_384, True, True, "Gemma-4-31B-IT", ()),
+    ),
+    "ollama-cloud": (
+        ("deepseek-v4-pro", 1_048_576, 1_048_576, True, True, "", ()),
+        ("deepseek-v4-flash", 1_048_576, 1_048_576, True, True, "", ()),
+        ("kimi-k2.6", 262_144, 262_144, True, True, "", ()),
+        ("glm-5.1", 202_752, 131_072, True, True, "", ()),
+        ("minimax-m2.7", 196_608, 196_608, True, True, "", ()),
+        ("gemma4:31b", 262_144, 262_144, True, True, "", ()),
+    ),
+    "sambanova": (
+        ("MiniMax-M2.7", 196_608, 131_072, True, True, "", ()),
+        ("DeepSeek-V3.2", 32_768, 32_768, None, True, "", ()),
+        ("DeepSeek-V3.1", 131_072, 131_072, True, True, "", ()),
+        ("gpt-oss-120b", 131_072, 131_072, True, True, "", ()),
+        ("gemma-4-31B-it", 131_072, 131_072, None, None, "", ()),
+        ("Meta-Llama-3.3-70B-Instruct", 131_072, 131_072, None, True, "", ()),
+    ),
+    "scaleway": (
+        ("qwen3.6-35b-a3b", 128_000, 16_384, True, True, "Qwen 3.6 35B A3B", ()),
+        ("qwen3.5-397b-a17b", 256_000, 16_384, True, True, "Qwen 3.5 397B A17B", ()),
+        ("gpt-oss-120b", 128_000, 32_768, True, True, "GPT OSS 120B", ()),
+        ("mistral-medium-3.5-128b", 256_000, 16_384, True, True, "Mistral Medium 3.5 128B", ()),
+        ("gemma-4-26b-a4b-it", 256_000, 16_384, True, True, "Gemma 4 26B A4B IT", ()),
+        ("devstral-2-123b-instruct-2512", 256_000, 16_384, None, True, "Devstral 2 123B Instruct 2512", ()),
+    ),
+    "together": (
+        ("deepseek-ai/DeepSeek-V4-Pro-0813", 1_048_576, 1_048_576, None, True, "", ()),
+        ("deepseek-ai/DeepSeek-V4.1-Flash", 1_048_576, 1_048_576, None, True, "", ()),
+        ("moonshotai/Kimi-K3", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
+        ("zai-org/GLM-5.3", 1_048_575, 128_000, True, True, "", ()),
+        ("Qwen/Qwen3.7-Max", 1_000_000, 1_000_000, None, None, "", ()),
+        ("openai/gpt-oss-120b", 131_072, 131_072, True, True, "", ()),
+    ),
+    "venice": (
+        ("claude-fable-5", 1_000_000, 128_000, True, True, "Claude Fable 5", ("low", "medium", "high")),
+        ("claude-opus-5", 1_000_000, 128_000, True, True, "Claude Opus 5", ()),
+        ("claude-sonnet-5", 1_000_000, 64_000, True, True, "Claude Sonnet 5", ()),
+        ("deepseek-v3.2", 160_000, 32_768, True, True, "DeepSeek V3.2", ("low", "medium", "high")),
+        ("deepseek-v4-pro", 1_000_000, 32_768, True, True, "DeepSeek V4 Pro", ()),
+        ("kimi-k2-6", 256_000, 65_536, True, True, "Kimi K2.6", ()),
+    ),
+}
+# fmt: on

@@ -1,66 +1,69 @@
-"""The labs of China, with their international addresses; a row each, by id."""
+"""Chinese labs, and their international addresses, by id."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import (
-    ANY,
+    ANY_EFFORT,
     FIXED,
-    GLM_SWITCHED,
+    GLM_WITH_SWITCH,
     THINKING_AND_EFFORT,
     THINKING_TYPE,
-    field,
-    table,
+    per_level,
+    reasoning_effort,
 )
-from provider_core.presets.row import Preset
+from provider_core.presets.preset import Preset
 from provider_core.types import Effort, Quirks
 
-__all__ = ["PRESETS"]
+if TYPE_CHECKING:
+    from provider_core.presets.preset import ModelTable
 
-ADAPTIVE: Final = table(lambda level: {"thinking": {"type": "disabled" if level == "none" else "adaptive"}})
+ADAPTIVE: Final = per_level(
+    lambda level: {"thinking": {"type": "disabled" if level == "none" else "adaptive"}}
+)
 
 GLM: Final = Quirks(
-    # docs.z.ai "Chat Completion": max_tokens only, tools at the model's choice only, JSON without a schema. Usage
-    # comes unasked, as charmbracelet/fantasy recorded it, and stream_options is not documented.
+    # docs.z.ai "Chat Completion": max_tokens only, tool_choice "auto" only, JSON without a schema. Usage
+    # is always sent, as charmbracelet/fantasy recorded, and stream_options is not documented.
     stream_usage=False,
     tool_choice_required="auto",
     json_schema="json_object",
     effort=(
-        # docs.bigmodel.cn "GLM-5.3": it always thinks.
-        Effort(models=("glm-5.3*",), levels=field("low", "high", "max")),
-        Effort(models=GLM_SWITCHED, levels=THINKING_TYPE),
-        ANY,
+        # docs.bigmodel.cn "GLM-5.3": it always reasons.
+        Effort(models=("glm-5.3*",), levels=reasoning_effort("low", "high", "max")),
+        Effort(models=GLM_WITH_SWITCH, levels=THINKING_TYPE),
+        ANY_EFFORT,
     ),
-    # "Thinking Mode" wants the thoughts kept with the results of the tools that they called.
+    # "Thinking Mode" requires the reasoning to be sent back with the results of its tool calls.
     reasoning_send_back="reasoning_content",
 )
 
 KIMI: Final = Quirks(
     max_tokens_field="max_completion_tokens",  # platform.kimi.ai "Chat Completion"
-    # Levels that a model does not know are ignored in silence, so that the tables are whole.
+    # Unknown levels are silently ignored, so the tables have only those of each model.
     # platform.kimi.ai: "Use thinking effort" for k3, "Chat Completion" for k2.
     effort=(
-        Effort(models=("kimi-k3*",), levels=field("low", "high", "max")),
+        Effort(models=("kimi-k3*",), levels=reasoning_effort("low", "high", "max")),
         Effort(models=("kimi-k2.7-code*", "kimi-k2-thinking*", "moonshot-v1*"), levels=FIXED),
         Effort(models=("kimi-k2*",), levels=THINKING_TYPE),
-        ANY,
+        ANY_EFFORT,
     ),
-    # A thinking turn that called tools is refused without its thoughts: charmbracelet/fantasy, kimi.
+    # A turn that called tools is refused without its reasoning: charmbracelet/fantasy, kimi.
     reasoning_send_back="reasoning_content",
-    # A demand for tools is a 400 while the model thinks, which it does by default: pydantic/pydantic-ai,
+    # While reasoning, which is the default, a required tool call is a 400: pydantic/pydantic-ai,
     # providers/moonshotai.py.
     tool_choice_while_thinking=False,
 )
 
 MINIMAX: Final = Quirks(
-    # platform.minimax.io "OpenAI API": max_tokens is deprecated; tool_choice and response_format are not there.
+    # platform.minimax.io "OpenAI API": max_tokens is deprecated; tool_choice and response_format do not exist.
     max_tokens_field="max_completion_tokens",
     tool_choice_required="auto",
     json_schema="none",
-    # M2 thinks whatever is asked for; M3 decides for itself, or not at all: the same page.
+    # M2 always reasons; M3 decides for itself, or does not reason: the same page.
     effort=(Effort(models=("minimax-m2*",), levels=FIXED), Effort(levels=ADAPTIVE)),
-    # Thoughts come as <think> in the content and have to go back there: platform.minimax.io "OpenAI API".
+    # Reasoning comes as <think> in the content and must be sent back there: platform.minimax.io "OpenAI API".
     reasoning_send_back="think_tags",
 )
 
@@ -68,7 +71,6 @@ PRESETS: Final = (
     Preset(
         id="deepseek",
         name="DeepSeek",
-        kind="cloud",
         base_url="https://api.deepseek.com",
         other_base_urls=(
             ("https://api.deepseek.com/v1", "the same"),
@@ -78,12 +80,12 @@ PRESETS: Final = (
         keys_url="https://platform.deepseek.com/api_keys",
         docs_url="https://api-docs.deepseek.com/",
         quirks=Quirks(
-            # Every level is taken, and mapped by the server to those it has: api-docs.deepseek.com "Thinking
+            # The server accepts every level and maps it to those it has: api-docs.deepseek.com "Thinking
             # Mode".
             effort=(Effort(levels=THINKING_AND_EFFORT),),
-            # A conversation with tools is refused without the reasoning of every answer: the same page.
+            # Conversations with tools are refused without the reasoning of every answer: the same page.
             reasoning_send_back="reasoning_content",
-            # A demand for tools is a 400 while it thinks, which it does by default: deepseek-ai/DeepSeek-V3
+            # While reasoning, which is the default, a required tool call is a 400: deepseek-ai/DeepSeek-V3
             # issue 1376.
             tool_choice_while_thinking=False,
             json_schema="json_object",  # api-docs.deepseek.com "JSON Output"
@@ -92,7 +94,6 @@ PRESETS: Final = (
     Preset(
         id="kimi",
         name="Kimi (Moonshot AI, international)",
-        kind="cloud",
         base_url="https://api.moonshot.ai/v1",
         other_base_urls=(("https://api.kimi.com/coding/v1", "coding plan, with keys of its own"),),
         also=("moonshot",),
@@ -106,7 +107,6 @@ PRESETS: Final = (
     Preset(
         id="kimi-cn",
         name="Kimi (Moonshot AI, China)",
-        kind="cloud",
         base_url="https://api.moonshot.cn/v1",
         also=("moonshot",),
         key_env=("MOONSHOT_CN_API_KEY", "MOONSHOT_API_KEY", "KIMI_API_KEY"),
@@ -119,7 +119,6 @@ PRESETS: Final = (
     Preset(
         id="minimax",
         name="MiniMax (international)",
-        kind="cloud",
         base_url="https://api.minimax.io/v1",
         key_env=("MINIMAX_API_KEY",),
         keys_url="https://platform.minimax.io/user-center/basic-information/interface-key",
@@ -130,7 +129,6 @@ PRESETS: Final = (
     Preset(
         id="minimax-cn",
         name="MiniMax (China)",
-        kind="cloud",
         base_url="https://api.minimaxi.com/v1",
         other_base_urls=(("https://api.minimax.chat/v1", "the old address"),),
         also=("minimaxi",),
@@ -143,7 +141,6 @@ PRESETS: Final = (
     Preset(
         id="stepfun",
         name="StepFun",
-        kind="cloud",
         base_url="https://api.stepfun.com/v1",
         other_base_urls=(
             ("https://api.stepfun.ai/v1", "international"),
@@ -155,19 +152,18 @@ PRESETS: Final = (
         docs_url="https://platform.stepfun.com/docs/api-reference/chat/chat-completion-create",
         quirks=Quirks(
             # platform.stepfun.com "Chat completion".
-            effort=(Effort(levels=field("low", "medium", "high")),),
+            effort=(Effort(levels=reasoning_effort("low", "medium", "high")),),
         ),
     ),
     Preset(
         id="xiaomi",
         name="Xiaomi MiMo",
-        kind="cloud",
         base_url="https://api.xiaomimimo.com/v1",
         also=("mimo",),
         key_env=("XIAOMI_MIMO_API_KEY", "XIAOMI_API_KEY", "MIMO_API_KEY"),
         docs_url="https://platform.xiaomimimo.com/",
         quirks=Quirks(
-            # platform.xiaomimimo.com "OpenAI API"; anomalyco/models.dev, providers/xiaomi, for the thoughts.
+            # platform.xiaomimimo.com "OpenAI API"; anomalyco/models.dev, providers/xiaomi, for the reasoning.
             effort=(Effort(levels=THINKING_TYPE),),
             reasoning_send_back="reasoning_content",
             json_schema="json_object",  # docs.agno.com "Xiaomi MiMo"
@@ -176,7 +172,6 @@ PRESETS: Final = (
     Preset(
         id="zai",
         name="Z.ai (Zhipu, international)",
-        kind="cloud",
         base_url="https://api.z.ai/api/paas/v4",
         other_base_urls=(("https://api.z.ai/api/coding/paas/v4", "coding plan, with keys of its own"),),
         also=("glm", "z.ai"),
@@ -189,7 +184,6 @@ PRESETS: Final = (
     Preset(
         id="zhipu",
         name="Zhipu BigModel (China)",
-        kind="cloud",
         base_url="https://open.bigmodel.cn/api/paas/v4",
         other_base_urls=(
             ("https://open.bigmodel.cn/api/coding/paas/v4", "coding plan, with keys of its own"),
@@ -202,3 +196,72 @@ PRESETS: Final = (
         quirks=GLM,
     ),
 )
+
+# fmt: off
+MODELS: Final[ModelTable] = {
+    "deepseek": (
+        ("deepseek-v4-pro", 1_000_000, 393_216, True, True, "", ()),
+        ("deepseek-v4-flash", 1_000_000, 393_216, True, True, "", ()),
+        ("deepseek-flash", 1_000_000, 393_216, True, True, "", ()),
+        ("deepseek-v4-flash-vision-exp", 1_000_000, 393_216, True, True, "", ()),
+    ),
+    "kimi": (
+        ("kimi-k3.1-pro", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
+        ("kimi-k3", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
+        ("kimi-k2.7-code", 262_144, 262_144, True, True, "", ()),
+        ("kimi-k2.6", 262_144, 262_144, True, True, "", ()),
+        ("kimi-k2.7-code-highspeed", 262_144, 32_768, True, True, "Kimi K2.7 Code High Speed", ()),
+    ),
+    "kimi-cn": (
+        ("kimi-k3.1-pro", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
+        ("kimi-k3", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
+        ("kimi-k2.7-code", 262_144, 262_144, True, True, "", ()),
+        ("kimi-k2.6", 262_144, 262_144, True, True, "", ()),
+        ("kimi-k2.7-code-highspeed", 262_144, 32_768, True, True, "Kimi K2.7 Code High Speed", ()),
+    ),
+    "minimax": (
+        ("MiniMax-M3", 1_000_000, 512_000, True, True, "", ()),
+        ("MiniMax-M2.7", 200_000, 128_000, True, True, "", ()),
+        ("MiniMax-M2.7-highspeed", 200_000, 128_000, True, True, "", ()),
+        ("MiniMax-M2.5", 200_000, 128_000, True, True, "", ()),
+        ("MiniMax-M2.5-highspeed", 200_000, 128_000, True, True, "", ()),
+        ("MiniMax-M2.1", 200_000, 128_000, True, True, "", ()),
+    ),
+    "minimax-cn": (
+        ("MiniMax-M3", 1_000_000, 512_000, True, True, "", ()),
+        ("MiniMax-M2.7", 204_800, 131_072, True, True, "", ()),
+        ("MiniMax-M2.7-highspeed", 204_800, 131_072, True, True, "", ()),
+        ("MiniMax-M2.5", 204_800, 131_072, True, True, "", ()),
+        ("MiniMax-M2.5-highspeed", 204_800, 131_072, True, True, "", ()),
+        ("MiniMax-M2.1", 204_800, 131_072, True, True, "", ()),
+    ),
+    "stepfun": (
+        ("step-3.5-flash-2603", 256_000, 256_000, True, True, "Step 3.5 Flash 2603", ()),
+        ("step-3.5-flash", 256_000, 256_000, True, True, "Step 3.5 Flash", ()),
+        ("step-2-16k", 16_384, 8_192, True, True, "Step 2 (16K)", ()),
+        ("step-1-32k", 32_768, 32_768, True, True, "Step 1 (32K)", ()),
+    ),
+    "xiaomi": (
+        ("mimo-v2.6-pro", 1_048_576, 131_072, True, True, "", ()),
+        ("mimo-v2.6-flash", 1_048_576, 131_072, True, True, "", ()),
+        ("mimo-v2.5-pro", 1_048_576, 131_072, True, True, "MiMo-V2.5-Pro", ()),
+        ("mimo-v2.5", 1_048_576, 131_072, True, True, "MiMo-V2.5", ()),
+    ),
+    "zai": (
+        ("glm-5.3", 1_000_000, 128_000, True, True, "", ()),
+        ("glm-5.3-flash", 1_048_576, 128_000, True, True, "", ()),
+        ("glm-5.2", 1_000_000, 128_000, True, True, "", ()),
+        ("glm-5.1", 200_000, 128_000, True, True, "", ()),
+        ("glm-4.7", 200_000, 128_000, True, True, "", ()),
+        ("glm-4.7-flash", 200_000, 128_000, True, True, "", ()),
+    ),
+    "zhipu": (
+        ("glm-5.3", 1_000_000, 131_072, True, True, "GLM-5.3", ("low", "high", "max")),
+        ("glm-5.1", 204_800, 65_536, True, True, "GLM-5.1", ()),
+        ("glm-5-turbo", 200_000, 128_000, True, True, "GLM-5-Turbo", ()),
+        ("glm-4.7", 204_800, 98_000, True, True, "GLM-4.7", ()),
+        ("glm-4.7-flash", 200_000, 65_550, True, True, "GLM-4.7 Flash", ()),
+        ("glm-4.6v", 131_072, 65_536, True, True, "GLM-4.6V", ()),
+    ),
+}
+# fmt: on

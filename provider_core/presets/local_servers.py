@@ -1,14 +1,12 @@
-"""Servers on the user's own machine; a row each, by id."""
+"""Servers on the user's machine, by id."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from provider_core.presets.effort import FIXED, TEMPLATE, field
-from provider_core.presets.row import LOCAL, Preset
+from provider_core.presets.effort import FIXED, TEMPLATE_ARGUMENTS, reasoning_effort
+from provider_core.presets.preset import LOCAL, Preset
 from provider_core.types import Effort, Quirks
-
-__all__ = ["PRESETS"]
 
 PRESETS: Final = (
     Preset(
@@ -59,14 +57,14 @@ PRESETS: Final = (
         key_required=False,
         key_env=("LLAMA_API_KEY",),
         docs_url="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
-        # What a slot really has comes before what the model was trained on: tools/server/README.md.
+        # The window of a slot comes before that of the training: tools/server/README.md.
         context_fields=("meta.n_ctx",),
         details="llamacpp",
         ports=(8080, 9931),  # the default moves to 9931: ggml-org/llama.cpp PR 26508
         network=LOCAL,
         quirks=Quirks(
-            effort=(Effort(levels=TEMPLATE),),  # tools/server/README.md, chat_template_kwargs
-            reasoning_send_back="reasoning_content",  # common/chat.cpp hands it to the chat template
+            effort=(Effort(levels=TEMPLATE_ARGUMENTS),),  # tools/server/README.md, chat_template_kwargs
+            reasoning_send_back="reasoning_content",  # common/chat.cpp passes it to the chat template
         ),
     ),
     Preset(
@@ -91,7 +89,7 @@ PRESETS: Final = (
         details="lmstudio",
         ports=(1234,),
         network=LOCAL,
-        # An object as tool_choice is a 400: lmstudio-ai/lmstudio-bug-tracker issue 670. So are images in a tool's
+        # An object as tool_choice is a 400: lmstudio-ai/lmstudio-bug-tracker issue 670. So are images in a tool
         # message: QwenLM/qwen-code issue 3616.
         quirks=Quirks(tool_choice_named="word", tool_images="user"),
     ),
@@ -132,8 +130,8 @@ PRESETS: Final = (
         quirks=Quirks(
             # docs.sglang.ai "Separate Reasoning": the chat template decides, except for gpt-oss.
             effort=(
-                Effort(models=("gpt-oss*",), levels=field("low", "medium", "high")),
-                Effort(levels=TEMPLATE),
+                Effort(models=("gpt-oss*",), levels=reasoning_effort("low", "medium", "high")),
+                Effort(levels=TEMPLATE_ARGUMENTS),
             ),
             reasoning_send_back="reasoning_content",  # for the chat template: entrypoints/openai/protocol.py
         ),
@@ -161,7 +159,7 @@ PRESETS: Final = (
         ports=(8000,),
         network=LOCAL,
         quirks=Quirks(
-            # Each of these fields is a 422, and usage comes unasked: src/transformers/cli/serving.
+            # Each of these fields is a 422, and usage is always sent: src/transformers/cli/serving.
             stream_usage=False,
             effort=(Effort(levels=FIXED),),
             tool_choice_required="auto",
@@ -182,10 +180,10 @@ PRESETS: Final = (
         quirks=Quirks(
             # docs.vllm.ai "Reasoning Outputs": the chat template decides, except for gpt-oss.
             effort=(
-                Effort(models=("gpt-oss*",), levels=field("low", "medium", "high")),
-                Effort(levels=TEMPLATE),
+                Effort(models=("gpt-oss*",), levels=reasoning_effort("low", "medium", "high")),
+                Effort(levels=TEMPLATE_ARGUMENTS),
             ),
-            # The one name it reads of the two: vllm/entrypoints/chat_utils.py.
+            # It reads only this one of the two names: vllm/entrypoints/chat_utils.py.
             reasoning_send_back="reasoning",
         ),
     ),

@@ -20,7 +20,6 @@ from provider_core.catalog import CachedModelList, Catalog, ModelListing, Refres
 from provider_core.catalog._parse import find, kind_of_id, tokens
 from provider_core.catalog._parse import parse_models as read_models
 from provider_core.http import HttpTransport
-from provider_core.presets.lists import TABLE
 from provider_core.types import Model, Provider
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def test_179_the_name_says_what_a_model_is_for(kind: str, names: str) -> None:
 
 
 def test_every_model_of_the_presets_chats() -> None:
-    listed = [row[0] for rows in TABLE.values() for row in rows]
+    listed = [row[0] for rows in presets.all_models().values() for row in rows]
     assert [id_ for id_ in listed if kind_of_id(id_) != "chat"] == []
 
 
@@ -271,7 +270,12 @@ def test_a_name_suggests_a_window(name: str, context: int | None) -> None:
 
 def test_the_same_model_of_another_preset_is_the_better_guess() -> None:
     """Several hosts list it; the smallest of their windows is the safe one."""
-    known = [row[1] for rows in TABLE.values() for row in rows if row[0].lower().endswith("/deepseek-v4-pro")]
+    known = [
+        row[1]
+        for rows in presets.all_models().values()
+        for row in rows
+        if row[0].lower().endswith("/deepseek-v4-pro")
+    ]
     assert estimate_limits("anyone/DeepSeek-V4-Pro:free")[0] == min(number for number in known if number)
 
 
@@ -279,7 +283,7 @@ def test_families_hardly_ever_promise_more_than_the_best_host_gives() -> None:
     from provider_core.catalog._estimate import _FAMILIES, _last_part
 
     best: dict[str, int] = {}
-    for rows in TABLE.values():
+    for rows in presets.all_models().values():
         for id_, context, *_ in rows:
             best[_last_part(id_)] = max(best.get(_last_part(id_), 0), context or 0)
     guesses = {name: next((n for pattern, n in _FAMILIES if pattern.match(name)), 0) for name in best}

@@ -1,0 +1,102 @@
+"""The fields of a preset, and values that several presets share."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from provider_core.structs import Struct, field
+from provider_core.types import Network, Quirks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provider_core.types import Auth
+
+Kind: TypeAlias = Literal["cloud", "gateway", "local"]
+"""A service that runs models, a service that forwards to others, or a server on the user's machine."""
+
+ModelTable: TypeAlias = dict[
+    str, tuple[tuple[str, int | None, int | None, bool | None, bool | None, str, tuple[str, ...]], ...]
+]
+"""Models by preset: id; context window and longest answer in tokens; whether it can reason; whether it can call tools;
+a name, if it says more than the id; the reasoning efforts. None if the source does not say. These are plain literals
+because they cost nothing to load."""
+
+
+class Variable(Struct):
+    """A part of the address that the user has to fill in: ``{name}`` in ``base_url``."""
+
+    name: str
+    prompt: str
+    env: tuple[str, ...] = ()
+    """Environment variables that may contain it; the first that is set is used."""
+
+
+class Preset(Struct):
+    """A provider that telex knows before it is set up."""
+
+    id: str
+    name: str
+    kind: Kind = "cloud"
+    base_url: str
+    """Without a trailing slash; ``{placeholders}`` are the names of ``variables``."""
+    variables: tuple[Variable, ...] = ()
+    other_base_urls: tuple[tuple[str, str], ...] = ()
+    """Other addresses of the same service, each with a note on its use."""
+    also: tuple[str, ...] = ()
+    """More lower-case words by which ``search`` finds it."""
+
+    auth: Auth = "bearer"
+    key_required: bool = True
+    key_env: tuple[str, ...] = ()
+    """Environment variables that may contain the key, the most specific first."""
+    keys_url: str = ""
+    """The page where users create keys; empty if unknown."""
+    docs_url: str = ""
+    regions: tuple[str, ...] = ()
+    """The same service in other regions, whose keys are not valid here."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request."""
+
+    models_path: str | None = "/models"
+    """Path of the list of models, relative to ``base_url``; ``/..`` is the folder above. None if there is no list."""
+    models_query: str = ""
+    """Query for that path, without the question mark."""
+    models_key_header: str | None = None
+    """Header that carries the key on that path, if it is another than that of ``auth``."""
+    models_headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent only on that path."""
+    models_id: str = "id"
+    """The field of a listed model that is its id in a chat request."""
+    context_fields: tuple[str, ...] = ()
+    """Paths of the context window in a listed model, in tokens; the first that exists is used. ``a.b`` is a nested
+    field, ``a[]`` the largest of a list, ``a[key=value]`` the item that matches."""
+    output_fields: tuple[str, ...] = ()
+    """Paths of the longest answer, in tokens."""
+    details: Literal["llamacpp", "lmstudio", "ollama"] | None = None
+    """The server's own API that has details which the list lacks."""
+
+    ports: tuple[int, ...] = ()
+    """Loopback ports where a local server of this kind may listen, the default first."""
+    network: Network = field(default_factory=Network)
+    quirks: Quirks = field(default_factory=Quirks)
+
+    def serves(self, url: str) -> bool:
+        """Whether the preset's keys may be sent to the host of ``url``."""
+        host = urlsplit(url).hostname or ""
+        own = (
+            urlsplit(each).hostname or "" for each in (self.base_url, *(u for u, _ in self.other_base_urls))
+        )
+        return any(
+            re.fullmatch(re.sub(r"\\\{\w+\\\}", "[a-z0-9-]+", re.escape(each)), host) is not None
+            for each in own
+        )
+
+
+LOOPBACK = Network(connect_timeout=5.0)
+"""A connection to this machine succeeds or fails at once."""
+
+LOCAL = Network(connect_timeout=5.0, first_byte_timeout=1800.0, idle_timeout=600.0)
+"""A model may have to be loaded first, and without a graphics card a long prompt takes minutes."""
