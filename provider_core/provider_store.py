@@ -39,7 +39,7 @@ def add(
     if key is not None:
         written["key"] = "keyring"
     change = _key_change(path, store, name, key, written)
-    edit.put_provider(path, name, written, replace=replace, around=change)
+    edit.put(path, {name: written}, replace=replace, around=change)
 
 
 def set_key(path: Path, store: KeyStore, name: str, fields: Mapping[str, Any], *, key: str | None) -> None:
@@ -78,7 +78,7 @@ def remove(path: Path, store: KeyStore, name: str, *, keep_key: bool = False) ->
     """Remove the provider and its key. The error of a removal that fails says what is left."""
     change = None if keep_key else _key_change(path, store, name, None, None)
     try:
-        edit.remove_provider(path, name, around=change)
+        edit.remove(path, name, around=change)
     except KeyStoreError as error:
         raise KeyStoreError(
             f"{name} is not removed, settings and key are left as they were: {error.message}",

@@ -1,58 +1,48 @@
-"""Changes to the settings file, each one step and checked before it is written; keys are not touched here.
+"""Changes to the settings file: locked, checked before they are written, and without loss of comments.
 
-Every change is made twice: to plain values, which is what is meant, and to the text, where comments live.
-The text is written only when it reads back as what is meant.
+Every change is a function that edits the file's plain values. ``_TomlChange`` then brings the parsed document,
+where comments and layout live, from the old values to the new ones. The file is replaced only if the result
+reads back as those values and makes no entry invalid that was valid before. Keys are not handled here.
 """
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-from provider_core.errors import SettingsError
-from provider_core.settings import file, lines
+from provider_core import files
+from provider_core.errors import FileError, SettingsError
+from provider_core.settings import file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-__all__ = [
-    "apply",
-    "entries",
-    "inline",
-    "points_at",
-    "put",
-    "put_provider",
-    "references",
-    "remove",
-    "remove_provider",
-    "rename_provider",
-    "tables_of",
-    "update_provider",
-]
+    from provider_core.types import Json
 
 Fields: TypeAlias = "Mapping[str, Any]"
-"""The keys of a ``[providers.NAME]`` table as plain values; None stands for absent."""
+"""The keys of a ``[providers.NAME]`` table as plain values; None means absent."""
 
 Around: TypeAlias = "AbstractContextManager[None] | None"
-"""Entered under the lock once the change is known to be good, and left when the file has been replaced."""
-
+"""Entered under the lock when the change is known to be valid, and left when the file has been replaced."""
 
 Group: TypeAlias = 'Literal["providers", "mcp"]'
-"""Which tables: ``[providers.NAME]`` or ``[mcp.NAME]``."""
+"""``[providers.NAME]`` or ``[mcp.NAME]``."""
 
-_ONE_OF = {"providers": "provider", "mcp": "MCP server"}
+_NOUNS = {"providers": "provider", "mcp": "MCP server"}
 
 
 def entries(path: Path, group: Group = "providers") -> dict[str, dict[str, Any]]:
-    """The ``[providers.NAME]`` tables as they are written, by name, with no preset merged in; or another group's."""
+    """The tables of a group as they are written, by name, without their presets."""
     tables = file.read(path).get(group)
     found = tables if isinstance(tables, dict) else {}
     return {name: table for name, table in found.items() if isinstance(table, dict)}
 
 
 def references(data: Mapping[str, Any], name: str, model: str = "") -> tuple[str, ...]:
-    """The settings that point at the provider ``name``, or at its ``model``: "model", "aliases.fast"."""
+    """The settings that name the provider ``name``, or its ``model``: "model", "aliases.fast"."""
     found = ["model"] if points_at(data.get("model"), name, model) else []
     aliases = data.get("aliases")
     if isinstance(aliases, dict):
@@ -60,11 +50,13 @@ def references(data: Mapping[str, Any], name: str, model: str = "") -> tuple[str
     return tuple(found)
 
 
-def put_provider(
-    path: Path, name: str, fields: Fields, *, replace: bool = False, around: Around = None
-) -> None:
-    """Write ``[providers.NAME]``; see ``put``."""
-    put(path, {name: fields}, replace=replace, around=around)
+def points_at(to: object, name: str, model: str = "") -> bool:
+    """Whether ``to``, a value of ``-m``, names the provider ``name`` (in any case), or its ``model``."""
+    if not isinstance(to, str):
+        return False
+    provider, slash, rest = to.partition("/")
+    same = provider.casefold() == name.casefold()
+    return to == model or bool(same and slash and rest == model) if model else same
 
 
 def put(
@@ -75,14 +67,13 @@ def put(
     replace: bool = False,
     around: Around = None,
 ) -> None:
-    """Write a table of the group for each name, or none of them; comments in a table that stays survive.
+    """Write a table of the group for each name, or none of them.
 
-    Raises ``SettingsError`` when a name is taken and ``replace`` is not given, or when the result would
-    not be accepted on the next start.
+    Raises ``SettingsError`` if a name is taken and ``replace`` is false, or if the result would be invalid.
     """
 
     def change(data: dict[str, Any]) -> None:
-        tables = tables_of(data, group, path)
+        tables = _tables(data, group, path)
         taken = [name for name in wanted if name in tables]
         if taken and not replace:
             verb = "is" if len(taken) == 1 else "are"
@@ -90,180 +81,395 @@ def put(
         for name, fields in wanted.items():
             tables[name] = {key: value for key, value in fields.items() if value is not None}
 
-    def proposals(text: str) -> Iterator[str]:
-        import tomlkit
-
-        document = cast("Any", tomlkit.parse(text))
-        if group not in document:
-            document[group] = tomlkit.table(is_super_table=True)
-        tables = document[group]
-        for name, fields in wanted.items():
-            if name in tables:
-                _fill(tables[name], {**dict.fromkeys(set(tables[name]) - set(fields)), **fields})
-            else:
-                tables[name] = _table(fields, inline=isinstance(tables, tomlkit.items.InlineTable))
-        yield tomlkit.dumps(document)
-        for name, fields in wanted.items():
-            text = lines.added(lines.without(text, name, group), name, tomlkit.dumps(_table(fields)), group)
-        yield text
-
-    apply(path, change, proposals, around)
+    _apply(path, change, around)
 
 
 def update_provider(path: Path, name: str, fields: Fields, *, around: Around = None) -> None:
-    """Set the given fields of ``[providers.NAME]``, remove those that are None, and leave the rest alone."""
+    """Set the given fields of ``[providers.NAME]`` and remove those that are None."""
 
     def change(data: dict[str, Any]) -> None:
-        table = _entry(data, name, path)
-        for key, value in fields.items():
-            table.pop(key, None) if value is None else table.__setitem__(key, value)
+        table = _provider(data, name, path)
+        table.update(fields)
+        for key in [key for key, value in fields.items() if value is None]:
+            del table[key]
 
-    def proposals(text: str) -> Iterator[str]:
-        import tomlkit
-
-        document = cast("Any", tomlkit.parse(text))
-        _fill(document["providers"][name], fields)
-        yield tomlkit.dumps(document)
-
-    apply(path, change, proposals, around)
-
-
-def remove_provider(path: Path, name: str, *, around: Around = None) -> None:
-    """Remove ``[providers.NAME]``; see ``remove``."""
-    remove(path, name, around=around)
+    _apply(path, change, around)
 
 
 def remove(path: Path, name: str, group: Group = "providers", *, around: Around = None) -> None:
-    """Remove the group's table of this name; raises ``SettingsError`` when there is none."""
+    """Remove the group's table of this name; raises ``SettingsError`` if there is none."""
 
     def change(data: dict[str, Any]) -> None:
-        tables = tables_of(data, group, path)
-        if name not in tables:
-            raise SettingsError(f"no {_ONE_OF[group]} called {name} is set up", path=path)
-        del tables[name]
+        if _tables(data, group, path).pop(name, None) is None:
+            raise SettingsError(f"no {_NOUNS[group]} called {name} is set up", path=path)
 
-    def proposals(text: str) -> Iterator[str]:
-        import tomlkit
-
-        yield lines.without(text, name, group)
-        document = cast("Any", tomlkit.parse(text))
-        del document[group][name]
-        yield tomlkit.dumps(document)
-
-    # What is left may be wrong elsewhere, and removing must be possible even then.
-    file.change(path, change, proposals, around)
+    # Other entries may be invalid, and removing must be possible even then.
+    _apply(path, change, around, validate=False)
 
 
 def rename_provider(path: Path, old: str, new: str, *, around: Around = None) -> tuple[str, ...]:
-    """Give ``[providers.OLD]`` the name ``new``, and lead the default and the aliases to it.
+    """Rename ``[providers.OLD]``, and update the default model and the aliases that name it.
 
-    Returns the settings that were led over, as ``references`` names them.
+    Returns the settings that were updated, as ``references`` names them.
     """
     moved: tuple[str, ...] = ()
 
     def change(data: dict[str, Any]) -> None:
         nonlocal moved
-        _entry(data, old, path)
+        table = _provider(data, old, path)
         if new in data["providers"]:
             raise SettingsError(f"{new} is already set up", path=path)
         moved = references(data, old)
-        data["providers"][new] = data["providers"].pop(old)
-        _lead_over(data, moved, old, new)
+        del data["providers"][old]
+        data["providers"][new] = table
+        for place in moved:
+            name, _, alias = place.partition(".")
+            holder, key = (data["aliases"], alias) if alias else (data, name)
+            holder[key] = new + holder[key][len(old) :]
 
-    def proposals(text: str) -> Iterator[str]:
-        import tomlkit
-
-        document = cast("Any", tomlkit.parse(text))
-        _lead_over(document, moved, old, new)
-        yield lines.renamed(tomlkit.dumps(document), old, new)
-        tables = document["providers"]
-        table = tables[old]
-        del tables[old]
-        tables[new] = table
-        yield tomlkit.dumps(document)
-
-    apply(path, change, proposals, around)
+    _apply(path, change, around)
     return moved
 
 
-def points_at(to: object, name: str, model: str = "") -> bool:
-    """Whether ``to``, as ``-m`` takes it, names the provider ``name`` (in any case), or its ``model``."""
-    if not isinstance(to, str):
-        return False
-    provider, slash, rest = to.partition("/")
-    same = provider.casefold() == name.casefold()
-    return to == model or bool(same and slash and rest == model) if model else same
+def declare_model(path: Path, provider: str, model: str, fields: Mapping[str, Json], *, new: bool) -> None:
+    """Declare ``model``, or if ``new`` is false change the given fields; those that are None are removed.
+
+    Raises ``SettingsError`` if the provider is not set up, or if a ``new`` model is already declared.
+    """
+
+    def change(data: dict[str, Any]) -> None:
+        table = _provider(data, provider, path)
+        models = table.setdefault("models", [])
+        at = _index(models, model)
+        if at is not None and new:
+            raise SettingsError(f"{provider}/{model} is already declared", path=path)
+        before = models[at] if at is not None and isinstance(models[at], dict) else {}
+        after = {"id": model, **before, **fields}
+        entry = {key: value for key, value in after.items() if value is not None}
+        written: Any = model if len(entry) == 1 else entry
+        if at is None:
+            models.append(written)
+        else:
+            models[at] = written
+
+    _apply(path, change)
 
 
-def _lead_over(data: Any, places: tuple[str, ...], old: str, new: str) -> None:
-    for place in places:
-        name, _, alias = place.partition(".")
-        holder, key = (data["aliases"], alias) if alias else (data, name)
-        holder[key] = new + str(holder[key])[len(old) :]
+def forget_model(path: Path, provider: str, model: str) -> None:
+    """Remove the declaration of ``model``; raises ``SettingsError`` if there is none."""
+
+    def change(data: dict[str, Any]) -> None:
+        table = _provider(data, provider, path)
+        at = _index(table.get("models", []), model)
+        if at is None:
+            raise SettingsError(f"{provider}/{model} is not declared in the settings", path=path)
+        del table["models"][at]
+        if not table["models"]:
+            del table["models"]
+
+    _apply(path, change)
 
 
-def _entry(data: dict[str, Any], name: str, path: Path, group: Group = "providers") -> dict[str, Any]:
-    tables = tables_of(data, group, path)
-    if name not in tables:
-        raise SettingsError(f"no {_ONE_OF[group]} called {name} is set up", path=path)
-    if not isinstance(tables[name], dict):
-        raise SettingsError(f"{group}.{name} is not a table: edit it by hand, or remove it", path=path)
-    return cast("dict[str, Any]", tables[name])
+def _index(models: list[Any], model: str) -> int | None:
+    ids = [entry.get("id") if isinstance(entry, dict) else entry for entry in models]
+    return ids.index(model) if model in ids else None
 
 
-def tables_of(data: dict[str, Any], group: str, path: Path) -> dict[str, Any]:
-    """The tables of a group, to be changed; raises ``SettingsError`` where the file has something else there."""
+def set_alias(path: Path, name: str, target: str | None) -> None:
+    """Set the alias ``name``, or with None remove it; raises ``SettingsError`` if there is none to remove."""
+
+    def change(data: dict[str, Any]) -> None:
+        aliases = _tables(data, "aliases", path)
+        if target is not None:
+            aliases[name] = target
+        elif aliases.pop(name, None) is None:
+            raise SettingsError(f"there is no alias {name}", path=path)
+        if not aliases:
+            del data["aliases"]
+
+    _apply(path, change)
+
+
+def set_default(path: Path, model: str | None) -> None:
+    """Set the default model, or with None remove it."""
+
+    def change(data: dict[str, Any]) -> None:
+        data.pop("model", None)
+        if model is not None:
+            data["model"] = model
+
+    _apply(path, change)
+
+
+def _tables(data: dict[str, Any], group: str, path: Path) -> dict[str, Any]:
     tables = data.setdefault(group, {})
     if not isinstance(tables, dict):
         raise SettingsError(f"{group} is not a table: edit it by hand", path=path)
     return tables
 
 
-def _table(fields: Fields, *, inline: bool = False) -> Any:
+def _provider(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    tables = _tables(data, "providers", path)
+    if name not in tables:
+        raise SettingsError(f"no provider called {name} is set up", path=path)
+    if not isinstance(tables[name], dict):
+        raise SettingsError(f"providers.{name} is not a table: edit it by hand, or remove it", path=path)
+    return cast("dict[str, Any]", tables[name])
+
+
+# --- the file ----------------------------------------------------------------------------------------------
+
+
+def _apply(
+    path: Path, change: Callable[[dict[str, Any]], None], around: Around = None, *, validate: bool = True
+) -> None:
+    """Change the file's values under a lock, and replace the file in one step.
+
+    A file that does not parse raises ``SettingsError`` and is not touched; nor is the file if ``change`` or
+    ``around`` raises. If an editor saved the file in the meantime, the change is made again to what it saved.
+    """
+    try:
+        files.private_folder(path.parent)
+        with files.locked(path):
+            before = file.content(path)
+            changed = _changed(before, path, change, validate=validate)
+            if changed != before:
+                files.clear_leftovers(path)
+            with around or contextlib.nullcontext():
+                while (now := file.content(path)) != before:  # editors ignore the lock
+                    before, changed = now, _changed(now, path, change, validate=validate)
+                if changed != before:
+                    files.replace(path, changed)
+    except FileError as error:
+        raise SettingsError(error.message, path=error.path) from error
+
+
+def _changed(raw: bytes, path: Path, change: Callable[[dict[str, Any]], None], *, validate: bool) -> bytes:
+    """The file after the change; its byte order mark stays, and all lines end as most of them did."""
+    from provider_core.settings import schema
+
+    whole = file.decode(raw, path)
+    text = whole.replace("\r\n", "\n")
+    before, after = file.parse(text, path), file.parse(text, path)
+    change(after)
+    if validate:
+        # Without the environment: the file must be valid by itself.
+        known, found = (schema.check(data, {}, path)[1] for data in (before, after))
+        for entry in found.keys() - known.keys():
+            raise found[entry]
+    changed = _rewritten(text, before, after, path)
+    if changed == text:
+        return raw
+    if whole.count("\r\n") * 2 > text.count("\n"):
+        changed = changed.replace("\n", "\r\n")
+    return (codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b"") + changed.encode()
+
+
+def _rewritten(text: str, before: dict[str, Any], after: dict[str, Any], path: Path) -> str:
+    """``text`` with the values ``after``; raises ``SettingsError`` if they would not read back."""
+    import tomllib
+
     import tomlkit
+    from tomlkit.exceptions import TOMLKitError
 
-    # A table with a header cannot stand inside one written on a single line.
-    table = tomlkit.inline_table() if inline else tomlkit.table()
-    _fill(table, fields)
-    return table
-
-
-def _fill(table: Any, fields: Fields) -> None:
-    for key, value in fields.items():
-        if value is None:
-            table.pop(key, None)
-        elif key not in table or table[key] != value:
-            table[key] = inline(value)
+    with contextlib.suppress(TOMLKitError, tomllib.TOMLDecodeError):
+        document = tomlkit.parse(text)
+        _change_table([document], before, after, document)
+        changed = tomlkit.dumps(document)
+        if _without_empty(tomllib.loads(changed)) == _without_empty(after):
+            return changed
+    raise SettingsError(
+        f"{path} is written in a way that cannot be changed safely: edit it by hand", path=path
+    )
 
 
-def inline(value: Any) -> Any:
-    """``value`` as TOML that stays within its own line: sub-tables would end the table."""
+def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
+    """Empty tables mean the same as absent ones, and some of them cannot be written."""
+    inner = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
+    return {key: value for key, value in inner.items() if value != {}}
+
+
+# --- one document of tomlkit -------------------------------------------------------------------------------
+#
+# TOML lets a file define one table in several places, which tomlkit hides behind proxies that cannot be changed
+# reliably. So tables are changed here by the bodies of their parts: lists of (key, item), which it only renders.
+
+
+def _body(part: Any) -> list[tuple[Any, Any]]:
+    from tomlkit.container import Container
+
+    container = part if isinstance(part, Container) else part.value
+    return cast("list[tuple[Any, Any]]", container.body)
+
+
+def _change_table(parts: Sequence[Any], before: Fields, after: Fields, root: Any, group: str = "") -> None:
+    """Change the parts of one table from the values ``before`` to ``after``; ``group`` is its name."""
+    gone, new = [key for key in before if key not in after], [key for key in after if key not in before]
+    if len(gone) == len(new) == 1 and before[gone[0]] == after[new[0]]:
+        _rename(parts, gone[0], new[0])
+        gone, new = [], []
+    for key in before.keys() & after.keys():
+        old, value = before[key], after[key]
+        found = [item for part in parts for name, item in _body(part) if name is not None and name.key == key]
+        if old == value and type(old) is type(value):
+            continue
+        if isinstance(old, dict) and isinstance(value, dict):
+            _change_table(found, old, value, root, f"{group}.{key}" if group else key)
+        elif not _replace(parts, found[0], old, value):
+            gone.append(key)
+            new.append(key)
+    for key in gone:
+        _remove(parts, key)
+    for key in new:
+        _add(parts, key, after[key], root, group)
+
+
+def _rename(parts: Sequence[Any], old: str, new: str) -> None:
+    from tomlkit.items import SingleKey
+
+    for part in parts:
+        body = _body(part)
+        for at, (key, item) in enumerate(body):
+            if key is not None and key.key == old:
+                renamed = SingleKey(new, sep=key.sep)
+                renamed._dotted = key.is_dotted()
+                body[at] = (renamed, item)
+                if hasattr(item, "invalidate_display_name"):
+                    item.invalidate_display_name()
+
+
+def _replace(parts: Sequence[Any], item: Any, old: Any, value: Any) -> bool:
+    """Replace a value that is not a table in its place; False if it has to be removed and added."""
+    from tomlkit.items import AoT, Array, Table
+
+    if isinstance(item, Table | AoT) or isinstance(value, dict):
+        return False
+    if isinstance(item, Array) and isinstance(value, list) and _change_array(item, old, value):
+        return True
+    written = _item(value)
+    for part_of_line in ("indent", "comment_ws", "comment", "trail"):
+        setattr(written.trivia, part_of_line, getattr(item.trivia, part_of_line))
+    for part in parts:
+        body = _body(part)
+        body[:] = [(name, written if each is item else each) for name, each in body]
+    return True
+
+
+def _change_array(array: Any, before: list[Any], after: list[Any]) -> bool:
+    """Change the one element that differs, so that the comments of the others stay; False if several differ."""
+    at = next((i for i, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), len(after))
+    if len(after) == len(before) + 1 and after[:-1] == before:
+        array.append(_item(after[-1]))
+    elif len(after) == len(before) and after[at + 1 :] == before[at + 1 :]:
+        array[at] = _item(after[at])
+    elif len(after) == len(before) - 1 and after[at:] == before[at + 1 :]:
+        del array[at]
+    else:
+        return False
+    return True
+
+
+def _remove(parts: Sequence[Any], key: str) -> None:
+    """Remove a value or a table. Comments at the end of a table stay: they are about what comes next."""
+    from tomlkit.items import Null, Whitespace
+
+    for part in parts:
+        body = _body(part)
+        for at, (name, item) in enumerate(body):
+            if name is not None and name.key == key:
+                comments = _last_comments(item)
+                body[at] = (None, Whitespace(comments) if comments else Null())
+
+
+def _last_comments(item: Any) -> str:
+    """The blank and comment lines at the end of a table, or only its first blank line if it has no comments."""
+    from tomlkit.items import AoT, Comment, Null, Table, Whitespace
+
+    while isinstance(item, AoT | Table):
+        body = _body(item) if isinstance(item, Table) else [(None, each) for each in item.body]
+        last = next((each for _, each in reversed(body) if not isinstance(each, Null)), None)
+        if not isinstance(last, AoT | Table):
+            break
+        item = last
+    if not isinstance(item, Table):
+        return ""
+    lines: list[Any] = []
+    for name, each in reversed(_body(item)):
+        if name is not None or not isinstance(each, Comment | Whitespace | Null):
+            break
+        lines.insert(0, each)
+    if not any(isinstance(each, Comment) for each in lines):
+        lines = lines[:1]
+    return "".join(each.as_string() for each in lines)
+
+
+def _add(parts: Sequence[Any], key: str, value: Any, root: Any, group: str) -> None:
+    import tomlkit
+    from tomlkit.items import AoT, InlineTable, SingleKey, Table, Whitespace
+
+    inline = next((part for part in parts if isinstance(part, InlineTable)), None)
+    if inline is not None:
+        inline.append(key, _item(value))
+        return
+    if isinstance(value, dict) and group in ("", *_NOUNS):
+        # A new [aliases] or [providers.NAME] comes last.
+        table = tomlkit.table(is_super_table=key in _NOUNS and not group)
+        ends = tomlkit.dumps(root)[-2:]
+        if group:
+            outer = tomlkit.table(is_super_table=True)
+            _body(outer).append((SingleKey(key), table))
+            _body(root).append((SingleKey(group), outer))
+        else:
+            _body(root).append((SingleKey(key), table))
+        table.trivia.indent = "" if not ends or ends == "\n\n" else "\n" if ends[-1:] == "\n" else "\n\n"
+        for name, each in value.items():
+            _add([table], name, each, root, f"{group}.{key}" if group else key)
+        return
+    part = next((part for part in parts if isinstance(part, Table) and not part.is_super_table()), parts[0])
+    body = _body(part)
+    simple = [
+        at
+        for at, (name, item) in enumerate(body)
+        if name is not None and (not isinstance(item, Table | AoT) or name.is_dotted())
+    ]
+    if simple or part is not root:
+        at = simple[-1] + 1 if simple else 0
+        before = body[at - 1][1] if at else part
+        if not isinstance(before, Table) or before is part:
+            before.trivia.trail = before.trivia.trail.removesuffix("\n") + "\n"
+        after: list[Any] = []
+    else:  # after the comments that a blank line separates from the first table
+        first = next((at for at, (_, item) in enumerate(body) if isinstance(item, Table | AoT)), len(body))
+        at = max((n + 1 for n in range(first) if isinstance(body[n][1], Whitespace)), default=0)
+        after = [(None, tomlkit.nl())] if body else []
+    written = _item(value)
+    written.trivia.trail = "\n"
+    body[at:at] = [(SingleKey(key), written), *after]
+
+
+def _item(value: Any) -> Any:
+    """``value`` as TOML on one line: sub-tables would end the table that they are in."""
     import tomlkit
 
     match value:
         case dict():
             table = tomlkit.inline_table()
-            table.update({key: inline(item) for key, item in value.items()})
+            table.update({key: _item(each) for key, each in value.items()})
             return table
         case list() | tuple():
             array = tomlkit.array()
-            array.extend(inline(item) for item in value)
+            array.extend(_item(each) for each in value)
             return array
         case _:
-            return value
+            return tomlkit.item(value)
 
 
-def apply(path: Path, change: file.Change, proposals: file.Proposals, around: Around = None) -> None:
-    """Do a change of ``file``'s; raise ``SettingsError`` where it makes an entry wrong that was not wrong before."""
+def dumps(group: Group, tables: Mapping[str, Fields]) -> str:
+    """A settings file with these tables of the group."""
+    import tomlkit
 
-    def checked(data: dict[str, Any]) -> None:
-        from provider_core.settings import schema
-
-        # Without the environment: what is written has to stand by itself.
-        _, before = schema.check(data, {}, path)
-        change(data)
-        _, after = schema.check(data, {}, path)
-        for entry in after.keys() - before.keys():
-            raise after[entry]
-
-    file.change(path, checked, proposals, around)
+    document = tomlkit.document()
+    _change_table([document], {}, {group: {}}, document)
+    for name, fields in tables.items():
+        _add([], name, dict(fields), document, group)
+    return tomlkit.dumps(document)

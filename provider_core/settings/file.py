@@ -1,33 +1,19 @@
-"""The settings file on disk: read whole, changed under a lock, replaced in one step; no meaning is given to it.
-
-Comments and order of the person who edits it by hand survive every change.
-"""
+"""The settings file as it is read: its text, its tables, and the line of each value."""
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import os
+import re
 import shlex
 import stat
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from provider_core import files
-from provider_core.errors import FileError, SettingsError
+from provider_core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
     from pathlib import Path
-
-__all__ = ["Change", "Proposals", "change", "parse", "read", "text"]
-
-
-Change: TypeAlias = "Callable[[dict[str, Any]], None]"
-"""Changes the file's values in place, or raises."""
-
-Proposals: TypeAlias = "Callable[[str], Iterator[str]]"
-"""From the file's text, texts that may hold the changed values, the best first."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -37,11 +23,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def text(path: Path) -> str:
     """The file's text; an absent file is empty. Tightens a mode that lets others read it."""
-    raw = _bytes(path)
+    raw = content(path)
     if raw:
         _check_owner(path)
         files.make_private(path)
-    return _text(raw, path)
+    return decode(raw, path)
 
 
 def _check_owner(path: Path) -> None:
@@ -69,7 +55,7 @@ def _check_owner(path: Path) -> None:
 
 
 def parse(text: str, path: Path) -> dict[str, Any]:
-    """The tables in ``text``; raises ``SettingsError`` with the line where it is no TOML."""
+    """The tables in ``text``; raises ``SettingsError`` with the line where it is not valid TOML."""
     if not text:
         return {}
     import tomllib
@@ -82,77 +68,8 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: its values are nested too deeply", path=path) from None
 
 
-def change(
-    path: Path, edit: Change, proposals: Proposals, around: AbstractContextManager[None] | None = None
-) -> None:
-    """Let ``edit`` change the file's values, under a lock, and put a text that holds them in its place.
-
-    The first of the ``proposals`` for the text is taken that reads back as just those values. ``around`` is
-    entered once all is ready to be written, and left when it has been. A file that does not parse raises
-    ``SettingsError`` and stays as it is, byte for byte; so does the file when ``edit`` or ``around`` raises.
-    Where an editor saved the file meanwhile, the change is made once more to what it holds now.
-    """
-    with _of_the_settings():
-        files.private_folder(path.parent)
-        with files.locked(path):
-            before = _bytes(path)
-            changed = _changed(before, path, edit, proposals)
-            if changed != before:
-                files.clear_leftovers(path)
-            with around or contextlib.nullcontext():
-                while (now := _bytes(path)) != before:  # editors know nothing of the lock
-                    before, changed = now, _changed(now, path, edit, proposals)
-                if changed != before:
-                    files.replace(path, changed)
-
-
-def _changed(raw: bytes, path: Path, edit: Change, proposals: Proposals) -> bytes:
-    """The file after the change; its byte order mark stays, and all its lines end as most of them did."""
-    whole = _text(raw, path)
-    text = whole.replace("\r\n", "\n")
-    data = parse(text, path)
-    edit(data)
-    changed = _first_that_means(data, proposals(text), path)
-    if changed == text:
-        return raw
-    if whole.count("\r\n") * 2 > text.count("\n"):
-        changed = changed.replace("\n", "\r\n")
-    return (codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b"") + changed.encode()
-
-
-@contextlib.contextmanager
-def _of_the_settings() -> Iterator[None]:
-    """A settings file that cannot be written is told from any other file by its class."""
-    try:
-        yield
-    except FileError as error:
-        raise SettingsError(error.message, path=error.path) from error
-
-
-def _first_that_means(data: dict[str, Any], texts: Iterator[str], path: Path) -> str:
-    """No way of writing a file by hand may turn a change into damage."""
-    import tomllib
-
-    from tomlkit.exceptions import TOMLKitError
-
-    wanted = _without_empty(data)
-    with contextlib.suppress(TOMLKitError):
-        for text in texts:
-            with contextlib.suppress(tomllib.TOMLDecodeError):
-                if _without_empty(tomllib.loads(text)) == wanted:
-                    return text
-    raise SettingsError(
-        f"{path} is written in a way that cannot be changed safely: edit it by hand", path=path
-    )
-
-
-def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
-    """An empty table is as good as none, and some of them cannot be written."""
-    inner = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
-    return {key: value for key, value in inner.items() if value != {}}
-
-
-def _bytes(path: Path) -> bytes:
+def content(path: Path) -> bytes:
+    """The file's bytes; none where there is no file. Raises ``SettingsError``."""
     try:
         return files.content(path, of_anybody=True)  # ``_check_owner`` has more to say
     except (FileNotFoundError, NotADirectoryError):
@@ -161,7 +78,8 @@ def _bytes(path: Path) -> bytes:
         raise SettingsError(f"{path} cannot be read: {error.strerror}", path=path) from error
 
 
-def _text(raw: bytes, path: Path) -> str:
+def decode(raw: bytes, path: Path) -> str:
+    """The text without a byte order mark; raises ``SettingsError`` with the line that is not UTF-8."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -170,10 +88,45 @@ def _text(raw: bytes, path: Path) -> str:
 
 
 def _unparsable(error: Exception, path: Path, text: str) -> SettingsError:
-    import re
-
     words = str(error)
     found = re.search(r"\bline (\d+)", words)
     line = int(found[1]) if found else text.rstrip().count("\n") + 1
     reason = re.sub(r"\s*\(?at (line \d+( col(umn)? \d+)?,? ?(column \d+)?|end of document)\)?", "", words)
     return SettingsError(f"{path}, line {line}: {reason}", path=path, line=line)
+
+
+_LONGEST_VALUE = 200
+"""Most lines of one value."""
+
+
+def line_of(text: str, keys: Sequence[str]) -> int | None:
+    """The line, from 1, where the value of ``keys`` (a table's name, then those below it) begins, or None.
+
+    A line that contains the word may be a comment or part of a string, so the text up to it is parsed.
+    """
+    word = re.compile(rf"(?<![\w-]){re.escape(keys[-1])}(?![\w-])")
+    lines = text.replace("\r\n", "\n").split("\n")
+    for number, line in enumerate(lines, 1):
+        if word.search(line) and _has(_tables_up_to(lines, number), keys):
+            return number
+    return None
+
+
+def _tables_up_to(lines: list[str], number: int) -> dict[str, Any]:
+    """The tables up to this line, and to the end of the value that begins on it."""
+    import tomllib
+
+    for end in range(number, min(number + _LONGEST_VALUE, len(lines)) + 1):
+        try:
+            return tomllib.loads("\n".join(lines[:end]))
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue
+    return {}
+
+
+def _has(data: Any, keys: Sequence[str]) -> bool:
+    for key in keys:
+        if not isinstance(data, dict) or key not in data:
+            return False
+        data = data[key]
+    return True

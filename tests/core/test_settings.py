@@ -15,8 +15,7 @@ import pytest
 
 from provider_core.errors import SettingsError
 from provider_core.settings import Paths, load
-from provider_core.settings.edit import put_provider, remove_provider, rename_provider, update_provider
-from provider_core.settings.models import set_alias
+from provider_core.settings.edit import put, remove, rename_provider, set_alias, update_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,11 +225,11 @@ def test_no_value_of_the_file_is_repeated_in_an_error(paths: Paths) -> None:
 
 def test_a_change_is_made_beside_a_wrong_entry_and_makes_none(paths: Paths) -> None:
     write(paths, "future = 1\n\n[providers.x]\nbase_url = 5\n")
-    put_provider(paths.settings_file, "new", {"base_url": "http://127.0.0.1:1"})
+    put(paths.settings_file, {"new": {"base_url": "http://127.0.0.1:1"}})
     assert list(load(paths, {}).providers) == ["new"]
     with pytest.raises(SettingsError, match=r"providers\.worse\.base_url"):
-        put_provider(paths.settings_file, "worse", {"base_url": 5})
-    remove_provider(paths.settings_file, "x")
+        put(paths.settings_file, {"worse": {"base_url": 5}})
+    remove(paths.settings_file, "x")
     assert paths.settings_file.read_text().startswith("future = 1\n")
 
 
@@ -240,7 +239,7 @@ def test_a_change_is_made_beside_a_wrong_entry_and_makes_none(paths: Paths) -> N
 def test_a_change_of_what_is_not_a_table_is_an_error(paths: Paths, text: str) -> None:
     write(paths, text)
     for change in (
-        lambda: put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"}),
+        lambda: put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}}),
         lambda: update_provider(paths.settings_file, "lab", {"retries": 1}),
         lambda: rename_provider(paths.settings_file, "lab", "new"),
         lambda: set_alias(paths.settings_file, "fast", "lab/m"),
@@ -269,7 +268,7 @@ def test_a_file_that_does_not_parse_is_reported_with_its_line_and_never_overwrit
     assert caught.value.line == (line or None)
     assert f"settings.toml, line {line}" in str(caught.value) or not line
     with pytest.raises(SettingsError):
-        put_provider(paths.settings_file, "new", {"base_url": "http://127.0.0.1:1"})
+        put(paths.settings_file, {"new": {"base_url": "http://127.0.0.1:1"}})
     assert paths.settings_file.read_bytes() == content
 
 
@@ -281,34 +280,34 @@ def test_comments_and_order_survive_a_change(paths: Paths) -> None:
         'base_url = "http://127.0.0.1:1" # 8 GB\n'
     )
     write(paths, text)
-    put_provider(paths.settings_file, "new", {"base_url": "http://127.0.0.1:2", "key_env": None})
+    put(paths.settings_file, {"new": {"base_url": "http://127.0.0.1:2", "key_env": None}})
     after = paths.settings_file.read_text()
     assert after.startswith(text)
     assert set(load(paths, {}).providers) == {"lab", "new"}
-    remove_provider(paths.settings_file, "new")
+    remove(paths.settings_file, "new")
     assert paths.settings_file.read_text().strip() == text.strip()
 
 
 def test_a_taken_name_is_an_error_unless_it_shall_be_replaced(paths: Paths) -> None:
-    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
     with pytest.raises(SettingsError, match="already set up"):
-        put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:2"})
-    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:2"}, replace=True)
+        put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:2"}})
+    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:2"}}, replace=True)
     assert load(paths, {}).providers["lab"].base_url == "http://127.0.0.1:2"
 
 
 def test_what_would_not_be_accepted_is_not_written(paths: Paths) -> None:
-    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
     before = paths.settings_file.read_bytes()
     with pytest.raises(SettingsError):
-        put_provider(paths.settings_file, "worse", {"base_url": "no address"})
+        put(paths.settings_file, {"worse": {"base_url": "no address"}})
     assert paths.settings_file.read_bytes() == before
 
 
 def test_the_file_and_its_folder_are_for_their_owner_alone_whatever_the_umask(paths: Paths) -> None:
     before = os.umask(0)
     try:
-        put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+        put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
     finally:
         os.umask(before)
     assert paths.settings_file.stat().st_mode & 0o777 == 0o600
@@ -323,7 +322,7 @@ def test_a_loose_file_is_tightened_when_it_is_read(paths: Paths) -> None:
 
 
 def test_nothing_is_left_beside_the_file(paths: Paths) -> None:
-    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
     assert {p.name for p in paths.config.iterdir()} == {"settings.toml", ".settings.toml.lock"}
 
 
@@ -333,7 +332,7 @@ def test_a_link_stays_a_link(paths: Paths, tmp_path: Path) -> None:
     real.write_text("")
     paths.config.mkdir(parents=True)
     paths.settings_file.symlink_to(real)
-    put_provider(paths.settings_file, "lab", {"base_url": "http://127.0.0.1:1"})
+    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
     assert paths.settings_file.is_symlink()
     assert "lab" in real.read_text()
 
@@ -434,7 +433,7 @@ def test_a_change_keeps_the_line_ends_and_the_byte_order_mark(paths: Paths, befo
     write(paths, before)
     path = paths.settings_file
     set_alias(path, "fast", "lab/m")
-    put_provider(path, "lab", {"base_url": "http://127.0.0.1:1"})
+    put(path, {"lab": {"base_url": "http://127.0.0.1:1"}})
     update_provider(path, "lab", {"headers": {"X-A": "b"}})
     rename_provider(path, "lab", "lib")
     raw = path.read_bytes()
@@ -442,7 +441,7 @@ def test_a_change_keeps_the_line_ends_and_the_byte_order_mark(paths: Paths, befo
     assert raw.count(b"\r\n") == (raw.count(b"\n") if b"\r\n" in before else 0)
     settings = load(paths, {})
     assert (settings.problems, settings.aliases, list(settings.providers)) == ({}, {"fast": "lib/m"}, ["lib"])
-    remove_provider(path, "lib")
+    remove(path, "lib")
     set_alias(path, "fast", None)
     assert path.read_bytes().count(b"\n") >= before.count(b"\n")
 
@@ -463,12 +462,12 @@ def test_an_edit_by_hand_in_the_midst_of_a_change_is_kept(paths: Paths) -> None:
         write(paths, f"{path.read_text()}\n[providers.{name}] # by hand\nbase_url = 'http://127.0.0.1:1'\n")
         yield
 
-    put_provider(path, "lab", {"base_url": "http://127.0.0.1:2"}, around=slow_keyring("a"))
+    put(path, {"lab": {"base_url": "http://127.0.0.1:2"}}, around=slow_keyring("a"))
     update_provider(path, "lab", {"retries": 1}, around=slow_keyring("b"))
     rename_provider(path, "lab", "lib", around=slow_keyring("c"))
     assert sorted(load(paths, {}).providers) == ["a", "b", "c", "lib"]
     assert load(paths, {}).providers["lib"].network.retries == 1
-    remove_provider(path, "lib", around=slow_keyring("d"))
+    remove(path, "lib", around=slow_keyring("d"))
     assert sorted(load(paths, {}).providers) == ["a", "b", "c", "d"]
     assert path.read_text().count("# by hand") == 4
 
@@ -488,9 +487,7 @@ def test_an_edit_by_hand_that_forbids_the_change_is_kept_and_the_change_undone(p
 
     for text in ("[providers.lab]\nbase_url = 'http://127.0.0.1:1'\n", "not TOML"):
         with pytest.raises(SettingsError):
-            put_provider(
-                paths.settings_file, "lab", {"base_url": "http://127.0.0.1:2"}, around=slow_keyring(text)
-            )
+            put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:2"}}, around=slow_keyring(text))
         assert paths.settings_file.read_text() == text
         write(paths, "usage = 'full'\n")
     assert len(left) == 2

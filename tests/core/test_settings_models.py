@@ -12,7 +12,7 @@ from listings import paths
 
 from provider_core.errors import SettingsError
 from provider_core.settings import load
-from provider_core.settings.models import declare_model, forget_model, set_alias, set_default
+from provider_core.settings.edit import declare_model, forget_model, set_alias, set_default
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provider_core.settings.places import line_of
+from provider_core.settings.file import line_of
 
 TEXT = '''# model = "not this"
 model = "lab/m"

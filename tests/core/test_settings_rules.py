@@ -177,7 +177,7 @@ def test_a_variable_that_is_no_json_is_named(paths: Paths) -> None:
 def test_a_preview_is_what_a_start_will_make_of_it(paths: Paths) -> None:
     fields = {"preset": "deepseek", "display_name": None, "key_env": "MINE"}
     seen = preview("mine", fields, paths)
-    edit.put_provider(paths.settings_file, "mine", fields)
+    edit.put(paths.settings_file, {"mine": fields})
     assert load(paths, {}).providers["mine"] == seen
 
 
@@ -220,7 +220,7 @@ def test_a_change_does_what_it_means_and_loses_no_comment_of_others(
     new = {"base_url": "http://n", "models": ["a", {"id": "b"}]}
     match change:
         case "put" | "replace":
-            refused, _ = attempt(lambda: edit.put_provider(path, name, new, replace=change == "replace"))
+            refused, _ = attempt(lambda: edit.put(path, {name: new}, replace=change == "replace"))
             providers[name] = new
         case "update":
             fields = {"display_name": "X", "key_env": None}
@@ -230,7 +230,7 @@ def test_a_change_does_what_it_means_and_loses_no_comment_of_others(
             refused, _ = attempt(lambda: edit.rename_provider(path, name, "renamed"))
             providers["renamed"] = providers.pop(name)
         case _:
-            refused, _ = attempt(lambda: edit.remove_provider(path, name))
+            refused, _ = attempt(lambda: edit.remove(path, name))
             del providers[name]
     after = path.read_text()
     if refused is not None:

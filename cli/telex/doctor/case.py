@@ -183,7 +183,7 @@ class Case:
 
     def line(self, *keys: str) -> str:
         """Where in the settings file this is, as ", line 3"; "" where it is not there."""
-        from provider_core.settings.places import line_of
+        from provider_core.settings.file import line_of
 
         try:
             found = line_of(self.text, keys)

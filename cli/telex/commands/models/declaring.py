@@ -51,7 +51,7 @@ def _fields(command: _Command) -> _Command:
 @pass_app
 def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa: A002 - the option's name
     """Add a model of PROVIDER; the given facts override the server's."""
-    from provider_core.settings.models import declare_model
+    from provider_core.settings.edit import declare_model
     from telex import lists
 
     lists.configured(app, provider)
@@ -83,7 +83,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
 
     A model that only its server lists becomes a declared one.
     """
-    from provider_core.settings.models import declare_model
+    from provider_core.settings.edit import declare_model
     from telex import lists
 
     given = {name: value for name, value in _named(fields).items() if value is not None}
@@ -116,7 +116,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
 @pass_app
 def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the option's name
     """Remove the declaration of a model; its server may still list it."""
-    from provider_core.settings.models import forget_model
+    from provider_core.settings.edit import forget_model
     from telex import lists
 
     lists.configured(app, provider)

@@ -58,7 +58,7 @@ def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> No
 
 def _set(app: App, name: str, target: str) -> None:
     from provider_core.settings import RESERVED
-    from provider_core.settings.models import set_alias
+    from provider_core.settings.edit import set_alias
     from provider_core.settings.validators import validate_alias
 
     validate_alias(name)
@@ -74,7 +74,7 @@ def _set(app: App, name: str, target: str) -> None:
 
 
 def _remove(app: App, name: str) -> None:
-    from provider_core.settings.models import set_alias
+    from provider_core.settings.edit import set_alias
 
     set_alias(app.runtime.paths.settings_file, name, None)
     app.console.note(f"{name} is no longer an alias.")
@@ -96,7 +96,7 @@ def _remove(app: App, name: str) -> None:
 @pass_app
 def default(app: App, *, id: str | None, unset: bool) -> None:  # noqa: A002 - the option's name
     """Set the default model, or show it."""
-    from provider_core.settings.models import set_default
+    from provider_core.settings.edit import set_default
 
     if unset and id is not None:
         raise click.UsageError("--unset does not go with an ID")

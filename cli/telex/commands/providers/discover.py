@@ -103,7 +103,7 @@ def _add(app: App, server: Found) -> str:
         "base_url": None if preset and preset.base_url == server.base_url else server.base_url,
         "key": None if preset else "none",
     }
-    edit.put_provider(app.runtime.paths.settings_file, name, fields)
+    edit.put(app.runtime.paths.settings_file, {name: fields})
     if server.models:
         lists.save(app, settings.preview(name, fields, app.runtime.paths), server.models)
     app.console.note(f'{name} is set up: {server.base_url}. Try: telex chat -m {name} "Hello"')

@@ -66,7 +66,8 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     chosen = {
         name: _portable(app, name, entry) for name, entry in entries.items() if not only or name in only
     }
-    text = _written({"providers": chosen}, form or _form(file))
+    is_json = (form or ("json" if file.endswith(".json") else "toml")) == "json"
+    text = as_json({"providers": chosen}, indent=2) if is_json else edit.dumps("providers", chosen)
     if file != "-" and os.path.lexists(file) and not replace:
         raise click.UsageError(f"{file} already exists; --replace overwrites it")
     with output_to(app.console, file, private=True):
@@ -315,25 +316,3 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
 def _kind(value: object) -> str:
     kinds = {list: "a list", str: "a string", bool: "a boolean", dict: "a table", type(None): "null"}
     return kinds.get(type(value), "a number")
-
-
-def _form(file: str) -> str:
-    return "json" if file.endswith(".json") else "toml"
-
-
-def _written(data: dict[str, Any], form: str) -> str:
-    if form == "json":
-        return as_json(data, indent=2)
-    import tomlkit
-
-    from provider_core.settings.edit import inline
-
-    document = tomlkit.document()
-    tables = tomlkit.table(is_super_table=True)
-    for name, fields in data["providers"].items():
-        table = tomlkit.table()
-        for key, value in fields.items():
-            table[key] = inline(value)
-        tables[name] = table
-    document["providers"] = tables
-    return tomlkit.dumps(document)
