@@ -5,7 +5,7 @@ The command line, the interactive conversation and the library all run their tur
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,8 @@ class ChatRun:
     What happens while a request waits (``Sent``, ``Idle``, ``Retrying``, ``FieldDropped``, ``FieldIgnored``,
     ``CallAsText``) goes to ``notify`` at that moment, all other events come from the iteration. ``log`` is called with
     each line of the wire log, see ``Client.chat``. ``save_image`` is called with each image whose bytes
-    were received, and returns it with its file.
+    were received, and returns it with its file. ``hold`` is entered from before an event counts until it is handled;
+    if it delays signals, ``answer`` is what the caller has seen.
 
     Text is yielded as it arrives, with two exceptions: in a turn with tools, blank text at the beginning of an answer
     waits for something visible; and text that has to match a schema is yielded once, when it was checked.
@@ -72,6 +73,7 @@ class ChatRun:
         notify: Callable[[Notice], None] | None = None,
         log: Callable[[str, str], None] | None = None,
         save_image: Callable[[Image], Image] | None = None,
+        hold: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
     ) -> None:
         if plan.max_turns < 1:
             raise InvalidInputError(f"max_turns must be at least 1, not {plan.max_turns}")
@@ -90,6 +92,7 @@ class ChatRun:
         self._approve = approve
         self._on_limit = on_limit
         self._save_image = save_image
+        self._hold = hold
         self._request = plan.request
         self._new_messages = plan.new_messages
         self._builder = self._new_builder()
@@ -119,10 +122,10 @@ class ChatRun:
         ``unwritten`` is the number of characters at the end of the text that could not be shown: they do not count.
         Returns nothing if the iteration came to its own end.
         """
-        if self._ended:
-            return ()
         with suppress(ValueError):  # it runs in another thread, which cannot be closed from here
             self._events.close()
+        if self._ended:
+            return ()
         events: list[Event] = []
         stopped, had_text = error is None, self._checked is not None
         if self._answering:
@@ -164,7 +167,9 @@ class ChatRun:
                 if tools is not None and answer.tool_calls and answer.verdict is Verdict.COMPLETE:
                     if number >= most:
                         most = number + self._more(number)
-                    yield from tools.run(answer.tool_calls)
+                    for event in tools.run(answer.tool_calls):
+                        with self._hold:
+                            yield event
                     self._continue(tools.results())
                 elif self._mismatch is not None:
                     from provider_core.structured import retry_message
@@ -175,9 +180,10 @@ class ChatRun:
                     self._continue((Message(role="user", content=words),))
                 else:
                     break
-        answer = self._merged()
-        self._ended = True
-        yield ChatEnded(answer=answer)
+        with self._hold:
+            answer = self._merged()
+            self._ended = True
+            yield ChatEnded(answer=answer)
 
     def _ask(self, opened: OpenProvider) -> Iterator[Event]:
         """The events of one request's answer."""
@@ -191,27 +197,29 @@ class ChatRun:
         events: Iterator[AnswerEvent] = stream if tools is None else tools.events(stream)
         with closing(stream):
             for event in events:
-                if isinstance(event, Text):
-                    builder.event(event)
-                    if holds_text:
-                        continue
-                    if blank is None:
+                with self._hold:
+                    if isinstance(event, Text):
+                        builder.event(event)
+                        if holds_text:
+                            continue
+                        if blank is None:
+                            yield event
+                            continue
+                        blank += event.text
+                        if blank.strip():
+                            yield Text(text=blank)
+                            blank = None
+                    elif isinstance(event, Image) and event.size is not None and self._save_image is not None:
+                        image = self._save_image(event)
+                        builder.event(image)
+                        yield image
+                    else:
+                        builder.event(event)
+                        if isinstance(event, Finished):
+                            yield from self._finished(builder.answer())
                         yield event
-                        continue
-                    blank += event.text
-                    if blank.strip():
-                        yield Text(text=blank)
-                        blank = None
-                elif isinstance(event, Image) and event.size is not None and self._save_image is not None:
-                    image = self._save_image(event)
-                    builder.event(image)
-                    yield image
-                else:
-                    builder.event(event)
-                    if isinstance(event, Finished):
-                        yield from self._finished(builder.answer())
-                    yield event
-        yield self._take(builder.answer())
+        with self._hold:
+            yield self._take(builder.answer())
 
     def _finished(self, answer: Answer) -> Iterator[Text]:
         """Look at a whole answer; the text that was held back, if it is the last one."""
