@@ -16,8 +16,6 @@ from provider_core.structs import Struct, field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Proxies", "Proxy", "check_host", "is_loopback"]
-
 _SYSTEM: str = sys.platform
 _PORTS = {"http": 80, "https": 443, "socks5": 1080}
 

@@ -1,9 +1,4 @@
-"""One call over pooled connections, up to the head of its answer; trust, way, waits and body are rooms beside.
-
-httpx's own transport has one read timeout for a whole answer. A chat needs two: loading and thinking may
-take minutes before the first byte, while silence in the middle of an answer means a dead connection. So
-requests and responses are httpx's, and between them stands an httpcore pool whose streams know the phase.
-"""
+"""One HTTP request over an ``httpx.Client``, and its answer as it arrives."""
 
 from __future__ import annotations
 
@@ -12,82 +7,88 @@ import os
 import re
 import threading
 import weakref
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import httpcore
 
 from provider_core.errors import (
-    CoreError,
+    DeadlineError,
     InvalidInputError,
     InvalidKeyError,
+    NetworkError,
+    ProtocolError,
     TLSError,
 )
-from provider_core.http import _tls
-from provider_core.http._connect import system_lookup
-from provider_core.http._failures import Route, proxy_refused, translated
-from provider_core.http._issuer import issuer
-from provider_core.http._library import httpx
-from provider_core.http._patience import Patience
+from provider_core.http._connections import Backend, Deadline, system_lookup, tls_context, trust_source
+from provider_core.http._errors import Route, httpx, map_errors, proxy_error
 from provider_core.http._proxies import Proxies, check_host, is_loopback
-from provider_core.http._reply import HttpReply
-from provider_core.http._streams import Backend
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from provider_core.http._connect import Lookup
+    from provider_core.http._connections import Lookup
     from provider_core.http._proxies import Proxy
     from provider_core.types import Call, Network
 
-__all__ = ["HttpTransport"]
+_KEEP_IDLE = 30.0
+"""Seconds that an idle connection is kept for reuse."""
 
-_KEPT = 30.0
-"""Seconds an idle connection is kept; many servers close theirs sooner, which is noticed."""
+_ERROR_BODY = 3.0
+"""Seconds for the body of an error: it normally comes with the head, and must not delay the status."""
 
-_LOOK = 2.0
-"""Seconds for looking at a certificate that was refused."""
+_TAIL = 0.1
+"""Seconds for what follows ``[DONE]``: only a body read to its end leaves a connection that can be reused."""
+
+_TAIL_BYTES = 1 << 16
+
+_IDLE_TOTAL = 2.5
+"""How many of the pauses of ``limit_idle`` the rest of the body may last: keep-alive comments do not extend it."""
 
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9a-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _KEYS = frozenset(("authorization", "api-key", "x-api-key"))
 _KEY = re.compile(r"[\x20-\x7e]*")
+_OTHER_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 
 
 class HttpTransport:
-    """Sends calls over pooled connections; never follows a redirect, keeps no cookies, reads no netrc.
+    """Sends calls over pooled connections; follows no redirects, sends no cookies, reads no netrc.
 
-    One instance may be used by several threads. ``environ`` is where proxies and certificate paths are
-    looked up, ``lookup`` how names become addresses; both are the system's by default.
+    Several threads may use one instance. Proxies and certificate paths come from ``environ``, addresses from
+    ``lookup``; both are the system's by default. A ``client`` of your own, or an httpx transport, sends the requests
+    with the timeouts of the settings, but with its own proxies and certificates; closing it is up to you.
     """
 
-    def __init__(self, environ: Mapping[str, str] | None = None, *, lookup: Lookup | None = None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        *,
+        lookup: Lookup | None = None,
+        client: httpx.Client | httpx.BaseTransport | None = None,
+    ) -> None:
         self._environ = os.environ if environ is None else environ
-        self._lookup = lookup or system_lookup
-        self._pools: dict[object, httpcore.ConnectionPool] = {}
-        self._lock = threading.Lock()
-        # Sockets that are kept for reuse must not be left to the garbage collector, nor to the end of Python.
-        self._finish = weakref.finalize(self, _close, self._pools)
+        self._pools: Pools | None = None
+        if client is None:
+            client = self._pools = Pools(self._environ, lookup or system_lookup)
+            # Idle sockets must not be left to the garbage collector, nor to the end of Python.
+            weakref.finalize(self, client.close)
+        self._client = client
 
     @contextlib.contextmanager
     def send(self, call: Call) -> Iterator[HttpReply]:
         """Send ``call`` and wait for the head of the answer, whatever its status.
 
-        The body is read inside the context. Leaving it by an exception closes the connection; leaving it
-        otherwise keeps it for the next call when the body has come to its end. Raises ``NetworkError``;
-        ``ProtocolError`` for what is not HTTP; ``InvalidInputError``, ``InvalidKeyError`` and
-        ``SettingsError`` before anything is sent.
+        The body is read inside the context. An exception inside it closes the connection; otherwise the
+        connection is reused if the body was read to its end. Raises ``NetworkError``; ``ProtocolError`` for an
+        answer that is not HTTP; and before anything is sent ``InvalidInputError``, ``InvalidKeyError`` or
+        ``SettingsError``.
         """
-        patience = Patience(call.network)
-        if call.trace is not None:
-            patience.idle = partial(call.trace, "idle")
         url = _url(call)
-        proxy, proxy_source = Proxies(self._environ).explain(str(url), call.network.proxy)
-        if proxy is not None and call.trace is not None:
-            call.trace(f"proxy {proxy}")
         address = url.netloc.decode("ascii")
+        proxy, proxy_source = None, ""
+        if self._pools is not None:
+            proxy, proxy_source = Proxies(self._environ).explain(str(url), call.network.proxy)
         route = Route(
             provider=call.provider,
             scheme=url.scheme,
@@ -98,39 +99,67 @@ class HttpTransport:
             loopback=is_loopback(url.host),
             connect_timeout=call.network.connect_timeout,
         )
+        deadline = Deadline(call.network)
         request = httpx.Request(
             call.method,
             url,
             headers=_headers(call),
             content=call.body if call.method == "POST" else None,
+            extensions={
+                "network": call.network,
+                "proxy": proxy,
+                "timeout": self._timeout(deadline, call.network),
+            },
         )
+        if (trace := call.trace) is not None:
+            deadline.on_idle = partial(trace, "idle")
+            request.extensions["trace"] = lambda event, _: trace(event)
+            if proxy is not None:
+                trace(f"proxy {proxy}")
         if "%" in address:  # the zone of an IPv6 address means nothing to the server
             request.headers["host"] = re.sub(r"%[^\]]*", "", address)
-        pool = self._pool(call, url, proxy)
         try:
-            with translated(route, patience):
-                answer = pool.handle_request(_in_httpcore(request, patience, call.trace))
-        except TLSError as error:
-            patience.abandon()
-            raise self._named(error, call, url, route) from error.__cause__
-        except BaseException:
-            patience.abandon()
+            with map_errors(route, deadline):
+                response = self._response(request)
+        except BaseException as error:
+            deadline.abandon()
+            if isinstance(error, TLSError):
+                error.trusted = trust_source(call.network, self._environ)
+                found = ((name, self._environ.get(name, "")) for name in _OTHER_BUNDLES)
+                error.other_bundle = next((each for each in found if each[1]), ("", ""))
             raise
-        reply = HttpReply(answer, route, patience)
+        reply = HttpReply(response, route, deadline)
         try:
             if reply.status == 407 and proxy is not None and url.scheme == "http":
-                # Over plain HTTP the proxy answers in the server's place; a tunnel fails before this.
-                raise proxy_refused("407 Proxy Authentication Required", route)
+                # For plain HTTP the proxy's refusal arrives as an answer; a tunnel fails before this.
+                raise proxy_error("407 Proxy Authentication Required", route)
             yield reply
             reply.finish()
         finally:
-            reply.close()
-            patience.idle = None  # a connection keeps its opener's patience, which must not keep the caller
+            response.close()
+            deadline.on_idle = None  # the connection keeps its first deadline, which must not keep the caller
+
+    def _response(self, request: httpx.Request) -> httpx.Response:
+        if isinstance(self._client, httpx.Client):
+            # httpx.Auth() does nothing; without it, httpx would send a user and password of the URL.
+            return self._client.send(request, stream=True, auth=httpx.Auth(), follow_redirects=False)
+        # Not by way of a client: for a redirect that is not followed it would still check the location, and raise.
+        return self._client.handle_request(request)
+
+    def _timeout(self, deadline: Deadline, network: Network) -> dict[str, float | None]:
+        if self._pools is not None:
+            return {"connect": deadline, "read": deadline, "write": deadline}
+        return httpx.Timeout(
+            connect=network.connect_timeout,
+            read=max(network.first_byte_timeout, network.idle_timeout),
+            write=network.idle_timeout,
+            pool=None,
+        ).as_dict()
 
     def close(self) -> None:
-        """Close all connections that are kept for reuse; the next call opens its own again."""
-        with self._lock:
-            _close(self._pools)
+        """Close all connections that are kept for reuse; the next call opens new ones."""
+        if self._pools is not None:
+            self._pools.close()
 
     def __enter__(self) -> Self:
         return self
@@ -138,128 +167,166 @@ class HttpTransport:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _pool(self, call: Call, url: httpx.URL, proxy: Proxy | None) -> httpcore.ConnectionPool:
-        """The pool of one origin: truststore's contexts let one handshake at a time pass."""
-        network = call.network
-        key = (url.scheme, url.netloc, proxy, network.ca_bundle, network.client_cert)
+
+class HttpReply:
+    """An HTTP answer whose body is still to come."""
+
+    def __init__(self, response: httpx.Response, route: Route, deadline: Deadline) -> None:
+        self._route = route
+        self._deadline = deadline
+        self._response = response
+        response.stream = _CountedStream(response, deadline)
+        self._rest = response.iter_bytes()
+        self._complete = False
+        if response.status_code >= 300:
+            deadline.limit_total(_ERROR_BODY)
+
+    @property
+    def status(self) -> int:
+        return self._response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case; a lookup ignores case."""
+        return self._response.headers
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives, decompressed; continues where an earlier iteration stopped."""
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity", "gzip", "deflate"):
+            text = (
+                f"{self._route.name} compressed its answer in a way that was not asked for: {encoding[:40]}"
+            )
+            raise ProtocolError(text, provider=self._route.provider)
+        # Not "yield from": leaving this generator early must not end the one that holds the connection.
+        while (chunk := self._next()) is not None:
+            yield chunk
+
+    def limit_idle(self, seconds: float | None) -> None:
+        """From now on, accept a pause of ``seconds`` as the end of the body; None restores the idle timeout."""
+        self._deadline.limit_idle(seconds, _IDLE_TOTAL * (seconds or 0.0))
+
+    def finish(self) -> None:
+        """Read the little that may be left of the body, so that the connection can be reused."""
+        if self._complete or not self._deadline.received:
+            return
+        self._deadline.limit_total(_TAIL)
+        end = self._deadline.received + _TAIL_BYTES
+        with contextlib.suppress(NetworkError, ProtocolError):
+            while self._deadline.received < end and self._next() is not None:
+                pass
+
+    def _next(self) -> bytes | None:
+        try:
+            with map_errors(self._route, self._deadline):
+                chunk = next(self._rest, None)
+        except DeadlineError:
+            if not self._deadline.idle_limited:
+                raise
+            chunk = None
+        self._complete = chunk is None
+        return chunk
+
+
+class _CountedStream(httpx.SyncByteStream):
+    """The stream of a response that tells the deadline of each piece before it is decompressed."""
+
+    def __init__(self, response: httpx.Response, deadline: Deadline) -> None:
+        self._inner = response.stream
+        self._deadline = deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        assert isinstance(self._inner, httpx.SyncByteStream)  # noqa: S101 - for the type checker
+        for piece in self._inner:
+            self._deadline.count(len(piece))
+            yield piece
+
+    def close(self) -> None:
+        assert isinstance(self._inner, httpx.SyncByteStream)  # noqa: S101 - for the type checker
+        self._inner.close()
+
+
+class Pools(httpx.BaseTransport):
+    """The transport below ``HttpTransport``: one pool for each origin, proxy and set of certificates.
+
+    The pools are separate because a truststore context allows only one handshake at a time.
+    """
+
+    def __init__(self, environ: Mapping[str, str], lookup: Lookup) -> None:
+        self._environ = environ
+        self._lookup = lookup
+        self._pools: dict[object, httpx.HTTPTransport] = {}
+        self._lock = threading.Lock()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        network: Network = request.extensions["network"]
+        proxy: Proxy | None = request.extensions["proxy"]
+        key = (request.url.scheme, request.url.netloc, proxy, network.ca_bundle, network.client_cert)
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                context = _tls.tls_context(network, self._environ) if url.scheme == "https" else None
-                pool = self._pools[key] = self._new_pool(network, proxy, context)
-        return pool
+                pool = self._pools[key] = self._new_pool(network, proxy, secure=request.url.scheme == "https")
+        return pool.handle_request(request)
 
-    def _new_pool(
-        self,
-        network: Network,
-        proxy: Proxy | None,
-        context: ssl.SSLContext | None,
-        witness: Callable[[bytes], None] | None = None,
-    ) -> httpcore.ConnectionPool:
-        by, handshakes = None, int(context is not None)
+    def close(self) -> None:
+        with self._lock:
+            for pool in self._pools.values():
+                pool.close()
+            self._pools.clear()
+
+    def _new_pool(self, network: Network, proxy: Proxy | None, *, secure: bool) -> httpx.HTTPTransport:
+        server = None
         if proxy is not None:
-            secure = proxy.scheme == "https"
-            handshakes += secure
-            by = httpcore.Proxy(
+            certificates = (
+                tls_context(network, self._environ, client_cert=False) if proxy.scheme == "https" else None
+            )
+            server = httpcore.Proxy(
                 url=httpcore.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"),
                 auth=(proxy.auth[0].encode(), proxy.auth[1].encode()) if proxy.auth else None,
-                ssl_context=_tls.tls_context(network, self._environ, client_cert=False) if secure else None,
+                ssl_context=certificates,
             )
-        return httpcore.ConnectionPool(
-            ssl_context=context,
-            proxy=by,
+        # HTTPTransport translates from httpx to httpcore and back. Its constructor cannot make this pool.
+        transport = httpx.HTTPTransport.__new__(httpx.HTTPTransport)
+        transport._pool = httpcore.ConnectionPool(
+            ssl_context=tls_context(network, self._environ) if secure else None,
+            proxy=server,
             max_connections=None,
-            keepalive_expiry=_KEPT,
-            network_backend=Backend(self._lookup, handshakes, witness),
+            keepalive_expiry=_KEEP_IDLE,
+            network_backend=Backend(self._lookup, secure + (proxy is not None and proxy.scheme == "https")),
         )
-
-    def _named(self, error: TLSError, call: Call, url: httpx.URL, route: Route) -> TLSError:
-        """``error`` with the name of an issuer who is not trusted: in a company it tells which certificate to add.
-
-        OpenSSL does not hand out what it refused, so a second handshake looks at it; nothing else is sent.
-        """
-        error.trusted = _tls.trusted_by(call.network, self._environ)
-        error.other_bundle = next(
-            ((name, path) for name in _OTHER_BUNDLES if (path := self._environ.get(name))), ("", "")
-        )
-        if error.cause != "issuer":
-            return error
-        seen: list[bytes] = []
-        waits = replace(call.network, connect_timeout=min(call.network.connect_timeout, _LOOK))
-        patience = Patience(waits)
-        with self._new_pool(waits, route.proxy, _tls.blind(), seen.append) as pool:
-            with contextlib.suppress(CoreError), translated(route, patience):
-                pool.handle_request(_in_httpcore(httpx.Request("GET", url), patience, None))
-            patience.abandon()
-        name = issuer(seen[0]) if seen else ""
-        if name:
-            error.explain(f"issued by {name}")
-        return error
-
-
-_OTHER_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-
-
-def _close(pools: dict[object, httpcore.ConnectionPool]) -> None:
-    for pool in list(pools.values()):
-        pool.close()
-    pools.clear()
+        return transport
 
 
 def _url(call: Call) -> httpx.URL:
-    whose = call.provider or "the server"
+    name = call.provider or "the server"
     try:
         url = httpx.URL(call.url)
         check_host(url.raw_host.decode("ascii"))
-        url.host  # noqa: B018 - decodes an internationalised name, which may not be one
+        url.host  # noqa: B018 - decodes an internationalised name, which may fail
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-        raise InvalidInputError(
-            f"the address of {whose} cannot be used: {error}", provider=call.provider
-        ) from None
+        text = f"the address of {name} cannot be used: {error}"
+        raise InvalidInputError(text, provider=call.provider) from None
     if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > 65535:
-        raise InvalidInputError(
-            f"the address of {whose} must be http:// or https://, a host, and a port at most",
-            provider=call.provider,
-        )
+        text = f"the address of {name} must be http:// or https://, a host, and at most a port"
+        raise InvalidInputError(text, provider=call.provider)
     return url
 
 
 def _headers(call: Call) -> list[tuple[bytes, bytes]]:
-    """The headers in bytes. No error made here, nor its context, holds a value: it may be the key."""
+    """The headers in bytes. No error made here, nor its context, contains a value: it may be the key."""
     # Compression would hold tokens back until the encoder flushes.
     fields = {"accept-encoding": "identity"}
     for name, value in call.headers.items():
         fields[name.strip().lower()] = value.strip()
     for name, value in fields.items():
         if name in _KEYS and not _KEY.fullmatch(value):
-            raise InvalidKeyError(
-                f"the key for {call.provider or 'the server'} holds characters that no header can carry",
-                provider=call.provider,
+            text = (
+                f"the key for {call.provider or 'the server'} contains characters that a header cannot carry"
             )
+            raise InvalidKeyError(text, provider=call.provider)
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise InvalidInputError(
-                f"the header {name[:80]!r} holds characters that HTTP cannot carry", provider=call.provider
-            )
+            text = f"the header {name[:80]!r} contains characters that HTTP cannot carry"
+            raise InvalidInputError(text, provider=call.provider)
         if name in ("content-length", "transfer-encoding", "host"):
-            raise InvalidInputError(f"the header {name!r} cannot be set by hand", provider=call.provider)
+            raise InvalidInputError(f"the header {name!r} cannot be set", provider=call.provider)
     return [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.items()]
-
-
-def _in_httpcore(
-    request: httpx.Request, patience: Patience, trace: Callable[[str], None] | None
-) -> httpcore.Request:
-    extensions: dict[str, object] = {"timeout": {"connect": patience, "read": patience, "write": patience}}
-    if trace is not None:
-        extensions["trace"] = lambda event, _: trace(event)
-    return httpcore.Request(
-        method=request.method,
-        url=httpcore.URL(
-            scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
-            port=request.url.port,
-            target=request.url.raw_path,
-        ),
-        headers=request.headers.raw,
-        content=request.stream,
-        extensions=extensions,
-    )

@@ -30,30 +30,41 @@ def chosen(url: str, configured: str | None = None, **environ: str) -> str | Non
 # --- the choice --------------------------------------------------------------------------------------------
 
 
+P, Q = "http://p.test:1", "http://q.test:1"
+
+
 @pytest.mark.parametrize(
-    ("environ", "url", "proxy"),
+    ("environ", "url", "proxy", "source"),
     [
-        ({}, "https://api.test", None),
-        ({"https_proxy": "http://p.test:1"}, "https://api.test/v1", "http://p.test:1"),
-        ({"HTTPS_PROXY": "http://p.test:1"}, "https://api.test/v1", "http://p.test:1"),
-        ({"https_proxy": "http://p.test:1", "HTTPS_PROXY": "http://q.test:1"}, "https://api.test", "http://p.test:1"),
-        ({"https_proxy": "http://p.test:1"}, "http://api.test", None),
-        ({"http_proxy": "http://p.test:1"}, "http://api.test", "http://p.test:1"),
-        ({"ALL_PROXY": "http://p.test:1"}, "https://api.test", "http://p.test:1"),
-        ({"https_proxy": "http://p.test:1", "all_proxy": "http://q.test:1"}, "https://api.test", "http://p.test:1"),
-        ({"https_proxy": "", "all_proxy": "http://q.test:1"}, "https://api.test", None),
-        ({"https_proxy": "p.test:3128"}, "https://api.test", "http://p.test:3128"),
-        ({"https_proxy": " http://p.test:1/ "}, "https://api.test", "http://p.test:1"),
-        ({"https_proxy": "HTTPS://p.test"}, "https://api.test", "https://p.test:443"),
-        ({"ALL_PROXY": "socks://p.test:1"}, "https://api.test", "socks5://p.test:1"),
-        ({"ALL_PROXY": "socks5h://p.test"}, "https://api.test", "socks5://p.test:1080"),
-        ({"ALL_PROXY": "socks5://[fd00::1]:9"}, "https://api.test", "socks5://[fd00::1]:9"),
-        ({"HTTP_PROXY": "http://evil.test:1", "REQUEST_METHOD": "GET"}, "http://api.test", None),
-        ({"http_proxy": "http://p.test:1", "REQUEST_METHOD": "GET"}, "http://api.test", "http://p.test:1"),
+        ({}, "https://api.test", None, ""),
+        ({"https_proxy": P}, "https://api.test/v1", P, "https_proxy"),
+        ({"HTTPS_PROXY": P}, "https://api.test/v1", P, "HTTPS_PROXY"),
+        ({"https_proxy": P, "HTTPS_PROXY": Q}, "https://api.test", P, "https_proxy"),
+        ({"https_proxy": P}, "http://api.test", None, ""),
+        ({"http_proxy": P}, "http://api.test", P, "http_proxy"),
+        ({"ALL_PROXY": P}, "https://api.test", P, "ALL_PROXY"),
+        ({"https_proxy": P, "all_proxy": Q}, "https://api.test", P, "https_proxy"),
+        ({"https_proxy": "", "all_proxy": Q}, "https://api.test", None, "https_proxy"),
+        ({"https_proxy": P, "NO_PROXY": "a.example, api.test"}, "https://api.test", None, "NO_PROXY"),
+        ({"https_proxy": P, "no_proxy": "*"}, "https://api.test", None, "no_proxy"),
+        ({"https_proxy": "p.test:3128"}, "https://api.test", "http://p.test:3128", "https_proxy"),
+        ({"https_proxy": f" {P}/ "}, "https://api.test", P, "https_proxy"),
+        ({"https_proxy": "HTTPS://p.test"}, "https://api.test", "https://p.test:443", "https_proxy"),
+        ({"ALL_PROXY": "socks://p.test:1"}, "https://api.test", "socks5://p.test:1", "ALL_PROXY"),
+        ({"ALL_PROXY": "socks5h://p.test"}, "https://api.test", "socks5://p.test:1080", "ALL_PROXY"),
+        ({"ALL_PROXY": "socks5://[fd00::1]:9"}, "https://api.test", "socks5://[fd00::1]:9", "ALL_PROXY"),
+        ({"HTTP_PROXY": P, "REQUEST_METHOD": "GET"}, "http://api.test", None, ""),
+        ({"http_proxy": P, "REQUEST_METHOD": "GET"}, "http://api.test", P, "http_proxy"),
+        ({"ALL_PROXY": P}, "http://127.0.0.1:8080/v1", None, "loopback"),
+        ({"ALL_PROXY": "http://pröxy.test:3128"}, "https://api.test", "http://xn--prxy-6qa.test:3128", "ALL_PROXY"),
     ],
 )  # fmt: skip
-def test_the_environment_chooses(environ: dict[str, str], url: str, proxy: str | None) -> None:
-    assert chosen(url, **environ) == proxy
+def test_the_environment_names_the_proxy(
+    environ: dict[str, str], url: str, proxy: str | None, source: str
+) -> None:
+    found, why = Proxies(environ).explain(url)
+    assert (found and str(found), why) == (proxy, source)
+    assert Proxies(environ).choose(url) == found
 
 
 @pytest.mark.parametrize(
@@ -114,10 +125,20 @@ def test_no_proxy_names_whom_to_reach_straight(name: str, no_proxy: str, url: st
     assert (chosen(url, **ENV, **{name: no_proxy}) is None) is direct
 
 
-def test_the_provider_has_the_last_word() -> None:
-    assert chosen("https://api.test", "socks5://own.test:1", **ENV, no_proxy="*") == "socks5://own.test:1"
-    assert chosen("https://api.test", "none", **ENV) is None
-    assert chosen("https://api.test", " ", **ENV) == "http://proxy.test:3128"
+@pytest.mark.parametrize(
+    ("configured", "proxy", "source"),
+    [
+        ("socks5://me:pw@own.test:1", "socks5://own.test:1", "the provider's proxy"),
+        ("none", "None", "the provider's proxy"),
+        (" ", "http://proxy.test:3128", "https_proxy"),
+    ],
+)
+def test_the_proxy_of_the_provider_overrides_the_environment(
+    configured: str, proxy: str, source: str
+) -> None:
+    environ = {**ENV, "no_proxy": "*"} if configured.strip() else ENV
+    found, why = Proxies(environ).explain("https://api.test", configured)
+    assert (str(found), why) == (proxy, source)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +187,6 @@ def test_a_setting_that_is_no_proxy_is_explained_and_not_shown(value: str, messa
     assert "hunter2" not in caught.value.message
 
 
-def test_a_proxy_may_have_an_international_name() -> None:
-    assert chosen("https://api.test", ALL_PROXY="http://pröxy.test:3128") == "http://xn--prxy-6qa.test:3128"
-
-
 def test_a_proxy_shows_no_password() -> None:
     proxy = Proxies({"all_proxy": "http://user:hunter2@p.test:1"}).choose("https://api.test")
     assert proxy is not None
@@ -205,22 +222,11 @@ def test_plain_http_goes_through_the_proxy(kind: type[Proxy], answering: Scripte
     assert answering.asked[0].headers["host"] == "api.test"
 
 
-def test_socks_without_a_number_works_as_desktops_set_it(answering: Scripted) -> None:
-    with SocksProxy({"api.test": answering.port}) as proxy:
-        assert through({"ALL_PROXY": f"socks://{proxy.address}/"}, "http://api.test:81/v1") == (200, b"hello")
-        assert proxy.asked == ["api.test:81"]
-
-
 @pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
 def test_user_and_password_are_for_the_proxy_alone(kind: type[Proxy], answering: Scripted) -> None:
     with kind({"api.test": answering.port}, auth=("me", "p@ss word")) as proxy:
         url = proxy.url.replace("://", "://me:p%40ss%20word@")
         assert through({"http_proxy": url}, "http://api.test/v1") == (200, b"hello")
-
-
-def test_a_provider_s_own_proxy_is_used(answering: Scripted) -> None:
-    with HttpProxy({"api.test": answering.port}) as proxy:
-        assert through({}, "http://api.test/v1", proxy=proxy.url) == (200, b"hello")
 
 
 def test_connections_through_one_proxy_are_not_used_for_another_way(answering: Scripted) -> None:

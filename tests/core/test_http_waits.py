@@ -14,8 +14,7 @@ from scripted import Answer, Pause, Scripted
 
 from provider_core.errors import ConnectError, DeadlineError, InvalidInputError
 from provider_core.http import HttpTransport
-from provider_core.http._connect import _interleaved, connect
-from provider_core.http._patience import Patience
+from provider_core.http._connections import Deadline, connect, interleaved
 from provider_core.types import Network
 
 if TYPE_CHECKING:
@@ -242,12 +241,12 @@ def test_a_family_that_this_machine_does_not_have_hides_no_refusal() -> None:
 
 def test_the_families_are_tried_in_turn() -> None:
     found = at("::1", "::2", "::3", "127.0.0.1", "127.0.0.2")("", 1)
-    order = [address[4][0] for address in _interleaved(found)]
+    order = [address[4][0] for address in interleaved(found)]
     assert order == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
 
 
 def test_a_connection_sends_at_once_and_is_kept_alive_in_long_silences(server: Scripted) -> None:
-    with connect("127.0.0.1", server.port, Patience(Network())) as connected:
+    with connect("127.0.0.1", server.port, Deadline(Network())) as connected:
         assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 30

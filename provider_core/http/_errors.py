@@ -1,0 +1,230 @@
+"""The errors of httpx and of sockets, turned into telex's own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import sys
+from typing import TYPE_CHECKING
+
+import socksio
+
+from provider_core.errors import (
+    ConnectError,
+    ConnectionLostError,
+    DeadlineError,
+    InvalidInputError,
+    ProtocolError,
+    TLSError,
+)
+from provider_core.structs import Struct
+
+# httpx imports its own command line, and with that click, rich and pygments: half of its 100 ms. None in sys.modules
+# makes that import fail, which httpx allows for.
+_COMMAND_LINE = "httpx._main"
+_hidden = sys.modules.setdefault(_COMMAND_LINE, None) is None  # type: ignore[arg-type]
+try:
+    import httpx
+finally:
+    if _hidden:
+        del sys.modules[_COMMAND_LINE]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provider_core.errors import CoreError, NetworkError
+    from provider_core.http._connections import Deadline
+    from provider_core.http._proxies import Proxy
+
+__all__ = ["Route", "httpx", "map_errors", "proxy_error"]
+
+_TLS_CAUSES = {
+    **dict.fromkeys((2, 18, 19, 20, 21), "issuer"),
+    **dict.fromkeys((9, 10), "dates"),
+    **dict.fromkeys((62, 64), "name"),
+}
+"""OpenSSL's X509_V_ERR codes: issuer missing, self-signed or unknown; not valid now; for another host."""
+
+
+class Route(Struct):
+    """The server and the way to it, for error messages: without path, query and password."""
+
+    provider: str | None
+    scheme: str
+    host: str
+    address: str
+    """Host and port, as in a URL."""
+    proxy: Proxy | None
+    proxy_source: str
+    """The setting or variable that names the proxy."""
+    loopback: bool
+    connect_timeout: float
+
+    @property
+    def name(self) -> str:
+        return self.provider or self.address
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.address}"
+
+    @property
+    def first_hop(self) -> str:
+        return f"the proxy {self.proxy} on the way to {self.url}" if self.proxy else self.url
+
+
+@contextlib.contextmanager
+def map_errors(route: Route, deadline: Deadline) -> Iterator[None]:
+    """Turn exceptions of httpx, socksio and sockets into ``CoreError``."""
+    try:
+        yield
+    except (
+        httpx.HTTPError,
+        httpx.StreamError,
+        httpx.InvalidURL,
+        httpx.CookieConflict,
+        socksio.SOCKSError,
+        OSError,
+    ) as error:
+        mapped = _mapped(error, route, deadline)
+        # The libraries quote what they could not send or read, which may contain the key.
+        raise mapped from None if isinstance(mapped, InvalidInputError | ProtocolError) else error
+    except AssertionError as error:
+        # httpcore asserts that a SOCKS proxy's answer is of the expected kind.
+        if route.proxy is None or route.proxy.scheme != "socks5":
+            raise
+        raise _mapped(socksio.SOCKSError(), route, deadline) from error
+
+
+def _mapped(error: Exception, route: Route, deadline: Deadline) -> CoreError:
+    connecting = deadline.phase == "connect"
+    match error:
+        case httpx.TimeoutException() | TimeoutError():
+            return _timed_out(error, route, deadline)
+        case httpx.ProxyError():
+            return proxy_error(str(error).rstrip("."), route)
+        case socksio.SOCKSError():
+            return _connect_error(f"{route.first_hop} does not answer as a SOCKS5 proxy does", route)
+        case httpx.RemoteProtocolError() if route.proxy and connecting:
+            return _connect_error(f"{route.first_hop} does not answer as an HTTP proxy does", route)
+        case httpx.RemoteProtocolError() if not deadline.closed_by_server:
+            text = f"{route.name} answered with something that is not HTTP"
+            return ProtocolError(text, provider=route.provider, code="not_http")
+        case httpx.ConnectError():
+            return _unconnected(_root_cause(error), route)
+        case httpx.NetworkError() if connecting:
+            return _unconnected(_root_cause(error), route)
+        case httpx.DecodingError():
+            return ProtocolError(
+                f"{route.name} sent a body that does not decompress", provider=route.provider
+            )
+        case (
+            httpx.UnsupportedProtocol()
+            | httpx.LocalProtocolError()
+            | httpx.InvalidURL()
+            | httpx.CookieConflict()
+        ):
+            text = f"the request to {route.name} is not one that HTTP can carry"
+            return InvalidInputError(text, provider=route.provider)
+        case _:
+            return _lost(_root_cause(error), route, deadline)
+
+
+def _timed_out(error: Exception, route: Route, deadline: Deadline) -> DeadlineError:
+    phase, seconds = "idle", deadline.limit
+    if isinstance(error, httpx.WriteTimeout):
+        seconds = deadline.write()
+        text = f"{route.name} did not take the request for {seconds:g} s"
+    elif deadline.phase == "connect" or isinstance(error, httpx.ConnectTimeout):
+        phase, seconds = "connect", route.connect_timeout
+        by = f" through the proxy {route.proxy}" if route.proxy else ""
+        text = f"no connection to {route.url}{by} within {seconds:g} s"
+    elif deadline.phase == "first byte":
+        phase = "first byte"
+        text = f"{route.name} sent nothing for {seconds:g} s"
+    else:
+        text = f"{route.name} fell silent in the middle of its answer for {seconds:g} s"
+    return DeadlineError(text, provider=route.provider, url=route.url, phase=phase, seconds=seconds)
+
+
+def _connect_error(text: str, route: Route, *, transient: bool = False, login: bool = False) -> ConnectError:
+    return ConnectError(
+        text,
+        provider=route.provider,
+        url=route.url,
+        transient=transient,
+        proxy=route.proxy_source if route.proxy else "",
+        login=login,
+    )
+
+
+def proxy_error(words: str, route: Route) -> ConnectError:
+    """The error for a proxy's refusal; ``words`` are a status with its phrase, or the meaning of a SOCKS reply."""
+    status = words[:3]
+    if status == "407" or words.startswith(("Invalid username", "Requested ")):
+        which = "another" if route.proxy and route.proxy.auth else "a"
+        return _connect_error(
+            f"{route.first_hop} demands {which} user and password ({words})", route, login=True
+        )
+    transient = status in ("502", "503", "504") or not status.isdigit()
+    return _connect_error(f"{route.first_hop} refused: {words}", route, transient=transient)
+
+
+def _unconnected(cause: BaseException, route: Route) -> ConnectError:
+    match cause:
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            text = f"{route.url} closed the connection during the TLS handshake"
+            return _connect_error(text, route, transient=True)
+        case ssl.SSLError():
+            return _tls_error(cause, route)
+        case socket.gaierror():
+            name = f"{route.proxy.host} of the proxy" if route.proxy else route.host
+            for_now = cause.errno == socket.EAI_AGAIN
+            text = f"the name {name} {'cannot be looked up now' if for_now else 'does not resolve'}"
+            return _connect_error(text, route, transient=for_now)
+        case ConnectionRefusedError() if route.proxy:
+            return _connect_error(f"{route.first_hop} is not running (connection refused)", route)
+        case ConnectionRefusedError():
+            # A server on this machine is not running; one elsewhere may be about to restart.
+            text = f"nothing listens at {route.url} (connection refused)"
+            return _connect_error(text, route, transient=not route.loopback)
+        case _:
+            words = (
+                (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or type(cause).__name__
+            )
+            text = f"no connection to {route.first_hop}: {words[:1].lower()}{words[1:]}"
+            return _connect_error(text, route, transient=True)
+
+
+def _tls_error(error: ssl.SSLError, route: Route) -> TLSError:
+    reason, cause = (error.reason or "").lower().replace("_", " "), ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        cause = _TLS_CAUSES.get(error.verify_code, "")
+        text = f"the certificate of {route.url} is not trusted: {error.verify_message.rstrip('.')}"
+    elif "certificate required" in reason or "handshake failure" in reason:
+        cause = "client"
+        text = f"{route.url} requires a client certificate that it trusts ({reason})"
+    elif reason in ("wrong version number", "record layer failure", "packet length too long", "http request"):
+        cause = "plain"
+        text = f"{route.url} does not speak TLS"
+    else:
+        text = f"the TLS handshake with {route.url} failed: {reason or error}"
+    mapped = TLSError(text, provider=route.provider, url=route.url, transient=False)
+    mapped.cause = cause
+    return mapped
+
+
+def _lost(cause: BaseException, route: Route, deadline: Deadline) -> NetworkError:
+    # With TLS 1.3 a server refuses the client's certificate only after the handshake.
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _tls_error(cause, route)
+    when = "in the middle of its answer" if deadline.received else "before it answered"
+    text = f"{route.name} closed the connection {when}"
+    return ConnectionLostError(text, provider=route.provider, url=route.url, received=deadline.received)
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
