@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 from provider_core import presets
 from provider_core.catalog import normalize_id
 from provider_core.errors import (
-    AmbiguousModelError,
-    DisabledProviderError,
-    LocalExtraMissingError,
+    LocalModelError,
     MissingKeyError,
     ModelError,
     NoModelError,
     NoProviderError,
-    UnknownModelError,
     UnknownProviderError,
 )
 from provider_core.types import Target
@@ -48,7 +45,9 @@ def resolve(name: str | None, catalog: Catalog) -> Target:
     typed = name.strip()
     chain = _aliased(typed, catalog)
     if chain[-1].partition("/")[0].casefold() == "local" and "local" not in catalog.providers:
-        raise LocalExtraMissingError("the extra local, which the embedded model needs, is not installed")
+        raise LocalModelError(
+            "the extra local, which the embedded model needs, is not installed", code="not_installed"
+        )
     if not catalog.providers:
         _refuse_if_all_wrong(catalog)
         raise NoProviderError("no provider is set up")
@@ -129,10 +128,11 @@ def _bare(typed: str, left: str, catalog: Catalog) -> Target:
     if len(owners) == 1:
         return owners[0]
     if owners:
-        raise AmbiguousModelError(
+        raise ModelError(
             f"{len(owners)} models are called {typed}",
             name=typed,
-            candidates=[str(owner) for owner in owners],
+            candidates=tuple(map(str, owners)),
+            code="ambiguous_model",
         )
     keyless = [p for p in catalog.providers.values() if p.enabled and p.name in catalog.without_key]
     if lost := _owners(typed, catalog, keyless):
@@ -143,22 +143,24 @@ def _bare(typed: str, left: str, catalog: Catalog) -> Target:
             key_env=provider.key_env,
         )
     if off := _owners(typed, catalog, [p for p in catalog.providers.values() if not p.enabled]):
-        raise DisabledProviderError(
+        raise ModelError(
             f"{off[0]} is there, and the provider {off[0].provider.name} is disabled",
             provider=off[0].provider.name,
             name=typed,
+            code="disabled_provider",
         )
     if presets.get(left.lower()) is not None:
         raise UnknownProviderError(
             f"the provider {left} is not set up",
             name=left.lower(),
-            candidates=near_ids(typed, catalog),
+            candidates=tuple(near_ids(typed, catalog)),
             preset=True,
         )
-    raise UnknownModelError(
+    raise ModelError(
         f"no provider that is set up has a model called {typed}",
         name=typed,
-        candidates=near_ids(typed, catalog),
+        candidates=tuple(near_ids(typed, catalog)),
+        code="unknown_model",
     )
 
 
@@ -184,7 +186,7 @@ def _only(catalog: Catalog) -> Target:
         if len(own) > 1:
             raise NoProviderError(
                 "no provider is set up, and the environment has keys for several",
-                candidates=[provider.name for provider in own],
+                candidates=tuple(provider.name for provider in own),
             )
         own = own or list(catalog.providers.values())
     if not own:
@@ -195,16 +197,18 @@ def _only(catalog: Catalog) -> Target:
         return _default(chosen[0], catalog)
     raise NoModelError(
         "no model was named, and there is no default",
-        candidates=[
+        candidates=tuple(
             f"{provider.name}/{model}" if (model := catalog.listing(provider.name).default) else provider.name
             for provider in chosen
-        ],
+        ),
     )
 
 
 def _enabled(provider: Provider) -> Provider:
     if not provider.enabled:
-        raise DisabledProviderError(f"the provider {provider.name} is disabled", provider=provider.name)
+        raise ModelError(
+            f"the provider {provider.name} is disabled", provider=provider.name, code="disabled_provider"
+        )
     return provider
 
 

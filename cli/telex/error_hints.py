@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from provider_core import errors
@@ -47,13 +47,13 @@ def give_variables(error: errors.VariableError, _: Provider | None) -> str | Non
     return "Give " + " ".join(f"--var {name}=VALUE" for name in error.missing)
 
 
-def which_template(error: errors.UnknownTemplateError, _: Provider | None) -> str:
+def which_template(error: errors.TemplateError, _: Provider | None) -> str:
     if error.candidates:
         return f"Did you mean {' or '.join(error.candidates)}?"
     return f"Write it: telex templates edit {error.name}" if error.name else "See: telex templates list"
 
 
-def allow(error: errors.NotAllowedError, _: Provider | None) -> str | None:
+def allow(error: errors.ToolRefusedError, _: Provider | None) -> str | None:
     import shlex
 
     it = "it" if len(error.names) == 1 else "them"
@@ -73,7 +73,7 @@ def did_you_mean(error: errors.ModelError, _: Provider | None) -> str:
     return "See what there is: telex models list"
 
 
-def say_which(error: errors.AmbiguousModelError, _: Provider | None) -> str:
+def say_which(error: errors.ModelError, _: Provider | None) -> str:
     return f"Say which: {', '.join(error.candidates)}"
 
 
@@ -88,7 +88,7 @@ def set_up(error: errors.UnknownProviderError, provider: Provider | None) -> str
     return "\n".join(lines)
 
 
-def enable(error: errors.DisabledProviderError, _: Provider | None) -> str:
+def enable(error: errors.ModelError, _: Provider | None) -> str:
     return f"Enable it: telex providers edit {error.provider} --enable"
 
 
@@ -119,11 +119,11 @@ def first_steps(error: errors.NoProviderError, _: Provider | None) -> str:
     return f"Set one up: telex providers add openai (telex providers presets lists others)\nOr {small}"
 
 
-def add_local(_: errors.LocalExtraMissingError, __: Provider | None) -> str:
+def add_local(_: errors.LocalModelError, __: Provider | None) -> str:
     return f"Install it: {_to_add('local')}"
 
 
-def add_mcp(_: errors.ToolsExtraMissingError, __: Provider | None) -> str:
+def add_mcp(_: errors.ToolServerError, __: Provider | None) -> str:
     return f"Install it: {_to_add('mcp')}"
 
 
@@ -374,14 +374,14 @@ def other_folder(error: errors.LocalModelError, _: Provider | None) -> str | Non
     return "Make room there or make it writable, or set TELEX_HOME to another folder."
 
 
-def tool_access(error: errors.ToolAccessError, _: Provider | None) -> str:
+def tool_access(error: errors.ToolServerError, _: Provider | None) -> str:
     return (
         "Give it a token in a header, as Authorization: Bearer keyring:NAME; telex does no login of its own.\n"
         f"See how: telex mcp add {error.server or 'NAME'} --help"
     )
 
 
-def tool_connect(error: errors.ToolConnectError, _: Provider | None) -> str:
+def tool_connect(error: errors.ToolServerError, _: Provider | None) -> str:
     name = error.server or "NAME"
     return f"To wait longer set start_timeout in [mcp.{name}]; to see its steps: telex mcp test {name}"
 
@@ -411,13 +411,11 @@ def move_away(error: errors.HistoryError, _: Provider | None) -> str:
     return f"Move it away, and a new one is begun: mv {old} {new}"
 
 
-def upgrade_or_move_away(error: errors.NewerHistoryError, provider: Provider | None) -> str:
+def upgrade_or_move_away(error: errors.HistoryError, provider: Provider | None) -> str:
     return f"Upgrade telex, such as with: pipx upgrade telex\n{move_away(error, provider)}"
 
 
-def which_conversation(
-    error: errors.UnknownConversationError | errors.AmbiguousConversationError, _: Provider | None
-) -> str:
+def which_conversation(error: errors.UnknownConversationError, _: Provider | None) -> str:
     if not error.candidates:
         return "See what there is: telex history list"
     shown = [f"{id_}  {title}" for id_, title in error.candidates[:_MOST]]
@@ -447,22 +445,27 @@ def _site(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-_TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | None] | None]] = {
+_Row: TypeAlias = "tuple[ExitCode, str | Callable[..., str | None] | None]"
+
+_TABLE: dict[type[errors.CoreError] | tuple[type[errors.CoreError], str], _Row] = {
     errors.CoreError: (ExitCode.OTHER, None),
     errors.InvalidInputError: (ExitCode.USAGE, None),
     errors.AttachmentError: (ExitCode.USAGE, attach),
-    errors.NoVisionError: (ExitCode.USAGE, "See which models read images: telex models list --vision"),
+    (errors.InvalidInputError, "no_vision"): (
+        ExitCode.USAGE,
+        "See which models read images: telex models list --vision",
+    ),
     errors.SchemaError: (ExitCode.USAGE, None),
     errors.VariableError: (ExitCode.USAGE, give_variables),
     errors.SettingsError: (ExitCode.SETTINGS, which_file),
     errors.TemplateError: (ExitCode.SETTINGS, None),
-    errors.UnknownTemplateError: (ExitCode.SETTINGS, which_template),
+    (errors.TemplateError, "unknown_template"): (ExitCode.SETTINGS, which_template),
     errors.FileError: (ExitCode.OTHER, None),
     errors.ModelError: (ExitCode.SETTINGS, None),
-    errors.UnknownModelError: (ExitCode.SETTINGS, did_you_mean),
-    errors.AmbiguousModelError: (ExitCode.SETTINGS, say_which),
+    (errors.ModelError, "unknown_model"): (ExitCode.SETTINGS, did_you_mean),
+    (errors.ModelError, "ambiguous_model"): (ExitCode.SETTINGS, say_which),
     errors.UnknownProviderError: (ExitCode.SETTINGS, set_up),
-    errors.DisabledProviderError: (ExitCode.SETTINGS, enable),
+    (errors.ModelError, "disabled_provider"): (ExitCode.SETTINGS, enable),
     errors.NoModelError: (ExitCode.SETTINGS, choose_model),
     errors.NoProviderError: (ExitCode.KEY, first_steps),
     errors.ApiKeyError: (ExitCode.KEY, None),
@@ -470,7 +473,7 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.InvalidKeyError: (ExitCode.KEY, None),
     errors.KeyDestinationError: (ExitCode.KEY, confirm_key),
     errors.KeyStoreError: (ExitCode.KEY, other_source),
-    errors.KeyCommandError: (ExitCode.KEY, "Run the command yourself to see why."),
+    (errors.KeyStoreError, "key_command"): (ExitCode.KEY, "Run the command yourself to see why."),
     errors.ProviderError: (ExitCode.PROVIDER, None),
     errors.AuthenticationError: (ExitCode.KEY, right_key),
     errors.PermissionDeniedError: (ExitCode.KEY, None),
@@ -492,9 +495,9 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.DeadlineError: (ExitCode.NETWORK, wait_longer),
     errors.ConnectionLostError: (ExitCode.NETWORK, try_https),
     errors.LocalModelError: (ExitCode.OTHER, other_folder),
-    errors.LocalExtraMissingError: (ExitCode.SETTINGS, add_local),
+    (errors.LocalModelError, "not_installed"): (ExitCode.SETTINGS, add_local),
     errors.ModelFileError: (ExitCode.SETTINGS, wrong_file),
-    errors.ModelFetchError: (
+    (errors.LocalModelError, "fetch"): (
         ExitCode.NETWORK,
         (
             "Use a provider instead: telex providers add openai\n"
@@ -505,21 +508,18 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
     errors.UnknownToolError: (ExitCode.USAGE, None),
     errors.ToolArgumentsError: (ExitCode.TOOL, None),
     errors.ToolRefusedError: (ExitCode.TOOL, None),
-    errors.NotAllowedError: (ExitCode.TOOL, allow),
-    errors.ToolTimeoutError: (ExitCode.TOOL, None),
+    (errors.ToolRefusedError, "not_allowed"): (ExitCode.TOOL, allow),
     errors.ToolServerError: (ExitCode.PROVIDER, None),
-    errors.ToolAccessError: (ExitCode.KEY, tool_access),
-    errors.ToolConnectError: (ExitCode.NETWORK, tool_connect),
+    (errors.ToolServerError, "access"): (ExitCode.KEY, tool_access),
+    (errors.ToolServerError, "connect"): (ExitCode.NETWORK, tool_connect),
     errors.ToolSecretError: (ExitCode.KEY, tool_secret),
-    errors.ToolSessionError: (ExitCode.PROVIDER, None),
-    errors.ToolsExtraMissingError: (ExitCode.SETTINGS, add_mcp),
+    (errors.ToolServerError, "not_installed"): (ExitCode.SETTINGS, add_mcp),
     errors.UnknownToolServerError: (ExitCode.SETTINGS, which_server),
     errors.HistoryError: (ExitCode.OTHER, None),
-    errors.BusyHistoryError: (ExitCode.OTHER, "End what has it open, or try again."),
-    errors.CorruptHistoryError: (ExitCode.OTHER, move_away),
-    errors.NewerHistoryError: (ExitCode.OTHER, upgrade_or_move_away),
+    (errors.HistoryError, "busy"): (ExitCode.OTHER, "End what has it open, or try again."),
+    (errors.HistoryError, "corrupt"): (ExitCode.OTHER, move_away),
+    (errors.HistoryError, "newer"): (ExitCode.OTHER, upgrade_or_move_away),
     errors.UnknownConversationError: (ExitCode.SETTINGS, which_conversation),
-    errors.AmbiguousConversationError: (ExitCode.SETTINGS, which_conversation),
     errors.SchemaMismatchError: (
         ExitCode.PROVIDER,
         "Try again, simplify the schema, or use a larger model; --retries-schema N allows more retries.",
@@ -529,8 +529,9 @@ _TABLE: dict[type[errors.CoreError], tuple[ExitCode, str | Callable[..., str | N
 
 
 def code_and_hint(error: errors.CoreError, provider: Provider | None = None) -> tuple[ExitCode, str | None]:
-    """The exit code for an error and what to do about it, by the nearest class that has a row."""
-    code, hint = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
+    """Return the exit code for an error and its hint, from the nearest class that has a row."""
+    keys = (key for kind in type(error).__mro__ for key in ((kind, error.code), kind))
+    code, hint = next(_TABLE[key] for key in keys if key in _TABLE)
     return code, hint(error, provider) if callable(hint) else hint
 
 

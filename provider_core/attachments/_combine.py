@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.errors import NoVisionError
+from provider_core.errors import InvalidInputError
 from provider_core.types import TextPart
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def combine(
 
 
 def check_vision(target: Target, model: Model | None) -> None:
-    """Raise ``NoVisionError`` where the model is known to read no images; a model that nothing is known of may."""
+    """Raise ``InvalidInputError`` where the model is known to read no images; a model that nothing is known of may."""
     if model is not None and model.vision is False:
-        raise NoVisionError(f"{target} is known to read no images", provider=target.provider.name)
+        raise InvalidInputError(
+            f"{target} is known to read no images", provider=target.provider.name, code="no_vision"
+        )

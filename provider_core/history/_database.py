@@ -12,13 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from provider_core.errors import (
-    BusyHistoryError,
-    CorruptHistoryError,
-    FileError,
-    HistoryError,
-    NewerHistoryError,
-)
+from provider_core.errors import FileError, HistoryError
 from provider_core.files import make_private, private_folder
 from provider_core.history import _schema
 
@@ -89,9 +83,10 @@ class Database:
                 TypeError,
                 LookupError,
             ) as error:  # what stands there was not written by telex
-                raise CorruptHistoryError(
+                raise HistoryError(
                     f"the history {self.path} is damaged: it holds a value that does not belong there",
                     path=self.path,
+                    code="corrupt",
                 ) from error
             finally:
                 _roll_back(connection)
@@ -110,7 +105,7 @@ class Database:
             deadline = time.monotonic() + self._patience
             while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 if time.monotonic() > deadline:
-                    raise BusyHistoryError(f"another program is reading {self.path}", path=self.path)
+                    raise HistoryError(f"another program is reading {self.path}", path=self.path, code="busy")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -195,9 +190,11 @@ class Database:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != _schema.APPLICATION and (application or version or tables):
-            raise CorruptHistoryError(f"{self.path} is a database, and not telex's history", path=self.path)
+            raise HistoryError(
+                f"{self.path} is a database, and not telex's history", path=self.path, code="corrupt"
+            )
         if version > len(_schema.STEPS):
-            raise NewerHistoryError(f"{self.path} was written by a newer telex", path=self.path)
+            raise HistoryError(f"{self.path} was written by a newer telex", path=self.path, code="newer")
 
     def _upgrade(self, connection: sqlite3.Connection, *, log: bool) -> None:
         if log:
@@ -278,9 +275,9 @@ class Database:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         path = self.path
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return BusyHistoryError(f"the history {path} is locked by another program", path=path)
+            return HistoryError(f"the history {path} is locked by another program", path=path, code="busy")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return CorruptHistoryError(f"the history {path} is damaged: {error}", path=path)
+            return HistoryError(f"the history {path} is damaged: {error}", path=path, code="corrupt")
         # SQLite says what failed, and rarely why.
         if code == sqlite3.SQLITE_IOERR and not has_locks(path):
             return _no_locks(path)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from provider_core.errors import CorruptHistoryError, HistoryError, NewerHistoryError
+from provider_core.errors import HistoryError
 from provider_core.history import _schema
 from provider_core.structs import Struct
 
@@ -31,8 +31,7 @@ class Health(Struct):
 def health(path: Path, *, largest: int = _LARGEST) -> Health | None:
     """What can be said of the file; None where there is none. Above ``largest`` bytes its pages are not read.
 
-    Raises ``CorruptHistoryError`` for a damaged file and for another program's, ``NewerHistoryError`` for a
-    newer release's, ``HistoryError`` for one that cannot be read.
+    Raises ``HistoryError`` for a damaged file, another program's, a newer release's, and one that cannot be read.
     """
     import sqlite3
 
@@ -55,7 +54,7 @@ def health(path: Path, *, largest: int = _LARGEST) -> Health | None:
     except sqlite3.OperationalError as error:
         raise HistoryError(f"the history {path} cannot be read: {error}", path=path) from error
     except sqlite3.DatabaseError as error:
-        raise CorruptHistoryError(f"the history {path} is damaged: {error}", path=path) from error
+        raise HistoryError(f"the history {path} is damaged: {error}", path=path, code="corrupt") from error
     return Health(size=size, conversations=count, checked=size <= largest)
 
 
@@ -76,13 +75,13 @@ def _size(path: Path) -> int:
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != _schema.APPLICATION:
-        raise CorruptHistoryError(f"{path} is a database, and not telex's history", path=path)
+        raise HistoryError(f"{path} is a database, and not telex's history", path=path, code="corrupt")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(_schema.STEPS):
-        raise NewerHistoryError(f"{path} was written by a newer telex", path=path)
+        raise HistoryError(f"{path} was written by a newer telex", path=path, code="newer")
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if said != "ok":
-        raise CorruptHistoryError(f"the history {path} is damaged: {said}", path=path)
+        raise HistoryError(f"the history {path} is damaged: {said}", path=path, code="corrupt")

@@ -135,8 +135,7 @@ class History:
         """The conversation that ``name`` means.
 
         That is the one with this id or title, else the only one whose id begins so (from four letters on),
-        whose title is this in another case, or has this as a part. Raises ``UnknownConversationError`` or
-        ``AmbiguousConversationError``.
+        whose title is this in another case, or has this as a part. Raises ``UnknownConversationError``.
         """
         return _names.chosen(name, self.conversations())
 

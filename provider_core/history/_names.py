@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from provider_core.errors import AmbiguousConversationError, UnknownConversationError
+from provider_core.errors import UnknownConversationError
 from provider_core.types import TextPart
 
 if TYPE_CHECKING:
@@ -76,16 +76,17 @@ def chosen(name: str, every: Sequence[SavedConversation]) -> SavedConversation:
         if len(found) == 1:
             return found[0]
         if found:
-            raise AmbiguousConversationError(
+            raise UnknownConversationError(
                 f"{wanted!r} could be any of {len(found)} conversations",
                 name=wanted,
-                candidates=[(each.id, each.title) for each in found],
+                candidates=tuple((each.id, each.title) for each in found),
+                code="ambiguous",
             )
     names = {each.id: each for each in every} | {each.title: each for each in every}
     raise UnknownConversationError(
         f"there is no conversation {wanted!r}",
         name=wanted,
-        candidates=[(names[found].id, names[found].title) for found in close_matches(wanted, names)],
+        candidates=tuple((names[found].id, names[found].title) for found in close_matches(wanted, names)),
     )
 
 

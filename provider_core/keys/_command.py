@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from provider_core import limits
-from provider_core.errors import KeyCommandError
+from provider_core.errors import KeyStoreError
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,7 +26,7 @@ _SHELL = re.compile(r"[|&;<>()$`*?\[\]~\n]|^\s*\w+=")
 def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
     """What the command prints on stdout; its stderr goes to the terminal, never into the key.
 
-    It runs without a shell unless it uses a shell's signs. Raises ``KeyCommandError``, which never holds
+    It runs without a shell unless it uses a shell's signs. Raises ``KeyStoreError``, which never holds
     what the command printed.
     """
     import shlex
@@ -39,7 +39,7 @@ def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
         process = subprocess.Popen(arguments, shell=shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except (OSError, ValueError) as error:
         words = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        raise KeyCommandError(f"the key command could not be run: {words}") from None
+        raise KeyStoreError(f"the key command could not be run: {words}", code="key_command") from None
     try:
         printed = _printed(process, deadline)
     finally:
@@ -49,7 +49,7 @@ def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
     if process.returncode != 0:
         code = process.returncode
         ending = f"signal {-code}" if code < 0 else f"exit status {code}"
-        raise KeyCommandError(f"the key command failed with {ending}")
+        raise KeyStoreError(f"the key command failed with {ending}", code="key_command")
     return printed.decode("utf-8", "replace")
 
 
@@ -75,11 +75,11 @@ def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes:
         if process.poll() is not None:
             until = min(until, time.monotonic() + _REST)
     if sum(map(len, parts)) > limits.KEY:
-        raise KeyCommandError("the key command printed far more than a key")
+        raise KeyStoreError("the key command printed far more than a key", code="key_command")
     while process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     if process.poll() is None:
-        raise KeyCommandError(f"the key command did not end within {deadline:g} s")
+        raise KeyStoreError(f"the key command did not end within {deadline:g} s", code="key_command")
     return b"".join(parts)
 
 

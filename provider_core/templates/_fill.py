@@ -53,7 +53,7 @@ def fill(
         given["prompt"] = typed
     missing = [name for name, default in wanted.items() if default is None and name not in given]
     if missing:
-        raise VariableError(f"the template {template.name} needs {_listed(missing)}", missing=missing)
+        raise VariableError(f"the template {template.name} needs {_listed(missing)}", missing=tuple(missing))
     parts = [
         piped if "stdin" not in wanted else None,
         put_in(template.prompt, given, wanted),

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import files, limits
-from provider_core.errors import TemplateError, UnknownTemplateError
+from provider_core.errors import TemplateError
 from provider_core.redaction import close_matches
 from provider_core.structs import Struct, field
 from provider_core.templates._places import wrong_place
@@ -64,17 +64,18 @@ def names(folder: Path) -> dict[str, Path]:
 def find(folder: Path, name: str) -> Path:
     """The file of the template ``name``; a name with a slash in it, or a file's ending, is a path of its own.
 
-    Raises ``UnknownTemplateError`` with near misses, and ``TemplateError`` where there are two files.
+    Raises ``TemplateError``: with similar names if there is none, or if there are two files.
     """
     if "/" in name or "\\" in name:
         path = files.expanded(name)
         if not path.is_file():
-            raise UnknownTemplateError(f"there is no template {name}")
+            raise TemplateError(f"there is no template {name}", code="unknown_template")
         return path
     bare = name.removesuffix(".toml").removesuffix(".md")
     if not _NAME.fullmatch(bare):
-        raise UnknownTemplateError(
-            f"{name!r} is not a valid name for a template: letters, digits, '.', '_' and '-', at most 64"
+        raise TemplateError(
+            f"{name!r} is not a valid name for a template: letters, digits, '.', '_' and '-', at most 64",
+            code="unknown_template",
         )
     possible = [folder / f"{bare}{suffix}" for suffix in SUFFIXES]
     there = [path for path in possible if path.is_file() and (bare == name or path.name == name)]
@@ -86,7 +87,9 @@ def find(folder: Path, name: str) -> Path:
             path=there[0],
         )
     candidates = close_matches(bare, names(folder))
-    raise UnknownTemplateError(f"there is no template called {name}", name=bare, candidates=candidates)
+    raise TemplateError(
+        f"there is no template called {name}", name=bare, candidates=candidates, code="unknown_template"
+    )
 
 
 def load(folder: Path, name: str) -> Template:

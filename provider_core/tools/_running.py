@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from provider_core.errors import ToolError, ToolRefusedError, ToolTimeoutError
+from provider_core.errors import ToolError, ToolRefusedError
 from provider_core.events import Limits, ToolEnded, ToolProgress, ToolResult, ToolStarted
 from provider_core.structs import Struct
 
@@ -116,7 +116,11 @@ def _late(number: int, call: _Running) -> _End:
     call.stop.set()
     server, tool = call.planned.toolbox.name, call.planned.offered.tool.name
     message = f"{call.planned.name} did not end within {call.seconds:g} s and was stopped"
-    return number, ToolTimeoutError(message, server=server, tool=tool, seconds=call.seconds), call.seconds
+    return (
+        number,
+        ToolError(message, server=server, tool=tool, seconds=call.seconds, code="timeout"),
+        call.seconds,
+    )
 
 
 def _stop(calls: Iterable[_Running]) -> None:

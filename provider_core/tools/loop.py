@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from provider_core.errors import NotAllowedError, ToolArgumentsError, ToolError, ToolRefusedError
+from provider_core.errors import ToolArgumentsError, ToolError, ToolRefusedError
 from provider_core.events import Approve, ApproveWith, PlannedCall, Refuse, ToolEnded
 from provider_core.redaction import printable
 from provider_core.tools._arguments import mismatch, read
@@ -162,7 +162,7 @@ class ToolLoop:
         if not self._not_allowed:
             return ToolRefusedError(f"{shown} did not run, because you refused {them}")
         words = f"no terminal to ask whether {shown} may run; {it} did not run"
-        return NotAllowedError(words, names=names)
+        return ToolRefusedError(words, names=names, code="not_allowed")
 
     def notice(self, notice: Notice) -> None:
         """Take note of a dropped ``tool_choice``; let an error name the tool as users know it."""
@@ -184,7 +184,7 @@ class ToolLoop:
         return PlannedCall(toolbox=toolbox, offered=offered, call=call, arguments=arguments)
 
     def _count_refusal(self, error: ToolError, planned: PlannedCall | None) -> None:
-        if isinstance(error, NotAllowedError):
+        if isinstance(error, ToolRefusedError) and error.code == "not_allowed":
             self._not_allowed += error.names
         elif isinstance(error, ToolRefusedError) and planned is not None and self._choice != "none":
             self._refused.append(planned.name)

@@ -46,9 +46,19 @@ CASES = [
     (errors.InvalidInputError("x"), None, ExitCode.USAGE, None),
     (errors.SettingsError("x"), None, ExitCode.SETTINGS, None),
     (errors.FileError("x", path=Path("x")), None, ExitCode.OTHER, None),
-    (errors.UnknownModelError("x", candidates=["a/b"]), None, ExitCode.SETTINGS, "Did you mean a/b?"),
-    (errors.UnknownModelError("x"), None, ExitCode.SETTINGS, "telex models list"),
-    (errors.AmbiguousModelError("x", candidates=["a/m", "b/m"]), None, ExitCode.SETTINGS, "a/m, b/m"),
+    (
+        errors.ModelError("x", candidates=["a/b"], code="unknown_model"),
+        None,
+        ExitCode.SETTINGS,
+        "Did you mean a/b?",
+    ),
+    (errors.ModelError("x", code="unknown_model"), None, ExitCode.SETTINGS, "telex models list"),
+    (
+        errors.ModelError("x", candidates=["a/m", "b/m"], code="ambiguous_model"),
+        None,
+        ExitCode.SETTINGS,
+        "a/m, b/m",
+    ),
     (
         errors.UnknownProviderError("x", name="groq", preset=True),
         None,
@@ -193,7 +203,7 @@ CASES = [
     (errors.LocalModelError("x"), None, ExitCode.OTHER, None),
     (errors.LocalModelError("x", path=Path("m.gguf")), None, ExitCode.OTHER, None),
     (errors.LocalModelError("x", path=Path("/data/models")), None, ExitCode.OTHER, "set TELEX_HOME"),
-    (errors.LocalExtraMissingError("x"), None, ExitCode.SETTINGS, "telex[local]"),
+    (errors.LocalModelError("x", code="not_installed"), None, ExitCode.SETTINGS, "telex[local]"),
     (
         errors.ModelFileError("x", path=Path("m.gguf")),
         replace(LAB, gguf=Path("m.gguf")),
@@ -201,38 +211,55 @@ CASES = [
         "telex providers edit lab --gguf",
     ),
     (errors.ModelFileError("x", path=Path("m.gguf")), None, ExitCode.SETTINGS, None),
-    (errors.ModelFetchError("x"), None, ExitCode.NETWORK, "--gguf FILE"),
+    (errors.LocalModelError("x", code="fetch"), None, ExitCode.NETWORK, "--gguf FILE"),
     (errors.ToolError("x"), None, ExitCode.TOOL, None),
     (errors.UnknownToolError("x"), None, ExitCode.USAGE, None),
     (errors.ToolArgumentsError("x"), None, ExitCode.TOOL, None),
     (errors.ToolRefusedError("x"), None, ExitCode.TOOL, None),
-    (errors.ToolTimeoutError("x", seconds=60), None, ExitCode.TOOL, None),
+    (errors.ToolError("x", seconds=60, code="timeout"), None, ExitCode.TOOL, None),
     (errors.ToolServerError("x"), None, ExitCode.PROVIDER, None),
-    (errors.ToolAccessError("x", server="lab"), None, ExitCode.KEY, "telex mcp add lab --help"),
-    (errors.ToolConnectError("x", server="lab"), None, ExitCode.NETWORK, "start_timeout in [mcp.lab]"),
+    (
+        errors.ToolServerError("x", server="lab", code="access"),
+        None,
+        ExitCode.KEY,
+        "telex mcp add lab --help",
+    ),
+    (
+        errors.ToolServerError("x", server="lab", code="connect"),
+        None,
+        ExitCode.NETWORK,
+        "start_timeout in [mcp.lab]",
+    ),
     (errors.ToolSecretError("x", source="env:A"), None, ExitCode.KEY, "Set A"),
     (errors.ToolSecretError("x", source="keyring:a"), None, ExitCode.KEY, "telex mcp set-secret a"),
-    (errors.ToolSessionError("x", server="lab"), None, ExitCode.PROVIDER, None),
-    (errors.ToolsExtraMissingError("x"), None, ExitCode.SETTINGS, "telex[mcp]"),
+    (errors.ToolServerError("x", server="lab", code="session"), None, ExitCode.PROVIDER, None),
+    (errors.ToolServerError("x", code="not_installed"), None, ExitCode.SETTINGS, "telex[mcp]"),
     (errors.UnknownToolServerError("x"), None, ExitCode.SETTINGS, "telex mcp list"),
     (errors.UnknownToolServerError("x", candidates=["time"]), None, ExitCode.SETTINGS, "mean time?"),
     (errors.HistoryError("x"), None, ExitCode.OTHER, None),
-    (errors.BusyHistoryError("x"), None, ExitCode.OTHER, "try again"),
+    (errors.HistoryError("x", code="busy"), None, ExitCode.OTHER, "try again"),
     (
-        errors.CorruptHistoryError("x", path=Path("/my data/h.db")),
+        errors.HistoryError("x", path=Path("/my data/h.db"), code="corrupt"),
         None,
         ExitCode.OTHER,
         "mv '/my data/h.db' '/my data/h.db.old'",
     ),
-    (errors.NewerHistoryError("x", path=Path("h.db")), None, ExitCode.OTHER, "Upgrade telex"),
+    (errors.HistoryError("x", path=Path("h.db"), code="newer"), None, ExitCode.OTHER, "Upgrade telex"),
     (errors.UnknownConversationError("x"), None, ExitCode.SETTINGS, "telex history list"),
     (
-        errors.AmbiguousConversationError("x", candidates=[("k3f9a2bq", "Mend it"), ("b" * 8, "Mend me")]),
+        errors.UnknownConversationError(
+            "x", candidates=[("k3f9a2bq", "Mend it"), ("b" * 8, "Mend me")], code="ambiguous"
+        ),
         None,
         ExitCode.SETTINGS,
         "k3f9a2bq  Mend it\nbbbbbbbb  Mend me",
     ),
-    (errors.NotAllowedError("x", names=["a/b", "a/c"]), None, ExitCode.TOOL, "--allow a/b --allow a/c"),
+    (
+        errors.ToolRefusedError("x", names=["a/b", "a/c"], code="not_allowed"),
+        None,
+        ExitCode.TOOL,
+        "--allow a/b --allow a/c",
+    ),
     (errors.LoopLimitError("x", turns=10), LAB, ExitCode.TOOL, "--max-turns"),
     (errors.AttachmentError("x", name="a.png", image=True), None, ExitCode.USAGE, "--image a.png"),
     (
@@ -245,7 +272,7 @@ CASES = [
     (errors.AttachmentError("x", name="stdin", image=True), None, ExitCode.USAGE, "--image -"),
     (errors.AttachmentError("x", name="*.py"), None, ExitCode.USAGE, "the shell's"),
     (errors.AttachmentError("x", name="a.py"), None, ExitCode.USAGE, None),
-    (errors.NoVisionError("x"), None, ExitCode.USAGE, "telex models list --vision"),
+    (errors.InvalidInputError("x", code="no_vision"), None, ExitCode.USAGE, "telex models list --vision"),
     (errors.SchemaError("x"), None, ExitCode.USAGE, None),
     (errors.SchemaMismatchError("x"), None, ExitCode.PROVIDER, "--retries-schema"),
     (errors.VariableError("x", missing=["a", "b"]), None, ExitCode.USAGE, "--var a=VALUE --var b=VALUE"),
@@ -253,9 +280,19 @@ CASES = [
     (errors.VariableError("x", missing=["prompt"]), None, ExitCode.USAGE, "what is typed"),
     (errors.VariableError("x"), None, ExitCode.USAGE, None),
     (errors.TemplateError("x", path=Path("t.toml"), line=3), None, ExitCode.SETTINGS, None),
-    (errors.UnknownTemplateError("x", name="t", candidates=["u"]), None, ExitCode.SETTINGS, "mean u?"),
-    (errors.UnknownTemplateError("x", name="t"), None, ExitCode.SETTINGS, "telex templates edit t"),
-    (errors.UnknownTemplateError("x"), None, ExitCode.SETTINGS, "telex templates list"),
+    (
+        errors.TemplateError("x", name="t", candidates=["u"], code="unknown_template"),
+        None,
+        ExitCode.SETTINGS,
+        "mean u?",
+    ),
+    (
+        errors.TemplateError("x", name="t", code="unknown_template"),
+        None,
+        ExitCode.SETTINGS,
+        "telex templates edit t",
+    ),
+    (errors.TemplateError("x", code="unknown_template"), None, ExitCode.SETTINGS, "telex templates list"),
     (errors.CoreError("x"), None, ExitCode.OTHER, None),
 ]
 
@@ -285,8 +322,7 @@ def test_an_unexpected_exception_is_reported_by_its_place_without_its_words(
 def test_every_class_of_error_is_in_the_table_above() -> None:
     classes = {getattr(errors, name) for name in errors.__all__}
     abstract = {errors.ModelError, errors.ApiKeyError, errors.ProviderError, errors.NetworkError}
-    others = {errors.DisabledProviderError, errors.KeyCommandError}
-    assert classes - {type(case[0]) for case in CASES} <= abstract | others
+    assert classes - {type(case[0]) for case in CASES} <= abstract
 
 
 def commands(text: str) -> list[str]:

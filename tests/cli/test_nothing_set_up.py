@@ -15,7 +15,7 @@ from provider_core.errors import (
     AuthenticationError,
     CoreError,
     DeadlineError,
-    LocalExtraMissingError,
+    LocalModelError,
     ModelNotFoundError,
     RateLimitError,
     TLSError,
@@ -155,7 +155,7 @@ def test_what_is_set_up_takes_precedence_over_the_environment(fresh: Inside) -> 
 @pytest.mark.parametrize("name", ["local", "Local", "local/smollm2-135m-instruct"])
 def test_without_the_extra_the_embedded_model_names_it(name: str) -> None:
     catalog = Catalog({}, load=lambda provider: pytest.fail(provider.name))
-    with pytest.raises(LocalExtraMissingError, match="extra local"):
+    with pytest.raises(LocalModelError, match="extra local"):
         resolve(name, catalog)
 
 

@@ -218,7 +218,7 @@ FAILURES = {
     "quota": (5, "QuotaError", 402),
     "no completion": (6, "ProtocolError", 200),
     "unknown model": (3, "ModelNotFoundError", 404),
-    "no such model anywhere": (3, "UnknownModelError", None),
+    "no such model anywhere": (3, "ModelError", None),
     "unknown provider": (3, None, None),
     "no prompt": (2, "UsageError", None),
     "no text": (2, "UsageError", None),

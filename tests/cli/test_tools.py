@@ -168,7 +168,7 @@ def test_without_the_extra_it_says_how_to_have_it(desk: Telex, server: Scripted)
     assert ran.code == 3
     assert ran.err.splitlines()[-1].startswith("  Install it: ")
     assert ran.err.endswith("pip install 'telex[mcp]'\n")
-    assert json.loads(ran.out)["error"]["type"] == "ToolsExtraMissingError"
+    assert json.loads(ran.out)["error"]["code"] == "not_installed"
     assert server.asked == []
 
 
@@ -248,7 +248,8 @@ def test_a_refusal_is_in_the_object_too(desk: Telex, server: Scripted) -> None:
     ran = desk("chat", "--json", "--tools", "lab", "hi")
     found = json.loads(ran.out)
     assert (ran.code, found["verdict"], found["text"]) == (8, "complete", "Let me see.\nIt is done.")
-    assert found["error"]["type"] == "NotAllowedError"
+    assert found["error"]["type"] == "ToolRefusedError"
+    assert found["error"]["code"] == "not_allowed"
     assert (found["error"]["exit_code"], found["error"]["hint"]) == (8, "To allow it: --allow lab/echo")
 
 

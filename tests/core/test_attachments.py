@@ -28,7 +28,7 @@ from provider_core.attachments import (
     text_file,
     text_of,
 )
-from provider_core.errors import AttachmentError, NoVisionError
+from provider_core.errors import AttachmentError, InvalidInputError
 from provider_core.types import ImagePart, Model, Provider, Target, TextPart
 from telex.render.extract import first_block
 
@@ -306,7 +306,7 @@ def test_files_stand_before_the_prompt_and_images_before_the_text() -> None:
 
 
 def test_images_for_a_model_that_reads_none_are_refused_and_others_are_not() -> None:
-    with pytest.raises(NoVisionError, match="lab/m is known to read no images"):
+    with pytest.raises(InvalidInputError, match="lab/m is known to read no images"):
         check_vision(TARGET, Model(id="m", vision=False))
     check_vision(TARGET, Model(id="m", vision=True))
     check_vision(TARGET, Model(id="m"))

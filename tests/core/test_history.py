@@ -9,7 +9,6 @@ import pytest
 
 from provider_core.answer import Answer
 from provider_core.errors import (
-    AmbiguousConversationError,
     ConnectionLostError,
     ContentPolicyError,
     ContextOverflowError,
@@ -275,13 +274,13 @@ def test_the_better_match_wins(history: History) -> None:
     said(history, "My plan for today")
     assert history.find("plan").id == exact
     assert history.find("Plan").id == other_case
-    with pytest.raises(AmbiguousConversationError):
+    with pytest.raises(UnknownConversationError):
         history.find("PLAN")
 
 
 def test_several_that_could_be_meant_are_named(history: History) -> None:
     ids = [said(history, "hello") for _ in range(3)]
-    with pytest.raises(AmbiguousConversationError) as caught:
+    with pytest.raises(UnknownConversationError) as caught:
         history.find("hello")
     assert caught.value.candidates == tuple((id_, "hello") for id_ in reversed(ids))
     assert "'hello' could be any of 3" in caught.value.message

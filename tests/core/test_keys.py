@@ -15,7 +15,7 @@ from conformance import KeyStoreConformance
 from keyring.backend import KeyringBackend
 from keyring.backends import fail, null
 
-from provider_core.errors import ApiKeyError, InvalidKeyError, KeyCommandError, KeyStoreError, MissingKeyError
+from provider_core.errors import ApiKeyError, InvalidKeyError, KeyStoreError, MissingKeyError
 from provider_core.keys import (
     Credentials,
     Key,
@@ -210,20 +210,20 @@ def test_what_a_command_says_on_stderr_is_no_part_of_the_key(capfd: pytest.Captu
     ],
 )
 def test_a_command_that_fails_says_how_and_not_what_it_printed(command: str, words: str) -> None:
-    with pytest.raises(KeyCommandError, match=words) as caught:
+    with pytest.raises(KeyStoreError, match=words) as caught:
         run_command(command)
     assert "secret" not in str(caught.value)
 
 
 def test_a_command_that_was_killed_says_by_what(tmp_path: Path) -> None:
-    with pytest.raises(KeyCommandError, match="signal 9"):
+    with pytest.raises(KeyStoreError, match="signal 9"):
         run_command(program(tmp_path, "kill -9 $$"))
 
 
 @pytest.mark.parametrize("command", ["sleep 30", "sleep 30 | cat"])
 def test_a_command_that_does_not_end_is_given_up(command: str) -> None:
     started = time.monotonic()
-    with pytest.raises(KeyCommandError, match=r"within 0\.3 s"):
+    with pytest.raises(KeyStoreError, match=r"within 0\.3 s"):
         run_command(command, deadline=0.3)
     assert time.monotonic() - started < 5
 
@@ -231,7 +231,7 @@ def test_a_command_that_does_not_end_is_given_up(command: str) -> None:
 @pytest.mark.parametrize("command", ["yes", "cat /dev/zero", "yes | cat"])
 def test_a_command_that_prints_without_end_is_given_up(command: str) -> None:
     started = time.monotonic()
-    with pytest.raises(KeyCommandError, match="far more than a key"):
+    with pytest.raises(KeyStoreError, match="far more than a key"):
         run_command(command, deadline=20)
     assert time.monotonic() - started < 10
 
@@ -410,7 +410,7 @@ def test_of_several_providers_each_has_its_key_or_its_reason_and_a_broken_store_
     assert list(found) == ["one", "two", "cloud", "cut", "open", "here"]
     assert store.asked == [("get", "one")]
     assert [type(found[name]) for name in ("one", "two", "cut")] == [
-        KeyStoreError, KeyStoreError, KeyCommandError
+        KeyStoreError, KeyStoreError, KeyStoreError
     ]  # fmt: skip
     assert key_of(found["cloud"]) == Key(value="first", source="environment variable CLOUD_KEY")
     assert (key_of(found["open"]), key_of(found["here"])) == (None, None)

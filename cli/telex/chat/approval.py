@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.errors import NotAllowedError
+from provider_core.errors import ToolRefusedError
 from provider_core.tools import Approve, ApproveWith, Refuse, mismatch
 from telex.console import as_json
 from telex.render import calls
@@ -64,7 +64,7 @@ class ApprovalPolicy:
 
 
 class Approver:
-    """Decides on calls; raises ``NotAllowedError`` where nobody can be asked.
+    """Decides on calls; raises ``ToolRefusedError`` where nobody can be asked.
 
     ``pause`` clears the screen of what is drawn over, so that a question can be read.
     """
@@ -84,9 +84,10 @@ class Approver:
             return Approve()
         if not self._questions.there:
             name = call.name
-            raise NotAllowedError(
+            raise ToolRefusedError(
                 f"{name} did not run: it is not allowed by name, and there is no terminal to ask on",
                 names=(name,),
+                code="not_allowed",
             )
         self._pause()
         if self._standing.outdated(call):

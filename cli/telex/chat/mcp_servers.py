@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from provider_core.errors import InvalidInputError, NotAllowedError, UnknownToolServerError
+from provider_core.errors import InvalidInputError, ToolRefusedError, UnknownToolServerError
 from provider_core.settings.mcp import find_server
 from provider_core.tools import RequestStarted, agent
 from provider_core.tools.mcp import McpServers
@@ -132,4 +132,4 @@ class ToolServers:
 
 
 def _never(call: PlannedCall) -> Decision:
-    raise NotAllowedError(f"{call.name} was not asked for", names=(call.name,))
+    raise ToolRefusedError(f"{call.name} was not asked for", names=(call.name,), code="not_allowed")

@@ -27,7 +27,8 @@ def call_object(call: ToolCall) -> dict[str, Any]:
 def error_object(
     error: Exception, hint: str | None = None, *, exit_code: ExitCode | None = None
 ) -> dict[str, Any]:
-    """``type`` is the class in the library's tree; ``status`` and ``code`` are the server's, where it said so.
+    """``type`` is the class of the error, and ``code`` its case; of a ``ProviderError``, ``status`` and ``code`` are
+    the server's.
 
     ``exit_code`` is the error's own unless it is given.
     """

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provider_core.answer import AnswerBuilder
-from provider_core.errors import CoreError, NotAllowedError, ToolRefusedError
+from provider_core.errors import CoreError, ToolRefusedError
 from provider_core.tools import RequestStarted, ToolEnded, ToolProgress, ToolStarted, agent
 from provider_core.types import Finished, Image, Reasoning, Sources, Text, ToolCall, Usage
 from telex.ask import Turn, hint
@@ -50,7 +50,7 @@ def ask_with_tools(
     """As ``ask.ask``, for as many requests as the model's calls take; each is a turn of the history.
 
     ``said`` is told of each answer with its request. Returns the last answer; its error is
-    ``ToolRefusedError`` where it is whole and calls were refused, ``NotAllowedError`` where nobody could be asked.
+    ``ToolRefusedError`` if it is complete and calls were refused.
     """
     with Interrupts() as interrupts, contextlib.closing(TerminalPrompt(app.console)) as questions:
         approve = Approver(app, questions, toolset.standing, pause=show.pause)
@@ -138,7 +138,7 @@ class _Loop:
                 self._show_tool(event)
             case ToolEnded(call=call, error=error):
                 self._results[call.id] = event.message()
-                if isinstance(error, NotAllowedError):
+                if isinstance(error, ToolRefusedError):
                     self._not_allowed += error.names
                 self._show_tool(event)
             case Finished() if self._turn is not None:
@@ -204,7 +204,7 @@ class _Loop:
         if not self._not_allowed:
             return ToolRefusedError(f"{named} did not run, because you refused {it.replace('they', 'them')}")
         words = f"no terminal to ask whether {named} may run; {it} did not run"
-        return NotAllowedError(words, names=names)
+        return ToolRefusedError(words, names=names, code="not_allowed")
 
 
 def _more(questions: TerminalPrompt, show: Show, target: Target, turns: int) -> int:

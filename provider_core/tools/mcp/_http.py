@@ -19,7 +19,7 @@ from mcp.client.streamable_http import (
 
 from provider_core import limits
 from provider_core._version import __version__
-from provider_core.errors import ToolAccessError, ToolConnectError, ToolServerError, ToolSessionError
+from provider_core.errors import ToolServerError
 from provider_core.http import Proxies, tls_context
 from provider_core.redaction import clean
 from provider_core.settings.validators import origin
@@ -145,7 +145,7 @@ class Gate(httpx2.AsyncBaseTransport):
             if response.status_code == 404 and "mcp-session-id" in request.headers:
                 await response.aclose()
                 words = f"the MCP server {self._server.name} has forgotten the session (HTTP 404)"
-                return self._failed(ToolSessionError(words, server=self._server.name))
+                return self._failed(ToolServerError(words, server=self._server.name, code="session"))
             first = response.status_code in _NO_POST and b'"initialize"' in request.content
             if first and (response.status_code == 405 or await self._streams_on_get(request)):
                 await response.aclose()
@@ -209,16 +209,19 @@ class Gate(httpx2.AsyncBaseTransport):
             wants = "wants credentials" if status == 401 else "does not allow this"
             if self._given.secrets:
                 wants = "refuses the credentials it was given" if status == 401 else wants
-            return ToolAccessError(f"the MCP server {name} {wants} (HTTP {status}){said}", server=name)
+            return ToolServerError(
+                f"the MCP server {name} {wants} (HTTP {status}){said}", server=name, code="access"
+            )
         if status == 404:
             return self._no_result(f"does not know this address or session (HTTP 404){said}")
         return self._no_result(f"answered with HTTP {status}{said}")
 
     def _unreachable(self, error: Exception) -> ToolServerError:
         words = self._clean(_reason(error))
-        return ToolConnectError(
+        return ToolServerError(
             f"the MCP server {self._server.name} cannot be reached at {self._origin}: {words}",
             server=self._server.name,
+            code="connect",
         )
 
     def _moved(self, url: str) -> ToolServerError:

@@ -10,7 +10,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Self
 
-from provider_core.errors import ToolServerError, ToolsExtraMissingError
+from provider_core.errors import ToolServerError
 from provider_core.tools.mcp._background import Background
 from provider_core.tools.mcp._host import Host
 from provider_core.tools.mcp._secrets import Secrets
@@ -49,7 +49,7 @@ class McpServers:
     certificates and proxies, none of ``withheld``, and what its settings say. ``without_proxies`` are the proxy
     variables that a server is not given, by its name, because their addresses hold a password. ``store`` is the
     keyring. ``on_step`` is told of a server's steps as they are done, in another thread. Entering raises
-    ``ToolsExtraMissingError``, and nothing else.
+    ``ToolServerError``, and nothing else.
     """
 
     def __init__(
@@ -75,7 +75,9 @@ class McpServers:
 
     def __enter__(self) -> Self:
         if not installed():
-            raise ToolsExtraMissingError("MCP servers need the package mcp, which is not installed")
+            raise ToolServerError(
+                "MCP servers need the package mcp, which is not installed", code="not_installed"
+            )
         try:
             self._start()
         except BaseException as error:

@@ -13,13 +13,7 @@ from pydantic import ValidationError
 
 from provider_core import limits
 from provider_core._version import __version__
-from provider_core.errors import (
-    CoreError,
-    ToolConnectError,
-    ToolServerError,
-    ToolSessionError,
-    ToolTimeoutError,
-)
+from provider_core.errors import CoreError, ToolError, ToolServerError
 from provider_core.redaction import clean
 from provider_core.tools import ToolResult
 from provider_core.tools.mcp import _results
@@ -152,7 +146,9 @@ class Session:
             async with asyncio.timeout(seconds) as limit:
                 try:
                     return await self._called(name, arguments, on_progress)
-                except ToolSessionError:
+                except ToolServerError as error:
+                    if error.code != "session":
+                        raise
                     self._renew()
                     return await self._called(name, arguments, on_progress)
         except TimeoutError:
@@ -162,11 +158,12 @@ class Session:
                 words = f"reported no progress for {seconds:g} s"
             else:
                 words = f"did not end within {seconds:g} s"
-            raise ToolTimeoutError(
+            raise ToolError(
                 f"{self.server.name}/{name} {words}",
                 server=self.server.name,
                 tool=name,
                 seconds=seconds,
+                code="timeout",
             ) from None
 
     def _renew(self) -> None:
@@ -188,7 +185,7 @@ class Session:
             )
         except MCPError as error:
             if self._anew or session is not self._session:  # another call has found that it is forgotten
-                raise ToolSessionError(error.message, server=self.server.name) from None
+                raise ToolServerError(error.message, server=self.server.name, code="session") from None
             if (failure := await self._refused(error)) is not None:
                 raise failure from None
             # An error of the protocol's own is an answer as well: the server's, and meant for the model.
@@ -264,7 +261,9 @@ class Session:
                 return error
             case TimeoutError():
                 words = f"did not start within {self.server.start_timeout:g} s{await self._way.ending()}"
-                return ToolConnectError(f"the MCP server {self.server.name} {words}", server=self.server.name)
+                return ToolServerError(
+                    f"the MCP server {self.server.name} {words}", server=self.server.name, code="connect"
+                )
             case CoreError(message=message):
                 return ToolServerError(message, server=self.server.name)
             case MCPError():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_core import limits
-from provider_core.errors import ModelError, NoVisionError
+from provider_core.errors import InvalidInputError, ModelError
 from provider_core.structs import Struct
 from provider_core.types import ImagePart, Request
 from telex.commands.chat.prompt import read_prompt
@@ -125,7 +125,7 @@ def _request(options: Options, target: Target, template: Template | None) -> Req
 
 
 def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> None:
-    """Warn if the prompt may be too long for the model; raises ``NoVisionError`` for images that it cannot read."""
+    """Warn if the prompt may be too long for the model; raises ``InvalidInputError`` for images that it cannot read."""
     model = next(iter(app.runtime.catalog.listing(target.provider.name).find(target.model)), None)
     with_images = any(
         isinstance(part, ImagePart)
@@ -139,7 +139,7 @@ def check_fit(app: App, target: Target, prompt: Prompt, request: Request) -> Non
 
         try:
             check_vision(target, model)
-        except NoVisionError as error:
+        except InvalidInputError as error:
             if not prompt.images:
                 error.explain("the conversation has some")
             raise

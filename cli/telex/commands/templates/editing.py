@@ -84,13 +84,13 @@ def edit(app: App, *, name: str, markdown: bool) -> None:
 
 def _path(app: App, name: str, *, markdown: bool) -> tuple[Path, str | None]:
     """The template's file, and the initial text of a new one."""
-    from provider_core.errors import InvalidInputError, UnknownTemplateError
+    from provider_core.errors import InvalidInputError, TemplateError
     from provider_core.templates import find, names
 
     folder = app.runtime.paths.templates
     try:
         return find(folder, name), None
-    except UnknownTemplateError as error:
+    except TemplateError as error:
         if not error.name:
             raise
         bare = error.name
