@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import closing
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scripted import DONE, delta, sse
 
-from provider_core.client import Client
+from provider_core.chat.runner import ChatPlan, ChatRun
+from provider_core.client import Client, OpenProvider
+from provider_core.errors import CoreError
+from provider_core.events import Event
 from provider_core.tools import (
-    AgentEvent,
     Approve,
     Decision,
     Limits,
@@ -22,9 +24,19 @@ from provider_core.tools import (
     ToolResult,
     ToolSpec,
     ToolStarted,
-    agent,
 )
-from provider_core.types import Finished, Message, Network, Provider, Quirks, Request, Text, Tool, ToolCall
+from provider_core.types import (
+    Finished,
+    Message,
+    Network,
+    Provider,
+    Quirks,
+    Request,
+    Target,
+    Text,
+    Tool,
+    ToolCall,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -96,7 +108,7 @@ class Loop:
     """One run of the loop, and what came of it."""
 
     server: Scripted
-    events: list[AgentEvent] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     put: list[PlannedCall] = field(default_factory=list)
     """The calls that were put to the approval."""
 
@@ -122,9 +134,7 @@ class Loop:
 
     @property
     def finished(self) -> Finished:
-        last = self.events[-1]
-        assert isinstance(last, Finished)
-        return last
+        return [event for event in self.events if isinstance(event, Finished)][-1]
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -152,7 +162,7 @@ def looping(
     reads_images: bool = False,
     retries: int = 0,
     **options: Any,
-) -> Iterator[AgentEvent]:
+) -> Iterator[Event]:
     """Go through the loop event by event; each is remembered as well."""
 
     def put(planned: PlannedCall) -> Decision:
@@ -167,15 +177,24 @@ def looping(
     )
     turns = messages or (Message(role="user", content=prompt),)
     request = Request(model=model, messages=turns, tool_choice=choice, reads_images=reads_images)
-    with (
-        Client() as client,
-        closing(
-            agent(client, provider, request, toolboxes=boxes, approve=put, **options)  # type: ignore[type-var]
-        ) as events,
-    ):
-        for event in events:
-            loop.events.append(event)
-            yield event
+    plan = ChatPlan(
+        target=Target(provider=provider, model=model),
+        request=request,
+        new_messages=turns,
+        max_turns=options.pop("max_turns", 10),
+    )
+    with Client() as client:
+        opened = OpenProvider(client=client, provider=provider)
+        run = ChatRun(plan, lambda _: nullcontext(opened), toolboxes=boxes, approve=put, **options)
+        try:
+            for event in run:
+                loop.events.append(event)
+                yield event
+        except CoreError as error:
+            loop.events += run.end(error)
+            raise
+        finally:
+            loop.events += run.end()
 
 
 def looped(server: Scripted, *boxes: Any, **options: Any) -> Loop:

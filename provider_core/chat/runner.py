@@ -127,18 +127,18 @@ class ChatRun:
         if self._ended:
             return ()
         events: list[Event] = []
-        stopped, had_text = error is None, self._checked is not None
+        had_text = self._checked is not None
         if self._answering:
             self._builder.take_back(unwritten)
             answer = self._builder.answer(error)
-            stopped = stopped and answer.verdict is Verdict.INTERRUPTED
             events.append(self._take(answer))
         elif self._tools is not None and (results := self._tools.results()):
             # What the calls did is done: the next turn has to know.
             self._continue(results)
             events.append(self._take(AnswerBuilder(self.plan.target).answer(error)))
+        unfinished = self.answers[-1].verdict is Verdict.INTERRUPTED or self._continues(self.answers[-1])
         answer = self._merged()
-        if stopped:
+        if error is None and unfinished:
             answer = replace(answer, verdict=Verdict.INTERRUPTED, error=None)
         elif error is not None and answer.error is None:
             answer = replace(answer, error=error)
@@ -164,7 +164,9 @@ class ChatRun:
                 yield RequestStarted(number=number, request=self._request, new_messages=self._new_messages)
                 yield from self._ask(opened)
                 answer = self.answers[-1]
-                if tools is not None and answer.tool_calls and answer.verdict is Verdict.COMPLETE:
+                if not self._continues(answer):
+                    break
+                if self._mismatch is None and tools is not None:
                     if number >= most:
                         most = number + self._more(number)
                     for event in tools.run(answer.tool_calls):
@@ -178,8 +180,6 @@ class ChatRun:
                     words = retry_message(self._mismatch, plan.request.schema or {})
                     self._mismatch = None
                     self._continue((Message(role="user", content=words),))
-                else:
-                    break
         with self._hold:
             answer = self._merged()
             self._ended = True
@@ -226,9 +226,7 @@ class ChatRun:
         tools = self._tools
         if tools is not None:
             tools.check(answer)
-        if self.plan.schema_retries is None:
-            return
-        if tools is not None and answer.tool_calls and answer.verdict is Verdict.COMPLETE:
+        if self.plan.schema_retries is None or self._continues(answer):
             return
         self._check(answer)
         if self._checked is not None and self._checked[0]:
@@ -256,6 +254,11 @@ class ChatRun:
             else:
                 self._retries -= 1
                 self._mismatch, self._checked = error, None
+
+    def _continues(self, answer: Answer) -> bool:
+        """Whether another request follows this answer: its calls are to be run, or it does not match the schema."""
+        calls_tools = self._tools is not None and bool(answer.tool_calls)
+        return self._mismatch is not None or (calls_tools and answer.verdict is Verdict.COMPLETE)
 
     def _more(self, number: int) -> int:
         more = self._on_limit(number) if self._on_limit is not None else 0

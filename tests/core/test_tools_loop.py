@@ -20,9 +20,12 @@ from provider_core.errors import (
     ToolRefusedError,
     UnknownToolError,
 )
-from provider_core.tools import (
+from provider_core.events import (
+    AnswerEnded,
     Approve,
     ApproveWith,
+    ChatEnded,
+    Connecting,
     PlannedCall,
     Refuse,
     RequestStarted,
@@ -90,16 +93,20 @@ def test_events_come_in_the_order_in_which_things_happen(server: Scripted) -> No
     loop = looped(server, Box(clock=say("12:00")))
     kinds = [type(event) for event in loop.events]
     assert kinds == [
+        Connecting,
         RequestStarted,
         Text,
         ToolCall,
         Finished,
+        AnswerEnded,
         ToolStarted,
         ToolEnded,
         RequestStarted,
         Text,
         Usage,
         Finished,
+        AnswerEnded,
+        ChatEnded,
     ]
     assert [asking.number for asking in loop.asked] == [1, 2]
     (started,), (ended,) = loop.started, loop.ended
@@ -177,7 +184,7 @@ def test_calls_of_one_turn_run_at_the_same_time_and_are_answered_in_order(server
     assert [(m["tool_call_id"], m["content"]) for m in messages] == [("a", "slow"), ("b", "fast")]
 
 
-def test_no_more_calls_run_at_once_than_are_allowed(server: Scripted) -> None:
+def test_at_most_8_calls_run_at_once(server: Scripted) -> None:
     running, most, lock = 0, 0, threading.Lock()
 
     def work(arguments: Any, stop: threading.Event) -> str:
@@ -190,11 +197,11 @@ def test_no_more_calls_run_at_once_than_are_allowed(server: Scripted) -> None:
             running -= 1
         return "done"
 
-    calls = [call("box__work", {"n": n}, id=f"c{n}", index=n) for n in range(9)]
+    calls = [call("box__work", {"n": n}, id=f"c{n}", index=n) for n in range(20)]
     server.will(calling(*calls), answer("Done."))
-    loop = looped(server, Box(work=work), at_once=3)
-    assert most == 3
-    assert loop.results() == ["done"] * 9
+    loop = looped(server, Box(work=work))
+    assert most == 8
+    assert loop.results() == ["done"] * 20
 
 
 def test_calls_with_one_id_or_none_are_told_apart(server: Scripted) -> None:
@@ -531,18 +538,18 @@ def image(number: int) -> ImagePart:
 
 
 def drawing() -> Box:
-    pictures = iter([ToolResult(text="drawn", images=(image(1), image(2))), ToolResult(images=(image(3),))])
-    return Box(clock=say("12:00"), draw=lambda arguments, stop: next(pictures))
+    pictures = ToolResult(text="drawn", images=(image(1), image(2))), ToolResult(images=(image(3),))
+    return Box(clock=say("12:00"), draw=lambda arguments, stop: pictures[arguments["n"]])
 
 
 def test_images_are_parts_of_the_tool_messages(server: Scripted) -> None:
     calls = [
-        call("box__draw", id="a"),
+        call("box__draw", {"n": 0}, id="a"),
         call("box__clock", id="b", index=1),
-        call("box__draw", id="c", index=2),
+        call("box__draw", {"n": 1}, id="c", index=2),
     ]
     server.will(calling(*calls), calling(call("box__clock", id="d")), answer("I see."))
-    loop = looped(server, drawing(), at_once=1, reads_images=True)
+    loop = looped(server, drawing(), reads_images=True)
     parts = [{"type": "image_url", "image_url": {"url": image(number).url}} for number in (1, 2, 3)]
     results = [
         [{"type": "text", "text": "drawn"}, *parts[:2]],
@@ -558,13 +565,13 @@ def test_images_are_parts_of_the_tool_messages(server: Scripted) -> None:
 @pytest.mark.parametrize("model", ["m", "mistral-medium-latest"])
 def test_a_row_moves_images_into_a_user_message_after_all_results(server: Scripted, model: str) -> None:
     calls = [
-        call("box__draw", id="a"),
+        call("box__draw", {"n": 0}, id="a"),
         call("box__clock", id="b", index=1),
-        call("box__draw", id="c", index=2),
+        call("box__draw", {"n": 1}, id="c", index=2),
     ]
     server.will(calling(*calls), calling(call("box__clock", id="d")), answer("I see."))
     row = Quirks(tool_images="user")
-    loop = looped(server, drawing(), at_once=1, model=model, reads_images=True, quirks=row)
+    loop = looped(server, drawing(), model=model, reads_images=True, quirks=row)
     results = ["drawn\n[The result has 2 images, in the message after the results.]", "12:00",
                "[The result has 1 image, in the message after the results.]"]  # fmt: skip
     assert loop.results(1) == results
@@ -625,10 +632,9 @@ def test_the_last_turn_may_be_the_answer(server: Scripted) -> None:
     assert looped(server, Box(clock=say("12:00")), max_turns=2).text == "Noon."
 
 
-@pytest.mark.parametrize("option", ["max_turns", "at_once"])
-def test_a_loop_without_a_turn_or_a_place_asks_nothing(server: Scripted, option: str) -> None:
+def test_a_turn_of_no_requests_is_refused(server: Scripted) -> None:
     with pytest.raises(InvalidInputError):
-        looped(server, Box(clock=say("12:00")), **{option: 0})
+        looped(server, Box(clock=say("12:00")), max_turns=0)
     assert server.asked == []
 
 

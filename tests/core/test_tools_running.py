@@ -66,12 +66,14 @@ def test_a_call_that_heeds_nothing_is_left_behind(server: Scripted) -> None:
 
 def test_the_time_of_a_call_begins_when_it_runs(server: Scripted) -> None:
     def work(arguments: Any, stop: threading.Event) -> str:
-        return "stopped" if stop.wait(0.4) else "done"
+        return "stopped" if stop.wait(0.6) else "done"
 
-    calls = [call("box__work", {"n": n}, id=f"c{n}", index=n) for n in range(4)]
+    calls = [
+        call("box__work", {"n": n}, id=f"c{n}", index=n) for n in range(17)
+    ]  # 8 at once, so three rounds
     server.will(calling(*calls), answer("Done."))
-    loop = looped(server, Box(work=work, limits=Limits(seconds=1.2)), at_once=1)
-    assert loop.results() == ["done"] * 4
+    loop = looped(server, Box(work=work, limits=Limits(seconds=1.2)))
+    assert loop.results() == ["done"] * 17
 
 
 def test_only_the_call_that_is_late_is_told_to_stop(server: Scripted) -> None:
@@ -179,9 +181,8 @@ def test_closing_the_iterator_within_an_answer_closes_the_connection(server: Scr
 INTERRUPTED = """
 import sys, threading, time
 sys.path.insert(0, {tests!r})
-from provider_core.client import Client
-from provider_core.tools import Approve, FunctionTools, ToolStarted, agent
-from provider_core.types import Message, Network, Provider, Request
+from provider_core import Approve, Provider, ToolStarted, connect
+from provider_core.types import Network
 
 def heeding(stop: threading.Event) -> str:
     if stop.wait(60):
@@ -192,12 +193,10 @@ def deaf() -> str:
     time.sleep(60)
     return ""
 
-provider = Provider(name="lab", base_url={url!r}, network=Network(proxy="none"))
-request = Request(model="m", messages=(Message(role="user", content="Hi"),))
-with Client() as client:
+provider = Provider(name="lab", base_url={url!r}, network=Network(proxy="none"), auth="none")
+with connect(provider, "m") as model:
     try:
-        for event in agent(client, provider, request, toolboxes=[FunctionTools([heeding, deaf])],
-                           approve=lambda planned: Approve()):
+        for event in model.stream("Hi", tools=[heeding, deaf]):
             if isinstance(event, ToolStarted):
                 print("started", flush=True)
     except KeyboardInterrupt:

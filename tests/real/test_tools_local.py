@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,11 +12,24 @@ import pytest
 from toolcalling import serving
 
 from provider_core import presets
-from provider_core.client import Client
+from provider_core.chat.runner import ChatPlan, ChatRun
+from provider_core.client import Client, OpenProvider
 from provider_core.errors import BadRequestError
+from provider_core.events import Approve, ChatEnded, Event, RequestStarted, Toolbox, ToolEnded
 from provider_core.request import build_body
-from provider_core.tools import AgentEvent, Approve, FunctionTools, RequestStarted, ToolEnded, agent
-from provider_core.types import Finished, Message, Network, Provider, Request, Text, Tool, ToolCall, Verdict
+from provider_core.tools import FunctionTools
+from provider_core.types import (
+    Finished,
+    Message,
+    Network,
+    Provider,
+    Request,
+    Target,
+    Text,
+    Tool,
+    ToolCall,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,10 +61,13 @@ def request(prompt: str = "Weather in Oslo?", **fields: Any) -> Request:
     return Request(model="any", messages=turns, temperature=0.0, max_tokens=60, **fields)
 
 
-def looped(provider: Provider, box: FunctionTools, asked: Request) -> list[AgentEvent]:
+def looped(provider: Provider, box: Toolbox, asked: Request) -> list[Event]:
+    target = Target(provider=provider, model=asked.model)
+    plan = ChatPlan(target=target, request=asked, new_messages=asked.messages, max_turns=2)
     with Client() as client:
+        opened = OpenProvider(client=client, provider=provider)
         return list(
-            agent(client, provider, asked, toolboxes=[box], approve=lambda planned: Approve(), max_turns=2)
+            ChatRun(plan, lambda _: nullcontext(opened), toolboxes=[box], approve=lambda planned: Approve())
         )
 
 
@@ -73,8 +89,8 @@ def test_a_real_call_runs_and_the_model_answers_from_its_result(provider: Provid
     assert [turn.role for turn in second.request.messages] == ["user", "assistant", "tool"]
     assert "".join(event.text for event in events if isinstance(event, Text)).strip()
     last = events[-1]
-    assert isinstance(last, Finished)
-    assert last.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
+    assert isinstance(last, ChatEnded)
+    assert last.answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
 
 
 def test_a_schema_that_llamacpp_refuses_is_cleaned_for_it(provider: Provider) -> None:
@@ -94,12 +110,7 @@ def test_a_schema_that_llamacpp_refuses_is_cleaned_for_it(provider: Provider) ->
         def run(self, name: str, arguments: Any, *, stop: Any) -> Any:
             return FunctionTools([weather]).run(name, arguments, stop=stop)
 
-    with Client() as client:
-        events = list(
-            agent(
-                client, provider, request(), toolboxes=[Met()], approve=lambda planned: Approve(), max_turns=2
-            )
-        )
+    events = looped(provider, Met(), request())
     (ended,) = [event for event in events if isinstance(event, ToolEnded)]
     assert ended.result.text.startswith("It is raining in ")
 
