@@ -259,8 +259,7 @@ def _located(error: SettingsError, name: str, variables: Mapping[str, str]) -> S
     """``error`` with TELEX_PROVIDERS named as its place, where that has the provider."""
     from provider_core.settings import schema
 
-    upper = {variable.upper(): value for variable, value in variables.items()}
-    if schema.variable_of(["providers", name], upper) is None:
+    if schema.variable_of(["providers", name], schema.parse_variables(variables)[0]) is None:
         return error
     return SettingsError(error.message.replace("providers.", "TELEX_PROVIDERS.", 1))
 

@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from provider_core.settings import Settings
     from provider_core.settings.validators import SecretReference
 
-__all__ = [
-    "McpServer",
-    "find_server",
-    "of_tables",
-    "secret_references",
-    "validate_mcp_url",
-    "validate_name",
-    "validate_pattern",
-    "validate_value",
-]
-
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATTERN = re.compile(r"[^\s\x00-\x1f\x7f]{1,128}")
 _RESERVED = frozenset({"all", "none"})
@@ -118,21 +107,22 @@ def validate_mcp_url(text: str) -> str:
     return validators.url(text, "the URL")
 
 
-def validate_value(name: str, value: str, *, header: bool) -> None:
-    """Raise ``InvalidInputError`` for a variable or a header that cannot be set; the sentence never holds its value."""
-    if header:
-        if name.lower() in ("authorization", "proxy-authorization"):
-            # The one header that is always a secret, and a settings file is no place for one.
-            if parse_reference(value) is None:
-                raise InvalidInputError(
-                    f"the value of the header {name} must be a reference, as Bearer keyring:NAME or Bearer env:VAR"
-                )
-        else:
-            validators.validate_header(name, value)
-    elif not _VARIABLE.fullmatch(name):
+def validate_variable(name: str, value: str) -> None:
+    """Raise ``InvalidInputError`` for an invalid environment variable; the message never contains the value."""
+    if not _VARIABLE.fullmatch(name):
         raise InvalidInputError(f"{name!r} is not a valid name of an environment variable")
-    elif "\x00" in value:
+    if "\x00" in value:
         raise InvalidInputError(f"the value of {name} holds a null byte, which no variable can")
+
+
+def validate_header(name: str, value: str) -> None:
+    """Raise ``InvalidInputError`` for an invalid header; the message never contains the value."""
+    if name.lower() not in ("authorization", "proxy-authorization"):
+        validators.validate_header(name, value)
+    elif parse_reference(value) is None:  # the value of these two is always a secret
+        raise InvalidInputError(
+            f"the value of the header {name} must be a reference, as Bearer keyring:NAME or Bearer env:VAR"
+        )
 
 
 def validate_pattern(pattern: str) -> None:

@@ -1,8 +1,7 @@
-"""What a settings file may hold: strict, because people write it; merging presets is not done here."""
+"""The schema of the settings file, which is strict because people write the file. Presets are merged elsewhere."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from pathlib import Path
@@ -16,134 +15,50 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    create_model,
     model_validator,
 )
-from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
-from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import mcp, validators
+from provider_core.settings.provider_fields import LONGEST_WAIT, MOST_RETRIES, PROVIDER_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from pydantic_settings import PydanticBaseSettingsSource
+    from provider_core.settings.provider_fields import ProviderField
 
-__all__ = [
-    "File",
-    "McpEntry",
-    "ModelEntry",
-    "ProviderEntry",
-    "check",
-    "not_a_setting",
-    "validate",
-    "variable_of",
-]
+
+def _by(validator: Callable[..., Any], *, pairs: bool = False) -> AfterValidator:
+    """``validator`` for pydantic, which collects ``ValueError`` and lets other exceptions through."""
+
+    def validated(value: Any) -> Any:
+        try:
+            if not pairs:
+                found = validator(value)
+                return value if found is None else found
+            for name, each in value.items():
+                validator(name, each)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from None
+        return value
+
+    return AfterValidator(validated)
+
+
+def _validate_path(path: Path) -> None:
+    if "\0" in str(path):
+        raise InvalidInputError("the path contains a null character")
+
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT)]
 Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
-
-
-def _address(text: str) -> str:
-    with _as_value_error():
-        return validators.parse_base_url(text).url
-
-
-def _provider_name(name: str) -> str:
-    with _as_value_error():
-        validators.validate_name(name)
-    return name
-
-
-def _alias_name(name: str) -> str:
-    with _as_value_error():
-        validators.validate_alias(name)
-    return name
-
-
-def _headers(headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        with _as_value_error():
-            validators.validate_header(name, value)
-    return headers
-
-
-def _variables(variables: dict[str, str]) -> dict[str, str]:
-    for name, value in variables.items():
-        with _as_value_error():
-            validators.validate_variable(name, value)
-    return variables
-
-
-def _file_path(path: Path) -> Path:
-    if "\0" in str(path):
-        raise ValueError("the path contains a null character")
-    return path
-
-
-FilePath = Annotated[Path, AfterValidator(_file_path)]
-
-
-def _key_env(name: str) -> str:
-    with _as_value_error():
-        validators.validate_key_env(name)
-    return name
-
-
-def _proxy(url: str) -> str:
-    with _as_value_error():
-        validators.validate_proxy(url)
-    return url
-
-
-def _mcp_name(name: str) -> str:
-    with _as_value_error():
-        mcp.validate_name(name)
-    return name
-
-
-def _mcp_url(text: str) -> str:
-    with _as_value_error():
-        return mcp.validate_mcp_url(text)
-
-
-def _mcp_env(values: dict[str, str]) -> dict[str, str]:
-    for name, value in values.items():
-        with _as_value_error():
-            mcp.validate_value(name, value, header=False)
-    return values
-
-
-def _mcp_headers(values: dict[str, str]) -> dict[str, str]:
-    for name, value in values.items():
-        with _as_value_error():
-            mcp.validate_value(name, value, header=True)
-    return values
-
-
-def _mcp_pattern(pattern: str) -> str:
-    with _as_value_error():
-        mcp.validate_pattern(pattern)
-    return pattern
-
-
-@contextlib.contextmanager
-def _as_value_error() -> Iterator[None]:
-    # pydantic gathers ValueErrors and lets every other exception through.
-    try:
-        yield
-    except InvalidInputError as error:
-        raise ValueError(error.message) from None
-
-
-def _as_entry(value: object) -> object:
-    """An id alone is a model of which nothing more is said."""
-    return {"id": value} if isinstance(value, str) else value
+FilePath = Annotated[Path, _by(_validate_path)]
 
 
 class ModelEntry(BaseModel):
-    """A model the user declared, with what they know of it."""
+    """A model that the user declared, with what they know about it."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -156,34 +71,39 @@ class ModelEntry(BaseModel):
     vision: bool | None = None
 
 
-class ProviderEntry(BaseModel):
-    """One ``[providers.NAME]`` table."""
+def _model_entry(value: object) -> object:
+    return {"id": value} if isinstance(value, str) else value
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    preset: Line | None = None
-    display_name: Annotated[Line, StringConstraints(max_length=128)] | None = None
-    base_url: Annotated[str, AfterValidator(_address)] | None = None
-    variables: Annotated[dict[str, Line], AfterValidator(_variables)] = {}
-    key: Literal["keyring", "none"] | None = None
-    """Where the key is kept: in the keyring, or nowhere because none is needed."""
-    key_env: Annotated[Line, AfterValidator(_key_env)] | None = None
-    key_command: Line | None = None
-    headers: Annotated[dict[Line, Line], AfterValidator(_headers)] = {}
-    models: list[Annotated[ModelEntry, BeforeValidator(_as_entry)]] = []
-    default_model: Line | None = None
-    enabled: bool = True
-    gguf: FilePath | None = None
-    ca_bundle: FilePath | None = None
-    client_cert: FilePath | None = None
-    proxy: Annotated[Line, AfterValidator(_proxy)] | None = None
-    allow_http: bool = False
-    """Whether secrets may travel over plain http to a host that is not in a private network."""
-    connect_timeout: Seconds | None = None
-    first_byte_timeout: Seconds | None = None
-    idle_timeout: Seconds | None = None
-    retries: Annotated[int, Field(ge=0, le=100)] | None = None
-    retry_budget: Seconds | None = None
+_TYPES: dict[str, Any] = {
+    "text": Line,
+    "path": FilePath,
+    "seconds": Seconds,
+    "count": Annotated[int, Field(ge=0, le=MOST_RETRIES)],
+    "switch": bool,
+    "pairs": dict[Line, Line],
+    "models": list[Annotated[ModelEntry, BeforeValidator(_model_entry)]],
+}
+
+
+def _field(row: ProviderField) -> tuple[Any, Any]:
+    """The type and the default of a setting."""
+    hint = Literal[row.choices] if row.choices else _TYPES[row.type]
+    if row.validator is not None:
+        hint = Annotated[hint, _by(row.validator, pairs=row.type == "pairs")]
+    match row.type:
+        case "pairs":
+            return hint, {}
+        case "models":
+            return hint, []
+        case "switch":
+            return hint, row.default
+    return hint | None, None
+
+
+_rows: dict[str, Any] = {row.name: _field(row) for row in PROVIDER_FIELDS}
+ProviderEntry = create_model("ProviderEntry", __config__=ConfigDict(extra="forbid"), **_rows)
+"""One ``[providers.NAME]`` table."""
 
 
 class McpEntry(BaseModel):
@@ -194,16 +114,16 @@ class McpEntry(BaseModel):
     command: (
         Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=512)] | None
     ) = None
-    url: Annotated[str, AfterValidator(_mcp_url)] | None = None
-    env: Annotated[dict[str, str], AfterValidator(_mcp_env)] = {}
-    headers: Annotated[dict[Line, Line], AfterValidator(_mcp_headers)] = {}
+    url: Annotated[str, _by(mcp.validate_mcp_url)] | None = None
+    env: Annotated[dict[str, str], _by(mcp.validate_variable, pairs=True)] = {}
+    headers: Annotated[dict[Line, Line], _by(mcp.validate_header, pairs=True)] = {}
     allow_http: bool = False
     cwd: FilePath | None = None
     enabled: bool = True
     start_timeout: Seconds | None = None
     call_timeout: Seconds | None = None
     max_result: Annotated[int, Field(ge=1000, le=10_000_000)] | None = None
-    allow: list[Annotated[str, AfterValidator(_mcp_pattern)]] = []
+    allow: list[Annotated[str, _by(mcp.validate_pattern)]] = []
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -219,23 +139,21 @@ class McpEntry(BaseModel):
 
 
 ENTRIES: dict[str, type[BaseModel]] = {"providers": ProviderEntry, "mcp": McpEntry}
-"""What the tables of a group hold."""
+"""The schema of a table of each group."""
 
-McpName = Annotated[str, AfterValidator(_mcp_name)]
-ProviderName = Annotated[str, AfterValidator(_provider_name)]
-AliasName = Annotated[str, AfterValidator(_alias_name)]
+AliasName = Annotated[str, _by(validators.validate_alias)]
+McpName = Annotated[str, _by(mcp.validate_name)]
+ProviderName = Annotated[str, _by(validators.validate_name)]
 
 
-class File(BaseSettings):
-    """The whole file; every field may also come from ``TELEX_<FIELD>``."""
+class File(BaseModel):
+    """The whole file. Every field may also come from the variable ``TELEX_<FIELD>``; those of tables are JSON."""
 
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix="TELEX_", extra="forbid", case_sensitive=False
-    )
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     model: Line | None = None
     aliases: dict[AliasName, Line] = {}
-    """Short names for models, each for an id as ``-m`` takes it."""
+    """Short names for models; the values are those of ``-m``."""
     markdown: bool = True
     reasoning: Literal["show", "hide", "summary"] = "show"
     usage: Literal["auto", "none", "short", "full"] = "auto"
@@ -245,14 +163,14 @@ class File(BaseSettings):
     local_context: Tokens | None = None
     models_lifetime: Annotated[float, Field(gt=0)] | None = None
     mcp: dict[McpName, McpEntry] = {}
-    providers: dict[ProviderName, ProviderEntry] = {}
+    providers: dict[ProviderName, ProviderEntry] = {}  # type: ignore[valid-type]
 
 
-def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> dict[str, Any]:
-    """The file's content checked, with the environment on top: plain JSON values, without those that are unset.
+_TABLES = ("aliases", "mcp", "providers")
 
-    ``path`` is for messages. Raises ``SettingsError`` for the first thing that is wrong.
-    """
+
+def validate(data: Mapping[str, Any], environ: Mapping[str, str], path: Path) -> dict[str, Any]:
+    """As ``check``, but raises ``SettingsError`` for the first invalid entry."""
     checked, problems = check(data, environ, path)
     for error in problems.values():
         raise error
@@ -262,20 +180,21 @@ def validate(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> di
 def check(
     data: Mapping[str, Any], environ: Mapping[str, str], path: Path
 ) -> tuple[dict[str, Any], dict[str, SettingsError]]:
-    """As ``validate``, without the entries that are wrong, and what is wrong with each.
+    """The valid entries of the file, overridden by the environment, as JSON values; and the errors of the others.
 
-    An entry is one provider, MCP server or alias ("providers.lab"), or one setting ("usage").
+    An entry is one provider, MCP server or alias ("providers.lab"), or one setting ("usage"). Unset fields are
+    absent. ``path`` is for messages.
     """
     data = {name: dict(value) if isinstance(value, dict) else value for name, value in data.items()}
-    environ = {name.upper(): value for name, value in environ.items()}
-    problems: dict[str, SettingsError] = {}
+    overrides, problems = parse_variables(environ)
     for name in data.keys() - File.model_fields.keys():
         problems[name] = _unknown(name, path)
         del data[name]
-    _unite_names(data, environ, problems, path)
+    _unite_names(data, overrides, problems, path)
     while True:
         try:
-            return _layered(data, environ), problems
+            checked = File.model_validate(_merged(data, overrides))
+            return checked.model_dump(mode="json", exclude_defaults=True), problems
         except ValidationError as error:
             before = set(problems)
             for each in error.errors(include_url=False, include_input=False, include_context=False):
@@ -283,74 +202,53 @@ def check(
                 entry = place[:2] if place[0] in _TABLES else place[:1]
                 if ".".join(entry) in before:  # not found by this name: pydantic replaces surrogates in it
                     entry = entry[:1]
-                problems.setdefault(
-                    ".".join(entry), _refused(place, each["type"], each["msg"], environ, path)
-                )
-                _drop(entry, data, environ)
-        except UnreadableVariable as error:
-            found = re.search(r'for field "(\w+)"', str(error))
-            if found is None:
-                raise SettingsError("a TELEX_ variable is not valid JSON") from None
-            variable = f"TELEX_{found[1].upper()}"
-            problems[found[1]] = SettingsError(f"{variable} is not valid JSON")
-            del environ[variable]
+                problem = _refused(place, each["type"], each["msg"], overrides, path)
+                problems.setdefault(".".join(entry), problem)
+                for layer in (data, overrides):
+                    holder = layer.get(entry[0]) if entry[1:] else layer
+                    if isinstance(holder, dict):
+                        holder.pop(entry[-1], None)
 
 
-_TABLES = ("aliases", "mcp", "providers")
+def parse_variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, SettingsError]]:
+    """The settings in ``TELEX_`` variables (an empty one is unset), and the errors of those that are not JSON."""
+    upper = {name.upper(): value for name, value in environ.items()}
+    found: dict[str, Any] = {}
+    problems: dict[str, SettingsError] = {}
+    for name in File.model_fields:
+        variable = f"TELEX_{name.upper()}"
+        if not (value := upper.get(variable)):
+            continue
+        try:
+            found[name] = json.loads(value) if name in _TABLES else value
+        except (ValueError, RecursionError):
+            problems[name] = SettingsError(f"{variable} is not valid JSON")
+    return found, problems
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """Two layers of values; ``above`` overrides, table by table."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: _merged(below[key], each) if key in below else each for key, each in above.items()}
 
 
 def _unite_names(
-    data: dict[str, Any], environ: dict[str, str], problems: dict[str, SettingsError], path: Path
+    data: dict[str, Any], overrides: dict[str, Any], problems: dict[str, SettingsError], path: Path
 ) -> None:
-    """Provider names are unique without regard to case: the file's first spelling is used, also for the variable."""
-    tables = data.get("providers")
+    """Provider names are case-insensitive: the first spelling in the file is used, also for the variable."""
     spelled: dict[str, str] = {}
+    tables = data.get("providers")
     for name in list(tables) if isinstance(tables, dict) else ():
         first = spelled.setdefault(name.casefold(), name)
         if first != name:
             words = f"providers.{name} is the same provider as providers.{first}: names are unique regardless of case"
             problems[f"providers.{name}"] = SettingsError(words, path=path)
             del data["providers"][name]
-    try:
-        given = json.loads(environ.get("TELEX_PROVIDERS", ""))
-        united = {spelled.setdefault(name.casefold(), name): table for name, table in given.items()}
-    except (ValueError, AttributeError, RecursionError):
-        return
-    environ["TELEX_PROVIDERS"] = json.dumps(united)
-
-
-def _layered(data: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    class Layered(File):
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *_: object, **__: object
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            environment = EnvSettingsSource(settings_cls)
-            environment.env_vars = {
-                name.lower(): value
-                for name, value in environ.items()
-                if value and name.upper().startswith("TELEX_")  # set and empty is unset
-            }
-            return (environment, InitSettingsSource(settings_cls, init_kwargs=data))
-
-    return Layered().model_dump(mode="json", exclude_defaults=True)
-
-
-def _drop(entry: list[str], data: dict[str, Any], environ: dict[str, str]) -> None:
-    """Take the entry out of the file's values and out of the variable that holds it."""
-    group, *names = entry
-    variable = f"TELEX_{group.upper()}"
-    if not names:
-        data.pop(group, None)
-        environ.pop(variable, None)
-        return
-    tables = data.get(group)
-    if isinstance(tables, dict):
-        tables.pop(names[0], None)
-    if variable in environ:
-        found = json.loads(environ[variable])
-        found.pop(names[0], None)
-        environ[variable] = json.dumps(found)
+    if isinstance(overrides.get("providers"), dict):
+        overrides["providers"] = {
+            spelled.setdefault(name.casefold(), name): table for name, table in overrides["providers"].items()
+        }
 
 
 def _unknown(name: str, path: Path) -> SettingsError:
@@ -360,7 +258,7 @@ def _unknown(name: str, path: Path) -> SettingsError:
 
 
 def not_a_setting(place: str, fields: list[str], path: Path | None, known: Iterable[str]) -> SettingsError:
-    """``place`` names the field for the user, ``fields`` are its table's name and so on; ``known`` could be meant."""
+    """The error for an unknown field: ``place`` is its name for users, ``fields`` its path, ``known`` its siblings."""
     from provider_core.redaction import close_matches
     from provider_core.request import is_secret_name
 
@@ -382,7 +280,7 @@ def not_a_setting(place: str, fields: list[str], path: Path | None, known: Itera
 
 
 def _place(location: tuple[int | str, ...]) -> list[str]:
-    # pydantic names branches of a union, and that a key is meant, in the location; the user's file does not.
+    # pydantic adds the branches of unions, and "[key]", which are not in the file.
     parts = list(map(str, location))
     return parts[:2] + [
         part for part in parts[2:] if part != "[key]" and not part.startswith(("constrained-", "function-"))
@@ -390,9 +288,9 @@ def _place(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _refused(
-    place: list[str], kind: str, words: str, environ: Mapping[str, str], path: Path
+    place: list[str], kind: str, words: str, overrides: Mapping[str, Any], path: Path
 ) -> SettingsError:
-    variable = variable_of(place, environ)
+    variable = variable_of(place, overrides)
     name = ".".join([variable, *place[1:]] if variable else place)
     where = None if variable else path
     if kind == "extra_forbidden":
@@ -420,18 +318,15 @@ _WORDS = {
     "string_too_short": "must not be empty",
     "string_type": "must be a string",
 }
-"""Types of errors of pydantic, in the words of a TOML file."""
+"""pydantic's types of errors, in terms of a TOML file."""
 
 
-def variable_of(place: list[str], environ: Mapping[str, str]) -> str | None:
-    """The variable that has this place: what it holds counts before the file. None where the file has it."""
-    name = f"TELEX_{place[0].upper()}"
-    value = environ.get(name, "")
-    if len(place) > 1:
-        try:
-            found = json.loads(value)
-            for part in place[1:]:
-                found = found[int(part) if isinstance(found, list) else part]
-        except (ValueError, LookupError, TypeError):
-            return None
-    return name if value else None
+def variable_of(place: list[str], overrides: Mapping[str, Any]) -> str | None:
+    """The variable that holds this place, which then overrides the file; None if it is only in the file."""
+    found: Any = overrides
+    try:
+        for part in place:
+            found = found[int(part) if isinstance(found, list) else part]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return f"TELEX_{place[0].upper()}"

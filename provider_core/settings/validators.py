@@ -61,6 +61,12 @@ def validate_name(name: str, of: str = "a provider", reserved: frozenset[str] = 
         raise InvalidInputError(f"the name {name} is taken by telex itself: choose another")
 
 
+def validate_display_name(name: str) -> None:
+    """Raise ``InvalidInputError`` for a name that is too long for lists."""
+    if len(name) > 128:
+        raise InvalidInputError("it is longer than 128 characters")
+
+
 def validate_alias(name: str) -> None:
     """Raise ``InvalidInputError`` for what cannot be a model's short name."""
     if not ALIAS.fullmatch(name):
