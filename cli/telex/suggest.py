@@ -307,8 +307,8 @@ def _for_command(ctx: click.Context, group: click.Group, arguments: Sequence[str
 
 
 def _at_root(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
-    from telex import installing
     from telex.app import App
+    from telex.error_hints import upgrade_command
 
     app = ctx.find_object(App)
     return (
@@ -317,7 +317,7 @@ def _at_root(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
             name=shlex.quote(rest[0]) if rest and not _looks_like_key(rest[0]) else "NAME",
             rest=shlex.join(rest),
             settings=app.runtime.paths.settings_file if app is not None else "settings.toml",
-            upgrade=installing.upgrade(),
+            upgrade=upgrade_command(),
         )
         .rstrip()
     )

@@ -188,7 +188,9 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
 def parse(text: str, paths: Paths, environ: Mapping[str, str]) -> Settings:
     """The settings as ``load`` would return them for a file with this text; reads and writes no file."""
     given = _given(environ)
-    return _settings(_check(text, _variables_of(given), paths), given, paths, None)
+    variables = _variables_of(given)
+    checked = _check(text, variables, paths) if text or variables else {}
+    return _settings(checked, given, paths, None)
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from provider_core.keys import MemoryStore
 from provider_core.settings import load
 from provider_core.types import Message, Model, Provider, Target
 from telex.completion.scripts import script
-from telex.doctor import FAMILIES
+from telex.doctor import CHECKS
 from telex.main import root
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_a_sound_home_has_no_problem(doctor: Doctor) -> None:
     report = doctor()
     assert report.problems() == []
     assert report.code == 0
-    assert {family for family, _ in report.findings} == set(FAMILIES)
+    assert {family for family, _ in report.findings} == set(CHECKS)
 
 
 def test_a_home_where_nothing_was_set_up_has_no_problem(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_in_a_pipe_each_finding_is_a_row_and_problems_are_named_on_stderr(doctor
     (usage,) = [row for row in rows if row[2] == "usage"]
     assert usage[:2] == ["problem", "settings"]
     assert usage[3:] == [
-        "must be 'auto', 'none', 'short' or 'full' (settings.toml, line 1)",
-        f"Fix it: {path}",
+        "must be 'auto', 'none', 'short' or 'full'",
+        f"Fix it: {path}, line 1",
     ]
     assert ran.err.splitlines()[0] == "telex: 1 problem"
     assert ran.err.splitlines()[1].startswith("  settings: usage: must be")
@@ -239,7 +239,7 @@ def test_keys_are_read_and_never_shown(doctor: Doctor) -> None:
     doctor.inside.store = MemoryStore(kept=CANARY)
     doctor.configure('[providers.kept]\nbase_url = "https://a.example/v1"\nkey = "keyring"\n')
     ran = doctor.inside("doctor")
-    assert "its key is there" in ran.text
+    assert "its key is stored" in ran.text
     assert CANARY not in ran.text + ran.err
 
 
@@ -259,7 +259,7 @@ def test_versions_name_telex_python_and_every_direct_dependency(doctor: Doctor) 
 
 
 @pytest.mark.parametrize(
-    ("version", "bounds", "within"),
+    ("version", "bounds", "expected"),
     [
         ("0.28.1", ">=0.28,<1", True),
         ("1.0", "<1,>=0.28", False),
@@ -273,20 +273,20 @@ def test_versions_name_telex_python_and_every_direct_dependency(doctor: Doctor) 
     ],
 )
 def test_a_dependency_is_judged_by_the_numbers_of_its_release(
-    version: str, bounds: str, within: bool
+    version: str, bounds: str, expected: bool
 ) -> None:
-    from telex.doctor.versions import _within
+    from telex.doctor.machine import within
 
-    assert _within(version, bounds) is within
+    assert within(version, bounds) is expected
 
 
 def test_an_extra_that_is_not_there_is_a_note_with_the_command_that_brings_it(telex: Telex) -> None:
     ran = telex("doctor", "versions", env={"TELEX_TEST_WITHOUT": "xllamacpp mcp"})
     assert ran.code == 0
     rows = [line.split("\t") for line in ran.text.splitlines() if line.startswith("note")]
-    assert [(row[2], row[4].partition("pip ")[2]) for row in rows] == [
-        ("extra local", "install 'telex[local]'"),
-        ("extra mcp", "install 'telex[mcp]'"),
+    assert [(row[2], row[4].rpartition(" ")[2]) for row in rows] == [
+        ("extra local", "'telex[local]'"),
+        ("extra mcp", "'telex[mcp]'"),
     ]
 
 
@@ -298,7 +298,10 @@ def test_a_file_that_is_open_to_others_is_a_problem(doctor: Doctor, mode: int, m
     path = doctor.paths.settings_file
     path.chmod(mode)
     report = doctor("folders")
-    assert report["folders settings.toml"] == f"problem: others on this machine may {may} it ({mode:04o})"
+    assert (
+        report["folders settings.toml"]
+        == f"problem: other users of this machine can {may} {path} ({mode:04o})"
+    )
     assert report.remedy("folders settings.toml") == f"chmod 600 {path}"
     assert path.stat().st_mode & 0o777 == mode
 
@@ -325,7 +328,7 @@ def test_a_remedy_can_be_pasted_whatever_the_folder_is_called(tmp_path: Path) ->
 def test_a_history_that_is_open_to_others_is_a_problem(doctor: Doctor) -> None:
     converse(doctor)
     doctor.paths.history.chmod(0o644)
-    assert doctor("folders")["folders history.db"].startswith("problem: others on this machine may read it")
+    assert doctor("folders")["folders history.db"].startswith("problem: other users of this machine can read")
 
 
 def test_a_file_in_the_place_of_a_folder_is_a_problem(doctor: Doctor) -> None:
@@ -338,7 +341,7 @@ def test_a_home_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     report = Doctor(tmp_path / "file" / "telex")("folders")
     assert report["folders settings"].startswith("problem: ")
-    assert "cannot be made" in report["folders settings"]
+    assert "cannot be created" in report["folders settings"]
     assert report.remedy("folders settings") == "Set TELEX_HOME to a folder of your own"
 
 
@@ -365,15 +368,15 @@ def visitor() -> Iterator[Doctor]:
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can act as two users")
 def test_files_of_another_user_are_a_problem(visitor: Doctor) -> None:
     hidden = visitor("folders")["folders settings.toml"]
-    assert hidden.endswith("settings.toml cannot be looked at: Permission denied")
+    assert hidden.endswith("settings.toml cannot be examined: Permission denied")
     os.seteuid(0)
     visitor.paths.config.chmod(0o755)
     os.seteuid(65534)
     report = visitor("folders")
     assert report["folders settings"].endswith("/config belongs to root")
     assert report.remedy("folders settings").startswith('sudo chown -R "$(id -un)"')
-    assert report["folders settings.toml"] == "problem: belongs to root"
-    assert "cannot be made" in report["folders data"]
+    assert report["folders settings.toml"].endswith("settings.toml belongs to root")
+    assert "cannot be created" in report["folders data"]
 
 
 def test_a_folder_and_a_file_that_cannot_be_written_are_problems(visitor: Doctor) -> None:
@@ -384,7 +387,7 @@ def test_a_folder_and_a_file_that_cannot_be_written_are_problems(visitor: Doctor
             os.chown(path, 65534, -1)
         os.seteuid(65534)
     file.chmod(0o400)
-    assert visitor("folders")["folders settings.toml"] == "problem: cannot be read and written (0400)"
+    assert visitor("folders")["folders settings.toml"].endswith("cannot be read and written (0400)")
     config.chmod(0o500)
     report = visitor("folders")
     assert report["folders settings"] == f"problem: {config} cannot be written (0500)"
@@ -399,7 +402,7 @@ def test_each_value_says_where_it_comes_from(doctor: Doctor) -> None:
     doctor.env |= {"TELEX_USAGE": "short", "TELEX_REASONING": "hide"}
     report = doctor("settings")
     assert report["settings model"] == "ok: lab/m (settings.toml, line 1)"
-    assert report["settings usage"] == "ok: short (TELEX_USAGE, over settings.toml, line 2)"
+    assert report["settings usage"] == "ok: short (TELEX_USAGE, overrides settings.toml, line 2)"
     assert report["settings reasoning"] == "ok: hide (TELEX_REASONING)"
     assert "markdown true" in report["settings defaults"]
     assert "not set: code_theme" in report["settings defaults"]
@@ -433,7 +436,8 @@ def test_every_mistake_of_the_file_is_found_not_only_the_first(doctor: Doctor) -
         "providers worse",
         "providers odd",
     }
-    assert report["settings colour"] == "problem: is not a setting (settings.toml, line 2)"
+    assert report["settings colour"] == "problem: is not a setting"
+    assert report.remedy("settings colour").endswith("settings.toml, line 2")
     assert report["providers bad"] == "problem: base_url: the base URL must begin with http:// or https://"
     assert report.remedy("providers bad").endswith("settings.toml, line 4")
     assert report["providers odd"] == "problem: speed is not a setting"
@@ -479,17 +483,17 @@ def test_values_of_the_wrong_kind_are_problems_and_no_crash(doctor: Doctor) -> N
 def test_a_variable_that_is_refused_is_named(doctor: Doctor) -> None:
     doctor.env |= {"TELEX_MCP": '{"x": {"speed": 1}}', "TELEX_MARKDOWN": "perhaps", "TELEX_PROVIDERS": "{bad"}
     report = doctor("settings", "providers", "tools")
-    assert report["settings markdown"].endswith("(TELEX_MARKDOWN)")
+    assert report["settings markdown"] == "problem: must be true or false"
     assert report.remedy("settings markdown") == "Change TELEX_MARKDOWN"
     assert report["providers everything"] == "problem: TELEX_PROVIDERS is not valid JSON"
-    assert report["tools everything"] == "problem: TELEX_MCP.x.speed is not a setting"
-    assert report.remedy("tools everything") == "Change what it names (telex help environment)"
+    assert report["tools x"] == "problem: speed is not a setting"
+    assert report.remedy("tools x") == "Change TELEX_MCP"
 
 
 def test_a_mistyped_variable_is_a_note(doctor: Doctor) -> None:
     doctor.env["TELEX_MODLE"] = "x"
     report = doctor("settings")
-    assert report["settings TELEX_MODLE"].startswith("note: is set, and no setting")
+    assert report["settings TELEX_MODLE"].startswith("note: is set, but is not a setting")
     assert report.remedy("settings TELEX_MODLE") == "Did you mean TELEX_MODEL?"
 
 
@@ -528,7 +532,7 @@ enabled = false
         "both": "ok: https://both.example/v1, key from LAB_API_KEY, which takes precedence over the one in the keyring",
         "asked": "ok: https://asked.example/v1, key from a command",
         "piped": "ok: https://piped.example/v1, key from a command",
-        "wanting": "note: https://api.groq.com/openai/v1, no key: it cannot be asked",
+        "wanting": "note: https://api.groq.com/openai/v1, no key: it cannot be used",
         "off": "ok: https://off.example/v1, disabled",
     }
     assert (
@@ -543,14 +547,14 @@ def test_a_key_command_is_looked_for_and_not_run(doctor: Doctor, tmp_path: Path)
                      '[providers.b]\nbase_url = "https://b.example/v1"\nkey_command = "nosuchprogram x"\n')  # fmt: skip
     report = doctor()
     assert report["providers a"].startswith("ok: ")
-    assert report["providers b"].endswith("there is no program nosuchprogram")
+    assert report["providers b"].endswith("program nosuchprogram not found")
     assert not ran.exists()
 
 
 def test_a_key_over_plain_http_to_a_strange_host_is_a_note(doctor: Doctor) -> None:
     doctor.configure('[providers.far]\nbase_url = "http://far.example/v1"\nkey_env = "LAB_API_KEY"\n')
     report = doctor("providers")
-    assert report["providers far"].endswith("which everyone on the way can read")
+    assert report["providers far"].endswith("sent unencrypted")
     assert report.remedy("providers far").endswith("--base-url https://far.example/v1")
 
 
@@ -580,19 +584,19 @@ class Dead(MemoryStore):
 def test_a_stored_key_is_looked_for(doctor: Doctor) -> None:
     doctor.configure(KEPT)
     report = doctor("keyring")
-    assert report["keyring kept"] == "problem: its key is not there, though the settings say so"
+    assert report["keyring kept"] == "problem: its key is not in the keyring, though the settings say so"
     assert report.remedy("keyring kept") == "telex providers set-key kept"
     doctor.inside.store.set("kept", "sk-0123456789")
-    assert doctor("keyring")["keyring kept"] == "ok: its key is there"
+    assert doctor("keyring")["keyring kept"] == "ok: its key is stored"
 
 
 def test_a_servers_secret_is_looked_for(doctor: Doctor) -> None:
     doctor.configure('[mcp.x]\nurl = "https://a.example/mcp"\nheaders = {X-Key = "Bearer keyring:github"}\n')
     report = doctor("keyring")
-    assert report["keyring keyring:github"].startswith("problem: its secret is not there")
+    assert report["keyring keyring:github"].startswith("problem: its secret is not in the keyring")
     assert report.remedy("keyring keyring:github") == "telex mcp set-secret github"
     doctor.inside.store.set("secret:github", "sk-0123456789")
-    assert doctor("keyring")["keyring keyring:github"] == "ok: its secret is there"
+    assert doctor("keyring")["keyring keyring:github"] == "ok: its secret is stored"
     doctor.inside.store = Dead()
     assert doctor("keyring")["keyring backend"].endswith("to be unlocked: no keyring:github")
 
@@ -652,12 +656,12 @@ def test_proxies_say_which_way_each_provider_is_reached(doctor: Doctor) -> None:
         "HTTPS_PROXY": "ok: http://10.0.0.1:3128",
         "NO_PROXY": "ok: far.example",
         "lab": "ok: through http://10.0.0.1:3128 (HTTPS_PROXY)",
-        "box": "ok: straight: it is this machine",
+        "box": "ok: direct (this machine)",
         "own": "ok: through socks5://p.example:1080 (the provider's proxy)",
         "strange": "ok: through http://10.0.0.1:3128 (HTTPS_PROXY)",
-        "straight": "ok: straight (the provider's proxy)",
-        "far": "ok: straight (NO_PROXY)",
-        "plain": "ok: straight",
+        "straight": "ok: direct (the provider's proxy)",
+        "far": "ok: direct (NO_PROXY)",
+        "plain": "ok: direct",
     }
 
 
@@ -687,7 +691,7 @@ def test_lists_say_how_old_they_are(doctor: Doctor) -> None:
     write_cached(doctor.paths.lists, lab, CachedModelList.of([Model(id="m")], time.time() - 600))
     report = doctor("models")
     assert report["models lab"] == "ok: 1 model, listed 10 minutes ago"
-    assert report["models lists"] == "note: never asked for their models: box"
+    assert report["models lists"] == "note: never fetched for box"
     write_cached(
         doctor.paths.lists, box, CachedModelList.of([Model(id="n"), Model(id="o")], time.time() - 3 * 86400)
     )
@@ -727,7 +731,7 @@ def converse(doctor: Doctor) -> None:
 
 
 def test_a_history_is_counted_and_checked(doctor: Doctor) -> None:
-    assert doctor("history")["history file"].endswith("(none yet)")
+    assert doctor("history")["history file"].endswith("(not created yet)")
     converse(doctor)
     assert doctor("history")["history file"].startswith("ok: 3 conversations, ")
 
@@ -767,11 +771,11 @@ def test_servers_of_tools_are_looked_for_and_not_started(doctor: Doctor, tmp_pat
         '[mcp.lost]\ncommand = ["touch"]\ncwd = "~no-such-user/x"\n'
     )
     report = doctor("tools")
-    assert report["tools here"] == "ok: started as touch"
-    assert report["tools gone"] == "problem: there is no program nosuchprogram"
-    assert report["tools far"] == "problem: X-Key is to be NOT_SET, which is not set"
+    assert report["tools here"] == "ok: runs touch"
+    assert report["tools gone"] == "problem: program nosuchprogram not found"
+    assert report["tools far"] == "problem: X-Key needs the variable NOT_SET, which is not set"
     assert report["tools off"] == "ok: disabled"
-    assert report["tools lost"] == "problem: it is to be started in ~no-such-user/x, which is not a folder"
+    assert report["tools lost"] == "problem: its working folder ~no-such-user/x does not exist"
     assert report.remedy("tools lost").endswith("settings.toml, line 15")
     assert report["tools bad"].startswith("problem: ")
     assert not ran.exists()
@@ -788,7 +792,9 @@ def test_completion_of_the_login_shell_is_there_stale_or_missing(doctor: Doctor,
     assert report.remedy(f"completion {shell}") == f"telex completion {shell} --install"
     place = find(shell, doctor.env)
     put(place.path, "# of long ago\n")
-    assert doctor("completion")[f"completion {shell}"] == f"note: {place.path} is of another telex"
+    assert (
+        doctor("completion")[f"completion {shell}"] == f"note: {place.path} is for another version of telex"
+    )
     put(place.path, script(shell, root))
     assert str(place.path) in doctor("completion")[f"completion {shell}"]
     assert "another" not in doctor("completion")[f"completion {shell}"]

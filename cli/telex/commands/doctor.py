@@ -8,7 +8,7 @@ import click
 
 from telex.app import pass_app
 from telex.command import Command
-from telex.doctor import FAMILIES
+from telex.doctor import CHECKS
 from telex.exit_codes import ExitCode, Stop
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["command"]
     ),
     exits=(ExitCode.SETTINGS,),
 )
-@click.argument("families", metavar="[FAMILY]...", type=click.Choice(FAMILIES), nargs=-1)
+@click.argument("families", metavar="[FAMILY]...", type=click.Choice(tuple(CHECKS)), nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_app
 def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
@@ -40,12 +40,12 @@ def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
     SUBJECT, DETAIL and REMEDY, separated by tabs.
     """
     from telex.doctor import examine
-    from telex.doctor.case import Case
+    from telex.doctor.context import DoctorContext
     from telex.render import doctor as render
 
     app.leaves_no_trace = True
-    wanted = [family for family in FAMILIES if family in families or not families]
-    findings = examine(Case(app), wanted)
+    wanted = [family for family in CHECKS if family in families or not families]
+    findings = examine(DoctorContext(app.runtime, app.console), wanted)
     if as_json:
         found = list(findings)
         render.as_json(app.console, found)

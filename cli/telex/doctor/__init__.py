@@ -1,63 +1,80 @@
-"""What `telex doctor` looks at: THE list of families, each a file of its own; how it is shown is decided elsewhere.
+"""The checks of ``telex doctor``. They change nothing and contact no server.
 
-A check looks and changes nothing, reaches no server, and says what to do about what it finds. Whatever its
-subject is like, it ends: what it cannot find out is a finding, too.
+A check is a function of a ``DoctorContext`` that yields findings. Whatever is wrong, a check ends: what it cannot find
+out is a finding, too.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING
 
-from telex.doctor.finding import problem
+from telex.doctor.context import problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from telex.doctor.case import Case
-    from telex.doctor.finding import Finding
+    from telex.doctor.context import DoctorContext, Finding
 
-__all__ = ["FAMILIES", "examine"]
+CHECKS = {
+    "versions": "machine",
+    "folders": "machine",
+    "settings": "setup",
+    "providers": "setup",
+    "keyring": "setup",
+    "proxies": "setup",
+    "trust": "machine",
+    "models": "setup",
+    "history": "setup",
+    "tools": "setup",
+    "completion": "machine",
+    "terminal": "machine",
+}
+"""Every check, in the order of the report: its name, and the module beside this one that has it as a function."""
 
-FAMILIES = (
-    "versions",
-    "folders",
-    "settings",
-    "providers",
-    "keyring",
-    "proxies",
-    "trust",
-    "models",
-    "history",
-    "tools",
-    "completion",
-    "terminal",
-)
-"""Each is a module beside this one with ``check(case)``, which yields findings; the order is the report's."""
-
-
-def examine(case: Case, families: Iterable[str] = FAMILIES) -> Iterator[Finding]:
-    """All findings, family by family, without any secret that the case knows of."""
-    for family in families:
-        yield from _found(case, family)
+_WAITING = ("keyring", "completion")
+"""The checks that wait for other processes. They run in threads, while the others are made."""
 
 
-def _found(case: Case, family: str) -> Iterator[Finding]:
-    from importlib import import_module
+def examine(context: DoctorContext, families: Iterable[str] = tuple(CHECKS)) -> Iterator[Finding]:
+    """The findings of the checks with these names, in their order, with known secrets redacted."""
+    names = list(families)
+    results: dict[str, list[Finding]] = {}
 
+    def run(family: str) -> None:
+        results[family] = list(_findings(context, family))
+
+    threads = {name: Thread(target=run, args=(name,), daemon=True) for name in names if name in _WAITING}
+    for thread in threads.values():
+        thread.start()
+    for name in names:
+        if name in threads:
+            threads[name].join()
+            yield from results[name]
+        else:
+            yield from _findings(context, name)
+
+
+def _findings(context: DoctorContext, family: str) -> Iterator[Finding]:
     from provider_core.errors import CoreError
     from telex.error_hints import code_and_hint
-    from telex.exit_codes import traceback_place
+    from telex.exit_codes import internal_error
 
-    def same(text: str) -> str:
-        return text
-
+    clean = context.redacted
     try:
-        for finding in import_module(f"telex.doctor.{family}").check(case):
-            yield finding.of(family, case.without_secrets)
+        for each in getattr(import_module(f"telex.doctor.{CHECKS[family]}"), family)(context):
+            yield replace(
+                each,
+                family=family,
+                subject=clean(each.subject),
+                detail=clean(each.detail),
+                remedy=clean(each.remedy),
+            )
     except CoreError as error:
         hint = code_and_hint(error)[1] or "Change what it names (telex help environment)"
-        yield problem("everything", error.message, hint).of(family, case.without_secrets)
-    except Exception as error:  # noqa: BLE001 - one check that fails must not hide what the others find
-        words = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        words = f"internal error in {traceback_place(error)} ({words})"
-        yield problem("everything", words, "Please report it.").of(family, same)
+        yield replace(problem("everything", clean(error.message), clean(hint)), family=family)
+    except Exception as error:  # noqa: BLE001 - a check that fails must not hide what the others find
+        message, _, advice = internal_error(error).message.partition(". ")
+        yield replace(problem("everything", message, advice), family=family)

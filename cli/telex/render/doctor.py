@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from telex.console import Console
-    from telex.doctor.finding import Finding
+    from telex.doctor.context import Finding
 
 __all__ = ["as_json", "report", "rows", "summary"]
 

@@ -235,11 +235,11 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
         console.note("The file was not loaded; whether llama.cpp can load it is not known.")
         return
     if not local.installed():
-        from telex import installing
+        from telex.error_hints import install_command
 
         console.note(
             "The file was not loaded, because the extra that runs it is not installed. "
-            f"Install it: {installing.command('telex[local]')}"
+            f"Install it: {install_command('telex[local]')}"
         )
         return
     console.note(f"Loading {provider.gguf} …")

@@ -1,0 +1,213 @@
+"""What the checks of ``telex doctor`` have in common: findings, the settings, and secrets that no finding shows."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from provider_core.errors import SettingsError
+from provider_core.structs import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from provider_core.catalog import Catalog
+    from provider_core.keys import KeyStore
+    from provider_core.runtime import Runtime
+    from provider_core.settings import Paths, Settings
+    from provider_core.types import Provider
+    from telex.console import Console
+
+
+Level: TypeAlias = Literal["ok", "note", "problem"]
+"""A problem keeps something that is set up from working; a note is worth knowing."""
+
+
+class Finding(Struct):
+    """One line of the report. ``remedy`` says how to fix it; "" if there is nothing to do."""
+
+    level: Level
+    subject: str
+    detail: str
+    remedy: str = ""
+    family: str = ""
+    """The name of the check."""
+
+
+def ok(subject: str, detail: str) -> Finding:
+    return Finding(level="ok", subject=subject, detail=detail)
+
+
+def note(subject: str, detail: str, remedy: str = "") -> Finding:
+    return Finding(level="note", subject=subject, detail=detail, remedy=remedy)
+
+
+def problem(subject: str, detail: str, remedy: str = "") -> Finding:
+    return Finding(level="problem", subject=subject, detail=detail, remedy=remedy)
+
+
+class DoctorContext:
+    """The settings as a command would load them, without tightening modes or writing caches.
+
+    Every property but ``environ`` and ``console`` raises ``SettingsError`` if there is no home folder.
+    """
+
+    def __init__(self, runtime: Runtime, console: Console) -> None:
+        self._outer = runtime
+        self.environ: Mapping[str, str] = runtime.environ
+        self.console = console
+
+    @property
+    def paths(self) -> Paths:
+        return self._outer.paths
+
+    @property
+    def key_store(self) -> KeyStore:
+        _ = self.paths  # the keyring's name is remembered in the cache folder
+        return self._outer.key_store
+
+    @cached_property
+    def file(self) -> tuple[str, SettingsError | None]:
+        """The text of the settings file, "" if there is none; and why it cannot be read or parsed."""
+        from provider_core import files
+        from provider_core.settings import file
+
+        path = self.paths.settings_file
+        try:
+            text = files.content(path, of_anybody=True).decode("utf-8-sig")
+            file.parse(text, path)
+        except FileNotFoundError:
+            return "", None
+        except OSError as error:
+            return "", SettingsError(f"{path} cannot be read: {error.strerror}", path=path)
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            return "", SettingsError(f"{path}, line {line}: it is not UTF-8", path=path, line=line)
+        except SettingsError as error:
+            return "", error
+        return text, None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings in force; those of the environment alone if the file cannot be read."""
+        from provider_core.settings import parse
+
+        return parse(self.file[0], self.paths, self.environ)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The models that can be named now."""
+        from provider_core.runtime import Runtime
+
+        return Runtime(environ=self.environ, settings=self.settings, key_store=self.key_store).catalog
+
+    def line(self, *keys: str) -> str:
+        """Where the settings file has this table or value, as ", line 3"; "" if it is not there."""
+        from provider_core.settings.file import line_of
+
+        found = line_of(self.file[0], keys)
+        return f", line {found}" if found else ""
+
+    def place(self, *keys: str) -> str:
+        """The path of the settings file, and the line."""
+        return f"{self.paths.settings_file}{self.line(*keys)}"
+
+    def invalid(self, group: str) -> Iterator[Finding]:
+        """A problem for each invalid entry of a group of tables, or for the whole group."""
+        for entry in self.settings.problems:
+            if entry == group:
+                yield self.invalid_entry(entry, subject="everything")
+            elif entry.startswith(f"{group}."):
+                yield self.invalid_entry(entry, subject=entry.removeprefix(f"{group}."))
+
+    def invalid_entry(self, entry: str, *, subject: str) -> Finding:
+        """The problem of an entry of ``Settings.problems``, such as "usage" or "providers.lab"."""
+        error = self.settings.problems[entry]
+        keys = entry.split(".", 1)
+        variable = entry if entry.startswith("TELEX_") else f"TELEX_{keys[0].upper()}"
+        remedy = f"Change {variable}" if error.path is None else f"Fix it: {self.place(*keys)}"
+        if subject == "everything":
+            return problem(subject, error.message, remedy)
+        detail = re.sub(
+            rf"(TELEX_)?{re.escape(entry)}(: |\.| )", "", error.message, count=1, flags=re.IGNORECASE
+        )
+        return problem(subject, detail, remedy)
+
+    def redacted(self, text: str) -> str:
+        """``text`` without repeated blanks, control characters, and secrets of the environment and the settings."""
+        from provider_core.redaction import printable, redact
+
+        lines = [" ".join(line.split()) for line in redact(text, self._secrets).splitlines()]
+        return printable("\n".join(lines))
+
+    @cached_property
+    def _secrets(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(filter(None, self._find_secrets())))
+
+    def _find_secrets(self) -> Iterator[str]:
+        from provider_core import presets
+
+        names = {name for preset in presets.all_presets() for name in preset.key_env}
+        tables: list[dict[str, Any]] = []
+        try:
+            names |= {name for each in self.settings.providers.values() for name in each.key_env}
+            tables = list(self._tables())
+        except SettingsError:  # no home folder, and no settings
+            pass
+        for name, value in self.environ.items():
+            words = name.upper().split("_")
+            if name in names or {"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD"} & set(words):
+                yield value
+            elif words[-1] == "PROXY":
+                yield from _credentials(value)
+        for table in tables:
+            yield from self._secrets_of(table)
+
+    def _tables(self) -> Iterator[dict[str, Any]]:
+        """The tables of providers and servers as they are written, valid or not."""
+        from provider_core.settings import file
+
+        data = file.parse(self.file[0], self.paths.settings_file)
+        groups = [group for name in ("providers", "mcp") if isinstance(group := data.get(name), dict)]
+        yield from (table for group in groups for table in group.values() if isinstance(table, dict))
+
+    def _secrets_of(self, table: dict[str, Any]) -> Iterator[str]:
+        from provider_core.request import is_secret_name
+        from provider_core.settings.validators import parse_reference
+
+        for values in (table.get("headers"), table.get("env")):
+            for name, value in (values if isinstance(values, dict) else {}).items():
+                if not isinstance(value, str):
+                    continue
+                found = parse_reference(value)
+                if found is not None and found.kind == "env":
+                    yield self.environ.get(found.name, "")
+                elif found is None and is_secret_name(name):
+                    yield value
+        for name in ("proxy", "base_url", "url"):
+            if isinstance(table.get(name), str):
+                yield from _credentials(table[name])
+
+
+def _credentials(url: str) -> Iterator[str]:
+    """The password in an address, and the secrets of its query, as written and decoded."""
+    from urllib.parse import unquote
+
+    from provider_core.request import is_secret_name
+
+    address, _, query = url.partition("?")
+    user, at, _ = address.rpartition("@")
+    found = [user.rpartition("://")[2].partition(":")[2]] if at else []
+    found += [
+        value for name, _, value in (part.partition("=") for part in query.split("&")) if is_secret_name(name)
+    ]
+    for each in found:
+        yield each
+        yield unquote(each)
+
+
+def address(provider: Provider) -> str | Path:
+    """Where the provider is: its model file, or its address without the query, which may hold secrets."""
+    return provider.gguf or provider.base_url.partition("?")[0]

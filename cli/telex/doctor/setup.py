@@ -1,0 +1,460 @@
+"""Checks of what the user has set up: settings, providers, keys, proxies, models, the history, and MCP servers."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import time
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from provider_core.errors import (
+    CoreError,
+    HistoryError,
+    KeyDestinationError,
+    KeyStoreError,
+    ModelFileError,
+    NoModelError,
+    SettingsError,
+)
+from telex.doctor.context import address, note, ok, problem
+from telex.humanize import age, plural, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from provider_core.settings.mcp import McpServer
+    from provider_core.settings.validators import SecretReference
+    from provider_core.types import Provider
+    from telex.doctor.context import DoctorContext, Finding
+
+
+def _unreadable(context: DoctorContext) -> Iterator[Finding]:
+    """A note for what depends on the settings file, if that cannot be read; ``settings`` reports the problem."""
+    if context.file[1] is not None:
+        yield note("everything", "not known: the settings file cannot be read (see settings)")
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def settings(context: DoctorContext) -> Iterator[Finding]:
+    """Whether the settings are valid, and where each value in force comes from."""
+    from provider_core.settings import Settings
+
+    found, file = context.settings, context.paths.settings_file.name
+    yield _settings_file(context)
+    names = [
+        each.name for each in fields(Settings) if each.name not in ("aliases", "mcp", "providers", "problems")
+    ]
+    variables = {
+        name.upper() for name, value in context.environ.items() if value and name.upper().startswith("TELEX_")
+    }
+    unchanged = []
+    for name in names:
+        variable, line = f"TELEX_{name.upper()}", context.line(name)
+        if name in found.problems:
+            continue
+        if variable in variables:
+            overridden = f", overrides {file}{line}" if line else ""
+            yield ok(name, f"{_shown(getattr(found, name))} ({variable}{overridden})")
+        elif line:
+            yield ok(name, f"{_shown(getattr(found, name))} ({file}{line})")
+        else:
+            unchanged.append((name, getattr(found, name)))
+    defaults = ", ".join(f"{name} {_shown(value)}" for name, value in unchanged if value is not None)
+    unset = ", ".join(name for name, value in unchanged if value is None)
+    yield ok("defaults", "; not set: ".join(part for part in (defaults or "none", unset) if part))
+    if "aliases" not in found.problems:
+        aliases = ", ".join(f"{name} for {target}" for name, target in found.aliases.items())
+        yield ok("aliases", f"{aliases} ({file}{context.line('aliases')})" if aliases else "none")
+    for entry in found.problems:
+        if entry.partition(".")[0] not in ("mcp", "providers"):
+            yield context.invalid_entry(entry, subject=entry)
+    known = {"TELEX_HOME", *(f"TELEX_{name.upper()}" for name in (*names, "aliases", "mcp", "providers"))}
+    yield from _unknown_variables(variables - known - {name.upper() for name in found.problems}, known)
+
+
+def _settings_file(context: DoctorContext) -> Finding:
+    path, (text, error) = context.paths.settings_file, context.file
+    if error is not None:
+        return problem("file", error.message, f"Fix it: {path}")
+    if not text:
+        return ok("file", f"{path} (not created yet: defaults are used)")
+    lines = text.count("\n") + (not text.endswith("\n"))
+    return ok(
+        "file", f"{path}, {plural(lines, 'line')}, {plural(len(context.settings.providers), 'provider')}"
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _unknown_variables(unknown: set[str], known: set[str]) -> Iterator[Finding]:
+    """Other commands ignore a mistyped variable without a word."""
+    from provider_core.redaction import close_matches
+
+    for name in sorted(unknown):
+        meant = close_matches(name, known, most=1, cutoff=0.8)
+        hint = f"Did you mean {meant[0]}?" if meant else "See: telex help environment"
+        yield note(name, "is set, but is not a setting and has no effect", hint)
+
+
+# --- providers ------------------------------------------------------------------------------------------------------
+
+
+def providers(context: DoctorContext) -> Iterator[Finding]:
+    """Whether each provider is set up correctly, and which source its key comes from."""
+    yield from (found := [*_unreadable(context), *context.invalid("providers")])
+    if context.file[1] is not None:
+        return
+    from provider_core.keys import source
+
+    for provider in context.settings.providers.values():
+        yield _provider(context, provider)
+    known = context.catalog.providers.items()
+    usable = [each for name, each in known if name in context.catalog.not_set_up and not each.embedded]
+    for provider in usable:
+        variable = source(provider, context.environ).variable
+        yield ok(provider.name, f"{address(provider)}, key from {variable}; can be used without being set up")
+    if not (found or usable or context.settings.providers):
+        yield note("none", "no provider is set up", "Add one: telex providers add NAME (telex help keys)")
+
+
+def _provider(context: DoctorContext, provider: Provider) -> Finding:
+    from provider_core.keys import source
+    from provider_core.settings.validators import is_private_host
+
+    name, place = provider.name, address(provider)
+    if not provider.enabled:
+        return ok(name, f"{place}, disabled")
+    if provider.gguf is not None:
+        return _model_file(provider, provider.gguf)
+    found = source(provider, context.environ)
+    match found.kind:
+        case "none":
+            return ok(name, f"{place}, no key")
+        case "variable" if not found.ready:
+            wanted = f"Set {found.variable}, or store one" if found.variable else "Store one"
+            return note(
+                name, f"{place}, no key: it cannot be used", f"{wanted}: telex providers set-key {name}"
+            )
+        case "variable":
+            overrides = ", which takes precedence over the one in the keyring" if provider.key_stored else ""
+            key = f"key from {found.variable}{overrides}"
+        case "command":
+            key = "key from a command"
+            if missing := _missing_program(provider.key_command or ""):
+                remedy = (
+                    f"Install it, or use another command: telex providers set-key {name} --key-command CMD"
+                )
+                return problem(name, f"{place}, {key}: program {missing} not found", remedy)
+        case _:
+            key = "key from the keyring"
+    if provider.base_url.startswith("http://") and not is_private_host(provider.base_url):
+        remedy = f"If it has https: telex providers edit {name} --base-url https{str(place)[4:]}"
+        return note(name, f"{place}, {key}, sent unencrypted", remedy)
+    return ok(name, f"{place}, {key}")
+
+
+def _model_file(provider: Provider, path: Path) -> Finding:
+    from provider_core import local
+    from telex.error_hints import install_command
+
+    try:
+        local.check_gguf(path)
+    except ModelFileError as error:
+        return problem(provider.name, error.message, f"telex providers edit {provider.name} --gguf FILE")
+    if not local.installed():
+        return problem(provider.name, f"{path} needs the extra local", install_command("telex[local]"))
+    return ok(provider.name, f"{path}, runs inside telex")
+
+
+def _missing_program(command: str) -> str:
+    """The program of a command that needs no shell, if it is not found; else ""."""
+    from provider_core.keys import needs_shell
+
+    try:
+        words = [] if needs_shell(command) else shlex.split(command)
+    except ValueError:
+        return ""
+    return words[0] if words and not shutil.which(words[0]) else ""
+
+
+# --- keyring --------------------------------------------------------------------------------------------------------
+
+_NO_ENTRY = "telex-doctor"
+"""A name without a key: reading it shows whether the keyring answers."""
+
+
+def keyring(context: DoctorContext) -> Iterator[Finding]:
+    """Whether the keyring of the operating system answers, and has what the settings expect to be in it."""
+    from provider_core.keys import KeyringStore, source
+
+    store = context.key_store
+    stored = [each for each in context.settings.providers.values() if each.enabled and each.key_stored]
+    secrets = _stored_secrets(context)
+    try:
+        backend = store.backend() if isinstance(store, KeyringStore) else type(store).__name__
+        store.get(_NO_ENTRY)
+    except KeyStoreError as error:
+        needed = [each for each in stored if source(each, context.environ).kind == "keyring"]
+        yield _no_keyring(context, error, needed, secrets)
+        return
+    yield ok("backend", f"{backend} answers")
+    for provider in stored:
+        yield _stored_key(context, provider, store.get(provider.name))
+    for secret in secrets:
+        yield _stored(str(secret), "secret", f"telex mcp set-secret {secret.name}", store.get(secret.entry))
+
+
+def _stored_secrets(context: DoctorContext) -> list[SecretReference]:
+    """The secrets in the keyring that MCP servers need, each once."""
+    from provider_core.settings.mcp import secret_references
+
+    enabled = [server for server in context.settings.mcp.values() if server.enabled]
+    found = [
+        each for server in enabled for each in secret_references(server).values() if each.kind == "keyring"
+    ]
+    return list({each.entry: each for each in found}.values())
+
+
+def _no_keyring(
+    context: DoctorContext, error: KeyStoreError, needed: list[Provider], secrets: list[SecretReference]
+) -> Finding:
+    from telex.error_hints import code_and_hint
+
+    names = [f"no key for {each.name}" for each in needed] + [f"no {secret}" for secret in secrets]
+    if names:
+        hint = code_and_hint(error, needed[0])[1] if needed else None
+        hint = hint or "Unlock the keyring, or start one, and run again."
+        return problem("backend", f"{error.message}: {', '.join(names)}", hint)
+    unneeded = "" if context.file[1] else "; nothing needs it"
+    remedy = "Keys from variables and commands work without one: telex help keys"
+    return note("backend", f"{error.message}{unneeded}", remedy)
+
+
+def _stored_key(context: DoctorContext, provider: Provider, text: str | None) -> Finding:
+    from provider_core.keys import check_destination, source, unseal
+    from telex.error_hints import code_and_hint
+
+    if text is not None and source(provider, context.environ).kind == "keyring":
+        confirmed = unseal(text)[1]
+        try:
+            check_destination(
+                "its key", provider.base_url, provider.network, environ=context.environ, confirmed=confirmed
+            )
+        except KeyDestinationError as error:
+            return problem(provider.name, error.message, code_and_hint(error, provider)[1] or "")
+        except SettingsError as error:
+            return problem(provider.name, error.message, "See: telex doctor, proxies")
+    return _stored(provider.name, "key", f"telex providers set-key {provider.name}", text)
+
+
+def _stored(subject: str, what: str, remedy: str, text: str | None) -> Finding:
+    if text is not None:
+        return ok(subject, f"its {what} is stored")
+    return problem(subject, f"its {what} is not in the keyring, though the settings say so", remedy)
+
+
+# --- proxies --------------------------------------------------------------------------------------------------------
+
+
+def proxies(context: DoctorContext) -> Iterator[Finding]:
+    """The proxies of the environment, and the proxy for each provider."""
+    from provider_core.http import Proxies
+    from provider_core.settings.validators import without_credentials
+
+    spellings = [(name, name.upper()) for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy")]
+    names = [name for pair in spellings for name in pair]
+    named = {name: value for name in names if (value := context.environ.get(name))}
+    if not named:
+        yield ok("variables", "none is set")
+    for name, value in named.items():
+        yield ok(name, value if name.lower() == "no_proxy" else without_credentials(value))
+    for provider in context.settings.providers.values():
+        if not provider.enabled or provider.embedded:
+            continue
+        try:
+            proxy, reason = Proxies(context.environ).explain(provider.base_url, provider.network.proxy)
+        except SettingsError as error:
+            yield problem(provider.name, error.message, "See: telex help proxies")
+            continue
+        how = f"through {proxy}" if proxy else "direct"
+        reason = "this machine" if reason == "loopback" else reason
+        yield ok(provider.name, f"{how} ({reason})" if reason else how)
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+def models(context: DoctorContext) -> Iterator[Finding]:
+    """The default model, aliases, the age of model lists, and the embedded model."""
+    from provider_core.resolve import resolve
+
+    if context.file[1] is not None:
+        yield from _unreadable(context)
+        return
+    yield _default_model(context)
+    for name, target in context.settings.aliases.items():
+        try:
+            resolve(target, context.catalog)
+        except NoModelError:
+            continue  # the server will be asked
+        except CoreError as error:
+            yield note(f"alias {name}", error.message, f"telex models alias {name} --remove")
+    yield from _model_lists(context)
+    yield _completion_cache(context)
+    yield from _embedded_model(context)
+
+
+def _default_model(context: DoctorContext) -> Finding:
+    from provider_core.resolve import resolve
+    from telex.error_hints import code_and_hint
+
+    wanted = context.settings.model
+    try:
+        target = resolve(wanted, context.catalog)
+    except NoModelError as error:
+        if error.provider is not None:
+            return ok("default", f"the first model that the server of {error.provider} lists")
+        hint = code_and_hint(error)[1]
+        return note("default", error.message, hint or "Choose one: telex models default ID")
+    except CoreError as error:
+        hint = code_and_hint(error)[1] or "Choose one: telex models default ID"
+        return problem("default", error.message, hint) if wanted else note("default", error.message, hint)
+    provider = target.provider.name
+    if provider in context.catalog.without_key:
+        return problem(
+            "default", f"{target}, and {provider} has no key", f"telex providers set-key {provider}"
+        )
+    return ok("default", str(target))
+
+
+def _model_lists(context: DoctorContext) -> Iterator[Finding]:
+    from provider_core.catalog import can_list_models
+
+    missing = []
+    for provider in filter(can_list_models, context.catalog.usable):
+        listing = context.catalog.listing(provider.name)
+        if listing.fetched_at is None:
+            missing.append(provider.name)
+            continue
+        detail = f"{plural(len(listing.models), 'model')}, listed {age(time.time() - listing.fetched_at)} ago"
+        refresh = f"telex models list --refresh --provider {provider.name}"
+        yield note(provider.name, detail, refresh) if listing.stale else ok(provider.name, detail)
+    if missing:
+        yield note("lists", f"never fetched for {', '.join(missing)}", "telex models list --refresh")
+
+
+def _completion_cache(context: DoctorContext) -> Finding:
+    from provider_core.catalog import snapshot_is_current
+
+    subject, stamp = "names for completion", context.paths.cache / "completion" / "stamp"
+    try:
+        written = age(time.time() - stamp.stat().st_mtime)
+    except OSError:
+        return ok(subject, "not written yet: the next command writes them")
+    if snapshot_is_current(context.paths, context.environ):
+        return ok(subject, f"written {written} ago")
+    return ok(subject, f"older than the settings ({written}): the next command updates them")
+
+
+def _embedded_model(context: DoctorContext) -> Iterator[Finding]:
+    from provider_core import local
+
+    if not local.installed():
+        return
+    model = local.DEFAULT_MODEL
+    path, named = context.paths.models / model.file, f"{model.id} ({model.licence})"
+    try:
+        if path.stat().st_size == model.size:
+            yield ok("embedded model", f"{named}, {path}")
+        else:
+            yield problem(
+                "embedded model", f"{path} is incomplete", f"Remove it: rm {shlex.quote(str(path))}"
+            )
+    except OSError:
+        amount = f"{model.download_size >> 20} MiB"
+        yield ok("embedded model", f"{named}, {amount} to download when it is first used")
+
+
+# --- history --------------------------------------------------------------------------------------------------------
+
+
+def history(context: DoctorContext) -> Iterator[Finding]:
+    """The size and the condition of the history; ``folders`` checks its mode."""
+    import sqlite3
+
+    from provider_core.history import has_locks, health
+    from telex.error_hints import code_and_hint
+
+    path = context.paths.history
+    if not context.settings.history:
+        yield ok("saving", "switched off")
+    if path.parent.is_dir() and not has_locks(path):
+        detail = f"the history {path} cannot be used: its file system has no file locks"
+        yield problem("file", detail, "Set TELEX_HOME to a folder on a local disk")
+        return
+    try:
+        found = health(path)
+    except HistoryError as error:
+        yield problem(
+            "file", error.message, code_and_hint(error)[1] or f"Move {path} away: telex creates a new one"
+        )
+        return
+    if found is None:
+        yield ok("file", f"{path} (not created yet)")
+    else:
+        detail = f"{plural(found.conversations, 'conversation')}, {size(found.size)}"
+        yield (
+            ok("file", f"{detail}, intact")
+            if found.checked
+            else note("file", f"{detail}, too large to check here")
+        )
+    yield ok("SQLite", sqlite3.sqlite_version)
+
+
+# --- tools ----------------------------------------------------------------------------------------------------------
+
+
+def tools(context: DoctorContext) -> Iterator[Finding]:
+    """Whether each MCP server could be started; none is started."""
+    from telex.doctor.machine import is_importable
+    from telex.error_hints import install_command
+
+    yield from (found := [*_unreadable(context), *context.invalid("mcp")])
+    servers = context.settings.mcp.values()
+    if not servers and not found:
+        yield ok("none", "no MCP server is set up")
+    if servers and not is_importable("mcp"):
+        yield problem("extra mcp", "is not installed, but servers are set up", install_command("telex[mcp]"))
+    for server in servers:
+        yield _server(context, server)
+
+
+def _server(context: DoctorContext, server: McpServer) -> Finding:
+    from provider_core.settings.mcp import secret_references
+
+    name = server.name
+    if not server.enabled:
+        return ok(name, "disabled")
+    for field, found in secret_references(server).items():
+        if found.kind == "env" and not context.environ.get(found.name):
+            return problem(
+                name, f"{field} needs the variable {found.name}, which is not set", f"Set {found.name}"
+            )
+    if server.url:
+        return ok(name, server.url.partition("?")[0])
+    if server.cwd is not None and not server.cwd.is_dir():
+        remedy = f"Fix it: {context.place('mcp', name, 'cwd')}"
+        return problem(name, f"its working folder {server.cwd} does not exist", remedy)
+    program = server.command[0]
+    if not shutil.which(program, path=server.env.get("PATH")):
+        return problem(name, f"program {program} not found", "Install it, or set its full path")
+    return ok(name, f"runs {program}")  # arguments may contain secrets
