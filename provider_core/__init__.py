@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from provider_core.chat.runner import ChatPlan, ChatRun
     from provider_core.client import Client
     from provider_core.events import (
+        AgentEvent,
         AnswerEnded,
         Approve,
         ApproveWith,
@@ -56,7 +57,8 @@ if TYPE_CHECKING:
     from provider_core.keys import KeyringStore, KeyStore, MemoryStore
     from provider_core.runtime import Runtime
     from provider_core.settings import Paths, Settings
-    from provider_core.tools import AgentEvent, FunctionTools, agent
+    from provider_core.tools._loop import agent
+    from provider_core.tools.functions import FunctionTools
     from provider_core.types import (
         AnswerEvent,
         Call,
@@ -97,112 +99,31 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "AgentEvent",
-    "Answer",
-    "AnswerBuilder",
-    "AnswerEnded",
-    "AnswerEvent",
-    "Approve",
-    "ApproveWith",
-    "Call",
-    "CallAsText",
-    "ChatEnded",
-    "ChatOptions",
-    "ChatPlan",
-    "ChatRun",
-    "Choice",
-    "Client",
-    "Connecting",
-    "Connection",
-    "Conversation",
-    "Effort",
-    "Event",
-    "FieldDropped",
-    "FieldIgnored",
-    "Finished",
-    "FunctionTools",
-    "HttpTransport",
-    "Idle",
-    "Image",
-    "ImagePart",
-    "Json",
-    "KeyStore",
-    "KeyringStore",
-    "Limits",
-    "MemoryStore",
-    "Message",
-    "Model",
-    "Network",
-    "Notice",
-    "Part",
-    "Paths",
-    "PlannedCall",
-    "Provider",
-    "Quirks",
-    "Reasoning",
-    "Refuse",
-    "Reply",
-    "Request",
-    "RequestStarted",
-    "Retrying",
-    "Role",
-    "Runtime",
-    "SchemaRetry",
-    "Sent",
-    "Settings",
-    "Source",
-    "Sources",
-    "Target",
-    "Text",
-    "TextPart",
-    "Timing",
-    "Tool",
-    "ToolCall",
-    "ToolEnded",
-    "ToolProgress",
-    "ToolResult",
-    "ToolStarted",
-    "Toolbox",
-    "Transport",
-    "Usage",
-    "Verdict",
-    "__version__",
-    "agent",
-    "connect",
-    "errors",
-    "provider",
-]
+    "AgentEvent", "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith",
+    "Call", "CallAsText", "ChatEnded", "ChatOptions", "ChatPlan", "ChatRun", "Choice", "Client",
+    "Connecting", "Connection", "Conversation", "Effort", "Event", "FieldDropped", "FieldIgnored",
+    "Finished", "FunctionTools", "HttpTransport", "Idle", "Image", "ImagePart", "Json", "KeyStore",
+    "KeyringStore", "Limits", "MemoryStore", "Message", "Model", "Network", "Notice", "Part", "Paths",
+    "PlannedCall", "Provider", "Quirks", "Reasoning", "Refuse", "Reply", "Request", "RequestStarted",
+    "Retrying", "Role", "Runtime", "SchemaRetry", "Sent", "Settings", "Source", "Sources", "Target",
+    "Text", "TextPart", "Timing", "Tool", "ToolCall", "ToolEnded", "ToolProgress", "ToolResult",
+    "ToolStarted", "Toolbox", "Transport", "Usage", "Verdict", "__version__", "agent", "connect",
+    "errors", "provider",
+]  # fmt: skip
 
-_ROOMS = {
+_MODULES = {
     "answer": ("Answer", "AnswerBuilder"),
-    "client": ("Client",),
     "chat.conversation": ("ChatOptions", "Connection", "Conversation", "connect", "provider"),
     "chat.runner": ("ChatPlan", "ChatRun"),
+    "client": ("Client",),
     "http": ("HttpTransport",),
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
-    "settings": ("Paths", "Settings"),
     "runtime": ("Runtime",),
-    "events": (
-        "AnswerEnded",
-        "Approve",
-        "ApproveWith",
-        "ChatEnded",
-        "Connecting",
-        "Event",
-        "Limits",
-        "PlannedCall",
-        "Refuse",
-        "RequestStarted",
-        "SchemaRetry",
-        "ToolEnded",
-        "ToolProgress",
-        "ToolResult",
-        "ToolStarted",
-        "Toolbox",
-    ),
-    "tools": ("AgentEvent", "FunctionTools", "agent"),
+    "settings": ("Paths", "Settings"),
+    "tools._loop": ("agent",),
+    "tools.functions": ("FunctionTools",),
 }
-"""Where a name is from; all others are from ``types``."""
+"""Where names are defined. All others are in ``types`` or ``events``."""
 
 
 def __getattr__(name: str) -> object:
@@ -212,9 +133,11 @@ def __getattr__(name: str) -> object:
 
     if name == "errors":
         return import_module("provider_core.errors")
-    room = next((room for room, names in _ROOMS.items() if name in names), "types")
-    found: object = getattr(import_module(f"provider_core.{room}"), name)
-    globals()[name] = found
+    place = next((module for module, names in _MODULES.items() if name in names), "types")
+    module = import_module(f"provider_core.{place}")
+    if not hasattr(module, name):
+        module = import_module("provider_core.events")
+    globals()[name] = found = getattr(module, name)
     return found
 
 

@@ -13,10 +13,10 @@ from scripted import DONE, delta, sse
 from provider_core.chat.runner import ChatPlan, ChatRun
 from provider_core.client import Client, OpenProvider
 from provider_core.errors import CoreError
-from provider_core.events import Event
-from provider_core.tools import (
+from provider_core.events import (
     Approve,
     Decision,
+    Event,
     Limits,
     PlannedCall,
     RequestStarted,

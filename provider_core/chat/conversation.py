@@ -387,7 +387,7 @@ def _toolboxes(tools: Iterable[Toolbox | Callable[..., Any]]) -> list[Toolbox]:
         else:
             boxes.append(tool)
     if functions:
-        from provider_core.tools import FunctionTools
+        from provider_core.tools.functions import FunctionTools
 
         boxes.append(FunctionTools(functions))
     return boxes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.tools._names import Names
+    from provider_core.tools.names import Names
     from provider_core.types import Json
 
 __all__ = ["leaked_call"]

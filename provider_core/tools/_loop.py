@@ -22,10 +22,10 @@ from provider_core.errors import (
 )
 from provider_core.events import Approve, ApproveWith, PlannedCall, Refuse, RequestStarted, ToolEnded
 from provider_core.structs import Struct
-from provider_core.tools._arguments import mismatch, read
 from provider_core.tools._leaked import leaked_call
-from provider_core.tools._names import Names
 from provider_core.tools._running import failed, run_calls
+from provider_core.tools.arguments import mismatch, read
+from provider_core.tools.names import Names
 from provider_core.types import (
     CallAsText,
     FieldDropped,

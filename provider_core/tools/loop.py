@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from provider_core.errors import ToolArgumentsError, ToolError, ToolRefusedError
 from provider_core.events import Approve, ApproveWith, PlannedCall, Refuse, ToolEnded
 from provider_core.redaction import printable
-from provider_core.tools._arguments import mismatch, read
 from provider_core.tools._leaked import leaked_call
-from provider_core.tools._names import Names
 from provider_core.tools._running import failed, run_calls
+from provider_core.tools.arguments import mismatch, read
+from provider_core.tools.names import Names
 from provider_core.types import (
     CallAsText,
     FieldDropped,
@@ -209,7 +209,7 @@ class ToolLoop:
 
 def _approve_functions(call: PlannedCall) -> Decision:
     """Functions come from the running program itself; all other tools are somebody else's code."""
-    from provider_core.tools._functions import FunctionTools
+    from provider_core.tools.functions import FunctionTools
 
     if isinstance(call.toolbox, FunctionTools):
         return Approve()

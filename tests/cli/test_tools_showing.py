@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from toolboxes import Box, say
 
 from provider_core.errors import ToolArgumentsError, ToolError, ToolRefusedError, UnknownToolError
-from provider_core.tools import (
+from provider_core.events import (
     Limits,
     PlannedCall,
     ToolAnnotations,

@@ -25,7 +25,7 @@ from provider_core.errors import (
 )
 from provider_core.events import AnswerEnded, ChatEnded, PlannedCall, Refuse, RequestStarted, SchemaRetry
 from provider_core.testing import FakeTransport, Scripted, Silence, cut, refuses, says
-from provider_core.tools import FunctionTools
+from provider_core.tools.functions import FunctionTools
 from provider_core.types import Image, Message, Provider, Request, Target, Text, Verdict
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from provider_core.tools import ToolResult
+    from provider_core.events import ToolResult
 
 SECRET = "canary-0123456789abcdef"
 ENVIRON = {"LAB_TOKEN": SECRET}

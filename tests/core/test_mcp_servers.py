@@ -22,7 +22,7 @@ from provider_core.settings.mcp import McpServer
 from provider_core.tools.mcp import Failure, McpServers, McpToolbox
 
 if TYPE_CHECKING:
-    from provider_core.tools import ToolResult
+    from provider_core.events import ToolResult
 
 SERVER = Path(__file__).parents[1] / "mcp_server.py"
 STARTED_WITHIN = 20.0

@@ -15,7 +15,8 @@ from scripted import answer
 from toolboxes import call, calling, looped
 
 from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
-from provider_core.tools import FunctionTools, Limits, ToolResult
+from provider_core.events import Limits, ToolResult
+from provider_core.tools.functions import FunctionTools
 
 if TYPE_CHECKING:
     from collections.abc import Callable

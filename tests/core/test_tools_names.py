@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toolboxes import Box, say
 
 from provider_core.errors import UnknownToolError
-from provider_core.tools._names import Names
+from provider_core.tools.names import Names
 
 TAKEN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 

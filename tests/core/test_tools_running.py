@@ -16,7 +16,7 @@ from scripted import answer
 from toolboxes import Box, Loop, call, calling, looped, looping, say
 
 from provider_core.errors import ToolError
-from provider_core.tools import Limits, ToolResult, ToolStarted
+from provider_core.events import Limits, ToolResult, ToolStarted
 
 if TYPE_CHECKING:
     from scripted import Scripted

@@ -16,8 +16,8 @@ from toolboxes import Box, call, calling, looped, say
 
 from provider_core.errors import SchemaError, SchemaMismatchError
 from provider_core.structured import check, schema_from
-from provider_core.tools import mismatch
-from provider_core.tools._schemas import cleaned
+from provider_core.tools.arguments import mismatch
+from provider_core.tools.schemas import cleaned
 
 if TYPE_CHECKING:
     from scripted import Scripted

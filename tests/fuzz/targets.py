@@ -38,7 +38,7 @@ from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import Decoder, failure
 from provider_core.structured import check, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
-from provider_core.tools import _arguments, _schemas
+from provider_core.tools import arguments, schemas
 from provider_core.types import Finished, Message, Provider, Reasoning, Request, Text
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
@@ -392,16 +392,16 @@ def tool_schema(data: bytes) -> None:
     """The schema of a tool's server becomes one that is an object, and judges any arguments."""
     value = json_of(data)
     if isinstance(value, dict):
-        found = _schemas.cleaned(value)
+        found = schemas.cleaned(value)
         assert found["type"] == "object"
-        _arguments.mismatch({"name": "x", "items": [1, {}]}, value)
+        arguments.mismatch({"name": "x", "items": [1, {}]}, value)
 
 
 def tool_arguments(data: bytes) -> None:
     """Arguments that a model wrote are an object that fits, or are refused."""
     wanted = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
     with contextlib.suppress(errors.ToolArgumentsError):
-        json.dumps(_arguments.read(text_of(data), wanted), ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(arguments.read(text_of(data), wanted), ensure_ascii=False, allow_nan=False).encode()
 
 
 def template(data: bytes) -> None:

@@ -26,7 +26,7 @@ from provider_core.tools.mcp import McpServers, McpToolbox
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from provider_core.tools import ToolResult
+    from provider_core.events import ToolResult
 
 NODE = Path(sys.prefix) / "node_modules" / ".bin"
 

@@ -17,7 +17,7 @@ from provider_core.client import Client, OpenProvider
 from provider_core.errors import BadRequestError
 from provider_core.events import Approve, ChatEnded, Event, RequestStarted, Toolbox, ToolEnded
 from provider_core.request import build_body
-from provider_core.tools import FunctionTools
+from provider_core.tools.functions import FunctionTools
 from provider_core.types import (
     Finished,
     Message,

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core.errors import ToolRefusedError
-from provider_core.tools import Approve, ApproveWith, Refuse, mismatch
+from provider_core.events import Approve, ApproveWith, Refuse
+from provider_core.tools.arguments import mismatch
 from telex.console import as_json
 from telex.render import calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provider_core.tools import Decision, PlannedCall, ToolSpec
+    from provider_core.events import Decision, PlannedCall, ToolSpec
     from telex.app import App
     from telex.tools.terminal import TerminalPrompt
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from provider_core.errors import InvalidInputError, ToolRefusedError, UnknownToolServerError
+from provider_core.events import RequestStarted
 from provider_core.settings.mcp import find_server
-from provider_core.tools import RequestStarted, agent
+from provider_core.tools._loop import agent
 from provider_core.tools.mcp import McpServers
 from telex.ask import hint
 from telex.chat.approval import ApprovalPolicy, allowed
@@ -17,8 +18,8 @@ from telex.render.calls import without_proxies
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from provider_core.events import Decision, PlannedCall, Toolbox
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import Decision, PlannedCall, Toolbox
     from provider_core.types import Request, Target
     from telex.app import App
 

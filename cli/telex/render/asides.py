@@ -8,7 +8,7 @@ from provider_core.types import CallAsText, FieldDropped, FieldIgnored, Retrying
 from telex.render.words import changed, retrying
 
 if TYPE_CHECKING:
-    from provider_core.tools import ToolEvent
+    from provider_core.events import ToolEvent
     from provider_core.types import Notice, Target
     from telex.console import Console
 

@@ -15,7 +15,7 @@ from telex.humanize import plural, size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from provider_core.tools import PlannedCall, ToolAnnotations, ToolEnded, ToolProgress
+    from provider_core.events import PlannedCall, ToolAnnotations, ToolEnded, ToolProgress
     from provider_core.types import Json
 
 __all__ = [

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEvent
+    from provider_core.events import ToolEvent
     from provider_core.types import AnswerEvent, Notice, Target
     from telex.render.rows import Rows
     from telex.render.show import View

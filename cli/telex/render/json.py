@@ -12,7 +12,7 @@ from telex.render.asides import Asides
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEvent
+    from provider_core.events import ToolEvent
     from provider_core.types import AnswerEvent, ToolCall
 
 __all__ = ["Json", "answer_object", "call_object", "error_object", "failure_object"]
@@ -129,7 +129,7 @@ class Json(Asides):
         pass
 
     def tool(self, event: ToolEvent) -> None:
-        from provider_core.tools import ToolEnded
+        from provider_core.events import ToolEnded
         from telex.render import calls
 
         # The object holds what was called, and not what came of it.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEvent
+    from provider_core.events import ToolEvent
     from provider_core.types import AnswerEvent, Notice, Target
     from telex.console import Console
 
@@ -126,7 +126,7 @@ class JsonLines(Asides):
                 pass  # the last object has them
 
     def tool(self, event: ToolEvent) -> None:
-        from provider_core.tools import ToolProgress, ToolStarted
+        from provider_core.events import ToolProgress, ToolStarted
 
         if isinstance(event, ToolProgress):
             who = {"id": event.planned.call.id, "tool": event.planned.name}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEvent
+    from provider_core.events import ToolEvent
     from provider_core.types import AnswerEvent, Notice, Target
     from telex.app import App
     from telex.render.block import Block
@@ -99,7 +99,7 @@ class Live:
         self._shown().event(event)
 
     def tool(self, event: ToolEvent) -> None:
-        from provider_core.tools import ToolEnded, ToolProgress
+        from provider_core.events import ToolEnded, ToolProgress
         from telex.render import calls
 
         if isinstance(event, ToolProgress):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+    from provider_core.events import ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import ToolSpec
     from provider_core.tools.mcp import Failure, McpServers, McpToolbox, Step
     from telex.console import Console
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEvent
+    from provider_core.events import ToolEvent
     from provider_core.types import AnswerEvent, Notice, Target
     from telex.app import App
     from telex.render.show import Show, View

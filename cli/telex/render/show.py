@@ -8,7 +8,7 @@ from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
-    from provider_core.tools import ToolEvent
+    from provider_core.events import ToolEvent
     from provider_core.types import AnswerEvent, Notice, Target
     from telex.app import App
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
+    from provider_core.events import ToolEvent
     from provider_core.history import SavedConversation, SavedTurn
-    from provider_core.tools import ToolEvent
     from provider_core.types import Notice, Part, Target, Usage, Verdict
     from telex.app import App
     from telex.dialogue import Dialogue

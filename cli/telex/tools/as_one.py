@@ -11,7 +11,7 @@ from provider_core.types import Text, Verdict
 if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.errors import CoreError
-    from provider_core.tools import ToolEvent
+    from provider_core.events import ToolEvent
     from provider_core.types import AnswerEvent, Notice, Target
     from telex.render.show import Show
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from provider_core.answer import AnswerBuilder
 from provider_core.errors import CoreError, ToolRefusedError
-from provider_core.tools import RequestStarted, ToolEnded, ToolProgress, ToolStarted, agent
+from provider_core.events import RequestStarted, ToolEnded, ToolProgress, ToolStarted
+from provider_core.tools._loop import agent
 from provider_core.types import Finished, Image, Reasoning, Sources, Text, ToolCall, Usage
 from telex.ask import Turn, hint
 from telex.chat.approval import Approver
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.tools import AgentEvent, ToolEvent
+    from provider_core.events import AgentEvent, ToolEvent
     from provider_core.types import Message, Notice, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from provider_core import limits
 from provider_core.attachments import image
 from provider_core.errors import AttachmentError
+from provider_core.events import ToolAnnotations, ToolResult, ToolSpec
 from provider_core.redaction import printable
-from provider_core.tools import ToolAnnotations, ToolResult, ToolSpec
 from provider_core.tools.mcp._sdk import mcp_types
 from provider_core.types import ImagePart, Tool
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from provider_core import limits
 from provider_core._version import __version__
 from provider_core.errors import CoreError, ToolError, ToolServerError
+from provider_core.events import ToolResult
 from provider_core.redaction import clean
-from provider_core.tools import ToolResult
 from provider_core.tools.mcp import _results
 from provider_core.tools.mcp._mending import AS_SENT, Mended
 from provider_core.tools.mcp._sdk import ClientSession, MCPError, mcp_types
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from mcp.shared.dispatcher import ProgressFnT
 
+    from provider_core.events import Report, ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import Report, ToolSpec
     from provider_core.tools.mcp._steps import StepName
     from provider_core.tools.mcp._way import Way
     from provider_core.types import Json

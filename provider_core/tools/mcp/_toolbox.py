@@ -7,15 +7,15 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from provider_core.errors import ToolServerError
+from provider_core.events import Limits
 from provider_core.redaction import printable
-from provider_core.tools import Limits
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
+    from provider_core.events import Report, ToolResult, ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools import Report, ToolResult, ToolSpec
     from provider_core.tools.mcp._background import Background
     from provider_core.tools.mcp._session import Session
     from provider_core.tools.mcp._steps import Step

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import UnknownToolError
 from provider_core.redaction import close_matches, printable
-from provider_core.tools._schemas import cleaned
+from provider_core.tools.schemas import cleaned
 from provider_core.types import Tool
 
 if TYPE_CHECKING:
