@@ -59,7 +59,7 @@ class App:
         """Whether only answers and errors are printed."""
         self.save_images: Path | None = None
         """The folder that images of answers are written to."""
-        self.leaves_no_trace = False
+        self.read_only = False
         """Whether the command changes no file, not even the one that completion reads."""
 
     @contextlib.contextmanager
@@ -114,7 +114,7 @@ class App:
 
     def close(self) -> None:
         """Close what the run opened; completion's file follows a change of the settings."""
-        if self.runtime.is_used and not self.leaves_no_trace:
+        if self.runtime.is_used and not self.read_only:
             from telex.completion import refresh_cache
 
             self.quiet = True  # settings that are read for completion alone are no reason to warn

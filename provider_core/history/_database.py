@@ -1,6 +1,6 @@
-"""The file: private, opened when it is first needed, written in whole transactions, erased for good.
+"""The SQLite file: private, opened on first use, changed in transactions, and overwritten where rows are removed.
 
-Every error of SQLite's is translated here; what stands in the tables is not known.
+Every error of SQLite's becomes a ``HistoryError`` that says what is wrong.
 """
 
 from __future__ import annotations
@@ -8,47 +8,101 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from provider_core.errors import FileError, HistoryError
 from provider_core.files import make_private, private_folder
-from provider_core.history import _schema
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-__all__ = ["Database", "has_locks"]
 
 _Result = TypeVar("_Result")
 
-_ROOM = 64 << 10
-"""Bytes that a disk must have left to be of use: the index of SQLite's log takes half of it."""
+_SMALLEST_DISK = 64 << 10
+"""Free bytes below which a disk counts as full: the index of SQLite's log takes half of them."""
 
 _IN_MEMORY = 256 << 20
-"""Bytes up to which a file is rewritten in memory; a larger one goes through SQLite's temporary folder."""
+"""Bytes up to which a file is rewritten in memory; SQLite's temporary folder is used for larger ones."""
+
+_CHECKED = 256 << 20
+"""Bytes up to which ``health`` reads every page, which takes a second or two from a slow disk."""
+
+APPLICATION = 0x746C7831
+"""SQLite's application_id, which marks the file as telex's history: "tlx1" in ASCII."""
+
+# A release that changes the tables adds a step and leaves the published ones alone. The file's user_version is the
+# number of steps that it has taken. The SQL must work with SQLite 3.26, the oldest of the supported Pythons.
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE conversations (
+            id TEXT NOT NULL PRIMARY KEY,
+            title TEXT NOT NULL,
+            begun REAL NOT NULL
+        ) WITHOUT ROWID
+        """,
+        # AUTOINCREMENT never reuses an id: an answer that comes after its turn was removed must not get into another.
+        """
+        CREATE TABLE turns (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            at REAL NOT NULL,
+            provider TEXT NOT NULL,
+            model TEXT NOT NULL,
+            params TEXT,
+            verdict TEXT,
+            error TEXT,
+            finish TEXT,
+            raw_finish TEXT,
+            served TEXT,
+            usage TEXT,
+            timing TEXT,
+            resend INTEGER NOT NULL DEFAULT 1
+        )
+        """,
+        "CREATE INDEX turns_of_conversation ON turns (conversation, id)",
+        # text comes before more, which can hold megabytes of images: a search does not have to read past them.
+        """
+        CREATE TABLE messages (
+            id INTEGER PRIMARY KEY,
+            turn INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+            is_answer INTEGER NOT NULL,
+            role TEXT NOT NULL,
+            text TEXT NOT NULL,
+            more TEXT
+        )
+        """,
+        "CREATE INDEX messages_of_turn ON messages (turn, id)",
+        # One row for each removal whose pages were not overwritten yet.
+        "CREATE TABLE pending_vacuum (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
+    ),
+)
 
 
 class Database:
-    """One file of SQLite's, for threads that take turns. ``patience``: seconds that another writer is waited for."""
+    """One SQLite file, which threads may share. ``lock_timeout``: seconds to wait for another program's lock."""
 
-    def __init__(self, path: Path, *, patience: float = 5.0) -> None:
+    def __init__(self, path: Path, *, lock_timeout: float = 5.0) -> None:
         self.path = path
-        self._patience = patience
-        self._turn = threading.RLock()
+        self._lock_timeout = lock_timeout
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that nobody else writes in; all of it is kept, or nothing when the block raises."""
-        with self._turn, self._translated():
+        """A transaction for writing; if the block raises, nothing of it is stored."""
+        with self._lock, self._map_errors():
             connection = self._connected()
             try:
-                self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+                self._retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -57,12 +111,9 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """The file as it is at one moment, or None where there is none: reading makes no file.
-
-        Where nothing can be written, as on a full disk, it is read all the same.
-        """
-        with self._turn, self._translated():
-            if not self.is_there():
+        """A transaction for reading, also where the file cannot be written; None if there is no file."""
+        with self._lock, self._map_errors():
+            if not self.exists():
                 yield None
                 return
             import sqlite3
@@ -70,46 +121,44 @@ class Database:
             try:
                 connection = self._connected()
             except (sqlite3.OperationalError, FileError) as error:
-                with self._frozen(error) as connection:
+                with self._read_only(error) as connection:
                     yield connection
                 return
             try:
                 connection.execute("BEGIN")
-                # The first statement is the one that may have to wait.
-                self._patiently(lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone())
+                # The first statement takes the lock.
+                self._retry_while_busy(
+                    lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                )
                 yield connection
-            except (
-                ValueError,
-                TypeError,
-                LookupError,
-            ) as error:  # what stands there was not written by telex
+            except (ValueError, TypeError, LookupError) as error:
                 raise HistoryError(
-                    f"the history {self.path} is damaged: it holds a value that does not belong there",
+                    f"the history {self.path} is damaged: it contains an invalid value",
                     path=self.path,
                     code="corrupt",
                 ) from error
             finally:
                 _roll_back(connection)
 
-    def erase(self) -> None:
-        """Overwrite what was deleted, everywhere: in the file, and in the log beside it.
+    def erase_deleted(self) -> None:
+        """Overwrite deleted rows, in the file and in SQLite's log.
 
-        SQLite's secure_delete is not enough: when pages are rebalanced it leaves copies of rows behind, which
-        stay when the rows are deleted later. So the whole file is written anew.
+        SQLite's secure_delete is not enough: rebalancing leaves copies of rows in pages, and these stay when the rows
+        are deleted later. So the whole file is rewritten.
         """
-        with self._turn, self._translated():
+        with self._lock, self._map_errors():
             connection = self._connected()
             small = self.path.stat().st_size < _IN_MEMORY
             connection.execute(f"PRAGMA temp_store = {'MEMORY' if small else 'DEFAULT'}")
-            self._patiently(lambda: connection.execute("VACUUM"))
-            deadline = time.monotonic() + self._patience
+            self._retry_while_busy(lambda: connection.execute("VACUUM"))
+            deadline = time.monotonic() + self._lock_timeout
             while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 if time.monotonic() > deadline:
                     raise HistoryError(f"another program is reading {self.path}", path=self.path, code="busy")
 
     def close(self) -> None:
-        """Let go of the file."""
-        with self._turn:
+        """Close the file; the next use opens it again."""
+        with self._lock:
             connection, self._connection = self._connection, None
             if connection is not None:
                 import sqlite3
@@ -117,9 +166,9 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether anything was ever written."""
-        with self._translated(), contextlib.suppress(FileNotFoundError):
+        with self._map_errors(), contextlib.suppress(FileNotFoundError):
             return self.path.stat().st_size > 0
         return False
 
@@ -127,54 +176,58 @@ class Database:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is not None and self._opened != _identity(self.path):
-            self.close()  # the file was removed or replaced: what is written into the old one is lost
+            self.close()  # the file was removed or replaced, and writes to the old one would be lost
         if self._connection is None:
             self._connection = self._open()
             self._opened = _identity(self.path)
         return self._connection
 
-    def _open(self, *, log: bool = True) -> sqlite3.Connection:
+    def _open(self, *, use_log: bool = True) -> sqlite3.Connection:
         import sqlite3
 
         private_folder(self.path.parent)
-        self._make_file()
-        # A short timeout of SQLite's own, repeated: Ctrl-C is not heard while SQLite waits.
+        self._create_file()
+        # SQLite's timeout is short because Ctrl-C does not interrupt it; _retry_while_busy repeats it.
         connection = sqlite3.connect(self.path, timeout=0.1, isolation_level=None, check_same_thread=False)
         try:
-            (version,) = self._patiently(lambda: connection.execute("PRAGMA user_version").fetchone())
-            self._check(connection, version)
+            self._retry_while_busy(lambda: connection.execute("PRAGMA user_version").fetchone())
+            outdated = _version_of(connection, self.path) < len(STEPS)
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA foreign_keys = ON")
-            if version < len(_schema.STEPS):
-                self._upgrade(connection, log=log)
+            if outdated:
+                if use_log:
+                    self._retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
+                self._retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
+                upgrade(connection)
+                connection.execute("COMMIT")
             (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
             connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
         except BaseException as error:
+            _roll_back(connection)
             connection.close()
-            if log and isinstance(error, sqlite3.OperationalError) and _lacks_shared_memory(error):
-                self._leave_log()
-                return self._open(log=False)
+            if use_log and isinstance(error, sqlite3.OperationalError) and _lacks_shared_memory(error):
+                self._stop_using_log()
+                return self._open(use_log=False)
             raise
         return connection
 
-    def _leave_log(self) -> None:
-        """Turn a write-ahead log into a journal that needs no shared memory, which some file systems do not have.
+    def _stop_using_log(self) -> None:
+        """Replace the write-ahead log by a journal that needs no shared memory, which some file systems lack.
 
-        One connection that keeps others out can read the log all the same: sqlite.org/wal.html, "Use of WAL
-        Without Shared-Memory". It has to be a new one.
+        A new connection that locks out all others can still read the log: sqlite.org/wal.html, "Use of WAL Without
+        Shared-Memory".
         """
         import sqlite3
 
         with contextlib.closing(sqlite3.connect(self.path, timeout=0.1, isolation_level=None)) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._patiently(lambda: connection.execute("PRAGMA journal_mode = DELETE").fetchone())
+            self._retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = DELETE").fetchone())
 
-    def _make_file(self) -> None:
-        """The file, for its owner alone before anything stands in it; SQLite gives its log the same mode."""
+    def _create_file(self) -> None:
+        """Create the file as private, or make it so; SQLite gives its log the same mode."""
         try:
-            # Only a file that is not there is opened here: closing any descriptor of a file drops all the
-            # locks that the process has on it (sqlite.org/howtocorrupt.html, 2.2). A link that the user made
-            # may lead to one that is not there.
+            # An existing file is not opened here: closing any descriptor of it would drop all locks that this process
+            # has on it (sqlite.org/howtocorrupt.html, 2.2). The path may be a link to a file that does not exist yet.
             handle = os.open(os.path.realpath(self.path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             for ending in ("", "-wal", "-shm"):
@@ -182,61 +235,36 @@ class Database:
             return
         try:
             if os.name == "posix":
-                os.fchmod(handle, 0o600)  # whatever the umask took away
+                os.fchmod(handle, 0o600)  # the umask may have removed more
         finally:
             os.close(handle)
 
-    def _check(self, connection: sqlite3.Connection, version: int) -> None:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != _schema.APPLICATION and (application or version or tables):
-            raise HistoryError(
-                f"{self.path} is a database, and not telex's history", path=self.path, code="corrupt"
-            )
-        if version > len(_schema.STEPS):
-            raise HistoryError(f"{self.path} was written by a newer telex", path=self.path, code="newer")
-
-    def _upgrade(self, connection: sqlite3.Connection, *, log: bool) -> None:
-        if log:
-            self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
-        try:
-            self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
-            _schema.upgrade(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            _roll_back(connection)
-            raise
-
     @contextlib.contextmanager
-    def _frozen(self, error: Exception) -> Iterator[sqlite3.Connection]:
-        """The file opened for reading alone, which takes no log beside it; else ``error`` is raised."""
+    def _read_only(self, error: Exception) -> Iterator[sqlite3.Connection]:
+        """The file opened for reading, without a log; raises ``error`` if that cannot help."""
         import sqlite3
 
-        from provider_core.history._health import read_only
-
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         unwritable = (
             sqlite3.SQLITE_IOERR,
             sqlite3.SQLITE_CANTOPEN,
             sqlite3.SQLITE_READONLY,
             sqlite3.SQLITE_FULL,
         )
-        address = read_only(self.path)
-        if "immutable" not in address or (code not in unwritable and not isinstance(error, FileError)):
+        uri = _read_only_uri(self.path)
+        if "immutable" not in uri or not (isinstance(error, FileError) or _code(error) in unwritable):
             raise error
-        with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             try:
-                (version,) = connection.execute("PRAGMA user_version").fetchone()
-                self._check(connection, version)
-            except sqlite3.OperationalError:  # it cannot even be read
+                outdated = _version_of(connection, self.path) < len(STEPS)
+            except sqlite3.OperationalError:
                 raise error from None
-            if version < len(_schema.STEPS):
+            if outdated:
                 raise error
             yield connection
 
-    # --- waiting, and what goes wrong ----------------------------------------------------------------------
+    # --- waiting and errors --------------------------------------------------------------------------------
 
-    def _patiently(self, call: Callable[[], _Result]) -> _Result:
+    def _retry_while_busy(self, call: Callable[[], _Result]) -> _Result:
         import sqlite3
 
         deadline: float | None = None
@@ -244,16 +272,17 @@ class Database:
             try:
                 return call()
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or (deadline is not None and time.monotonic() > deadline):
+                is_busy = _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                if not is_busy or (deadline is not None and time.monotonic() > deadline):
                     raise
                 if deadline is None:
-                    deadline = time.monotonic() + self._patience
+                    deadline = time.monotonic() + self._lock_timeout
                     if not has_locks(self.path):
                         raise _no_locks(self.path) from error
                 time.sleep(0.005)
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _map_errors(self) -> Iterator[None]:
         try:
             import sqlite3
         except ImportError as error:
@@ -261,7 +290,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._translation(error) from error
+            raise self._mapped(error) from error
         except OSError as error:
             raise HistoryError(
                 f"the history {self.path} cannot be used: {error.strerror}", path=self.path
@@ -269,34 +298,44 @@ class Database:
         except FileError as error:
             raise HistoryError(error.message, path=self.path) from error
 
-    def _translation(self, error: sqlite3.Error) -> HistoryError:
+    def _mapped(self, error: sqlite3.Error) -> HistoryError:
         import sqlite3
 
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        path = self.path
+        code, path = _code(error), self.path
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return HistoryError(f"the history {path} is locked by another program", path=path, code="busy")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return HistoryError(f"the history {path} is damaged: {error}", path=path, code="corrupt")
-        # SQLite says what failed, and rarely why.
+        # For all others, SQLite says what failed and rarely why.
         if code == sqlite3.SQLITE_IOERR and not has_locks(path):
             return _no_locks(path)
-        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _disk_is_full(path.parent)):
             return HistoryError(f"the history {path} cannot be written: the disk is full", path=path)
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and (closed := _closed(path)):
-            return HistoryError(f"the history {path} cannot be used: {closed}", path=path)
-        return HistoryError(f"the history {path} cannot be used: {error}", path=path)
+        why = str(error)
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            why = _missing_right(path) or why
+        return HistoryError(f"the history {path} cannot be used: {why}", path=path)
+
+
+def upgrade(connection: sqlite3.Connection, steps: Sequence[Sequence[str]] = STEPS) -> None:
+    """Take the steps that the file has not taken yet, in the caller's transaction."""
+    (taken,) = connection.execute("PRAGMA user_version").fetchone()
+    for step in steps[taken:]:
+        for statement in step:
+            connection.execute(statement)
+    if taken < len(steps):
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
 
 
 def has_locks(path: Path) -> bool:
-    """Whether files beside ``path`` can be locked; some network and FUSE file systems cannot do that."""
+    """Whether the file system of ``path`` has file locks; some network and FUSE file systems have none."""
     try:
         import fcntl
-    except ImportError:  # Windows: every file system can
+    except ImportError:  # Windows: every file system has them
         return True
-    probe = path.with_name(
-        f".locks.{path.name}"
-    )  # never the file itself: closing it would drop SQLite's locks
+    # Another file is tried, because closing the history's file would drop SQLite's locks on it.
+    probe = path.with_name(f".locks.{path.name}")
     try:
         handle = os.open(probe, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:
@@ -312,6 +351,70 @@ def has_locks(path: Path) -> bool:
     return True
 
 
+class Health(Struct):
+    """The result of ``health``. ``size`` is in bytes; ``checked`` is False if the file was too large to be read."""
+
+    size: int
+    conversations: int
+    checked: bool = True
+
+
+def health(path: Path, *, largest: int = _CHECKED) -> Health | None:
+    """Check the file without changing it; None if there is none. Pages are read up to ``largest`` bytes.
+
+    Raises ``HistoryError`` if the file is damaged, another program's or a newer release's, or cannot be read.
+    """
+    import sqlite3
+
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            return None
+        with contextlib.closing(sqlite3.connect(_read_only_uri(path), uri=True, timeout=2.0)) as connection:
+            if _version_of(connection, path) == 0:
+                raise HistoryError(
+                    f"{path} is a database, and not telex's history", path=path, code="corrupt"
+                )
+            if size <= largest:
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if found != "ok":
+                    raise HistoryError(f"the history {path} is damaged: {found}", path=path, code="corrupt")
+            (count,) = connection.execute("SELECT count(*) FROM conversations").fetchone()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, sqlite3.OperationalError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise HistoryError(f"the history {path} cannot be read: {why}", path=path) from error
+    except sqlite3.DatabaseError as error:
+        raise HistoryError(f"the history {path} is damaged: {error}", path=path, code="corrupt") from error
+    return Health(size=size, conversations=count, checked=size <= largest)
+
+
+def _version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """The file's version, 0 if it is empty. Raises ``HistoryError`` if it is not this or an older telex's file."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION and (application or version or tables):
+        raise HistoryError(f"{path} is a database, and not telex's history", path=path, code="corrupt")
+    if version > len(STEPS):
+        raise HistoryError(f"{path} was written by a newer telex", path=path, code="newer")
+    return int(version)
+
+
+def _read_only_uri(path: Path) -> str:
+    """The URI to open the file for reading; without a log if that is empty, because SQLite would create one."""
+    is_complete = True
+    for ending in ("-wal", "-journal"):
+        with contextlib.suppress(OSError):
+            is_complete &= path.with_name(path.name + ending).stat().st_size == 0
+    return f"file:{quote(os.fsencode(path))}?mode=ro{'&immutable=1' if is_complete else ''}"
+
+
+def _code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def _no_locks(path: Path) -> HistoryError:
     return HistoryError(f"the history {path} cannot be used: its file system has no file locks", path=path)
 
@@ -319,7 +422,7 @@ def _no_locks(path: Path) -> HistoryError:
 def _lacks_shared_memory(error: sqlite3.OperationalError) -> bool:
     import sqlite3
 
-    return getattr(error, "sqlite_errorcode", 0) in (
+    return error.sqlite_errorcode in (
         sqlite3.SQLITE_IOERR_SHMOPEN,
         sqlite3.SQLITE_IOERR_SHMSIZE,
         sqlite3.SQLITE_IOERR_SHMLOCK,
@@ -327,8 +430,7 @@ def _lacks_shared_memory(error: sqlite3.OperationalError) -> bool:
     )
 
 
-def _closed(path: Path) -> str:
-    """Which right is missing; "" where it is none of ours to see."""
+def _missing_right(path: Path) -> str:
     with contextlib.suppress(OSError):
         found = path.stat()
         if not os.access(path, os.R_OK | os.W_OK):
@@ -340,18 +442,10 @@ def _closed(path: Path) -> str:
     return ""
 
 
-def _is_full(folder: Path) -> bool:
-    import shutil
-
+def _disk_is_full(folder: Path) -> bool:
     with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < _ROOM
+        return shutil.disk_usage(folder).free < _SMALLEST_DISK
     return False
-
-
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    import sqlite3
-
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -1,16 +1,23 @@
-"""The history as its users see it: turns are begun, ended and found again; files and locks are the database's."""
+"""The history as its users see it: turns begin and end, and conversations are found, renamed and removed."""
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from provider_core import limits
-from provider_core.errors import CoreError, HistoryError, InvalidInputError
-from provider_core.history import _names, _rows
+from provider_core.errors import (
+    CoreError,
+    HistoryError,
+    InvalidInputError,
+    UnknownConversationError,
+)
+from provider_core.history import _records
 from provider_core.history._database import Database
-from provider_core.history._records import Begun, Removed
+from provider_core.history._records import RemovalResult, StartedTurn
+from provider_core.types import TextPart
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,22 +25,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.answer import Answer
-    from provider_core.history._records import Hit, SavedConversation, SavedTurn
+    from provider_core.history._records import SavedConversation, SavedTurn, SearchHit
     from provider_core.types import Json, Message, Target
 
-__all__ = ["History"]
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32: without letters that look like digits."""
+_ID_LENGTH = 8
+_SHORTEST_PREFIX = 4
+_LONGEST_TITLE = 60
 
 
 class History:
-    """Conversations in the file at ``path``, which is opened by the first use and made by the first turn.
+    """The conversations in the file at ``path``, which the first turn creates.
 
-    Any number of processes may use one file, and threads one ``History``. ``patience`` is how many seconds a
-    writer is waited for. Everything may raise ``HistoryError``; an answer is worth more than its record, so
-    whoever shows one catches it. A damaged file is never changed.
+    Any number of processes may use one file, and threads one ``History``. ``lock_timeout`` is how many seconds to wait
+    for another writer. Every method may raise ``HistoryError``; a damaged file is never changed.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, patience: float = 5.0) -> None:
-        self._database = Database(path, patience=patience)
+    def __init__(
+        self, path: Path, *, clock: Callable[[], float] = time.time, lock_timeout: float = 5.0
+    ) -> None:
+        self._database = Database(path, lock_timeout=lock_timeout)
         self._clock = clock
 
     def __enter__(self) -> Self:
@@ -43,10 +55,10 @@ class History:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again."""
+        """Close the file; the next use opens it again."""
         self._database.close()
 
-    # --- what is being said --------------------------------------------------------------------------------
+    # --- saving --------------------------------------------------------------------------------------------
 
     def begin(
         self,
@@ -56,32 +68,33 @@ class History:
         conversation: str | None = None,
         title: str | None = None,
         params: Mapping[str, Json] | None = None,
-    ) -> Begun:
-        """Store that a request was sent, with those of its messages that are new in the conversation.
+    ) -> StartedTurn:
+        """Save that a request was sent, with those of its messages that are new in the conversation.
 
-        Without ``conversation`` it begins a new one; one that was removed meanwhile begins anew under its id.
-        The title is the first line of ``title``, else the first that the user wrote.
+        Without ``conversation`` a new one begins; one that was removed meanwhile begins again with the same id. The
+        title is the first line of ``title``, or of the prompt.
         """
         now = self._clock()
         with self._database.writing() as connection:
             if conversation is None or not _exists(connection, conversation):
-                conversation = conversation or _free_id(connection)
-                named = _names.first_line(title or "") or _names.title_of(messages)
-                connection.execute("INSERT INTO conversations VALUES (?, ?, ?)", (conversation, named, now))
+                conversation = conversation or _unused_id(connection)
+                title = first_line(title or "") or _title_of(messages)
+                connection.execute("INSERT INTO conversations VALUES (?, ?, ?)", (conversation, title, now))
+            model, as_json = _records.storable(target.model), _records.to_json(params)
             connection.execute(
                 "INSERT INTO turns (conversation, at, provider, model, params) VALUES (?, ?, ?, ?, ?)",
-                (conversation, now, target.provider.name, _rows.as_text(target.model), _rows.as_json(params)),
+                (conversation, now, target.provider.name, model, as_json),
             )
             (turn,) = connection.execute("SELECT last_insert_rowid()").fetchone()
             for message in messages:
                 _add(connection, turn, message, is_answer=False)
-        return Begun(turn=turn, conversation=conversation)
+        return StartedTurn(turn=turn, conversation=conversation)
 
     def end(self, turn: int, answer: Answer) -> str:
-        """Store what the request brought, whole or not. A turn that was removed meanwhile stays removed.
+        """Save a complete or partial answer, unless the turn was removed meanwhile.
 
-        Of the text and of the reasoning, the first ``limits.ANSWER`` characters are stored. Returns the reason why
-        it is not all, which is also the turn's error if it has no other; "" if it is all.
+        At most ``limits.ANSWER`` characters of the text and of the reasoning are saved. Returns a sentence that says so
+        if there was more, else "". If the answer has no error of its own, that sentence is also saved as its error.
         """
         cut, most = "", limits.ANSWER
         if answer.left_out or max(len(answer.text), len(answer.reasoning)) > most:
@@ -94,12 +107,12 @@ class History:
                 "timing = ?, resend = ? WHERE id = ?",
                 (
                     answer.verdict.value,
-                    _rows.as_text(answer.error.message) if answer.error else None,
+                    _records.storable(answer.error.message) if answer.error else None,
                     answer.finish,
-                    _rows.as_text(answer.raw_finish) if answer.raw_finish else None,
-                    _rows.as_text(answer.model),
-                    _rows.numbers_as_json(answer.usage),
-                    _rows.numbers_as_json(answer.timing),
+                    _records.storable(answer.raw_finish) if answer.raw_finish else None,
+                    _records.storable(answer.model),
+                    _records.numbers_to_json(answer.usage),
+                    _records.numbers_to_json(answer.timing),
                     answer.resend,
                     turn,
                 ),
@@ -110,115 +123,147 @@ class History:
         return cut
 
     def drop_turn(self, turn: int) -> None:
-        """Take back one turn, and the conversation where it was the only one; ``remove`` is what erases."""
+        """Delete one turn, and its conversation if that has no other; copies may stay in the file until a removal."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM turns WHERE id = ?", (turn,))
-            _drop_empty(connection)
+            connection.execute(
+                "DELETE FROM conversations WHERE NOT EXISTS "
+                "(SELECT 1 FROM turns AS t WHERE t.conversation = conversations.id)"
+            )
 
-    # --- what was said -------------------------------------------------------------------------------------
+    # --- reading -------------------------------------------------------------------------------------------
 
     def conversations(self, limit: int | None = None) -> tuple[SavedConversation, ...]:
-        """The conversations, the one that was gone on with last first."""
-        from provider_core.history import _reading
-
+        """The conversations, most recently used first."""
         with self._database.reading() as connection:
-            return () if connection is None else _reading.conversations(connection, limit)
+            return () if connection is None else _records.read_conversations(connection, limit)
 
     def latest(self) -> SavedConversation | None:
-        """The conversation in which the user asked last; None where there is none."""
-        from provider_core.history import _reading
-
+        """The conversation of the user's last prompt, if there is one."""
         with self._database.reading() as connection:
-            return None if connection is None else _reading.latest(connection)
+            return None if connection is None else _records.read_latest(connection)
 
     def find(self, name: str) -> SavedConversation:
-        """The conversation that ``name`` means.
+        """The conversation with this id or title; else the only one that the name fits.
 
-        That is the one with this id or title, else the only one whose id begins so (from four letters on),
-        whose title is this in another case, or has this as a part. Raises ``UnknownConversationError``.
+        A name fits ids that begin with it (from four letters on), then titles that differ only in case, then titles
+        that contain it. Raises ``UnknownConversationError``.
         """
-        return _names.chosen(name, self.conversations())
+        from provider_core.redaction import close_matches
+
+        every = self.conversations()
+        wanted = name.strip()
+        folded = wanted.casefold()
+        tests: tuple[Callable[[SavedConversation], bool], ...] = (
+            lambda each: each.id == folded,
+            lambda each: each.title == wanted,
+            lambda each: len(folded) >= _SHORTEST_PREFIX and each.id.startswith(folded),
+            lambda each: each.title.casefold() == folded,
+            lambda each: folded in each.title.casefold(),
+        )
+        for test in tests if wanted else ():
+            found = [each for each in every if test(each)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise UnknownConversationError(
+                    f"{wanted!r} could be any of {len(found)} conversations",
+                    name=wanted,
+                    candidates=tuple((each.id, each.title) for each in found),
+                    code="ambiguous",
+                )
+        names = {each.id: each for each in every} | {each.title: each for each in every}
+        close = [names[each] for each in close_matches(wanted, names)]
+        raise UnknownConversationError(
+            f"there is no conversation {wanted!r}",
+            name=wanted,
+            candidates=tuple((each.id, each.title) for each in close),
+        )
 
     def turns(self, conversation: str) -> tuple[SavedTurn, ...]:
-        """All turns of the conversation with this id, in order; empty where there is none."""
-        from provider_core.history import _reading
-
+        """The turns of the conversation with this id, in order; empty if there is none."""
         with self._database.reading() as connection:
-            return () if connection is None else _reading.turns(connection, conversation)
+            return () if connection is None else _records.read_turns(connection, conversation)
 
     def messages(self, conversation: str) -> tuple[Message, ...]:
-        """The conversation as the next request holds it.
+        """The conversation as the next request contains it, with only the last system message, at the start.
 
-        The latest system message comes first. An answer that was cut short stays as far as it goes, and a
-        question without an answer goes along, unless its server refused what it says or how long it is.
+        Partial answers are included, and so are prompts without an answer, unless the server refused their content or
+        length. Results of tools are always included, because their calls are.
         """
-        from provider_core.history._context import context
+        from provider_core.answer import append_messages
 
-        return context(self.turns(conversation))
+        messages: list[Message] = []
+        for turn in self.turns(conversation):
+            include = turn.answered or turn.resend
+            messages += (each for each in turn.messages if include or each.role in ("system", "tool"))
+            if turn.answer is not None and turn.answered:
+                messages.append(turn.answer)
+        return append_messages((), messages)
 
-    def search(self, words: Iterable[str], limit: int | None = 20) -> tuple[Hit, ...]:
-        """The messages that hold all the words, the newest first; then titles, of conversations not among them.
+    def search(self, words: Iterable[str], limit: int | None = 20) -> tuple[SearchHit, ...]:
+        """The messages that contain all words, newest first; then titles, of other conversations.
 
-        A word may be a phrase or a part of a word; case and accents do not count. System messages are not
-        looked through. Raises ``InvalidInputError`` where there is no word.
+        A word may be a phrase or a part of a word; case and accents are ignored, and system messages are not searched.
+        Raises ``InvalidInputError`` if there is no word.
         """
-        from provider_core.history import _reading
-
         wanted = [word for word in words if word.strip()]
         if not wanted:
             raise InvalidInputError("there is nothing to search for")
         with self._database.reading() as connection:
-            return () if connection is None else _reading.hits(connection, wanted, limit)
+            return () if connection is None else _records.read_hits(connection, wanted, limit)
 
-    # --- names, and going away -----------------------------------------------------------------------------
+    # --- changing and removing -----------------------------------------------------------------------------
 
     def rename(self, conversation: str, title: str) -> str:
-        """Give the conversation with this id another title: a line, which is returned.
+        """Change the title of the conversation with this id, and return it as one line.
 
-        Raises ``InvalidInputError`` for one without a word.
+        Raises ``InvalidInputError`` if the title is empty.
         """
-        named = _names.one_line(_rows.as_text(title))
-        if not named:
+        line = _one_line(_records.storable(title))
+        if not line:
             raise InvalidInputError("the title is empty")
         with self._database.writing() as connection:
-            connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (named, conversation))
-        return named
+            connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (line, conversation))
+        return line
 
-    def remove(self, conversations: Iterable[str]) -> Removed:
-        """Delete the conversations with these ids, and overwrite what they were, in every file."""
-        return self._removed("DELETE FROM conversations WHERE id = ?", [(each,) for each in conversations])
+    def remove(self, conversations: Iterable[str]) -> RemovalResult:
+        """Delete the conversations with these ids, and overwrite their text in every file."""
+        return self._delete("DELETE FROM conversations WHERE id = ?", [(each,) for each in conversations])
 
-    def prune(self, before: float) -> Removed:
-        """Delete, as ``remove`` does, the conversations that nobody has gone on with since ``before``."""
-        return self._removed(
+    def prune(self, before: float) -> RemovalResult:
+        """Delete the conversations that were not used since ``before``, as ``remove`` does."""
+        return self._delete(
             "DELETE FROM conversations WHERE NOT EXISTS "
             "(SELECT 1 FROM turns AS t WHERE t.conversation = conversations.id AND t.at >= ?)",
             [(before,)],
         )
 
-    def finish(self) -> HistoryError | None:
-        """Do what a removal that was killed or kept from it has left to do; why that is not possible, or None."""
+    def erase_removed(self) -> HistoryError | None:
+        """Overwrite what earlier removals could not; returns the error if it is still not possible."""
         with self._database.reading() as connection:
-            chores = [] if connection is None else connection.execute("SELECT name FROM chores").fetchall()
-        if not chores:
+            pending = (
+                [] if connection is None else connection.execute("SELECT id FROM pending_vacuum").fetchall()
+            )
+        if not pending:
             return None
         try:
-            self._database.erase()
+            self._database.erase_deleted()
             with self._database.writing() as connection:
-                # Only those that were there before: what another has deleted meanwhile is not erased by this.
-                connection.executemany("DELETE FROM chores WHERE name = ?", chores)
+                # Only these: another process may have deleted more since.
+                connection.executemany("DELETE FROM pending_vacuum WHERE id = ?", pending)
         except HistoryError as error:
             return error
         return None
 
-    def _removed(self, delete: str, values: Iterable[tuple[object, ...]]) -> Removed:
-        if not self._database.is_there():
-            return Removed(conversations=0)
+    def _delete(self, statement: str, values: Iterable[tuple[object, ...]]) -> RemovalResult:
+        if not self._database.exists():
+            return RemovalResult(conversations=0)
         with self._database.writing() as connection:
-            count = sum(connection.execute(delete, value).rowcount for value in values)
+            count = sum(connection.execute(statement, value).rowcount for value in values)
             if count:
-                connection.execute("INSERT INTO chores VALUES ('erase ' || hex(randomblob(8)))")
-        return Removed(conversations=count, traces=self.finish())
+                connection.execute("INSERT INTO pending_vacuum VALUES (hex(randomblob(8)))")
+        return RemovalResult(conversations=count, unerased=self.erase_removed())
 
 
 def _exists(connection: sqlite3.Connection, conversation: str) -> bool:
@@ -226,21 +271,47 @@ def _exists(connection: sqlite3.Connection, conversation: str) -> bool:
     return found is not None
 
 
-def _free_id(connection: sqlite3.Connection) -> str:
-    while _exists(connection, found := _names.new_id()):
-        pass
-    return found
+def _unused_id(connection: sqlite3.Connection) -> str:
+    """An id of random letters. If it began with the time, all prefixes of a day would be alike."""
+    while True:
+        number = int.from_bytes(os.urandom(5), "big")
+        found = "".join(_LETTERS[number >> 5 * place & 31] for place in range(_ID_LENGTH))
+        if not _exists(connection, found):
+            return found
 
 
 def _add(connection: sqlite3.Connection, turn: int, message: Message, *, is_answer: bool) -> None:
     connection.execute(
         "INSERT INTO messages (turn, is_answer, role, text, more) VALUES (?, ?, ?, ?, ?)",
-        (turn, is_answer, *_rows.columns(message)),
+        (turn, is_answer, *_records.message_columns(message)),
     )
 
 
-def _drop_empty(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "DELETE FROM conversations WHERE NOT EXISTS "
-        "(SELECT 1 FROM turns AS t WHERE t.conversation = conversations.id)"
-    )
+# --- titles --------------------------------------------------------------------------------------------------
+
+
+def _title_of(messages: Iterable[Message]) -> str:
+    for message in messages:
+        if message.role == "user":
+            content = message.content
+            parts = [TextPart(text=content)] if isinstance(content, str) else content
+            if found := first_line("\n".join(part.text for part in parts if isinstance(part, TextPart))):
+                return found
+    return "(no text)"
+
+
+def first_line(text: str) -> str:
+    """The first line of ``text`` that is not blank, cut to 60 characters at a word; "" if there is none."""
+    line = next((words for line in text.splitlines() if (words := _one_line(line[:1000]))), "")
+    if len(line) <= _LONGEST_TITLE:
+        return line
+    cut = line[:_LONGEST_TITLE]
+    if line[_LONGEST_TITLE - 1] != " ":
+        words, _, _ = cut.rpartition(" ")
+        # Long words, and text without blanks between words, are cut in the middle.
+        cut = words if len(words) > _LONGEST_TITLE // 2 else cut[:-1]
+    return f"{cut.rstrip()}…"
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

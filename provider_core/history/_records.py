@@ -1,51 +1,50 @@
-"""What history gives back: conversations, turns, hits of a search; nothing here reads or writes.
-
-Times are seconds since 1970, by the clock of the machine that wrote them.
-"""
+"""Conversations, turns and messages, and how the tables store them. Times are in seconds since 1970."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from provider_core.structs import Struct, field
-from provider_core.types import Timing
+from provider_core.types import Image, ImagePart, Message, Source, TextPart, Timing, ToolCall, Usage, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import sqlite3
+    from collections.abc import Sequence
 
     from provider_core.errors import HistoryError
-    from provider_core.types import Json, Message, Usage, Verdict
-
-__all__ = ["Begun", "Hit", "Removed", "SavedConversation", "SavedTurn"]
+    from provider_core.types import Json, Part
 
 
-class Begun(Struct):
-    """A turn that waits for its answer."""
+class StartedTurn(Struct):
+    """A turn that has no answer yet."""
 
     turn: int
     conversation: str
 
 
 class SavedConversation(Struct):
-    """One conversation in a line. ``model`` is ``provider/model`` of its last turn."""
+    """A conversation without its turns. ``model`` is the ``provider/model`` of its last turn."""
 
     id: str
     title: str
     begun: float
     updated: float
-    """When its last turn was begun."""
+    """When its last turn began."""
     turns: int
     model: str
     verdict: Verdict | None = None
-    """What became of its last turn; None while that has no answer."""
+    """The verdict of its last turn; None while that has no answer."""
 
 
 class SavedTurn(Struct):
-    """What was new in one request, and the answer.
+    """The messages that were new in one request, and its answer.
 
-    ``answer`` is None while there is none: nothing came, or whoever asked was killed. ``verdict`` is None in
-    the second case, and while the answer is still coming. ``error`` says why an answer is not whole, in the
-    words that were shown; ``served`` is the server's own name for the model.
+    ``answer`` is None if nothing of one was received. ``verdict`` is None while the answer is received, and if the
+    process was killed. ``error`` is the message that was shown for an incomplete answer; ``served`` is the model's name
+    in the server's words.
     """
 
     id: int
@@ -64,20 +63,20 @@ class SavedTurn(Struct):
     usage: Usage | None = None
     timing: Timing = field(default_factory=Timing)
     resend: bool = True
-    """Whether a question without an answer goes along with the next one; not if the server refused what it says."""
+    """Whether a prompt without an answer is part of the next request; not if the server refused its content."""
 
     @property
     def answered(self) -> bool:
-        """Whether an answer came, or a part of one: reasoning or half a tool call alone is not an answer."""
+        """Whether there is text or a complete tool call; reasoning alone is not an answer."""
         answer = self.answer
         return answer is not None and bool(answer.content or any(not call.cut for call in answer.tool_calls))
 
 
-class Hit(Struct):
-    """A message that holds all that was looked for, or a conversation whose title does.
+class SearchHit(Struct):
+    """A message that contains all words of a search, or a conversation whose title does.
 
-    ``role`` is the message's, or "title", and then ``turn`` is None. ``marks`` are where in ``snippet`` the
-    words begin and end, in order.
+    ``role`` is the message's; for a title it is "title", and ``turn`` is None. ``marks`` are the start and end of each
+    word in ``snippet``, in order.
     """
 
     conversation: str
@@ -89,12 +88,226 @@ class Hit(Struct):
     marks: tuple[tuple[int, int], ...]
 
 
-class Removed(Struct):
-    """How many conversations are gone.
+class RemovalResult(Struct):
+    """How many conversations were removed.
 
-    ``traces`` is None when nothing of them is left in any file. Else it says what kept their words from being
-    overwritten: they can be read by nobody through telex, and the next removal overwrites them.
+    ``unerased`` is None if their text was overwritten in every file. Otherwise it is the error that prevented that; the
+    next removal overwrites the text.
     """
 
     conversations: int
-    traces: HistoryError | None = None
+    unerased: HistoryError | None = None
+
+
+# --- reading the tables --------------------------------------------------------------------------------------
+
+# Beside max(), columns are those of the row with the largest value (sqlite.org/lang_select.html, "bare columns").
+_CONVERSATIONS = """
+    SELECT c.id, c.title, c.begun, t.at, count(t.id), t.provider || '/' || t.model, t.verdict, max(t.id)
+    FROM conversations AS c JOIN turns AS t ON t.conversation = c.id
+    {where} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?
+"""
+_LATEST = """
+    WHERE c.id = (SELECT conversation FROM turns AS t WHERE EXISTS (SELECT 1 FROM messages AS m
+    WHERE m.turn = t.id AND m.role = 'user' AND NOT m.is_answer) ORDER BY t.id DESC LIMIT 1)
+"""
+_MESSAGES = """
+    SELECT m.turn, m.is_answer, m.role, m.text, m.more
+    FROM messages AS m JOIN turns AS t ON t.id = m.turn WHERE t.conversation = ? ORDER BY m.id
+"""
+_TURNS = """
+    SELECT id, conversation, at, provider, model, params, verdict, error, finish, raw_finish, served, usage, timing,
+        resend
+    FROM turns WHERE conversation = ? ORDER BY id
+"""
+_HITS = """
+    SELECT t.conversation, c.title, t.id, m.role, t.at, m.text
+    FROM messages AS m JOIN turns AS t ON t.id = m.turn JOIN conversations AS c ON c.id = t.conversation
+    WHERE m.role <> 'system' AND holds(m.text) ORDER BY m.id DESC LIMIT ?
+"""
+_YEAR_10000 = 253402300800
+
+
+def read_conversations(
+    connection: sqlite3.Connection, limit: int | None, where: str = ""
+) -> tuple[SavedConversation, ...]:
+    """The conversations, most recently used first."""
+    rows = connection.execute(_CONVERSATIONS.format(where=where), (-1 if limit is None else limit,))
+    return tuple(
+        SavedConversation(
+            id=id_,
+            title=title,
+            begun=_time(begun),
+            updated=_time(updated),
+            turns=count,
+            model=model,
+            verdict=_verdict(verdict),
+        )
+        for id_, title, begun, updated, count, model, verdict, _ in rows
+    )
+
+
+def read_latest(connection: sqlite3.Connection) -> SavedConversation | None:
+    """The conversation of the user's last prompt; a request of a tool-calling loop is not one."""
+    return next(iter(read_conversations(connection, 1, _LATEST)), None)
+
+
+def read_turns(connection: sqlite3.Connection, conversation: str) -> tuple[SavedTurn, ...]:
+    """The conversation's turns, in order."""
+    messages: dict[int, list[Message]] = {}
+    answers: dict[int, Message] = {}
+    for turn, is_answer, role, text, more in connection.execute(_MESSAGES, (conversation,)):
+        message = read_message(role, text, more)
+        if is_answer:
+            answers[turn] = message
+        else:
+            messages.setdefault(turn, []).append(message)
+    cursor = connection.execute(_TURNS, (conversation,))
+    names = [column[0] for column in cursor.description]
+    turns: list[SavedTurn] = []
+    for values in cursor:
+        row = dict(zip(names, values, strict=True))
+        row["at"] = _time(row["at"])
+        row["params"] = from_json(row["params"])
+        row["verdict"] = _verdict(row["verdict"])
+        row["served"] = row["served"] or ""
+        row["usage"] = _numbers(Usage, row["usage"]) if row["usage"] else None
+        row["timing"] = _numbers(Timing, row["timing"])
+        row["resend"] = bool(row["resend"])
+        turns.append(
+            SavedTurn(**row, messages=tuple(messages.get(row["id"], ())), answer=answers.get(row["id"]))
+        )
+    return tuple(turns)
+
+
+def read_hits(
+    connection: sqlite3.Connection, words: Sequence[str], limit: int | None
+) -> tuple[SearchHit, ...]:
+    """The messages that contain all words; then the titles that do, of other conversations."""
+    from provider_core.history._search import matcher, snippet
+
+    connection.create_function("holds", 1, matcher(words))
+    rows: list[tuple[Any, ...]] = connection.execute(_HITS, (-1 if limit is None else limit,)).fetchall()
+    seen = {row[0] for row in rows}
+    rows += [
+        (each.id, each.title, None, "title", each.updated, each.title)
+        for each in read_conversations(connection, limit, "WHERE holds(c.title)")
+        if each.id not in seen
+    ]
+    hits: list[SearchHit] = []
+    for conversation, title, turn, role, at, text in rows[:limit]:
+        line, marks = snippet(text, words)
+        hits.append(
+            SearchHit(
+                conversation=conversation,
+                title=title,
+                turn=turn,
+                role=role,
+                at=_time(at),
+                snippet=line,
+                marks=marks,
+            )
+        )
+    return tuple(hits)
+
+
+def _verdict(stored: str | None) -> Verdict | None:
+    """None also for a verdict of a newer release."""
+    return next((verdict for verdict in Verdict if verdict.value == stored), None)
+
+
+def _time(stored: object) -> float:
+    """Seconds since 1970 that a calendar can show; 0 for any other value."""
+    return float(stored) if isinstance(stored, float | int) and 0 <= stored < _YEAR_10000 else 0.0
+
+
+# --- messages and values as columns --------------------------------------------------------------------------
+
+_Numbers = TypeVar("_Numbers", Usage, Timing)
+
+_BETWEEN = "\n\n"
+"""Separates the texts of a message that has several."""
+
+
+def message_columns(message: Message) -> tuple[str, str, str | None]:
+    """The message's role, its text, and the rest of it as JSON."""
+    more: dict[str, Json] = {}
+    if isinstance(message.content, str):
+        text = message.content
+    else:
+        text = _BETWEEN.join(part.text for part in message.content if isinstance(part, TextPart))
+        # Texts are stored as lengths, because the text itself is in the other column.
+        more["parts"] = [
+            len(part.text) if isinstance(part, TextPart) else {"image": part.url} for part in message.content
+        ]
+    for name in ("tool_call_id", "reasoning", "reasoning_details", "extra", "provider"):
+        if value := getattr(message, name):
+            more[name] = value
+    for name in ("tool_calls", "sources", "images"):
+        if values := getattr(message, name):
+            more[name] = [asdict(value) for value in values]
+    return message.role, storable(text), to_json(more)
+
+
+def read_message(role: Any, text: str, more: str | None) -> Message:
+    """The message that ``message_columns`` stored."""
+    rest = from_json(more)
+    content: str | tuple[Part, ...] = text
+    if "parts" in rest:
+        parts: list[Part] = []
+        at = 0
+        for part in rest.pop("parts"):
+            if isinstance(part, int):
+                parts.append(TextPart(text=text[at : at + part]))
+                at += part + len(_BETWEEN)
+            else:
+                parts.append(ImagePart(url=part["image"]))
+        content = tuple(parts)
+    return Message(
+        role=role,
+        content=content,
+        tool_calls=tuple(ToolCall(**call) for call in rest.pop("tool_calls", ())),
+        reasoning_details=tuple(rest.pop("reasoning_details", ())),
+        sources=tuple(Source(**source) for source in rest.pop("sources", ())),
+        images=tuple(Image(**image) for image in rest.pop("images", ())),
+        **rest,
+    )
+
+
+def storable(text: str) -> str:
+    """``text`` with question marks for surrogates, which UTF-8 cannot encode."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def to_json(value: Mapping[str, Json] | None) -> str | None:
+    """``value`` as JSON in one line; None if it is empty."""
+    if not value:
+        return None
+
+    def plain(value: object) -> object:
+        return dict(value) if isinstance(value, Mapping) else str(value)  # also paths, among parameters
+
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=plain)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), default=plain)
+    return text
+
+
+def from_json(text: str | None) -> dict[str, Json]:
+    """The object that ``to_json`` stored."""
+    return json.loads(text) if text else {}
+
+
+def numbers_to_json(values: Usage | Timing | None) -> str | None:
+    """The numbers that are known, as JSON."""
+    if values is None:
+        return None
+    return to_json({name: value for name, value in asdict(values).items() if value is not None})
+
+
+def _numbers(kind: type[_Numbers], text: str | None) -> _Numbers:
+    stored = from_json(text)
+    # Another release may have stored more.
+    return kind(**{each.name: stored[each.name] for each in fields(kind) if each.name in stored})

@@ -1,7 +1,7 @@
-"""Looking for words in what was said: whether a text holds them, and the piece of it that shows them.
+"""Search for words in text, and the snippet that shows them.
 
-There is no index. To read all of 100 MB of text takes a fifth of a second; an index would be half as large
-again, keep the words of what was removed, and know no words in Chinese, Japanese or Thai.
+There is no index: reading 100 MB of text takes a fifth of a second. An index would take half as much space again, would
+keep words of removed conversations, and would not find words in Chinese, Japanese or Thai.
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["fold", "matcher", "snippet"]
-
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _BEFORE, _AFTER = 50, 110
-"""Characters that are shown before the first word, and from it on."""
+"""Characters of a snippet before the first word, and from it on."""
 
 
 def fold(text: str) -> str:
-    """``text`` without case, accents and differences of form, which nobody means when looking for something."""
+    """``text`` without differences of case, accents and Unicode form."""
     if text.isascii():
         return text.lower()
     return _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
 
 
 def matcher(words: Iterable[str]) -> Callable[[str], bool]:
-    """Tells whether a text holds every one of the words, which may be phrases or parts of words."""
+    """A function that says whether a text contains all of the words, which may be phrases or parts of words."""
     wanted = [fold(word) for word in words]
 
     def holds(text: str) -> bool:
@@ -39,38 +37,38 @@ def matcher(words: Iterable[str]) -> Callable[[str], bool]:
 
 
 def snippet(text: str, words: Iterable[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """A line of ``text`` around the first of the words, and where in it words begin and end."""
-    folded, places = _placed(text)
-    found = [(places[begin], places[end]) for begin, end in _spans(folded, {fold(word) for word in words})]
+    """One line of ``text`` around the first of the words, and where words start and end in it."""
+    folded, positions = _with_positions(text)
+    found = [
+        (positions[begin], positions[end]) for begin, end in _spans(folded, {fold(word) for word in words})
+    ]
     first = found[0][0] if found else 0
     start, stop = first - _BEFORE, first + _AFTER
-    start = 0 if start <= 0 else _first_blank(text, start, first)
+    if start <= 0:
+        start = 0
+    elif (blank := text.find(" ", start, first)) >= 0:
+        start = blank + 1
     stop = len(text) if stop >= len(text) else max(text.rfind(" ", first + _AFTER // 2, stop), 0) or stop
     return _line(text, start, stop, [span for span in found if span[0] < stop])
 
 
-def _first_blank(text: str, start: int, first: int) -> int:
-    at = text.find(" ", start, first)
-    return start if at < 0 else at + 1
-
-
-def _placed(text: str) -> tuple[str, Sequence[int]]:
-    """The folded text, and for each place in it the place in ``text``, the end included."""
+def _with_positions(text: str) -> tuple[str, Sequence[int]]:
+    """The folded text, and for each position in it, and its end, the position in ``text``."""
     folded = fold(text)
     if len(folded) == len(text):
         return folded, range(len(text) + 1)
     pieces: list[str] = []
-    places: list[int] = []
+    positions: list[int] = []
     for at, character in enumerate(text):
         piece = fold(character)
         pieces.append(piece)
-        places += [at] * len(piece)
-    return "".join(pieces), [*places, len(text)]
+        positions += [at] * len(piece)
+    return "".join(pieces), [*positions, len(text)]
 
 
 def _spans(folded: str, words: Iterable[str]) -> list[tuple[int, int]]:
-    """Where the words are, in order and apart from each other."""
-    # The longest first: of words that begin at one place it is the one to mark.
+    """The start and end of each word, in order."""
+    # The longest word comes first, because the first that matches is taken.
     pattern = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)
     return [match.span() for match in re.finditer(pattern, folded)] if pattern else []
 
@@ -78,7 +76,7 @@ def _spans(folded: str, words: Iterable[str]) -> list[tuple[int, int]]:
 def _line(
     text: str, start: int, stop: int, spans: Iterable[tuple[int, int]]
 ) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The piece with its blanks and line ends as single blanks, an ellipsis where it was cut, and the spans in it."""
+    """The part of ``text`` in one line, with an ellipsis where it was cut, and the spans in it."""
     line = "…" if start > 0 else ""
     marks: list[tuple[int, int]] = []
     at = start

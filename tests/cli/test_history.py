@@ -505,7 +505,7 @@ def test_that_words_could_not_be_overwritten_is_said_and_made_good(
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM turns").fetchone()
         app = App(environ=telex.env)
-        app.__dict__["history"] = History(telex.paths.history, patience=0.1)
+        app.__dict__["history"] = History(telex.paths.history, lock_timeout=0.1)
         assert main(["history", "remove", id_, "--yes"], app) == 1
     said = capsys.readouterr().err
     assert "1 conversation removed." in said

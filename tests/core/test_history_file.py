@@ -24,8 +24,7 @@ from running import python
 from provider_core.answer import Answer
 from provider_core.errors import HistoryError
 from provider_core.history import History, has_locks, health
-from provider_core.history._database import Database
-from provider_core.history._schema import APPLICATION, STEPS, upgrade
+from provider_core.history._database import APPLICATION, STEPS, Database, upgrade
 from provider_core.types import Message, Provider, Target, Verdict
 
 if TYPE_CHECKING:
@@ -283,7 +282,7 @@ def test_eight_processes_that_begin_at_once_lose_nothing(path: Path) -> None:
     code = """
         conversation = None
         sys.stdin.readline()
-        with History(path, patience=60) as history:
+        with History(path, lock_timeout=60) as history:
             for number in range(50):
                 name = f"{sys.argv[2]}-{number}"
                 conversation = said(history, name, f"answer {name}", conversation)
@@ -396,7 +395,7 @@ def test_nothing_that_was_removed_is_left_in_any_file(path: Path, seed: int) -> 
                     del live[number]
             elif number % 3:
                 removed = history.remove([live.pop(number)])
-                assert (removed.conversations, removed.traces) == (1, None)
+                assert (removed.conversations, removed.unerased) == (1, None)
                 gone.add(number)
         everything = b"".join(files(path).values())
     assert len(gone) > 20
@@ -410,22 +409,22 @@ def test_the_log_holds_nothing_while_another_has_the_file_open(path: Path) -> No
         conversation = said(writer, "canary")
         assert reader.find("canary")
         assert b"canary" in files(path)["history.db-wal"]
-        assert writer.remove([conversation]).traces is None
+        assert writer.remove([conversation]).unerased is None
         assert b"canary" not in b"".join(files(path).values())
         assert [each.title for each in reader.conversations()] == ["kept"]
 
 
 def test_what_was_kept_from_being_erased_is_said_and_made_good_later(path: Path) -> None:
-    with History(path, patience=0.2) as history:
+    with History(path, lock_timeout=0.2) as history:
         conversation = said(history, "canary")
         with held(path, "BEGIN"):
             removed = history.remove([conversation])
             assert removed.conversations == 1
-            assert isinstance(removed.traces, HistoryError)
-            assert removed.traces.code == "busy"
+            assert isinstance(removed.unerased, HistoryError)
+            assert removed.unerased.code == "busy"
             assert history.conversations() == ()
             assert b"canary" in b"".join(files(path).values())
-        assert history.finish() is None
+        assert history.erase_removed() is None
         assert b"canary" not in b"".join(files(path).values())
 
 
@@ -437,33 +436,33 @@ def test_a_process_that_was_killed_while_it_erased_has_it_done_by_the_next(path:
         killed.execute("PRAGMA secure_delete = OFF")
         killed.execute("PRAGMA foreign_keys = ON")
         killed.execute("DELETE FROM conversations WHERE title LIKE 'canary%'")
-        killed.execute("INSERT INTO chores VALUES ('erase')")
+        killed.execute("INSERT INTO pending_vacuum VALUES ('erase')")
     with History(path) as history:
         assert b"canary" in b"".join(files(path).values())
-        assert history.finish() is None
+        assert history.erase_removed() is None
     assert b"canary" not in b"".join(files(path).values())
 
 
 def test_a_removal_while_another_erases_is_not_taken_for_erased(path: Path) -> None:
     class Overtaken(Database):
-        def erase(self) -> None:
-            super().erase()
+        def erase_deleted(self) -> None:
+            super().erase_deleted()
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
                 other.execute("PRAGMA secure_delete = OFF")
                 other.execute("PRAGMA foreign_keys = ON")
                 other.execute("DELETE FROM conversations WHERE title = 'canary two'")
-                other.execute("INSERT INTO chores VALUES ('erase two')")
+                other.execute("INSERT INTO pending_vacuum VALUES ('erase two')")
 
     with History(path) as history:
         one = said(history, "canary one")
         said(history, "canary two")
         said(history, "kept")
     history._database = Overtaken(path)
-    assert history.remove([one]).traces is None
+    assert history.remove([one]).unerased is None
     history.close()
     assert b"canary two" in b"".join(files(path).values())
     with History(path) as history:
-        assert history.finish() is None
+        assert history.erase_removed() is None
     assert b"canary" not in b"".join(files(path).values())
 
 
@@ -473,9 +472,9 @@ def test_two_that_remove_at_once_leave_nothing(path: Path) -> None:
         said(history, "kept")
 
     def remove(conversations: list[str]) -> None:
-        with History(path, patience=60) as history:
+        with History(path, lock_timeout=60) as history:
             for each in conversations:
-                assert history.remove([each]).traces is None
+                assert history.remove([each]).unerased is None
 
     threads = [threading.Thread(target=remove, args=(each,)) for each in mine]
     for thread in threads:
@@ -610,7 +609,7 @@ def test_a_lock_is_waited_out(path: Path) -> None:
 
 
 def test_a_lock_that_stays_is_an_error_and_reading_goes_on(path: Path) -> None:
-    with History(path, patience=0.2) as history:
+    with History(path, lock_timeout=0.2) as history:
         said(history, "one")
         with held(path):
             began = time.monotonic()
@@ -626,7 +625,7 @@ def test_ctrl_c_is_heard_while_a_lock_is_waited_for(path: Path) -> None:
     with History(path) as history:
         said(history, "one")
     code = """
-        with History(path, patience=60) as history:
+        with History(path, lock_timeout=60) as history:
             print("waiting", flush=True)
             said(history, "a", "b")
     """

@@ -43,7 +43,7 @@ def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
     from telex.doctor.context import DoctorContext
     from telex.render import doctor as render
 
-    app.leaves_no_trace = True
+    app.read_only = True
     wanted = [family for family in CHECKS if family in families or not families]
     findings = examine(DoctorContext(app.runtime, app.console), wanted)
     if as_json:

@@ -14,7 +14,7 @@ from telex.render.transcript import ending, image_words, utc
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from provider_core.history import Hit, SavedConversation, SavedTurn
+    from provider_core.history import SavedConversation, SavedTurn, SearchHit
     from provider_core.types import Message
     from telex.app import App
     from telex.console import Console
@@ -94,7 +94,7 @@ def when(moment: float, now: float) -> str:
     return time.strftime("%b %Y", then)
 
 
-def hits(console: Console, found: Iterable[Hit]) -> None:
+def hits(console: Console, found: Iterable[SearchHit]) -> None:
     """Each with the words around the first that was found, which are marked where there are colours."""
     if not console.out_is_terminal:
         sheet.rows(console, (), [(hit.conversation, utc(hit.at), hit.role, hit.snippet) for hit in found])
@@ -108,7 +108,7 @@ def hits(console: Console, found: Iterable[Hit]) -> None:
         console.raw_out(f"{_styled(console, head, console.colour('grey'))}\n  {_marked(console, hit)}\n")
 
 
-def _marked(console: Console, hit: Hit) -> str:
+def _marked(console: Console, hit: SearchHit) -> str:
     pieces: list[str] = []
     at = 0
     for begin, end in hit.marks:

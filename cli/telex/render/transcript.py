@@ -13,7 +13,7 @@ from telex.render.json import call_object
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from provider_core.history import Hit, SavedConversation, SavedTurn
+    from provider_core.history import SavedConversation, SavedTurn, SearchHit
     from provider_core.types import Message, ToolCall
 
 __all__ = [
@@ -85,7 +85,7 @@ def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
     }
 
 
-def hit_object(hit: Hit) -> dict[str, Any]:
+def hit_object(hit: SearchHit) -> dict[str, Any]:
     """``marks`` are the begin and end of each word in ``snippet``; ``turn`` is null for a title."""
     return {
         "conversation": hit.conversation,

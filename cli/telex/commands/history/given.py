@@ -22,7 +22,7 @@ NAMED = (*EXITS, ExitCode.SETTINGS)
 
 def opened(app: App) -> History:
     """Open the history, and first finish a removal that was interrupted, if possible."""
-    app.runtime.history.finish()
+    app.runtime.history.erase_removed()
     return app.runtime.history
 
 

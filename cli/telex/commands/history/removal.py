@@ -15,7 +15,7 @@ from telex.humanize import plural
 from telex.prompts import can_prompt, confirm_removal
 
 if TYPE_CHECKING:
-    from provider_core.history import Removed, SavedConversation
+    from provider_core.history import RemovalResult, SavedConversation
     from telex.app import App
 
 __all__ = ["prune", "remove", "rename"]
@@ -142,15 +142,15 @@ def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: A
     _say(app, history.prune(before))
 
 
-def _say(app: App, removed: Removed) -> None:
+def _say(app: App, removed: RemovalResult) -> None:
     app.console.note(f"{plural(removed.conversations, 'conversation')} removed.")
-    if removed.traces is not None:
+    if removed.unerased is not None:
         from telex.error_hints import code_and_hint
         from telex.exit_codes import Stop
 
-        code, _ = code_and_hint(removed.traces)
+        code, _ = code_and_hint(removed.unerased)
         app.console.error(
-            f"the removed text is not overwritten yet: {removed.traces.message}",
+            f"the removed text is not overwritten yet: {removed.unerased.message}",
             "To overwrite it: telex history list",
         )
         raise Stop(code)
