@@ -37,10 +37,10 @@ class ToolSpec(Struct):
 
     tool: Tool
     title: str = ""
-    hints: ToolAnnotations = field(default_factory=ToolAnnotations)
+    annotations: ToolAnnotations = field(default_factory=ToolAnnotations)
 
 
-class Limits(Struct):
+class ToolLimits(Struct):
     """What one call may take."""
 
     seconds: float = 60.0
@@ -73,7 +73,7 @@ class Toolbox(Protocol):
         """What it offers now; read once before each request."""
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ToolLimits:
         """What each of its calls may take."""
 
     def run(self, name: str, arguments: Mapping[str, Json], *, stop: threading.Event) -> ToolResult:
@@ -82,11 +82,12 @@ class Toolbox(Protocol):
         It is called in threads, for several calls at a time. ``stop`` is set when nobody waits any longer:
         its time is over, or the user has had enough; what is returned or raised after that goes nowhere.
 
-        A toolbox with a true ``reports_progress`` is given ``report`` as well, a ``Report`` for any thread to call.
+        A toolbox with a true ``reports_progress`` is given ``report`` as well, a
+        ``ReportProgress`` that any thread may call.
         """
 
 
-Report: TypeAlias = "Callable[[float, float | None, str], None]"
+ReportProgress: TypeAlias = "Callable[[float, float | None, str], None]"
 """Takes how far a call is, how far it will go if that is known, and a message or "". The caller bounds all three."""
 
 
@@ -97,7 +98,7 @@ class PlannedCall(Struct):
     """A call that could run: its tool is there, and ``arguments`` fit the tool's schema."""
 
     toolbox: Toolbox
-    offered: ToolSpec
+    spec: ToolSpec
     call: ToolCall
     """As the model made it, with the name it knows the tool by."""
     arguments: Mapping[str, Json]
@@ -105,7 +106,7 @@ class PlannedCall(Struct):
     @property
     def name(self) -> str:
         """``toolbox/tool``, by which users know the tool."""
-        return "/".join(filter(None, (self.toolbox.name, self.offered.tool.name)))
+        return "/".join(filter(None, (self.toolbox.name, self.spec.tool.name)))
 
 
 class Approve(Struct):

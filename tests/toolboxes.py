@@ -17,10 +17,10 @@ from provider_core.events import (
     Approve,
     Decision,
     Event,
-    Limits,
     PlannedCall,
     RequestStarted,
     ToolEnded,
+    ToolLimits,
     ToolResult,
     ToolSpec,
     ToolStarted,
@@ -54,12 +54,12 @@ class Box:
         name: str = "box",
         /,
         *,
-        limits: Limits | None = None,
+        limits: ToolLimits | None = None,
         schemas: Mapping[str, Any] | None = None,
         **functions: Callable[[Mapping[str, Any], threading.Event], ToolResult | str],
     ) -> None:
         self.name = name
-        self.limits = limits or Limits()
+        self.limits = limits or ToolLimits()
         self.ran: list[tuple[str, dict[str, Any]]] = []
         self._functions = functions
         given = schemas or {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.tools.names import Names
+    from provider_core.tools.names import ToolNames
     from provider_core.types import Json
 
 __all__ = ["leaked_call"]
@@ -45,7 +45,7 @@ _MOST_VALUES: Final = 50
 _PYTHON: Final = re.compile(r"\[?\s*(?:print\()?(?P<name>[A-Za-z_][\w.]{0,200})\(.*\)\s*\]?", re.DOTALL)
 
 
-def leaked_call(text: str, names: Names) -> str | None:
+def leaked_call(text: str, names: ToolNames) -> str | None:
     """The tool that a text seems to call, "" if it cannot be told which; None for a text that calls none.
 
     A text without a mark of some format is a call only if a line of it begins JSON, or all of it or a block of it is

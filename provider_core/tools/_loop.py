@@ -25,7 +25,7 @@ from provider_core.structs import Struct
 from provider_core.tools._leaked import leaked_call
 from provider_core.tools._running import failed, run_calls
 from provider_core.tools.arguments import mismatch, read
-from provider_core.tools.names import Names
+from provider_core.tools.names import ToolNames
 from provider_core.types import (
     CallAsText,
     FieldDropped,
@@ -83,7 +83,7 @@ def agent(
         raise InvalidInputError(f"a loop of {max_turns} turns cannot ask anything")
     if at_once < 1:
         raise InvalidInputError(f"with {at_once} calls at once none can run")
-    names = Names()
+    names = ToolNames()
     told = _Told(notify, names)
     taken = {call.id for turn in request.messages for call in turn.tool_calls}
     choice, earlier, number = request.tool_choice, frozenset[_Said](), 0
@@ -128,7 +128,7 @@ def agent(
         choice = choice if choice in (None, "none") else "auto"
 
 
-def _name_tool(error: CoreError, names: Names) -> None:
+def _name_tool(error: CoreError, names: ToolNames) -> None:
     """Let the error name the tool of the call that was not run as the user knows it."""
     error.message = re.sub(
         "(?<=call of )(.+?)(?=, which| was not run)",
@@ -138,7 +138,7 @@ def _name_tool(error: CoreError, names: Names) -> None:
 
 
 def _answered(
-    calls: Sequence[ToolCall], names: Names, approve: Approval, refusal: str | None, at_once: int
+    calls: Sequence[ToolCall], names: ToolNames, approve: Approval, refusal: str | None, at_once: int
 ) -> Generator[AgentEvent, None, list[Message]]:
     """Plan, approve and run the calls of one answer; return their results in the order of the calls."""
     results: dict[str, Message] = {}
@@ -169,19 +169,19 @@ class _Approved(Struct):
     note: str = ""
 
 
-def _plan(call: ToolCall, names: Names) -> PlannedCall:
+def _plan(call: ToolCall, names: ToolNames) -> PlannedCall:
     toolbox, offered = names.find(call.name)
     arguments = read(call.arguments, offered.tool.schema, server=toolbox.name, tool=offered.tool.name)
-    return PlannedCall(toolbox=toolbox, offered=offered, call=call, arguments=arguments)
+    return PlannedCall(toolbox=toolbox, spec=offered, call=call, arguments=arguments)
 
 
 def _approved(planned: PlannedCall, decision: Decision) -> _Approved:
-    server, tool = planned.toolbox.name, planned.offered.tool.name
+    server, tool = planned.toolbox.name, planned.spec.tool.name
     match decision:
         case Approve():
             return _Approved(planned=planned)
         case ApproveWith(arguments=arguments):
-            if why := mismatch(arguments, planned.offered.tool.schema):
+            if why := mismatch(arguments, planned.spec.tool.schema):
                 message = f"the arguments that the user put in for {planned.name} do not fit, and it did not run: {why}"
                 raise ToolArgumentsError(message, server=server, tool=tool)
             changed = json.dumps(dict(arguments), ensure_ascii=False)
@@ -204,7 +204,7 @@ class _Events:
     """
 
     def __init__(
-        self, events: Iterator[AnswerEvent], names: Names, taken: set[str], earlier: frozenset[_Said]
+        self, events: Iterator[AnswerEvent], names: ToolNames, taken: set[str], earlier: frozenset[_Said]
     ) -> None:
         self._events = events
         self._names = names
@@ -260,7 +260,7 @@ def _said(call: ToolCall) -> _Said:
 class _Told:
     """Passes notices on; that a field is changed is said of the first request only, as each one is changed alike."""
 
-    def __init__(self, notify: Callable[[Notice], None] | None, names: Names) -> None:
+    def __init__(self, notify: Callable[[Notice], None] | None, names: ToolNames) -> None:
         self._notify = notify
         self._names = names
         self._changed: set[tuple[str, str | None]] = set()
@@ -282,7 +282,7 @@ class _Told:
         if not calls or (name != "required" and all(call.name != name for call in calls)):
             self.notice(FieldIgnored(field="tool_choice", value=choice))
 
-    def check_text(self, answer: Answer, names: Names) -> None:
+    def check_text(self, answer: Answer, names: ToolNames) -> None:
         """Report a call that was written as text, or in thoughts that no text follows."""
         if answer.tool_calls:
             return

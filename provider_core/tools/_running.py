@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core.errors import ToolError, ToolRefusedError
-from provider_core.events import Limits, ToolEnded, ToolProgress, ToolResult, ToolStarted
+from provider_core.events import ToolEnded, ToolLimits, ToolProgress, ToolResult, ToolStarted
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def run_calls(calls: Sequence[PlannedCall], *, at_once: int) -> Iterator[ToolEve
 
 def failed(call: ToolCall, error: ToolError, planned: PlannedCall | None = None) -> ToolEnded:
     """The end of a call that never ran."""
-    return ToolEnded(call=call, planned=planned, result=_of_error(error, Limits().size), error=error)
+    return ToolEnded(call=call, planned=planned, result=_of_error(error, ToolLimits().size), error=error)
 
 
 def _prepared(number: int, planned: PlannedCall, news: queue.SimpleQueue[_End | ToolProgress]) -> _Running:
@@ -84,12 +84,12 @@ def _prepared(number: int, planned: PlannedCall, news: queue.SimpleQueue[_End | 
     def work() -> None:
         outcome: ToolResult | ToolError
         try:
-            outcome = run(planned.offered.tool.name, planned.arguments, stop=stop)
+            outcome = run(planned.spec.tool.name, planned.arguments, stop=stop)
         except ToolError as error:
             outcome = error
         except BaseException as error:  # noqa: BLE001 - in a thread it would be lost, and the call wait for ever
             words = f"{planned.name} failed: {type(error).__name__}: {error}"
-            outcome = ToolError(words, server=planned.toolbox.name, tool=planned.offered.tool.name)
+            outcome = ToolError(words, server=planned.toolbox.name, tool=planned.spec.tool.name)
         news.put((number, outcome, time.monotonic() - began))
 
     context = contextvars.copy_context()
@@ -114,7 +114,7 @@ def _next(
 
 def _late(number: int, call: _Running) -> _End:
     call.stop.set()
-    server, tool = call.planned.toolbox.name, call.planned.offered.tool.name
+    server, tool = call.planned.toolbox.name, call.planned.spec.tool.name
     message = f"{call.planned.name} did not end within {call.seconds:g} s and was stopped"
     return (
         number,

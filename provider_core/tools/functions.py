@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
-from provider_core.events import Limits, ToolResult, ToolSpec
+from provider_core.events import ToolLimits, ToolResult, ToolSpec
 from provider_core.structs import Struct
 from provider_core.types import Tool
 
@@ -40,15 +40,15 @@ class FunctionTools:
         functions: Mapping[str, Callable[..., Any]] | Iterable[Callable[..., Any]],
         *,
         name: str = "",
-        limits: Limits | None = None,
+        limits: ToolLimits | None = None,
     ) -> None:
         from collections.abc import Mapping
 
         named = functions.items() if isinstance(functions, Mapping) else ((f.__name__, f) for f in functions)
         self.name = name
-        self.limits: Limits = limits or Limits()
+        self.limits: ToolLimits = limits or ToolLimits()
         self._functions = {called: _read(called, function) for called, function in named}
-        self.tools: tuple[ToolSpec, ...] = tuple(function.offered for function in self._functions.values())
+        self.tools: tuple[ToolSpec, ...] = tuple(function.spec for function in self._functions.values())
 
     def run(self, name: str, arguments: Mapping[str, Json], *, stop: threading.Event) -> ToolResult:
         """Call the function with these arguments, once they are of its types."""
@@ -66,12 +66,12 @@ class _Function(Struct):
     model: type[BaseModel]
     """Its fields have the parameters' names as aliases: a model's own attributes are in nobody's way then."""
     takes_stop: bool
-    offered: ToolSpec
+    spec: ToolSpec
 
     def run(self, server: str, arguments: Mapping[str, Json], stop: threading.Event) -> ToolResult:
         from pydantic import ValidationError
 
-        tool = self.offered.tool.name
+        tool = self.spec.tool.name
         try:
             read = self.model.model_validate(dict(arguments))
         except ValidationError as error:
@@ -109,7 +109,7 @@ def _read(name: str, function: Callable[..., Any]) -> _Function:
     model = _model(name, parameters.values())
     tool = Tool(name=name, description=inspect.getdoc(function) or "", schema=_schema(name, model))
     offered = ToolSpec(tool=tool)
-    return _Function(call=function, signature=signature, model=model, takes_stop=takes_stop, offered=offered)
+    return _Function(call=function, signature=signature, model=model, takes_stop=takes_stop, spec=offered)
 
 
 def _model(name: str, parameters: Iterable[inspect.Parameter]) -> type[BaseModel]:

@@ -13,7 +13,7 @@ from provider_core.redaction import printable
 from provider_core.tools._leaked import leaked_call
 from provider_core.tools._running import failed, run_calls
 from provider_core.tools.arguments import mismatch, read
-from provider_core.tools.names import Names
+from provider_core.tools.names import ToolNames
 from provider_core.types import (
     CallAsText,
     FieldDropped,
@@ -55,7 +55,7 @@ class ToolLoop:
         self._approve = approve or _approve_functions
         self._choice = choice
         self._notify = notify
-        self._names = Names()
+        self._names = ToolNames()
         self._request: Request | None = None
         self._call_ids: set[str] = set()
         self._calls: tuple[ToolCall, ...] = ()  # of the last answer
@@ -181,7 +181,7 @@ class ToolLoop:
     def _plan(self, call: ToolCall) -> PlannedCall:
         toolbox, offered = self._names.find(call.name)
         arguments = read(call.arguments, offered.tool.schema, server=toolbox.name, tool=offered.tool.name)
-        return PlannedCall(toolbox=toolbox, offered=offered, call=call, arguments=arguments)
+        return PlannedCall(toolbox=toolbox, spec=offered, call=call, arguments=arguments)
 
     def _count_refusal(self, error: ToolError, planned: PlannedCall | None) -> None:
         if isinstance(error, ToolRefusedError) and error.code == "not_allowed":
@@ -218,12 +218,12 @@ def _approve_functions(call: PlannedCall) -> Decision:
 
 def _approved(planned: PlannedCall, decision: Decision) -> tuple[PlannedCall, str]:
     """The call as it is to run, and what the model is told about it; raises ``ToolError`` if it must not run."""
-    server, tool = planned.toolbox.name, planned.offered.tool.name
+    server, tool = planned.toolbox.name, planned.spec.tool.name
     match decision:
         case Approve():
             return planned, ""
         case ApproveWith(arguments=arguments):
-            if why := mismatch(arguments, planned.offered.tool.schema):
+            if why := mismatch(arguments, planned.spec.tool.schema):
                 message = f"the arguments that the user put in for {planned.name} do not fit, and it did not run: {why}"
                 raise ToolArgumentsError(message, server=server, tool=tool)
             changed = json.dumps(dict(arguments), ensure_ascii=False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provider_core.events import Toolbox, ToolSpec
     from provider_core.types import ToolCall
 
-__all__ = ["Names"]
+__all__ = ["ToolNames"]
 
 _LONGEST: Final = 64
 _CHOICES: Final = ("auto", "required", "none")
@@ -37,7 +37,7 @@ _REST: Final = re.compile(r"\s*(?:<\|.*|:\d+|\(\))\Z", re.DOTALL)
 """What they put after it: Kimi's number of the call, and Harmony's tokens, as in ``read<|channel|>commentary``."""
 
 
-class Names:
+class ToolNames:
     """The names by which a model knows the tools of one loop: a tool keeps its own for as long as that lasts.
 
     A name is of letters, digits, "_" and "-", at most 64, as OpenAI takes it, and begins with a letter or "_",

@@ -11,10 +11,10 @@ from toolboxes import Box, say
 
 from provider_core.errors import ToolArgumentsError, ToolError, ToolRefusedError, UnknownToolError
 from provider_core.events import (
-    Limits,
     PlannedCall,
     ToolAnnotations,
     ToolEnded,
+    ToolLimits,
     ToolProgress,
     ToolResult,
     ToolSpec,
@@ -31,8 +31,8 @@ def planned(
     arguments: dict[str, Any] | None = None, *, tool: str = "run", title: str = "", **more: Any
 ) -> PlannedCall:
     hints = more.pop("hints", ToolAnnotations())
-    offered = ToolSpec(tool=Tool(name=tool, **more), title=title, hints=hints)
-    return PlannedCall(toolbox=Box("box", run=say("")), offered=offered, call=CALL, arguments=arguments or {})
+    offered = ToolSpec(tool=Tool(name=tool, **more), title=title, annotations=hints)
+    return PlannedCall(toolbox=Box("box", run=say("")), spec=offered, call=CALL, arguments=arguments or {})
 
 
 def shown(
@@ -48,7 +48,9 @@ def shown(
 
 def test_a_call_is_its_name_what_its_server_says_and_its_arguments() -> None:
     hints = ToolAnnotations(read_only=False, destructive=True, open_world=True)
-    assert shown({"path": "/tmp/a b", "n": 2, "deep": {"a": [1, None]}}, title="Run it", hints=hints) == [
+    assert shown(
+        {"path": "/tmp/a b", "n": 2, "deep": {"a": [1, None]}}, title="Run it", annotations=hints
+    ) == [
         "The model wants to run box/run",
         "  The server claims (not verified): Run it; destructive, reaches the outside",
         '  path: "/tmp/a b"',
@@ -182,8 +184,8 @@ def test_what_became_of_a_call_is_one_line() -> None:
 
 
 def test_a_result_beyond_its_limit_was_cut() -> None:
-    box = Box("box", limits=Limits(size=10), run=say(""))
-    call = PlannedCall(toolbox=box, offered=box.tools[0], call=CALL, arguments={})
+    box = Box("box", limits=ToolLimits(size=10), run=say(""))
+    call = PlannedCall(toolbox=box, spec=box.tools[0], call=CALL, arguments={})
     event = ToolEnded(call=CALL, planned=call, result=ToolResult(text="x" * 99), seconds=0.0)
     assert calls.ended(event) == "box/run: cut to 99 bytes in 0.0 s"
 

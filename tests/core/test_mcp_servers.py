@@ -62,9 +62,9 @@ def test_a_server_is_a_toolbox_with_its_tools_its_limits_and_its_steps() -> None
         assert "echo" in names(box)
         assert "cancelled" in names(box), "the list comes in pages"
         by_name = {offered.tool.name: offered for offered in box.tools}
-        assert by_name["echo"].hints.read_only is True
-        assert by_name["die"].hints.read_only is False
-        assert by_name["echo"].hints.destructive is None
+        assert by_name["echo"].annotations.read_only is True
+        assert by_name["die"].annotations.read_only is False
+        assert by_name["echo"].annotations.destructive is None
         assert by_name["echo"].title == "Echo"
         assert by_name["echo"].tool.description == "What it was given."
         assert by_name["echo"].tool.schema["properties"] == {"n": {"type": "number"}}
@@ -170,7 +170,11 @@ def test_one_tool_that_is_described_badly_costs_no_other_one() -> None:
         (box,) = started.toolboxes
         echo, bare, structured, deep = box.tools
         assert (deep.tool.name, deep.tool.description) == ("deep", "half ?")
-        assert (echo.tool.schema, echo.title, echo.hints.read_only) == ({"type": "object"}, "Echo", None)
+        assert (echo.tool.schema, echo.title, echo.annotations.read_only) == (
+            {"type": "object"},
+            "Echo",
+            None,
+        )
         assert (bare.tool.schema, bare.tool.description) == ({"type": "object"}, "")
         assert structured.tool.schema == {
             "type": "object",

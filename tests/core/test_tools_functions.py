@@ -15,7 +15,7 @@ from scripted import answer
 from toolboxes import call, calling, looped
 
 from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
-from provider_core.events import Limits, ToolResult
+from provider_core.events import ToolLimits, ToolResult
 from provider_core.tools.functions import FunctionTools
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_a_tool_has_its_functions_name_docstring_and_parameters() -> None:
 
 
 def test_names_may_be_given() -> None:
-    box = FunctionTools({"forecast": weather, "now": weather}, name="met", limits=Limits(seconds=5))
+    box = FunctionTools({"forecast": weather, "now": weather}, name="met", limits=ToolLimits(seconds=5))
     assert [offered.tool.name for offered in box.tools] == ["forecast", "now"]
     assert (box.name, box.limits.seconds) == ("met", 5)
 

@@ -249,7 +249,7 @@ def test_a_planned_call_says_which_tool_it_is_and_with_what(server: Scripted) ->
     (planned,) = looped(server, box).put
     assert planned.name == "fs/read"
     assert planned.toolbox is box
-    assert planned.offered.tool.description == "read of fs"
+    assert planned.spec.tool.description == "read of fs"
     assert planned.arguments == {"path": "/etc/passwd"}
     assert planned.call.name == "fs__read"
 

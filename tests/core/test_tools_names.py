@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toolboxes import Box, say
 
 from provider_core.errors import UnknownToolError
-from provider_core.tools.names import Names
+from provider_core.tools.names import ToolNames
 
 TAKEN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 
@@ -21,7 +21,7 @@ def box(name: str, *tools: str, **schemas: Any) -> Box:
 
 
 def offered(*boxes: Box) -> list[str]:
-    return [tool.name for tool in Names().offer(boxes)]
+    return [tool.name for tool in ToolNames().offer(boxes)]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_long_name_keeps_its_beginning_and_gets_a_mark() -> None:
 
 def test_tools_that_would_have_one_name_are_told_apart() -> None:
     boxes = (box("a", "b.c", "b_c", "b/c"), box("a", "b.c"), box("a__b", "c"), box("", "a__b_c"))
-    names = Names()
+    names = ToolNames()
     made = [tool.name for tool in names.offer(boxes)]
     assert len(set(made)) == 6
     assert all(TAKEN.fullmatch(name) for name in made)
@@ -69,7 +69,7 @@ def test_tools_that_would_have_one_name_are_told_apart() -> None:
 )
 def test_every_name_is_taken_everywhere_and_leads_back(given: list[tuple[str, list[str]]]) -> None:
     boxes = [box(toolbox, *tools) for toolbox, tools in given]
-    names = Names()
+    names = ToolNames()
     made = [tool.name for tool in names.offer(boxes)]
     assert len(set(made)) == sum(len(tools) for _, tools in given)
     assert all(TAKEN.fullmatch(name) for name in made)
@@ -78,7 +78,7 @@ def test_every_name_is_taken_everywhere_and_leads_back(given: list[tuple[str, li
 
 
 def test_a_tool_keeps_its_name_when_others_come_and_go() -> None:
-    names, first, second = Names(), box("a", "b.c"), box("a", "x")
+    names, first, second = ToolNames(), box("a", "b.c"), box("a", "x")
     (before,) = names.offer([first])
     first.tools = (*box("a", "b_c").tools, *first.tools)
     after = {tool.description: tool.name for tool in names.offer([first, second])}
@@ -90,7 +90,7 @@ def test_a_tool_keeps_its_name_when_others_come_and_go() -> None:
 
 
 def test_a_tool_whose_schema_changed_is_described_anew() -> None:
-    names, tools = Names(), box("a", "b")
+    names, tools = ToolNames(), box("a", "b")
     assert names.offer([tools])[0].schema["properties"] == {}
     tools.tools = box("a", "b", b={"type": "object", "properties": {"n": {"type": "integer"}}}).tools
     assert names.offer([tools])[0].schema["properties"] == {"n": {"type": "integer"}}
@@ -98,20 +98,20 @@ def test_a_tool_whose_schema_changed_is_described_anew() -> None:
 
 @pytest.mark.parametrize("asked", [None, "auto", "required", "none"])
 def test_choices_that_are_no_name_stay(asked: str | None) -> None:
-    names = Names()
+    names = ToolNames()
     names.offer([box("", "auto", "none")])
     assert names.choice(asked) == asked
 
 
 @pytest.mark.parametrize("asked", ["fs__read", "fs/read", "read"])
 def test_a_tool_may_be_chosen_by_any_of_its_names(asked: str) -> None:
-    names = Names()
+    names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
     assert names.choice(asked) == "fs__read"
 
 
 def test_a_name_that_two_tools_have_chooses_neither() -> None:
-    names = Names()
+    names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
     with pytest.raises(UnknownToolError, match="fs/list") as raised:
         names.choice("list")
@@ -120,7 +120,7 @@ def test_a_name_that_two_tools_have_chooses_neither() -> None:
 
 def test_an_unknown_name_is_shown_short() -> None:
     with pytest.raises(UnknownToolError) as raised:
-        Names().find("x" * 10_000)
+        ToolNames().find("x" * 10_000)
     assert len(raised.value.message) < 150
 
 
@@ -151,7 +151,7 @@ def test_an_unknown_name_is_shown_short() -> None:
     ],
 )
 def test_a_decorated_name_means_its_tool(called: str) -> None:
-    names = Names()
+    names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
     assert names.meant(called) == "fs__read"
     assert names.find(called)[1].tool.name == "read"
@@ -162,7 +162,7 @@ def test_a_decorated_name_means_its_tool(called: str) -> None:
     ["list", "functions.list", "fs__raed", "fs_read", "FS__READ", "other.read", "fs__read2", "", ":0"],
 )
 def test_a_name_that_is_only_near_means_no_tool(called: str) -> None:
-    names = Names()
+    names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
     assert names.meant(called) == called
     with pytest.raises(UnknownToolError):
@@ -170,12 +170,12 @@ def test_a_name_that_is_only_near_means_no_tool(called: str) -> None:
 
 
 def test_a_tools_own_name_is_no_decoration() -> None:
-    names = Names()
+    names = ToolNames()
     names.offer([box("functions", "read"), box("fs", "read", "functions.write", "write")])
     assert names.find("functions.read")[0].name == "functions"
     assert names.find("functions.write")[1].tool.name == "functions.write"
     assert names.find("functions.fs.write")[1].tool.name == "write"
     assert names.meant("read") == "read"
-    clash = Names()
+    clash = ToolNames()
     clash.offer([box("a", "b.c"), box("a.b", "c")])
     assert clash.meant("a.b.c") == "a.b.c", "it may be either"

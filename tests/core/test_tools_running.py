@@ -16,7 +16,7 @@ from scripted import answer
 from toolboxes import Box, Loop, call, calling, looped, looping, say
 
 from provider_core.errors import ToolError
-from provider_core.events import Limits, ToolResult, ToolStarted
+from provider_core.events import ToolLimits, ToolResult, ToolStarted
 
 if TYPE_CHECKING:
     from scripted import Scripted
@@ -36,7 +36,7 @@ def test_a_call_that_does_not_end_in_its_time_is_stopped_and_answered(server: Sc
         return "too late"
 
     server.will(calling(call("box__hang", id="a"), call("other__quick", id="b", index=1)), answer("Sorry."))
-    slow = Box(hang=hang, limits=Limits(seconds=0.2))
+    slow = Box(hang=hang, limits=ToolLimits(seconds=0.2))
     loop = looped(server, slow, Box("other", quick=say("fine")))
     assert loop.results() == ["Error: box/hang did not end within 0.2 s and was stopped", "fine"]
     late = next(ended for ended in loop.ended if ended.call.id == "a")
@@ -56,7 +56,7 @@ def test_a_call_that_heeds_nothing_is_left_behind(server: Scripted) -> None:
     server.will(calling(call("box__deaf", id="a")), calling(call("box__quick", id="b")), answer("Sorry."))
     began = time.monotonic()
     try:
-        loop = looped(server, Box(deaf=deaf, quick=say("fine"), limits=Limits(seconds=0.2)))
+        loop = looped(server, Box(deaf=deaf, quick=say("fine"), limits=ToolLimits(seconds=0.2)))
     finally:
         let_go.set()
     assert time.monotonic() - began < 20
@@ -72,7 +72,7 @@ def test_the_time_of_a_call_begins_when_it_runs(server: Scripted) -> None:
         call("box__work", {"n": n}, id=f"c{n}", index=n) for n in range(17)
     ]  # 8 at once, so three rounds
     server.will(calling(*calls), answer("Done."))
-    loop = looped(server, Box(work=work, limits=Limits(seconds=1.2)))
+    loop = looped(server, Box(work=work, limits=ToolLimits(seconds=1.2)))
     assert loop.results() == ["done"] * 17
 
 
@@ -89,7 +89,7 @@ def test_only_the_call_that_is_late_is_told_to_stop(server: Scripted) -> None:
         return f"stopped: {stop.is_set()}"
 
     server.will(calling(call("a__hang", id="a"), call("b__work", id="b", index=1)), answer("Done."))
-    loop = looped(server, Box("a", hang=hang, limits=Limits(seconds=0.2)), Box("b", work=work))
+    loop = looped(server, Box("a", hang=hang, limits=ToolLimits(seconds=0.2)), Box("b", work=work))
     assert loop.results()[1] == "stopped: False"
 
 
@@ -98,7 +98,9 @@ def test_only_the_call_that_is_late_is_told_to_stop(server: Scripted) -> None:
 
 def told(server: Scripted, result: ToolResult | str, size: int) -> str:
     server.will(calling(call("box__flood")), answer("Done."))
-    return looped(server, Box(flood=lambda arguments, stop: result, limits=Limits(size=size))).results()[0]
+    return looped(server, Box(flood=lambda arguments, stop: result, limits=ToolLimits(size=size))).results()[
+        0
+    ]
 
 
 def test_a_long_result_loses_its_middle_and_says_how_much(server: Scripted) -> None:
@@ -138,7 +140,7 @@ def test_errors_are_bounded_too(server: Scripted) -> None:
         raise ValueError("x" * 1_000_000)
 
     server.will(calling(call("box__fail")), answer("Done."))
-    (result,) = looped(server, Box(fail=fail, limits=Limits(size=2_000))).results()
+    (result,) = looped(server, Box(fail=fail, limits=ToolLimits(size=2_000))).results()
     assert len(result) < 2_200
 
 
@@ -225,7 +227,7 @@ def test_an_interrupt_stops_the_calls_and_ends_within_a_second(server: Scripted)
 def test_an_end_that_has_come_counts_although_its_time_is_over(server: Scripted) -> None:
     server.will(calling(call("box__work", id="a"), call("box__work", id="b", index=1)), answer("Done."))
     loop = Loop(server)
-    for event in looping(loop, Box(work=say("done"), limits=Limits(seconds=0.2))):
+    for event in looping(loop, Box(work=say("done"), limits=ToolLimits(seconds=0.2))):
         if isinstance(event, ToolStarted) and event.planned.call.id == "b":
             time.sleep(0.4)  # whoever listens is slow, and the first call has long ended
     assert loop.results() == ["done", "done"]

@@ -108,7 +108,7 @@ def test_the_server_of_time_tells_the_time_elsewhere() -> None:
     with McpServers([server]) as started:
         (box,) = started.toolboxes
         assert names(box) == {"get_current_time", "convert_time"}
-        assert all(offered.hints.read_only for offered in box.tools)
+        assert all(offered.annotations.read_only for offered in box.tools)
         converted = run(
             box, "convert_time", source_timezone="Europe/Paris", time="12:00", target_timezone="Asia/Tokyo"
         )
@@ -124,7 +124,7 @@ def test_the_server_of_git_reads_a_repository(repository: Path) -> None:
     with McpServers([McpServer(name="git", command=command)]) as started:
         (box,) = started.toolboxes
         assert {"git_status", "git_log", "git_commit"} <= names(box)
-        hints = {offered.tool.name: offered.hints.read_only for offered in box.tools}
+        hints = {offered.tool.name: offered.annotations.read_only for offered in box.tools}
         assert (hints["git_log"], hints["git_commit"]) == (True, False)
         assert "A fox" in run(box, "git_log", repo_path=str(repository)).text
         assert "+The quick red fox" in run(box, "git_diff_unstaged", repo_path=str(repository)).text

@@ -46,22 +46,22 @@ class ApprovalPolicy:
         self._always: dict[tuple[str, str], ToolSpec] = {}
 
     def covers(self, call: PlannedCall) -> bool:
-        server, tool = call.toolbox.name, call.offered.tool.name
+        server, tool = call.toolbox.name, call.spec.tool.name
         # The settings' patterns are the server's own: another one's tool of the same name is not meant.
         own = getattr(call.toolbox, "server", None)
         return (
-            self._always.get((server, tool)) == call.offered
+            self._always.get((server, tool)) == call.spec
             or allowed(server, tool, self._allow)
             or (own is not None and own.allows(tool))
         )
 
     def always(self, call: PlannedCall) -> None:
         """Approve from now on of the tool as it is: what calls itself so and is another is asked about."""
-        self._always[call.toolbox.name, call.offered.tool.name] = call.offered
+        self._always[call.toolbox.name, call.spec.tool.name] = call.spec
 
     def outdated(self, call: PlannedCall) -> bool:
         """Whether another tool of this name was approved of."""
-        return self._always.get((call.toolbox.name, call.offered.tool.name), call.offered) != call.offered
+        return self._always.get((call.toolbox.name, call.spec.tool.name), call.spec) != call.spec
 
 
 class Approver:
@@ -180,7 +180,7 @@ class _Question:
             return f"that is not valid JSON: {error}"
         if not isinstance(found, dict):
             return "arguments are a JSON object"
-        if why := mismatch(found, self._call.offered.tool.schema):
+        if why := mismatch(found, self._call.spec.tool.schema):
             return f"that does not match the tool's schema: {why}"
         self._arguments = found
         return ""

@@ -55,9 +55,9 @@ def planned(call: PlannedCall, *, width: int, whole: bool = False) -> str:
     No row is wider than ``width`` cells, and none but the first begins in the first column: what a model or a
     server writes cannot pass for a line of telex's own.
     """
-    tool = call.offered
+    tool = call.spec
     rows = _chopped(f"The model wants to run {_line(call.name)}", width, rest="  ")
-    said = _said(tool.title if tool.title != tool.tool.name else "", tool.hints)
+    said = _said(tool.title if tool.title != tool.tool.name else "", tool.annotations)
     if said:
         rows += _chopped(f"The server claims (not verified): {said}", width, first="  ", rest="  ")
     named = list(call.arguments.items())

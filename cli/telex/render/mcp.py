@@ -220,7 +220,7 @@ def log(stderr: str) -> str:
 
 def _hint(offered: ToolSpec) -> str:
     """What the server says of the tool, in a word; "" where it says nothing."""
-    hints = offered.hints
+    hints = offered.annotations
     if hints.read_only is not None:
         if hints.read_only:
             return "reads"
@@ -259,7 +259,7 @@ def tools(console: Console, server: McpServer, offered: Sequence[ToolSpec]) -> s
 
 def tool_as_json(server: McpServer, offered: ToolSpec) -> dict[str, Any]:
     """The object of one tool."""
-    hints = offered.hints
+    hints = offered.annotations
     return {
         "name": offered.tool.name,
         "title": offered.title or None,

@@ -44,7 +44,7 @@ def offered(tools: Iterable[mcp_types.Tool], secrets: Collection[str] = ()) -> t
                     schema=_masked_json(tool.input_schema, secrets),
                 ),
                 title=_masked(tool.title or notes.title or "", secrets),
-                hints=ToolAnnotations(
+                annotations=ToolAnnotations(
                     read_only=notes.read_only_hint,
                     destructive=notes.destructive_hint,
                     idempotent=notes.idempotent_hint,

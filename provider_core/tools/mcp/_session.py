@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mcp.shared.dispatcher import ProgressFnT
 
-    from provider_core.events import Report, ToolSpec
+    from provider_core.events import ReportProgress, ToolSpec
     from provider_core.settings.mcp import McpServer
     from provider_core.tools.mcp._steps import StepName
     from provider_core.tools.mcp._way import Way
@@ -122,7 +122,7 @@ class Session:
         self._over.set()
 
     async def call(
-        self, name: str, arguments: Mapping[str, Json], report: Report | None = None
+        self, name: str, arguments: Mapping[str, Json], report: ReportProgress | None = None
     ) -> ToolResult:
         """Call the tool; raises ``ToolError`` where there is no result.
 

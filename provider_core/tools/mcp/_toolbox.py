@@ -7,14 +7,14 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from provider_core.errors import ToolServerError
-from provider_core.events import Limits
+from provider_core.events import ToolLimits
 from provider_core.redaction import printable
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
-    from provider_core.events import Report, ToolResult, ToolSpec
+    from provider_core.events import ReportProgress, ToolResult, ToolSpec
     from provider_core.settings.mcp import McpServer
     from provider_core.tools.mcp._background import Background
     from provider_core.tools.mcp._session import Session
@@ -74,9 +74,9 @@ class McpToolbox:
         return self._session.tools
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ToolLimits:
         """``seconds`` is for a call that reports progress; without, a call ends after the server's ``call_timeout``."""
-        return Limits(seconds=self.server.call_total, size=self.server.max_result)
+        return ToolLimits(seconds=self.server.call_total, size=self.server.max_result)
 
     def run(
         self,
@@ -84,7 +84,7 @@ class McpToolbox:
         arguments: Mapping[str, Json],
         *,
         stop: threading.Event,
-        report: Report | None = None,
+        report: ReportProgress | None = None,
     ) -> ToolResult:
         """Call the tool and wait; raises ``ToolError``. A call that is given up is cancelled at the server too."""
         try:
