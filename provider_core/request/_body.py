@@ -1,23 +1,22 @@
-"""Where a provider's wire differs from OpenAI's: what a request's body and headers are, by the provider's row.
-
-The body holds what was asked for and nothing else. Sending it is not done here, nor is anything about what
-a server refuses once it has been asked: that is ``repair``.
-"""
+"""The body and headers of a chat completion, as the provider's preset requires."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
 
-from provider_core.request._effort import effort, thinks
-from provider_core.request._messages import messages
-from provider_core.request._tools import tools
+from provider_core.errors import InvalidInputError
+from provider_core.request._messages import wire_messages
+from provider_core.types import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from provider_core.types import Json, Provider, Request
+    from provider_core.types import Json, Provider, Quirks, Request, Tool
 
-_TOKEN_LIMITS = frozenset(
+_TOKEN_LIMITS: Final = frozenset(
     ("maxtokens", "maxcompletiontokens", "maxoutputtokens", "maxnewtokens", "maxtokenstosample", "maxgenlen",
      "maxlength", "numpredict", "npredict")
 )  # fmt: skip
@@ -25,22 +24,20 @@ _TOKEN_LIMITS = frozenset(
 
 
 def build_body(provider: Provider, request: Request) -> dict[str, Json]:
-    """The JSON body of a chat completion; its values are shared with the row and the request.
+    """The JSON body of a chat completion; its values are shared with the provider and the request.
 
-    Unset means absent, an explicit 0 is sent. ``request.params`` win over everything, and a null among them
-    takes its field out. Raises ``InvalidInputError`` for a reasoning effort that cannot be asked for.
+    An unset field is absent; an explicit 0 is sent. ``request.params`` override everything, and a null among them
+    removes its field. Raises ``InvalidInputError`` for a reasoning effort that the model does not have.
     """
     quirks = provider.quirks
     turns, format_ = request.messages, {}
     if request.schema is not None:
-        from provider_core.request import _format
-
-        format_ = _format.fields(quirks, request.schema)
+        format_ = _response_format(quirks, request.schema)
         if "response_format" not in request.params:
-            turns = (*turns, *_format.instructions(quirks, request.schema))
+            turns = (*turns, *_schema_instructions(quirks, request.schema))
     fields: dict[str, Json] = {
         "model": request.model,
-        "messages": messages(
+        "messages": wire_messages(
             provider, turns, tools=bool(request.tools), images=request.reads_images, model=request.model
         ),
         "stream": request.stream or quirks.always_stream,
@@ -53,19 +50,19 @@ def build_body(provider: Provider, request: Request) -> dict[str, Json]:
     if request.temperature is not None:
         fields["temperature"] = request.temperature
     if request.reasoning_effort is not None:
-        fields |= effort(provider, request.model, request.reasoning_effort)
+        fields |= _effort_fields(provider, request.model, request.reasoning_effort)
     if request.tools:
-        free = not quirks.tool_choice_while_thinking and thinks(provider, request, fields)
-        fields |= tools(quirks, request.tools, request.tool_choice, free=free)
+        optional = not quirks.tool_choice_while_thinking and _may_reason(provider, request, fields)
+        fields |= _tool_fields(quirks, request.tools, request.tool_choice, optional=optional)
     fields |= format_
     fields |= request.params
     if not fields.get("stream") and "stream_options" not in request.params:
-        fields.pop("stream_options", None)  # a 400 at OpenAI and others where nothing streams
+        fields.pop("stream_options", None)  # OpenAI and others refuse it without streaming
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def sets_token_limit(fields: Mapping[str, Json]) -> bool:
-    """Tell whether fields of a body limit the tokens of the answer, also inside an object such as ``options``."""
+    """Whether fields of a body limit the tokens of the answer, also inside an object such as ``options``."""
     for name, value in fields.items():
         if isinstance(value, dict):
             if sets_token_limit(value):
@@ -76,11 +73,190 @@ def sets_token_limit(fields: Mapping[str, Json]) -> bool:
 
 
 def build_headers(provider: Provider, key: str | None) -> dict[str, str]:
-    """The headers of a request that are the provider's business, the key among them."""
+    """The provider's own headers, the key among them."""
     fields = {name.lower(): value for name, value in provider.headers.items() if value}
-    # An empty "Bearer " is refused by servers that would have answered without any key.
+    # An empty "Bearer " is refused by servers that would have answered without a key.
     if key and provider.auth == "bearer":
         fields["authorization"] = f"Bearer {key}"
     elif key and provider.auth == "api-key":
         fields["api-key"] = key
     return fields
+
+
+_SECRET: Final = re.compile(
+    r"token|secret|passw|passphrase|(?<![a-z])pass(?![a-z])|pwd|cookie|session|credential|bearer|jwt"
+    r"|auth(?!or(?!i))"  # not author, but authorization
+    r"|(?<!mon|tur|don)key(?!word|board)"
+    r"|(?<![a-z])sig(?:nature)?(?![a-z])",
+    re.IGNORECASE,
+)
+"""A word too many hides a harmless value; a word too few prints somebody's key."""
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header or query field of this name is likely to carry a secret."""
+    return _SECRET.search(name) is not None
+
+
+def known_secrets(provider: Provider, key: str | None) -> tuple[str, ...]:
+    """The values to redact in everything the server says: the key, and headers that look like secrets."""
+    named = (value for name, value in provider.headers.items() if is_secret_name(name))
+    return tuple(secret for secret in (key, *provider.header_secrets, *named) if secret)
+
+
+# --- reasoning effort --------------------------------------------------------------------------------------
+
+
+def _effort_fields(provider: Provider, model: str, level: str) -> Mapping[str, Json]:
+    levels = _effort_levels(provider.quirks, model)
+    if levels is None:
+        return {"reasoning_effort": level}
+    if level in levels:
+        return levels[level]
+    name = f"{provider.name}/{model}"
+    if not levels:
+        text = f"{name} does not support a reasoning effort ({level!r})"
+    else:
+        text = f"{name} has no reasoning effort {level!r}; it takes {', '.join(levels)}"
+    raise InvalidInputError(text, provider=provider.name)
+
+
+def _may_reason(provider: Provider, request: Request, fields: Mapping[str, Json]) -> bool:
+    """False if ``fields`` or raw parameters turn reasoning off."""
+    levels = _effort_levels(provider.quirks, request.model)
+    off = {"reasoning_effort": "none"} if levels is None else levels.get("none")
+    sent = {**fields, **request.params}
+    return not off or any(sent.get(name) != value for name, value in off.items())
+
+
+def _effort_levels(quirks: Quirks, model: str) -> Mapping[str, Mapping[str, Json]] | None:
+    name = model.rsplit("/", 1)[-1].lower()
+    for family in quirks.effort:
+        if not family.models or any(fnmatchcase(name, pattern) for pattern in family.models):
+            return family.levels
+    return None
+
+
+# --- tools -------------------------------------------------------------------------------------------------
+
+
+def _tool_fields(
+    quirks: Quirks, tools: Sequence[Tool], choice: str | None, *, optional: bool
+) -> dict[str, Json]:
+    """``tools`` and ``tool_choice``; OpenAI refuses a choice without tools.
+
+    With ``optional``, or if the provider accepts no demand for a call, the model decides. "none" is then obeyed by
+    offering no tools.
+    """
+    optional = optional or quirks.tool_choice_required == "auto"
+    if optional and choice == "none":
+        return {}
+    named = choice not in (None, "auto", "none", "required")
+    if named and not optional and quirks.tool_choice_named == "word":
+        tools, choice, named = [tool for tool in tools if tool.name == choice], "required", False
+    fields: dict[str, Json] = {"tools": [_tool(tool) for tool in tools]}
+    if choice is None or optional:
+        return fields
+    if named:
+        fields["tool_choice"] = {"type": "function", "function": {"name": choice}}
+    else:
+        fields["tool_choice"] = quirks.tool_choice_required if choice == "required" else choice
+    return fields
+
+
+def _tool(tool: Tool) -> dict[str, Json]:
+    function: dict[str, Json] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    # Several servers refuse a function without a schema, even one without parameters.
+    function["parameters"] = dict(tool.schema) or {"type": "object", "properties": {}}
+    return {"type": "function", "function": function}
+
+
+# --- JSON schema -------------------------------------------------------------------------------------------
+
+_ABOUT: Final = frozenset({"$schema", "$comment"})
+"""Keywords that do not restrict the value; Gemini refuses a request with the first."""
+
+_NOT_STRICT: Final = frozenset(
+    ("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies",
+     "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "contains", "minContains",
+     "maxContains", "minProperties", "maxProperties", "uniqueItems", "prefixItems", "additionalItems")
+)  # fmt: skip
+"""Keywords that OpenAI refuses together with ``strict``: platform.openai.com "Structured model outputs"."""
+
+
+def _response_format(quirks: Quirks, schema: Mapping[str, Json]) -> dict[str, Json]:
+    """``response_format`` as the provider supports it, if it does."""
+    if quirks.json_schema == "none":
+        return {}
+    if quirks.json_schema == "json_object":
+        return {"response_format": {"type": "json_object"}}
+    strict = strict_form(schema) if quirks.json_schema == "json_schema" else None
+    title = schema.get("title")
+    # Servers accept letters, digits, "_" and "-", at most 64.
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", title)[:64].strip("_") if isinstance(title, str) else ""
+    format_: dict[str, Json] = {"name": name or "answer"}
+    if quirks.json_schema == "json_schema":
+        format_["strict"] = strict is not None
+    format_["schema"] = _bare(schema) if strict is None else strict
+    return {"response_format": {"type": "json_schema", "json_schema": format_}}
+
+
+def _schema_instructions(quirks: Quirks, schema: Mapping[str, Json]) -> tuple[Message, ...]:
+    """The schema as a system message, if ``response_format`` does not carry it.
+
+    It contains the word "json", without which DeepSeek and OpenAI refuse to answer with a JSON object.
+    """
+    if quirks.json_schema in ("json_schema", "loose_schema"):
+        return ()
+    text = (
+        "Answer with JSON (application/json) and nothing else: no words around it, no code fence. "
+        "It has to fit this JSON schema:\n\n"
+    )
+    return (Message(role="system", content=text + json.dumps(_bare(schema), ensure_ascii=False)),)
+
+
+def strict_form(schema: Mapping[str, Json]) -> dict[str, Json] | None:
+    """A copy for OpenAI's strict mode, which requires closed objects; None if the copy would mean something else.
+
+    There is one if every property is required and further ones are not mentioned. If optional properties were
+    required, the model would invent them. A value that fits the copy fits ``schema``.
+    """
+    if schema.get("type") != "object":
+        return None
+    try:
+        return _strict(_bare(schema))
+    except _NotStrictError:
+        return None
+
+
+class _NotStrictError(Exception):
+    """A part of the schema does not work in strict mode."""
+
+
+def _strict(node: Json) -> dict[str, Json]:
+    typed = isinstance(node, dict) and any(key in node for key in ("type", "$ref", "anyOf", "enum", "const"))
+    if not isinstance(node, dict) or not typed or not _NOT_STRICT.isdisjoint(node):
+        raise _NotStrictError
+    copy = dict(node)
+    kinds = node["type"] if isinstance(node.get("type"), list) else [node.get("type")]
+    if "object" in kinds or "properties" in node:
+        properties = node.get("properties")
+        if not isinstance(properties, dict) or node.get("additionalProperties", False) is not False:
+            raise _NotStrictError
+        if set(node.get("required", ())) != set(properties):
+            raise _NotStrictError
+        copy["additionalProperties"] = False
+    for key in ("properties", "$defs", "definitions"):
+        if isinstance(node.get(key), dict):
+            copy[key] = {name: _strict(child) for name, child in node[key].items()}
+    if "items" in node:
+        copy["items"] = _strict(node["items"])
+    if isinstance(node.get("anyOf"), list):
+        copy["anyOf"] = [_strict(child) for child in node["anyOf"]]
+    return copy
+
+
+def _bare(schema: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in schema.items() if key not in _ABOUT}

@@ -1,4 +1,4 @@
-"""A conversation as one provider takes it: which messages there are, and what each holds on the wire."""
+"""The messages of a conversation as the provider accepts them: which ones there are, and the fields of each."""
 
 from __future__ import annotations
 
@@ -14,53 +14,46 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Part, Provider, Quirks, ToolCall
 
-__all__ = ["messages"]
-
 _NO_RESULT = "There is no result: the call was not run, or not to its end."
 _NO_ANSWER = "(No answer: it was broken off.)"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def messages(
-    provider: Provider,
-    turns: Sequence[Message],
-    *,
-    tools: bool = True,
-    images: bool = False,
-    model: str = "",
+def wire_messages(
+    provider: Provider, turns: Sequence[Message], *, tools: bool, images: bool, model: str
 ) -> list[dict[str, Json]]:
-    """The ``messages`` of a body; ``tools`` says whether it offers any, ``images`` whether the model reads them.
+    """The ``messages`` of a body that offers ``tools``, for a model that reads ``images``.
 
-    One system message, first; no assistant's message without content; a result for each tool call, and none
-    without its call; an answer between a result and what the user says next; thoughts and extras only of turns
-    that this provider wrote.
+    There is one system message, and it comes first; no assistant message is empty; each tool call has a result, and
+    each result its call; an answer separates a result from the next user message; and reasoning and extra fields come
+    only from turns that this provider wrote.
     """
     quirks = provider.quirks
     rest = [_without_cut_calls(turn) for turn in turns if turn.role != "system"]
-    rest = [turn for turn in rest if not _says_nothing(turn)]
-    rest = [_own(provider, turn) for turn in _answered(_paired(rest))]
+    rest = [turn for turn in rest if not _is_empty(turn)]
+    rest = [_own(provider, turn) for turn in _with_answers(_with_results(rest))]
     as_text = not tools and quirks.earlier_calls == "text"
     if not images:
         rest = list(map(_result_without_images, rest))
     elif as_text or quirks.tool_images == "user":
-        # By their names, as they may be served anywhere.
+        # By their names: these models run on servers of every provider.
         mistral = any(part in model.lower() for part in ("stral", "mixtral"))
         rest = list(_images_after_results(rest, bridge=mistral))
     else:
         rest = list(map(_result_with_text, rest))
     if as_text:
-        rest = list(_told(rest))
+        rest = list(_calls_as_text(rest))
     system = "\n\n".join(filter(None, (_text(turn.content) for turn in turns if turn.role == "system")))
     if system and quirks.system_role == "user":
-        rest = _before_the_first_user(system, rest)
+        rest = _before_first_user(system, rest)
     elif system:
         rest.insert(0, Message(role="system", content=system))
     if quirks.alternate_roles:
-        rest = _merged(rest)
-    back = quirks.reasoning_send_back == "reasoning_content" and (
+        rest = _merge_neighbours(rest)
+    reasoning = quirks.reasoning_send_back == "reasoning_content" and (
         tools or any(turn.tool_calls for turn in rest)
     )
-    return [_message(quirks, turn, reasoning=back) for turn in rest]
+    return [_message(quirks, turn, reasoning=reasoning) for turn in rest]
 
 
 # --- which messages ----------------------------------------------------------------------------------------
@@ -72,16 +65,22 @@ def _without_cut_calls(turn: Message) -> Message:
     return replace(turn, tool_calls=tuple(call for call in turn.tool_calls if not call.cut))
 
 
-def _says_nothing(turn: Message) -> bool:
-    # What an answer that failed or was empty leaves behind; several servers refuse it, blanks too.
+def _is_empty(turn: Message) -> bool:
+    """Whether this is what a failed or empty answer leaves: several servers refuse it, and blanks too."""
     if turn.role != "assistant" or turn.tool_calls:
         return False
     return not (turn.content.strip() if isinstance(turn.content, str) else turn.content)
 
 
-def _paired(turns: Iterable[Message]) -> Iterator[Message]:
-    """Calls with their results: what broke off in between, or lost its beginning, is a 400 at OpenAI and others."""
+def _with_results(turns: Iterable[Message]) -> Iterator[Message]:
+    """Pair calls with results: OpenAI and others refuse one without the other."""
     waiting: list[str] = []
+
+    def missing() -> Iterator[Message]:
+        for id_ in waiting:
+            yield Message(role="tool", tool_call_id=id_, content=_NO_RESULT)
+        waiting.clear()
+
     for turn in turns:
         if turn.role == "tool":
             if turn.tool_call_id in waiting:
@@ -89,19 +88,17 @@ def _paired(turns: Iterable[Message]) -> Iterator[Message]:
                 yield turn
             continue
         if not turn.tool_calls:
-            yield from _unanswered(waiting)
-            waiting.clear()
+            yield from missing()
         waiting += (call.id for call in turn.tool_calls)
         yield turn
-    yield from _unanswered(waiting)
+    yield from missing()
 
 
-def _unanswered(ids: Iterable[str]) -> Iterator[Message]:
-    return (Message(role="tool", tool_call_id=id_, content=_NO_RESULT) for id_ in ids)
+def _with_answers(turns: Iterable[Message]) -> Iterator[Message]:
+    """Put an answer between a result and a user message, as after an interrupt.
 
-
-def _answered(turns: Iterable[Message]) -> Iterator[Message]:
-    """Mistral's models refuse a user who speaks right after a tool, as after an interrupt: avante.nvim issue 2562."""
+    Mistral's models refuse one right after the other: https://github.com/yetone/avante.nvim/issues/2562
+    """
     last = ""
     for turn in turns:
         if (last, turn.role) == ("tool", "user"):
@@ -113,13 +110,13 @@ def _answered(turns: Iterable[Message]) -> Iterator[Message]:
 def _images_after_results(turns: Iterable[Message], *, bridge: bool) -> Iterator[Message]:
     """Move the images of results into a user message after all results of a turn.
 
-    Mistral's models refuse a user message right after a result, LibreChat-AI/agents issue 344: for them ``bridge``
-    puts an answer in between.
+    With ``bridge`` an answer comes between, since Mistral's models refuse a user message right after a result:
+    https://github.com/LibreChat-AI/agents/issues/344
     """
     calls: dict[str, str] = {}
     images: list[Part] = []
 
-    def shown() -> Iterator[Message]:
+    def moved() -> Iterator[Message]:
         if images:
             if bridge:
                 yield Message(role="assistant", content="I will look at the images.")
@@ -128,22 +125,22 @@ def _images_after_results(turns: Iterable[Message], *, bridge: bool) -> Iterator
 
     for turn in turns:
         if turn.role != "tool":
-            yield from shown()
+            yield from moved()
             calls |= {call.id: call.name for call in turn.tool_calls}
             yield turn
-            continue
-        found, note = _images(turn), ""
-        if found:
+        elif found := _images(turn):
             what = "The image" if len(found) == 1 else f"The {len(found)} images"
             name = calls.get(turn.tool_call_id, "the tool")
             images += [TextPart(text=f"{what} in the result of {name}:"), *found]
             note = f"[The result has {_counted(found)}, in the message after the results.]"
-        yield replace(turn, content=_noted(turn, note)) if found else turn
-    yield from shown()
+            yield _with_note(turn, note)
+        else:
+            yield turn
+    yield from moved()
 
 
 def _result_with_text(turn: Message) -> Message:
-    """Put a text before images that are alone: a server that reads only text would find an empty result."""
+    """Put a text before images alone: a server that reads only text would find an empty result."""
     if turn.role != "tool" or not (found := _images(turn)) or _text(turn.content):
         return turn
     return replace(turn, content=(TextPart(text=f"[The result is {_counted(found)}.]"), *found))
@@ -152,8 +149,7 @@ def _result_with_text(turn: Message) -> Message:
 def _result_without_images(turn: Message) -> Message:
     if turn.role != "tool" or not (found := _images(turn)):
         return turn
-    note = f"[The result has {_counted(found)} as well, which cannot be shown to you.]"
-    return replace(turn, content=_noted(turn, note))
+    return _with_note(turn, f"[The result has {_counted(found)} as well, which cannot be shown to you.]")
 
 
 def _images(turn: Message) -> list[ImagePart]:
@@ -164,12 +160,12 @@ def _counted(images: list[ImagePart]) -> str:
     return "1 image" if len(images) == 1 else f"{len(images)} images"
 
 
-def _noted(turn: Message, note: str) -> str:
-    return f"{_text(turn.content)}\n{note}".lstrip("\n")
+def _with_note(turn: Message, note: str) -> Message:
+    return replace(turn, content=f"{_text(turn.content)}\n{note}".lstrip("\n"))
 
 
-def _told(turns: Iterable[Message]) -> Iterator[Message]:
-    """The calls and their results as the user's words: in the assistant's, a model would take to writing such text."""
+def _calls_as_text(turns: Iterable[Message]) -> Iterator[Message]:
+    """Calls and results as the user's text: if the assistant had written it, a model would start to imitate it."""
     calls: dict[str, ToolCall] = {}
     for turn in turns:
         if turn.role == "tool" and turn.tool_call_id in calls:
@@ -183,23 +179,22 @@ def _told(turns: Iterable[Message]) -> Iterator[Message]:
 
 
 def _own(provider: Provider, turn: Message) -> Message:
-    """A turn of another provider's without what only that one can read; its signatures are refused elsewhere."""
+    """Remove reasoning and extra fields of another provider: only that one accepts its signatures."""
     if turn.role != "assistant" or turn.provider in ("", provider.name):
         return turn
     calls = tuple(replace(call, extra={}) for call in turn.tool_calls)
     return replace(turn, reasoning="", reasoning_details=(), extra={}, tool_calls=calls)
 
 
-def _before_the_first_user(text: str, turns: Iterable[Message]) -> list[Message]:
-    found = list(turns)
-    for at, turn in enumerate(found):
+def _before_first_user(text: str, turns: list[Message]) -> list[Message]:
+    for at, turn in enumerate(turns):
         if turn.role == "user":
-            found[at] = replace(turn, content=_joined(text, turn.content))
-            return found
-    return [Message(role="user", content=text), *found]
+            merged = replace(turn, content=_joined(text, turn.content))
+            return [*turns[:at], merged, *turns[at + 1 :]]
+    return [Message(role="user", content=text), *turns]
 
 
-def _merged(turns: Iterable[Message]) -> list[Message]:
+def _merge_neighbours(turns: Iterable[Message]) -> list[Message]:
     merged: list[Message] = []
     for turn in turns:
         last = merged[-1] if merged else None
@@ -222,32 +217,27 @@ def _parts(content: str | tuple[Part, ...]) -> tuple[Part, ...]:
     return (TextPart(text=content),) if isinstance(content, str) else content
 
 
-# --- what one holds ----------------------------------------------------------------------------------------
+# --- the fields of a message -------------------------------------------------------------------------------
 
 
 def _message(quirks: Quirks, turn: Message, *, reasoning: bool) -> dict[str, Json]:
     fields: dict[str, Json] = {"role": turn.role, "content": _content(turn.content)}
-    match turn.role:
-        case "system" if quirks.system_role == "developer":
-            fields["role"] = "developer"
-        case "assistant" if not turn.tool_calls and reasoning:
-            fields |= _thoughts(quirks, turn)
-        case "assistant" if turn.tool_calls:
-            fields |= _thoughts(quirks, turn)
-            # Null where there is none: OpenAI's schema has it so, and an empty text is refused by Bedrock and
-            # what stands on it. vercel/ai PR 14950.
+    if turn.role == "system" and quirks.system_role == "developer":
+        fields["role"] = "developer"
+    elif turn.role == "tool":
+        fields["tool_call_id"] = _call_id(quirks, turn.tool_call_id)
+    elif turn.role == "assistant" and (reasoning or turn.tool_calls):
+        fields |= _reasoning(quirks, turn)
+        if turn.tool_calls:
+            # Null if empty: Bedrock, and gateways to it, refuse an empty text. https://github.com/vercel/ai/pull/14950
             fields["content"] = fields["content"] or None
             fields["tool_calls"] = [_call(quirks, call) for call in turn.tool_calls]
             fields = {**turn.extra, **fields}
-        case "tool":
-            fields["tool_call_id"] = _call_id(quirks, turn.tool_call_id)
-        case _:
-            pass
     return fields
 
 
 def _content(content: str | tuple[Part, ...]) -> Json:
-    """Plain text where there is nothing else: old and small servers know no other form."""
+    """A plain text if there is nothing else: old and small servers accept no other form."""
     if isinstance(content, str) or all(isinstance(part, TextPart) for part in content):
         return _text(content)
     return [
@@ -264,17 +254,16 @@ def _text(content: str | tuple[Part, ...]) -> str:
     return "\n\n".join(part.text for part in content if isinstance(part, TextPart))
 
 
-def _thoughts(quirks: Quirks, turn: Message) -> dict[str, Json]:
-    """The reasoning of a message, in the field that its row names."""
+def _reasoning(quirks: Quirks, turn: Message) -> dict[str, Json]:
     match quirks.reasoning_send_back:
         case "reasoning_content":
-            # Empty too, and of answers without calls too: while they think, DeepSeek and Kimi refuse a
-            # conversation with tools in which one assistant message lacks the field. MoonshotAI/kimi-cli 2141.
+            # Even if it is empty, and for answers without calls: DeepSeek and Kimi refuse a conversation with tools if
+            # one assistant message lacks the field. https://github.com/MoonshotAI/kimi-cli/issues/2141
             return {"reasoning_content": turn.reasoning}
         case "reasoning_details" if turn.reasoning_details:
             return {"reasoning_details": list(turn.reasoning_details)}
         case "reasoning" | "reasoning_details" if turn.reasoning:
-            # Thoughts that were never more than text go back as such: openrouter.ai "Reasoning Tokens".
+            # Reasoning that arrived as text goes back as text: openrouter.ai "Reasoning Tokens".
             return {"reasoning": turn.reasoning}
         case "think_tags" if turn.reasoning:
             return {"content": _content(_joined(f"<think>\n{turn.reasoning}\n</think>", turn.content))}
@@ -283,23 +272,20 @@ def _thoughts(quirks: Quirks, turn: Message) -> dict[str, Json]:
 
 
 def _call(quirks: Quirks, call: ToolCall) -> dict[str, Json]:
+    # A model may have made the name up; OpenAI restricts its characters.
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64]
     return {
         **call.extra,
         "id": _call_id(quirks, call.id),
         "type": "function",
-        "function": {"name": _name(call.name), "arguments": _arguments(call.arguments)},
+        "function": {"name": name, "arguments": _arguments(call.arguments)},
     }
 
 
-def _name(name: str) -> str:
-    """The name of a call as OpenAI takes it: a model may have made it up, and what it was told of that stays."""
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
-
-
 def _arguments(text: str) -> str:
-    """The arguments, or an empty object where they are none: a model's broken JSON is a 400 when it comes back.
+    """The arguments, or an empty object for a model's invalid JSON, which servers refuse when it comes back.
 
-    ollama/ollama, openai/openai.go; vLLM's and llama.cpp's templates read them as JSON too.
+    Ollama does (openai/openai.go), and the templates of vLLM and llama.cpp parse it too.
     """
     try:
         value = json.loads(text, strict=False)
@@ -307,16 +293,15 @@ def _arguments(text: str) -> str:
         return "{}"
     if not isinstance(value, dict):
         return "{}"
-    return (
-        text if text.isprintable() else json.dumps(value)
-    )  # a bare line end within a string is not valid JSON to most
+    # Most parsers refuse an unescaped line end within a string.
+    return text if text.isprintable() else json.dumps(value)
 
 
-def _call_id(quirks: Quirks, given: str) -> str:
-    """The id as the provider takes it; one id always becomes the same one, in the call and in its result."""
-    if quirks.tool_call_ids == "any" or (len(given) == 9 and given.isascii() and given.isalnum()):
-        return given
+def _call_id(quirks: Quirks, id_: str) -> str:
+    """The id as the provider accepts it; the same one in the call and in its result."""
+    if quirks.tool_call_ids == "any" or (len(id_) == 9 and id_.isascii() and id_.isalnum()):
+        return id_
     from hashlib import sha256
 
-    number = int.from_bytes(sha256(given.encode("utf-8", "replace")).digest()[:8])
+    number = int.from_bytes(sha256(id_.encode("utf-8", "replace")).digest()[:8])
     return "".join(_DIGITS[number // 62**place % 62] for place in range(9))

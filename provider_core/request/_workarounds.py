@@ -1,8 +1,7 @@
-"""A repair as a value, and a body with repairs applied; which are needed is read and remembered elsewhere."""
+"""Workarounds for fields that a server refuses, and a request's body with workarounds applied."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,31 +13,12 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Provider, Quirks, Request
 
-__all__ = [
-    "CALLS",
-    "CHOICE",
-    "FORMAT",
-    "IMAGES",
-    "NEEDED",
-    "NOT_TOLD",
-    "REASONING",
-    "ROLES",
-    "STREAM",
-    "SWAPS",
-    "SYSTEM",
-    "Workaround",
-    "is_known",
-    "repaired",
-    "weaker_choices",
-    "weaker_formats",
-]
-
 
 class Workaround(Struct):
-    """The field of a body is left out, or sent under the name ``swapped_for``, or sent with ``value``.
+    """A field of the body that is omitted, or sent under the name ``swapped_for``, or sent with ``value``.
 
-    With ``beside`` that is needed only in a body that holds the field of this name. ``lasting`` tells whether
-    the field is refused whatever else is sent: only that is remembered.
+    With ``beside``, only in a body that has the field of this name too. ``lasting`` is whether the server refuses the
+    field in any request; only those workarounds are remembered.
     """
 
     field: str
@@ -49,49 +29,51 @@ class Workaround(Struct):
 
 
 SWAPS: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-"""Two names of one thing: where one is refused, the other is tried."""
+"""Two names for the same thing: if one is refused, the other is tried."""
+
+# The first five are not fields of the body, but change how messages are sent.
 
 SYSTEM: Final = Workaround(field="system", swapped_for="user")
-"""Not a field: the system prompt stands before the first user message instead."""
+"""Put the system prompt before the first user message."""
 
 ROLES: Final = Workaround(field="roles", swapped_for="one")
-"""Not a field: neighbouring messages of one role are joined."""
+"""Join neighbouring messages of one role."""
 
 CALLS: Final = Workaround(field="calls", swapped_for="text")
-"""Not a field: tool calls of earlier turns are sent as text where no tools are offered."""
+"""Send tool calls of earlier turns as text in a request without tools."""
 
 IMAGES: Final = Workaround(field="tool_images", swapped_for="user")
-"""Not a field: the images of tool results are sent in a user message after the results."""
+"""Send the images of tool results in a user message after the results."""
 
 REASONING: Final = "reasoning_send_back"
-"""Not a field: whether the reasoning of earlier answers goes along. Swapped for "reasoning_content" or "never"."""
+"""Whether the reasoning of earlier answers is sent: swapped for "reasoning_content" or "never"."""
 
-NOT_TOLD: Final = frozenset(("system", "roles", "calls", "tool_images", REASONING))
-"""Fields that nobody can ask for."""
+MESSAGE_FIELDS: Final = frozenset(("system", "roles", "calls", "tool_images", REASONING))
+"""Fields that a user cannot set."""
 
 STREAM: Final = "stream"
 """Swapped for "unstreamed" or "streamed"."""
 
 CHOICE: Final = "tool_choice"
-"""Swapped for a word of ``_CHOICES`` before it is left out."""
+"""Swapped for a key of ``_CHOICES`` before it is omitted."""
 
 FORMAT: Final = "response_format"
-"""Where it asks for a schema it is not left out but weakened: a repair of it is swapped for one of the words below."""
+"""With a schema, swapped for one of ``FORMATS`` or ``UNSTREAMED``, and never omitted."""
 
-_STEPS: Final = ("json_schema", "loose_schema", "json_object", "none")
-"""The row's own words, each weaker than the one before; "loose_schema" is a schema without ``strict``."""
+FORMATS: Final = ("json_schema", "loose_schema", "json_object", "none")
+"""Values of ``Quirks.json_schema``, strongest first; "loose_schema" is a schema without ``strict``."""
 
-_UNSTREAMED: Final = "unstreamed"
-"""The same format, and the answer as a whole: some servers do not stream what they check. langchain issue 23629."""
+UNSTREAMED: Final = "unstreamed"
+"""The same format without streaming, which some servers require: https://github.com/langchain-ai/langchain/issues/23629"""
 
 _CHOICES: Final[Mapping[str, Mapping[str, Any]]] = {
     "text": {"tool_choice_named": "word"},
     "required": {"tool_choice_named": "word", "tool_choice_required": "required"},
     "any": {"tool_choice_named": "word", "tool_choice_required": "any"},
 }
-"""What each word changes in the provider's row."""
+"""The quirks that each word stands for."""
 
-_FORMS: Final[Mapping[str, tuple[str | None, ...]]] = {
+_SWAPPED_FOR: Final[Mapping[str, tuple[str | None, ...]]] = {
     "system": ("user", "system"),
     "roles": ("one",),
     "calls": ("text",),
@@ -99,121 +81,78 @@ _FORMS: Final[Mapping[str, tuple[str | None, ...]]] = {
     REASONING: ("reasoning_content", "never"),
     STREAM: ("unstreamed", "streamed"),
     CHOICE: (*_CHOICES, None),
-    FORMAT: (*_STEPS, _UNSTREAMED, None),
+    FORMAT: (*FORMATS, UNSTREAMED, None),
     **{one: (other, None) for one, other in SWAPS.items()},
 }
-"""What ``swapped_for`` may be; other fields have no other name."""
+"""The valid ``swapped_for`` of these fields; others have no other name."""
 
-NEEDED: Final = frozenset({"model", "messages", "stream", "tools"})
+REQUIRED: Final = frozenset({"model", "messages", "stream", "tools"})
 """Without these it would be another request."""
 
 
-def is_known(repair: Workaround) -> bool:
-    """Whether there is such a repair; a file may hold anything."""
-    if repair.field in NEEDED and repair.field != STREAM:
+def is_valid(workaround: Workaround) -> bool:
+    """Whether there is such a workaround: a cache file may contain anything."""
+    if workaround.field in REQUIRED and workaround.field != STREAM:
         return False
-    return repair.swapped_for in _FORMS.get(repair.field, (None,))
+    return workaround.swapped_for in _SWAPPED_FOR.get(workaround.field, (None,))
 
 
-_ACCEPTED: Final = re.compile(
-    r"(?:should|must|can(?: only)?|has\s+to)\s+be|\bexpected\b|\b(?:supported|allowed|valid|accepted|possible)"
-    r"(?:\s+\w+)?\s+(?:values?|types?)\b|\bonly\s+supports?\b|\bone\s+of\b|\bsupports?\s+only\b",
-    re.IGNORECASE,
-)
-"""What stands behind these words would do."""
-
-
-def _accepted(words: str, known: Iterable[str]) -> list[str]:
-    """The values among ``known`` that an error says the server would accept."""
-    found = _ACCEPTED.search(words)
-    rest = words[found.end() :] if found else ""
-    return [value for value in known if re.search(rf"\b{value}\b", rest)]
-
-
-def weaker_formats(body: Mapping[str, Json], words: str, *, lasting: bool) -> list[Workaround]:
-    """What may be tried for a body whose format was refused in these words, the strongest first."""
-    format_ = body.get(FORMAT)
-    now = format_.get("type") if isinstance(format_, dict) else None
-    steps = list(_STEPS[_STEPS.index(now) + 1 :]) if now in _STEPS else []
-    schema = format_.get("json_schema") if isinstance(format_, dict) else None
-    strict = isinstance(schema, dict) and "strict" in schema
-    if "loose_schema" in steps and not (strict and re.search(r"\bstrict\b", words, re.IGNORECASE)):
-        steps.remove("loose_schema")
-    accepted = _accepted(words, ("json_schema", "json_object", "text"))
-    if steps and accepted and now not in accepted:
-        steps = [step for step in _STEPS if step != now and (step in accepted or step == "none")]
-    if re.search(r"\bstream", words, re.IGNORECASE):
-        steps.insert(0, _UNSTREAMED)
-    return [Workaround(field=FORMAT, swapped_for=step, lasting=lasting) for step in steps]
-
-
-def weaker_choices(body: Mapping[str, Json], words: str, *, lasting: bool) -> list[Workaround]:
-    """What may be tried for a body whose ``tool_choice`` was refused in these words, the strongest first."""
-    choice, steps = body[CHOICE], list[str]()
-    accepted = _accepted(words, ("required", "any"))
-    if re.search(r"\bthink|\breasoning", words, re.IGNORECASE):
-        pass  # no form of a demand is taken then
-    elif isinstance(choice, dict):
-        steps = ["any"] if accepted == ["any"] else ["text"]
-    elif choice in ("required", "any"):
-        steps = [word for word in accepted if word != choice]
-    repairs = [Workaround(field=CHOICE, swapped_for=step, lasting=lasting) for step in steps]
-    return [*repairs, Workaround(field=CHOICE, lasting=lasting)]
-
-
-def repaired(
-    provider: Provider, request: Request, repairs: Iterable[Workaround]
+def build_adapted_body(
+    provider: Provider, request: Request, workarounds: Iterable[Workaround]
 ) -> tuple[dict[str, Json], tuple[Workaround, ...]]:
-    """The request's body with these repairs, in their order, and those that changed a field of it."""
-    repairs = tuple(repairs)
-    row = provider.quirks
-    for repair in repairs:
-        row, request = _row(row, request, repair)
-    body = build_body(provider if row is provider.quirks else replace(provider, quirks=row), request)
+    """The request's body with these workarounds, in their order, and those that changed a field of it."""
+    workarounds = tuple(workarounds)
+    quirks = provider.quirks
+    for each in workarounds:
+        quirks, request = _adapted(quirks, request, each)
+    body = build_body(provider if quirks is provider.quirks else replace(provider, quirks=quirks), request)
     effective = []
-    for repair in repairs:
-        field, other = repair.field, repair.swapped_for
-        if field in NOT_TOLD or field == STREAM or (field in (FORMAT, CHOICE) and other is not None):
+    for each in workarounds:
+        field, other = each.field, each.swapped_for
+        if field in MESSAGE_FIELDS or field == STREAM or (field in (FORMAT, CHOICE) and other is not None):
             continue
-        if repair.value is not None:
-            if (not repair.beside or repair.beside in body) and body.get(field) != repair.value:
-                body[field] = repair.value
-                effective.append(repair)
+        if each.value is not None:
+            if (each.beside and each.beside not in body) or body.get(field) == each.value:
+                continue
+            body[field] = each.value
+        elif field in body:
+            value = body.pop(field)
+            if other is not None:
+                body.setdefault(other, value)
+        else:
             continue
-        if field not in body:
-            continue
-        value = body.pop(field)
-        if other is not None:
-            body.setdefault(other, value)
-        effective.append(repair)
+        effective.append(each)
     return body, tuple(effective)
 
 
-def _row(row: Quirks, request: Request, repair: Workaround) -> tuple[Quirks, Request]:
-    """The provider's row and the request as this repair changes them; most change the body alone."""
-    word: Any = repair.swapped_for
-    match repair.field:
+def _adapted(quirks: Quirks, request: Request, workaround: Workaround) -> tuple[Quirks, Request]:
+    """The quirks and the request changed by a workaround of more than a field."""
+    word: Any = workaround.swapped_for
+    match workaround.field:
         case "system":
-            row = replace(row, system_role=word)
+            quirks = replace(quirks, system_role=word)
         case "roles":
-            row = replace(row, alternate_roles=True)
+            quirks = replace(quirks, alternate_roles=True)
         case "calls":
-            row = replace(row, earlier_calls="text")
+            quirks = replace(quirks, earlier_calls="text")
         case "tool_images":
-            row = replace(row, tool_images="user")
+            quirks = replace(quirks, tool_images="user")
         case "reasoning_send_back":
-            row = replace(row, reasoning_send_back=word)
+            quirks = replace(quirks, reasoning_send_back=word)
         case "stream":
-            row, request = replace(row, always_stream=False), replace(request, stream=word == "streamed")
+            quirks, request = (
+                replace(quirks, always_stream=False),
+                replace(request, stream=word == "streamed"),
+            )
         case "tool_choice" if word is not None:
-            row = replace(row, **_CHOICES[word])
+            quirks = replace(quirks, **_CHOICES[word])
         case "response_format" if request.schema is None:
             pass
-        case "response_format" if word == _UNSTREAMED:
+        case "response_format" if word == UNSTREAMED:
             request = replace(request, stream=False)
-        case "response_format" if word != _STEPS[0]:
-            weaker: Any = max(row.json_schema, word or "none", key=_STEPS.index)
-            row = replace(row, json_schema=weaker)
+        case "response_format" if word == FORMATS[0]:
+            quirks = replace(quirks, json_schema=word)
         case "response_format":
-            row = replace(row, json_schema=word)
-    return row, request
+            weaker: Any = max(quirks.json_schema, word or "none", key=FORMATS.index)
+            quirks = replace(quirks, json_schema=weaker)
+    return quirks, request

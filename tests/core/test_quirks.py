@@ -161,7 +161,7 @@ def test_a_level_that_the_row_lacks_is_an_error_with_those_it_has() -> None:
 
 @pytest.mark.parametrize(("id", "model"), [("anthropic", "claude-opus-4-1"), ("mistral", "magistral-medium")])
 def test_an_effort_where_none_can_be_asked_for_is_an_error(id: str, model: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{id}/{model} takes no reasoning effort"):
+    with pytest.raises(InvalidInputError, match=f"^{id}/{model} does not support a reasoning effort"):
         body(id, model, reasoning_effort="high")
 
 

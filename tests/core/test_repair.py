@@ -75,35 +75,18 @@ NO_OPTIONS = Workaround(field="stream_options")
 OTHER_LIMIT = Workaround(field="max_tokens", swapped_for="max_completion_tokens")
 
 
-def test_what_was_learnt_is_known_to_the_next_process(path: Path) -> None:
-    UnsupportedFieldCache(path).learn(MINE, "m", [NO_OPTIONS, OTHER_LIMIT])
-    assert UnsupportedFieldCache(path).known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
-
-
-def test_each_model_and_provider_has_its_own(path: Path) -> None:
-    memory = UnsupportedFieldCache(path)
-    memory.learn(MINE, "m", [NO_OPTIONS])
-    memory.learn(MINE, "a/b", [OTHER_LIMIT])
-    assert memory.known(MINE, "a/b") == (OTHER_LIMIT,)
-    assert memory.known(MINE, "n") == ()
-    assert memory.known(Provider(name="other", base_url=MINE.base_url), "m") == ()
-
-
-def test_learning_adds_to_what_is_known(path: Path) -> None:
-    memory = UnsupportedFieldCache(path)
-    memory.learn(MINE, "m", [NO_OPTIONS])
-    memory.learn(MINE, "m", [OTHER_LIMIT])
-    assert memory.known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
-
-
-def test_another_address_starts_anew(path: Path) -> None:
-    memory = UnsupportedFieldCache(path)
-    memory.learn(MINE, "m", [NO_OPTIONS])
-    moved = Provider(name="mine", base_url="https://two.test/v1")
-    assert memory.known(moved, "m") == ()
-    memory.learn(moved, "m", [OTHER_LIMIT])
-    assert memory.known(moved, "m") == (OTHER_LIMIT,)
-    assert memory.known(MINE, "m") == ()
+def test_what_was_learnt_is_known_to_the_next_process_for_that_model_at_that_address(path: Path) -> None:
+    cache = UnsupportedFieldCache(path)
+    moved = replace(MINE, base_url="https://two.test/v1")
+    other = replace(MINE, name="other")
+    cache.learn(MINE, "m", [NO_OPTIONS])
+    cache.learn(MINE, "m", [OTHER_LIMIT])
+    cache.learn(MINE, "a/b", [OTHER_LIMIT])
+    cache.learn(moved, "m", [OTHER_LIMIT])
+    known = UnsupportedFieldCache(path).known
+    assert known(MINE, "m") == (NO_OPTIONS, OTHER_LIMIT)
+    assert (known(MINE, "a/b"), known(moved, "m")) == ((OTHER_LIMIT,), (OTHER_LIMIT,))
+    assert (known(MINE, "n"), known(other, "m")) == ((), ())
 
 
 def test_a_refusal_is_forgotten_after_thirty_days(path: Path) -> None:
@@ -136,14 +119,10 @@ def test_a_clock_that_was_wrong_once_keeps_nothing_for_ever(path: Path) -> None:
     assert memory.known(MINE, "m") == ()
 
 
-def test_a_refusal_that_does_not_last_is_not_kept(path: Path) -> None:
-    UnsupportedFieldCache(path).learn(MINE, "m", [Workaround(field="top_p", lasting=False)])
-    assert not path.exists()
-
-
-def test_the_embedded_model_is_not_remembered(path: Path) -> None:
-    embedded = Provider(name="local", base_url="http://127.0.0.1:1/v1", embedded=True)
-    UnsupportedFieldCache(path).learn(embedded, "m", [NO_OPTIONS])
+def test_refusals_in_combinations_and_of_the_embedded_model_are_not_stored(path: Path) -> None:
+    cache = UnsupportedFieldCache(path)
+    assert not cache.learn(MINE, "m", [Workaround(field="top_p", lasting=False)])
+    assert not cache.learn(replace(MINE, embedded=True), "m", [NO_OPTIONS])
     assert not path.exists()
 
 
@@ -165,30 +144,30 @@ CORRUPT = [
     b"null",
     b"[" * 100_000,
     b'{"version": 2, "models": {"mine/m": {}}}',
-    b'{"version": 1, "models": []}',
-    b'{"version": 1, "models": {"mine/m": 3, "mine/n": {"server": 1, "fields": {"a": [null, 1]}}}}',
-    b'{"version": 1, "models": {"mine/m": {"server": "00000000", "fields": [1]}}}',
+    b'{"version": 3}',
+    b'{"version": 3, "rows": {}}',
+    b'{"version": 3, "rows": [null, 3, [], ["a"], ["a", "b", null, null, "", "soon"]]}',
 ]
 
 
 @pytest.mark.parametrize("content", CORRUPT, ids=lambda content: repr(content[:40]))
-def test_a_file_that_is_none_of_ours_is_no_memory_and_gives_way(path: Path, content: bytes) -> None:
+def test_an_invalid_file_is_an_empty_cache_and_is_replaced(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    memory = UnsupportedFieldCache(path)
-    assert memory.known(MINE, "m") == ()
-    memory.learn(MINE, "m", [NO_OPTIONS])
-    assert memory.known(MINE, "m") == (NO_OPTIONS,)
+    cache = UnsupportedFieldCache(path)
+    assert cache.known(MINE, "m") == ()
+    cache.learn(MINE, "m", [NO_OPTIONS])
+    assert cache.known(MINE, "m") == (NO_OPTIONS,)
 
 
-@pytest.mark.parametrize("value", ["null", "3", '["x"]', '["x", 1, 2]', "[1, 1700000000]", '[null, "soon"]'])
-def test_a_field_of_another_shape_is_passed_over(path: Path, value: str) -> None:
-    memory = UnsupportedFieldCache(path, now=Clock())
-    memory.learn(MINE, "m", [NO_OPTIONS])
-    whole = json.loads(path.read_text())
-    whole["models"]["mine/m"]["fields"]["top_p"] = json.loads(value)
-    path.write_text(json.dumps(whole))
-    assert memory.known(MINE, "m") == (NO_OPTIONS,)
+@pytest.mark.parametrize("place", [1, 2, 4, 5])
+def test_an_invalid_row_is_ignored(path: Path, place: int) -> None:
+    cache = UnsupportedFieldCache(path)
+    cache.learn(MINE, "m", [NO_OPTIONS, OTHER_LIMIT])
+    content = json.loads(path.read_text())
+    content["rows"][1][place] = []
+    path.write_text(json.dumps(content))
+    assert cache.known(MINE, "m") == (NO_OPTIONS,)
 
 
 @pytest.mark.parametrize("obstacle", ["a file in the folder's place", "a folder in the file's place"])

@@ -14,7 +14,7 @@ from provider_core import presets
 from provider_core.client import Client
 from provider_core.errors import BadRequestError, ServerError
 from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround, build_body
-from provider_core.request._format import strict_form
+from provider_core.request._body import strict_form
 from provider_core.structured import check, schema_from, short_form
 from provider_core.types import FieldDropped, Message, Notice, Provider, Quirks, Request, Text
 
