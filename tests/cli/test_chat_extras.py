@@ -75,7 +75,7 @@ def test_a_model_that_is_known_to_read_no_images_is_not_asked(
     (tmp_path / "a.png").write_bytes(PNG)
     ran = telex("chat", "-i", str(tmp_path / "a.png"), "What is it?")
     assert ran.code == 2
-    assert "lab/m is known to read no images" in ran.err
+    assert "lab/m cannot read images" in ran.err
     assert server.asked == []
 
 
@@ -87,7 +87,7 @@ def test_a_model_that_reads_no_images_is_not_asked_to_go_on_where_there_are_some
     assert lab("chat", "-m", "lab", "-i", str(tmp_path / "a.png"), "What is it?").code == 0
     ran = lab("chat", "-c", "-m", "blind", "And now?")
     assert (ran.code, ran.out) == (2, b"")
-    assert "blind/n is known to read no images (the conversation has some)" in ran.err
+    assert "blind/n cannot read images (the conversation has some)" in ran.err
     assert len(server.asked) == 1
 
 

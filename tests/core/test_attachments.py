@@ -1,4 +1,4 @@
-"""What is attached to a prompt: text as fenced blocks, images by their content, and what is refused in which words."""
+"""Attachments: text in fenced blocks, images by their content, errors, and estimates of the tokens."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import codecs
 import os
 import socket
 import struct
-import subprocess
 import sys
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from provider_core import limits
 from provider_core.attachments import (
     TextFile,
     check_vision,
+    check_window,
     combine,
+    estimate_tokens,
     image,
     image_of,
     sniff,
@@ -29,7 +31,7 @@ from provider_core.attachments import (
     text_of,
 )
 from provider_core.errors import AttachmentError, InvalidInputError
-from provider_core.types import ImagePart, Model, Provider, Target, TextPart
+from provider_core.types import ImagePart, Message, Model, Provider, Target, TextPart, ToolCall
 from telex.render.extract import first_block
 
 TARGET = Target(provider=Provider(name="lab"), model="m")
@@ -61,7 +63,7 @@ def refused(source: object, by: object = text_file) -> AttachmentError:
 # --- text ----------------------------------------------------------------------------------------------------
 
 
-def test_a_text_file_is_its_name_and_its_text_between_fences(
+def test_text_file_is_its_name_and_its_text_between_fences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -70,44 +72,40 @@ def test_a_text_file_is_its_name_and_its_text_between_fences(
     found = text_file("src/hello.py")
     assert (found.name, found.text, found.size) == ("src/hello.py", "print('grüße')\n", 17)
     assert found.as_block() == "src/hello.py:\n```python\nprint('grüße')\n```"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert text_file("~/src/hello.py").text == found.text
 
 
 @pytest.mark.parametrize(
-    ("name", "word"),
+    ("name", "language"),
     [("a.rs", "rust"), ("A.PY", "python"), ("Dockerfile", "dockerfile"), ("deep/Makefile", "makefile"),
-     ("a.txt", ""), ("a.unheard", ""), ("py", ""), (".bashrc", ""), ("x.tar.yaml", "yaml")],
+     ("a.txt", ""), ("py", ""), (".bashrc", ""), ("x.tar.yaml", "yaml")],
 )  # fmt: skip
-def test_the_fence_names_the_language_where_the_name_tells_it(name: str, word: str) -> None:
-    assert TextFile(name=name, text="x", size=1).as_block() == f"{name}:\n```{word}\nx\n```"
+def test_fence_names_the_language(name: str, language: str) -> None:
+    assert TextFile(name=name, text="x", size=1).as_block() == f"{name}:\n```{language}\nx\n```"
 
 
 @given(st.text(alphabet="`~ab\n ", max_size=60))
 def test_no_text_can_close_its_own_fence(text: str) -> None:
-
     block = TextFile(name="x", text=text, size=0).as_block()
     assert first_block(block)[0] == (text if text.endswith("\n") or not text else f"{text}\n")
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("mark", "encoding"),
     [
-        "grüße\r\n".encode("utf-8-sig"),
-        codecs.BOM_UTF16_LE + "grüße\r\n".encode("utf-16-le"),
-        codecs.BOM_UTF16_BE + "grüße\r\n".encode("utf-16-be"),
-        codecs.BOM_UTF32_LE + "grüße\r\n".encode("utf-32-le"),
-        codecs.BOM_UTF32_BE + "grüße\r\n".encode("utf-32-be"),
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32-le"),
+        (codecs.BOM_UTF32_BE, "utf-32-be"),
+        (b"", "utf-8"),
     ],
-    ids=["UTF-8", "UTF-16LE", "UTF-16BE", "UTF-32LE", "UTF-32BE"],
 )
-def test_a_byte_order_mark_says_how_to_read_and_is_no_text(raw: bytes) -> None:
-    assert text_of(raw, "x").text == "grüße\r\n"
-
-
-def test_colour_codes_and_empty_files_are_text(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(b"\x1b[31mred\x1b[0m\x0c\n")
-    assert text_file(tmp_path / "log").text == "\x1b[31mred\x1b[0m\x0c\n"
-    (tmp_path / "empty").touch()
-    assert text_file(tmp_path / "empty").as_block() == f"{tmp_path}/empty:\n```\n```"
+def test_byte_order_mark_selects_the_encoding_and_is_removed(mark: bytes, encoding: str) -> None:
+    text = "grüße \x1b[31mred\x0c\r\n"
+    assert text_of(mark + text.encode(encoding), "x").text == text
+    assert text_of(mark, "x").text == ""
 
 
 @pytest.mark.parametrize(
@@ -126,66 +124,59 @@ def test_colour_codes_and_empty_files_are_text(tmp_path: Path) -> None:
         (b"SQLite format 3\0\x10", "it looks like an SQLite database"),
     ],
 )
-def test_what_is_no_text_is_refused_with_the_reason_and_the_place(raw: bytes, words: str) -> None:
-    with pytest.raises(AttachmentError) as caught:
-        text_of(raw, "notes")
-    assert caught.value.message.startswith("notes is not a text file: ")
-    assert words in caught.value.message
-
-
-def test_an_image_that_was_taken_for_text_is_said_to_be_one(tmp_path: Path) -> None:
-    path = tmp_path / "shot.txt"
-    path.write_bytes(png())
+def test_binary_file_is_refused_with_type_and_position(raw: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_bytes(raw)
     error = refused(path)
-    assert (error.name, error.looks_like, error.image) == (str(path), "a PNG image", True)
-    assert not refused("/bin/sh").image
+    assert error.message.startswith(f"{path} is not a text file: ")
+    assert words in error.message
+    assert error.name == str(path)
+    assert error.image == ("PNG" in words)
 
 
-def test_folders_missing_files_and_closed_ones_are_refused_by_name(tmp_path: Path) -> None:
+def test_unreadable_paths_are_refused_by_name(tmp_path: Path) -> None:
     assert refused(tmp_path).message == f"{tmp_path} is a folder: name the files in it"
     assert refused("").message == "the name of a text file is empty"
     assert (
         refused(tmp_path / "no\x1b[31m").message == f"{tmp_path}/no cannot be read: No such file or directory"
     )
+    assert "is an address" in refused("https://me:s3cr3t@example.com/a").message
+    assert "s3cr3t" not in refused("https://me:s3cr3t@example.com/a").message
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
         assert "cannot be read" in refused(tmp_path / "s").message
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+def test_file_without_permission_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").touch(mode=0)
     assert "Permission denied" in refused(tmp_path / "x").message
 
 
-def test_the_home_folder_may_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "x").write_text("mine")
-    assert text_file("~/x").text == "mine"
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such device")
+def test_endless_device_is_read_up_to_the_limit() -> None:
+    message = "/dev/zero has more than 10 MB, and a text file may have at most 10 MB"
+    assert refused("/dev/zero").message == message
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such devices")
-@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom"])
-def test_what_has_no_end_is_left_at_the_limit_which_is_told(device: str) -> None:
-    assert (
-        refused(device).message == f"{device} holds more than 10 MB, and a text file may have 10 MB at most"
-    )
-
-
-def test_a_file_that_is_too_large_is_not_read_and_its_size_is_told(tmp_path: Path) -> None:
+def test_too_large_file_is_refused_unread_with_its_size(tmp_path: Path) -> None:
     path = tmp_path / "big"
-    with path.open("wb") as file:
-        file.truncate(52_400_000_000)
-    assert "holds 52400 MB" in refused(path).message
-    with path.open("wb") as file:
-        file.truncate(limits.TEXT_FILE + 1)
-    assert refused(path).message == f"{path} holds 10,000,001 bytes, and a text file may have 10 MB at most"
-    with pytest.raises(AttachmentError, match="stdin holds 12 MB"):
+    path.touch()
+    for size, by, words in (
+        (52_400_000_000, text_file, "has 52400 MB"),
+        (limits.TEXT_FILE + 1, text_file, "has 10,000,001 bytes, and a text file may have at most 10 MB"),
+        (31_200_000, image, "has 31.2 MB, and an image may have at most 20 MB"),
+    ):
+        os.truncate(path, size)
+        assert words in refused(path, by).message
+    with pytest.raises(AttachmentError, match="stdin has 12 MB"):
         text_of(b"x" * 12_000_000, "stdin")
+    with pytest.raises(AttachmentError, match=r"stdin has 20\.1 MB"):
+        image_of(png() + bytes(20_100_000), "stdin")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such pipes")
-def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+def test_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 
@@ -201,29 +192,22 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_a_shell_hands_in_what_a_command_prints() -> None:
-    code = "import sys; from provider_core.attachments import text_file; print(text_file(sys.argv[1]).text)"
-    line = f"{sys.executable} -c '{code}' <(seq 3)"
-    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
-    assert ran.stdout == "1\n2\n3\n\n"
-
-
 # --- images --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("media", IMAGES)
-def test_an_image_is_sent_as_its_content_says_whatever_its_name(media: str, tmp_path: Path) -> None:
+def test_image_has_the_type_of_its_content(media: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.txt"
     path.write_bytes(IMAGES[media])
-    head, _, payload = image(path).url.partition(";base64,")
-    assert head == f"data:{media}"
-    assert base64.b64decode(payload, validate=True) == IMAGES[media]
+    encoded = base64.b64encode(IMAGES[media]).decode()
+    assert image(path).url == f"data:{media};base64,{encoded}"
     assert image(f"file://{path}") == image(path) == image_of(IMAGES[media], "x")
+    assert image(f"data:image/other;base64,{encoded[:8]}%0A{encoded[8:]}") == image(path)
     assert sniff(IMAGES[media]) == media
 
 
 @pytest.mark.parametrize(
-    ("raw", "looks"),
+    ("raw", "why"),
     [
         (b"BM\x3a\0\0\0\0\0\0\0\x36", "it looks like a BMP image"),
         (b"II*\0\x08\0\0\0", "it looks like a TIFF image"),
@@ -235,34 +219,18 @@ def test_an_image_is_sent_as_its_content_says_whatever_its_name(media: str, tmp_
         (b"", "it is empty"),
     ],
 )
-def test_what_models_do_not_take_is_refused_with_what_they_do(raw: bytes, looks: str) -> None:
+def test_other_content_is_not_an_image(raw: bytes, why: str) -> None:
     with pytest.raises(AttachmentError) as caught:
         image_of(raw, "x")
-    assert caught.value.message == f"x is not an image that models read (PNG, JPEG, GIF or WebP): {looks}"
+    assert caught.value.message == f"x is not an image that models read (PNG, JPEG, GIF or WebP): {why}"
     assert sniff(raw) is None
-
-
-def test_an_image_has_a_limit_which_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "x.png"
-    with path.open("wb") as file:
-        file.write(png())
-        file.truncate(31_200_000)
-    assert refused(path, image).message == f"{path} holds 31.2 MB, and an image may have 20 MB at most"
-    with pytest.raises(AttachmentError, match=r"holds 20\.1 MB"):
-        image_of(png() + bytes(20_100_000), "stdin")
 
 
 @pytest.mark.parametrize(
     "url",
-    [
-        "https://example.com/a.png",
-        "HTTPS://example.com/a.png?sig=1%2F2",
-        "http://127.0.0.1:9/a",
-        "http://localhost/a",
-        "http://[::1]:8/a",
-    ],
+    ["HTTPS://example.com/a.png?sig=1%2F2", "http://127.0.0.1:9/a", "http://localhost/a", "http://[::1]:8/a"],
 )
-def test_an_address_is_sent_as_it_is(url: str) -> None:
+def test_address_is_sent_unchanged(url: str) -> None:
     assert image(url) == ImagePart(url=url)
 
 
@@ -271,31 +239,26 @@ def test_an_address_is_sent_as_it_is(url: str) -> None:
     [
         ("http://example.com/a.png?sig=s3cr3t", "http://example.com/a.png is not https"),
         ("http://127.0.0.1.example.com/a", "is not https"),
-        ("https://me:s3cr3t@example.com/a", "the image at example.com holds a user name or a password"),
+        ("https://me:s3cr3t@example.com/a", "the image at example.com contains a user name or password"),
         ("ftp://example.com/a", "not ftp"),
-        ("https:///a.png", "names no host"),
-        ("https://exa mple.com/a", "names no host"),
-        ("https://example.com/\x1b[31m", "what no URL may"),
-        ("data:image/png,abc", "does not hold base64"),
-        ("data:image/png;base64,aGVs!bG8=", "is not base64"),
+        ("https:///a.png", "is not a valid URL"),
+        ("https://exa mple.com/a", "is not a valid URL"),
+        ("https://example.com/\x1b[31m", "is not a valid URL"),
+        ("data:image/png,abc", "does not contain valid base64"),
+        ("data:image/png;base64,aGVs!bG8=", "does not contain valid base64"),
         ("data:image/png;base64,aGVsbG8=", "is not an image that models read"),
     ],
 )
-def test_addresses_that_would_fail_or_leak_are_refused(url: str, words: str) -> None:
+def test_address_that_would_fail_or_leak_a_password_is_refused(url: str, words: str) -> None:
     error = refused(url, image)
     assert words in error.message
     assert "s3cr3t" not in error.message
 
 
-def test_a_data_url_is_taken_by_its_content_too() -> None:
-    payload = base64.b64encode(JPEG).decode()
-    assert image(f"data:image/png;base64,{payload[:8]}%0A{payload[8:]}") == image_of(JPEG, "x")
+# --- the message and the model -------------------------------------------------------------------------------
 
 
-# --- together ------------------------------------------------------------------------------------------------
-
-
-def test_files_stand_before_the_prompt_and_images_before_the_text() -> None:
+def test_files_come_before_the_prompt_and_images_before_the_text() -> None:
     files = [TextFile(name="a", text="1", size=1), TextFile(name="b.c", text="2\n", size=2)]
     text = "a:\n```\n1\n```\n\nb.c:\n```c\n2\n```\n\nCompare."
     one, two = ImagePart(url="https://h/1"), ImagePart(url="https://h/2")
@@ -305,9 +268,44 @@ def test_files_stand_before_the_prompt_and_images_before_the_text() -> None:
     assert combine("", [], [one]) == (one,)
 
 
-def test_images_for_a_model_that_reads_none_are_refused_and_others_are_not() -> None:
-    with pytest.raises(InvalidInputError, match="lab/m is known to read no images"):
+def test_only_a_model_that_is_known_to_read_no_images_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="lab/m cannot read images"):
         check_vision(TARGET, Model(id="m", vision=False))
-    check_vision(TARGET, Model(id="m", vision=True))
-    check_vision(TARGET, Model(id="m"))
-    check_vision(TARGET, None)
+    for model in (Model(id="m", vision=True), Model(id="m"), None):
+        check_vision(TARGET, model)
+
+
+def prompt(text: str) -> list[Message]:
+    return [Message(role="user", content=text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("", 0), ("abcd" * 100, 100), ("一二三" * 100, 200), ("каша " * 10, 16 + 2.5), ("a一", 0.25 + 1 / 1.5)],
+)
+def test_tokens_are_estimated_by_script(text: str, tokens: float) -> None:
+    assert estimate_tokens(prompt(text)) == -int(-(tokens + 4) // 1)
+
+
+def test_images_tool_calls_reasoning_and_messages_have_tokens() -> None:
+    picture = Message(role="user", content=(ImagePart(url="data:" + "x" * 99_999), TextPart(text="abcd")))
+    call = ToolCall(id="1", name="ab", arguments="{}")
+    called = Message(role="assistant", reasoning="abcd", tool_calls=(call,))
+    assert estimate_tokens([picture]) == 1005
+    assert estimate_tokens([picture, called]) == 1005 + 6
+    started = time.perf_counter()
+    estimate_tokens(prompt("naïve 一 text, " * 700_000))
+    assert time.perf_counter() - started < 2
+
+
+def test_prompt_that_exceeds_a_known_window_is_reported_with_the_numbers() -> None:
+    model = Model(id="m", context=8192)
+    assert check_window(TARGET, model, prompt("word " * 9000)) == (
+        "The prompt is about 11,000 tokens; lab/m takes 8,192 in all. It is sent completely, and may be refused. "
+        "(The count is an estimate.)"
+    )
+    long = check_window(TARGET, model, prompt("word " * 6000), 1000) or ""
+    assert "about 7,500 tokens, and up to 1,000 are requested for the answer; lab/m takes 8,192" in long
+    assert check_window(TARGET, model, prompt("word " * 6000)) is None
+    assert check_window(TARGET, Model(id="m"), prompt("word " * 9000)) is None
+    assert check_window(TARGET, None, prompt("word " * 9000)) is None

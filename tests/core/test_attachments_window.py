@@ -37,12 +37,12 @@ def test_images_calls_thoughts_and_each_message_count() -> None:
 def test_what_may_not_fit_is_said_with_the_numbers() -> None:
     model = Model(id="m", context=8192)
     assert check_window(TARGET, model, says("word " * 9000)) == (
-        "The prompt is about 11,000 tokens; lab/m takes 8,192 in all. It is sent whole, and may be refused. "
+        "The prompt is about 11,000 tokens; lab/m takes 8,192 in all. It is sent completely, and may be refused. "
         "(The count is an estimate.)"
     )
     long = check_window(TARGET, model, says("word " * 6000), 1000)
     assert long is not None
-    assert "about 7,500 tokens, and up to 1,000 more are asked for; lab/m takes 8,192" in long
+    assert "about 7,500 tokens, and up to 1,000 are requested for the answer; lab/m takes 8,192" in long
 
 
 def test_what_fits_or_is_not_known_is_not_worth_a_word() -> None:

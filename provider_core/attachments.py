@@ -1,0 +1,398 @@
+"""Files as parts of a prompt: text in fenced blocks, images as parts, and warnings if they do not fit the model.
+
+Nothing is ever cut or converted: a file is sent completely, or refused with ``AttachmentError``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import contextlib
+import math
+import os
+import re
+import stat
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from provider_core import files, limits
+from provider_core.errors import AttachmentError, InvalidInputError
+from provider_core.redaction import printable
+from provider_core.structs import Struct
+from provider_core.types import ImagePart, TextPart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from provider_core.types import Message, Model, Part, Target
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def combine(
+    prompt: str, files: Sequence[TextFile] = (), images: Sequence[ImagePart] = ()
+) -> str | tuple[Part, ...]:
+    """The content of a user message: text files in order, then the prompt, separated by blank lines.
+
+    Images come before the text, as Anthropic and Google advise; without images, the content is plain text.
+    """
+    text = "\n\n".join([*(file.as_block() for file in files), *([prompt] if prompt else [])])
+    if not images:
+        return text
+    return (*images, *([TextPart(text=text)] if text else []))
+
+
+# --- text files ----------------------------------------------------------------------------------------------
+
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_LANGUAGES: Final = {
+    "bas": "basic", "bash": "bash", "bat": "batch", "c": "c", "cc": "cpp", "cfg": "ini", "clj": "clojure",
+    "conf": "ini", "cpp": "cpp", "cs": "csharp", "css": "css", "csv": "csv", "cxx": "cpp", "dart": "dart",
+    "diff": "diff", "ex": "elixir", "exs": "elixir", "erl": "erlang", "f90": "fortran", "fish": "fish",
+    "fs": "fsharp", "go": "go", "gradle": "groovy", "graphql": "graphql", "groovy": "groovy", "h": "c",
+    "hcl": "hcl", "hpp": "cpp", "hs": "haskell", "htm": "html", "html": "html", "ini": "ini", "ipynb": "json",
+    "java": "java", "jl": "julia", "js": "javascript", "json": "json", "jsonl": "json", "jsx": "jsx",
+    "kt": "kotlin", "kts": "kotlin", "less": "less", "lisp": "lisp", "lua": "lua", "m": "objectivec",
+    "markdown": "markdown", "md": "markdown", "mjs": "javascript", "ml": "ocaml", "nix": "nix",
+    "patch": "diff", "php": "php", "pl": "perl", "pm": "perl", "proto": "protobuf", "ps1": "powershell",
+    "py": "python", "pyi": "python", "r": "r", "rb": "ruby", "rs": "rust", "rst": "rst", "sass": "sass",
+    "scala": "scala", "scss": "scss", "sh": "bash", "sql": "sql", "svelte": "svelte", "svg": "xml",
+    "swift": "swift", "tex": "latex", "tf": "hcl", "toml": "toml", "ts": "typescript", "tsv": "tsv",
+    "tsx": "tsx", "vb": "vb", "vim": "vim", "vue": "vue", "xml": "xml", "yaml": "yaml", "yml": "yaml",
+    "zig": "zig", "zsh": "zsh",
+}  # fmt: skip
+_FILE_NAMES: Final = {"dockerfile": "dockerfile", "makefile": "makefile", "cmakelists.txt": "cmake"}
+
+
+class TextFile(Struct):
+    """A text and its source: ``name`` is the path as given, ``size`` the bytes of the file."""
+
+    name: str
+    text: str
+    size: int
+
+    def as_block(self) -> str:
+        """The name, and the text between fences that are longer than any run of backticks in it."""
+        longest = max((len(run) for run in re.findall("`+", self.text)), default=0)
+        fence = "`" * max(3, longest + 1)
+        end = "" if self.text.endswith("\n") or not self.text else "\n"
+        last = PurePath(self.name).name.lower()
+        extension = last.rpartition(".")[2] if "." in last else ""
+        language = _FILE_NAMES.get(last) or _LANGUAGES.get(extension, "")
+        return f"{self.name}:\n{fence}{language}\n{self.text}{end}{fence}"
+
+
+def text_file(path: str | os.PathLike[str]) -> TextFile:
+    """Read a text file or pipe: UTF-8, or UTF-16 or UTF-32 with a byte order mark, which is removed.
+
+    Raises ``AttachmentError`` if it cannot be read, is not text, or is larger than ``limits.TEXT_FILE``.
+    """
+    return text_of(_read(path, limits.TEXT_FILE, "a text file"), _label(path))
+
+
+def text_of(data: bytes, name: str) -> TextFile:
+    """As ``text_file``, for bytes that were read elsewhere; ``name`` is their name in the prompt and in errors."""
+    _check_size(len(data), name, limits.TEXT_FILE, "a text file")
+    mark, encoding = next(((m, e) for m, e in _BOMS if data.startswith(m)), (b"", "utf-8"))
+    found = _kind(data)
+    if found is not None and found.name == "a PDF document":  # which can be all ASCII
+        raise AttachmentError(
+            f"{name} is not a text file: it looks like {found.name}", name=name, looks_like=found.name
+        )
+    try:
+        text = data[len(mark) :].decode(encoding)
+        at = text.find("\0")
+        if at < 0:
+            return TextFile(name=name, text=text, size=len(data))
+        at, byte = len(mark) + len(text[:at].encode(encoding)), 0
+    except UnicodeDecodeError as error:
+        at = len(mark) + error.start
+        byte = data[at]
+    why = "which text does not contain" if byte == 0 else f"which is not valid {encoding[:6].upper()}"
+    why = f"byte {at + 1:,} of {len(data):,} is 0x{byte:02x}, {why}"
+    raise AttachmentError(
+        f"{name} is not a text file: "
+        + (f"it looks like {found.name} ({why})" if found is not None else why),
+        name=name,
+        looks_like=found.name if found is not None else "",
+        image=found is not None and bool(found.media),
+    )
+
+
+# --- images --------------------------------------------------------------------------------------------------
+
+
+def image(source: str | os.PathLike[str]) -> ImagePart:
+    """The image at a path, an https address or in a ``data:`` URL.
+
+    A file is sent as a ``data:`` URL, with the type that its content shows. The provider fetches an address itself,
+    which some servers such as llama.cpp's do not do. http is allowed only for loopback. Raises ``AttachmentError``.
+    """
+    text = os.fspath(source)
+    if text[:5].lower() == "data:":
+        return image_of(_decode_data_url(text), "the data: URL")
+    scheme = _SCHEME.match(text)
+    if scheme is None or scheme[1].lower() == "file":
+        return image_of(_read(source, limits.IMAGE_FILE, "an image"), _label(source))
+    _check_address(text, scheme[1].lower())
+    return ImagePart(url=text)
+
+
+def image_of(data: bytes, name: str) -> ImagePart:
+    """As ``image``, for bytes that were read elsewhere; ``name`` is their name in errors."""
+    _check_size(len(data), name, limits.IMAGE_FILE, "an image")
+    found = _kind(data)
+    if found is not None and found.media:
+        return ImagePart(url=f"data:{found.media};base64,{base64.b64encode(data).decode()}")
+    if found is not None:
+        looks_like, why = found.name, f"it looks like {found.name}"
+    elif not data:
+        looks_like, why = "", "it is empty"
+    elif _is_text(data):
+        looks_like, why = "text", "it is text"
+    else:
+        looks_like, why = "", "its format is not known"
+    # Sources of the formats: platform.openai.com "Images and vision", api-docs.deepseek.com "Vision".
+    raise AttachmentError(
+        f"{name} is not an image that models read (PNG, JPEG, GIF or WebP): {why}",
+        name=name,
+        looks_like=looks_like,
+    )
+
+
+def sniff(data: bytes) -> str | None:
+    """The media type ("image/png") of an image that models read; None for anything else. 512 bytes are enough."""
+    found = _kind(data)
+    return found.media or None if found is not None else None
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _decode_data_url(url: str) -> bytes:
+    head, comma, payload = url.partition(",")
+    if comma and head.lower().endswith(";base64"):
+        with contextlib.suppress(binascii.Error, ValueError):
+            return base64.b64decode(b"".join(unquote_to_bytes(payload).split()), validate=True)
+    raise AttachmentError("the data: URL does not contain valid base64", name="the data: URL")
+
+
+def _check_address(url: str, scheme: str) -> None:
+    shown = printable(url.partition("?")[0], 200)
+    if scheme not in ("http", "https"):
+        raise AttachmentError(f"an image is a file or an https address, not {scheme}", name=shown)
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        host = ""
+    if not host or not url.isascii() or not url.isprintable() or " " in url:
+        raise AttachmentError("the image's address is not a valid URL", name="the image")
+    if parts.username is not None or parts.password is not None:
+        raise AttachmentError(
+            f"the address of the image at {host} contains a user name or password, which the provider would get",
+            name=host,
+        )
+    if scheme == "http" and not _is_loopback(host):
+        raise AttachmentError(
+            f"{shown} is not https: providers fetch images only from https addresses",
+            name=printable(url, 400),
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# --- types of files, by their first bytes --------------------------------------------------------------------
+
+
+class _Kind(Struct):
+    """``name`` with its article, as in "a PNG image"; ``media`` is the type of an image that models read, else ""."""
+
+    name: str
+    media: str = ""
+
+
+_IMAGES: Final = (
+    (rb"\x89PNG\r\n\x1a\n", _Kind(name="a PNG image", media="image/png")),
+    (rb"\xff\xd8\xff", _Kind(name="a JPEG image", media="image/jpeg")),
+    (rb"GIF8[79]a", _Kind(name="a GIF image", media="image/gif")),
+    (rb"RIFF.{4}WEBP", _Kind(name="a WebP image", media="image/webp")),
+)
+
+_OTHERS: Final = tuple(
+    (pattern, _Kind(name=name))
+    for pattern, name in (
+        (rb".{4}ftyp(?:hei|hev|mif1|msf1)", "an HEIC image"),
+        (rb".{4}ftypavi[fs]", "an AVIF image"),
+        (rb".{4}ftyp", "an MP4 video"),
+        (rb"BM.{4}\0\0\0\0", "a BMP image"),
+        (rb"II\*\0|MM\0\*", "a TIFF image"),
+        (rb"\0\0\x01\0", "an ICO image"),
+        (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image"),
+        (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml.*?)?(?:<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]", "an SVG image"),
+        (rb"%PDF-", "a PDF document"),
+        (rb"PK(?:\x03\x04|\x05\x06)", "a ZIP archive or an Office document"),
+        (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document"),
+        (rb"\x1f\x8b", "a gzip archive"),
+        (rb"BZh[1-9]1AY&SY", "a bzip2 archive"),
+        (rb"\xfd7zXZ\0", "an xz archive"),
+        (rb"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+        (rb"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (rb"\x7fELF|MZ.{58}|\xcf\xfa\xed\xfe|\xca\xfe\xba\xbe", "a program"),
+        (rb"SQLite format 3\0", "an SQLite database"),
+        (rb"GGUF", "a GGUF model"),
+        (rb"PAR1", "a Parquet file"),
+        (rb"RIFF.{4}WAVE|ID3|OggS|fLaC|\xff[\xfb\xf3\xf2]", "a sound"),
+    )
+)  # fmt: skip
+
+
+def _kind(data: bytes) -> _Kind | None:
+    """The type of the content, None if unknown; text is unknown, except for SVG."""
+    kinds = (*_IMAGES, *_OTHERS)
+    return next((found for pattern, found in kinds if re.match(pattern, data[:512], re.DOTALL)), None)
+
+
+# --- reading -------------------------------------------------------------------------------------------------
+
+
+def _read(source: str | os.PathLike[str], limit: int, what: str) -> bytes:
+    """All bytes of a file, device or pipe (``<(command)``), up to ``limit``; ``what`` is "a text file"."""
+    name = _label(source)
+    if not name:
+        raise AttachmentError(f"the name of {what} is empty")
+    try:
+        with _path(source).open("rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode):
+                _check_size(status.st_size, name, limit, what)
+            data = file.read(limit + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if os.path.isdir(source):  # noqa: PTH112 - Path raises for a folder that may not be entered
+            raise AttachmentError(f"{name} is a folder: name the files in it", name=name) from None
+        reason = getattr(error, "strerror", None) or error
+        raise AttachmentError(f"{name} cannot be read: {reason}", name=name) from None
+    if len(data) > limit:
+        raise _too_large(name, f"more than {_megabytes(limit)}", limit, what)
+    return data
+
+
+def _path(source: str | os.PathLike[str]) -> Path:
+    path, text = Path(source), os.fspath(source)
+    if os.path.exists(path):  # noqa: PTH110 - Path raises for a name that is too long
+        return path
+    if text[:7].lower() == "file://":
+        return Path(unquote(urlsplit(text).path))
+    if _SCHEME.match(text):
+        name = re.sub("//[^/@]*@", "//", _label(text))  # removes a password
+        raise AttachmentError(f"{name} is an address, which telex does not download", name=name)
+    # Shells do not expand it after "--file=".
+    return files.expanded(path) if path.parts[:1] == ("~",) else path
+
+
+def _label(source: str | os.PathLike[str]) -> str:
+    return " ".join(printable(os.fspath(source), 400).split("\n"))
+
+
+def _check_size(size: int, name: str, limit: int, what: str) -> None:
+    if size > limit:
+        shown = _megabytes(size)
+        raise _too_large(name, f"{size:,} bytes" if shown == _megabytes(limit) else shown, limit, what)
+
+
+def _too_large(name: str, size: str, limit: int, what: str) -> AttachmentError:
+    return AttachmentError(f"{name} has {size}, and {what} may have at most {_megabytes(limit)}", name=name)
+
+
+def _megabytes(count: int) -> str:
+    """A size such as "20 MB", "12.5 MB" or "800 kB"."""
+    if count < 1_000_000:
+        return f"{count / 1000:.0f} kB" if count >= 1000 else f"{count} bytes"
+    return f"{count / 1_000_000:.1f}".removesuffix(".0") + " MB"
+
+
+# --- whether the model can take it ---------------------------------------------------------------------------
+
+# Characters per token. For prose, code and JSON in nine languages the estimate was 0.75 to 1.46 of what OpenAI's
+# o200k_base and DeepSeek's tokenizer count (August 2026); older tokenizers need up to twice as many for non-Latin text.
+_ASCII: Final = 4.0
+_OTHER: Final = 2.5
+_CJK: Final = 1.5
+_IMAGE: Final = 1000
+"""Tokens of an image of about a megapixel: 765 at OpenAI, 1,032 at Google, 1,400 at Anthropic."""
+_MESSAGE: Final = 4
+"""Tokens that separate a message from others."""
+
+_IDEOGRAPHS: Final = re.compile(
+    "[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]+"
+)
+
+
+def check_vision(target: Target, model: Model | None) -> None:
+    """Raise ``InvalidInputError`` if the model is known not to read images."""
+    if model is not None and model.vision is False:
+        raise InvalidInputError(
+            f"{target} cannot read images", provider=target.provider.name, code="no_vision"
+        )
+
+
+def check_window(
+    target: Target, model: Model | None, messages: Sequence[Message], max_tokens: int | None = None
+) -> str | None:
+    """A warning if the prompt and ``max_tokens`` of answer are likely to exceed the model's context window."""
+    if model is None or not model.context:
+        return None
+    prompt = estimate_tokens(messages)
+    if prompt + (max_tokens or 0) <= model.context:
+        return None
+    step = 10 ** max(len(str(prompt)) - 2, 0)  # two significant digits
+    answer = f", and up to {max_tokens:,} are requested for the answer" if max_tokens else ""
+    return (
+        f"The prompt is about {round(prompt / step) * step:,} tokens{answer}; {target} takes {model.context:,} in all. "
+        "It is sent completely, and may be refused. (The count is an estimate.)"
+    )
+
+
+def estimate_tokens(messages: Iterable[Message]) -> int:
+    """The approximate number of tokens, within a third.
+
+    A token is 4 characters of ASCII, 1.5 of Chinese, Japanese or Korean, and 2.5 of anything else. An image is 1,000
+    tokens of any size.
+    """
+    total = 0.0
+    for message in messages:
+        total += _MESSAGE
+        content = (TextPart(text=message.content),) if isinstance(message.content, str) else message.content
+        for part in content:
+            total += _tokens(part.text) if isinstance(part, TextPart) else _IMAGE
+        total += _tokens(message.reasoning)
+        total += sum(_tokens(call.name + call.arguments) for call in message.tool_calls)
+    return math.ceil(total)
+
+
+def _tokens(text: str) -> float:
+    if text.isascii():
+        return len(text) / _ASCII
+    ascii_ = len(text.encode("ascii", "ignore"))
+    ideographs = len(text) - len(_IDEOGRAPHS.sub("", text))
+    return ascii_ / _ASCII + ideographs / _CJK + (len(text) - ascii_ - ideographs) / _OTHER
