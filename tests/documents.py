@@ -1,6 +1,6 @@
 """Generate what is made from the code: ``python tests/documents.py`` writes every file that is out of date.
 
-These are the completion scripts, the man pages, and the blocks between ``<!-- NAME: generated -->`` and
+These are the completion scripts, and the blocks between ``<!-- NAME: generated -->`` and
 ``<!-- end -->`` in README.md and docs/. The README's picture needs a terminal: ``python tests/picture.py``.
 """
 
@@ -17,19 +17,17 @@ import click
 
 from provider_core import presets
 from provider_core.settings.schema import File
-from telex import man
 from telex.completion import FILES
 from telex.completion.scripts import script
 from telex.exit_codes import ExitCode
-from telex.help import TOPICS, reading
-from telex.help.page import Rows
+from telex.help import TOPICS
+from telex.help.pages import Rows, topic
 from telex.main import COMMANDS, root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 ROOT = Path(__file__).parent.parent
-MAN = Path("cli", "man")
 TOPIC_FILES = Path("cli", "telex", "help", "topics")
 
 BLOCK = re.compile(
@@ -41,7 +39,6 @@ BLOCK = re.compile(
 def documents(folder: Path = ROOT) -> Mapping[Path, str]:
     """Each generated file, relative to ``folder``, with its current text."""
     found = {Path("completions", name): script(shell, root) for shell, name in FILES.items()}
-    found |= {MAN / name: text for name, text in man.pages(root).items()}
     found |= {path: with_blocks((folder / path).read_text("utf-8")) for path in pages(folder)}
     return found
 
@@ -51,28 +48,21 @@ def pages(folder: Path = ROOT) -> list[Path]:
     return [Path("README.md"), *(path.relative_to(folder) for path in sorted((folder / "docs").glob("*.md")))]
 
 
-def stale(folder: Path = ROOT) -> dict[Path, str | None]:
-    """The files that are out of date; None for man pages of commands that no longer exist."""
-    wanted = documents(folder)
-    found: dict[Path, str | None] = {
+def stale(folder: Path = ROOT) -> dict[Path, str]:
+    """The files that are out of date, with their current text."""
+    return {
         path: text
-        for path, text in wanted.items()
+        for path, text in documents(folder).items()
         if not (folder / path).exists() or (folder / path).read_text("utf-8") != text
     }
-    there = [path.relative_to(folder) for path in sorted((folder / MAN).glob("man?/telex*"))]
-    return found | {path: None for path in there if path not in wanted}
 
 
 def make(folder: Path = ROOT) -> None:
     """Write the files that are out of date, and print their names."""
     for path, text in stale(folder).items():
-        file = folder / path
-        if text is None:
-            file.unlink()
-        else:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, "utf-8")
-        print(path if text is not None else f"{path} is gone")
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, "utf-8")
+        print(path)
 
 
 def with_blocks(text: str) -> str:
@@ -116,9 +106,9 @@ def events() -> str:
     return table(("type", "other fields"), _rows_of("formatting", "Events of --jsonl"))
 
 
-def _rows_of(topic: str, title: str) -> Iterator[tuple[str, str]]:
+def _rows_of(name: str, title: str) -> Iterator[tuple[str, str]]:
     """The rows of one section of ``telex help TOPIC``."""
-    for section in reading.topic(topic):
+    for section in topic(name):
         for block in section.blocks:
             if section.title == title and isinstance(block, Rows):
                 yield from ((f"`{names.replace(', ', '`, `')}`", words) for names, words in block.rows)

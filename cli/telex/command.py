@@ -34,7 +34,7 @@ def _help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 class _Context(click.Context):
     def make_formatter(self) -> click.HelpFormatter:
-        from telex.help.layout import formatter
+        from telex.help import formatter
 
         return formatter(self)
 
@@ -80,7 +80,7 @@ class _Documented(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples and exit codes; then what click calls the epilog."""
-        from telex.help.layout import write_examples, write_exits
+        from telex.help import write_examples, write_exits
 
         write_examples(formatter, self.examples)
         write_exits(formatter, self.exits)

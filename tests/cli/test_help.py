@@ -17,9 +17,10 @@ from running import python
 from provider_core import presets
 from telex.command import Command, Group
 from telex.exit_codes import ExitCode
-from telex.help import TOPICS, reading
-from telex.help.page import Lines, Rows, Section, Text
-from telex.main import COMMANDS
+from telex.help import TOPICS
+from telex.help.pages import Lines, Rows, Section, Text, parse
+from telex.help.pages import topic as page_of
+from telex.main import COMMANDS, root
 
 if TYPE_CHECKING:
     from running import Telex
@@ -121,7 +122,7 @@ def test_help_fits_the_terminal_and_is_never_wider_than_99_columns(
     assert isinstance(command, Command | Group)
     # What cannot be broken stays whole: a quoted text, and an option with its value.
     quoted = [len(word) + 8 for example in command.examples for word in re.findall(WORD, example)]
-    context = click.Context(command)
+    context = click.Context(command, **root.context_settings)
     options = [record for param in command.get_params(context) if (record := param.get_help_record(context))]
     longest = max(columns, *quoted, *(len(option) + 2 for option, _ in options))
     for line in ran.text.splitlines():
@@ -157,7 +158,7 @@ def test_a_topic_is_printed_with_its_examples(topic: str, tmp_path: Path) -> Non
 def test_telex_would_understand_every_command_of_a_topic(topic: str) -> None:
     lines = [
         line
-        for section in reading.topic(topic)
+        for section in page_of(topic)
         for block in section.blocks
         if isinstance(block, Lines)
         for line in block.lines
@@ -204,15 +205,16 @@ def test_the_variables_of_keys_are_those_of_the_presets(tmp_path: Path) -> None:
 
 
 def test_a_page_is_read_from_its_file() -> None:
-    page = reading.parse(
-        "Some\nwords.\n\n- A, B: one\n  two\n- C: x: y\n\n## Next\n\n    telex chat\n    telex\n"
-    )
+    page = parse("Some\nwords.\n\n- A, B: one\n  two\n- C: x: y\n\n## Next\n\n    telex chat\n    telex\n")
     assert page == (
-        Section("", (Text("Some words."), Rows((("A, B", "one two"), ("C", "x: y"))))),
-        Section("Next", (Lines(("telex chat", "telex")),)),
+        Section(
+            title="",
+            blocks=(Text(text="Some words."), Rows(rows=(("A, B", "one two"), ("C", "x: y")))),
+        ),
+        Section(title="Next", blocks=(Lines(lines=("telex chat", "telex")),)),
     )
     with pytest.raises(KeyError):
-        reading.parse("{no such table}")
+        parse("{no such table}")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

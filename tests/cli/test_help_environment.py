@@ -11,8 +11,7 @@ import pytest
 
 from provider_core import presets
 from provider_core.settings.schema import File
-from telex.help import reading
-from telex.help.page import Rows
+from telex.help.pages import Rows, topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +36,7 @@ def said() -> dict[str, str]:
     """Variable -> what the page says of it."""
     return {
         name: words
-        for section in reading.topic("environment")
+        for section in topic("environment")
         for block in section.blocks
         if isinstance(block, Rows)
         for names, words in block.rows

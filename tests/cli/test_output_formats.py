@@ -19,8 +19,7 @@ from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
 from provider_core.answer import Answer as WholeAnswer
 from provider_core.types import Provider, Target, Text, Verdict
-from telex.help.page import Rows
-from telex.help.reading import topic
+from telex.help.pages import Rows, topic
 from telex.render.jsonl import JsonLines, Kind
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from commands_tree import commands
 from reader import ADDRESS, reading
 
 from telex.help import TOPICS
-from telex.help.page import Lines
-from telex.help.reading import topic
+from telex.help.pages import Lines, topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,6 +29,9 @@ from installed import (
     uv,
 )
 
+from telex.main import root
+from telex.man import pages
+
 if TYPE_CHECKING:
     from scripted import Scripted
 
@@ -51,7 +54,7 @@ def kept() -> set[str]:
 def test_the_source_holds_what_is_kept_in_the_repository(built: Distributions) -> None:
     with tarfile.open(built.source) as archive:
         held = {member.name.partition("/")[2] for member in archive if member.isfile()}
-    assert held == {*kept(), "PKG-INFO"}
+    assert held == {*kept(), "PKG-INFO", *(f"man/{page}" for page in pages(root))}
 
 
 def test_the_wheel_holds_both_packages_and_what_others_read(built: Distributions) -> None:
@@ -60,13 +63,9 @@ def test_the_wheel_holds_both_packages_and_what_others_read(built: Distributions
         name.removeprefix("cli/") for name in kept() if name.startswith(("cli/telex/", "provider_core/"))
     }
     wanted |= {
-        f"{release}.data/data/share/{name.removeprefix('cli/')}"
-        for name in kept()
-        if name.startswith("cli/man/")
-    }
-    wanted |= {
         f"{release}.data/data/share/{name}"
         for name in (
+            *(f"man/{page}" for page in pages(root)),
             "bash-completion/completions/telex",
             "zsh/site-functions/_telex",
             "fish/vendor_completions.d/telex.fish",

@@ -47,8 +47,7 @@ def command(app: App, ctx: click.Context, *, words: tuple[str, ...]) -> None:
 
 
 def _topic(ctx: click.Context, name: str) -> str:
-    from telex.help.layout import write_page
-    from telex.help.reading import topic
+    from telex.help.pages import topic, write
     from telex.main import COMMANDS
 
     formatter = ctx.make_formatter()
@@ -56,7 +55,7 @@ def _topic(ctx: click.Context, name: str) -> str:
     if name in COMMANDS:
         formatter.write_text(f"Help for the command: telex {name} --help")
     formatter.write("\n")
-    write_page(formatter, topic(name))
+    write(formatter, topic(name))
     return formatter.getvalue()
 
 

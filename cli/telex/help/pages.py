@@ -1,0 +1,144 @@
+"""The pages of ``telex help TOPIC``, parsed from the files in ``topics``.
+
+The files use a small part of Markdown: headings ("## "), paragraphs, rows ("- term: description"), and command lines,
+which are indented by four spaces. A paragraph ``{name}`` is replaced by generated rows.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import TYPE_CHECKING, TypeAlias
+
+from provider_core.structs import Struct
+from telex.help import write_commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import click
+
+
+class Text(Struct):
+    """A paragraph."""
+
+    text: str
+
+
+class Rows(Struct):
+    """Terms and their descriptions."""
+
+    rows: tuple[tuple[str, str], ...]
+
+
+class Lines(Struct):
+    """Command lines, which are not wrapped."""
+
+    lines: tuple[str, ...]
+
+
+Block: TypeAlias = Text | Rows | Lines
+
+
+class Section(Struct):
+    """Blocks under a heading; the heading of the first section of a page is ""."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def topic(name: str) -> tuple[Section, ...]:
+    """The page of one of ``telex.help.TOPICS``."""
+    return parse(files("telex.help").joinpath("topics", f"{name}.md").read_text("utf-8"))
+
+
+def parse(text: str) -> tuple[Section, ...]:
+    """The sections of a page; raises ``KeyError`` for unknown generated rows."""
+    sections = []
+    for part in re.split(r"^## ", f"## \n{text}", flags=re.MULTILINE)[1:]:
+        title, _, body = part.partition("\n")
+        sections.append(Section(title=title.strip(), blocks=tuple(_blocks(body))))
+    return tuple(section for section in sections if section.title or section.blocks)
+
+
+def _blocks(body: str) -> Iterator[Block]:
+    for block in re.split(r"\n\s*\n", body.strip("\n")):
+        if block.startswith("    "):
+            yield Lines(lines=tuple(line.strip() for line in block.splitlines()))
+        elif block.startswith("- "):
+            items = [item.partition(": ") for item in re.split(r"^- ", block, flags=re.MULTILINE)[1:]]
+            yield Rows(rows=tuple((term, " ".join(text.split())) for term, _, text in items))
+        elif generated := re.fullmatch(r"\{([a-z ]+)\}", block.strip()):
+            yield Rows(rows=tuple(_GENERATED[generated[1]]()))
+        elif block.strip():
+            yield Text(text=" ".join(block.split()))
+
+
+def write(formatter: click.HelpFormatter, page: Iterable[Section]) -> None:
+    for section in page:
+        if section.title:
+            with formatter.section(section.title):
+                _write_blocks(formatter, section.blocks)
+        else:
+            _write_blocks(formatter, section.blocks)
+
+
+def _write_blocks(formatter: click.HelpFormatter, blocks: Iterable[Block]) -> None:
+    for at, block in enumerate(blocks):
+        if at:
+            formatter.write("\n")
+        match block:
+            case Text(text=text):
+                formatter.write_text(text)
+            case Rows(rows=rows):
+                formatter.write_dl(rows)
+            case Lines(lines=lines):
+                with formatter.indentation():
+                    write_commands(formatter, lines)
+
+
+def _exit_codes() -> Iterator[tuple[str, str]]:
+    from telex.exit_codes import ExitCode
+
+    return ((str(int(code)), code.meaning) for code in ExitCode)
+
+
+def _key_variables() -> Iterator[tuple[str, str]]:
+    """Each preset with the variables of its key, in order of precedence, then those of its address."""
+    from provider_core import presets
+
+    for preset in presets.all_presets():
+        variables = [*preset.key_env, *(name for part in preset.variables for name in part.env)]
+        if variables:
+            yield preset.id, ", ".join(variables)
+
+
+def _conversation_commands() -> Iterator[tuple[str, str]]:
+    from telex.repl.commands import ROWS
+
+    return ((f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in ROWS)
+
+
+def _limits() -> Iterator[tuple[str, str]]:
+    """Each constant of ``provider_core.limits`` with its unit, and its docstring."""
+    from provider_core import limits
+
+    source = files("provider_core").joinpath("limits.py").read_text("utf-8")
+    rows = re.findall(r'^(\w+): Final = .+\n"""(\w[\w ]*): ([^"]+)"""', source, re.MULTILINE)
+    return ((_amount(getattr(limits, name), unit), " ".join(text.split())) for name, unit, text in rows)
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "Bytes":
+        for factor, name in ((1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB")):
+            if value % factor == 0:
+                return f"{value // factor:,} {name}"
+    return f"{value:,g} s" if unit == "Seconds" else f"{value:,} {unit.lower()}"
+
+
+_GENERATED = {
+    "conversation commands": _conversation_commands,
+    "exit codes": _exit_codes,
+    "key variables": _key_variables,
+    "limits": _limits,
+}
