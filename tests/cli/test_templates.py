@@ -59,9 +59,9 @@ def test_one_that_is_broken_does_not_hide_the_others(inside: Inside) -> None:
     put(inside, "good.md", "Hello {{ name | you }}")
     ran = inside("templates", "list", "--json")
     assert ran.code == 0
-    assert f"{path}, line 1: prompt has to be text" in ran.err
+    assert f"{path}, line 1: prompt must be text" in ran.err
     bad, good = json.loads(ran.text)
-    assert (bad["name"], bad["error"]) == ("bad", f"{path}, line 1: prompt has to be text, in quotes")
+    assert (bad["name"], bad["error"]) == ("bad", f"{path}, line 1: prompt must be text, in quotes")
     assert (good["name"], good["prompt"], good["variables"]) == (
         "good",
         "Hello {{ name | you }}",

@@ -1,4 +1,4 @@
-"""Templates: what their files may hold, what is put into them and never looked at again, and which line is wrong."""
+"""Templates: their files, errors with line numbers, names, and variables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ top_p = 0.9
 """
 
 
-def test_a_template_holds_model_prompts_and_parameters() -> None:
+def test_toml_template_has_prompts_model_and_parameters() -> None:
     assert parse(WHOLE, TOML) == Template(
         name="t",
         path=TOML,
@@ -64,11 +64,12 @@ def test_a_template_holds_model_prompts_and_parameters() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_in_markdown_the_prompt_stands_below_its_head(end: str) -> None:
+def test_markdown_template_has_its_prompt_below_the_header(end: str) -> None:
     text = end.join(["+++", 'model = "a/b"', "schema = {type = 'object'}", "+++", "", "# Do", "", "it", ""])
     found = parse(text, MARKDOWN)
     assert (found.model, found.schema, found.prompt) == ("a/b", {"type": "object"}, "# Do\n\nit")
     assert parse(f"Just{end}this", MARKDOWN).prompt == "Just\nthis"
+    assert parse("temperature = 0", TOML).temperature == 0
 
 
 @pytest.mark.parametrize(
@@ -76,16 +77,20 @@ def test_in_markdown_the_prompt_stands_below_its_head(end: str) -> None:
     [
         ('\nmodle = "x"', 2, "there is no field 'modle' in a template: did you mean model?"),
         ('zzz = "x"', 1, "there is no field 'zzz' in a template. There are description, extract"),
-        ("prompt = 3", 1, "prompt has to be text"),
-        ('prompt = "x"\nmodel = ""', 2, "model has to be text, in quotes, and not empty"),
-        ('prompt = "x"\ntemperature = -1', 2, "temperature has to be a number from 0 on"),
-        ('prompt = "x"\ntemperature = nan', 2, "temperature has to be"),
-        ('prompt = "x"\ntemperature = true', 2, "temperature has to be"),
-        ('prompt = "x"\nmax_tokens = 0', 2, "max_tokens has to be a whole number"),
-        ('prompt = "x"\nextract = 1', 2, "extract has to be true or false"),
-        ('prompt = "x"\nschema = 1', 2, "schema has to be"),
-        ('prompt = "x"\n\n[params]\na = 1979-05-27', 3, "params holds what JSON cannot"),
-        ('prompt = "x"\nparams = 1', 2, "params has to be a table"),
+        ("prompt = 3", 1, "prompt must be text"),
+        ('prompt = "x"\nmodel = ""', 2, "model must be text, in quotes, and not empty"),
+        ('prompt = "x"\ntemperature = -1', 2, "temperature must be a number from 0 on"),
+        ('prompt = "x"\ntemperature = nan', 2, "temperature must be"),
+        ('prompt = "x"\ntemperature = true', 2, "temperature must be"),
+        ('prompt = "x"\nmax_tokens = 0', 2, "max_tokens must be a whole number"),
+        ('prompt = "x"\nextract = 1', 2, "extract must be true or false"),
+        ('prompt = "x"\nschema = 1', 2, "schema must be"),
+        (
+            'prompt = "x"\n\n[params]\na = 1979-05-27',
+            3,
+            "params must be a table, as in [params], without dates",
+        ),
+        ('prompt = "x"\nparams = 1', 2, "params must be a table"),
         ('prompt = "x', 1, "unterminated string"),
         ('prompt = "x"\nprompt = "y"', 2, "cannot overwrite a value"),
         ("prompt = '''\none\n{{ a.b }}\n'''", 3, "{{ a.b }} is not a variable"),
@@ -93,7 +98,7 @@ def test_in_markdown_the_prompt_stands_below_its_head(end: str) -> None:
         ("prompt = 'x'\nsystem = '{{ 1 }}'", 2, "{{ 1 }} is not a variable"),
     ],
 )
-def test_what_is_wrong_is_said_with_path_and_line(text: str, line: int, words: str) -> None:
+def test_invalid_toml_template_is_reported_with_its_line(text: str, line: int, words: str) -> None:
     error = wrong(text)
     assert (error.path, error.line) == (TOML, line)
     assert error.message.startswith(f"t.toml, line {line}: ")
@@ -103,26 +108,22 @@ def test_what_is_wrong_is_said_with_path_and_line(text: str, line: int, words: s
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("+++\nmodel = 'a'\n\ntext", 1, "is not ended by another +++"),
-        ("+++\n\nmodel = 7\n+++\ntext", 3, "model has to be text"),
+        ("+++\nmodel = 'a'\n\ntext", 1, "has no second +++"),
+        ("+++\n\nmodel = 7\n+++\ntext", 3, "model must be text"),
         ("+++\nprompt = 'x'\n+++\ntext", 2, "the prompt comes after"),
         ("+++\nmodel = 'x'\n+++\n\none\n{{ two three }}", 6, "{{ two three }} is not a variable"),
     ],
 )
-def test_lines_of_markdown_are_counted_from_its_top(text: str, line: int, words: str) -> None:
+def test_invalid_markdown_template_is_reported_with_its_line(text: str, line: int, words: str) -> None:
     error = wrong(text, MARKDOWN)
     assert error.line == line
     assert words in error.message
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", 'description = "x"', 'prompt = ""\nsystem = ""'])
-def test_a_template_that_says_nothing_is_none(text: str) -> None:
-    assert "it says nothing" in wrong(text).message
-    assert "it says nothing" in wrong("+++\n+++\n\n", MARKDOWN).message
-
-
-def test_parameters_alone_are_a_template() -> None:
-    assert parse("temperature = 0", TOML).temperature == 0
+def test_template_without_any_effect_is_invalid(text: str) -> None:
+    assert "it is empty" in wrong(text).message
+    assert "it is empty" in wrong("+++\n+++\n\n", MARKDOWN).message
 
 
 # --- names ---------------------------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_templates_are_found_by_their_names(folder: Path) -> None:
+def test_templates_are_found_by_name_with_or_without_suffix(folder: Path) -> None:
     assert list(names(folder)) == ["brief", "review", "v1.2"]
     assert find(folder, "review") == find(folder, "review.toml") == folder / "review.toml"
     assert find(folder, "v1.2") == folder / "v1.2.toml"
@@ -144,7 +145,7 @@ def test_templates_are_found_by_their_names(folder: Path) -> None:
     assert names(folder / "nowhere") == {}
 
 
-def test_a_path_is_a_template_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_of_a_template_needs_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert load(Path("/nowhere"), "./review.toml").prompt == "x"
     with pytest.raises(TemplateError, match=r"there is no template \./reviews\.toml"):
@@ -152,26 +153,28 @@ def test_a_path_is_a_template_too(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("typed", "near"), [("reviw", ("review",)), ("zzz", ()), ("REVIEW", ("review",))])
-def test_an_unknown_name_is_answered_with_near_ones(folder: Path, typed: str, near: tuple[str, ...]) -> None:
+def test_unknown_name_has_similar_names_as_candidates(
+    folder: Path, typed: str, near: tuple[str, ...]
+) -> None:
     with pytest.raises(TemplateError) as caught:
         find(folder, typed)
     assert (caught.value.name, caught.value.candidates) == (typed, near)
 
 
 @pytest.mark.parametrize("typed", ["", "..", "-x", "a b", "x" * 65, ".toml", "a\x1b"])
-def test_what_can_be_no_name_is_refused(folder: Path, typed: str) -> None:
+def test_invalid_name_is_refused(folder: Path, typed: str) -> None:
     with pytest.raises(TemplateError, match="is not a valid name for a template"):
         find(folder, typed)
 
 
-def test_two_files_of_one_name_are_not_chosen_between(folder: Path) -> None:
+def test_two_files_of_one_name_are_an_error(folder: Path) -> None:
     (folder / "review.md").write_text("x")
     with pytest.raises(TemplateError, match="two templates are called review"):
         find(folder, "review")
     assert find(folder, "review.md") == folder / "review.md"
 
 
-def test_files_that_cannot_be_read_are_named(folder: Path) -> None:
+def test_file_that_is_not_utf8_or_too_large_is_an_error(folder: Path) -> None:
     path = folder / "bad.toml"
     path.write_bytes(b'prompt = """\n\xff"""')
     with pytest.raises(TemplateError, match=r"bad\.toml, line 2: it is not UTF-8"):
@@ -186,7 +189,7 @@ def test_files_that_cannot_be_read_are_named(folder: Path) -> None:
 # --- filling -------------------------------------------------------------------------------------------------
 
 
-def test_variables_are_put_in() -> None:
+def test_values_and_defaults_replace_variables() -> None:
     template = prompt("To {{ lang }}: {{stdin}} ({{  how | plainly  }}, {{ lang }})", "Be {{ tone | kind }}.")
     assert variables(template) == {"tone": "kind", "lang": None, "stdin": None, "how": "plainly"}
     filled = fill(template, stdin="Hallo\n", values={"lang": "English", "tone": ""})
@@ -194,14 +197,14 @@ def test_variables_are_put_in() -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_what_is_put_in_is_not_looked_at_again(first: str, second: str) -> None:
+def test_variables_in_values_are_not_replaced(first: str, second: str) -> None:
     values = {"a": f"{{{{ b }}}}{first}", "b": second}
     assert fill(prompt("{{ a }}|{{ b }}"), values=values).prompt == f"{{{{ b }}}}{first}|{second}"
     piped = f"\\1 \\g<0> {{{{ a }}}} {first}"
     assert fill(prompt("< {{ stdin }} >"), stdin=piped).prompt == f"< {piped} >"
 
 
-def test_braces_can_be_meant_as_they_stand() -> None:
+def test_escaped_braces_stay() -> None:
     template = parse(r"""prompt = '{ a } \{{ x.y }} \{{ {{ a }}}'""", TOML)
     assert fill(template, values={"a": "1"}).prompt == "{ a } {{ x.y }} {{ 1}"
 
@@ -218,7 +221,7 @@ def test_braces_can_be_meant_as_they_stand() -> None:
         ("Hi", "", "", "Hi"),
     ],
 )
-def test_stdin_and_what_is_typed_have_a_place_or_stand_around(
+def test_stdin_and_typed_prompt_replace_their_variables_or_surround_the_prompt(
     text: str, stdin: str | None, typed: str, whole: str
 ) -> None:
     assert fill(prompt(text), stdin=stdin, typed=typed).prompt == whole
@@ -233,14 +236,14 @@ def test_stdin_and_what_is_typed_have_a_place_or_stand_around(
         ("{{ a | x }} {{ b }}", ["b"], "a value for b"),
     ],
 )
-def test_what_has_no_value_is_named(text: str, missing: list[str], words: str) -> None:
+def test_missing_values_are_listed(text: str, missing: list[str], words: str) -> None:
     with pytest.raises(VariableError) as caught:
         fill(prompt(text))
     assert list(caught.value.missing) == missing
     assert words in caught.value.message
 
 
-def test_a_default_anywhere_serves_everywhere() -> None:
+def test_default_applies_to_all_uses_of_a_variable() -> None:
     assert fill(prompt("{{ a }} {{ a | x }} {{ a | y }}")).prompt == "x x y"
 
 
@@ -248,11 +251,11 @@ def test_a_default_anywhere_serves_everywhere() -> None:
     ("given_", "words"),
     [
         ("lnag", "the template t has no variable 'lnag': it has lang"),
-        ("stdin", "stdin is piped input, and no variable to set"),
-        ("prompt", "prompt is the words after the options, and no variable to set"),
+        ("stdin", "stdin is piped input, and cannot be set"),
+        ("prompt", "prompt is the words after the options, and cannot be set"),
     ],
 )
-def test_a_value_that_has_no_place_is_refused(given_: str, words: str) -> None:
+def test_value_for_an_unknown_or_reserved_variable_is_refused(given_: str, words: str) -> None:
     with pytest.raises(VariableError, match=words):
         fill(prompt("{{ lang | x }} {{ stdin | y }}"), values={given_: "1"})
     with pytest.raises(VariableError, match="it has none to set"):

@@ -1,0 +1,263 @@
+"""``telex templates``: list, show, edit and remove saved prompts; ``telex chat --template`` uses them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.app import pass_app
+from telex.command import Command, LazyGroup
+from telex.exit_codes import ExitCode, Stop
+from telex.options import Name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provider_core.templates import Template
+    from telex.app import App
+
+COMMANDS = {
+    "list": (f"{__name__}:list_", "List the templates."),
+    "show": (f"{__name__}:show", "Show one template."),
+    "edit": (f"{__name__}:edit", "Write or change a template."),
+    "remove": (f"{__name__}:remove", "Remove a template."),
+}
+
+
+@click.command(
+    cls=LazyGroup,
+    rows=COMMANDS,
+    name="templates",
+    examples=("telex templates edit review", "telex templates list | cut -f1"),
+)
+def command() -> None:
+    """Save and reuse prompts with variables."""
+
+
+_HEADERS = ("NAME", "MODEL", "WHAT IT IS")
+
+
+@click.command(
+    cls=Command,
+    name="list",
+    examples=("telex templates list", "telex templates list --json | jq -r '.[].name'"),
+    exits=(ExitCode.OK,),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
+@pass_app
+def list_(app: App, *, as_json: bool) -> None:
+    """List the templates with their descriptions.
+
+    In a pipe, each line has NAME, MODEL and WHAT IT IS, separated by tabs. Templates that cannot be used are listed
+    too, and reported on stderr.
+    """
+    from provider_core.errors import TemplateError
+    from provider_core.templates import load, names
+    from telex.render import sheet
+
+    folder = app.runtime.paths.templates
+    objects: list[dict[str, Any]] = []
+    rows: list[tuple[str, str, str]] = []
+    for name, path in names(folder).items():
+        try:
+            template = load(folder, name)
+        except TemplateError as error:
+            app.console.note(error.message)
+            objects.append({"name": name, "path": str(path), "error": error.message})
+            rows.append((name, "", ""))
+        else:
+            objects.append(_as_json(template))
+            rows.append((name, template.model or "", _summary(template)))
+    if as_json:
+        app.console.json(objects)
+        return
+    sheet.rows(app.console, _HEADERS, rows)
+    if not rows:
+        app.console.note("There are no templates. To write one: telex templates edit NAME")
+
+
+@click.command(
+    cls=Command,
+    examples=("telex templates show review", "telex templates show review --json | jq .variables"),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.argument("name", type=Name("template"))
+@click.option("--json", "as_json", is_flag=True, help="Print the parsed template as a JSON object.")
+@pass_app
+def show(app: App, *, name: str, as_json: bool) -> None:
+    """Print the file of a template."""
+    from provider_core.templates import find, load
+
+    if as_json:
+        app.console.json(_as_json(load(app.runtime.paths.templates, name)))
+        return
+    path = find(app.runtime.paths.templates, name)
+    try:
+        text = path.read_text("utf-8", "replace")
+    except OSError as error:
+        from provider_core.errors import TemplateError
+
+        raise TemplateError(f"{path} cannot be read: {error.strerror}", path=path) from None
+    app.console.out(text if text.endswith("\n") else f"{text}\n")
+    if app.console.err_is_terminal:
+        app.console.note(str(path))
+
+
+def _summary(template: Template) -> str:
+    """The description, or else the start of the prompt."""
+    words = template.description or template.prompt or template.system
+    first = next((line.strip() for line in words.splitlines() if line.strip()), "")
+    return first if len(first) <= 60 else f"{first[:59]}…"
+
+
+def _as_json(template: Template) -> dict[str, Any]:
+    from dataclasses import fields
+
+    from provider_core.templates import variables
+
+    values = {each.name: getattr(template, each.name) for each in fields(template)}
+    return {**values, "path": str(template.path), "variables": variables(template)}
+
+
+_FIELDS = """\
+# A saved prompt. To use it: telex chat --template NAME
+# Lines that begin with "#" are ignored. Remove the "#" to use a line.
+
+# description = "a short description for lists"
+# model = "provider/model"
+# system = "the system message"
+# temperature = 0.2
+# max_tokens = 1000
+# reasoning_effort = "low"
+# schema = "name, age int, tags list"
+# extract = true               # print only the first code block
+# params = { top_p = 0.9 }     # other fields of the request
+"""
+
+_PLACES = r"""
+# {{ stdin }} is the piped input, and {{ prompt }} the prompt on the command line. --var name=VALUE sets
+# {{ name }}; {{ name | text }} has a default. Write \{{ for two literal braces.
+"""
+
+_TOML = f"{_FIELDS}{_PLACES}prompt = '''\n'''\n"
+_MARKDOWN = f"+++\n{_FIELDS}{_PLACES}+++\n\n"
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex templates edit review",
+        "cat brief.md | EDITOR=tee telex templates edit brief.md",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.argument("name", type=Name("template"))
+@click.option(
+    "--markdown", is_flag=True, help="Start a new template as Markdown: the prompt below a TOML header."
+)
+@pass_app
+def edit(app: App, *, name: str, markdown: bool) -> None:
+    """Open a template in your editor, or create one.
+
+    The editor is $VISUAL, or else $EDITOR. The file is saved even if it has mistakes; they are reported.
+    """
+    from provider_core.files import private_folder, replace
+
+    path, initial = _file_to_edit(app, name, markdown=markdown)
+    if initial is not None:
+        private_folder(path.parent)
+        replace(path, initial)
+    try:
+        _edit_until_valid(app, path, initial)
+    finally:
+        unwritten = initial is not None and _content(path) in (initial, b"", None)
+        if unwritten:
+            path.unlink(missing_ok=True)
+    if unwritten:
+        app.console.note(f"Nothing was written: there is no template {path.stem}.")
+    elif not path.exists():
+        app.console.note(f"The template {path.stem} no longer exists.")
+    else:
+        app.console.note(f"Saved as {path}. To use it: telex chat --template {path.stem}")
+
+
+def _file_to_edit(app: App, name: str, *, markdown: bool) -> tuple[Path, bytes | None]:
+    """The template's file, and the initial content of a new one."""
+    from provider_core.errors import InvalidInputError, TemplateError
+    from provider_core.templates import find, names
+
+    folder = app.runtime.paths.templates
+    try:
+        return find(folder, name), None
+    except TemplateError as error:
+        if not error.name:
+            raise
+        bare = error.name
+    if bare in names(folder):
+        raise InvalidInputError(f"there is a template {bare} already: {names(folder)[bare]}")
+    suffix, text = (".md", _MARKDOWN) if markdown or name.endswith(".md") else (".toml", _TOML)
+    return folder / f"{bare}{suffix}", text.replace("NAME", bare, 1).encode()
+
+
+def _edit_until_valid(app: App, path: Path, initial: bytes | None) -> None:
+    from provider_core.errors import TemplateError
+    from provider_core.templates import load
+    from telex.editor import edit_file
+    from telex.prompts import can_prompt
+
+    while True:
+        edit_file(app, path)
+        if _content(path) in (initial, b"", None):
+            return
+        try:
+            load(path.parent, str(path))
+            return
+        except TemplateError as error:
+            if not can_prompt(app.console):
+                raise
+            app.console.error(error.message)
+        if not click.confirm("Edit it again?", default=True, err=True):
+            app.console.note("The file is saved with this mistake; it cannot be used yet.")
+            raise Stop(ExitCode.SETTINGS)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex templates remove review --yes",
+        "telex templates list | cut -f 1 | grep ^old- | xargs -n 1 telex templates remove --yes",
+    ),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.argument("name", type=Name("template"))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@pass_app
+def remove(app: App, *, name: str, yes: bool) -> None:
+    """Remove a template's file.
+
+    Asks for confirmation on a terminal; otherwise --yes is required.
+    """
+    from provider_core.errors import TemplateError
+    from provider_core.templates import find
+    from telex.prompts import confirm_removal
+
+    path = find(app.runtime.paths.templates, name)
+    if path.parent != app.runtime.paths.templates:
+        raise click.UsageError(
+            f"{name} is not one of the templates in {app.runtime.paths.templates}; use rm to remove it"
+        )
+    if not yes:
+        confirm_removal(app.console, str(path))
+    try:
+        path.unlink()
+    except OSError as error:
+        raise TemplateError(f"{path} cannot be removed: {error.strerror}", path=path) from None
+    app.console.note(f"{path} is removed.")

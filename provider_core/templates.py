@@ -1,0 +1,311 @@
+r"""Saved prompts: TOML files, or Markdown with a TOML header, with variables, a model and parameters.
+
+``{{ name }}`` and ``{{ name | default }}`` are variables; ``\{{`` is two literal braces. A value is inserted as it is:
+variables in it are not replaced, and nothing is run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from provider_core import files, limits
+from provider_core.errors import TemplateError, VariableError
+from provider_core.redaction import close_matches
+from provider_core.structs import Struct, field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from provider_core.types import Json
+
+_SUFFIXES: Final = (".toml", ".md")
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_HEADER: Final = "+++"
+
+
+class Template(Struct):
+    """A saved prompt. ``schema`` is for ``structured.schema_from``; a relative path starts at the template's folder."""
+
+    name: str
+    path: Path
+    description: str = ""
+    model: str | None = None
+    system: str = ""
+    prompt: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    schema: str | Mapping[str, Json] | None = None
+    extract: bool = False
+    """Whether to print only the first fenced block of the answer."""
+    params: Mapping[str, Json] = field(default_factory=dict)
+    """Other fields of the request."""
+
+
+# --- finding -------------------------------------------------------------------------------------------------
+
+
+def names(folder: Path) -> dict[str, Path]:
+    """The names of the folder's templates, sorted, with their files."""
+    try:
+        found = [
+            path
+            for path in folder.iterdir()
+            if path.suffix in _SUFFIXES and _NAME.fullmatch(path.stem) and path.is_file()
+        ]
+    except OSError:
+        return {}
+    return {path.stem: path for path in sorted(found)}
+
+
+def find(folder: Path, name: str) -> Path:
+    """The file of the template ``name``, which may have its suffix; a name with a slash is a path.
+
+    Raises ``TemplateError``, with similar names, if there is none, and if there are two.
+    """
+    if "/" in name or "\\" in name:
+        path = files.expanded(name)
+        if not path.is_file():
+            raise TemplateError(f"there is no template {name}", code="unknown_template")
+        return path
+    bare = name.removesuffix(".toml").removesuffix(".md")
+    if not _NAME.fullmatch(bare):
+        raise TemplateError(
+            f"{name!r} is not a valid name for a template: letters, digits, '.', '_' and '-', at most 64",
+            code="unknown_template",
+        )
+    possible = [folder / f"{bare}{suffix}" for suffix in _SUFFIXES]
+    found = [path for path in possible if path.is_file() and name in (bare, path.name)]
+    if len(found) == 2:
+        raise TemplateError(
+            f"two templates are called {name}: {found[0]} and {found[1].name} in the same folder. Remove one",
+            path=found[0],
+        )
+    if not found:
+        candidates = close_matches(bare, names(folder))
+        raise TemplateError(
+            f"there is no template called {name}", name=bare, candidates=candidates, code="unknown_template"
+        )
+    return found[0]
+
+
+# --- reading -------------------------------------------------------------------------------------------------
+
+
+def load(folder: Path, name: str) -> Template:
+    """Find and read the template ``name``; raises ``TemplateError``."""
+    path = find(folder, name)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limits.TEMPLATE + 1)
+    except OSError as error:
+        raise TemplateError(f"{path} cannot be read: {error.strerror}", path=path) from None
+    if len(raw) > limits.TEMPLATE:
+        raise TemplateError(f"{path} is larger than 1 MB", path=path)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _invalid("it is not UTF-8", path, raw.count(b"\n", 0, error.start) + 1) from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Template:
+    """Read a template from the text of the file ``path``, whose suffix is the format.
+
+    Raises ``TemplateError`` with path and line.
+    """
+    text = text.replace("\r\n", "\n")
+    header, body = _split(text, path) if path.suffix == ".md" else (text, None)
+    table = _toml(header, path)
+    for key, value in table.items():
+        if key not in _FIELDS:
+            close = close_matches(key, sorted(_FIELDS), most=1)
+            hint = f": did you mean {close[0]}?" if close else f". There are {', '.join(sorted(_FIELDS))}"
+            wrong = f"there is no field {key!r} in a template{hint}"
+        elif body is not None and key == "prompt":
+            wrong = "the prompt comes after the second +++; it is not a field"
+        elif not _FIELDS[key][0](value):
+            wrong = f"{key} must be {_FIELDS[key][1]}"
+        else:
+            continue
+        word = f"(?:{re.escape(key)}|\"{re.escape(key)}\"|'{re.escape(key)}')"
+        found = re.search(rf"^[ \t]*\[{{0,2}}[ \t]*{word}[ \t]*[=.\]]", header, re.MULTILINE)
+        raise _invalid(wrong, path, _line(header, found.start() if found else -1))
+    if body is not None:
+        table["prompt"] = body
+    for key in ("system", "prompt"):
+        for mark in _MARK.finditer(table.get(key, "")):
+            if (wrong_mark := _wrong_mark(mark)) is not None:
+                raise _invalid(wrong_mark, path, _line(text, text.find(mark[0])))
+        if key in table:
+            table[key] = table[key].strip("\n")
+    if not any(value != "" for key, value in table.items() if key != "description"):
+        raise _invalid("it is empty: add a prompt, a system prompt or a model", path, None)
+    return Template(name=path.stem, path=path, **table)
+
+
+def _split(text: str, path: Path) -> tuple[str, str]:
+    """Header and body. An empty line replaces the first mark, so that line numbers stay right."""
+    lines = text.split("\n")
+    if lines[0].rstrip() != _HEADER:
+        return "", text
+    for number, line in enumerate(lines[1:], start=1):
+        if line.rstrip() == _HEADER:
+            return "\n".join(["", *lines[1:number]]), "\n".join(lines[number + 1 :])
+    raise _invalid("the header that begins with +++ has no second +++", path, 1)
+
+
+def _toml(text: str, path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        words = str(error)
+        found = re.search(r"\s*\(at line (\d+), column \d+\)", words)
+        line = int(found[1]) if found else text.rstrip().count("\n") + 1
+        reason = words.replace(found[0], "") if found else words.replace(" (at end of document)", "")
+        raise _invalid(reason[:1].lower() + reason[1:], path, line) from None
+    except RecursionError:
+        raise _invalid("its values are nested too deeply", path, None) from None
+
+
+def _invalid(what: str, path: Path, line: int | None) -> TemplateError:
+    place = f"{path}, line {line}" if line is not None else str(path)
+    return TemplateError(f"{place}: {what}", path=path, line=line)
+
+
+def _line(text: str, position: int) -> int | None:
+    return text.count("\n", 0, position) + 1 if position >= 0 else None
+
+
+def _is_text(value: Json) -> bool:
+    return isinstance(value, str)
+
+
+def _is_filled(value: Json) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_number(value: Json) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value >= 0
+
+
+def _is_count(value: Json) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_json_table(value: Json) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, dict)
+
+
+_FIELDS: Final[Mapping[str, tuple[Callable[[Json], bool], str]]] = {
+    "description": (_is_text, "text, in quotes"),
+    "model": (_is_filled, "text, in quotes, and not empty"),
+    "system": (_is_text, "text, in quotes"),
+    "prompt": (_is_text, "text, in quotes"),
+    "temperature": (_is_number, "a number from 0 on"),
+    "max_tokens": (_is_count, "a whole number from 1 on"),
+    "reasoning_effort": (_is_filled, "text, in quotes, and not empty"),
+    "schema": (
+        lambda value: isinstance(value, dict) or _is_filled(value),
+        "a file's name, the short form of a schema, or a table",
+    ),
+    "extract": (lambda value: isinstance(value, bool), "true or false"),
+    "params": (_is_json_table, "a table, as in [params], without dates, inf and nan"),
+}
+"""The check of each field, and what its value must be."""
+
+
+# --- variables -----------------------------------------------------------------------------------------------
+
+_MARK: Final = re.compile(r"\\\{\{|\{\{((?:(?!\}\}).)*)\}\}|\{\{")
+_VARIABLE: Final = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)\s*(?:\|(.*))?")
+_OWN: Final = {"stdin": "piped input", "prompt": "the words after the options"}
+"""Variables that --var cannot set."""
+
+
+class Filled(Struct):
+    """The messages that a template makes; ``prompt`` includes piped input and the prompt from the command line."""
+
+    system: str
+    prompt: str
+
+
+def variables(template: Template) -> dict[str, str | None]:
+    """The template's variables in the order of their first use, each with its default."""
+    found: dict[str, str | None] = {}
+    for mark in (*_MARK.finditer(template.system), *_MARK.finditer(template.prompt)):
+        if mark[1] is not None and (inside := _VARIABLE.fullmatch(mark[1])) and found.get(inside[1]) is None:
+            found[inside[1]] = inside[2].strip() if inside[2] is not None else None
+    return found
+
+
+def fill(
+    template: Template, *, stdin: str | None = None, typed: str = "", values: Mapping[str, str] | None = None
+) -> Filled:
+    """Insert piped input, the prompt from the command line and the values of variables.
+
+    If the template does not use ``{{ stdin }}``, piped input is placed before its prompt; if it does not use
+    ``{{ prompt }}``, the typed prompt is placed after it, separated by blank lines. Raises ``VariableError``.
+    """
+    wanted = variables(template)
+    given = dict(values or {})
+    for name in given:
+        if name in _OWN:
+            raise VariableError(f"{name} is {_OWN[name]}, and cannot be set")
+        if name not in wanted:
+            own = ", ".join(each for each in wanted if each not in _OWN)
+            has = f"it has {own}" if own else "it has none to set"
+            raise VariableError(f"the template {template.name} has no variable {name!r}: {has}")
+    piped = stdin if stdin is not None and stdin.strip() else None
+    if piped is not None and "stdin" in wanted:
+        given["stdin"] = piped
+    if typed.strip() and "prompt" in wanted:
+        given["prompt"] = typed
+    missing = [name for name, default in wanted.items() if default is None and name not in given]
+    if missing:
+        raise VariableError(f"the template {template.name} needs {_listed(missing)}", missing=tuple(missing))
+
+    def value(mark: re.Match[str]) -> str:
+        inside = _VARIABLE.fullmatch(mark[1]) if mark[1] is not None else None
+        if inside is None:
+            return "{{"
+        if inside[1] in given:
+            return given[inside[1]]
+        return inside[2].strip() if inside[2] is not None else wanted.get(inside[1]) or ""
+
+    parts = [
+        piped if "stdin" not in wanted else None,
+        _MARK.sub(value, template.prompt),
+        typed if "prompt" not in wanted else None,
+    ]
+    return Filled(
+        system=_MARK.sub(value, template.system),
+        prompt="\n\n".join(part for part in parts if part is not None and part.strip()),
+    )
+
+
+def _wrong_mark(mark: re.Match[str]) -> str | None:
+    if mark[0] == "\\{{" or (mark[1] is not None and _VARIABLE.fullmatch(mark[1])):
+        return None
+    if mark[1] is None:
+        return r"{{ is not closed by }} on its line; to write it literally, use \{{"
+    shown = mark[0] if len(mark[0]) <= 60 else f"{mark[0][:59]}…"
+    return rf"{shown} is not a variable; to write it literally, use \{{{{"
+
+
+def _listed(missing: list[str]) -> str:
+    words = [
+        {"stdin": "text on stdin", "prompt": "a prompt"}.get(name, f"a value for {name}") for name in missing
+    ]
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
