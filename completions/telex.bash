@@ -54,7 +54,7 @@ _telex_table() {
         options=('-h,--help')
         ;;
     'telex providers add')
-        options=('--base-url any' '--preset name presets' '--gguf files' '*--set any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--display-name any' '*--model any' '*--model-name any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--allow-http' '--no-verify' '--replace' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '--no-verify' '--replace' '-h,--help')
         arguments=('name presets')
         ;;
     'telex providers list')
@@ -76,11 +76,11 @@ _telex_table() {
         options=('*--port any' '--add' '--json' '-h,--help')
         ;;
     'telex providers edit')
-        options=('--enable,--disable' '--display-name any' '--base-url any' '--preset name presets' '*--set any' '--gguf files' '*--model any' '--default-model models-of 0' '*--header any' '--key-stdin' '--key-env any' '--key-command any' '--no-key' '--proxy any' '--ca-bundle files' '--client-cert files' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset any' '--no-verify' '--allow-http' '--trust' '-h,--help')
+        options=('--preset name presets' '--base-url any' '*--set any' '--gguf files' '--no-key' '--key-stdin' '--key-env any' '--key-command any' '--display-name any' '*--model any' '--default-model models-of 0' '--enable,--disable' '*--header any' '--proxy any' '--ca-bundle files' '--client-cert files' '--allow-http' '--connect-timeout any' '--first-byte-timeout any' '--idle-timeout any' '--retries any' '--retry-budget any' '*--unset any' '--no-verify' '--trust' '-h,--help')
         arguments=('name providers')
         ;;
     'telex providers set-key')
-        options=('--key-stdin' '--key-env any' '--key-command any' '--no-key' '--no-verify' '--allow-http' '-h,--help')
+        options=('--no-key' '--key-stdin' '--key-env any' '--key-command any' '--no-verify' '--allow-http' '-h,--help')
         arguments=('name providers')
         ;;
     'telex providers set-secret')

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provider_core import presets
+from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.settings.schema import File
 from telex.completion import FILES
 from telex.completion.scripts import script
@@ -127,6 +128,13 @@ def _settings() -> Iterator[tuple[str, ...]]:
         yield f"`[{name}]`" if is_table else f"`{name}`", default, f"`{variable}`", said[f"`{variable}`"]
 
 
+def provider_settings() -> str:
+    rows = (
+        (f"`{row.name}`", "" if row.name == "key" else f"`--{row.flag}`", row.help) for row in PROVIDER_FIELDS
+    )
+    return table(("setting", "option", "meaning"), rows)
+
+
 KINDS = {
     "cloud": "Services with their own models",
     "gateway": "Gateways to other services",
@@ -147,6 +155,7 @@ BLOCKS: dict[str, Callable[[], Any]] = {
     "events": events,
     "exit codes": exit_codes,
     "json keys": json_keys,
+    "provider settings": provider_settings,
     "providers": providers,
     "settings": settings,
     "topics": topics,

@@ -137,7 +137,7 @@ def test_show_tells_all_but_secrets(telex: Inside) -> None:
     assert fields["key command"] == "pass lab"
     assert fields["headers"] == "X-Api-Key: env:TEAM_KEY, X-Team: a"
     assert fields["proxy"] == "http://proxy.invalid:3128"
-    assert fields["network"] == "connect_timeout = 2.5"
+    assert fields["connect timeout"] == "2.5"
     assert (
         dict(line.split("\t", 1) for line in telex("providers", "show", "open").text.splitlines())[
             "pointed at by"

@@ -20,6 +20,7 @@ __all__ = [
     "preset_as_json",
     "preset_row",
     "row",
+    "setting_text",
 ]
 
 HEADERS = ("NAME", "ADDRESS", "KEY", "STATE", "DEFAULT MODEL")
@@ -132,21 +133,20 @@ def card(
     default: str,
     set_up: bool,
 ) -> list[tuple[str, str]]:
-    """All that is known of one provider; ``written`` is its table in the settings file."""
-    from provider_core.request import is_secret_name
-    from provider_core.settings.validators import parse_reference, without_credentials
+    """The settings of one provider. ``written`` is its table in the settings file, ``default`` its default model."""
+    from provider_core.settings.provider_fields import PROVIDER_FIELDS
 
-    declared = [model.id for model in provider.models] if provider.models_declared else []
-    headers = (
-        f"{name}: {MASK if is_secret_name(name) and parse_reference(value) is None else value}"
-        for name, value in sorted(provider.headers.items())
-    )
-    proxy = provider.network.proxy
-    network = (
-        f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
-        for name in ("connect_timeout", "first_byte_timeout", "idle_timeout", "retries", "retry_budget")
-        if (value := written.get(name)) is not None
-    )
+    network = provider.network
+    values = {
+        **written,
+        "key_command": provider.key_command,
+        "models": [model.id for model in provider.models] if provider.models_declared else [],
+        "headers": dict(sorted(provider.headers.items())),
+        "proxy": network.proxy,
+        "ca_bundle": network.ca_bundle,
+        "client_cert": network.client_cert,
+    }
+    above = ("preset", "base_url", "gguf", "display_name", "key", "key_env", "default_model", "enabled")
     return [
         ("name", provider.name),
         ("display name", provider.display_name),
@@ -154,16 +154,37 @@ def card(
         ("address", place(provider)),
         ("state", _state(provider, set_up=set_up)),
         ("key", key_words(source)),
-        ("key command", provider.key_command or ""),
         ("default model", default),
-        ("models", ", ".join(declared)),
-        ("headers", ", ".join(headers)),
-        ("proxy", without_credentials(proxy) if proxy else ""),
-        ("ca bundle", str(provider.network.ca_bundle or "")),
-        ("client cert", str(provider.network.client_cert or "")),
-        ("network", ", ".join(network)),
+        *(
+            (row.name.replace("_", " "), setting_text(row.name, values[row.name]))
+            for row in PROVIDER_FIELDS
+            if row.name not in above and values.get(row.name) not in (None, "")
+        ),
         ("pointed at by", ", ".join(references)),
     ]
+
+
+def setting_text(name: str, value: Any) -> str:
+    """The value of a provider's setting, without secrets."""
+    from provider_core.request import is_secret_name
+    from provider_core.settings.validators import parse_reference, without_credentials
+
+    match value:
+        case dict() if name == "headers":
+            shown = {
+                header: MASK if is_secret_name(header) and parse_reference(text) is None else text
+                for header, text in value.items()
+            }
+            return ", ".join(f"{header}: {text}" for header, text in shown.items())
+        case dict():
+            return ", ".join(f"{key}={each}" for key, each in value.items())
+        case list():
+            return ", ".join(str(each["id"]) if isinstance(each, dict) else str(each) for each in value)
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+    return without_credentials(value) if name == "proxy" else str(value)
 
 
 def preset_row(preset: Preset) -> tuple[str, ...]:

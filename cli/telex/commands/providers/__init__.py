@@ -6,27 +6,25 @@ import click
 
 from telex.command import LazyGroup
 
-__all__ = ["COMMANDS", "command"]
-
 _HERE = "telex.commands.providers"
 
 COMMANDS = {
-    "add": (f"{_HERE}.add:command", "Set up a provider and check that it works."),
-    "list": (f"{_HERE}.listing:list_", "List the providers that can be used, and the sources of their keys."),
-    "show": (f"{_HERE}.listing:show", "Show the settings of a provider."),
-    "presets": (f"{_HERE}.listing:presets", "Search the providers that can be set up by name alone."),
-    "test": (f"{_HERE}.check:command", "Check that providers answer, step by step."),
-    "discover": (f"{_HERE}.discover:command", "Find the model servers that run on this machine."),
-    "edit": (f"{_HERE}.edit:command", "Change the settings of a provider."),
-    "set-key": (f"{_HERE}.keys:command", "Change the source of a provider's key."),
+    "add": (f"{_HERE}.add:add", "Set up a provider and check that it works."),
+    "list": (f"{_HERE}.list:list_", "List the providers that can be used, and the sources of their keys."),
+    "show": (f"{_HERE}.list:show", "Show the settings of a provider."),
+    "presets": (f"{_HERE}.list:presets", "Search the providers that can be set up by name alone."),
+    "test": (f"{_HERE}.check:test", "Check that providers answer, step by step."),
+    "discover": (f"{_HERE}.add:discover", "Find the model servers that run on this machine."),
+    "edit": (f"{_HERE}.edit:edit", "Change the settings of a provider."),
+    "set-key": (f"{_HERE}.edit:set_key", "Change the source of a provider's key."),
     "set-secret": (
         "telex.commands.mcp.secret:of_providers",
         "Store a secret for providers' headers in the keyring.",
     ),
-    "rename": (f"{_HERE}.removal:rename", "Rename a provider."),
-    "remove": (f"{_HERE}.removal:remove", "Remove a provider and its key."),
-    "export": (f"{_HERE}.transfer:export", "Write the providers to a file, without their keys."),
-    "import": (f"{_HERE}.transfer:import_", "Set up the providers in a file."),
+    "rename": (f"{_HERE}.edit:rename", "Rename a provider."),
+    "remove": (f"{_HERE}.edit:remove", "Remove a provider and its key."),
+    "export": (f"{_HERE}.import_export:export", "Write the providers to a file, without their keys."),
+    "import": (f"{_HERE}.import_export:import_", "Set up the providers in a file."),
 }
 
 

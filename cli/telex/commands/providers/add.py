@@ -1,44 +1,32 @@
-"""``telex providers add``: check and save a provider, from a preset, an address or a model file."""
+"""``telex providers add`` and ``discover``: set up providers from presets, addresses, model files and local servers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from provider_core.errors import LocalModelError
 from telex.app import pass_app
 from telex.command import Command
-from telex.commands.providers.given import (
-    WAITS,
-    address,
-    assignment,
-    file_models,
-    new_name,
-    preview,
-    wait_options,
-)
-from telex.commands.providers.keys import checked, choose, key_options, shadow
+from telex.commands.providers import arguments
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ASKING, ExitCode, Stop
-from telex.options import ExistingPath, Name
-from telex.prompts import require_terminal
+from telex.options import Name
+from telex.prompts import can_prompt, require_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from provider_core.presets import Preset
-    from provider_core.probe import Report
+    from provider_core.probe import Found, Report
     from provider_core.types import Provider
     from telex.app import App
-
-__all__ = ["command"]
 
 
 @click.command(
     cls=Command,
-    name="add",
     examples=(
         "telex providers add deepseek",
         "telex providers add lab --base-url http://127.0.0.1:8080/v1 --no-key",
@@ -47,75 +35,11 @@ __all__ = ["command"]
     exits=ASKING,
 )
 @click.argument("name", type=Name("preset"))
-@click.option("--base-url", metavar="URL", help="The base address of the API, without /chat/completions.")
-@click.option(
-    "--preset", type=Name("preset"), metavar="ID", help="Use this preset; by default the one called NAME."
-)
-@click.option(
-    "--gguf",
-    type=ExistingPath(dir_okay=False),
-    metavar="FILE",
-    help="Run this model file on this machine, without a server.",
-)
-@click.option(
-    "--set",
-    "variables",
-    multiple=True,
-    metavar="PART=VALUE",
-    help="Set a part of the preset's address, such as account_id=ID.",
-)
-@key_options
-@click.option("--display-name", metavar="TEXT", help="Name to show in lists.")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    metavar="ID",
-    help="Add a model; the first one is the default. Repeatable.",
-)
-@click.option(
-    "--model-name",
-    "model_names",
-    multiple=True,
-    metavar="TEXT",
-    help="Name of a model in lists, in the order of --model. Repeatable.",
-)
-@click.option(
-    "--header",
-    "headers",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Send a header with every request. Repeatable.",
-)
-@click.option("--proxy", metavar="URL", help="Use this proxy; none means no proxy.")
-@click.option(
-    "--ca-bundle",
-    type=ExistingPath(),
-    help="Trust these certificates instead of the system's.",
-)
-@click.option(
-    "--client-cert",
-    type=ExistingPath(),
-    help="Present a client certificate: a PEM file with its key.",
-)
-@wait_options
-@click.option(
-    "--allow-http", is_flag=True, help="Allow sending the key over plain http to a host that is not local."
-)
+@arguments.new_setting_options
 @click.option("--no-verify", is_flag=True, help="Save without checking that the server answers.")
 @click.option("--replace", is_flag=True, help="Replace the provider with this name.")
 @pass_app
-def command(
-    app: App,
-    /,
-    *,
-    name: str,
-    preset: str | None,
-    allow_http: bool,
-    no_verify: bool,
-    replace: bool,
-    **options: Any,
-) -> None:
+def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: Any) -> None:
     """Set up a provider and check that it works.
 
     NAME is the name of a preset (see telex providers presets), or any name with --base-url or --gguf. With a preset
@@ -125,108 +49,100 @@ def command(
     from provider_core import provider_store
     from provider_core.keys import seal_for
     from telex import lists
-    from telex.commands.providers import verify
+    from telex.commands.providers import check
 
-    new_name(app, name)
-    taken = lists.spelled(app, name)
-    if taken is not None and taken != name:
-        raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
+    arguments.check_new_name(app, name)
+    known = lists.spelled(app, name)
+    if known is not None and known != name:
+        raise click.UsageError(f"{known} is already set up, and names are unique regardless of case")
     if name in app.runtime.settings.providers and not replace:
         app.console.error(
             f"{name} is already set up",
             f"To overwrite it: --replace\nTo change it: telex providers edit {name} --help",
         )
         raise Stop(ExitCode.SETTINGS)
-    row = _preset(name, preset, options)
-    if row is not None and options["base_url"] and not preset:
-        app.console.note(f"{name} is a preset: everything but the address comes from {row.name}.")
-    fields = {**_fields(row, options), **_place(app, row, options)}
-    if options["gguf"]:
-        fields["models"] = file_models(app, options["gguf"].absolute(), fields["models"])
-    if allow_http:
-        fields["allow_http"] = True
-    choice = choose(app, preview(app, name, fields, fields), options) if not options["gguf"] else None
-    if choice is not None:
-        fields |= choice.fields
-    provider = preview(app, name, fields, fields)
-    verify.allowed(app, provider, choice.store if choice else None)
+    preset = _preset(name, options)
+    if preset is not None and options["base_url"] and not options["preset"]:
+        app.console.note(f"{name} is a preset: everything but the address comes from {preset.name}.")
+    fields = arguments.changed_fields(app, options, {})
+    if preset is not None:
+        fields["preset"] = preset.id
+        if options["models"]:
+            fields["default_model"] = options["models"][0]
+    choice = arguments.KeyChoice(fields={"key": "none"})
+    if not options["gguf"]:
+        if variables := _address_parts(app, preset, fields):
+            fields["variables"] = variables
+        choice = arguments.choose_key(app, arguments.preview(app, name, fields, fields), options)
+    fields |= choice.fields
+    provider = arguments.preview(app, name, fields, fields)
+    check.require_encryption(app, provider, choice.key)
     report = None
-    if choice is not None and not no_verify:
-        report, choice = checked(app, provider, choice)
     if options["gguf"]:
         _load_once(app, provider, no_verify=no_verify)
-    key = choice.store if choice else None
-    sealed = seal_for(provider, key) if key is not None else None
-    provider_store.add(
-        app.runtime.paths.settings_file, app.runtime.key_store, name, fields, key=sealed, replace=replace
-    )
+    elif not no_verify:
+        report, choice = arguments.check_with_key(app, provider, choice)
+    key = seal_for(provider, choice.key) if choice.key is not None else None
+    settings, store = app.runtime.paths.settings_file, app.runtime.key_store
+    provider_store.add(settings, store, name, fields, key=key, replace=replace)
     if report is not None and report.models:
         lists.save(app, provider, report.models)
-    _conclude(app, provider, report, choice.said if choice else "")
+    _report_success(app, provider, report, choice.message)
 
 
-def _preset(name: str, preset: str | None, options: Mapping[str, Any]) -> Preset | None:
+def _preset(name: str, options: Mapping[str, Any]) -> Preset | None:
     from provider_core import presets
 
-    if options["gguf"] and (options["base_url"] or preset):
-        raise click.UsageError(
-            "--gguf does not go with --base-url or --preset: a model file needs no address"
-        )
     if options["gguf"]:
+        if options["base_url"] or options["preset"]:
+            raise click.UsageError(
+                "--gguf does not go with --base-url or --preset: a model file needs no address"
+            )
         return None
-    wanted = preset or name
-    row = presets.get(wanted)
-    if row is None and options["base_url"] and not preset:
-        return None
-    if row is None:
+    wanted = options["preset"] or name
+    found = presets.get(wanted)
+    if found is None and (options["preset"] or not options["base_url"]):
         near = presets.close_matches(wanted)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise click.UsageError(
             f"there is no preset called {wanted}. {hint}Otherwise give --base-url URL or --gguf FILE"
         )
-    return row
+    return found
 
 
-def _fields(preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the settings, except the address and the key."""
-    from provider_core.settings.validators import parse_header
+def _address_parts(app: App, preset: Preset | None, fields: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of the address: from the options, the environment, or a prompt."""
+    from provider_core.settings.validators import validate_variable
 
-    models, names = options["models"], options["model_names"]
-    if len(names) > len(models):
-        raise click.UsageError("--model-name belongs to a --model: there are more names than models")
-    declared = [
-        {"id": model, "name": names[at]} if at < len(names) else model for at, model in enumerate(models)
-    ]
-    return {
-        "preset": preset.id if preset else None,
-        "display_name": options["display_name"],
-        "headers": dict(parse_header(text) for text in options["headers"]) or None,
-        "models": declared or None,
-        "default_model": models[0] if models and preset else None,
-        "proxy": options["proxy"],
-        **{field: options[field] for field in WAITS},
-        "ca_bundle": _absolute(options["ca_bundle"]),
-        "client_cert": _absolute(options["client_cert"]),
-    }
-
-
-def _absolute(path: Path | None) -> str | None:
-    return str(path.absolute()) if path else None
-
-
-def _place(app: App, preset: Preset | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields for the place of the model: an address with its parts, or a file."""
-    if options["gguf"]:
-        return {"gguf": str(options["gguf"].absolute()), "key": "none"}
-    place: dict[str, Any] = {"base_url": None}
-    if options["base_url"]:
-        place["base_url"] = address(app, options["base_url"])
-    variables = _variables(app, preset, place["base_url"], options["variables"])
-    return {**place, "variables": variables or None}
+    values = dict(fields.get("variables", {}))
+    wanted = {variable.name: variable for variable in (preset.variables if preset else ())}
+    template = fields.get("base_url") or (preset.base_url if preset else "")
+    unknown = [name for name in values if f"{{{name}}}" not in template]
+    if unknown:
+        parts = f"its parts are {', '.join(wanted)}" if wanted else "its address has no parts to set"
+        raise click.UsageError(f"--set {unknown[0]}=… means nothing here: {parts}")
+    environ = app.runtime.environ
+    for name, variable in wanted.items():
+        if name in values or f"{{{name}}}" not in template:
+            continue
+        source = next((each for each in variable.env if environ.get(each, "").strip()), None)
+        if source:
+            values[name] = environ[source].strip()
+            app.console.note(f"{name} is taken from the environment variable {source}.")
+        else:
+            require_terminal(
+                app.console,
+                f"there is no terminal to ask for the {name} of the address: give --set {name}=…"
+                + (f", or set {variable.env[0]}" if variable.env else ""),
+            )
+            values[name] = str(click.prompt(variable.prompt, err=True)).strip()
+    for name, value in values.items():
+        validate_variable(name, value)
+    return values
 
 
 def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
-    """Load the model file with llama.cpp to check it; raises ``LocalModelError``."""
+    """Load the model file with llama.cpp to check it; stops if it cannot be loaded."""
     from provider_core import local
     from provider_core.types import Target
 
@@ -248,58 +164,161 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
             pass
     except LocalModelError as error:
         code, hint = code_and_hint(error)
-        console.error(
-            error.message,
-            "\n".join(filter(None, (hint, "Nothing was saved. To save without loading: --no-verify"))),
-        )
+        lines = filter(None, (hint, "Nothing was saved. To save without loading: --no-verify"))
+        console.error(error.message, "\n".join(lines))
         raise Stop(ExitCode.SETTINGS if code is ExitCode.OTHER else code) from None
 
 
-def _variables(app: App, preset: Preset | None, base_url: str | None, given: Sequence[str]) -> dict[str, str]:
-    """The parts of an address template, from the options, the environment, or a prompt."""
-    from provider_core.settings.validators import validate_variable
-
-    values = dict(assignment(text) for text in given)
-    wanted = {variable.name: variable for variable in (preset.variables if preset else ())}
-    template = base_url or (preset.base_url if preset else "")
-    unknown = [name for name in values if f"{{{name}}}" not in template]
-    if unknown:
-        parts = f"its parts are {', '.join(wanted)}" if wanted else "its address has no parts to set"
-        raise click.UsageError(f"--set {unknown[0]}=… means nothing here: {parts}")
-    for name, variable in wanted.items():
-        if name in values or f"{{{name}}}" not in template:
-            continue
-        source = next((env for env in variable.env if app.runtime.environ.get(env, "").strip()), None)
-        if source:
-            values[name] = app.runtime.environ[source].strip()
-            app.console.note(f"{name} is taken from the environment variable {source}.")
-        else:
-            require_terminal(
-                app.console,
-                f"there is no terminal to ask for the {name} of the address: give --set {name}=…"
-                + (f", or set {variable.env[0]}" if variable.env else ""),
-            )
-            values[name] = str(click.prompt(variable.prompt, err=True)).strip()
-    for name, value in values.items():
-        validate_variable(name, value)
-    return values
-
-
-def _conclude(app: App, provider: Provider, report: Report | None, said: str) -> None:
+def _report_success(app: App, provider: Provider, report: Report | None, message: str) -> None:
     from telex import lists
-    from telex.commands.providers import verify
+    from telex.commands.providers import check
 
-    console = app.console
-    console.note(f"{provider.name} is set up.")
+    app.console.note(f"{provider.name} is set up.")
     if report is not None:
-        console.note(verify.summary(report))
-    for line in (said, shadow(app, provider)):
+        app.console.note(check.summary(report))
+    for line in (message, arguments.unused_key(app, provider)):
         if line:
-            console.note(line)
+            app.console.note(line)
     model = report.model if report is not None else None
-    model = model or provider.default_model or next((m.id for m in provider.models), None)
+    model = model or provider.default_model or next((each.id for each in provider.models), None)
     if model:
-        console.note(f'Try: telex chat -m {provider.name} "Hello"  (the model is {model})')
+        app.console.note(f'Try: telex chat -m {provider.name} "Hello"  (the model is {model})')
     else:
-        console.note(f'No model is known yet. Try: telex chat -m {provider.name}/MODEL "Hello"')
+        app.console.note(f'No model is known yet. Try: telex chat -m {provider.name}/MODEL "Hello"')
     lists.say_default(app, provider.name)
+
+
+# --- discover ----------------------------------------------------------------------------------------------
+
+
+HEADERS = ("SERVER", "ADDRESS", "MODELS", "SET UP AS")
+
+
+@click.command(
+    cls=Command,
+    examples=("telex providers discover --add", "telex providers discover --json | jq -r '.[].base_url'"),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    metavar="N",
+    help="Look only at this port instead of the usual ones. Repeatable.",
+)
+@click.option(
+    "--add", "add_all", is_flag=True, help="Set up all new servers that need no key, without asking."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
+@pass_app
+def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) -> None:
+    """Find the model servers that run on this machine.
+
+    Asks the ports that Ollama, LM Studio, llama.cpp, vLLM and others use for their models, all at once and without
+    a key. In a pipe, each line has SERVER, ADDRESS, MODELS and SET UP AS, separated by tabs.
+    """
+    from provider_core import probe
+    from telex.render import sheet
+
+    found = probe.discover(ports, transport=app.runtime.transport)
+    names = {server.base_url: _known_as(app, server) for server in found}
+    new = [server for server in found if not names[server.base_url] and not server.needs_key]
+    if add_all:
+        names |= {server.base_url: _add_server(app, server) for server in new}
+    if as_json:
+        app.console.json(
+            [
+                {
+                    "preset": server.preset,
+                    "base_url": server.base_url,
+                    "models": [model.id for model in server.models],
+                    "needs_key": server.needs_key,
+                    "set_up_as": names[server.base_url] or None,
+                }
+                for server in found
+            ]
+        )
+        return
+    rows = [
+        (
+            server.preset or "unknown",
+            server.base_url,
+            "wants a key" if server.needs_key else str(len(server.models)),
+            names[server.base_url],
+        )
+        for server in found
+    ]
+    sheet.rows(app.console, HEADERS, rows)
+    if not found:
+        where = f"on port {', '.join(map(str, ports))}" if ports else "on the known ports"
+        app.console.note(f"No model server answers {where} of this machine.")
+    if add_all:
+        return
+    if new and not can_prompt(app.console):
+        app.console.note("To set up what is new: telex providers discover --add")
+        new = []
+    for server in new:
+        if click.confirm(f"Set up {_product(server)} at {server.base_url}?", default=True, err=True):
+            _add_server(app, server)
+    for server in found:
+        if server.needs_key and not names[server.base_url]:
+            name = _free_name(app, server)
+            preset = f" --preset {server.preset}" if server.preset not in (None, name) else ""
+            command = f"telex providers add {name}{preset} --base-url {server.base_url} --key-stdin"
+            app.console.note(f"{_product(server)} wants a key: {command}")
+
+
+def _add_server(app: App, server: Found) -> str:
+    """Set up the server under an unused name, and return the name."""
+    from provider_core import presets, settings
+    from provider_core.settings import edit
+    from telex import lists
+
+    name = _free_name(app, server)
+    preset = presets.get(server.preset) if server.preset else None
+    fields: dict[str, Any] = {
+        "preset": server.preset,
+        "base_url": None if preset and preset.base_url == server.base_url else server.base_url,
+        "key": None if preset else "none",
+    }
+    edit.put(app.runtime.paths.settings_file, {name: fields})
+    if server.models:
+        lists.save(app, settings.preview(name, fields, app.runtime.paths), server.models)
+    app.console.note(f'{name} is set up: {server.base_url}. Try: telex chat -m {name} "Hello"')
+    lists.say_default(app, name)
+    return name
+
+
+def _free_name(app: App, server: Found) -> str:
+    """A name that no provider and no alias has."""
+    from itertools import count
+
+    from provider_core.settings import edit
+
+    used = (*edit.entries(app.runtime.paths.settings_file), *app.runtime.settings.aliases)
+    taken = {each.casefold() for each in used}
+    name, port = server.preset or "server", urlsplit(server.base_url).port
+    for candidate in (name, f"{name}-{port}"):
+        if candidate not in taken:
+            return candidate
+    return next(f"{name}-{port}-{n}" for n in count(2) if f"{name}-{port}-{n}" not in taken)
+
+
+def _known_as(app: App, server: Found) -> str:
+    """The provider that already has this address, or ""."""
+    from provider_core.settings.validators import origin
+
+    wanted = origin(server.base_url)
+    for provider in app.runtime.settings.providers.values():
+        url = provider.base_url.replace("//localhost", "//127.0.0.1")
+        if url and origin(url) == wanted:
+            return provider.name
+    return ""
+
+
+def _product(server: Found) -> str:
+    from provider_core import presets
+
+    preset = presets.get(server.preset) if server.preset else None
+    return preset.name if preset else "a server"

@@ -1,19 +1,22 @@
-"""``telex providers test``: check each provider in its own thread; the exit code summarizes the results."""
+"""``telex providers test``, and the checks of a provider before it is saved: may it get the key, does it answer."""
 
 from __future__ import annotations
 
 import queue
+import shlex
 import threading
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from provider_core.errors import NotFoundError
 from telex.app import pass_app
 from telex.command import Command
+from telex.commands.providers.arguments import preset_of
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ASKING, ExitCode, Stop
+from telex.humanize import plural
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -24,12 +27,128 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
     from telex.app import App
 
-__all__ = ["command"]
+_NOTHING_SAVED = "Nothing was saved. To save without asking the server: --no-verify"
+
+
+def require_encryption(app: App, provider: Provider, key: str | None) -> None:
+    """Raise ``UsageError`` if a key or a secret header would be sent unencrypted beyond private networks."""
+    from provider_core.errors import KeyDestinationError
+    from provider_core.keys import check_destination, source
+    from provider_core.settings.validators import parse_reference
+
+    secret = any(map(parse_reference, provider.headers.values()))
+    if not (key is not None or secret or source(provider, app.runtime.environ).kind != "none"):
+        return
+    try:
+        check_destination("the key", provider.base_url, provider.network, environ=app.runtime.environ)
+    except KeyDestinationError as error:
+        raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
+
+
+def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = False) -> Report | None:
+    """Check the provider with the new ``key``, or with the key of its own source; None for a model file.
+
+    On a failure, reports why and stops with the error's exit code. ``can_retry`` means that the user can type
+    another key if this one is refused.
+    """
+    from provider_core import keys, probe
+    from provider_core.errors import (
+        ApiKeyError,
+        AuthenticationError,
+        KeyDestinationError,
+        KeyStoreError,
+        MissingKeyError,
+        NetworkError,
+    )
+
+    if provider.embedded:
+        return None
+    app.console.note(f"Asking {provider.base_url} …")
+    missing: ApiKeyError | None = None
+    try:
+        found = keys.resolve(provider, environ=app.runtime.environ, store=app.runtime.key_store, key=key)
+        provider, key = found.provider, found.value
+    except ApiKeyError as failure:
+        missing = failure
+    report = probe.check(provider, key=key, missing=missing, environ=app.runtime.environ)
+    error = report.error
+    if error is None and (report.passed or report["models"].status == "ok"):
+        return report
+    if error is None:
+        _could_not_be_asked(app, provider, report)
+    is_known = provider.name in app.runtime.settings.providers
+    code, hint = code_and_hint(error, provider if is_known or isinstance(error, NetworkError) else None)
+    lines = [line for line in (suggestion(app, report),) if line]
+    secret_missing = isinstance(error, MissingKeyError) and error.secret
+    if (isinstance(error, NetworkError | KeyStoreError | KeyDestinationError) or secret_missing) and hint:
+        # While adding, the hint's option belongs to the command that was typed.
+        typed = shlex.join(["telex", *app.arguments])
+        lines.append(hint if is_known else hint.replace(f"telex providers edit {provider.name}", typed))
+    elif isinstance(error, MissingKeyError):
+        lines.append(
+            f"Set {error.key_env[0]}, or give the key in another way: --key-stdin or --key-command CMD"
+            if error.key_env
+            else "Give the key: --key-stdin, --key-env VAR or --key-command CMD"
+        )
+    if isinstance(error, AuthenticationError) and key is None:
+        lines.append("The server wants a key: --key-stdin, --key-env VAR or --key-command CMD")
+    elif isinstance(error, AuthenticationError) and (preset := preset_of(provider)) and preset.regions:
+        lines.append(f"Keys are per region: is it one of {' or '.join(preset.regions)}?")
+    if not (can_retry and code is ExitCode.KEY):
+        lines.append(_NOTHING_SAVED)
+    app.console.error(error.message, "\n".join(lines))
+    raise Stop(code)
+
+
+def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoReturn:
+    """Stop because nothing answered: there is no list, and no model to chat with."""
+    why = report.unlisted
+    words = f" ({why.message})" if why is not None else ""
+    if report.suggested_base and why is not None:
+        app.console.error(why.message, f"{suggestion(app, report)}\n{_NOTHING_SAVED}")
+        raise Stop(ExitCode.PROVIDER)
+    edit = f"telex providers edit {provider.name}"
+    is_new = provider.name not in app.runtime.settings.providers
+    lines = [f"If it is right, name a model: {'' if is_new else f'{edit} '}--model ID"]
+    if isinstance(why, NotFoundError):
+        lines.insert(0, f"Check the address: {'' if is_new else f'{edit} '}--base-url URL")
+    app.console.error(
+        f"{provider.name} could not be asked: no model of it is known, and it lists none{words}",
+        "\n".join([*lines, _NOTHING_SAVED]),
+    )
+    raise Stop(ExitCode.SETTINGS)
+
+
+def suggestion(app: App, report: Report) -> str | None:
+    """A hint with the address at which the server answers, if the provider's own is wrong."""
+    base = report.suggested_base
+    if base is None:
+        return None
+    is_new = report.provider not in app.runtime.settings.providers
+    option = f"--base-url {base}"
+    command = option if is_new else f"telex providers edit {report.provider} {option}"
+    return f"The API answers at {base}: {command}"
+
+
+def summary(report: Report) -> str:
+    """One line about the result of a check: what works, and what is missing."""
+    count = len(report.models)
+    none = "no model yet" if report["models"].status == "ok" else "no list of models"
+    parts = [plural(count, "model") if count else none]
+    if report["auth"].status == "ok":
+        parts.append(report["auth"].detail or "the key is accepted")
+    if report["stream"].status == "absent":
+        parts.append("answers come in one piece")
+    if report["usage"].status == "absent":
+        parts.append("no token counts")
+    return f"It answers: {', '.join(parts)}."
+
+
+# --- test ------------------------------------------------------------------------------------------------
 
 
 @click.command(
     cls=Command,
-    name="test",
     examples=(
         "telex providers test deepseek --deep",
         "telex providers test --all --json | jq -r '.[] | select(.passed | not).provider'",
@@ -44,7 +163,7 @@ __all__ = ["command"]
               metavar="SECONDS", help="Give up on a server after this many seconds.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
-def command(
+def test(
     app: App,
     *,
     names: tuple[str, ...],
@@ -65,20 +184,17 @@ def command(
     providers = _wanted(app, names, every=every)
     if model and len(providers) > 1:
         raise click.UsageError("--model is for one provider")
-    with render.live(app.console, [provider.name for provider in providers]) as told:
-        results = _all(app, providers, model, deep=deep, timeout=timeout, told=told)
-    reports = [result.report for result in results]
-    found = [result.card for result in results if result.card is not None]
+    with render.live(app.console, [provider.name for provider in providers]) as on_step:
+        results = _test_all(app, providers, model, deep=deep, timeout=timeout, on_step=on_step)
     if as_json:
-        objects = [
-            {**render.as_json(each.report), **({"card": render.card_as_json(each.card)} if each.card else {})}
-            for each in results
-        ]
-        app.console.json(objects)
+        cards = [{"card": render.card_as_json(each.card)} if each.card else {} for each in results]
+        app.console.json(
+            [{**render.as_json(each.report), **card} for each, card in zip(results, cards, strict=True)]
+        )
     else:
-        render.report(app.console, reports)
-        render.cards(app.console, found)
-    _conclude(app, providers, results)
+        render.report(app.console, [each.report for each in results])
+        render.cards(app.console, [each.card for each in results if each.card is not None])
+    _report_failures(app, providers, results)
 
 
 def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
@@ -106,36 +222,46 @@ class _Result:
         self.error: CoreError | None = report.error
 
 
-def _all(
+def _test_all(
     app: App,
     providers: Sequence[Provider],
     model: str | None,
     *,
     deep: bool,
     timeout: float,
-    told: Callable[[str, Step | Trait], None],
+    on_step: Callable[[str, Step | Trait], None],
 ) -> list[_Result]:
-    """Check all at once, after looking up the keys one by one, because commands and keyrings may prompt."""
-    from provider_core.errors import ApiKeyError
+    """Test all at once, after looking up the keys one by one, because commands and keyrings may prompt."""
+    from provider_core.errors import ApiKeyError, LocalModelError
     from provider_core.keys import resolve_each
+    from provider_core.probe import Report
+    from provider_core.types import Target
 
     credentials = resolve_each(providers, environ=app.runtime.environ, store=app.runtime.key_store)
     results: queue.SimpleQueue[tuple[int, _Result | BaseException]] = queue.SimpleQueue()
-    turns = threading.Lock()
+    one_file = threading.Lock()  # each model file is in memory while it is tested
 
-    def check(provider: Provider) -> _Result:
+    def run(provider: Provider) -> _Result:
         found = credentials[provider.name]
-        ask = partial(_one, app, model=model, deep=deep, timeout=timeout, told=told)
         if isinstance(found, ApiKeyError):
-            return ask(provider, None, found)
+            return _test(app, provider, None, found, model, deep=deep, timeout=timeout, on_step=on_step)
         if not provider.embedded:
-            return ask(found.provider, found.value, None)
-        with turns:  # each holds a model in memory while it is asked
-            return _embedded(app, provider, model, ask)
+            return _test(
+                app, found.provider, found.value, None, model, deep=deep, timeout=timeout, on_step=on_step
+            )
+        # llama.cpp serves the file under any name.
+        name = model or provider.default_model or next((m.id for m in provider.models), provider.name)
+        try:
+            with one_file, app.open_provider(Target(provider=provider, model=name)) as opened:
+                return _test(
+                    app, opened.provider, opened.key, None, name, deep=deep, timeout=timeout, on_step=on_step
+                )
+        except LocalModelError as error:
+            return _Result(Report.unreached(provider.name, error))
 
     def work(at: int, provider: Provider) -> None:
         try:
-            results.put((at, check(provider)))
+            results.put((at, run(provider)))
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             results.put((at, error))
 
@@ -151,31 +277,16 @@ def _all(
     return [done[at] for at in sorted(done)]
 
 
-def _embedded(app: App, provider: Provider, model: str | None, ask: Callable[..., _Result]) -> _Result:
-    """The result for a model file, which runs only during the check."""
-    from provider_core.errors import LocalModelError
-    from provider_core.probe import Report
-    from provider_core.types import Target
-
-    # The file is served under whatever name it is asked by.
-    name = model or provider.default_model or next((m.id for m in provider.models), provider.name)
-    try:
-        with app.open_provider(Target(provider=provider, model=name)) as opened:
-            return ask(opened.provider, opened.key, None, model=name)
-    except LocalModelError as error:
-        return _Result(Report.unreached(provider.name, error))
-
-
-def _one(
+def _test(
     app: App,
     provider: Provider,
     key: str | None,
     missing: ApiKeyError | None,
-    *,
     model: str | None,
+    *,
     deep: bool,
     timeout: float,
-    told: Callable[[str, Step | Trait], None],
+    on_step: Callable[[str, Step | Trait], None],
 ) -> _Result:
     from provider_core import probe
     from provider_core.errors import CoreError
@@ -190,7 +301,7 @@ def _one(
             known=() if provider.embedded else app.runtime.catalog.listing(provider.name).models,
             timeout=timeout,
             environ=app.runtime.environ,
-            on_step=lambda step: told(provider.name, step),
+            on_step=lambda step: on_step(provider.name, step),
         )
     )
     if deep and result.report.passed and result.report.model:
@@ -202,30 +313,29 @@ def _one(
                 memory=UnsupportedFieldCache(app.runtime.paths.refusals),
                 timeout=timeout,
                 environ=app.runtime.environ,
-                on_trait=lambda trait: told(provider.name, trait),
+                on_trait=lambda trait: on_step(provider.name, trait),
             )
         except CoreError as error:
             result.error = error
     return result
 
 
-def _conclude(app: App, providers: Sequence[Provider], results: Sequence[_Result]) -> None:
+def _report_failures(app: App, providers: Sequence[Provider], results: Sequence[_Result]) -> None:
     """Report failures, and stop with their exit code, or with 1 if they differ."""
-    from provider_core.errors import NotFoundError, ProtocolError
-    from telex.commands.providers import verify
+    from provider_core.errors import ProtocolError
 
     codes: list[ExitCode] = []
     for provider, result in zip(providers, results, strict=True):
         if result.error is not None:
             code, hint = code_and_hint(result.error, provider)
-            app.console.error(result.error.message, verify.suggestion(app, result.report) or hint)
+            app.console.error(result.error.message, suggestion(app, result.report) or hint)
             codes.append(code)
         elif not result.report.passed:
             why = result.report.unlisted
             hint = f"Check the address: telex providers edit {provider.name} --base-url URL"
             words = f" ({why.message})" if why is not None else ""
             name = f"Name one: telex providers test {provider.name} --model ID"
-            suggested = verify.suggestion(app, result.report)
+            suggested = suggestion(app, result.report)
             app.console.error(
                 f"{provider.name} could not be asked: no model of it is known{words}",
                 suggested or (f"{name}\n{hint}" if isinstance(why, NotFoundError) else name),

@@ -1,107 +1,61 @@
-"""``telex providers edit``: set or remove fields of a provider."""
+"""``telex providers edit``, ``set-key``, ``rename`` and ``remove``: change a provider that is set up."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from telex.app import pass_app
 from telex.command import Command
-from telex.commands.providers.given import preview, wait_options
-from telex.commands.providers.keys import key_options
-from telex.exit_codes import ExitCode
-from telex.options import ExistingPath, Name
+from telex.commands.providers import arguments
+from telex.commands.providers.arguments import KeyChoice
+from telex.exit_codes import ASKING, ExitCode, Stop
+from telex.options import Name
+from telex.prompts import confirm, confirm_removal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from provider_core.types import Provider
     from telex.app import App
 
-__all__ = ["command"]
-
-FIELDS = (
-    "preset", "base-url", "set", "key-env", "key-command", "display-name", "model", "header", "default-model",
-    "gguf", "ca-bundle", "client-cert", "proxy", "allow-http", "connect-timeout", "first-byte-timeout",
-    "idle-timeout", "retries", "retry-budget",
-)  # fmt: skip
+UNSETTABLE = {row.flag: row for row in PROVIDER_FIELDS if row.name not in ("key", "enabled")}
 """Values of ``--unset``: the names of the options."""
-
-_KEYS = {"set": "variables", "model": "models", "header": "headers"}
-"""Option -> key of the settings, if they differ by more than hyphens."""
-
-_PATH = ExistingPath()
 
 
 class Unset(click.ParamType[str]):
-    """The name of a field, or of one part of a field."""
+    """The name of a setting as an option or in the file, or of one part of it; converts to the name in the file."""
 
     name = "FIELD"
-    _PARTS: ClassVar = {"header": "header", "headers": "header", "set": "set", "variables": "set"}
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        field, dot, part = str(value).partition(".")
-        if dot and part and field in self._PARTS:
-            return f"{self._PARTS[field]}.{part}"
-        named = {key: option for option, key in _KEYS.items()}
-        field = named.get(field, field.replace("_", "-"))  # as the settings spell it
-        if dot or field not in FIELDS:
-            self.fail(f"{value!r} is not one of {', '.join(FIELDS)}, header.NAME or set.PART", param, ctx)
-        return field
+        name, dot, part = str(value).partition(".")
+        row = next((row for flag, row in UNSETTABLE.items() if name in (flag, row.name)), None)
+        if row is None or (dot and not (part and row.type == "pairs")):
+            self.fail(f"{value!r} is not one of {', '.join(UNSETTABLE)}, header.NAME or set.PART", param, ctx)
+        return f"{row.name}{dot}{part}"
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[click.shell_completion.CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(field) for field in FIELDS if field.startswith(incomplete)]
+        return [CompletionItem(flag) for flag in UNSETTABLE if flag.startswith(incomplete)]
 
 
 @click.command(
     cls=Command,
-    name="edit",
     examples=(
         "telex providers edit lab --display-name 'The lab' --unset proxy",
         "pass show lab | telex providers edit lab --key-stdin",
     ),
-    exits=(
-        ExitCode.SETTINGS,
-        ExitCode.KEY,
-    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
 @click.argument("name", type=Name("provider"))
-@click.option("--enable/--disable", "enabled", default=None, help="Enable or disable the provider.")
-@click.option("--display-name", metavar="TEXT", help="Name to show in lists.")
-@click.option("--base-url", metavar="URL", help="The base address of the API, without /chat/completions.")
-@click.option(
-    "--preset",
-    type=Name("preset"),
-    metavar="ID",
-    help="Use this preset for everything that is not set.",
-)
-@click.option(
-    "--set", "variables", multiple=True, metavar="PART=VALUE", help="Set a part of the preset's address."
-)
-@click.option("--gguf", type=_PATH, metavar="FILE", help="Run this model file on this machine.")
-@click.option(
-    "--model", "models", multiple=True, metavar="ID", help="Replace the models that are set. Repeatable."
-)
-@click.option(
-    "--default-model",
-    type=Name("model", of="name"),
-    metavar="ID",
-    help="Model to use when only the provider is named.",
-)
-@click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="Add a header. Repeatable.")
-@key_options
-@click.option("--proxy", metavar="URL", help="Use this proxy; none means no proxy.")
-@click.option(
-    "--ca-bundle", type=_PATH, metavar="PATH", help="Trust these certificates instead of the system's."
-)
-@click.option(
-    "--client-cert", type=_PATH, metavar="FILE", help="Present a client certificate: a PEM file with its key."
-)
-@wait_options
+@arguments.setting_options
 @click.option(
     "--unset",
     "unset",
@@ -111,82 +65,69 @@ class Unset(click.ParamType[str]):
     help="Remove a field by the name of its option, or a part of it, such as header.X-Team. Repeatable.",
 )
 @click.option("--no-verify", is_flag=True, help="Save a new key without checking it.")
-@click.option(
-    "--allow-http", is_flag=True, help="Allow sending the key over plain http to a host that is not local."
-)
 @click.option("--trust", is_flag=True, help="Allow sending the present key to the new address.")
 @pass_app
-def command(
-    app: App,
-    /,
-    *,
-    name: str,
-    unset: tuple[str, ...],
-    allow_http: bool,
-    no_verify: bool,
-    trust: bool,
-    **options: Any,
+def edit(
+    app: App, /, *, name: str, unset: tuple[str, ...], no_verify: bool, trust: bool, **options: Any
 ) -> None:
     """Change the settings of a provider.
 
-    Only the given options change. A new key is checked with the server; telex providers test checks the rest. A key
-    belongs to the address that it was stored for: for another address, enter the key again or use --trust. On a
-    terminal, telex asks.
+    Only the given options change; headers are added, and models are replaced. A new key is checked with the server;
+    telex providers test checks the rest. A key belongs to the address that it was stored for: for another address,
+    enter the key again or use --trust. On a terminal, telex asks.
     """
     from provider_core import provider_store
     from provider_core.keys import seal_for
-    from provider_core.settings import edit
+    from provider_core.settings import edit as settings_file
     from telex import lists
-    from telex.commands.providers import keys, verify
+    from telex.commands.providers import check
 
-    insecure = {"allow_http": True} if allow_http else {}
-    entry = edit.entries(app.runtime.paths.settings_file).get(name, {})
-    changes = {**_changes(app, entry, options), **_removed(entry, unset), **insecure}
+    path, store = app.runtime.paths.settings_file, app.runtime.key_store
+
+    def read() -> tuple[dict[str, Any], dict[str, Any]]:
+        entry = settings_file.entries(path).get(name, {})
+        return entry, {**arguments.changed_fields(app, options, entry), **_removed(entry, unset)}
+
+    entry, changes = read()
     if entry and f"providers.{name}" in app.runtime.settings.problems:
-        before = preview(app, name, {**entry, **changes}, changes)  # whether it is usable now
+        before = arguments.preview(app, name, {**entry, **changes}, changes)  # whether it is usable now
     else:
         before = lists.configured(app, name)
-    new_key = any(options[option] for option in ("key_stdin", "key_env", "key_command", "no_key"))
+    new_key = any(options[option] for option in arguments.KEY_OPTIONS)
     if not entry and (changes or new_key or not trust):
         raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
-    twice = [option for option in unset if _given(options, option)]
-    if twice:
-        raise click.UsageError(f"--{twice[0]} and --unset {twice[0]} contradict each other")
+    for flag, row in UNSETTABLE.items():
+        if row.name in unset and options[row.name]:
+            raise click.UsageError(f"--{flag} and --unset {flag} contradict each other")
     choice = None
     if new_key:
         if before.embedded:
             raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
-        choice = keys.choose(app, before, options)
-    if not changes and choice is None and not trust:
-        raise click.UsageError(f"there is nothing to change: see telex providers edit --help, or show {name}")
-    entry = edit.entries(app.runtime.paths.settings_file).get(
-        name, {}
-    )  # a prompt or stdin may have taken its time
-    changes = {**_changes(app, entry, options), **_removed(entry, unset), **insecure}
-    if choice is not None:
+        choice = arguments.choose_key(app, before, options)
+        entry, changes = read()  # the prompt or stdin may have taken a while
         changes |= choice.fields
-        after = preview(app, name, {**entry, **provider_store.key_fields(entry, changes)}, changes)
-    else:
-        after = preview(app, name, {**entry, **changes}, changes)
-    verify.allowed(app, after, choice.store if choice else None)
-    if choice is not None and choice.store is not None and not no_verify:
-        _, choice = keys.checked(app, after, choice)
-    path = app.runtime.paths.settings_file
+    elif not changes and not trust:
+        raise click.UsageError(f"there is nothing to change: see telex providers edit --help, or show {name}")
+    fields = {**entry, **(provider_store.key_fields(entry, changes) if choice else changes)}
+    after = arguments.preview(app, name, fields, changes)
+    check.require_encryption(app, after, choice.key if choice else None)
     if choice is not None:
-        key = seal_for(after, choice.store) if choice.store is not None else None
-        provider_store.set_key(path, app.runtime.key_store, name, changes, key=key)
+        if choice.key is not None and not no_verify:
+            _, choice = arguments.check_with_key(app, after, choice)
+        key = seal_for(after, choice.key) if choice.key is not None else None
+        provider_store.set_key(path, store, name, changes, key=key)
     else:
-        trusted = keys.confirm_destination(app, before, after, trust=trust)
+        trusted = confirm_destination(app, before, after, trust=trust)
         changes |= trusted.fields
         if not entry:
             if trusted.fields:
                 raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: name key_env there")
-            if trusted.store is not None:
-                app.runtime.key_store.set(name, trusted.store)
-        elif trusted.store is not None:
-            provider_store.trust(path, app.runtime.key_store, name, changes, trusted.store)
+            if trusted.key is not None:
+                store.set(name, trusted.key)
+        elif trusted.key is not None:
+            provider_store.trust(path, store, name, changes, trusted.key)
         else:
-            edit.update_provider(path, name, changes)
+            settings_file.update_provider(path, name, changes)
     app.console.note(f"{name} is changed.")
     if (before.base_url, before.gguf) != (after.base_url, after.gguf):
         app.console.note(f"To check it: telex providers test {name}")
@@ -194,59 +135,198 @@ def command(
         lists.warn_references(app, name, then="which is disabled now")
 
 
-def _changes(app: App, entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that change, with their new values."""
-    from provider_core.settings.validators import parse_header
-    from telex.commands.providers.given import address, assignment, file_models
-
-    same = (
-        "enabled", "display_name", "preset", "default_model", "proxy", "connect_timeout", "first_byte_timeout",
-        "idle_timeout", "retries", "retry_budget",
-    )  # fmt: skip
-    changes: dict[str, Any] = {key: options[key] for key in same if options[key] is not None}
-    for key in ("gguf", "ca_bundle", "client_cert"):
-        if options[key] is not None:
-            changes[key] = str(options[key].absolute())
-    if options["gguf"] is not None:
-        changes["models"] = file_models(app, options["gguf"].absolute(), options["models"])
-    elif options["models"]:
-        changes["models"] = list(options["models"])
-    if options["base_url"] is not None:
-        changes["base_url"] = address(app, options["base_url"])
-    if options["headers"]:
-        changes["headers"] = {
-            **entry.get("headers", {}),
-            **dict(parse_header(text) for text in options["headers"]),
-        }
-    if options["variables"]:
-        parts = dict(assignment(text) for text in options["variables"])
-        changes["variables"] = {**entry.get("variables", {}), **parts}
-    return changes
-
-
 def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]:
     """The settings that are removed, or lose a part; raises ``UsageError`` for a missing part."""
     removed: dict[str, Any] = {}
-    for option in unset:
-        name, dot, part = option.partition(".")
-        field = _field(name)
+    for each in unset:
+        name, dot, part = each.partition(".")
         if not dot:
-            removed[field] = None
+            removed[name] = None
             continue
-        parts = removed.get(field) or entry.get(field, {})
+        parts = removed.get(name) or entry.get(name, {})
         gone = {
-            known for known in parts if known == part or (name == "header" and known.lower() == part.lower())
+            known for known in parts if known == part or (name == "headers" and known.lower() == part.lower())
         }
         if not gone:
             there = f": there is {', '.join(parts)}" if parts else ""
-            raise click.UsageError(f"--unset {option}: nothing of that name is set{there}")
-        removed[field] = {known: value for known, value in parts.items() if known not in gone} or None
+            raise click.UsageError(f"--unset {each}: nothing of that name is set{there}")
+        removed[name] = {known: value for known, value in parts.items() if known not in gone} or None
     return removed
 
 
-def _field(option: str) -> str:
-    return _KEYS.get(option, option.replace("-", "_"))
+def confirm_destination(app: App, before: Provider, after: Provider, *, trust: bool) -> KeyChoice:
+    """Ask whether the provider's present secrets may be sent to its new address; ``trust`` means yes.
+
+    A destination where nobody else can read them needs no confirmation. Raises ``UsageError`` without a terminal
+    to prompt on, and ``Stop`` if the answer is no. Returns what to save and the sealed key to store.
+    """
+    from provider_core.keys import Destination, seal, seal_for, unseal
+    from provider_core.settings.validators import parse_reference
+
+    if after.embedded or not (before.base_url and after.base_url):
+        return KeyChoice()
+    old, new = (Destination.of(each.base_url, each.network) for each in (before, after))
+    if not trust and not new.adds_to(old):
+        return KeyChoice()
+    name, store = after.name, app.runtime.key_store
+    variable = next((each for each in after.key_env if app.runtime.environ.get(each, "").strip()), None)
+    entries = [name] if after.key_stored else []
+    wanted = [parse_reference(value) for value in after.headers.values()]
+    entries += [each.entry for each in wanted if each is not None and each.kind == "keyring"]
+    found = {entry: unseal(text) for entry in entries if (text := store.get(entry)) is not None}
+    by_variable = after.key_env_for and variable
+    if not found and not by_variable:
+        return KeyChoice()
+    places = [(old,) if known is None else known for _, known in found.values()] or [(old,)]
+    moved = any(new.origin not in {place.origin for place in known} for known in places)
+    if not trust and moved:
+        own = " and ".join(dict.fromkeys(place.origin for known in places for place in known)) or "no address"
+        what = "stored key" if name in found else "stored secrets" if found else f"key in {variable}"
+        confirm(
+            app.console,
+            f"Send the {what} of {name} to {new.origin} as well?",
+            otherwise=f"the {what} of {name} is for {own}, and would go to {new.origin}: "
+            "enter the key again with --key-stdin, or confirm with --trust",
+            declined="Nothing was changed.",
+        )
+    for entry, (secret, known) in found.items():
+        if entry != name:
+            store.set(entry, seal(secret, (*(known or ()), new)))
+    if trust or moved:
+        app.console.note(f"The key of {name} goes to {new} from now on.")
+    return KeyChoice(
+        fields={"key_env": variable} if by_variable and name not in found else {},
+        key=seal_for(after, found[name][0]) if name in found else None,
+    )
 
 
-def _given(options: Mapping[str, Any], option: str) -> bool:
-    return bool(options.get(_field(option)))
+@click.command(
+    cls=Command,
+    name="set-key",
+    examples=(
+        "telex providers set-key openai",
+        "pass show openai | telex providers set-key openai --key-stdin",
+    ),
+    exits=ASKING,
+)
+@click.argument("name", type=Name("provider"))
+@arguments.key_options
+@click.option("--no-verify", is_flag=True, help="Save the key without checking it.")
+@click.option(
+    "--allow-http", is_flag=True, help="Allow sending the key over plain http to a host that is not local."
+)
+@pass_app
+def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **options: Any) -> None:
+    """Change the source of a provider's key.
+
+    Without options, telex prompts for a key without showing it, and stores it in the keyring of the operating
+    system.
+    """
+    from provider_core import provider_store, settings
+    from provider_core.keys import seal_for
+    from telex import lists
+    from telex.commands.providers import check
+
+    path, store = app.runtime.paths.settings_file, app.runtime.key_store
+    provider = lists.configured(app, name)
+    name = provider.name
+    before = settings.edit.entries(path).get(name, {})
+    if provider.embedded:
+        raise click.UsageError(f"{name} is a model file that runs here, and needs no key")
+    auth = "bearer" if provider.auth == "none" else provider.auth
+    choice = arguments.choose_key(app, replace(provider, auth=auth, key_required=True), options, ask=True)
+    fields = {**choice.fields, **({"allow_http": True} if allow_http else {})}
+    changed = settings.preview(
+        name, {**before, **provider_store.key_fields(before, fields)}, app.runtime.paths, app.runtime.environ
+    )
+    check.require_encryption(app, changed, choice.key)
+    if not no_verify:
+        _, choice = arguments.check_with_key(app, changed, choice)
+    key = seal_for(changed, choice.key) if choice.key is not None else None
+    if before:
+        provider_store.set_key(path, store, name, fields, key=key)
+    elif key is not None and provider.key_stored:
+        store.set(name, key)
+    else:
+        raise click.UsageError(
+            f'{name} is set up by TELEX_PROVIDERS: change it there, to "key": "keyring" for a stored key'
+        )
+    app.console.note(" ".join(filter(None, (choice.message, arguments.unused_key(app, changed)))))
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex providers rename lab work",
+        "telex providers rename lab work && telex providers list | grep work",
+    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@click.argument("old", type=Name("provider"))
+@click.argument("new")
+@pass_app
+def rename(app: App, *, old: str, new: str) -> None:
+    """Rename a provider.
+
+    Its key, the default model and the aliases are updated.
+    """
+    from provider_core import catalog, provider_store
+    from telex import lists
+
+    lists.configured(app, old)
+    lists.in_the_file(app, old)
+    arguments.check_new_name(app, new)
+    taken = lists.spelled(app, new)
+    if taken not in (None, old, new):
+        raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
+    moved = provider_store.rename(app.runtime.paths.settings_file, app.runtime.key_store, old, new)
+    catalog.rename_cached(app.runtime.paths.lists, old, new)
+    also = f" Changed along with it: {lists.listed(moved)}." if moved else ""
+    app.console.note(f"{old} is now {new}.{also}")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex providers remove lab --yes",
+        "telex providers list | grep -w off | cut -f 1 | xargs -n 1 telex providers remove --yes",
+    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@click.argument("name", type=Name("provider"))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--keep-key", is_flag=True, help="Keep the key in the keyring.")
+@pass_app
+def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
+    """Remove a provider and its key.
+
+    Asks for confirmation on a terminal; otherwise --yes is required.
+    """
+    from provider_core import catalog, provider_store
+    from provider_core.errors import KeyStoreError
+    from provider_core.settings import edit, file
+    from telex import lists
+
+    path = app.runtime.paths.settings_file
+    if name not in file.read(path).get("providers", {}):
+        lists.configured(app, name)  # its error suggests similar names
+        lists.in_the_file(app, name)
+    lists.warn_references(app, name, then="which will no longer exist")
+    if not yes:
+        confirm_removal(app.console, name)
+    stored = edit.entries(path).get(name, {}).get("key") == "keyring"
+    try:
+        provider_store.remove(path, app.runtime.key_store, name, keep_key=keep_key)
+    except KeyStoreError as error:
+        unlock = "Unlock the keyring, and run the command again.\n" if error.state == "locked" else ""
+        app.console.error(
+            error.message, f"{unlock}To remove it without its key: telex providers remove {name} --keep-key"
+        )
+        raise Stop(ExitCode.KEY) from None
+    catalog.delete_cached(app.runtime.paths.lists, name)
+    if not stored:
+        app.console.note(f"{name} is removed.")
+    elif keep_key:
+        app.console.note(f"{name} is removed; its key is left in the keyring (service telex, user {name}).")
+    else:
+        app.console.note(f"{name} and its key are removed.")

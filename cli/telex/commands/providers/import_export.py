@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from provider_core.types import Provider
     from telex.app import App
 
-__all__ = ["export", "import_"]
-
 _FORMAT = click.Choice(["toml", "json"])
 _EXPECTED = 'It must have tables [providers.NAME] (TOML) or {"providers": {"NAME": {…}}} (JSON), as export writes them.'
 
@@ -129,7 +127,7 @@ def import_(
     from provider_core import keys
     from provider_core.settings import edit, preview
     from telex import lists
-    from telex.commands.providers import verify
+    from telex.commands.providers import check
 
     wanted = _read(app, file)
     existing = edit.entries(app.runtime.paths.settings_file)
@@ -160,7 +158,7 @@ def import_(
     for provider in providers:
         if provider.name not in trust:
             _check_key_stays(app, provider, existing.get(provider.name))
-        verify.allowed(app, provider, None)
+        check.require_encryption(app, provider, None)
     edit.put(app.runtime.paths.settings_file, merged, replace=replace)
     for provider in providers:
         if provider.name in trust and provider.key_stored:
@@ -247,25 +245,23 @@ def _check_key_stays(app: App, provider: Provider, before: Mapping[str, Any] | N
         raise Stop(ExitCode.SETTINGS)
 
 
-_SHOWN = ("preset", "proxy", "ca_bundle", "client_cert", "key_env", "key_command", "allow_http")
-
-
 def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
-    """The provider's address, the source of its key, and the network settings in the file."""
+    """The provider's address, the source of its key, and what else the file sets."""
     from provider_core.keys import source
-    from provider_core.settings.validators import parse_reference, without_credentials
-    from telex.render.providers import key_words, place
+    from provider_core.settings.provider_fields import PROVIDER_FIELDS
+    from telex.render.providers import key_words, place, setting_text
 
-    parts = [place(provider), f"key: {key_words(source(provider, app.runtime.environ))}"]
-    parts += [
-        f"{field} = {without_credentials(str(entry[field])) if field == 'proxy' else entry[field]}"
-        for field in _SHOWN
-        if entry.get(field)
-    ]
-    if headers := entry.get("headers"):
-        shown = (f"{each} ({value})" if parse_reference(value) else each for each, value in headers.items())
-        parts.append(f"headers: {', '.join(shown)}")
-    return "; ".join(parts)
+    return "; ".join(
+        [
+            place(provider),
+            f"key: {key_words(source(provider, app.runtime.environ))}",
+            *(
+                f"{row.name} = {setting_text(row.name, entry[row.name])}"
+                for row in PROVIDER_FIELDS
+                if row.name not in ("base_url", "gguf", "key") and entry.get(row.name)
+            ),
+        ]
+    )
 
 
 def _tell(app: App, line: str) -> None:
@@ -306,10 +302,10 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
         raise click.UsageError(
             f"providers.{wrong} in {name} is {_kind(tables[wrong])}, not a table\n{_EXPECTED}"
         )
-    from telex.commands.providers.given import new_name
+    from telex.commands.providers.arguments import check_new_name
 
     for provider in tables:
-        new_name(app, provider)
+        check_new_name(app, provider)
     return tables
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,25 +13,19 @@ from telex.lists import default_target
 from telex.options import Name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from provider_core.errors import ApiKeyError
     from provider_core.keys import KeySource
     from provider_core.types import Provider
     from telex.app import App
 
-__all__ = ["list_", "presets", "show"]
-
 
 @click.command(
     cls=Command,
     name="list",
-    examples=(
-        "telex providers list --check-keys",
-        "telex providers list --json | jq -r '.[].name'",
-    ),
-    exits=(
-        ExitCode.SETTINGS,
-        ExitCode.KEY,
-    ),
+    examples=("telex providers list --check-keys", "telex providers list --json | jq -r '.[].name'"),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @click.option(
@@ -50,7 +44,6 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     from telex.render import providers as render
     from telex.render import sheet
 
-    own = app.runtime.settings.providers
     found = [
         (each, source(each, app.runtime.environ))
         for each in app.runtime.providers.values()
@@ -58,33 +51,25 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     ]
     endings, failed = _endings(app, found) if check_keys else ({}, [])
     wrong = app.runtime.settings.invalid_entries("providers")
+    models = _default_models(app, marked=app.console.out_is_terminal and not as_json)
+
+    def shown(render_one: Callable[..., Any]) -> list[Any]:
+        return [
+            render_one(
+                each,
+                where,
+                endings.get(each.name),
+                default=models.get(each.name, ""),
+                set_up=each.name in app.runtime.settings.providers,
+            )
+            for each, where in found
+        ]
+
     if as_json:
-        models = _default_models(app, marked=False)
-        objects = [
-            render.as_json(
-                each,
-                where,
-                endings.get(each.name),
-                default=models.get(each.name, ""),
-                set_up=each.name in own,
-            )
-            for each, where in found
-        ]
-        objects += [{"name": name, "enabled": False, "error": words} for name, words in wrong.items()]
-        app.console.json(objects)
+        invalid = [{"name": name, "enabled": False, "error": words} for name, words in wrong.items()]
+        app.console.json([*shown(render.as_json), *invalid])
     else:
-        models = _default_models(app, marked=app.console.out_is_terminal)
-        rows = [
-            render.row(
-                each,
-                where,
-                endings.get(each.name),
-                default=models.get(each.name, ""),
-                set_up=each.name in own,
-            )
-            for each, where in found
-        ]
-        rows += [(name, "", "", "invalid", "") for name in wrong]
+        rows = [*shown(render.row), *((name, "", "", "invalid", "") for name in wrong)]
         headers: tuple[str, ...] = render.HEADERS
         if app.console.out_is_terminal and max(map(len, rows), default=0) > len(headers):
             headers = (*headers, render.DISPLAY_NAME)
@@ -142,10 +127,7 @@ def _endings(app: App, found: list[tuple[Provider, KeySource]]) -> tuple[dict[st
 
 @click.command(
     cls=Command,
-    examples=(
-        "telex providers show deepseek",
-        "telex providers show deepseek --json | jq .base_url",
-    ),
+    examples=("telex providers show deepseek", "telex providers show deepseek --json | jq .base_url"),
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("name", type=Name("provider"))
@@ -165,15 +147,11 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     name = provider.name
     set_up = name in app.runtime.settings.providers
     where = source(provider, app.runtime.environ)
-    data = file.read(app.runtime.paths.settings_file)
-    references = edit.references(data, name)
+    references = edit.references(file.read(app.runtime.paths.settings_file), name)
     default = provider.default_model or app.runtime.catalog.listing(name).default or ""
     if as_json:
-        fields = {
-            **render.as_json(provider, where, default=default, set_up=set_up),
-            "pointed_at_by": list(references),
-        }
-        app.console.json(fields)
+        fields = render.as_json(provider, where, default=default, set_up=set_up)
+        app.console.json({**fields, "pointed_at_by": list(references)})
         return
     written = edit.entries(app.runtime.paths.settings_file).get(name, {})
     sheet.pairs(
@@ -183,10 +161,7 @@ def show(app: App, *, name: str, as_json: bool) -> None:
 
 @click.command(
     cls=Command,
-    examples=(
-        "telex providers presets china",
-        "telex providers presets | cut -f 1",
-    ),
+    examples=("telex providers presets china", "telex providers presets | cut -f 1"),
     exits=(ExitCode.OK,),
 )
 @click.argument("text", nargs=-1)
