@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from provider_core.chat.runner import ChatPlan, ChatRun
     from provider_core.client import Client
     from provider_core.events import (
-        AgentEvent,
         AnswerEnded,
         Approve,
         ApproveWith,
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
     from provider_core.keys import KeyringStore, KeyStore, MemoryStore
     from provider_core.runtime import Runtime
     from provider_core.settings import Paths, Settings
-    from provider_core.tools._loop import agent
     from provider_core.tools.functions import FunctionTools
     from provider_core.types import (
         AnswerEvent,
@@ -99,7 +97,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "AgentEvent",
     "Answer",
     "AnswerBuilder",
     "AnswerEnded",
@@ -169,7 +166,6 @@ __all__ = [
     "Usage",
     "Verdict",
     "__version__",
-    "agent",
     "connect",
     "errors",
     "provider",
@@ -184,7 +180,6 @@ _MODULES = {
     "keys": ("KeyStore", "KeyringStore", "MemoryStore"),
     "runtime": ("Runtime",),
     "settings": ("Paths", "Settings"),
-    "tools._loop": ("agent",),
     "tools.functions": ("FunctionTools",),
 }
 """Where names are defined. All others are in ``types`` or ``events``."""

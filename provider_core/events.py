@@ -210,9 +210,6 @@ class ToolEnded(Struct):
 
 ToolEvent: TypeAlias = ToolStarted | ToolProgress | ToolEnded
 
-AgentEvent: TypeAlias = AnswerEvent | RequestStarted | ToolEvent
-"""What the loop hands out, in order. The last of all is the ``Finished`` of the last answer."""
-
 Event: TypeAlias = (
     AnswerEvent | Notice | ToolEvent | Connecting | RequestStarted | AnswerEnded | SchemaRetry | ChatEnded
 )

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-__all__ = ["mismatch", "read"]
-
 _MOST_COMPLAINTS: Final = 5
 _LONGEST: Final = 300
 _MOST_FOLLOWED: Final = 20_000
@@ -33,7 +31,9 @@ _LONGEST_MATCHED: Final = 500
 """Characters of a text that is held against a pattern: two repetitions take its third power."""
 
 
-def read(text: str, schema: Mapping[str, Json], *, server: str = "", tool: str = "") -> dict[str, Json]:
+def read_arguments(
+    text: str, schema: Mapping[str, Json], *, server: str = "", tool: str = ""
+) -> dict[str, Json]:
     """The arguments in ``text``; raises ``ToolArgumentsError``, whose sentence a model can act on."""
     who = "/".join(filter(None, (server, tool)))
     try:

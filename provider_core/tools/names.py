@@ -1,7 +1,9 @@
-"""Tools under names that every provider takes, and back to their toolboxes; what is called is not run here."""
+"""The names of tools: as providers accept them, as models write them, and in calls that were sent as text."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -9,177 +11,256 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import UnknownToolError
 from provider_core.redaction import close_matches, printable
-from provider_core.tools.schemas import cleaned
+from provider_core.tools.schemas import clean_schema
 from provider_core.types import Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from provider_core.events import Toolbox, ToolSpec
-    from provider_core.types import ToolCall
-
-__all__ = ["ToolNames"]
+    from provider_core.types import Json, ToolCall
 
 _LONGEST: Final = 64
-_CHOICES: Final = ("auto", "required", "none")
-_LISTED = 30
 _LONGEST_CALLED: Final = 300
+_LISTED = 30
 
 _SEPARATORS: Final = ("/", ".", ":", "::", "__")
-"""What models write between the names of a server and its tool; only the last is in the names that they are given."""
+"""What models write between the names of a toolbox and its tool, although they are only given names with "__"."""
 
-_DECORATION: Final = re.compile(r"(?:functions?|tools?|default_api|mcp)(?:\.|/|::?|__)")
+_PREFIX: Final = re.compile(r"(?:functions?|tools?|default_api|mcp)(?:\.|/|::?|__)")
 """What models put before a name: OpenAI's and Kimi's ``functions.``, Gemini's ``default_api.``."""
+
+_SUFFIX: Final = re.compile(r"\s*(?:<\|.*|:\d+|\(\))\Z", re.DOTALL)
+"""What they put after it: Kimi's number of the call, and Harmony's tokens, as in ``read<|channel|>commentary``."""
 
 _PARALLEL: Final = re.compile(r"\s*(?:functions\.)?multi_tool_use(?:\.|__?)parallel\s*")
 
-_REST: Final = re.compile(r"\s*(?:<\|.*|:\d+|\(\))\Z", re.DOTALL)
-"""What they put after it: Kimi's number of the call, and Harmony's tokens, as in ``read<|channel|>commentary``."""
-
 
 class ToolNames:
-    """The names by which a model knows the tools of one loop: a tool keeps its own for as long as that lasts.
+    """The names by which a model knows the tools of a turn. A tool keeps its name for the whole turn.
 
-    A name is of letters, digits, "_" and "-", at most 64, as OpenAI takes it, and begins with a letter or "_",
-    as Gemini wants: cline/cline issue 7339.
+    A name consists of letters, digits, "_" and "-", at most 64, as OpenAI requires, and begins with a letter or "_",
+    as Gemini requires: cline/cline issue 7339.
     """
 
     def __init__(self) -> None:
-        self._given: dict[tuple[int, str], str] = {}
-        self._known: dict[str, tuple[Toolbox, ToolSpec]] = {}
+        self._names: dict[tuple[int, str], str] = {}
+        self._offered: dict[str, tuple[Toolbox, ToolSpec]] = {}
         self._cleaned: dict[str, tuple[Tool, Tool]] = {}
 
     def offer(self, toolboxes: Sequence[Toolbox]) -> tuple[Tool, ...]:
-        """The tools that there are now, as a request names and describes them."""
-        self._known.clear()
-        for at, toolbox in enumerate(toolboxes):
-            for offered in toolbox.tools:
-                name = self._given.get((at, offered.tool.name))
-                if name is None:
-                    name = self._given[at, offered.tool.name] = self._free(toolbox.name, offered.tool.name)
-                self._known[name] = (toolbox, offered)
-        return tuple(self._tool(name, offered.tool) for name, (_, offered) in self._known.items())
+        """The current tools of the toolboxes, with the names and schemas that a request sends."""
+        self._offered.clear()
+        for number, toolbox in enumerate(toolboxes):
+            for spec in toolbox.tools:
+                key = number, spec.tool.name
+                if key not in self._names:
+                    self._names[key] = self._free_name(toolbox.name, spec.tool.name)
+                self._offered[self._names[key]] = toolbox, spec
+        return tuple(self._cleaned_tool(name, spec.tool) for name, (_, spec) in self._offered.items())
 
     def find(self, name: str) -> tuple[Toolbox, ToolSpec]:
-        """The tool that a model calls by this name; raises ``UnknownToolError`` with near ones, or with all."""
-        found = self._known.get(self.meant(name))
-        if found is None:
-            raise _unknown(name, self._known)
-        return found
+        """The tool that a model calls by this name. Raises ``UnknownToolError`` with similar names, or with all."""
+        known = self.resolve(name)
+        if known not in self._offered:
+            raise _unknown(name, tuple(self._offered))
+        return self._offered[known]
 
-    def meant(self, name: str) -> str:
-        """The name of the tool that is certainly meant: without decoration, or with other separators; else ``name``.
+    def resolve(self, name: str) -> str:
+        """The offered name that ``name`` certainly means: without what models add, or with other separators.
 
-        A tool's own name means it where no other tool has it. Near names are never guessed.
+        A tool's own name is enough where no other tool has it. Anything else is returned unchanged; similar names are
+        never guessed.
         """
-        if name in self._known or len(name) > _LONGEST_CALLED:
+        if name in self._offered or len(name) > _LONGEST_CALLED:
             return name
-        spelled: dict[str, set[str]] = {}
+        full: dict[str, set[str]] = {}
         bare: dict[str, set[str]] = {}
-        for known, (toolbox, offered) in self._known.items():
-            spelled.setdefault(known, set()).add(known)
-            bare.setdefault(offered.tool.name, set()).add(known)
+        for known, (toolbox, spec) in self._offered.items():
+            full.setdefault(known, set()).add(known)
+            bare.setdefault(spec.tool.name, set()).add(known)
             for separator in _SEPARATORS if toolbox.name else ():
-                spelled.setdefault(f"{toolbox.name}{separator}{offered.tool.name}", set()).add(known)
-        for form in _forms(name):
-            for names in (spelled, bare):
-                if found := names.get(form):
-                    return found.pop() if len(found) == 1 else name
+                full.setdefault(f"{toolbox.name}{separator}{spec.tool.name}", set()).add(known)
+        for form in _stripped_forms(name):
+            if found := full.get(form) or bare.get(form):
+                return found.pop() if len(found) == 1 else name
         return name
 
-    def unfolded(self, call: ToolCall) -> list[ToolCall]:
+    def display_name(self, name: str) -> str:
+        """``toolbox/tool``, as users know the tool that a model calls ``name``; "" if there is none."""
+        found = self._offered.get(self.resolve(name))
+        return _display_name(*found) if found else ""
+
+    def choice(self, choice: str | None) -> str | None:
+        """A tool choice as a request sends it.
+
+        A tool may be named as the model knows it, as ``toolbox/tool``, or by its own name if no other tool has it.
+        Raises ``UnknownToolError``.
+        """
+        if choice in (None, "auto", "required", "none"):
+            return choice
+        name = self.resolve(choice)
+        if name not in self._offered:
+            names = (_display_name(*found) for found in self._offered.values())
+            raise _unknown(choice, tuple(" ".join(printable(name, _LONGEST).split()) for name in names))
+        return name
+
+    def split_parallel(self, call: ToolCall) -> list[ToolCall]:
         """The calls in a call of ``multi_tool_use.parallel``, which OpenAI's models make up; else ``[call]``.
 
         craft-ai-agents/craft-agents-oss issue 449.
         """
-        if call.name in self._known or call.cut or not _PARALLEL.fullmatch(call.name):
+        if call.name in self._offered or call.cut or not _PARALLEL.fullmatch(call.name):
             return [call]
         try:
-            inner = json.loads(call.arguments, strict=False)["tool_uses"]
-            found = [(each["recipient_name"], json.dumps(each.get("parameters") or {})) for each in inner]
+            uses = json.loads(call.arguments, strict=False)["tool_uses"]
+            inner = [(use["recipient_name"], json.dumps(use.get("parameters") or {})) for use in uses]
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             return [call]
-        if not found or not all(isinstance(name, str) and name for name, _ in found):
+        if not inner or not all(isinstance(name, str) and name for name, _ in inner):
             return [call]
         return [
-            replace(call, name=name, arguments=arguments, id=call.id if not number else "")
-            for number, (name, arguments) in enumerate(found)
+            replace(call, name=name, arguments=arguments, id="" if number else call.id)
+            for number, (name, arguments) in enumerate(inner)
         ]
 
-    def shown(self, name: str) -> str:
-        """``toolbox/tool`` of the tool that this name means, as users know it; "" for none."""
-        found = self._known.get(self.meant(name))
-        return "/".join(filter(None, (found[0].name, found[1].tool.name))) if found else ""
+    def _cleaned_tool(self, name: str, tool: Tool) -> Tool:
+        original, cleaned = self._cleaned.get(name, (None, tool))
+        if original != tool:
+            cleaned = Tool(name=name, description=tool.description, schema=clean_schema(tool.schema))
+            self._cleaned[name] = tool, cleaned
+        return cleaned
 
-    def choice(self, asked: str | None) -> str | None:
-        """A tool choice as a request has it.
-
-        A tool may be called by the name that the model knows, as ``toolbox/tool``, or by its own name where no
-        other has it. Raises ``UnknownToolError``.
-        """
-        if asked is None or asked in _CHOICES or asked in self._known:
-            return asked
-        whole: dict[str, str] = {}
-        bare: dict[str, list[str]] = {}
-        for name, (toolbox, offered) in self._known.items():
-            whole[f"{toolbox.name}/{offered.tool.name}"] = name
-            bare.setdefault(offered.tool.name, []).append(name)
-        if asked in whole:
-            return whole[asked]
-        if len(bare.get(asked, ())) == 1:
-            return bare[asked][0]
-        raise _unknown(asked, (" ".join(printable(name.lstrip("/"), _LONGEST).split()) for name in whole))
-
-    def _tool(self, name: str, tool: Tool) -> Tool:
-        earlier = self._cleaned.get(name)
-        if earlier is None or earlier[0] != tool:
-            earlier = tool, Tool(name=name, description=tool.description, schema=cleaned(tool.schema))
-            self._cleaned[name] = earlier
-        return earlier[1]
-
-    def _free(self, toolbox: str, tool: str) -> str:
-        wanted = _fit(f"{toolbox}__{tool}" if toolbox else tool)
-        taken = set(self._given.values())
-        name, number = wanted if len(wanted) <= _LONGEST else _marked(wanted, toolbox, tool), 0
+    def _free_name(self, toolbox: str, tool: str) -> str:
+        wanted = re.sub(r"[^a-zA-Z0-9_-]", "_", f"{toolbox}__{tool}" if toolbox else tool)
+        if not re.match(r"[a-zA-Z_]", wanted):
+            wanted = f"_{wanted}"
+        taken = set(self._names.values())
+        name, number = wanted if len(wanted) <= _LONGEST else _with_digest(wanted, toolbox, tool), 0
         while name in taken:
             number += 1
-            name = _marked(wanted, toolbox, tool, str(number))
+            name = _with_digest(wanted, toolbox, tool, str(number))
         return name
 
 
-def _forms(name: str) -> Iterator[str]:
-    """A name as it was called, and with ever less around it."""
+def _stripped_forms(name: str) -> Iterator[str]:
+    """The name as it was called, and with less and less around it."""
     yield name
     name = name.strip().strip("`'\"").strip()
     yield name
-    while (shorter := _REST.sub("", name)) != name:
+    while (shorter := _SUFFIX.sub("", name)) != name:
         name = shorter
         yield name
-    while decoration := _DECORATION.match(name):
-        name = name[decoration.end() :]
+    while prefix := _PREFIX.match(name):
+        name = name[prefix.end() :]
         yield name
 
 
-def _fit(text: str) -> str:
-    name = re.sub(r"[^a-zA-Z0-9_-]", "_", text)
-    return name if re.match(r"[a-zA-Z_]", name) else f"_{name}"
-
-
-def _marked(name: str, *told_apart_by: str) -> str:
+def _with_digest(name: str, *parts: str) -> str:
     from hashlib import sha256
 
-    digest = sha256("\0".join(told_apart_by).encode("utf-8", "replace")).hexdigest()[:8]
+    digest = sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:8]
     return f"{name[: _LONGEST - 9]}_{digest}"
 
 
-def _unknown(name: str, names: Iterable[str]) -> UnknownToolError:
-    known = tuple(names)
+def _display_name(toolbox: Toolbox, spec: ToolSpec) -> str:
+    return "/".join(filter(None, (toolbox.name, spec.tool.name)))
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> UnknownToolError:
     shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
-    if not known:
-        return UnknownToolError(f"there is no tool {shown!r}, and no other", tool=shown)
     close = close_matches(shown, known)
-    if close:
-        which = f"near names: {', '.join(close)}"
+    if not known:
+        which = "no tools are offered"
+    elif close:
+        which = f"similar names: {', '.join(close)}"
     else:
-        which = f"there are: {', '.join(known[:_LISTED])}{' …' if len(known) > _LISTED else ''}"
+        which = f"available: {', '.join(known[:_LISTED])}{' …' if len(known) > _LISTED else ''}"
     return UnknownToolError(f"there is no tool {shown!r}; {which}", tool=shown, candidates=close)
+
+
+# --- calls that were sent as text --------------------------------------------------------------------------
+
+_SEARCHED: Final = 200_000
+"""The number of characters of an answer that are searched, half of them at its end."""
+
+_MARK: Final = re.compile(
+    r"<\|?(?:\w{1,20}:)?(?:longcat_)?tool_calls?(?:_section)?(?:_begin|_start)?\|?>"  # Qwen, Kimi, GLM, LFM
+    r"|<\|?(?:\w{1,20}:)?(?:start_)?function_calls?\|?>|<\|DSML\|"  # Gemma, Granite, DeepSeek
+    r"|<function=|<function name=|<invoke name=|<\|python_tag\|>|<\|action_start\|>|<\|plugin\|>"  # Llama, InternLM
+    r"|\[TOOL_CALLS?\]|\[TOOL_REQUEST\]|\bfunctools\[|✿FUNCTION✿|```tool_(?:code|call)\b"  # Mistral, LM Studio, Phi
+    r"|<\|channel\|>\s*commentary\s+to=|(?:^|\s)to=functions[.\s]"  # Harmony
+)
+"""The beginning of a call in the formats that models are trained on, and that servers should have parsed."""
+
+_ASCII_MARKS: Final = {"\uff5c": "|", "\u2581": "_"}
+"""The special letters of DeepSeek's marks."""
+
+_BARE: Final = r"(?:functions?\s)?(?P<{}>[\w.:/-]{{1,200}})"
+_NAME: Final = re.compile(
+    r"""["']?(?:name|function|tool)["']?\s*[:=]\s*["'](?P<quoted>[^"'\n]{1,200})["']"""
+    rf"|<function={_BARE.format('tag')}>|to={_BARE.format('to')}|_sep\|>{_BARE.format('sep')}"
+    rf"|(?:{_MARK.pattern})\s*\[?{_BARE.format('bare')}(?=\s*[<\[{{(\n]|\s*$)"
+)
+_FENCED: Final = re.compile(
+    r"^ {0,3}```(?:json|python|tool\w*)?[ \t]*\n(.*?)^ {0,3}```", re.DOTALL | re.MULTILINE
+)
+_VALUE: Final = re.compile(r"^[ \t]*(?=[\[{])", re.MULTILINE)
+_MAX_VALUES: Final = 50
+_PYTHON: Final = re.compile(r"\[?\s*(?:print\()?(?P<name>[A-Za-z_][\w.]{0,200})\(.*\)\s*\]?", re.DOTALL)
+_NAME_KEYS: Final = ("name", "function", "tool", "tool_name", "action")
+_ARGUMENT_KEYS: Final = {
+    "arguments",
+    "parameters",
+    "args",
+    "tool_input",
+    "input",
+    "tool_args",
+    "action_input",
+}
+
+
+def call_in_text(text: str, names: ToolNames) -> str | None:
+    """The tool that a text seems to call, as ``toolbox/tool``; "" if that is unknown; None if it calls none.
+
+    A text without the mark of a format counts as a call only if it names an offered tool, in a line that begins JSON,
+    or in code that is the whole text or a fenced block.
+    """
+    if len(text) > _SEARCHED:
+        text = f"{text[: _SEARCHED // 2]}\n{text[-_SEARCHED // 2 :]}"
+    text = text.strip()
+    for letter, ascii_letter in _ASCII_MARKS.items():
+        text = text.replace(letter, ascii_letter)
+    marked: Iterator[str] = iter(())
+    mark = _MARK.search(text)
+    if mark:
+        hits = _NAME.finditer(text, mark.start(), mark.start() + 2000)
+        marked = (next(filter(None, hit.groups())) for hit in hits)
+        marked = (name.removeprefix("call:").removesuffix(".call") for name in marked)
+    found = map(names.display_name, itertools.chain(marked, _names_in_code(text)))
+    return next(filter(None, found), "" if mark else None)
+
+
+def _names_in_code(text: str) -> Iterator[str]:
+    """The names in calls that are JSON or Python."""
+    decoder = json.JSONDecoder(strict=False)
+    for begin in itertools.islice(_VALUE.finditer(text), _MAX_VALUES):
+        with contextlib.suppress(ValueError, RecursionError):
+            yield from _names_in_json(decoder.raw_decode(text, begin.end())[0])
+    for part in (text, *(block[1].strip() for block in _FENCED.finditer(text))):
+        if call := _PYTHON.fullmatch(part):
+            yield call["name"]
+
+
+def _names_in_json(value: Json) -> Iterator[str]:
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, dict):
+            continue
+        if isinstance(each.get("tool_calls"), list):
+            yield from _names_in_json(each["tool_calls"])
+            continue
+        inner = each.get("function_call", each.get("function"))
+        call = inner if isinstance(inner, dict) else each
+        name = next((call[key] for key in _NAME_KEYS if key in call), None)
+        if isinstance(name, str) and not _ARGUMENT_KEYS.isdisjoint(call):
+            yield name

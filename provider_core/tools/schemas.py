@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-__all__ = ["cleaned"]
-
 _INNER: Final = frozenset(
     ("items", "additionalItems", "additionalProperties", "contains", "not", "if", "then", "else",
      "propertyNames", "unevaluatedItems", "unevaluatedProperties")
@@ -47,7 +45,7 @@ _MOST_NODES = 5_000
 _DEEPEST = 60
 
 
-def cleaned(schema: Mapping[str, Json]) -> dict[str, Json]:
+def clean_schema(schema: Mapping[str, Json]) -> dict[str, Json]:
     """The schema of an object, with properties, that providers take in a tool."""
     cleaning = _Cleaning(schema)
     try:

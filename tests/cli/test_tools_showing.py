@@ -48,9 +48,7 @@ def shown(
 
 def test_a_call_is_its_name_what_its_server_says_and_its_arguments() -> None:
     hints = ToolAnnotations(read_only=False, destructive=True, open_world=True)
-    assert shown(
-        {"path": "/tmp/a b", "n": 2, "deep": {"a": [1, None]}}, title="Run it", annotations=hints
-    ) == [
+    assert shown({"path": "/tmp/a b", "n": 2, "deep": {"a": [1, None]}}, title="Run it", hints=hints) == [
         "The model wants to run box/run",
         "  The server claims (not verified): Run it; destructive, reaches the outside",
         '  path: "/tmp/a b"',

@@ -749,7 +749,7 @@ def test_where_no_tool_is_to_be_called_none_runs(server: Scripted) -> None:
     loop = looped(server, box, choice="none")
     assert [body["tool_choice"] for body in loop.bodies] == ["none", "none"]
     assert (box.ran, loop.put) == ([], [])
-    assert loop.results() == ["the user refused: no tools are to be called"]
+    assert loop.results() == ["this chat allows no tool calls"]
 
 
 @pytest.mark.parametrize("choice", ["clokc", "fs/clock", "twice"])

@@ -153,7 +153,7 @@ def test_an_unknown_name_is_shown_short() -> None:
 def test_a_decorated_name_means_its_tool(called: str) -> None:
     names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
-    assert names.meant(called) == "fs__read"
+    assert names.resolve(called) == "fs__read"
     assert names.find(called)[1].tool.name == "read"
 
 
@@ -164,7 +164,7 @@ def test_a_decorated_name_means_its_tool(called: str) -> None:
 def test_a_name_that_is_only_near_means_no_tool(called: str) -> None:
     names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
-    assert names.meant(called) == called
+    assert names.resolve(called) == called
     with pytest.raises(UnknownToolError):
         names.find(called)
 
@@ -175,7 +175,7 @@ def test_a_tools_own_name_is_no_decoration() -> None:
     assert names.find("functions.read")[0].name == "functions"
     assert names.find("functions.write")[1].tool.name == "functions.write"
     assert names.find("functions.fs.write")[1].tool.name == "write"
-    assert names.meant("read") == "read"
+    assert names.resolve("read") == "read"
     clash = ToolNames()
     clash.offer([box("a", "b.c"), box("a.b", "c")])
-    assert clash.meant("a.b.c") == "a.b.c", "it may be either"
+    assert clash.resolve("a.b.c") == "a.b.c", "it may be either"

@@ -17,7 +17,7 @@ from toolboxes import Box, call, calling, looped, say
 from provider_core.errors import SchemaError, SchemaMismatchError
 from provider_core.structured import check, schema_from
 from provider_core.tools.arguments import mismatch
-from provider_core.tools.schemas import cleaned
+from provider_core.tools.schemas import clean_schema
 
 if TYPE_CHECKING:
     from scripted import Scripted
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def clean(**properties: Any) -> dict[str, Any]:
     """The properties of a cleaned object schema."""
-    made = cleaned({"type": "object", "properties": properties})
+    made = clean_schema({"type": "object", "properties": properties})
     assert made["type"] == "object"
     return dict(made["properties"])
 
@@ -53,7 +53,7 @@ def test_a_schema_that_all_take_stays_as_it_is() -> None:
         "required": ["city"],
         "additionalProperties": False,
     }
-    assert cleaned(schema) == schema
+    assert clean_schema(schema) == schema
 
 
 def test_the_tools_own_schema_is_left_alone() -> None:
@@ -63,7 +63,7 @@ def test_the_tools_own_schema_is_left_alone() -> None:
         "required": ["z"],
     }
     before = json.dumps(schema)
-    cleaned(schema)
+    clean_schema(schema)
     assert json.dumps(schema) == before
 
 
@@ -95,7 +95,7 @@ def test_data_is_not_taken_for_schemas() -> None:
 
 @pytest.mark.parametrize("schema", [{}, {"type": "object"}, {"type": ["object", "null"]}, {"type": "string"}])
 def test_the_top_is_an_object_with_properties(schema: dict[str, Any]) -> None:
-    assert cleaned(schema) == {"type": "object", "properties": {}}
+    assert clean_schema(schema) == {"type": "object", "properties": {}}
 
 
 @pytest.mark.parametrize("key", ["anyOf", "oneOf"])
@@ -110,7 +110,7 @@ def test_alternatives_at_the_top_become_one_object(key: str) -> None:  # OpenAI,
             {"properties": {"file": {"type": "string"}, "n": {"type": "string"}}, "required": ["n", "file"]},
         ],
     }
-    assert cleaned(schema) == {
+    assert clean_schema(schema) == {
         "type": "object",
         "properties": {
             "name": {"type": "string"},
@@ -125,7 +125,7 @@ def test_alternatives_at_the_top_become_one_object(key: str) -> None:  # OpenAI,
 def test_all_of_at_the_top_requires_what_each_part_does() -> None:
     parts = [{"properties": {"a": {"type": "string"}}, "required": ["a"]}, {"$ref": "#/$defs/B"}]
     definitions = {"B": {"properties": {"b": {"type": "integer"}}, "required": ["b"]}}
-    assert cleaned({"allOf": parts, "$defs": definitions}) == {
+    assert clean_schema({"allOf": parts, "$defs": definitions}) == {
         "type": "object",
         "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
         "required": ["a", "b"],
@@ -139,7 +139,7 @@ def test_conditions_at_the_top_go() -> None:
         "if": {}, "then": {"required": ["a"]}, "else": {},
         "enum": [{}],
     }  # fmt: skip
-    assert cleaned(schema) == {"type": "object", "properties": {"a": {"type": "string"}}}
+    assert clean_schema(schema) == {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
 # --- references --------------------------------------------------------------------------------------------
@@ -161,19 +161,19 @@ def test_a_reference_is_replaced_by_what_it_means(
     reference: str, where: dict[str, Any]
 ) -> None:  # Gemini, Moonshot
     properties = {"home": CITY, "work": {"$ref": reference, "description": "Where one works"}}
-    made = cleaned({"type": "object", "properties": properties, **where})
+    made = clean_schema({"type": "object", "properties": properties, **where})
     assert made["properties"]["work"] == {**CITY, "description": "Where one works"}
     assert "$ref" not in json.dumps(made)
     assert made.keys() == {"type", "properties"}
 
 
 def test_the_top_itself_may_be_a_reference() -> None:
-    assert cleaned({"$ref": "#/$defs/City", "$defs": {"City": CITY}}) == CITY
+    assert clean_schema({"$ref": "#/$defs/City", "$defs": {"City": CITY}}) == CITY
 
 
 def test_what_refers_to_itself_is_kept_in_defs() -> None:  # Moonshot: "references must start with #/$defs/"
     node = {"type": "object", "properties": {"next": {"$ref": "#/definitions/Node"}}}
-    made = cleaned(
+    made = clean_schema(
         {
             "type": "object",
             "properties": {"list": {"$ref": "#/definitions/Node"}},
@@ -189,7 +189,9 @@ def test_what_refers_to_itself_is_kept_in_defs() -> None:  # Moonshot: "referenc
 
 
 def test_a_schema_may_refer_to_its_own_top() -> None:
-    made = cleaned({"type": "object", "properties": {"child": {"$ref": "#"}, "name": {"type": "string"}}})
+    made = clean_schema(
+        {"type": "object", "properties": {"child": {"$ref": "#"}, "name": {"type": "string"}}}
+    )
     references = {line.strip() for line in json.dumps(made, indent=0).splitlines() if "$ref" in line}
     assert references
     assert all('"#/$defs/' in reference for reference in references)
@@ -213,7 +215,7 @@ def test_a_few_lines_that_unfold_to_millions_stay_small() -> None:
         for n in range(levels)
     }
     definitions[f"L{levels}"] = {"type": "string"}
-    made = cleaned({"type": "object", "properties": {"x": {"$ref": "#/$defs/L0"}}, "$defs": definitions})
+    made = clean_schema({"type": "object", "properties": {"x": {"$ref": "#/$defs/L0"}}, "$defs": definitions})
     assert len(json.dumps(made)) < 2_000_000
     Draft202012Validator.check_schema(made)
 
@@ -222,7 +224,7 @@ def test_a_schema_that_is_nested_beyond_reason_allows_anything() -> None:
     deep: dict[str, Any] = {"type": "string"}
     for _ in range(5_000):
         deep = {"type": "array", "items": deep}
-    assert cleaned({"properties": {"a": deep}}) == {"type": "object", "properties": {}}
+    assert clean_schema({"properties": {"a": deep}}) == {"type": "object", "properties": {}}
 
 
 # --- single rules ------------------------------------------------------------------------------------------
@@ -230,7 +232,7 @@ def test_a_schema_that_is_nested_beyond_reason_allows_anything() -> None:
 
 @pytest.mark.parametrize("key", ["$schema", "$id", "$comment", "$anchor", "id"])
 def test_what_only_concerns_the_document_goes(key: str) -> None:  # Mistral
-    made = cleaned(
+    made = clean_schema(
         {"type": "object", key: "https://x.test", "properties": {"a": {"type": "string", key: "y"}}}
     )
     assert made == {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -287,7 +289,7 @@ def test_an_array_says_of_what() -> None:  # OpenAI, Gemini
 def test_only_what_is_there_is_required() -> None:  # Gemini
     inner = {"type": "object", "properties": {"a": {}}, "required": ["a", "b"]}
     assert clean(x=inner)["x"]["required"] == ["a"]
-    assert "required" not in cleaned({"required": ["nothing"]})
+    assert "required" not in clean_schema({"required": ["nothing"]})
 
 
 # --- together ----------------------------------------------------------------------------------------------
@@ -330,7 +332,7 @@ def test_whatever_a_tools_own_schema_takes_the_cleaned_one_takes(
     top: dict[str, Any], p: dict[str, Any], q: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
     schema = {**top, "$defs": {"P": p, "Q": q}}
-    made = cleaned(schema)
+    made = clean_schema(schema)
     Draft202012Validator.check_schema(made)
     assert made["type"] == "object"
     assert {"anyOf", "oneOf", "allOf", "not", "enum", "if", "$ref"}.isdisjoint(made)
@@ -429,7 +431,7 @@ def test_a_pattern_that_takes_for_ever_is_the_tools_to_judge(inner: dict[str, An
     ],
 )
 def test_nonsense_in_a_schema_is_cleaned_and_judges_nothing(schema: dict[str, Any]) -> None:
-    assert cleaned(schema)["properties"]["a"] in ({}, {"required": [], "properties": {}})
+    assert clean_schema(schema)["properties"]["a"] in ({}, {"required": [], "properties": {}})
     assert mismatch({"a": "x"}, schema) == ""
 
 
@@ -505,7 +507,7 @@ _NONSENSE = st.recursive(
 )
 def test_no_schema_however_odd_is_more_than_an_error(more: Any, properties: Any, value: Any) -> None:
     schema = {"type": "object", "properties": properties, **more}
-    json.dumps(cleaned(schema))
+    json.dumps(clean_schema(schema))
     mismatch({"a": value, "x": [value]}, schema)
     with contextlib.suppress(SchemaError, SchemaMismatchError):
         check(json.dumps({"a": value}), schema_from(schema))

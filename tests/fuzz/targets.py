@@ -392,7 +392,7 @@ def tool_schema(data: bytes) -> None:
     """The schema of a tool's server becomes one that is an object, and judges any arguments."""
     value = json_of(data)
     if isinstance(value, dict):
-        found = schemas.cleaned(value)
+        found = schemas.clean_schema(value)
         assert found["type"] == "object"
         arguments.mismatch({"name": "x", "items": [1, {}]}, value)
 
@@ -401,7 +401,9 @@ def tool_arguments(data: bytes) -> None:
     """Arguments that a model wrote are an object that fits, or are refused."""
     wanted = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
     with contextlib.suppress(errors.ToolArgumentsError):
-        json.dumps(arguments.read(text_of(data), wanted), ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(
+            arguments.read_arguments(text_of(data), wanted), ensure_ascii=False, allow_nan=False
+        ).encode()
 
 
 def template(data: bytes) -> None:

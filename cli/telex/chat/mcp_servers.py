@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from provider_core.errors import InvalidInputError, ToolRefusedError, UnknownToolServerError
-from provider_core.events import RequestStarted
+from provider_core.errors import InvalidInputError, UnknownToolServerError
 from provider_core.settings.mcp import find_server
-from provider_core.tools._loop import agent
 from provider_core.tools.mcp import McpServers
 from telex.ask import hint
 from telex.chat.approval import ApprovalPolicy, allowed
@@ -18,9 +15,9 @@ from telex.render.calls import without_proxies
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provider_core.events import Decision, PlannedCall, Toolbox
+    from provider_core.events import Toolbox
     from provider_core.settings.mcp import McpServer
-    from provider_core.types import Request, Target
+    from provider_core.types import Request
     from telex.app import App
 
 __all__ = ["ToolServers"]
@@ -91,20 +88,11 @@ class ToolServers:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def first_request(self, target: Target, request: Request) -> Request:
+    def first_request(self, request: Request) -> Request:
         """The first request of the loop, which is not sent; raises ``UnknownToolError``."""
-        events = agent(
-            self._app.runtime.client,
-            target.provider,
-            replace(request, tool_choice=self.choice),
-            toolboxes=self.toolboxes,
-            approve=_never,
-        )
-        with contextlib.closing(events):
-            for event in events:
-                if isinstance(event, RequestStarted):
-                    return event.request
-        return request
+        from provider_core.tools.loop import ToolLoop
+
+        return ToolLoop(self.toolboxes, None, self.choice, lambda _: None).offer(request)
 
     def _chosen(self) -> tuple[McpServer, ...]:
         known = self._app.runtime.settings.mcp
@@ -130,7 +118,3 @@ class ToolServers:
         for pattern in dict.fromkeys(self._allow):
             if not any(allowed(server, tool, (pattern,)) for server, tool in names):
                 self._app.console.note(f"--allow {pattern} matches no tool.")
-
-
-def _never(call: PlannedCall) -> Decision:
-    raise ToolRefusedError(f"{call.name} was not asked for", names=(call.name,), code="not_allowed")

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provider_core.answer import AnswerBuilder
+from provider_core.chat._agent import agent
 from provider_core.errors import CoreError, ToolRefusedError
 from provider_core.events import RequestStarted, ToolEnded, ToolProgress, ToolStarted
-from provider_core.tools._loop import agent
 from provider_core.types import Finished, Image, Reasoning, Sources, Text, ToolCall, Usage
 from telex.ask import Turn, hint
 from telex.chat.approval import Approver
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
-    from provider_core.events import AgentEvent, ToolEvent
+    from provider_core.events import Event, ToolEvent
     from provider_core.types import Message, Notice, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
@@ -131,7 +131,7 @@ class _Loop:
         if self._turn is not None:
             self._turn.notice(notice)
 
-    def event(self, event: AgentEvent) -> None:
+    def event(self, event: Event) -> None:
         match event:
             case RequestStarted(number=number, request=request):
                 self._asking(number, request)

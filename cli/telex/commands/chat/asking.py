@@ -233,7 +233,7 @@ def _answer(
 
                 request = dialogue.next(content, system=system)
                 if toolset is not None:
-                    request = stack.enter_context(toolset).first_request(dialogue.target, request)
+                    request = stack.enter_context(toolset).first_request(request)
                 dry_run(app, dialogue.target, request)
                 return None
             if toolset is not None:
