@@ -24,7 +24,7 @@ from provider_core.errors import (
 from provider_core.redaction import printable, redact
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
 from provider_core.retry import Retries
-from provider_core.stream import Decoder, failure
+from provider_core.stream import Decoder, response_error
 from provider_core.structs import Struct, field
 from provider_core.types import (
     Call,
@@ -284,7 +284,7 @@ def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderErro
     place = ""
     if 300 <= reply.status < 400:
         place = headers["location"] = _place(headers.get("location", ""), call.url)
-    error = failure(reply.status, _read(reply), headers, provider=call.provider, secrets=secrets)
+    error = response_error(reply.status, _read(reply), headers, provider=call.provider, secrets=secrets)
     if isinstance(error, NotFoundError) and printable(redact(place, secrets)) == place:
         error.suggested_base = _base(place, call.url)
     error.should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())

@@ -179,13 +179,13 @@ def conclude(app: App, answer: Answer) -> None:
 
 def judged(app: App, answer: Answer) -> tuple[ExitCode, str, str | None]:
     """The exit code of an answer, a sentence about its end ("" where there is nothing to say), and what to do."""
-    from provider_core.stream.verdict import meaning
+    from provider_core.stream import standard_reason
 
     code = answer_code(answer)
     match answer.verdict:
         case Verdict.COMPLETE | Verdict.LENGTH if answer.error is not None:
             return code, answer.error.message, hint(app, answer.error)
-        case Verdict.COMPLETE if answer.raw_finish and meaning(answer.raw_finish) is None:
+        case Verdict.COMPLETE if answer.raw_finish and standard_reason(answer.raw_finish) is None:
             words = f"The server gave a finish reason that telex does not know: {answer.raw_finish}"
             return code, f"{words}. The answer may not be whole.", None
         case Verdict.COMPLETE if answer.tool_calls:

@@ -25,7 +25,7 @@ from provider_core.errors import (
 )
 from provider_core.redaction import redact
 from provider_core.request import build_headers, known_secrets
-from provider_core.stream import failure
+from provider_core.stream import response_error
 from provider_core.structs import Struct
 from provider_core.types import Call
 
@@ -103,7 +103,7 @@ def _entries(value: Json, provider: Provider) -> list[Json]:
     if found is not None:
         return found
     if isinstance(value, dict) and (value.get("error") or value.get("errors")):
-        raise failure(None, json.dumps(value).encode(), {}, provider=provider.name)
+        raise response_error(None, json.dumps(value).encode(), {}, provider=provider.name)
     raise ProtocolError(f"{provider.name} sent JSON that is not a list of models", provider=provider.name)
 
 
@@ -157,7 +157,7 @@ class _Server:
                     )
                 self._time_left()
         if not 200 <= reply.status < 300:
-            error = failure(
+            error = response_error(
                 reply.status, bytes(received), reply.headers, provider=provider.name, secrets=self._secrets
             )
             if isinstance(error, AuthenticationError):

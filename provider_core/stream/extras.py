@@ -1,4 +1,4 @@
-"""Collects what comes with an answer besides its text: sources, images, log probabilities. Nothing is fetched."""
+"""Collects what comes with an answer besides its text: sources, images and log probabilities."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-__all__ = ["KEYS", "Extras"]
-
 _NUMBERED: Final = frozenset(
     ("search_results", "web_search", "web_search_results", "search_info", "references", "context",
      "grounding_metadata", "groundingMetadata", "vertex_ai_grounding_metadata")
 )  # fmt: skip
-"""Lists whose order is the numbering in the text. Other objects may name one source several times."""
+"""Lists whose order is the numbering in the text. Other objects may contain a source several times."""
 _SOURCES: Final = _NUMBERED | {
     "citations", "annotations", "sources", "citation_metadata", "citationMetadata", "executed_tools",
     "provider_specific_fields",
 }  # fmt: skip
 KEYS: Final = _SOURCES | {"images", "image"}
-"""Keys of a chunk, a choice, a delta or a message that hold sources or images."""
+"""Keys of a chunk, a choice, a delta or a message that contain sources or images."""
 _NESTED: Final = (
     "url_citation", "web", "source", "document", "retrievedContext", "retrieved_context", "sources", "citations",
     "citationSources", "citation_sources", "search_results", "results", "groundingChunks", "grounding_chunks",
@@ -36,7 +34,7 @@ _TITLES: Final = ("title", "name", "headline")
 _NUMBERS: Final = ("index", "number", "citation_number", "refer", "ref")
 _DEPTH: Final = 6
 _LONGEST: Final = 4096
-"""Characters of an address or a title."""
+"""Characters of an address or a title that are read."""
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"),
     (b"BM", "image/bmp"), (b"<svg", "image/svg+xml"),
@@ -44,7 +42,7 @@ _MAGIC: Final = (
 
 
 class Extras:
-    """What came so far with one answer."""
+    """The extras of one answer."""
 
     def __init__(self) -> None:
         self.images: list[Image] = []
@@ -58,7 +56,7 @@ class Extras:
         """About how many bytes the log probabilities take."""
 
     def take(self, place: dict[str, Json]) -> None:
-        """Take what a chunk, a choice, a delta or a message holds."""
+        """Take the extras of a chunk, a choice, a delta or a message."""
         for key in place.keys() & KEYS:
             value = place[key]
             if not value or value == self._last.get(key):
@@ -70,19 +68,14 @@ class Extras:
                 self._add_sources(key, value)
 
     def take_content(self, blocks: list[Json]) -> None:
-        """Take images and sources among the blocks of a message's content."""
+        """Take the images and sources among the blocks of a message's content."""
         for block in blocks:
             if not isinstance(block, dict):
                 continue
             self.take(block)
-            kind = block.get("type")
-            if not isinstance(kind, str):
-                kind = ""
-            if (
-                "image" in kind
-                or "inline" in kind
-                or block.keys() & {"inline_data", "inlineData", "image_url"}
-            ):
+            kind = str(block.get("type"))
+            inline = not block.keys().isdisjoint(("inline_data", "inlineData", "image_url"))
+            if "image" in kind or "inline" in kind or inline:
                 self._add_images(block)
             elif "reference" in kind or "citation" in kind:
                 self._add_sources("annotations", [block])
@@ -100,7 +93,7 @@ class Extras:
                 self.logprobs[key] = list(item) if isinstance(item, list) else item
 
     def sources(self) -> tuple[Source, ...]:
-        """Return each source once, by the server's numbers; what no list numbers comes last."""
+        """Return each source once, in the order of the server's numbers; those without a number come last."""
         lists = sorted(self._lists.items(), key=lambda item: item[0] != "citations")
         numbers: dict[str, int] = {}
         for _, found in lists:
@@ -122,7 +115,7 @@ class Extras:
                 self._titles[url] = title
         held = self._lists.setdefault(key, [])
         urls, known = [url for _, url, _ in found], [url for _, url in held]
-        if urls[: len(known)] == known:  # each chunk repeats the list so far
+        if urls[: len(known)] == known:  # the server repeats the list so far in each chunk
             held.clear()
         elif set(urls) <= set(known):
             return
@@ -151,7 +144,7 @@ class Extras:
 
 
 def _sources(value: Json, depth: int) -> Iterator[tuple[int, str, str]]:
-    """Yield number (0 if there is none), address and title."""
+    """Yield the number (0 if there is none), the address and the title of each source."""
     if depth == 0:
         return
     if isinstance(value, list):
@@ -169,7 +162,7 @@ def _sources(value: Json, depth: int) -> Iterator[tuple[int, str, str]]:
             if value.get(key):
                 yield from _sources(value[key], depth - 1)
         if isinstance(value.get("file"), dict):
-            return  # a file of the user's, as OpenRouter gives it back
+            return  # a file of the user's, which OpenRouter sends back
         for key in ("groundingMetadata", "grounding_metadata"):
             if isinstance(value.get(key), dict):
                 yield from _sources(value[key], depth - 1)
@@ -203,14 +196,8 @@ def _images(value: Json, depth: int) -> Iterator[str]:
         elif len(value) > 32:
             yield f"data:;base64,{value}"
     elif isinstance(value, dict):
-        declared = next(
-            (
-                value[key]
-                for key in ("mime_type", "mimeType", "media_type")
-                if isinstance(value.get(key), str)
-            ),
-            "",
-        )
+        types = (value.get(key) for key in ("mime_type", "mimeType", "media_type"))
+        declared = next((each for each in types if isinstance(each, str)), "")
         for key in ("b64_json", "image_base64", "base64", "data", "result"):
             if isinstance(value.get(key), str) and value[key]:
                 data = value[key]

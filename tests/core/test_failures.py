@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from provider_core import errors
-from provider_core.stream import failure
+from provider_core.stream import response_error
 
 
 def failed(status: int | None, value: Any, **headers: str) -> errors.ProviderError:
     """The error of a body, JSON unless it is bytes."""
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return failure(
+    return response_error(
         status, data, {name.replace("_", "-"): text for name, text in headers.items()}, provider="acme"
     )
 
@@ -141,7 +141,7 @@ def test_details_are_redacted() -> None:
     body = json.dumps(
         {"error": {"message": "Bad call.", "failed_generation": "my key is sk-secret-123456"}}
     ).encode()
-    error = failure(400, body, provider="acme", secrets=("sk-secret-123456",))
+    error = response_error(400, body, provider="acme", secrets=("sk-secret-123456",))
     assert "sk-secret-123456" not in error.message
 
 
@@ -256,7 +256,7 @@ def test_sentences_name_who_and_what() -> None:
         failed(401, {"error": {"message": "Invalid API key"}}).message
         == "acme refused the key (401): Invalid API key"
     )
-    assert failure(500, b"", provider=None).message == "the server failed (500): Internal Server Error"
+    assert response_error(500, b"", provider=None).message == "the server failed (500): Internal Server Error"
 
 
 def test_a_failure_inside_a_stream_has_no_status_but_may_name_one() -> None:
@@ -624,7 +624,7 @@ def test_a_redirect_names_its_address_without_the_query() -> None:  # quirk 33
 def test_the_wait_a_server_asks_for_is_read(
     headers: dict[str, str], words: str, seconds: float | None
 ) -> None:
-    error = failure(429, json.dumps({"error": {"message": words}}).encode(), headers, provider="acme")
+    error = response_error(429, json.dumps({"error": {"message": words}}).encode(), headers, provider="acme")
     assert error.retry_after == (None if seconds is None else pytest.approx(seconds))
 
 

@@ -319,7 +319,7 @@ def test_an_answer_of_nothing_is_empty(said: list[Any]) -> None:  # quirk 70
 
 def test_thoughts_without_an_answer_are_empty_too() -> None:  # quirk 70
     result = chunks(delta(reasoning="Hm."), STOP)
-    assert (result.verdict, result.error.message) == (Verdict.EMPTY, "acme sent thoughts and no answer")
+    assert (result.verdict, result.error.message) == (Verdict.EMPTY, "acme sent reasoning and no answer")
 
 
 def test_thoughts_cut_by_the_limit_end_by_length() -> None:  # quirk 71

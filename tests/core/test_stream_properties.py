@@ -13,7 +13,7 @@ from wire import DONE, Read, body, chunks, delta, dumps, joined, message, read
 
 from provider_core.errors import ConnectionLostError, CoreError
 from provider_core.redaction import printable, redact
-from provider_core.stream import Decoder, failure
+from provider_core.stream import Decoder, response_error
 from provider_core.types import Verdict
 
 SETTINGS = settings(max_examples=150, deadline=None)
@@ -125,7 +125,7 @@ def test_any_json_gives_events_or_one_clean_error(value: Any) -> None:
         value, {"choices": [value]}, {"choices": [{"delta": value, "message": value, "finish_reason": value}]}
     )
     chunks({"choices": [{"delta": {"tool_calls": value, "content": value}}], "usage": value, "error": value})
-    error = failure(400, raw, {"retry-after": "x"}, provider=None)
+    error = response_error(400, raw, {"retry-after": "x"}, provider=None)
     assert "\n" not in error.message
     assert len(error.message) < 2200
 
@@ -135,7 +135,7 @@ def test_any_json_gives_events_or_one_clean_error(value: Any) -> None:
 def test_any_bytes_give_events_or_one_clean_error(data: bytes) -> None:
     for prefix in (b"", b"data: ", b"{", b"<", b'{"choices":[{"delta":{"content":"'):
         same(read(prefix + data, size=3), read(prefix + data))
-        shown = failure(500, prefix + data, provider="acme").message
+        shown = response_error(500, prefix + data, provider="acme").message
         assert shown == printable(shown, 3000)
         assert "\n" not in shown
 
@@ -197,7 +197,7 @@ def test_json_nested_without_end_is_no_traceback() -> None:
                     + b"}}]}\n\n"
                     + DONE
                 )
-                failure(500, raw, provider="acme")
+                response_error(500, raw, provider="acme")
 
 
 def test_numbers_beyond_all_bounds_are_no_traceback() -> None:
@@ -206,7 +206,7 @@ def test_numbers_beyond_all_bounds_are_no_traceback() -> None:
         raw += f'"usage":{{"prompt_tokens":{number}}},"created":{number}}}'
         read(raw.encode())
         read(b"data: " + raw.encode() + b"\n\n" + DONE)
-        failure(
+        response_error(
             400,
             f'{{"error":{{"code":{number},"message":{number},"status":{number}}}}}'.encode(),
             provider="acme",

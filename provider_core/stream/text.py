@@ -1,0 +1,379 @@
+"""Collects the text and the reasoning of an answer, in order, and separates reasoning that stands between tags.
+
+An opening tag counts only at the beginning of an answer: later, the answer may be about tags. Nothing is held back
+but blanks at the beginning and what may become a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from provider_core.types import Reasoning, Text
+
+if TYPE_CHECKING:
+    from provider_core.types import AnswerEvent
+
+Piece: TypeAlias = tuple[bool, str]
+"""Whether it is reasoning, and its text."""
+
+_BLANKS: Final = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180e"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u200e\u200f"
+    "\u2028\u2029\u202f\u205f\u2060\u2061\u2062\u2063\u2064\u2800\u3000\u3164\ufeff\uffa0"
+)
+"""White space, and other characters without width or ink."""
+
+_PAIRS: Final = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<reasoning>": "</reasoning>",
+    "[THINK]": "[/THINK]",
+    "<seed:think>": "</seed:think>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "◁think▷": "◁/think▷",
+    "###Thinking": "###Response",
+    "<|channel>thought": "<channel|>",
+}
+_HARMONY: Final = ("<|channel|>", "<|start|>assistant")
+_LONE: Final = ("</think>", "[/THINK]", "</seed:think>", "◁/think▷")
+"""Closing tags that come without an opening one if the chat template put that into the prompt."""
+_STARTS: Final = (*_PAIRS, *_HARMONY, *_LONE)
+_LONE_TAG = re.compile("|".join(map(re.escape, _LONE)))
+_LINE_END = re.compile(r"[ \t\r]{0,64}(\n|\Z)?")
+_RECIPIENT = re.compile(r"\bto=\S+")
+_HARMONY_TOKEN = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>")
+
+
+class TextBuffer:
+    """The text and the reasoning of one answer. ``take`` returns the events since the last call."""
+
+    def __init__(self) -> None:
+        self.received: bool = False
+        """Whether any event was returned."""
+        self.has_text: bool = False
+        """Whether text other than blanks came, refusals aside."""
+        self.has_reasoning: bool = False
+        self.blanks: int = 0
+        """Blank characters at the end so far: some models never stop sending them."""
+        self._tags = ReasoningTags()
+        self._raw: list[str] = []  # pieces of one kind that were not searched for tags yet
+        self._raw_is_reasoning = False
+        self._events: list[AnswerEvent] = []
+        self._run: list[str] = []  # the text of the next event
+        self._run_is_reasoning: bool | None = None
+        self._held_blanks: list[str] = []
+        self._half = ""
+
+    def add_text(self, text: str) -> None:
+        """Add text of the answer, in which reasoning may stand between tags."""
+        if self._raw_is_reasoning:
+            self._search()
+            self._raw_is_reasoning = False
+        self._raw.append(text)
+
+    def add_reasoning(self, text: str) -> None:
+        """Add reasoning that came in a field of its own."""
+        if not self._raw_is_reasoning:
+            self._search()
+            self._raw_is_reasoning = True
+        self._raw.append(text)
+
+    def add_complete(self, text: str) -> None:
+        """Add the text of a reply that came in one piece."""
+        self._search()
+        self._put_all(self._tags.feed(text, complete=True))
+
+    def add_refusal(self, text: str) -> None:
+        """Add text that is not searched for tags, and that is not an answer."""
+        self._search()
+        self._put_all(self._tags.interrupt())
+        had_text = self.has_text
+        self._put(False, text)
+        self.has_text = had_text
+
+    def take(self) -> list[AnswerEvent]:
+        """Return the events made of everything that was added."""
+        self._search()
+        self._end_run(last=False)
+        events, self._events = self._events, []
+        return events
+
+    def close(self, *, cut: bool) -> list[AnswerEvent]:
+        """Return the last events. After the last character of a ``cut`` answer, more may have been on its way."""
+        self._search()
+        self._put_all(self._tags.close(cut=cut))
+        self._end_run(last=True)
+        return self._events
+
+    def _search(self) -> None:
+        if not self._raw:
+            return
+        text = self._raw[0] if len(self._raw) == 1 else "".join(self._raw)
+        self._raw.clear()
+        self.blanks = 0 if text.strip(_BLANKS) else self.blanks + len(text)
+        self._put_all([(True, text)] if self._raw_is_reasoning else self._tags.feed(text))
+
+    def _put_all(self, pieces: list[Piece]) -> None:
+        for is_reasoning, text in pieces:
+            self._put(is_reasoning, text)
+
+    def _put(self, is_reasoning: bool, text: str) -> None:
+        if is_reasoning:
+            if self._run_is_reasoning is not True and text.isspace():
+                self._held_blanks.append(text)  # noise, unless reasoning follows
+                return
+            self.has_reasoning = self._tags.reasoned = True
+            text = "".join((*self._held_blanks, text))
+        elif not self.has_text and not text.isspace():
+            self.has_text = True
+        self._held_blanks.clear()
+        if is_reasoning is not self._run_is_reasoning:
+            self._end_run(last=True)
+            self._run_is_reasoning = is_reasoning
+        self._run.append(text)
+
+    def _end_run(self, *, last: bool) -> None:
+        """Make the event of a run. Unless it is the ``last`` of its kind, half a surrogate pair waits for the rest."""
+        if not self._run and not (self._half and last):
+            return
+        text = self._half + "".join(self._run)
+        self._run.clear()
+        self._half = ""
+        if not text.isascii():
+            if not last and "\ud800" <= text[-1] <= "\udbff":
+                text, self._half = text[:-1], text[-1]
+            text = _join_surrogates(text)
+        if text:
+            self.received = True
+            self._events.append(Reasoning(text=text) if self._run_is_reasoning else Text(text=text))
+
+
+def _join_surrogates(text: str) -> str:
+    """Join surrogate pairs that came in two escapes; a half without its other half becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+class ReasoningTags:
+    """Separates the reasoning between tags from the text of one answer.
+
+    A closing tag without an opening one means that everything before it was reasoning, provided that it begins or
+    ends a line: within a line, an answer is about the tag. The first one outside of code decides. Text that was shown
+    already stays text, and only the tag is dropped; a reply that comes in one piece is separated correctly.
+    """
+
+    def __init__(self) -> None:
+        self.reasoned: bool = False
+        """Whether there was reasoning; also set by the owner if it came in a field of its own."""
+        self._state = "start"  # then "reasoning", "harmony" or "text"
+        self._closer = ""
+        self._held = ""
+        self._blanks: list[str] = []
+        self._has_text = False
+        self._last = "\n"  # the last character of the text so far
+        self._lone_possible = True  # a closing tag without an opening one may still come
+        self._fresh = False  # this reasoning contains nothing but blanks so far
+        self._ticks = 0  # backticks so far: an odd number means inside of code
+        self._header: str | None = None  # of harmony's current message, while it is read
+        self._channel = ""
+
+    def feed(self, text: str, *, complete: bool = False) -> list[Piece]:
+        """Return what can be told apart by now; ``complete`` if the text is a complete answer."""
+        if self._state == "text" and not self._held:
+            no_tag = "<" not in text and "[" not in text and "◁" not in text
+            if self.reasoned or not self._lone_possible or no_tag:
+                self._ticks += text.count("`")
+                self._last = text[-1:] or self._last
+                return [(False, text)]
+        if text.isspace() and (self._state == "start" or self._fresh) and not self._held:
+            self._blanks.append(text)
+            return []
+        self._held = "".join((*self._blanks, self._held, text))
+        self._blanks.clear()
+        pieces: list[Piece] = []
+        step = {
+            "start": self._in_start,
+            "reasoning": self._in_reasoning,
+            "harmony": self._in_harmony,
+            "text": self._in_text,
+        }
+        while self._held and step[self._state](pieces, complete):
+            pass
+        return pieces
+
+    def close(self, *, cut: bool) -> list[Piece]:
+        """Return what is still held because it might have become a tag.
+
+        At the end of an answer that was not ``cut``, a closing tag without an opening one ends a line.
+        """
+        if not self._held.strip():
+            return []
+        if self._state == "text" and not cut and self._lone_possible and _LONE_TAG.match(self._held):
+            return []
+        if self._state == "start":
+            self._trim()
+        is_reasoning = self._state == "reasoning" or (
+            self._state == "harmony" and self._channel == "analysis"
+        )
+        return [(is_reasoning, self._held)]
+
+    def interrupt(self) -> list[Piece]:
+        """Return what is held because something else follows it."""
+        pieces = self.close(cut=True)
+        if pieces:
+            self._held = ""
+            self._state = "text" if self._state == "start" else self._state
+        return pieces
+
+    # Each of these reads on in what is held, and returns whether there may be more to read.
+
+    def _in_start(self, _: list[Piece], complete: bool) -> bool:
+        text = self._held.lstrip()
+        if not text:
+            self._blanks.append(self._held)
+            self._held = ""
+            return False
+        opener = next((each for each in _STARTS if text.startswith(each)), None)
+        if opener is None:
+            if not complete and any(each.startswith(text) for each in _STARTS):
+                return False
+            self._trim()
+            self._state = "text"
+        elif opener in _HARMONY:
+            self._state, self._held = "harmony", text
+        else:
+            self._held = text[len(opener) :]
+            if opener in _LONE:
+                self.reasoned = True
+            else:
+                self._state, self._closer, self._fresh = "reasoning", _PAIRS[opener], True
+        return True
+
+    def _in_reasoning(self, pieces: list[Piece], _: bool) -> bool:
+        at = self._held.find(self._closer)
+        end = len(self._held) - _begun_tag(self._held, (self._closer,)) if at < 0 else at
+        self._reason(self._held[:end], pieces)
+        if at < 0:
+            self._held = self._held[end:]
+            return False
+        self._held = self._held[at + len(self._closer) :]
+        self._blanks.clear()
+        self._state, self._fresh, self.reasoned = "start", False, True
+        return True
+
+    def _in_text(self, pieces: list[Piece], complete: bool) -> bool:
+        text = self._held
+        if self._lone_possible and not self.reasoned:
+            for hit in _LONE_TAG.finditer(text):
+                if (self._ticks + text.count("`", 0, hit.start())) % 2:
+                    continue
+                match self._is_alone(text, hit, complete):
+                    case True:
+                        return self._close_lone(text, hit, pieces, complete)
+                    case False:
+                        self._lone_possible = False
+                    case None:
+                        text = text[: hit.start()]
+                break
+            else:
+                text = text[: len(text) - (0 if complete else _begun_tag(text, _LONE))]
+        self._say(text, pieces)
+        self._held = self._held[len(text) :]
+        return False
+
+    def _is_alone(self, text: str, hit: re.Match[str], complete: bool) -> bool | None:
+        """Tell whether the tag begins or ends a line; None if its line may go on."""
+        if (text[hit.start() - 1] if hit.start() else self._last) == "\n":
+            return True
+        after = _LINE_END.match(text, hit.end())
+        if after is None or after[1] is None:
+            return False
+        return True if after[1] == "\n" or complete else None
+
+    def _close_lone(self, text: str, hit: re.Match[str], pieces: list[Piece], complete: bool) -> bool:
+        before, self._held = text[: hit.start()], text[hit.end() :]
+        self.reasoned = True
+        if complete and not self._has_text:
+            pieces.append((True, before.lstrip("\r\n")))
+            self._state = "start"
+        else:
+            self._say(before, pieces)
+        return True
+
+    def _in_harmony(self, pieces: list[Piece], complete: bool) -> bool:
+        """Read the tokens of OpenAI's harmony format, which some servers leave in the text."""
+        hit = _HARMONY_TOKEN.search(self._held)
+        if hit is None:
+            end = len(self._held) - (0 if complete else _begun_token(self._held))
+            self._in_channel(self._held[:end], pieces)
+            self._held = self._held[end:]
+            return False
+        self._in_channel(self._held[: hit.start()], pieces)
+        self._held = self._held[hit.end() :]
+        self._blanks.clear()
+        self._fresh = False
+        match hit[1]:
+            case "start" | "channel":
+                self._header = ""
+            case "message":
+                header, self._header = self._header or "", None
+                self._channel = header.split(" ", 1)[0].strip()
+                self._fresh = self._channel == "analysis"
+                if not self._fresh and (recipient := _RECIPIENT.search(header)):
+                    # A tool call that the server did not recognize: show which tool.
+                    self._say(f"{recipient[0]} ", pieces)
+            case "end" | "return" | "call":
+                self._channel, self._header = "", None
+        return True
+
+    def _in_channel(self, text: str, pieces: list[Piece]) -> None:
+        if self._header is not None:
+            self._header = (self._header + text)[:200]
+        elif self._channel == "analysis":
+            self._reason(text, pieces)
+        else:
+            self._say(text if self._has_text else text.lstrip("\r\n"), pieces)
+
+    def _trim(self) -> None:
+        """Drop the empty lines between reasoning and the answer; an indentation stays."""
+        if self.reasoned and not self._has_text:
+            blanks = self._held[: len(self._held) - len(self._held.lstrip())]
+            self._held = self._held[blanks.rfind("\n") + 1 :]
+
+    def _reason(self, text: str, pieces: list[Piece]) -> None:
+        if self._fresh:
+            if not text.strip():
+                self._blanks.append(text)
+                return
+            text = text.lstrip("\r\n")
+            self._fresh = False
+        if text:
+            self.reasoned = True
+            pieces.append((True, text))
+
+    def _say(self, text: str, pieces: list[Piece]) -> None:
+        if text:
+            self._ticks += text.count("`")
+            self._last = text[-1]
+            self._has_text = True
+            pieces.append((False, text))
+
+
+def _begun_tag(text: str, tags: tuple[str, ...]) -> int:
+    """Return how many characters at the end of ``text`` may be the beginning of one of ``tags``."""
+    longest = max(map(len, tags)) - 1
+    for size in range(min(longest, len(text)), 0, -1):
+        if any(tag.startswith(text[-size:]) for tag in tags):
+            return size
+    return 0
+
+
+def _begun_token(text: str) -> int:
+    at = text.rfind("<")
+    end = text[at:]
+    return len(end) if at >= 0 and len(end) < 13 and "<|".startswith(end[:2]) and "|>" not in end else 0
