@@ -95,9 +95,9 @@ class Name(click.ParamType[str]):
         """The value; a provider's name is spelled as in the settings, because case is ignored."""
         if self.completes != "provider" or ctx is None or ctx.resilient_parsing or ctx.obj is None:
             return str(value)
-        from telex import lists
+        from telex import provider_commands
 
-        return lists.spelled(ctx.obj, str(value)) or str(value)
+        return provider_commands.find_provider_name(ctx.obj, str(value)) or str(value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

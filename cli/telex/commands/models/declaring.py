@@ -52,9 +52,9 @@ def _fields(command: _Command) -> _Command:
 def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa: A002 - the option's name
     """Add a model of PROVIDER; the given facts override the server's."""
     from provider_core.settings.edit import declare_model
-    from telex import lists
+    from telex import provider_commands
 
-    lists.configured(app, provider)
+    provider_commands.configured_provider(app, provider)
     declare_model(app.runtime.paths.settings_file, provider, _checked(id), _named(fields), new=True)
     app.console.note(f'{provider}/{id} is declared. Try: telex chat -m {provider}/{id} "Hello"')
 
@@ -84,7 +84,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
     A model that only its server lists becomes a declared one.
     """
     from provider_core.settings.edit import declare_model
-    from telex import lists
+    from telex import provider_commands
 
     given = {name: value for name, value in _named(fields).items() if value is not None}
     both = sorted(set(given) & set(unset))
@@ -94,7 +94,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
         raise click.UsageError(
             f"nothing to change: give one of --{', --'.join(f.replace('_', '-') for f in _FIELDS)}"
         )
-    lists.configured(app, provider)
+    provider_commands.configured_provider(app, provider)
     if not any(model.id == id for model in app.runtime.catalog.listing(provider).models):
         raise click.UsageError(
             f"{provider}/{id} is not known. To declare it: telex models add {provider} {id}"
@@ -117,13 +117,13 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
 def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the option's name
     """Remove the declaration of a model; its server may still list it."""
     from provider_core.settings.edit import forget_model
-    from telex import lists
+    from telex import provider_commands
 
-    lists.configured(app, provider)
+    provider_commands.configured_provider(app, provider)
     forget_model(app.runtime.paths.settings_file, provider, id)
     app.runtime.reload()
     if not app.runtime.catalog.listing(provider).find(id):
-        lists.warn_references(app, provider, id, then="which will no longer be declared")
+        provider_commands.warn_references(app, provider, id, then="which will no longer be declared")
     app.console.note(f"{provider}/{id} is no longer declared.")
 
 

@@ -10,8 +10,8 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ASKING, ExitCode
-from telex.lists import default_target
 from telex.options import Name
+from telex.provider_commands import default_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -48,11 +48,11 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
     """
     from provider_core import provider_store
     from provider_core.keys import seal_for
-    from telex import lists
+    from telex import provider_commands
     from telex.commands.providers import check
 
     arguments.check_new_name(app, name)
-    known = lists.spelled(app, name)
+    known = provider_commands.find_provider_name(app, name)
     if known is not None and known != name:
         raise click.UsageError(f"{known} is already set up, and names are unique regardless of case")
     if name in app.runtime.settings.providers and not replace:
@@ -86,7 +86,7 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
     settings, store = app.runtime.paths.settings_file, app.runtime.key_store
     provider_store.add(settings, store, name, fields, key=key, replace=replace)
     if report is not None and report.models:
-        lists.save(app, provider, report.models)
+        provider_commands.save_model_list(app, provider, report.models)
     _report_success(app, provider, report, choice.message)
 
 
@@ -170,7 +170,7 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
 
 
 def _report_success(app: App, provider: Provider, report: Report | None, message: str) -> None:
-    from telex import lists
+    from telex import provider_commands
     from telex.commands.providers import check
 
     app.console.note(f"{provider.name} is set up.")
@@ -185,7 +185,7 @@ def _report_success(app: App, provider: Provider, report: Report | None, message
         app.console.note(f'Try: telex chat -m {provider.name} "Hello"  (the model is {model})')
     else:
         app.console.note(f'No model is known yet. Try: telex chat -m {provider.name}/MODEL "Hello"')
-    lists.say_default(app, provider.name)
+    provider_commands.note_default(app, provider.name)
 
 
 # --- discover ----------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def _add_server(app: App, server: Found) -> str:
     """Set up the server under an unused name, and return the name."""
     from provider_core import presets, settings
     from provider_core.settings import edit
-    from telex import lists
+    from telex import provider_commands
 
     name = _free_name(app, server)
     preset = presets.get(server.preset) if server.preset else None
@@ -284,9 +284,11 @@ def _add_server(app: App, server: Found) -> str:
     }
     edit.put(app.runtime.paths.settings_file, {name: fields})
     if server.models:
-        lists.save(app, settings.preview(name, fields, app.runtime.paths), server.models)
+        provider_commands.save_model_list(
+            app, settings.preview(name, fields, app.runtime.paths), server.models
+        )
     app.console.note(f'{name} is set up: {server.base_url}. Try: telex chat -m {name} "Hello"')
-    lists.say_default(app, name)
+    provider_commands.note_default(app, name)
     return name
 
 

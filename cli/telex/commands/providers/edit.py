@@ -79,7 +79,7 @@ def edit(
     from provider_core import provider_store
     from provider_core.keys import seal_for
     from provider_core.settings import edit as settings_file
-    from telex import lists
+    from telex import provider_commands
     from telex.commands.providers import check
 
     path, store = app.runtime.paths.settings_file, app.runtime.key_store
@@ -92,7 +92,7 @@ def edit(
     if entry and f"providers.{name}" in app.runtime.settings.problems:
         before = arguments.preview(app, name, {**entry, **changes}, changes)  # whether it is usable now
     else:
-        before = lists.configured(app, name)
+        before = provider_commands.configured_provider(app, name)
     new_key = any(options[option] for option in arguments.KEY_OPTIONS)
     if not entry and (changes or new_key or not trust):
         raise click.UsageError(f"{name} is set up by TELEX_PROVIDERS: change it there")
@@ -132,7 +132,7 @@ def edit(
     if (before.base_url, before.gguf) != (after.base_url, after.gguf):
         app.console.note(f"To check it: telex providers test {name}")
     if before.enabled and not after.enabled:
-        lists.warn_references(app, name, then="which is disabled now")
+        provider_commands.warn_references(app, name, then="which is disabled now")
 
 
 def _removed(entry: Mapping[str, Any], unset: tuple[str, ...]) -> dict[str, Any]:
@@ -224,11 +224,11 @@ def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     """
     from provider_core import provider_store, settings
     from provider_core.keys import seal_for
-    from telex import lists
+    from telex import provider_commands
     from telex.commands.providers import check
 
     path, store = app.runtime.paths.settings_file, app.runtime.key_store
-    provider = lists.configured(app, name)
+    provider = provider_commands.configured_provider(app, name)
     name = provider.name
     before = settings.edit.entries(path).get(name, {})
     if provider.embedded:
@@ -271,17 +271,17 @@ def rename(app: App, *, old: str, new: str) -> None:
     Its key, the default model and the aliases are updated.
     """
     from provider_core import catalog, provider_store
-    from telex import lists
+    from telex import provider_commands
 
-    lists.configured(app, old)
-    lists.in_the_file(app, old)
+    provider_commands.configured_provider(app, old)
+    provider_commands.require_in_file(app, old)
     arguments.check_new_name(app, new)
-    taken = lists.spelled(app, new)
+    taken = provider_commands.find_provider_name(app, new)
     if taken not in (None, old, new):
         raise click.UsageError(f"{taken} is already set up, and names are unique regardless of case")
     moved = provider_store.rename(app.runtime.paths.settings_file, app.runtime.key_store, old, new)
     catalog.rename_cached(app.runtime.paths.lists, old, new)
-    also = f" Changed along with it: {lists.listed(moved)}." if moved else ""
+    also = f" Changed along with it: {provider_commands.describe_references(moved)}." if moved else ""
     app.console.note(f"{old} is now {new}.{also}")
 
 
@@ -305,13 +305,13 @@ def remove(app: App, *, name: str, yes: bool, keep_key: bool) -> None:
     from provider_core import catalog, provider_store
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit, file
-    from telex import lists
+    from telex import provider_commands
 
     path = app.runtime.paths.settings_file
     if name not in file.read(path).get("providers", {}):
-        lists.configured(app, name)  # its error suggests similar names
-        lists.in_the_file(app, name)
-    lists.warn_references(app, name, then="which will no longer exist")
+        provider_commands.configured_provider(app, name)  # its error suggests similar names
+        provider_commands.require_in_file(app, name)
+    provider_commands.warn_references(app, name, then="which will no longer exist")
     if not yes:
         confirm_removal(app.console, name)
     stored = edit.entries(path).get(name, {}).get("key") == "keyring"

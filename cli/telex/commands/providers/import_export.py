@@ -55,12 +55,12 @@ def export(app: App, *, file: str, form: str | None, only: tuple[str, ...], repl
     command); stored keys, and headers that look like keys, are not.
     """
     from provider_core.settings import edit
-    from telex import lists
+    from telex import provider_commands
 
     entries = edit.entries(app.runtime.paths.settings_file)
     missing = [name for name in only if name not in entries]
     if missing:
-        lists.configured(app, missing[0])
+        provider_commands.configured_provider(app, missing[0])
     chosen = {
         name: _portable(app, name, entry) for name, entry in entries.items() if not only or name in only
     }
@@ -126,7 +126,7 @@ def import_(
     """
     from provider_core import keys
     from provider_core.settings import edit, preview
-    from telex import lists
+    from telex import provider_commands
     from telex.commands.providers import check
 
     wanted = _read(app, file)
@@ -168,7 +168,7 @@ def import_(
         _tell(app, f"{provider.name}: {_summary(app, provider, merged[provider.name])}")
     count = len(merged)
     app.console.note(f"{plural(count, 'provider is', 'providers are')} set up: {', '.join(merged)}.")
-    lists.say_default(app, next(iter(merged), ""))
+    provider_commands.note_default(app, next(iter(merged), ""))
     for provider in providers:
         found = keys.source(provider, app.runtime.environ)
         if not found.ready:

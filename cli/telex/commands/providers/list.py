@@ -9,8 +9,8 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode
-from telex.lists import default_target
 from telex.options import Name
+from telex.provider_commands import default_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,13 +137,13 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     """Show the settings of a provider."""
     from provider_core.keys import source
     from provider_core.settings import edit, file
-    from telex import lists
+    from telex import provider_commands
     from telex.render import providers as render
     from telex.render import sheet
 
     provider = app.runtime.providers.get(name.casefold())
     if provider is None or provider.embedded:
-        provider = lists.configured(app, name)
+        provider = provider_commands.configured_provider(app, name)
     name = provider.name
     set_up = name in app.runtime.settings.providers
     where = source(provider, app.runtime.environ)

@@ -1,7 +1,8 @@
-"""Where commands meet what is set up: a provider they are about to change, and the lists that a Tab completes from."""
+"""What several commands do with providers that are set up: find one, name what refers to it, and note the default."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -14,29 +15,20 @@ if TYPE_CHECKING:
     from provider_core.types import Model, Provider, Target
     from telex.app import App
 
-__all__ = [
-    "configured",
-    "default_target",
-    "in_the_file",
-    "listed",
-    "references",
-    "save",
-    "say_default",
-    "spelled",
-    "warn_references",
-]
 
+def find_provider_name(app: App, name: str) -> str | None:
+    """The spelling of a provider's name in the settings, where case is ignored; None if there is no such provider.
 
-def spelled(app: App, name: str) -> str | None:
-    """The name as the settings spell it, in any case, also where the provider is unusable; None if there is none."""
+    A provider with invalid settings is found, too.
+    """
     known = (*app.runtime.settings.providers, *app.runtime.settings.invalid_entries("providers"))
     if name in known:
         return name
     return next((each for each in known if each.casefold() == name.casefold()), None)
 
 
-def configured(app: App, name: str) -> Provider:
-    """As ``App.provider``, for one that the settings are about to change or show: not the model inside telex."""
+def configured_provider(app: App, name: str) -> Provider:
+    """As ``Runtime.provider``, but raises ``ModelError`` for providers that are not in the settings."""
     from provider_core.local import PROVIDER
 
     if name == PROVIDER.name and name not in app.runtime.settings.providers:
@@ -47,8 +39,8 @@ def configured(app: App, name: str) -> Provider:
     return found
 
 
-def in_the_file(app: App, name: str) -> None:
-    """Raise ``UsageError`` for a provider that only TELEX_PROVIDERS has: a command cannot change that."""
+def require_in_file(app: App, name: str) -> None:
+    """Raise ``UsageError`` for a provider that is set up by TELEX_PROVIDERS, which no command can change."""
     from provider_core.settings import edit
 
     if name not in edit.entries(app.runtime.paths.settings_file) and name in app.runtime.settings.providers:
@@ -56,7 +48,7 @@ def in_the_file(app: App, name: str) -> None:
 
 
 def default_target(app: App) -> Target | None:
-    """The model that is used when none is named; None where there is none."""
+    """The model that is used without -m; None if there is none."""
     from provider_core.resolve import resolve
 
     try:
@@ -65,18 +57,16 @@ def default_target(app: App) -> Target | None:
         return None
 
 
-def save(app: App, provider: Provider, models: tuple[Model, ...]) -> None:
-    """Save what the provider's server listed: the first chat need not ask for it again."""
-    import time
-
+def save_model_list(app: App, provider: Provider, models: tuple[Model, ...]) -> None:
+    """Cache the models that the provider's server listed, so that the first chat does not request them again."""
     from provider_core.catalog import CachedModelList, invalidate_snapshot, write_cached
 
     write_cached(app.runtime.paths.lists, provider, CachedModelList.of(models, time.time()))
     invalidate_snapshot(app.runtime.paths)
 
 
-def say_default(app: App, name: str) -> None:
-    """Tell which model is used without -m, now that the provider ``name`` was added beside others."""
+def note_default(app: App, name: str) -> None:
+    """Print which model is the default, after a provider was added that is not the only one."""
     app.runtime.reload()
     if len(app.runtime.settings.providers) < 2:
         return
@@ -87,8 +77,11 @@ def say_default(app: App, name: str) -> None:
         app.console.note(f"The default model is still {target}. To change it: telex models default {name}")
 
 
-def references(app: App, provider: str, model: str = "") -> list[str]:
-    """What names the provider, or a model of it: the default model, aliases and templates."""
+def warn_references(app: App, provider: str, model: str = "", *, then: str) -> None:
+    """Warn if the default model, an alias or a template names a provider or model that becomes unusable.
+
+    ``then`` completes the sentence: "which is disabled now".
+    """
     from provider_core.settings import edit, file
     from provider_core.templates import load, names
 
@@ -100,21 +93,14 @@ def references(app: App, provider: str, model: str = "") -> list[str]:
             continue
         if edit.points_at(wanted, provider, model):
             found.append(f"the template {name}")
-    return found
-
-
-def warn_references(app: App, provider: str, model: str = "", *, then: str) -> None:
-    """Name what points at a provider or a model that cannot be used any more."""
-    found = references(app, provider, model)
     if found:
         verb = "uses" if len(found) == 1 else "use"
-        app.console.note(
-            f"Warning: {listed(found)} {verb} {(model and f'{provider}/{model}') or provider}, {then}."
-        )
+        what = f"{provider}/{model}" if model else provider
+        app.console.note(f"Warning: {describe_references(found)} {verb} {what}, {then}.")
 
 
-def listed(references: Sequence[str]) -> str:
-    """What ``references`` of the settings are called: "the default model and the alias fast"."""
+def describe_references(references: Sequence[str]) -> str:
+    """Names of settings in words, such as "the default model and the alias fast"."""
     words = [
         "the default model" if each == "model" else each.replace("aliases.", "the alias ")
         for each in references
