@@ -307,7 +307,7 @@ def _path(source: str | os.PathLike[str]) -> Path:
         name = re.sub("//[^/@]*@", "//", _label(text))  # removes a password
         raise AttachmentError(f"{name} is an address, which telex does not download", name=name)
     # Shells do not expand it after "--file=".
-    return files.expanded(path) if path.parts[:1] == ("~",) else path
+    return files.expand_user(path) if path.parts[:1] == ("~",) else path
 
 
 def _label(source: str | os.PathLike[str]) -> str:

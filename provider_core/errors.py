@@ -501,7 +501,7 @@ class SchemaMismatchError(CoreError):
     place: str = ""
     """The first mismatch as a JSON path into the answer ("$.people[2].age"), "" if the answer is not valid JSON."""
     details: tuple[str, ...] = ()
-    """At most five mismatches, each "path: what is wrong"."""
+    """At most five mismatches, each "path: reason"."""
 
 
 class LoopLimitError(CoreError):

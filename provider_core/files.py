@@ -1,6 +1,6 @@
-"""Files that are the user's own: private folders, writing in one step, and a lock; what is in them is not read here.
+"""The user's own files: private folders, atomic replacement, and a lock.
 
-Modes are 0600 and 0700 whatever the umask says; where the system knows no modes, they are left alone.
+Modes are 0600 and 0700 whatever the umask is; on systems without modes they are not set.
 """
 
 from __future__ import annotations
@@ -20,57 +20,30 @@ from provider_core.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = [
-    "clear_leftovers",
-    "content",
-    "expanded",
-    "locked",
-    "make_folder",
-    "make_private",
-    "private_folder",
-    "replace",
-    "sync_folder",
-    "text",
-]
-
 PRIVATE = 0o600
 
 _POLL = 0.1
 
 
-def private_folder(path: Path) -> None:
-    """Make the folder, and each above it that is missing, for its owner alone; tighten it where it is open.
-
-    Raises ``FileError``.
-    """
-    try:
-        make_folder(path)
-        if os.name == "posix" and path.stat().st_mode & 0o077:
-            path.chmod(0o700)
-    except OSError as error:
-        raise _failed(f"the folder {path} cannot be made", path, error) from error
-
-
-def expanded(path: str | Path) -> Path:
-    """``path`` with the home folder for a ~ in front; that of a user whom nobody knows stays as it is written."""
+def expand_user(path: str | Path) -> Path:
+    """Return ``path`` with the home folder for a leading ~; ``~name`` of an unknown user stays unchanged."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises RuntimeError there
 
 
-def content(path: Path, *, of_anybody: bool = False) -> bytes:
-    """All that is in the file. Raises ``OSError``, also for a pipe or a device, which might never come to an end, and
-    for more than ``limits.OWN_FILE`` bytes.
+def read_bytes(path: Path, *, of_anybody: bool = False) -> bytes:
+    """Return the content of a regular file.
 
-    A file of another user than root is refused, too, unless ``of_anybody``: in a shared folder, it could stand in for
-    a cache that telex made.
+    Raises ``OSError``, also for a pipe or a device, which may never end, and for more than ``limits.OWN_FILE`` bytes.
+    A file of another user than root is refused as well, unless ``of_anybody``: in a shared folder, it could replace a
+    cache that telex made.
     """
-    # Without waiting: to open a pipe for reading would wait for somebody who writes.
+    # Without O_NONBLOCK, opening a pipe would wait for a writer.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         found = os.fstat(handle)
-        kind = stat.S_IFMT(found.st_mode)
         if os.name == "posix" and not of_anybody and found.st_uid not in (os.geteuid(), 0):
             raise OSError(errno.EPERM, "it belongs to another user", str(path))
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):  # a folder has an error of its own
+        if stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFDIR):  # reading a folder fails by itself
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         with open(handle, "rb", closefd=False) as file:
             data = file.read(limits.OWN_FILE + 1)
@@ -81,11 +54,12 @@ def content(path: Path, *, of_anybody: bool = False) -> bytes:
         os.close(handle)
 
 
-def text(path: str | Path, *, limit: int = limits.TEXT_FILE) -> str:
-    """The UTF-8 text of a file or a pipe, without a byte order mark. Raises ``FileError``, also for more than ``limit``
-    bytes: a device may have no end.
+def read_text(path: str | Path, *, limit: int = limits.TEXT_FILE) -> str:
+    """Return the UTF-8 text of a file or a pipe, without a byte order mark.
+
+    Raises ``FileError``, also for more than ``limit`` bytes: a device may have no end.
     """
-    what, place = f"{path} cannot be read", expanded(path)
+    what, place = f"{path} cannot be read", expand_user(path)
     try:
         with place.open("rb") as file:
             data = file.read(limit + 1)
@@ -93,13 +67,37 @@ def text(path: str | Path, *, limit: int = limits.TEXT_FILE) -> str:
             raise FileError(what, path=place, reason=f"it is larger than {limit // 1_000_000} MB")
         return data.decode("utf-8-sig")
     except OSError as error:
-        raise _failed(what, place, error) from error
+        raise _file_error(what, place, error) from error
     except UnicodeDecodeError:
         raise FileError(what, path=place, reason="it is not UTF-8") from None
 
 
+def private_folder(path: Path) -> None:
+    """Create the folder and its missing parents for the owner alone, and tighten its mode. Raises ``FileError``."""
+    try:
+        make_folder(path)
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise _file_error(f"the folder {path} cannot be made", path, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder and its missing parents for the owner alone. Raises ``OSError``.
+
+    ``mkdir(parents=True)`` would set the mode of the last one only.
+    """
+    if not folder.is_dir():
+        if folder.parent != folder:
+            make_folder(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            if os.name == "posix":
+                folder.chmod(0o700)  # in spite of the umask
+
+
 def make_private(path: Path) -> None:
-    """Take group's and others' rights from the file, as far as it is ours to change."""
+    """Take the rights of group and others from the file, if possible."""
     if os.name == "posix":
         with contextlib.suppress(OSError):
             if path.stat().st_mode & 0o077:
@@ -107,15 +105,14 @@ def make_private(path: Path) -> None:
 
 
 def replace(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
-    """Put ``content`` in the file's place in one step, and on the disk; a link that the user made stays one.
+    """Replace the file's content atomically and durably; a symbolic link stays one.
 
-    Whoever reads at that moment has the old content or the new, never a part. Raises ``FileError``; the file
-    is then as it was.
+    Others read the old content or the new, never a part. Raises ``FileError``; the file is then unchanged.
     """
     import tempfile
 
     try:
-        target = Path(os.path.realpath(path))  # resolve() has errors of its own kind for a loop of links
+        target = Path(os.path.realpath(path))  # resolve() raises other errors for a loop of links
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".new")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -130,14 +127,14 @@ def replace(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
                 os.unlink(name)  # noqa: PTH108
             raise
     except OSError as error:
-        raise _failed(f"{path} cannot be written", path, error) from error
+        raise _file_error(f"{path} cannot be written", path, error) from error
     sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Put on the disk which files the folder holds, where the system can."""
+    """Write the folder's entries to the disk, if the file system can."""
     if os.name == "posix":
-        with contextlib.suppress(OSError):  # not every file system syncs folders
+        with contextlib.suppress(OSError):
             handle = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(handle)
@@ -145,8 +142,8 @@ def sync_folder(folder: Path) -> None:
                 os.close(handle)
 
 
-def clear_leftovers(path: Path) -> None:
-    """Remove what processes that were killed in ``replace`` have left. Only under the lock: nobody is writing then."""
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of processes that were killed in ``replace``. Hold the lock while calling this."""
     target = Path(os.path.realpath(path))
     for leftover in target.parent.glob(f".{target.name}.*.new"):
         with contextlib.suppress(OSError):
@@ -155,21 +152,21 @@ def clear_leftovers(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock on ``path``, waiting for it; the system gives it back however the process ends.
+    """Hold the lock on ``path``, waiting for it; the system releases it however the process ends.
 
-    ``waiting`` is called every tenth of a second while another holds it, and may end that by raising. Raises
-    ``FileError`` when the lock's own file cannot be made.
+    ``waiting`` is called every tenth of a second while another process holds the lock, and may raise to give up.
+    Raises ``FileError`` if the lock file cannot be created.
     """
-    # A file of its own: the other one is replaced, and a lock on it would go with the old one.
+    # A file of its own: ``path`` is replaced, and a lock on it would be lost with the old file.
     lock = path.with_name(f".{path.name}.lock")
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError as error:
-        raise _failed(f"{path} cannot be changed", path, error) from error
+        raise _file_error(f"{path} cannot be changed", path, error) from error
     if os.name == "posix" and not os.fstat(handle).st_mode & stat.S_IWUSR:
-        os.fchmod(handle, PRIVATE)  # whatever the umask took away
+        os.fchmod(handle, PRIVATE)  # in spite of the umask
     try:
-        while not _taken(handle, wait=waiting is None):
+        while not _try_lock(handle, wait=waiting is None):
             if waiting is not None:
                 waiting()
             time.sleep(_POLL)
@@ -178,7 +175,7 @@ def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator
         os.close(handle)
 
 
-def _taken(handle: int, *, wait: bool) -> bool:
+def _try_lock(handle: int, *, wait: bool) -> bool:
     if sys.platform == "win32":
         import msvcrt
 
@@ -193,26 +190,10 @@ def _taken(handle: int, *, wait: bool) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except (
-        OSError
-    ):  # a file system without locks: files are whole all the same, one of two changes may be lost
-        return True
+    except OSError:
+        pass  # a file system without locks: files stay complete, but one of two simultaneous changes may be lost
     return True
 
 
-def _failed(what: str, path: Path, error: OSError) -> FileError:
+def _file_error(what: str, path: Path, error: OSError) -> FileError:
     return FileError(what, path=path, reason=error.strerror or str(error))
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder and those above it that are missing, for their owner alone. Raises ``OSError``.
-
-    Each by itself: the mode that ``mkdir(parents=True)`` takes is the last one's alone.
-    """
-    if not folder.is_dir():
-        if folder.parent != folder:
-            make_folder(folder.parent)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            if os.name == "posix":
-                folder.chmod(0o700)  # whatever the umask took away

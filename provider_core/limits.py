@@ -1,7 +1,7 @@
-"""Bounds on what is read, held and waited for: no server, file or program may fill the memory or never end.
+"""Limits on the size and duration of input, so that no server, file or program can fill the memory or never end.
 
-They are far beyond what is useful. What is tuned for speed or looks is not here. ``telex help limits`` is made from
-the docstrings: the unit, what is counted, and on a line of its own what happens beyond.
+They are far above what is useful. ``telex help limits`` is generated from the docstrings: the unit, what is counted,
+and on a line of its own, what happens above the limit.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final
 # --- answers -----------------------------------------------------------------------------------------------
 
 ANSWER: Final = 4_000_000
-"""Characters: the text of an answer that the history saves, in every output format, and as many of its reasoning.
+"""Characters: the text of an answer that the history saves, in every output format; likewise its reasoning.
 A note reports that the rest is not saved. An answer for --extract or --schema is broken off here, with an error."""
 
 WHOLE_ANSWER: Final = 100_000_000
 """Characters: the text of an answer for --json or the library, and the reasoning of any answer.
-The answer is broken off with an error; what has arrived is printed."""
+The answer is broken off with an error; the part that has arrived is printed."""
 
 BLANKS: Final = 1 << 14
 """Characters: blanks in a row in an answer, its reasoning or the arguments of a tool call.
@@ -31,7 +31,7 @@ SIGNS_OF_LIFE: Final = 16 << 20
 The answer is broken off with an error."""
 
 BESIDE_TEXT: Final = 32 << 20
-"""Bytes: tool calls, further choices, log probabilities and encrypted reasoning of one answer together.
+"""Bytes: tool calls, further choices, log probabilities and encrypted reasoning of one answer, together.
 The answer is broken off with an error."""
 
 CALLS: Final = 1_000
@@ -40,7 +40,7 @@ The answer is broken off with an error, and no tool is run."""
 
 IMAGES: Final = 64
 """Images: in one answer.
-The rest is left out."""
+The rest is omitted."""
 
 IMAGE_DATA: Final = 64 << 20
 """Bytes: base64 of all images of one answer.
@@ -48,13 +48,13 @@ An image that does not fit is reported as too large."""
 
 SOURCES: Final = 1_000
 """Sources: in each list of one answer.
-The rest is left out."""
+The rest is omitted."""
 
 ERROR_BODY: Final = 1 << 20
 """Bytes: the body of an error response.
 The rest is not read."""
 
-# --- what goes in ------------------------------------------------------------------------------------------
+# --- input -------------------------------------------------------------------------------------------------
 
 STDIN: Final = 100_000_000
 """Bytes: stdin.
@@ -74,7 +74,7 @@ More is an error."""
 
 OWN_FILE: Final = 64 << 20
 """Bytes: the settings file, or a file of the cache.
-Larger settings are an error; a larger cache is ignored and made again."""
+Larger settings are an error; a larger cache is ignored and rebuilt."""
 
 KEY: Final = 64 << 10
 """Bytes: what a key command prints.
@@ -88,36 +88,36 @@ The command is stopped, with an error."""
 
 MODELS: Final = 20_000
 """Models: in the list of one server.
-The rest is left out."""
+The rest is omitted."""
 
 MODEL_PAGES: Final = 20
 """Pages: of the list of models of one server.
-The rest is left out."""
+The rest is omitted."""
 
 MODEL_LIST: Final = 64 << 20
 """Bytes: one page of the list of models.
-More is an error; the list that is known is used."""
+More is an error; the cached list is used."""
 
 MODEL_LIST_TIME: Final = 60.0
 """Seconds: the time that the list of models of one server may take.
-Then it is an error; the list that is known is used."""
+After that it is an error; the cached list is used."""
 
 TOOLS: Final = 1_000
 """Tools: of one MCP server.
-The rest is left out."""
+The rest is omitted."""
 
 TOOL_PAGES: Final = 100
 """Pages: of the list of tools of one MCP server.
-The rest is left out."""
+The rest is omitted."""
 
 TOOL_MESSAGE: Final = 16 << 20
 """Bytes: one message of an MCP server.
-The call fails, and the model is told why."""
+The call fails, and the model receives the reason."""
 
 TOOL_RESULT: Final = 100_000
 """Bytes: the result of one tool call, unless the server's settings say otherwise.
-The middle is left out, and the model is told so."""
+The middle is omitted, with a note to the model."""
 
 TOOL_IMAGES: Final = 10
 """Images: in the result of one tool call.
-The rest is left out, and the model is told so."""
+The rest is omitted, with a note to the model."""

@@ -1,4 +1,4 @@
-"""Words from outside, made safe to show or compared with names that are known; what they mean is not read here."""
+"""Makes text from outside safe to show: without control characters and without secrets. And finds similar names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from urllib.parse import quote, quote_plus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["clean", "close_matches", "printable", "redact", "unhidden"]
-
 MASK = "[redacted]"
 
 _SHORTEST = 4
-"""Secrets below this many characters are placeholders ("x", "no"): masking them would garble every sentence."""
+"""Shorter secrets are placeholders ("x", "no"): redacting them would garble every sentence."""
 
 _SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -27,13 +25,13 @@ _UNSEEN = (
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 )
-"""Unicode's default ignorable code points, but for joiners and selectors of variants; and the line separators."""
+"""Unicode's default ignorable code points without joiners and variation selectors, and the line separators."""
 _INVISIBLE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]")  # and C0 and C1 but tab and newline
 _HIDDEN = re.compile(
-    # The flags of England, Scotland and Wales, which stay, are made of a flag and tags.
+    # The flags of England, Scotland and Wales stay: they consist of a flag and tags.
     "(\U0001f3f4[\U000e0030-\U000e007a]{2,8}\U000e007f)"
     f"|[{_UNSEEN}]"
-    # A joiner belongs to an emoji or a letter of a script that joins, a selector to an emoji, a digit or an ideograph.
+    # A joiner belongs after an emoji or a joining letter, a selector after an emoji, a digit or an ideograph.
     f"|(?<=[\x00-\u05ff\u200c\u200d\ufffd{_UNSEEN}])[\u200c\u200d]"
     f"|(?<=[\x00-\x22\x24-\x29\x2b-\x2f\x3a-\x7f\u200c\u200d\ufffd\ufe00-\ufe0f\U000e0100-\U000e01ef{_UNSEEN}])"
     "[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
@@ -42,18 +40,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def printable(text: str, limit: int = 2000) -> str:
-    """Return ``text`` without anything a terminal would act on, cut to ``limit`` characters.
-
-    Escape sequences go as a whole, newline and tab stay.
-    """
+    """Return ``text`` without escape sequences and control characters, at most ``limit`` characters of it."""
     text = _strip(text)
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
 
 
 def unhidden(text: str) -> str:
-    """Return ``text`` with U+FFFD in place of each character that shows nothing or reorders what is shown.
+    """Return ``text`` with U+FFFD for each invisible or reordering character, in which text can be hidden.
 
-    These are zero-width and tag characters, line separators, bidi marks and stray joiners: text can be hidden in them.
+    These are zero-width and tag characters, line separators, bidi marks and stray joiners.
     """
     if text.isascii():
         return text
@@ -61,11 +56,9 @@ def unhidden(text: str) -> str:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return ``text`` with every secret masked: plain, JSON-escaped, URL-encoded, whole or a long piece of it.
+    """Return ``text`` without the secrets: plain, JSON-escaped, URL-encoded, in base64 or hex, and long pieces of them.
 
-    Whole it is masked in base64 and hex, too.
-
-    A mask of the server's own (``sk-...abcd``) shows too little to count and stays.
+    A server's own mask (``sk-...abcd``) shows too little to matter and stays.
     """
     worth_hiding = {bare for secret in secrets if len(bare := secret.strip()) >= _SHORTEST}
     for secret in sorted(worth_hiding, key=len, reverse=True):
@@ -76,17 +69,17 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def clean(text: str, secrets: Iterable[str], limit: int = 2000) -> str:
-    """Make a server's words fit for an error: no controls, no secrets, no surrounding blanks, of bounded length.
+    """Return a server's words for an error message: redacted, without control characters and surrounding blanks.
 
-    Controls go first: a key with an escape character in its midst is still that key once it is stripped.
+    Control characters are removed first: a key with an escape character inside is a key again without it.
     """
     return printable(redact(_strip(text[: limit * 32]), secrets).strip(), limit)
 
 
 def close_matches(word: str, names: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> tuple[str, ...]:
-    """The names that ``word`` may have been meant for, the likeliest first; upper and lower case are one.
+    """Return the names that are similar to ``word``, the most similar first, ignoring case.
 
-    ``cutoff`` is from 0, where everything is near, to 1, where only the same is.
+    ``cutoff`` is from 0, where all names match, to 1, where only equal names do.
     """
     from difflib import get_close_matches
 
@@ -120,20 +113,20 @@ def _forms(secret: str) -> set[str]:
 
 
 def _coded(secret: bytes) -> Iterator[str]:
-    """Hex and base64: by itself and behind one or two bytes more, as a scheme or a user's name stands before it."""
+    """Yield the secret in hex and base64, also after one or two other bytes, such as a scheme or a user's name."""
     from binascii import b2a_base64
 
     yield secret.hex()
     for before in range(3):
         coded = b2a_base64(bytes(before) + secret, newline=False).decode()
-        # The letters at the ends are made of what stands beside it, too.
+        # The letters at the ends depend on the adjacent bytes as well.
         own = coded[-(-before * 4 // 3) : (before + len(secret)) * 4 // 3]
         yield own
         yield own.replace("+", "-").replace("/", "_")
 
 
 def _redact_pieces(text: str, secret: str) -> str:
-    """Mask every run of ``text`` that repeats enough of the lower-case ``secret`` to be of use to a thief."""
+    """Redact every part of ``text`` that repeats enough of the lower-case ``secret`` to be useful to a thief."""
     size = min(12, max(8, len(secret) // 2))
     lower = text.lower()
     if len(secret) <= size or len(lower) != len(text):

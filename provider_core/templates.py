@@ -68,7 +68,7 @@ def find(folder: Path, name: str) -> Path:
     Raises ``TemplateError``, with similar names, if there is none, and if there are two.
     """
     if "/" in name or "\\" in name:
-        path = files.expanded(name)
+        path = files.expand_user(name)
         if not path.is_file():
             raise TemplateError(f"there is no template {name}", code="unknown_template")
         return path

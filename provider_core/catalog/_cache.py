@@ -90,7 +90,7 @@ class CachedModelList(Struct):
 def read_cached(folder: Path, provider: Provider) -> CachedModelList | None:
     """Read the provider's list; None if there is none, if it is from another address, or if it is damaged."""
     try:
-        content = json.loads(files.content(folder / f"{provider.name}.json"))
+        content = json.loads(files.read_bytes(folder / f"{provider.name}.json"))
         first, columns, fetched_at = content["first"], content["models"], float(content["fetched_at"])
         if (
             content["source"] != [provider.base_url, provider.preset or ""]
@@ -166,7 +166,9 @@ def _models(columns: dict[str, list[Json]]) -> tuple[Model, ...]:
 def snapshot_is_current(paths: Paths, environ: Mapping[str, str]) -> bool:
     """Whether the names were written for the present settings file, variables and templates."""
     try:
-        return files.content(paths.cache / "completion" / _STAMP).decode() == snapshot_stamp(paths, environ)
+        return files.read_bytes(paths.cache / "completion" / _STAMP).decode() == snapshot_stamp(
+            paths, environ
+        )
     except (OSError, ValueError):
         return False
 
@@ -250,7 +252,7 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> bool:
         files.private_folder(folder)
         for name, content in contents.items():
             with contextlib.suppress(OSError):
-                if files.content(folder / name) == content:
+                if files.read_bytes(folder / name) == content:
                     continue
             files.replace(folder / name, content)
     except FileError:

@@ -156,14 +156,14 @@ def tls_context(network: Network, environ: Mapping[str, str], *, client_cert: bo
             text = f"the trusted certificates in {source} cannot be used: {_file_problem(error)}"
             raise SettingsError(text) from error
     if client_cert and network.client_cert is not None:
-        _load_client_cert(context, files.expanded(network.client_cert))
+        _load_client_cert(context, files.expand_user(network.client_cert))
     return context
 
 
 def trust(network: Network, environ: Mapping[str, str]) -> Trust:
     """What ``tls_context`` would trust, without waiting for a named pipe; raises ``SettingsError``."""
     file, _ = _places(network.ca_bundle, environ)
-    for path in (files.expanded(each) for each in (file, network.client_cert) if each):
+    for path in (files.expand_user(each) for each in (file, network.client_cert) if each):
         if path.exists() and not path.is_file() and not path.is_dir():
             raise SettingsError(f"the certificates in {path} cannot be used: it is not a regular file")
     context = tls_context(network, environ)
@@ -186,7 +186,7 @@ def trust_source(network: Network, environ: Mapping[str, str]) -> str:
 def _places(bundle: Path | None, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     """A file of certificates, and a folder or, as OpenSSL accepts them, several."""
     if bundle is not None:
-        bundle = files.expanded(bundle)
+        bundle = files.expand_user(bundle)
         return (None, str(bundle)) if bundle.is_dir() else (str(bundle), None)
     return environ.get("SSL_CERT_FILE") or None, environ.get("SSL_CERT_DIR") or None
 

@@ -140,7 +140,7 @@ class KeyringStore:
                 with files.locked(path):
                     if not path.exists():
                         files.replace(path, os.urandom(16).hex().encode())
-            number = files.content(path)
+            number = files.read_bytes(path)
         except FileNotFoundError:
             return None
         except (OSError, FileError) as error:
@@ -172,7 +172,7 @@ class KeyringStore:
         if self._memory is None:
             return None
         try:
-            name = files.content(self._memory).decode()
+            name = files.read_bytes(self._memory).decode()
         except (OSError, ValueError):
             return None
         from keyring import core

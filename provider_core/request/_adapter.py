@@ -224,7 +224,7 @@ class UnsupportedFieldCache:
     def _read(self) -> list[tuple[str, str, str | None, Json, str, int]]:
         """The valid rows: key, field, ``swapped_for``, ``value``, ``beside``, and seconds since the epoch."""
         try:
-            content = json.loads(files.content(self._path))
+            content = json.loads(files.read_bytes(self._path))
         except (OSError, ValueError, RecursionError):
             return []
         if not isinstance(content, dict) or content.get("version") != _VERSION:

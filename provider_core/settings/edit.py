@@ -234,7 +234,7 @@ def _apply(
             before = file.content(path)
             changed = _changed(before, path, change, validate=validate)
             if changed != before:
-                files.clear_leftovers(path)
+                files.remove_leftovers(path)
             with around or contextlib.nullcontext():
                 while (now := file.content(path)) != before:  # editors ignore the lock
                     before, changed = now, _changed(now, path, change, validate=validate)

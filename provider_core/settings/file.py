@@ -71,7 +71,7 @@ def parse(text: str, path: Path) -> dict[str, Any]:
 def content(path: Path) -> bytes:
     """The file's bytes; none where there is no file. Raises ``SettingsError``."""
     try:
-        return files.content(path, of_anybody=True)  # ``_check_owner`` has more to say
+        return files.read_bytes(path, of_anybody=True)  # ``_check_owner`` has more to say
     except (FileNotFoundError, NotADirectoryError):
         return b""
     except OSError as error:

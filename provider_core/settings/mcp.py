@@ -142,5 +142,5 @@ def _server(name: str, table: Mapping[str, Any]) -> McpServer:
         if key in fields:
             fields[key] = tuple(fields[key])
     if "cwd" in fields:
-        fields["cwd"] = files.expanded(fields["cwd"])
+        fields["cwd"] = files.expand_user(fields["cwd"])
     return McpServer(name=name, **fields)

@@ -33,7 +33,7 @@ _MOST = 8
 def recall(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
     """The checked values that were saved for just this text and these variables, or None."""
     try:
-        mark, _, content = files.content(_place(cache, variables)).partition(b"\n")
+        mark, _, content = files.read_bytes(_place(cache, variables)).partition(b"\n")
         if mark != _mark(content):  # what anybody has changed is checked anew
             return None
         kept = json.loads(content)

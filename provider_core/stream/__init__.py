@@ -43,8 +43,8 @@ class Decoder:
 
     What follows a complete JSON reply is ignored. A frame that begins as JSON and is not valid is skipped, and the
     answer, which may lack some of it, is PARTIAL. An object that has only words is a failure unless text or a finish
-    reason follows; plain words are one unless a finish reason does. A refusal is text; the verdict is FILTERED if there
-    was no other text, or if the finish reason says so.
+    reason follows; plain words are one unless a finish reason does. A refusal is text; the verdict is FILTERED without
+    other text, or if the finish reason says so.
     """
 
     def __init__(

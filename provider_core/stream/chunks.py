@@ -40,7 +40,7 @@ _CONTENT = ("content", "reasoning_content", "reasoning", "reasoning_details", "t
 
 
 class AnswerState:
-    """What has come of one answer. Feed JSON values to ``add``; the text is in ``text``."""
+    """The state of one answer. Feed JSON values to ``add``; the text is in ``text``."""
 
     def __init__(self, *, provider: str | None, secrets: tuple[str, ...]) -> None:
         self.text: TextBuffer = TextBuffer()
@@ -294,7 +294,7 @@ class AnswerState:
         self.calls.feed_legacy(legacy_call)
 
     def _message(self, message: dict[str, Json], *, complete: bool) -> None:
-        """Read a message in place of a delta, or beside or after deltas, whose words it repeats."""
+        """Read a message in place of a delta, or together with or after deltas, whose words it repeats."""
         pieces = fields.content(message)
         reasoning = fields.reasoning(message) or fields.reasoning_details(message)
         reasoning = reasoning or "".join(text for is_reasoning, text in pieces if is_reasoning)

@@ -48,7 +48,7 @@ _Calls: TypeAlias = "dict[_Call, None]"
 class ToolCallBuilder:
     """The tool calls of one answer.
 
-    A part continues the call that has the same id, index and name, as far as both have them; without id and index,
+    A part continues the call that has the same id, index and name, if both have them; without id and index,
     its place in the list or the order of the parts decides. A different name always begins another call.
     """
 

@@ -183,7 +183,7 @@ class ReasoningTags:
         self._channel = ""
 
     def feed(self, text: str, *, complete: bool = False) -> list[Piece]:
-        """Return what can be told apart by now; ``complete`` if the text is a complete answer."""
+        """Return the pieces that are certain by now; ``complete`` if the text is a complete answer."""
         if self._state == "text" and not self._held:
             no_tag = "<" not in text and "[" not in text and "◁" not in text
             if self.reasoned or not self._lone_possible or no_tag:

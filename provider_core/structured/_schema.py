@@ -42,7 +42,7 @@ def schema_from(text: str | Mapping[str, Json], *, folder: Path | None = None) -
     if text.lstrip().startswith("{"):
         return _checked(_parsed(text, "the schema"), "the schema")
     bare = text.strip()
-    path = (folder or Path()) / files.expanded(bare) if "\0" not in bare else Path()
+    path = (folder or Path()) / files.expand_user(bare) if "\0" not in bare else Path()
     # A pipe is as good as a file: <(command). Path raises for a name that is too long.
     if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
         return _checked(_parsed(_read(path), str(path)), str(path))

@@ -138,7 +138,7 @@ def test_what_a_killed_writer_left_is_cleared_and_nothing_else(tmp_path):
     path = tmp_path / "file"
     for name in (".file.abc.new", ".file.lock", ".other.abc.new", "file"):
         (tmp_path / name).touch()
-    files.clear_leftovers(path)
+    files.remove_leftovers(path)
     assert {found.name for found in tmp_path.iterdir()} == {".file.lock", ".other.abc.new", "file"}
 
 
@@ -198,13 +198,13 @@ def test_only_a_files_content_is_read_and_no_pipe_is_waited_for(tmp_path):
     (tmp_path / "file").write_bytes(b"x\r\n" * 100_000)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
-    assert files.content(tmp_path / "file") == b"x\r\n" * 100_000
+    assert files.read_bytes(tmp_path / "file") == b"x\r\n" * 100_000
     before = len(list(Path("/dev/fd").iterdir()))
     for name in ("pipe", "link", "/dev/zero"):
         with pytest.raises(OSError, match="it is not a regular file"):
-            files.content(tmp_path / name)
+            files.read_bytes(tmp_path / name)
     with pytest.raises(IsADirectoryError):
-        files.content(tmp_path)
+        files.read_bytes(tmp_path)
     with pytest.raises(FileNotFoundError):
-        files.content(tmp_path / "gone")
+        files.read_bytes(tmp_path / "gone")
     assert len(list(Path("/dev/fd").iterdir())) == before

@@ -76,7 +76,7 @@ class DoctorContext:
 
         path = self.paths.settings_file
         try:
-            text = files.content(path, of_anybody=True).decode("utf-8-sig")
+            text = files.read_bytes(path, of_anybody=True).decode("utf-8-sig")
             file.parse(text, path)
         except FileNotFoundError:
             return "", None

@@ -82,7 +82,7 @@ def _read(app: App, file: str) -> tuple[ImportedServer, ...]:
     from provider_core.errors import InvalidInputError
     from provider_core.settings import mcp_import
 
-    text = (app.console.read_stdin() or "") if file == "-" else files.text(file)
+    text = (app.console.read_stdin() or "") if file == "-" else files.read_text(file)
     try:
         return mcp_import.read(text)
     except InvalidInputError as error:

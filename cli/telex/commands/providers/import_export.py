@@ -275,7 +275,7 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
 
     from provider_core import files
 
-    text = (app.console.read_stdin() or "") if file == "-" else files.text(file)
+    text = (app.console.read_stdin() or "") if file == "-" else files.read_text(file)
     name = "stdin" if file == "-" else file
     try:
         data = json.loads(text)
