@@ -12,11 +12,9 @@ from telex.exit_codes import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Command", "Group", "leave_with"]
 
-
-def leave_with(ctx: click.Context, text: str) -> NoReturn:
-    """Print what was asked for in the place of the command; a disk that is full is then an error as anywhere."""
+def exit_with(ctx: click.Context, text: str) -> NoReturn:
+    """Print ``text`` instead of running the command. Errors of writing are reported as for any other output."""
     from telex.app import App
 
     app = ctx.find_object(App)
@@ -29,7 +27,7 @@ def leave_with(ctx: click.Context, text: str) -> NoReturn:
 
 def _help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        leave_with(ctx, ctx.get_help())
+        exit_with(ctx, ctx.get_help())
 
 
 class _Context(click.Context):
@@ -39,11 +37,12 @@ class _Context(click.Context):
         return formatter(self)
 
 
-class _Documented(click.Command):
-    """``examples`` are command lines that can be run as they stand, at least one of them with a pipe.
+class Command(click.Command):
+    """A command whose help has examples and exit codes, and whose usage errors say what was probably meant.
 
-    ``exits`` are the codes that this command can end with beside those that every one can (0, 1, 2, 130, 141).
-    ``otherwise`` is the advice for an unknown option that is like no other; "{word}" in it is the option.
+    ``examples`` are command lines that work as they are; at least one of them is a pipe. ``exits`` are the exit codes
+    of the command besides 0 and 2, and besides 1, 130 and 141, which every command can return. ``otherwise`` is the
+    advice for an unknown option that resembles no other; "{word}" in it is replaced by the option.
     """
 
     context_class = _Context
@@ -76,10 +75,9 @@ class _Documented(click.Command):
         except click.UsageError as error:
             from telex import suggest
 
-            raise click.UsageError(suggest.sentence(ctx, error, given, self.otherwise), ctx) from None
+            raise click.UsageError(suggest.usage_message(ctx, error, given, self.otherwise), ctx) from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples and exit codes; then what click calls the epilog."""
         from telex.help import write_examples, write_exits
 
         write_examples(formatter, self.examples)
@@ -87,20 +85,11 @@ class _Documented(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-class Command(_Documented):
-    """A command that does something."""
+class Group(Command, click.Group):
+    """A group whose commands are imported when they are run.
 
-
-class Group(_Documented, click.Group):
-    """A command that has others below it; its help names them before its own options."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        self.format_commands(ctx, formatter)
-        click.Command.format_options(self, ctx, formatter)
-
-
-class LazyGroup(Group):
-    """``rows``: name -> ("module:attribute", one line of help). The line stands here so that help imports nothing."""
+    ``rows`` maps a name to "module:attribute" and one line of help, so that the help of the group imports nothing.
+    """
 
     def __init__(self, *args: Any, rows: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,8 +113,12 @@ class LazyGroup(Group):
         if name not in self.rows and not name.startswith("-"):
             from telex import suggest
 
-            ctx.fail(suggest.no_command(ctx, self, args))
+            ctx.fail(suggest.unknown_command(ctx, self, args))
         return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -1,4 +1,4 @@
-"""The root command and the one list of commands; each command's module is imported when it is run."""
+"""The root command, the list of commands, and how the end of a command becomes an exit code and an error message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from provider_core import __version__, errors
 from telex.app import App
-from telex.command import LazyGroup, leave_with
+from telex.command import Group, exit_with
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import ExitCode, Stop, internal_error
 from telex.signals import Terminated
@@ -31,11 +31,11 @@ COMMANDS = {
     "doctor": ("telex.commands.doctor:command", "Check the installation and suggest fixes."),
     "help": ("telex.commands.help:command", "Show help for a topic or a command."),
 }
-"""Name -> ("module:attribute", one line of help): see ``lazy``."""
+"""Name -> "module:attribute" and one line of help, as ``command.Group`` takes them."""
 
 
-class _Root(LazyGroup):
-    """The group whose help names the topics, too."""
+class _Root(Group):
+    """The group whose help lists the topics, too."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from telex.help import TOPICS
@@ -47,7 +47,7 @@ class _Root(LazyGroup):
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        leave_with(ctx, f"telex {__version__}")
+        exit_with(ctx, f"telex {__version__}")
 
 
 @click.command(
@@ -69,16 +69,27 @@ def root() -> None:
     """One command for every model behind an OpenAI-compatible API: cloud, gateway, or a server on this machine."""
 
 
+def main(arguments: Sequence[str], app: App | None = None) -> int:
+    """Run one command line and return its exit code; raises nothing."""
+    app = app or App(arguments=tuple(arguments))
+    with reported(app) as outcome:
+        try:
+            root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)
+        finally:
+            app.close()
+    return outcome.code
+
+
 @dataclass(slots=True)
 class Outcome:
-    """The exit code, once the command has ended."""
+    """The exit code of a command, valid once it has ended."""
 
     code: int = ExitCode.OK
 
 
 @contextlib.contextmanager
 def reported(app: App) -> Iterator[Outcome]:
-    """Turn whatever ends a command into an exit code and a sentence; nothing passes through."""
+    """Turn every exception of a command into an exit code and an error message."""
     console, outcome = app.console, Outcome()
     try:
         try:
@@ -90,33 +101,37 @@ def reported(app: App) -> Iterator[Outcome]:
         except click.exceptions.NoArgsIsHelpError as error:
             console.out(f"{error.format_message()}\n")
         except click.ClickException as error:
-            outcome.code = ExitCode.USAGE if isinstance(error, click.UsageError) else error.exit_code
-            _usage(app, error)
+            usage = error if isinstance(error, click.UsageError) else None
+            outcome.code = ExitCode.USAGE if usage else error.exit_code
+            message, _, hint = error.format_message().partition("\n")
+            see = f"See: {usage.ctx.command_path} --help" if usage and usage.ctx else ""
+            _report(app, message, "\n".join(filter(None, (hint, see))))
         except Stop as stop:
             outcome.code = stop.code
             console.flush()
         except errors.CoreError as error:
-            outcome.code, hint = app.advice(error)
+            outcome.code, advice = app.advice(error)
             if isinstance(error, errors.FileError) and _is_argument(app, error.path):
                 outcome.code = ExitCode.USAGE
-            _report(app, error.message, hint)
+            _report(app, error.message, advice)
         except OSError as error:
             if error.filename is None:
                 raise
-            # A file whose name is too long, or in a folder that may not be entered.
+            # For example a name that is too long, or a folder that may not be entered.
             outcome.code = ExitCode.USAGE if _is_argument(app, error.filename) else ExitCode.OTHER
             _report(app, f"{error.filename}: {error.strerror}", None)
         except (KeyboardInterrupt, click.Abort):
             outcome.code = ExitCode.INTERRUPTED
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends whatever still runs
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends whatever still runs
             console.note("Interrupted.")
     except OutputClosed:
         outcome.code = ExitCode.CLOSED_PIPE
     except Terminated as terminated:
-        # What there was to keep is kept: now it ends as whoever sent the signal expects.
+        # Partial answers are saved by now; end in the way that the sender of the signal expects.
         signal.signal(terminated.number, signal.SIG_DFL)
         os.kill(os.getpid(), terminated.number)
-    except SystemExit as error:  # click's own end of a completion (0), and at a closed pipe under --help (1)
+    except SystemExit as error:
+        # Click exits so after completion (0), and when the reader of --help has closed the pipe (1).
         if error.code != 0:
             outcome.code = ExitCode.CLOSED_PIPE if error.code == 1 else ExitCode.OTHER
             console.abandon_stdout()
@@ -125,7 +140,7 @@ def reported(app: App) -> Iterator[Outcome]:
         console.error(f"the output cannot be written: {error}")
     except KeyboardInterrupt:
         outcome.code = ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - a traceback would be no help, and may hold a key
+    except Exception as error:  # noqa: BLE001 - a traceback could contain a key
         outcome.code = ExitCode.OTHER
         console.error(internal_error(error).message)
 
@@ -135,28 +150,10 @@ def _is_argument(app: App, path: object) -> bool:
     return any(str(path) in argument for argument in app.arguments)
 
 
-def _usage(app: App, error: click.ClickException) -> None:
-    """Print what is wrong, which is the message's first line, and below it what to do."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    message, _, advice = error.format_message().partition("\n")
-    see = f"See: {context.command_path} --help" if context else ""
-    _report(app, message, "\n".join(filter(None, (advice, see))))
-
-
 def _report(app: App, message: str, hint: str | None) -> None:
-    """Print an error; a key that was typed as an argument is not repeated in it."""
-    from telex import suggest
+    """Print an error, without keys that were typed as arguments."""
+    from telex.suggest import without_keys
 
-    hint = suggest.without_keys(hint, app.arguments) if hint else None
-    app.console.error(suggest.without_keys(message, app.arguments), hint)
-
-
-def main(arguments: Sequence[str], app: App | None = None) -> int:
-    """Run one command line; returns the exit code and never raises."""
-    app = app or App(arguments=tuple(arguments))
-    with reported(app) as outcome:
-        try:
-            root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)
-        finally:
-            app.close()
-    return outcome.code
+    app.console.error(
+        without_keys(message, app.arguments), without_keys(hint, app.arguments) if hint else None
+    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core import __version__
-from telex.command import Command, Group
+from telex.command import Command
 from telex.help import TOPICS
 from telex.help.pages import Lines, Rows, Text, topic
 
@@ -89,7 +89,7 @@ def _command_page(
     options = [param for param in command.get_params(context) if isinstance(param, click.Option)]
     records = [record for param in options if (record := param.get_help_record(context)) is not None]
     page.rows((option(names), text) for names, text in records)
-    if isinstance(command, Command | Group):
+    if isinstance(command, Command):
         page.section("Examples")
         page.lines(command.examples)
         page.section("Exit status")

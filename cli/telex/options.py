@@ -1,4 +1,4 @@
-"""Options and parameter types that several commands share."""
+"""Options and types of parameters that several commands share."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json, Target
 
-__all__ = ["BodyField", "ExistingPath", "Name", "Number", "network_options", "readable", "with_network"]
-
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
@@ -30,12 +28,8 @@ class BodyField(click.ParamType[tuple[str, Any]]):
     name = "KEY=JSON"
 
     def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, Json]:
-        """The key and its value."""
         if isinstance(value, tuple):
             return value
         key, equals, text = str(value).partition("=")
@@ -45,10 +39,10 @@ class BodyField(click.ParamType[tuple[str, Any]]):
             found = json.loads(text)
             json.dumps(found, allow_nan=False)
         except (ValueError, RecursionError):
-            # A bare word is a string; what begins like another kind of JSON, or like a number, is a mistake.
+            # A text that begins like JSON or a number is a mistake; any other text is a string.
             if text[:1] in '{["-' or text[:1].isdigit() or text in ("NaN", "Infinity"):
                 shown = text if len(text) < 60 else f"{text[:60]}…"
-                self.fail(f"the value of {key} is not JSON: {shown!r}", param, ctx)
+                self.fail(f"the value of {key} is not valid JSON: {shown!r}", param, ctx)
             found = text
         return key.strip(), found
 
@@ -79,10 +73,10 @@ class ExistingPath(click.Path):
 
 
 class Name(click.ParamType[str]):
-    """A name that completion knows: "provider", "preset", "alias", or "model" for all values of ``-m``.
+    """A name that shells can complete: a "provider", "preset", "alias", "template" and so on.
 
-    Each kind is a list in the snapshot that the shells read. ``Name("model", of="provider")`` is the id of a model
-    of the provider in the command's argument ``provider``.
+    "model" is anything that ``-m`` accepts; with ``of``, it is the id of a model of the provider that is named by the
+    argument ``of`` of the same command.
     """
 
     name = "text"
@@ -92,7 +86,7 @@ class Name(click.ParamType[str]):
         self.of = of
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The value; a provider's name is spelled as in the settings, because case is ignored."""
+        """Return the name; that of a provider in the spelling of the settings, because case is ignored."""
         if self.completes != "provider" or ctx is None or ctx.resilient_parsing or ctx.obj is None:
             return str(value)
         from telex import provider_commands
@@ -108,15 +102,17 @@ class Name(click.ParamType[str]):
         return items(self.completes, incomplete, ctx.params.get(self.of) if self.of else None)
 
 
-def readable(text: str, what: str) -> str:
-    """``text`` of the command line; raises ``UsageError`` for bytes that are not UTF-8 (lone surrogates in Python)."""
+def require_utf8(text: str, what: str) -> str:
+    """Return ``text`` of the command line; raises ``UsageError`` if its bytes were not valid UTF-8."""
+    # Python represents such bytes by lone surrogates.
     if text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text):
         return text
     raise click.UsageError(f"{what} is not UTF-8 text. Convert it first, for example with iconv.")
 
 
 def network_options(command: _Command) -> _Command:
-    """``--connect-timeout``, ``--timeout`` and ``--retries``; ``with_network`` applies them."""
+    """Add ``--connect-timeout``, ``--timeout`` and ``--retries``; ``with_network`` applies them."""
+    seconds: dict[str, Any] = {"type": Number(min=0, min_open=True), "metavar": "SECONDS"}
     for option in (
         click.option(
             "--retries",
@@ -125,15 +121,11 @@ def network_options(command: _Command) -> _Command:
             help="Times to retry a request that fails before any text arrives.",
         ),
         click.option(
-            "--timeout",
-            type=Number(min=0, min_open=True),
-            metavar="SECONDS",
-            help="Give up when the server sends nothing for this many seconds.",
+            "--timeout", **seconds, help="Give up when the server sends nothing for this many seconds."
         ),
         click.option(
             "--connect-timeout",
-            type=Number(min=0, min_open=True),
-            metavar="SECONDS",
+            **seconds,
             help="Give up when no connection is made within this many seconds.",
         ),
     ):
@@ -141,17 +133,23 @@ def network_options(command: _Command) -> _Command:
     return command
 
 
+_NETWORK_FIELDS = {
+    "connect_timeout": ("connect_timeout",),
+    "timeout": ("first_byte_timeout", "idle_timeout"),
+    "retries": ("retries",),
+}
+"""Option -> the fields of ``Network`` that it sets."""
+
+
 def with_network(target: Target, given: Mapping[str, Any]) -> Target:
     """The target with the timeouts and retries of the command line."""
-    changed: dict[str, Any] = {}
-    if given.get("connect_timeout") is not None:
-        changed["connect_timeout"] = given["connect_timeout"]
-    if given.get("timeout") is not None:
-        changed["first_byte_timeout"] = changed["idle_timeout"] = given["timeout"]
-    if given.get("retries") is not None:
-        changed["retries"] = given["retries"]
+    changed = {
+        field: given[option]
+        for option, fields in _NETWORK_FIELDS.items()
+        if given.get(option) is not None
+        for field in fields
+    }
     if not changed:
         return target
-    return replace(
-        target, provider=replace(target.provider, network=replace(target.provider.network, **changed))
-    )
+    network = replace(target.provider.network, **changed)
+    return replace(target, provider=replace(target.provider, network=network))

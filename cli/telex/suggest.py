@@ -1,4 +1,7 @@
-"""What was probably meant by a command line that telex does not understand; imported only when there is one."""
+"""Advice for command lines that telex does not understand, and redaction of keys in them.
+
+It is imported only after a mistake. What other programs call an option or a command is listed here, too.
+"""
 
 from __future__ import annotations
 
@@ -13,48 +16,38 @@ from provider_core.redaction import close_matches, redact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["below", "no_command", "sentence", "without_keys"]
+_CUTOFF = 0.7
+"""Names that are less alike than this are not suggested."""
 
-_NEAR = 0.7
-"""How alike two names have to be to be proposed; below this, proposals are far-fetched."""
-
-# --- keys on the command line -------------------------------------------------------------------------------
+# --- keys on the command line ---------------------------------------------------------------------------------------
 
 _KEY_OPTIONS = re.compile(
     r"-k|--?(?!max|secrets\b)(?:\w+[-_])?(?:api[-_]?)?(?:key|token|secret|password|passwd|bearer|auth|credentials?)s?(?:=.*)?",
     re.IGNORECASE | re.DOTALL,
 )
+"""Options of other programs that take a key as their value."""
 _KEY = re.compile(
     r"\b(?:sk|pk|rk|csk|nvapi|pplx|glpat|fw|xai|gsk|hf|r8|ghp|gho|tgp_v1|github_pat)[-_][\w-]{3,}(?:\.[\w-]+)*"
     r"|\bAIza[\w-]{20,}|\bAKIA\w{12,}|\beyJ[\w-]{8,}(?:\.[\w-]+)*|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{32,128}(?:\.\w+)?\b"
 )
-"""What providers' keys look like."""
-
-
-def _gives_key(option: str) -> bool:
-    """Whether an option of this name, which telex does not have, is meant to be given a key."""
-    return _KEY_OPTIONS.fullmatch(option) is not None
-
-
-def _looks_like_key(word: str) -> bool:
-    return _KEY.fullmatch(word) is not None
+"""What the keys of providers look like."""
 
 
 def without_keys(text: str, arguments: Sequence[str]) -> str:
-    """Return ``text`` with everything masked that ``arguments`` have and that is or may be a key."""
+    """Return ``text`` with everything redacted that is or may be a key among ``arguments``."""
     found = [match for word in arguments for match in _KEY.findall(word)]
     for at, word in enumerate(arguments):
         name, equals, value = word.partition("=")
-        if _gives_key(name):
+        if _KEY_OPTIONS.fullmatch(name):
             found += [value] if equals else [each for each in arguments[at + 1 : at + 2] if each[:1] != "-"]
     return redact(text, found) if found else text
 
 
 def _key_advice(ctx: click.Context) -> str:
-    """How a key is given to the command of ``ctx``."""
+    """How to pass a key to the command of ``ctx``."""
     options = {name for param in ctx.command.params for name in param.opts}
     if "--key-stdin" in options:
-        how = "Leave it out to be asked for it, or give --key-stdin or --key-env VAR."
+        how = "Leave it out to be prompted for it, or use --key-stdin or --key-env VAR."
     elif "telex mcp" in ctx.command_path:
         how = "Store it: telex mcp set-secret NAME\nThen use it: --env VARIABLE=keyring:NAME"
     else:
@@ -62,7 +55,7 @@ def _key_advice(ctx: click.Context) -> str:
     return f"a key is not passed as an argument, where other programs can read it\n{how}"
 
 
-# --- options ------------------------------------------------------------------------------------------------
+# --- options --------------------------------------------------------------------------------------------------------
 
 _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "--api-base": ("--base-url",),
@@ -102,7 +95,7 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "-r": ("--template", "--plain"),
     "-y": ("--yes",),
 }
-"""What other programs call an option, and the options here that do the same."""
+"""An option of other programs -> the options of telex that do the same."""
 
 _COLOR = "Colors are for terminals only. To turn them off: NO_COLOR=1"
 _RUNS = "telex never runs what a model wrote; --extract prints its first code block."
@@ -117,65 +110,62 @@ _SENTENCES = {
     "--model-list": "List the models: telex models list",
     "--list-sessions": "List the conversations: telex history list",
     "--settings": "Where the settings are: telex doctor",
-    "--top-p": "Give it as a field of the request: -p top_p=0.9",
-    "--topp": "Give it as a field of the request: -p top_p=0.9",
-    "--seed": "Give it as a field of the request: -p seed=1",
-    "--stop": "Give it as a field of the request: -p stop=END",
-    "--n": "Give it as a field of the request: -p n=2",
+    "--top-p": "Set it as a field of the request: -p top_p=0.9",
+    "--topp": "Set it as a field of the request: -p top_p=0.9",
+    "--seed": "Set it as a field of the request: -p seed=1",
+    "--stop": "Set it as a field of the request: -p stop=END",
+    "--n": "Set it as a field of the request: -p n=2",
     "--version": "Show the version: telex --version",
     "-V": "Show the version: telex --version",
 }
-"""Options of other programs that are another command here, or a field; for commands that send a prompt."""
+"""An option of other programs -> advice where telex has a command or a field; for commands that send a prompt."""
 
 
-def sentence(ctx: click.Context, error: click.UsageError, given: Sequence[str], otherwise: str) -> str:
-    """Say what is wrong with the arguments ``given``, and what was probably meant; no key is repeated."""
+def usage_message(ctx: click.Context, error: click.UsageError, given: Sequence[str], otherwise: str) -> str:
+    """What is wrong with the arguments ``given``, and what was probably meant, without keys."""
     match error:
         case click.NoSuchOption():
-            if _gives_key(error.option_name):
+            if _KEY_OPTIONS.fullmatch(error.option_name):
                 return _key_advice(ctx)
             word = next((each for each in given if each.startswith(error.option_name)), error.option_name)
-            advice = _for_option(ctx, word.partition("=")[0], given, otherwise)
-            said = f"there is no option {word!r}\n{advice}"
+            advice = _option_advice(ctx, word.partition("=")[0], given, otherwise)
+            message = f"there is no option {word!r}\n{advice}"
         case click.BadOptionUsage() if "does not take a value" in error.message:
-            word = next(
-                (each for each in given if each.startswith(f"{error.option_name}=")), error.option_name
-            )
-            said = _takes_no_value(ctx, word)
-        case _ if "unexpected extra argument" in error.message and any(map(_looks_like_key, given)):
+            start = f"{error.option_name}="
+            word = next((each for each in given if each.startswith(start)), error.option_name)
+            message = _flag_message(ctx, word)
+        case _ if "unexpected extra argument" in error.message and any(map(_KEY.fullmatch, given)):
             return _key_advice(ctx)
         case _:
-            said = error.format_message().replace("valid integer range", "whole number")
-            said = said.replace("valid float range", "number")
-    return without_keys(said.rstrip(), given)
+            message = error.format_message().replace("valid integer range", "whole number")
+            message = message.replace("valid float range", "number")
+    return without_keys(message.rstrip(), given)
 
 
-def _for_option(ctx: click.Context, word: str, given: Sequence[str], otherwise: str) -> str:
-    """What may have been meant by the option ``word``, which the command does not have, among ``given``.
-
-    ``otherwise`` is the advice for an option that is like no other; "{word}" in it is the option.
-    """
-    if isinstance(ctx.command, click.Group):
-        below = next((each for each in given if each in ctx.command.list_commands(ctx)), None)
+def _option_advice(ctx: click.Context, word: str, given: Sequence[str], otherwise: str) -> str:
+    """What may have been meant by the option ``word``, which the command does not have."""
+    command = ctx.command
+    if isinstance(command, click.Group):
+        below = next((each for each in given if each in command.list_commands(ctx)), None)
         if below is not None:
             rest = shlex.join([each for each in given if each != below])
             return f"Put the options of a command after it: {ctx.command_path} {below} {rest}"
-    names = [name for param in ctx.command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
+    names = [name for param in command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
     options = [name for name in names if name.startswith("-")]
     if "--temperature" in options and word in _SENTENCES:
         return _SENTENCES[word]
-    found = [] if " " in word else _options_like(word, options)
+    found = [] if " " in word else _similar_options(word, options)
     if found:
         return f"Did you mean {' or '.join(found)}?"
-    if ctx.parent is None and isinstance(ctx.command, click.Group):
-        chat = ctx.command.get_command(ctx, "chat")
+    if ctx.parent is None and isinstance(command, click.Group):
+        chat = command.get_command(ctx, "chat")
         if chat is not None and any(word in (*param.opts, *param.secondary_opts) for param in chat.params):
             return f"It is an option of telex chat: {shlex.join(['telex', 'chat', *given])}"
     return otherwise.format(word=shlex.quote(word))
 
 
-def _options_like(word: str, options: Sequence[str]) -> list[str]:
-    """The options that ``word`` may stand for, by another program's name, its beginning, or its spelling."""
+def _similar_options(word: str, options: Sequence[str]) -> list[str]:
+    """Options that ``word`` may stand for: it is another program's name, a beginning, or misspelled."""
     known = [name for name in _OTHER_NAMES.get(word, ()) if name in options]
     if known or not word.startswith("--"):
         return known or [name for name in options if name.lower() == word.lower()]
@@ -185,25 +175,24 @@ def _options_like(word: str, options: Sequence[str]) -> list[str]:
     longer = [name for name in options if name.startswith(wanted)]
     if len(wanted) > 3 and 1 <= len(longer) <= 2:
         return longer
-    # Without the dashes, which would make any two options alike.
-    return [
-        f"--{name}"
-        for name in close_matches(wanted[2:], [name[2:] for name in options], most=1, cutoff=_NEAR)
-    ]
+    # The dashes would make any two options alike.
+    names = [name[2:] for name in options]
+    return [f"--{name}" for name in close_matches(wanted[2:], names, most=1, cutoff=_CUTOFF)]
 
 
-def _takes_no_value(ctx: click.Context, word: str) -> str:
-    """The sentence for ``--name=value`` of an option that is only on or off."""
+def _flag_message(ctx: click.Context, word: str) -> str:
+    """The message for ``--name=value`` of an option without a value."""
     name, _, value = word.partition("=")
-    said = f"{name} takes no value"
+    message = f"{name} takes no value"
     if value.lower() not in ("false", "no", "off", "0"):
-        return f"{said}\nGive it alone: {name}"
+        return f"{message}\nUse it alone: {name}"
     param = next((each for each in ctx.command.params if name in each.opts), None)
-    opposite = param.secondary_opts[0] if param is not None and param.secondary_opts else ""
-    return f"{said}\nDid you mean {opposite}?" if opposite else f"{said}\nLeave it out."
+    if param is not None and param.secondary_opts:
+        return f"{message}\nDid you mean {param.secondary_opts[0]}?"
+    return f"{message}\nLeave it out."
 
 
-# --- commands -----------------------------------------------------------------------------------------------
+# --- commands -------------------------------------------------------------------------------------------------------
 
 _VERBS: Mapping[str, tuple[str, ...]] = {
     "auth": ("set-key",),
@@ -247,7 +236,7 @@ _VERBS: Mapping[str, tuple[str, ...]] = {
     "wipe": ("prune", "remove"),
     "write": ("edit",),
 }
-"""Words for what the commands below a noun do, and the commands; those that the noun has are proposed."""
+"""A verb -> the commands that do it; those that the group has are suggested."""
 
 _ADD = "Set up a provider: telex providers add {name}\nReplace its key: telex providers set-key {name}"
 _ASK = "To ask a model: telex chat {rest}"
@@ -274,60 +263,59 @@ _ROOT: Mapping[str, str] = {
     "use": "Set the default model: telex models default {rest}",
     "version": "Show the version: telex --version",
 }  # fmt: skip
-"""What people type after ``telex``, by habit of other programs, and what to type instead."""
+"""A command of other programs -> advice."""
 
 
-def no_command(ctx: click.Context, group: click.Group, arguments: Sequence[str]) -> str:
-    """Say that ``group`` does not have the command that ``arguments`` begin with, and what was probably meant."""
-    if _looks_like_key(arguments[0]):
+def unknown_command(ctx: click.Context, group: click.Group, arguments: Sequence[str]) -> str:
+    """The message for ``arguments``, which begin with a command that ``group`` does not have, without keys."""
+    if _KEY.fullmatch(arguments[0]):
         return _key_advice(ctx)
-    said = f"there is no command {arguments[0]!r}\n{_for_command(ctx, group, arguments)}"
-    return without_keys(said, arguments)
+    message = f"there is no command {arguments[0]!r}\n{_command_advice(ctx, group, arguments)}"
+    return without_keys(message, arguments)
 
 
-def _for_command(ctx: click.Context, group: click.Group, arguments: Sequence[str]) -> str:
+def _command_advice(ctx: click.Context, group: click.Group, arguments: Sequence[str]) -> str:
     name, rest = arguments[0].lower(), list(arguments[1:])
     names = group.list_commands(ctx)
-    if ctx.parent is None and name in _ROOT:
-        return _at_root(ctx, name, rest)
-    if ctx.parent is None and name == "run":
+    is_root = ctx.parent is None
+    if is_root and name in _ROOT:
+        return _root_advice(ctx, name, rest)
+    if is_root and name == "run":
         model = ["-m", rest[0]] if rest else []
         return f"To ask a model: {shlex.join(['telex', 'chat', *model, *rest[1:]])}"
-    meant = [verb for verb in _VERBS.get(name, ()) if verb in names] or list(
-        close_matches(name, names, most=1, cutoff=_NEAR)
-    )
+    meant = [verb for verb in _VERBS.get(name, ()) if verb in names]
+    meant = meant or list(close_matches(name, names, most=1, cutoff=_CUTOFF))
     found = [shlex.join([*ctx.command_path.split(), each, *rest]) for each in meant]
-    if ctx.parent is None and not found:
-        found = [f"telex {noun} {verb}" for noun, verb in below(ctx, group, {name, *_VERBS.get(name, ())})]
+    if is_root and not found:
+        found = [
+            f"telex {noun} {verb}" for noun, verb in subcommands(ctx, group, {name, *_VERBS.get(name, ())})
+        ]
     if found:
         return f"Did you mean {' or '.join(f'`{each}`' for each in found)}?"
-    if ctx.parent is None:
-        return f"To ask a model: telex chat {shlex.join(arguments)}"
-    return f"It has: {', '.join(names)}"
+    return f"To ask a model: telex chat {shlex.join(arguments)}" if is_root else f"It has: {', '.join(names)}"
 
 
-def _at_root(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
+def _root_advice(ctx: click.Context, name: str, rest: Sequence[str]) -> str:
     from telex.app import App
     from telex.error_hints import upgrade_command
 
     app = ctx.find_object(App)
-    return (
-        _ROOT[name]
-        .format(
-            name=shlex.quote(rest[0]) if rest and not _looks_like_key(rest[0]) else "NAME",
-            rest=shlex.join(rest),
-            settings=app.runtime.paths.settings_file if app is not None else "settings.toml",
-            upgrade=upgrade_command(),
-        )
-        .rstrip()
+    advice = _ROOT[name].format(
+        name=shlex.quote(rest[0]) if rest and not _KEY.fullmatch(rest[0]) else "NAME",
+        rest=shlex.join(rest),
+        settings=app.runtime.paths.settings_file if app is not None else "settings.toml",
+        upgrade=upgrade_command(),
     )
+    return advice.rstrip()
 
 
-def below(ctx: click.Context, group: click.Group, verbs: set[str]) -> list[tuple[str, str]]:
-    """The commands of the groups below that have one of these names."""
-    found = []
-    for noun in group.list_commands(ctx):
-        command = group.get_command(ctx, noun)
-        if isinstance(command, click.Group):
-            found += [(noun, each) for each in command.list_commands(ctx) if each in verbs]
-    return found
+def subcommands(ctx: click.Context, group: click.Group, names: set[str]) -> list[tuple[str, str]]:
+    """The commands of the groups below ``group`` that have one of these names."""
+    groups = {name: group.get_command(ctx, name) for name in group.list_commands(ctx)}
+    return [
+        (noun, verb)
+        for noun, command in groups.items()
+        if isinstance(command, click.Group)
+        for verb in command.list_commands(ctx)
+        if verb in names
+    ]

@@ -15,7 +15,7 @@ from inprocess import Inside
 from running import python
 
 from provider_core import presets
-from telex.command import Command, Group
+from telex.command import Command
 from telex.exit_codes import ExitCode
 from telex.help import TOPICS
 from telex.help.pages import Lines, Rows, Section, Text, parse
@@ -54,7 +54,7 @@ def test_every_command_says_in_one_line_what_it_does(each: Below) -> None:
 
 def test_every_command_has_two_examples_and_one_is_a_pipe(each: Below) -> None:
     words, command = each
-    assert isinstance(command, Command | Group)
+    assert isinstance(command, Command)
     assert len(command.examples) >= 2
     assert any(re.search(r" \| ", example) for example in command.examples)
     if words != ("telex",):
@@ -63,7 +63,7 @@ def test_every_command_has_two_examples_and_one_is_a_pipe(each: Below) -> None:
 
 def test_telex_would_understand_every_example(each: Below) -> None:
     _, command = each
-    assert isinstance(command, Command | Group)
+    assert isinstance(command, Command)
     for example in command.examples:
         found = calls(example)
         assert found
@@ -119,7 +119,7 @@ def test_help_fits_the_terminal_and_is_never_wider_than_99_columns(
     ran = Inside(tmp_path)(*each[0][1:], "--help")
     assert ran.code == 0
     _, command = each
-    assert isinstance(command, Command | Group)
+    assert isinstance(command, Command)
     # What cannot be broken stays whole: a quoted text, and an option with its value.
     quoted = [len(word) + 8 for example in command.examples for word in re.findall(WORD, example)]
     context = click.Context(command, **root.context_settings)

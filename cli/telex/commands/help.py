@@ -82,7 +82,7 @@ def _unknown(context: click.Context, command: click.Command, word: str, *, first
     if first and not found:
         from telex import suggest
 
-        found = [f"{noun} {verb}" for noun, verb in suggest.below(context, command, {word})]
+        found = [f"{noun} {verb}" for noun, verb in suggest.subcommands(context, command, {word})]
     meant = " or ".join(f"`{start} {name}`" for name in found)
     what = "neither a topic nor a command" if first else f"not a command of {context.command_path}"
     return f"{word!r} is {what}. " + (f"Did you mean {meant}?" if meant else f"There are: {', '.join(names)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telex.app import pass_app
-from telex.command import Command, LazyGroup
+from telex.command import Command, Group
 from telex.exit_codes import ExitCode, Stop
 from telex.options import Name
 
@@ -26,7 +26,7 @@ COMMANDS = {
 
 
 @click.command(
-    cls=LazyGroup,
+    cls=Group,
     rows=COMMANDS,
     name="templates",
     examples=("telex templates edit review", "telex templates list | cut -f1"),

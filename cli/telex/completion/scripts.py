@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider_core.structs import Struct
-from telex.command import LazyGroup
+from telex.command import Group
 from telex.completion import FILES
 from telex.options import Name
 
@@ -83,7 +83,7 @@ def _command(
     arguments = [param for param in params if isinstance(param, click.Argument)]
     below: list[Command] = []
     if isinstance(command, click.Group):
-        rows = command.rows if isinstance(command, LazyGroup) else {}
+        rows = command.rows if isinstance(command, Group) else {}
         for name in command.list_commands(context):
             each = command.get_command(context, name)
             if each is not None and not each.hidden:

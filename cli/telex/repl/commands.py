@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core.structs import Struct
-from telex.options import readable
+from telex.options import require_utf8
 from telex.repl.session import RefusedError
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _say_system(session: Session, argument: str) -> None:
         session.system = ""
         console.note("There is no system message any more.")
     elif argument:
-        session.system = readable(argument, "the system message")
+        session.system = require_utf8(argument, "the system message")
         console.note("The system message is in force from the next prompt on.")
     elif session.system:
         console.out(f"{session.system}\n")

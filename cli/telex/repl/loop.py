@@ -10,7 +10,7 @@ import click
 
 from provider_core.errors import AttachmentError, CoreError
 from telex.ask import hint
-from telex.options import readable
+from telex.options import require_utf8
 from telex.render.background import learn_background
 from telex.repl import commands
 from telex.repl.plain import PlainReader, is_plain
@@ -105,7 +105,7 @@ def _step(session: Session, reader: Reader) -> bool:
         text = reader.read()
         if not text.strip():
             return True
-        _do(session, readable(text, "the prompt"))
+        _do(session, require_utf8(text, "the prompt"))
     except EOFError:
         return False
     except KeyboardInterrupt:

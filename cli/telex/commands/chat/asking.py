@@ -12,7 +12,7 @@ from provider_core.errors import CoreError
 from telex.ask import conclude, hint
 from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
 from telex.commands.chat.prompt import read_prompt
-from telex.options import readable, with_network
+from telex.options import require_utf8, with_network
 from telex.render.show import View, show_for
 from telex.signals import Interrupts, Terminated
 
@@ -140,7 +140,7 @@ def _converse(app: App, options: Options) -> None:
         template = applied(app, options)
         system = system_of(template, options)
     if options.system is not None:
-        system = readable(options.system, "the system message")
+        system = require_utf8(options.system, "the system message")
     earlier = _earlier(app, options)
     dialogue = dialogue_for(app, options, template, earlier=earlier)
     with contextlib.ExitStack() as stack:

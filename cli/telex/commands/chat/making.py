@@ -10,7 +10,7 @@ from provider_core.structs import Struct
 from provider_core.types import ImagePart, Request
 from telex.commands.chat.prompt import read_prompt
 from telex.dialogue import Dialogue
-from telex.options import readable, with_network
+from telex.options import require_utf8, with_network
 from telex.render.show import View
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def question_of(app: App, options: Options, template: Template | None) -> Questi
 
         content, system = filled(template, options, prompt)
     if options.system is not None:
-        system = readable(options.system, "the system message")
+        system = require_utf8(options.system, "the system message")
     if prompt.sizes and not options.quiet:
         app.console.note(f"Attached: {', '.join(prompt.sizes)}")
     title = prompt.typed or (template.name if template is not None else "")

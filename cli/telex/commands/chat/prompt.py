@@ -10,7 +10,7 @@ import click
 from provider_core.structs import Struct
 from telex.console import stdin_text
 from telex.humanize import size
-from telex.options import readable
+from telex.options import require_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def read_prompt(
         raise click.UsageError('"-" reads stdin and --no-stdin does not: take one of them')
     if forced:
         words = words[1:] if words[0] == "-" else words[:-1]
-    typed = readable(" ".join(words), "the prompt")
+    typed = require_utf8(" ".join(words), "the prompt")
     prompt = Prompt(typed=typed)
     is_attached = "-" in (*files, *images)
     if (files or images) and not is_attached:

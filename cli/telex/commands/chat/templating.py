@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from telex.options import readable
+from telex.options import require_utf8
 
 if TYPE_CHECKING:
     from provider_core.templates import Template
@@ -75,7 +75,7 @@ def system_of(template: Template, options: Options) -> str | None:
 def _values(options: Options) -> dict[str, str]:
     values = {}
     for each in options.variables:
-        name, equals, value = readable(each, "--var").partition("=")
+        name, equals, value = require_utf8(each, "--var").partition("=")
         if not equals:
             raise click.UsageError(f"--var {each}: give it as NAME=VALUE")
         values[name.strip()] = value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from telex.command import LazyGroup
+from telex.command import Group
 
 __all__ = ["COMMANDS", "command"]
 
@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 @click.command(
-    cls=LazyGroup,
+    cls=Group,
     rows=COMMANDS,
     name="history",
     examples=("telex history search sunset", "telex history export --all | gzip > history.md.gz"),

@@ -155,9 +155,9 @@ def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> No
     TIME (UTC), ROLE and the text around the first match, separated by tabs. The exit code is 0 even if nothing is
     found.
     """
-    from telex.options import readable
+    from telex.options import require_utf8
 
-    found = opened(app).search([readable(word, "WORDS") for word in words], limit)
+    found = opened(app).search([require_utf8(word, "WORDS") for word in words], limit)
     if as_json:
         from telex.render import transcript
 

@@ -41,11 +41,11 @@ def rename(app: App, *, name: str, title: str) -> None:
 
     ID is as for telex history show.
     """
-    from telex.options import readable
+    from telex.options import require_utf8
 
     history = opened(app)
     found = history.find(name)
-    named = history.rename(found.id, readable(title, "TITLE"))
+    named = history.rename(found.id, require_utf8(title, "TITLE"))
     app.console.note(f"{found.id} is now called {named!r}.")
 
 

@@ -9,7 +9,7 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
-from telex.options import ExistingPath, Number, readable
+from telex.options import ExistingPath, Number, require_utf8
 
 if TYPE_CHECKING:
     from telex.app import App
@@ -106,7 +106,7 @@ def command(
             else "a server has a command or --url, not both"
         )
     fields = {
-        "command": [readable(word, "the server's command") for word in words] or None,
+        "command": [require_utf8(word, "the server's command") for word in words] or None,
         "url": url,
         "env": given.variables(options["env"]) or None,
         "headers": given.headers(options["header"]) or None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from telex.options import readable
+from telex.options import require_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ def variables(given: Sequence[str]) -> dict[str, str]:
     """Names and values of ``KEY=VALUE``; raises ``UsageError`` for a secret."""
     found: dict[str, str] = {}
     for text in given:
-        name, equals, value = readable(text, "--env").partition("=")
+        name, equals, value = require_utf8(text, "--env").partition("=")
         if not equals or not name.strip():
             raise click.UsageError("--env takes KEY=VALUE, for example MODE=fast or TOKEN=keyring:NAME")
         found[name.strip()] = _fit(
@@ -37,7 +37,7 @@ def headers(given: Sequence[str]) -> dict[str, str]:
     """Names and values of ``NAME: VALUE``, as in curl, or ``NAME=VALUE``; raises ``UsageError`` for a secret."""
     found: dict[str, str] = {}
     for text in given:
-        parts = re.match(r"([^=:]*)[=:](.*)", readable(text, "--header"), re.DOTALL)
+        parts = re.match(r"([^=:]*)[=:](.*)", require_utf8(text, "--header"), re.DOTALL)
         name, value = parts.groups() if parts else ("", "")
         if not name.strip():
             raise click.UsageError("--header takes NAME: VALUE, for example 'X-Team: a'")

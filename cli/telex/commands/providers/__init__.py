@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from telex.command import LazyGroup
+from telex.command import Group
 
 _HERE = "telex.commands.providers"
 
@@ -29,7 +29,7 @@ COMMANDS = {
 
 
 @click.command(
-    cls=LazyGroup,
+    cls=Group,
     rows=COMMANDS,
     name="providers",
     examples=("telex providers add deepseek", "telex providers list | cut -f 1"),
