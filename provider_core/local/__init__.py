@@ -1,15 +1,19 @@
-"""The model that runs beside the command for as long as it lives: its file, and llama.cpp's own server on it.
+"""Models that run on this machine while telex runs: their files, and llama.cpp's server.
 
-The default model is fetched once, by the user's own package installer; any other GGUF file is checked
-and used as it is. Nothing is asked of a model here: an ``Endpoint`` is an address and a key, and the
-client does the rest.
+The embedded model is downloaded once, with pip or uv; other GGUF files are used where they are. To the rest of telex a
+running model is an ``Endpoint``: an address and a key.
 """
 
 from provider_core.local._fetch import ensure_default_model
-from provider_core.local._gguf import check_gguf, read_header
-from provider_core.local._model import DEFAULT_MODEL, DefaultModel, Progress
-from provider_core.local._provider import PROVIDER
-from provider_core.local._server import Endpoint, installed, serve, window
+from provider_core.local._model import (
+    DEFAULT_MODEL,
+    PROVIDER,
+    DefaultModel,
+    Progress,
+    default_context,
+    read_gguf,
+)
+from provider_core.local._server import Endpoint, installed, serve
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -17,10 +21,9 @@ __all__ = [
     "DefaultModel",
     "Endpoint",
     "Progress",
-    "check_gguf",
+    "default_context",
     "ensure_default_model",
     "installed",
-    "read_header",
+    "read_gguf",
     "serve",
-    "window",
 ]

@@ -1,8 +1,8 @@
-"""The program that the local model runs in: one llama.cpp server on loopback, until standard input ends.
+"""The program that runs a local model: a llama.cpp server on loopback, until standard input ends.
 
-It is run as a file, by ``_server``, and imports nothing of this package. Its first line of input is
-JSON: what to serve. Its one line of output is JSON: ``url``, or ``failed`` (llama.cpp's own words are
-on standard error), or ``missing`` (xllamacpp cannot be imported).
+``_server`` runs it as a file, so it imports nothing of this package. It reads one line of JSON, which says what to
+serve, and writes one: ``url``, or ``failed`` (with llama.cpp's messages on standard error), or ``missing`` if xllamacpp
+cannot be imported.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _ERRORS_ONLY = 1
 
 
 def main() -> None:
-    # Ctrl-C is the parent's to answer: it may be about one answer, not about the model.
+    # The parent handles Ctrl-C, which may only stop one answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     wanted = json.loads(sys.stdin.buffer.readline())
     _end_with_parent()
     line = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # whatever native code prints, it is not the answer
+    os.dup2(2, 1)  # output of native code must not get among ours
 
-    def tell(**what: str) -> None:
+    def report(**what: str) -> None:
         line.write(json.dumps(what) + "\n")
         line.flush()
 
@@ -33,13 +33,13 @@ def main() -> None:
 
         server = xllamacpp.Server(_params(xllamacpp, wanted))
     except ImportError as error:
-        tell(missing=str(error))
-    except Exception as error:  # noqa: BLE001 - native code raises what it likes; the parent words it
-        tell(failed=str(error))
+        report(missing=str(error))
+    except Exception as error:  # noqa: BLE001 - native code raises anything
+        report(failed=str(error))
     else:
-        tell(url=server.listening_address)
+        report(url=server.listening_address)
         sys.stdin.buffer.read()
-    # Taking a server down joins its threads, which can last as long as an answer does.
+    # Shutting the server down would wait for its threads, as long as an answer takes.
     os._exit(0)
 
 
@@ -61,12 +61,12 @@ def _params(xllamacpp: Any, wanted: dict[str, Any]) -> Any:
     params.ui = False
     params.endpoint_slots = False
     params.cors_origins = ""
-    params.cache_ram_mib = 0  # one conversation at a time: the slot itself is the cache
+    params.cache_ram_mib = 0  # the only slot is the cache
     return params
 
 
 def _end_with_parent() -> None:
-    """While a model loads, no Python runs here: let the system end this process when its input closes."""
+    """Let the system end this process when its input closes, also while a model loads and no Python code runs."""
     if sys.platform != "win32":
         import contextlib
         import fcntl

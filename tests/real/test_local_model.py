@@ -1,4 +1,4 @@
-"""llama.cpp's own server with the real model: what it answers, and how it begins and ends."""
+"""llama.cpp's server with the real model: what it answers, how it starts, and how it ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
+import re
 import signal
 import socket
 import struct
@@ -16,12 +16,16 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 from provider_core.errors import ConnectionLostError, LocalModelError, ModelFileError
-from provider_core.local import Endpoint, check_gguf, serve
+from provider_core.local import Endpoint, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -108,14 +112,17 @@ def python(source: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-# --- answering ---------------------------------------------------------------------------------------------
+@pytest.fixture
+def served(model_path: Path) -> Iterator[Endpoint]:
+    with serve(model_path, alias="smollm2", threads=1) as endpoint:
+        yield endpoint
 
 
-def test_it_streams_an_answer_to_who_has_the_key(model_path):
-    with (
-        serve(model_path, alias="smollm2", threads=1) as endpoint,
-        chat(endpoint, stream=True, max_tokens=24, temperature=0) as response,
-    ):
+# --- answers -------------------------------------------------------------------------------------------------
+
+
+def test_model_streams_an_answer(served):
+    with chat(served, stream=True, max_tokens=24, temperature=0) as response:
         assert response.status == 200
         lines = response.read().decode().splitlines()
     events = [line[6:] for line in lines if line.startswith("data: ")]
@@ -126,72 +133,49 @@ def test_it_streams_an_answer_to_who_has_the_key(model_path):
     assert {chunk["model"] for chunk in chunks} == {"smollm2"}
 
 
-def test_a_wrong_key_is_refused(model_path):
-    with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        assert status(endpoint, "guessed") == 401
-
-
-def test_each_server_has_a_key_and_a_port_of_its_own(model_path):
-    with (
-        serve(model_path, alias="one", threads=1) as one,
-        serve(model_path, alias="two", threads=1) as two,
-    ):
-        assert one.key != two.key
-        assert one.base_url != two.base_url
-        assert status(two, one.key) == 401
-        assert status(two) == 200
-
-
-def test_the_window_is_the_models_own_unless_one_is_asked_for(model_path):
-    with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        assert window(endpoint) == 8192
-    with serve(model_path, alias="smollm2", context=512, threads=1) as endpoint:
-        assert window(endpoint) == 512
-
-
-def test_it_is_served_on_loopback_alone(model_path):
-    with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        assert urlsplit(endpoint.base_url).hostname == "127.0.0.1"
-
-
 @linux
-def test_the_key_is_in_no_command_line_and_in_no_repr(model_path):
-    with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        command = Path(f"/proc/{server_of(os.getpid())}/cmdline").read_bytes().decode()
-        assert endpoint.key not in command
-        assert endpoint.key not in repr(endpoint)
+def test_server_is_on_loopback_and_its_key_is_secret(served):
+    assert urlsplit(served.base_url).hostname == "127.0.0.1"
+    assert status(served, "guessed") == 401
+    command = Path(f"/proc/{server_of(os.getpid())}/cmdline").read_bytes().decode()
+    assert served.key not in command
+    assert served.key not in repr(served)
 
 
-def test_it_can_be_served_from_another_thread(model_path):
+def test_second_server_has_its_own_key_port_and_window(served, model_path):
     found = []
 
     def work() -> None:
-        with serve(model_path, alias="smollm2", threads=1) as endpoint:
-            found.append(status(endpoint))
+        with serve(model_path, alias="two", context=512, threads=1) as two:
+            found.extend([two.key, two.base_url, status(two), status(two, served.key), window(two)])
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work)  # not only the main thread can serve
     thread.start()
     thread.join()
-    assert found == [200]
+    key, base_url, *others = found
+    assert others == [200, 401, 512]
+    assert key != served.key
+    assert base_url != served.base_url
+    assert window(served) == 8192
 
 
-# --- ending ------------------------------------------------------------------------------------------------
+@linux
+def test_ctrl_c_on_the_terminal_does_not_end_the_server(served):
+    os.kill(server_of(os.getpid()), signal.SIGINT)
+    assert status(served) == 200
 
 
-def test_the_port_is_closed_after_the_block(model_path):
-    with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        assert listens(endpoint.base_url)
-    assert not listens(endpoint.base_url)
+# --- the end -------------------------------------------------------------------------------------------------
 
 
-def test_the_port_is_closed_after_an_error_in_the_block_which_passes_through(model_path):
+def test_port_is_closed_after_an_error_in_the_block(model_path):
     with pytest.raises(ZeroDivisionError), serve(model_path, alias="smollm2", threads=1) as endpoint:
-        1 / 0  # noqa: B018
+        raise ZeroDivisionError(listens(endpoint.base_url))
     assert not listens(endpoint.base_url)
 
 
 @pytest.mark.parametrize("client", ["gone", "listening"])
-def test_closing_is_quick_in_the_middle_of_an_answer(model_path, client):
+def test_closing_in_the_middle_of_an_answer_is_quick(model_path, client):
     with serve(model_path, alias="smollm2", threads=1) as endpoint:
         stream = contextlib.ExitStack()
         response = stream.enter_context(chat(endpoint, stream=True, max_tokens=4000))
@@ -205,10 +189,10 @@ def test_closing_is_quick_in_the_middle_of_an_answer(model_path, client):
 
 
 @linux
-def test_ctrl_c_while_the_model_loads_ends_it_at_once(model_path):
+def test_ctrl_c_interrupts_loading(model_path):
     process = python(SERVE, model_path)
     server = server_of(process.pid)
-    os.kill(server, signal.SIGSTOP)  # a model that takes for ever
+    os.kill(server, signal.SIGSTOP)  # a model that never finishes loading
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
@@ -219,15 +203,8 @@ def test_ctrl_c_while_the_model_loads_ends_it_at_once(model_path):
 
 
 @linux
-def test_ctrl_c_on_the_terminal_is_not_the_servers_business(model_path):
-    with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        os.kill(server_of(os.getpid()), signal.SIGINT)
-        assert status(endpoint) == 200
-
-
-@linux
 @pytest.mark.parametrize("moment", ["loading", "serving"])
-def test_the_server_does_not_outlive_a_killed_process(model_path, moment):
+def test_server_ends_with_a_killed_process(model_path, moment):
     process = python(SERVE, model_path)
     assert process.stdout is not None
     server = server_of(process.pid)
@@ -240,7 +217,7 @@ def test_the_server_does_not_outlive_a_killed_process(model_path, moment):
 
 
 @linux
-def test_a_server_that_died_is_the_reason_for_a_lost_connection(model_path):
+def test_dead_server_is_reported_as_the_cause_of_a_lost_connection(model_path):
     def lose() -> None:
         with serve(model_path, alias="smollm2", threads=1):
             os.kill(server_of(os.getpid()), signal.SIGSEGV)
@@ -249,35 +226,29 @@ def test_a_server_that_died_is_the_reason_for_a_lost_connection(model_path):
     with pytest.raises(LocalModelError, match=r"ended unexpectedly \(SIGSEGV\)") as caught:
         lose()
     assert isinstance(caught.value.__cause__, ConnectionLostError)
-
-
-def test_a_lost_connection_to_a_living_server_stays_what_it_is(model_path):
-    with (
-        pytest.raises(ConnectionLostError),
-        serve(model_path, alias="smollm2", threads=1),
-    ):
-        raise ConnectionLostError("the connection broke")
+    with pytest.raises(ConnectionLostError), serve(model_path, alias="smollm2", threads=1):
+        raise ConnectionLostError("the connection to a living server broke")
 
 
 @linux
-def test_native_code_that_crashes_on_a_file_is_an_error_and_not_the_end(model_path):
+def test_crash_while_loading_is_an_error(model_path):
     def crash(parent: int = os.getpid()) -> None:
         os.kill(server_of(parent), signal.SIGABRT)
 
     killer = threading.Thread(target=crash)
     killer.start()
     with (
-        pytest.raises(LocalModelError, match=r"broke down while loading .*\(SIGABRT"),
+        pytest.raises(LocalModelError, match=r"crashed while loading .*\(SIGABRT"),
         serve(model_path, alias="smollm2", threads=1),
     ):
         pass
     killer.join()
 
 
-# --- what is not shown, not there, not usable --------------------------------------------------------------
+# --- output and unusable files -------------------------------------------------------------------------------
 
 
-def test_nothing_native_is_printed_when_all_is_well(model_path):
+def test_native_code_prints_nothing(model_path):
     process = python(SERVE, model_path)
     assert process.stdout is not None
     lines = [process.stdout.readline(), process.stdout.readline()]
@@ -290,7 +261,7 @@ def test_nothing_native_is_printed_when_all_is_well(model_path):
 
 
 def strange(folder: Path) -> Path:
-    """A whole GGUF file of an architecture that nobody has."""
+    """A valid GGUF file of an unknown architecture."""
 
     def text(value: bytes) -> bytes:
         return struct.pack("<Q", len(value)) + value
@@ -301,51 +272,35 @@ def strange(folder: Path) -> Path:
     return path
 
 
-def test_llama_cpps_reason_for_refusing_a_file_is_quoted(tmp_path):
-    with (
-        pytest.raises(
-            ModelFileError, match=r"llama\.cpp cannot load .*: unknown model architecture: 'telegraph'"
-        ),
-        serve(strange(tmp_path), alias="strange"),
-    ):
-        pass
+def damaged(folder: Path, content: bytes) -> Path:
+    """The model with a number of layers at which native code aborts."""
+    path = folder / "damaged.gguf"
+    at = content.index(b"llama.block_count") + len(b"llama.block_count") + 4
+    path.write_bytes(content[:at] + struct.pack("<I", 60_000) + content[at + 4 :])
+    return path
 
 
-def test_the_models_header_says_how_long_the_file_is_to_the_byte(model_path, tmp_path):
-    check_gguf(model_path)
+def test_unusable_files_are_reported_in_llama_cpps_words_alone(model_path, tmp_path):
+    content = model_path.read_bytes()
     shorter = tmp_path / "shorter.gguf"
-    shutil.copy(model_path, shorter)
-    size = model_path.stat().st_size
-    os.truncate(shorter, size - 1)
-    with pytest.raises(ModelFileError, match=f"is truncated: {size - 1} of {size} bytes"):
-        check_gguf(shorter)
+    shorter.write_bytes(content[:-1000])
+    for path, reason in (
+        (
+            strange(tmp_path),
+            r"ModelFileError: llama\.cpp cannot load .*: unknown model architecture: 'telegraph'",
+        ),
+        (shorter, r"ModelFileError: llama\.cpp cannot load .*shorter\.gguf: .*(corrupted|incomplete)"),
+        (damaged(tmp_path, content), r"(LocalModelError|ModelFileError): "),
+    ):
+        body = textwrap.indent(SERVE, " ")
+        source = f"try:{body}except Exception as error: print(type(error).__name__, error, sep=': ')"
+        out, err = python(source, path).communicate(timeout=30)
+        begun, _, error = out.partition("\n")
+        assert (begun, err) == ("begun", "")
+        assert re.match(reason, error), error
 
 
-def test_a_refused_file_prints_nothing_native(tmp_path):
-    assert refused(strange(tmp_path)) == ("ModelFileError", "")
-
-
-def test_a_file_that_native_code_aborts_on_prints_nothing_native(model_path, tmp_path):
-    path = tmp_path / "damaged.gguf"
-    content = bytearray(model_path.read_bytes())
-    number = content.index(b"llama.block_count") + len(b"llama.block_count") + 4
-    content[number : number + 4] = struct.pack("<I", 60_000)
-    path.write_bytes(content)
-    error, printed = refused(path)
-    assert error in {"LocalModelError", "ModelFileError"}
-    assert printed == ""
-
-
-def refused(path: Path) -> tuple[str, str]:
-    """The class of the error that serving the file ends in, and all that is printed on the way."""
-    source = f"try:{textwrap.indent(SERVE, ' ')}except Exception as error: print(type(error).__name__)"
-    out, err = python(source, path).communicate(timeout=30)
-    begun, _, error = out.partition("\n")
-    assert begun == "begun"
-    return error.strip(), err
-
-
-def test_a_path_that_llama_cpp_cannot_open_is_refused_before_it_tries(tmp_path):
+def test_path_that_is_not_utf8_is_refused(tmp_path):
     path = tmp_path / "\udcff.gguf"
     try:
         strange(tmp_path).rename(path)
@@ -355,12 +310,12 @@ def test_a_path_that_llama_cpp_cannot_open_is_refused_before_it_tries(tmp_path):
         pass
 
 
-def test_without_the_extra_the_error_names_the_package(tmp_path):
+def test_missing_package_is_named(tmp_path):
     source = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from provider_core.errors import (LocalModelError)
+from provider_core.errors import LocalModelError
 from provider_core.local import installed, serve
 assert not installed()
 try:
@@ -375,24 +330,15 @@ except LocalModelError as error:
     assert (done.stdout, done.stderr) == (expected, "")
 
 
-def test_importing_the_room_is_cheap():
-    source = """
-import sys
-import provider_core.local
-dear = {"xllamacpp", "subprocess", "hashlib", "zipfile", "tempfile", "shutil", "json", "secrets", "ssl"}
-print(sorted(dear & set(sys.modules)), provider_core.local.installed())
-"""
-    process = python(source)
-    assert process.communicate(timeout=30) == ("[] True\n", "")
-
-
 @linux
-def test_a_process_held_to_one_processor_computes_with_one_thread():
+def test_import_is_cheap_and_threads_are_the_cores_of_this_process():
     source = """
-import os
+import os, sys
+import provider_core.local
+heavy = {"xllamacpp", "subprocess", "hashlib", "zipfile", "tempfile", "shutil", "json", "secrets", "ssl"}
+print(sorted(heavy & set(sys.modules)), provider_core.local.installed())
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from provider_core.local._cores import free_cores
-print(free_cores())
+from provider_core.local._server import _cores
+print(_cores())
 """
-    process = python(source)
-    assert process.communicate(timeout=30) == ("1\n", "")
+    assert python(source).communicate(timeout=30) == ("[] True\n1\n", "")

@@ -167,7 +167,7 @@ def _model_file(provider: Provider, path: Path) -> Finding:
     from telex.error_hints import install_command
 
     try:
-        local.check_gguf(path)
+        local.read_gguf(path)
     except ModelFileError as error:
         return problem(provider.name, error.message, f"telex providers edit {provider.name} --gguf FILE")
     if not local.installed():

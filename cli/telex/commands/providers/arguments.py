@@ -116,8 +116,8 @@ def _file_models(app: App, path: Path, declared: Sequence[str] | None) -> list[A
     """The models of a model file, with the context window from the file's header."""
     from provider_core import local
 
-    header = local.read_header(path)
-    context = app.runtime.settings.local_context or (local.window(header) if header.context else None)
+    trained = local.read_gguf(path)
+    context = app.runtime.settings.local_context or (trained and local.default_context(trained))
     return [{"id": each, **({"context": context} if context else {})} for each in declared or [path.stem]]
 
 
