@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from provider_core import limits
 from provider_core.answer import AnswerBuilder
 from provider_core.errors import CoreError, NetworkError, ProviderError
+from provider_core.events import ChatEnded, Connecting
 from provider_core.types import Idle, Image, Retrying, Verdict
 from telex.console import OutputClosed, OutputError
 from telex.error_hints import answer_code
 from telex.exit_codes import ExitCode, Stop, internal_error
+from telex.render.renderer import Paused, StatusLine
 from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from provider_core.types import AnswerEvent, Message, Notice, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
-    from telex.render.show import Show
+    from telex.render.renderer import Renderer
 
 __all__ = ["Turn", "ask", "conclude", "hint", "judged"]
 
@@ -41,7 +43,7 @@ class Turn:
         app: App,
         target: Target,
         request: Request,
-        show: Show,
+        show: Renderer,
         *,
         interrupts: Interrupts,
         recorder: HistoryRecorder | None = None,
@@ -55,7 +57,7 @@ class Turn:
         self._held = interrupts.held
         self._keeping = recorder
         if recorder is not None:
-            recorder.tell = show.aside
+            recorder.tell = lambda line: show.handle(StatusLine(text=line))
         self._new = new
         self._ended = ended
         self._gathering = AnswerBuilder(target, limit=request.max_characters or limits.ANSWER, clock=clock)
@@ -63,7 +65,7 @@ class Turn:
 
     def notice(self, notice: Notice) -> None:
         self._gathering.notice(notice)
-        self._show.notice(notice)
+        self._show.handle(notice)
         if isinstance(notice, Idle | Retrying):
             with self._held:
                 self._keep()
@@ -74,7 +76,7 @@ class Turn:
             if isinstance(event, Image) and event.size is not None and self._app.save_images is not None:
                 event = self._saved(event, self._app.save_images)
             self._gathering.event(event)
-            self._show.event(event)
+            self._show.handle(event)
             self._keep()  # where there was no time before, as the answer came at once
 
     def _saved(self, image: Image, folder: Path) -> Image:
@@ -84,7 +86,7 @@ class Turn:
             return replace(image, file=extras.save(image, folder))
         except (OSError, ValueError) as error:
             words = getattr(error, "strerror", None) or str(error)
-            self._show.aside(f"An image cannot be saved in {folder}: {words}")
+            self._show.handle(StatusLine(text=f"An image cannot be saved in {folder}: {words}"))
             return image
 
     def _keep(self) -> None:
@@ -92,16 +94,19 @@ class Turn:
             self._begun = True
             self._keeping.sent(self._new, self._target)
 
-    def over(self, error: CoreError | None = None) -> Answer:
-        """End the show, and keep what there is, whatever hinders the one or the other; the answer as it is."""
+    def over(self, error: CoreError | None = None, *, unwritten: int | None = None) -> Answer:
+        """End the turn, and save what there is, whatever hinders the one or the other; return the answer.
+
+        So many characters at the end of its text are ``unwritten``, by default those of the console.
+        """
         self._held.begin()
-        self._gathering.take_back(self._show.unsaid)
+        self._gathering.take_back(self._app.console.unwritten if unwritten is None else unwritten)
         answer = self._gathering.answer(error)
         if self._ended is not None:
             self._ended(answer)
         try:
             with self._held:
-                self._show.close()
+                self._show.handle(Paused())
         finally:
             try:
                 if self._keeping is not None:
@@ -113,7 +118,7 @@ class Turn:
                         self._keeping.ended(answer)
             finally:
                 with self._held:
-                    self._show.ended(answer, hint(self._app, answer.error))
+                    self._show.handle(ChatEnded(answer=answer))
         return answer
 
 
@@ -121,7 +126,7 @@ def ask(
     app: App,
     target: Target,
     request: Request,
-    show: Show,
+    show: Renderer,
     *,
     recorder: HistoryRecorder | None = None,
     new: Sequence[Message] | None = None,
@@ -142,7 +147,7 @@ def ask(
             app, target, request, show, interrupts=interrupts, recorder=recorder, new=new, ended=ended
         )
         try:
-            show.connecting(target)
+            show.handle(Connecting(target=target))
             with app.open_provider(target) as opened:
                 events = opened.client.chat(
                     opened.provider, request, key=opened.key, notify=turn.notice, watch=watch
@@ -162,9 +167,9 @@ def ask(
         return turn.over()
 
 
-def hint(app: App, error: CoreError | None) -> str | None:
+def hint(app: App, error: BaseException | None) -> str | None:
     """What to do about an error, as far as there is one."""
-    return None if error is None else app.advice(error)[1]
+    return app.advice(error)[1] if isinstance(error, CoreError) else None
 
 
 def conclude(app: App, answer: Answer) -> None:

@@ -43,7 +43,8 @@ class Console:
         self.environ = environ
         self._abandoned = False
         self._last: tuple[str, list[int]] = ("", [])
-        """What was last written to stdout, and how many bytes each write took of it."""
+        """What was last written to stdout, unless all of it got there, and how many bytes each write took of it."""
+        self._answer = ""
         for stream in (sys.stdout, sys.stderr):
             # The answer is UTF-8 whatever the locale says; "C" in cron and CI would break on the first quote.
             if stream is not None and hasattr(stream, "reconfigure"):
@@ -89,6 +90,12 @@ class Console:
         """Write to stdout and let it go at once. On a terminal, control characters become visible."""
         self.raw_out(visible(text) if self.out_is_terminal else text)
 
+    def answer(self, text: str) -> None:
+        """Write a piece of an answer as ``out`` does. If that raises, ``unwritten`` says how much is missing."""
+        self._answer, self._last = text, ("", [])
+        self.out(text)
+        self._answer = ""
+
     def raw_out(self, text: str) -> None:
         """Write text of telex's own, which may command the terminal, to stdout."""
         if sys.stdout is None or self._abandoned:
@@ -97,6 +104,7 @@ class Console:
         self._last = text, taken
         try:
             _write(sys.stdout, text, taken)
+            self._last = "", taken
         except BrokenPipeError:
             self.abandon_stdout()
             raise OutputClosed from None
@@ -104,17 +112,24 @@ class Console:
             self.abandon_stdout()
             raise OutputError(error.strerror or str(error)) from error
 
-    def unwritten(self, text: str) -> int:
-        """How many characters at the end of ``text``, the last that went to stdout, have not been written.
+    @property
+    def unwritten(self) -> int:
+        """How many characters at the end of the last piece of an answer did not reach stdout.
 
-        Of a text that was changed on its way, as on a terminal, all or nothing counts as written.
+        On a terminal, where characters may be replaced, a piece counts as written if any of it was.
         """
-        last, taken = self._last
-        done = sum(taken)
-        if last is not text:
-            return 0 if done and last == visible(text) else len(text)
-        data = text.encode("utf-8", "replace")
-        return len(text) - len(data[:done].decode("utf-8", "ignore"))
+        text, taken = self._last
+        if self.out_is_terminal:
+            return 0 if taken else len(self._answer)
+        return len(self.rest) if text or taken else len(self._answer)
+
+    @property
+    def rest(self) -> str:
+        """The end of what was last written to stdout that did not get there, as a signal came."""
+        text, taken = self._last
+        if not text:
+            return ""
+        return text[len(text.encode("utf-8", "replace")[: sum(taken)].decode("utf-8", "ignore")) :]
 
     def json(self, value: object, *, indent: int | None = 2) -> None:
         """Write one JSON value to stdout; without ``indent`` it is one line."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provider_core.types import Part, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
-    from telex.render.show import Show
+    from telex.render.renderer import Renderer
     from telex.tools import ToolServers
 
 __all__ = ["Dialogue"]
@@ -60,7 +60,7 @@ class Dialogue:
     def ask(
         self,
         content: str | tuple[Part, ...],
-        show: Show,
+        show: Renderer,
         *,
         system: str | None = None,
         watch: Callable[[str, str], None] | None = None,

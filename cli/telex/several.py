@@ -17,17 +17,18 @@ from telex.ask import Turn, hint, judged
 from telex.console import OutputClosed, OutputError
 from telex.error_hints import answer_code, code_and_hint
 from telex.exit_codes import ExitCode, internal_error
-from telex.render.together import together_for
+from telex.render.renderer import ChatFailed, StatusLine, multi_renderer_for
 from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from provider_core.events import Event
     from provider_core.keys import Credentials
     from provider_core.types import Message, Provider, Request, Target
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
-    from telex.render.show import Show, View
+    from telex.render.renderer import CommandEvent, MultiRenderer, RenderOptions
 
 __all__ = ["Asked", "Outcome", "Several"]
 
@@ -58,23 +59,21 @@ class Asked(Struct):
 class Several:
     """The models with these ``names``, asked together. What has become of each is in ``outcomes``, in this order."""
 
-    def __init__(self, app: App, view: View, names: Sequence[str]) -> None:
+    def __init__(self, app: App, view: RenderOptions, names: Sequence[str]) -> None:
         self._app = app
+        self._view = view
         self._names = names
         self.outcomes: list[Outcome | None] = [None] * len(names)
-        self._together = together_for(app, view, names, self._tell)
+        self._renderer: MultiRenderer | None = None
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._moment = 0.0
         self._doing: int | None = None
         """Of which answer something is shown right now."""
+        self._broken: int | None = None
         self._turns: dict[int, Turn] = {}
         """Those whose answer has not ended."""
         self._given_up = threading.Event()
         self._one_at_a_time = threading.Lock()
-
-    def failed(self, error: BaseException) -> None:
-        """None of them can be asked: say so, where programs read the output."""
-        self._together.failed(error, hint(self._app, error) if isinstance(error, CoreError) else None)
 
     def ask(self, asked: Sequence[Asked], *, verbose: int = 0) -> ExitCode:
         """Ask all, and show and keep what comes; the exit code of the worst.
@@ -85,7 +84,14 @@ class Several:
         with Interrupts() as interrupts:
             try:
                 with interrupts.held:
-                    shows = self._together.begin([each.target for each in asked])
+                    self._renderer = multi_renderer_for(
+                        self._app.console,
+                        self._view,
+                        [each.target or name for each, name in zip(asked, self._names, strict=True)],
+                        report=self._tell,
+                        explain=partial(hint, self._app),
+                    )
+                    shows = [_One(self._renderer, index) for index in range(len(asked))]
                     self._turns = dict(self._begun(asked, shows, interrupts))
                 for index, each in enumerate(asked):
                     if each.error is not None:
@@ -104,7 +110,7 @@ class Several:
         return _worst(self.outcomes)
 
     def _begun(
-        self, asked: Sequence[Asked], shows: Sequence[Show], interrupts: Interrupts
+        self, asked: Sequence[Asked], shows: Sequence[_One], interrupts: Interrupts
     ) -> Iterator[tuple[int, Turn]]:
         for index, (each, show) in enumerate(zip(asked, shows, strict=True)):
             if each.target is None or each.request is None:
@@ -124,19 +130,19 @@ class Several:
                 ),
             )
 
-    def _refused(self, index: int, error: CoreError, show: Show, interrupts: Interrupts) -> None:
+    def _refused(self, index: int, error: CoreError, show: _One, interrupts: Interrupts) -> None:
         """One that cannot be asked ends before the others have begun."""
         turn = self._turns.pop(index, None)
         if turn is not None:
-            turn.over(error)
+            turn.over(error, unwritten=0)
             return
         self.outcomes[index] = error
         with interrupts.held:
-            show.failed(error, hint(self._app, error))
+            show.handle(ChatFailed(error=error))
 
     # --- the thread of each ------------------------------------------------------------------------------------
 
-    def _work(self, index: int, asked: Asked, show: Show, verbose: int) -> None:
+    def _work(self, index: int, asked: Asked, show: _One, verbose: int) -> None:
         error: CoreError | None = None
         try:
             self._ask_one(index, asked, show, verbose)
@@ -146,14 +152,14 @@ class Several:
             error = internal_error(mistake)
         self._post(index, partial(self._over, index, error))
 
-    def _ask_one(self, index: int, asked: Asked, show: Show, verbose: int) -> None:
+    def _ask_one(self, index: int, asked: Asked, show: _One, verbose: int) -> None:
         turn, target, request = self._turns[index], asked.target, asked.request
         if target is None or request is None:
             return
 
         def watch(mark: str, words: str) -> None:
             if mark != "<<" or verbose > 1:
-                self._post(index, partial(show.aside, f"{mark[:1]} {target}: {words}"))
+                self._post(index, partial(show.handle, StatusLine(text=f"{mark[:1]} {target}: {words}")))
 
         with self._reach(target, asked.credentials) as (provider, key):
             events = self._app.runtime.client.chat(
@@ -190,8 +196,8 @@ class Several:
             with contextlib.suppress(queue.Empty):
                 self._do(self._queue.get(timeout=_MOMENT))
             with interrupts.held:
-                self._together.tick()
-        self._end(interrupts)
+                if self._renderer is not None:
+                    self._renderer.tick()
 
     def _do(self, item: _Item) -> None:
         self._moment, self._doing, do = item
@@ -201,7 +207,7 @@ class Several:
     def _over(self, index: int, error: CoreError | None) -> None:
         turn = self._turns.pop(index, None)
         if turn is not None:
-            turn.over(error)
+            turn.over(error, unwritten=self._app.console.unwritten if index == self._broken else 0)
 
     def _give_up(self, interrupts: Interrupts, error: CoreError | None = None) -> None:
         """End all that is open, with what has come of it; where stdout is in the way, for the history alone.
@@ -209,7 +215,7 @@ class Several:
         Of the answer that was being shown when it happened, what has not been shown does not count.
         """
         self._given_up.set()
-        broken = self._doing
+        broken = self._broken = self._doing
         steps: list[Callable[[], object]] = []
         if broken in self._turns:
             steps.append(partial(self._over, broken, error))
@@ -218,16 +224,11 @@ class Several:
             if item[1] != broken:
                 steps.append(partial(self._do, item))
         steps += (partial(self._over, index, error) for index in self._turns if index != broken)
-        steps.append(partial(self._end, interrupts))
         for step in steps:
             try:
                 step()
             except (KeyboardInterrupt, Terminated, OutputClosed, OutputError):
                 self._app.console.abandon_stdout()
-
-    def _end(self, interrupts: Interrupts) -> None:
-        with interrupts.held:
-            self._together.end()
 
     def _clock(self) -> float:
         return self._moment or time.monotonic()
@@ -244,6 +245,17 @@ class Several:
                     console.error(f"{answer.target}: {sentence}", advice)
                 elif sentence:
                     console.note(f"{answer.target}: {sentence}")
+
+
+class _One:
+    """The renderer of one model's turn."""
+
+    def __init__(self, renderer: MultiRenderer, index: int) -> None:
+        self._renderer = renderer
+        self._index = index
+
+    def handle(self, event: Event | CommandEvent) -> None:
+        self._renderer.handle(self._index, event)
 
 
 def _worst(outcomes: Sequence[Outcome | None]) -> ExitCode:

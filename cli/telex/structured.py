@@ -6,27 +6,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.errors import SchemaError, SchemaMismatchError
+from provider_core.events import ChatEnded, Connecting, RequestStarted, SchemaRetry
 from provider_core.structured import check, retry_message
-from provider_core.types import Text, Verdict
+from provider_core.types import Request, Text, Verdict
+from telex.render.renderer import Paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from provider_core.answer import Answer
-    from provider_core.events import ToolEvent
-    from provider_core.types import AnswerEvent, Json, Notice, Part, Target
-    from telex.app import App
+    from provider_core.events import Event
+    from provider_core.types import Json, Part
     from telex.dialogue import Dialogue
-    from telex.render.show import Show
+    from telex.render.renderer import CommandEvent, Renderer
 
 __all__ = ["ask_for_json"]
 
 
 def ask_for_json(
-    app: App,
     dialogue: Dialogue,
     content: str | tuple[Part, ...],
-    show: Show,
+    show: Renderer,
     *,
     schema: Mapping[str, Json],
     retries: int,
@@ -62,7 +62,7 @@ def ask_for_json(
                     )
                     break
                 retries -= 1
-                app.console.note(f"{error.message}; asking again")
+                held.handle(SchemaRetry(error=error))
                 content, system = retry_message(error, schema), None
     except BaseException:
         held.release()
@@ -72,51 +72,39 @@ def ask_for_json(
 
 
 class _Held:
-    """A ``Show`` that keeps the text back, and the end, until it is known which answer counts."""
+    """Wraps a renderer; holds back the text and the end until it is known which answer counts."""
 
-    unsaid = 0
-
-    def __init__(self, inner: Show) -> None:
+    def __init__(self, inner: Renderer) -> None:
         self._inner = inner
-        self._ended: tuple[Answer, str | None] | None = None
+        self._requests = 0
+        self._ended: Answer | None = None
 
-    def connecting(self, target: Target) -> None:
-        self._ended = None
-        self._inner.connecting(target)
-
-    def notice(self, notice: Notice) -> None:
-        self._inner.notice(notice)
-
-    def event(self, event: AnswerEvent) -> None:
-        if not isinstance(event, Text):
-            self._inner.event(event)
-
-    def aside(self, line: str) -> None:
-        self._inner.aside(line)
-
-    def tool(self, event: ToolEvent) -> None:
-        self._inner.tool(event)
-
-    def pause(self) -> None:
-        self._inner.pause()
-
-    def close(self) -> None:
-        pass
-
-    def ended(self, answer: Answer, hint: str | None = None) -> None:
-        self._ended = answer, hint
-
-    def failed(self, error: BaseException, hint: str | None = None) -> None:
-        self._inner.failed(error, hint)
+    def handle(self, event: Event | CommandEvent) -> None:
+        match event:
+            case Text():
+                pass
+            case ChatEnded(answer=answer):
+                self._ended = answer
+            case Connecting():
+                self._ended = None
+                self._requests += 1
+                self._inner.handle(
+                    event
+                    if self._requests == 1
+                    else RequestStarted(number=2, request=Request(model="", messages=()))
+                )
+            case _:
+                self._inner.handle(event)
 
     def release(self, final: Answer | None = None) -> None:
-        """Show the text, of ``final`` or of what there was when something broke off, and end the inner show."""
-        answer, hint = self._ended or (None, None)
-        if answer is not None and final is not None:
+        """Show the text, of ``final`` or of what there was when something broke off, and end the inner turn."""
+        answer = self._ended
+        if answer is None:
+            self._inner.handle(Paused())
+            return
+        if final is not None:
             # The end of a loop with tools has all that was called in it; of the texts, the last one counts.
             answer = replace(answer, text=final.text, verdict=final.verdict, error=final.error)
-        if answer is not None and answer.text:
-            self._inner.event(Text(text=answer.text))
-        self._inner.close()
-        if answer is not None:
-            self._inner.ended(answer, hint)
+        if answer.text:
+            self._inner.handle(Text(text=answer.text))
+        self._inner.handle(ChatEnded(answer=answer))

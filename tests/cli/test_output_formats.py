@@ -18,9 +18,10 @@ from running import COMMAND
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 
 from provider_core.answer import Answer as WholeAnswer
+from provider_core.events import ChatEnded, Connecting
 from provider_core.types import Provider, Target, Text, Verdict
 from telex.help.pages import Rows, topic
-from telex.render.jsonl import JsonLines, Kind
+from telex.render.json import JsonLinesRenderer, Kind
 
 if TYPE_CHECKING:
     from running import Telex
@@ -532,18 +533,15 @@ class Breaking:
         self.written = ""
         self._left = line
         self._characters = characters
-        self._rest = 0
+        self.rest = ""
 
     def out(self, text: str) -> None:
         self._left -= 1
         taken = self._characters if self._left == 0 else len(text)
         self.written += text[:taken]
-        self._rest = len(text) - taken
+        self.rest = text[taken:]
         if self._left == 0:
             raise KeyboardInterrupt
-
-    def unwritten(self, text: str) -> int:
-        return self._rest
 
 
 @pytest.mark.parametrize("line", [1, 2, 3])
@@ -551,12 +549,11 @@ class Breaking:
 def test_a_line_that_was_broken_off_is_whole_before_the_next_one(line: int, characters: int) -> None:
     console = Breaking(line, characters)
     target = Target(provider=Provider(name="lab"), model="m")
-    show = JsonLines(console)  # type: ignore[arg-type]
+    renderer = JsonLinesRenderer(console, lambda _: None)  # type: ignore[arg-type]
     with contextlib.suppress(KeyboardInterrupt):
-        show.connecting(target)
-        show.event(Text(text="a"))
-        show.event(Text(text="b"))
-    show.ended(WholeAnswer(target=target, verdict=Verdict.INTERRUPTED))
+        for event in (Connecting(target=target), Text(text="a"), Text(text="b")):
+            renderer.handle(event)
+    renderer.handle(ChatEnded(answer=WholeAnswer(target=target, verdict=Verdict.INTERRUPTED)))
     found = lines(console.written.encode())
     assert len(found) == line + 1
     assert "".join(each.get("text", "") for each in found) == "ab"[: line - 1]

@@ -481,6 +481,6 @@ def test_one_prompt_on_a_terminal_imports_none_of_it(talk: Callable[..., Talk], 
     command = [sys.executable, "-X", "importtime", str(COMMAND), "chat", "-m", "lab/m", "by day?"]
     with Pty(command, env=telex.env, columns=200) as terminal:
         assert terminal.wait() == 0
-    assert b"telex.render.live" in terminal.raw
+    assert b"telex.render.text" in terminal.raw
     assert b"prompt_toolkit" not in terminal.raw
     assert b"telex.repl" not in terminal.raw

@@ -50,10 +50,10 @@ class ToolServers:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        from telex.render.waiting import Waiting
+        from telex.render.text import Spinner
 
         chosen = self._chosen()
-        waiting = Waiting(self._app.console, f"starting {', '.join(server.name for server in chosen)}")
+        spinner = Spinner(self._app.console, f"starting {', '.join(server.name for server in chosen)}")
         try:
             servers = self._stack.enter_context(
                 McpServers(
@@ -64,7 +64,7 @@ class ToolServers:
                 )
             )
         finally:
-            waiting.stop()
+            spinner.stop()
         console, failures = self._app.console, servers.failures
         if failures and not servers.toolboxes:
             self._stack.close()

@@ -1,106 +1,123 @@
-"""Several answers side by side on a terminal, while they arrive: a row is printed once, for good, when all have it."""
+"""The answers of several models side by side on a terminal, while they arrive.
+
+A row is printed once, for good, when every answer has it or has ended. Until then it is live, where a column
+that has too many rows shows its last ones.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
-from telex.render.column import Column
+from provider_core.events import ChatEnded, SchemaRetry
+from provider_core.types import (
+    CallAsText,
+    FieldDropped,
+    FieldIgnored,
+    Reasoning,
+    Retrying,
+    Sent,
+    Text,
+    Verdict,
+)
+from telex.console import visible
 from telex.render.highlighting import prepare
-from telex.render.rows import row
-from telex.render.screen import Screen
-from telex.render.stops import Stops
+from telex.render.markdown import Layout
+from telex.render.messages import attachment_lines, status_line, usage_line
+from telex.render.renderer import ChatFailed, StatusLine
+from telex.render.screen import Screen, SuspendHandler
 from telex.render.styles import FAINT
-from telex.render.together import GAP
-from telex.render.wrapping import Row, chop
+from telex.render.text import SPINNER_FRAMES, SPINNER_PERIOD, estimated_tokens, reasoning_summary
+from telex.render.wrapping import Row, cells, chop, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
+    from provider_core.answer import Answer
+    from provider_core.events import Event
     from provider_core.types import Target
     from telex.console import Console
-    from telex.render.show import Show, View
+    from telex.render.renderer import CommandEvent, RenderOptions
     from telex.render.styles import Look
 
-__all__ = ["Columns"]
-
-_BOLD = "1"
-_PAUSE = 1 / 15
+_NARROWEST: Final = 38
+"""The least cells of a column: a terminal of 80 has two."""
+_GAP: Final = 3
+_BOLD: Final = "1"
+_PAUSE: Final = 1 / 15
 """Seconds between two repaints."""
+_TAB: Final = 8
 
 
-class Columns:
-    """Rows above a live region scroll away; in it a column that has too many rows shows its last ones.
+def fits(count: int, width: int) -> bool:
+    """Whether a terminal of so many cells has room for so many columns."""
+    return width >= count * (_NARROWEST + _GAP) - _GAP
 
-    A row is printed as soon as every answer has it, or has ended: what comes faster than the slowest answer
-    waits in the live region. So it is all there in the end, whatever was to be seen meanwhile.
-    """
+
+class ColumnsRenderer:
+    """Shows each model in a column; errors are reported when all have ended."""
 
     def __init__(
         self,
         console: Console,
-        view: View,
-        names: Sequence[str],
-        tell: Callable[[int], None],
+        options: RenderOptions,
+        targets: Sequence[Target | str],
         *,
+        report: Callable[[int], None],
         look: Look,
     ) -> None:
         self._console = console
-        self._view = view
-        self._names = names
-        self._tell = tell
         self._look = look
-        self._columns: list[Column] = []
+        self._report = report
         self._screen = Screen(console.raw_out, console.height, live=True)
         self._width = console.width()
+        self._count = len(targets)
+        self._columns = [
+            _Column(target, options, look=look, width=self._cells(), note=self._note) for target in targets
+        ]
         self._lock = threading.Lock()
-        self._stops = Stops(self._lock, self._suspend, self._paint)
+        self._suspend_handler = SuspendHandler(self._lock, self._suspend, self._paint)
         self._next = 0.0
-        self._prepared = False
+        self._started = False
 
-    def begin(self, targets: Sequence[Target | None]) -> Sequence[Show]:
-        for name, target in zip(self._names, targets, strict=True):
-            column = Column(
-                str(target or name),
-                target,
-                view=self._view,
-                look=self._look,
-                width=self._cells(),
-                aside=self._aside,
-            )
-            self._columns.append(column)
-        heads = self._lines([each.title for each in self._columns], _BOLD)
-        rule = self._lines(["─" * self._cells()] * len(self._columns), self._look.sgr(FAINT))
-        self._stops.catch()
-        with self._lock:
-            self._screen.paint([*heads, *rule], [], self._width)
-        return self._columns
+    def handle(self, index: int, event: Event | CommandEvent) -> None:
+        self._start()
+        self._columns[index].handle(event)
+        if isinstance(event, ChatEnded | ChatFailed) and not any(column.open for column in self._columns):
+            self._suspend_handler.release()
+            with self._lock:
+                self._paint(last=True)
+            for each in range(self._count):
+                self._report(each)
 
     def tick(self) -> None:
-        if time.monotonic() < self._next:
+        if time.monotonic() < self._next or not any(column.open for column in self._columns):
             return
+        self._start()
         with self._lock:
             self._paint()
-        self._stops.due()
+        self._suspend_handler.due()
+        if not self._next:
+            prepare(self._look)  # the requests are on their way, and there is nothing else to do
         self._next = time.monotonic() + _PAUSE
-        if not self._prepared:
-            self._prepared = True
-            prepare(self._look)  # the requests are on their way, and nothing else is to be done
 
-    def failed(self, error: BaseException, hint: str | None = None) -> None:
-        pass  # whoever ends the command says it on stderr
-
-    def end(self) -> None:
-        self._stops.release()
+    def _start(self) -> None:
+        """Print the heads."""
+        if self._started:
+            return
+        self._started = True
+        self._suspend_handler.catch()
+        heads = self._lines([column.title for column in self._columns], _BOLD)
+        rule = self._lines(["─" * self._cells()] * self._count, self._look.sgr(FAINT))
         with self._lock:
-            self._paint(last=True)
-        for index in range(len(self._columns)):
-            self._tell(index)
+            self._screen.paint([*heads, *rule], [], self._width)
 
-    def _aside(self, line: str) -> None:
-        """Let a line of stderr stand above what is live."""
+    def _note(self, line: str) -> None:
+        """Print a line on stderr above the live rows."""
         with self._lock:
             self._suspend()
         self._console.note(line)
@@ -108,66 +125,238 @@ class Columns:
     def _suspend(self) -> None:
         self._screen.paint([], [], self._width)
 
-    # --- rows ------------------------------------------------------------------------------------------------
-
     def _paint(self, *, last: bool = False) -> None:
-        drafts = [each.read() for each in self._columns]
+        columns = self._columns
+        drafts = [column.read() for column in columns]
         final: list[Row] = []
         width = self._console.width()
         if width != self._width:
-            # What was laid out for another width is printed as it is, and all go on below it.
-            final = self._rows([list(each.rows) for each in self._columns])
+            # Rows of the old width are printed as they are, and all columns continue below them.
+            final = self._rows([list(column.rows) for column in columns])
             self._width = width
-            for each in self._columns:
-                each.rows.clear()
-                each.resize(self._cells())
-            drafts = [each.read() for each in self._columns]
+            for column in columns:
+                column.rows.clear()
+                column.resize(self._cells())
+            drafts = [column.read() for column in columns]
         # A row is ready when every column has it, or will never have it.
-        ready = min(
-            (len(each.rows) for each in self._columns if each.open),
-            default=max(len(each.rows) for each in self._columns),
-        )
-        final += self._rows([each.rows[:ready] for each in self._columns])
+        counts = [len(column.rows) for column in columns if column.open]
+        ready = min(counts) if counts else max(len(column.rows) for column in columns)
+        final += self._rows([column.rows[:ready] for column in columns])
         live: list[Row] = []
-        states = [each.status() for each in self._columns]
+        faint, states = self._look.sgr(FAINT), [column.status() for column in columns]
         if last:
-            final += self._lines(states, self._look.sgr(FAINT)) if any(states) else []
+            final += self._lines(states, faint) if any(states) else []
         else:
             room = max(1, self._console.height() - 3)
-            live = self._rows(
-                [
-                    [*each.rows[ready:], *draft][-room:]
-                    for each, draft in zip(self._columns, drafts, strict=True)
-                ]
-            )
-            live += self._lines([chop(state, self._cells())[0] for state in states], self._look.sgr(FAINT))
+            rest = [
+                [*column.rows[ready:], *draft][-room:] for column, draft in zip(columns, drafts, strict=True)
+            ]
+            live = self._rows(rest)
+            live += self._lines([chop(state, self._cells())[0] for state in states], faint)
         self._screen.paint(final, live, width)
-        for each in self._columns:
-            del each.rows[:ready]
+        for column in columns:
+            del column.rows[:ready]
 
     def _cells(self) -> int:
-        """How wide a column is."""
-        count = len(self._names)
-        return max(1, (self._width - GAP * (count - 1)) // count)
+        """The width of a column."""
+        return max(1, (self._width - _GAP * (self._count - 1)) // self._count)
 
     def _lines(self, texts: Sequence[str], sgr: str) -> list[Row]:
-        """The rows of a line below, or above, each column."""
-        width = self._cells()
-        return self._rows([[row(part, self._look, sgr) for part in chop(text, width)] for text in texts])
+        """The rows of one text for each column."""
+        return self._rows([_styled(chop(text, self._cells()), self._look, sgr) for text in texts])
 
     def _rows(self, columns: Sequence[Sequence[Row]]) -> list[Row]:
-        return [self._joined(cells) for cells in zip_longest(*columns, fillvalue=Row("", 0))]
+        return [self._joined(parts) for parts in zip_longest(*columns, fillvalue=Row("", 0))]
 
-    def _joined(self, cells: Sequence[Row]) -> Row:
+    def _joined(self, parts: Sequence[Row]) -> Row:
         """The rows of all columns as one."""
-        bar = row("│", self._look, self._look.sgr(FAINT)).text
-        text, used = cells[0]
-        for number, (part, size) in enumerate(cells[1:], start=1):
-            start = number * (self._cells() + GAP)
-            text += " " * (start - GAP + 1 - used)
+        bar = self._look.paint("│", self._look.sgr(FAINT))
+        text, used = parts[0]
+        for number, (part, size) in enumerate(parts[1:], start=1):
+            start = number * (self._cells() + _GAP)
+            text += " " * (start - _GAP + 1 - used)
             if not text.isascii():
-                # Terminals disagree about the widths of what stands before: here they are told.
-                text += f"\x1b[{start - GAP + 2}G"
+                # Terminals disagree about the width of the text so far: move to the column.
+                text += f"\x1b[{start - _GAP + 2}G"
             text += f"{bar} {part}"
             used = start + size
         return Row(text, used)
+
+
+class _Column:
+    """The rows of one model: ``rows`` are final and not yet printed; ``open`` says whether more may follow."""
+
+    def __init__(
+        self,
+        target: Target | str,
+        options: RenderOptions,
+        *,
+        look: Look,
+        width: int,
+        note: Callable[[str], None],
+    ) -> None:
+        self.title = visible(str(target))
+        self.open = True
+        self.rows: list[Row] = []
+        self._target = None if isinstance(target, str) else target
+        self._options = options
+        self._look = look
+        self._note = note
+        self._reasoning = PlainRows(look, width, sgr=look.sgr(FAINT), words=True)
+        self._text: Rows = Layout(look, width, narrow=True) if options.markdown else PlainRows(look, width)
+        self._has_text = False
+        self._reasoned = 0
+        self._reasoning_since = 0.0
+        self._label = "connecting"
+        self._since = time.monotonic()
+        self._until: float | None = None
+        self._status = ""
+
+    def handle(self, event: Event | CommandEvent) -> None:
+        match event:
+            case Text(text=text):
+                if not self._has_text:
+                    self._has_text = True
+                    self.rows += self._end_of_reasoning()
+                self._label = ""
+                self._text.feed(text)
+            case Reasoning(text=text):
+                self._reasoning_since = self._reasoning_since or time.monotonic()
+                self._label = "thinking"
+                self._reasoned += len(text)
+                if self._options.reasoning == "show" and not self._has_text:
+                    self._reasoning.feed(text)
+            case Sent():
+                self._label, self._since, self._until = "waiting", time.monotonic(), None
+            case Retrying(seconds=seconds):
+                self._label, self._until = "retry", time.monotonic() + seconds
+                self._note(f"{self.title}: {status_line(event, self._target)}")
+            case FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
+                self._note(status_line(event, self._target))
+            case StatusLine(text=text):
+                self._note(text)
+            case ChatEnded(answer=answer):
+                self._end(answer)
+            case ChatFailed():
+                self._finish()
+                self._status = f"{self.title} · failed"
+
+    def resize(self, width: int) -> None:
+        """Make the rows to come this wide."""
+        self._reasoning.width = self._text.width = width
+
+    def read(self) -> list[Row]:
+        """Add what has become final to ``rows``; return what the open rest looks like."""
+        if not self.open:
+            return []
+        for part in (self._reasoning, self._text):
+            with part.whole_or_not_at_all():
+                self.rows += part.final()
+        return self._text.draft() if self._has_text else self._reasoning.draft()
+
+    def status(self) -> str:
+        """The line below the rows: what is happening, or how it ended."""
+        if not self.open:
+            return self._status
+        now = time.monotonic()
+        frame = SPINNER_FRAMES[int((now - self._since) / SPINNER_PERIOD) % len(SPINNER_FRAMES)]
+        label = self._label
+        if self._until is not None and self._until > now:
+            label = f"{label} in {self._until - now:.0f} s"
+        elif label == "thinking":
+            label = f"thinking, about {estimated_tokens(self._reasoned)} tokens"
+        elif label and now - self._since > 1:
+            label = f"{label}, {now - self._since:.0f} s"
+        return f"{frame} {self.title}" + (f" · {label}" if label else "")
+
+    def _end(self, answer: Answer) -> None:
+        self._finish()
+        for line in attachment_lines(answer):
+            self.rows += _styled(chop(line, self._text.width), self._look, self._look.sgr(FAINT))
+        if answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
+            self._status = f"{answer.target} · {answer.verdict.value}"
+        elif self._options.usage != "none":
+            self._status = usage_line(answer, full=self._options.usage == "full")
+
+    def _finish(self) -> None:
+        if not self._has_text:
+            self.rows += self._end_of_reasoning()
+        with self._text.whole_or_not_at_all():
+            self.rows += self._text.end()
+        self.open = False
+
+    def _end_of_reasoning(self) -> list[Row]:
+        if not self._reasoned or self._options.reasoning == "hide":
+            return []
+        rows = self._reasoning.end()
+        if self._options.reasoning == "summary":
+            words = reasoning_summary(time.monotonic() - self._reasoning_since, self._reasoned)
+            rows = _styled(chop(words, self._text.width), self._look, self._look.sgr(FAINT))
+        return [*rows, Row("", 0)]
+
+
+class Rows(Protocol):
+    """Makes rows of a text that comes in pieces; see ``Layout``."""
+
+    @property
+    def width(self) -> int: ...
+    @width.setter
+    def width(self, cells: int) -> None: ...
+    def feed(self, text: str) -> None: ...
+    def final(self) -> list[Row]: ...
+    def draft(self) -> list[Row]: ...
+    def end(self) -> list[Row]: ...
+    def whole_or_not_at_all(self) -> AbstractContextManager[None]: ...
+
+
+class PlainRows:
+    """Unchanged text in rows that break at ``width``, or between ``words``; control characters become visible."""
+
+    def __init__(self, look: Look, width: int, *, sgr: str = "", words: bool = False) -> None:
+        self.width = width
+        self._look = look
+        self._sgr = sgr
+        self._words = words
+        self._text = ""
+
+    def feed(self, text: str) -> None:
+        self._text += visible(text)
+
+    def final(self) -> list[Row]:
+        """The rows that have become final since the last call."""
+        *lines, open_line = self._text.split("\n")
+        rows = [part for line in lines for part in self._broken(line)]
+        *full, self._text = self._broken(open_line)
+        return _styled([*rows, *full], self._look, self._sgr)
+
+    def draft(self) -> list[Row]:
+        """The open rest; call it after ``final``."""
+        return _styled(self._broken(self._text), self._look, self._sgr) if self._text else []
+
+    def end(self) -> list[Row]:
+        rows = [*self.final(), *self.draft()]
+        self._text = ""
+        return rows
+
+    @contextlib.contextmanager
+    def whole_or_not_at_all(self) -> Iterator[None]:
+        """Restore the state before if anything is raised."""
+        text = self._text
+        try:
+            yield
+        except BaseException:
+            self._text = text
+            raise
+
+    def _broken(self, line: str) -> list[str]:
+        """The rows of a line; more text changes only the last one."""
+        line = line.expandtabs(_TAB)
+        if not self._words:
+            return chop(line, self.width)
+        return [line[start:end] for start, end in wrap(line, self.width)]
+
+
+def _styled(texts: Sequence[str], look: Look, sgr: str) -> list[Row]:
+    """A row for each text, in one style."""
+    sgr = sgr if look.sgr(1) else ""
+    return [Row(look.paint(text, sgr) if text else "", cells(text)) for text in texts]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from provider_core.types import Request, Target
+    from provider_core.types import Notice, Request, Target
     from telex.app import App
 
 __all__ = ["dry_run", "request_object"]
@@ -29,15 +29,19 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     from provider_core.redaction import redact
     from provider_core.request import is_secret_name, known_secrets
     from provider_core.settings.validators import parse_reference
-    from telex.render.words import changed
+    from provider_core.types import FieldDropped
+    from telex.render.messages import status_line
 
     provider = target.provider
     if provider.embedded:
         provider = replace(provider, auth="bearer")
     keyed = provider.embedded or keys.source(provider, app.runtime.environ).kind != "none"
-    body = app.runtime.client.body(
-        provider, request, notify=lambda notice: app.console.note(changed(target, notice))
-    )
+
+    def note(notice: Notice) -> None:
+        if isinstance(notice, FieldDropped):
+            app.console.note(status_line(notice, target))
+
+    body = app.runtime.client.body(provider, request, notify=note)
     headers = app.runtime.client.headers(provider, body, _KEY if keyed else None)
     secrets = known_secrets(provider, None)
     own = {

@@ -1,4 +1,4 @@
-"""The first fenced block of an answer, as it was written."""
+"""``--extract``: the first fenced code block of an answer, as it was written."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.token import Token
 
+    from telex.console import Console
+
 _MARKS: Final = ("```", "~~~")
 
 _DOCUMENTS: Final = ("markdown", "md", "mdx", "rst", "readme")
@@ -19,6 +21,47 @@ _DOCUMENTS: Final = ("markdown", "md", "mdx", "rst", "readme")
 
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})(.*)")
 _ANY_FENCE: Final = re.compile(r"^[ >]*(?:`{3,}|~{3,})(.*)$", re.MULTILINE)
+
+
+class FirstBlock:
+    """Prints the block when the answer has ended; an answer without one is printed whole, after a note.
+
+    If the model called tools, the text after the last calls comes first.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._texts: list[list[str]] = [[]]
+        """The pieces of the text before, between and after tool calls."""
+
+    def write(self, text: str) -> None:
+        self._texts[-1].append(text)
+
+    def make_room(self) -> None:
+        pass
+
+    def pause(self) -> bool:
+        if self._texts[-1]:
+            self._texts.append([])
+        return False
+
+    def close(self) -> None:
+        texts = ["".join(pieces) for pieces in self._texts if pieces]
+        self._texts = [[]]
+        if not texts:
+            return
+        found = (first_block(text) for text in reversed(texts))
+        block, certain = next(
+            ((block, certain) for block, certain in found if block is not None), (None, True)
+        )
+        if block is None:
+            self._console.note("No code block found; printing the whole answer.")
+            block = "\n".join(texts)
+        elif not certain:
+            self._console.note(
+                "The fences of the answer's code blocks are ambiguous: the first block may be longer than this."
+            )
+        self._console.out(block if block.endswith("\n") else f"{block}\n")
 
 
 def first_block(text: str) -> tuple[str | None, bool]:

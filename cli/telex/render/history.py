@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provider_core.types import ImagePart, Verdict
 from telex.console import visible
 from telex.render import sheet
-from telex.render.extras import shown_images, shown_sources
+from telex.render.messages import image_lines, source_lines
 from telex.render.transcript import ending, image_words, utc
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Screen:
                 if isinstance(turn.answer.content, str) and turn.answer.content:
                     self.answer(turn.answer.content)
                 self._calls(turn.answer)
-                for line in (*shown_images(turn.answer.images), *shown_sources(turn.answer.sources)):
+                for line in (*image_lines(turn.answer.images), *source_lines(turn.answer.sources)):
                     console.raw_out(_styled(console, line, console.colour("grey")) + "\n")
             words = ending(turn)
             if words:
@@ -160,9 +160,7 @@ class Screen:
         from telex.render.styles import look_for
 
         if self._look is None:
-            self._look = look_for(
-                self._console, self._app.runtime.environ, self._app.runtime.settings.code_theme, ask=True
-            )
+            self._look = look_for(self._console, self._app.runtime.settings.code_theme, ask=True)
         return render(text, self._console.width(), look=self._look) if self._look is not None else None
 
     def _head(self, who: str, moment: str) -> None:

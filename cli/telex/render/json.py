@@ -1,27 +1,98 @@
-"""An answer as JSON: one object when it has ended, whatever has become of it; the keys are a contract."""
+"""Answers as JSON. The keys are a contract.
+
+``--json`` prints one object when the answer has ended, or an array of them. ``--jsonl`` prints an object for each
+event, numbered; the last one is always printed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from provider_core.errors import CoreError
-from provider_core.types import Verdict
+from provider_core.events import (
+    ChatEnded,
+    Connecting,
+    RequestStarted,
+    SchemaRetry,
+    ToolEnded,
+    ToolProgress,
+    ToolStarted,
+)
+from provider_core.types import (
+    CallAsText,
+    FieldDropped,
+    FieldIgnored,
+    Image,
+    Reasoning,
+    Retrying,
+    Sources,
+    Text,
+    ToolCall,
+    Verdict,
+)
+from telex.console import as_json
 from telex.error_hints import answer_code, code_and_hint
 from telex.exit_codes import ExitCode
-from telex.render.asides import Asides
+from telex.render.renderer import ChatFailed, StatusLine
 
 if TYPE_CHECKING:
-    from provider_core.answer import Answer
-    from provider_core.events import ToolEvent
-    from provider_core.types import AnswerEvent, ToolCall
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Json", "answer_object", "call_object", "error_object", "failure_object"]
+    from provider_core.answer import Answer
+    from provider_core.events import Event
+    from provider_core.types import Source, Target
+    from telex.console import Console
+    from telex.render.renderer import CommandEvent, Explain
+
+Kind: TypeAlias = Literal[
+    "start",
+    "request",
+    "retry",
+    "field_dropped",
+    "field_ignored",
+    "call_as_text",
+    "text",
+    "reasoning",
+    "tool_call",
+    "sources",
+    "image",
+    "tool_start",
+    "tool_progress",
+    "tool_result",
+    "end",
+]
+"""The types of lines of ``--jsonl``; "request" is a further request of the same turn."""
+
+_IN_EARLIER_LINES = frozenset(("text", "reasoning", "tool_calls", "sources", "images"))
+
+
+# --- objects -------------------------------------------------------------------------------------------------
 
 
 def call_object(call: ToolCall) -> dict[str, Any]:
-    """``arguments`` is JSON text, as the model wrote it; ``cut`` is there only if they were cut off."""
+    """``arguments`` is JSON text as the model wrote it; ``cut`` is present only if they were cut off."""
     found = {"id": call.id, "name": call.name, "arguments": call.arguments}
     return {**found, "cut": True} if call.cut else found
+
+
+def source_objects(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """``number`` is present only if it is not the position in the list."""
+    return [
+        {"url": source.url, "title": source.title or None}
+        | ({} if source.number == at else {"number": source.number})
+        for at, source in enumerate(sources, 1)
+    ]
+
+
+def image_object(image: Image) -> dict[str, Any]:
+    """``url`` is an address or a ``data:`` URL with the image itself; ``file`` is where it was saved."""
+    return {
+        "media_type": image.type or None,
+        "bytes": image.size,
+        "url": image.url or None,
+        "file": image.file or None,
+        "error": image.broken or None,
+    }
 
 
 def error_object(
@@ -30,7 +101,7 @@ def error_object(
     """``type`` is the class of the error, and ``code`` its case; of a ``ProviderError``, ``status`` and ``code`` are
     the server's.
 
-    ``exit_code`` is the error's own unless it is given.
+    ``exit_code`` replaces the error's own.
     """
     if exit_code is None:
         exit_code = code_and_hint(error)[0] if isinstance(error, CoreError) else ExitCode.USAGE
@@ -45,7 +116,7 @@ def error_object(
 
 
 def failure_object(error: BaseException, hint: str | None = None) -> dict[str, Any]:
-    """As ``answer_object``, where nothing could be asked; what is no ``Exception`` has interrupted it."""
+    """The object of a turn without a request; an ``error`` that is not an ``Exception`` interrupted it."""
     return {
         "provider": getattr(error, "provider", None),
         "model": None,
@@ -74,35 +145,8 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
         "text": answer.text,
         "reasoning": answer.reasoning,
         "tool_calls": [call_object(call) for call in answer.tool_calls],
-        **_extras(answer),
-        "finish": answer.finish,
-        "raw_finish": answer.raw_finish,
-        "verdict": answer.verdict.value,
-        "usage": usage
-        and {
-            "input": usage.input,
-            "output": usage.output,
-            "cached": usage.cached,
-            "reasoning": usage.reasoning,
-            "cost": usage.cost,
-        },
-        "timing": {
-            "first_byte": _rounded(timing.first_byte),
-            "first_text": _rounded(timing.first_text),
-            "total": _rounded(timing.total),
-        },
-        "error": answer.error and error_object(answer.error, hint, exit_code=answer_code(answer)),
-    }
-
-
-def _extras(answer: Answer) -> dict[str, Any]:
-    if not (answer.sources or answer.images or answer.choices or answer.logprobs):
-        return {"sources": [], "images": [], "choices": [], "logprobs": None}
-    from telex.render import extras
-
-    return {
-        "sources": extras.source_objects(answer.sources),
-        "images": [extras.image_object(image) for image in answer.images],
+        "sources": source_objects(answer.sources),
+        "images": [image_object(image) for image in answer.images],
         "choices": [
             {
                 "index": choice.index,
@@ -115,32 +159,229 @@ def _extras(answer: Answer) -> dict[str, Any]:
             for choice in answer.choices
         ],
         "logprobs": answer.logprobs,
+        "finish": answer.finish,
+        "raw_finish": answer.raw_finish,
+        "verdict": answer.verdict.value,
+        "usage": usage
+        and {name: getattr(usage, name) for name in ("input", "output", "cached", "reasoning", "cost")},
+        "timing": {name: rounded(getattr(timing, name)) for name in ("first_byte", "first_text", "total")},
+        "error": answer.error and error_object(answer.error, hint, exit_code=answer_code(answer)),
     }
 
 
-def _rounded(seconds: float | None) -> float | None:
+def rounded(seconds: float | None) -> float | None:
+    """Seconds to a tenth of a millisecond."""
     return None if seconds is None else round(seconds, 4)
 
 
-class Json(Asides):
-    """A ``Show``: nothing until the end, then one object."""
+def _result_object(event: ToolEnded) -> dict[str, Any]:
+    result = event.result
+    found = {
+        "id": event.call.id,
+        "tool": event.planned.name if event.planned else event.call.name,
+        "ok": event.error is None and not result.is_error,
+        "text": result.text,
+    }
+    if result.images:
+        found["images"] = [image.url for image in result.images]
+    error = event.error and {"type": type(event.error).__name__, "message": event.error.message}
+    return {**found, "seconds": rounded(event.seconds), "error": error}
 
-    def event(self, event: AnswerEvent) -> None:
+
+# --- renderers -----------------------------------------------------------------------------------------------
+
+
+class _JsonOutput:
+    """What the renderers have in common: hints, and status lines on stderr while stdout is silent."""
+
+    def __init__(self, console: Console, explain: Explain) -> None:
+        self._console = console
+        self._explain = explain
+        self._target: Target | None = None
+
+    def _object(self, event: ChatEnded | ChatFailed) -> dict[str, Any]:
+        if isinstance(event, ChatEnded):
+            error = event.answer.error
+            return answer_object(event.answer, self._explain(error) if error is not None else None)
+        hint = self._explain(event.error) if isinstance(event.error, Exception) else None
+        return failure_object(event.error, hint)
+
+    def _note(self, event: Event | CommandEvent) -> None:
+        match event:
+            case Connecting(target=target):
+                self._target = target
+            case StatusLine(text=text):
+                self._console.note(text)
+            case Retrying() | FieldDropped() | FieldIgnored() | CallAsText() | SchemaRetry():
+                from telex.render.messages import status_line
+
+                self._console.note(status_line(event, self._target))
+
+
+class JsonRenderer(_JsonOutput):
+    """Prints one object at the end."""
+
+    def handle(self, event: Event | CommandEvent) -> None:
+        if isinstance(event, ChatEnded | ChatFailed):
+            self._console.json(self._object(event), indent=2 if self._console.out_is_terminal else None)
+        elif isinstance(event, ToolEnded):
+            if event.error is not None or event.result.is_error:  # the object has only the calls
+                from telex.render import calls
+
+                self._console.note(calls.ended(event))
+        else:
+            self._note(event)
+
+
+class _Lines:
+    """Numbers the lines on stdout, and completes a line that a signal has cut before it writes the next one."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._number = 0
+
+    def write(self, kind: Kind, fields: Mapping[str, Any]) -> None:
+        if rest := self._console.rest:
+            self._console.out(rest)
+        self._number += 1
+        self._console.out(as_json({"n": self._number, "type": kind, **fields}))
+
+
+class JsonLinesRenderer(_JsonOutput):
+    """Prints an object for each event. ``tags`` are fields of each line that tell several models apart."""
+
+    def __init__(
+        self,
+        console: Console,
+        explain: Explain,
+        *,
+        lines: _Lines | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(console, explain)
+        self._lines = lines or _Lines(console)
+        self._tags = tags or {}
+        self._started = False
+
+    def handle(self, event: Event | CommandEvent) -> None:
+        self._note(event)
+        match event:
+            case Text(text=text):
+                self._write("text", text=text)
+            case Reasoning(text=text):
+                self._write("reasoning", text=text)
+            case ToolCall():
+                self._write("tool_call", **call_object(event))
+            case Sources(sources=sources):
+                self._write("sources", sources=source_objects(sources))
+            case Image():
+                self._write("image", **image_object(event))
+            case Connecting(target=target) if not self._started:
+                self.start(target.provider.name, target.model)
+            case RequestStarted(number=number) if number > 1 and self._target is not None:
+                self.start(self._target.provider.name, self._target.model)
+            case Retrying(error=error, seconds=seconds, attempt=attempt):
+                self._write("retry", attempt=attempt, seconds=round(seconds, 3), error=error_object(error))
+            case FieldDropped(field=field, swapped_for=other, value=value):
+                self._write("field_dropped", field=field, swapped_for=other, value=value)
+            case FieldIgnored(field=field, value=value):
+                self._write("field_ignored", field=field, value=value)
+            case CallAsText(tool=tool):
+                self._write("call_as_text", tool=tool)
+            case ToolStarted(planned=planned):
+                self._write(
+                    "tool_start", id=planned.call.id, tool=planned.name, arguments=dict(planned.arguments)
+                )
+            case ToolProgress(planned=planned, progress=progress, total=total, message=message):
+                fields = {"progress": progress, "total": total, "message": message}
+                self._write("tool_progress", id=planned.call.id, tool=planned.name, **fields)
+            case ToolEnded():
+                self._write("tool_result", **_result_object(event))
+            case ChatEnded() | ChatFailed():
+                found = self._object(event)
+                if not self._started:
+                    self.start(found["provider"], found["model"])
+                self._write("end", **{key: found[key] for key in found if key not in _IN_EARLIER_LINES})
+
+    def start(self, provider: str | None, model: str | None) -> None:
+        """Write the first line; from the second time on, that another request follows."""
+        kind: Kind = "request" if self._started else "start"
+        self._started = True
+        self._write(kind, provider=provider, model=model)
+
+    def _write(self, kind: Kind, **fields: Any) -> None:
+        self._lines.write(kind, {**self._tags, **fields, **self._tags})
+
+
+class MultiJsonRenderer(_JsonOutput):
+    """Prints one array of the objects of ``--json`` when the last answer has ended."""
+
+    def __init__(
+        self,
+        console: Console,
+        targets: Sequence[Target | str],
+        *,
+        report: Callable[[int], None],
+        explain: Explain,
+    ) -> None:
+        super().__init__(console, explain)
+        self._targets = targets
+        self._report = report
+        self._objects: list[dict[str, Any]] = [{} for _ in targets]
+
+    def handle(self, index: int, event: Event | CommandEvent) -> None:
+        if not isinstance(event, ChatEnded | ChatFailed):
+            target = self._targets[index]
+            self._target = None if isinstance(target, str) else target
+            self._note(event)
+            return
+        found = self._object(event)
+        if isinstance(event, ChatFailed):
+            found |= _named(self._targets[index], found["provider"])
+        self._objects[index] = found
+        if all(self._objects):
+            self._console.json(self._objects, indent=2 if self._console.out_is_terminal else None)
+            for each in range(len(self._objects)):
+                self._report(each)
+
+    def tick(self) -> None:
         pass
 
-    def tool(self, event: ToolEvent) -> None:
-        from provider_core.events import ToolEnded
-        from telex.render import calls
 
-        # The object holds what was called, and not what came of it.
-        if isinstance(event, ToolEnded) and (event.error is not None or event.result.is_error):
-            self.aside(calls.ended(event))
+class MultiJsonLinesRenderer:
+    """Prints the events of all models as they arrive, with one numbering."""
 
-    def ended(self, answer: Answer, hint: str | None = None) -> None:
-        self._print(answer_object(answer, hint))
+    def __init__(
+        self,
+        console: Console,
+        targets: Sequence[Target | str],
+        *,
+        report: Callable[[int], None],
+        explain: Explain,
+    ) -> None:
+        self._report = report
+        self._open = len(targets)
+        lines = _Lines(console)
+        self._tags = [{"index": index, **_named(target)} for index, target in enumerate(targets)]
+        self._renderers = [JsonLinesRenderer(console, explain, lines=lines, tags=tags) for tags in self._tags]
+        self._started = False
 
-    def failed(self, error: BaseException, hint: str | None = None) -> None:
-        self._print(failure_object(error, hint))
+    def handle(self, index: int, event: Event | CommandEvent) -> None:
+        if not self._started:
+            self._started = True
+            for renderer, tags in zip(self._renderers, self._tags, strict=True):
+                renderer.start(tags["provider"], tags["model"])
+        self._renderers[index].handle(event)
+        if isinstance(event, ChatEnded | ChatFailed):
+            self._open -= 1
+            for each in range(len(self._renderers)) if not self._open else ():
+                self._report(each)
 
-    def _print(self, found: dict[str, Any]) -> None:
-        self.console.json(found, indent=2 if self.console.out_is_terminal else None)
+    def tick(self) -> None:
+        pass
+
+
+def _named(target: Target | str, provider: str | None = None) -> dict[str, Any]:
+    if isinstance(target, str):
+        return {"provider": provider, "model": target}
+    return {"provider": target.provider.name, "model": target.model}

@@ -1,4 +1,4 @@
-"""Keeps the live rows at the bottom of a terminal up to date, with as few characters as it takes.
+"""The live rows at the bottom of a terminal: updates with as few characters as possible, and Ctrl-Z.
 
 What is final scrolls away above them and is never touched again. Only rows that are known to be live are
 moved over, so that a resize in between can double some of them but not lose what is above.
@@ -6,8 +6,11 @@ moved over, so that a resize in between can double some of them but not lose wha
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import get_character_cell_size
 
@@ -16,9 +19,9 @@ if TYPE_CHECKING:
 
     from telex.render.wrapping import Row
 
-__all__ = ["Screen"]
-
 _ERASE_LINE, _ERASE_BELOW = "\x1b[K", "\x1b[J"
+_LOCK_TIMEOUT = 0.05
+"""Seconds to wait for another thread that paints; this thread itself would never finish."""
 # Characters that join the one before them, and may change how that is drawn.
 _JOINING = re.compile("[\u200d\ufe0e\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
 
@@ -93,3 +96,55 @@ def _continuation(before: Row, after: Row) -> str:
     tail = after.text[len(before.text) :]
     joins = _JOINING.match(tail) or (tail[0] > "~" and get_character_cell_size(tail[0]) == 0)
     return "" if joins or before.text[-1] == "\u200d" else tail
+
+
+class SuspendHandler:
+    """Between ``catch`` and ``release``, Ctrl-Z first takes live rows off the screen: the shell writes below them.
+
+    ``suspend`` does that and ``resume`` undoes it. Painting holds ``lock``, and calls ``due`` after releasing it.
+    Without job control in the shell, or in another thread than the main one, it does nothing.
+    """
+
+    def __init__(
+        self, lock: threading.Lock, suspend: Callable[[], object], resume: Callable[[], object]
+    ) -> None:
+        self._lock = lock
+        self._suspend = suspend
+        self._resume = resume
+        self._due = False
+        self._before: Any = None
+
+    def catch(self) -> None:
+        if not hasattr(signal, "SIGTSTP") or threading.current_thread() is not threading.main_thread():
+            return
+        before = signal.getsignal(signal.SIGTSTP)
+        if before is signal.SIG_DFL:  # a shell without job control ignores it
+            self._before = before
+            signal.signal(signal.SIGTSTP, lambda *_: self._stop())
+
+    def release(self) -> None:
+        """Handle Ctrl-Z no longer; it may be called again."""
+        if self._before is not None:
+            signal.signal(signal.SIGTSTP, self._before)
+            self._before = None
+
+    def due(self) -> None:
+        """Stop now, if Ctrl-Z came in the middle of painting."""
+        if self._due:
+            self._stop()
+
+    def _stop(self) -> None:
+        # A handler runs between two instructions of this very thread, perhaps in the middle of painting.
+        if not self._lock.acquire(timeout=_LOCK_TIMEOUT):
+            self._due = True
+            return
+        self._due = False
+        try:
+            self._suspend()
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)
+            # The process continues here after fg.
+            signal.signal(signal.SIGTSTP, lambda *_: self._stop())
+            self._resume()
+        finally:
+            self._lock.release()

@@ -117,13 +117,12 @@ def surface(environ: Mapping[str, str], *, is_terminal: bool) -> Colour | None:
     return Colour.MANY if many_colours(environ) else Colour.BASIC
 
 
-def look_for(
-    console: Console, environ: Mapping[str, str], code_theme: str | None, *, ask: bool = False
-) -> Look | None:
+def look_for(console: Console, code_theme: str | None, *, ask: bool = False) -> Look | None:
     """How to draw Markdown on stdout, or None where it is to be left as it is; notes a theme that does not exist.
 
     With ``ask`` the terminal may be asked how light it is, which takes a moment.
     """
+    environ = console.environ
     colour = surface(environ, is_terminal=console.out_is_terminal)
     if colour is None:
         return None

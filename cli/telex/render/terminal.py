@@ -1,4 +1,4 @@
-"""An answer on a terminal: Markdown on stdout while it arrives, thoughts between its blocks, nothing lost to Ctrl-Z."""
+"""An answer as Markdown on a terminal while it arrives."""
 
 from __future__ import annotations
 
@@ -6,36 +6,28 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from provider_core.types import Reasoning, Text
 from telex.render.highlighting import prepare
 from telex.render.markdown import MarkdownStream
-from telex.render.stops import Stops
+from telex.render.screen import SuspendHandler
 from telex.render.styles import Colour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core.types import AnswerEvent
     from telex.console import Console
     from telex.render.styles import Look
-    from telex.render.thoughts import Thoughts
-
-__all__ = ["Terminal"]
 
 _PULSE = 1 / 30
-"""Seconds between looks at what was held back: text that comes in a burst is painted when the burst ends."""
+"""Seconds between two repaints of the pulse thread, which paints what came too fast to be painted at once."""
 
 
-class Terminal:
-    """Shows events; a thread of its own paints what came too fast to be painted at once."""
+class LiveMarkdown:
+    """Renders the text block by block; Ctrl-Z loses nothing."""
 
-    def __init__(self, console: Console, thoughts: Thoughts, *, look: Look) -> None:
+    def __init__(self, console: Console, *, look: Look) -> None:
         self._console = console
-        self._thoughts = thoughts
-        self.unsaid = 0
-        """Nothing: what was taken is painted when the answer is closed."""
         if look.colour is not Colour.NONE:
-            prepare(look)  # the request is on its way, and nothing else is to be done
+            prepare(look)  # the request is on its way, and there is nothing else to do
         self._markdown = MarkdownStream(
             console.raw_out,
             width=console.width,
@@ -46,53 +38,35 @@ class Terminal:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._pulse: threading.Thread | None = None
-        self._shared = console.out_is_terminal and console.err_is_terminal
         self._broken: Exception | None = None
-        self._stops = Stops(self._lock, self._markdown.suspend, self._markdown.resume)
-        self._stops.catch()
+        self._suspend_handler = SuspendHandler(self._lock, self._markdown.suspend, self._markdown.resume)
+        self._suspend_handler.catch()
 
-    def event(self, event: AnswerEvent) -> None:
-        """Show one event."""
-        match event:
-            case Text(text=text):
-                if self._thoughts.active:
-                    self._thoughts.end()
-                with self._painting():
-                    self._markdown.resume()
-                    self._markdown.feed(text)
-                self._start_pulse()
-            case Reasoning(text=text):
-                if not self._thoughts.active and self._thoughts.mode != "hide":
-                    self.make_room()
-                self._thoughts.add(text)
-            case _:
-                pass
+    def write(self, text: str) -> None:
+        with self._painting():
+            self._markdown.resume()
+            self._markdown.feed(text)
+        if self._pulse is None and self._console.out_is_terminal:
+            self._pulse = threading.Thread(target=self._beat, name="telex-paint", daemon=True)
+            self._pulse.start()
 
     def make_room(self) -> None:
-        """Take what is live off the screen, where stderr has a line to show there; more text brings it back."""
-        if self._shared:
+        """Take the live rows off the screen; more text brings them back."""
+        if self._console.out_is_terminal and self._console.err_is_terminal:
             with self._painting():
                 self._markdown.suspend()
 
     def pause(self) -> bool:
-        """Leave what there is on the screen for good; whether it is done with."""
         self.close()
         return True
 
     def close(self) -> None:
-        """Leave the answer on the screen for good, and the cursor below it."""
         self._ended.set()
         if self._pulse is not None:
             self._pulse.join()
-        self._thoughts.end()
         with self._painting():
             self._markdown.close()
-        self._stops.release()
-
-    def _start_pulse(self) -> None:
-        if self._pulse is None and self._console.out_is_terminal:
-            self._pulse = threading.Thread(target=self._beat, name="telex-paint", daemon=True)
-            self._pulse.start()
+        self._suspend_handler.release()
 
     def _beat(self) -> None:
         while not self._ended.wait(_PULSE):
@@ -110,4 +84,4 @@ class Terminal:
             raise broken
         with self._lock:
             yield
-        self._stops.due()
+        self._suspend_handler.due()

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from provider_core.types import ImagePart
-from telex.render.extras import image_object, shown_images, shown_sources, source_objects
-from telex.render.json import call_object
+from telex.render.json import call_object, image_object, rounded, source_objects
+from telex.render.messages import image_lines, source_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,7 +80,7 @@ def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
         "verdict": turn.verdict and turn.verdict.value,
         "usage": usage
         and {name: getattr(usage, name) for name in ("input", "output", "cached", "reasoning", "cost")},
-        "timing": {name: _rounded(getattr(timing, name)) for name in ("first_byte", "first_text", "total")},
+        "timing": {name: rounded(getattr(timing, name)) for name in ("first_byte", "first_text", "total")},
         "error": turn.error and {"message": turn.error},
     }
 
@@ -113,10 +113,6 @@ def _message_object(message: Message) -> dict[str, Any]:
     return {**fields, "tool_call_id": message.tool_call_id} if message.tool_call_id else fields
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 4)
-
-
 # --- Markdown ------------------------------------------------------------------------------------------------
 
 
@@ -144,7 +140,7 @@ def _answered(turn: SavedTurn) -> Iterator[str]:
         if text:
             yield _closed(text)
         yield from map(_call, turn.answer.tool_calls)
-        if more := [*shown_images(turn.answer.images), *shown_sources(turn.answer.sources)]:
+        if more := [*image_lines(turn.answer.images), *source_lines(turn.answer.sources)]:
             yield "  \n".join(more)
     words = ending(turn)
     if words:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from telex.app import App
     from telex.commands.chat.prompt import Prompt
     from telex.dialogue import Dialogue
-    from telex.render.show import Show, View
+    from telex.render.renderer import Renderer, RenderOptions
 
 __all__ = ["run"]
 
@@ -44,11 +44,11 @@ def run(
     app: App,
     dialogue: Dialogue,
     *,
-    view: View,
+    view: RenderOptions,
     system: str | None = None,
     earlier: SavedConversation | None = None,
     attached: Prompt | None = None,
-    watch: Callable[[Show], Callable[[str, str], None] | None] = lambda _: None,
+    watch: Callable[[Renderer], Callable[[str, str], None] | None] = lambda _: None,
     network: Callable[[Target], Target] = lambda target: target,
     quiet: bool = False,
 ) -> None:

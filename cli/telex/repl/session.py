@@ -18,25 +18,26 @@ from provider_core.errors import (
     ProviderError,
     ToolRefusedError,
 )
+from provider_core.events import ChatEnded, ToolEnded, ToolProgress, ToolStarted
 from provider_core.structs import Struct
 from provider_core.types import ImagePart, Message, Sent, TextPart
 from telex.ask import conclude, hint
 from telex.commands.chat.making import check_fit
 from telex.commands.chat.prompt import Prompt
 from telex.exit_codes import Stop
-from telex.render.live import Live
+from telex.render.renderer import Paused
+from telex.render.text import TextRenderer
 from telex.repl.hush import EchoSuppressor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provider_core.answer import Answer
-    from provider_core.events import ToolEvent
+    from provider_core.events import Event
     from provider_core.history import SavedConversation, SavedTurn
-    from provider_core.types import Notice, Part, Target, Usage, Verdict
+    from provider_core.types import Part, Target, Usage, Verdict
     from telex.app import App
     from telex.dialogue import Dialogue
-    from telex.render.show import Show, View
+    from telex.render.renderer import CommandEvent, Renderer, RenderOptions
 
 __all__ = ["Exchange", "RefusedError", "Session", "Spent", "exchanges"]
 
@@ -83,11 +84,11 @@ class Session:
         app: App,
         dialogue: Dialogue,
         *,
-        view: View,
+        view: RenderOptions,
         system: str | None = None,
         earlier: SavedConversation | None = None,
         attached: Prompt | None = None,
-        watch: Callable[[Show], Callable[[str, str], None] | None] = lambda _: None,
+        watch: Callable[[Renderer], Callable[[str, str], None] | None] = lambda _: None,
         network: Callable[[Target], Target] = lambda target: target,
     ) -> None:
         self.app = app
@@ -239,34 +240,29 @@ class Session:
             self.app.console.note(f"It is still in the history: {error.message}.")
 
 
-class _Shown(Live):
-    """Shows answers, and notes what they took; while they come, the terminal does not show what is typed."""
+class _Shown(TextRenderer):
+    """Shows answers and notes what they took; meanwhile the terminal does not show what is typed."""
 
-    def __init__(self, app: App, view: View) -> None:
-        super().__init__(app, view)
+    def __init__(self, app: App, view: RenderOptions) -> None:
+        super().__init__(app.console, view)
         self.hush = EchoSuppressor(app)
         self.spent: list[Spent] = []
 
-    def notice(self, notice: Notice) -> None:
-        if isinstance(notice, Sent):
+    def handle(self, event: Event | CommandEvent) -> None:
+        match event:
+            case Sent():
+                self.hush.begin()
+            case Paused():
+                self.hush.end()  # a question may follow, and its answer has to be seen
+            case ChatEnded(answer=answer):
+                self.hush.end()
+                error = answer.error.message if answer.error is not None else None
+                self.spent.append(
+                    Spent(model=str(answer.target), usage=answer.usage, verdict=answer.verdict, error=error)
+                )
+        super().handle(event)
+        if isinstance(event, ToolStarted | ToolProgress | ToolEnded):
             self.hush.begin()
-        super().notice(notice)
-
-    def tool(self, event: ToolEvent) -> None:
-        super().tool(event)
-        self.hush.begin()
-
-    def pause(self) -> None:
-        self.hush.end()  # a question may follow, and its answer has to be seen
-        super().pause()
-
-    def ended(self, answer: Answer, hint: str | None = None) -> None:
-        self.hush.end()
-        error = answer.error.message if answer.error is not None else None
-        self.spent.append(
-            Spent(model=str(answer.target), usage=answer.usage, verdict=answer.verdict, error=error)
-        )
-        super().ended(answer, hint)
 
 
 def exchanges(turns: Sequence[SavedTurn]) -> list[Exchange]:

@@ -6,75 +6,48 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core.answer import AnswerBuilder, merge_answers
+from provider_core.events import ChatEnded, Connecting, RequestStarted
 from provider_core.types import Text, Verdict
 
 if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.errors import CoreError
-    from provider_core.events import ToolEvent
-    from provider_core.types import AnswerEvent, Notice, Target
-    from telex.render.show import Show
+    from provider_core.events import Event
+    from provider_core.types import Target
+    from telex.render.renderer import CommandEvent, Renderer
 
 __all__ = ["AsOne"]
 
 
 class AsOne:
-    """A ``Show`` for which each answer is a part; ``finish`` ends the inner one."""
+    """Wraps a renderer; each answer is a part, and ``finish`` ends the turn."""
 
-    def __init__(self, inner: Show, target: Target) -> None:
+    def __init__(self, inner: Renderer, target: Target) -> None:
         self._inner = inner
         self._target = target
         self._answers: list[Answer] = []
-        self._hint: str | None = None
         self._blanks: str | None = ""
         """What an answer has begun with, as long as there is nothing to see: many calls have an empty line before."""
 
-    @property
-    def unsaid(self) -> int:
-        return self._inner.unsaid
+    def handle(self, event: Event | CommandEvent) -> None:
+        match event:
+            case Text(text=text) if self._blanks is not None:
+                self._blanks += text
+                if self._blanks.strip():
+                    event, self._blanks = Text(text=self._blanks), None
+                    self._inner.handle(event)
+            case ChatEnded(answer=answer):
+                self._answers.append(answer)
+            case _:
+                if isinstance(event, Connecting | RequestStarted):
+                    self._blanks = ""
+                self._inner.handle(event)
 
-    def connecting(self, target: Target) -> None:
-        self._blanks = ""
-        self._inner.connecting(target)
-
-    def notice(self, notice: Notice) -> None:
-        self._inner.notice(notice)
-
-    def event(self, event: AnswerEvent) -> None:
-        if isinstance(event, Text) and self._blanks is not None:
-            self._blanks += event.text
-            if not self._blanks.strip():
-                return
-            event, self._blanks = Text(text=self._blanks), None
-        self._inner.event(event)
-
-    def tool(self, event: ToolEvent) -> None:
-        self._inner.tool(event)
-
-    def aside(self, line: str) -> None:
-        self._inner.aside(line)
-
-    def pause(self) -> None:
-        self._inner.pause()
-
-    def close(self) -> None:
-        self._inner.pause()
-
-    def ended(self, answer: Answer, hint: str | None = None) -> None:
-        self._answers.append(answer)
-        self._hint = hint
-
-    def failed(self, error: BaseException, hint: str | None = None) -> None:
-        self._inner.failed(error, hint)
-
-    def finish(self, error: CoreError | None, hint: str | None, *, stopped: bool = False) -> None:
+    def finish(self, error: CoreError | None, *, stopped: bool = False) -> None:
         """Show the end of all. ``error`` is the loop's own; ``stopped`` says that it was ended from outside."""
-        self._inner.close()
         answer = merge_answers(self._answers or [AnswerBuilder(self._target).answer(error)])
         if stopped:
-            answer, hint = replace(answer, verdict=Verdict.INTERRUPTED, error=None), None
+            answer = replace(answer, verdict=Verdict.INTERRUPTED, error=None)
         elif answer.error is None:
             answer = replace(answer, error=error)
-        elif self._answers:
-            hint = self._hint
-        self._inner.ended(answer, hint)
+        self._inner.handle(ChatEnded(answer=answer))

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from provider_core.answer import AnswerBuilder
 from provider_core.chat._agent import agent
 from provider_core.errors import CoreError, ToolRefusedError
-from provider_core.events import RequestStarted, ToolEnded, ToolProgress, ToolStarted
+from provider_core.events import Connecting, RequestStarted, ToolEnded, ToolProgress, ToolStarted
 from provider_core.types import Finished, Image, Reasoning, Sources, Text, ToolCall, Usage
-from telex.ask import Turn, hint
+from telex.ask import Turn
 from telex.chat.approval import Approver
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import internal_error
 from telex.humanize import plural
 from telex.render import calls
+from telex.render.renderer import Paused
 from telex.signals import Interrupts, Terminated
 from telex.tools.as_one import AsOne
 from telex.tools.terminal import TerminalPrompt
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from telex.app import App
     from telex.chat.history_recorder import HistoryRecorder
     from telex.chat.mcp_servers import ToolServers
-    from telex.render.show import Show
+    from telex.render.renderer import Renderer
 
 __all__ = ["ask_with_tools"]
 
@@ -40,7 +41,7 @@ def ask_with_tools(
     app: App,
     target: Target,
     request: Request,
-    show: Show,
+    show: Renderer,
     toolset: ToolServers,
     *,
     recorder: HistoryRecorder | None = None,
@@ -54,7 +55,7 @@ def ask_with_tools(
     ``ToolRefusedError`` if it is complete and calls were refused.
     """
     with Interrupts() as interrupts, contextlib.closing(TerminalPrompt(app.console)) as questions:
-        approve = Approver(app, questions, toolset.standing, pause=show.pause)
+        approve = Approver(app, questions, toolset.standing, pause=lambda: show.handle(Paused()))
         loop = _Loop(
             app,
             target,
@@ -67,7 +68,7 @@ def ask_with_tools(
             refused=approve.refused,
         )
         try:
-            loop.one.connecting(target)
+            loop.one.handle(Connecting(target=target))
             with app.open_provider(target) as opened:
                 events = agent(
                     opened.client,
@@ -103,7 +104,7 @@ class _Loop:
         self,
         app: App,
         target: Target,
-        show: Show,
+        show: Renderer,
         *,
         interrupts: Interrupts,
         recorder: HistoryRecorder | None,
@@ -134,6 +135,8 @@ class _Loop:
     def event(self, event: Event) -> None:
         match event:
             case RequestStarted(number=number, request=request):
+                if number > 1:
+                    self.one.handle(event)
                 self._asking(number, request)
             case ToolStarted() | ToolProgress():
                 self._show_tool(event)
@@ -159,13 +162,12 @@ class _Loop:
             self._never_answered(self._answer, error)
         error = error or self._refusal()
         with self._interrupts.held:
-            self.one.finish(error, hint(self._app, error), stopped=stopped)
+            self.one.finish(error, stopped=stopped)
         answer = self._answer or AnswerBuilder(self._target).answer(error)
         return replace(answer, error=answer.error or error)
 
     def _asking(self, number: int, request: Request) -> None:
         if number > 1:
-            self.one.connecting(self._target)
             # What the last request held, and its answer, are known.
             self._new = request.messages[len(self._request.messages) + 1 :]
         self._request = request
@@ -182,7 +184,7 @@ class _Loop:
 
     def _show_tool(self, event: ToolEvent) -> None:
         with self._interrupts.held:
-            self.one.tool(event)
+            self.one.handle(event)
 
     def _never_answered(self, last: Answer, error: CoreError | None) -> None:
         """Keep what calls of the ``last`` answer have brought: what they did is done, and is not done again."""
@@ -208,11 +210,11 @@ class _Loop:
         return ToolRefusedError(words, names=names, code="not_allowed")
 
 
-def _more(questions: TerminalPrompt, show: Show, target: Target, turns: int) -> int:
+def _more(questions: TerminalPrompt, show: Renderer, target: Target, turns: int) -> int:
     """How many more requests the person allows; 0 where there is nobody."""
     if not questions.there:
         return 0
-    show.pause()
+    show.handle(Paused())
     while True:
         typed = questions.ask(
             f"{target} still calls tools after {plural(turns, 'turn')}. How many more (Enter for none)? "

@@ -16,6 +16,8 @@ from telex.options import BodyField, Name, Number, network_options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from telex.render.renderer import Format
+
 __all__ = ["command"]
 
 _MOST_FILES = 5
@@ -35,11 +37,12 @@ class _Chat(Command):
         except click.UsageError as error:
             app = ctx.find_object(App)
             if app is not None and ("--json" in words) != ("--jsonl" in words):
-                from telex.render.show import View, show_for
+                from telex.render.renderer import render_failure
 
-                show = show_for(app, View(format="json" if "--json" in words else "jsonl"))
                 message, _, advice = error.format_message().partition("\n")
-                show.failed(click.UsageError(message), advice or None)
+                usage_error = click.UsageError(message)
+                output: Format = "json" if "--json" in words else "jsonl"
+                render_failure(app.console, output, usage_error, hint=advice or None)
             raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,7 @@ from telex.ask import conclude, hint
 from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
 from telex.commands.chat.prompt import read_prompt
 from telex.options import require_utf8, with_network
-from telex.render.show import View, show_for
+from telex.render.renderer import ChatFailed, StatusLine, render_failure, renderer_for
 from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from provider_core.templates import Template
     from provider_core.types import Json
     from telex.app import App
-    from telex.render.show import Show
-    from telex.render.together import Together
+    from telex.render.renderer import Renderer
     from telex.tools import ToolServers
 
 __all__ = ["Options", "run"]
@@ -160,7 +160,7 @@ def _converse(app: App, options: Options) -> None:
         )
 
 
-def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
+def _begun(app: App, options: Options) -> tuple[Renderer, Template | None]:
     """The renderer, and the template, which may affect it."""
     with _told(app, options):
         template = None
@@ -168,7 +168,8 @@ def _begun(app: App, options: Options) -> tuple[Show, Template | None]:
             from telex.commands.chat.templating import applied
 
             template = applied(app, options)
-        return show_for(app, view_of(app, options)), template
+        explain = partial(hint, app)
+        return renderer_for(app.console, view_of(app, options), explain=explain), template
 
 
 @contextlib.contextmanager
@@ -177,14 +178,10 @@ def _told(app: App, options: Options) -> Iterator[None]:
     try:
         yield
     except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as stopped:
-        view = View(format=format_of(options))
-        show: Show | Together = show_for(app, view)
-        if len(options.models) > 1:
-            from telex.render.together import together_for
-
-            show = together_for(app, view, options.models, lambda _: None)
         _hide_keys(app, stopped)
-        show.failed(stopped, hint(app, stopped) if isinstance(stopped, CoreError) else None)
+        render_failure(
+            app.console, format_of(options), stopped, hint=hint(app, stopped), models=options.models
+        )
         raise
 
 
@@ -210,7 +207,7 @@ def _toolset(app: App, options: Options) -> ToolServers | None:
 def _answer(
     app: App,
     options: Options,
-    show: Show,
+    show: Renderer,
     template: Template | None,
     stack: contextlib.ExitStack,
     toolset: ToolServers | None,
@@ -240,17 +237,16 @@ def _answer(
                 dialogue.toolset = stack.enter_context(toolset)
     except (CoreError, click.UsageError) as error:
         _hide_keys(app, error)
-        show.failed(error, hint(app, error) if isinstance(error, CoreError) else None)
+        show.handle(ChatFailed(error=error))
         raise
     except (KeyboardInterrupt, Terminated) as stopped:
-        show.failed(stopped)
+        show.handle(ChatFailed(error=stopped))
         raise
     watch = _watch(show, options.verbose)
     if dialogue.request.schema is not None:
         from telex.structured import ask_for_json
 
         return ask_for_json(
-            app,
             dialogue,
             content,
             show,
@@ -318,13 +314,13 @@ def _say_what_is_continued(app: App, earlier: SavedConversation) -> None:
         app.console.note(f"Continuing {named}, last used {age(unused)} ago.")
 
 
-def _watch(show: Show, verbose: int) -> Callable[[str, str], None] | None:
+def _watch(show: Renderer, verbose: int) -> Callable[[str, str], None] | None:
     """Log to stderr; the response is included only with ``-vv``."""
     if not verbose:
         return None
 
     def tell(mark: str, words: str) -> None:
         if mark != "<<" or verbose > 1:
-            show.aside(f"{mark[:1]} {words}")
+            show.handle(StatusLine(text=f"{mark[:1]} {words}"))
 
     return tell

@@ -11,7 +11,7 @@ from provider_core.types import ImagePart, Request
 from telex.commands.chat.prompt import read_prompt
 from telex.dialogue import Dialogue
 from telex.options import require_utf8, with_network
-from telex.render.show import View
+from telex.render.renderer import RenderOptions
 
 if TYPE_CHECKING:
     from provider_core.history import SavedConversation
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from telex.app import App
     from telex.commands.chat.asking import Options
     from telex.commands.chat.prompt import Prompt
-    from telex.render.show import Format
+    from telex.render.renderer import Format
 
 __all__ = ["Question", "check_fit", "dialogue_for", "format_of", "question_of", "view_of"]
 
@@ -160,18 +160,18 @@ def format_of(options: Options) -> Format:
     return "extract" if options.extract else "text"
 
 
-def view_of(app: App, options: Options) -> View:
+def view_of(app: App, options: Options) -> RenderOptions:
     """How to show the answer: from the options, or else the settings, or else the streams."""
     settings, console = app.runtime.settings, app.console
     wanted = "full" if options.usage else "none" if options.quiet else settings.usage
     if wanted == "auto":
         wanted = "short" if console.out_is_terminal and console.err_is_terminal else "none"
-    return View(
+    return RenderOptions(
         format=format_of(options),
         markdown=(settings.markdown if options.markdown is None else options.markdown) and not options.schema,
         markdown_anywhere=options.markdown is True and not options.schema,
         reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
         usage=wanted,
-        tools=not options.quiet,
+        quiet=options.quiet,
         code_theme=settings.code_theme,
     )

@@ -8,9 +8,10 @@ import click
 
 from provider_core.errors import ApiKeyError, CoreError
 from provider_core.keys import resolve_each
+from telex.ask import hint
 from telex.commands.chat.making import check_fit, dialogue_for, format_of, question_of, view_of
 from telex.exit_codes import ExitCode, Stop
-from telex.render.show import View
+from telex.render.renderer import render_failure
 from telex.several import Asked, Several
 from telex.signals import Interrupts, Terminated
 
@@ -36,7 +37,9 @@ def ask_several(app: App, options: Options) -> None:
                 return
             asked = _with_keys(app, asked)
     except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as stopped:
-        several.failed(stopped)
+        render_failure(
+            app.console, format_of(options), stopped, hint=hint(app, stopped), models=_shown(app, options)
+        )
         raise
     code = several.ask(asked, verbose=options.verbose)
     if code is not ExitCode.OK:
@@ -52,7 +55,9 @@ def _begun(app: App, options: Options) -> tuple[Several, Template | None]:
             template = applied(app, options)
         return Several(app, view_of(app, options), _shown(app, options)), template
     except CoreError as error:
-        Several(app, View(format=format_of(options)), _shown(app, options)).failed(error)
+        render_failure(
+            app.console, format_of(options), error, hint=hint(app, error), models=_shown(app, options)
+        )
         raise
 
 
