@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provider_core.errors import SchemaError, SchemaMismatchError
 from provider_core.events import ChatEnded, Connecting, RequestStarted, SchemaRetry
-from provider_core.structured import check, retry_message
+from provider_core.structured import matching_json, retry_message
 from provider_core.types import Request, Text, Verdict
 from telex.render.renderer import Paused
 
@@ -44,7 +44,7 @@ def ask_for_json(
             if answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
                 break
             try:
-                answer = replace(answer, text=check(answer.text, schema).text)
+                answer = replace(answer, text=matching_json(answer.text, schema))
                 break
             except SchemaError as error:  # what no look at the schema alone has shown
                 answer = replace(answer, verdict=Verdict.FAILED, error=error)

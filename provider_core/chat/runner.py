@@ -234,14 +234,14 @@ class ChatRun:
 
     def _check(self, answer: Answer) -> None:
         """Check the text against the schema; ask again if it does not match and may."""
-        from provider_core.structured import check
+        from provider_core.structured import matching_json
 
         self._checked = answer.text, answer.error
         if answer.verdict not in (Verdict.COMPLETE, Verdict.LENGTH):
             return
         refusal = answer.error or (self._tools and self._tools.refusal())
         try:
-            self._checked = check(answer.text, self.plan.request.schema or {}).text, answer.error
+            self._checked = matching_json(answer.text, self.plan.request.schema or {}), answer.error
         except SchemaError as error:  # only an answer shows that the schema cannot be used
             self._checked = answer.text, error
         except SchemaMismatchError as error:

@@ -15,7 +15,7 @@ from provider_core.client import Client
 from provider_core.errors import BadRequestError, ServerError
 from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround, build_body
 from provider_core.request._body import strict_form
-from provider_core.structured import check, schema_from, short_form
+from provider_core.structured import matching_json, schema_from, short_form
 from provider_core.types import FieldDropped, Message, Notice, Provider, Quirks, Request, Text
 
 PERSON = short_form("name, age int")
@@ -312,7 +312,7 @@ def test_a_whole_request_gets_its_answer_from_a_server_without_schemas(server: S
     with Client() as client:
         events = list(client.chat(provider, ask(), notify=told.append))
     text = "".join(event.text for event in events if isinstance(event, Text))
-    assert check(text, PERSON).value == {"name": "Ada", "age": 36}
+    assert json.loads(matching_json(text, PERSON)) == {"name": "Ada", "age": 36}
     formats = [asked.body.get("response_format", {}).get("type") for asked in server.asked]
     assert formats == ["json_schema", "json_object", None]
     assert [notice.swapped_for for notice in told if isinstance(notice, FieldDropped)] == [

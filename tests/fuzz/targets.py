@@ -36,7 +36,7 @@ from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaro
 from provider_core.settings import Paths, load, snapshot, validators
 from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import Decoder, response_error
-from provider_core.structured import check, retry_message, schema_from, short_form
+from provider_core.structured import matching_json, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
 from provider_core.tools import arguments, schemas
 from provider_core.types import Finished, Message, Provider, Reasoning, Request, Text
@@ -370,7 +370,7 @@ def schema(data: bytes) -> None:
         found = schema_from(text_of(data), folder=folder())
         for reply in ('{"name": "x", "age": 1}', "[1]", "x", "```json\n{}\n```", text_of(data)):
             try:
-                check(reply, found)
+                matching_json(reply, found)
             except errors.SchemaMismatchError as error:
                 retry_message(error, found)
 
@@ -384,7 +384,7 @@ def schema_short(data: bytes) -> None:
 def schema_answer(data: bytes) -> None:
     """An answer fits its schema or is refused."""
     with contextlib.suppress(errors.SchemaMismatchError):
-        check(
+        matching_json(
             text_of(data),
             {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
         )

@@ -1,0 +1,366 @@
+"""JSON answers: the schema from what the user typed, and the check of an answer against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from provider_core import files, limits
+from provider_core.errors import SchemaError, SchemaMismatchError
+from provider_core.redaction import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from provider_core.types import Json
+
+# --- schemas -----------------------------------------------------------------------------------------------
+
+_KEYWORDS: Final = frozenset(
+    ("type", "properties", "required", "additionalProperties", "patternProperties", "items", "prefixItems", "enum",
+     "const", "anyOf", "oneOf", "allOf", "not", "if", "$ref", "$dynamicRef", "minimum", "maximum", "pattern", "format",
+     "minLength", "maxLength", "minItems", "maxItems", "contains", "minProperties", "maxProperties", "propertyNames",
+     "dependentRequired", "dependentSchemas", "unevaluatedProperties", "unevaluatedItems", "multipleOf",
+     "exclusiveMinimum", "exclusiveMaximum", "uniqueItems")
+)  # fmt: skip
+"""A schema with none of these accepts everything: it was meant to be something else."""
+
+
+def schema_from(schema: str | Mapping[str, Json], *, folder: Path | None = None) -> dict[str, Json]:
+    """Read a schema: a mapping, JSON text that begins with a brace, the path of a file, or the short form.
+
+    A relative path starts from ``folder``, else from the working folder. The wrapper of OpenAI's ``response_format`` is
+    removed. Raises ``SchemaError`` with the place in the schema, or the line of text that is not JSON.
+    """
+    if not isinstance(schema, str):
+        return _validated(dict(schema), "the schema")
+    if schema.lstrip().startswith("{"):
+        return _validated(_parsed(schema, "the schema"), "the schema")
+    bare = schema.strip()
+    path = (folder or Path()) / files.expand_user(bare) if "\0" not in bare else Path()
+    # A pipe is as good as a file: <(command). Path raises for a name that is too long.
+    if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
+        return _validated(_parsed(_read(path), str(path)), str(path))
+    if re.fullmatch(r"[^\s,:]+\.json|[^\s,:]*/[^\s,:]*|\w+://\S*", bare):
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise SchemaError(f"there is no schema file {bare}") from None
+        except OSError as error:
+            raise SchemaError(f"the schema file {bare} cannot be read: {error.strerror}") from None
+        raise SchemaError(f"{bare} is a folder, not a schema file")
+    return _validated(short_form(schema), "the schema")
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limits.TEMPLATE + 1)
+    except OSError as error:
+        raise SchemaError(f"the schema {path} cannot be read: {error.strerror}") from None
+    if len(raw) > limits.TEMPLATE:
+        raise SchemaError(f"the schema {path} is larger than 1 MB")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"the schema {path} is not UTF-8 (byte {error.start + 1})") from None
+
+
+def _parsed(text: str, name: str) -> dict[str, Json]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise SchemaError(f"{name} is not valid JSON ({where}: {error.msg})") from None
+    except (ValueError, RecursionError):
+        raise SchemaError(f"{name} is not valid JSON") from None
+    if not isinstance(found, dict):
+        raise SchemaError(f"{name} is not a JSON object")
+    return found
+
+
+def _validated(schema: dict[str, Json], name: str) -> dict[str, Json]:
+    schema = _unwrapped(schema)
+    if _KEYWORDS.isdisjoint(schema):
+        raise SchemaError(f"{name} accepts everything: it has neither type nor properties")
+    from jsonschema.exceptions import SchemaError as InvalidSchema
+
+    try:
+        validator = _validator(schema)
+        validator.check_schema(schema)
+        _check_references(schema, name)
+        for _ in validator.iter_errors(None):  # finds a schema that consists of references to itself
+            pass
+    except InvalidSchema as error:
+        words = printable(error.message, 200)
+        raise SchemaError(
+            f"{name} is not a valid JSON schema, at {error.json_path}: {words}", place=error.json_path
+        ) from None
+    except RecursionError:
+        raise SchemaError(f"{name} is nested too deeply, or refers to itself without end") from None
+    except SchemaError:
+        raise
+    except Exception as error:  # noqa: BLE001 - jsonschema fails in many ways at references and ids that are not text
+        raise SchemaError(f"{name} is not a valid JSON schema: {printable(str(error), 200)}") from None
+    return schema
+
+
+def _validator(schema: Mapping[str, Json]) -> Any:
+    """A validator of the draft that the schema names, else 2020-12. It resolves no reference to another document."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import validator_for
+    from referencing.jsonschema import EMPTY_REGISTRY
+
+    kind: Any = validator_for(schema, default=Draft202012Validator)
+    return kind(schema, registry=EMPTY_REGISTRY)
+
+
+def _unwrapped(schema: dict[str, Json]) -> dict[str, Json]:
+    inner = schema.get("json_schema")
+    if schema.get("type") == "json_schema" and isinstance(inner, dict):
+        schema = inner
+    inner = schema.get("schema")
+    if isinstance(inner, dict) and schema.keys() <= {"name", "description", "strict", "schema"}:
+        return inner
+    return schema
+
+
+def _check_references(schema: dict[str, Json], name: str) -> None:
+    """Find references to nothing, which would otherwise show after the answer has been paid for."""
+    from referencing import Registry, Resource
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    root: Resource[Any] = Resource.from_contents(schema, default_specification=DRAFT202012)
+    registry: Registry[Any] = Registry()
+    resolver = registry.resolver_with_root(root)
+    for place, target in _references(schema, "$"):
+        try:
+            resolver.lookup(target)
+        except (Unresolvable, ValueError):
+            where = printable(target, 100)
+            reason = "leads nowhere" if target.startswith("#") else "leads out of the schema"
+            raise SchemaError(f"{name}: the reference {where} at {place} {reason}", place=place) from None
+
+
+def _references(node: Json, place: str) -> Iterator[tuple[str, str]]:
+    """Each ``$ref`` with its place, except in parts with an id of their own, which is where their references start."""
+    if isinstance(node, dict):
+        if place != "$" and "$id" in node:
+            return
+        if isinstance(node.get("$ref"), str):
+            yield place, node["$ref"]
+        for key, child in node.items():
+            if key not in ("enum", "const", "default", "examples"):
+                yield from _references(child, f"{place}.{key}")
+    elif isinstance(node, list):
+        for number, child in enumerate(node):
+            yield from _references(child, f"{place}[{number}]")
+
+
+# --- the short form ----------------------------------------------------------------------------------------
+
+_TYPES: Final = {
+    "str": "string", "string": "string", "int": "integer", "integer": "integer", "float": "number",
+    "number": "number", "bool": "boolean", "boolean": "boolean",
+}  # fmt: skip
+_LIST: Final = re.compile(r"list(?:\[(.*)\])?", re.DOTALL)
+_NOT_IN_NAME: Final = re.compile(r"[][{}()?|\"]")
+"""What belongs to a type, or to JSON, that was mistyped."""
+_KNOWN_TYPES: Final = (
+    "str, int, float, bool, list, list[int] and so on, a choice such as low|high; add ? to allow null"
+)
+
+
+def short_form(text: str) -> dict[str, Json]:
+    """The schema of an object whose fields ``text`` lists, as in ``name, age int, tags list``.
+
+    The meaning is that of https://llm.datasette.io/en/stable/schemas.html: fields are separated by commas, or each is
+    on a line; the type follows the name, and text is the default; a description follows a colon; all are required.
+    Lists, choices, "?", and brackets around the whole are additions. Brackets mean ``{"items": [such objects]}``: the
+    outermost value is always an object, because servers accept no other. Raises ``SchemaError``.
+    """
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        items = {"type": "array", "items": short_form(text[1:-1])}
+        return {"type": "object", "properties": {"items": items}, "required": ["items"]}
+    properties: dict[str, Json] = {}
+    for part in text.split("\n" if "\n" in text else ","):
+        field = part.strip()
+        if not field:
+            continue
+        name, schema = _field(field)
+        if name in properties:
+            raise SchemaError(f"the schema has two fields called {name}", place=f"$.properties.{name}")
+        properties[name] = schema
+    if not properties:
+        raise SchemaError("the schema has no field")
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _field(text: str) -> tuple[str, Json]:
+    words, _, description = text.partition(":")
+    name, *types = words.split()[:3] or [""]
+    if not name:
+        raise SchemaError(f"the schema has a field without a name: {printable(text, 60)!r}")
+    if wrong := _NOT_IN_NAME.search(name):
+        raise SchemaError(
+            f"the schema's field {printable(name, 60)} has {wrong[0]!r} in its name. Separate a type with a space, "
+            "as in age int?; for many objects, put brackets around the whole"
+        )
+    if len(types) > 1:
+        raise SchemaError(
+            f"the schema's field {name} has more than a name and a type: {printable(words.strip(), 60)!r}. "
+            "Write a description after a colon"
+        )
+    schema = _type(types[0] if types else "str", name)
+    if description.strip():
+        schema["description"] = description.strip()
+    return name, schema
+
+
+def _type(word: str, name: str) -> dict[str, Json]:
+    if word.endswith("?"):
+        schema = _type(word[:-1], name)
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            schema["enum"] = [*schema["enum"], None]
+        return schema
+    if word in _TYPES:
+        return {"type": _TYPES[word]}
+    if found := _LIST.fullmatch(word):
+        return {"type": "array", "items": _type(found[1] or "str", name)}
+    choices = word.split("|")
+    if len(choices) > 1 and all(choices):
+        return {"type": "string", "enum": list(dict.fromkeys(choices))}
+    raise SchemaError(
+        f"the schema's field {name} has the unknown type {printable(word, 60)!r}. Types are {_KNOWN_TYPES}",
+        place=f"$.properties.{name}",
+    )
+
+
+# --- answers -----------------------------------------------------------------------------------------------
+
+_MAX_DETAILS: Final = 5
+"""The number of mismatches that are described; the others are counted."""
+
+_MAX_TRIES: Final = 1000
+"""The number of brackets that may turn out not to begin JSON: the search must not become quadratic."""
+
+_FENCED: Final = re.compile(
+    r"^ {0,3}(`{3,}|~{3,})[^`\n]*\n(.*?)^ {0,3}\1[`~]*[ \t]*$", re.DOTALL | re.MULTILINE
+)
+_OPENING: Final = re.compile(r"[{\[]")
+_BROKEN_JSON: Final = re.compile(r"\{\s*\"|\[\s*[\[{\"]")
+"""The beginning of JSON, and not of words in brackets."""
+
+
+def matching_json(answer: str, schema: Mapping[str, Json]) -> str:
+    """The text of the one JSON value in the answer, if it matches the schema.
+
+    The value is the whole answer, else the only fenced block that is JSON, else the only object or list (as the schema
+    demands) in the text. Raises ``SchemaMismatchError``, and ``SchemaError`` if the schema turns out not to be valid.
+    """
+    from referencing.exceptions import Unresolvable
+
+    value, text = _value_in(answer, schema)
+    try:
+        errors = sorted(
+            _validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
+        )
+    except Unresolvable as error:
+        raise SchemaError(f"a reference in the schema leads nowhere: {printable(str(error), 200)}") from None
+    except RecursionError:
+        raise SchemaError(
+            "the schema refers to itself without end, or the answer is nested too deeply"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - invalid parts of a schema that only this answer reaches
+        raise SchemaError(f"the schema is not valid: {printable(str(error), 200)}") from None
+    if not errors:
+        return text
+    from jsonschema.exceptions import best_match
+
+    best: Any = best_match(errors)
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    raise SchemaMismatchError(
+        f"the answer does not match the schema: {best.json_path}: {_one_line(best)}{more}",
+        place=best.json_path,
+        details=tuple(f"{error.json_path}: {_one_line(error)}" for error in errors[:_MAX_DETAILS]),
+    )
+
+
+def retry_message(error: SchemaMismatchError, schema: Mapping[str, Json]) -> str:
+    """The message to the model after an answer that did not match."""
+    wrong = "\n".join(f"- {detail}" for detail in error.details) or f"- {error.message}"
+    return (
+        f"That answer cannot be used:\n{wrong}\n\n"
+        "Answer again, with the corrected JSON alone: no words around it, no code fence. It has to match this JSON "
+        f"schema:\n\n{json.dumps(schema, ensure_ascii=False)}"
+    )
+
+
+def _one_line(error: Any) -> str:
+    return printable(" ".join(str(error.message).split()), 200)
+
+
+def _value_in(answer: str, schema: Mapping[str, Json]) -> tuple[Json, str]:
+    """The JSON value in the answer, and its text."""
+    text = answer.strip().removeprefix("\ufeff").strip()
+    if not text:
+        raise SchemaMismatchError("the answer is not valid JSON: it is empty")
+    try:
+        return _loads(text), text
+    except json.JSONDecodeError as error:
+        reason = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    except (ValueError, RecursionError):
+        raise SchemaMismatchError("the answer is not valid JSON") from None
+    for found in (_fenced_values(text), _embedded_values(text, schema)):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise SchemaMismatchError(f"the answer has {len(found)} JSON values instead of one")
+    raise SchemaMismatchError(f"the answer is not valid JSON ({reason})")
+
+
+def _fenced_values(text: str) -> list[tuple[Json, str]]:
+    found = []
+    for block in _FENCED.finditer(text):
+        inner = block[2].strip()
+        try:
+            found.append((_loads(inner), inner))
+        except (ValueError, RecursionError):
+            continue
+    return found
+
+
+def _embedded_values(text: str, schema: Mapping[str, Json]) -> list[tuple[Json, str]]:
+    """The outermost objects, or lists, in a text. None at all if one is broken: what is inside is only a part of it."""
+    kind = schema.get("type")
+    types = set(kind if isinstance(kind, list) else [kind])
+    asked = {dict: "object" in types or "properties" in schema, list: "array" in types}
+    wanted: tuple[type, ...] = tuple(kind for kind in asked if asked[kind]) or (dict, list)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+    found: list[tuple[Json, str]] = []
+    at = failed = 0
+    while failed < _MAX_TRIES and (start := _OPENING.search(text, at)) is not None:
+        try:
+            value, at = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            if _BROKEN_JSON.match(text, start.start()):
+                return []
+            at, failed = start.end(), failed + 1
+            continue
+        if isinstance(value, wanted):
+            found.append((value, text[start.start() : at]))
+    return found
+
+
+def _loads(text: str) -> Json:
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(word: str) -> Json:
+    raise json.JSONDecodeError(f"{word} is not valid JSON", word, 0)
