@@ -102,11 +102,6 @@ def validate_name(name: str) -> None:
     validators.validate_name(name, "an MCP server", _RESERVED)
 
 
-def validate_mcp_url(text: str) -> str:
-    """The address as it is kept; raises ``InvalidInputError``, whose sentence repeats nothing of it."""
-    return validators.url(text, "the URL")
-
-
 def validate_variable(name: str, value: str) -> None:
     """Raise ``InvalidInputError`` for an invalid environment variable; the message never contains the value."""
     if not _VARIABLE.fullmatch(name):

@@ -114,7 +114,7 @@ class McpEntry(BaseModel):
     command: (
         Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=512)] | None
     ) = None
-    url: Annotated[str, _by(mcp.validate_mcp_url)] | None = None
+    url: Annotated[str, _by(validators.parse_url)] | None = None
     env: Annotated[dict[str, str], _by(mcp.validate_variable, pairs=True)] = {}
     headers: Annotated[dict[Line, Line], _by(mcp.validate_header, pairs=True)] = {}
     allow_http: bool = False

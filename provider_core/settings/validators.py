@@ -85,7 +85,7 @@ def parse_base_url(text: str) -> BaseUrl:
     return BaseUrl(url=f"{head}{path}{query}", dropped=dropped)
 
 
-def url(text: str, what: str) -> str:
+def parse_url(text: str, what: str = "the URL") -> str:
     """The address in ``text`` with its path as it is; raises ``InvalidInputError``, which calls it ``what``."""
     return "".join(_parts(text.strip(), what))
 

@@ -372,7 +372,7 @@ def test_a_secret_that_nobody_is_given_is_told_of(telex: Inside) -> None:
     ("arguments", "stdin", "words"),
     [
         (["lab"], b"", "no terminal to ask for lab; use --stdin"),
-        (["lab", "--stdin"], b"\n", "nothing came on stdin"),
+        (["lab", "--stdin"], b"\n", "stdin is empty"),
         (["a b", "--stdin"], b"x", "not a valid name for a secret"),
         (["lab", "--stdin", "--remove"], b"x", "do not go together"),
     ],

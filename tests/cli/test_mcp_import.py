@@ -104,7 +104,7 @@ def test_the_file_of_vs_code_has_its_inputs_as_secrets_of_the_keyring(telex: Ins
         "local": {"command": ["node", "https://not.a/comment"]},
     }
     assert "telex mcp set-secret github.github-key" in ran.err
-    assert "envFile: left out, telex does not read it" in ran.err
+    assert "envFile: omitted, telex does not read it" in ran.err
 
 
 def test_settings_with_everything_else_in_them_are_read_too() -> None:
@@ -131,7 +131,7 @@ def test_settings_with_everything_else_in_them_are_read_too() -> None:
 )  # fmt: skip
 def test_an_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
     found = one(entry)
-    assert (found.left, found.secrets) == ("", {})
+    assert (found.skip_reason, found.secrets) == ("", {})
     assert found.table == table
 
 
@@ -140,13 +140,13 @@ def test_an_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
     [
         ({}, "neither a command nor a url"),
         ([], "object"),
-        ({"type": "sse", "url": "https://a.example/x"}, "older HTTP (sse)"),
-        ({"url": "https://a.example/v1/sse"}, "older HTTP (sse)"),
-        ({"type": "ws", "url": "wss://a.example"}, "of type ws"),
+        ({"type": "sse", "url": "https://a.example/x"}, "older HTTP transport (sse)"),
+        ({"url": "https://a.example/v1/sse"}, "older HTTP transport (sse)"),
+        ({"type": "ws", "url": "wss://a.example"}, "type is ws"),
         ({"command": "x", "args": "a b"}, "not strings"),
         ({"command": "x", "env": ["A"]}, "object"),
         ({"command": "x", "env": {"A": {}}}, "its A is not text"),
-        ({"command": "x", "args": ["${workspaceFolder}"]}, "${workspaceFolder} in its arguments"),
+        ({"command": "x", "args": ["${workspaceFolder}"]}, "fill in ${workspaceFolder} in its arguments"),
         ({"command": "x", "args": ["--token", "${input:t}"]}, "${input:t} in its arguments"),
         ({"url": "https://${env:HOST}/mcp"}, "${env:HOST} in its address"),
         ({"command": "x", "env": {"PASSWORD_URL": "a ${env:A} ${env:B}"}}, "more than one placeholder"),
@@ -159,7 +159,7 @@ def test_an_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
 )
 def test_what_cannot_be_taken_is_left_with_its_reason(entry: Any, why: str) -> None:
     found = one(entry)
-    assert why in found.left
+    assert why in found.skip_reason
     assert found.table == {}
     assert SECRET not in repr(found)
 
@@ -176,7 +176,7 @@ def test_what_cannot_be_taken_is_left_with_its_reason(entry: Any, why: str) -> N
 def test_names_are_made_to_fit(called: str, name: str) -> None:
     (found,) = read(json.dumps({"mcpServers": {called: {"command": "x"}}}))
     assert found.name == name
-    assert f"it is called {name} here" in found.notes
+    assert f"its name here is {name}" in found.notes
 
 
 def test_names_that_cannot_be_are_left() -> None:
@@ -187,9 +187,12 @@ def test_names_that_cannot_be_are_left() -> None:
         "a-b": {"command": "x"},
     }
     reserved, empty, first, second = read(json.dumps({"mcpServers": names}))
-    assert "taken by telex itself" in reserved.left
-    assert "not a valid name for an MCP server" in empty.left
-    assert (first.left, second.left) == ("", "a-b would be its name, and another server's as well")
+    assert "taken by telex itself" in reserved.skip_reason
+    assert "not a valid name for an MCP server" in empty.skip_reason
+    assert (first.skip_reason, second.skip_reason) == (
+        "",
+        "its name would be a-b, which another server of the file has",
+    )
 
 
 def test_permissions_of_another_client_are_not_taken_over() -> None:
@@ -197,8 +200,8 @@ def test_permissions_of_another_client_are_not_taken_over() -> None:
     assert found.table == {"command": ["x"], "call_timeout": 5.0}
     assert found.notes == (
         "timeout: 5 s becomes call_timeout = 5",
-        "alwaysAllow, trust: left out, say yourself what may run without asking (allow)",
-        "icon: left out, telex has no such setting",
+        "alwaysAllow, trust: omitted, choose yourself which tools run without asking (allow)",
+        "icon: omitted, telex has no such setting",
     )
 
 
@@ -210,14 +213,14 @@ def test_permissions_of_another_client_are_not_taken_over() -> None:
         ({"timeout": 300}, {"call_timeout": 300}, "timeout: 300 s becomes call_timeout = 300"),
         ({"tool_timeout_sec": 1800}, {"call_timeout": 1800}, "1800 s becomes call_timeout = 1800"),
         ({"initTimeout": 10000}, {"start_timeout": 10}, "initTimeout: 10000 ms becomes start_timeout = 10"),
-        ({"timeout": 0}, {}, "timeout: left out, it is not a number of seconds"),
-        ({"timeout": True}, {}, "timeout: left out"),
-        ({"timeout": [5]}, {}, "timeout: left out"),
-        ({"timeout": "soon"}, {}, "timeout: left out"),
-        ({"timeout": 10**400}, {}, "timeout: left out"),
-        ({"includeTools": ["a"]}, {}, "includeTools: left out, telex offers all tools of a server"),
-        ({"oauth": {"clientSecret": SECRET}}, {}, "oauth: left out, telex does not sign in by itself"),
-        ({"dev": {"watch": "x"}}, {}, "dev: left out, telex has no such setting"),
+        ({"timeout": 0}, {}, "timeout: omitted, it is not a number of seconds"),
+        ({"timeout": True}, {}, "timeout: omitted"),
+        ({"timeout": [5]}, {}, "timeout: omitted"),
+        ({"timeout": "soon"}, {}, "timeout: omitted"),
+        ({"timeout": 10**400}, {}, "timeout: omitted"),
+        ({"includeTools": ["a"]}, {}, "includeTools: omitted, telex offers all tools of a server"),
+        ({"oauth": {"clientSecret": SECRET}}, {}, "oauth: omitted, telex cannot sign in"),
+        ({"dev": {"watch": "x"}}, {}, "dev: omitted, telex has no such setting"),
     ],
 )
 def test_fields_of_other_clients_are_converted_or_reported(
@@ -251,12 +254,12 @@ def test_fields_of_other_clients_are_converted_or_reported(
 )  # fmt: skip
 def test_files_of_other_clients_are_read(text: Any, table: dict[str, Any]) -> None:
     (found,) = read(json.dumps(text))
-    assert (found.name, found.left, found.table) == ("a", "", table)
+    assert (found.name, found.skip_reason, found.table) == ("a", "", table)
 
 
 def test_a_secret_in_a_default_is_not_shown() -> None:
     found = one({"command": "x", "args": [f"${{TOKEN:-{SECRET}}}"]})
-    assert "${TOKEN} in its arguments" in found.left
+    assert "${TOKEN} in its arguments" in found.skip_reason
     assert SECRET not in repr(found)
 
 
@@ -349,7 +352,7 @@ def test_a_server_that_is_set_up_stays_unless_it_is_to_be_replaced(telex: Inside
     ran = telex("mcp", "import", "-", stdin=text)
     assert ran.code == ExitCode.SETTINGS
     assert "skipped   lab: lab is already set up, and --replace is not given" in ran.err
-    assert "nothing was taken" in ran.err
+    assert "nothing was imported" in ran.err
     assert tables(telex)["lab"]["command"] == ["old"]
     assert telex("mcp", "import", "-", "--replace", stdin=text).code == 0
     assert tables(telex)["lab"]["command"] == ["new"]

@@ -10,8 +10,8 @@ import pytest
 
 from provider_core.errors import InvalidInputError, SettingsError, UnknownToolServerError
 from provider_core.settings import Paths, Settings, edit, load
-from provider_core.settings.mcp import McpServer, find_server, secret_references, validate_mcp_url
-from provider_core.settings.validators import is_harmless, parse_reference
+from provider_core.settings.mcp import McpServer, find_server, secret_references
+from provider_core.settings.validators import is_harmless, parse_reference, parse_url
 from provider_core.tools.mcp._environment import environment
 
 
@@ -168,7 +168,7 @@ def test_secrets_are_known_by_their_names_and_their_looks(name: str, value: str,
 
 def test_a_url_repeats_nothing_of_itself_in_its_error() -> None:
     with pytest.raises(InvalidInputError) as caught:
-        validate_mcp_url("https://me:hunter22@a/")
+        parse_url("https://me:hunter22@a/")
     assert "hunter22" not in caught.value.message
 
 

@@ -6,18 +6,16 @@ import click
 
 from telex.command import Group
 
-__all__ = ["COMMANDS", "command"]
-
 _HERE = "telex.commands.mcp"
 
 COMMANDS = {
-    "add": (f"{_HERE}.add:command", "Set up a server: a command or an address."),
-    "list": (f"{_HERE}.listing:list_", "List the servers that are set up."),
-    "test": (f"{_HERE}.check:test", "Start servers, list their tools, and time each step."),
-    "tools": (f"{_HERE}.check:tools", "Start a server and list its tools."),
-    "set-secret": (f"{_HERE}.secret:command", "Store a secret for servers in the keyring."),
-    "import": (f"{_HERE}.transfer:import_", "Import servers from another client's file."),
-    "remove": (f"{_HERE}.removal:command", "Remove a server and its secrets."),
+    "add": (f"{_HERE}.add:add", "Set up a server: a command or an address."),
+    "list": (f"{_HERE}.list:list_", "List the servers that are set up."),
+    "test": (f"{_HERE}.list:test", "Start servers, list their tools, and time each step."),
+    "tools": (f"{_HERE}.list:tools", "Start a server and list its tools."),
+    "set-secret": (f"{_HERE}.secret:set_secret", "Store a secret for servers in the keyring."),
+    "import": (f"{_HERE}.add:import_", "Import servers from another client's file."),
+    "remove": (f"{_HERE}.secret:remove", "Remove a server and its secrets."),
 }
 
 

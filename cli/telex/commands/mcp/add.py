@@ -1,7 +1,8 @@
-"""``telex mcp add``: set up one server by its command or address, without starting it."""
+"""``telex mcp add`` and ``import``: set up servers from options or from another client's file."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,17 +10,20 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
+from telex.humanize import plural
 from telex.options import ExistingPath, Number, require_utf8
+from telex.prompts import can_prompt
 
 if TYPE_CHECKING:
-    from telex.app import App
+    from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["command"]
+    from provider_core.settings.mcp import McpServer
+    from provider_core.settings.mcp_import import ImportedServer
+    from telex.app import App
 
 
 @click.command(
     cls=Command,
-    name="add",
     examples=(
         "telex mcp add time -- uvx mcp-server-time",
         "telex mcp add web --url https://tools.example/mcp --header 'X-Key: env:WEB_KEY'",
@@ -35,17 +39,9 @@ __all__ = ["command"]
     "--env", multiple=True, metavar="KEY=VALUE", help="Set an environment variable of the server. Repeatable."
 )
 @click.option(
-    "--header",
-    "header",
-    multiple=True,
-    metavar="NAME:VALUE",
-    help="Send a header with every request. Repeatable.",
+    "--header", multiple=True, metavar="NAME:VALUE", help="Send a header with every request. Repeatable."
 )
-@click.option(
-    "--cwd",
-    type=ExistingPath(file_okay=False),
-    help="Run the command in this folder.",
-)
+@click.option("--cwd", type=ExistingPath(file_okay=False), help="Run the command in this folder.")
 @click.option(
     "--timeout",
     type=Number(min=0, min_open=True),
@@ -75,16 +71,8 @@ __all__ = ["command"]
 )
 @click.option("--replace", is_flag=True, help="Replace the server with this name.")
 @pass_app
-def command(
-    app: App,
-    /,
-    *,
-    name: str,
-    words: tuple[str, ...],
-    url: str | None,
-    allow_http: bool,
-    replace: bool,
-    **options: Any,
+def add(
+    app: App, /, *, name: str, words: tuple[str, ...], url: str | None, replace: bool, **options: Any
 ) -> None:
     """Set up a server: a command or an address.
 
@@ -97,7 +85,6 @@ def command(
     from provider_core.errors import SettingsError
     from provider_core.settings import edit, preview_server
     from provider_core.settings.validators import find_secret
-    from telex.commands.mcp import given
 
     if (not words) == (url is None):
         raise click.UsageError(
@@ -108,8 +95,9 @@ def command(
     fields = {
         "command": [require_utf8(word, "the server's command") for word in words] or None,
         "url": url,
-        "env": given.variables(options["env"]) or None,
-        "headers": given.headers(options["header"]) or None,
+        "env": dict(_pair("--env", text) for text in options["env"]) or None,
+        "headers": dict(_pair("--header", text) for text in options["header"]) or None,
+        "allow_http": True if options["allow_http"] and url is not None else None,
         "cwd": str(options["cwd"].absolute()) if options["cwd"] else None,
         "call_timeout": options["timeout"],
         "start_timeout": options["start_timeout"],
@@ -117,12 +105,10 @@ def command(
         "allow": list(options["allow"]) or None,
     }
     try:
-        if allow_http and url is not None:
-            fields["allow_http"] = True
         server = preview_server(name, fields, app.runtime.paths)
     except SettingsError as error:
         raise click.UsageError(error.message.removeprefix(f"mcp.{name}").lstrip(".: ")) from None
-    given.allowed(app, server)
+    _require_encryption(app, server)
     if name in app.runtime.settings.mcp and not replace:
         app.console.error(f"{name} is already set up", "To overwrite it: --replace")
         raise Stop(ExitCode.SETTINGS)
@@ -137,6 +123,232 @@ def command(
         app.console.note(
             "If the server can read it from a variable, use --env NAME=keyring:NAME (see: telex mcp set-secret --help)"
         )
-    for line in given.unready(app, server):
+    for line in _missing(app, server):
         app.console.note(line)
     app.console.note(f"Try: telex mcp test {name}")
+
+
+def _pair(option: str, given: str) -> tuple[str, str]:
+    """``KEY=VALUE`` of --env; for --header also ``NAME: VALUE``, as in curl. Raises ``UsageError`` for a secret."""
+    from provider_core.settings.validators import is_harmless
+
+    is_env = option == "--env"
+    name, sign, value = re.fullmatch(
+        "([^=]*)(=?)(.*)" if is_env else "([^=:]*)([=:]?)(.*)", require_utf8(given, option), re.DOTALL
+    ).groups()  # type: ignore[union-attr]
+    name, value = name.strip(), value if is_env else value.strip()
+    if not sign or not name:
+        raise click.UsageError(
+            "--env takes KEY=VALUE, for example MODE=fast or TOKEN=keyring:NAME"
+            if is_env
+            else "--header takes NAME: VALUE, for example 'X-Team: a'"
+        )
+    if not is_harmless(name, value):
+        instead = f"--env {name}=keyring:NAME" if is_env else f"--header '{name}: keyring:NAME'"
+        raise click.UsageError(
+            f"the value of {name} looks like a secret, which does not belong on the command line: "
+            f"give {instead} (see: telex mcp set-secret --help), or env:VARIABLE instead of keyring:NAME"
+        )
+    return name, value
+
+
+def _require_encryption(app: App, server: McpServer) -> None:
+    """Raise ``UsageError`` if a secret would be sent unencrypted beyond private networks."""
+    from provider_core.errors import KeyDestinationError
+    from provider_core.keys import check_destination
+    from provider_core.settings.mcp import secret_references
+
+    names = list(secret_references(server))
+    if server.url and names:
+        try:
+            check_destination(", ".join(names), server.url, server.network, environ=app.runtime.environ)
+        except KeyDestinationError as error:
+            raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
+
+
+def _missing(app: App, server: McpServer, stored: Collection[str] = ()) -> list[str]:
+    """What the user still has to do before the server can start, without opening the keyring.
+
+    ``stored`` are keyring entries that are known to exist.
+    """
+    import shutil
+
+    from provider_core.settings.mcp import secret_references
+
+    environ = app.runtime.environ
+    lines = []
+    for name, wanted in secret_references(server).items():
+        if wanted.kind == "keyring" and wanted.entry not in stored:
+            lines.append(
+                f"{name} comes from the keyring. To put it there: telex mcp set-secret {wanted.name}"
+            )
+        elif wanted.kind == "env" and not environ.get(wanted.name):
+            lines.append(f"{name} comes from the environment variable {wanted.name}, which is not set now.")
+    path = server.env.get("PATH") or environ.get("PATH")
+    if server.command and shutil.which(server.command[0], path=path) is None:
+        lines.append(f"Command not found: {server.command[0]}")
+    return lines
+
+
+# --- import ------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    cls=Command,
+    name="import",
+    examples=(
+        "telex mcp import ~/.cursor/mcp.json --secrets keyring",
+        "cat .vscode/mcp.json | telex mcp import -",
+    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--only", multiple=True, metavar="NAME", help="Import only this server. Repeatable.")
+@click.option("--replace", is_flag=True, help="Replace servers with the same names.")
+@click.option(
+    "--secrets",
+    type=click.Choice(["keyring", "env"]),
+    help="Store plain secrets in the keyring, or read them from variables with the same names.",
+)
+@click.option(
+    "--allow-http", is_flag=True, help="Allow sending secrets over plain http to hosts that are not local."
+)
+@pass_app
+def import_(
+    app: App, *, file: str, only: tuple[str, ...], replace: bool, secrets: str | None, allow_http: bool
+) -> None:
+    """Import servers from another client's file.
+
+    FILE is the JSON file of Claude, Cursor, Windsurf, Cline, VS Code, Zed, Gemini CLI, opencode or LM Studio, or -
+    for stdin; it is not changed. Reports which servers were imported, which were skipped, which fields were
+    omitted, and why. A server with plain secrets in the file is imported only with --secrets, because telex
+    settings never contain a secret.
+    """
+    from provider_core import files
+    from provider_core.errors import InvalidInputError
+    from provider_core.settings import edit, mcp_import
+
+    text = (app.console.read_stdin() or "") if file == "-" else files.read_text(file)
+    try:
+        servers = mcp_import.read(text)
+    except InvalidInputError as error:
+        raise click.UsageError(f"{'stdin' if file == '-' else file}: {error.message}") from None
+    for name in only:
+        if not any(name in (server.name, server.original_name) for server in servers):
+            raise click.UsageError(f"the file has no server called {name}")
+    if only:
+        servers = tuple(each for each in servers if each.original_name in only or each.name in only)
+    secrets = secrets or _ask_for_keyring(app, servers)
+    tables: dict[str, dict[str, Any]] = {}
+    stored: dict[str, str] = {}
+    for server in servers:
+        table, entries = _table(server, secrets, allow_http=allow_http)
+        reason = server.skip_reason or _skip_reason(app, server, table, secrets, replace=replace)
+        if reason:
+            _note(app, f"skipped   {server.original_name}: {reason}")
+            continue
+        tables[server.name] = table
+        stored |= entries
+        _note(app, f"imported  {server.original_name}: {server.place}")
+        variables = [f"{name}: from the environment variable {used}" for name, used in _variables(table)]
+        for line in (*server.notes, *variables):
+            _note(app, f"            {line}")
+    if not tables:
+        app.console.error("nothing was imported")
+        raise Stop(ExitCode.SETTINGS)
+    # Secrets first, so that no saved setting refers to a missing secret.
+    for entry, secret in stored.items():
+        app.runtime.key_store.set(entry, secret)
+    edit.put(app.runtime.paths.settings_file, tables, "mcp", replace=replace)
+    app.runtime.reload()
+    for name in tables:
+        for line in _missing(app, app.runtime.settings.mcp[name], stored):
+            _note(app, f"{name}: {line}")
+    if stored:
+        count = plural(len(stored), "secret is", "secrets are")
+        app.console.note(f"{count} in the keyring; the file still has them.")
+    app.console.note(f"Try: telex mcp test {' '.join(tables)}")
+
+
+def _ask_for_keyring(app: App, servers: Sequence[ImportedServer]) -> str | None:
+    """Ask whether to store plain secrets in the keyring; without a terminal, the answer is no."""
+    plain = [each for each in servers if each.secrets and not each.skip_reason]
+    if not plain or not can_prompt(app.console):
+        return None
+    app.console.note("The file contains secrets in plain text:")
+    for each in plain:
+        _note(app, f"  {each.original_name}: {', '.join(each.secrets)}")
+    return "keyring" if click.confirm("Store them in the keyring?", default=True, err=True) else None
+
+
+def _table(
+    server: ImportedServer, secrets: str | None, *, allow_http: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The table with references instead of secrets, and the secrets to store, by keyring entry."""
+    from provider_core.keys import Destination, seal
+    from provider_core.settings.validators import parse_reference
+    from provider_core.types import Network
+
+    table, entries = dict(server.table), {}
+    url = table.get("url")
+    if url and allow_http:
+        table["allow_http"] = True
+    place = "headers" if url else "env"
+    values = dict(table.get(place, {}))
+    for name, secret in server.secrets.items():
+        if secrets == "keyring":
+            # A header's name may contain what a secret's name may not.
+            written = f"keyring:{server.name}.{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}"
+            wanted = parse_reference(written)
+            if wanted is not None:
+                entries[wanted.entry] = seal(secret.value, (Destination.of(url, Network()),) if url else ())
+        else:
+            written = f"env:{re.sub(r'[^A-Z0-9_]', '_', f'{server.name}_{name}'.upper()) if url else name}"
+        values[name] = f"{secret.before}{written}"
+    if values:
+        table[place] = values
+    return table, entries
+
+
+def _skip_reason(
+    app: App, server: ImportedServer, table: Mapping[str, Any], secrets: str | None, *, replace: bool
+) -> str:
+    """Why a valid server is not imported, or ""."""
+    from provider_core.errors import SettingsError
+    from provider_core.settings import preview_server
+
+    if server.name in app.runtime.settings.mcp and not replace:
+        return f"{server.name} is already set up, and --replace is not given"
+    if server.secrets and secrets is None:
+        return (
+            f"the file contains {', '.join(server.secrets)} in plain text: use --secrets keyring to store it in "
+            "the keyring, or --secrets env to read it from the environment"
+        )
+    keys = {name for provider in app.runtime.settings.providers.values() for name in provider.key_env}
+    if wanted := [used for _, used in _variables(table) if used in keys]:
+        return (
+            f"it wants {', '.join(wanted)}, a provider's key, which servers get only if you add it yourself"
+        )
+    try:
+        _require_encryption(app, preview_server(server.name, table, app.runtime.paths))
+    except SettingsError as error:
+        return error.message.removeprefix(f"mcp.{server.name}: ")
+    except click.UsageError as error:
+        return error.message
+    return ""
+
+
+def _variables(table: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The variables of telex's environment that a server gets, each after the name that the server sees."""
+    from provider_core.settings.validators import parse_reference
+
+    values = {**table.get("env", {}), **table.get("headers", {})}
+    found = [(name, parse_reference(value)) for name, value in values.items()]
+    return [(name, each.name) for name, each in found if each is not None and each.kind == "env"]
+
+
+def _note(app: App, line: str) -> None:
+    """Print one line, with control characters and line breaks of the file made visible."""
+    from telex.render.calls import spelled
+
+    app.console.note(spelled(line))

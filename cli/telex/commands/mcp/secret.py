@@ -1,7 +1,8 @@
-"""``telex mcp set-secret`` and ``telex providers set-secret``: store the secret of ``keyring:NAME``."""
+"""``set-secret`` of ``telex mcp`` and ``telex providers``, and ``telex mcp remove``: secrets in the keyring."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -9,7 +10,8 @@ import click
 from telex.app import pass_app
 from telex.command import Command
 from telex.exit_codes import ExitCode, Stop
-from telex.prompts import require_terminal
+from telex.options import Name
+from telex.prompts import confirm_removal, require_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,25 +20,15 @@ if TYPE_CHECKING:
     from provider_core.settings.validators import SecretReference
     from telex.app import App
 
-__all__ = ["command", "of_providers"]
-
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 def _options(command: _Command) -> _Command:
-    for option in (
-        click.option("--remove", is_flag=True, help="Remove the secret from the keyring."),
-        click.option(
-            "--for",
-            "url",
-            metavar="URL",
-            help="Address that the secret may be sent to, if no header names it yet.",
-        ),
-        click.option("--stdin", "from_stdin", is_flag=True, help="Read the secret from stdin."),
-        click.argument("name"),
-    ):
-        command = option(command)
-    return command
+    help_for = "Address that the secret may be sent to, if no header names it yet."
+    command = click.option("--remove", is_flag=True, help="Remove the secret from the keyring.")(command)
+    command = click.option("--for", "url", metavar="URL", help=help_for)(command)
+    command = click.option("--stdin", "from_stdin", is_flag=True, help="Read the secret from stdin.")(command)
+    return click.argument("name")(command)
 
 
 @click.command(
@@ -47,7 +39,7 @@ def _options(command: _Command) -> _Command:
 )
 @_options
 @pass_app
-def command(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
+def set_secret(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
     """Store a secret for the variables and headers of servers in the keyring.
 
     NAME is the name after keyring: in a server's settings. telex prompts for the secret without showing it. In a
@@ -67,7 +59,7 @@ def command(app: App, *, name: str, from_stdin: bool, url: str | None, remove: b
 )
 @_options
 @pass_app
-def of_providers(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
+def set_provider_secret(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
     """Store a secret for providers' headers in the keyring.
 
     NAME is the name after keyring: in a header, such as --header "X-Key=keyring:NAME". telex prompts for the secret
@@ -115,40 +107,42 @@ def _set(app: App, name: str, *, from_stdin: bool, url: str | None, remove: bool
 
 
 def _uses(app: App, wanted: SecretReference, url: str | None) -> tuple[bool, tuple[Destination, ...]]:
-    """Whether any setting names the secret, and the addresses to which it is sent in a header."""
+    """Whether an MCP server uses the secret, and the addresses to which it is sent in a header."""
     from provider_core.keys import Destination
-    from provider_core.settings import validators
     from provider_core.settings.mcp import secret_references
-    from provider_core.settings.validators import parse_reference
+    from provider_core.settings.validators import parse_reference, parse_url
     from provider_core.types import Network
 
-    found = [Destination.of(validators.url(url, "the URL"), Network())] if url is not None else []
-    for provider in app.runtime.settings.providers.values():
-        named = filter(None, map(parse_reference, provider.headers.values()))
-        if any(each.entry == wanted.entry and each.kind == "keyring" for each in named):
-            found.append(Destination.of(provider.base_url, provider.network))
-    used = False
-    for server in app.runtime.settings.mcp.values():
-        if any(
-            each.entry == wanted.entry and each.kind == "keyring"
-            for each in secret_references(server).values()
-        ):
-            used = True
-            if server.url:
-                found.append(Destination.of(server.url, server.network))
-    return used, tuple(dict.fromkeys(found))
+    found = [Destination.of(parse_url(url), Network())] if url is not None else []
+    found += [
+        Destination.of(provider.base_url, provider.network)
+        for provider in app.runtime.settings.providers.values()
+        if wanted in map(_bare, filter(None, map(parse_reference, provider.headers.values())))
+    ]
+    servers = [
+        server
+        for server in app.runtime.settings.mcp.values()
+        if wanted in map(_bare, secret_references(server).values())
+    ]
+    found += [Destination.of(server.url, server.network) for server in servers if server.url]
+    return bool(servers), tuple(dict.fromkeys(found))
+
+
+def _bare(reference: SecretReference) -> SecretReference:
+    """The reference without the text before it."""
+    return replace(reference, before="")
 
 
 def _read(app: App) -> str:
     secret = (app.console.read_stdin() or "").strip("\r\n")
     if not secret.strip():
-        raise click.UsageError("nothing came on stdin")
+        raise click.UsageError("stdin is empty")
     return secret
 
 
 def _ask(app: App, wanted: SecretReference) -> str:
     require_terminal(app.console, f"no terminal to ask for {wanted.name}; use --stdin")
-    app.runtime.key_store.get(wanted.entry)  # before anyone types a secret that could not be kept
+    app.runtime.key_store.get(wanted.entry)  # before anyone types a secret that could not be stored
     return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True, value_proc=_not_blank))
 
 
@@ -156,3 +150,59 @@ def _not_blank(text: str) -> str:
     if not text.strip():
         raise click.UsageError("a secret must not be blank")  # click asks again
     return text.strip()
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex mcp remove github --yes",
+        "telex mcp list | grep -w off | cut -f 1 | xargs -n 1 telex mcp remove --yes",
+    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
+)
+@click.argument("name", type=Name("server"))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--keep-secrets", is_flag=True, help="Keep its secrets in the keyring.")
+@pass_app
+def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
+    """Remove a server and its secrets.
+
+    Asks for confirmation on a terminal; otherwise --yes is required. A secret that another server uses is not
+    removed.
+    """
+    from provider_core.errors import KeyStoreError
+    from provider_core.settings import edit
+    from provider_core.settings.mcp import find_server
+
+    if f"mcp.{name}" not in app.runtime.settings.problems:
+        find_server(app.runtime.settings, name)
+    own = _own_secrets(app, name)
+    if not yes:
+        confirm_removal(app.console, name)
+    try:
+        for secret in () if keep_secrets else own:
+            app.runtime.key_store.delete(secret.entry)
+    except KeyStoreError as error:
+        app.console.error(
+            f"cannot remove {name}: {error.message}", "To remove it and keep its secrets: --keep-secrets"
+        )
+        raise Stop(ExitCode.KEY) from None
+    edit.remove(app.runtime.paths.settings_file, name, "mcp")
+    also = ""
+    if own and keep_secrets:
+        also = f"; still in the keyring: {', '.join(each.entry for each in own)} (service telex)"
+    elif own:
+        also = f", and from the keyring: {', '.join(each.name for each in own)}"
+    app.console.note(f"{name} is removed{also}.")
+
+
+def _own_secrets(app: App, name: str) -> list[SecretReference]:
+    """The secrets in the keyring that only this server uses; none of an invalid one, whose secrets are unknown."""
+    from provider_core.settings.mcp import secret_references
+
+    users: dict[SecretReference, set[str]] = {}
+    for server in app.runtime.settings.mcp.values():
+        for each in secret_references(server).values():
+            if each.kind == "keyring":
+                users.setdefault(_bare(each), set()).add(server.name)
+    return [secret for secret, names in users.items() if names == {name}]

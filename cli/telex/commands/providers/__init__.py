@@ -18,7 +18,7 @@ COMMANDS = {
     "edit": (f"{_HERE}.edit:edit", "Change the settings of a provider."),
     "set-key": (f"{_HERE}.edit:set_key", "Change the source of a provider's key."),
     "set-secret": (
-        "telex.commands.mcp.secret:of_providers",
+        "telex.commands.mcp.secret:set_provider_secret",
         "Store a secret for providers' headers in the keyring.",
     ),
     "rename": (f"{_HERE}.edit:rename", "Rename a provider."),

@@ -1,7 +1,8 @@
-"""``telex mcp test`` and ``tools``: start servers and list their tools, without calling any."""
+"""``telex mcp list``, ``test`` and ``tools``: list servers, and start them to list their tools."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -19,14 +20,43 @@ if TYPE_CHECKING:
     from provider_core.tools.mcp import McpServers, Step
     from telex.app import App
 
-__all__ = ["test", "tools"]
-
 _EXITS = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.PROVIDER, ExitCode.NETWORK)
 
 
 @click.command(
     cls=Command,
-    name="test",
+    name="list",
+    examples=("telex mcp list", "telex mcp list --json | jq -r '.[].name'"),
+    exits=(ExitCode.SETTINGS,),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
+@pass_app
+def list_(app: App, *, as_json: bool) -> None:
+    """List the servers that are set up.
+
+    In a pipe, each line has NAME, PLACE (command or address), SECRETS (what is looked up, and where), ALLOWED
+    (tools that run without asking) and STATE (on, off or invalid), separated by tabs.
+    """
+    from telex.render import mcp as render
+    from telex.render import sheet
+
+    servers = list(app.runtime.settings.mcp.values())
+    wrong = app.runtime.settings.invalid_entries("mcp")
+    if as_json:
+        objects = [render.as_json(server) for server in servers]
+        objects += [{"name": name, "enabled": False, "error": words} for name, words in wrong.items()]
+        app.console.json(objects)
+        return
+    rows = [render.row(server) for server in servers]
+    sheet.rows(app.console, render.HEADERS, [*rows, *((name, "", "", "", "invalid") for name in wrong)])
+    if not servers and not wrong:
+        app.console.note(
+            "No MCP server is set up. Add one: telex mcp add NAME -- COMMAND (see: telex mcp add --help)"
+        )
+
+
+@click.command(
+    cls=Command,
     examples=("telex mcp test time", "telex mcp test --json | jq -r '.[] | select(.passed | not).name'"),
     exits=(ExitCode.OTHER, *_EXITS),
 )
@@ -47,8 +77,6 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
     reports, separated by tabs. The exit code is 0 only if all passed: 4 for a secret that is missing or refused, 7
     for a server that cannot be reached or takes too long, 6 for any other failure, and 1 for different failures.
     """
-    from dataclasses import replace
-
     from telex.render import mcp as render
 
     servers = _wanted(app, names)
@@ -82,7 +110,6 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
 
 @click.command(
     cls=Command,
-    name="tools",
     examples=("telex mcp tools time", "telex mcp tools time --json | jq '.[0].schema'"),
     exits=_EXITS,
 )
