@@ -22,7 +22,7 @@ from telex.completion import FILES
 from telex.completion.scripts import script
 from telex.exit_codes import ExitCode
 from telex.help import TOPICS
-from telex.help.pages import Rows, topic
+from telex.help.pages import Definitions, topic
 from telex.main import COMMANDS, root
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _rows_of(name: str, title: str) -> Iterator[tuple[str, str]]:
     """The rows of one section of ``telex help TOPIC``."""
     for section in topic(name):
         for block in section.blocks:
-            if section.title == title and isinstance(block, Rows):
+            if section.title == title and isinstance(block, Definitions):
                 yield from ((f"`{names.replace(', ', '`, `')}`", words) for names, words in block.rows)
 
 

@@ -1,4 +1,4 @@
-"""The user's own editor, on a file or a text; what is done with what it leaves is the caller's."""
+"""Edit a file or a text in the user's editor."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ import click
 if TYPE_CHECKING:
     from telex.app import App
 
-__all__ = ["edit_file", "edit_text"]
-
 
 def edit_file(app: App, path: Path) -> None:
-    """Run $VISUAL, else $EDITOR, else a usual one, on the file until it ends; raises ``click.ClickException``."""
+    """Edit the file in $VISUAL, $EDITOR or a common editor, and wait until it ends; raises ``ClickException``."""
     failed = _run(app, path)
     if failed:
-        raise click.ClickException(f"{failed}; {path} is as it left it")
+        raise click.ClickException(f"{failed}; {path} is as the editor left it")
 
 
 def edit_text(app: App, text: str, *, suffix: str = ".md", terminal: int | None = None) -> str:
-    """``text`` as the editor leaves it, without the last line's end; raises as ``edit_file`` does.
+    """The edited text, without its last newline; raises ``ClickException``.
 
-    ``terminal`` is a descriptor of the editor's terminal, where stdin or stdout may be something else.
+    ``terminal`` is a descriptor of the terminal to use if stdin or stdout is something else.
     """
     import tempfile
 
@@ -38,10 +36,10 @@ def edit_text(app: App, text: str, *, suffix: str = ".md", terminal: int | None 
             file.write(f"{text}\n".encode() if text else b"")
         failed = _run(app, path, terminal)
         if failed:
-            raise click.ClickException(f"{failed}: what it left is not taken")
+            raise click.ClickException(f"{failed}: the edited text is not used")
         return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
     except UnicodeDecodeError:
-        raise click.ClickException("what the editor left is not UTF-8 text") from None
+        raise click.ClickException("the edited text is not UTF-8") from None
     except OSError as error:
         raise click.ClickException(f"the text cannot be edited: {error.strerror}") from None
     finally:
@@ -50,12 +48,12 @@ def edit_text(app: App, text: str, *, suffix: str = ".md", terminal: int | None 
 
 
 def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
-    """How the editor ended, where that was not well."""
+    """Run the editor; returns an error message if it exits with an error."""
     import shlex
     import subprocess
 
     console = app.console
-    named = _editor(app, asked=terminal is not None or console.stdin_is_terminal())
+    named = _editor(app, has_terminal=terminal is not None or console.stdin_is_terminal())
     try:
         words = shlex.split(named, posix=os.name == "posix")
     except ValueError:
@@ -63,7 +61,7 @@ def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
     console.flush()
     stdin = None if console.stdin_is_terminal() else terminal
     stdout = None if console.out_is_terminal else terminal
-    # Ctrl-C is the editor's for as long as it runs. Ignoring it would be inherited; a handler is not.
+    # While the editor runs, Ctrl-C is for the editor. A child inherits an ignored signal, but not a handler.
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, lambda *_: None) if main else None
     try:
@@ -76,8 +74,8 @@ def _run(app: App, path: Path, terminal: int | None = None) -> str | None:
     return f"the editor {words[0]} ended with code {code}" if code else None
 
 
-def _editor(app: App, *, asked: bool) -> str:
-    """The editor that is named, else a usual one, for which somebody has to be there who ``asked`` for it."""
+def _editor(app: App, *, has_terminal: bool) -> str:
+    """The command of $VISUAL or $EDITOR; else, on a terminal, a common editor."""
     import shutil
 
     for variable in ("VISUAL", "EDITOR"):
@@ -85,6 +83,6 @@ def _editor(app: App, *, asked: bool) -> str:
             return wanted
     usual = ("editor", "nano", "vi", "notepad.exe")
     found = next((name for name in usual if shutil.which(name)), None)
-    if found is None or not asked:
-        raise click.UsageError("no editor is named: set EDITOR")
+    if found is None or not has_terminal:
+        raise click.UsageError("no editor is set: set EDITOR")
     return found

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What the exit code says; the README's table is made from this."""
+    """The exit codes and their meanings; the tables of help and README are generated from them."""
 
     OK = 0, "success"
     OTHER = 1, "any other error"
@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     meaning: str
 
     def meaning_among(self, codes: Sequence[ExitCode]) -> str:
-        """What it means for a command that can end with ``codes``: only a chat has an answer."""
+        """The meaning for a command that can return ``codes``; only a chat can have an incomplete answer."""
         return self.meaning if ExitCode.TOOL in codes else self.meaning.partition(";")[0]
 
     def __new__(cls, value: int, meaning: str = "") -> Self:
@@ -41,11 +41,11 @@ class ExitCode(IntEnum):
 
 
 ASKING = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.LIMIT, ExitCode.PROVIDER, ExitCode.NETWORK)
-"""What a command that asks a provider's server can end with, for its help."""
+"""The exit codes of commands that send requests to a provider."""
 
 
-class Stop(Exception):  # noqa: N818 - no error: the command has said what there is to say
-    """End the command with this exit code; everything has been said."""
+class Stop(Exception):  # noqa: N818 - not an error by itself
+    """End the command with this exit code; what went wrong has been printed."""
 
     def __init__(self, code: ExitCode) -> None:
         super().__init__(code)
@@ -53,14 +53,9 @@ class Stop(Exception):  # noqa: N818 - no error: the command has said what there
 
 
 def internal_error(error: BaseException) -> CoreError:
-    """What to report of an exception that nothing expects: its type and place, and no value, which may be a key."""
-    place = traceback_place(error)
-    return CoreError(f"internal error in {place} ({type(error).__name__}). Please report it.")
-
-
-def traceback_place(error: BaseException) -> str:
-    """The innermost place of the traceback, as "file.py:line"; values are left out, one may be a key."""
+    """The error to report for an unexpected exception: its type and place, not its message, which may hold a key."""
     import traceback
 
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{last.filename.replace(os.sep, '/').rpartition('/')[2]}:{last.lineno}"
+    place = f"{last.filename.replace(os.sep, '/').rpartition('/')[2]}:{last.lineno}"
+    return CoreError(f"internal error in {place} ({type(error).__name__}). Please report it.")

@@ -18,7 +18,7 @@ import click
 from provider_core import __version__
 from telex.command import Command
 from telex.help import TOPICS
-from telex.help.pages import Lines, Rows, Text, topic
+from telex.help.pages import CommandLines, Definitions, Paragraph, topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,11 +118,11 @@ def _topic_page(name: str, line: str) -> str:
         page.section(section.title or "Description")
         for block in section.blocks:
             match block:
-                case Text(text=text):
+                case Paragraph(text=text):
                     page.text(text)
-                case Lines(lines=lines):
+                case CommandLines(lines=lines):
                     page.lines(lines)
-                case Rows(rows=rows):
+                case Definitions(rows=rows):
                     page.rows((bold(term), words) for term, words in rows)
     page.section("See also")
     page.references([("telex", 1), *((f"telex-{other}", 7) for other in TOPICS if other != name)])

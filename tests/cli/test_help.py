@@ -18,7 +18,7 @@ from provider_core import presets
 from telex.command import Command
 from telex.exit_codes import ExitCode
 from telex.help import TOPICS
-from telex.help.pages import Lines, Rows, Section, Text, parse
+from telex.help.pages import CommandLines, Definitions, Paragraph, Section, parse
 from telex.help.pages import topic as page_of
 from telex.main import COMMANDS, root
 
@@ -160,7 +160,7 @@ def test_telex_would_understand_every_command_of_a_topic(topic: str) -> None:
         line
         for section in page_of(topic)
         for block in section.blocks
-        if isinstance(block, Lines)
+        if isinstance(block, CommandLines)
         for line in block.lines
     ]
     found = [words for line in lines for words in calls(line)]
@@ -209,9 +209,9 @@ def test_a_page_is_read_from_its_file() -> None:
     assert page == (
         Section(
             title="",
-            blocks=(Text(text="Some words."), Rows(rows=(("A, B", "one two"), ("C", "x: y")))),
+            blocks=(Paragraph(text="Some words."), Definitions(rows=(("A, B", "one two"), ("C", "x: y")))),
         ),
-        Section(title="Next", blocks=(Lines(lines=("telex chat", "telex")),)),
+        Section(title="Next", blocks=(CommandLines(lines=("telex chat", "telex")),)),
     )
     with pytest.raises(KeyError):
         parse("{no such table}")

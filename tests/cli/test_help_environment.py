@@ -11,7 +11,7 @@ import pytest
 
 from provider_core import presets
 from provider_core.settings.schema import File
-from telex.help.pages import Rows, topic
+from telex.help.pages import Definitions, topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def said() -> dict[str, str]:
         name: words
         for section in topic("environment")
         for block in section.blocks
-        if isinstance(block, Rows)
+        if isinstance(block, Definitions)
         for names, words in block.rows
         for name in names.split(", ")
     }
@@ -72,10 +72,20 @@ def read_in(tree: ast.AST) -> Iterator[str]:
     keys = list(lookups(tree))
     yield from (key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
     if any(isinstance(key, ast.Name) for key in keys):
+        headers = {
+            element
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and "HEADERS" in ast.unparse(node.targets[0])
+            for element in ast.walk(node)
+        }
         for node in ast.walk(tree):
             listed = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else ()
             for each in listed:
-                if isinstance(each, ast.Constant) and VARIABLE.fullmatch(str(each.value)):
+                if (
+                    each not in headers
+                    and isinstance(each, ast.Constant)
+                    and VARIABLE.fullmatch(str(each.value))
+                ):
                     yield str(each.value)
 
 

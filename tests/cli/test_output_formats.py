@@ -20,7 +20,7 @@ from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 from provider_core.answer import Answer as WholeAnswer
 from provider_core.events import ChatEnded, Connecting
 from provider_core.types import Provider, Target, Text, Verdict
-from telex.help.pages import Rows, topic
+from telex.help.pages import Definitions, topic
 from telex.render.json import JsonLinesRenderer, Kind
 
 if TYPE_CHECKING:
@@ -504,7 +504,7 @@ def test_a_dry_run_of_a_provider_without_a_key_has_no_such_header(lab: Telex) ->
 
 def rows(title: str) -> dict[str, str]:
     (section,) = [each for each in topic("formatting") if each.title == title]
-    return dict(row for block in section.blocks if isinstance(block, Rows) for row in block.rows)
+    return dict(row for block in section.blocks if isinstance(block, Definitions) for row in block.rows)
 
 
 def test_the_topic_lists_these_keys_and_no_others() -> None:

@@ -14,7 +14,7 @@ from commands_tree import commands
 from reader import ADDRESS, reading
 
 from telex.help import TOPICS
-from telex.help.pages import Lines, topic
+from telex.help.pages import CommandLines, topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ EXAMPLES = [
         for name in TOPICS
         for section in topic(name)
         for block in section.blocks
-        if isinstance(block, Lines)
+        if isinstance(block, CommandLines)
     ),
 ]
 """Whose they are, without "telex"; and the line, or the lines of a topic, which build on each other."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from telex.app import App
 
-__all__ = ["command"]
-
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
@@ -37,8 +35,8 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -> None:
     """Print the completion script for SHELL, or for your login shell.
 
-    Tab starts no program and asks no server: it completes the names of providers and models as of the last run of
-    telex. Only PowerShell starts telex.
+    Pressing Tab starts no program and contacts no server. It completes the names of providers and models as of the
+    last run of telex. Only PowerShell starts telex.
     """
     from telex.completion.scripts import script
 
@@ -60,20 +58,20 @@ def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -
         app.console.note(put(place.path, text))
     except FileError as error:
         raise click.ClickException(
-            f"{error.message}. To place the script yourself: telex completion {shell}"
+            f"{error.message}. To install the script yourself: telex completion {shell}"
         ) from error
-    app.console.note(place.todo or f"A new {shell} completes telex.")
+    app.console.note(place.todo or f"Completion works in every new {shell}.")
 
 
 def _login_shell(environ: Mapping[str, str]) -> str:
     name = environ.get("SHELL", "").rpartition("/")[2]
     if name not in SHELLS:
-        raise click.UsageError(f"for which shell? Give one of {', '.join(SHELLS)}")
+        raise click.UsageError(f"no shell is named. Use one of {', '.join(SHELLS)}")
     return name
 
 
 def _powershell(app: App, root: click.Command, *, install: bool) -> None:
-    """Click's own script, which starts telex for each Tab."""
+    """Print click's own script, which starts telex at each Tab."""
     from click.shell_completion import get_completion_class
 
     completes = get_completion_class("powershell")

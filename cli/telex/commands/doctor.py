@@ -14,8 +14,6 @@ from telex.exit_codes import ExitCode, Stop
 if TYPE_CHECKING:
     from telex.app import App
 
-__all__ = ["command"]
-
 
 @click.command(
     cls=Command,
@@ -34,9 +32,9 @@ def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
     """Check the installation and suggest fixes.
 
     Checks versions, folders, settings and their sources, providers and their keys, the keyring, proxies,
-    certificates, models, history, tools, completion, and the terminal, or only each FAMILY that is named. Each
-    finding is ok, a note, or a problem with a fix; with a problem, the exit code is 3. Nothing is changed, no
-    server is asked (see telex providers test), and no key is shown. In a pipe, each line has LEVEL, FAMILY,
+    certificates, models, history, tools, completion, and the terminal; or only the families that are named. Each
+    finding is ok, a note, or a problem with a fix; if there is a problem, the exit code is 3. Nothing is changed, no
+    server is contacted (see telex providers test), and no key is shown. In a pipe, each line has LEVEL, FAMILY,
     SUBJECT, DETAIL and REMEDY, separated by tabs.
     """
     from telex.doctor import examine
@@ -55,9 +53,9 @@ def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
         found = render.rows(app.console, findings)
     problems = [finding for finding in found if finding.level == "problem"]
     if problems:
-        # On a terminal the report stands just above.
-        told = not app.console.out_is_terminal
-        lines = [f"{each.family}: {each.subject}{f': {each.detail}' if told else ''}" for each in problems]
+        # On a terminal, the details are in the report just above.
+        details = not app.console.out_is_terminal
+        lines = [f"{each.family}: {each.subject}{f': {each.detail}' if details else ''}" for each in problems]
         app.console.error(render.summary(found), "\n".join(lines))
         raise Stop(ExitCode.SETTINGS)
     app.console.note(render.summary(found))

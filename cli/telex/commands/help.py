@@ -14,8 +14,6 @@ from telex.help import TOPICS
 if TYPE_CHECKING:
     from telex.app import App
 
-__all__ = ["command"]
-
 
 class _Word(click.Choice[str]):
     """Any word; completion offers topics and commands."""

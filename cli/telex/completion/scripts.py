@@ -26,7 +26,7 @@ _MAX_HELP = 200
 """Characters of a line of help; longer than every line, so that none is shortened."""
 
 
-class Parameter(Struct):
+class ParameterSpec(Struct):
     """An option in all its spellings, or an argument, which has none.
 
     ``value`` says what completes the value, in words that the scripts understand: ``any``, ``files``, ``folders``,
@@ -41,16 +41,16 @@ class Parameter(Struct):
     repeatable: bool
 
 
-class Command(Struct):
+class CommandSpec(Struct):
     """A command and all its subcommands; ``words`` are what the user types, beginning with ``telex``."""
 
     words: tuple[str, ...]
     help: str
-    options: tuple[Parameter, ...]
-    arguments: tuple[Parameter, ...]
-    commands: tuple[Command, ...]
+    options: tuple[ParameterSpec, ...]
+    arguments: tuple[ParameterSpec, ...]
+    commands: tuple[CommandSpec, ...]
 
-    def walk(self) -> Iterator[Command]:
+    def walk(self) -> Iterator[CommandSpec]:
         """The command itself, and every command below it."""
         yield self
         for command in self.commands:
@@ -70,18 +70,18 @@ def script(shell: str, root: click.Command) -> str:
 # --- what the scripts need to know of the commands ------------------------------------------------------------------
 
 
-def read(root: click.Command) -> Command:
+def read(root: click.Command) -> CommandSpec:
     """The tree of visible commands; raises ``ValueError`` for parameters that the scripts cannot complete."""
     return _command(root, ("telex",), root.get_short_help_str(_MAX_HELP), None)
 
 
 def _command(
     command: click.Command, words: tuple[str, ...], about: str, parent: click.Context | None
-) -> Command:
+) -> CommandSpec:
     context = click.Context(command, parent, words[-1], **command.context_settings)
     params = [param for param in command.get_params(context) if not getattr(param, "hidden", False)]
     arguments = [param for param in params if isinstance(param, click.Argument)]
-    below: list[Command] = []
+    below: list[CommandSpec] = []
     if isinstance(command, click.Group):
         rows = command.rows if isinstance(command, Group) else {}
         for name in command.list_commands(context):
@@ -89,25 +89,25 @@ def _command(
             if each is not None and not each.hidden:
                 line = rows[name][1] if name in rows else each.get_short_help_str(_MAX_HELP)
                 below.append(_command(each, (*words, name), line, context))
-    return Command(
+    return CommandSpec(
         words=words,
         help=about,
         options=tuple(_option(param, arguments) for param in params if isinstance(param, click.Option)),
         arguments=tuple(
-            Parameter(value=_value(each, arguments), label=_label(each), repeatable=each.nargs == -1)
+            ParameterSpec(value=_value(each, arguments), label=_label(each), repeatable=each.nargs == -1)
             for each in arguments
         ),
         commands=tuple(below),
     )
 
 
-def _option(option: click.Option, arguments: list[click.Argument]) -> Parameter:
+def _option(option: click.Option, arguments: list[click.Argument]) -> ParameterSpec:
     # Short names first: before 8.5, click took the names of its help option from a set, in any order.
     names = (*sorted(option.opts, key=len), *option.secondary_opts)
     takes_value = not (option.is_flag or option.count)
     if takes_value and option.nargs != 1:
         raise ValueError(f"{names[0]} takes {option.nargs} values; the scripts can complete only one")
-    return Parameter(
+    return ParameterSpec(
         names=names,
         help=" ".join((option.help or "").split()),
         value=_value(option, arguments) if takes_value else "",
@@ -146,7 +146,7 @@ def _word(choice: object) -> str:
 # --- bash and fish: a table of commands; the rest is in body.bash and body.fish ------------------------------------
 
 
-def _bash(root: Command) -> Iterator[str]:
+def _bash(root: CommandSpec) -> Iterator[str]:
     """The branches of a ``case``, one for each command."""
     for command in root.walk():
         yield f"    '{' '.join(command.words)}')"
@@ -160,7 +160,7 @@ def _bash(root: Command) -> Iterator[str]:
         yield "        ;;"
 
 
-def _fish(root: Command) -> Iterator[str]:
+def _fish(root: CommandSpec) -> Iterator[str]:
     """The branches of a ``switch``, one for each command, with descriptions."""
     for command in root.walk():
         yield f"        case {_fish_quoted(' '.join(command.words))}"
@@ -173,7 +173,7 @@ def _fish(root: Command) -> Iterator[str]:
                 yield f"            set {name} " + " ".join(_fish_quoted(row) for row in rows)
 
 
-def _spec(parameter: Parameter) -> str:
+def _spec(parameter: ParameterSpec) -> str:
     """A parameter in one line, such as "-m,--model name models" or "*-v,--verbose"; a star if it may be repeated."""
     return ("*" if parameter.repeatable else "") + " ".join(
         filter(None, (",".join(parameter.names), parameter.value))
@@ -187,7 +187,7 @@ def _fish_quoted(text: str) -> str:
 # --- zsh: a function for each command, which calls _arguments -------------------------------------------------------
 
 
-def _zsh(root: Command) -> Iterator[str]:
+def _zsh(root: CommandSpec) -> Iterator[str]:
     for command in root.walk():
         yield f"{_function(command)}() {{"
         yield from _zsh_group(command) if command.commands else _zsh_command(command)
@@ -195,7 +195,7 @@ def _zsh(root: Command) -> Iterator[str]:
         yield ""
 
 
-def _zsh_command(command: Command) -> Iterator[str]:
+def _zsh_command(command: CommandSpec) -> Iterator[str]:
     yield "  local line state"
     yield "  local -A opt_args"
     # -s: short options may be combined; -S: no options after "--".
@@ -204,7 +204,7 @@ def _zsh_command(command: Command) -> Iterator[str]:
     yield " \\\n".join(f"    {_zsh_quoted(spec)}" for spec in specs)
 
 
-def _zsh_group(command: Command) -> Iterator[str]:
+def _zsh_group(command: CommandSpec) -> Iterator[str]:
     yield "  local curcontext=$curcontext line state ret=1"
     yield "  local -A opt_args"
     yield "  local -a commands"
@@ -231,11 +231,11 @@ def _zsh_group(command: Command) -> Iterator[str]:
     yield "  return ret"
 
 
-def _function(command: Command) -> str:
+def _function(command: CommandSpec) -> str:
     return "_" + "__".join(command.words).replace("-", "_")
 
 
-def _zsh_specs(parameter: Parameter) -> Iterator[str]:
+def _zsh_specs(parameter: ParameterSpec) -> Iterator[str]:
     """A spec for each spelling, such as "(-m --model)--model=[Model to use.]:id: _telex_models"."""
     value = f":{_zsh_escaped(parameter.label)}:{_zsh_action(parameter.value)}" if parameter.value else ""
     star = "*" if parameter.repeatable else ""

@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     import click
 
 
-class Text(Struct):
+class Paragraph(Struct):
     """A paragraph."""
 
     text: str
 
 
-class Rows(Struct):
+class Definitions(Struct):
     """Terms and their descriptions."""
 
     rows: tuple[tuple[str, str], ...]
 
 
-class Lines(Struct):
+class CommandLines(Struct):
     """Command lines, which are not wrapped."""
 
     lines: tuple[str, ...]
 
 
-Block: TypeAlias = Text | Rows | Lines
+Block: TypeAlias = Paragraph | Definitions | CommandLines
 
 
 class Section(Struct):
@@ -64,14 +64,14 @@ def parse(text: str) -> tuple[Section, ...]:
 def _blocks(body: str) -> Iterator[Block]:
     for block in re.split(r"\n\s*\n", body.strip("\n")):
         if block.startswith("    "):
-            yield Lines(lines=tuple(line.strip() for line in block.splitlines()))
+            yield CommandLines(lines=tuple(line.strip() for line in block.splitlines()))
         elif block.startswith("- "):
             items = [item.partition(": ") for item in re.split(r"^- ", block, flags=re.MULTILINE)[1:]]
-            yield Rows(rows=tuple((term, " ".join(text.split())) for term, _, text in items))
+            yield Definitions(rows=tuple((term, " ".join(text.split())) for term, _, text in items))
         elif generated := re.fullmatch(r"\{([a-z ]+)\}", block.strip()):
-            yield Rows(rows=tuple(_GENERATED[generated[1]]()))
+            yield Definitions(rows=tuple(_GENERATED[generated[1]]()))
         elif block.strip():
-            yield Text(text=" ".join(block.split()))
+            yield Paragraph(text=" ".join(block.split()))
 
 
 def write(formatter: click.HelpFormatter, page: Iterable[Section]) -> None:
@@ -88,11 +88,11 @@ def _write_blocks(formatter: click.HelpFormatter, blocks: Iterable[Block]) -> No
         if at:
             formatter.write("\n")
         match block:
-            case Text(text=text):
+            case Paragraph(text=text):
                 formatter.write_text(text)
-            case Rows(rows=rows):
+            case Definitions(rows=rows):
                 formatter.write_dl(rows)
-            case Lines(lines=lines):
+            case CommandLines(lines=lines):
                 with formatter.indentation():
                     write_commands(formatter, lines)
 
