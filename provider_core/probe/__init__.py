@@ -1,11 +1,18 @@
-"""What a server really does, found out by asking it: reach, models, key, stream, usage, and how far it goes.
+"""Tests what a provider does by asking it: whether it works, what a model can do, and which local servers run."""
 
-Nothing is set up or stored here, and nothing is shown: a probe gives values, and whoever asked for it acts.
-"""
+from provider_core.probe._check import STEPS, CheckReport, CheckStep, StepName, check
+from provider_core.probe._discover import LocalServer, discover
+from provider_core.probe._explore import CapabilityCard, Trait, explore
 
-from provider_core.probe._check import check
-from provider_core.probe._deep import explore
-from provider_core.probe._discover import Found, discover
-from provider_core.probe._report import STEPS, Card, Report, Step, StepName, Trait
-
-__all__ = ["STEPS", "Card", "Found", "Report", "Step", "StepName", "Trait", "check", "discover", "explore"]
+__all__ = [
+    "STEPS",
+    "CapabilityCard",
+    "CheckReport",
+    "CheckStep",
+    "LocalServer",
+    "StepName",
+    "Trait",
+    "check",
+    "discover",
+    "explore",
+]

@@ -1,10 +1,10 @@
-"""Whether a provider works: its list of models, then one token of a chat, each step with its time."""
+"""Checks whether a provider works: its list of models, then one token of an answer, with the time of each step."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from provider_core.catalog import can_list_models, fetch, normalize_id
@@ -23,29 +23,79 @@ from provider_core.errors import (
     QuotaError,
     RateLimitError,
 )
-from provider_core.probe._report import STEPS, Report, Step
-from provider_core.probe._watch import Watch
+from provider_core.probe._recording import RecordingTransport, limited
 from provider_core.redaction import redact
 from provider_core.request import known_secrets
 from provider_core.settings.validators import parse_reference
+from provider_core.structs import Struct
 from provider_core.types import Finished, Message, Request, Text, Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Self
 
-    from provider_core.probe._report import Status, StepName
-    from provider_core.probe._watch import Seen
+    from provider_core.probe._recording import RecordedCall
     from provider_core.types import Model, Provider, Transport
 
-__all__ = ["check"]
-
 _TIMEOUT = 60.0
-_LOOK = 5.0
-"""Seconds for looking at one other address."""
-
+_ELSEWHERE_TIMEOUT = 5.0
 _USUAL_PATHS = ("/v1", "/api/v1", "/openai/v1", "/v1beta/openai", "/compatible-mode/v1")
-_LET_IN = (QuotaError, RateLimitError, ModelNotFoundError)
-"""Refusals that a server gives only to those it knows."""
+_KEY_ACCEPTED = (QuotaError, RateLimitError, ModelNotFoundError)
+"""Errors that servers send only if the key is valid."""
+
+StepName: TypeAlias = Literal["reach", "models", "auth", "stream", "usage"]
+
+STEPS: tuple[StepName, ...] = get_args(StepName)
+"""The steps in order."""
+
+Status: TypeAlias = Literal["ok", "absent", "skipped", "failed"]
+"""The result of a step. "absent": the server does not have it, and a chat does not need it."""
+
+
+class CheckStep(Struct):
+    """One step of a check. ``seconds`` is its duration; ``error`` is why it failed."""
+
+    name: StepName
+    status: Status
+    seconds: float | None = None
+    detail: str = ""
+    error: CoreError | None = None
+
+
+class CheckReport(Struct):
+    """The result of ``check``: every step once, in the order of ``STEPS``."""
+
+    provider: str
+    steps: tuple[CheckStep, ...]
+    models: tuple[Model, ...] = ()
+    """The models that the server lists, in its order."""
+    model: str | None = None
+    """The model that was asked."""
+    unlisted: ProviderError | None = None
+    """Why the server listed no models."""
+    suggested_base: str | None = None
+    """Another base URL of the same server at which the API answers."""
+
+    @classmethod
+    def unreached(cls, provider: str, error: CoreError) -> Self:
+        """The report on a provider to which no request could be sent."""
+        first = CheckStep(name="reach", status="failed", detail=error.message, error=error)
+        return cls(
+            provider=provider, steps=(first, *(CheckStep(name=name, status="skipped") for name in STEPS[1:]))
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether the chat was answered."""
+        return all(self[name].status in ("ok", "absent") for name in ("reach", "auth", "stream"))
+
+    @property
+    def error(self) -> CoreError | None:
+        """The first error."""
+        return next((step.error for step in self.steps if step.error is not None), None)
+
+    def __getitem__(self, name: StepName) -> CheckStep:
+        return next(step for step in self.steps if step.name == name)
 
 
 def check(
@@ -58,62 +108,51 @@ def check(
     timeout: float = _TIMEOUT,
     transport: Transport | None = None,
     environ: Mapping[str, str] | None = None,
-    on_step: Callable[[Step], None] | None = None,
-) -> Report:
-    """Ask the provider for its models and for one token of a chat. Failures are in the report; none is raised.
+    on_step: Callable[[CheckStep], None] | None = None,
+) -> CheckReport:
+    """Request the provider's models and one token of an answer. All errors are in the report.
 
-    ``missing`` is why there is no key where one is needed: only the reach is tried then. ``model`` is asked
-    instead of the provider's default; ``known`` are models that it listed before, for where it lists
-    none now. Each wait is cut to ``timeout`` seconds, and nothing is retried.
-    ``on_step`` is called for each step as it is known. Several threads may check at once.
+    ``missing`` is why a necessary key is missing: then only the connection is checked. ``model`` is asked instead of
+    the default; ``known`` are models that the provider listed before, in case it lists none now. Each wait is limited
+    to ``timeout`` seconds, and nothing is retried. ``on_step`` gets each step when it is finished.
     """
-    network = provider.network
     if missing is not None:
-        # A reference to a secret is no header to be sent.
+        # References to secrets were not resolved, and must not be sent.
         plain = {name: value for name, value in provider.headers.items() if parse_reference(value) is None}
         provider = replace(provider, headers=plain)
-    provider = replace(
-        provider,
-        network=replace(
-            network,
-            connect_timeout=min(network.connect_timeout, timeout),
-            first_byte_timeout=min(network.first_byte_timeout, timeout),
-            idle_timeout=min(network.idle_timeout, timeout),
-            retries=0,
-        ),
-    )
-    watch = Watch(transport, environ)
+    provider = replace(provider, network=replace(limited(provider.network, timeout), retries=0))
+    recorder = RecordingTransport(transport, environ)
     try:
-        return _Check(provider, key, watch, on_step, known).run(model, missing)
+        return _Check(provider, key, recorder, on_step, known).run(model, missing)
     finally:
-        watch.close()
+        recorder.close()
 
 
 @dataclass(slots=True)
 class _Check:
     provider: Provider
     key: str | None
-    watch: Watch
-    on_step: Callable[[Step], None] | None
+    recorder: RecordingTransport
+    on_step: Callable[[CheckStep], None] | None
     known: tuple[Model, ...] = ()
-    steps: list[Step] = field(default_factory=list)
+    steps: list[CheckStep] = field(default_factory=list)
     models: tuple[Model, ...] = ()
     model: str | None = None
     unlisted: ProviderError | None = None
     suggested_base: str | None = None
 
-    def run(self, model: str | None, missing: ApiKeyError | None) -> Report:
+    def run(self, model: str | None, missing: ApiKeyError | None) -> CheckReport:
         refusal = self._list(with_key=missing is None)
         if missing is not None:
             self._note("auth", "failed", error=missing)
         elif not self._failed():
-            self.model = model or _chat_model(self.provider, self.models or self.known)
+            self.model = model or _model_to_ask(self.provider, self.models or self.known)
             if self.model is not None:
                 self._chat(self.model)
             elif refusal is not None:
                 self._note("auth", "failed", error=refusal)
             else:
-                self._note("auth", "skipped", detail="no model is known to ask")
+                self._note("auth", "skipped", detail="no model is known")
         for name in STEPS:
             if all(step.name != name for step in self.steps):
                 self._note(name, "skipped")
@@ -121,7 +160,7 @@ class _Check:
         if not chatted and isinstance(self.unlisted, NotFoundError | ProtocolError):
             self.suggested_base = self._elsewhere()
         ordered = sorted(self.steps, key=lambda step: STEPS.index(step.name))
-        return Report(
+        return CheckReport(
             provider=self.provider.name,
             steps=tuple(ordered),
             models=self.models,
@@ -131,13 +170,13 @@ class _Check:
         )
 
     def _list(self, *, with_key: bool) -> ProviderError | None:
-        """Reach the server by asking for its models; the refusal, when it wants a key or another."""
+        """Request the models. Returns the error if the server refused the key, or wants one."""
         if not can_list_models(self.provider):
             self._note("models", "absent", detail="lists none")
             return None
         began = time.monotonic()
         try:
-            self.models = fetch(self.watch, self.provider, self.key if with_key else None)
+            self.models = fetch(self.recorder, self.provider, self.key if with_key else None)
         except NetworkError as error:
             self._reached(error)
             return None
@@ -146,7 +185,7 @@ class _Check:
             if not with_key:
                 self._note("models", "skipped")
                 return None
-            # Servers without a list say so in every way there is; a chat shows whether the key is right.
+            # Servers without a list answer with any error; the chat shows whether the key is valid.
             self.unlisted = error
             status = f" ({error.status})" if error.status and error.status >= 300 else ""
             refused = isinstance(error, AuthenticationError | PermissionDeniedError)
@@ -167,27 +206,18 @@ class _Check:
         return None
 
     def _elsewhere(self) -> str | None:
-        """The base URL at one of the usual places of this server that lists models, or wants a key for it.
-
-        The key is not sent: where it belongs is not known yet.
-        """
+        """The first usual base URL of this server at which it lists models, or wants a key, which is not sent."""
         parts = urlsplit(self.provider.base_url)
         if self.provider.embedded or parts.query:
             return None
         path = parts.path.rstrip("/")
         root = f"{parts.scheme}://{parts.netloc}"
-        network = self.provider.network
-        quick = replace(
-            network,
-            connect_timeout=min(network.connect_timeout, _LOOK),
-            first_byte_timeout=min(network.first_byte_timeout, _LOOK),
-            idle_timeout=min(network.idle_timeout, _LOOK),
-        )
+        network = limited(self.provider.network, _ELSEWHERE_TIMEOUT)
         tried = (f"{path}/v1", path.replace("/v1/v1", "/v1"), *_USUAL_PATHS)
         for base in dict.fromkeys(f"{root}{each}" for each in tried if each != path):
-            there = replace(self.provider, base_url=base, preset=None, headers={}, network=quick)
+            there = replace(self.provider, base_url=base, preset=None, headers={}, network=network)
             try:
-                fetch(self.watch, there, seconds=_LOOK)
+                fetch(self.recorder, there, seconds=_ELSEWHERE_TIMEOUT)
             except AuthenticationError:
                 return base
             except NetworkError:
@@ -198,14 +228,14 @@ class _Check:
         return None
 
     def _chat(self, model: str) -> None:
-        """One token of a chat: the key, the stream and the usage in one request."""
+        """Check key, stream and usage with one request."""
         try:
             try:
                 self._ask(model, 1)
             except BadRequestError as error:
                 if type(error) is not BadRequestError or "tokens" not in error.words:
                     raise
-                self._ask(model, 16)  # some models refuse so short an answer
+                self._ask(model, 16)  # some models refuse such a low limit
         except CoreError as error:
             self._refused(error)
 
@@ -216,7 +246,7 @@ class _Check:
         first_text: float | None = None
         counted: float | None = None
         began = time.monotonic()
-        for event in Client(self.watch).chat(self.provider, request, key=self.key):
+        for event in Client(self.recorder).chat(self.provider, request, key=self.key):
             match event:
                 case Text() if first_text is None:
                     first_text = time.monotonic() - began
@@ -224,16 +254,17 @@ class _Check:
                     usage, counted = event, time.monotonic() - began
                 case Finished():
                     finished = event
-        seen = self.watch.calls[-1]
+        seen = self.recorder.calls[-1]
         self._reached()
-        self._note("auth", "ok", seen.head, self._who())
+        who = "no key needed" if self.key is None else f"the key is accepted for {self.model}"
+        self._note("auth", "ok", seen.head, who)
         self._streamed(seen, finished, first_text)
         if usage is None or (usage.input is None and usage.output is None):
             self._note("usage", "absent", detail="not reported")
         else:
             self._note("usage", "ok", counted, f"{_count(usage.input)} in, {_count(usage.output)} out")
 
-    def _streamed(self, seen: Seen, finished: Finished | None, first_text: float | None) -> None:
+    def _streamed(self, seen: RecordedCall, finished: Finished | None, first_text: float | None) -> None:
         seconds = seen.end - (seen.head or 0) if seen.end is not None else None
         if finished is None or finished.verdict in (Verdict.PARTIAL, Verdict.FAILED):
             error = finished.error if finished else None
@@ -243,14 +274,14 @@ class _Check:
                 seconds,
                 error=error or NetworkError("the stream ended early", provider=self.provider.name),
             )
-        elif "json" in seen.content_type and not bytes(seen.body[:64]).lstrip().startswith(b"data"):
+        elif seen.is_one_piece:
             self._note("stream", "absent", seconds, "answers in one piece")
         else:
             detail = f"first text after {_milliseconds(first_text)}" if first_text is not None else ""
             self._note("stream", "ok", seconds, detail)
 
     def _refused(self, error: CoreError) -> None:
-        seen = self.watch.calls[-1]
+        seen = self.recorder.calls[-1]
         seconds = seen.head or seen.end
         if isinstance(error, NetworkError) and seen.head is None and not self._has("reach"):
             self._reached(error)
@@ -259,22 +290,17 @@ class _Check:
         if isinstance(error, AuthenticationError | PermissionDeniedError | ApiKeyError):
             self._note("auth", "failed", seconds, error=error)
         else:
-            self._note("auth", "ok" if isinstance(error, _LET_IN) else "skipped", seconds)
+            self._note("auth", "ok" if isinstance(error, _KEY_ACCEPTED) else "skipped", seconds)
             self._note("stream", "failed", seconds, error=error)
 
     def _reached(self, error: CoreError | None = None) -> None:
         if self._has("reach"):
             return
-        first = self.watch.calls[0] if self.watch.calls else None
+        first = self.recorder.calls[0] if self.recorder.calls else None
         steps = first.steps if first else {}
         detail = ", ".join(f"{name} {_milliseconds(seconds)}" for name, seconds in steps.items())
         seconds = sum(steps.values()) if steps else (first.head or first.end if first else None)
         self._note("reach", "failed" if error else "ok", seconds, detail, error=error)
-
-    def _who(self) -> str:
-        if self.key is None:
-            return "no key needed"
-        return f"the key is accepted for {self.model}"
 
     def _note(
         self,
@@ -286,7 +312,7 @@ class _Check:
         error: CoreError | None = None,
     ) -> None:
         shown = redact(detail or (error.message if error else ""), known_secrets(self.provider, self.key))
-        step = Step(name=name, status=status, seconds=seconds, detail=shown, error=error)
+        step = CheckStep(name=name, status=status, seconds=seconds, detail=shown, error=error)
         self.steps.append(step)
         if self.on_step is not None:
             self.on_step(step)
@@ -298,8 +324,8 @@ class _Check:
         return any(step.status == "failed" for step in self.steps if step.name != "models")
 
 
-def _chat_model(provider: Provider, listed: tuple[Model, ...]) -> str | None:
-    """The model to try a chat with: the provider's default, as far as the server lists it, else one it lists."""
+def _model_to_ask(provider: Provider, listed: tuple[Model, ...]) -> str | None:
+    """The provider's default if the server lists it, or another known model that is listed, or any that chats."""
     known = [*filter(None, [provider.default_model]), *(model.id for model in provider.models)]
     here = {normalize_id(model.id) for model in listed}
     if not here:
@@ -308,7 +334,7 @@ def _chat_model(provider: Provider, listed: tuple[Model, ...]) -> str | None:
         if normalize_id(model) in here:
             return model
     if provider.default_model or (known and provider.models_declared):
-        return known[0]  # what a person has named is theirs, listed or not
+        return known[0]  # the user has named it, so it is used even if it is not listed
     chats = [model.id for model in listed if model.kind == "chat"]
     return next(iter(chats), listed[0].id)
 

@@ -1,4 +1,4 @@
-"""Which local servers are running: the known ports of this machine are asked at once; nothing is set up here."""
+"""Finds the local servers that are running, at the known ports of this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from provider_core import presets
 from provider_core.catalog import PRESET_BY_OWNER, fetch
 from provider_core.errors import AuthenticationError, CoreError, PermissionDeniedError
-from provider_core.probe._watch import Watch
+from provider_core.probe._recording import RecordingTransport
 from provider_core.structs import Struct
 from provider_core.types import Network, Provider
 
@@ -20,18 +20,13 @@ if TYPE_CHECKING:
 
     from provider_core.types import Model, Transport
 
-__all__ = ["Found", "discover"]
-
 _TIMEOUT: Final = 1.0
 _WAITS: Final = 3
-"""A server that answers waits so often at most: for its connection, its first byte and the rest."""
+"""A request waits up to three times: for the connection, for the first byte, and for the rest."""
 
 
-class Found(Struct):
-    """A server that answers. ``preset`` is what it is, as far as it says so or its port tells.
-
-    ``needs_key`` is true when it answers only those who have one.
-    """
+class LocalServer(Struct):
+    """A server that answers. ``preset`` is known if the server or its port shows it."""
 
     base_url: str
     preset: str | None = None
@@ -41,12 +36,11 @@ class Found(Struct):
 
 def discover(
     ports: Iterable[int] = (), *, timeout: float = _TIMEOUT, transport: Transport | None = None
-) -> tuple[Found, ...]:
-    """The servers that answer on this machine, by port; without ``ports`` the known ones of all presets are tried.
+) -> tuple[LocalServer, ...]:
+    """The servers that answer at ``ports`` of this machine, by default the ports of all presets, sorted by port.
 
-    Each is asked for its models, without a key, all at once; ``timeout`` seconds is what one wait of one server
-    may take, and three times as much what all of them may take together. A ``transport`` that is handed in
-    stays open.
+    All are asked for their models at the same time, without a key. ``timeout`` limits each wait, in seconds; the whole
+    takes at most three times as long.
     """
     addresses = _addresses(tuple(ports))
     own: Transport | None = None
@@ -54,7 +48,7 @@ def discover(
         from provider_core.http import HttpTransport
 
         transport = own = HttpTransport()
-    found: dict[str, Found] = {}
+    found: dict[str, LocalServer] = {}
 
     def look(base_url: str) -> None:
         server = _ask(base_url, timeout, transport)
@@ -74,8 +68,8 @@ def discover(
     finally:
         if own is not None:
             own.close()
-    # A server that answers under two paths is one: the usual path comes first.
-    servers: dict[int | None, Found] = {}
+    # Of a server that answers at several paths, the first in ``addresses`` is used.
+    servers: dict[int | None, LocalServer] = {}
     for address in addresses:
         if address in found:
             servers.setdefault(urlsplit(address).port, found[address])
@@ -83,7 +77,7 @@ def discover(
 
 
 def _addresses(ports: tuple[int, ...]) -> tuple[str, ...]:
-    """Every address to try: the usual path of each port, then the paths that one preset or another has there."""
+    """The addresses to try: each port with /v1, then with the paths of the presets."""
     local = [preset for preset in presets.all_presets() if preset.ports]
     wanted = ports or tuple(dict.fromkeys(port for preset in local for port in preset.ports))
     usual = [f"http://127.0.0.1:{port}/v1" for port in wanted]
@@ -97,22 +91,22 @@ def _addresses(ports: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*usual, *others)))
 
 
-def _ask(base_url: str, timeout: float, transport: Transport) -> Found | None:
+def _ask(base_url: str, timeout: float, transport: Transport) -> LocalServer | None:
     network = Network(
         connect_timeout=timeout, first_byte_timeout=timeout, idle_timeout=timeout, retries=0, proxy="none"
     )
-    watch = Watch(transport)
+    watch = RecordingTransport(transport)
     try:
         models = fetch(watch, Provider(name="it", base_url=base_url, network=network))
     except (AuthenticationError, PermissionDeniedError):
-        return Found(base_url=base_url, preset=_by_port(base_url), needs_key=True)
+        return LocalServer(base_url=base_url, preset=_by_port(base_url), needs_key=True)
     except CoreError:
         return None
     body = bytes(watch.calls[0].body)
     if not models and not body.lstrip().startswith(b"{"):
         return None  # something else that speaks JSON
     preset = _by_owner(body) or _by_port(base_url)
-    return Found(base_url=base_url, preset=preset, models=models)
+    return LocalServer(base_url=base_url, preset=preset, models=models)
 
 
 def _by_owner(body: bytes) -> str | None:
@@ -123,7 +117,7 @@ def _by_owner(body: bytes) -> str | None:
 
 
 def _by_port(base_url: str) -> str | None:
-    """The only preset that uses the port; where several do, the port says nothing."""
+    """The preset that uses the port, if there is only one."""
     port = urlsplit(base_url).port
     users = [preset.id for preset in presets.all_presets() if port in preset.ports]
     return users[0] if len(users) == 1 else None

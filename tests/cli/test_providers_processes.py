@@ -230,7 +230,7 @@ def test_a_terminal_gets_tables_with_bars(telex: Kept, server: Scripted) -> None
         assert terminal.wait() == 0
         assert re.search(r"╭─ lab/m ─+╮", terminal.text)
         assert re.search(r"│ ✓ +streaming", terminal.text)
-        assert re.search(r"│ ✗ +tools +taken, and not called", terminal.text)
+        assert re.search(r"│ ✗ +tools +accepted, but not called", terminal.text)
     with telex.at("providers", "list") as terminal:
         assert terminal.wait() == 0
         assert terminal.rows[0].split()[:3] == ["NAME", "ADDRESS", "KEY"]

@@ -31,7 +31,7 @@ from provider_core.errors import (
     ServerError,
 )
 from provider_core.http import HttpTransport
-from provider_core.probe._watch import Watch
+from provider_core.probe._recording import RecordingTransport
 from provider_core.testing import FakeTransport, says
 from provider_core.types import (
     Finished,
@@ -575,7 +575,7 @@ def test_a_server_that_stays_silent_behind_a_finish_reason_is_not_waited_for(
     server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Pause(60)]))
     with HttpTransport({}) as transport:
         began = time.monotonic()
-        events = Asker(Watch(transport) if watched else transport, server.url)()
+        events = Asker(RecordingTransport(transport) if watched else transport, server.url)()
     assert (text(events), ending(events).verdict, ending(events).error) == ("Hello", Verdict.COMPLETE, None)
     assert 1.5 < time.monotonic() - began < 20
     assert server.asked[0].closed.wait(5)
@@ -592,7 +592,7 @@ def test_text_after_a_finish_reason_is_waited_for(server: Scripted, watched: boo
     frames = [step for piece in pieces for step in (*sse(piece), Pause(2.6))]
     server.will(Answer([*frames, *sse(delta("end", finish="stop"))]))
     with HttpTransport({}) as transport:
-        events = Asker(Watch(transport) if watched else transport, server.url)()
+        events = Asker(RecordingTransport(transport) if watched else transport, server.url)()
     assert (text(events), ending(events).verdict) == ("w0 w1 w2 end", Verdict.COMPLETE)
 
 

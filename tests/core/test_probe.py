@@ -14,7 +14,16 @@ from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, s
 from servers import CHAT, MODELS, by_path, in_json, refusal
 
 from provider_core import errors
-from provider_core.probe import STEPS, Card, Found, Report, Step, check, discover, explore
+from provider_core.probe import (
+    STEPS,
+    CapabilityCard,
+    CheckReport,
+    CheckStep,
+    LocalServer,
+    check,
+    discover,
+    explore,
+)
 from provider_core.probe._discover import _addresses
 from provider_core.request import UnsupportedFieldCache
 from provider_core.types import Model, Network, Provider
@@ -34,16 +43,16 @@ def provider(server: Scripted) -> Provider:
     return Provider(name="lab", base_url=server.url)
 
 
-def ids(report: Report) -> tuple[str, ...]:
+def ids(report: CheckReport) -> tuple[str, ...]:
     return tuple(model.id for model in report.models)
 
 
-def statuses(report: Report) -> dict[str, str]:
+def statuses(report: CheckReport) -> dict[str, str]:
     return {step.name: step.status for step in report.steps}
 
 
 def test_a_server_that_works_passes_every_step_with_its_time(provider: Provider, server: Scripted) -> None:
-    told: list[Step] = []
+    told: list[CheckStep] = []
     report = check(provider, key=KEY, on_step=told.append)
     assert report.passed
     assert statuses(report) == dict.fromkeys(("reach", "models", "auth", "stream", "usage"), "ok")
@@ -72,7 +81,7 @@ def test_a_secret_header_that_a_server_echoes_is_masked_in_every_step(
     secrets = ("sid=0123456789abcdef", "hunter22hunter22")
     named = replace(provider, headers={"Cookie": secrets[0], "X-Password": secrets[1]})
     server.will(by_path(in_json(MODELS), refusal(401, f"bad {' '.join(secrets)} and {KEY}")))
-    told: list[Step] = []
+    told: list[CheckStep] = []
     check(named, key=KEY, on_step=told.append)
     assert any("[redacted]" in step.detail for step in told)
     assert not any(secret in step.detail for step in told for secret in (*secrets, KEY))
@@ -299,7 +308,7 @@ def test_no_step_repeats_the_key_that_a_server_echoes(provider: Provider, server
 # --- what a model can do -----------------------------------------------------------------------------------
 
 
-def traits(card: Card) -> dict[str, str]:
+def traits(card: CapabilityCard) -> dict[str, str]:
     return {trait.name: trait.answer for trait in card.traits}
 
 
@@ -403,14 +412,14 @@ def port_of(server: Scripted) -> str:
 def test_a_server_is_known_by_what_it_answers(server: Scripted, owner: str, preset: str | None) -> None:
     server.will(in_json({"object": "list", "data": [{"id": "m", "owned_by": owner}]}))
     assert discover([server.port]) == (
-        Found(base_url=port_of(server), preset=preset, models=(Model(id="m"),)),
+        LocalServer(base_url=port_of(server), preset=preset, models=(Model(id="m"),)),
     )
     assert all("authorization" not in asked.headers for asked in server.asked)
 
 
 def test_a_server_that_wants_a_key_is_found_too(server: Scripted) -> None:
     server.will(refusal(401, "Invalid API Key"))
-    assert discover([server.port]) == (Found(base_url=port_of(server), needs_key=True),)
+    assert discover([server.port]) == (LocalServer(base_url=port_of(server), needs_key=True),)
 
 
 @pytest.mark.parametrize(
@@ -494,7 +503,7 @@ def test_a_server_that_lists_nothing_says_why(provider: Provider, server: Script
 
 def test_a_provider_that_could_not_even_be_asked_has_a_whole_report() -> None:
     error = errors.LocalModelError("gone")
-    report = Report.unreached("lab", error)
+    report = CheckReport.unreached("lab", error)
     assert [step.name for step in report.steps] == list(STEPS)
     assert (report.passed, report.error, report["reach"].status) == (False, error, "failed")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from provider_core.probe import Card, Report, Step, StepName, Trait
+    from provider_core.probe import CapabilityCard, CheckReport, CheckStep, StepName, Trait
     from telex.console import Console
 
 __all__ = ["as_json", "card_as_json", "cards", "live", "report"]
@@ -34,7 +34,7 @@ _PARTS: tuple[tuple[StepName, str], ...] = (
 
 
 @contextlib.contextmanager
-def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step | Trait], None]]:
+def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, CheckStep | Trait], None]]:
     """A callback that is told of each step; on a terminal a table on stderr shows them as they come.
 
     The table is gone at the end: the report takes its place. The callback may be called by any thread.
@@ -45,15 +45,15 @@ def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step
     from rich.console import Console as RichConsole
     from rich.live import Live
 
-    from provider_core.probe import Step
+    from provider_core.probe import CheckStep
 
-    steps: dict[str, dict[str, Step]] = {name: {} for name in names}
+    steps: dict[str, dict[str, CheckStep]] = {name: {} for name in names}
     traits: dict[str, str] = {}
     screen = RichConsole(stderr=True, theme=sheet.theme(console), highlight=False, markup=False, emoji=False)
 
-    def told(name: str, step: Step | Trait) -> None:
+    def told(name: str, step: CheckStep | Trait) -> None:
         # New values each time, and none changed: the painter reads them at any moment.
-        if isinstance(step, Step):
+        if isinstance(step, CheckStep):
             steps[name] = {**steps[name], step.name: step}
         else:
             traits[name] = f"{step.name} …"
@@ -64,7 +64,7 @@ def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step
         yield told
 
 
-def _progress(known: Mapping[str, Mapping[str, Step]], traits: Mapping[str, str]) -> RenderableType:
+def _progress(known: Mapping[str, Mapping[str, CheckStep]], traits: Mapping[str, str]) -> RenderableType:
     lines: list[list[str | Text]] = [
         [name, *(_mark(steps.get(step)) for step in STEPS), traits.get(name, "")]
         for name, steps in known.items()
@@ -72,14 +72,14 @@ def _progress(known: Mapping[str, Mapping[str, Step]], traits: Mapping[str, str]
     return sheet.table(("PROVIDER", *(step.upper() for step in STEPS), ""), lines)
 
 
-def _mark(step: Step | None) -> Text:
+def _mark(step: CheckStep | None) -> Text:
     if step is None:
         return sheet.cell("…", "dim")
     time = "" if step.seconds is None else f" {elapsed(step.seconds)}"
     return sheet.cell(f"{_SIGNS[step.status]}{time}", _COLOURS[step.status])
 
 
-def report(console: Console, reports: Sequence[Report]) -> None:
+def report(console: Console, reports: Sequence[CheckReport]) -> None:
     """The table on a terminal; elsewhere a line for each report, as ``telex providers test --help`` tells."""
     if not console.out_is_terminal:
         console.out("".join("\t".join(_line(each)) + "\n" for each in reports))
@@ -93,7 +93,7 @@ def report(console: Console, reports: Sequence[Report]) -> None:
     console.raw_out(sheet.drawn(console, sheet.table(headers, lines)))
 
 
-def _line(each: Report) -> list[str]:
+def _line(each: CheckReport) -> list[str]:
     cells = [each.provider, "passed" if each.passed else "failed"]
     for name in STEPS:
         step = each[name]
@@ -103,7 +103,7 @@ def _line(each: Report) -> list[str]:
     return [*cells, each.model or ""]
 
 
-def _bar(each: Report, slowest: float) -> Text:
+def _bar(each: CheckReport, slowest: float) -> Text:
     """The times of the steps on one line, as long as the slowest provider's is the longest bar."""
     from rich.text import Text
 
@@ -116,11 +116,11 @@ def _bar(each: Report, slowest: float) -> Text:
     return bar
 
 
-def _total(each: Report) -> float:
+def _total(each: CheckReport) -> float:
     return sum(each[name].seconds or 0 for name, _ in _PARTS)
 
 
-def as_json(each: Report) -> dict[str, Any]:
+def as_json(each: CheckReport) -> dict[str, Any]:
     """The object of one report. Times are seconds."""
     return {
         "provider": each.provider,
@@ -139,7 +139,7 @@ def as_json(each: Report) -> dict[str, Any]:
     }
 
 
-def cards(console: Console, found: Sequence[Card]) -> None:
+def cards(console: Console, found: Sequence[CapabilityCard]) -> None:
     """Each model's traits: on a terminal a card, elsewhere a line for each with tabs between."""
     for card in found:
         title = f"{card.provider}/{card.model}"
@@ -177,7 +177,7 @@ def _answer(trait: Trait) -> Text:
     return sheet.cell(sign, style)
 
 
-def card_as_json(card: Card) -> dict[str, Any]:
+def card_as_json(card: CapabilityCard) -> dict[str, Any]:
     """The object of one model's card."""
     return {
         "provider": card.provider,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.presets import Preset
-    from provider_core.probe import Found, Report
+    from provider_core.probe import CheckReport, LocalServer
     from provider_core.types import Provider
     from telex.app import App
 
@@ -169,7 +169,7 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
         raise Stop(ExitCode.SETTINGS if code is ExitCode.OTHER else code) from None
 
 
-def _report_success(app: App, provider: Provider, report: Report | None, message: str) -> None:
+def _report_success(app: App, provider: Provider, report: CheckReport | None, message: str) -> None:
     from telex import provider_commands
     from telex.commands.providers import check
 
@@ -269,7 +269,7 @@ def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) 
             app.console.note(f"{_product(server)} wants a key: {command}")
 
 
-def _add_server(app: App, server: Found) -> str:
+def _add_server(app: App, server: LocalServer) -> str:
     """Set up the server under an unused name, and return the name."""
     from provider_core import presets, settings
     from provider_core.settings import edit
@@ -292,7 +292,7 @@ def _add_server(app: App, server: Found) -> str:
     return name
 
 
-def _free_name(app: App, server: Found) -> str:
+def _free_name(app: App, server: LocalServer) -> str:
     """A name that no provider and no alias has."""
     from itertools import count
 
@@ -307,7 +307,7 @@ def _free_name(app: App, server: Found) -> str:
     return next(f"{name}-{port}-{n}" for n in count(2) if f"{name}-{port}-{n}" not in taken)
 
 
-def _known_as(app: App, server: Found) -> str:
+def _known_as(app: App, server: LocalServer) -> str:
     """The provider that already has this address, or ""."""
     from provider_core.settings.validators import origin
 
@@ -319,7 +319,7 @@ def _known_as(app: App, server: Found) -> str:
     return ""
 
 
-def _product(server: Found) -> str:
+def _product(server: LocalServer) -> str:
     from provider_core import presets
 
     preset = presets.get(server.preset) if server.preset else None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.presets import Preset
-    from provider_core.probe import Report
+    from provider_core.probe import CheckReport
     from provider_core.settings.provider_fields import ProviderField
     from provider_core.types import Provider
     from telex.app import App
@@ -250,7 +250,7 @@ def _prompted(app: App, provider: Provider) -> KeyChoice:
     return replace(_stored(key), typed=True) if key else _NO_KEY
 
 
-def check_with_key(app: App, provider: Provider, choice: KeyChoice) -> tuple[Report | None, KeyChoice]:
+def check_with_key(app: App, provider: Provider, choice: KeyChoice) -> tuple[CheckReport | None, KeyChoice]:
     """Check the provider with the key of ``choice``, as ``check.verify`` does.
 
     A typed key that is refused can be typed again. Returns the choice with the key that was accepted.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provider_core.errors import ApiKeyError, CoreError
-    from provider_core.probe import Card, Report, Step, Trait
+    from provider_core.probe import CapabilityCard, CheckReport, CheckStep, Trait
     from provider_core.types import Provider
     from telex.app import App
 
@@ -45,7 +45,7 @@ def require_encryption(app: App, provider: Provider, key: str | None) -> None:
         raise click.UsageError(f"{error.message}: use https, or --allow-http") from None
 
 
-def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = False) -> Report | None:
+def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = False) -> CheckReport | None:
     """Check the provider with the new ``key``, or with the key of its own source; None for a model file.
 
     On a failure, reports why and stops with the error's exit code. ``can_retry`` means that the user can type
@@ -100,7 +100,7 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
     raise Stop(code)
 
 
-def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoReturn:
+def _could_not_be_asked(app: App, provider: Provider, report: CheckReport) -> NoReturn:
     """Stop because nothing answered: there is no list, and no model to chat with."""
     why = report.unlisted
     words = f" ({why.message})" if why is not None else ""
@@ -119,7 +119,7 @@ def _could_not_be_asked(app: App, provider: Provider, report: Report) -> NoRetur
     raise Stop(ExitCode.SETTINGS)
 
 
-def suggestion(app: App, report: Report) -> str | None:
+def suggestion(app: App, report: CheckReport) -> str | None:
     """A hint with the address at which the server answers, if the provider's own is wrong."""
     base = report.suggested_base
     if base is None:
@@ -130,7 +130,7 @@ def suggestion(app: App, report: Report) -> str | None:
     return f"The API answers at {base}: {command}"
 
 
-def summary(report: Report) -> str:
+def summary(report: CheckReport) -> str:
     """One line about the result of a check: what works, and what is missing."""
     count = len(report.models)
     none = "no model yet" if report["models"].status == "ok" else "no list of models"
@@ -216,9 +216,9 @@ def _wanted(app: App, names: Sequence[str], *, every: bool) -> list[Provider]:
 class _Result:
     """The result for one provider."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: CheckReport) -> None:
         self.report = report
-        self.card: Card | None = None
+        self.card: CapabilityCard | None = None
         self.error: CoreError | None = report.error
 
 
@@ -229,12 +229,12 @@ def _test_all(
     *,
     deep: bool,
     timeout: float,
-    on_step: Callable[[str, Step | Trait], None],
+    on_step: Callable[[str, CheckStep | Trait], None],
 ) -> list[_Result]:
     """Test all at once, after looking up the keys one by one, because commands and keyrings may prompt."""
     from provider_core.errors import ApiKeyError, LocalModelError
     from provider_core.keys import resolve_each
-    from provider_core.probe import Report
+    from provider_core.probe import CheckReport
     from provider_core.types import Target
 
     credentials = resolve_each(providers, environ=app.runtime.environ, store=app.runtime.key_store)
@@ -257,7 +257,7 @@ def _test_all(
                     app, opened.provider, opened.key, None, name, deep=deep, timeout=timeout, on_step=on_step
                 )
         except LocalModelError as error:
-            return _Result(Report.unreached(provider.name, error))
+            return _Result(CheckReport.unreached(provider.name, error))
 
     def work(at: int, provider: Provider) -> None:
         try:
@@ -286,7 +286,7 @@ def _test(
     *,
     deep: bool,
     timeout: float,
-    on_step: Callable[[str, Step | Trait], None],
+    on_step: Callable[[str, CheckStep | Trait], None],
 ) -> _Result:
     from provider_core import probe
     from provider_core.errors import CoreError

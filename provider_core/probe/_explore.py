@@ -1,8 +1,7 @@
-"""What one model can do, found out by a dozen short requests; whether the provider works at all is checked before.
+"""Finds out what a model can do, with about a dozen short requests.
 
-A server that takes a field and does nothing with it looks like one that knows it: "yes" means that the
-field was taken, and for JSON and tools that the answer showed it. What the client learns on the way about
-refused fields goes into its memory, so that chats need not learn it again.
+A server that ignores a field cannot be told from one that supports it: "yes" means that the field was accepted, and for
+JSON and tools that the answer has them. Fields that were refused are remembered, as in chats.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from provider_core.client import Client
 from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, ProviderError
-from provider_core.probe._report import Card, Trait
-from provider_core.probe._watch import Watch
+from provider_core.probe._recording import RecordingTransport, limited
 from provider_core.redaction import printable, redact
 from provider_core.request import known_secrets
+from provider_core.structs import Struct
 from provider_core.types import (
     FieldDropped,
     Finished,
@@ -34,16 +33,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from provider_core.errors import CoreError
-    from provider_core.probe._report import Answer, Group
-    from provider_core.probe._watch import Seen
     from provider_core.request import UnsupportedFieldCache
     from provider_core.types import Json, Notice, Provider, Transport
 
-__all__ = ["explore"]
+Support: TypeAlias = Literal["yes", "accepted", "no", "unknown"]
+"""Whether the server supports it. "accepted": it was not refused, but whether it has an effect is unknown."""
+
+Group: TypeAlias = Literal["answers", "fields"]
+"""Traits of answers, and optional fields of a request."""
+
+
+class Trait(Struct):
+    """One thing that a model or its server can do, or not."""
+
+    name: str
+    group: Group
+    answer: Support
+    detail: str = ""
+
+
+class CapabilityCard(Struct):
+    """The traits of one model of one provider."""
+
+    provider: str
+    model: str
+    traits: tuple[Trait, ...]
+
 
 _TIMEOUT = 120.0
 _SHORT, _LONG = 24, 300
-"""Tokens of an answer: enough to see a stream, and enough for a thinker to come to its JSON."""
+"""Tokens of an answer: enough to see a stream, and enough for a reasoning model to get to its JSON."""
 
 _SCHEMA: dict[str, Json] = {
     "type": "object",
@@ -53,7 +72,7 @@ _SCHEMA: dict[str, Json] = {
 }
 _TOOL = Tool(
     name="get_weather",
-    description="Tells the weather in a city.",
+    description="Returns the weather in a city.",
     schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 )
 _OPTIONAL: dict[str, Json] = {
@@ -67,9 +86,9 @@ _OPTIONAL: dict[str, Json] = {
     "reasoning_effort": "low",
     "user": "telex",
 }
-"""Fields that people set, each with a value that no server has a reason to refuse."""
+"""Fields that users set, each with a harmless value."""
 
-_CARRIER = re.compile(
+_REASONING = re.compile(
     r'"(reasoning_content|reasoning_details|reasoning|thinking)"\s*:\s*(?!null\b|""|\[\s*\])'
 )
 
@@ -84,40 +103,37 @@ def explore(
     transport: Transport | None = None,
     environ: Mapping[str, str] | None = None,
     on_trait: Callable[[Trait], None] | None = None,
-) -> Card:
-    """The capability card of ``model``; costs about a dozen requests of few tokens.
+) -> CapabilityCard:
+    """The capability card of ``model``, from about a dozen requests of few tokens.
 
-    Raises ``CoreError`` when not even a plain chat is answered. ``timeout`` is in seconds, for each wait.
+    Raises ``CoreError`` if not even a plain chat is answered. Each wait is limited to ``timeout`` seconds. ``on_trait``
+    gets each trait when it is known.
     """
-    network = replace(
-        provider.network,
-        first_byte_timeout=min(provider.network.first_byte_timeout, timeout),
-        idle_timeout=min(provider.network.idle_timeout, timeout),
-    )
-    watch = Watch(transport, environ)
+    provider = replace(provider, network=limited(provider.network, timeout))
+    recorder = RecordingTransport(transport, environ)
     try:
-        explorer = _Explorer(replace(provider, network=network), model, key, watch, memory, on_trait)
+        explorer = _Explorer(provider, model, key, recorder, memory, on_trait)
         explorer.run()
     finally:
-        watch.close()
-    return Card(provider=provider.name, model=model, traits=tuple(explorer.traits))
+        recorder.close()
+    return CapabilityCard(provider=provider.name, model=model, traits=tuple(explorer.traits))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Outcome:
-    """What one request led to."""
+    """The result of one request."""
 
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     usage: bool = False
     cut: bool = False
-    """The token limit ended it."""
+    """Whether the token limit ended the answer."""
     dropped: dict[str, str] = field(default_factory=dict)
-    """Refused fields, each with what was sent instead, or ""."""
+    """Refused fields, each with the field that was sent instead, or ""."""
     refused: ProviderError | None = None
-    """The server refused the request as a whole."""
+    """The error if the server refused the whole request."""
     unknown: CoreError | None = None
-    """Something else went wrong, which says nothing about the request."""
+    """Any other error, which says nothing about what the server supports."""
 
 
 @dataclass(slots=True)
@@ -125,7 +141,7 @@ class _Explorer:
     provider: Provider
     model: str
     key: str | None
-    watch: Watch
+    recorder: RecordingTransport
     memory: UnsupportedFieldCache | None
     on_trait: Callable[[Trait], None] | None
     traits: list[Trait] = field(default_factory=list)
@@ -134,18 +150,17 @@ class _Explorer:
         plain = self._ask("Count from one to ten, in words.", tokens=_SHORT)
         if (failure := plain.refused or plain.unknown) is not None:
             raise failure
-        self._streaming(self.watch.calls[-1])
+        in_one_piece = self.recorder.calls[-1].is_one_piece
+        self._note(
+            "streaming", "no" if in_one_piece else "yes", "answers in one piece" if in_one_piece else ""
+        )
         self._note("usage", "yes" if plain.usage else "no", "" if plain.usage else "not reported in streams")
         self._system()
         self._json_object()
         self._json_schema()
         self._tools()
-        self._thoughts()
+        self._reasoning()
         self._fields(plain)
-
-    def _streaming(self, seen: Seen) -> None:
-        whole = "json" in seen.content_type and not bytes(seen.body[:64]).lstrip().startswith(b"data")
-        self._note("streaming", "no" if whole else "yes", "answers in one piece" if whole else "")
 
     def _system(self) -> None:
         outcome = self._ask("Hi", system="Answer in one word.", tokens=_SHORT)
@@ -176,21 +191,21 @@ class _Explorer:
     def _tools(self) -> None:
         outcome = self._ask("What is the weather in Paris? Use the tool.", tokens=_LONG, tools=(_TOOL,))
         called = any(call.name == _TOOL.name for call in outcome.calls)
-        self._judge("tools", outcome, "tools", shown=called, otherwise="taken, and not called")
+        self._judge("tools", outcome, "tools", shown=called, otherwise="accepted, but not called")
 
-    def _thoughts(self) -> None:
-        """Where thoughts came, in all that has been answered so far."""
-        bodies = [bytes(seen.body).decode("utf-8", "replace") for seen in self.watch.calls]
-        carriers = dict.fromkeys(hit[1] for body in bodies for hit in _CARRIER.finditer(body))
-        if carriers:
-            self._note("reasoning", "yes", f"in {', '.join(carriers)}")
+    def _reasoning(self) -> None:
+        """Search all answers so far for reasoning."""
+        bodies = [bytes(seen.body).decode("utf-8", "replace") for seen in self.recorder.calls]
+        fields = dict.fromkeys(hit[1] for body in bodies for hit in _REASONING.finditer(body))
+        if fields:
+            self._note("reasoning", "yes", f"in {', '.join(fields)}")
         elif any("<think" in body or "\\u003cthink" in body for body in bodies):
             self._note("reasoning", "yes", "between <think> tags in the text")
         else:
             self._note("reasoning", "no", "none was seen")
 
     def _fields(self, plain: _Outcome) -> None:
-        """Which optional fields are taken: all at once, and one by one only where that is refused."""
+        """Send all optional fields at once, and one by one only if that is refused."""
         for name, instead in plain.dropped.items():
             self._refuse(name, instead)
         together = self._ask("Hi", tokens=1, params=_OPTIONAL)
@@ -228,7 +243,7 @@ class _Explorer:
         request = Request(
             model=self.model, messages=tuple(turns), max_tokens=tokens, tools=tools, params=params or {}
         )
-        client = Client(self.watch, memory=self.memory)
+        client = Client(self.recorder, memory=self.memory)
         try:
             for event in client.chat(self.provider, request, key=self.key, notify=notify):
                 _take(event, outcome)
@@ -245,8 +260,8 @@ class _Explorer:
         field_name: str = "",
         *,
         shown: bool,
-        yes: Answer = "yes",
-        otherwise: str = "taken, and not obeyed",
+        yes: Support = "yes",
+        otherwise: str = "accepted, but without effect",
         group: Group = "answers",
     ) -> None:
         if field_name in outcome.dropped or outcome.refused is not None:
@@ -262,7 +277,7 @@ class _Explorer:
     def _words(self, error: ProviderError | None) -> str:
         return f"refused: {' '.join(error.words.split())}" if error is not None and error.words else ""
 
-    def _note(self, name: str, answer: Answer, detail: str = "", *, group: Group = "answers") -> None:
+    def _note(self, name: str, answer: Support, detail: str = "", *, group: Group = "answers") -> None:
         shown = printable(redact(detail, known_secrets(self.provider, self.key)), 120)
         trait = Trait(name=name, group=group, answer=answer, detail=shown)
         self.traits.append(trait)
@@ -283,7 +298,7 @@ def _take(event: object, outcome: _Outcome) -> None:
 
 
 def _is_object(outcome: _Outcome) -> bool:
-    """Whether the answer is a JSON object, or the beginning of one where it was cut."""
+    """Whether the answer is a JSON object, or the start of one if it was cut."""
     value = _parsed(outcome.text)
     return isinstance(value, dict) or (
         value is None and outcome.cut and outcome.text.lstrip().startswith("{")
@@ -291,7 +306,7 @@ def _is_object(outcome: _Outcome) -> bool:
 
 
 def _parsed(text: str) -> Json:
-    """The JSON in an answer, which some servers put between fences."""
+    """The JSON of an answer, which some servers put in a fenced block."""
     bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
         return json.loads(bare)
