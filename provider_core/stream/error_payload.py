@@ -6,8 +6,6 @@ import html
 import json
 import math
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -362,16 +360,19 @@ def _number(text: str) -> float | None:
 
 def _until(date: str, now: str) -> float | None:
     """Return the seconds to an HTTP date, by the server's own clock if it sent its time."""
-    try:
-        then = parsedate_to_datetime(date)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    try:
-        start = parsedate_to_datetime(now)
-    except (TypeError, ValueError, OverflowError):
-        start = datetime.now(UTC)
-    then, start = (moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (then, start))
-    return max(0.0, (then - start).total_seconds())
+    from datetime import UTC, datetime
+    from email.utils import parsedate_to_datetime
+
+    moments = []
+    for text in (date, now):
+        try:
+            moment = parsedate_to_datetime(text)
+        except (TypeError, ValueError, OverflowError):
+            if text is date:
+                return None
+            moment = datetime.now(UTC)
+        moments.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return max(0.0, (moments[0] - moments[1]).total_seconds())
 
 
 def _wait_in(value: Json, depth: int) -> float | None:
@@ -403,9 +404,10 @@ def _duration(value: Json) -> float | None:
         return None
     if isinstance(value, int | float):
         return _number(str(value)) if abs(value) < 1e9 else None
-    return (
-        (_number(value) if _number(value) is not None else _span(value)) if isinstance(value, str) else None
-    )
+    if not isinstance(value, str):
+        return None
+    seconds = _number(value)
+    return _span(value) if seconds is None else seconds
 
 
 def _span(text: str) -> float | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from provider_core import errors, limits
@@ -18,13 +18,13 @@ from provider_core.redaction import clean
 from provider_core.stream.error_payload import ErrorPayload, page_title, parse_json, read_payload, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from provider_core.types import Json
 
 Kind: TypeAlias = type[errors.ProviderError]
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NO_HEADERS: Mapping[str, str] = {}
 _DETAIL = 500
 """Characters of a detail that are shown after the server's words."""
 _KEEPALIVES = re.compile(
@@ -34,23 +34,20 @@ _KEEPALIVES = re.compile(
 )
 """Lines of an event stream that only keep the connection open."""
 
-_SAYS: Mapping[Kind, str] = MappingProxyType(
-    {
-        errors.AuthenticationError: "refused the key",
-        errors.PermissionDeniedError: "does not allow this",
-        errors.RateLimitError: "limits the rate of requests",
-        errors.QuotaError: "has no credit or quota left for this key",
-        errors.ContextOverflowError: "says that the prompt does not fit into the context window",
-        errors.ContentPolicyError: "refused the content",
-        errors.BadRequestError: "refused the request",
-        errors.WrongEndpointError: "does not serve this model as chat completions",
-        errors.ModelNotFoundError: "does not serve this model",
-        errors.NotFoundError: "serves nothing at this address",
-        errors.OverloadedError: "is overloaded or still loading",
-        errors.ProtocolError: "sent no chat completion",
-        errors.ServerError: "failed",
-    }
-)
+_SAYS: Mapping[Kind, str] = {
+    errors.AuthenticationError: "refused the key",
+    errors.PermissionDeniedError: "does not allow this",
+    errors.RateLimitError: "rate limited the request",
+    errors.QuotaError: "has no credit or quota left for this key",
+    errors.ContextOverflowError: "says that the prompt exceeds the context window",
+    errors.ContentPolicyError: "refused the content",
+    errors.BadRequestError: "refused the request",
+    errors.WrongEndpointError: "does not serve this model as chat completions",
+    errors.ModelNotFoundError: "does not serve this model",
+    errors.NotFoundError: "has nothing at this address",
+    errors.OverloadedError: "is overloaded or still loading",
+    errors.ServerError: "failed",
+}
 _PHRASES = {
     498: "Capacity exceeded", 499: "Client closed request", 520: "Unknown error at the origin",
     521: "The origin is down", 522: "The origin timed out", 523: "The origin is unreachable",
@@ -86,19 +83,18 @@ def response_error(
 
     The names of ``headers`` are in lower case. ``secrets`` are redacted wherever the server echoes them.
     """
-    text = body[: limits.ERROR_BODY].decode("utf-8", "replace").strip().lstrip("\ufeff").strip()
+    text = _decoded(body[: limits.ERROR_BODY])
     if text.startswith("<"):
-        said = ErrorPayload(words=page_title(text[: 1 << 16]))
-        return _error(status, said, None, headers, provider, secrets, json_body=False)
-    for candidate in (text, *_event_data(text)):
-        if candidate[:1] in ("{", "[", '"') or candidate == "null":
-            try:
-                return error_from_json(
-                    status, parse_json(candidate), headers, provider=provider, secrets=secrets
-                )
-            except ValueError:
-                continue
-    return _error(status, ErrorPayload(words=text), None, headers, provider, secrets, json_body=False)
+        text = page_title(text[: 1 << 16])
+    else:
+        # An error may come as an event stream in spite of its status.
+        fields = (line.strip().partition(":") for line in text.split("\n"))
+        for candidate in (text, *(data.strip() for name, _, data in fields if name == "data")):
+            if candidate[:1] in ("{", "[", '"') or candidate == "null":
+                with suppress(ValueError):
+                    value = parse_json(candidate)
+                    return error_from_json(status, value, headers, provider=provider, secrets=secrets)
+    return _error(status, ErrorPayload(words=text), None, headers, provider, secrets)
 
 
 def error_from_json(
@@ -113,7 +109,7 @@ def error_from_json(
     said = read_payload(value)
     if not said.words:
         said.words = _excerpt(value)
-    return _error(status, said, value, headers, provider, secrets, json_body=isinstance(value, dict | list))
+    return _error(status, said, value, headers, provider, secrets)
 
 
 def not_a_completion(
@@ -129,21 +125,19 @@ def not_a_completion(
 
     Its code is "empty_body", or "empty_stream" if a stream was requested and nothing but keep-alives came.
     """
-    text = head.decode("utf-8", "replace").strip().lstrip("\ufeff").strip()
-    code = None
-    if not _KEEPALIVES.sub("", text).strip():
+    text = _decoded(head)
+    is_page, code, what = text.startswith("<"), None, "something other than"
+    words = clean(page_title(text) if is_page else text, secrets, 500 if is_page else 200)
+    shown = words
+    if is_page:
+        what = "a web page instead of"
+    elif not _KEEPALIVES.sub("", text).strip():
         code = "empty_stream" if streamed else "empty_body"
+        what, shown = f"an empty {'stream' if words else 'body'} instead of", ""
     kind = clean(content_type.partition(";")[0], secrets, 100) or "no content type"
-    if text.startswith("<"):
-        words = clean(page_title(text), secrets, 500)
-        rest = f"a web page: {words}" if words else "a web page"
-    else:
-        words = clean(text, secrets, 200)
-        rest = f"beginning with: {_line(words)}" if words else "an empty body"
-        if words and code is not None:
-            rest = "an empty stream"
-    message = f"{subject(provider)} sent no chat completion ({status}, {kind}), but {rest}"
-    message = message.replace(", but beginning", ", beginning")
+    message = f"{subject(provider)} sent {what} a chat completion ({status}, {kind})"
+    if shown:
+        message += f": {_line(shown)}"
     return errors.ProtocolError(message, provider=provider, status=status, code=code, words=words)
 
 
@@ -154,17 +148,15 @@ def _error(
     headers: Mapping[str, str],
     provider: str | None,
     secrets: tuple[str, ...],
-    *,
-    json_body: bool,
 ) -> errors.ProviderError:
     words = clean(said.words, secrets)
     outcome = status if status is None or status >= 300 else None
-    kind = _kind_of(outcome if outcome is not None else said.status, said, words, json_body=json_body)
+    number = outcome if outcome is not None else said.status
+    kind = _kind_of(number, said, words, json_body=isinstance(value, dict | list))
     location = headers.get("location", "") if outcome is not None and 300 <= outcome < 400 else ""
     if location:
         words = clean(f"redirected to {location.partition('?')[0]}", secrets)
     spoken = words or _phrase(outcome)
-    number = outcome if outcome is not None else said.status
     shown = f" ({number})" if number is not None else ""
     message = f"{subject(provider)} {_SAYS[kind]}{shown}" + (f": {_line(spoken)}" if spoken else "")
     if said.param and kind is errors.BadRequestError and said.param not in words:
@@ -207,6 +199,10 @@ def _phrase(status: int | None) -> str:
         return ""
 
 
+def _decoded(body: bytes) -> str:
+    return body.decode("utf-8", "replace").strip().lstrip("\ufeff").strip()
+
+
 def _line(text: str) -> str:
     return " ".join(text.split())
 
@@ -220,45 +216,33 @@ def _excerpt(value: Json) -> str:
     return text if re.search(r': "[^"]', text) else ""
 
 
-def _event_data(text: str) -> Iterator[str]:
-    """Yield the data of an error that came as an event stream in spite of its status."""
-    for line in text.split("\n"):
-        name, colon, data = line.strip().partition(":")
-        if name == "data" and colon:
-            yield data.strip()
-
-
 # --- the class of an error -----------------------------------------------------------------------------------
 
-_STATUS: Mapping[int, Kind] = MappingProxyType(
-    {
-        401: errors.AuthenticationError,
-        402: errors.QuotaError,
-        403: errors.PermissionDeniedError,
-        404: errors.NotFoundError,
-        405: errors.NotFoundError,
-        408: errors.ServerError,  # the time limit of the upstream server, not of the client
-        410: errors.NotFoundError,
-        424: errors.ServerError,
-        429: errors.RateLimitError,
-        451: errors.ContentPolicyError,
-        498: errors.OverloadedError,  # Groq: no flex capacity
-        503: errors.OverloadedError,
-        529: errors.OverloadedError,
-    }
-)
-_VENDOR: Mapping[str, Kind] = MappingProxyType(
-    {  # https://platform.minimax.io/docs/api-reference/errorcode
-        "1002": errors.RateLimitError,
-        "1004": errors.AuthenticationError,
-        "1008": errors.QuotaError,
-        "1026": errors.ContentPolicyError,
-        "1027": errors.ContentPolicyError,
-        "1039": errors.RateLimitError,
-        "2013": errors.BadRequestError,
-        "2049": errors.AuthenticationError,
-    }
-)
+_STATUS: Mapping[int, Kind] = {
+    401: errors.AuthenticationError,
+    402: errors.QuotaError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    405: errors.NotFoundError,
+    408: errors.ServerError,  # the time limit of the upstream server, not of the client
+    410: errors.NotFoundError,
+    424: errors.ServerError,
+    429: errors.RateLimitError,
+    451: errors.ContentPolicyError,
+    498: errors.OverloadedError,  # Groq: no flex capacity
+    503: errors.OverloadedError,
+    529: errors.OverloadedError,
+}
+_VENDOR: Mapping[str, Kind] = {  # https://platform.minimax.io/docs/api-reference/errorcode
+    "1002": errors.RateLimitError,
+    "1004": errors.AuthenticationError,
+    "1008": errors.QuotaError,
+    "1026": errors.ContentPolicyError,
+    "1027": errors.ContentPolicyError,
+    "1039": errors.RateLimitError,
+    "2013": errors.BadRequestError,
+    "2049": errors.AuthenticationError,
+}
 
 # Codes and types, lower-case. Numbers are Zhipu's (https://docs.z.ai/api-reference/api-code) and SiliconFlow's 20012.
 _OVERFLOW = re.compile(
@@ -403,14 +387,11 @@ def _says(pattern: str, words: str) -> bool:
 
 
 def _special(status: int | None, said: ErrorPayload, words: str) -> Kind | None:
-    """Return the class if a code names it more exactly than the status."""
-    if _any(_OVERFLOW, said):
+    """Return the class if a code or the words name it more exactly than the status."""
+    too_long = status not in (404, 405) and _TOO_LONG.search(words) and not _TOO_MUCH.search(words)
+    if too_long or _any(_OVERFLOW, said):
         return errors.ContextOverflowError
-    if status not in (404, 405) and _TOO_LONG.search(words) and not _TOO_MUCH.search(words):
-        return errors.ContextOverflowError
-    if said.moderated or _any(_POLICY, said):
-        return errors.ContentPolicyError
-    return None
+    return errors.ContentPolicyError if said.moderated or _any(_POLICY, said) else None
 
 
 def _unknown_model(said: ErrorPayload, words: str) -> Kind | None:

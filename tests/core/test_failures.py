@@ -263,7 +263,7 @@ def test_a_failure_inside_a_stream_has_no_status_but_may_name_one() -> None:
     error = failed(None, {"error": {"message": "slow down", "code": 429}})
     assert type(error) is errors.RateLimitError
     assert error.status is None
-    assert error.message == "acme limits the rate of requests (429): slow down"
+    assert error.message == "acme rate limited the request (429): slow down"
 
 
 def body(code: Any = None, type_: Any = None, message: str = "words", **more: Any) -> dict[str, Any]:

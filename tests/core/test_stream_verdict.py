@@ -308,7 +308,7 @@ def test_a_web_page_under_200_shows_its_title_only() -> None:  # quirk 27
         assert isinstance(result.error, errors.ProtocolError)
         assert (
             result.error.message
-            == "acme sent no chat completion (200, text/html), but a web page: Open & WebUI"
+            == "acme sent a web page instead of a chat completion (200, text/html): Open & WebUI"
         )
         assert result.error.words == "Open & WebUI"
 
@@ -318,7 +318,7 @@ def test_a_stream_without_any_chunk_names_type_and_beginning() -> None:  # quirk
     assert result.verdict is Verdict.FAILED
     assert isinstance(result.error, errors.ProtocolError)
     assert result.error.message == (
-        "acme sent no chat completion (200, text/event-stream), but an empty stream"
+        "acme sent an empty stream instead of a chat completion (200, text/event-stream)"
     )
 
 
