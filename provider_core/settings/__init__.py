@@ -1,6 +1,6 @@
-"""What the user has set up: the settings file and ``TELEX_*`` variables, as plain values.
+"""The settings in force: the settings file and ``TELEX_`` variables, merged with presets.
 
-The file is checked by ``schema`` and written by ``file``; presets are merged in here. Keys are never in it.
+Modules of the package read the file (``file``), check it (``schema``), and change it (``edit``).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ __all__ = [
 
 
 class Paths(Struct):
-    """Where telex keeps things: settings, data (history, models) and what can be made again."""
+    """The folders of settings, data (history, models) and caches."""
 
     config: Path
     data: Path
@@ -51,12 +51,12 @@ class Paths(Struct):
 
     @property
     def templates(self) -> Path:
-        """Where the user's templates are."""
+        """The folder of the user's templates."""
         return self.config / "templates"
 
     @property
     def models(self) -> Path:
-        """Where the embedded model's file is kept."""
+        """The folder of the embedded model's file."""
         return self.data / "models"
 
     @property
@@ -66,19 +66,19 @@ class Paths(Struct):
 
     @property
     def lists(self) -> Path:
-        """Where the lists of models that servers gave are kept."""
+        """The folder of the model lists that servers returned."""
         return self.cache / "models"
 
     @property
     def refusals(self) -> Path:
-        """Where it is kept which fields of a request a server refused."""
+        """The file that records which fields of a request each model refused."""
         return self.cache / "refused-fields.json"
 
     @classmethod
     def find(cls, environ: Mapping[str, str]) -> Paths:
         """The platform's folders, or three folders under ``TELEX_HOME`` where that is set.
 
-        Raises ``SettingsError`` where there is no home folder to have them in.
+        Raises ``SettingsError`` if there is no home folder.
         """
         home = environ.get("TELEX_HOME")
         if home:
@@ -90,7 +90,7 @@ class Paths(Struct):
         user = environ.get("HOME", "")
         if sys.platform == "linux" and user.startswith("/") and "ANDROID_ROOT" not in environ:
             user = user.rstrip("/")
-            # What platformdirs says, without its import: that takes a tenth of a short answer's time.
+            # The folders of platformdirs, without the time to import it.
             return cls(
                 config=_folder(environ.get("XDG_CONFIG_HOME"), f"{user}/.config"),
                 data=_folder(environ.get("XDG_DATA_HOME"), f"{user}/.local/share"),
@@ -109,38 +109,39 @@ class Paths(Struct):
 
 
 class Settings(Struct):
-    """Everything that is configured. ``model`` is the default as it was typed: an id or a provider's name."""
+    """The values of all settings."""
 
     model: str | None = None
+    """The default model as it was typed: an alias, PROVIDER/MODEL, or a provider."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Short name -> model id as it was typed."""
+    """Short name -> model as it was typed."""
     providers: Mapping[str, Provider] = field(default_factory=dict)
     markdown: bool = True
-    """Whether an answer on a terminal is laid out."""
+    """Whether Markdown is rendered on a terminal."""
     reasoning: str = "show"
     """"show", "hide" or "summary"."""
     usage: str = "auto"
-    """The line after an answer: "none", "short", "full", or what suits the streams."""
+    """The usage line after an answer: "auto", "none", "short" or "full"."""
     history: bool = True
-    """Whether conversations are kept."""
+    """Whether conversations are saved."""
     code_theme: str | None = None
     local_threads: int | None = None
     local_context: int | None = None
     models_lifetime: float | None = None
-    """Seconds that a server's list of models is taken for current; None for the catalogue's own."""
+    """Seconds until a server's model list is out of date; None for the catalog's default."""
     mcp: Mapping[str, McpServer] = field(default_factory=dict)
-    """The servers whose tools a model may be given, by name."""
+    """MCP servers by name."""
     problems: Mapping[str, SettingsError] = field(default_factory=dict)
-    """What is wrong with each entry that is left out: "providers.lab", "mcp.files", "aliases.fast", "usage"."""
+    """The errors of the entries that are ignored: "providers.lab", "mcp.files", "aliases.fast", "usage"."""
 
     def require(self, *entry: str) -> None:
-        """Raise the ``SettingsError`` of this entry ("providers", "lab") or of its whole group, if it is wrong."""
+        """Raise the ``SettingsError`` of this entry ("providers", "lab") or of its whole group, if it is invalid."""
         for place in (entry[0], ".".join(entry)):
             if place in self.problems:
                 raise self.problems[place]
 
     def invalid_entries(self, group: str) -> dict[str, str]:
-        """The names of a group's entries that cannot be used, each with what is wrong with it."""
+        """The names of a group's invalid entries, with their errors."""
         start = f"{group}."
         return {
             entry.removeprefix(start): error.message
@@ -149,23 +150,24 @@ class Settings(Struct):
         }
 
 
-_VARIABLES = frozenset(f"TELEX_{field.name.upper()}" for field in fields(Settings)) - {"TELEX_PROBLEMS"}
-"""The variables that are settings. No other is looked at: it may be the one that holds somebody's key."""
+_VARIABLES = frozenset(f"TELEX_{name.upper()}" for name in Settings.__annotations__) - {"TELEX_PROBLEMS"}
+"""The variables that are settings. Others are not read, because they may hold keys."""
 
 
-def _folder(named: str | None, usual: str) -> Path:
-    """Ours in the folder that is named; a relative name counts for nothing (XDG base directories, "Basics")."""
-    return Path(named if named and named.startswith("/") else usual) / "telex"
+def _folder(named: str | None, default: str) -> Path:
+    """Telex's folder in the named one; relative names are ignored (XDG base directories, "Basics")."""
+    return Path(named if named and named.startswith("/") else default) / "telex"
 
 
 def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings in force: environment over file over default.
+    """The settings in force: the environment overrides the file, and the file overrides defaults.
 
-    An entry that is wrong, or a file that this user may not read, is left out and found in ``problems``. Raises
+    Invalid entries, and a file that this user may not read, are ignored and reported in ``problems``. Raises
     ``SettingsError`` with path and line for a file that cannot be parsed.
     """
     from provider_core.settings import file, snapshot
 
+    environ = os.environ if environ is None else environ
     unreadable: SettingsError | None = None
     try:
         text = file.text(paths.settings_file)
@@ -173,108 +175,28 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         if not isinstance(error.__cause__, PermissionError):
             raise
         text, unreadable = "", error
-    given = _given(os.environ if environ is None else environ)
-    variables = _variables_of(given)
+    variables = _variables(environ)
     checked: Mapping[str, Any] = {}
     if text or variables:
-        recalled = snapshot.recall(paths.cache, text, variables)
+        recalled = snapshot.load(paths.cache, text, variables)
+        checked = recalled if recalled is not None else _check(text, variables, paths)
         if recalled is None:
-            recalled = _check(text, variables, paths)
-            snapshot.keep(paths.cache, text, variables, recalled)
-        checked = recalled
-    return _settings(checked, given, paths, unreadable)
+            snapshot.save(paths.cache, text, variables, checked)
+    return _settings(checked, environ, paths, unreadable)
 
 
 def parse(text: str, paths: Paths, environ: Mapping[str, str]) -> Settings:
     """The settings as ``load`` would return them for a file with this text; reads and writes no file."""
-    given = _given(environ)
-    variables = _variables_of(given)
-    checked = _check(text, variables, paths) if text or variables else {}
-    return _settings(checked, given, paths, None)
+    return _settings(_check(text, _variables(environ), paths), environ, paths)
 
 
-def _given(environ: Mapping[str, str]) -> dict[str, str]:
-    """The TELEX_ variables that are set; an empty one counts as unset."""
-    return {name: value for name, value in environ.items() if value and name.upper().startswith("TELEX_")}
-
-
-def _variables_of(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in given.items() if name.upper() in _VARIABLES}
-
-
-def _settings(
-    checked: Mapping[str, Any], given: Mapping[str, str], paths: Paths, unreadable: SettingsError | None
-) -> Settings:
-    variables = _variables_of(given)
-    known = {name: value for name, value in checked.items() if name not in ("mcp", "providers", "problems")}
-    problems = {
-        name: SettingsError(words, path=paths.settings_file if in_file else None)
-        for name, (words, in_file) in checked.get("problems", {}).items()
-    }
-    if unreadable is not None:
-        problems["settings.toml"] = unreadable
-    if problems.keys() & {"history", "settings.toml"}:
-        known["history"] = False  # whoever set it may have wanted nothing saved
-    groups = {group: dict(checked.get(group, {})) for group in ("mcp", "providers")}
-    problems |= _nested(given, groups)
-    providers: dict[str, Provider] = {}
-    for name, table in groups["providers"].items():
-        try:
-            providers[name] = _provider(name, table, paths)
-        except SettingsError as error:
-            problems[f"providers.{name}"] = _located(error, name, variables)
-    return Settings(**known, mcp=_mcp(groups["mcp"]), providers=providers, problems=problems)
-
-
-def _nested(given: Mapping[str, str], groups: Mapping[str, dict[str, Any]]) -> dict[str, SettingsError]:
-    """The entries of ``groups`` that variables such as TELEX_PROVIDERS__LAB__BASE_URL were to change.
-
-    They are taken out: without the change, a request might go where the user does not want it.
-    """
-    problems = {}
-    for name in given:
-        variable, nested, path = name.upper().partition("__")
-        if not nested or variable not in _VARIABLES:
-            continue
-        from provider_core.settings import schema
-
-        parts = path.lower().split("__")
-        group = variable.removeprefix("TELEX_").lower()
-        inner = "".join(f'{{"{part}": ' for part in parts)
-        form = f"{variable} takes JSON: {variable}='{inner}\"VALUE\"{'}' * len(parts)}'"
-        if group not in groups:
-            form = form if group == "aliases" else f"{variable} takes one value"
-            problems[name] = SettingsError(f"{name} is not a setting. {form}")
-            continue
-        known = next((each for each in groups[group] if each.casefold() == parts[0]), parts[0])
-        groups[group].pop(known, None)
-        fields = schema.ENTRIES[group].model_fields
-        problems[f"{group}.{known}"] = (
-            SettingsError(f"{name} is not a setting. {form}")
-            if parts[1:2] and parts[1] in fields
-            else schema.not_a_setting(name, [group, *parts], None, fields)
-        )
-    return problems
-
-
-def _located(error: SettingsError, name: str, variables: Mapping[str, str]) -> SettingsError:
-    """``error`` with TELEX_PROVIDERS named as its place, where that has the provider."""
-    from provider_core.settings import schema
-
-    if schema.variable_of(["providers", name], schema.parse_variables(variables)[0]) is None:
-        return error
-    return SettingsError(error.message.replace("providers.", "TELEX_PROVIDERS.", 1))
-
-
-def _mcp(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:
-    if not tables:
-        return {}
-    from provider_core.settings import mcp
-
-    return mcp.of_tables(tables)
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are settings; an empty one is unset."""
+    return {name: value for name, value in environ.items() if value and name.upper() in _VARIABLES}
 
 
 def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, Any]:
+    """The valid entries as plain values; those of "problems" are a message and whether the file is to blame."""
     from provider_core.settings import file, schema
 
     data = file.parse(text, paths.settings_file)
@@ -286,18 +208,104 @@ def _check(text: str, variables: Mapping[str, str], paths: Paths) -> dict[str, A
     return checked
 
 
+def _settings(
+    checked: Mapping[str, Any],
+    environ: Mapping[str, str],
+    paths: Paths,
+    unreadable: SettingsError | None = None,
+) -> Settings:
+    values = {name: value for name, value in checked.items() if name not in ("mcp", "providers", "problems")}
+    problems = {
+        name: SettingsError(message, path=paths.settings_file if in_file else None)
+        for name, (message, in_file) in checked.get("problems", {}).items()
+    }
+    if unreadable is not None:
+        problems["settings.toml"] = unreadable
+    if problems.keys() & {"history", "settings.toml"}:
+        values["history"] = False  # the user may have wanted nothing saved
+    groups = {group: dict(checked.get(group, {})) for group in ("mcp", "providers")}
+    problems |= _nested_variables(environ, groups)
+    providers: dict[str, Provider] = {}
+    for name, table in groups["providers"].items():
+        try:
+            providers[name] = _provider(name, table, paths)
+        except SettingsError as error:
+            from provider_core.settings import schema
+
+            overrides, _ = schema.parse_variables(_variables(environ))
+            if schema.variable_of(["providers", name], overrides) is not None:
+                error = SettingsError(error.message.replace("providers.", "TELEX_PROVIDERS.", 1))
+            problems[f"providers.{name}"] = error
+    return Settings(**values, mcp=_servers(groups["mcp"]), providers=providers, problems=problems)
+
+
+def _nested_variables(
+    environ: Mapping[str, str], groups: Mapping[str, dict[str, Any]]
+) -> dict[str, SettingsError]:
+    """The errors of variables such as TELEX_PROVIDERS__LAB__BASE_URL, which are not supported.
+
+    The entries that they name are removed from ``groups``: without the change, a request might go where the user does
+    not want it.
+    """
+    problems = {}
+    for name, value in environ.items():
+        variable, nested, path = name.upper().partition("__")
+        if not (value and nested and variable in _VARIABLES):
+            continue
+        from provider_core.settings import schema
+
+        parts = path.lower().split("__")
+        group = variable.removeprefix("TELEX_").lower()
+        inner = "".join(f'{{"{part}": ' for part in parts)
+        words = (
+            f"{name} is not a setting. {variable} takes JSON: {variable}='{inner}\"VALUE\"{'}' * len(parts)}'"
+        )
+        if group not in groups:
+            one_value = f"{name} is not a setting. {variable} takes one value"
+            problems[name] = SettingsError(words if group == "aliases" else one_value)
+            continue
+        known = next((each for each in groups[group] if each.casefold() == parts[0]), parts[0])
+        groups[group].pop(known, None)
+        fields = schema.ENTRIES[group].model_fields
+        problems[f"{group}.{known}"] = (
+            SettingsError(words)
+            if parts[1:2] and parts[1] in fields
+            else schema.not_a_setting(name, [group, *parts], None, fields)
+        )
+    return problems
+
+
+def _servers(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, McpServer]:
+    if not tables:
+        return {}
+    from provider_core.settings import mcp
+
+    return mcp.of_tables(tables)
+
+
+def preview_server(name: str, table: Mapping[str, Any], paths: Paths) -> McpServer:
+    """The server that ``[mcp.NAME]`` with these fields would be; raises ``SettingsError``."""
+    from provider_core.settings import schema
+
+    written = {key: value for key, value in table.items() if value is not None}
+    checked, problems = schema.check({"mcp": {name: written}}, {}, paths.settings_file)
+    for error in problems.values():
+        raise error
+    return _servers(checked["mcp"])[name]
+
+
 def preview(
     name: str, table: Mapping[str, Any], paths: Paths, environ: Mapping[str, str] | None = None
 ) -> Provider:
     """The provider that ``[providers.NAME]`` with these fields would be; raises ``SettingsError``.
 
-    With ``environ``, what its TELEX_PROVIDERS says of this provider overrides the fields, as it does in a chat.
+    With ``environ``, its TELEX_PROVIDERS overrides the fields, as in a chat.
     """
     from provider_core.settings import schema
 
-    given = {key: value for key, value in table.items() if value is not None}
+    written = {key: value for key, value in table.items() if value is not None}
     variables = {"TELEX_PROVIDERS": value} if environ and (value := environ.get("TELEX_PROVIDERS")) else {}
-    checked, problems = schema.check({"providers": {name: given}}, variables, paths.settings_file)
+    checked, problems = schema.check({"providers": {name: written}}, variables, paths.settings_file)
     for place in ("providers", f"providers.{name}"):
         if place in problems:
             raise problems[place]
@@ -305,17 +313,15 @@ def preview(
 
 
 def key_variables(environ: Mapping[str, str]) -> set[str]:
-    """The names of the variables that are set and may hold the key of a preset."""
+    """The names of the variables that may hold the key of a preset: all those of presets end so."""
     return {name for name, value in environ.items() if name.endswith(("_KEY", "_TOKEN")) and value.strip()}
 
 
 def from_environment(settings: Settings, environ: Mapping[str, str], paths: Paths) -> dict[str, Provider]:
-    """The presets that are not set up, and whose key a variable of ``environ`` holds, as providers by their id.
+    """The presets that can be used without being set up, because variables hold their key and their address parts.
 
-    What only the user knows of an address has to be in the environment, too. A variable that a provider reads its key
-    from belongs to that provider.
+    A variable that is the key of a provider in the settings belongs to that provider.
     """
-    # The presets are imported only where a variable may hold a key: all their names end so.
     names = key_variables(environ)
     names.difference_update(*(provider.key_env for provider in settings.providers.values()))
     if not names:
@@ -335,55 +341,33 @@ def from_environment(settings: Settings, environ: Mapping[str, str], paths: Path
     return found
 
 
-def _usual(base_url: str) -> Network:
-    """The timeouts of a server that no preset describes: one nearby may have to load its model first."""
-    return presets.LOCAL if validators.is_private_host(base_url) else Network()
-
-
-def _variables_for(base_url: str, preset: presets.Preset) -> str:
-    """The origin that the preset's own variables are for, or "" where ``base_url`` is one of the preset's hosts."""
-    own = not preset.key_env or preset.serves(base_url)
-    return "" if own else validators.origin(preset.base_url)
-
-
-def preview_server(name: str, table: Mapping[str, Any], paths: Paths) -> McpServer:
-    """The server that ``[mcp.NAME]`` with these fields would be; raises ``SettingsError``."""
-    from provider_core.settings import schema
-
-    given = {key: value for key, value in table.items() if value is not None}
-    return _mcp(schema.validate({"mcp": {name: given}}, {}, paths.settings_file)["mcp"])[name]
-
-
-_NETWORK_PATHS = ("ca_bundle", "client_cert")
-
-
 def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
-    """One provider with what its preset knows filled in; what the user wrote wins, field by field."""
+    """The provider of a checked table; its preset fills in what the table does not set."""
     get = entry.get
     preset = presets.get(entry["preset"]) if "preset" in entry else None
-    if preset is None and "preset" in entry:
-        raise SettingsError(
-            f"providers.{name}: there is no preset called {entry['preset']!r}", path=paths.settings_file
-        )
     base_url = get("base_url") or (preset.base_url if preset else "")
     for variable, value in get("variables", {}).items():
         base_url = base_url.replace(f"{{{variable}}}", value)
     gguf = Path(entry["gguf"]) if "gguf" in entry else None
-    if not base_url and gguf is None:
-        raise SettingsError(
-            f"providers.{name}: it has neither a preset, a base_url nor a gguf file", path=paths.settings_file
-        )
-    missing = re.search(r"\{([^}]*)\}", base_url)
-    if missing:
-        raise SettingsError(
-            f"providers.{name}: its address needs variables.{missing[1]}", path=paths.settings_file
-        )
-    network: dict[str, Any] = {
-        field.name: Path(entry[field.name]) if field.name in _NETWORK_PATHS else entry[field.name]
-        for field in fields(Network)
-        if field.name in entry
-    }
-    declared = tuple(Model(id=m) if isinstance(m, str) else Model(**m) for m in get("models", ()))
+    problem = ""
+    if preset is None and "preset" in entry:
+        problem = f"there is no preset called {entry['preset']!r}"
+    elif not base_url and gguf is None:
+        problem = "it has neither a preset, a base_url nor a gguf file"
+    elif missing := re.search(r"\{([^}]*)\}", base_url):
+        problem = f"its address needs variables.{missing[1]}"
+    if problem:
+        raise SettingsError(f"providers.{name}: {problem}", path=paths.settings_file)
+    # A preset's variables are for its own hosts.
+    for_preset = preset is not None and preset.key_env and "key_env" not in entry
+    key_env_for = (
+        validators.origin(preset.base_url) if preset and for_preset and not preset.serves(base_url) else ""
+    )
+    # A server without a preset that is nearby may have to load its model first.
+    usual = presets.LOCAL if validators.is_private_host(base_url) else Network()
+    network: dict[str, Any] = {each: entry[each] for each in Network.__annotations__ if each in entry}
+    network |= {each: Path(network[each]) for each in ("ca_bundle", "client_cert") if each in network}
+    declared = tuple(Model(id=each) if isinstance(each, str) else Model(**each) for each in get("models", ()))
     return Provider(
         name=name,
         display_name=get("display_name") or (preset.name if preset else name),
@@ -393,7 +377,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         key_required=get("key") != "none" and (preset.key_required if preset else True),
         key_stored=get("key") == "keyring",
         key_env=(entry["key_env"],) if "key_env" in entry else (preset.key_env if preset else ()),
-        key_env_for=_variables_for(base_url, preset) if preset and "key_env" not in entry else "",
+        key_env_for=key_env_for,
         key_command=get("key_command"),
         headers={**(preset.headers if preset else {}), **get("headers", {})},
         models=declared or (presets.models(preset.id) if preset else ()),
@@ -402,6 +386,6 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         enabled=get("enabled", True),
         gguf=gguf,
         embedded=gguf is not None,
-        network=replace(preset.network if preset else _usual(base_url), **network),
+        network=replace(preset.network if preset else usual, **network),
         quirks=preset.quirks if preset else Quirks(),
     )

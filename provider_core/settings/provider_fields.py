@@ -1,44 +1,50 @@
 """The settings of a provider, one row each.
 
-The keys of ``[providers.NAME]`` and their validation (``schema``), the options of ``telex providers add`` and
-``edit``, the card of ``providers show``, the summary of ``providers import`` and the table in docs/configuration.md
-are made from these rows.
+From these rows follow the keys of ``[providers.NAME]`` and their validation, the options of ``telex providers add``
+and ``edit``, ``providers show``, the summary of ``providers import`` and the table in docs/configuration.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from provider_core.settings import validators
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+LONGEST_WAIT = 86_400
+"""The largest value of "seconds"."""
+
+MOST_RETRIES = 100
+"""The largest value of "count"."""
 
 FieldType: TypeAlias = Literal["text", "path", "seconds", "count", "switch", "choice", "pairs", "models"]
 """How a value is written. "text" is one line, "seconds" a number, "pairs" a table of strings, "models" a list."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderField:
-    """One setting of a provider. ``name`` is its key in the settings file."""
+class ProviderField(Struct):
+    """One setting of a provider."""
 
     name: str
-    type: FieldType = "text"
+    """Its key in the settings file."""
+    type: FieldType
     help: str
-    option: str = ""
-    """The name of its option without hyphens before it; by default ``name`` with hyphens."""
     metavar: str = ""
     """How help names the option's value, with its unit."""
+    option: str = ""
+    """The name of its option, without the hyphens before it; by default ``name`` with hyphens."""
     validator: Callable[..., Any] | None = None
     """Raises ``InvalidInputError``, or returns the value to use (None for the value itself). For "pairs", it takes
     the name and the value of each."""
     default: bool | None = None
+    """The value of a "switch" that is not set."""
     choices: tuple[str, ...] = ()
     completes: Literal["", "preset", "model"] = ""
-    """What Tab offers as values of the option."""
-    unless_new: bool = False
-    """Whether only ``edit`` has the option."""
+    """The names that Tab offers as values of the option."""
+    edit_only: bool = False
+    """Whether ``providers add`` lacks the option."""
 
     @property
     def flag(self) -> str:
@@ -46,144 +52,99 @@ class ProviderField:
         return self.option or self.name.replace("_", "-")
 
 
+def _row(name: str, type_: FieldType, help_: str, metavar: str = "", **more: Any) -> ProviderField:
+    return ProviderField(name=name, type=type_, help=help_, metavar=metavar, **more)
+
+
+def _base_url(text: str) -> str:
+    return validators.parse_base_url(text).url
+
+
 PROVIDER_FIELDS = (
-    ProviderField(
-        name="preset",
-        help="Use this preset for everything that is not set.",
-        metavar="ID",
-        completes="preset",
+    _row("preset", "text", "Use this preset for everything that is not set.", "ID", completes="preset"),
+    _row(
+        "base_url",
+        "text",
+        "The base address of the API, without /chat/completions.",
+        "URL",
+        validator=_base_url,
     ),
-    ProviderField(
-        name="base_url",
-        help="The base address of the API, without /chat/completions.",
-        metavar="URL",
-        validator=lambda text: validators.parse_base_url(text).url,
-    ),
-    ProviderField(
-        name="variables",
-        type="pairs",
+    _row(
+        "variables",
+        "pairs",
+        "Set a part of the preset's address, such as account_id=ID. Repeatable.",
+        "PART=VALUE",
         option="set",
-        help="Set a part of the preset's address, such as account_id=ID. Repeatable.",
-        metavar="PART=VALUE",
         validator=validators.validate_variable,
     ),
-    ProviderField(
-        name="gguf",
-        type="path",
-        help="Run this model file on this machine, without a server.",
-        metavar="FILE",
-    ),
-    ProviderField(
-        name="key",
-        type="choice",
+    _row("gguf", "path", "Run this model file on this machine, without a server.", "FILE"),
+    _row(
+        "key",
+        "choice",
+        '"keyring" for a stored key, or "none" if no key is needed. Never the key itself.',
         choices=("keyring", "none"),
-        help='"keyring" for a stored key, or "none" if no key is needed. Never the key itself.',
     ),
-    ProviderField(
-        name="key_env",
-        help="Read the key from an environment variable.",
-        metavar="VAR",
+    _row(
+        "key_env",
+        "text",
+        "Read the key from an environment variable.",
+        "VAR",
         validator=validators.validate_key_env,
     ),
-    ProviderField(
-        name="key_command",
-        help="Read the key from the output of a command, run for each chat.",
-        metavar="CMD",
+    _row("key_command", "text", "Read the key from the output of a command, run for each chat.", "CMD"),
+    _row(
+        "display_name", "text", "Name to show in lists.", "TEXT", validator=validators.validate_display_name
     ),
-    ProviderField(
-        name="display_name",
-        help="Name to show in lists.",
-        metavar="TEXT",
-        validator=validators.validate_display_name,
-    ),
-    ProviderField(
-        name="models",
-        type="models",
+    _row(
+        "models",
+        "models",
+        "Models to list instead of the preset's; the first one is the default. Repeatable.",
+        "ID",
         option="model",
-        help="Models to list instead of the preset's; the first one is the default. Repeatable.",
-        metavar="ID",
     ),
-    ProviderField(
-        name="default_model",
-        help="Model to use when only the provider is named.",
-        metavar="ID",
+    _row(
+        "default_model",
+        "text",
+        "Model to use when only the provider is named.",
+        "ID",
         completes="model",
-        unless_new=True,
+        edit_only=True,
     ),
-    ProviderField(
-        name="enabled",
-        type="switch",
+    _row(
+        "enabled",
+        "switch",
+        "Enable or disable the provider.",
         option="enable/--disable",
         default=True,
-        help="Enable or disable the provider.",
-        unless_new=True,
+        edit_only=True,
     ),
-    ProviderField(
-        name="headers",
-        type="pairs",
+    _row(
+        "headers",
+        "pairs",
+        "Send a header with every request. Repeatable.",
+        "NAME=VALUE",
         option="header",
-        help="Send a header with every request. Repeatable.",
-        metavar="NAME=VALUE",
         validator=validators.validate_header,
     ),
-    ProviderField(
-        name="proxy",
-        help="Use this proxy; none means no proxy.",
-        metavar="URL",
-        validator=validators.validate_proxy,
-    ),
-    ProviderField(
-        name="ca_bundle",
-        type="path",
-        help="Trust these certificates instead of the system's.",
-        metavar="PATH",
-    ),
-    ProviderField(
-        name="client_cert",
-        type="path",
-        help="Present a client certificate: a PEM file with its key.",
-        metavar="FILE",
-    ),
-    ProviderField(
-        name="allow_http",
-        type="switch",
+    _row("proxy", "text", "Use this proxy; none means no proxy.", "URL", validator=validators.validate_proxy),
+    _row("ca_bundle", "path", "Trust these certificates instead of the system's.", "PATH"),
+    _row("client_cert", "path", "Present a client certificate: a PEM file with its key.", "FILE"),
+    _row(
+        "allow_http",
+        "switch",
+        "Allow sending the key over plain http to a host that is not local.",
         default=False,
-        help="Allow sending the key over plain http to a host that is not local.",
     ),
-    ProviderField(
-        name="connect_timeout",
-        type="seconds",
-        help="Give up when no connection is made within this many seconds.",
-        metavar="SECONDS",
+    _row(
+        "connect_timeout",
+        "seconds",
+        "Give up when no connection is made within this many seconds.",
+        "SECONDS",
     ),
-    ProviderField(
-        name="first_byte_timeout",
-        type="seconds",
-        help="Give up when no answer begins within this many seconds.",
-        metavar="SECONDS",
+    _row(
+        "first_byte_timeout", "seconds", "Give up when no answer begins within this many seconds.", "SECONDS"
     ),
-    ProviderField(
-        name="idle_timeout",
-        type="seconds",
-        help="Give up when an answer pauses for this many seconds.",
-        metavar="SECONDS",
-    ),
-    ProviderField(
-        name="retries",
-        type="count",
-        help="Times to retry a request that fails before any text arrives.",
-        metavar="N",
-    ),
-    ProviderField(
-        name="retry_budget",
-        type="seconds",
-        help="Start no retry after this many seconds.",
-        metavar="SECONDS",
-    ),
+    _row("idle_timeout", "seconds", "Give up when an answer pauses for this many seconds.", "SECONDS"),
+    _row("retries", "count", "Times to retry a request that fails before any text arrives.", "N"),
+    _row("retry_budget", "seconds", "Start no retry after this many seconds.", "SECONDS"),
 )
-
-LONGEST_WAIT = 86_400
-"""The largest value of "seconds"."""
-
-MOST_RETRIES = 100
-"""The largest value of "count"."""

@@ -169,14 +169,6 @@ class File(BaseModel):
 _TABLES = ("aliases", "mcp", "providers")
 
 
-def validate(data: Mapping[str, Any], environ: Mapping[str, str], path: Path) -> dict[str, Any]:
-    """As ``check``, but raises ``SettingsError`` for the first invalid entry."""
-    checked, problems = check(data, environ, path)
-    for error in problems.values():
-        raise error
-    return checked
-
-
 def check(
     data: Mapping[str, Any], environ: Mapping[str, str], path: Path
 ) -> tuple[dict[str, Any], dict[str, SettingsError]]:

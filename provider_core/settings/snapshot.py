@@ -1,7 +1,7 @@
-"""Settings that were checked before, saved for the next start: checking imports as much as a short answer needs.
+"""Checked settings, saved for the next start: checking them takes longer than a short answer.
 
-A snapshot is found by a digest of what it was made from, the file's text and the variables, and not by their age.
-No variable's value and no secret is in it: settings that hold one are checked again each time.
+A snapshot is found by a digest of the file's text and of the variables. It contains no variable's value and no secret:
+settings with one in them are checked at each start.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["keep", "recall"]
-
 _FOLDER = "settings"
 _MOST = 8
-"""Snapshots that are kept: a script sets the same few variables again and again, each time to the same values."""
+"""Snapshots that are kept: a script sets the same few variables to the same values again and again."""
 
 
-def recall(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
-    """The checked values that were saved for just this text and these variables, or None."""
+def load(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
+    """The values that were saved for this text and these variables, or None."""
     try:
         mark, _, content = files.read_bytes(_place(cache, variables)).partition(b"\n")
-        if mark != _mark(content):  # what anybody has changed is checked anew
+        if mark != _mark(content):  # somebody changed it
             return None
-        kept = json.loads(content)
-        if kept["made_from"] != _digest(text, variables):
+        saved = json.loads(content)
+        if saved["made_from"] != _digest(text, variables):
             return None
-        checked: dict[str, Any] = kept["checked"]
-        return checked | {name: _upper(variables)[f"TELEX_{name.upper()}"] for name in kept["from_variables"]}
+        checked: dict[str, Any] = saved["checked"]
+        return checked | {
+            name: _upper(variables)[f"TELEX_{name.upper()}"] for name in saved["from_variables"]
+        }
     except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return None
 
 
-def keep(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[str, Any]) -> None:
-    """Save the checked values, readable by their owner alone. A cache that cannot be written costs time only."""
+def save(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[str, Any]) -> None:
+    """Save the checked values for their owner; a cache that cannot be written is no error."""
     given = _upper(variables)
     if any(value.lstrip().startswith(("{", "[")) for value in given.values()) or any(_secrets(checked)):
         return
@@ -68,7 +68,7 @@ def keep(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[
 
 
 def _secrets(checked: Mapping[str, Any]) -> Iterator[bool]:
-    """For each value of a table that may hold a secret, whether it does."""
+    """Whether each value that may hold a secret does."""
     from provider_core.settings.validators import find_secret, is_harmless, without_credentials
 
     for provider in checked.get("providers", {}).values():
@@ -85,7 +85,7 @@ def _upper(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _place(cache: Path, variables: Mapping[str, str]) -> Path:
-    # This only parts the files; what is in one is compared by its whole digest.
+    # Only for the name of the file: its content has the whole digest.
     return cache / _FOLDER / f"{_digest('', variables)[:8]}.json"
 
 
@@ -97,7 +97,7 @@ def _forget_old(folder: Path) -> None:
 
 
 def _mark(content: bytes) -> bytes:
-    """The first line of a snapshot with this content."""
+    """The first line of a snapshot with this content, which shows whether somebody changed it."""
     return blake2b(content, digest_size=32).hexdigest().encode()
 
 

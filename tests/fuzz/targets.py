@@ -470,7 +470,7 @@ def cached_settings(data: bytes) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     for content in (data, snapshot._mark(data) + b"\n" + data):
         place.write_bytes(content)
-        snapshot.recall(paths.cache, "", {})
+        snapshot.load(paths.cache, "", {})
 
 
 def key_entry(data: bytes) -> None:

@@ -39,7 +39,7 @@ def setting_options(command: _Command) -> _Command:
 
 def new_setting_options(command: _Command) -> _Command:
     """As ``setting_options``, for a provider that is not set up yet."""
-    return _options([row for row in PROVIDER_FIELDS if not row.unless_new], command)
+    return _options([row for row in PROVIDER_FIELDS if not row.edit_only], command)
 
 
 def key_options(command: _Command) -> _Command:
