@@ -1,11 +1,14 @@
-"""One chat completion from end to end: body, call, bytes, events; where keys come from is not its business."""
+"""One chat request: its body and headers, its retries, and the events of its answer."""
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -13,17 +16,22 @@ from provider_core import limits
 from provider_core._version import USER_AGENT
 from provider_core.errors import (
     AuthenticationError,
+    ConnectError,
     ConnectionLostError,
     DeadlineError,
     InvalidInputError,
     ModelNotFoundError,
     NetworkError,
     NotFoundError,
+    OverloadedError,
+    ProtocolError,
     ProviderError,
+    QuotaError,
+    RateLimitError,
+    ServerError,
 )
 from provider_core.redaction import printable, redact
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
-from provider_core.retry import Retries
 from provider_core.stream import Decoder, response_error
 from provider_core.structs import Struct, field
 from provider_core.types import (
@@ -43,17 +51,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from provider_core.errors import CoreError
     from provider_core.request import UnsupportedFieldCache
-    from provider_core.types import AnswerEvent, Json, Notice, Provider, Reply, Request, Transport
+    from provider_core.types import AnswerEvent, Json, Network, Notice, Provider, Reply, Request, Transport
 
 _TRAILER = 2.0
-"""Seconds for what follows a finish reason that came alone: usage, and the mark of the end."""
+"""Seconds to wait for what follows a finish reason that came alone: usage, and the mark of the end."""
 
 
 class Client:
-    """Asks providers over ``transport``; without one, over real HTTP. Several threads may use one client.
+    """Sends chat requests over ``transport``, by default over HTTP. Several threads may use one client.
 
-    ``memory`` keeps which fields a server refused; without one each request finds that out anew.
+    ``memory`` stores which fields a server refused; without it, each request finds that out anew.
     """
 
     def __init__(
@@ -92,69 +101,62 @@ class Client:
         notify: Callable[[Notice], None] | None = None,
         watch: Callable[[str, str], None] | None = None,
     ) -> Generator[AnswerEvent, None, None]:
-        """The events of one answer, ``Finished`` last; closing the iterator closes the connection.
+        """The events of one answer, ``Finished`` last. Closing the iterator closes the connection.
 
-        ``watch`` is told of what goes over the wire, line by line and redacted: a mark (">" for what is sent,
-        "<" for the answer's head, "<<" for its body, "*" for what is done) and the words. It makes everything slower.
-
-        Raises ``ProviderError`` when the server refuses the request, and ``NetworkError`` when nothing of an
-        answer arrived, after as many retries as ``provider.network`` allows; ``notify`` is told of each before
-        it is waited for. Once an answer has begun, what goes wrong is in ``Finished``: the text stays. So it is
-        where a server ends an answer properly and too early, at the last retry, even before any text. A
-        field that the server refuses by name is left out, or sent under its other name, at once; that is no
+        Raises ``ProviderError`` if the server refuses the request, and ``NetworkError`` if nothing of an answer
+        arrived, after as many retries as ``provider.network`` allows. ``notify`` is called before each of them. A field
+        that the server refuses by name is left out, or sent under its other name, immediately: that is not a retry.
+        Once an answer has begun, an error is in ``Finished``, and so is a regular end without text after the last
         retry.
+
+        ``watch`` is called with each line of the wire log, redacted: a mark (">" request, "<" head of the response,
+        "<<" its body, "*" connection) and the words. This makes everything slower.
         """
-        negotiation = RequestAdapter(provider, request, memory=self._memory, notify=notify)
+        adapter = RequestAdapter(provider, request, memory=self._memory, notify=notify)
         call = Call(
             method="POST",
             url=provider.url("/chat/completions"),
             headers={},
             network=provider.network,
             provider=provider.name,
-            trace=_tell_sent(notify) if notify is not None else None,
+            trace=_trace_for(notify) if notify is not None else None,
         )
         secrets = known_secrets(provider, key)
         limit: dict[str, Json] = {provider.quirks.max_tokens_field: request.max_tokens}
-        own_limit = sets_token_limit({**limit, **request.params})
+        new_decoder = partial(
+            Decoder,
+            provider=provider.name,
+            secrets=secrets,
+            own_limit=sets_token_limit({**limit, **request.params}),
+            max_characters=request.max_characters,
+        )
+        send = self._transport.send
         if watch is not None:
             from provider_core.wire_log import WireLog
 
-            wire = WireLog(watch, secrets)
-            call = wire.watched(call)
+            log = WireLog(watch, secrets)
+            call, send = log.traced(call), partial(log.send, self._transport)
         retries = Retries(provider.network, clock=self._clock)
         while True:
+            cut_short: list[AnswerEvent] = []
             try:
-                headers = self.headers(
-                    provider, negotiation.body, key
-                )  # a repair may have ended the streaming
-                attempt = replace(call, headers=headers, body=_encoded(negotiation.body))
-                send = self._transport.send
-                if watch is not None:
-                    send = partial(wire.send, self._transport)
-                decoder = partial(
-                    Decoder,
-                    provider=provider.name,
-                    secrets=secrets,
-                    own_limit=own_limit,
-                    streamed=bool(negotiation.body.get("stream")),
-                    max_characters=request.max_characters,
-                )
-                yield from self._attempt(attempt, send, secrets, negotiation.accepted, decoder)
+                body = adapter.body
+                attempt = replace(call, headers=self.headers(provider, body, key), body=_encoded(body))
+                decoder = partial(new_decoder, streamed=bool(body.get("stream")))
+                yield from _attempt(attempt, send, secrets, adapter.accepted, decoder, cut_short)
                 return
-            except _CutShortError as cut:
-                next_step, rest = retries.decide(cut.error), cut.events
             except (ProviderError, NetworkError) as error:
                 if isinstance(error, AuthenticationError):
                     error.key_source = provider.key_source
                 if isinstance(error, ModelNotFoundError):
                     error.model = request.model
-                if isinstance(error, ProviderError) and negotiation.refused(error):
+                if isinstance(error, ProviderError) and adapter.refused(error):
                     continue
-                next_step, rest = retries.decide(error), []
+                next_step = retries.decide(error)
             if not isinstance(next_step, Retrying):
-                negotiation.given_up()
-                if rest:
-                    yield from rest
+                adapter.given_up()
+                if cut_short:
+                    yield from cut_short
                     return
                 raise next_step
             if notify is not None:
@@ -164,9 +166,9 @@ class Client:
     def body(
         self, provider: Provider, request: Request, *, notify: Callable[[Notice], None] | None = None
     ) -> dict[str, Json]:
-        """What ``chat`` would send first for this request, as far as it is known today what the server refuses.
+        """The body that ``chat`` would send first, without the fields that the server is known to refuse.
 
-        ``notify`` is told what of the request is not in it.
+        ``notify`` is called with each field that is left out or changed.
         """
         return RequestAdapter(provider, request, memory=self._memory, notify=notify).body
 
@@ -179,41 +181,6 @@ class Client:
             **build_headers(provider, key),
         }
 
-    def _attempt(
-        self,
-        call: Call,
-        send: Callable[[Call], AbstractContextManager[Reply]],
-        secrets: tuple[str, ...],
-        accepted: Callable[[], None],
-        new_decoder: Callable[..., Decoder],
-    ) -> Iterator[AnswerEvent]:
-        """The events of one attempt. It raises only while nothing has been handed out."""
-        with send(call) as reply:
-            if not 200 <= reply.status < 300:
-                raise _refusal(reply, call, secrets)
-            accepted()
-            decoder = new_decoder(status=reply.status, content_type=reply.headers.get("content-type", ""))
-            broken: NetworkError | ProviderError | None = None
-            limit_idle: Callable[[float | None], None] | None = getattr(reply, "limit_idle", None)
-            idle_limited = False
-            try:
-                for chunk in reply.chunks():
-                    yield from _joined(decoder.feed(chunk))
-                    if decoder.done:
-                        break
-                    if limit_idle is not None and decoder.settled is not idle_limited:
-                        idle_limited = decoder.settled
-                        limit_idle(_TRAILER if idle_limited else None)
-            except (NetworkError, ProviderError) as error:
-                # Silence after a finish reason that came with text is the end, too; it only takes longer to tell.
-                broken = None if isinstance(error, DeadlineError) and decoder.finished else error
-            last = decoder.close(broken)
-            if not decoder.received_text and (nothing := _nothing(last)) is not None:
-                if isinstance(nothing, ConnectionLostError) and broken is None:
-                    raise _CutShortError(nothing, last)
-                raise nothing
-            yield from last
-
 
 class OpenProvider(Struct):
     """A provider that can be asked now: its key was found, or its model is running."""
@@ -223,16 +190,49 @@ class OpenProvider(Struct):
     key: str | None = field(default=None, repr=False)
 
 
-class _CutShortError(Exception):
-    """An answer without a word in it that ended properly and too early; ``events`` are its last ones."""
-
-    def __init__(self, error: ConnectionLostError, events: list[AnswerEvent]) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.events = events
+# --- one attempt -------------------------------------------------------------------------------------------
 
 
-def _tell_sent(notify: Callable[[Notice], None]) -> Callable[[str], None]:
+def _attempt(
+    call: Call,
+    send: Callable[[Call], AbstractContextManager[Reply]],
+    secrets: tuple[str, ...],
+    accepted: Callable[[], None],
+    new_decoder: Callable[..., Decoder],
+    cut_short: list[AnswerEvent],
+) -> Iterator[AnswerEvent]:
+    """The events of one attempt. Raises an error only while no event was yielded.
+
+    If the answer ended regularly, but too early and without any text, its events are added to ``cut_short``.
+    """
+    with send(call) as reply:
+        if not 200 <= reply.status < 300:
+            raise _refusal(reply, call, secrets)
+        accepted()
+        decoder = new_decoder(status=reply.status, content_type=reply.headers.get("content-type", ""))
+        broken: NetworkError | ProviderError | None = None
+        limit_idle: Callable[[float | None], None] | None = getattr(reply, "limit_idle", None)
+        idle_limited = False
+        try:
+            for chunk in reply.chunks():
+                yield from _joined(decoder.feed(chunk))
+                if decoder.done:
+                    break
+                if limit_idle is not None and decoder.settled is not idle_limited:
+                    idle_limited = decoder.settled
+                    limit_idle(_TRAILER if idle_limited else None)
+        except (NetworkError, ProviderError) as error:
+            # After a finish reason that came with text, silence is the end as well; it is only noticed later.
+            broken = None if isinstance(error, DeadlineError) and decoder.finished else error
+        last = decoder.close(broken)
+        if not decoder.received_text and (failure := _error_without_answer(last)) is not None:
+            if isinstance(failure, ConnectionLostError) and broken is None:
+                cut_short += last
+            raise failure
+        yield from last
+
+
+def _trace_for(notify: Callable[[Notice], None]) -> Callable[[str], None]:
     def trace(step: str) -> None:
         if step.endswith(".send_request_body.complete"):
             notify(Sent())
@@ -243,31 +243,20 @@ def _tell_sent(notify: Callable[[Notice], None]) -> Callable[[str], None]:
 
 
 def _joined(events: list[AnswerEvent]) -> list[AnswerEvent]:
-    """The events with pieces of text that came together in one: each has a price for whoever shows it."""
+    """The events, with pieces of text that came in one read joined: each event costs time in all that follows."""
     if len(events) < 2:
         return events
     joined: list[AnswerEvent] = []
-    pieces: list[str] = []
-    kind: type[Text | Reasoning] = Text
-    for event in events:
-        if isinstance(event, Text | Reasoning):
-            if type(event) is not kind and pieces:
-                joined.append(kind(text="".join(pieces)))
-                pieces.clear()
-            kind = type(event)
-            pieces.append(event.text)
-            continue
-        if pieces:
-            joined.append(kind(text="".join(pieces)))
-            pieces.clear()
-        joined.append(event)
-    if pieces:
-        joined.append(kind(text="".join(pieces)))
+    for kind, group in groupby(events, type):
+        if kind is Text or kind is Reasoning:
+            joined.append(kind(text="".join([piece.text for piece in group if isinstance(piece, kind)])))
+        else:
+            joined += group
     return joined
 
 
-def _nothing(events: list[AnswerEvent]) -> NetworkError | ProviderError | None:
-    """Why an attempt failed whose events hold no answer at all, not even a piece of one."""
+def _error_without_answer(events: list[AnswerEvent]) -> NetworkError | ProviderError | None:
+    """The error of an attempt whose events contain nothing of an answer."""
     for event in events:
         match event:
             case Text() | Reasoning() | ToolCall(cut=False) | Image():
@@ -279,27 +268,36 @@ def _nothing(events: list[AnswerEvent]) -> NetworkError | ProviderError | None:
     return None
 
 
+def _encoded(body: dict[str, object]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(
+            "the request contains half a surrogate pair, which is not valid text"
+        ) from None
+
+
 def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderError:
     headers = dict(reply.headers)
     place = ""
     if 300 <= reply.status < 400:
-        place = headers["location"] = _place(headers.get("location", ""), call.url)
+        place = headers["location"] = _redirect(headers.get("location", ""), call.url)
     error = response_error(reply.status, _read(reply), headers, provider=call.provider, secrets=secrets)
     if isinstance(error, NotFoundError) and printable(redact(place, secrets)) == place:
-        error.suggested_base = _base(place, call.url)
+        error.suggested_base = _base_url(place, call.url)
     error.should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
     return error
 
 
-def _place(location: str, asked: str) -> str:
-    """Where a redirect points, to be shown: without user, password, query and fragment; "" where it does not.
+def _redirect(location: str, url: str) -> str:
+    """The target of a redirect, without user, password, query and fragment; "" if it is not valid.
 
-    It is not followed: that would turn the POST into a GET, or carry the key to whoever was named.
+    It is only shown: following it would turn the POST into a GET, or send the key to another server.
     """
     if not location.strip():
         return ""
     try:
-        target = urlsplit(urljoin(asked, location.strip()))
+        target = urlsplit(urljoin(url, location.strip()))
         host, port = target.hostname or "", target.port
     except ValueError:
         return ""
@@ -309,31 +307,118 @@ def _place(location: str, asked: str) -> str:
     return f"{target.scheme}://{host}{f':{port}' if port else ''}{target.path}"
 
 
-def _base(place: str, asked: str) -> str | None:
-    """The base URL of a place that is another one's chat completions, unless the key would go there in the clear."""
+def _base_url(place: str, url: str) -> str | None:
+    """The base URL of a redirect to other chat completions; None if the key would be sent there unencrypted."""
     base, path, rest = place.rpartition("/chat/completions")
-    if not path or rest.strip("/") or (asked.startswith("https:") and not base.startswith("https:")):
+    if not path or rest.strip("/") or (url.startswith("https:") and not base.startswith("https:")):
         return None
-    return None if place.rstrip("/") == asked.partition("?")[0].rstrip("/") else base
-
-
-def _encoded(body: dict[str, object]) -> bytes:
-    try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        raise InvalidInputError("the request holds half a surrogate pair, which is not valid text") from None
+    return None if place.rstrip("/") == url.partition("?")[0].rstrip("/") else base
 
 
 def _read(reply: Reply) -> bytes:
-    """The body of an error, as far as it comes: a broken or endless one must not hide the status."""
-    parts: list[bytes] = []
-    size = 0
+    """The body of an error as far as it arrives: a broken or endless one must not hide the status."""
+    body = b""
     try:
         for chunk in reply.chunks():
-            parts.append(chunk)
-            size += len(chunk)
-            if size >= limits.ERROR_BODY:
+            body += chunk
+            if len(body) >= limits.ERROR_BODY:
                 break
     except (NetworkError, ProviderError):
         pass
-    return b"".join(parts)
+    return body
+
+
+# --- retries -----------------------------------------------------------------------------------------------
+
+_FIRST_DELAY = 0.5
+_MAX_DELAY = 8.0
+_JITTER = 0.25
+_LOADING_RETRIES = 16
+
+
+def max_retries_for(error: CoreError, retries: int) -> int:
+    """How many of ``retries`` this error is worth; 0 if the request would fail the same way again.
+
+    The class decides, and ``x-should-retry`` if the server sends it. A used-up quota is never retried.
+    """
+    match error:
+        case QuotaError():
+            return 0
+        case ProviderError(should_retry=bool(retry)):
+            return retries if retry else 0
+        case OverloadedError(type="unavailable_error") if retries:
+            # llama.cpp while it loads its model: it answers as soon as it can, and the budget bounds the waits.
+            return max(retries, _LOADING_RETRIES)
+        case RateLimitError() | OverloadedError() | ProviderError(status=408 | 409):
+            return retries
+        case ServerError(status=501 | 505):
+            return 0
+        case ServerError(status=500 | None):
+            # Some servers call a request that they cannot render an internal error: it fails every time.
+            return min(retries, 2)
+        case ServerError():
+            return retries
+        case ConnectionLostError() | ProtocolError(code="empty_stream" | "empty_body"):
+            # Usually an idle connection that the server closed just as it was used again.
+            return min(retries, 1)
+        case DeadlineError(phase="connect"):
+            return min(retries, 1)
+        case ConnectError(transient=True):
+            return retries
+        case _:
+            return 0
+
+
+def backoff(made: int, random: Callable[[], float]) -> float:
+    """Seconds to wait before the retry after ``made`` others; ``random`` returns a number from 0 to 1."""
+    longest = min(_MAX_DELAY, _FIRST_DELAY * 2.0 ** min(made, 16))
+    return longest * (1 - _JITTER * random())
+
+
+class Retries:
+    """The retries of one request, limited by their number and by a time budget."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] | None = None,
+    ) -> None:
+        self._network = network
+        self._clock = clock
+        self._random = random
+        self._started = clock()
+        self._made = 0
+
+    def decide(self, error: CoreError) -> Retrying | CoreError:
+        """The retry after ``error``; or the error to raise.
+
+        A time that the server names is waited for exactly. If the budget does not allow that, there is no retry, and
+        the error names the time. A time of 0 is ignored.
+        """
+        if self._made >= max_retries_for(error, self._network.retries):
+            return error
+        asked = error.retry_after if isinstance(error, ProviderError) else None
+        seconds = asked or backoff(self._made, self._random or _random)
+        if seconds > self._started + self._network.retry_budget - self._clock():
+            if not asked:
+                return error
+            longer = copy.copy(error)
+            longer.message = f"{error.message} (it asks for a wait of {_duration(asked)})"
+            longer.args = (longer.message,)
+            return longer
+        self._made += 1
+        return Retrying(error=error, seconds=seconds, attempt=self._made + 1)
+
+
+def _random() -> float:
+    from random import random  # imports hashlib and more, for a rare case
+
+    return random()  # noqa: S311 - to spread clients, not to keep a secret
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < 7200 else f"{math.ceil(seconds / 3600)} h"

@@ -1,4 +1,4 @@
-"""What goes over the wire, in lines for a person: redacted, and shortened where it is long. Nothing is sent here."""
+"""The lines of ``telex chat -v``: what is sent and received, redacted and shortened."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
     from provider_core.types import Call, Reply, Transport
 
-__all__ = ["LoggedReply", "WireLog"]
-
-_LONGEST = 4000
-"""Characters of a line that are shown of it; of what is left out the number is said."""
+_MAX_LINE = 4000
+"""Characters of a line that are logged, followed by the number of the others."""
 
 _MARGIN = 1000
-"""Characters behind these that are looked through for secrets too: one may stand across the cut."""
+"""Characters after these that are searched for secrets too: one may cross the cut."""
 
 _DATA_URL = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)([A-Za-z0-9+/=]{40,})")
 
@@ -38,87 +36,76 @@ _STEPS = {
 
 
 class WireLog:
-    """Tells ``tell`` of one request's attempts; ``secrets`` never get there."""
+    """Calls ``write`` with a mark and a line for everything that one request sends and receives."""
 
-    def __init__(self, tell: Callable[[str, str], None], secrets: tuple[str, ...]) -> None:
-        self._tell = tell
+    def __init__(self, write: Callable[[str, str], None], secrets: tuple[str, ...]) -> None:
+        self._write = write
         self._secrets = secrets
-        self._begun = 0.0
+        self._started = 0.0
 
-    def watched(self, call: Call) -> Call:
-        """The call with its connection's steps told."""
-        before, host = call.trace, urlsplit(call.url).netloc.rpartition("@")[2]
+    def traced(self, call: Call) -> Call:
+        """The call with the steps of its connection logged."""
+        trace_before, host = call.trace, urlsplit(call.url).netloc.rpartition("@")[2]
 
         def trace(step: str) -> None:
             nonlocal host
             if step.startswith("proxy "):
                 host = f"the {step}"
-            for known, words in _STEPS.items():
-                if step == known or (known.startswith(".") and step.endswith(known)):
-                    self._say("*", f"{words.format(host=host)} ({time.monotonic() - self._begun:.3f} s)")
-            if before is not None:
-                before(step)
+            for name, words in _STEPS.items():
+                if step == name or (name.startswith(".") and step.endswith(name)):
+                    self._log("*", f"{words.format(host=host)} ({self._seconds()})")
+            if trace_before is not None:
+                trace_before(step)
 
         return replace(call, trace=trace)
 
     @contextlib.contextmanager
     def send(self, transport: Transport, call: Call) -> Iterator[Reply]:
-        """As ``transport.send``, with everything told that goes out and comes in."""
-        self._begun = time.monotonic()
-        self._say(">", f"{call.method} {call.url}")
-        self._headers(">", call.headers)
+        """Send the call over ``transport`` and log it, and its reply as it is read."""
+        self._started = time.monotonic()
+        self._log(">", f"{call.method} {call.url}")
+        self._log_headers(">", call.headers)
         if call.body:
-            self._say(">", call.body.decode("utf-8", "replace"))
+            self._log(">", call.body.decode("utf-8", "replace"))
         with transport.send(call) as reply:
-            self._say("<", f"HTTP {reply.status} ({time.monotonic() - self._begun:.3f} s)")
-            self._headers("<", reply.headers)
-            lines = _Lines(lambda line: self._say("<<", line))
+            self._log("<", f"HTTP {reply.status} ({self._seconds()})")
+            self._log_headers("<", reply.headers)
+            # Whole lines: a key may be spread over two pieces.
+            decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
+
+            def received(chunk: bytes, *, final: bool = False) -> None:
+                nonlocal rest
+                *lines, rest = re.split(r"\r\n?|\n", rest + decoder.decode(chunk, final))
+                for line in filter(None, [*lines, rest] if final else lines):
+                    self._log("<<", line)
+
             try:
-                yield LoggedReply(reply, lines.add)
+                yield LoggedReply(reply, received)
             finally:
-                lines.end()
+                received(b"", final=True)
 
-    def _headers(self, mark: str, headers: Mapping[str, str]) -> None:
+    def _seconds(self) -> str:
+        return f"{time.monotonic() - self._started:.3f} s"
+
+    def _log_headers(self, mark: str, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            # Tokens are counted in the names of limits.
+            # The names of rate limits contain "token".
             secret = is_secret_name(name) and "ratelimit" not in name.lower()
-            self._say(mark, f"{name}: {'[redacted]' if secret else value}")
+            self._log(mark, f"{name}: {'[redacted]' if secret else value}")
 
-    def _say(self, mark: str, words: str) -> None:
+    def _log(self, mark: str, words: str) -> None:
         words = _DATA_URL.sub(lambda found: f"{found[1]}[{len(found[2])} characters]", words)
-        cut = len(words) - _LONGEST
-        if cut > 0:
-            # Not all of it is looked through: that takes its time for the megabytes of a prompt.
-            words = (
-                f"{redact(words[: _LONGEST + _MARGIN], self._secrets)[:_LONGEST]} … [{cut} more characters]"
-            )
+        rest = len(words) - _MAX_LINE
+        if rest > 0:
+            # Redacting the megabytes of a prompt would take long.
+            shown = redact(words[: _MAX_LINE + _MARGIN], self._secrets)[:_MAX_LINE]
+            self._write(mark, f"{shown} … [{rest} more characters]")
         else:
-            words = redact(words, self._secrets)
-        self._tell(mark, words)
-
-
-class _Lines:
-    """Puts lines together from what comes in pieces: no key in them may hide behind a piece's end."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._line = ""
-
-    def add(self, chunk: bytes, *, final: bool = False) -> None:
-        *lines, self._line = re.split(r"\r\n?|\n", self._line + self._decoder.decode(chunk, final))
-        for line in filter(None, lines):
-            self._tell(line)
-
-    def end(self) -> None:
-        """What has come of the last line is all of it."""
-        self.add(b"", final=True)
-        if self._line:
-            self._tell(self._line)
+            self._write(mark, redact(words, self._secrets))
 
 
 class LoggedReply:
-    """A reply whose body is told as it comes."""
+    """A reply that calls ``received`` with each piece of its body."""
 
     def __init__(self, reply: Reply, received: Callable[[bytes], None]) -> None:
         self._reply = reply

@@ -177,7 +177,7 @@ def test_closing_the_client_closes_the_transport() -> None:
 
 def test_half_a_surrogate_pair_is_refused_before_anything_is_sent(world: World, ask: Asker) -> None:
     world.will(answer("x"))
-    with pytest.raises(InvalidInputError, match="the request holds half a surrogate pair"):
+    with pytest.raises(InvalidInputError, match="the request contains half a surrogate pair"):
         ask("\ud83d")
     assert world.requests == 0
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from provider_core import errors
+from provider_core.client import Retries, backoff, max_retries_for
 from provider_core.errors import (
     AuthenticationError,
     BadRequestError,
@@ -23,7 +24,6 @@ from provider_core.errors import (
     ServerError,
     TLSError,
 )
-from provider_core.retry import Retries, backoff, worth
 from provider_core.types import Network, Retrying
 
 
@@ -92,8 +92,8 @@ def limited(**fields: Any) -> RateLimitError:
     ids=lambda value: f"{type(value).__name__} {getattr(value, 'status', '')}" if isinstance(value, CoreError) else "",
 )  # fmt: skip
 def test_an_error_is_worth_as_many_retries_as_may_cure_it(error: CoreError, of_five: int) -> None:
-    assert worth(error, 5) == of_five
-    assert worth(error, 0) == 0
+    assert max_retries_for(error, 5) == of_five
+    assert max_retries_for(error, 0) == 0
 
 
 def test_the_wait_doubles_up_to_eight_seconds() -> None:
@@ -193,6 +193,6 @@ def test_chance_is_drawn_where_none_is_given() -> None:
 
 def test_a_server_that_loads_its_model_is_waited_for() -> None:  # quirk 165
     loading = OverloadedError("loading", status=503, type="unavailable_error")
-    assert worth(loading, 2) > 10
-    assert worth(loading, 0) == 0
-    assert worth(OverloadedError("busy", status=503), 2) == 2
+    assert max_retries_for(loading, 2) > 10
+    assert max_retries_for(loading, 0) == 0
+    assert max_retries_for(OverloadedError("busy", status=503), 2) == 2
