@@ -1,0 +1,410 @@
+"""``telex history``: list, show, search, export, rename and remove saved conversations."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from telex.app import pass_app
+from telex.command import Command, Group
+from telex.exit_codes import ExitCode, Stop
+from telex.humanize import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from provider_core.history import History, RemovalResult, SavedConversation, SavedTurn
+    from telex.app import App
+
+_FILE = (ExitCode.OTHER,)
+"""The exit code if the history is damaged, locked, or of a newer telex."""
+_NAME = (*_FILE, ExitCode.SETTINGS)
+"""Also if no conversation, or more than one, has the given name."""
+
+_SCREENFUL = 20
+"""Conversations that are shown on a terminal by default."""
+_CONFIRMED = 10
+"""Conversations that are named when confirmation is asked for."""
+_UNITS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+_MARKDOWN, _LINES = "markdown", "jsonl"
+
+COMMANDS = {
+    "list": (f"{__name__}:list_", "List conversations, most recently used first."),
+    "show": (f"{__name__}:show", "Show a conversation, or only its last answer."),
+    "search": (f"{__name__}:search", "Search prompts and answers."),
+    "export": (f"{__name__}:export", "Write conversations as Markdown or JSON Lines."),
+    "rename": (f"{__name__}:rename", "Rename a conversation."),
+    "remove": (f"{__name__}:remove", "Permanently delete conversations."),
+    "prune": (f"{__name__}:prune", "Permanently delete old conversations."),
+}
+
+
+@click.command(
+    cls=Group,
+    rows=COMMANDS,
+    name="history",
+    examples=("telex history search sunset", "telex history export --all | gzip > history.md.gz"),
+)
+def command() -> None:
+    """List, search and remove saved conversations.
+
+    They are in one file on this machine. To save nothing, use --no-save for a chat, or history = false in the
+    settings.
+    """
+
+
+def _open(app: App) -> History:
+    """The history, after finishing a removal that was interrupted, if possible."""
+    app.runtime.history.erase_removed()
+    return app.runtime.history
+
+
+def _find(history: History, names: Iterable[str]) -> tuple[SavedConversation, ...]:
+    """The named conversations, without duplicates."""
+    found = {each.id: each for each in map(history.find, names)}
+    return tuple(found.values())
+
+
+@click.command(
+    cls=Command,
+    name="list",
+    examples=(
+        "telex history list -n 5",
+        "telex history list --json | jq -r '.[] | select(.turns > 10) | .title'",
+    ),
+    exits=_FILE,
+)
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="List at most N conversations.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
+@pass_app
+def list_(app: App, *, limit: int | None, as_json: bool) -> None:
+    """List conversations, most recently used first.
+
+    A terminal shows the latest 20, unless -n is given. In a pipe, all are listed, and each line has ID, UPDATED
+    (UTC, such as 2026-05-31T18:10:03Z), TURNS, MODEL and TITLE, separated by tabs.
+    """
+    from telex.render import history as render
+
+    console = app.console
+    wanted = limit or (_SCREENFUL if console.out_is_terminal and not as_json else None)
+    found = _open(app).conversations(None if wanted is None else wanted + 1)
+    shown = found[:wanted]
+    if as_json:
+        from telex.render import transcript
+
+        console.json([transcript.conversation_object(each) for each in shown])
+    else:
+        render.listing(console, shown)
+    if not found:
+        console.note("No conversation has been saved yet.")
+    elif len(found) > len(shown) and limit is None:
+        console.note(f"There are more: telex history list -n {10 * _SCREENFUL}")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history show",
+        "telex history show --answer | tee answer.md",
+        "telex history show k3f9a2bq --json | jq -r '.transcript[].usage.output'",
+    ),
+    exits=_NAME,
+)
+@click.argument("name", metavar="[ID]", required=False)
+@click.option("--answer", "answer_alone", is_flag=True, help="Print only the last answer, unchanged.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, with all turns in transcript.")
+@click.option("--save-images", metavar="DIR", help="Write the images of the answers to new files in DIR.")
+@pass_app
+def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_images: str | None) -> None:
+    """Show a conversation, or only its last answer.
+
+    ID is an id, the start of an id (four letters or more), or a title or a part of one; by default the latest
+    conversation is shown. In a pipe, the output is Markdown.
+    """
+    from telex.render import transcript
+
+    if answer_alone and as_json:
+        raise click.UsageError("--answer and --json cannot be used together")
+    history = _open(app)
+    found = history.find(name) if name is not None else history.latest()
+    if found is None:
+        app.console.note("No conversation has been saved yet.")
+        return
+    turns = history.turns(found.id)
+    if save_images is not None:
+        _save_images(turns, save_images)
+    if as_json:
+        app.console.json(transcript.whole_object(found, turns))
+    elif not (answer_alone or app.console.out_is_terminal):
+        app.console.out(transcript.markdown(found, turns))
+    else:
+        from telex.render import history as render
+
+        screen = render.Screen(app)
+        if not answer_alone:
+            screen.conversation(found, turns)
+            return
+        answer = next((turn.answer for turn in reversed(turns) if turn.answer), None)
+        if answer is not None and isinstance(answer.content, str) and answer.content:
+            screen.answer(answer.content)
+        else:
+            app.console.note("The conversation has no answer.")
+
+
+def _save_images(turns: Iterable[SavedTurn], name: str) -> None:
+    from telex.console import OutputError
+    from telex.render import extras
+
+    folder = extras.folder(name)
+    for turn in turns:
+        for image in turn.answer.images if turn.answer is not None else ():
+            if image.size is not None and not image.broken:
+                try:
+                    extras.save(image, folder)
+                except OSError as error:
+                    raise OutputError(error.strerror or str(error)) from error
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history search sunset Rayleigh",
+        "telex history search 'connection refused' --json | jq -r '.[].conversation' | sort -u",
+    ),
+    exits=_FILE,
+)
+@click.argument("words", nargs=-1, required=True)
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    metavar="N",
+    help="Show at most N results; by default 20.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
+@pass_app
+def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Search prompts and answers, newest first.
+
+    A result contains every one of WORDS, in any order; quote a phrase to search for it as a whole. Case and accents
+    are ignored, and parts of words match. Tool results and titles are searched too. In a pipe, each line has ID,
+    TIME (UTC), ROLE and the text around the first match, separated by tabs. The exit code is 0 even if nothing is
+    found.
+    """
+    from telex.options import require_utf8
+
+    found = _open(app).search([require_utf8(word, "WORDS") for word in words], limit)
+    if as_json:
+        from telex.render import transcript
+
+        app.console.json([transcript.hit_object(hit) for hit in found])
+    else:
+        from telex.render import history as render
+
+        render.hits(app.console, found)
+    if not found:
+        app.console.note("No saved conversation contains all of these words.")
+    elif len(found) == limit:
+        app.console.note(f"There may be more: -n {10 * limit}")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history export k3f9a2bq -o sunset.md",
+        "telex history export --all --format jsonl | jq -s 'map(.usage.output) | add'",
+    ),
+    exits=_NAME,
+)
+@click.argument("names", nargs=-1, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="Export every conversation, oldest first.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([_MARKDOWN, _LINES]),
+    help="Output format; by default from the name of FILE, or else markdown.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write to FILE, which only you can read; leave it unchanged if that fails.",
+)
+@pass_app
+def export(
+    app: App, *, names: tuple[str, ...], everything: bool, form: str | None, output: str | None
+) -> None:
+    """Write conversations as Markdown or JSON Lines.
+
+    ID is as for telex history show; by default the latest conversation is written. JSON Lines have one object for
+    each turn, with everything that is saved about it, including images.
+    """
+    from telex.chat.output_file import output_to
+
+    if everything and names:
+        raise click.UsageError("--all and ID cannot be used together")
+    history = _open(app)
+    if everything:
+        chosen = tuple(reversed(history.conversations()))
+    else:
+        chosen = _find(history, names) if names else history.conversations(limit=1)
+    if not chosen:
+        app.console.note("No conversation has been saved yet.")
+        return
+    form = form or (_LINES if Path(output or "").suffix in (".jsonl", ".ndjson") else _MARKDOWN)
+    with output_to(app.console, output or "-", private=True):
+        for text in _exported(history, chosen, form):
+            app.console.out(text)
+    if output not in (None, "-"):
+        app.console.note(f"{plural(len(chosen), 'conversation')} written to {output}.")
+
+
+def _exported(history: History, chosen: tuple[SavedConversation, ...], form: str) -> Iterator[str]:
+    """The text of each conversation. Only one is in memory at a time."""
+    from telex.console import as_json
+    from telex.render import transcript
+
+    for at, each in enumerate(chosen):
+        turns = history.turns(each.id)
+        if form == _LINES:
+            yield "".join(as_json(transcript.turn_object(turn, title=each.title)) for turn in turns)
+        else:
+            yield ("\n" if at else "") + transcript.markdown(each, turns)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history rename k3f9a2bq 'Why sunsets are red'",
+        'telex history rename "$(telex history list -n 1 | cut -f 1)" "Latest"',
+    ),
+    exits=_NAME,
+)
+@click.argument("name", metavar="ID")
+@click.argument("title")
+@pass_app
+def rename(app: App, *, name: str, title: str) -> None:
+    """Rename a conversation.
+
+    ID is as for telex history show.
+    """
+    from telex.options import require_utf8
+
+    history = _open(app)
+    found = history.find(name)
+    named = history.rename(found.id, require_utf8(title, "TITLE"))
+    app.console.note(f"{found.id} is now called {named!r}.")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history remove k3f9a2bq",
+        "telex history search canary --json | jq -r '.[].conversation' | xargs telex history remove --yes",
+    ),
+    exits=_NAME,
+)
+@click.argument("names", nargs=-1, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="Remove every conversation.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@pass_app
+def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> None:
+    """Permanently delete conversations.
+
+    ID is as for telex history show. Asks for confirmation on a terminal; otherwise --yes is required. The text is
+    overwritten in every file of the history, but not in copies and backups.
+    """
+    if everything == bool(names):
+        raise click.UsageError("no conversation is named. Name one, or use --all.")
+    history = _open(app)
+    chosen = history.conversations() if everything else _find(history, names)
+    if chosen and not yes:
+        _confirm(app, chosen)
+    _report_removal(app, history.remove(each.id for each in chosen))
+
+
+def _confirm(app: App, chosen: tuple[SavedConversation, ...]) -> None:
+    from telex.prompts import can_prompt, confirm_removal
+
+    many = "the conversation" if len(chosen) == 1 else f"{len(chosen)} conversations"
+    if can_prompt(app.console):
+        for each in chosen[:_CONFIRMED]:
+            app.console.err(f"{each.id}  {each.title}\n")
+        if len(chosen) > _CONFIRMED:
+            app.console.err(f"and {len(chosen) - _CONFIRMED} more\n")
+    confirm_removal(app.console, many)
+
+
+class Age(click.ParamType[float]):
+    """An age such as ``30d``, in seconds."""
+
+    name = "AGE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([hdwy])", str(value).strip().lower(), re.ASCII)
+        if found is None:
+            self.fail(
+                f"{value!r} is not a valid age. Use hours, days, weeks or years, such as 12h, 30d, 8w or 1y.",
+                param,
+                ctx,
+            )
+        return float(found[1]) * _UNITS[found[2]]
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "telex history prune --older-than 30d",
+        "telex history prune --older-than 1y --dry-run | cut -f 1,5",
+    ),
+    exits=_FILE,
+)
+@click.option(
+    "--older-than",
+    "age",
+    type=Age(),
+    metavar="AGE",
+    required=True,
+    help="Age in hours, days, weeks or years, such as 12h, 30d, 8w or 1y.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="List the conversations that would be removed, and remove nothing."
+)
+@click.option("-y", "--yes", is_flag=True, help="Accepted for scripts; prune never asks.")
+@pass_app
+def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: ARG001 - it never asks
+    """Permanently delete conversations that were not used since the given age.
+
+    Does not ask for confirmation; preview the result with --dry-run.
+    """
+    history = _open(app)
+    before = time.time() - age
+    if dry_run:
+        from telex.render import history as render
+
+        old = tuple(each for each in history.conversations() if each.updated < before)
+        render.listing(app.console, old)
+        app.console.note(f"{plural(len(old), 'conversation')} would be removed.")
+        return
+    _report_removal(app, history.prune(before))
+
+
+def _report_removal(app: App, removed: RemovalResult) -> None:
+    app.console.note(f"{plural(removed.conversations, 'conversation')} removed.")
+    if removed.unerased is not None:
+        from telex.error_hints import code_and_hint
+
+        code, _ = code_and_hint(removed.unerased)
+        app.console.error(
+            f"the removed text is not overwritten yet: {removed.unerased.message}",
+            "To overwrite it: telex history list",
+        )
+        raise Stop(code)
