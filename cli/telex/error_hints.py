@@ -242,7 +242,7 @@ def _protocol(error: errors.ProtocolError, provider: Provider | None) -> str | N
             return "Retry, or use another model. What telex accepts: telex help limits"
         case "not_http" if line := _use_https("If the server expects https", provider):
             return line
-    # An answer that is no chat completion often comes from a web interface at the root of the address.
+    # Other answers than chat completions often come from a web interface at the root of the address.
     if error.status is None or provider is None or provider.preset or not provider.base_url:
         return None
     return None if urlsplit(provider.base_url).path.strip("/") else _add_version(provider)

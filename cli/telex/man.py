@@ -18,7 +18,7 @@ import click
 from provider_core import __version__
 from telex.command import Command
 from telex.help import TOPICS
-from telex.help.pages import CommandLines, Definitions, Paragraph, topic
+from telex.help.pages import CommandLines, Definitions, Prose, topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,7 +118,7 @@ def _topic_page(name: str, line: str) -> str:
         page.section(section.title or "Description")
         for block in section.blocks:
             match block:
-                case Paragraph(text=text):
+                case Prose(text=text):
                     page.text(text)
                 case CommandLines(lines=lines):
                     page.lines(lines)

@@ -122,7 +122,7 @@ _SENTENCES = {
 
 
 def usage_message(ctx: click.Context, error: click.UsageError, given: Sequence[str], otherwise: str) -> str:
-    """What is wrong with the arguments ``given``, and what was probably meant, without keys."""
+    """The message for an error in the arguments ``given``, with advice and without keys."""
     match error:
         case click.NoSuchOption():
             if _KEY_OPTIONS.fullmatch(error.option_name):
@@ -143,7 +143,7 @@ def usage_message(ctx: click.Context, error: click.UsageError, given: Sequence[s
 
 
 def _option_advice(ctx: click.Context, word: str, given: Sequence[str], otherwise: str) -> str:
-    """What may have been meant by the option ``word``, which the command does not have."""
+    """Advice for the option ``word``, which the command does not have."""
     command = ctx.command
     if isinstance(command, click.Group):
         below = next((each for each in given if each in command.list_commands(ctx)), None)

@@ -18,7 +18,7 @@ from provider_core import presets
 from telex.command import Command
 from telex.exit_codes import ExitCode
 from telex.help import TOPICS
-from telex.help.pages import CommandLines, Definitions, Paragraph, Section, parse
+from telex.help.pages import CommandLines, Definitions, Prose, Section, parse
 from telex.help.pages import topic as page_of
 from telex.main import COMMANDS, root
 
@@ -209,7 +209,7 @@ def test_a_page_is_read_from_its_file() -> None:
     assert page == (
         Section(
             title="",
-            blocks=(Paragraph(text="Some words."), Definitions(rows=(("A, B", "one two"), ("C", "x: y")))),
+            blocks=(Prose(text="Some words."), Definitions(rows=(("A, B", "one two"), ("C", "x: y")))),
         ),
         Section(title="Next", blocks=(CommandLines(lines=("telex chat", "telex")),)),
     )

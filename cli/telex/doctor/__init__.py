@@ -32,7 +32,7 @@ CHECKS = {
     "completion": "machine",
     "terminal": "machine",
 }
-"""Every check, in the order of the report: its name, and the module beside this one that has it as a function."""
+"""Every check, in the order of the report: its name, and the module of this package that has it as a function."""
 
 _WAITING = ("keyring", "completion")
 """The checks that wait for other processes. They run in threads, while the others are made."""

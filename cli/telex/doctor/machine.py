@@ -119,7 +119,7 @@ _LOW_SPACE = 200 << 20
 
 
 def folders(context: DoctorContext) -> Iterator[Finding]:
-    """Whether telex can write its folders and files, and nobody else can read or change them."""
+    """Whether telex can write its folders and files, and other users can neither read nor change them."""
     paths = context.paths
     for subject, folder in (("settings", paths.config), ("data", paths.data), ("cache", paths.cache)):
         yield _examined(subject, folder, is_folder=True) or _missing_folder(subject, folder)

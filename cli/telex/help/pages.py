@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import click
 
 
-class Paragraph(Struct):
+class Prose(Struct):
     """A paragraph."""
 
     text: str
@@ -37,7 +37,7 @@ class CommandLines(Struct):
     lines: tuple[str, ...]
 
 
-Block: TypeAlias = Paragraph | Definitions | CommandLines
+Block: TypeAlias = Prose | Definitions | CommandLines
 
 
 class Section(Struct):
@@ -71,7 +71,7 @@ def _blocks(body: str) -> Iterator[Block]:
         elif generated := re.fullmatch(r"\{([a-z ]+)\}", block.strip()):
             yield Definitions(rows=tuple(_GENERATED[generated[1]]()))
         elif block.strip():
-            yield Paragraph(text=" ".join(block.split()))
+            yield Prose(text=" ".join(block.split()))
 
 
 def write(formatter: click.HelpFormatter, page: Iterable[Section]) -> None:
@@ -88,7 +88,7 @@ def _write_blocks(formatter: click.HelpFormatter, blocks: Iterable[Block]) -> No
         if at:
             formatter.write("\n")
         match block:
-            case Paragraph(text=text):
+            case Prose(text=text):
                 formatter.write_text(text)
             case Definitions(rows=rows):
                 formatter.write_dl(rows)
