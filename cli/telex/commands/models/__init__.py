@@ -6,18 +6,14 @@ import click
 
 from telex.command import Group
 
-__all__ = ["COMMANDS", "command"]
-
-_HERE = "telex.commands.models"
-
 COMMANDS = {
-    "list": (f"{_HERE}.listing:list_", "List the models that can be used now."),
-    "show": (f"{_HERE}.listing:show", "Show what telex knows about a model."),
-    "add": (f"{_HERE}.declaring:add", "Add a model, or facts about one."),
-    "edit": (f"{_HERE}.declaring:edit", "Change the declared facts about a model."),
-    "remove": (f"{_HERE}.declaring:remove", "Remove the declaration of a model."),
-    "alias": (f"{_HERE}.naming:alias", "Set, show or remove short names for models."),
-    "default": (f"{_HERE}.naming:default", "Show or set the default model."),
+    "list": (f"{__name__}.list:list_", "List the models that can be used now."),
+    "show": (f"{__name__}.list:show", "Show what telex knows about a model."),
+    "add": (f"{__name__}.edit:add", "Add a model, or facts about one."),
+    "edit": (f"{__name__}.edit:edit", "Change the declared facts about a model."),
+    "remove": (f"{__name__}.edit:remove", "Remove the declaration of a model."),
+    "alias": (f"{__name__}.edit:alias", "Set, show or remove short names for models."),
+    "default": (f"{__name__}.edit:default", "Show or set the default model."),
 }
 
 

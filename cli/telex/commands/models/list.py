@@ -1,4 +1,4 @@
-"""``telex models list`` and ``show``: filter and render the catalog; only ``--refresh`` asks servers."""
+"""``telex models list`` and ``show``: print models from the catalog; only ``--refresh`` connects to servers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ import click
 
 from telex.app import pass_app
 from telex.command import Command
-from telex.exit_codes import ASKING, ExitCode
+from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.options import Name
 from telex.provider_commands import default_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from provider_core.catalog import Catalog, ModelListing, RefreshResult
+    from provider_core.catalog import ModelListing, RefreshResult
     from provider_core.types import Model, Provider
     from telex.app import App
-
-__all__ = ["list_", "show"]
 
 
 @click.command(
@@ -68,44 +66,40 @@ def list_(
     Lists only models that contain every word of TEXT. Providers that are disabled, or that need a key and have
     none, are omitted. Servers are asked only with --refresh; their lists are then saved.
     """
-    chosen = _chosen(app, names)
-    outcomes = _refresh(app, chosen) if refresh else ()
+    from telex.render import models as render
+
+    named = [app.runtime.provider(name).name for name in names]
+    chosen = [provider for provider in app.runtime.catalog.usable if not names or provider.name in named]
+    results = _refresh(app, chosen) if refresh else ()
     wanted = [
         ability for ability, on in (("reasoning", reasoning), ("tools", tools), ("vision", vision)) if on
     ]
     listings = [app.runtime.catalog.listing(provider.name) for provider in chosen]
     shown = [(listing, _matching(listing, text, wanted, everything=everything)) for listing in listings]
-    from telex.render import models as render
 
-    def report() -> None:
+    def note() -> None:
         if not listings:
-            _say_why_none(app, names)
+            _note_no_provider(app, names)
             return
         filtered = bool(text or wanted)
-        _say(app, listings, found=any(models for _, models in shown), filtered=filtered, refreshed=refresh)
-        if app.console.err_is_terminal and not everything and not filtered:
-            _say_hidden(app, listings)
+        _note_omissions(app, shown, filtered=filtered, refreshed=refresh)
+        others = sum(model.kind != "chat" for listing in listings for model in listing.models)
+        if others and app.console.err_is_terminal and not everything and not filtered:
+            app.console.note(f"Hidden, because they do not chat: {others} (--all shows them).")
 
-    early = False
+    # The pager clears the screen, so notes come before it.
+    paged = app.console.out_is_terminal and not as_json and render.is_long(app.console, shown)
+    if paged:
+        note()
     if as_json:
         render.as_json(app.console, shown, default_target(app))
     elif app.console.out_is_terminal:
-        # Notes after the pager has closed would stand alone on the screen.
-        early = render.is_long(app.console, shown)
-        if early:
-            report()
         render.table(app.console, shown, default_target(app))
     else:
         render.lines(app.console, shown)
-    if not early:
-        report()
-    _stop_where_all_failed(outcomes)
-
-
-def _chosen(app: App, names: Sequence[str]) -> list[Provider]:
-    """The usable providers, or those that were named."""
-    wanted = [app.runtime.provider(name).name for name in names]
-    return [provider for provider in app.runtime.catalog.usable if not names or provider.name in wanted]
+    if not paged:
+        note()
+    _stop_if_all_failed(results)
 
 
 def _matching(
@@ -119,10 +113,8 @@ def _matching(
             return False
         if not all(getattr(model, ability) for ability in abilities):
             return False
-        if not wanted:
-            return True
-        haystack = f"{prefix}{listing.provider.name}/{model.id} {model.name}".casefold()
-        return all(word in haystack for word in wanted)
+        searched = f"{prefix}{listing.provider.name}/{model.id} {model.name}".casefold() if wanted else ""
+        return all(word in searched for word in wanted)
 
     return [model for model in listing.models if matches(model)]
 
@@ -135,72 +127,84 @@ def _refresh(app: App, chosen: Sequence[Provider]) -> tuple[RefreshResult, ...]:
     if not asked:
         return ()
     with render.asking(app.console, len(asked)) as progress:
-        outcomes = app.runtime.refresh(asked, on_done=progress)
-    for outcome in outcomes:
-        if words := _failure(outcome):
-            app.console.note(words)
-    return outcomes
+        results = app.runtime.refresh(asked, on_done=progress)
+    for result in results:
+        _report(app, result)
+    return results
 
 
-def _stop_where_all_failed(outcomes: Sequence[RefreshResult]) -> None:
+def _report(app: App, result: RefreshResult) -> None:
+    from provider_core.errors import KeyDestinationError
+    from telex.error_hints import code_and_hint
+    from telex.humanize import age
+
+    name = result.provider.name
+    if result.error is None:
+        if result.unsaved is not None:
+            app.console.note(f"{name}: its list of models could not be saved.")
+        return
+    words = f"{name}: {result.error.message.rstrip('.')}."
+    if isinstance(result.error, KeyDestinationError):
+        words += f"\n{code_and_hint(result.error, result.provider)[1]}"
+    if result.cached_at is not None:
+        words += f" Its list of {age(time.time() - result.cached_at)} ago stays."
+    app.console.note(words)
+
+
+def _stop_if_all_failed(results: Sequence[RefreshResult]) -> None:
     """Stop if no list could be fetched and none is saved: with the errors' exit code, or 1 if they differ.
 
     A refused key stops even if a list is saved.
     """
     from provider_core.errors import AuthenticationError
     from telex.error_hints import code_and_hint
-    from telex.exit_codes import ExitCode, Stop
 
     errors = [
         each.error
-        for each in outcomes
-        # A key that is refused has to be put right, whatever was listed before.
+        for each in results
         if each.error is not None and (each.cached_at is None or isinstance(each.error, AuthenticationError))
     ]
-    if not errors or len(errors) < len(outcomes):
-        return
-    codes = {code_and_hint(error)[0] for error in errors}
-    raise Stop(codes.pop() if len(codes) == 1 else ExitCode.OTHER)
+    if errors and len(errors) == len(results):
+        codes = {code_and_hint(error)[0] for error in errors}
+        raise Stop(codes.pop() if len(codes) == 1 else ExitCode.OTHER)
 
 
-def _failure(outcome: RefreshResult) -> str | None:
-    from provider_core.errors import KeyDestinationError
-    from telex.error_hints import code_and_hint
+def _note_omissions(
+    app: App, shown: Sequence[tuple[ModelListing, Sequence[Model]]], *, filtered: bool, refreshed: bool
+) -> None:
+    """Explain on stderr why the list is empty, what is omitted, and which lists are old."""
+    from provider_core.catalog import can_list_models
     from telex.humanize import age
 
-    name = outcome.provider.name
-    if outcome.error is None:
-        return None if outcome.unsaved is None else f"{name}: its list of models could not be saved."
-    words = f"{name}: {outcome.error.message.rstrip('.')}."
-    if isinstance(outcome.error, KeyDestinationError):
-        words += f"\n{code_and_hint(outcome.error, outcome.provider)[1]}"
-    if outcome.cached_at is not None:
-        return f"{words} Its list of {age(time.time() - outcome.cached_at)} ago stays."
-    return words
-
-
-def _say(app: App, listings: Sequence[ModelListing], *, found: bool, filtered: bool, refreshed: bool) -> None:
-    """Notes on stderr: why the list is empty, what is omitted, and which lists are old."""
-    note = app.console.note
+    note, catalog = app.console.note, app.runtime.catalog
+    found = any(models for _, models in shown)
     if not found and filtered:
         note("No model matches.")
-    if app.console.err_is_terminal and (left_out := _left_out(app.runtime.catalog)):
-        note(f"Left out: {left_out}.")
-    old = "" if refreshed else _outdated(listings)
+    omitted = [
+        f"{name} ({'no key' if provider.enabled else 'disabled'})"
+        for name, provider in catalog.providers.items()
+        if not provider.enabled or name in catalog.without_key
+    ]
+    if omitted and app.console.err_is_terminal:
+        note(f"Omitted: {', '.join(omitted)}.")
+    asked = [] if refreshed else [listing for listing, _ in shown if can_list_models(listing.provider)]
+    never = [listing.provider.name for listing in asked if listing.fetched_at is None]
+    old = [
+        f"{listing.provider.name} ({age(time.time() - listing.fetched_at)})"
+        for listing in asked
+        if listing.fetched_at is not None and listing.stale
+    ]
+    parts = [f"Not fetched yet: {_some(never)}"] if never else []
     if old:
-        note(f"{old}. To ask the servers: telex models list --refresh")
+        parts.append(f"Fetched long ago: {_some(old)}")
+    if parts:
+        note(f"{'. '.join(parts)}. To ask the servers: telex models list --refresh")
     elif not found and not filtered:
-        name = listings[0].provider.name if len(listings) == 1 else "PROVIDER"
+        name = shown[0][0].provider.name if len(shown) == 1 else "PROVIDER"
         note(f"No model is known. To declare one: telex models add {name} ID")
 
 
-def _say_hidden(app: App, listings: Sequence[ModelListing]) -> None:
-    hidden = sum(model.kind != "chat" for listing in listings for model in listing.models)
-    if hidden:
-        app.console.note(f"Hidden, because they do not chat: {hidden} (--all shows them).")
-
-
-def _say_why_none(app: App, names: Sequence[str]) -> None:
+def _note_no_provider(app: App, names: Sequence[str]) -> None:
     from provider_core.errors import NoProviderError
     from telex.error_hints import code_and_hint
 
@@ -216,40 +220,12 @@ def _say_why_none(app: App, names: Sequence[str]) -> None:
         if not provider.enabled:
             note(f"{name} is disabled: telex providers edit {name} --enable")
         else:
-            note(f"{name} has no key: {_no_key(provider)}")
+            note(f"{name} has no key: {_how_to_set_key(provider)}")
 
 
-def _no_key(provider: Provider) -> str:
+def _how_to_set_key(provider: Provider) -> str:
     variables = " or ".join(provider.key_env[:2])
     return f"{f'set {variables}, or ' if variables else ''}telex providers set-key {provider.name}"
-
-
-def _left_out(catalog: Catalog) -> str:
-    parts = []
-    for name, provider in catalog.providers.items():
-        if not provider.enabled:
-            parts.append(f"{name} (disabled)")
-        elif name in catalog.without_key:
-            parts.append(f"{name} (no key)")
-    return ", ".join(parts)
-
-
-def _outdated(listings: Iterable[ModelListing]) -> str:
-    """Which lists were never fetched, and which are out of date."""
-    from provider_core.catalog import can_list_models
-    from telex.humanize import age
-
-    asked = [listing for listing in listings if can_list_models(listing.provider)]
-    never = [listing.provider.name for listing in asked if listing.fetched_at is None]
-    old = [
-        f"{listing.provider.name} ({age(time.time() - listing.fetched_at)})"
-        for listing in asked
-        if listing.fetched_at is not None and listing.stale
-    ]
-    parts = [f"Not fetched yet: {_some(never)}"] if never else []
-    if old:
-        parts.append(f"Fetched long ago: {_some(old)}")
-    return ". ".join(parts)
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
@@ -263,10 +239,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
         "telex models show groq/openai/gpt-oss-120b",
         "telex models show groq/openai/gpt-oss-120b --json | jq .context",
     ),
-    exits=(
-        ExitCode.SETTINGS,
-        ExitCode.KEY,
-    ),
+    exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
 @click.argument("id", metavar="ID", type=Name("model"))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -285,7 +258,11 @@ def show(app: App, *, id: str, as_json: bool) -> None:  # noqa: A002 - the optio
     if as_json:
         render.card_as_json(app.console, target, listing, model, default_target(app))
     else:
-        missing = _no_key(target.provider) if target.provider.name in app.runtime.catalog.without_key else ""
+        missing = (
+            _how_to_set_key(target.provider)
+            if target.provider.name in app.runtime.catalog.without_key
+            else ""
+        )
         render.card(
             app.console,
             target,
