@@ -46,7 +46,7 @@ def test_what_starts_no_server_imports_nothing_of_the_sdk(lab: Telex, arguments:
     assert "asyncio" not in modules
 
 
-def test_importing_the_room_imports_nothing_of_the_sdk() -> None:
+def test_importing_the_package_imports_nothing_of_the_sdk() -> None:
     found = python("import sys, provider_core.tools.mcp; print(*sys.modules)").split()
     assert {name.partition(".")[0] for name in found} & SDK == set()
 
@@ -61,10 +61,10 @@ def test_a_server_that_is_started_takes_the_client_alone(lab: Telex) -> None:
 
 def test_a_library_that_uses_the_sdk_itself_finds_all_of_it() -> None:
     """Whichever of the two is imported first."""
-    ours = "from provider_core.tools.mcp import _sdk"
+    ours = "from provider_core.tools.mcp import _content"
     theirs = "import mcp, mcp.client.session, mcp.client.stdio; from mcp import Client, ClientSession"
     same = (
-        "print(mcp.ClientSession is _sdk.ClientSession is mcp.client.session.ClientSession, "
+        "print(mcp.ClientSession is _content.ClientSession is mcp.client.session.ClientSession, "
         "mcp.client.stdio.stdio_client is mcp.stdio_client, 'Client' in dir(mcp), hasattr(mcp, 'nothing'))"
     )
     for order in ((ours, theirs), (theirs, ours)):

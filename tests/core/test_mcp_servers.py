@@ -19,7 +19,8 @@ from running import alive, within
 from provider_core.errors import KeyStoreError, ToolError, ToolSecretError, ToolServerError
 from provider_core.keys import MemoryStore
 from provider_core.settings.mcp import McpServer
-from provider_core.tools.mcp import Failure, McpServers, McpToolbox
+from provider_core.tools.mcp import FailedServer, McpServers, McpToolbox
+from provider_core.tools.mcp._stdio import answered_id
 
 if TYPE_CHECKING:
     from provider_core.events import ToolResult
@@ -41,7 +42,7 @@ def names(box: McpToolbox) -> list[str]:
     return [offered.tool.name for offered in box.tools]
 
 
-def failed(*servers: McpServer, **options: Any) -> Failure:
+def failed(*servers: McpServer, **options: Any) -> FailedServer:
     with McpServers(servers, **options) as started:
         assert started.toolboxes == ()
         (failure,) = started.failures
@@ -289,7 +290,7 @@ def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
     own = {"NODE_EXTRA_CA_CERTS": "/own.pem", "no_proxy": "own"}
     wanted = server(env={"MODE": "fast", "TOKEN": "env:LAB_KEY", "OTHER": "keyring:other", **own})
     store = MemoryStore(**{"secret:other": "other", "other": "a provider's key"})
-    with McpServers([wanted], environ=environ, store=store, withheld={"LOGNAME", "OTHER_KEY"}) as started:
+    with McpServers([wanted], environ=environ, store=store, excluded_env={"LOGNAME", "OTHER_KEY"}) as started:
         assert started.without_proxies == {"lab": ("HTTPS_PROXY",)}
         about = json.loads(run(started.toolboxes[0], "about").text)
     assert about["env"] == {
@@ -503,7 +504,7 @@ def test_a_call_that_nobody_wants_any_more_is_given_up_at_once() -> None:
         stop = threading.Event()
         threading.Timer(0.3, stop.set).start()
         began = time.monotonic()
-        with pytest.raises(ToolServerError, match="lab/wait was given up"):
+        with pytest.raises(ToolServerError, match="lab/wait was cancelled"):
             box.run("wait", {"n": 1.5}, stop=stop)
         assert time.monotonic() - began < 1.2
         assert len(json.loads(run(box, "cancelled").text)) == 1
@@ -673,3 +674,44 @@ def test_one_of_two_commands_that_share_a_name_is_not_lost() -> None:
     with McpServers([one, two]) as started:
         first, second = (json.loads(run(box, "about").text)["env"].get("X") for box in started.toolboxes)
     assert (first, second) == (None, "1")
+
+
+# --- the id of a message that is too long -------------------------------------------------------------------
+
+
+def ends(message: str) -> tuple[bytes, bytes]:
+    return message[:256].encode(), message[-256:].encode()
+
+
+INNER = {"text": 'x", "id": 9}', "id": 8, "more": [{"id": 7}]}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"jsonrpc": "2.0", "id": 5, "result": INNER},
+        {"id": 5, "jsonrpc": "2.0", "result": INNER},
+        {"id": 5, "result": INNER, "jsonrpc": "2.0"},
+        {"result": INNER, "jsonrpc": "2.0", "id": 5},
+        {"result": INNER, "id": 5, "jsonrpc": "2.0"},
+        {"result": INNER, "id": 5},
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["tight", "loose"])
+def test_the_id_at_either_end_is_found(message: dict[str, object], separators: tuple[str, str]) -> None:
+    assert answered_id(*ends(json.dumps(message, separators=separators))) == 5
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"result": INNER, "id": 5, "zzz": 1},
+        {"jsonrpc": "2.0", "result": {"id": 9}},
+        {"jsonrpc": "2.0", "method": "x", "params": {"id": 9}},
+        {"jsonrpc": "2.0", "id": "5", "result": {}},
+        {"jsonrpc": "2.0", "result": {"text": '{"id": 5}'}},
+    ],
+)
+def test_an_id_elsewhere_is_not_taken_for_one(message: dict[str, object]) -> None:
+    assert answered_id(*ends(json.dumps(message))) is None

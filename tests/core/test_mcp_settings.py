@@ -12,7 +12,7 @@ from provider_core.errors import InvalidInputError, SettingsError, UnknownToolSe
 from provider_core.settings import Paths, Settings, edit, load
 from provider_core.settings.mcp import McpServer, find_server, secret_references
 from provider_core.settings.validators import is_harmless, parse_reference, parse_url
-from provider_core.tools.mcp._environment import environment
+from provider_core.tools.mcp._process import server_environment
 
 
 def paths(home: Path, text: str) -> Paths:
@@ -249,9 +249,9 @@ def test_a_provider_of_the_same_name_is_another_thing(tmp_path: Path) -> None:
 
 
 def test_an_environment_without_a_path_gets_the_systems() -> None:
-    assert environment({}) == {"PATH": os.defpath}
+    assert server_environment({}, {}) == {"PATH": os.defpath}
 
 
 def test_no_name_saves_a_variable_that_is_withheld() -> None:
     environ = {"PATH": "/bin", "USER": "key", "HOME": "() { evil; }", "LANG": "C"}
-    assert environment(environ, withheld={"USER"}) == {"PATH": "/bin", "LANG": "C"}
+    assert server_environment(environ, {}, excluded_env={"USER"}) == {"PATH": "/bin", "LANG": "C"}

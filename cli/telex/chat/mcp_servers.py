@@ -60,7 +60,9 @@ class ToolServers:
                     chosen,
                     environ=self._app.runtime.environ,
                     store=self._app.runtime.key_store,
-                    withheld={name for each in self._app.runtime.providers.values() for name in each.key_env},
+                    excluded_env={
+                        name for each in self._app.runtime.providers.values() for name in each.key_env
+                    },
                 )
             )
         finally:

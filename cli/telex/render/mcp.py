@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from provider_core.events import ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp import Failure, McpServers, McpToolbox, Step
+    from provider_core.tools.mcp import FailedServer, McpServers, McpToolbox, StartupStep
     from telex.console import Console
 
 __all__ = [
@@ -91,11 +91,11 @@ class Report(Struct):
     """What came of one server's start."""
 
     server: McpServer
-    steps: tuple[Step, ...]
+    steps: tuple[StartupStep, ...]
     about: str = ""
     protocol: str = ""
     tools: tuple[ToolSpec, ...] = ()
-    failure: Failure | None = None
+    failure: FailedServer | None = None
 
     def seconds(self, name: str) -> float | None:
         """What the step took; None for one that was not done."""
@@ -116,12 +116,12 @@ def _passed(box: McpToolbox) -> Report:
     return Report(server=box.server, steps=box.steps, about=box.about, protocol=box.protocol, tools=box.tools)
 
 
-def _failed(failure: Failure) -> Report:
+def _failed(failure: FailedServer) -> Report:
     return Report(server=failure.server, steps=failure.steps, failure=failure)
 
 
 @contextlib.contextmanager
-def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step], None]]:
+def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, StartupStep], None]]:
     """A callback that is told of each step, in any thread; on a terminal a table on stderr shows them as they come.
 
     The table is gone at the end: the report takes its place.
@@ -135,7 +135,7 @@ def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, Step
     known: dict[str, dict[str, float]] = {name: {} for name in names}
     screen = RichConsole(stderr=True, theme=sheet.theme(console), highlight=False, markup=False, emoji=False)
 
-    def told(name: str, step: Step) -> None:
+    def told(name: str, step: StartupStep) -> None:
         # A new value each time, and none changed: the painter reads them at any moment.
         known[name] = {**known[name], step.name: step.seconds}
 

@@ -1,10 +1,8 @@
-"""Tools of the Model Context Protocol's servers: the one room that knows the protocol's SDK, and anything asynchronous.
+"""Tools of MCP servers: the only package that imports the protocol's SDK or anything asynchronous.
 
-Importing it imports none of the SDK: that is done when servers are started.
+Importing it does not import the SDK: starting a server does.
 """
 
-from provider_core.tools.mcp._servers import McpServers, installed
-from provider_core.tools.mcp._steps import STEPS, Failure, Step, StepName
-from provider_core.tools.mcp._toolbox import McpToolbox
+from provider_core.tools.mcp._servers import FailedServer, McpServers, McpToolbox, StartupStep, installed
 
-__all__ = ["STEPS", "Failure", "McpServers", "McpToolbox", "Step", "StepName", "installed"]
+__all__ = ["FailedServer", "McpServers", "McpToolbox", "StartupStep", "installed"]

@@ -1,4 +1,4 @@
-"""The way over streamable HTTP: secrets go to the server's own address alone, and every failure has a sentence."""
+"""The transport over streamable HTTP."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import ssl
 from typing import TYPE_CHECKING, cast
 
 import httpx2
-from mcp.client.streamable_http import (
-    streamable_http_client,  # after ``_sdk``, which makes this a light import
-)
+from mcp.client.streamable_http import streamable_http_client  # light, because _content has replaced "mcp"
 
 from provider_core import limits
 from provider_core._version import __version__
@@ -23,7 +21,7 @@ from provider_core.errors import ToolServerError
 from provider_core.http import Proxies, tls_context
 from provider_core.redaction import clean
 from provider_core.settings.validators import origin
-from provider_core.tools.mcp._mending import parsed
+from provider_core.tools.mcp._content import dump_message, parse_message
 from provider_core.types import Network
 
 if TYPE_CHECKING:
@@ -32,53 +30,42 @@ if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._secrets import Given
-
-__all__ = ["Gate", "Web"]
+    from provider_core.tools.mcp._servers import Credentials
 
 _CONNECT = 10.0
-"""Seconds for a connection, and for sending; how long an answer may take is the caller's business."""
+"""Seconds for a connection, and for sending; the timeouts of calls are the session's."""
 
-_HEARD = 1.0
-"""Seconds for a server to take what needs no answer: that a call is given up, that the session is over."""
-
-_PROBE = 3.0
-"""Seconds for finding out whether an address that takes no POST speaks the older transport."""
-
-_NO_POST = (400, 404, 405, 406, 415, 501)
-_OLDER = (
-    "does not accept POST at this address: it may speak the older HTTP+SSE transport, which telex does not support. "
-    "See whether the server has an address for streamable HTTP, often one that ends in /mcp"
-)
+_NOTICE = 1.0
+"""Seconds for a server to accept a message without an answer: that a call is cancelled, or the session over."""
 
 _LINE_END = re.compile(rb"(?<=[\r\n])")
 
-_LONGEST_WORDS = 300
-_LONGEST_REFUSAL = 64 << 10
+_MAX_QUOTE = 300
+_MAX_REFUSAL = 64 << 10
+"""Bytes that are read of an error."""
 
 
-class Web:
-    """A ``Way``. Raises ``SettingsError`` for proxies and certificates that cannot be used."""
+class StreamableHttpTransport:
+    """An ``McpTransport``. Raises ``SettingsError`` for proxies and certificates that cannot be used."""
 
-    def __init__(self, server: McpServer, given: Given, environ: Mapping[str, str]) -> None:
+    def __init__(self, server: McpServer, credentials: Credentials, environ: Mapping[str, str]) -> None:
         proxy = Proxies(environ).choose(server.url)
-        self._by = None
+        self._proxy = None
         if proxy is not None:
-            secure = tls_context(Network(), environ) if proxy.scheme == "https" else None
-            self._by = httpx2.Proxy(url=str(proxy), auth=proxy.auth, ssl_context=secure)
-        self._trust = tls_context(Network(), environ) if server.url.startswith("https:") else False
+            context = tls_context(Network(), environ) if proxy.scheme == "https" else None
+            self._proxy = httpx2.Proxy(url=str(proxy), auth=proxy.auth, ssl_context=context)
+        self._verify = tls_context(Network(), environ) if server.url.startswith("https:") else False
         self._server = server
-        self._given = given
-        self._gates: list[Gate] = []
+        self._credentials = credentials
+        self._failures: dict[str, ToolServerError] = {}
 
     @contextlib.asynccontextmanager
     async def streams(self, on_end: Callable[[], None]) -> AsyncGenerator[TransportStreams]:
-        inner = httpx2.AsyncHTTPTransport(verify=self._trust, trust_env=False, proxy=self._by)
-        gate = Gate(inner, self._server, self._given)
-        self._gates.append(gate)
-        waits = httpx2.Timeout(None, connect=_CONNECT, write=_CONNECT)
+        inner = httpx2.AsyncHTTPTransport(verify=self._verify, trust_env=False, proxy=self._proxy)
+        guard = OriginGuard(inner, self._server, self._credentials, self._failures)
+        timeout = httpx2.Timeout(None, connect=_CONNECT, write=_CONNECT)
         async with (
-            httpx2.AsyncClient(transport=gate, timeout=waits, trust_env=False) as client,
+            httpx2.AsyncClient(transport=guard, timeout=timeout, trust_env=False) as client,
             streamable_http_client(
                 self._server.url, http_client=client, max_sse_event_size=limits.TOOL_MESSAGE
             ) as streams,
@@ -86,164 +73,150 @@ class Web:
             yield streams
 
     def failure(self, data: object) -> ToolServerError | None:
-        return next((found for gate in self._gates if (found := gate.failure(data)) is not None), None)
+        return self._failures.pop(data, None) if isinstance(data, str) else None
 
     async def ending(self) -> str:
         return ""
 
 
-class Gate(httpx2.AsyncBaseTransport):
-    """Adds the server's headers to requests that go to its origin, and lets no other request pass.
+class OriginGuard(httpx2.AsyncBaseTransport):
+    """Adds the server's headers to requests to its origin, and stops all others.
 
-    The protocol's client would end the whole session at a failed connection, and forget why a request was
-    refused. So a request without a result is answered here, with an error of the protocol's own whose data is
-    a ticket; ``failure`` gives the reason for it.
+    The SDK would end the whole session at a failed connection, and forget why a request was refused. So a request
+    without a result is answered here, with an error of the protocol whose data is a key of ``failures``.
     """
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, server: McpServer, given: Given) -> None:
+    def __init__(
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        server: McpServer,
+        credentials: Credentials,
+        failures: dict[str, ToolServerError],
+    ) -> None:
         self._inner = inner
         self._server = server
-        self._given = given
+        self._credentials = credentials
         self._origin = origin(server.url)
-        self._failures: dict[str, ToolServerError] = {}
-
-    def failure(self, ticket: object) -> ToolServerError | None:
-        """Why the request that was answered with this ticket failed; None for what is no ticket."""
-        return self._failures.pop(ticket, None) if isinstance(ticket, str) else None
+        self._failures = failures
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if origin(str(request.url)) != self._origin:
-            return self._failed(self._moved(str(request.url)))
-        for name, value in self._given.values.items():
+            return self._redirected(str(request.url))
+        for name, value in self._credentials.values.items():
             request.headers[name] = value
         request.headers["user-agent"] = f"telex/{__version__}"
-        request.headers["accept-encoding"] = "identity"  # what is unpacked could not be limited
+        request.headers["accept-encoding"] = "identity"  # decompressed data would have no limit
         if request.method == "GET":
             return await self._inner.handle_async_request(request)
         if request.method != "POST" or not _wants_answer(await request.aread()):
-            return await self._told(request)
+            return await self._send_notice(request)
         try:
             return await self._checked(request, await self._inner.handle_async_request(request))
         except httpx2.TransportError as error:
-            return self._failed(self._unreachable(error))
+            words = f"cannot be reached at {self._origin}: {self._clean(_reason(error))}"
+            return self._failed(words, code="connect")
 
-    async def _told(self, request: httpx2.Request) -> httpx2.Response:
-        """Send what nobody waits for an answer to. The client's next message goes after it, so it may not hang."""
+    async def _send_notice(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a message that has no answer. The client's next message comes after it, so it must not hang."""
         with contextlib.suppress(TimeoutError, httpx2.TransportError):
-            async with asyncio.timeout(_HEARD):
+            async with asyncio.timeout(_NOTICE):
                 response = await self._inner.handle_async_request(request)
                 await response.aclose()
-                return httpx2.Response(response.status_code, headers=_bare(response))
+                return httpx2.Response(response.status_code, headers=_without_framing(response))
         return httpx2.Response(202 if request.method == "POST" else 200)
 
     async def _checked(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        """The response if the SDK can handle it, else an error in its place."""
+        status = response.status_code
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if response.status_code >= 400:
-            if response.status_code == 404 and "mcp-session-id" in request.headers:
-                await response.aclose()
-                words = f"the MCP server {self._server.name} has forgotten the session (HTTP 404)"
-                return self._failed(ToolServerError(words, server=self._server.name, code="session"))
-            first = response.status_code in _NO_POST and b'"initialize"' in request.content
-            if first and (response.status_code == 405 or await self._streams_on_get(request)):
-                await response.aclose()
-                return self._failed(self._no_result(f"{_OLDER} (HTTP {response.status_code})"))
-            return await self._refused(response, kind)
-        if response.headers.get("content-encoding", "identity") != "identity":
-            await response.aclose()
-            return self._failed(self._no_result("compressed its answer although asked not to"))
         if response.has_redirect_location:
-            to = str(request.url.join(response.headers["location"]))
-            if response.status_code in (307, 308) and origin(to) == self._origin:
+            target = str(request.url.join(response.headers["location"]))
+            if status in (307, 308) and origin(target) == self._origin:
                 return response
             await response.aclose()
-            return self._failed(self._moved(to))
-        if response.status_code == 202:
-            await response.aclose()
-            return self._failed(self._no_result("accepted a request without answering it (HTTP 202)"))
-        if kind == "text/event-stream":
-            return _with(response, _Quiet(response))
-        body = await _body(response, limits.TOOL_MESSAGE)
-        if body is None:
-            words = f"sent a message of more than {limits.TOOL_MESSAGE >> 20} MiB"
-            return self._failed(self._no_result(words))
+            return self._redirected(target)
+        if (
+            status < 400
+            and status != 202
+            and response.headers.get("content-encoding", "identity") == "identity"
+        ):
+            if kind == "text/event-stream":
+                return httpx2.Response(
+                    status,
+                    headers=response.headers,
+                    stream=_EventStream(response),
+                    extensions=response.extensions,
+                )
+            body = await _body(response, limits.TOOL_MESSAGE)
+            if body is None:
+                return self._failed(f"sent a message of more than {limits.TOOL_MESSAGE >> 20} MiB")
+            try:
+                body = dump_message(parse_message(body))
+            except ValueError:
+                return self._failed(f"sent an answer that is not valid JSON-RPC: {kind or 'no content type'}")
+            return httpx2.Response(status, headers=_without_framing(response), content=body)
         try:
-            body = parsed(body).model_dump_json(by_alias=True, exclude_unset=True).encode()
-        except ValueError:
-            words = f"sent an answer that is not valid JSON-RPC: {kind or 'no content type'}"
-            return self._failed(self._no_result(words))
-        return httpx2.Response(response.status_code, headers=_bare(response), content=body)
+            if status >= 400:
+                return await self._refused(request, response, kind)
+            if status == 202:
+                return self._failed("accepted a request without answering it (HTTP 202)")
+            return self._failed("compressed its answer although asked not to")
+        finally:
+            await response.aclose()
 
-    async def _streams_on_get(self, request: httpx2.Request) -> bool:
-        """Whether the address answers GET with events at once, as that of the older transport does."""
-        framing = ("content-length", "content-type", "transfer-encoding", "accept")
-        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in framing]
-        asked = httpx2.Request("GET", request.url, headers=[*headers, ("accept", "text/event-stream")])
-        with contextlib.suppress(TimeoutError, httpx2.TransportError):
-            async with asyncio.timeout(_PROBE):
-                response = await self._inner.handle_async_request(asked)
-                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-                await response.aclose()
-                return response.status_code == 200 and kind == "text/event-stream"
-        return False
-
-    async def _refused(self, response: httpx2.Response, kind: str) -> httpx2.Response:
-        body = await _body(response, _LONGEST_REFUSAL) or b""
+    async def _refused(
+        self, request: httpx2.Request, response: httpx2.Response, kind: str
+    ) -> httpx2.Response:
         status = response.status_code
+        if status == 404 and "mcp-session-id" in request.headers:
+            return self._failed("has forgotten the session (HTTP 404)", code="session")
+        if status in (404, 405) and b'"initialize"' in request.content:
+            return self._failed(
+                f"does not accept requests at this address (HTTP {status}). It may be that of the older HTTP+SSE "
+                "transport, which telex does not support; the address of streamable HTTP often ends in /mcp"
+            )
+        body = await _body(response, _MAX_REFUSAL) or b""
         said: object = None
         with contextlib.suppress(ValueError, RecursionError):
             said = json.loads(body)
         error = said.get("error") if isinstance(said, dict) else None
-        proper = isinstance(error, dict) and isinstance(error.get("code"), int)
-        if proper and kind == "application/json" and status not in (401, 403):
-            return httpx2.Response(status, headers=_bare(response), content=body)
-        words = error.get("message") if isinstance(error, dict) else error
-        return self._failed(self._status(status, words if isinstance(words, str) else ""))
-
-    def _status(self, status: int, words: str) -> ToolServerError:
-        name, said = self._server.name, self._clean(words)
-        said = f": {said}" if said else ""
-        if status in (401, 403):
-            wants = "wants credentials" if status == 401 else "does not allow this"
-            if self._given.secrets:
-                wants = "refuses the credentials it was given" if status == 401 else wants
-            return ToolServerError(
-                f"the MCP server {name} {wants} (HTTP {status}){said}", server=name, code="access"
+        protocol_error = isinstance(error, dict) and isinstance(error.get("code"), int)
+        if protocol_error and kind == "application/json" and status not in (401, 403):
+            return httpx2.Response(status, headers=_without_framing(response), content=body)
+        text = error.get("message") if isinstance(error, dict) else error
+        words = self._clean(text) if isinstance(text, str) else ""
+        words = f": {words}" if words else ""
+        if status == 403:
+            return self._failed(f"does not allow this (HTTP 403){words}", code="access")
+        if status == 401:
+            wants = (
+                "refuses the credentials it was given" if self._credentials.secrets else "wants credentials"
             )
-        if status == 404:
-            return self._no_result(f"does not know this address or session (HTTP 404){said}")
-        return self._no_result(f"answered with HTTP {status}{said}")
+            return self._failed(f"{wants} (HTTP 401){words}", code="access")
+        return self._failed(f"answered with HTTP {status}{words}")
 
-    def _unreachable(self, error: Exception) -> ToolServerError:
-        words = self._clean(_reason(error))
-        return ToolServerError(
-            f"the MCP server {self._server.name} cannot be reached at {self._origin}: {words}",
-            server=self._server.name,
-            code="connect",
-        )
-
-    def _moved(self, url: str) -> ToolServerError:
-        return self._no_result(f"redirects to {url.partition('?')[0]}, which telex does not follow")
-
-    def _no_result(self, words: str) -> ToolServerError:
-        return ToolServerError(f"the MCP server {self._server.name} {words}", server=self._server.name)
+    def _redirected(self, url: str) -> httpx2.Response:
+        return self._failed(f"redirects to {url.partition('?')[0]}, which telex does not follow")
 
     def _clean(self, words: str) -> str:
-        return " ".join(clean(words, self._given.secrets, _LONGEST_WORDS).split())
+        return " ".join(clean(words, self._credentials.secrets, _MAX_QUOTE).split())
 
-    def _failed(self, error: ToolServerError) -> httpx2.Response:
-        ticket = secrets.token_hex(8)
-        self._failures[ticket] = error
-        said = {"code": -32603, "message": error.message, "data": ticket}
+    def _failed(self, words: str, *, code: str | None = None) -> httpx2.Response:
+        name = self._server.name
+        error = ToolServerError(f"the MCP server {name} {words}", server=name, code=code)
+        key = secrets.token_hex(8)
+        self._failures[key] = error
+        said = {"code": -32603, "message": error.message, "data": key}
         return httpx2.Response(502, json={"jsonrpc": "2.0", "id": None, "error": said})
 
 
-class _Quiet(httpx2.AsyncByteStream):
-    """A stream of events that ends where it breaks off: that there was no result is noticed then.
+class _EventStream(httpx2.AsyncByteStream):
+    """A stream of events with acceptable messages. A broken connection ends it: the SDK then misses the result.
 
-    Each message, which servers put into one line, is made fit for the SDK.
+    Servers put a message into one line.
     """
 
     def __init__(self, response: httpx2.Response) -> None:
@@ -256,7 +229,7 @@ class _Quiet(httpx2.AsyncByteStream):
                 *ended, rest = _LINE_END.split(chunk)
                 if ended:
                     line.append(ended[0])
-                    yield b"".join((_fit(b"".join(line)), *map(_fit, ended[1:])))
+                    yield b"".join((_sanitized_line(b"".join(line)), *map(_sanitized_line, ended[1:])))
                     line, size = [], 0
                 line.append(rest)
                 size += len(rest)
@@ -269,18 +242,18 @@ class _Quiet(httpx2.AsyncByteStream):
         await self._response.aclose()
 
 
-def _fit(line: bytes) -> bytes:
+def _sanitized_line(line: bytes) -> bytes:
     if not line.startswith(b"data:"):
         return line
     try:
-        message = parsed(line[5:]).model_dump_json(by_alias=True, exclude_unset=True).encode()
+        message = dump_message(parse_message(line[5:]))
     except ValueError:
         return line
     return b"data: " + message + line[len(line.rstrip(b"\r\n")) :]
 
 
 async def _body(response: httpx2.Response, limit: int) -> bytes | None:
-    """The whole body, or None where it is longer than ``limit``."""
+    """The whole body, or None if it is longer than ``limit`` bytes."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -295,28 +268,22 @@ async def _body(response: httpx2.Response, limit: int) -> bytes | None:
 
 
 def _stream(response: httpx2.Response) -> httpx2.AsyncByteStream:
-    return cast("httpx2.AsyncByteStream", response.stream)  # an asynchronous transport's is
+    return cast("httpx2.AsyncByteStream", response.stream)
 
 
 def _wants_answer(body: bytes) -> bool:
-    """Whether this is a request of the protocol: notifications and answers are only taken."""
+    """Whether this is a request of the protocol, and not a notification or an answer."""
     said = json.loads(body)
     return "id" in said and "method" in said
 
 
-def _bare(response: httpx2.Response) -> list[tuple[str, str]]:
+def _without_framing(response: httpx2.Response) -> list[tuple[str, str]]:
     framing = ("content-length", "transfer-encoding", "connection")
     return [(name, value) for name, value in response.headers.multi_items() if name.lower() not in framing]
 
 
-def _with(response: httpx2.Response, stream: httpx2.AsyncByteStream) -> httpx2.Response:
-    return httpx2.Response(
-        response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
-    )
-
-
 def _reason(error: BaseException) -> str:
-    """What the system said, where it has said something; the libraries above it say less."""
+    """The system's own words if there are some: those of the libraries say less."""
     deepest: BaseException | None = error
     while deepest is not None:
         match deepest:
@@ -327,7 +294,7 @@ def _reason(error: BaseException) -> str:
             case socket.gaierror(strerror=str(words)):
                 return words
             case OSError(errno=int(number)) if number > 0:
-                return os.strerror(number)  # asyncio has words of its own here
+                return os.strerror(number)  # asyncio has words of its own
             case BaseExceptionGroup():
                 deepest = deepest.exceptions[0]
             case _:

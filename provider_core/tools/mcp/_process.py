@@ -1,4 +1,10 @@
-"""A server's process: started, fed, listened to, and ended with all that it started; no protocol is known here."""
+"""A server's process: its environment, its pipes, and its end, together with everything that it has started.
+
+The SDK's ``stdio_client`` is not used, because these guarantees need more than it offers: no message fills the memory
+(it reads lines of any length); the end reaches the children of a server that has already exited, and also comes if
+telex is killed (it does not tell the process's number); errors quote the exit status and stderr; no variable of
+``excluded_env`` is passed on; and the process starts while the SDK is still being imported.
+"""
 
 from __future__ import annotations
 
@@ -6,100 +12,191 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, cast
+import threading
+from typing import TYPE_CHECKING, Any
+
+from provider_core.settings.validators import is_harmless
+from provider_core.structs import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Process"]
+# --- environment -------------------------------------------------------------------------------------------
+
+# LC_* by their full names: ssh passes LC_* on, so people carry secrets in LC_ names of their own.
+_POSIX = frozenset(
+    (
+        "HOME", "LANG", "LANGUAGE", "LC_ADDRESS", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_IDENTIFICATION",
+        "LC_MEASUREMENT", "LC_MESSAGES", "LC_MONETARY", "LC_NAME", "LC_NUMERIC", "LC_PAPER", "LC_TELEPHONE", "LC_TIME",
+        "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER",
+        "__CF_USER_TEXT_ENCODING",  # macOS: without it, Core Foundation opens a file of the user's for it
+    )
+)  # fmt: skip
+_WINDOWS = frozenset(
+    (
+        "APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT", "PROGRAMDATA", "PROGRAMFILES",
+        "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "USERNAME", "USERPROFILE", "WINDIR",
+    )
+)  # fmt: skip
+
+# In upper case, since programs read both spellings of most.
+_NETWORK = frozenset(
+    (
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+        "NODE_USE_SYSTEM_CA", "NIX_SSL_CERT_FILE", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "PIP_CERT", "AWS_CA_BUNDLE",
+        "CARGO_HTTP_CAINFO", "DENO_CERT", "DENO_TLS_CA_STORE", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "HTTPLIB2_CA_CERTS",
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "NPM_CONFIG_CAFILE", "PERL_LWP_SSL_CA_FILE", "WEBSOCKET_CLIENT_CA_BUNDLE",
+        "NO_PROXY", "NPM_CONFIG_NOPROXY", "NPM_CONFIG_NO_PROXY", "GLOBAL_AGENT_NO_PROXY", "NODE_USE_ENV_PROXY",
+    )
+)  # fmt: skip
+_PROXIES = frozenset(
+    (
+        "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "WS_PROXY", "WSS_PROXY", "SOCKS_PROXY", "PIP_PROXY",
+        "NPM_CONFIG_PROXY", "NPM_CONFIG_HTTPS_PROXY", "NPM_CONFIG_HTTP_PROXY", "CARGO_HTTP_PROXY",
+        "GLOBAL_AGENT_HTTP_PROXY", "GLOBAL_AGENT_HTTPS_PROXY",
+    )
+)  # fmt: skip
+
+_MIN_SECRET = 8
+"""Characters below which the value of an excluded variable is not searched for in others."""
+
+
+def server_environment(
+    environ: Mapping[str, str], own: Mapping[str, str], *, excluded_env: Collection[str] = ()
+) -> dict[str, str]:
+    """The variables that every program needs, those of certificates and proxies, and the server's ``own``.
+
+    Variables of ``excluded_env`` are left out, and so are variables that contain the value of one, and proxies with a
+    password; see ``proxies_with_password``.
+    """
+    usual = _WINDOWS if os.name == "nt" else _POSIX
+    secrets = [value for name in excluded_env if len(value := environ.get(name, "")) >= _MIN_SECRET]
+    overridden = {name.upper() for name in own}  # a program may read the other spelling first
+
+    def is_passed_on(name: str, value: str) -> bool:
+        upper = name.upper()
+        if value.startswith("()") or any(
+            secret in value for secret in secrets
+        ):  # "()": a function that bash exports
+            return False
+        if upper in usual and (os.name == "nt" or name in usual):
+            return True
+        known = upper in _NETWORK or (upper in _PROXIES and "@" not in value)
+        return known and upper not in overridden and is_harmless(name, value)
+
+    inherited = {
+        name: value
+        for name, value in environ.items()
+        if name not in excluded_env and is_passed_on(name, value)
+    }
+    return {"PATH": os.defpath, **inherited, **own}
+
+
+def proxies_with_password(environ: Mapping[str, str], own: Mapping[str, str]) -> tuple[str, ...]:
+    """The proxy variables that a server does not get because their addresses contain a user or password."""
+    overridden = {name.upper() for name in own}
+    return tuple(
+        name for name, value in environ.items() if name.upper() in _PROXIES - overridden and "@" in value
+    )
+
+
+# --- the process -------------------------------------------------------------------------------------------
 
 _GRACE = 1.0
-"""Seconds for ending by itself: after its stdin was closed, and again after SIGTERM."""
+"""Seconds for a server to exit: after its stdin is closed, and again after SIGTERM."""
 
-_LAST_WORDS = 0.2
-"""Seconds in which a process that has ended may still be heard: what it wrote is in the pipe."""
+_LAST_OUTPUT = 0.2
+"""Seconds to wait for output of a process that has exited: another process may hold the pipe open for ever."""
 
-_READ_AHEAD = 1 << 20
-"""Bytes of stdout that are held before the server has to wait."""
+_STDERR = 8192
+"""Bytes at the end of stderr that are stored."""
 
-_KEPT = 8192
-"""Bytes of stderr that are kept, the last ones."""
+_EDGE = 256
+"""Bytes stored of both ends of a message that is too long: its id is at one of them."""
 
 _POLL = 0.01
 _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
 
 
-class Process(asyncio.SubprocessProtocol):
-    """A process in a group of its own. All methods but ``kill`` belong to the loop's thread."""
+class OversizedLine(Struct):
+    """A line that was longer than the limit: its size in bytes, and its first and last bytes."""
 
-    def __init__(self, on_start: Callable[[int], None]) -> None:
-        self.pid: int = 0
-        self._on_start = on_start
-        self._transport: asyncio.SubprocessTransport | None = None
-        self._deaf = False
-        self._unread = bytearray()
-        self._received = 0
-        self._news = asyncio.Event()
-        self._closed = False
-        self._paused = False
+    size: int
+    start: bytes
+    end: bytes
+
+
+class Process:
+    """A process in a group of its own. Only ``kill`` may be called outside the loop's thread."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid: int = process.pid
+        self.closed: bool = False
+        """Whether stdout has ended."""
         self._stderr = b""
+        self._reader = asyncio.create_task(self._read_stderr())
 
     @classmethod
     async def start(
-        cls,
-        command: Sequence[str],
-        env: Mapping[str, str],
-        cwd: Path | None,
-        on_start: Callable[[int], None] = lambda _: None,
+        cls, command: Sequence[str], env: Mapping[str, str], cwd: Path | None, *, max_line: int
     ) -> Process:
-        """Start the command; raises ``OSError`` or ``ValueError`` where that cannot be done.
-
-        ``on_start`` is told the number of its group as soon as there is one.
-        """
-        loop = asyncio.get_running_loop()
+        """Start the command; raises ``OSError`` or ``ValueError`` if that fails. ``max_line`` is in bytes."""
         options: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             options = {"creationflags": _NEW_GROUP_NO_WINDOW}
-        _, process = await loop.subprocess_exec(
-            lambda: cls(on_start), *command, env=dict(env), cwd=cwd, **options
+        pipe = subprocess.PIPE
+        started = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=dict(env), cwd=cwd, limit=max_line, **options
         )
-        return process
+        return cls(started)
 
-    async def read(self) -> bytes:
-        """What came on stdout since the last time, at least a byte; empty at its end."""
-        while not self._unread and not self._closed:
-            self._news.clear()
-            await self._news.wait()
-        data = bytes(self._unread)
-        self._unread.clear()
-        if self._paused:
-            self._paused = False
-            if (stdout := self._stdout) is not None:
-                stdout.resume_reading()
-        return data
+    async def read_line(self) -> bytes | OversizedLine | None:
+        """The next line of stdout; None at its end."""
+        stdout = self._process.stdout
+        size, start, end = 0, b"", b""
+        while stdout is not None and not self.closed:
+            try:
+                async with asyncio.timeout(_LAST_OUTPUT):
+                    line = await stdout.readuntil()
+            except TimeoutError:
+                if self._process.returncode is not None:
+                    break
+            except asyncio.IncompleteReadError:
+                break
+            except asyncio.LimitOverrunError as error:
+                part = await stdout.readexactly(error.consumed)
+                size, start, end = size + len(part), start or part[:_EDGE], (end + part[-_EDGE:])[-_EDGE:]
+            else:
+                if not size:
+                    return line
+                return OversizedLine(size=size + len(line), start=start, end=(end + line[-_EDGE:])[-_EDGE:])
+        self.closed = True
+        return None
 
     def write(self, data: bytes) -> None:
-        """Put ``data`` on its way to stdin. A server that does not read costs memory and blocks nobody."""
-        if (stdin := self._stdin) is not None and not stdin.is_closing():
+        """Queue ``data`` for stdin. A server that does not read costs memory, but blocks nothing."""
+        if (stdin := self._process.stdin) is not None and not stdin.is_closing():
             stdin.write(data)
 
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more can come from it."""
-        return self._closed
+    async def _read_stderr(self) -> None:
+        stderr = self._process.stderr
+        while stderr is not None and (data := await stderr.read(1 << 16)):
+            self._stderr = (self._stderr + data)[-_STDERR:]
 
     @property
     def stderr(self) -> str:
-        """The last of what it wrote to stderr, from the beginning of a line."""
+        """The last lines that it wrote to stderr."""
         text = self._stderr.decode("utf-8", "replace")
-        return text.partition("\n")[2] if len(self._stderr) >= _KEPT and "\n" in text else text
+        return text.partition("\n")[2] if len(self._stderr) >= _STDERR and "\n" in text else text
 
     @property
-    def ending(self) -> str:
-        """How it ended, as "exit 1" or "SIGKILL"; "" while it runs."""
-        code = self._transport.get_returncode() if self._transport is not None else None
+    def exit_status(self) -> str:
+        """How it ended, such as "exit 1" or "SIGKILL"; "" while it runs."""
+        code = self._process.returncode
         if code is None:
             return ""
         if code >= 0:
@@ -110,31 +207,29 @@ class Process(asyncio.SubprocessProtocol):
             return f"signal {-code}"
 
     async def wait(self, seconds: float) -> None:
-        """Wait until the process itself has ended, for so long at most."""
-        end = asyncio.get_running_loop().time() + seconds
-        while not self.ending and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(_POLL)
+        """Wait until the process itself has exited, at most ``seconds``."""
+        # Process.wait would also wait until all pipes are closed.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._process.returncode is None:
+                    await asyncio.sleep(_POLL)
 
-    async def end(self, *, limit_total: bool = False) -> None:
-        """Close its stdin, which tells it to end; then SIGTERM and SIGKILL for the whole group, with time between.
-
-        In a ``limit_total`` SIGTERM comes at once.
-        """
-        if self._transport is None:
-            return
-        if (stdin := self._stdin) is not None:
+    async def end(self, *, at_once: bool) -> None:
+        """Close its stdin, which asks it to exit; later send its group SIGTERM (now if ``at_once``), then SIGKILL."""
+        if (stdin := self._process.stdin) is not None:
             stdin.close()
-        if limit_total or not await self._gone(_GRACE):
+        if at_once or not await self._all_exited(_GRACE):
             self._signal(signal.SIGTERM)
-            if not await self._gone(_GRACE):
+            if not await self._all_exited(_GRACE):
                 self.kill()
                 await self.wait(_GRACE)
-        if (stdin := self._stdin) is not None:
-            stdin.abort()  # what nobody reads any more need not be written
-        self._transport.close()
-        self._closed = True
-        self._news.set()
-        await asyncio.sleep(0)  # the pipes are closed by callbacks
+        if stdin is not None and stdin.transport.get_write_buffer_size():
+            stdin.transport.abort()  # what will not be read keeps the pipe open
+        self._reader.cancel()
+        # Has no public way: a process left behind may hold the pipes open.
+        self._process._transport.close()  # type: ignore[attr-defined]
+        self.closed = True
+        await asyncio.sleep(0)  # pipes are closed by callbacks
 
     def kill(self) -> None:
         """End the whole group at once; may be called in any thread."""
@@ -144,77 +239,90 @@ class Process(asyncio.SubprocessProtocol):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.name == "posix":
                 os.killpg(self.pid, number)
-            elif self._transport is not None:
-                self._transport.terminate()
+            else:
+                self._process.terminate()
 
-    async def _gone(self, seconds: float) -> bool:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while not self._all_gone():
-            if loop.time() >= end:
-                return False
-            await asyncio.sleep(_POLL)
-        return True
-
-    def _all_gone(self) -> bool:
-        """Whether the process has ended, and whatever it has started in its group."""
-        if self._transport is not None and self._transport.get_returncode() is None:
-            return False
-        if os.name != "posix":
-            return True
-        try:
-            os.killpg(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:  # macOS says so of a group of zombies
-            return True
+    async def _all_exited(self, seconds: float) -> bool:
+        """Whether the process and everything in its group exit within ``seconds``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._process.returncode is None or self._group_is_alive():
+                    await asyncio.sleep(_POLL)
+                return True
         return False
 
-    @property
-    def _stdin(self) -> asyncio.WriteTransport | None:
-        if self._transport is None or self._deaf:
-            return None
-        return cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(0))
+    def _group_is_alive(self) -> bool:
+        try:
+            if os.name == "posix":
+                os.killpg(self.pid, 0)
+                return True
+        except (ProcessLookupError, PermissionError):  # PermissionError: a group of zombies on macOS
+            pass
+        return False
 
-    @property
-    def _stdout(self) -> asyncio.ReadTransport | None:
-        pipe = self._transport.get_pipe_transport(1) if self._transport is not None else None
-        return cast("asyncio.ReadTransport | None", pipe)
 
-    # --- what asyncio calls -----------------------------------------------------------------------------
+# --- the watchdog ------------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.SubprocessTransport", transport)
-        self.pid = self._transport.get_pid()
-        self._on_start(self.pid)
+_SCRIPT = """
+groups=
+while read -r sign group; do
+  rest=
+  for each in $groups; do [ "$each" = "$group" ] || rest="$rest $each"; done
+  groups=$rest
+  [ "$sign" = + ] && groups="$groups $group"
+done
+[ -n "$groups" ] || exit 0
+for each in $groups; do kill -s TERM -- "-$each"; done
+sleep 1
+for each in $groups; do kill -s KILL -- "-$each"; done
+"""
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if fd == 2:
-            self._stderr = (self._stderr + data)[-_KEPT:]
+
+class Watchdog:
+    """Ends the servers' process groups if telex is killed.
+
+    A server should exit when its stdin is closed, which the kernel does. Some do not, and their children seldom do. So
+    a shell waits for the end of a pipe that only this process holds open, and then ends the groups that it was given.
+    Before ``start``, and without a POSIX shell, nothing happens.
+    """
+
+    def __init__(self) -> None:
+        self._shell: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start the shell, before the first group: a later one might be killed together with telex."""
+        if os.name != "posix":
             return
-        self._unread += data
-        self._received += len(data)
-        self._news.set()
-        if len(self._unread) >= _READ_AHEAD and not self._paused and (stdout := self._stdout) is not None:
-            stdout.pause_reading()
-            self._paused = True
+        with contextlib.suppress(OSError):
+            self._shell = subprocess.Popen(
+                ["/bin/sh", "-c", _SCRIPT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd="/",
+                env={"PATH": os.defpath},
+                start_new_session=True,  # Ctrl-C on the terminal must not reach it
+            )
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        if fd == 0:
-            self._deaf = True
-        elif fd == 1:
-            self._close()
+    def watch(self, group: int) -> None:
+        self._send(f"+ {group}\n")
 
-    def process_exited(self) -> None:
-        # A process that it has left behind may hold the pipe open for ever.
-        asyncio.get_running_loop().call_later(_LAST_WORDS, self._close_when_silent, self._received)
+    def forget(self, group: int) -> None:
+        """Stop watching a group that has ended: its number may soon be another's."""
+        self._send(f"- {group}\n")
 
-    def _close_when_silent(self, received: int) -> None:
-        if received == self._received and not self._paused:
-            self._close()
-        elif not self._closed:
-            asyncio.get_running_loop().call_later(_LAST_WORDS, self._close_when_silent, self._received)
+    def close(self) -> None:
+        with self._lock:
+            shell, self._shell = self._shell, None
+        if shell is not None and shell.stdin is not None:
+            with contextlib.suppress(OSError):
+                shell.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                shell.wait(3)
 
-    def _close(self) -> None:
-        self._closed = True
-        self._news.set()
+    def _send(self, line: str) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            if self._shell is not None and self._shell.stdin is not None:
+                self._shell.stdin.write(line.encode())

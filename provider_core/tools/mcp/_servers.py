@@ -1,39 +1,76 @@
-"""MCP servers as toolboxes, for as long as a block runs: all are started at once, and each is left to its own fate."""
+"""MCP servers as toolboxes for the time of a block: started together, and each failing alone."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
 import contextlib
+import errno
+import logging
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Self
+import time
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
-from provider_core.errors import ToolServerError
-from provider_core.tools.mcp._background import Background
-from provider_core.tools.mcp._host import Host
-from provider_core.tools.mcp._secrets import Secrets
-from provider_core.tools.mcp._steps import Failure
-from provider_core.tools.mcp._toolbox import McpToolbox
-from provider_core.tools.mcp._watchdog import Watchdog
+from provider_core import limits
+from provider_core.errors import (
+    CoreError,
+    KeyDestinationError,
+    KeyStoreError,
+    ToolSecretError,
+    ToolServerError,
+)
+from provider_core.events import ToolLimits
+from provider_core.keys import check_destination, unseal
+from provider_core.redaction import clean, printable
+from provider_core.settings.validators import parse_reference
+from provider_core.structs import Struct, field
+from provider_core.tools.mcp._process import Process, Watchdog, proxies_with_password, server_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
     from types import FrameType
 
-    from provider_core.keys import KeyStore
+    from provider_core.events import ReportProgress, ToolResult, ToolSpec
+    from provider_core.keys import Destination, KeyStore
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._steps import Step
+    from provider_core.settings.validators import SecretReference
+    from provider_core.tools.mcp._session import McpSession, McpTransport
+    from provider_core.types import Json
 
-__all__ = ["McpServers", "installed"]
+_T = TypeVar("_T")
 
 _END = 4.0
-"""Seconds in which every server has surely ended: its grace, three times, and a little."""
+"""Seconds in which every server has ended: its grace, three times, and a little more."""
+
+_MAX_LOG = 4000
+
+# asyncio warns of processes that outlive its loop, and Python writes warnings without a handler to stderr.
+logging.getLogger("asyncio").addHandler(logging.NullHandler())
+
+StepName: TypeAlias = Literal["start", "handshake", "tools"]
+
+
+class StartupStep(Struct):
+    """A completed step of a server's start: its process runs, the protocol is agreed on, or the tools are listed."""
+
+    name: StepName
+    seconds: float
+
+
+class FailedServer(Struct):
+    """A server that cannot be used, and why. ``stderr`` is the last output of its process, sanitized."""
+
+    server: McpServer
+    error: ToolServerError
+    steps: tuple[StartupStep, ...] = ()
+    stderr: str = field(default="", repr=False)
 
 
 def installed() -> bool:
-    """Whether the extra that speaks the protocol is there; it is not imported."""
+    """Whether the package mcp is installed, without importing it."""
     import importlib.util
 
     return importlib.util.find_spec("mcp") is not None
@@ -42,14 +79,13 @@ def installed() -> bool:
 class McpServers:
     """A context manager: inside it, ``toolboxes`` are the servers that work and ``failures`` those that do not.
 
-    Each has one session for the whole block. Leaving it ends them all, with everything their processes have
-    started in their groups, within a few seconds; they end too when this process is killed.
+    Each server has one session for the whole block. Leaving the block ends all servers and everything in the groups of
+    their processes, within a few seconds; so does the end of this process.
 
-    ``environ`` is where variables are taken from: a server gets those that every program needs, among them those of
-    certificates and proxies, none of ``withheld``, and what its settings say. ``without_proxies`` are the proxy
-    variables that a server is not given, by its name, because their addresses hold a password. ``store`` is the
-    keyring. ``on_step`` is told of a server's steps as they are done, in another thread. Entering raises
-    ``ToolServerError``, and nothing else.
+    ``environ`` is the environment: a server gets the variables that every program needs, those of certificates and
+    proxies, and those of its settings, but none of ``excluded_env``. ``without_proxies`` has the proxy variables that a
+    server does not get because their addresses contain a password, by server. ``store`` is the keyring. ``on_step`` is
+    called for each step of a start, in another thread. Entering raises ``ToolServerError`` if mcp is not installed.
     """
 
     def __init__(
@@ -58,96 +94,90 @@ class McpServers:
         *,
         environ: Mapping[str, str] | None = None,
         store: KeyStore | None = None,
-        withheld: Collection[str] = (),
-        on_step: Callable[[McpServer, Step], None] = lambda _server, _step: None,
+        excluded_env: Collection[str] = (),
+        on_step: Callable[[McpServer, StartupStep], None] = lambda _server, _step: None,
     ) -> None:
         self._servers = tuple(servers)
         self._environ = os.environ if environ is None else environ
         self._store = store
-        self._withheld = frozenset(withheld)
+        self._excluded_env = frozenset(excluded_env)
         self._on_step = on_step
-        self._background = Background()
+        self._loop = EventLoopThread()
         self._watchdog = Watchdog()
-        self._hosts: list[Host] = []
+        self._hosts: list[_Host] = []
         self.toolboxes: tuple[McpToolbox, ...] = ()
-        self.failures: tuple[Failure, ...] = ()
+        self.failures: tuple[FailedServer, ...] = ()
         self.without_proxies: dict[str, tuple[str, ...]] = {}
 
     def __enter__(self) -> Self:
         if not installed():
-            raise ToolServerError(
-                "MCP servers need the package mcp, which is not installed", code="not_installed"
-            )
+            text = "MCP servers need the package mcp, which is not installed"
+            raise ToolServerError(text, code="not_installed")
         try:
             self._start()
         except BaseException as error:
-            self._close(limit_total=not isinstance(error, Exception))
+            self._close(at_once=not isinstance(error, Exception))
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # Whoever has pressed Ctrl-C does not want to wait.
-        self._close(limit_total=kind is not None and not issubclass(kind, Exception))
+        # After Ctrl-C, do not wait.
+        self._close(at_once=kind is not None and not issubclass(kind, Exception))
 
     def _start(self) -> None:
-        failed: dict[str, Failure] = {}
+        failed: dict[str, FailedServer] = {}
         if any(server.command for server in self._servers):
             self._watchdog.start()
-        self._background.start()
+        self._loop.start()
         imported = asyncio.Event()
-        secrets = Secrets(self._environ, self._store)
+        resolver = _SecretResolver(self._environ, self._store)
         for server in self._servers:
             try:
-                given = secrets.give(server)
+                credentials = resolver.resolve(server)
             except ToolServerError as error:
-                failed[server.name] = Failure(server=server, error=error)
+                failed[server.name] = FailedServer(server=server, error=error)
                 continue
-            host = Host(
-                server,
-                given,
-                environ=self._environ,
-                withheld=self._withheld,
-                watchdog=self._watchdog,
-                on_step=self._on_step,
-            )
+            env = None
+            if server.command:
+                env = server_environment(self._environ, credentials.values, excluded_env=self._excluded_env)
+                if proxies := proxies_with_password(self._environ, credentials.values):
+                    self.without_proxies[server.name] = proxies
+            host = _Host(server, credentials, self._environ, env, self._watchdog, self._on_step)
             self._hosts.append(host)
-            if host.without_proxies:
-                self.without_proxies[server.name] = host.without_proxies
-            self._background.submit(host.live(imported))
+            self._loop.submit(host.live(imported))
         if self._hosts:
-            # Takes about as long as most processes take to be ready; here, because a Ctrl-C ends it here.
+            # The processes start meanwhile. In this thread, because Ctrl-C ends it here.
             with _interrupt_waits():
                 from provider_core.tools.mcp import _session  # noqa: F401
 
-            self._background.submit(_set(imported))
+            self._loop.submit(_set(imported))
         toolboxes: list[McpToolbox] = []
         for host in self._hosts:
             try:
-                session = host.ready.result()  # a session keeps the server's own limit
+                session = host.ready.result()  # the session has the server's timeout
             except ToolServerError as error:
-                failed[host.server.name] = host.failure(error)
+                failed[host.server.name] = host.failed(error)
             else:
-                toolboxes.append(McpToolbox(session, self._background, tuple(host.steps)))
+                toolboxes.append(McpToolbox(session, self._loop, tuple(host.steps)))
         self.toolboxes = tuple(toolboxes)
         self.failures = tuple(failed[server.name] for server in self._servers if server.name in failed)
 
-    def _close(self, *, limit_total: bool) -> None:
-        """End every server, politely; at once where even that is interrupted."""
+    def _close(self, *, at_once: bool) -> None:
         try:
             for host in self._hosts:
                 with contextlib.suppress(RuntimeError):
-                    self._background.submit(host.let_go(limit_total=limit_total))
+                    self._loop.submit(host.end(at_once=at_once))
             concurrent.futures.wait([host.gone for host in self._hosts], _END)
         finally:
             for host in self._hosts:
                 host.kill()
-            self._background.stop(1.0)
+            self._loop.stop(1.0)
             self._watchdog.close()
 
 
 @contextlib.contextmanager
 def _interrupt_waits() -> Iterator[None]:
-    """A Ctrl-C is taken at the end: pydantic's compiled part, which the SDK's import keeps busy, swallows it."""
+    """Delay Ctrl-C to the end of the block: pydantic's compiled part, which the SDK's import runs, swallows it."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
@@ -164,3 +194,327 @@ def _interrupt_waits() -> Iterator[None]:
 
 async def _set(event: asyncio.Event) -> None:
     event.set()
+
+
+class EventLoopThread:
+    """An asyncio loop in a thread of its own, the only one in telex."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+        self._running = threading.Event()
+        # A daemon: a loop that hangs must not keep the command from ending.
+        self._thread = threading.Thread(target=self._run, name="telex-mcp", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._running.wait()
+
+    def submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Run ``work`` on the loop; raises ``RuntimeError`` if it is not running."""
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("the loop is not running")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def stop(self, seconds: float) -> None:
+        """Cancel what still runs and end the thread, waiting at most ``seconds``."""
+        loop, stopped = self._loop, self._stopped
+        if loop is not None and stopped is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(stopped.set)
+            self._thread.join(seconds)
+        self._loop = None
+
+    def _run(self) -> None:
+        async def main() -> None:
+            self._loop = asyncio.get_running_loop()
+            # Errors are raised from futures; asyncio's own handler would write them to stderr.
+            self._loop.set_exception_handler(lambda _loop, _context: None)
+            self._stopped = asyncio.Event()
+            self._running.set()
+            await self._stopped.wait()
+
+        with asyncio.Runner() as runner:
+            runner.run(main())
+
+
+class _Host:
+    """One server from its start to its end. ``ready`` is done when it can be used, or has the error."""
+
+    def __init__(
+        self,
+        server: McpServer,
+        credentials: Credentials,
+        environ: Mapping[str, str],
+        env: Mapping[str, str] | None,
+        watchdog: Watchdog,
+        on_step: Callable[[McpServer, StartupStep], None],
+    ) -> None:
+        self.server = server
+        self.steps: list[StartupStep] = []
+        self.ready: Future[McpSession] = concurrent.futures.Future()
+        self.gone: Future[None] = concurrent.futures.Future()
+        self._credentials = credentials
+        self._environ = environ
+        self._env = env
+        self._watchdog = watchdog
+        self._on_step = on_step
+        self._at_once = False
+        self._process: Process | None = None
+        self._session: McpSession | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def live(self, imported: asyncio.Event) -> None:
+        """Start the server, run its session until ``end``, and end it. ``imported``: the SDK has been imported."""
+        self._task = asyncio.current_task()
+        name = self.server.name
+        try:
+            await self._live(imported)
+        except asyncio.CancelledError:
+            self._fail(ToolServerError(f"the MCP server {name} was cancelled", server=name))
+        except ToolServerError as error:
+            self._fail(error)
+        except CoreError as error:  # an unusable proxy or certificate
+            self._fail(ToolServerError(error.message, server=name))
+        finally:
+            try:
+                if self._process is not None:
+                    await self._process.end(at_once=self._at_once)
+                    self._watchdog.forget(self._process.pid)
+            finally:
+                self.gone.set_result(None)
+
+    async def _live(self, imported: asyncio.Event) -> None:
+        began = time.monotonic()
+        if self._env is not None:
+            try:
+                self._process = await Process.start(
+                    self.server.command, self._env, self.server.cwd, max_line=limits.TOOL_MESSAGE
+                )
+            except (OSError, ValueError) as error:
+                raise ToolServerError(_start_problem(self.server, error), server=self.server.name) from None
+            self._watchdog.watch(self._process.pid)
+            self._done("start", time.monotonic() - began)
+        await imported.wait()
+        from provider_core.tools.mcp._session import McpSession
+
+        self._session = McpSession(
+            self.server,
+            self._transport(),
+            self._credentials.secrets,
+            until=began + self.server.start_timeout,
+            ready=self.ready,
+            on_step=self._done,
+        )
+        await self._session.live()
+
+    def _transport(self) -> McpTransport:
+        if self._process is None:
+            from provider_core.tools.mcp._http import StreamableHttpTransport
+
+            return StreamableHttpTransport(self.server, self._credentials, self._environ)
+        from provider_core.tools.mcp._stdio import StdioTransport
+
+        return StdioTransport(self.server.name, self._process, self._credentials.secrets)
+
+    async def end(self, *, at_once: bool) -> None:
+        """End ``live``; with ``at_once`` the process is not given time to exit by itself."""
+        self._at_once = at_once
+        if self._session is not None and self.ready.done():
+            self._session.end()
+        elif self._task is not None:
+            self._task.cancel()
+
+    def kill(self) -> None:
+        """End the process at once, with everything that it started; may be called in any thread."""
+        if self._process is not None and not self.gone.done():
+            self._process.kill()
+
+    def failed(self, error: ToolServerError) -> FailedServer:
+        log = self._process.stderr if self._process is not None else ""
+        if len(log) > _MAX_LOG:
+            log = log[-_MAX_LOG:].partition("\n")[2]
+        stderr = clean(log, self._credentials.secrets, _MAX_LOG)
+        return FailedServer(server=self.server, error=error, steps=tuple(self.steps), stderr=stderr)
+
+    def _done(self, name: StepName, seconds: float) -> None:
+        step = StartupStep(name=name, seconds=seconds)
+        self.steps.append(step)
+        self._on_step(self.server, step)
+
+    def _fail(self, error: ToolServerError) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error)
+
+
+def _start_problem(server: McpServer, error: Exception) -> str:
+    """Why the command did not start: the system does not say whether the command or the folder is missing."""
+    name, command = server.name, server.command[0]
+    if server.cwd is not None and not server.cwd.is_dir():
+        return f"the MCP server {name} cannot be started in {server.cwd}, which is not a folder"
+    if isinstance(error, OSError) and error.errno == errno.ENOENT and os.sep not in command:
+        return f"the MCP server {name} cannot be started: command not found: {command}"
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"the MCP server {name} cannot be started: {command}: {words}"
+
+
+# --- secrets -----------------------------------------------------------------------------------------------
+
+
+class Credentials:
+    """The variables or headers of a server with their secrets; ``secrets`` are redacted in everything it says."""
+
+    __slots__ = ("secrets", "values")
+
+    def __init__(self, values: Mapping[str, str], secrets: tuple[str, ...]) -> None:
+        self.values = values
+        self.secrets = secrets
+
+
+class _SecretResolver:
+    """Looks up references to the environment and the keyring. A keyring that failed once is not used again."""
+
+    def __init__(self, environ: Mapping[str, str], store: KeyStore | None) -> None:
+        self._environ = environ
+        self._store = store
+        self._store_error = None if store else KeyStoreError("no keyring is available", state="missing")
+
+    def resolve(self, server: McpServer) -> Credentials:
+        """Raises ``ToolSecretError`` for a secret that is missing or may not be sent to the server."""
+        values: dict[str, str] = {}
+        secrets: list[str] = []
+        for name, written in {**server.env, **server.headers}.items():
+            reference = parse_reference(written)
+            if reference is None:
+                values[name] = written
+                continue
+            secret, confirmed = self._find(reference, server.name, name)
+            if name in server.headers:
+                secret = secret.strip()
+                if not secret or not all(" " <= character <= "~" for character in secret):
+                    text = f"the MCP server {server.name} cannot be given {reference} for {name}: "
+                    text += "it contains characters that a header cannot carry"
+                    raise ToolSecretError(text, server=server.name, wanted_for=name)
+                self._check_destination(server, name, reference, confirmed)
+            secrets.append(secret)
+            values[name] = reference.before + secret
+        return Credentials(values, tuple(secrets))
+
+    def _check_destination(
+        self,
+        server: McpServer,
+        name: str,
+        reference: SecretReference,
+        confirmed: tuple[Destination, ...] | None,
+    ) -> None:
+        """A header's secret is sent only to the address that it was stored for, and only encrypted."""
+        what = f"{reference} for the header {name} of the MCP server {server.name}"
+        try:
+            check_destination(what, server.url, server.network, environ=self._environ, confirmed=confirmed)
+        except KeyDestinationError as error:
+            source = "http" if error.unencrypted else str(reference)
+            raise ToolSecretError(error.message, server=server.name, wanted_for=name, source=source) from None
+
+    def _find(
+        self, reference: SecretReference, server: str, name: str
+    ) -> tuple[str, tuple[Destination, ...] | None]:
+        secret, confirmed, place = self._environ.get(reference.name), None, "is not set"
+        if reference.kind == "keyring":
+            secret, confirmed = unseal(self._stored(reference, server, name) or "")
+            place = "is not in the keyring"
+        if not secret:
+            text = f"the MCP server {server} needs {reference} for {name}, and it {place}"
+            raise ToolSecretError(text, server=server, wanted_for=name, source=str(reference))
+        return secret, confirmed
+
+    def _stored(self, reference: SecretReference, server: str, name: str) -> str | None:
+        if self._store is not None and self._store_error is None:
+            try:
+                return self._store.get(reference.entry)
+            except KeyStoreError as error:
+                self._store_error = error
+        text = f"the MCP server {server} needs {reference} for {name}: {self._store_error}"
+        raise ToolSecretError(text, server=server, wanted_for=name)
+
+
+# --- tools -------------------------------------------------------------------------------------------------
+
+_MAX_NAME = 100
+
+_POLL = 0.1
+"""Seconds between two checks whether a call was cancelled."""
+
+
+class McpToolbox:
+    """The tools of one server, as a ``Toolbox``."""
+
+    reports_progress = True
+
+    def __init__(self, session: McpSession, loop: EventLoopThread, steps: tuple[StartupStep, ...]) -> None:
+        self._session = session
+        self._loop = loop
+        self.steps = steps
+        """The steps of its start."""
+
+    @property
+    def name(self) -> str:
+        return self._session.server.name
+
+    @property
+    def server(self) -> McpServer:
+        return self._session.server
+
+    @property
+    def about(self) -> str:
+        """The name and version that the server gives itself; may be ""."""
+        about = self._session.about
+        return printable(f"{about.name} {about.version}".strip(), _MAX_NAME) if about is not None else ""
+
+    @property
+    def protocol(self) -> str:
+        """The revision of the protocol in use."""
+        return self._session.protocol
+
+    @property
+    def failure(self) -> ToolServerError | None:
+        """Why the server can no longer be used; None while it can."""
+        return self._session.failure
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """The tools that it has now; none once it has ended."""
+        if self._session.tools_changed:
+            with contextlib.suppress(Exception):  # the earlier list is better than none
+                self._loop.submit(self._session.list()).result(self.server.start_timeout)
+        return self._session.tools
+
+    @property
+    def limits(self) -> ToolLimits:
+        """``seconds`` is for a call that reports progress; any other ends after the server's ``call_timeout``."""
+        return ToolLimits(seconds=self.server.call_total, size=self.server.max_result)
+
+    def run(
+        self,
+        name: str,
+        arguments: Mapping[str, Json],
+        *,
+        stop: threading.Event,
+        report: ReportProgress | None = None,
+    ) -> ToolResult:
+        """Call the tool and wait; raises ``ToolError``. ``stop`` cancels the call, at the server too."""
+        ended = ToolServerError(f"the MCP server {self.name} has ended", server=self.name, tool=name)
+        try:
+            future = self._loop.submit(self._session.call(name, arguments, report))
+        except RuntimeError:
+            raise ended from None
+        try:
+            while not stop.is_set():
+                done, _ = concurrent.futures.wait([future], _POLL)
+                if done:
+                    return future.result()
+        except concurrent.futures.CancelledError:
+            raise ended from None
+        finally:
+            future.cancel()
+        raise ToolServerError(f"{self.name}/{name} was cancelled", server=self.name, tool=name)

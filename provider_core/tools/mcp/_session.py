@@ -1,13 +1,12 @@
-"""One session with one server, on the loop: shaken hands, tools listed, calls made, ended; nobody waits for it here."""
+"""One session with one server, on the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import ValidationError
 
@@ -16,117 +15,121 @@ from provider_core._version import __version__
 from provider_core.errors import CoreError, ToolError, ToolServerError
 from provider_core.events import ToolResult
 from provider_core.redaction import clean
-from provider_core.tools.mcp import _results
-from provider_core.tools.mcp._mending import AS_SENT, Mended
-from provider_core.tools.mcp._sdk import ClientSession, MCPError, mcp_types
-from provider_core.tools.mcp._steps import Step
+from provider_core.tools.mcp._content import ClientSession, MCPError, mcp_types, tool_result, tool_specs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Future
+    from contextlib import AbstractAsyncContextManager
 
+    from mcp.client._transport import TransportStreams
     from mcp.shared.dispatcher import ProgressFnT
 
     from provider_core.events import ReportProgress, ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._steps import StepName
-    from provider_core.tools.mcp._way import Way
+    from provider_core.tools.mcp._servers import StepName
     from provider_core.types import Json
 
-__all__ = ["Session"]
+_MAX_QUOTE = 1000
 
-_LONGEST_WORDS = 1000
-_REPORTS = 0.2
+_REPORT_INTERVAL = 0.2
 """Seconds between two reports of progress, at least: a server may send thousands."""
 
 _CLIENT = mcp_types.Implementation(name="telex", version=__version__)
 
-# The SDK logs what it survives, and Python writes warnings that nobody handles to stderr.
-for _name in ("mcp", "client", "httpx2"):
-    logging.getLogger(_name).addHandler(logging.NullHandler())
+
+class McpTransport(Protocol):
+    """The connection to one server."""
+
+    def streams(self, on_end: Callable[[], None]) -> AbstractAsyncContextManager[TransportStreams]:
+        """The streams of a new session; ``on_end`` is called if the server is gone."""
+
+    def failure(self, data: object) -> ToolServerError | None:
+        """The error that this transport has put in place of a result, with ``data`` as its mark; None for others."""
+
+    async def ending(self) -> str:
+        """How the server ended, and its last words, to follow "the server broke off"; may be ""."""
 
 
-class Session:
-    """``live`` is the whole of it; ``until`` is when its start has taken too long, on the monotonic clock."""
+class McpSession:
+    """Runs in ``live``; ``until`` is the time on the monotonic clock by which it must be ready."""
 
     def __init__(
         self,
         server: McpServer,
-        way: Way,
+        transport: McpTransport,
         secrets: Collection[str],
         *,
         until: float,
-        ready: Future[Session],
-        on_step: Callable[[Step], None],
+        ready: Future[McpSession],
+        on_step: Callable[[StepName, float], None],
     ) -> None:
         self.server = server
         self.tools: tuple[ToolSpec, ...] = ()
-        self.worn: bool = False
-        """Whether the server has said that its tools are others by now."""
+        self.tools_changed: bool = False
+        """Whether the server has announced other tools since they were listed."""
         self.about: mcp_types.Implementation | None = None
         self.protocol: str = ""
         self.failure: ToolServerError | None = None
-        """Why there is no session any more."""
-        self._way = way
+        """Why the session has ended."""
+        self._transport = transport
         self._secrets = secrets
         self._until = until
         self._ready = ready
         self._on_step = on_step
         self._session: ClientSession | None = None
-        self._begun = asyncio.Event()
-        self._over = asyncio.Event()
-        self._anew = False
+        self._started = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._restart = False
 
     async def live(self) -> None:
-        """Start the session, keep it until ``end`` or until the server is gone, and end it."""
+        """Start the session, wait for ``end`` or for the end of the server, and end it."""
         try:
-            while True:
-                try:
-                    await self._one()
-                except Exception:
-                    if not self._anew:  # else it is about the calls that the old session was still busy with
-                        raise
-                if not self._anew:
-                    break
-                self._anew = False
-                self._over.clear()
+            await self._one_session()
+            while self._restart:
+                self._restart = False
+                self._ended.clear()
                 self._until = time.monotonic() + self.server.start_timeout
+                await self._one_session()
         except asyncio.CancelledError:
-            self.failure = self._broken("was given up")
-        except BaseException as error:  # noqa: BLE001 - a session that breaks takes nothing else along
-            self.failure = await self._translated(error)
+            self.failure = self._error("was cancelled")
+        except BaseException as error:  # noqa: BLE001 - a session that fails must not affect others
+            self.failure = await self._mapped(error)
         finally:
             self._session, self.tools = None, ()
             if self.failure is None:
-                self.failure = self._broken(f"ended{await self._way.ending()}")
+                self.failure = self._error(f"ended{await self._transport.ending()}")
             if not self._ready.done():
                 self._ready.set_exception(self.failure)
-            self._begun.set()
+            self._started.set()
 
-    async def _one(self) -> None:
-        async with self._way.streams(self._over.set) as (incoming, outgoing):
-            session = ClientSession(
-                Mended(incoming), outgoing, client_info=_CLIENT, message_handler=self._hear
-            )
-            async with session:
-                async with asyncio.timeout(max(self._until - time.monotonic(), 0.0)):
-                    await self._begin(session)
-                self._session = session
-                self._begun.set()
-                if not self._ready.done():
-                    self._ready.set_result(self)
-                await self._over.wait()
+    async def _one_session(self) -> None:
+        try:
+            async with self._transport.streams(self._ended.set) as (incoming, outgoing):
+                session = ClientSession(
+                    incoming, outgoing, client_info=_CLIENT, message_handler=self._on_message
+                )
+                async with session:
+                    async with asyncio.timeout(max(self._until - time.monotonic(), 0.0)):
+                        await self._initialize(session)
+                    self._session = session
+                    self._started.set()
+                    if not self._ready.done():
+                        self._ready.set_result(self)
+                    await self._ended.wait()
+        except Exception:
+            if not self._restart:  # else it is about calls of the old session
+                raise
 
     def end(self) -> None:
-        """Let ``live`` come to its end."""
-        self._over.set()
+        self._ended.set()
 
     async def call(
         self, name: str, arguments: Mapping[str, Json], report: ReportProgress | None = None
     ) -> ToolResult:
-        """Call the tool; raises ``ToolError`` where there is no result.
+        """Call the tool; raises ``ToolError`` if there is no result.
 
-        Each progress message starts the call's time again, within a total. ``report`` is told of a few a second.
+        Each progress message restarts the call's timeout, within a total. ``report`` is called a few times a second.
         """
         seconds, clock = self.server.call_timeout, asyncio.get_running_loop().time
         end, reported = clock() + self.server.call_total, -math.inf
@@ -134,23 +137,23 @@ class Session:
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             nonlocal reported
             now = clock()
-            with contextlib.suppress(RuntimeError):  # its time is over
+            with contextlib.suppress(RuntimeError):  # the timeout has expired
                 limit.reschedule(min(now + seconds, end))
-            if report is not None and now - reported >= _REPORTS:
+            if report is not None and now - reported >= _REPORT_INTERVAL:
                 reported = now
-                # A number that is not one has no form in JSON.
+                # NaN and infinity are not valid JSON.
                 known = total if total is not None and math.isfinite(total) else None
                 report(progress if math.isfinite(progress) else 0.0, known, self._line(message or ""))
 
         try:
             async with asyncio.timeout(seconds) as limit:
                 try:
-                    return await self._called(name, arguments, on_progress)
+                    return await self._call(name, arguments, on_progress)
                 except ToolServerError as error:
                     if error.code != "session":
                         raise
                     self._renew()
-                    return await self._called(name, arguments, on_progress)
+                    return await self._call(name, arguments, on_progress)
         except TimeoutError:
             if limit.when() == end:
                 words = f"did not end within {self.server.call_total:g} s, the limit for calls that report progress"
@@ -167,63 +170,65 @@ class Session:
             ) from None
 
     def _renew(self) -> None:
-        """Have the session ended and another one begun; once, however many calls find it forgotten."""
+        """Replace a session that the server has forgotten; once, even if several calls notice it."""
         if self._session is not None:
             self._session = None
-            self._begun.clear()
-            self._anew = True
-            self._over.set()
+            self._started.clear()
+            self._restart = True
+            self._ended.set()
 
-    async def _called(self, name: str, arguments: Mapping[str, Json], on_progress: ProgressFnT) -> ToolResult:
-        await self._begun.wait()
+    async def _call(self, name: str, arguments: Mapping[str, Json], on_progress: ProgressFnT) -> ToolResult:
+        await self._started.wait()
         session = self._session
         if session is None:
-            raise self.failure or self._broken("has no session any more")
+            raise self.failure or self._error("has no session any more")
         try:
             sent = await session.call_tool(
                 name, dict(arguments), progress_callback=on_progress, allow_input_required=True
             )
         except MCPError as error:
-            if self._anew or session is not self._session:  # another call has found that it is forgotten
+            if self._restart or session is not self._session:  # another call has noticed that it is forgotten
                 raise ToolServerError(error.message, server=self.server.name, code="session") from None
-            if (failure := await self._refused(error)) is not None:
+            if (failure := await self._own_failure(error)) is not None:
                 raise failure from None
-            # An error of the protocol's own is an answer as well: the server's, and meant for the model.
-            return ToolResult(text=self._clean(error.message), is_error=True)
+            # An error of the protocol is the server's answer, and meant for the model.
+            return ToolResult(text=clean(error.message, self._secrets, _MAX_QUOTE), is_error=True)
         except TimeoutError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the SDK raises, there is no result
-            raise (await self._translated(error)) from None
+        except Exception as error:  # noqa: BLE001 - the SDK raises errors of many libraries
+            raise (await self._mapped(error)) from None
         if isinstance(sent, mcp_types.InputRequiredResult):
-            raise self._broken("asks the user something during a call, which telex does not pass on")
-        return _results.result((sent.meta or {}).get(AS_SENT) or {}, self._secrets)
+            raise self._error("asks the user something during a call, which telex does not support")
+        return tool_result(sent, self._secrets)
 
     async def list(self) -> None:
-        """Ask anew what tools there are; what was known stays where there is no answer."""
-        self.worn = False
+        """List the tools again."""
+        self.tools_changed = False
         session = self._session
         if session is not None:
             async with asyncio.timeout(self.server.start_timeout):
-                self.tools = await self._listed(session)
+                self.tools = await self._list(session)
 
-    async def _begin(self, session: ClientSession) -> None:
-        with self._timed("handshake"):
+    async def _initialize(self, session: ClientSession) -> None:
+        began = time.monotonic()
+        try:
+            # First the handshake that nearly all servers know; some exit at any other first request.
+            await session.initialize()
+        except MCPError as error:
+            if error.code not in (mcp_types.UNSUPPORTED_PROTOCOL_VERSION, mcp_types.METHOD_NOT_FOUND):
+                raise
             try:
-                # Nearly all servers know this handshake, and some end at any other first request.
-                await session.initialize()
-            except MCPError as error:
-                if error.code not in (mcp_types.UNSUPPORTED_PROTOCOL_VERSION, mcp_types.METHOD_NOT_FOUND):
-                    raise
-                try:
-                    await session.discover()
-                except MCPError:
-                    raise error from None
+                await session.discover()
+            except MCPError:
+                raise error from None
         self.about = session.server_info
         self.protocol = session.protocol_version or ""
-        with self._timed("tools"):
-            self.tools = await self._listed(session)
+        self._on_step("handshake", time.monotonic() - began)
+        began = time.monotonic()
+        self.tools = await self._list(session)
+        self._on_step("tools", time.monotonic() - began)
 
-    async def _listed(self, session: ClientSession) -> tuple[ToolSpec, ...]:
+    async def _list(self, session: ClientSession) -> tuple[ToolSpec, ...]:
         tools: list[mcp_types.Tool] = []
         cursors: set[str] = set()
         cursor: str | None = None
@@ -231,69 +236,61 @@ class Session:
             try:
                 page = await session.list_tools(params=mcp_types.PaginatedRequestParams(cursor=cursor))
             except MCPError as error:
-                if error.code == mcp_types.METHOD_NOT_FOUND and self._way.failure(error.data) is None:
-                    break  # a server of prompts or resources alone
+                if error.code == mcp_types.METHOD_NOT_FOUND and self._transport.failure(error.data) is None:
+                    break  # a server that has only prompts or resources
                 raise
             tools += page.tools
             cursor = page.next_cursor
             if cursor is None or cursor in cursors or len(tools) >= limits.TOOLS:
                 break
             cursors.add(cursor)
-        return _results.offered(tools[: limits.TOOLS], self._secrets)
+        return tool_specs(tools[: limits.TOOLS], self._secrets)
 
-    async def _hear(self, message: object) -> None:
+    async def _on_message(self, message: object) -> None:
         if isinstance(message, mcp_types.ToolListChangedNotification):
-            self.worn = True
+            self.tools_changed = True
 
-    @contextlib.contextmanager
-    def _timed(self, name: StepName) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self._on_step(Step(name=name, seconds=time.monotonic() - began))
+    # --- errors ---------------------------------------------------------------------------------------------
 
-    # --- why there is no result -------------------------------------------------------------------------
-
-    async def _translated(self, error: BaseException) -> ToolServerError:
+    async def _mapped(self, error: BaseException) -> ToolServerError:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         match error:
             case ToolServerError():
                 return error
             case TimeoutError():
-                words = f"did not start within {self.server.start_timeout:g} s{await self._way.ending()}"
-                return ToolServerError(
-                    f"the MCP server {self.server.name} {words}", server=self.server.name, code="connect"
+                words = (
+                    f"did not start within {self.server.start_timeout:g} s{await self._transport.ending()}"
                 )
+                return self._error(words, code="connect")
             case CoreError(message=message):
                 return ToolServerError(message, server=self.server.name)
             case MCPError():
-                return await self._refused(error) or self._broken(f"refuses: {self._line(error.message)}")
+                return await self._own_failure(error) or self._error(f"refuses: {self._line(error.message)}")
             case ValidationError():
                 first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-                place = ".".join(str(part) for part in first["loc"])
-                return self._broken(f"sent an answer that is not valid ({place}: {first['msg']})")
-        return self._broken(
-            f"sent an answer that is not valid: {self._line(str(error)) or type(error).__name__}"
-        )
+                words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+                return self._error(f"sent an answer that is not valid ({words})")
+        words = self._line(str(error)) or type(error).__name__
+        return self._error(f"sent an answer that is not valid: {words}")
 
-    async def _refused(self, error: MCPError) -> ToolServerError | None:
-        """The reason that this side knows for an error; None for one that the server has sent."""
-        if (failure := self._way.failure(error.data)) is not None:
+    async def _own_failure(self, error: MCPError) -> ToolServerError | None:
+        """The failure that the transport or the SDK reports by this error; None for the server's own error."""
+        if (failure := self._transport.failure(error.data)) is not None:
             return failure
-        # A server may send the same number, and then it is an answer.
+        # A server may send the same code as an answer.
         if error.code == mcp_types.CONNECTION_CLOSED and (
-            self._over.is_set() or error.message.startswith(("SSE stream", "Connection closed"))
+            self._ended.is_set() or error.message.startswith(("SSE stream", "Connection closed"))
         ):
             when = "while starting" if self._session is None else "during a call"
-            return self._broken(f"broke off {when}{await self._way.ending()}")
+            return self._error(f"broke off {when}{await self._transport.ending()}")
         return None
 
-    def _broken(self, words: str) -> ToolServerError:
-        return ToolServerError(f"the MCP server {self.server.name} {words}", server=self.server.name)
+    def _error(self, words: str, *, code: str | None = None) -> ToolServerError:
+        return ToolServerError(
+            f"the MCP server {self.server.name} {words}", server=self.server.name, code=code
+        )
 
     def _line(self, words: str) -> str:
-        """What stands in a sentence of ours: no line of its own may pass for another one."""
-        return " ".join(self._clean(words).split())
-
-    def _clean(self, words: str) -> str:
-        return clean(words, self._secrets, _LONGEST_WORDS)
+        """``words`` on one line: no part of them may look like a message of telex."""
+        return " ".join(clean(words, self._secrets, _MAX_QUOTE).split())

@@ -1,4 +1,4 @@
-"""The way over a process's stdin and stdout: messages as lines; what a session says is not read here."""
+"""The transport over a process's stdin and stdout: one message a line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import anyio
 from provider_core import limits
 from provider_core.errors import ToolServerError
 from provider_core.redaction import clean
-from provider_core.tools.mcp._lines import Lines, TooLong, answered
-from provider_core.tools.mcp._mending import parsed
-from provider_core.tools.mcp._sdk import SessionMessage, mcp_types
+from provider_core.tools.mcp._content import SessionMessage, dump_message, mcp_types, parse_message
+from provider_core.tools.mcp._process import OversizedLine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection
@@ -23,20 +22,24 @@ if TYPE_CHECKING:
 
     from provider_core.tools.mcp._process import Process
 
-__all__ = ["Pipes"]
-
 _LAST_WORDS = 0.3
-"""Seconds between the end of a process's output and its own end."""
+"""Seconds between the end of a process's output and its exit."""
 
-_LONGEST_WORDS = 300
+_MAX_QUOTE = 300
 
-_TELLS = re.compile(
+_PROBLEM = re.compile(
     r"error|exception|fatal|cannot|can't|denied|failed|invalid|missing|not found|no such|usage", re.IGNORECASE
 )
 
+_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
+_ID = rb'"id"\s*:\s*(\d{1,15})\s*'
+# Only at the very edges of a message: there, no nested object can be mistaken for the message itself.
+_ID_AT_START = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb"[,}]")
+_ID_AT_END = re.compile(rb",\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*\Z")
 
-class Pipes:
-    """A ``Way``. An answer that is too long, or that is none, becomes an error for the request it belongs to."""
+
+class StdioTransport:
+    """An ``McpTransport``. An answer that is too long or invalid becomes an error of its request."""
 
     def __init__(self, server: str, process: Process, secrets: Collection[str]) -> None:
         self._server = server
@@ -50,8 +53,8 @@ class Pipes:
         inbox, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         outgoing, outbox = anyio.create_memory_object_stream[SessionMessage](0)
         async with inbox, incoming, outgoing, outbox, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._listen, inbox, on_end)
-            tasks.start_soon(self._speak, outbox, inbox)
+            tasks.start_soon(self._receive, inbox, on_end)
+            tasks.start_soon(self._send, outbox, inbox)
             try:
                 yield incoming, outgoing
             finally:
@@ -61,62 +64,59 @@ class Pipes:
         return data if isinstance(data, ToolServerError) else None
 
     async def ending(self) -> str:
-        if self._process.ended:
+        if self._process.closed:
             await self._process.wait(_LAST_WORDS)
-        said = self._clean(_telling(self._process.stderr))
-        if not said and self._garbage:
-            said = f"it writes text to stdout, as {self._clean(self._garbage)!r}"
-        how = f" ({self._process.ending})" if self._process.ending else ""
-        return f"{how}: {said}" if said else how
+        words = clean(_telling_line(self._process.stderr), self._secrets, _MAX_QUOTE)
+        if not words and self._garbage:
+            words = f"it writes text to stdout, as {clean(self._garbage, self._secrets, _MAX_QUOTE)!r}"
+        status = f" ({self._process.exit_status})" if self._process.exit_status else ""
+        return f"{status}: {words}" if words else status
 
-    async def _speak(
+    async def _send(
         self,
         outbox: MemoryObjectReceiveStream[SessionMessage],
         inbox: MemoryObjectSendStream[SessionMessage | Exception],
     ) -> None:
         async for item in outbox:
-            message = item.message
+            request = item.message.id if isinstance(item.message, mcp_types.JSONRPCRequest) else None
             try:
-                line = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+                line = dump_message(item.message)
             except ValueError:
-                # One call's business: the others go on.
-                if isinstance(message, mcp_types.JSONRPCRequest):
+                if request is not None:
                     await inbox.send(
-                        self._failed(message.id, "cannot be sent this: it cannot be written as JSON")
+                        self._failed(request, "cannot be sent this: it cannot be written as JSON")
                     )
                 continue
-            if isinstance(message, mcp_types.JSONRPCRequest):
-                self._waiting.add(message.id)
+            if request is not None:
+                self._waiting.add(request)
             self._process.write(line + b"\n")
 
-    async def _listen(
+    async def _receive(
         self, inbox: MemoryObjectSendStream[SessionMessage | Exception], on_end: Callable[[], None]
     ) -> None:
-        lines = Lines(limits.TOOL_MESSAGE)
         async with inbox:
-            # A session that is over has closed its end, and the server is about to be ended.
+            # A session that is over has closed its end of the stream.
             with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                while data := await self._process.read():
-                    for line in lines.feed(data):
-                        for message in self._read(line):
-                            await inbox.send(message)
+                while (line := await self._process.read_line()) is not None:
+                    for message in self._messages(line):
+                        await inbox.send(message)
                 on_end()
 
-    def _read(self, line: bytes | TooLong) -> list[SessionMessage]:
-        if isinstance(line, TooLong):
-            most = f"{limits.TOOL_MESSAGE >> 20} MiB is the most"
-            words = f"sent a message of {line.size / (1 << 20):.0f} MiB, and {most}"
-            found = answered(line)
-            # Where it cannot be told whose answer it was, nobody may wait for it for ever.
+    def _messages(self, line: bytes | OversizedLine) -> list[SessionMessage]:
+        if isinstance(line, OversizedLine):
+            size, most = line.size / (1 << 20), limits.TOOL_MESSAGE >> 20
+            words = f"sent a message of {size:.0f} MiB, and {most} MiB is the most"
+            found = answered_id(line.start, line.end)
+            # If the request is unknown, all fail: none may wait for ever.
             return [
                 self._failed(each, words) for each in ({found} if found is not None else set(self._waiting))
             ]
         if not line.strip():
             return []
         try:
-            message = parsed(line)
+            message = parse_message(line)
         except ValueError:
-            found = answered(line)
+            found = answered_id(line[:256], line[-256:])
             if found in self._waiting and found is not None:
                 return [self._failed(found, "sent an answer that is not valid JSON-RPC")]
             self._garbage = self._garbage or line[:400].decode("utf-8", "replace")
@@ -127,16 +127,19 @@ class Pipes:
 
     def _failed(self, request: int | str, words: str) -> SessionMessage:
         self._waiting.discard(request)
-        # An object of ours, which no server can send.
-        ours = ToolServerError(f"the MCP server {self._server} {words}", server=self._server)
-        error = mcp_types.ErrorData(code=mcp_types.INTERNAL_ERROR, message=words, data=ours)
+        # No server can send such an object, so that ``failure`` recognises it.
+        failure = ToolServerError(f"the MCP server {self._server} {words}", server=self._server)
+        error = mcp_types.ErrorData(code=mcp_types.INTERNAL_ERROR, message=words, data=failure)
         return SessionMessage(mcp_types.JSONRPCError(jsonrpc="2.0", id=request, error=error))
 
-    def _clean(self, words: str) -> str:
-        return clean(words, self._secrets, _LONGEST_WORDS)
+
+def answered_id(start: bytes, end: bytes) -> int | None:
+    """The id of the request that a message with these ends answers, if it is at one of them."""
+    found = _ID_AT_START.match(start) or _ID_AT_END.search(end)
+    return int(found[1]) if found is not None else None
 
 
-def _telling(stderr: str) -> str:
-    """The line that most likely tells why a program ended: the last that speaks of an error, else the last."""
+def _telling_line(stderr: str) -> str:
+    """The line that most likely says why a program exited: the last one about an error, else the last one."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if _TELLS.search(line)), lines[-1] if lines else "")
+    return next((line for line in reversed(lines) if _PROBLEM.search(line)), lines[-1] if lines else "")

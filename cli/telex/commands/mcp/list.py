@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp import McpServers, Step
+    from provider_core.tools.mcp import McpServers, StartupStep
     from telex.app import App
 
 _EXITS = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.PROVIDER, ExitCode.NETWORK)
@@ -158,13 +158,13 @@ def _wanted(app: App, names: Iterable[str]) -> list[McpServer]:
     return wanted
 
 
-def _started(app: App, servers: Iterable[McpServer], told: Callable[[str, Step], None]) -> McpServers:
+def _started(app: App, servers: Iterable[McpServer], told: Callable[[str, StartupStep], None]) -> McpServers:
     from provider_core.tools.mcp import McpServers
 
     return McpServers(
         servers,
         environ=app.runtime.environ,
         store=app.runtime.key_store,
-        withheld={name for provider in app.runtime.providers.values() for name in provider.key_env},
+        excluded_env={name for provider in app.runtime.providers.values() for name in provider.key_env},
         on_step=lambda server, step: told(server.name, step),
     )
