@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
-"""A provider's name: letters, digits and hyphens, at most 64, no hyphen at either end."""
+"""A provider's name."""
 
 ALIAS = re.compile(r"(?!-)[^\s/\x00-\x1f\x7f]{1,64}")
-"""A short name for a model: no blanks, no slash, at most 64, and nothing that looks like an option."""
+"""An alias of a model: nothing that looks like an option or a PROVIDER/MODEL."""
 
 RESERVED = frozenset({"local", "all", "none", "default"})
 """Names that mean something else on the command line; ``local`` is the embedded model."""
@@ -30,29 +30,29 @@ _OWN_HEADERS = frozenset({"authorization", "host", "content-length", "transfer-e
 _NEAR = tuple(
     ipaddress.ip_network(network)
     for network in (
-        "0.0.0.0/32", "::/128",  # where servers listen: to call it reaches this machine
+        "0.0.0.0/32", "::/128",  # requests to it reach this machine
         "127.0.0.0/8", "::1/128",
         "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",  # RFC 1918, RFC 4193
         "169.254.0.0/16", "fe80::/10",
     )
 )  # fmt: skip
-"""This machine and private networks. 100.64.0.0/10 is not among them: a carrier's customers share it."""
+"""This machine and private networks. 100.64.0.0/10 is missing because customers of a carrier share it."""
 
 _VARIABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LIKE_A_KEY = 32
-"""Characters of one word with small letters in it: keys have at least so many, and no variable's name has."""
+"""The length of the shortest keys with small letters, which no name of a variable has."""
 
 
 class BaseUrl(Struct):
-    """A base URL as it is kept. ``dropped`` are the parts of what was pasted that do not belong to one."""
+    """A base URL, and the parts of the pasted text that do not belong to one."""
 
     url: str
     dropped: tuple[str, ...] = ()
 
 
 def validate_name(name: str, of: str = "a provider", reserved: frozenset[str] = RESERVED) -> None:
-    """Raise ``InvalidInputError`` for what cannot be the name of ``of``."""
+    """Raise ``InvalidInputError`` for an invalid name of ``of``."""
     if not NAME.fullmatch(name):
         raise InvalidInputError(
             f"{name!r} is not a valid name for {of}: letters, digits and hyphens, at most 64, no hyphen at either end"
@@ -68,7 +68,7 @@ def validate_display_name(name: str) -> None:
 
 
 def validate_alias(name: str) -> None:
-    """Raise ``InvalidInputError`` for what cannot be a model's short name."""
+    """Raise ``InvalidInputError`` for an invalid alias."""
     if not ALIAS.fullmatch(name):
         raise InvalidInputError(
             f"{name!r} is not a valid name for an alias: no spaces, no slash, no leading hyphen, at most 64 characters"
@@ -76,86 +76,70 @@ def validate_alias(name: str) -> None:
 
 
 def parse_base_url(text: str) -> BaseUrl:
-    """The base URL in ``text``; placeholders like ``{account_id}`` and a query are kept.
+    """The base URL in ``text``, which may have placeholders like ``{account_id}`` and a query.
 
-    Raises ``InvalidInputError``; its sentence repeats nothing of an address that may hold a password.
+    Raises ``InvalidInputError``. Like all errors of this module, it does not repeat a value that may hold a secret.
     """
     head, path, query = _parts(text.strip(), "the base URL")
-    path, dropped = _trimmed(path)
-    return BaseUrl(url=f"{head}{path}{query}", dropped=dropped)
+    dropped: list[str] = []
+    bare = path.rstrip("/")
+    if len(path) > max(len(bare), 1):  # browsers write an empty path as one slash
+        dropped.append("/")
+    end = next((end for end in _PASTED_ENDS if bare.endswith(end)), None)
+    if end is not None:
+        bare = bare.removesuffix(end).rstrip("/")
+        dropped.append(end)
+    return BaseUrl(url=f"{head}{bare}{query}", dropped=tuple(dropped))
 
 
 def parse_url(text: str, what: str = "the URL") -> str:
-    """The address in ``text`` with its path as it is; raises ``InvalidInputError``, which calls it ``what``."""
+    """The address in ``text`` with its path unchanged; raises ``InvalidInputError`` that names it ``what``."""
     return "".join(_parts(text.strip(), what))
 
 
 def _parts(url: str, what: str) -> tuple[str, str, str]:
-    """Scheme with host, path, and query with its question mark; the sentence of an error repeats nothing of it."""
+    """Scheme with host, path, and query with its question mark."""
     if len(url) > LONGEST_URL:
         raise InvalidInputError(f"{what} is longer than {LONGEST_URL} characters")
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise InvalidInputError(f"{what} holds characters that no URL may: blanks, or letters beyond ASCII")
+        raise InvalidInputError(
+            f"{what} contains characters that a URL cannot have: spaces, or letters beyond ASCII"
+        )
     scheme, colon, rest = url.partition("://")
     if not colon or scheme.lower() not in ("http", "https"):
         raise InvalidInputError(f"{what} must begin with http:// or https://")
-    host, slash, path = _cut(rest)
+    end = found.start() if (found := re.search(r"[/?#]", rest)) else len(rest)
+    host, path = rest[:end], rest[end:]
     if "@" in host:
-        raise InvalidInputError(f"{what} holds a user name or a password: a key has places of its own")
+        raise InvalidInputError(
+            f"{what} contains a user name or a password, which do not belong in an address"
+        )
     if "#" in path:
-        raise InvalidInputError(f"{what} holds a fragment (#...), which no server ever sees")
+        raise InvalidInputError(f"{what} contains a fragment (#...), which is never sent to a server")
     try:
         parts = urlsplit(f"{scheme}://{host}")
         valid = bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
     if not valid or "\\" in host:
-        raise InvalidInputError(f"{what} names no host, or no valid port")
+        raise InvalidInputError(f"{what} has no host, or an invalid port")
     path, mark, query = path.partition("?")
-    if query:
-        _check_query(query, what)
-    # Case has no meaning in these two, and other places compare them.
-    return f"{scheme.lower()}://{_lower(host)}", slash + path, f"{mark}{query}"
-
-
-def _check_query(query: str, what: str) -> None:
     from provider_core.request import is_secret_name
 
     for name, value in parse_qsl(query):
         if value and is_secret_name(name):
-            raise InvalidInputError(f"{what} holds a key in its query ({name}): a key has places of its own")
-
-
-def _cut(rest: str) -> tuple[str, str, str]:
-    """Host with port, the first slash (or none), and what follows."""
-    found = re.search(r"[/?#]", rest)
-    if found is None:
-        return rest, "", ""
-    at = found.start()
-    return (rest[:at], "/", rest[at + 1 :]) if rest[at] == "/" else (rest[:at], "", rest[at:])
-
-
-def _lower(host: str) -> str:
-    return re.sub(r"\{[^}]*\}|[A-Z]+", lambda hit: hit[0] if hit[0][0] == "{" else hit[0].lower(), host)
-
-
-def _trimmed(path: str) -> tuple[str, tuple[str, ...]]:
-    """The path without what is pasted along with it, and what that was."""
-    dropped: list[str] = []
-    bare = path.rstrip("/")
-    if len(path) > max(len(bare), 1):  # a lone slash is how browsers write no path at all
-        dropped.append("/")
-    end = next((end for end in _PASTED_ENDS if bare.endswith(end)), None)
-    if end is not None:
-        bare = bare[: -len(end)].rstrip("/")
-        dropped.append(end)
-    return bare, tuple(dropped)
+            raise InvalidInputError(
+                f"{what} contains a key in its query ({name}), which does not belong in an address"
+            )
+    # These two are case-insensitive, and are compared elsewhere.
+    host = re.sub(r"\{[^}]*\}|[A-Z]+", lambda hit: hit[0] if hit[0][0] == "{" else hit[0].lower(), host)
+    return f"{scheme.lower()}://{host}", path, f"{mark}{query}"
 
 
 def is_private_host(url: str) -> bool:
-    """Whether ``url`` stays on this machine or in a private network, as far as its host itself says so.
+    """Whether the host is this machine or an address in a private network.
 
-    A name other than localhost says nothing: what it resolves to is the network's choice.
+    Names other than localhost are not: what they resolve to is the network's choice.
     """
     host = (urlsplit(url).hostname or "").lower().removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):
@@ -170,7 +154,7 @@ def is_private_host(url: str) -> bool:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port in one spelling, the port only where it is not the scheme's own."""
+    """Scheme, host and port in one spelling, without the scheme's default port."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     with contextlib.suppress(ValueError):
@@ -184,23 +168,23 @@ def origin(url: str) -> str:
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Name and value of ``NAME=VALUE`` or ``NAME: VALUE``, as curl writes it; raises ``InvalidInputError``."""
+    """Name and value of ``NAME=VALUE``, or of ``NAME: VALUE`` as in curl; raises ``InvalidInputError``."""
     found = re.match(r"([^=:]+)[=:](.*)", text, re.DOTALL)
     if found is None:
-        raise InvalidInputError("a header is given as NAME=VALUE")
+        raise InvalidInputError("a header must be NAME=VALUE")
     name, value = found[1].strip(), found[2].strip()
     validate_header(name, value)
     return name, value
 
 
 def validate_header(name: str, value: str) -> None:
-    """Raise ``InvalidInputError`` for a header that cannot be set; the sentence never holds its value."""
+    """Raise ``InvalidInputError`` for an invalid header, or one with a secret as its value."""
     if not _HEADER_NAME.fullmatch(name):
         raise InvalidInputError(f"{name!r} is not a valid header name")
     if name.lower() in _OWN_HEADERS:
-        raise InvalidInputError(f"the header {name} is telex's own and cannot be set")
+        raise InvalidInputError(f"the header {name} is set by telex itself")
     if not value or not all(" " <= character <= "~" for character in value):
-        raise InvalidInputError(f"the value of the header {name} is empty, or holds what no header can carry")
+        raise InvalidInputError(f"the value of the header {name} is empty or has invalid characters")
     if not is_harmless(name, value):
         raise InvalidInputError(
             f"the value of the header {name} looks like a secret. Name its source instead: env:NAME for an "
@@ -209,21 +193,21 @@ def validate_header(name: str, value: str) -> None:
 
 
 def validate_variable(name: str, value: str) -> None:
-    """Raise ``InvalidInputError`` for a part of an address that could change where the address leads."""
+    """Raise ``InvalidInputError`` for a part of an address that could change its host or path."""
     if not _VARIABLE.fullmatch(value):
-        raise InvalidInputError(f"{name} may hold letters, digits, dots, hyphens and underscores only")
+        raise InvalidInputError(f"{name} may contain only letters, digits, dots, hyphens and underscores")
 
 
 def validate_key_env(name: str) -> None:
-    """Raise ``InvalidInputError`` for what is a key rather than the name of its variable; it is not repeated."""
+    """Raise ``InvalidInputError`` for a name that is invalid, or probably the key itself."""
     if not _VARIABLE_NAME.fullmatch(name) or (len(name) >= _LIKE_A_KEY and not name.isupper()):
         raise InvalidInputError(
-            "key_env takes the name of an environment variable, such as LAB_API_KEY, and never the key itself"
+            "key_env must be the name of an environment variable, such as LAB_API_KEY, and never the key itself"
         )
 
 
 def validate_proxy(url: str) -> None:
-    """Raise ``InvalidInputError`` for what is neither the address of a proxy nor "none"; it is not repeated."""
+    """Raise ``InvalidInputError`` if ``url`` is neither the address of a proxy nor "none"."""
     from provider_core.http import Proxies
 
     try:
@@ -235,7 +219,7 @@ def validate_proxy(url: str) -> None:
 
 
 def without_credentials(url: str) -> str:
-    """``url`` (of a proxy) without user name and password."""
+    """The address of a proxy without user name and password."""
     scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
@@ -247,7 +231,7 @@ _TOKEN = re.compile(
     r"(?:sk|pk|rk|ghp|gho|ghs|ghu|github_pat|glpat|xox[abeprs]|hf|npm|pypi|dop_v1|AKIA|ASIA|AIza|ya29|eyJ)"
     r"[A-Za-z0-9_.=-]{12,}"
 )
-"""How the keys of some large services begin, in values whose names do not tell."""
+"""The keys of some large services, for values whose names do not give them away."""
 
 _HARMLESS = re.compile(
     r"(?i:true|false|yes|no|on|off|none|null|auto|default|basic|bearer|oauth2?|jwt)?"
@@ -255,30 +239,28 @@ _HARMLESS = re.compile(
     r"|(?:~|\.{1,2})?/.*|[A-Za-z]:\\.*"
     r"|https?://[^\s@?]*"
 )
-"""Values that are no secret whatever they are called: switches, small numbers, paths, addresses."""
+"""Values that are never secrets: switches, small numbers, paths, addresses."""
 
 
 class SecretReference(Struct):
-    """A value that names a secret: one in the keyring, or the value of an environment variable.
-
-    ``before`` is the text before it, as in ``Bearer keyring:github``.
-    """
+    """A value that names a secret in the keyring, or an environment variable that holds one."""
 
     kind: Literal["keyring", "env"]
     name: str
     before: str = ""
+    """The text before it, such as "Bearer "."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
 
     @property
     def entry(self) -> str:
-        """The name of its entry in the keyring, which no provider's name can be."""
+        """The name of its entry in the keyring, which is not a valid name of a provider."""
         return f"secret:{self.name}"
 
 
 def parse_reference(value: str) -> SecretReference | None:
-    """What ``keyring:NAME`` or ``env:VAR`` means, a word before it or none; None for a value that means itself."""
+    """The reference in ``keyring:NAME`` or ``env:VAR``, which may follow a word; None for any other value."""
     found = _REFERENCE.fullmatch(value)
     if found is None:
         return None
@@ -287,7 +269,7 @@ def parse_reference(value: str) -> SecretReference | None:
 
 
 def is_harmless(name: str, value: str) -> bool:
-    """Whether the value of this variable or header is no secret, so that a file or a command line may hold it."""
+    """Whether a file or a command line may contain this value of a variable or header, because it is not secret."""
     if parse_reference(value) is not None:
         return True
     from provider_core.request import is_secret_name
@@ -297,7 +279,7 @@ def is_harmless(name: str, value: str) -> bool:
 
 
 def find_secret(command: Sequence[str]) -> str | None:
-    """Where a command holds what looks like a secret: "after --token", or "" for one by itself; None for nowhere."""
+    """The place of what looks like a secret in a command: "after --token", "" for an argument alone, or None."""
     flag = ""
     for word in command[1:]:
         value = word

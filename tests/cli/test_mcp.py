@@ -151,7 +151,7 @@ def test_what_cannot_be_meant_is_refused_and_nothing_written(
         (["a_b", "--", "x"], "not a valid name for an MCP server"),
         (["all", "--", "x"], "taken by telex itself"),
         (["lab", "--url", f"https://me:{SECRET}@a/"], "a user name or a password"),
-        (["lab", "--url", f"https://a/?api_key={SECRET}"], "holds a key in its query"),
+        (["lab", "--url", f"https://a/?api_key={SECRET}"], "contains a key in its query"),
         (["lab", "--url", "a/mcp"], "must begin with http"),
         (["lab", "--header", "X-A: b", "--", "x"], "headers are for a url"),
         (["lab", "--env", "A=b", "--url", "http://a/"], "are for a command"),

@@ -137,7 +137,7 @@ def paths(tmp_path: Path) -> Paths:
         ("base_url = 'https://host'\nheaders = {Authorization = 'hunter22'}", "Authorization"),
         ("base_url = 'https://host'\nheaders = {X-A = 'é'}", "X-A"),
         ("preset = 'cloudflare'\nvariables = {account_id = '../..'}", "account_id"),
-        ("base_url = 'https://host'\nkey_env = 'sk-hunter22'", "takes the name of an environment variable"),
+        ("base_url = 'https://host'\nkey_env = 'sk-hunter22'", "must be the name of an environment variable"),
         (f"base_url = 'https://host'\nkey_env = 'gsk_{'hunter22' * 4}'", "and never the key itself"),
         ("preset = 'cloudflare'", "its address needs variables.account_id"),
     ],
