@@ -14,7 +14,7 @@ import warnings
 
 from pygments.lexers import get_all_lexers
 
-from telex.render.markdown import Colour, Look, render
+from telex.render.live import Colour, Look, render
 
 SIZE = 24_000
 UNITS = (

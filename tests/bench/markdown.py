@@ -71,7 +71,7 @@ def plain(text: str, screen: Screen) -> None:
 
 
 def streamed(text: str, screen: Screen, *, clock: Callable[[], float] = time.monotonic) -> None:
-    from telex.render.markdown import MarkdownStream
+    from telex.render.live import MarkdownStream
 
     stream = MarkdownStream(screen.write, width=lambda: WIDTH, height=lambda: HEIGHT, clock=clock)
     for piece in pieces(text):

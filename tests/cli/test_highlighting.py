@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from telex.render.markdown import MarkdownStream, render
+from telex.render.live import MarkdownStream, render
 from telex.render.styles import Colour, Look
 
 LOOK = Look(colour=Colour.MANY)

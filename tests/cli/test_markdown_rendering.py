@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from telex.render.markdown import MarkdownStream, render
+from telex.render.live import MarkdownStream, render
 from telex.render.styles import Colour, Look, surface
 
 NO_ESCAPES = Look(colour=Colour.NONE)
@@ -416,7 +416,7 @@ class TestASurface:
 
 def test_colouring_can_be_made_ready_before_the_first_code_comes() -> None:
     code = (
-        "import sys; from telex.render.highlighting import prepare; from telex.render.markdown import render;"
+        "import sys; from telex.render.highlighting import prepare; from telex.render.live import render;"
         "from telex.render.styles import Look; prepare(Look());"
         "before = set(sys.modules); render('```python\\nx = 1\\n```', 80); print(len(set(sys.modules) - before))"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from telex.palette import COLOURS, Background, background_by_environment
 from telex.render.background import luminance
-from telex.render.markdown import render
+from telex.render.live import render
 from telex.render.styles import Colour, Look
 
 TOUR = Path(__file__).with_name("test_markdown_tour.md").read_text("utf-8")

@@ -44,7 +44,7 @@ from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
 from telex.render.extract import first_block
 from telex.render.json import error_object
-from telex.render.markdown import MarkdownStream, render
+from telex.render.live import MarkdownStream, render
 from telex.render.styles import Colour, Look
 
 LARGEST = 4096

@@ -11,7 +11,7 @@ import pytest
 from screens import Terminal
 
 import telex.render.markdown
-from telex.render.markdown import MarkdownStream
+from telex.render.live import MarkdownStream
 
 if TYPE_CHECKING:
     from types import FrameType

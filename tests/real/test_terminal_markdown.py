@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from screens import Terminal
 
-from telex.render.markdown import MarkdownStream, render
+from telex.render.live import MarkdownStream, render
 from telex.render.styles import Colour, Look
 
 if TYPE_CHECKING:

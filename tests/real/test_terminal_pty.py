@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from screens import Reflowing, Terminal
 
-from telex.render.markdown import render
+from telex.render.live import render
 
 TOUR = (Path(__file__).parents[1] / "cli" / "test_markdown_tour.md").read_text("utf-8")
 
 CHILD = """
 import os, sys, time
-from telex.render.markdown import MarkdownStream
+from telex.render.live import MarkdownStream
 from telex.render.styles import Look
 def write(text):
     sys.stdout.write(text)

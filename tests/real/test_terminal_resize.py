@@ -8,7 +8,7 @@ import re
 import pytest
 from screens import Cutting, Reflowing
 
-from telex.render.markdown import MarkdownStream, render
+from telex.render.live import MarkdownStream, render
 
 
 def words(count: int, start: int) -> str:

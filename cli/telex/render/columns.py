@@ -6,7 +6,6 @@ that has too many rows shows its last ones.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from itertools import zip_longest
@@ -25,17 +24,16 @@ from provider_core.types import (
 )
 from telex.console import visible
 from telex.render.highlighting import prepare
-from telex.render.markdown import Layout
+from telex.render.live import Screen, SuspendHandler
+from telex.render.markdown.layout import Layout
 from telex.render.messages import attachment_lines, status_line, usage_line
 from telex.render.renderer import ChatFailed, StatusLine
-from telex.render.screen import Screen, SuspendHandler
 from telex.render.styles import FAINT
 from telex.render.text import SPINNER_FRAMES, SPINNER_PERIOD, estimated_tokens, reasoning_summary
 from telex.render.wrapping import Row, cells, chop, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Sequence
 
     from provider_core.answer import Answer
     from provider_core.events import Event
@@ -100,7 +98,8 @@ class ColumnsRenderer:
         self._start()
         with self._lock:
             self._paint()
-        self._suspend_handler.due()
+        if self._suspend_handler.is_due:
+            self._suspend_handler.stop()
         if not self._next:
             prepare(self._look)  # the requests are on their way, and there is nothing else to do
         self._next = time.monotonic() + _PAUSE
@@ -250,8 +249,7 @@ class _Column:
         if not self.open:
             return []
         for part in (self._reasoning, self._text):
-            with part.whole_or_not_at_all():
-                self.rows += part.final()
+            self.rows += part.final()
         return self._text.draft() if self._has_text else self._reasoning.draft()
 
     def status(self) -> str:
@@ -281,8 +279,7 @@ class _Column:
     def _finish(self) -> None:
         if not self._has_text:
             self.rows += self._end_of_reasoning()
-        with self._text.whole_or_not_at_all():
-            self.rows += self._text.end()
+        self.rows += self._text.end()
         self.open = False
 
     def _end_of_reasoning(self) -> list[Row]:
@@ -306,7 +303,6 @@ class Rows(Protocol):
     def final(self) -> list[Row]: ...
     def draft(self) -> list[Row]: ...
     def end(self) -> list[Row]: ...
-    def whole_or_not_at_all(self) -> AbstractContextManager[None]: ...
 
 
 class PlainRows:
@@ -337,16 +333,6 @@ class PlainRows:
         rows = [*self.final(), *self.draft()]
         self._text = ""
         return rows
-
-    @contextlib.contextmanager
-    def whole_or_not_at_all(self) -> Iterator[None]:
-        """Restore the state before if anything is raised."""
-        text = self._text
-        try:
-            yield
-        except BaseException:
-            self._text = text
-            raise
 
     def _broken(self, line: str) -> list[str]:
         """The rows of a line; more text changes only the last one."""

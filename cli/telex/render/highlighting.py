@@ -135,6 +135,13 @@ class Highlighter:
             coloured = bool(look.named("grey"))
         return coloured and self._lexer is not None and "text" not in self._lexer.aliases
 
+    def restarted(self) -> Highlighter:
+        """The same pending lines, without what the lexer has in mind of those before."""
+        other = copy.copy(self)
+        other._pending = self._pending.copy()
+        other._state = other._open = None
+        return other
+
     def clone(self) -> Highlighter:
         """The same state, to try out lines with."""
         other = copy.copy(self)

@@ -156,7 +156,7 @@ class Screen:
         """None where answers are not to be laid out."""
         if not self._app.runtime.settings.markdown:
             return None
-        from telex.render.markdown import render
+        from telex.render.live import render
         from telex.render.styles import look_for
 
         if self._look is None:

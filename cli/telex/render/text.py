@@ -169,8 +169,8 @@ class TextRenderer:
 
             return FirstBlock(console)
         if options.markdown and (console.out_is_terminal or options.markdown_anywhere):
+            from telex.render.live import LiveMarkdown
             from telex.render.styles import Colour, Look, look_for
-            from telex.render.terminal import LiveMarkdown
 
             look = look_for(console, options.code_theme, ask=ask)
             if look is None and not console.out_is_terminal:

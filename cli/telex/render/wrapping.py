@@ -65,7 +65,7 @@ def is_plain(text: str) -> bool:
 
 def cells(text: str) -> int:
     """The cells ``text`` takes at most: joined emoji count one by one."""
-    if is_plain(text):
+    if text.isascii() or _NARROW.fullmatch(text):
         return len(text)
     return sum(_sizes(text))
 
@@ -85,7 +85,7 @@ def wrap(text: str, width: int) -> list[tuple[int, int]]:
     while True:
         end = text.find("\n", start)
         line = text[start:] if end < 0 else text[start:end]
-        if is_plain(line):
+        if line.isascii() or _NARROW.fullmatch(line):
             _wrap_plain(line, width, start, rows)
         else:
             _wrap_units(line, width, start, rows)

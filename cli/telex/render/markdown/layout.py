@@ -6,26 +6,25 @@ final, too, so that each is parsed and drawn once; only the open rest is parsed 
 
 from __future__ import annotations
 
-import contextlib
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.segment import Segment
 
 from telex.console import visible
 from telex.render.highlighting import Highlighter
-from telex.render.markdown._elements import DECIDING, CodeRule, Drawing, code_line, drawn
-from telex.render.markdown._parser import JOIN, blocks, closed, is_settled, parse_inline
+from telex.render.markdown.elements import DECIDING, CodeRule, Drawing, code_line, console, drawn
+from telex.render.markdown.parser import JOIN, blocks, closed, is_settled, parse_inline
 from telex.render.wrapping import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from markdown_it.token import Token
     from rich.text import Text
 
-    from telex.render.markdown._elements import Columns
-    from telex.render.markdown._parser import References
+    from telex.render.markdown.elements import Columns
+    from telex.render.markdown.parser import References
     from telex.render.styles import Look
     from telex.render.wrapping import Piece
 
@@ -86,6 +85,7 @@ class Layout:
         self._draft: tuple[int, int, list[Row]] = (0, 0, [])
         self._references: References = {}
         self._begun = False
+        self._console = console(look)
         # What a block that is printed in parts leaves to its next part:
         self._number: int | None = None
         self._gap = False
@@ -134,31 +134,22 @@ class Layout:
         ):
             whole.pop()  # very likely the head of a table
             tokens, references = blocks("\n".join([*whole, line]), self._references)
-        last = next((token for token in reversed(tokens) if token.type == "inline"), None)
-        if last is not None and tokens[-1].type not in {
-            "fence",
-            "code_block",
-            "html_block",
-            "definition",
-            "hr",
-        }:
-            last.content = closed(last.content)
+        if tokens and tokens[-1].type not in {"fence", "code_block", "html_block", "definition", "hr"}:
+            for token in reversed(tokens):
+                if token.type == "inline":
+                    token.content = closed(token.content)
+                    break
         drawing = self._drawing(tokens, [*whole, line], references)
         rows = [*self._space(tokens), *drawing.rows(self.width, narrow=True)] if tokens else []
         self._draft = (len(self._rest), self.width, rows)
         return rows
 
-    @contextlib.contextmanager
-    def whole_or_not_at_all(self) -> Iterator[None]:
-        """Be again what it was if anything is raised: the text has then been neither read nor printed."""
+    def snapshot(self) -> dict[str, Any]:
+        """The state, to be put back after an interruption. Then code may lose colours, but no text is lost."""
         before = self.__dict__.copy()
         if self._fence is not None:
-            before["_fence"] = self._fence._replace(highlighter=self._fence.highlighter.clone())
-        try:
-            yield
-        except BaseException:
-            self.__dict__.update(before)
-            raise
+            before["_fence"] = self._fence._replace(highlighter=self._fence.highlighter.restarted())
+        return before
 
     def _read(self, *, end: bool = False) -> None:
         # Half of a line's end may still be on its way.
@@ -224,6 +215,8 @@ class Layout:
         """Print what is final of the rest, up to the first block that is printed in parts."""
         text = self._rest
         whole = text if end or len(text) - text.rfind("\n") > LONG else text[: text.rfind("\n") + 1]
+        if not whole:
+            return []
         tokens, references = blocks(whole, self._references)
         lines = whole.split("\n")
         found = _top(tokens)
@@ -360,11 +353,12 @@ class Layout:
             self._number = None
         else:
             rows = []
-        self._references |= {
-            label: {**target, "map": (0, 0)}
-            for label, target in references.items()
-            if label not in self._references and target["map"][1] <= cut
-        }
+        if references:
+            self._references |= {
+                label: {**target, "map": (0, 0)}
+                for label, target in references.items()
+                if label not in self._references and target["map"][1] <= cut
+            }
         self._rest = "\n".join(lines[cut:]) + rest
         return rows
 
@@ -372,7 +366,7 @@ class Layout:
         for token in tokens:
             if token.type == "inline":
                 parse_inline(token, references)
-        drawing = Drawing(tokens, lines, self._look)
+        drawing = Drawing(tokens, lines, self._look, self._console)
         drawing.number, drawing.columns, drawing.open_row = self._number, self._columns, self._open_row
         return drawing
 

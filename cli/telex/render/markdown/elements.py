@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from io import StringIO
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich import markdown as base
@@ -17,7 +18,7 @@ from rich.theme import Theme
 
 from telex.console import visible
 from telex.render.highlighting import Highlighter
-from telex.render.markdown._parser import JOIN
+from telex.render.markdown.parser import JOIN
 from telex.render.styles import BOLD, CODE, FAINT, HEADING, ITALIC, LINK, MARKER, STRIKE, Colour
 from telex.render.wrapping import Row, cells, chop, wrap
 
@@ -69,11 +70,12 @@ class Drawing(base.Markdown):
 
     inlines = frozenset(("em", "strong", "code", "s", "a"))  # type: ignore[assignment]
 
-    def __init__(self, tokens: Sequence[Token], lines: Sequence[str], look: Look) -> None:
+    def __init__(self, tokens: Sequence[Token], lines: Sequence[str], look: Look, console: Console) -> None:
         self.__dict__.update(_blank().__dict__)
         self.parsed = list(tokens)
         self.lines = lines
         self.look = look
+        self.console = console
         self.number: int | None = None
         """The number of the first item, where the first block goes on with a list."""
         self.columns: Columns | None = None
@@ -87,7 +89,7 @@ class Drawing(base.Markdown):
 
     def rows(self, width: int, *, narrow: bool) -> list[Row]:
         """Rows of at most ``width`` cells; lines of code are longer unless they have to be ``narrow``, too."""
-        options = console(self.look).options.update(width=width, overflow="fold" if narrow else "ignore")
+        options = self.console.options.update(width=width, overflow="fold" if narrow else "ignore")
         rows: list[Row] = []
         tokens, self.parsed = self.parsed, []
         end = -1
@@ -96,13 +98,13 @@ class Drawing(base.Markdown):
             if token.level or token.nesting > 0:
                 continue
             first = self.parsed[0]
-            lines = list(_lines(self, options, self.look))
+            lines = list(_lines(self, options, self.console))
             if first is not token and lines and not lines[0]:
                 del lines[0]  # Rich's, before a block with others in it
             start, stop = first.map or (0, 0)
             if rows and lines and not (first.type == "definition" and end == start):
                 rows.append(Row("", 0))
-            rows += [drawn(line) for line in lines]
+            rows += map(drawn, lines)
             end = stop if first.type == "definition" else -1
             self.parsed, self.columns, self.number = [], None, None
         return rows
@@ -137,25 +139,25 @@ def styled(sgr: str) -> Style:
 
 def drawn(line: Iterable[Segment]) -> Row:
     """One row out of its segments, without spaces at its end."""
-    segments = [(segment.text, segment.style) for segment in line if segment.text]
-    while segments and not (bare := segments[-1][0].rstrip(" ")):
+    segments = list(line)
+    while segments and not segments[-1].text.rstrip(" "):
         segments.pop()
-    if segments:
-        segments[-1] = (bare, segments[-1][1])
-    plain = "".join(text for text, _ in segments)
-    text = "".join(style.render(text) if style and not text.isspace() else text for text, style in segments)
+    plain = text = ""
+    for number, (part, style, _) in enumerate(segments, start=1):
+        shown = part.rstrip(" ") if number == len(segments) else part
+        plain += shown
+        text += style.render(shown) if style and not shown.isspace() else shown
     return Row(text.replace("\x1b[0m", "\x1b[m"), cells(plain))
 
 
-def _lines(renderable: Any, options: ConsoleOptions, look: Look) -> Iterator[list[Segment]]:
+def _lines(renderable: Any, options: ConsoleOptions, console: Console) -> Iterable[list[Segment]]:
     """The lines of ``renderable`` as they are: Rich's own ``render_lines`` would cut off what is too long."""
-    yield from Segment.split_lines(console(look).render(renderable, options))
+    return Segment.split_lines(console.render(renderable, options))
 
 
 def broken(text: Text, width: int) -> list[Text]:
     """The rows of ``text``, broken between words."""
-    places = [place for row in wrap(text.plain, width) for place in row]
-    return list(text.divide(places))[1::2]
+    return list(text.divide(chain.from_iterable(wrap(text.plain, width))))[1::2]
 
 
 class _Block(base.TextElement):
@@ -177,6 +179,8 @@ class _Block(base.TextElement):
 
 
 class Paragraph(_Block):
+    """A paragraph, or a part of a long one."""
+
     style_name = "markdown.paragraph"
 
     def on_enter(self, context: base.MarkdownContext) -> None:
@@ -193,8 +197,7 @@ class Paragraph(_Block):
         rows = broken(text, options.max_width)
         if drawing.unfinished:
             drawing.open_row = rows.pop()
-        for row in rows:
-            yield from row.render(console, end="\n")
+        return chain.from_iterable([row.render(console, end="\n") for row in rows])
 
 
 class Heading(Paragraph):
@@ -208,7 +211,7 @@ class Heading(Paragraph):
         look = self.drawing.look
         if len(self.mark) > 3 or look.colour is Colour.NONE:
             self.text = Text.assemble((self.mark, styled(look.sgr(FAINT))), self.text, end="")
-        yield from super().__rich_console__(console, options)
+        return super().__rich_console__(console, options)
 
 
 class Code(_Block):
@@ -300,6 +303,8 @@ class Definition(Code):
 
 
 class Rule(_Block):
+    """A thematic break."""
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Segment("─" * min(options.max_width, _RULE_AT_MOST), console.get_style("telex.faint"))
         yield Segment.line()
@@ -323,7 +328,7 @@ class _Container(_Block):
         for number, child in enumerate(self.children):
             if number and (self.gaps or self.drawing.gap(child.first)):
                 yield []
-            yield from _lines(child, options, self.drawing.look)
+            yield from _lines(child, options, self.drawing.console)
 
     def marked(self, options: ConsoleOptions, first: Segment, rest: Segment) -> Iterator[Segment]:
         room = options.max_width - cells(first.text)
@@ -341,6 +346,8 @@ class _Container(_Block):
 
 
 class Quote(_Container):
+    """A block quote, with a bar before it."""
+
     style_name = "markdown.block_quote"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -349,6 +356,8 @@ class Quote(_Container):
 
 
 class Item(_Container):
+    """An item of a list, with its mark and its checkbox."""
+
     gaps = False
 
     def draw(self, console: Console, options: ConsoleOptions, mark: str) -> RenderResult:
@@ -362,6 +371,8 @@ class Item(_Container):
 
 
 class Listing(_Container):
+    """A list; a part of one continues the numbers."""
+
     gaps = False
     nested = False
 
@@ -382,6 +393,8 @@ class Listing(_Container):
 
 
 class Table(base.TableElement):
+    """A table, or one line for each cell where the columns do not fit."""
+
     drawing: Drawing
     first: int
     nested: bool
@@ -413,7 +426,7 @@ class Table(base.TableElement):
             table.add_column(head, width=width, overflow="fold", justify=head.justify or "default")
         for row in rows:
             table.add_row(*row)
-        lines = list(_lines(table, options, drawing.look))
+        lines = list(_lines(table, options, drawing.console))
         if continued is not None and columns.ruled and rows:
             yield Segment(
                 "─┼─".join("─" * width for width in columns.widths), console.get_style("telex.faint")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from markdown_it import MarkdownIt
@@ -52,6 +53,7 @@ _BREAK = re.compile(r"</?br\b[^>]*>", re.IGNORECASE)
 _UNSETTLED = re.compile(r"[*_`~\[<$]|\\[(\[]")
 _BRACKET = re.compile(r"[\[\]]")
 _MANY_UNCLOSED = 16
+_level = attrgetter("level")
 _LINE_SPACE = re.compile(r" *\n *")
 
 _DEEPEST = 100
@@ -67,12 +69,9 @@ def markdown_it() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"inline_definitions": True, "maxNesting": _DEEPEST}).enable(
         ["strikethrough", "table"]
     )
-    parser.inline.ruler.before("escape", "formula", _formula)
-    parser.inline.ruler.before("escape", "literal", _literal_backslash)
-    parser.inline.ruler.before("link", "literal_bracket", _literal_bracket)
+    parser.inline.ruler.before("escape", "literal", _literal_mark)
     parser.inline.ruler.at("emphasis", _emphasis)
     parser.inline.ruler2.before("emphasis", "arithmetic", _arithmetic)
-    parser.inline.ruler.before("strikethrough", "literal_tilde", _literal_tilde)
     parser.block.ruler.before(
         "fence", "formula", _formula_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
@@ -97,10 +96,14 @@ def blocks(text: str, known: References) -> tuple[list[Token], References]:
     env: dict[str, Any] = {"references": dict(known)}
     tokens: list[Token] = []
     markdown_it().block.parse(text, markdown_it(), env, tokens)
-    if any(token.level >= _DEEPEST - 1 for token in tokens):
+    if max(map(_level, tokens), default=0) >= _DEEPEST - 1:
         tokens = [Token("html_block", "", 0, content=text, map=[0, text.count("\n") + 1], block=True)]
-    _keep_cells(tokens, text)
-    return tokens, {label: target for label, target in env["references"].items() if not label.startswith("^")}
+    if "|" in text:
+        _keep_cells(tokens, text)
+    for label in [*env["references"]]:
+        if label.startswith("^"):
+            del env["references"][label]
+    return tokens, env["references"]
 
 
 def _keep_cells(tokens: list[Token], text: str) -> None:
@@ -132,9 +135,9 @@ def parse_inline(token: Token, references: References) -> None:
     """
     children: list[Token] = []
     at = token.map[0] if token.map else 0
-    known = {label: target for label, target in references.items() if target["map"][1] <= at}
+    known = references and {label: target for label, target in references.items() if target["map"][1] <= at}
     markdown_it().inline.parse(token.content, markdown_it(), {"references": known}, children)
-    token.children = list(_plain(children))
+    token.children = _plain(children)
     while token.children and token.children[-1].type == "hardbreak":
         token.children.pop()
 
@@ -173,8 +176,9 @@ def _opens(text: str, mark: str) -> bool:
     return bool(after) and not after[0].isspace() and not _FACTORS.fullmatch(before[-1:] + after[0])
 
 
-def _plain(tokens: Iterable[Token]) -> Iterable[Token]:
+def _plain(tokens: Iterable[Token]) -> list[Token]:
     """Rewrite what Rich would drop or draw in its own way: HTML, images, links, soft breaks."""
+    plain: list[Token] = []
     href, broken = "", False
     for token in tokens:
         after_break, broken = broken, False
@@ -182,32 +186,36 @@ def _plain(tokens: Iterable[Token]) -> Iterable[Token]:
             case "softbreak" if after_break:
                 pass
             case "softbreak":
-                yield Token("hardbreak", "br", 0)
+                plain.append(Token("hardbreak", "br", 0))
             case "text" if after_break:
-                yield _text(token.content.lstrip())
+                plain.append(_text(token.content.lstrip()))
             case "text" | "text_special":
-                yield _text(token.content)
+                token.type = "text"
+                if not (token.content.isascii() and token.content.isprintable()):
+                    token.content = _shown(token.content)
+                plain.append(token)
             case "code_inline":
                 token.content = _shown(token.content)
-                yield token
+                plain.append(token)
             case "html_inline" if _BREAK.fullmatch(token.content):
                 broken = True
-                yield Token("hardbreak", "br", 0)
+                plain.append(Token("hardbreak", "br", 0))
             case "html_inline":
-                yield _text(token.content)
+                plain.append(_text(token.content))
             case "image":
                 title = f' "{token.attrs["title"]}"' if token.attrs.get("title") else ""
-                yield _text(f"[{token.content}] ({token.attrs.get('src', '')}{title})")
+                plain.append(_text(f"[{token.content}] ({token.attrs.get('src', '')}{title})"))
             case "link_open":
                 title = f' "{token.attrs["title"]}"' if token.attrs.get("title") else ""
                 href = "" if token.info == "auto" else f" ({token.attrs.get('href', '')}{title})"
-                yield Token("a_open", "a", 1)
+                plain.append(Token("a_open", "a", 1))
             case "link_close":
-                yield Token("a_close", "a", -1)
+                plain.append(Token("a_close", "a", -1))
                 if href:
-                    yield _text(href)
+                    plain.append(_text(href))
             case _:
-                yield token
+                plain.append(token)
+    return plain
 
 
 def _text(content: str) -> Token:
@@ -218,9 +226,22 @@ def _shown(content: str) -> str:
     return visible(content).replace("\t", " ")
 
 
+def _literal_mark(state: StateInline, silent: bool) -> bool:
+    """Formulas, and backslashes, brackets and tildes that stand for themselves."""
+    match state.src[state.pos]:
+        case "\\":
+            return _formula(state, silent) or _literal_backslash(state, silent)
+        case "$":
+            return _formula(state, silent)
+        case "[" | "!":
+            return _literal_bracket(state, silent)
+        case "~":
+            return _literal_tilde(state, silent)
+        case _:
+            return False
+
+
 def _formula(state: StateInline, silent: bool) -> bool:
-    if state.src[state.pos] not in "\\$":
-        return False
     found = _FORMULA.match(state.src, state.pos, state.posMax)
     if found is None:
         return False
@@ -278,9 +299,7 @@ def _literal(text: str) -> frozenset[int]:
 
 def _literal_backslash(state: StateInline, silent: bool) -> bool:
     following = state.src[state.pos + 1 : state.pos + 2]
-    if state.src[state.pos] != "\\" or not isMdAsciiPunct(ord(following or "a")):
-        return False
-    if state.pos not in _literal(state.src):
+    if not isMdAsciiPunct(ord(following or "a")) or state.pos not in _literal(state.src):
         return False
     if not silent:
         state.pending += "\\" + following
@@ -311,7 +330,7 @@ def _literal_bracket(state: StateInline, silent: bool) -> bool:
 
 
 def _literal_tilde(state: StateInline, silent: bool) -> bool:
-    if state.src[state.pos] != "~" or state.pos not in _literal(state.src):
+    if state.pos not in _literal(state.src):
         return False
     if not silent:
         state.pending += "~"
