@@ -91,12 +91,7 @@ CASES = [
         "telex providers edit lab --allow-http",
     ),
     (errors.MissingKeyError("x", secret="env:GW"), LAB, ExitCode.KEY, "Set GW"),
-    (
-        errors.MissingKeyError("x", secret="keyring:gw"),
-        LAB,
-        ExitCode.KEY,
-        "telex providers set-secret gw",
-    ),
+    (errors.MissingKeyError("x", secret="keyring:gw"), LAB, ExitCode.KEY, "telex providers set-secret gw"),
     (errors.KeyStoreError("x", provider="q"), QWEN, ExitCode.KEY, "telex providers set-key q --key-env"),
     (errors.KeyStoreError("x", provider="q"), None, ExitCode.KEY, "telex providers add q --key-env"),
     (errors.KeyStoreError("x"), None, ExitCode.KEY, "telex providers add NAME --key-env"),

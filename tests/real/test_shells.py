@@ -15,16 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from running import COMMAND, Telex
-from shells import (
-    BASH,
-    BASH_WITH_PACKAGE,
-    FISH,
-    ZSH,
-    ZSH_EARLY,
-    ZSH_EVAL,
-    Kind,
-    Shell,
-)
+from shells import BASH, BASH_WITH_PACKAGE, FISH, ZSH, ZSH_EARLY, ZSH_EVAL, Kind, Shell
 
 from telex.completion import FILES
 from telex.completion.scripts import read, script

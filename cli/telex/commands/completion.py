@@ -22,10 +22,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 @click.command(
     cls=Command,
     name="completion",
-    examples=(
-        "telex completion --install",
-        "telex completion powershell | Out-String | Invoke-Expression",
-    ),
+    examples=("telex completion --install", "telex completion powershell | Out-String | Invoke-Expression"),
     exits=(ExitCode.OK,),
 )
 @click.argument("shell", type=click.Choice(SHELLS), required=False)

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 # --- versions -------------------------------------------------------------------------------------------------------
 
-_EXTRAS = {
-    "local": ("xllamacpp", "models that run inside telex"),
-    "mcp": ("mcp", "tools of MCP servers"),
-}
+_EXTRAS = {"local": ("xllamacpp", "models that run inside telex"), "mcp": ("mcp", "tools of MCP servers")}
 """Extra -> the package that it installs, and what it is for."""
 
 
