@@ -125,12 +125,13 @@ class Runtime:
     def catalog(self) -> Catalog:
         """What can be named now. Opens no socket, and no keyring: a key that was stored counts as there."""
         from provider_core import keys
-        from provider_core.catalog import LIFETIME, Catalog
+        from provider_core.catalog import LIFETIME, Catalog, cached_listings
 
         providers = self.providers
-        return Catalog.of(
+        lifetime = self.settings.models_lifetime or LIFETIME
+        return Catalog(
             providers,
-            self.paths.lists,
+            load=cached_listings(self.paths.lists, unsaved=self._unsaved, lifetime=lifetime),
             aliases=self.settings.aliases,
             problems=self.settings.problems,
             not_set_up=providers.keys() - self.settings.providers.keys(),
@@ -139,8 +140,6 @@ class Runtime:
                 for provider in providers.values()
                 if not provider.embedded and not keys.source(provider, self.environ).ready
             ],
-            unsaved=self._unsaved,
-            lifetime=self.settings.models_lifetime or LIFETIME,
         )
 
     def provider(self, name: str) -> Provider:

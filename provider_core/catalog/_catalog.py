@@ -14,7 +14,6 @@ from provider_core.types import Model
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
-    from typing import Self
 
     from provider_core.catalog._cache import CachedModelList
     from provider_core.errors import SettingsError
@@ -160,35 +159,6 @@ class Catalog:
         self._load = load
         self._listings: dict[str, ModelListing] = {}
 
-    @classmethod
-    def of(
-        cls,
-        providers: Mapping[str, Provider],
-        folder: Path,
-        *,
-        aliases: Mapping[str, str] | None = None,
-        problems: Mapping[str, SettingsError] | None = None,
-        without_key: Collection[str] = (),
-        not_set_up: Collection[str] = (),
-        unsaved: Mapping[str, CachedModelList] | None = None,
-        lifetime: float = LIFETIME,
-        now: Callable[[], float] = time.time,
-    ) -> Self:
-        """A catalog of the lists in ``folder``, and of ``unsaved`` lists by provider; ``lifetime`` is in seconds."""
-
-        def load(provider: Provider) -> ModelListing:
-            cached = (unsaved or {}).get(provider.name) or _cache.read_cached(folder, provider)
-            return listing(provider, cached, stale_before=now() - lifetime)
-
-        return cls(
-            providers,
-            load=load,
-            aliases=aliases,
-            problems=problems,
-            without_key=without_key,
-            not_set_up=not_set_up,
-        )
-
     @property
     def usable(self) -> tuple[Provider, ...]:
         """The providers that are enabled, and have a key or need none."""
@@ -208,3 +178,19 @@ class Catalog:
     def reads_images(self, target: Target) -> bool:
         """Whether the model is known to read images."""
         return any(model.vision for model in self.listing(target.provider.name).find(target.model)[:1])
+
+
+def cached_listings(
+    folder: Path,
+    *,
+    unsaved: Mapping[str, CachedModelList] | None = None,
+    lifetime: float = LIFETIME,
+    now: Callable[[], float] = time.time,
+) -> Callable[[Provider], ModelListing]:
+    """A ``load`` for ``Catalog``: the lists in ``folder``, or those in ``unsaved``; ``lifetime`` is in seconds."""
+
+    def load(provider: Provider) -> ModelListing:
+        cached = (unsaved or {}).get(provider.name) or _cache.read_cached(folder, provider)
+        return listing(provider, cached, stale_before=now() - lifetime)
+
+    return load

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from shells import BASH_WITH_PACKAGE, FISH, ZSH, Kind, Shell
 
-from provider_core.catalog import Catalog, write_snapshot
+from provider_core.catalog import Catalog, cached_listings, write_snapshot
 from provider_core.settings import Paths
 from provider_core.types import Model, Provider
 from telex.completion.install import find, put
@@ -51,7 +51,7 @@ def write_lists(home: Path, providers: list[str]) -> None:
     paths = Paths.find({"TELEX_HOME": str(home)})
     each = tuple(Model(id=id_, name=f"{id_.title()} of many") for id_ in models(MANY // len(providers)))
     known = {name: Provider(name=name, base_url="http://127.0.0.1:9/v1", models=each) for name in providers}
-    assert write_snapshot(paths, Catalog.of(known, paths.lists))
+    assert write_snapshot(paths, Catalog(known, load=cached_listings(paths.lists)))
     assert len((paths.cache / "completion" / "models").read_text().splitlines()) == MANY
 
 
