@@ -1,13 +1,14 @@
-"""Sources, images, further choices and log probabilities, as servers send them."""
+"""Sources, images, further choices, log probabilities and token counts, as servers send them."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from wire import Read, chunks, delta, dumps, message, read
 
-from provider_core.types import Image, Sources, Verdict
+from provider_core.types import Image, Sources, Usage, Verdict
 
 STOP = delta(finish="stop")
 BYTES = b"\x89PNG\r\n\x1a\n0000"
@@ -48,7 +49,7 @@ def images(result: Read) -> list[Image]:
         ([{"citations": None}, {"citations": []}, {"citations": [7, None, {}, "no address"]}], []),
     ],
 )  # fmt: skip
-def test_sources_beside_the_choices(sent: list[Any], found: list[Any]) -> None:
+def test_sources_besides_the_choices(sent: list[Any], found: list[Any]) -> None:
     result = chunks(*[{**delta("x"), **more} for more in sent], STOP)
     assert sources(result) == found
     assert (result.text, result.verdict) == ("x" * len(sent), Verdict.COMPLETE)
@@ -75,12 +76,9 @@ def test_sources_in_a_delta_or_a_message(fields: Any, found: list[Any]) -> None:
 
 
 def test_sources_among_the_blocks_of_a_content() -> None:
+    citation = {"type": "web_search_result_location", "url": A, "title": "a"}
     blocks = [
-        {
-            "type": "text",
-            "text": "x",
-            "citations": [{"type": "web_search_result_location", "url": A, "title": "a"}],
-        },
+        {"type": "text", "text": "x", "citations": [citation]},
         {"type": "tool_reference", "tool": "web_search", "url": B, "title": "b"},
         {"type": "reference", "reference_ids": [1]},
     ]
@@ -88,13 +86,13 @@ def test_sources_among_the_blocks_of_a_content() -> None:
     assert (result.text, sources(result)) == ("x[1]", [(1, A, "a"), (2, B, "b")])
 
 
-def test_dashscope_s_own_form_has_sources() -> None:
+def test_sources_in_dashscopes_own_form() -> None:
     output = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
     found = {"search_info": {"search_results": [{"index": 1, "url": A, "title": "a"}]}}
     assert sources(read(dumps({"output": {**output, **found}}))) == [(1, A, "a")]
 
 
-def test_gemini_s_own_form_has_sources_and_images() -> None:
+def test_sources_and_images_in_geminis_own_form() -> None:
     parts = [{"text": "x"}, {"inlineData": {"mimeType": "image/png", "data": PNG}}]
     grounding = {"groundingChunks": [{"web": {"uri": A, "title": "a"}}], "webSearchQueries": ["q"]}
     candidate = {"content": {"parts": parts}, "groundingMetadata": grounding, "finishReason": "STOP"}
@@ -111,11 +109,7 @@ def test_gemini_s_own_form_has_sources_and_images() -> None:
         {"images": [{"b64_json": PNG}]},
         {"image": {"data": PNG, "mime_type": "image/png"}},
         {"content": [{"type": "image_url", "image_url": {"url": URL}}]},
-        {
-            "content": [
-                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
-            ]
-        },
+        {"content": [{"type": "image", "source": {"media_type": "image/png", "data": PNG}}]},
         {"content": [{"inline_data": {"mime_type": "image/png", "data": PNG}}]},
         {"content": [{"type": "output_image", "image_base64": PNG}]},
         {"content": [{"type": "image_generation_call", "result": PNG}]},
@@ -123,14 +117,14 @@ def test_gemini_s_own_form_has_sources_and_images() -> None:
     ],
     ids=str,
 )
-def test_an_image_alone_is_a_whole_answer(fields: Any) -> None:
+def test_an_image_alone_is_a_complete_answer(fields: Any) -> None:
     for result in (chunks(delta(**fields), delta(**fields), STOP), read(dumps(message(**fields)))):
         (image,) = images(result)
         assert (image.type, image.size, image.broken, image.data()) == ("image/png", len(BYTES), "", BYTES)
         assert (result.text, result.verdict, result.finished.error) == ("", Verdict.COMPLETE, None)
 
 
-def test_an_address_is_handed_on_and_a_broken_image_reported() -> None:
+def test_an_address_is_returned_and_a_broken_image_reported() -> None:
     linked = chunks(delta(images=[{"image_url": {"url": A}}]), STOP)
     assert (images(linked), linked.verdict) == ([Image(url=A)], Verdict.COMPLETE)
     for broken in ("!!!!", "A", ""):
@@ -140,7 +134,7 @@ def test_an_address_is_handed_on_and_a_broken_image_reported() -> None:
     assert alone.verdict is Verdict.EMPTY
 
 
-def test_further_choices_and_log_probabilities_are_kept() -> None:
+def test_further_choices_and_log_probabilities_are_returned() -> None:
     def choice(index: int, text: str, finish: str | None = None, **more: Any) -> Any:
         return {"choices": [{"index": index, "delta": {"content": text}, "finish_reason": finish, **more}]}
 
@@ -159,3 +153,78 @@ def test_further_choices_and_log_probabilities_are_kept() -> None:
     whole["choices"].append({"index": 1, "message": {"content": "b"}, "finish_reason": "stop"})
     assert [other.text for other in read(dumps(whole)).finished.choices] == ["b"]
     assert chunks(delta("a"), STOP).finished.choices == ()
+
+
+# --- token counts --------------------------------------------------------------------------------------------
+
+BASIC = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+READ = Usage(input=10, output=5)
+ZERO = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+GEMINI = {"promptTokenCount": 10, "candidatesTokenCount": 5, "thoughtsTokenCount": 3, "totalTokenCount": 18}
+
+
+def counted(counts: Any) -> dict[str, Any]:
+    return {"choices": [], "usage": counts}
+
+
+@pytest.mark.parametrize(
+    ("sent", "usage"),
+    [
+        ([STOP, counted(BASIC)], READ),
+        ([STOP, {"usage": BASIC}], READ),
+        ([STOP, counted(BASIC), counted(None)], READ),
+        ([{**delta("Hi"), "usage": None}, STOP], None),
+        ([{**STOP, "usage": BASIC}], READ),
+        ([*({**delta("a"), "usage": {"prompt_tokens": 10, "completion_tokens": n}} for n in range(6)), STOP], READ),
+        ([{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": BASIC}]}], READ),
+        ([STOP, {"choices": [], "x_groq": {"id": "r", "usage": {**BASIC, "queue_time": 0.1}}}], READ),
+        ([STOP, {"choices": [], "usageMetadata": GEMINI}], Usage(input=10, output=8, reasoning=3)),
+        ([STOP, counted(ZERO), counted(BASIC)], READ),
+        ([STOP, counted(BASIC), counted(ZERO)], READ),
+        ([STOP, counted(ZERO)], Usage(input=0, output=0)),
+        ([STOP, counted(BASIC), counted({"prompt_tokens": 12, "completion_tokens": 7})], Usage(input=12, output=7)),
+    ],
+)  # fmt: skip
+def test_counts_are_found_in_any_place_and_the_last_ones_are_used(
+    sent: list[Any], usage: Usage | None
+) -> None:
+    assert chunks(delta("Hi"), *sent).usage == usage
+
+
+@pytest.mark.parametrize(
+    ("counts", "usage"),
+    [
+        *[(nothing, None) for nothing in
+          (None, {}, [], "x", {"prompt_tokens": None}, {"queue_time": 1}, {"prompt_tokens": "x"})],
+        ({**BASIC, "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+          "completion_tokens_details": {"reasoning_tokens": 3, "accepted_prediction_tokens": 1}},
+         Usage(input=10, output=5, cached=4, reasoning=3)),
+        *[({**BASIC, **cached}, Usage(input=10, output=5, cached=4)) for cached in (
+            {"prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}, {"cached_tokens": 4},
+            {"num_cached_tokens": 4}, {"prompt_token_details": {"cached_tokens": 4}}, {"cache_read_input_tokens": 4},
+            {"prompt_tokens_details": {"cached_tokens": 4, "cache_type": "implicit"}},
+            {"prompt_tokens_details": None, "cached_tokens": 4})],
+        # xAI's output includes its reasoning; Mistral's audio is not output.
+        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 45, "cost_in_usd_ticks": 37_756_000,
+          "completion_tokens_details": {"reasoning_tokens": 30}},
+         Usage(input=10, output=35, reasoning=30, cost=0.0037756)),
+        ({"prompt_tokens": 9, "completion_tokens": 248, "total_tokens": 632,
+          "prompt_tokens_details": {"audio_tokens": 375}}, Usage(input=9, output=248)),
+        ({"prompt_tokens": 1, "completion_tokens": 5, "reasoning_tokens": 9, "cached_tokens": 3},
+         Usage(input=1, output=5, cached=1, reasoning=5)),
+        ({"input_tokens": 10, "output_tokens": 5, "reasoning_tokens": 2}, Usage(input=10, output=5, reasoning=2)),
+        ({"input_tokens": 0, "output_tokens": 0, **BASIC}, READ),
+        ({"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2},
+         Usage(input=16, output=5, cached=4)),
+        *[({"prompt_tokens": ten, "completion_tokens": 5}, READ) for ten in (10, 10.0, "10", "10.0")],
+        *[({"prompt_tokens": odd, "completion_tokens": 5}, Usage(output=5)) for odd in
+          (True, -1, math.nan, math.inf, 10**400, "ten", [], {}, "1" * 5000)],
+        *[({**BASIC, **cost}, Usage(input=10, output=5, cost=dollars)) for cost, dollars in (
+            ({"cost": 0.0012, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}, 0.0012),
+            ({"cost": {"input_tokens_cost": 0.1, "total_cost": 0.3}, "num_search_queries": 1}, 0.3),
+            ({"cost": "0.5"}, 0.5), ({"estimated_cost": 0.25}, 0.25), ({"cost": None}, None), ({"cost": -1}, None))],
+    ],
+)  # fmt: skip
+def test_counts_are_read_under_every_name(counts: Any, usage: Usage | None) -> None:
+    assert chunks(delta("Hi"), STOP, counted(counts)).usage == usage
+    assert read(dumps({**message("Hi"), "usage": counts})).usage == usage

@@ -1,4 +1,4 @@
-"""What became of an answer: finish reasons, cuts, errors and bodies that are no answer."""
+"""What became of an answer: finish reasons, cuts, errors, and bodies that are not an answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from wire import DONE, body, chunks, delta, dumps, message, read
+from wire import DONE, Read, body, chunks, delta, dumps, message, read
 
 from provider_core import errors
 from provider_core.stream import Decoder
@@ -14,6 +14,8 @@ from provider_core.types import Finished, Verdict
 
 STOP = delta(finish="stop")
 LOST = errors.ConnectionLostError("connection reset", provider="acme", received=1)
+COMPLETE, PARTIAL, FAILED, EMPTY = Verdict.COMPLETE, Verdict.PARTIAL, Verdict.FAILED, Verdict.EMPTY
+KEY = "sk-test-0123456789abcdef"
 
 REASONS = {
     "stop": [
@@ -43,72 +45,114 @@ REASONS = {
     ],
 }  # fmt: skip
 VERDICTS = {
-    "stop": (Verdict.COMPLETE, None),
+    "stop": (COMPLETE, None),
     "length": (Verdict.LENGTH, None),
     "other length": (Verdict.LENGTH, errors.TokenLimitError),
     "content_filter": (Verdict.FILTERED, errors.ContentPolicyError),
-    "error": (Verdict.FAILED, errors.ServerError),
+    "error": (FAILED, errors.ServerError),
 }
 
 
 @pytest.mark.parametrize(
     ("reason", "sent"), [(key, word) for key, words in REASONS.items() for word in words]
 )
-def test_finish_reasons_are_mapped_whatever_their_case(reason: str, sent: str) -> None:  # quirks 136 and 137
+def test_finish_reasons_are_recognized_in_any_case(reason: str, sent: str) -> None:
     for word in (sent, sent.upper(), sent.lower()):
         if word != sent and not sent.replace("_", "").isupper() and not sent.islower():
             continue  # camel case has to be seen
         result = chunks(delta("Hi"), delta(finish=word))
         verdict, error = VERDICTS[reason]
-        found = (result.verdict, result.finished.reason, result.finished.raw_reason)
-        assert found == (verdict, reason.removeprefix("other "), word)
-        assert result.text == "Hi"
-        if error is None:
-            assert result.finished.error is None
-        else:
-            assert type(result.error) is error
-            assert word in result.error.message
+        found = (result.text, result.verdict, result.finished.reason, result.finished.raw_reason)
+        assert found == ("Hi", verdict, reason.removeprefix("other "), word)
+        assert type(result.finished.error) is (error or type(None))
+        assert error is None or word in result.error.message
 
 
-def test_a_limit_that_left_no_room_for_a_word_is_an_empty_answer() -> None:
-    silent = chunks(delta(""), delta(finish="length"))
-    assert (silent.verdict, silent.finished.reason) == (Verdict.EMPTY, "length")
-    assert isinstance(silent.error, errors.ProtocolError)
-    assert "token limit" in silent.error.message
-    thinking = chunks(delta(reasoning_content="Hm"), delta(finish="length"))
-    assert (thinking.verdict, type(thinking.error)) == (Verdict.LENGTH, errors.TokenLimitError)
+@pytest.mark.parametrize(
+    ("sent", "raw"), [(128009, "128009"), ({"type": "stop"}, "stop"), (1.5, "1.5"), ("STOP", "STOP")]
+)
+def test_finish_reasons_of_any_type_mean_stop(sent: Any, raw: str) -> None:
+    finished = chunks(delta("Hi"), delta(finish=sent), done=False).finished
+    assert (finished.verdict, finished.reason, finished.raw_reason) == (COMPLETE, "stop", raw)
 
 
-def test_a_cut_at_a_limit_is_whole_only_if_the_caller_asked_for_the_limit() -> None:
-    sent = [delta("Hi"), delta(finish="length")]
-    assert chunks(*sent, own_limit=True).finished.error is None
-    cut = chunks(*sent, own_limit=False)
-    assert (cut.verdict, type(cut.error)) == (Verdict.LENGTH, errors.TokenLimitError)
+@pytest.mark.parametrize(
+    "sent",
+    ["not_finished", "NULL", "", "none", "FINISH_REASON_UNSPECIFIED", True, [], {}, {"type": None}, "null"],
+)
+def test_empty_finish_reasons_are_none(sent: Any) -> None:
+    assert chunks(delta("Hi", finish=sent), delta(" you"), done=False).verdict is PARTIAL
 
 
-@pytest.mark.parametrize(("done", "verdict"), [(True, Verdict.COMPLETE), (False, Verdict.PARTIAL)])
-def test_an_unknown_finish_reason_is_no_end_without_its_mark(done: bool, verdict: Verdict) -> None:
-    result = chunks(delta("Hi"), delta(finish="xyzzy"), done=done)
-    assert (result.verdict, result.finished.reason, result.finished.raw_reason) == (verdict, "stop", "xyzzy")
-
-
-@pytest.mark.parametrize("sent", ["not_finished", "NULL", "", "none", "FINISH_REASON_UNSPECIFIED"])
-def test_a_finish_reason_that_says_nothing_is_none(sent: str) -> None:
-    assert chunks(delta("Hi", finish=sent), delta(" you"), done=False).verdict is Verdict.PARTIAL
-
-
-def test_the_upstream_server_s_own_finish_reason_counts_where_it_says_more() -> None:
-    for finish, native, verdict in (
+@pytest.mark.parametrize(
+    ("finish", "native", "verdict"),
+    [
         ("stop", "MAX_TOKENS", Verdict.LENGTH),
-        ("stop", "abort", Verdict.FAILED),
-        (None, "end_turn", Verdict.COMPLETE),
-        ("stop", "completed", Verdict.COMPLETE),
-        ("stop", "xyzzy", Verdict.COMPLETE),
+        ("stop", "abort", FAILED),
+        (None, "end_turn", COMPLETE),
+        ("stop", "completed", COMPLETE),
+        ("stop", "xyzzy", COMPLETE),
         ("length", "stop", Verdict.LENGTH),
-    ):
-        chunk = delta(finish=finish)
-        chunk["choices"][0]["native_finish_reason"] = native
-        assert chunks(delta("Hi"), chunk, done=False).verdict is verdict, (finish, native)
+    ],
+)
+def test_the_upstream_servers_finish_reason_is_used_if_it_says_more(
+    finish: Any, native: str, verdict: Verdict
+) -> None:
+    chunk = delta(finish=finish)
+    chunk["choices"][0]["native_finish_reason"] = native
+    assert chunks(delta("Hi"), chunk, done=False).verdict is verdict
+
+
+HI, HM, LENGTH = delta("Hi"), delta(reasoning_content="Hm."), delta(finish="length")
+USAGE = {"choices": [], "usage": {"prompt_tokens": 1}}
+WITH_ERROR = {**delta("lo", finish="stop"), "error": {"message": "worker died"}}
+# fmt: off
+ENDS: list[tuple[list[Any], Any, Verdict, type[Exception] | None, str]] = [
+    # chunks, transport error or keyword arguments, verdict, error, part of its message
+    ([HI, DONE], None, COMPLETE, None, ""),
+    ([HI, STOP, DONE], LOST, COMPLETE, None, ""),
+    ([HI], None, PARTIAL, errors.ConnectionLostError, "acme closed the connection before the answer was finished"),
+    *[(sent, LOST, PARTIAL, errors.ConnectionLostError, "connection reset") for sent in
+      ([HI], [HI, STOP], [delta("<think>Hm")], [], [delta(finish="content_filter")])],
+    ([HI, delta(finish="xyzzy"), DONE], None, COMPLETE, None, ""),
+    ([HI, delta(finish="xyzzy")], None, PARTIAL, errors.ConnectionLostError, "unknown finish reason xyzzy"),
+    ([HI, delta(finish="error")], LOST, FAILED, errors.ServerError, "broke the answer off"),
+    ([delta("Hel"), WITH_ERROR], LOST, FAILED, errors.ServerError, "worker died"),
+    ([delta("Hel"), WITH_ERROR, DONE], LOST, FAILED, errors.ServerError, "worker died"),
+    ([HI, delta(" you", finish=""), LENGTH, {**LENGTH, **USAGE}], None, Verdict.LENGTH, None, ""),
+    ([HI, delta(finish="content_filter"), STOP], None, Verdict.FILTERED, errors.ContentPolicyError, "withheld"),
+    *[([*said, STOP, DONE], None, EMPTY, errors.ProtocolError, "acme sent an empty answer") for said in
+      ([], [delta("")], [delta(" \n")], [delta(None)])],
+    ([HM, STOP], None, EMPTY, errors.ProtocolError, "acme sent reasoning and no answer"),
+    ([HM, LENGTH], None, Verdict.LENGTH, errors.TokenLimitError, "it took all of the token limit"),
+    ([delta(""), LENGTH], None, EMPTY, errors.ProtocolError, "token limit"),
+    ([HI, LENGTH], {"own_limit": True}, Verdict.LENGTH, None, ""),
+    ([HI, LENGTH], {"own_limit": False}, Verdict.LENGTH, errors.TokenLimitError, "at its token limit"),
+    ([*[delta(" " * 5_000), delta("word")] * 10, STOP], None, COMPLETE, None, ""),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("sent", "how", "verdict", "error", "words"), ENDS)
+def test_the_end_of_a_stream_decides_the_verdict(
+    sent: list[Any], how: Any, verdict: Verdict, error: type[Exception] | None, words: str
+) -> None:
+    about = how if isinstance(how, dict) else {"error": how}
+    result = chunks(*sent, done=False, **about)
+    assert (result.verdict, type(result.finished.error)) == (verdict, error or type(None))
+    assert error is None or words in result.error.message
+
+
+def test_a_cut_stream_reports_how_much_arrived() -> None:
+    error = chunks(delta("Hel"), done=False).error
+    assert isinstance(error, errors.ConnectionLostError)
+    assert error.received == len(body(delta("Hel"), done=False))
+
+
+def test_a_broken_transport_drops_an_incomplete_frame_only() -> None:
+    hel = body(delta("Hel"), done=False)
+    assert read(hel + b'data: {"choices":[{"delta":{"cont', error=LOST).text == "Hel"
+    assert read(hel + b"data: " + dumps(delta("lo")), error=LOST).text == "Hello"
 
 
 WORDS = "Internal Server Error: upstream timed out"
@@ -127,13 +171,13 @@ def test_a_frame_of_plain_words_is_a_failure_unless_a_finish_reason_follows(fram
         [delta("Hel", finish="stop"), words, delta("lo")],
     ):
         result = chunks(*sent)
-        assert (result.verdict, type(result.error)) == (Verdict.FAILED, errors.ServerError)
+        assert (result.verdict, type(result.error)) == (FAILED, errors.ServerError)
         assert result.error.message.startswith(f"acme failed: {WORDS}")
-    assert chunks(delta("Hel"), words, delta("lo"), STOP).verdict is Verdict.COMPLETE
-    assert chunks(delta("Hel"), STOP, words).verdict is Verdict.COMPLETE
+    assert chunks(delta("Hel"), words, delta("lo"), STOP).verdict is COMPLETE
+    assert chunks(delta("Hel"), STOP, words).verdict is COMPLETE
 
 
-def test_of_a_web_page_in_the_middle_of_a_stream_the_title_is_shown() -> None:
+def test_the_title_of_a_web_page_within_a_stream_is_shown() -> None:
     page = b"<html>\r\n<head><title>504 Gateway Time-out</title></head>\r\n</html>\r\n"
     result = chunks(delta("Hel"), page, done=False)
     assert (result.text, result.error.message) == ("Hel", "acme failed: 504 Gateway Time-out")
@@ -144,295 +188,164 @@ def test_of_a_web_page_in_the_middle_of_a_stream_the_title_is_shown() -> None:
     ["data: ping", "data: keep-alive", "data: [HEARTBEAT]", "data: : OPENROUTER PROCESSING", "event: ping\ndata: 17:03",
      "data: ", "data: [DONE]", "data: null", "data: 7", "data: ..."],
 )  # fmt: skip
-def test_a_frame_that_only_keeps_the_connection_open_is_no_failure(frame: str) -> None:
+def test_a_frame_that_only_keeps_the_connection_open_is_not_a_failure(frame: str) -> None:
     result = chunks(delta("Hi"), f"{frame}\n\n".encode())
-    assert (result.text, result.verdict) == ("Hi", Verdict.COMPLETE)
+    assert (result.text, result.verdict) == ("Hi", COMPLETE)
 
 
 @pytest.mark.parametrize(
-    "nothing",
-    [None, "", {}, [], False, 0, "ok", "Success", {"message": "", "type": "", "param": "", "code": None},
-     {"code": 0, "message": "success"}, {"code": 200}, {"code": "200", "message": "OK"}, {"code": "success"},
-     {"message": None}],
+    ("value", "verdict"),
+    [
+        *[(nothing, COMPLETE) for nothing in
+          (None, "", {}, [], False, 0, "ok", "Success", {"message": "", "type": "", "param": "", "code": None},
+           {"code": 0, "message": "success"}, {"code": 200}, {"code": "200", "message": "OK"}, {"code": "success"},
+           {"message": None})],
+        *[(real, FAILED) for real in
+          ("died", {"message": "died"}, {"code": 500}, {"code": "overloaded", "message": ""},
+           {"code": 0, "message": "died"}, {"type": "server_error"}, True, [{"message": "died"}],
+           {"error": {"message": "died"}})],
+    ],
     ids=str,
 )  # fmt: skip
-def test_an_error_that_says_nothing_is_none(nothing: Any) -> None:
-    sent = [{**delta("One "), "error": nothing}, {**delta("two."), "error": nothing}, STOP]
-    sent[1]["choices"][0]["error"] = nothing
-    result = chunks(*sent)
-    assert (result.text, result.verdict) == ("One two.", Verdict.COMPLETE)
-    assert read(dumps({**message("One"), "error": nothing})).verdict is Verdict.COMPLETE
-
-
-@pytest.mark.parametrize(
-    "real",
-    ["died", {"message": "died"}, {"code": 500}, {"code": "overloaded", "message": ""}, {"code": 0, "message": "died"},
-     {"type": "server_error"}, True, [{"message": "died"}], {"error": {"message": "died"}}],
-    ids=str,
-)  # fmt: skip
-def test_an_error_with_words_or_a_failing_code_is_one(real: Any) -> None:
-    assert chunks(delta("One "), {**delta("two."), "error": real}, STOP).verdict is Verdict.FAILED
-    assert read(dumps({**message("One"), "error": real})).verdict is Verdict.FAILED
-
-
-def test_the_end_without_a_word_is_a_cut() -> None:  # quirks 30 and 225
-    result = chunks(delta("Hel"), done=False)
-    assert (result.text, result.verdict, result.finished.reason) == ("Hel", Verdict.PARTIAL, None)
-    assert isinstance(result.error, errors.ConnectionLostError)
-    assert result.error.received == len(body(delta("Hel"), done=False))
-    assert result.error.message == "acme closed the connection before the answer was finished"
-
-
-@pytest.mark.parametrize(
-    "sent", [[delta("Hel")], [delta("Hel"), STOP], [delta("<think>Hm")], [], [delta(finish="content_filter")]]
-)
-def test_a_broken_transport_makes_any_answer_partial(sent: list[Any]) -> None:  # quirk 30
-    result = chunks(*sent, done=False, error=LOST)
-    assert (result.verdict, result.error) == (Verdict.PARTIAL, LOST)
-
-
-def test_a_transport_that_breaks_after_done_does_not_matter() -> None:
-    assert chunks(delta("Hi"), STOP, error=LOST).verdict is Verdict.COMPLETE
-
-
-def test_a_broken_transport_drops_the_unfinished_frame_and_keeps_a_whole_one() -> None:
-    half = body(delta("Hel"), done=False) + b'data: {"choices":[{"delta":{"cont'
-    assert read(half, error=LOST).text == "Hel"
-    assert read(body(delta("Hel"), done=False) + b"data: " + dumps(delta("lo")), error=LOST).text == "Hello"
-
-
-def test_an_error_frame_goes_before_everything_else() -> None:  # quirk 225
-    failed = {**delta("lo", finish="stop"), "error": {"message": "worker died"}}
-    for tail in (b"", DONE):
-        result = read(body(delta("Hel"), failed, done=False) + tail, error=LOST)
-        assert (result.text, result.verdict) == ("Hello", Verdict.FAILED)
-        assert isinstance(result.error, errors.ServerError)
-        assert result.error.status is None
+def test_an_error_has_words_or_a_failing_code(value: Any, verdict: Verdict) -> None:
+    inside = delta("two.")
+    inside["choices"][0]["error"] = value
+    for result in (
+        chunks(delta("One "), {**delta("two."), "error": value}, STOP),
+        chunks(delta("One "), inside, STOP),
+        read(dumps({**message("One two."), "error": value})),
+    ):
+        assert result.verdict is verdict
+        assert verdict is FAILED or result.text == "One two."
 
 
 FLAT = {"message": "upstream died"}
 
 
-@pytest.mark.parametrize(
-    "behind", [[], [STOP], [delta("")], [{"choices": [], "usage": {"prompt_tokens": 1}}]], ids=str
-)
-def test_words_alone_in_the_middle_of_an_answer_are_a_failure(behind: list[Any]) -> None:
+@pytest.mark.parametrize("after", [[], [STOP], [delta("")], [USAGE]], ids=str)
+def test_words_alone_within_an_answer_are_a_failure(after: list[Any]) -> None:
     for flat in (FLAT, {**FLAT, "type": "server_error"}, {"msg": "upstream died"}):
         for done in (True, False):
-            result = chunks(delta("Hel"), flat, *behind, done=done)
-            assert (result.text, result.verdict) == ("Hel", Verdict.FAILED)
+            result = chunks(delta("Hel"), flat, *after, done=done)
+            assert (result.text, result.verdict) == ("Hel", FAILED)
             assert "upstream died" in result.error.message
 
 
 @pytest.mark.parametrize(
-    "harmless",
+    "sent",
     [
-        {"type": "ping"},
-        {"type": "ping", "message": "alive"},
-        {"object": "status", "message": "queued"},
-        {"message": {"role": "assistant"}},
-        {"message": {"note": "x"}},
-        {"message": ""},
-        {"id": "1"},
+        *[[HI, harmless, STOP] for harmless in
+          ({"type": "ping"}, {"type": "ping", "message": "alive"}, {"object": "status", "message": "queued"},
+           {"message": {"role": "assistant"}}, {"message": {"note": "x"}}, {"message": ""}, {"id": "1"})],
+        *[[delta("Hel"), delta(reasoning="H"), FLAT, more, STOP] for more in
+          (delta("lo"), delta(reasoning="Hm."), {"choices": [{"index": 0, "delta": {"content": "lo"}}]})],
+        [*[HI] * 4, FLAT, HI, STOP],
+        [HI, STOP, FLAT],
     ],
-)
-def test_a_sign_of_life_with_words_is_no_failure(harmless: Any) -> None:
-    assert chunks(delta("Hi"), harmless, STOP).verdict is Verdict.COMPLETE
-
-
-def test_words_that_text_or_the_end_has_followed_or_preceded_are_no_failure() -> None:
-    for more in (
-        delta("lo"),
-        delta(reasoning="Hm."),
-        {"choices": [{"index": 0, "delta": {"content": "lo"}}]},
-    ):
-        assert chunks(delta("Hel"), delta(reasoning="H"), FLAT, more, STOP).verdict is Verdict.COMPLETE
-    assert chunks(*[delta("Hi")] * 4, FLAT, delta("Hi"), STOP).verdict is Verdict.COMPLETE
-    assert chunks(delta("Hi"), STOP, FLAT).verdict is Verdict.COMPLETE
-
-
-@pytest.mark.parametrize("line_end", [b"", b"\n"])
-@pytest.mark.parametrize("value", [{"choices": []}, {"choices": [{}]}, {"choices": ["Hello"]}])
-def test_a_whole_reply_without_an_answer_is_empty_and_not_cut(value: Any, line_end: bytes) -> None:
-    result = read(dumps(value) + line_end)
-    assert result.verdict is Verdict.EMPTY
-    assert isinstance(result.error, errors.ProtocolError)
-    assert read(dumps(delta("Hel")) + line_end).verdict is Verdict.PARTIAL
-
-
-def test_an_error_like_finish_goes_before_a_broken_transport() -> None:  # quirk 225
-    assert chunks(delta("Hi"), delta(finish="error"), done=False, error=LOST).verdict is Verdict.FAILED
-
-
-def test_a_json_reply_without_a_finish_reason_is_complete_by_its_last_brace() -> None:
-    assert read(dumps(message("Hi", finish=None))).verdict is Verdict.COMPLETE
-    assert read(dumps(message("Hi", finish=None)), error=LOST).verdict is Verdict.PARTIAL
-
-
-def test_a_json_reply_cut_in_the_middle_is_no_answer() -> None:
-    result = read(dumps(message("Hi"))[:-20])
-    assert result.verdict is Verdict.FAILED
-    assert isinstance(result.error, errors.ProtocolError)
-
-
-def test_done_may_be_read_before_the_end() -> None:
-    decoder = Decoder()
-    decoder.feed(body(delta("Hi"), STOP, done=False))
-    assert not decoder.done
-    decoder.feed(DONE)
-    assert decoder.done
-    failing = Decoder()
-    failing.feed(body({"error": "no"}, done=False))
-    assert failing.done
-
-
-def test_received_text_counts_what_was_handed_out() -> None:
-    decoder = Decoder()
-    decoder.feed(body(delta(role="assistant", content=""), delta("\n"), delta("<thi"), done=False))
-    assert not decoder.received_text
-    decoder.feed(body(delta("nk>Hm."), done=False))
-    assert decoder.received_text
-    refusing = Decoder()
-    refusing.feed(body(delta(refusal="No."), done=False))
-    assert refusing.received_text
-
-
-def test_a_web_page_under_200_shows_its_title_only() -> None:  # quirk 27
-    page = (
-        b"<!DOCTYPE html><html><head><title>Open &amp; WebUI</title><script>evil()</script></head>"
-        + b"x" * 100_000
-    )
-    for size in (0, 1000):
-        result = read(page, content_type="text/html; charset=utf-8", size=size)
-        assert result.verdict is Verdict.FAILED
-        assert isinstance(result.error, errors.ProtocolError)
-        assert (
-            result.error.message
-            == "acme sent a web page instead of a chat completion (200, text/html): Open & WebUI"
-        )
-        assert result.error.words == "Open & WebUI"
-
-
-def test_a_stream_without_any_chunk_names_type_and_beginning() -> None:  # quirk 226
-    result = read(b": hello\n\n" + DONE, content_type="text/event-stream")
-    assert result.verdict is Verdict.FAILED
-    assert isinstance(result.error, errors.ProtocolError)
-    assert result.error.message == (
-        "acme sent an empty stream instead of a chat completion (200, text/event-stream)"
-    )
-
-
-@pytest.mark.parametrize("data", [b"", b"\n \n", b"\xef\xbb\xbf", b"\xef"])
-def test_an_empty_body_is_no_answer(data: bytes) -> None:  # quirk 226
-    assert isinstance(read(data).error, errors.ProtocolError)
+    ids=str,
+)  # fmt: skip
+def test_words_of_a_keepalive_or_before_more_text_are_not_a_failure(sent: list[Any]) -> None:
+    assert chunks(*sent).verdict is COMPLETE
 
 
 @pytest.mark.parametrize(
-    "data", [b"{}", b"[]", b"null", b"7", b'{"object":"list","data":[]}', b'{"choices":', b"\x00\xff\x1b[31m"]
-)
-def test_a_body_of_another_kind_is_no_answer(data: bytes) -> None:  # quirk 226
-    error = read(data).error
-    assert isinstance(error, errors.ProtocolError)
-    assert "\x1b" not in error.message
+    ("data", "verdict"),
+    [
+        *[(dumps(value) + end, EMPTY) for end in (b"", b"\n") for value in
+          ({"choices": []}, {"choices": [{}]}, {"choices": ["Hello"]}, message(""),
+           {"object": "chat.completion", "choices": []})],
+        (dumps(delta("Hel")), PARTIAL),
+        (dumps(delta("Hel")) + b"\n", PARTIAL),
+        (dumps(message("Hi", finish=None)), COMPLETE),
+        (dumps({**message("Hi"), "base_resp": {"status_code": 0, "status_msg": ""}}), COMPLETE),
+        (dumps(message("Hi"))[:-20], FAILED),
+    ],
+)  # fmt: skip
+def test_a_json_reply_is_complete_by_its_last_brace(data: bytes, verdict: Verdict) -> None:
+    assert read(data).verdict is verdict
+    assert read(dumps(message("Hi", finish=None)), error=LOST).verdict is PARTIAL
 
 
-def test_lm_studio_s_200_for_a_wrong_path_is_not_found() -> None:  # quirks 25 and 26
-    result = read(b'{"error":"Unexpected endpoint or method. (POST /chat/completions)"}')
-    assert result.verdict is Verdict.FAILED
-    assert type(result.error) is errors.NotFoundError
+def test_done_is_known_before_the_end() -> None:
+    decoder, failing = Decoder(), Decoder()
+    decoder.feed(body(HI, STOP, done=False))
+    assert not decoder.done
+    decoder.feed(DONE)
+    failing.feed(body({"error": "no"}, done=False))
+    assert decoder.done
+    assert failing.done
+
+
+def test_received_text_tells_whether_anything_was_returned() -> None:
+    decoder, refusing = Decoder(), Decoder()
+    decoder.feed(body(delta(role="assistant", content=""), delta("\n"), delta("<thi"), done=False))
+    assert not decoder.received_text
+    decoder.feed(body(delta("nk>Hm."), done=False))
+    refusing.feed(body(delta(refusal="No."), done=False))
+    assert decoder.received_text
+    assert refusing.received_text
+
+
+# --- bodies that are not an answer ---------------------------------------------------------------------------
+
+
+def test_of_a_web_page_only_the_title_is_shown() -> None:
+    page = b"<!DOCTYPE html><html><head><title>Open &amp; WebUI</title><script>evil()</script></head>"
+    for size in (0, 1000):
+        error = read(page + b"x" * 100_000, content_type="text/html; charset=utf-8", size=size).error
+        assert isinstance(error, errors.ProtocolError)
+        assert (
+            error.message
+            == "acme sent a web page instead of a chat completion (200, text/html): Open & WebUI"
+        )
+        assert error.words == "Open & WebUI"
+
+
+@pytest.mark.parametrize(
+    ("data", "sent"),
+    [
+        (b": hello\n\n" + DONE, "an empty stream instead of"),
+        *[(data, "an empty body instead of") for data in (b"", b"\n \n", b"\xef\xbb\xbf", b"\xef")],
+        *[(data, "something other than") for data in
+          (b"{}", b"[]", b"null", b"7", b'{"object":"list","data":[]}', b'{"choices":', b"\x00\xff\x1b[31m")],
+    ],
+)  # fmt: skip
+def test_an_error_says_what_came_instead_of_an_answer(data: bytes, sent: str) -> None:
+    result = read(data, content_type="text/event-stream")
+    assert (result.verdict, type(result.error)) == (FAILED, errors.ProtocolError)
+    assert f"acme sent {sent} a chat completion (200, text/event-stream)" in result.error.message
+    assert "\x1b" not in result.error.message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"error": {"message": "worker died"}}, {"code": "x", "error": "worker died"}, {"message": "worker died"},
+     {"msg": "worker died"}, {"code": 20012, "message": "worker died", "data": None},
+     [{"error": {"message": "worker died"}}], "worker died"],
+)  # fmt: skip
+def test_a_json_error_with_status_200_is_reported_in_its_words(value: Any) -> None:
+    for indent in (None, 1):
+        result = read(json.dumps(value, indent=indent).encode())
+        assert result.verdict is FAILED
+        assert isinstance(result.error, errors.ProviderError)
+        assert result.error.words == "worker died"
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [
-        (1002, errors.RateLimitError),
-        (1004, errors.AuthenticationError),
-        (1008, errors.QuotaError),
-        (1027, errors.ContentPolicyError),
-        (2013, errors.BadRequestError),
-        (9999, errors.ServerError),
-    ],
-)
-def test_minimax_s_200_is_classed_by_its_code(code: int, kind: type[Exception]) -> None:  # quirk 145
+    [(1002, errors.RateLimitError), (1004, errors.AuthenticationError), (1008, errors.QuotaError),
+     (1027, errors.ContentPolicyError), (2013, errors.BadRequestError), (9999, errors.ServerError)],
+)  # fmt: skip
+def test_minimaxs_status_200_is_classified_by_its_code(code: int, kind: type[Exception]) -> None:
     value = {"base_resp": {"status_code": code, "status_msg": "worker died"}, "choices": None}
     for result in (read(dumps(value)), chunks(value)):
         assert type(result.error) is kind
         assert "worker died" in result.error.message
 
 
-def test_minimax_s_success_is_none() -> None:  # quirk 145
-    assert (
-        read(dumps({**message("Hi"), "base_resp": {"status_code": 0, "status_msg": ""}})).verdict
-        is Verdict.COMPLETE
-    )
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"error": {"message": "worker died"}},
-        {"code": "x", "error": "worker died"},
-        {"message": "worker died"},
-        {"msg": "worker died"},
-        {"code": 20012, "message": "worker died", "data": None},
-        [{"error": {"message": "worker died"}}],
-        "worker died",
-    ],
-)
-def test_a_json_error_under_200_is_told_in_its_words(value: Any) -> None:  # quirk 25
-    for indent in (None, 1):
-        result = read(json.dumps(value, indent=indent).encode())
-        assert result.verdict is Verdict.FAILED
-        assert isinstance(result.error, errors.ProviderError)
-        assert result.error.words == "worker died"
-
-
-def test_an_error_status_makes_the_body_an_error() -> None:
-    result = read(b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}', status=429)
-    assert result.events == (Finished(verdict=Verdict.FAILED, reason="error", error=result.error),)
-    assert isinstance(result.error, errors.RateLimitError)
-    assert result.error.status == 429
-    assert "no words" in read(b'"' + b"no words " * 500_000, status=500, size=3_000_000).error.message
-
-
-def test_secrets_are_masked_in_errors_of_streams_and_bodies() -> None:  # quirk 154
-    key = "sk-test-0123456789abcdef"
-    echo = f"bad key {key}"
-    for data in (
-        body({"error": echo}),
-        dumps({"error": echo}),
-        echo.encode(),
-        f"<title>{echo}</title>".encode(),
-    ):
-        error = read(data, secrets=(key,)).error
-        assert key not in error.message
-        assert key not in getattr(error, "words", "")
-
-
-def test_the_model_s_name_is_the_last_one_named() -> None:  # quirk 60
-    named = [{**delta("x"), "model": name} for name in ("", "router", "gpt\x1b[31m-5", "")]
-    assert chunks(*named, {**STOP, "model": ""}).finished.model == "gpt-5"
-
-
-@pytest.mark.parametrize("field", ["content", "reasoning_content"])
-@pytest.mark.parametrize("before", ["", "One."])
-def test_blanks_without_end_are_a_failure(field: str, before: str) -> None:
-    decoder = Decoder()
-    decoder.feed(b"data: " + dumps(delta(**{field: before or " "})) + b"\n\n")
-    frame = b"data: " + dumps(delta(**{field: " \n\t" * 100})) + b"\n\n"
-    fed = 0
-    while not decoder.done:
-        decoder.feed(frame)
-        fed += 300
-        assert fed < 20_000
-    *_, finished = decoder.close()
-    assert finished.verdict in (Verdict.FAILED, Verdict.PARTIAL)
-    assert "blank characters in a row" in finished.error.message
-
-
-def test_blanks_between_words_are_no_failure() -> None:
-    result = chunks(*[delta(" " * 5_000), delta("word")] * 10, STOP)
-    assert result.finished.verdict is Verdict.COMPLETE
+def test_lm_studios_status_200_for_a_wrong_path_is_not_found() -> None:
+    result = read(b'{"error":"Unexpected endpoint or method. (POST /chat/completions)"}')
+    assert (result.verdict, type(result.error)) == (FAILED, errors.NotFoundError)
 
 
 @pytest.mark.parametrize(
@@ -444,3 +357,38 @@ def test_blanks_between_words_are_no_failure() -> None:
 def test_a_prompt_that_gemini_refuses_is_a_filtered_answer(refused: Any) -> None:
     for result in (read(body(refused, done=False)), read(dumps(refused))):
         assert (result.verdict, type(result.error)) == (Verdict.FILTERED, errors.ContentPolicyError)
+
+
+def test_an_error_status_makes_the_body_an_error() -> None:
+    result = read(b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}', status=429)
+    assert result.events == (Finished(verdict=FAILED, reason="error", error=result.error),)
+    assert isinstance(result.error, errors.RateLimitError)
+    assert result.error.status == 429
+    assert "no words" in read(b'"' + b"no words " * 500_000, status=500, size=3_000_000).error.message
+
+
+@pytest.mark.parametrize(
+    "result",
+    [read(data, secrets=(KEY,)) for data in
+     (body({"error": f"bad key {KEY}"}), dumps({"error": f"bad key {KEY}"}), f"bad key {KEY}".encode(),
+      f"<title>bad key {KEY}</title>".encode())],
+    ids=["a stream", "a body", "words", "a page"],
+)  # fmt: skip
+def test_secrets_are_redacted(result: Read) -> None:
+    assert KEY not in result.error.message
+    assert KEY not in getattr(result.error, "words", "")
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+@pytest.mark.parametrize("before", ["", "One."])
+def test_blanks_without_end_are_a_failure(field: str, before: str) -> None:
+    decoder = Decoder()
+    decoder.feed(body(delta(**{field: before or " "}), done=False))
+    frame = body(delta(**{field: " \n\t" * 100}), done=False)
+    for _ in range(60):
+        decoder.feed(frame)
+    assert decoder.done
+    *_, finished = decoder.close()
+    assert isinstance(finished, Finished)
+    assert finished.error is not None
+    assert "blank characters in a row" in finished.error.message
