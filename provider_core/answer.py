@@ -1,7 +1,8 @@
-"""One answer put together from its events; how it is shown, and whether it is kept, is not decided here."""
+"""The answer to one request, gathered from its events; and how answers and messages of a conversation are combined."""
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,16 +29,12 @@ if TYPE_CHECKING:
     from provider_core.errors import CoreError
     from provider_core.types import AnswerEvent, Choice, Json, Notice, Source, Target
 
-__all__ = ["Answer", "AnswerBuilder", "append_messages", "merge_answers"]
-
-_TOGETHER = 1024
-
 
 class Answer(Struct):
-    """What one request brought, whole or not.
+    """What one request has brought, complete or not.
 
     ``finish`` and ``raw_finish`` are the finish reason in OpenAI's words and in the server's. ``error`` says why the
-    answer is not whole, as in ``Finished``; there is none for "interrupted".
+    answer is not complete, as in ``Finished``; an interrupted answer has none.
     """
 
     target: Target
@@ -50,7 +47,7 @@ class Answer(Struct):
     sources: tuple[Source, ...] = ()
     images: tuple[Image, ...] = ()
     choices: tuple[Choice, ...] = ()
-    """The answers besides this one, if several were asked for."""
+    """The other answers, if the request asked for several."""
     logprobs: Mapping[str, Json] | None = None
     usage: Usage | None = None
     timing: Timing = field(default_factory=Timing)
@@ -58,17 +55,17 @@ class Answer(Struct):
     raw_finish: str | None = None
     error: CoreError | None = None
     model: str = ""
-    """The server's name for what answered, for display only."""
+    """The server's name for the model that answered, for display only."""
     left_out: int = 0
-    """Characters of text and thoughts that were more than whoever gathered it wanted to hold."""
+    """The number of characters of text and reasoning beyond the limit of its ``AnswerBuilder``."""
 
     @property
     def resend(self) -> bool:
-        """Whether a question without an answer goes along with the next one: not if the server refused what it says."""
+        """Whether a failed prompt is sent along with the next one: not if the server refused its content."""
         return not isinstance(self.error, ContextOverflowError | ContentPolicyError)
 
     def message(self) -> Message:
-        """The assistant's turn, as a later request holds it."""
+        """The assistant message for later requests."""
         return Message(
             role="assistant",
             content=self.text,
@@ -83,9 +80,9 @@ class Answer(Struct):
 
 
 class AnswerBuilder:
-    """Takes the events and notices of one answer as they come; ``answer`` may be asked for at any moment.
+    """Gathers the events of one answer; ``answer`` may be called at any time.
 
-    ``limit`` is how many characters of the text, and of the thoughts, are held; the rest is only counted.
+    Of the text, and of the reasoning, the first ``limit`` characters are kept; the others are only counted.
     """
 
     def __init__(
@@ -93,11 +90,8 @@ class AnswerBuilder:
     ) -> None:
         self._target = target
         self._clock = clock
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._room = [limit, limit]  # for the one and the other
-        self._left_out = [0, 0]
-        self._packed = [0, 0]  # pieces that are each many joined
+        self._text = _LimitedText(limit)
+        self._reasoning = _LimitedText(limit)
         self._calls: list[ToolCall] = []
         self._sources: tuple[Source, ...] = ()
         self._images: list[Image] = []
@@ -109,25 +103,25 @@ class AnswerBuilder:
         self._ended: float | None = None
 
     def notice(self, notice: Notice) -> None:
-        """Time runs from the last attempt's sending."""
+        """Measure times from the last ``Sent``."""
         if isinstance(notice, Sent):
             self._sent = self._clock()
 
     def event(self, event: AnswerEvent) -> None:
-        """Take one event."""
+        """Add one event."""
         if self._first_byte is None:
             self._first_byte = self._clock()
         match event:
-            case Text(text=text):
+            case Text():
                 if self._first_text is None:
                     self._first_text = self._clock()
-                self._add(text, 0)
-            case Reasoning(text=text):
-                self._add(text, 1)
+                self._text.add(event.text)
+            case Reasoning():
+                self._reasoning.add(event.text)
             case ToolCall():
                 self._calls.append(event)
-            case Sources(sources=sources):
-                self._sources = sources
+            case Sources():
+                self._sources = event.sources
             case Image():
                 self._images.append(event)
             case Usage():
@@ -137,28 +131,20 @@ class AnswerBuilder:
                 self._ended = self._clock()
 
     def take_back(self, characters: int) -> None:
-        """Forget the last characters of the text: they never got to whoever asked."""
-        uncounted = min(characters, self._left_out[0])
-        self._left_out[0] -= uncounted
-        characters -= uncounted
-        while characters > 0 and self._text:
-            last = self._text.pop()
-            if len(last) > characters:
-                self._text.append(last[:-characters])
-            characters -= len(last)
+        """Remove the last ``characters`` of the text, which the user did not get."""
+        self._text.remove(characters)
 
     def answer(self, error: CoreError | None = None) -> Answer:
-        """What there is so far. Without a ``Finished`` it was given up: by ``error``, else by whoever asked."""
+        """The answer so far. If it has not finished, it failed with ``error``, or was interrupted."""
         finished = self._finished
         if finished is None:
             verdict = Verdict.INTERRUPTED if error is None else Verdict.FAILED
             finished = Finished(verdict=verdict, error=error)
-        ended = self._ended if self._ended is not None else self._clock()
         return Answer(
             target=self._target,
             verdict=finished.verdict,
-            text=_joined(self._text),
-            reasoning=_joined(self._reasoning),
+            text=self._text.value(),
+            reasoning=self._reasoning.value(),
             reasoning_details=finished.reasoning_details,
             extra=finished.extra,
             tool_calls=tuple(self._calls),
@@ -168,64 +154,71 @@ class AnswerBuilder:
             logprobs=finished.logprobs,
             usage=self._usage,
             timing=Timing(
-                first_byte=self._since(self._first_byte),
-                first_text=self._since(self._first_text),
-                total=ended - self._sent,
+                first_byte=self._since_sent(self._first_byte),
+                first_text=self._since_sent(self._first_text),
+                total=self._since_sent(self._clock() if self._ended is None else self._ended),
             ),
             finish=finished.reason,
             raw_finish=finished.raw_reason,
             error=finished.error,
             model=finished.model,
-            left_out=sum(self._left_out),
+            left_out=self._text.left_out + self._reasoning.left_out,
         )
 
-    def _add(self, text: str, which: int) -> None:
-        """Add as much of the piece as there is room for. Many pieces become one: tokens take ten times their length."""
-        pieces = (self._text, self._reasoning)[which]
-        pieces.append(text if self._room[which] is None else self._fitting(text, which))
-        if len(pieces) - self._packed[which] == _TOGETHER:
-            pieces[self._packed[which] :] = ["".join(pieces[self._packed[which] :])]
-            self._packed[which] += 1
-
-    def _fitting(self, text: str, which: int) -> str:
-        """As much of the piece as there is room for."""
-        room = self._room[which] or 0
-        held = text[:room]
-        self._room[which] = room - len(held)
-        self._left_out[which] += len(text) - len(held)
-        return held
-
-    def _since(self, moment: float | None) -> float | None:
+    def _since_sent(self, moment: float | None) -> float | None:
         return None if moment is None else moment - self._sent
 
 
-def _joined(pieces: list[str]) -> str:
-    """The pieces as one, which takes their place: a long answer is not held twice."""
-    pieces[:] = ["".join(pieces)]
-    return pieces[0]
+class _LimitedText:
+    """A growing text that keeps its first ``limit`` characters."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._buffer = io.StringIO()
+        self._free = limit
+        self.left_out: int = 0
+
+    def add(self, text: str) -> None:
+        if self._free is not None:
+            length = len(text)
+            if length > self._free:
+                self.left_out += length - self._free
+                text, length = text[: self._free], self._free
+            self._free -= length
+        self._buffer.write(text)
+
+    def remove(self, characters: int) -> None:
+        uncounted = min(characters, self.left_out)
+        self.left_out -= uncounted
+        if characters := characters - uncounted:
+            rest = self.value()[:-characters]
+            self._buffer = io.StringIO()
+            self._buffer.write(rest)
+
+    def value(self) -> str:
+        return self._buffer.getvalue()
 
 
 def append_messages(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:
-    """All messages in their order, with the last system message first and no other one; an empty one is none.
+    """All messages in order, but only the last system message, at the beginning; an empty one removes it.
 
-    A question that follows itself, asked again after it failed, is there once.
+    A prompt that is repeated after it failed is there once.
     """
-    every: list[Message] = []
+    messages: list[Message] = []
     for message in (*earlier, *new):
-        if not (every and message.role == "user" and message == every[-1]):
-            every.append(message)
-    system = [message for message in every if message.role == "system"][-1:]
+        if not (messages and message.role == "user" and message == messages[-1]):
+            messages.append(message)
+    system = [message for message in messages if message.role == "system"][-1:]
     return (
         *(message for message in system if message.content),
-        *(message for message in every if message.role != "system"),
+        *(message for message in messages if message.role != "system"),
     )
 
 
 def merge_answers(answers: Sequence[Answer]) -> Answer:
-    """The answers of a tool loop as one: what was said and called in all of them, and the end of the last.
+    """The answers to the requests of one turn as one: everything that was received, and the end of the last.
 
-    Texts have a newline between them, and those without a word are left out. Counts are sums of what the server
-    said; times are those of the requests, without what the tools took.
+    Texts are joined by newlines; blank ones are left out. Token counts are added up; so are the times, which do not
+    include the time of tools.
     """
     if len(answers) == 1:
         return answers[0]
@@ -234,37 +227,25 @@ def merge_answers(answers: Sequence[Answer]) -> Answer:
         if first_text is None and answer.timing.first_text is not None:
             first_text = total + answer.timing.first_text
         total += answer.timing.total or 0.0
+    sources = {source.url: source for answer in reversed(answers) for source in reversed(answer.sources)}
     return replace(
         answers[-1],
         text="\n".join(answer.text for answer in answers if answer.text.strip()),
         reasoning="\n".join(answer.reasoning for answer in answers if answer.reasoning),
         tool_calls=tuple(call for answer in answers for call in answer.tool_calls),
-        sources=_each_once(source for answer in answers for source in answer.sources),
+        sources=tuple(reversed(sources.values())),
         images=tuple(image for answer in answers for image in answer.images),
         usage=_sum([answer.usage for answer in answers if answer.usage is not None]),
         timing=Timing(first_byte=answers[0].timing.first_byte, first_text=first_text, total=total),
     )
 
 
-def _each_once(sources: Iterable[Source]) -> tuple[Source, ...]:
-    found: dict[str, Source] = {}
-    for source in sources:
-        found.setdefault(source.url, source)
-    return tuple(found.values())
-
-
 def _sum(usages: Sequence[Usage]) -> Usage | None:
     if not usages:
         return None
 
-    def of(counts: Iterable[float | None]) -> Any:
-        known = [count for count in counts if count is not None]
+    def total(name: str) -> Any:
+        known = [count for usage in usages if (count := getattr(usage, name)) is not None]
         return sum(known) if known else None
 
-    return Usage(
-        input=of(usage.input for usage in usages),
-        output=of(usage.output for usage in usages),
-        cached=of(usage.cached for usage in usages),
-        reasoning=of(usage.reasoning for usage in usages),
-        cost=of(usage.cost for usage in usages),
-    )
+    return Usage(**{name: total(name) for name in ("input", "output", "cached", "reasoning", "cost")})
