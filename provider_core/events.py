@@ -1,4 +1,4 @@
-"""What happens during a chat turn, as events, and what tools are made of.
+"""What happens during a chat turn, as events; and the tools that take part in it.
 
 ``Event`` is the contract between ``ChatRun`` and everyone who shows, stores or counts what it does.
 """
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from provider_core.errors import SchemaMismatchError, ToolError
     from provider_core.types import ImagePart, Json, Part, Request, Target, Tool, ToolCall
 
-# --- what offers tools -------------------------------------------------------------------------------------
+# --- tools -------------------------------------------------------------------------------------------------
 
 
 class ToolAnnotations(Struct):
-    """What a tool says of itself. Nobody has checked it, and None is what it does not say."""
+    """What a tool says about itself, unverified. None: it does not say."""
 
     read_only: bool | None = None
     destructive: bool | None = None
@@ -33,7 +33,7 @@ class ToolAnnotations(Struct):
 
 
 class ToolSpec(Struct):
-    """A tool as its toolbox has it: ``tool.name`` is the toolbox's own name for it, of any form."""
+    """A tool of a toolbox. ``tool.name`` is the toolbox's own name for it, which may contain any characters."""
 
     tool: Tool
     title: str = ""
@@ -41,86 +41,87 @@ class ToolSpec(Struct):
 
 
 class ToolLimits(Struct):
-    """What one call may take."""
+    """The limits of one call."""
 
     seconds: float = 60.0
     size: int = limits.TOOL_RESULT
-    """Bytes of UTF-8 of a result that the model is given; the middle of a longer one is left out."""
+    """Bytes of the result, as UTF-8, that the model gets; the middle of a longer one is left out."""
 
 
 class ToolResult(Struct):
-    """What a call brought. The model reads ``text``, and sees ``images`` where ``Request.reads_images`` says that it
-    can; else it is told that there were some.
+    """The result of a call.
+
+    The model gets ``text``, and ``images`` if ``Request.reads_images``; else a note says that there were images.
     """
 
     text: str = ""
     is_error: bool = False
-    """The tool itself says that it failed, and ``text`` says why."""
+    """Whether the tool reports that it failed, for the reason in ``text``."""
     structured: Json = None
-    """The same as JSON, where the tool gives that too; for the caller, not for the model."""
+    """The result as JSON, if the tool returns that too; for the caller, not for the model."""
     images: tuple[ImagePart, ...] = ()
 
 
 class Toolbox(Protocol):
-    """A group of tools: a server's, or a program's own functions."""
+    """A group of tools: those of a server, or a program's own functions."""
 
     @property
     def name(self) -> str:
-        """What users call it; a tool is known to them as ``name/tool``. "" for tools that stand alone."""
+        """The name that users know; "" for tools without a prefix. A tool is shown as ``name/tool``."""
 
     @property
     def tools(self) -> tuple[ToolSpec, ...]:
-        """What it offers now; read once before each request."""
+        """The current tools; read once before each request."""
 
     @property
     def limits(self) -> ToolLimits:
-        """What each of its calls may take."""
+        """The limits of each call."""
 
     def run(self, name: str, arguments: Mapping[str, Json], *, stop: threading.Event) -> ToolResult:
-        """Run the tool of this own name and wait for its result; raise ``ToolError`` where there is none.
+        """Run the tool with this name and return its result. Raises ``ToolError`` if there is none.
 
-        It is called in threads, for several calls at a time. ``stop`` is set when nobody waits any longer:
-        its time is over, or the user has had enough; what is returned or raised after that goes nowhere.
+        This is called in threads, for several calls at a time. ``stop`` is set when the time is over or the user has
+        interrupted the turn; a later result is ignored.
 
-        A toolbox with a true ``reports_progress`` is given ``report`` as well, a
-        ``ReportProgress`` that any thread may call.
+        A toolbox with a true attribute ``reports_progress`` also gets the argument ``report``: a ``ReportProgress``
+        that any thread may call.
         """
 
 
 ReportProgress: TypeAlias = "Callable[[float, float | None, str], None]"
-"""Takes how far a call is, how far it will go if that is known, and a message or "". The caller bounds all three."""
+"""Takes the progress of a call, its total if that is known, and a message or "". The toolbox limits all three."""
 
 
-# --- who approves ------------------------------------------------------------------------------------------
+# --- approval ----------------------------------------------------------------------------------------------
 
 
 class PlannedCall(Struct):
-    """A call that could run: its tool is there, and ``arguments`` fit the tool's schema."""
+    """A call that can run: the tool exists, and ``arguments`` match its schema."""
 
     toolbox: Toolbox
     spec: ToolSpec
     call: ToolCall
-    """As the model made it, with the name it knows the tool by."""
+    """The model's call, with the tool's name as the model knows it."""
     arguments: Mapping[str, Json]
 
     @property
     def name(self) -> str:
-        """``toolbox/tool``, by which users know the tool."""
+        """``toolbox/tool``, as users know the tool."""
         return "/".join(filter(None, (self.toolbox.name, self.spec.tool.name)))
 
 
 class Approve(Struct):
-    """The call may run as it is."""
+    """Run the call as it is."""
 
 
 class ApproveWith(Struct):
-    """The call may run with these arguments instead; the model is told so."""
+    """Run the call with other arguments, and tell the model so."""
 
     arguments: Mapping[str, Json]
 
 
 class Refuse(Struct):
-    """The call may not run; the model is told so, with the reason where there is one."""
+    """Do not run the call, and tell the model so, with the reason if there is one."""
 
     reason: str = ""
 
@@ -128,14 +129,14 @@ class Refuse(Struct):
 Decision: TypeAlias = Approve | ApproveWith | Refuse
 
 Approval: TypeAlias = "Callable[[PlannedCall], Decision]"
-"""Asked in the caller's own thread, one call at a time and in the model's order, before any call of the turn runs."""
+"""Called in the caller's thread, for each call in the model's order, before any call of the answer runs."""
 
 
-# --- what happens ------------------------------------------------------------------------------------------
+# --- events ------------------------------------------------------------------------------------------------
 
 
 class Connecting(Struct):
-    """The provider of ``target`` is being made ready: its key is looked up, or its model is loaded."""
+    """The provider of ``target`` is being opened: its key is looked up, or its model is loaded."""
 
     target: Target
 
@@ -153,11 +154,46 @@ class RequestStarted(Struct):
 
 
 class AnswerEnded(Struct):
-    """The answer to ``request``, complete or not. ``new_messages`` are those of its ``RequestStarted``."""
+    """The answer to ``request`` has ended, complete or not. ``new_messages`` are those of its ``RequestStarted``."""
 
     request: Request
     answer: Answer
     new_messages: tuple[Message, ...] = ()
+
+
+class ToolStarted(Struct):
+    """An approved call has started."""
+
+    planned: PlannedCall
+
+
+class ToolProgress(Struct):
+    """A running call reports its progress, of ``total`` if that is known, and a line of text or ""."""
+
+    planned: PlannedCall
+    progress: float
+    total: float | None = None
+    message: str = ""
+
+
+class ToolEnded(Struct):
+    """A call has ended; calls of one answer end in any order. A call without a ``ToolStarted`` did not run.
+
+    ``planned`` is None if the tool does not exist or the arguments do not match. ``result`` is what the model gets;
+    ``error`` is why it is not the tool's own.
+    """
+
+    call: ToolCall
+    planned: PlannedCall | None
+    result: ToolResult
+    seconds: float = 0.0
+    error: ToolError | None = None
+
+    def message(self) -> Message:
+        """The tool message for the next request."""
+        text, images = self.result.text, self.result.images
+        parts: tuple[Part, ...] = (*([TextPart(text=text)] if text else []), *images)
+        return Message(role="tool", content=parts if images else text, tool_call_id=self.call.id)
 
 
 class SchemaRetry(Struct):
@@ -170,42 +206,6 @@ class ChatEnded(Struct):
     """The last event of a turn. ``answer`` merges the answers to all of its requests."""
 
     answer: Answer
-
-
-class ToolStarted(Struct):
-    """An approved call runs from now on, with ``planned.arguments``."""
-
-    planned: PlannedCall
-
-
-class ToolProgress(Struct):
-    """A call that runs reports how far it is: ``progress`` of ``total``, and a line of text, "" if there is none."""
-
-    planned: PlannedCall
-    progress: float
-    total: float | None = None
-    message: str = ""
-
-
-class ToolEnded(Struct):
-    """What became of a call; calls of one turn end in any order.
-
-    ``result.text`` is what the model reads, but for a note of images. ``planned`` is None for a call that could not
-    even be planned: no such tool, or arguments that do not fit. ``error`` is why there is no result of the tool's own.
-    A call without a ``ToolStarted`` never ran.
-    """
-
-    call: ToolCall
-    planned: PlannedCall | None
-    result: ToolResult
-    seconds: float = 0.0
-    error: ToolError | None = None
-
-    def message(self) -> Message:
-        """The result as a later request holds it."""
-        text, images = self.result.text, self.result.images
-        parts: tuple[Part, ...] = (*([TextPart(text=text)] if text else []), *images)
-        return Message(role="tool", content=parts if images else text, tool_call_id=self.call.id)
 
 
 ToolEvent: TypeAlias = ToolStarted | ToolProgress | ToolEnded

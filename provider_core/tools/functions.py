@@ -1,4 +1,4 @@
-"""Plain Python functions as tools: schemas from signatures, results as text; who may call them is not decided here."""
+"""Python functions as tools: schemas from signatures, and results as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import InvalidInputError, ToolArgumentsError, ToolError, UnknownToolError
 from provider_core.events import ToolLimits, ToolResult, ToolSpec
-from provider_core.structs import Struct
 from provider_core.types import Tool
 
 if TYPE_CHECKING:
@@ -19,20 +18,18 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-__all__ = ["FunctionTools"]
-
 
 class FunctionTools:
-    """A toolbox of functions, under their own names or those of a mapping.
+    """A toolbox of functions, with their own names or those of a mapping.
 
-    A parameter's type becomes its schema, and ``Annotated[int, Field(description=...)]`` describes it too; the
-    docstring describes the tool. Arguments arrive as the types they are declared as: dates, enums, models. A
-    parameter called ``stop`` of the type ``threading.Event`` is none of the model's: it is set when nobody waits
-    for the result any longer. What a function returns becomes text as it is, or as JSON; what it raises goes back
-    to the model as an error. Functions are called in threads, several at a time.
+    The type of a parameter becomes its schema, which ``Annotated[int, Field(description=...)]`` can describe; the
+    docstring describes the tool. Arguments arrive with their declared types: dates, enums, models. A parameter
+    ``stop: threading.Event`` is not part of the schema; it is set when the result is no longer waited for. A returned
+    value becomes text, as it is or as JSON; an exception becomes an error for the model. Functions are called in
+    threads, several at a time.
 
-    Raises ``InvalidInputError`` for a function that no tool call can reach: a coroutine, ``*args``, ``**kwargs``,
-    or a type that has no schema.
+    Raises ``InvalidInputError`` for a function that a tool call cannot reach: a coroutine, ``*args``, ``**kwargs``, or
+    a type without a schema.
     """
 
     def __init__(
@@ -47,11 +44,11 @@ class FunctionTools:
         named = functions.items() if isinstance(functions, Mapping) else ((f.__name__, f) for f in functions)
         self.name = name
         self.limits: ToolLimits = limits or ToolLimits()
-        self._functions = {called: _read(called, function) for called, function in named}
+        self._functions = {tool: _Function(tool, function) for tool, function in named}
         self.tools: tuple[ToolSpec, ...] = tuple(function.spec for function in self._functions.values())
 
     def run(self, name: str, arguments: Mapping[str, Json], *, stop: threading.Event) -> ToolResult:
-        """Call the function with these arguments, once they are of its types."""
+        """Convert the arguments to the declared types and call the function."""
         function = self._functions.get(name)
         if function is None:
             raise UnknownToolError(
@@ -60,31 +57,48 @@ class FunctionTools:
         return function.run(self.name, arguments, stop)
 
 
-class _Function(Struct):
-    call: Callable[..., Any]
-    signature: inspect.Signature
-    model: type[BaseModel]
-    """Its fields have the parameters' names as aliases: a model's own attributes are in nobody's way then."""
-    takes_stop: bool
-    spec: ToolSpec
+class _Function:
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        import inspect
+        import threading
+
+        if inspect.iscoroutinefunction(function):
+            raise InvalidInputError(f"{name} is a coroutine function; a tool is a plain one")
+        try:
+            self._signature = inspect.signature(function, eval_str=True)
+        except (ValueError, TypeError, NameError) as error:
+            raise InvalidInputError(f"{name} has no signature that can be read: {error}") from error
+        self._call = function
+        parameters = dict(self._signature.parameters)
+        self._takes_stop = "stop" in parameters and parameters["stop"].annotation is threading.Event
+        if self._takes_stop:
+            del parameters["stop"]
+        self._model, schema = _model_of(name, parameters.values())
+        tool = Tool(name=name, description=inspect.getdoc(function) or "", schema=schema)
+        self.spec: ToolSpec = ToolSpec(tool=tool)
 
     def run(self, server: str, arguments: Mapping[str, Json], stop: threading.Event) -> ToolResult:
         from pydantic import ValidationError
 
         tool = self.spec.tool.name
         try:
-            read = self.model.model_validate(dict(arguments))
+            converted = self._model.model_validate(dict(arguments))
         except ValidationError as error:
-            words = "; ".join(_place(each) for each in error.errors(include_url=False, include_input=False))
+            words = "; ".join(
+                _at_place(each) for each in error.errors(include_url=False, include_input=False)
+            )
             message = f"the arguments for {tool} cannot be used, and it did not run: {words}"
             raise ToolArgumentsError(message, server=server, tool=tool) from None
-        given = {self.model.model_fields[name].alias: getattr(read, name) for name in read.model_fields_set}
-        if self.takes_stop:
-            given["stop"] = stop
-        bound = self.signature.bind_partial()
-        bound.arguments.update({name: given[name] for name in self.signature.parameters if name in given})
+        values = {
+            self._model.model_fields[name].alias: getattr(converted, name)
+            for name in converted.model_fields_set
+        }
+        if self._takes_stop:
+            values["stop"] = stop
+        bound = self._signature.bind_partial()
+        bound.arguments.update({name: values[name] for name in self._signature.parameters if name in values})
         try:
-            return _result(self.call(*bound.args, **bound.kwargs))
+            return _result(self._call(*bound.args, **bound.kwargs))
         except ToolError:
             raise
         except Exception as error:
@@ -92,68 +106,38 @@ class _Function(Struct):
             raise ToolError(words, server=server, tool=tool) from error
 
 
-def _read(name: str, function: Callable[..., Any]) -> _Function:
-    import inspect
-    import threading
+def _model_of(name: str, parameters: Iterable[inspect.Parameter]) -> tuple[type[BaseModel], dict[str, Any]]:
+    """A model of the parameters, and its schema.
 
-    if inspect.iscoroutinefunction(function):
-        raise InvalidInputError(f"{name} is a coroutine function; a tool here is a plain one")
-    try:
-        signature = inspect.signature(function, eval_str=True)
-    except (ValueError, TypeError, NameError) as error:
-        raise InvalidInputError(f"{name} has no signature that can be read: {error}") from error
-    parameters = dict(signature.parameters)
-    takes_stop = "stop" in parameters and parameters["stop"].annotation is threading.Event
-    if takes_stop:
-        del parameters["stop"]
-    model = _model(name, parameters.values())
-    tool = Tool(name=name, description=inspect.getdoc(function) or "", schema=_schema(name, model))
-    offered = ToolSpec(tool=tool)
-    return _Function(call=function, signature=signature, model=model, takes_stop=takes_stop, spec=offered)
-
-
-def _model(name: str, parameters: Iterable[inspect.Parameter]) -> type[BaseModel]:
+    The parameters' names are aliases of its fields, so that they cannot collide with a model's own attributes.
+    """
     from pydantic import ConfigDict, Field, create_model
-    from pydantic.errors import PydanticSchemaGenerationError
+    from pydantic.errors import PydanticUserError
 
     fields: dict[str, Any] = {}
     for number, parameter in enumerate(parameters):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise InvalidInputError(f"{name} takes {parameter}, which has no schema")
         kind = Any if parameter.annotation is parameter.empty else parameter.annotation
-        about: dict[str, Any] = {"alias": parameter.name}
+        options: dict[str, Any] = {"alias": parameter.name}
         if parameter.default is None or isinstance(parameter.default, str | int | float):
-            about["default"] = parameter.default
+            options["default"] = parameter.default
         elif parameter.default is not parameter.empty:
-            about["default_factory"] = object  # never read, and none that a schema could show
-        fields[f"field_{number}"] = (kind, Field(**about))
+            options["default_factory"] = object  # never used, and not part of the schema
+        fields[f"field_{number}"] = (kind, Field(**options))
     try:
-        made: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
-    except PydanticSchemaGenerationError as error:
-        raise _no_schema(name, error) from error
-    return made
-
-
-def _schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
-    from pydantic.errors import PydanticUserError
-
-    try:
+        model: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
         schema = model.model_json_schema()
     except PydanticUserError as error:
-        raise _no_schema(name, error) from error
+        why = str(error).partition("\n")[0]
+        raise InvalidInputError(f"{name} has a parameter without a schema: {why}") from error
     schema.pop("title", None)
-    schema.setdefault("properties", {})
-    for described in schema["properties"].values():
+    for described in schema.setdefault("properties", {}).values():
         described.pop("title", None)
-    return schema
+    return model, schema
 
 
-def _no_schema(name: str, error: Exception) -> InvalidInputError:
-    why = str(error).partition("\n")[0]
-    return InvalidInputError(f"{name} has a parameter without a schema: {why}")
-
-
-def _place(error: Mapping[str, Any]) -> str:
+def _at_place(error: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in error["loc"])
     return f"{place}: {error['msg']}" if place else str(error["msg"])
 

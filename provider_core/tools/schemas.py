@@ -1,8 +1,8 @@
-"""JSON schemas of arguments as strict providers take them; arguments are judged by the tool's own, and not here.
+"""JSON schemas of arguments in the form that all providers accept; calls are checked against the tool's own schema.
 
-One schema that is refused costs the whole request, so that every one is brought to what all take. It allows what
-the tool's own does and more, but for a property that only some of the alternatives at the top describe: that is
-described for all. Each rule names who refuses the request without it.
+One schema that a provider refuses fails the whole request. A cleaned schema allows what the original does, and more;
+only a property that some of the alternatives at the top describe is described for all. Each rule names a provider that
+refuses the request without it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-_INNER: Final = frozenset(
+# Keywords whose values are a schema, a list of schemas, and a mapping of schemas.
+_SCHEMA: Final = frozenset(
     ("items", "additionalItems", "additionalProperties", "contains", "not", "if", "then", "else",
      "propertyNames", "unevaluatedItems", "unevaluatedProperties")
 )  # fmt: skip
-_LISTS: Final = frozenset(("anyOf", "oneOf", "allOf", "prefixItems", "items"))
-_MAPS: Final = frozenset(("properties", "patternProperties", "dependentSchemas"))
+_SCHEMAS: Final = frozenset(("anyOf", "oneOf", "allOf", "prefixItems", "items"))
+_SCHEMA_MAPS: Final = frozenset(("properties", "patternProperties", "dependentSchemas"))
 
 # $schema and $id: Mistral, BerriAI/litellm PR 13389. The definitions move, and the others belong to them.
 _DROPPED: Final = frozenset(
@@ -37,86 +38,79 @@ _TYPES: Final = {
     dict: "object",
     list: "array",
 }
-
 _INDEX: Final = re.compile(r"[0-9]{1,9}")
 
-_MOST_NODES = 5_000
-"""What inlining may come to; beyond it definitions are referred to, since a few lines can unfold to millions."""
-_DEEPEST = 60
+_MAX_NODES = 5_000
+"""The size up to which definitions are inlined: a few lines of references can unfold to millions."""
+_MAX_DEPTH = 60
 
 
 def clean_schema(schema: Mapping[str, Json]) -> dict[str, Json]:
-    """The schema of an object, with properties, that providers take in a tool."""
-    cleaning = _Cleaning(schema)
+    """The schema as an object with properties that all providers accept."""
+    cleaner = _Cleaner(schema)
     try:
-        top = _one_object(cleaning.node(dict(schema), ()))
+        top = _as_object(cleaner.clean(dict(schema), ()))
     except RecursionError:
         return {"type": "object", "properties": {}}
-    return {**top, "$defs": cleaning.definitions} if cleaning.definitions else top
+    return {**top, "$defs": cleaner.definitions} if cleaner.definitions else top
 
 
-class _Cleaning:
+class _Cleaner:
     def __init__(self, root: Mapping[str, Json]) -> None:
         self.definitions: dict[str, Json] = {}
         self._root = root
         self._names: dict[str, str] = {}
         self._nodes = 0
 
-    def node(self, node: Json, inside: tuple[str, ...]) -> Json:
-        """A schema without what is refused; ``inside`` are the references that are being followed."""
+    def clean(self, node: Json, followed: tuple[str, ...]) -> Json:
+        """The schema ``node`` in clean form. ``followed`` are the references that led to it."""
         if not isinstance(node, dict):
             return node
         self._nodes += 1
-        if len(inside) > _DEEPEST:
+        if len(followed) > _MAX_DEPTH:
             raise RecursionError
-        reference = node.get("$ref")
-        if isinstance(reference, str):
-            return self._referred(reference, node, inside)
-        made: dict[str, Json] = {}
+        if isinstance(node.get("$ref"), str):
+            return self._inlined(node["$ref"], node, followed)
+        cleaned: dict[str, Json] = {}
         for key, value in node.items():
             if key in _DROPPED and (key != "id" or isinstance(value, str)):
                 continue
-            if key in _MAPS and isinstance(value, dict):
-                made[key] = {name: self.node(inner, inside) for name, inner in value.items()}
-            elif key in _LISTS and isinstance(value, list):
-                made[key] = [self.node(inner, inside) for inner in value]
-            elif key in _INNER:
-                made[key] = self.node(value, inside)
+            if key in _SCHEMA_MAPS and isinstance(value, dict):
+                cleaned[key] = {name: self.clean(inner, followed) for name, inner in value.items()}
+            elif key in _SCHEMAS and isinstance(value, list):
+                cleaned[key] = [self.clean(inner, followed) for inner in value]
+            elif key in _SCHEMA:
+                cleaned[key] = self.clean(value, followed)
             else:
-                made[key] = value
-        return _repaired(made)
+                cleaned[key] = value
+        return _repaired(cleaned)
 
-    def _referred(self, reference: str, node: dict[str, Json], inside: tuple[str, ...]) -> Json:
-        """What a reference means, in its place: Gemini and Moonshot take few forms of it.
+    def _inlined(self, reference: str, node: dict[str, Json], followed: tuple[str, ...]) -> Json:
+        """The schema that a reference stands for: Gemini and Moonshot accept few forms of references.
 
         googleapis/python-genai issue 1122, CommandCodeAI/command-code issues 566 and 594.
         """
         target = _resolved(self._root, reference)
-        beside = {key: value for key, value in node.items() if key != "$ref"}
-        if target is None:  # another document's: anything goes
-            return self.node(beside, inside)
-        if reference in inside or self._nodes > _MOST_NODES:
-            return {"$ref": f"#/$defs/{self._defined(reference, target)}"}
-        followed = (*inside, reference)
-        found = self.node(target, followed)
-        if not beside:
-            return found
-        return {**found, **self.node(beside, followed)} if isinstance(found, dict) else found
+        others = {key: value for key, value in node.items() if key != "$ref"}
+        if target is None:  # in another document: anything is allowed
+            return self.clean(others, followed)
+        if reference in followed or self._nodes > _MAX_NODES:
+            return {"$ref": f"#/$defs/{self._definition(reference, target)}"}
+        followed = (*followed, reference)
+        found = self.clean(target, followed)
+        return {**found, **self.clean(others, followed)} if others and isinstance(found, dict) else found
 
-    def _defined(self, reference: str, target: Json) -> str:
+    def _definition(self, reference: str, target: Json) -> str:
+        """The name of the definition that a reference leads to."""
         name = self._names.get(reference)
         if name is None:
-            name = (
-                "".join(c if c.isascii() and c.isalnum() else "_" for c in reference.rpartition("/")[2])
-                or "_"
-            )
+            name = re.sub(r"[^a-zA-Z0-9]", "_", reference.rpartition("/")[2]) or "_"
             while name in self._names.values():
                 name += "_"
             self._names[reference] = name
-            made = self.node(target, (reference,))
-            self.definitions[name] = (
-                {} if made == {"$ref": f"#/$defs/{name}"} else made
-            )  # it means itself alone
+            cleaned = self.clean(target, (reference,))
+            refers_to_itself = cleaned == {"$ref": f"#/$defs/{name}"}
+            self.definitions[name] = {} if refers_to_itself else cleaned
         return name
 
 
@@ -140,60 +134,59 @@ def _repaired(schema: dict[str, Json]) -> dict[str, Json]:
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive) and bound in schema:
             schema[exclusive] = schema.pop(bound)
-    # A choice among nothing: llama.cpp.
+    # Empty alternatives: llama.cpp.
     for key in ("enum", "anyOf", "oneOf", "allOf"):
         if schema.get(key) == []:
             del schema[key]
-    # Only patterns of one form become grammars at llama.cpp, and until late in 2026 any other was a 400 there; the
-    # model reads them as well in the description. containers/kubernetes-mcp-server issue 758.
+    # llama.cpp makes grammars of patterns of one form only; until late in 2026 it refused all others. The model can
+    # read a pattern in the description as well. containers/kubernetes-mcp-server issue 758.
     if isinstance(schema.get("pattern"), str):
         words = f"matches the regular expression {schema.pop('pattern')}"
         schema["description"] = f"{schema['description']} ({words})" if schema.get("description") else words
-    # Moonshot wants a type with an enum, and none beside anyOf but in each of its branches:
+    # Moonshot requires a type beside an enum, and beside anyOf a type in each branch instead:
     # HaseebKhalid1507/SynapsCLI PR 66, MoonshotAI/kimi-code issue 2661.
     if isinstance(schema.get("enum"), list) and "type" not in schema:
-        kinds = list(dict.fromkeys(_TYPES.get(type(value), "null") for value in schema["enum"]))
-        if kinds:
-            schema["type"] = kinds[0] if len(kinds) == 1 else kinds
+        types = list(dict.fromkeys(_TYPES.get(type(value), "null") for value in schema["enum"]))
+        if types:
+            schema["type"] = types[0] if len(types) == 1 else types
     for key in ("anyOf", "oneOf"):
-        if isinstance(schema.get(key), list) and "type" in schema and _all_typable(schema[key]):
-            kind = schema.pop("type")
-            schema[key] = [branch if "$ref" in branch else {"type": kind, **branch} for branch in schema[key]]
-    # OpenAI and Gemini: an array says of what. cline/cline issue 7339.
+        branches = schema.get(key)
+        if "type" in schema and isinstance(branches, list) and all(isinstance(b, dict) for b in branches):
+            type_ = schema.pop("type")
+            schema[key] = [branch if "$ref" in branch else {"type": type_, **branch} for branch in branches]
+    # OpenAI and Gemini require the items of an array. cline/cline issue 7339.
     if schema.get("type") == "array" and "items" not in schema and "prefixItems" not in schema:
         schema["items"] = {}
-    # Gemini: what is required has to be there. anomalyco/opencode issue 3140.
+    # Gemini: required properties have to exist. anomalyco/opencode issue 3140.
     if isinstance(schema.get("required"), list) and isinstance(schema.get("properties"), dict):
         schema["required"] = [name for name in _required(schema) if name in schema["properties"]]
     return schema
 
 
-def _all_typable(branches: list[Json]) -> bool:
-    return all(isinstance(branch, dict) for branch in branches)
+def _as_object(schema: dict[str, Json]) -> dict[str, Json]:
+    """The schema without alternatives at the top, which OpenAI and Anthropic refuse.
 
-
-def _one_object(schema: dict[str, Json]) -> dict[str, Json]:
-    """The top of a schema as one object: OpenAI and Anthropic refuse choices and the like there.
-
-    langchain-ai/langchainjs issue 9804, anthropics/claude-code issue 5319. Of alternatives it has all properties
-    and requires what all of them do.
+    langchain-ai/langchainjs issue 9804, anthropics/claude-code issue 5319. It has the properties of all alternatives,
+    and requires those that all of them require.
     """
-    alternatives = [b for key in ("anyOf", "oneOf") for b in _branches(schema, key)]
-    together = _branches(schema, "allOf")
+    alternatives = [*_branches(schema, "anyOf"), *_branches(schema, "oneOf")]
+    parts = [schema, *_branches(schema, "allOf")]
     properties: dict[str, Json] = {}
-    for part in (schema, *together, *alternatives):
+    for part in (*parts, *alternatives):
         own = part.get("properties")
         for name, value in own.items() if isinstance(own, dict) else ():
             properties[name] = _either(properties[name], value) if name in properties else value
-    required = [name for part in (schema, *together) for name in _required(part)]
+    required = [name for part in parts for name in _required(part)]
     if alternatives:
-        sets = [set(_required(part)) for part in alternatives]
-        required += [name for name in _required(alternatives[0]) if all(name in each for each in sets)]
+        required += [
+            name
+            for name in _required(alternatives[0])
+            if all(name in _required(other) for other in alternatives)
+        ]
     left_out = {"type", "properties", "required", "$ref", *_CHOICES}
+    if alternatives or len(parts) > 1:
+        left_out |= {"additionalProperties", "unevaluatedProperties"}
     rest = {key: value for key, value in schema.items() if key not in left_out}
-    if alternatives or together:
-        rest.pop("additionalProperties", None)
-        rest.pop("unevaluatedProperties", None)
     made = {"type": "object", "properties": properties, **rest}
     if required := [name for name in dict.fromkeys(required) if name in properties]:
         made["required"] = required
@@ -211,7 +204,7 @@ def _required(schema: dict[str, Json]) -> list[str]:
 
 
 def _either(one: Json, other: Json) -> Json:
-    """What may be one or the other; a branch that says nothing of a property adds nothing."""
+    """A schema that allows both. An empty one says nothing about a property, so that it adds nothing."""
     if one == other or other in ({}, True):
         return one
     if one in ({}, True):
