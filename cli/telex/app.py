@@ -115,10 +115,10 @@ class App:
     def close(self) -> None:
         """Close what the run opened; completion's file follows a change of the settings."""
         if self.runtime.is_used and not self.read_only:
-            from telex.completion import refresh_cache
+            from telex import completion_cache
 
             self.quiet = True  # settings that are read for completion alone are no reason to warn
-            refresh_cache(self.runtime)
+            completion_cache.refresh(self.runtime)
         self.runtime.close()
 
     def _warn(self, entry: str, error: SettingsError) -> None:

@@ -97,9 +97,11 @@ class Name(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Values for click's own completion, which PowerShell uses."""
-        from telex.completion import items
+        from telex import completion_cache
 
-        return items(self.completes, incomplete, ctx.params.get(self.of) if self.of else None)
+        return completion_cache.items(
+            self.completes, incomplete, ctx.params.get(self.of) if self.of else None
+        )
 
 
 def require_utf8(text: str, what: str) -> str:

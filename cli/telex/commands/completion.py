@@ -46,10 +46,10 @@ def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -
     if not install:
         app.console.out(text)
         return
-    from telex.completion import refresh_cache
+    from telex import completion_cache
     from telex.completion.install import find, put
 
-    refresh_cache(app.runtime)  # so that the first Tab completes names
+    completion_cache.refresh(app.runtime)  # so that the first Tab completes names
     place = find(shell, app.runtime.environ)
     try:
         app.console.note(put(place.path, text))

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 )
 @click.argument("families", metavar="[FAMILY]...", type=click.Choice(tuple(CHECKS)), nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.pass_context
 @pass_app
-def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
+def command(app: App, ctx: click.Context, *, families: tuple[str, ...], as_json: bool) -> None:
     """Check the installation and suggest fixes.
 
     Checks versions, folders, settings and their sources, providers and their keys, the keyring, proxies,
@@ -43,7 +44,7 @@ def command(app: App, *, families: tuple[str, ...], as_json: bool) -> None:
 
     app.read_only = True
     wanted = [family for family in CHECKS if family in families or not families]
-    findings = examine(DoctorContext(app.runtime, app.console), wanted)
+    findings = examine(DoctorContext(app.runtime, app.console, ctx.find_root().command), wanted)
     if as_json:
         found = list(findings)
         render.as_json(app.console, found)

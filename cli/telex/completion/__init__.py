@@ -1,78 +1,8 @@
-"""Shell completion: the scripts for bash, zsh and fish (``scripts``), their installation, and the names they complete.
+"""Shell completion: the scripts for bash, zsh and fish, and their installation.
 
-When Tab is pressed, the scripts run only builtins of the shell. Commands and options are part of the script. Names of
-providers, models and the like are read from plain files in the cache folder, which telex updates after each command.
+When Tab is pressed, the scripts run only builtins of the shell. Commands and options are part of the script; names are
+read from the files of ``completion_cache``.
 """
-
-from __future__ import annotations
-
-import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from click.shell_completion import CompletionItem
-
-    from provider_core.runtime import Runtime
 
 FILES = {"bash": "telex.bash", "zsh": "_telex", "fish": "telex.fish"}
 """Shell -> the name of its script in the folder ``completions``."""
-
-
-def refresh_cache(runtime: Runtime) -> None:
-    """Rewrite the cached names if the settings or the templates have changed since they were written."""
-    from provider_core.catalog import snapshot_is_current, snapshot_stamp, write_snapshot
-    from provider_core.errors import CoreError
-    from provider_core.templates import names
-
-    if snapshot_is_current(runtime.paths, runtime.environ):
-        return
-    made_from = snapshot_stamp(runtime.paths, runtime.environ)
-    runtime.reload()  # the command may have changed what it had read
-    try:
-        write_snapshot(
-            runtime.paths,
-            runtime.catalog,
-            templates=names(runtime.paths.templates),
-            servers=[*runtime.settings.mcp, *runtime.settings.invalid_entries("mcp")],
-            made_from=made_from,
-        )
-    except CoreError:
-        return  # the command itself reports settings that cannot be read
-
-
-def items(kind: str, incomplete: str, provider: str | None = None) -> list[CompletionItem]:
-    """The cached names that begin with ``incomplete``, for click's own completion, which PowerShell uses.
-
-    ``kind`` is as in ``options.Name``; with ``provider``, the names are the ids of its models.
-    """
-    from click.shell_completion import CompletionItem
-
-    if provider is not None:
-        start = f"{provider}/"
-        found = [
-            (line.removeprefix(start), about) for line, about in _names("models") if line.startswith(start)
-        ]
-    elif kind != "model":
-        found = [*_names("aliases" if kind == "alias" else f"{kind}s")]
-    elif "/" in incomplete:
-        found = [*_names("models")]
-    else:
-        found = [*((f"{name}/", about) for name, about in _names("providers")), *_names("aliases")]
-    return [CompletionItem(name, help=about) for name, about in found if name.startswith(incomplete)]
-
-
-def _names(list_name: str) -> Iterator[tuple[str, str]]:
-    """The names of one list, each with a short description; none if the list does not exist."""
-    from provider_core.settings import Paths
-
-    path = Paths.find(os.environ).cache / "completion" / f"{list_name}.tsv"
-    try:
-        lines = path.read_text("utf-8", "replace").split("\n")
-    except OSError:
-        return
-    for line in lines:
-        name, _, about = line.partition("\t")
-        if name:
-            yield name, about

@@ -1,22 +1,19 @@
 """The completion scripts for bash, zsh and fish, generated from the commands.
 
-Each script is the file ``body.SHELL`` with the table of commands filled in. ``python -m telex.completion.scripts
-FOLDER`` writes all scripts into a folder; those in ``completions`` are shipped.
+Each script is the file ``body.SHELL`` with the table of commands filled in. The folder ``completions`` has the scripts
+that are shipped.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from provider_core.structs import Struct
 from telex.command import Group
-from telex.completion import FILES
 from telex.options import Name
 
 if TYPE_CHECKING:
@@ -271,12 +268,3 @@ def _zsh_escaped(text: str) -> str:
 
 def _zsh_quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
-
-
-if __name__ == "__main__":
-    from telex.main import root
-
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m telex.completion.scripts FOLDER")
-    for shell_name, file_name in FILES.items():
-        Path(sys.argv[1], file_name).write_text(script(shell_name, root), "utf-8")

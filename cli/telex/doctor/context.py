@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    import click
+
     from provider_core.catalog import Catalog
     from provider_core.keys import KeyStore
     from provider_core.runtime import Runtime
@@ -51,13 +53,14 @@ def problem(subject: str, detail: str, remedy: str = "") -> Finding:
 class DoctorContext:
     """The settings as a command would load them, without tightening modes or writing caches.
 
-    Every property but ``environ`` and ``console`` raises ``SettingsError`` if there is no home folder.
+    ``root`` is the command telex. Properties raise ``SettingsError`` if there is no home folder.
     """
 
-    def __init__(self, runtime: Runtime, console: Console) -> None:
+    def __init__(self, runtime: Runtime, console: Console, root: click.Command) -> None:
         self._outer = runtime
         self.environ: Mapping[str, str] = runtime.environ
         self.console = console
+        self.root = root
 
     @property
     def paths(self) -> Paths:
@@ -148,47 +151,39 @@ class DoctorContext:
 
     def _find_secrets(self) -> Iterator[str]:
         from provider_core import presets
+        from provider_core.settings import file
 
         names = {name for preset in presets.all_presets() for name in preset.key_env}
-        tables: list[dict[str, Any]] = []
         try:
             names |= {name for each in self.settings.providers.values() for name in each.key_env}
-            tables = list(self._tables())
-        except SettingsError:  # no home folder, and no settings
-            pass
+            # As they are written: invalid ones may hold secrets, too.
+            tables = file.parse(self.file[0], self.paths.settings_file)
+        except SettingsError:  # there is no home folder
+            tables = {}
         for name, value in self.environ.items():
             words = name.upper().split("_")
             if name in names or {"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD"} & set(words):
                 yield value
             elif words[-1] == "PROXY":
                 yield from _credentials(value)
-        for table in tables:
-            yield from self._secrets_of(table)
+        yield from self._secrets_in(tables, "", "")
 
-    def _tables(self) -> Iterator[dict[str, Any]]:
-        """The tables of providers and servers as they are written, valid or not."""
-        from provider_core.settings import file
-
-        data = file.parse(self.file[0], self.paths.settings_file)
-        groups = [group for name in ("providers", "mcp") if isinstance(group := data.get(name), dict)]
-        yield from (table for group in groups for table in group.values() if isinstance(table, dict))
-
-    def _secrets_of(self, table: dict[str, Any]) -> Iterator[str]:
+    def _secrets_in(self, value: Any, name: str, table: str) -> Iterator[str]:
+        """The secrets of a setting: in headers and variables that sound secret, and in addresses."""
         from provider_core.request import is_secret_name
         from provider_core.settings.validators import parse_reference
 
-        for values in (table.get("headers"), table.get("env")):
-            for name, value in (values if isinstance(values, dict) else {}).items():
-                if not isinstance(value, str):
-                    continue
-                found = parse_reference(value)
-                if found is not None and found.kind == "env":
-                    yield self.environ.get(found.name, "")
-                elif found is None and is_secret_name(name):
-                    yield value
-        for name in ("proxy", "base_url", "url"):
-            if isinstance(table.get(name), str):
-                yield from _credentials(table[name])
+        if isinstance(value, dict):
+            for key, each in value.items():
+                yield from self._secrets_in(each, key, name)
+        elif isinstance(value, str) and "://" in value:
+            yield from _credentials(value)
+        elif isinstance(value, str) and table in ("headers", "env"):
+            found = parse_reference(value)
+            if found is not None and found.kind == "env":
+                yield self.environ.get(found.name, "")
+            elif found is None and is_secret_name(name):
+                yield value
 
 
 def _credentials(url: str) -> Iterator[str]:

@@ -264,7 +264,6 @@ def completion(context: DoctorContext) -> Iterator[Finding]:
 def _scripts(context: DoctorContext, shell: str, *, is_login: bool) -> Iterator[Finding]:
     from telex.completion.install import find
     from telex.completion.scripts import script
-    from telex.main import root
 
     place = find(shell, context.environ)
     shared = (context.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(os.pathsep)
@@ -277,7 +276,7 @@ def _scripts(context: DoctorContext, shell: str, *, is_login: bool) -> Iterator[
         yield note(shell, "does not complete telex", install)
     for path in installed:
         try:
-            is_current = path.read_text("utf-8", "replace") == script(shell, root)
+            is_current = path.read_text("utf-8", "replace") == script(shell, context.root)
         except OSError as error:
             yield note(shell, f"{path} cannot be read: {error.strerror}", install)
             continue
