@@ -1,4 +1,4 @@
-"""Error bodies of any shape to one error of the tree: sections 8 to 10 and 16 of the wire's quirks."""
+"""Error bodies of any shape become one error: sections 8 to 10 and 16 of the list of what servers really send."""
 
 # ruff: noqa: E501 - one line an error body
 
@@ -21,78 +21,51 @@ def failed(status: int | None, value: Any, **headers: str) -> errors.ProviderErr
     )
 
 
-GOOGLE = [
-    {
-        "error": {
-            "code": 429,
-            "message": "No such thing.",
-            "status": "RESOURCE_EXHAUSTED",
-            "details": [
-                {
-                    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-                    "violations": [{"quotaMetric": "x"}],
-                },
-                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"},
-            ],
-        }
-    }
-]
+GOOGLE = [{"error": {"code": 429, "message": "No such thing.", "status": "RESOURCE_EXHAUSTED", "details": [
+    {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaMetric": "x"}]},
+    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}]}}]  # fmt: skip
 SHAPES: list[Any] = [
-    {
-        "error": {"message": "No such thing.", "type": "invalid_request_error", "param": None, "code": None}
-    },  # quirk 138
-    {"error": {"message": "No such thing.", "code": 400}},  # quirk 138
-    {"error": "No such thing."},  # quirk 139
-    {"code": "Bad argument", "error": "No such thing."},  # quirk 139
-    {"message": "No such thing.", "type": "x", "param": "y", "code": "z"},  # quirk 140
-    {"object": "error", "message": "No such thing.", "type": "x", "code": 40},  # quirk 140
-    {
-        "object": "error",
-        "message": {"detail": [{"type": "x", "loc": ["body"], "msg": "No such thing."}]},
-    },  # quirk 140
-    {"detail": "No such thing."},  # quirk 141
-    {"detail": [{"loc": ["body"], "msg": "No such thing.", "type": "x"}]},  # quirk 141
-    {"detail": {"error": "No such thing."}},  # quirk 141
-    {"detail": {"msg": "No such thing."}},  # quirk 141
-    {"detail": {"error": {"message": "No such thing."}}},  # quirk 141
-    {"type": "about:blank", "title": "No such thing.", "status": 400},  # quirk 142
-    GOOGLE,  # quirk 143
-    {
-        "success": False,
-        "errors": [{"code": 7003, "message": "No such thing."}],
-        "messages": [],
-        "result": None,
-    },  # 144
-    {"base_resp": {"status_code": 2013, "status_msg": "No such thing."}},  # quirk 145
-    {"code": 20015, "message": "No such thing.", "data": None},  # quirk 146
-    {"code": 400, "msg": "No such thing."},  # quirk 146
-    {"error_code": 336001, "error_msg": "No such thing.", "id": "x"},  # quirk 146
-    {"errorCode": 1, "errorMessage": "No such thing."},  # quirk 146
-    {"msg": "No such thing."},  # quirk 146
-    {"message": "No such thing."},  # quirk 146
-    {
-        "type": "error",
-        "error": {"type": "invalid_request_error", "message": "No such thing."},
-        "request_id": "r",
-    },  # 147
-    {"error": {"code": "1210", "message": "No such thing."}, "contentFilter": []},  # quirk 149
-    "No such thing.",  # quirk 151
-    {"error": {"message": json.dumps({"error": {"message": "No such thing.", "code": 400}})}},  # quirk 152
-    {"error": json.dumps([{"error": {"message": "No such thing."}}])},  # quirk 152
-    {"error": {"message": "No such thing.", "code": "x", "status_code": 400}},  # quirk 153
+    {"error": {"message": "No such thing.", "type": "invalid_request_error", "param": None, "code": None}},
+    {"error": {"message": "No such thing.", "code": 400}},
+    {"error": "No such thing."},
+    {"code": "Bad argument", "error": "No such thing."},
+    {"message": "No such thing.", "type": "x", "param": "y", "code": "z"},
+    {"object": "error", "message": "No such thing.", "type": "x", "code": 40},
+    {"object": "error", "message": {"detail": [{"type": "x", "loc": ["body"], "msg": "No such thing."}]}},
+    {"detail": "No such thing."},
+    {"detail": [{"loc": ["body"], "msg": "No such thing.", "type": "x"}]},
+    {"detail": {"error": "No such thing."}},
+    {"detail": {"msg": "No such thing."}},
+    {"detail": {"error": {"message": "No such thing."}}},
+    {"type": "about:blank", "title": "No such thing.", "status": 400},
+    GOOGLE,
+    {"success": False, "errors": [{"code": 7003, "message": "No such thing."}], "messages": [], "result": None},
+    {"base_resp": {"status_code": 2013, "status_msg": "No such thing."}},
+    {"code": 20015, "message": "No such thing.", "data": None},
+    {"code": 400, "msg": "No such thing."},
+    {"error_code": 336001, "error_msg": "No such thing.", "id": "x"},
+    {"errorCode": 1, "errorMessage": "No such thing."},
+    {"msg": "No such thing."},
+    {"message": "No such thing."},
+    {"type": "error", "error": {"type": "invalid_request_error", "message": "No such thing."}, "request_id": "r"},
+    {"error": {"code": "1210", "message": "No such thing."}, "contentFilter": []},
+    "No such thing.",
+    {"error": {"message": json.dumps({"error": {"message": "No such thing.", "code": 400}})}},
+    {"error": json.dumps([{"error": {"message": "No such thing."}}])},
+    {"error": {"message": "No such thing.", "code": "x", "status_code": 400}},
     {"Error": {"Message": "x"}, "error": {"reason": "No such thing."}},
     {"errors": {"model": ["No such thing."]}},
     {"errors": ["No such thing."]},
     {"Message": "No such thing."},
     [{"message": "No such thing."}],
-    b"No such thing.",  # quirk 28
-    b"  No such\n thing.\r\n",  # quirk 28
+    b"No such thing.",
+    b"  No such\n thing.\r\n",
     b'data: {"error":{"message":"No such thing."}}\n\ndata: [DONE]\n\n',
     b'event: error\ndata: {"message":"No such thing."}\n\n',
     b"\xef\xbb\xbf\n\n" + b'{"error":"No such thing."}',
-    b"<html><head><TITLE>No such\n thing.</TITLE></head><body><h1>nginx</h1></body></html>",  # quirk 27
-    b"<h1>No such thing.</h1>",  # quirk 27
-]
+    b"<html><head><TITLE>No such\n thing.</TITLE></head><body><h1>nginx</h1></body></html>",
+    b"<h1>No such thing.</h1>",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape)[:50])
@@ -104,7 +77,7 @@ def test_the_server_s_words_are_found_in_every_shape(shape: Any) -> None:
     assert (error.provider, error.status) == ("acme", 400)
 
 
-def test_code_and_type_are_the_server_s_own() -> None:  # quirk 138
+def test_code_and_type_are_the_server_s_own() -> None:
     error = failed(400, {"error": {"message": "m", "type": "invalid_request_error", "code": 1210}})
     assert (error.code, error.type) == ("1210", "invalid_request_error")
     assert failed(400, {"error": {"message": "m", "code": None}}).code is None
@@ -145,7 +118,7 @@ def test_details_are_redacted() -> None:
     assert "sk-secret-123456" not in error.message
 
 
-def test_a_wrong_field_is_named() -> None:  # quirk 141
+def test_a_wrong_field_is_named() -> None:
     detail = [
         {"loc": ["body", "temperature"], "msg": "too hot", "type": "x"},
         {"loc": ["body", "n"], "msg": "too many"},
@@ -153,7 +126,7 @@ def test_a_wrong_field_is_named() -> None:  # quirk 141
     assert failed(422, {"detail": detail}).words == "temperature: too hot; n: too many"
 
 
-def test_title_and_detail_go_together() -> None:  # quirk 142
+def test_title_and_detail_go_together() -> None:
     nvidia = {"status": 404, "title": "Not Found", "detail": "Function 'abc': Not found for account 'x'"}
     error = failed(404, nvidia)
     assert error.words == "Not Found: Function 'abc': Not found for account 'x'"
@@ -162,7 +135,7 @@ def test_title_and_detail_go_together() -> None:  # quirk 142
     assert failed(404, spring).words == "Not Found: No handler"
 
 
-def test_google_s_delay_is_read_from_the_body() -> None:  # quirk 143
+def test_google_s_delay_is_read_from_the_body() -> None:
     error = failed(429, GOOGLE)
     assert type(error) is errors.RateLimitError
     assert error.retry_after == 17.0
@@ -171,7 +144,7 @@ def test_google_s_delay_is_read_from_the_body() -> None:  # quirk 143
 @pytest.mark.parametrize(
     "raw", ['{"error":{"message":"prompt broke","type":"x"}}', "prompt broke", {"error": "prompt broke"}]
 )
-def test_a_gateway_s_upstream_error_is_dug_out(raw: Any) -> None:  # quirk 148
+def test_a_gateway_s_upstream_error_is_dug_out(raw: Any) -> None:
     wrapped = {
         "message": "Provider returned error",
         "code": 400,
@@ -180,7 +153,7 @@ def test_a_gateway_s_upstream_error_is_dug_out(raw: Any) -> None:  # quirk 148
     assert failed(400, {"error": wrapped}).words == "Provider returned error: Acme: prompt broke"
 
 
-def test_the_code_of_an_upstream_error_counts() -> None:  # quirk 148
+def test_the_code_of_an_upstream_error_counts() -> None:
     raw = json.dumps({"error": {"message": "no money", "code": "insufficient_quota"}})
     assert (
         type(failed(429, {"error": {"message": "x", "code": 429, "metadata": {"raw": raw}}}))
@@ -188,7 +161,7 @@ def test_the_code_of_an_upstream_error_counts() -> None:  # quirk 148
     )
 
 
-def test_a_gateway_s_prefix_is_kept() -> None:  # quirk 152
+def test_a_gateway_s_prefix_is_kept() -> None:
     inner = json.dumps({"error": {"message": "no such tool", "code": 400}})
     words = failed(400, {"error": {"message": f"litellm.BadRequestError: AcmeException - {inner}"}}).words
     assert words == "litellm.BadRequestError: AcmeException - no such tool"
@@ -197,11 +170,11 @@ def test_a_gateway_s_prefix_is_kept() -> None:  # quirk 152
 @pytest.mark.parametrize(
     "text", ['Invalid value {"type": "x", "n": 1} for tool', "expected [1, 2] or {}", "[Errno 61] {x}"]
 )
-def test_json_that_a_message_quotes_is_left_alone(text: str) -> None:  # quirk 152
+def test_json_that_a_message_quotes_is_left_alone(text: str) -> None:
     assert failed(400, {"error": {"message": text}}).words == text
 
 
-def test_azure_s_inner_code_counts() -> None:  # quirk 150
+def test_azure_s_inner_code_counts() -> None:
     inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": True}}}
     error = failed(400, {"error": {"message": "filtered", "code": "content_filter", "innererror": inner}})
     assert type(error) is errors.ContentPolicyError
@@ -226,7 +199,7 @@ def test_azure_s_inner_code_counts() -> None:  # quirk 150
 )
 def test_a_body_without_words_falls_back_to_the_reason_phrase(
     status: int, words: str, nothing: bytes
-) -> None:  # quirk 28
+) -> None:
     error = failed(status, nothing)
     assert error.words == ""
     assert error.message.endswith(f"({status}): {words}" if words else f"({status})")
@@ -242,7 +215,7 @@ def test_json_of_unknown_keys_is_shown_as_it_stands() -> None:
     )
 
 
-def test_words_are_stripped_of_controls_and_cut() -> None:  # quirk 155
+def test_words_are_stripped_of_controls_and_cut() -> None:
     error = failed(
         400, {"error": {"message": "\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e\x00 " + "x" * 10_000}}
     )
@@ -273,22 +246,22 @@ def body(code: Any = None, type_: Any = None, message: str = "words", **more: An
 @pytest.mark.parametrize(
     ("status", "value", "kind"),
     [
-        (400, body(), errors.BadRequestError),  # quirk 156
-        (422, body(), errors.BadRequestError),  # quirk 162
-        (413, body(), errors.BadRequestError),  # quirk 161
-        (409, body(), errors.BadRequestError),  # quirk 160
+        (400, body(), errors.BadRequestError),
+        (422, body(), errors.BadRequestError),
+        (413, body(), errors.BadRequestError),
+        (409, body(), errors.BadRequestError),
         (418, b"", errors.BadRequestError),
-        (401, body(), errors.AuthenticationError),  # quirk 157
-        (401, b"<html><title>401 Authorization Required</title></html>", errors.AuthenticationError),  # quirk 157
+        (401, body(), errors.AuthenticationError),
+        (401, b"<html><title>401 Authorization Required</title></html>", errors.AuthenticationError),
         (401, body("insufficient_quota"), errors.QuotaError),
-        (403, body(), errors.PermissionDeniedError),  # quirk 157
-        (403, b"", errors.PermissionDeniedError),  # quirk 217
-        (403, body(403, metadata={"reasons": ["violence"]}), errors.ContentPolicyError),  # quirk 157
-        (403, body(403, metadata={"flagged_input": "x"}), errors.ContentPolicyError),  # quirk 157
+        (403, body(), errors.PermissionDeniedError),
+        (403, b"", errors.PermissionDeniedError),
+        (403, body(403, metadata={"reasons": ["violence"]}), errors.ContentPolicyError),
+        (403, body(403, metadata={"flagged_input": "x"}), errors.ContentPolicyError),
         (403, body("invalid_api_key"), errors.AuthenticationError),
         (403, body("insufficient_user_quota"), errors.QuotaError),
-        (402, body(), errors.QuotaError),  # quirk 158
-        (404, body("model_not_found"), errors.ModelNotFoundError),  # quirk 159
+        (402, body(), errors.QuotaError),
+        (404, body("model_not_found"), errors.ModelNotFoundError),
         (404, body("DeploymentNotFound"), errors.ModelNotFoundError),
         (404, body("InvalidEndpointOrModel.NotFound"), errors.ModelNotFoundError),
         (404, body(message='model "x" not found, try pulling it first'), errors.ModelNotFoundError),
@@ -299,33 +272,33 @@ def body(code: Any = None, type_: Any = None, message: str = "words", **more: An
         (404, b"the model is not here", errors.NotFoundError),
         (404, b"<title>model airplanes</title>", errors.NotFoundError),
         (404, b"", errors.NotFoundError),
-        (405, b'{"detail":"Method Not Allowed"}', errors.NotFoundError),  # quirk 159
-        (410, body(message="The model x was retired"), errors.ModelNotFoundError),  # quirk 160
+        (405, b'{"detail":"Method Not Allowed"}', errors.NotFoundError),
+        (410, body(message="The model x was retired"), errors.ModelNotFoundError),
         (410, b"", errors.NotFoundError),
-        (408, body(), errors.ServerError),  # quirk 160
-        (451, body(), errors.ContentPolicyError),  # quirk 160
-        (424, body(), errors.ServerError),  # quirk 163
-        (498, body(), errors.OverloadedError),  # quirk 163
-        (429, body(), errors.RateLimitError),  # quirk 163
+        (408, body(), errors.ServerError),
+        (451, body(), errors.ContentPolicyError),
+        (424, body(), errors.ServerError),
+        (498, body(), errors.OverloadedError),
+        (429, body(), errors.RateLimitError),
         (429, body("rate_limit_exceeded", "tokens"), errors.RateLimitError),
         (429, body("insufficient_quota", "insufficient_quota"), errors.QuotaError),
         (429, body(None, "exceeded_current_quota_error"), errors.QuotaError),
         (429, body(None, "engine_overloaded_error"), errors.OverloadedError),
-        (429, body("1302"), errors.RateLimitError),  # quirk 149
+        (429, body("1302"), errors.RateLimitError),
         (429, body("1113"), errors.QuotaError),
         (429, body("1308"), errors.QuotaError),
         (429, body("1309"), errors.QuotaError),
         (429, body(1310), errors.QuotaError),
         (429, body(message="You exceeded your current quota"), errors.RateLimitError),  # Google: waiting helps
-        (400, body("1301"), errors.ContentPolicyError),  # quirk 149
+        (400, body("1301"), errors.ContentPolicyError),
         (400, {"error": {"message": "x"}, "contentFilter": [{"level": 1}]}, errors.ContentPolicyError),
-        (400, body("content_filter"), errors.ContentPolicyError),  # quirk 156
+        (400, body("content_filter"), errors.ContentPolicyError),
         (400, {"code": 20012, "message": "Model does not exist", "data": None}, errors.ModelNotFoundError),
         (400, body("INVALID", details=[{"reason": "API_KEY_INVALID"}]), errors.AuthenticationError),
         (400, body(message="Incorrect API key provided"), errors.AuthenticationError),  # xAI
-        (500, body(), errors.ServerError),  # quirk 164
+        (500, body(), errors.ServerError),
         (500, body(type_="invalid_request_error"), errors.ServerError),
-        (502, b"<title>502 Bad Gateway</title>", errors.ServerError),  # quirk 165
+        (502, b"<title>502 Bad Gateway</title>", errors.ServerError),
         (503, body(503, "unavailable_error", "Loading model"), errors.OverloadedError),
         (503, body("model_not_found"), errors.ModelNotFoundError),
         (504, b"", errors.ServerError),
@@ -539,7 +512,7 @@ def test_the_address_to_sign_in_at_is_read_from_a_401(value: Any, address: str) 
     ],
 )
 @pytest.mark.parametrize("status", [400, 403, 413, 422, 500, None])
-def test_a_prompt_that_is_too_long_is_told_by_its_words(status: int | None, words: str) -> None:  # quirk 221
+def test_a_prompt_that_is_too_long_is_told_by_its_words(status: int | None, words: str) -> None:
     assert type(failed(status, body(message=words))) is errors.ContextOverflowError
     if status is not None:
         assert type(failed(status, words.encode())) is errors.ContextOverflowError
@@ -556,7 +529,7 @@ def test_a_prompt_that_is_too_long_is_told_by_its_words(status: int | None, word
         "1261",
     ],
 )
-def test_a_prompt_that_is_too_long_is_told_by_its_code(code: str) -> None:  # quirk 221
+def test_a_prompt_that_is_too_long_is_told_by_its_code(code: str) -> None:
     assert type(failed(400, body(code))) is errors.ContextOverflowError
     assert type(failed(400, body(None, code))) is errors.ContextOverflowError
 
@@ -583,13 +556,11 @@ def test_a_prompt_that_is_too_long_is_told_by_its_code(code: str) -> None:  # qu
         (404, "No model with this context window", errors.ModelNotFoundError),
     ],
 )
-def test_limits_of_another_kind_are_no_overflow(
-    status: int, words: str, kind: type[Exception]
-) -> None:  # quirk 221
+def test_limits_of_another_kind_are_no_overflow(status: int, words: str, kind: type[Exception]) -> None:
     assert type(failed(status, body(message=words))) is kind
 
 
-def test_a_redirect_names_its_address_without_the_query() -> None:  # quirk 33
+def test_a_redirect_names_its_address_without_the_query() -> None:
     error = failed(301, b"", location="https://api.acme.example/v1/chat/completions?token=secret")
     assert type(error) is errors.NotFoundError
     assert error.words == "redirected to https://api.acme.example/v1/chat/completions"
@@ -598,8 +569,8 @@ def test_a_redirect_names_its_address_without_the_query() -> None:  # quirk 33
 @pytest.mark.parametrize(
     ("headers", "words", "seconds"),
     [
-        ({"retry-after-ms": "1500", "retry-after": "9"}, "", 1.5),  # quirk 166
-        ({"retry-after": "20"}, "", 20.0),  # quirk 168
+        ({"retry-after-ms": "1500", "retry-after": "9"}, "", 1.5),
+        ({"retry-after": "20"}, "", 20.0),
         ({"retry-after": "0.25"}, "", 0.25),
         ({"retry-after": "0"}, "", 0.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, "", 30.0),
@@ -608,7 +579,7 @@ def test_a_redirect_names_its_address_without_the_query() -> None:  # quirk 33
         ({"retry-after": "nan"}, "", None),
         ({"retry-after": "soon"}, "", None),
         ({"retry-after-ms": "x", "retry-after": "3"}, "", 3.0),
-        ({}, "Please try again in 7.66s.", 7.66),  # quirk 170
+        ({}, "Please try again in 7.66s.", 7.66),
         ({}, "Please try again in 6m0s. Visit us", 360.0),
         ({}, "try again in 2m59.56s", 179.56),
         ({}, "Try again in 230ms", 0.23),
@@ -640,5 +611,5 @@ def test_the_wait_a_server_asks_for_is_read(
         ({"retry_after": 10**400}, None),
     ],
 )
-def test_the_wait_may_stand_in_the_body(fields: dict[str, Any], seconds: float | None) -> None:  # quirk 153
+def test_the_wait_may_stand_in_the_body(fields: dict[str, Any], seconds: float | None) -> None:
     assert failed(429, body(**fields)).retry_after == seconds

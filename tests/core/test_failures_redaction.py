@@ -32,7 +32,7 @@ KEY = "sk-proj-Ab3/dE+f6hI9kL=mN0pQ"
         f"key={KEY[3:16]}",
     ],
 )
-def test_a_key_is_masked_however_it_is_echoed(echo: str) -> None:  # quirk 154
+def test_a_key_is_masked_however_it_is_echoed(echo: str) -> None:
     shown = redact(f"Incorrect key: {echo} given", (KEY,))
     assert shown.startswith("Incorrect key: ")
     assert shown.endswith(" given")
@@ -61,7 +61,7 @@ def test_a_key_is_masked_in_base64_and_hex(before: str, behind: str) -> None:
 @pytest.mark.parametrize(
     "masked", ["sk-proj-****mN0pQ", "sk-...N0pQ", "sk-p*********************pQ", "sk-proj-Ab3...0pQ"]
 )
-def test_a_server_s_own_mask_stays(masked: str) -> None:  # quirk 154
+def test_a_server_s_own_mask_stays(masked: str) -> None:
     assert redact(f"Incorrect key: {masked}", (KEY,)) == f"Incorrect key: {masked}"
 
 
@@ -110,11 +110,11 @@ def test_a_key_at_the_cut_is_masked() -> None:
         ("Grüße 世界 🙂", "Grüße 世界 🙂"),
     ],
 )
-def test_nothing_a_terminal_acts_on_is_left(raw: str, shown: str) -> None:  # quirk 155
+def test_nothing_a_terminal_acts_on_is_left(raw: str, shown: str) -> None:
     assert printable(raw) == shown
 
 
-def test_long_text_is_cut_to_the_limit() -> None:  # quirk 155
+def test_long_text_is_cut_to_the_limit() -> None:
     assert printable("x" * 10, 10) == "x" * 10
     assert printable("x" * 11, 10) == "x" * 9 + "…"
     assert len(printable("x" * 9999)) == 2000
