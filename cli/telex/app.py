@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
+from provider_core.errors import CoreError
 from provider_core.runtime import Runtime
 from telex.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
-    from provider_core.client import Client, OpenProvider
-    from provider_core.errors import CoreError, SettingsError
+    from provider_core.client import Client
+    from provider_core.errors import SettingsError
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
     from provider_core.types import Target, Transport
     from telex.exit_codes import ExitCode
-    from telex.repl.standing import ProviderSession
 
 __all__ = ["App", "pass_app"]
 
@@ -53,23 +51,8 @@ class App:
         )
         self.console = console or Console(environ=self.runtime.environ)
         self.arguments = arguments
-        self.standing: ProviderSession | None = None
-        """Keeps a provider open between the prompts of a conversation."""
-        self.quiet = False
-        """Whether only answers and errors are printed."""
-        self.save_images: Path | None = None
-        """The folder that images of answers are written to."""
         self.read_only = False
         """Whether the command changes no file, not even the one that completion reads."""
-
-    @contextlib.contextmanager
-    def open_provider(self, target: Target, *, key: str | None = None) -> Iterator[OpenProvider]:
-        """As ``Runtime.open_provider``; during a conversation, the provider that is still open."""
-        opened = self.runtime.open_provider(target, key=key)
-        if self.standing is not None and key is None:
-            opened = self.standing.open_provider(target, self.runtime.open_provider)
-        with opened as provider:
-            yield provider
 
     def advice(self, error: CoreError) -> tuple[ExitCode, str | None]:
         """The exit code for an error, and a hint; for a provider that is not set up, the hint adds it."""
@@ -83,6 +66,10 @@ class App:
                     f"telex providers {change} {provider.name}", f"telex providers add {provider.name}"
                 )
         return code, hint
+
+    def hint(self, error: BaseException) -> str | None:
+        """What to do about an error, if anything."""
+        return self.advice(error)[1] if isinstance(error, CoreError) else None
 
     def target(self, name: str | None, *, ask: bool = True) -> Target:
         """As ``Runtime.target``; a note names the model if nothing is set up.
@@ -108,7 +95,7 @@ class App:
             from provider_core.errors import NoProviderError
 
             raise NoProviderError("no provider is set up")
-        if not self.quiet:
+        if not _is_quiet():
             self.console.note(f"No provider is set up: {words}")
         return target
 
@@ -117,12 +104,11 @@ class App:
         if self.runtime.is_used and not self.read_only:
             from telex import completion_cache
 
-            self.quiet = True  # settings that are read for completion alone are no reason to warn
             completion_cache.refresh(self.runtime)
         self.runtime.close()
 
     def _warn(self, entry: str, error: SettingsError) -> None:
-        if not self.quiet:
+        if not _is_quiet():
             where = f" in {error.path}" if error.path and str(error.path) not in error.message else ""
             self.console.note(f"Warning: {error.message} (ignoring {entry}{where})")
 
@@ -130,6 +116,12 @@ class App:
         from telex.render.progress import fetch_progress
 
         return fetch_progress(self.console)
+
+
+def _is_quiet() -> bool:
+    """Whether the command was given ``--quiet``, or has ended: then settings are read for completion only."""
+    context = click.get_current_context(silent=True)
+    return context is None or bool(context.params.get("quiet"))
 
 
 pass_app = click.make_pass_decorator(App)

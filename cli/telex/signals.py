@@ -65,7 +65,7 @@ class _Held:
     """Work that a signal waits for."""
 
     def __init__(self) -> None:
-        self._busy = False
+        self._depth = 0
         self._pending: int | None = None
         self._raised: int | None = None
         """The signal that was raised already: work that is held from then on is not to take long."""
@@ -73,16 +73,14 @@ class _Held:
         """When the first signal arrived, in seconds of the monotonic clock."""
 
     def __enter__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Hold what follows, up to the end of the next ``with`` block."""
-        self._busy = True
+        self._depth += 1
         if self._raised is not None:
             signal.setitimer(signal.ITIMER_REAL, _GRACE)
 
     def __exit__(self, *_: object) -> None:
-        self._busy = False
+        self._depth = max(0, self._depth - 1)
+        if self._depth:
+            return
         if self._pending is not None:
             self._raise(self._pending)
         if self._raised is not None:
@@ -94,7 +92,7 @@ class _Held:
             self._first_at = time.monotonic()
         elif time.monotonic() - self._first_at < _SAME_SIGNAL:
             return
-        if not (first and self._busy and hasattr(signal, "setitimer")):
+        if not (first and self._depth and hasattr(signal, "setitimer")):
             self._raise(number)
         self._pending = number
         signal.setitimer(signal.ITIMER_REAL, _GRACE)
@@ -102,11 +100,11 @@ class _Held:
     def on_alarm(self, number: int, _: FrameType | None) -> None:
         """Stop held work that takes too long. An alarm that the parent process has set ends the command."""
         ours = self._raised if self._pending is None else self._pending
-        if self._busy or ours is None:
+        if self._depth or ours is None:
             self._raise(number if ours is None else ours)
 
     def _raise(self, number: int) -> NoReturn:
-        self._busy, self._pending = False, None
+        self._depth, self._pending = 0, None
         if hasattr(signal, "setitimer"):
             self._raised = number
             signal.setitimer(signal.ITIMER_REAL, 0)

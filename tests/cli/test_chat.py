@@ -102,7 +102,7 @@ def test_stdin_and_prompt_make_one_message_with_every_byte_kept(
         (["-5 degrees?"], b"", 'put "--" before'),
         (["--explain this"], b"", 'put "--" before'),
         (["-p", "top_p", "hi"], b"", "KEY=JSON"),
-        (["-p", "stop=[1", "hi"], b"", "not JSON"),
+        (["-p", "stop=[1", "hi"], b"", "not valid JSON"),
         (["-t", "warm", "hi"], b"", "is not a number"),
     ],
 )

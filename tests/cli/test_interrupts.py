@@ -352,19 +352,18 @@ def test_afterwards_signals_are_what_they_were() -> None:
 
 
 @needs_timers
-def test_what_is_begun_is_held_up_to_the_end_of_the_next_block(interrupts: Interrupts) -> None:
+def test_nested_work_is_held_up_to_the_end_of_the_outer_block(interrupts: Interrupts) -> None:
     done = []
 
     def work() -> None:
-        interrupts.held.begin()
-        signal.raise_signal(signal.SIGINT)
-        done.append("before the block")
         with interrupts.held:
-            done.append("in it")
+            with interrupts.held:
+                signal.raise_signal(signal.SIGINT)
+            done.append("after the inner block")
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    assert done == ["before the block", "in it"]
+    assert done == ["after the inner block"]
 
 
 @needs_timers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import subprocess
@@ -21,108 +20,100 @@ from provider_core.testing import FakeTransport
 from provider_core.types import Provider, Target
 from telex.app import App
 from telex.repl import commands
-from telex.repl.commands import ROWS, brief, command_in
-from telex.repl.completion import Offers
-from telex.repl.line_editor import typed_ahead
-from telex.repl.recall import Recall
-from telex.repl.session import RefusedError
-from telex.repl.standing import ProviderSession
-from telex.repl.window import breaks, risen
+from telex.repl.commands import SLASH_COMMANDS, command_in, complete
+from telex.repl.line_editor import InputHistory, added_rows, has_wrapped, typed_ahead
+from telex.repl.session import CommandError, ProviderSession, first_line
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
+def file(tmp_path: Path) -> Path:
     return tmp_path / "data" / "input-history"
 
 
-def recall(path: Path | None, told: list[str] | None = None) -> Recall:
-    return Recall(path, told=([] if told is None else told).append)
+def history(path: Path, reported: list[str] | None = None) -> InputHistory:
+    return InputHistory(path, report=([] if reported is None else reported).append)
 
 
-# --- lines that were typed -------------------------------------------------------------------------------------
+def saved(path: Path) -> list[str]:
+    """The saved prompts, oldest first."""
+    return [*history(path).load_history_strings()][::-1]
 
 
-def test_lines_come_back_in_their_order_with_their_line_feeds(kept: Path) -> None:
+# --- earlier prompts -------------------------------------------------------------------------------------------
+
+
+def test_prompts_are_saved_in_order_with_their_line_feeds(file: Path) -> None:
     for text in ("one", "two\nthree", "vier ✓ \u2028 \\n"):
-        recall(kept).add(text)
-    assert recall(kept).entries() == ["one", "two\nthree", "vier ✓ \u2028 \\n"]
+        history(file).append_string(text)
+    assert saved(file) == ["one", "two\nthree", "vier ✓ \u2028 \\n"]
 
 
 @pytest.mark.parametrize("text", [" secret", "\tsecret", "", "  ", "x" * 30_000])
-def test_some_lines_are_not_kept(kept: Path, text: str) -> None:
-    recall(kept).add("one")
-    recall(kept).add(text)
-    assert recall(kept).entries() == ["one"]
+def test_some_prompts_are_not_saved(file: Path, text: str) -> None:
+    history(file).append_string("one")
+    history(file).append_string(text)
+    assert saved(file) == ["one"]
 
 
-def test_nothing_is_kept_where_nothing_is_to_be(tmp_path: Path) -> None:
-    recall(None).add("one")
-    assert recall(None).entries() == []
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_file_is_the_users_alone_whatever_the_umask(kept: Path) -> None:
+def test_the_file_is_private_whatever_the_umask(file: Path) -> None:
     before = os.umask(0)
     try:
-        recall(kept).add("one")
+        history(file).append_string("one")
     finally:
         os.umask(before)
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
-    kept.chmod(0o664)
-    recall(kept).entries()
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    file.chmod(0o664)
+    saved(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_eight_processes_at_once_lose_and_damage_nothing(kept: Path) -> None:
+def test_several_processes_lose_and_damage_nothing(file: Path) -> None:
     code = (
-        "import sys, pathlib; from telex.repl.recall import Recall\n"
-        "recall = Recall(pathlib.Path(sys.argv[1]), told=sys.exit)\n"
-        "for number in range(40): recall.add(f'{sys.argv[2]}:{number}:' + 'x' * 500)"
+        "import sys, pathlib; from telex.repl.line_editor import InputHistory\n"
+        "history = InputHistory(pathlib.Path(sys.argv[1]), report=sys.exit)\n"
+        "for number in range(40): history.append_string(f'{sys.argv[2]}:{number}:' + 'x' * 500)"
     )
-    running = [subprocess.Popen([sys.executable, "-c", code, str(kept), str(each)]) for each in range(8)]
-    assert [process.wait(60) for process in running] == [0] * 8
-    entries = recall(kept).entries()
-    assert len(entries) == 320
-    for each in range(8):
+    running = [subprocess.Popen([sys.executable, "-c", code, str(file), str(each)]) for each in range(4)]
+    assert [process.wait(60) for process in running] == [0] * 4
+    entries = saved(file)
+    assert len(entries) == 160
+    for each in range(4):
         mine = [entry.split(":")[1] for entry in entries if entry.startswith(f"{each}:")]
         assert mine == [str(number) for number in range(40)]
 
 
-def test_what_a_full_disk_cut_short_costs_one_line(kept: Path) -> None:
+def test_a_prompt_that_a_full_disk_cut_short_costs_no_other(file: Path) -> None:
     for text in ("one", "two"):
-        recall(kept).add(text)
-    kept.write_bytes(kept.read_bytes()[:-3])
-    recall(kept).add("three")
-    assert recall(kept).entries() == ["one", "three"]
+        history(file).append_string(text)
+    file.write_bytes(file.read_bytes()[:-3])
+    history(file).append_string("three")
+    assert saved(file)[::2] == ["one", "three"]
 
 
-def test_the_file_stays_small_and_keeps_the_last_lines(kept: Path) -> None:
-    kept.parent.mkdir()
-    lines = [json.dumps(f"{number}:" + "x" * 1000) for number in range(3000)]
-    kept.write_text("\n".join(lines) + "\n")
-    entries = recall(kept).entries()
-    assert [entry.partition(":")[0] for entry in entries] == [str(number) for number in range(2000, 3000)]
-    assert kept.stat().st_size < 1_100_000
-    assert recall(kept).entries()[-1].startswith("2999:")
+def test_the_file_stays_small_and_has_the_last_prompts(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("".join(f"\n# now\n+{number}:{'x' * 1000}\n" for number in range(3000)))
+    assert [entry.partition(":")[0] for entry in saved(file)] == [str(number) for number in range(2000, 3000)]
+    assert file.stat().st_size < 1_100_000
+    assert saved(file)[-1].startswith("2999:")
 
 
-def test_what_keeps_lines_from_being_kept_is_said_once(kept: Path) -> None:
-    kept.mkdir(parents=True)
-    told: list[str] = []
-    lines = recall(kept, told)
-    lines.add("one")
-    lines.add("two")
-    assert told == [f"What you type is not saved in {kept}: Is a directory."]
+def test_an_error_of_saving_is_reported_once(file: Path) -> None:
+    file.mkdir(parents=True)
+    reported: list[str] = []
+    prompts = history(file, reported)
+    prompts.append_string("one")
+    prompts.append_string("two")
+    assert reported == [f"What you type is not saved in {file}: Is a directory."]
 
 
-def test_who_links_it_to_nowhere_keeps_nothing_and_hears_nothing(kept: Path) -> None:
-    kept.parent.mkdir()
-    kept.symlink_to("/dev/null")
-    told: list[str] = []
-    lines = recall(kept, told)
-    lines.add("one")
-    assert (lines.entries(), told) == ([], [])
+def test_a_link_to_dev_null_turns_it_off(file: Path) -> None:
+    file.parent.mkdir()
+    file.symlink_to("/dev/null")
+    reported: list[str] = []
+    history(file, reported).append_string("one")
+    assert (saved(file), reported) == ([], [])
     assert stat.S_IMODE(Path("/dev/null").stat().st_mode) == 0o666
 
 
@@ -171,9 +162,9 @@ def test_commands_of_other_programs_work_under_their_names(
     name: str, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
-    rows = [replace(row, run=lambda *_, row=row: ran.append(row.names[0])) for row in ROWS]
-    monkeypatch.setattr(commands, "ROWS", rows)
-    commands.run(None, name, "")  # type: ignore[arg-type]
+    rows = [replace(row, run=lambda *_, row=row: ran.append(row.names[0])) for row in SLASH_COMMANDS]
+    monkeypatch.setattr(commands, "SLASH_COMMANDS", rows)
+    commands.run_command(None, name, "")  # type: ignore[arg-type]
     assert ran == [known]
 
 
@@ -189,8 +180,8 @@ def test_commands_of_other_programs_work_under_their_names(
     ],
 )
 def test_an_unknown_command_leads_somewhere(name: str, said: str) -> None:
-    with pytest.raises(RefusedError) as caught:
-        commands.run(None, name, "")  # type: ignore[arg-type]
+    with pytest.raises(CommandError) as caught:
+        commands.run_command(None, name, "")  # type: ignore[arg-type]
     assert said in (caught.value.hint or "")
     assert f"To send it to the model, begin with two slashes: /{name}" in (caught.value.hint or "")
 
@@ -217,12 +208,12 @@ def test_of_what_is_typed_ahead_only_text_and_enter_are_read(keys: str, left: st
 
 
 def test_a_long_line_is_shown_by_its_beginning() -> None:
-    assert brief("\n  one two three\nfour", 8) == "one two…"
-    assert brief("") == "(no text)"
+    assert first_line("\n  one two three\nfour", 8) == "one two…"
+    assert first_line("") == "(no text)"
 
 
 def offered(telex: Telex, typed: str) -> list[str]:
-    return [found.shown for found in Offers(App(environ=telex.env), ROWS)(typed)]
+    return [found.shown for found in complete(App(environ=telex.env), typed)]
 
 
 @pytest.fixture
@@ -237,7 +228,7 @@ def many(telex: Telex) -> Telex:
     ("typed", "names"),
     [
         ("/m", ["/model", "/models"]),
-        ("/", [name for row in ROWS for name in row.names]),
+        ("/", [name for row in SLASH_COMMANDS for name in row.names]),
         ("/model ", ["fast", "lab/", "far/"]),
         ("/model la", ["lab/", "lab/vendor/large"]),
         ("/model f", ["fast", "far/"]),
@@ -270,7 +261,7 @@ def test_files_are_completed_as_a_shell_writes_them(telex: Telex, tmp_path: Path
     assert offered(telex, f"/file x.txt {folder}/.h") == [".hidden"]
     assert offered(telex, f"/image {folder}/") == ["it's.PNG", "one two/"]
     for typed in (f"{folder}/one\\ two/", f"'{folder}/one two/", f'"{folder}/one two/'):
-        (found,) = Offers(App(environ=telex.env), ROWS)(f"/image {typed}")
+        (found,) = complete(App(environ=telex.env), f"/image {typed}")
         assert found.text == f"{folder}/one\\ two/inner.gif"
         assert found.replaces == len(typed)
 
@@ -292,14 +283,14 @@ def test_files_are_completed_as_a_shell_writes_them(telex: Telex, tmp_path: Path
 def test_the_cursors_column_tells_whether_rows_are_broken_or_cut(
     x: int, width: int, column: int, found: bool | None
 ) -> None:
-    assert breaks(x, width, column) is found
+    assert has_wrapped(x, width, column) is found
 
 
 @pytest.mark.parametrize(
     ("rows", "x", "more"), [([], 62, 2), ([65], 62, 4), ([65], 10, 2), ([0, 30, 31], 29, 1), ([], 30, 1)]
 )
 def test_a_line_whose_rows_are_broken_has_sunk(rows: list[int], x: int, more: int) -> None:
-    assert risen(rows, x, 30) == more
+    assert added_rows(rows, x, 30) == more
 
 
 # --- a provider that stays reached -----------------------------------------------------------------------------
@@ -329,9 +320,9 @@ def target(name: str, model: str = "m", *, embedded: bool = False) -> Target:
 
 def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
     reaching = Reaching()
-    with ProviderSession() as standing:
+    with ProviderSession(reaching) as session:
         for each in (target("a"), target("a", "other"), target("b"), target("b")):
-            with standing.open_provider(each, reaching) as opened:
+            with session.open(each) as opened:
                 assert (opened.provider.name, opened.key) == (each.provider.name, "sk-1")
         assert reaching.log == ["+a", "-a", "+b"]
     assert reaching.log == ["+a", "-a", "+b", "-b"]
@@ -339,28 +330,28 @@ def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
 
 def test_an_embedded_model_makes_room_for_another_one() -> None:
     reaching = Reaching()
-    with ProviderSession() as standing:
+    with ProviderSession(reaching) as session:
         for model in ("one", "one", "two"):
-            with standing.open_provider(target("local", model, embedded=True), reaching):
+            with session.open(target("local", model, embedded=True)):
                 pass
     assert reaching.log == ["+local", "-local", "+local", "-local"]
 
 
 def test_an_error_lets_go_and_may_be_put_better() -> None:
     reaching = Reaching()
-    with ProviderSession() as standing:
-        with pytest.raises(LocalModelError, match="it died"), standing.open_provider(target("a"), reaching):
+    with ProviderSession(reaching) as session:
+        with pytest.raises(LocalModelError, match="it died"), session.open(target("a")):
             raise ConnectError("nothing listens")
-        with pytest.raises(CoreError, match="refused"), standing.open_provider(target("a"), reaching):
+        with pytest.raises(CoreError, match="refused"), session.open(target("a")):
             raise CoreError("refused")
-        with standing.open_provider(target("a"), reaching):
+        with session.open(target("a")):
             pass
         assert reaching.log == ["+a", "-a", "+a", "-a", "+a"]
 
 
 def test_ctrl_c_lets_go_of_nothing() -> None:
     reaching = Reaching()
-    with ProviderSession() as standing:
-        with pytest.raises(KeyboardInterrupt), standing.open_provider(target("a"), reaching):
+    with ProviderSession(reaching) as session:
+        with pytest.raises(KeyboardInterrupt), session.open(target("a")):
             raise KeyboardInterrupt
         assert reaching.log == ["+a"]

@@ -593,7 +593,7 @@ def imported(telex: Telex, *arguments: str) -> set[str]:
 
 def test_nothing_of_tools_is_imported_where_none_are_asked_for(desk: Telex, server: Scripted) -> None:
     server.will(answer("Hi."))
-    rooms = {"telex.tools", "provider_core.tools", "mcp", "asyncio", "httpx2", "jsonschema"}
+    rooms = {"telex.chat.tools", "provider_core.tools", "mcp", "asyncio", "httpx2", "jsonschema"}
     assert not rooms & imported(desk, "chat", "hi")
     assert rooms - {"httpx2", "jsonschema"} <= imported(desk, "chat", "--tools", "lab", "hi")
 

@@ -20,7 +20,7 @@ from provider_core.events import (
     ToolSpec,
 )
 from provider_core.types import Tool, ToolCall
-from telex.chat.approval import ApprovalPolicy, allowed
+from telex.chat.tools import ApprovalPolicy, matches
 from telex.console import visible
 from telex.render import calls
 
@@ -207,26 +207,26 @@ def test_patterns_are_of_server_and_tool_or_of_a_tool_alone(
 ) -> None:
     def fits(name: str) -> bool:
         server, _, tool = name.partition("/")
-        return allowed(server, tool, [pattern])
+        return matches(server, tool, [pattern])
 
     assert [name for name in yes if not fits(name)] == []
     assert [name for name in no if fits(name)] == []
 
 
 def test_always_is_for_the_tool_as_it_was() -> None:
-    standing = ApprovalPolicy()
+    policy = ApprovalPolicy()
     call = planned({"a": 1}, description="Reads.")
-    assert not standing.covers(call)
-    standing.always(call)
-    assert standing.covers(planned({"a": 2}, description="Reads."))
-    assert not standing.covers(planned(tool="other", description="Reads."))
+    assert not policy.allows(call)
+    policy.always(call)
+    assert policy.allows(planned({"a": 2}, description="Reads."))
+    assert not policy.allows(planned(tool="other", description="Reads."))
     for changed in (
         planned(description="Writes."),
         planned(description="Reads.", title="T"),
         planned(description="Reads.", schema={"type": "object"}),
         planned(description="Reads.", hints=ToolAnnotations(destructive=True)),
     ):
-        assert not standing.covers(changed)
-        assert standing.outdated(changed)
-    assert not standing.outdated(call)
-    assert not standing.outdated(planned(tool="other"))
+        assert not policy.allows(changed)
+        assert policy.has_changed(changed)
+    assert not policy.has_changed(call)
+    assert not policy.has_changed(planned(tool="other"))

@@ -140,7 +140,7 @@ def test_what_is_attached_can_be_listed_dropped_and_named_by_a_pattern(
     with talk(columns=200) as terminal:
         assert terminal.say("/file") == ["Nothing is attached."]
         (row,) = terminal.say(f"/file {tmp_path}/*.txt")
-        assert row.endswith(f"{tmp_path}/a.txt (1 bytes), {tmp_path}/b.txt (1 bytes)")
+        assert row.endswith(f"{tmp_path}/a.txt (1 byte), {tmp_path}/b.txt (1 byte)")
         assert terminal.say("/file -") == ["Nothing is attached."]
         terminal.say("which?")
     assert messages(server)[0]["content"] == "which?"

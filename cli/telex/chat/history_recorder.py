@@ -1,64 +1,89 @@
-"""One turn's way into the history: written while the server is waited for, and never in the way of an answer."""
+"""The history of a chat: its turns are saved as they happen, without delaying the answer or failing with it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider_core.errors import CoreError
+from provider_core.errors import CoreError, NetworkError, ProviderError
+from provider_core.events import AnswerEnded, Connecting, RequestStarted
+from provider_core.types import FieldDropped, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from provider_core.answer import Answer
+    from provider_core.events import Event
+    from provider_core.runtime import Runtime
     from provider_core.types import Json, Message, Target
-    from telex.app import App
-
-__all__ = ["HistoryRecorder"]
 
 
 class HistoryRecorder:
-    """Keeps the turns of one conversation; what goes wrong is a line on stderr, once, which ``tell`` writes.
+    """Saves the turns of one conversation. After an error it saves nothing more; ``report`` is called with it once.
 
-    ``conversation`` is the id of the one that is gone on with; None until a new one has been written. ``kept``
-    are the ids of the turns that this one has kept, in order. ``title`` is what a new one is called, else it is
-    its first words; ``params`` are what was asked for besides messages and model.
+    ``title`` and ``params`` (fields of the request) are for a conversation that does not exist yet.
     """
 
-    def __init__(self, app: App, *, conversation: str | None = None) -> None:
-        self._app = app
-        self.tell: Callable[[str], None] = app.console.note
+    def __init__(self, runtime: Runtime, *, conversation: str | None = None) -> None:
         self.conversation = conversation
-        self.kept: list[int] = []
+        """The id of the conversation; None until a new one was saved."""
+        self.turns: list[int] = []
+        """The ids of the turns that were saved."""
         self.title = ""
         self.params: Mapping[str, Json] = {}
+        self.report: Callable[[str], None] = lambda _: None
+        self._runtime = runtime
+        self._target: Target | None = None
+        self._new_messages: Sequence[Message] | None = None
+        """The messages of a request that are not saved yet."""
         self._turn: int | None = None
         self._works = True
 
-    def sent(self, new: Sequence[Message], target: Target) -> None:
-        """The request is with the server; ``new`` are those of its messages that no earlier turn had."""
-        if not self._works or self._turn is not None:
+    def handle(self, event: Event) -> None:
+        """Save the prompt when something happens after the request was sent, and the answer when it has ended."""
+        match event:
+            case Connecting(target=target):
+                self._target = target
+            case RequestStarted(new_messages=new):
+                self._new_messages = new
+            case AnswerEnded():
+                self._end(event)
+            case Sent() | FieldDropped():
+                pass  # the server answers sooner if nothing is written between request and answer
+            case _ if self._new_messages is not None:
+                self._begin()
+
+    def _begin(self) -> None:
+        new, self._new_messages = self._new_messages, None
+        if not self._works or self._target is None or new is None:
             return
         try:
-            begun = self._app.runtime.history.begin(
-                new, target, conversation=self.conversation, title=self.title, params=self.params
+            begun = self._runtime.history.begin(
+                new, self._target, conversation=self.conversation, title=self.title, params=self.params
             )
         except CoreError as error:
-            self._failed(error)
-            return
-        self._turn, self.conversation = begun.turn, begun.conversation
+            self._fail(error)
+        else:
+            self._turn, self.conversation = begun.turn, begun.conversation
 
-    def ended(self, answer: Answer) -> None:
-        """Nothing more comes. A question that failed stays in the history, with why."""
+    def _end(self, event: AnswerEnded) -> None:
+        answer = event.answer
+        if self._turn is None:
+            # A prompt that was not sent is not saved, except with the results of tools.
+            self._new_messages, self._target = event.new_messages, answer.target
+            failed = answer.error is not None and not isinstance(answer.error, ProviderError | NetworkError)
+            is_new = answer.timing.first_byte is None
+            if failed and is_new and all(message.role != "tool" for message in event.new_messages):
+                return
+            self._begin()
         turn, self._turn = self._turn, None
         if turn is None:
             return
         try:
-            self.kept.append(turn)
-            if cut := self._app.runtime.history.end(turn, answer):
-                self.tell(f"Only the beginning of the answer is saved: {cut}.")
+            self.turns.append(turn)
+            if cut := self._runtime.history.end(turn, answer):
+                self.report(f"Only the beginning of the answer is saved: {cut}.")
         except CoreError as error:
-            self._failed(error)
+            self._fail(error)
 
-    def _failed(self, error: CoreError) -> None:
+    def _fail(self, error: CoreError) -> None:
         self._works = False
-        self.tell(f"The answer is not saved: {error.message}.")
+        self.report(f"The answer is not saved: {error.message}.")

@@ -114,9 +114,9 @@ def _key_variables() -> Iterator[tuple[str, str]]:
 
 
 def _conversation_commands() -> Iterator[tuple[str, str]]:
-    from telex.repl.commands import ROWS
+    from telex.repl.commands import SLASH_COMMANDS
 
-    return ((f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in ROWS)
+    return ((f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in SLASH_COMMANDS)
 
 
 def _limits() -> Iterator[tuple[str, str]]:

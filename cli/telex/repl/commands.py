@@ -1,32 +1,35 @@
-"""What is typed behind a slash: a row for each command, and the function that does it."""
+"""The commands of an interactive conversation, such as /model: a row and a function for each, and their completion."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provider_core.errors import CoreError
 from provider_core.structs import Struct
 from telex.options import require_utf8
-from telex.repl.session import RefusedError
+from telex.repl.session import CommandError, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from telex.app import App
     from telex.repl.session import Session, Spent
 
-__all__ = ["ROWS", "Row", "brief", "command_in", "run"]
+_REMOVE = "-"
+"""The argument that removes a system message or attachments."""
+_MODELS_SHOWN = 20
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
-_NOTHING = "-"
-"""The argument that takes away what there is."""
 
+class SlashCommand(Struct):
+    """A command: its names, the usual one first, its argument, a line of help, and its function.
 
-class Row(Struct):
-    """A command: its names, the usual one first, its argument, a line of help, and what it does.
-
-    ``takes`` is what a Tab completes: "model", "file" or "image".
+    ``takes`` is what Tab completes: "model", "file" or "image".
     """
 
     names: tuple[str, ...]
@@ -36,15 +39,15 @@ class Row(Struct):
     takes: str = ""
 
 
-_WORDS = {
+_WHOLE_LINES = {
     **dict.fromkeys(
         ("exit", "quit", "bye", "exit()", "quit()", ":q", ":q!", ":wq", ":quit", ":exit"), "/exit"
     ),
     **dict.fromkeys(("help", "?", "/?", ":help", ":h"), "/help"),
 }
-"""Whole lines that are a command without a slash, as in every such program."""
+"""Lines that are a command without a slash, as in other programs."""
 
-_SAME = {
+_SYNONYMS = {
     **dict.fromkeys(("/q", "/bye", "/x", "/close", "/leave", "/end"), "/exit"),
     **dict.fromkeys(("/h", "/commands"), "/help"),
     **dict.fromkeys(("/clear", "/reset", "/restart"), "/new"),
@@ -59,7 +62,7 @@ _SAME = {
     **dict.fromkeys(("/prompt", "/role"), "/system"),
     **dict.fromkeys(("/editor", "/e"), "/edit"),
 }
-"""What other programs call a command, and its name here."""
+"""The names that other programs use."""
 
 _OPTIONS = "Options are given when the conversation starts, such as: telex chat -c --temperature 0.5"
 _ELSEWHERE = {
@@ -71,92 +74,86 @@ _ELSEWHERE = {
     "/template": "Start a conversation with one: telex chat --template NAME",
     "/copy": "Write the conversation to a file: /save FILE",
 }  # fmt: skip
-"""Commands of other programs that have no counterpart here, and where they lead."""
+"""Commands of other programs that have no counterpart here, with a hint."""
 
 
 def command_in(text: str) -> tuple[str, str] | None:
-    """The command that ``text`` is, and its argument; None for a prompt, which may begin with a slash as well."""
-    if (word := _WORDS.get(text.strip().lower())) is not None:
+    """The name and the argument of the command in ``text``; None for a prompt, which may begin with a slash too."""
+    if (word := _WHOLE_LINES.get(text.strip().lower())) is not None:
         return word, ""
     found = re.fullmatch(r"(/[A-Za-z]+)(?:\s+(.*?))?\s*", text, re.DOTALL)
     return (found[1].lower(), found[2] or "") if found else None
 
 
-def run(session: Session, name: str, argument: str) -> None:
-    """Do it. Raises ``RefusedError``, ``click.ClickException``, the core's errors, and ``EOFError`` to leave."""
-    known = _SAME.get(name, name)
-    for row in ROWS:
-        if known in row.names:
-            if argument and not row.argument:
-                raise RefusedError(
-                    f"{name} takes no argument", f"To send it to the model: /{name} {argument}"
-                )
-            row.run(session, argument)
+def run_command(session: Session, name: str, argument: str) -> None:
+    """Run a command. Raises ``CommandError``, click's and the core's errors, and ``EOFError`` to leave."""
+    known = _SYNONYMS.get(name, name)
+    for command in SLASH_COMMANDS:
+        if known in command.names:
+            if argument and not command.argument:
+                hint = f"To send it to the model: /{name} {argument}"
+                raise CommandError(f"{name} takes no argument", hint)
+            command.run(session, argument)
             return
     from provider_core.redaction import close_matches
 
-    names = [each[1:] for row in ROWS for each in row.names]
-    meant = [f"/{each}" for each in close_matches(name[1:], names, most=2, cutoff=0.7)]
-    found = _ELSEWHERE.get(name) or (
-        f"Did you mean {' or '.join(meant)}?" if meant else "List the commands: /help"
+    names = [each[1:] for command in SLASH_COMMANDS for each in command.names]
+    similar = [f"/{each}" for each in close_matches(name[1:], names, most=2, cutoff=0.7)]
+    hint = _ELSEWHERE.get(name) or (
+        f"Did you mean {' or '.join(similar)}?" if similar else "List the commands: /help"
     )
-    lines = [found, f"To send it to the model, begin with two slashes: /{name}"]
-    raise RefusedError(f"there is no command {name}", "\n".join(lines))
+    raise CommandError(
+        f"there is no command {name}", f"{hint}\nTo send it to the model, begin with two slashes: /{name}"
+    )
 
 
-# --- what is asked, and of whom ----------------------------------------------------------------------------
+# --- models, tools, system message -------------------------------------------------------------------------
 
 
 def _model(session: Session, argument: str) -> None:
-    if argument:
-        warning = session.change_model(argument)
-        session.app.console.note(f"{session.dialogue.target} answers from now on.")
-        if warning is not None:
-            session.app.console.note(f"Warning: {warning}")
-    else:
-        session.app.console.note(f"{session.dialogue.target} answers. To change that: /model ID")
+    console = session.app.console
+    if not argument:
+        console.note(f"{session.target} answers. To change that: /model ID")
+        return
+    warning = session.change_model(argument)
+    console.note(f"{session.target} answers from now on.")
+    if warning is not None:
+        console.note(f"Warning: {warning}")
 
 
 def _models(session: Session, argument: str) -> None:
-    """The known models, or those with the words in them; no server is asked."""
+    """List the known models that contain all words of the argument. Sends no request."""
     catalog, console, words = session.app.runtime.catalog, session.app.console, argument.casefold().split()
-    every = [
+    known = [
         f"{provider.name}/{model.id}"
         for provider in catalog.usable
         for model in catalog.listing(provider.name).models
         if model.kind == "chat"
     ]
-    own = session.dialogue.target.provider.name
+    own = session.target.provider.name
     if not catalog.listing(own).models:
         console.note(f"No models of {own} are known. Ask it: telex models list --provider {own} --refresh")
-    found = [each for each in every if all(word in each.casefold() for word in words)]
-    for each in found[:_MOST]:
-        console.note(f"{'*' if each == str(session.dialogue.target) else ' '} {each}")
-    if len(found) > _MOST:
-        console.note(f"and {len(found) - _MOST} more; to search them: /models WORD")
+    found = [each for each in known if all(word in each.casefold() for word in words)]
+    for each in found[:_MODELS_SHOWN]:
+        console.note(f"{'*' if each == str(session.target) else ' '} {each}")
+    if len(found) > _MODELS_SHOWN:
+        console.note(f"and {len(found) - _MODELS_SHOWN} more; to search them: /models WORD")
     if not found:
-        what = f"no known model matches {argument}" if every else "no models are known"
-        raise RefusedError(what, "Ask the servers: telex models list --refresh")
-
-
-_MOST = 20
-"""Models that are shown at once."""
+        what = f"no known model matches {argument}" if known else "no models are known"
+        raise CommandError(what, "Ask the servers: telex models list --refresh")
 
 
 def _tools(session: Session, _: str) -> None:
-    boxes = session.dialogue.toolset.toolboxes if session.dialogue.toolset is not None else ()
-    for box in boxes:
-        names = ", ".join(offered.tool.name for offered in box.tools)
-        session.app.console.note(f"{box.name}: {names or 'no tools'}")
-    if not boxes:
-        session.app.console.note(
-            "This conversation has no tools. Start one with tools: telex chat --tools NAME"
-        )
-
-
-def _say_system(session: Session, argument: str) -> None:
     console = session.app.console
-    if argument == _NOTHING:
+    for box in session.tools.toolboxes if session.tools is not None else ():
+        console.note(f"{box.name}: {', '.join(offered.tool.name for offered in box.tools) or 'no tools'}")
+    if session.tools is None:
+        console.note("This conversation has no tools. Start one with tools: telex chat --tools NAME")
+
+
+def _system(session: Session, argument: str) -> None:
+    console = session.app.console
+    if argument == _REMOVE:
         session.system = ""
         console.note("There is no system message any more.")
     elif argument:
@@ -168,6 +165,9 @@ def _say_system(session: Session, argument: str) -> None:
         console.note("There is no system message. To set one: /system TEXT")
 
 
+# --- attachments -------------------------------------------------------------------------------------------
+
+
 def _file(session: Session, argument: str) -> None:
     _attach(session, argument, images=False)
 
@@ -177,49 +177,54 @@ def _image(session: Session, argument: str) -> None:
 
 
 def _attach(session: Session, argument: str, *, images: bool) -> None:
-    from telex.commands.chat.prompt import attached
+    from telex.chat.input import attach
 
-    console = session.app.console
-    if argument == _NOTHING:
-        session.attached = replace(session.attached, files=(), images=(), sizes=())
+    if argument == _REMOVE:
+        session.attached = replace(session.attached, files=(), images=())
     elif argument:
         names = _paths(argument)
-        files, pictures = ((), names) if images else (names, ())
-        session.attached = attached(files, pictures, to=session.attached)
-    sizes = ", ".join(session.attached.sizes)
-    console.note(f"Attached to the next prompt: {sizes}" if sizes else "Nothing is attached.")
+        session.attached = (
+            attach(session.attached, images=names) if images else attach(session.attached, files=names)
+        )
+    attached = ", ".join(session.attached.attachments)
+    session.app.console.note(
+        f"Attached to the next prompt: {attached}" if attached else "Nothing is attached."
+    )
 
 
 def _paths(argument: str) -> list[str]:
-    """The paths in what was typed, as a shell takes them; a name with blanks in it need not be quoted."""
+    """The paths in a line, as a shell reads them; the name of one file with spaces need not be quoted."""
     import glob
-    import shlex
 
-    whole = os.path.expanduser(argument)  # noqa: PTH111 - an address stays one
+    whole = os.path.expanduser(argument)  # noqa: PTH111 - an address stays as it is
     if os.path.exists(whole):  # noqa: PTH110
         return [whole]
-    try:
-        words = shlex.split(argument, posix=os.name == "posix")
-    except ValueError:
-        words = [argument]
     found: list[str] = []
-    for word in words:
-        word = os.path.expanduser(word)  # noqa: PTH111, PLW2901
+    for word in map(os.path.expanduser, _words(argument)):
         matches = sorted(glob.glob(word)) if not os.path.exists(word) else []  # noqa: PTH110, PTH207
         found += matches or [word]
     return found
 
 
-# --- ways back ---------------------------------------------------------------------------------------------
+def _words(argument: str) -> list[str]:
+    import shlex
+
+    try:
+        return shlex.split(argument, posix=os.name == "posix")
+    except ValueError:  # a quote is not closed
+        return [argument]
+
+
+# --- earlier prompts ---------------------------------------------------------------------------------------
 
 
 def _retry(session: Session, _: str) -> None:
-    session.ask_again()
+    session.retry()
 
 
 def _edit(session: Session, _: str) -> None:
     from telex.editor import edit_text
-    from telex.repl.plain import written
+    from telex.repl.terminal import print_prompt
 
     last = session.last
     before = last.prompt.text if last is not None else ""
@@ -228,16 +233,15 @@ def _edit(session: Session, _: str) -> None:
         what = "empty" if not text.strip() else "unchanged"
         session.app.console.note(f"The prompt is {what}, so it is not sent.")
         return
-    written(session.app.console, text)
+    print_prompt(session.app.console, text)
     if last is None:
-        session.ask(text)
+        session.send(text)
     else:
-        session.ask_again(text)
+        session.retry(text)
 
 
 def _undo(session: Session, _: str) -> None:
-    gone = session.undo()
-    session.app.console.note(f"Taken back: {brief(gone.prompt.text)}")
+    session.app.console.note(f"Taken back: {first_line(session.undo().prompt.text)}")
 
 
 def _new(session: Session, _: str) -> None:
@@ -246,113 +250,97 @@ def _new(session: Session, _: str) -> None:
     session.app.console.note(f"A new conversation.{stays}")
 
 
-# --- what there is -----------------------------------------------------------------------------------------
-
-
 def _save(session: Session, argument: str) -> None:
     from provider_core import files
     from telex.render.transcript import markdown
-    from telex.repl.transcript import as_conversation, as_turns
 
     if not argument:
-        raise RefusedError("/save takes the name of a file", "For example: /save notes.md")
-    if not session.dialogue.messages:
-        raise RefusedError("there is nothing to save yet")
-    name = _file_name(argument)
+        raise CommandError("/save takes the name of a file", "For example: /save notes.md")
+    if not session.messages:
+        raise CommandError("there is nothing to save yet")
+    words = _words(argument)
+    if len(words) != 1:
+        import shlex
+
+        hint = f"If the name has spaces: /save {shlex.quote(argument)}"
+        raise CommandError("/save takes one file name", hint)
+    name = os.path.expanduser(words[0])  # noqa: PTH111 - "" stays ""
     path = Path(name).absolute()
-    if os.path.lexists(path) and str(path) != session.saved_to:  # a link to nothing may be somebody's trap
-        raise RefusedError(f"{name} already exists", "Use another name, or remove it first.")
-    text = markdown(as_conversation(session), as_turns(session))
-    files.replace(path, text.encode("utf-8", "replace"))
+    if os.path.lexists(path) and str(path) != session.saved_to:  # a dangling link may be a trap
+        raise CommandError(f"{name} already exists", "Use another name, or remove it first.")
+    files.replace(path, markdown(*session.transcript()).encode("utf-8", "replace"))
     session.saved_to = str(path)
     session.app.console.note(f"The conversation is in {name}.")
 
 
-def _file_name(argument: str) -> str:
-    """The one file name in ``argument``, quoted as for a shell where it has spaces."""
-    import shlex
-
-    try:
-        words = shlex.split(argument, posix=os.name == "posix")
-    except ValueError:
-        words = [argument]
-    if len(words) != 1:
-        raise RefusedError(
-            "/save takes one file name", f"If the name has spaces: /save {shlex.quote(argument)}"
-        )
-    return os.path.expanduser(words[0])  # noqa: PTH111 - "" stays ""
+# --- usage, help, exit -------------------------------------------------------------------------------------
 
 
 def _usage(session: Session, _: str) -> None:
     from telex.render import sheet
 
-    rows = [(str(number), said.spent) for number, said in enumerate(session.said, 1)]
+    rows = [(str(number), exchange.spent) for number, exchange in enumerate(session.exchanges, 1)]
     if session.withdrawn:
         rows.append(("taken back", tuple(session.withdrawn)))
     if not rows:
         session.app.console.note("Nothing was asked yet.")
         return
-    every = tuple(spent for _, some in rows for spent in some)
+    total = tuple(spent for _, some in rows for spent in some)
     if len(rows) > 1:
-        rows.append(("together", every))
-    costs = any(spent.usage is not None and spent.usage.cost is not None for spent in every)
-    sheet.rows(
-        session.app.console,
-        ("turn", "in", "out", *(("cost",) if costs else ()), "model"),
-        [_usage_row(name, some, costs=costs) for name, some in rows],
-    )
+        rows.append(("together", total))
+    costs = any(spent.usage is not None and spent.usage.cost is not None for spent in total)
+    headers = ("turn", "in", "out", *(("cost",) if costs else ()), "model")
+    sheet.rows(session.app.console, headers, [_usage_row(name, some, costs=costs) for name, some in rows])
 
 
 def _usage_row(name: str, some: Sequence[Spent], *, costs: bool) -> tuple[str, ...]:
     from telex.humanize import dollars, number
 
-    def total(field: str) -> str:
-        known = [getattr(spent.usage, field) for spent in some if spent.usage is not None]
-        numbers = [value for value in known if value is not None]
-        if not numbers:
-            return "?"
-        if field == "cost":
-            return dollars(sum(numbers))
-        return number(sum(numbers)) + ("+" if len(numbers) < len(some) else "")
+    def known(field: str) -> list[float]:
+        values = [getattr(spent.usage, field) for spent in some if spent.usage is not None]
+        return [value for value in values if value is not None]
 
-    models = list(dict.fromkeys(spent.model for spent in some))
-    shown = models[0] if len(models) == 1 else f"{len(models)} models"
-    return (name, total("input"), total("output"), *((total("cost"),) if costs else ()), shown)
+    def tokens(field: str) -> str:
+        counts = known(field)
+        return f"{number(int(sum(counts)))}{'+' * (len(counts) < len(some))}" if counts else "?"
+
+    prices = known("cost")
+    cost = (dollars(sum(prices)) if prices else "?",) if costs else ()
+    models = {spent.model for spent in some}
+    shown = models.pop() if len(models) == 1 else f"{len(models)} models"
+    return (name, tokens("input"), tokens("output"), *cost, shown)
 
 
 def _help(session: Session, _: str) -> None:
     from telex.render import sheet
 
-    rows = [(f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in ROWS]
-    sheet.rows(session.app.console, ("", ""), [*rows, *_KEYS])
+    commands = [(f"{each.names[0]} {each.argument}".rstrip(), each.words) for each in SLASH_COMMANDS]
+    sheet.rows(session.app.console, ("", ""), [*commands, *_KEYS])
 
 
 def _exit(_: Session, __: str) -> None:
     raise EOFError
 
 
-def brief(text: str, limit: int = 60) -> str:
-    """The first line of ``text``, cut to ``limit`` characters."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "(no text)")
-    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
-
-
-ROWS: tuple[Row, ...] = (
-    Row(names=("/model",), argument="[ID]", words="Switch to another model.", run=_model, takes="model"),
-    Row(names=("/models",), argument="[WORD]", words="List the known models.", run=_models),
-    Row(names=("/system",), argument="[TEXT]", words='Set the system message; "-" removes it.', run=_say_system),
-    Row(names=("/file",), argument="PATH …", words='Attach text files; "-" removes all.', run=_file, takes="file"),
-    Row(names=("/image",), argument="PATH|URL …", words="Attach images.", run=_image, takes="image"),
-    Row(names=("/retry",), words="Send the last prompt again.", run=_retry),
-    Row(names=("/edit",), words="Edit the last prompt in your editor, and send it.", run=_edit),
-    Row(names=("/undo",), words="Remove the last prompt and its answer.", run=_undo),
-    Row(names=("/save",), argument="FILE", words="Write the conversation to a Markdown file.", run=_save, takes="file"),
-    Row(names=("/usage",), words="Show the tokens used.", run=_usage),
-    Row(names=("/tools",), words="List the tools of this conversation.", run=_tools),
-    Row(names=("/new",), words="Start a new conversation.", run=_new),
-    Row(names=("/help",), words="Show this help.", run=_help),
-    Row(names=("/exit", "/quit"), words="Leave.", run=_exit),
-)  # fmt: skip
+SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
+    SlashCommand(names=names, argument=argument, words=words, run=run, takes=takes)
+    for names, argument, words, run, takes in (
+        (("/model",), "[ID]", "Switch to another model.", _model, "model"),
+        (("/models",), "[WORD]", "List the known models.", _models, ""),
+        (("/system",), "[TEXT]", 'Set the system message; "-" removes it.', _system, ""),
+        (("/file",), "PATH …", 'Attach text files; "-" removes all.', _file, "file"),
+        (("/image",), "PATH|URL …", "Attach images.", _image, "image"),
+        (("/retry",), "", "Send the last prompt again.", _retry, ""),
+        (("/edit",), "", "Edit the last prompt in your editor, and send it.", _edit, ""),
+        (("/undo",), "", "Remove the last prompt and its answer.", _undo, ""),
+        (("/save",), "FILE", "Write the conversation to a Markdown file.", _save, "file"),
+        (("/usage",), "", "Show the tokens used.", _usage, ""),
+        (("/tools",), "", "List the tools of this conversation.", _tools, ""),
+        (("/new",), "", "Start a new conversation.", _new, ""),
+        (("/help",), "", "Show this help.", _help, ""),
+        (("/exit", "/quit"), "", "Leave.", _exit, ""),
+    )
+)
 
 _KEYS = (
     ("Enter", "Send. To send a line that begins with /word: //word"),
@@ -361,3 +349,89 @@ _KEYS = (
     ("Ctrl-C", "Clear the prompt (Ctrl-Y restores it); stop an answer."),
     ("Ctrl-D", "Leave; so do exit and quit."),
 )
+
+
+# --- completion --------------------------------------------------------------------------------------------
+
+
+class Candidate(Struct):
+    """A completion: ``text`` replaces the last ``replaces`` characters; ``shown`` and ``words`` are for the menu."""
+
+    text: str
+    replaces: int
+    shown: str
+    words: str = ""
+
+
+def complete(app: App, text: str) -> Iterator[Candidate]:
+    """The completions of the text before the cursor: commands, models and files. Opens no socket and no keyring."""
+    if not text.startswith("/") or "\n" in text:
+        return
+    name, space, argument = text.partition(" ")
+    if not space:
+        for command in SLASH_COMMANDS:
+            for each in command.names:
+                if each.startswith(name):
+                    more = " " if command.argument else ""
+                    yield Candidate(text=each + more, replaces=len(name), shown=each, words=command.words)
+        return
+    takes = next((command.takes for command in SLASH_COMMANDS if name in command.names), "")
+    if takes == "model":
+        with contextlib.suppress(CoreError):  # the settings do not load
+            yield from _complete_model(app, argument)
+    elif takes:
+        yield from _complete_file(argument, _IMAGE_SUFFIXES if takes == "image" else ("",))
+
+
+def _complete_model(app: App, typed: str) -> Iterator[Candidate]:
+    """Aliases, providers, and model ids: all of a provider after its name, else those that begin as typed."""
+    catalog = app.runtime.catalog
+    wanted = typed.casefold()
+    no_provider = "/" not in typed
+    if no_provider:
+        for name in (*catalog.aliases, *(f"{provider.name}/" for provider in catalog.usable)):
+            if name.casefold().startswith(wanted):
+                words = catalog.aliases.get(name, "")
+                yield Candidate(text=name, replaces=len(typed), shown=name, words=words)
+        if not typed:
+            return
+    for provider in catalog.usable:
+        for model in catalog.listing(provider.name).models:
+            full = f"{provider.name}/{model.id}"
+            starts = (model.id, model.id.rpartition("/")[2] if no_provider else full)
+            if model.kind == "chat" and any(each.casefold().startswith(wanted) for each in starts):
+                yield Candidate(text=full, replaces=len(typed), shown=full)
+
+
+def _complete_file(argument: str, suffixes: tuple[str, ...]) -> Iterator[Candidate]:
+    """Files with one of the suffixes, and folders, for the last word, written as a shell would have them."""
+    raw, word = _last_word(argument)
+    folder, slash, start = word.rpartition("/")
+    before = folder + slash
+    try:
+        with os.scandir(os.path.expanduser(before) or ".") as entries:  # noqa: PTH111 - "" stays ""
+            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+    except OSError:
+        return
+    for name, is_folder in found:
+        is_hidden = name.startswith(".") and not start.startswith(".")
+        if name.startswith(start) and not is_hidden and (is_folder or name.lower().endswith(suffixes)):
+            shown = f"{name}/" if is_folder else name
+            text = re.sub(r"([\s\"'\\])", r"\\\1", before + shown)
+            yield Candidate(text=text, replaces=len(raw), shown=shown)
+
+
+def _last_word(argument: str) -> tuple[str, str]:
+    """The last word as it was typed, and without the backslashes and quotes that a shell would remove."""
+    start, quote, word = 0, "", ""
+    characters = iter(enumerate(argument))
+    for at, character in characters:
+        if character == "\\" and quote != "'" and at + 1 < len(argument):
+            word += next(characters)[1]
+        elif character in "\"'" and quote in ("", character):
+            quote = "" if quote else character
+        elif character.isspace() and not quote:
+            start, word = at + 1, ""
+        else:
+            word += character
+    return argument[start:], word

@@ -1,7 +1,4 @@
-"""Lines of a conversation, read and edited: the one place that knows prompt_toolkit, and a plain one beside it.
-
-What a line means is not known here.
-"""
+"""The line editor of an interactive conversation. This is the only module that imports prompt_toolkit."""
 
 from __future__ import annotations
 
@@ -18,67 +15,74 @@ from prompt_toolkit.completion import Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
-from prompt_toolkit.history import History
+from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.input import create_input
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import create_output
 from prompt_toolkit.styles import Style
 
-from telex.repl.plain import CONTINUED, LEAVE, PROMPT, written
-from telex.repl.window import Window
+from provider_core import files
+from provider_core.errors import FileError
+from telex.repl.terminal import CONTINUED, HOW_TO_LEAVE, PROMPT, print_prompt
 from telex.signals import Terminated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
+    from prompt_toolkit.application import Application
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.input import Input
     from prompt_toolkit.key_binding import KeyPressEvent
     from prompt_toolkit.output import Output
 
     from telex.console import Console
-    from telex.repl.completion import Candidate
-    from telex.repl.recall import Recall
+    from telex.repl.commands import Candidate
 
-__all__ = ["LineEditor", "typed_ahead"]
-
-
-_MENU = 7
-"""Rows that the completion menu has on most screens; of a longer list each row tells its number."""
+_MENU_ROWS = 7
+"""Rows of the completion menu on most screens; in a longer list each row shows its number."""
+_HISTORY_ENTRIES = 1000
+_HISTORY_ENTRY = 20_000
+"""Characters of the longest prompt that is saved: nobody looks for a pasted log with the arrow keys."""
+_HISTORY_FILE = 2_000_000
+"""Bytes from which the file is cut down to its last entries."""
+_CURSOR_REPLY = 0.2
+"""Seconds that a terminal has to report where its cursor is."""
 
 
 class LineEditor:
-    """Prompts of any number of lines: Enter sends them.
+    """Reads prompts of any number of lines; Enter sends them.
 
-    ``offers`` gives what may stand where the text ends; ``edit`` opens the user's editor, None where that failed.
+    ``history`` is the file of earlier prompts, None saves none. ``complete`` gives the completions of the text before
+    the cursor. ``edit`` opens the text in the user's editor and returns it, or None if that failed.
     """
 
     def __init__(
         self,
         console: Console,
         *,
-        recall: Recall,
-        offers: Callable[[str], Iterable[Candidate]],
+        history: Path | None,
+        complete: Callable[[str], Iterable[Candidate]],
         edit: Callable[[str], str | None],
     ) -> None:
         self._console = console
         self._edit = edit
         self._editing = False
-        self._empty = 0
-        """How often Ctrl-C has come on an empty line, one after the other."""
-        self._input = _input()
-        self._window = Window()
+        self._interrupts = 0
+        """How often Ctrl-C came on an empty line in a row."""
+        self._input = _keyboard()
+        self._resize = ResizeHandler()
         self._session: PromptSession[str] = PromptSession(
             [("class:prompt", PROMPT)],
             multiline=True,
             prompt_continuation=CONTINUED,
             complete_while_typing=False,
-            completer=_Offers(offers),
-            history=_Past(recall),
+            completer=_Completer(complete),
+            history=InMemoryHistory() if history is None else InputHistory(history, report=console.note),
             key_bindings=self._keys(),
             enable_suspend=True,
-            # What was sent is written as text: it wraps as text does, and is not cut to the screen's height.
+            # A sent prompt is printed again as text: that wraps, and may be longer than the screen.
             erase_when_done=True,
             style=Style([("prompt", "bold" if console.out_has_colour else "")]),
             input=self._input,
@@ -86,35 +90,33 @@ class LineEditor:
         )
 
     def read(self) -> str:
-        """What was sent. Raises ``EOFError`` when the user leaves, and ``Terminated``."""
-        self._empty = 0
-        if isinstance(self._input, _Keys):
-            self._input.look_behind(self._console)
+        """A prompt. Raises ``EOFError`` when the user leaves, and ``Terminated``."""
+        self._interrupts = 0
+        if isinstance(self._input, _Keyboard):
+            self._input.read_ahead(self._console)
         text = self._session.prompt(pre_run=self._listen, set_exception_handler=False)
         if text.strip():
-            written(self._console, text)
+            print_prompt(self._console, text)
         return text
-
-    # --- keys ----------------------------------------------------------------------------------------------
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
-        here = has_focus(DEFAULT_BUFFER)
-        keys.add("enter", filter=here)(self._enter)
-        keys.add("escape", "enter", filter=here)(_new_line)
-        keys.add("c-j", filter=here)(_new_line)
-        keys.add("c-c", filter=here)(self._interrupt)
+        in_prompt = has_focus(DEFAULT_BUFFER)
+        keys.add("enter", filter=in_prompt)(self._enter)
+        for combination in (("escape", "enter"), ("c-j",)):
+            keys.add(*combination, filter=in_prompt)(lambda event: event.current_buffer.insert_text("\n"))
+        keys.add("c-c", filter=in_prompt)(self._interrupt)
         keys.add("<sigint>")(self._interrupt)
-        keys.add("c-g", filter=here)(self._open_editor)
-        keys.add("c-x", "c-e", filter=here)(self._open_editor)
-        keys.add("<cursor-position-response>")(self._window.told)
+        for combination in (("c-g",), ("c-x", "c-e")):
+            keys.add(*combination, filter=in_prompt)(self._open_editor)
+        keys.add("<cursor-position-response>")(self._resize.on_cursor_position)
         return keys
 
     def _enter(self, event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         before = buffer.document.text_before_cursor
         if buffer.complete_state is not None and buffer.complete_state.current_completion is not None:
-            buffer.complete_state = None  # it takes what is marked in the menu
+            buffer.complete_state = None  # accept the selected completion
         elif before.endswith("\\") and not before.endswith("\\\\") and buffer.document.is_cursor_at_the_end:
             buffer.delete_before_cursor()
             buffer.insert_text("\n")
@@ -122,19 +124,19 @@ class LineEditor:
             buffer.validate_and_handle()
 
     def _interrupt(self, event: KeyPressEvent) -> None:
-        if self._editing:  # it is the editor's
+        if self._editing:  # the Ctrl-C is for the editor
             return
         buffer = event.app.layout.get_buffer_by_name(DEFAULT_BUFFER)
         if buffer is None or buffer.text:
-            self._empty = 0
+            self._interrupts = 0
             if buffer is not None:
-                event.app.clipboard.set_text(buffer.text)  # Ctrl-Y brings it back
+                event.app.clipboard.set_text(buffer.text)  # Ctrl-Y restores it
                 buffer.reset()
             event.app.layout.focus(DEFAULT_BUFFER)
             return
-        self._empty += 1
-        if self._empty == 2:
-            run_in_terminal(lambda: self._console.note(LEAVE))
+        self._interrupts += 1
+        if self._interrupts == 2:
+            run_in_terminal(lambda: self._console.note(HOW_TO_LEAVE))
 
     def _open_editor(self, event: KeyPressEvent) -> None:
         buffer = event.current_buffer
@@ -150,14 +152,12 @@ class LineEditor:
 
         event.app.create_background_task(edit())
 
-    # --- what else may come --------------------------------------------------------------------------------
-
     def _listen(self) -> None:
-        """Let signals, and mistakes in what runs here, end the reading with the terminal in order."""
+        """Let signals, and errors in callbacks, end the prompt with the terminal in order."""
         loop = self._session.app.loop
         if loop is None:
             return
-        self._window.follow(self._session.app)
+        self._resize.attach(self._session.app)
         loop.set_exception_handler(lambda _, context: self._end(context.get("exception")))
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
@@ -171,35 +171,69 @@ class LineEditor:
             app.exit(exception=reason)
 
 
-_TYPED = re.compile(
-    r"(\x1b\[200~.*?\x1b\[201~|\x1b\r)"  # a paste, Alt-Enter
-    r"|\x1b\[[0-?]*[ -/]*(?:[@-~]|$)|\x1bO.?|\x1b.?|[\x01-\x03\x05-\x0c\x0e-\x1f\x7f]",
-    re.DOTALL,
-)
+class InputHistory(FileHistory):
+    """Earlier prompts, in a private file that several sessions may write at a time.
 
-
-def typed_ahead(data: str) -> str:
-    """What was typed while no prompt was there, as keys for the prompt: text, pastes, Enter and Ctrl-D.
-
-    The terminal's line mode has turned Enter into a line feed and Ctrl-D into a null. Keys that move, recall or
-    edit were meant for no line and are dropped: they would mix an old prompt with the new one.
+    As in shells, text that begins with a space is not saved. ``report`` is called with the first error; after that
+    nothing is saved.
     """
-    data = data.replace("\n", "\r").replace("\0", "\x04")
-    return _TYPED.sub(lambda hit: hit[1] or "", data)
+
+    def __init__(self, path: Path, *, report: Callable[[str], None]) -> None:
+        super().__init__(path)
+        self._path = path
+        self._report = report
+        self._works = True
+
+    def load_history_strings(self) -> Iterable[str]:
+        """The last entries, newest first. Cuts a large file down to them."""
+        if not self._path.is_file():  # a link to /dev/null turns the history off
+            return []
+        try:
+            files.make_private(self._path)
+            found = list(super().load_history_strings())[:_HISTORY_ENTRIES]
+            if self._path.stat().st_size > _HISTORY_FILE:
+                self._rewrite(found)
+        except OSError as error:
+            self._fail(error.strerror or str(error))
+            return []
+        return found
+
+    def _rewrite(self, entries: list[str]) -> None:
+        """Save only the entries, newest first, that fit into half a file."""
+        size = 0
+        with files.locked(self._path):
+            self._path.unlink()
+            self._path.touch(files.PRIVATE)
+            kept = [text for text in entries if (size := size + len(text)) < _HISTORY_FILE // 2]
+            for text in reversed(kept):
+                super().store_string(text)
+
+    def store_string(self, string: str) -> None:
+        if not self._works or not string.strip() or string[0].isspace() or len(string) > _HISTORY_ENTRY:
+            return
+        try:
+            files.private_folder(self._path.parent)
+            with files.locked(self._path):
+                self._path.touch(files.PRIVATE)
+                super().store_string(string)
+        except FileError as error:
+            self._fail(error.reason)
+        except OSError as error:
+            self._fail(error.strerror or str(error))
+
+    def _fail(self, reason: str) -> None:
+        self._works = False
+        self._report(f"What you type is not saved in {self._path}: {reason}.")
 
 
-def _new_line(event: KeyPressEvent) -> None:
-    event.current_buffer.insert_text("\n")
-
-
-class _Offers(Completer):
-    def __init__(self, offers: Callable[[str], Iterable[Candidate]]) -> None:
-        self._offers = offers
+class _Completer(Completer):
+    def __init__(self, complete: Callable[[str], Iterable[Candidate]]) -> None:
+        self._complete = complete
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        every = list(self._offers(document.text_before_cursor))
+        every = list(self._complete(document.text_before_cursor))
         for number, found in enumerate(every, 1):
-            place = f"{number} of {len(every)}" if len(every) > _MENU else ""
+            place = f"{number} of {len(every)}" if len(every) > _MENU_ROWS else ""
             yield Completion(
                 found.text,
                 start_position=-found.replaces,
@@ -208,57 +242,65 @@ class _Offers(Completer):
             )
 
 
-class _Past(History):
-    def __init__(self, recall: Recall) -> None:
-        super().__init__()
-        self._recall = recall
-
-    def load_history_strings(self) -> Iterable[str]:
-        return reversed(self._recall.entries())
-
-    def store_string(self, string: str) -> None:
-        self._recall.add(string)
+# --- the terminal ------------------------------------------------------------------------------------------
 
 
 def _output() -> Output:
     output = create_output(sys.stdout)
-    # Where the cursor is need not be known, and asking for it leaves marks on terminals that do not answer.
+    # Asking for the cursor's position leaves marks on terminals that do not answer.
     if hasattr(output, "enable_cpr"):
         output.enable_cpr = False
     return output
 
 
+_KEPT_KEYS = re.compile(
+    r"(\x1b\[200~.*?\x1b\[201~|\x1b\r)"  # a paste, Alt-Enter
+    r"|\x1b\[[0-?]*[ -/]*(?:[@-~]|$)|\x1bO.?|\x1b.?|[\x01-\x03\x05-\x0c\x0e-\x1f\x7f]",
+    re.DOTALL,
+)
+
+
+def typed_ahead(data: str) -> str:
+    """Input from before there was a prompt, as keys for the prompt: text, pastes, Enter and Ctrl-D.
+
+    The terminal's line mode has turned Enter into a line feed and Ctrl-D into a null. Keys that move the cursor, edit
+    or recall are dropped: there was no line that they could have been meant for.
+    """
+    data = data.replace("\n", "\r").replace("\0", "\x04")
+    return _KEPT_KEYS.sub(lambda found: found[1] or "", data)
+
+
 if sys.platform == "win32":
 
-    class _Keys:
-        """Windows hands out keys one by one."""
+    class _Keyboard:
+        """Windows delivers keys one by one."""
 
-        def look_behind(self, console: Console) -> None: ...
+        def read_ahead(self, console: Console) -> None: ...
 
-    def _input() -> Input:
+    def _keyboard() -> Input:
         return create_input()
 
 else:
     from prompt_toolkit.input.vt100 import Vt100Input
 
-    class _Keys(Vt100Input):
-        """The keyboard, and what was typed before the prompt was there to read it."""
+    class _Keyboard(Vt100Input):
+        """The keyboard, with the input from before the prompt was there to read it."""
 
-        _behind = False
+        _has_more = False
 
-        def look_behind(self, console: Console) -> None:
+        def read_ahead(self, console: Console) -> None:
             """Take what was typed already, and find out whether there is more."""
             if console.typed_ahead:
                 self.vt100_parser.feed(typed_ahead(console.typed_ahead.decode("utf-8", "replace")))
                 store_typeahead(self, self.flush_keys())
                 console.typed_ahead = b""
             with self.raw_mode():
-                self._behind = bool(select.select([self.fileno()], [], [], 0)[0])
+                self._has_more = bool(select.select([self.fileno()], [], [], 0)[0])
 
         def read_keys(self) -> list[Any]:
             data = self.stdin_reader.read()
-            if self._behind:
-                self._behind = False
+            if self._has_more:
+                self._has_more = False
                 while select.select([self.fileno()], [], [], 0)[0] and (more := self.stdin_reader.read()):
                     data += more
                 data = typed_ahead(data)
@@ -266,5 +308,95 @@ else:
             found, self._buffer = self._buffer, []
             return found
 
-    def _input() -> Input:
-        return _Keys(sys.stdin)
+    def _keyboard() -> Input:
+        return _Keyboard(sys.stdin)
+
+
+class ResizeHandler:
+    """Draws the line again in its place when the window becomes narrower.
+
+    Most terminals then wrap long rows and some cut them; only the column of the cursor tells which. If the terminal
+    does not report it, the old line stays above the new one: better twice than lost.
+    """
+
+    def __init__(self) -> None:
+        self._app: Application[Any]
+        self._questions = 0
+        """How many cursor reports are still to come."""
+        self._timer: Any = None
+        self._wraps = False
+        """Whether this terminal wrapped long rows the last time that it could be seen."""
+
+    def attach(self, app: Application[Any]) -> None:
+        """Handle resizes while ``app`` runs."""
+        self._app, self._questions = app, 0
+        if app.loop is not None and sys.platform != "win32":
+            app.terminal_size_polling_interval = None
+            # Later, to replace the application's own handler, which does not expect wrapped rows.
+            app.loop.call_soon(app.loop.add_signal_handler, signal.SIGWINCH, self._on_resize)
+
+    def on_cursor_position(self, event: KeyPressEvent) -> None:
+        """Take the terminal's report: row and column of its cursor, from 1."""
+        if self._questions:
+            self._questions -= 1
+            if not self._questions:
+                self._draw(column=int(event.data[2:-1].rpartition(";")[2]) - 1)
+
+    def _on_resize(self) -> None:
+        rows, x = self._drawn_rows()
+        width = self._app.output.get_size().columns
+        loop = self._app.loop
+        if loop is None or all(length <= width for length in (*rows, x + 1)):
+            self._draw(column=x)
+            return
+        self._questions += 1
+        self._app.output.ask_for_cpr()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(_CURSOR_REPLY, self._draw)
+
+    def _draw(self, column: int | None = None) -> None:
+        self._questions = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        app = self._app
+        if not app.is_running or app.is_done:
+            return
+        rows, x = self._drawn_rows()
+        if column is not None:
+            width = app.output.get_size().columns
+            wraps = has_wrapped(x, width, column)
+            self._wraps = self._wraps if wraps is None else wraps
+            app.output.cursor_up(added_rows(rows, x, width) if self._wraps else 0)
+        app.renderer.erase(leave_alternate_screen=False)
+        app.invalidate()
+
+    def _drawn_rows(self) -> tuple[list[int], int]:
+        """The widths of the rows above the cursor's, as they were drawn, and the cursor's column in its row."""
+        screen = self._app.renderer.last_rendered_screen
+        if screen is None:
+            return [], 0
+        cursor = screen.get_cursor_position(self._app.layout.current_window)
+        rows = (screen.data_buffer[y] for y in range(cursor.y))
+        widths = [max((at + 1 for at, cell in row.items() if cell.char != " "), default=0) for row in rows]
+        return widths, cursor.x
+
+
+def has_wrapped(x: int, width: int, column: int) -> bool | None:
+    """Whether the terminal has wrapped a long row (True) or cut it; None if the cursor's column does not tell.
+
+    The cursor was in column ``x`` of its row, from 0; it is in ``column`` of a window that is ``width`` wide now.
+    """
+    wrapped, cut = x % width, min(x, width - 1)
+    if wrapped == cut or column not in (wrapped, cut):
+        return None
+    return column == wrapped
+
+
+def added_rows(rows: Sequence[int], x: int, width: int) -> int:
+    """How many rows wrapping at ``width`` adds above the cursor.
+
+    ``rows`` are the widths of the rows above the cursor's own, in which it was in column ``x``.
+    """
+    return sum((max(length, 1) - 1) // width for length in rows) + x // width

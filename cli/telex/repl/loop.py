@@ -1,4 +1,4 @@
-"""The way of a conversation at a terminal from its first line to its last: read, hand on, say what went wrong."""
+"""The loop of an interactive conversation: read a prompt or command, run it, report errors."""
 
 from __future__ import annotations
 
@@ -9,129 +9,103 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from provider_core.errors import AttachmentError, CoreError
-from telex.ask import hint
 from telex.options import require_utf8
 from telex.render.background import learn_background
-from telex.repl import commands
-from telex.repl.plain import PlainReader, is_plain
-from telex.repl.recall import Recall
-from telex.repl.session import RefusedError, Session
-from telex.repl.standing import ProviderSession
+from telex.repl.commands import command_in, complete, run_command
+from telex.repl.session import CommandError, ProviderSession, Session, first_line
+from telex.repl.terminal import EchoSuppressor, PlainReader, is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from provider_core.history import SavedConversation
-    from provider_core.types import Target
     from telex.app import App
-    from telex.commands.chat.prompt import Prompt
-    from telex.dialogue import Dialogue
-    from telex.render.renderer import Renderer, RenderOptions
+    from telex.chat.plan import Plan
 
-__all__ = ["run"]
-
-_SHOWN = 2
-"""How many of the last exchanges are shown of a conversation that is gone on with."""
-_LINES = 3
+_EXCHANGES_SHOWN = 2
+"""How many of the last prompts and answers are shown of a conversation that is continued."""
+_LINES_SHOWN = 3
+"""Lines of each of these answers."""
 
 
 class Reader(Protocol):
+    """Reads what the user types."""
+
     def read(self) -> str:
-        """One prompt or command; raises ``EOFError`` when the user leaves."""
+        """A prompt or command; raises ``EOFError`` when the user leaves."""
 
 
-def run(
-    app: App,
-    dialogue: Dialogue,
-    *,
-    view: RenderOptions,
-    system: str | None = None,
-    earlier: SavedConversation | None = None,
-    attached: Prompt | None = None,
-    watch: Callable[[Renderer], Callable[[str, str], None] | None] = lambda _: None,
-    network: Callable[[Target], Target] = lambda target: target,
-    quiet: bool = False,
-) -> None:
-    """Hold the conversation until the user leaves.
+def run_conversation(app: App, plan: Plan) -> None:
+    """Talk with the user until they leave."""
+    chat = plan.models[0].chat
+    if chat is None:
+        return
+    with contextlib.ExitStack() as stack:
+        tools = None
+        if plan.tool_servers:
+            from telex.chat.tools import ToolServers
 
-    ``earlier`` is the conversation that ``dialogue`` continues, ``attached`` goes with the first prompt; ``watch``
-    gives what listens to the wire beside a show, and ``network`` puts the command line's timeouts into a target.
-    """
-    session = Session(
-        app,
-        dialogue,
-        view=view,
-        system=system,
-        earlier=earlier,
-        attached=attached,
-        watch=watch,
-        network=network,
-    )
-    learn_background(app.console, app.runtime.environ)
-    if not quiet:
-        _greet(session, earlier)
-    reader = _reader(session)
-    with ProviderSession() as standing:
-        app.standing = standing
-        goes_on = True
-        while goes_on:
+            with EchoSuppressor(app):
+                tools = stack.enter_context(ToolServers(app, plan.tool_servers, allow=plan.allow))
+        provider = stack.enter_context(ProviderSession(app.runtime.open_provider))
+        session = Session(app, plan, chat, provider, tools=tools)
+        learn_background(app.console, app.runtime.environ)
+        if not plan.quiet:
+            _greet(session, plan.earlier)
+        reader = _reader(session)
+        continues = True
+        while continues:
             with contextlib.suppress(KeyboardInterrupt):  # one that comes between two steps
-                goes_on = _step(session, reader)
-    if not quiet:
-        _part(session)
+                continues = _step(session, reader)
+    conversation = session.recorder.conversation if session.recorder is not None else None
+    if conversation is not None and session.exchanges and not plan.quiet:
+        app.console.note(f"To continue: telex chat --conversation {conversation}")
 
 
 def _reader(session: Session) -> Reader:
     app = session.app
     if is_plain(app.runtime.environ):
         return PlainReader(app.console)
-    from telex.repl.completion import Offers
     from telex.repl.line_editor import LineEditor
 
-    # What is not kept in the history is not kept beside it.
-    path = app.runtime.paths.data / "input-history" if session.dialogue.recorder is not None else None
+    # A conversation that is not saved leaves no prompts in a file either.
+    path = app.runtime.paths.data / "input-history" if session.recorder is not None else None
     return LineEditor(
         app.console,
-        recall=Recall(path, told=app.console.note),
-        offers=Offers(app, commands.ROWS),
-        edit=lambda text: _edited(app, text),
+        history=path,
+        complete=lambda text: complete(app, text),
+        edit=lambda text: _edit(app, text),
     )
 
 
 def _step(session: Session, reader: Reader) -> bool:
-    """Read once and do what it says; whether the conversation goes on."""
+    """Read and run one prompt or command; returns whether the conversation continues."""
     console = session.app.console
     try:
-        text = reader.read()
+        text = require_utf8(reader.read(), "the prompt")
         if not text.strip():
             return True
-        _do(session, require_utf8(text, "the prompt"))
+        command = command_in(text)
+        if command is not None:
+            run_command(session, *command)
+        else:
+            session.send(text[1:] if text.startswith("//") else text)
     except EOFError:
         return False
     except KeyboardInterrupt:
         console.note("Interrupted.")
-    except RefusedError as error:
+    except CommandError as error:
         console.error(error.message, error.hint)
     except click.ClickException as error:
         console.error(error.format_message())
     except CoreError as error:
-        advice = hint(session.app, error)
-        if advice is not None and isinstance(error, AttachmentError):
-            advice = advice.replace("--image", "/image").replace("--file", "/file")
-        console.error(error.message, advice)
+        hint = session.app.advice(error)[1]
+        if hint is not None and isinstance(error, AttachmentError):
+            hint = hint.replace("--image", "/image").replace("--file", "/file")
+        console.error(error.message, hint)
     console.out("\n")
     return True
 
 
-def _do(session: Session, text: str) -> None:
-    command = commands.command_in(text)
-    if command is not None:
-        commands.run(session, *command)
-    else:
-        session.ask(text[1:] if text.startswith("//") else text)
-
-
-def _edited(app: App, text: str) -> str | None:
+def _edit(app: App, text: str) -> str | None:
     from telex.editor import edit_text
 
     try:
@@ -142,40 +116,33 @@ def _edited(app: App, text: str) -> str | None:
 
 
 def _greet(session: Session, earlier: SavedConversation | None) -> None:
-    """Who answers and how to get help, in one line; and which conversation continues."""
+    """Print which model answers, how to get help, and which conversation continues."""
     console = session.app.console
-    line = f"{session.dialogue.target} · /help lists the commands · Ctrl-D leaves"
-    console.note(line if len(line) < console.width() else f"{session.dialogue.target} · /help")
+    line = f"{session.target} · /help lists the commands · Ctrl-D leaves"
+    console.note(line if len(line) < console.width() else f"{session.target} · /help")
     if earlier is not None:
         from telex.humanize import age, plural
 
-        prompts = plural(len(session.said), "prompt")
-        unused = age(max(0.0, time.time() - earlier.updated))
-        console.note(f"Continuing “{earlier.title}” ({earlier.id}): {prompts}, the last one {unused} ago.")
-        _remind(session)
-    if session.attached.sizes:
-        console.note(f"Attached to the first prompt: {', '.join(session.attached.sizes)}")
+        prompts = plural(len(session.exchanges), "prompt")
+        last = age(max(0.0, time.time() - earlier.updated))
+        console.note(f"Continuing “{earlier.title}” ({earlier.id}): {prompts}, the last one {last} ago.")
+        _show_last_exchanges(session)
+    if attachments := session.attached.attachments:
+        console.note(f"Attached to the first prompt: {', '.join(attachments)}")
     console.out("\n")
 
 
-def _remind(session: Session) -> None:
-    """The last of what was said, in a few lines."""
+def _show_last_exchanges(session: Session) -> None:
     console = session.app.console
-    spoken = [message for message in session.dialogue.messages if message.role in ("user", "assistant")]
-    for message in spoken[-2 * _SHOWN :]:
+    spoken = [message for message in session.messages if message.role in ("user", "assistant")]
+    for message in spoken[-2 * _EXCHANGES_SHOWN :]:
         content = message.content
         text = content if isinstance(content, str) else "".join(getattr(part, "text", "") for part in content)
-        lines = [line for line in text.splitlines() if line.strip()]
         if message.role == "user":
-            console.note(f"  > {commands.brief(text, console.width() - 5)}")
+            console.note(f"  > {first_line(text, console.width() - 5)}")
             continue
-        for line in lines[:_LINES]:
-            console.note(f"  {commands.brief(line, console.width() - 3)}")
-        if len(lines) > _LINES:
+        lines = [line for line in text.splitlines() if line.strip()]
+        for line in lines[:_LINES_SHOWN]:
+            console.note(f"  {first_line(line, console.width() - 3)}")
+        if len(lines) > _LINES_SHOWN:
             console.note("  …")
-
-
-def _part(session: Session) -> None:
-    recorder = session.dialogue.recorder
-    if recorder is not None and recorder.conversation is not None and session.said:
-        session.app.console.note(f"To continue: telex chat --conversation {recorder.conversation}")

@@ -1,13 +1,11 @@
-"""A conversation at a terminal: what was asked in it, what stands ready, and the ways on and back.
-
-How lines are read and what they mean is not known here; an answer is had and kept by ``Dialogue``.
-"""
+"""The state of an interactive conversation: its prompts, what they cost, and how to repeat or undo them."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from provider_core.answer import append_messages
 from provider_core.errors import (
@@ -18,32 +16,34 @@ from provider_core.errors import (
     ProviderError,
     ToolRefusedError,
 )
-from provider_core.events import ChatEnded, ToolEnded, ToolProgress, ToolStarted
+from provider_core.events import AnswerEnded, ChatEnded, ToolEnded, ToolStarted
+from provider_core.history import SavedConversation, SavedTurn
 from provider_core.structs import Struct
-from provider_core.types import ImagePart, Message, Sent, TextPart
-from telex.ask import conclude, hint
-from telex.commands.chat.making import check_fit
-from telex.commands.chat.prompt import Prompt
+from provider_core.types import ImagePart, Message, Sent, TextPart, Verdict
+from telex.chat.input import Prompt
+from telex.chat.plan import check_fit, new_messages, reads_images
+from telex.chat.run import Turn, report_outcome
 from telex.exit_codes import Stop
-from telex.render.renderer import Paused
-from telex.render.text import TextRenderer
-from telex.repl.hush import EchoSuppressor
+from telex.options import with_network
+from telex.render.renderer import Paused, renderer_for
+from telex.repl.terminal import EchoSuppressor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
+    from provider_core.chat.runner import ChatPlan
+    from provider_core.client import OpenProvider
     from provider_core.events import Event
-    from provider_core.history import SavedConversation, SavedTurn
-    from provider_core.types import Part, Target, Usage, Verdict
+    from provider_core.types import Part, Target, Usage
     from telex.app import App
-    from telex.dialogue import Dialogue
-    from telex.render.renderer import CommandEvent, Renderer, RenderOptions
+    from telex.chat.plan import Plan
+    from telex.chat.tools import ToolServers
+    from telex.render.renderer import CommandEvent, RenderOptions
 
-__all__ = ["Exchange", "RefusedError", "Session", "Spent", "exchanges"]
 
-
-class RefusedError(Exception):
-    """A command that cannot be done as it was typed; ``hint`` says what can."""
+class CommandError(Exception):
+    """A command that cannot be run as it was typed; ``hint`` says how to fix that."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class RefusedError(Exception):
 
 
 class Spent(Struct):
-    """What one answer took, and how it ended, in words where that is an error; ``model`` is ``provider/model``."""
+    """What one request used, and how it ended. ``model`` is ``provider/model``."""
 
     model: str
     usage: Usage | None
@@ -61,178 +61,240 @@ class Spent(Struct):
 
 
 class Exchange(Struct):
-    """A prompt and what came of it. ``turns`` are its ids in the history.
-
-    ``resend`` tells of one without an answer that it goes along with the next.
-    """
+    """A prompt and its requests."""
 
     prompt: Prompt
     resend: bool = True
+    """Whether the prompt, if it has no answer, is sent along with the next one."""
     turns: tuple[int, ...] = ()
+    """The ids of its turns in the history."""
     spent: tuple[Spent, ...] = ()
 
 
 class Session:
-    """``said`` are the prompts that were answered, in the dialogue's order; ``unanswered`` is a later one that was not.
+    """An interactive conversation. ``messages`` are those of the answered prompts in ``exchanges``.
 
-    ``attached`` goes with the next prompt, and ``system`` is in force from it on; "" is none. ``withdrawn`` is
-    what was spent on answers that were taken back.
+    ``unanswered`` is a later prompt without an answer. ``attached`` goes with the next prompt. ``system`` is the system
+    message from the next prompt on, "" for none. ``withdrawn`` is what answers cost that were removed.
     """
 
     def __init__(
         self,
         app: App,
-        dialogue: Dialogue,
+        plan: Plan,
+        chat: ChatPlan,
+        provider: ProviderSession,
         *,
-        view: RenderOptions,
-        system: str | None = None,
-        earlier: SavedConversation | None = None,
-        attached: Prompt | None = None,
-        watch: Callable[[Renderer], Callable[[str, str], None] | None] = lambda _: None,
-        network: Callable[[Target], Target] = lambda target: target,
+        tools: ToolServers | None = None,
     ) -> None:
+        earlier = plan.earlier
         self.app = app
-        self.dialogue = dialogue
-        self.said = exchanges(app.runtime.history.turns(earlier.id)) if earlier is not None else []
+        self.target = chat.target
+        self.recorder = plan.models[0].recorder
+        self.tools = tools
+        self.messages = chat.request.messages
+        self.exchanges = saved_exchanges(app.runtime.history.turns(earlier.id)) if earlier is not None else []
         self.unanswered: Exchange | None = None
         self.withdrawn: list[Spent] = []
-        self.attached = attached or Prompt()
-        self.system = _system(dialogue.messages) if system is None else system
+        self.attached = plan.prompt
+        self.system = _system(self.messages) if plan.system is None else plan.system
         self.begun = earlier.begun if earlier is not None else time.time()
         self.saved_to: str | None = None
-        self._view = view
-        self._watch = watch
-        self._network = network
+        self._plan = plan
+        self._chat = chat
+        self._provider = provider
 
     @property
     def last(self) -> Exchange | None:
         """The prompt that was sent last."""
-        return self.unanswered or (self.said[-1] if self.said else None)
+        return self.unanswered or (self.exchanges[-1] if self.exchanges else None)
 
-    def ask(self, text: str) -> None:
-        """One more prompt, with what is attached; one before it that was not answered goes along."""
+    def send(self, text: str) -> None:
+        """Send a prompt with the attachments, after an earlier one that has no answer."""
         last = self.unanswered
         if last is not None and last.resend:
-            own = self.attached == replace(last.prompt, typed="")
-            if own and text == last.prompt.typed:
-                self.ask_again()
+            same_attachments = self.attached == replace(last.prompt, typed="")
+            if same_attachments and text == last.prompt.typed:
+                self.retry()
                 return
-            self.attached = Prompt() if own else self.attached
+            self.attached = Prompt() if same_attachments else self.attached
             question = Message(role="user", content=last.prompt.content())
-            self.dialogue.messages = append_messages(self.dialogue.messages, (question,))
-            self.said.append(last)
+            self.messages = append_messages(self.messages, (question,))
+            self.exchanges.append(last)
             self.unanswered = None
         prompt, self.attached = replace(self.attached, typed=text), Prompt()
-        self._ask(prompt)
+        self._send(prompt)
 
-    def ask_again(self, text: str | None = None) -> None:
-        """The last prompt once more, or with ``text`` for its own; the answer takes the place of the one before.
+    def retry(self, text: str | None = None) -> None:
+        """Send the last prompt again, or ``text`` in its place. The new answer replaces the old one, if there is one.
 
-        Where none comes, the one before stays. Raises ``RefusedError`` where nothing was asked yet.
+        Raises ``CommandError`` if there is no prompt yet.
         """
         last = self.last
         if last is None:
-            raise RefusedError("nothing was asked yet")
-        messages, answered_before = self.dialogue.messages, last is not self.unanswered
+            raise CommandError("nothing was asked yet")
+        messages, was_answered = self.messages, last is not self.unanswered
         prompt = last.prompt
-        if answered_before:
-            self.said.pop()
-            self.dialogue.messages = _before_last(messages)
+        if was_answered:
+            self.exchanges.pop()
+            self.messages = _before_last_prompt(messages)
         else:
             prompt, self.attached = replace(self.attached, typed=prompt.typed), Prompt()
-        if self._ask(prompt if text is None else replace(prompt, typed=text)):
+        if self._send(prompt if text is None else replace(prompt, typed=text)):
             self._withdraw(last)
-        elif answered_before:
-            self.said.append(last)
-            self.dialogue.messages = messages
-            if self.unanswered is not None:  # the same question again is not worth saving
+        elif was_answered:
+            self.exchanges.append(last)
+            self.messages = messages
+            if self.unanswered is not None:  # the history has the same question already
                 self._withdraw(self.unanswered)
             self.unanswered, self.attached = None, Prompt()
             self.app.console.note("The answer before it stays.")
 
     def undo(self) -> Exchange:
-        """Take back the last prompt and its answer; raises ``RefusedError`` where there is none."""
+        """Remove the last prompt and its answer; raises ``CommandError`` if there is none."""
         last = self.last
         if last is None:
-            raise RefusedError("there is nothing to take back")
+            raise CommandError("there is nothing to take back")
         if last is self.unanswered:
             self.unanswered = None
             self.attached = Prompt()
         else:
-            self.said.pop()
-            self.dialogue.messages = _before_last(self.dialogue.messages)
+            self.exchanges.pop()
+            self.messages = _before_last_prompt(self.messages)
         self._withdraw(last)
         return last
 
     def new(self) -> None:
-        """Begin another conversation; the model, the system message and what is attached stay."""
-        self.dialogue.messages = ()
-        if self.dialogue.recorder is not None:
-            self.dialogue.recorder.conversation = None
+        """Start another conversation; model, system message and attachments stay."""
+        self.messages = ()
+        if self.recorder is not None:
+            self.recorder.conversation = None
         self.begun = time.time()
-        self.said.clear()
+        self.exchanges.clear()
         self.withdrawn.clear()
         self.unanswered = None
 
     def change_model(self, name: str) -> str | None:
-        """Ask the model ``name`` from now on; raises as ``App.target`` does.
+        """Use the model ``name`` from now on; raises as ``App.target`` does.
 
-        Returns a warning if the provider's models are known and this one is not among them.
+        Returns a warning if the provider's models are known and this is not one of them.
         """
-        target = self.dialogue.target = self._network(self.app.target(name))
-        listing = self.app.runtime.catalog.listing(target.provider.name)
+        target = self.target = with_network(self.app.target(name), self._plan.network)
+        catalog = self.app.runtime.catalog
+        listing = catalog.listing(target.provider.name)
         if not listing.models or listing.find(target.model):
             return None
         from provider_core.resolve import near_ids
 
-        near = " or ".join(near_ids(str(target), self.app.runtime.catalog))
-        known = f"{target.model} is not in the known list of {target.provider.name}'s models."
-        return f"{known}\nDid you mean {near}?" if near else known
+        near = " or ".join(near_ids(str(target), catalog))
+        unknown = f"{target.model} is not in the known list of {target.provider.name}'s models."
+        return f"{unknown}\nDid you mean {near}?" if near else unknown
 
-    def _ask(self, prompt: Prompt) -> bool:
-        """Ask, show and keep; whether an answer came, or some of one. What went wrong is said."""
-        dialogue, console = self.dialogue, self.app.console
-        kept = dialogue.recorder.kept if dialogue.recorder is not None else []
-        first, before = len(kept), dialogue.messages
-        if dialogue.recorder is not None:
-            dialogue.recorder.title = prompt.text  # what was typed, not the file that is before it
-        shown = _Shown(self.app, self._view)
-        shown.hush.begin()
-        content = prompt.content()
-        system = None if self.system == _system(before) else self.system
+    def transcript(self) -> tuple[SavedConversation, tuple[SavedTurn, ...]]:
+        """The conversation and its answers as the history has them, also where it is not saved."""
+        conversation = None
+        if self.recorder is not None and self.recorder.conversation is not None:
+            with contextlib.suppress(CoreError):
+                conversation = self.app.runtime.history.find(self.recorder.conversation)
+        if conversation is None:
+            conversation = SavedConversation(
+                id="not saved",
+                title=first_line(self.exchanges[0].prompt.text if self.exchanges else ""),
+                begun=self.begun,
+                updated=self.begun,
+                turns=len(self.exchanges),
+                model=str(self.target),
+            )
+        turns: list[SavedTurn] = []
+        new: list[Message] = []
+        prompts = 0
+        for message in self.messages:
+            prompts += message.role == "user"
+            if message.role != "assistant":
+                new.append(message)
+                continue
+            spent = self.exchanges[prompts - 1].spent if 0 < prompts <= len(self.exchanges) else ()
+            ended = spent[-1] if spent else Spent(model=message.provider, usage=None)
+            provider, _, model = ended.model.partition("/")
+            if turns and not any(each.role == "user" for each in new):
+                # The answer before called tools: only the last one of a prompt may be incomplete.
+                turns[-1] = replace(turns[-1], verdict=Verdict.COMPLETE, error=None)
+            turns.append(
+                SavedTurn(
+                    id=0,
+                    conversation="",
+                    at=self.begun,
+                    provider=provider,
+                    model=model,
+                    messages=tuple(new),
+                    answer=message,
+                    verdict=ended.verdict or Verdict.COMPLETE,
+                    error=ended.error,
+                )
+            )
+            new = []
+        return conversation, tuple(turns)
+
+    def _send(self, prompt: Prompt) -> bool:
+        """Send the prompt, and report how it ended. Returns whether anything of an answer came."""
+        console, recorder = self.app.console, self.recorder
+        saved_before = len(recorder.turns) if recorder is not None else 0
+        if recorder is not None:
+            recorder.title = prompt.text  # without attached files
+        renderer = _SessionRenderer(self.app, self._plan.render)
+        chat = self._chat_for(prompt)
+        turn = Turn(
+            self.app,
+            self._plan,
+            chat,
+            renderer,
+            recorder=recorder,
+            tools=self.tools,
+            open_provider=self._provider.open,
+        )
         resend = True
-        try:
-            check_fit(self.app, dialogue.target, prompt, dialogue.next(content, system=system))
-            answer = dialogue.ask(content, shown, system=system, watch=self._watch(shown))
-            if type(answer.error) is ToolRefusedError:  # the user has just said so; nothing went wrong
-                answer = replace(answer, error=None)
-            conclude(self.app, answer)
-        except Stop:
-            pass
-        except CoreError as error:
-            sent = isinstance(error, ProviderError | NetworkError)
-            resend = sent and not isinstance(error, ContextOverflowError | ContentPolicyError)
-            console.error(error.message, hint(self.app, error))
-        except KeyboardInterrupt:
-            console.note("Interrupted.")
-        finally:
-            shown.hush.end()
-        answered = dialogue.messages is not before
-        exchange = Exchange(prompt=prompt, turns=tuple(kept[first:]), spent=tuple(shown.spent))
-        if answered:
+        with renderer.echo:
+            try:
+                check_fit(self.app, chat, prompt)
+                answer = turn.run()
+                if isinstance(answer.error, ToolRefusedError) and answer.error.code != "not_allowed":
+                    answer = replace(answer, error=None)  # the user has just refused the call
+                report_outcome(self.app, answer, had_tools=self.tools is not None)
+            except Stop:
+                pass
+            except CoreError as error:
+                was_sent = isinstance(error, ProviderError | NetworkError)
+                resend = was_sent and not isinstance(error, ContextOverflowError | ContentPolicyError)
+                console.error(error.message, self.app.advice(error)[1])
+            except KeyboardInterrupt:
+                console.note("Interrupted.")
+        turns = tuple(recorder.turns[saved_before:]) if recorder is not None else ()
+        exchange = Exchange(prompt=prompt, turns=turns, spent=tuple(renderer.spent))
+        if turn.messages is not None:
+            self.messages = turn.messages
             self.unanswered = None
-            self.said.append(exchange)
+            self.exchanges.append(exchange)
         else:
             self.unanswered = replace(exchange, resend=resend)
             self.attached = replace(prompt, typed="")
             console.note("To ask it again: /retry")
-        return answered
+        return turn.messages is not None
+
+    def _chat_for(self, prompt: Prompt) -> ChatPlan:
+        system = None if self.system == _system(self.messages) else self.system
+        new = new_messages(prompt.content(), system)
+        messages = append_messages(self.messages, new)
+        request = replace(
+            self._chat.request,
+            model=self.target.model,
+            messages=messages,
+            reads_images=reads_images(self.app, self.target, messages, has_tools=self.tools is not None),
+        )
+        return replace(self._chat, target=self.target, request=request, new_messages=new)
 
     def _withdraw(self, exchange: Exchange) -> None:
-        """Let the history forget the exchange; what it took was spent all the same."""
+        """Remove the exchange from the history; what it used remains counted."""
         self.withdrawn += exchange.spent
-        if self.dialogue.recorder is None:
-            return
         try:
             for turn in reversed(exchange.turns):
                 self.app.runtime.history.drop_turn(turn)
@@ -240,45 +302,91 @@ class Session:
             self.app.console.note(f"It is still in the history: {error.message}.")
 
 
-class _Shown(TextRenderer):
-    """Shows answers and notes what they took; meanwhile the terminal does not show what is typed."""
+class ProviderSession:
+    """Keeps the provider of the last prompt open: its key is looked up once, and an embedded model stays loaded.
 
-    def __init__(self, app: App, view: RenderOptions) -> None:
-        super().__init__(app.console, view)
-        self.hush = EchoSuppressor(app)
+    After an error it is closed: the key may be changed by then, and the model's process may have died.
+    """
+
+    def __init__(self, open_provider: Callable[[Target], AbstractContextManager[OpenProvider]]) -> None:
+        self._open_provider = open_provider
+        self._stack = contextlib.ExitStack()
+        self._opened: tuple[object, OpenProvider] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close(None)
+
+    @contextlib.contextmanager
+    def open(self, target: Target) -> Iterator[OpenProvider]:
+        wanted = (target.provider, target.model if target.provider.embedded else None)
+        if self._opened is None or self._opened[0] != wanted:
+            self._close(None)
+            self._opened = wanted, self._stack.enter_context(self._open_provider(target))
+        try:
+            yield self._opened[1]
+        except CoreError as error:
+            self._close(error)
+            raise
+
+    def _close(self, error: CoreError | None) -> None:
+        """Leave the context of the provider, with the error if there is one: it may raise a better one."""
+        self._opened = None
+        stack, self._stack = self._stack, contextlib.ExitStack()
+        if error is None:
+            stack.close()
+        else:
+            stack.__exit__(type(error), error, error.__traceback__)
+
+
+class _SessionRenderer:
+    """Shows an answer, and counts what it used; meanwhile the terminal does not echo what is typed."""
+
+    def __init__(self, app: App, options: RenderOptions) -> None:
+        self._inner = renderer_for(app.console, options)
+        self.echo = EchoSuppressor(app)
         self.spent: list[Spent] = []
 
     def handle(self, event: Event | CommandEvent) -> None:
         match event:
             case Sent():
-                self.hush.begin()
-            case Paused():
-                self.hush.end()  # a question may follow, and its answer has to be seen
-            case ChatEnded(answer=answer):
-                self.hush.end()
+                self.echo.begin()
+            case Paused() | ChatEnded():
+                self.echo.end()  # the answer to a question has to be visible
+            case AnswerEnded(answer=answer):
                 error = answer.error.message if answer.error is not None else None
-                self.spent.append(
-                    Spent(model=str(answer.target), usage=answer.usage, verdict=answer.verdict, error=error)
-                )
-        super().handle(event)
-        if isinstance(event, ToolStarted | ToolProgress | ToolEnded):
-            self.hush.begin()
+                model = str(answer.target)
+                self.spent.append(Spent(model=model, usage=answer.usage, verdict=answer.verdict, error=error))
+        self._inner.handle(event)
+        if isinstance(event, ToolStarted | ToolEnded):
+            self.echo.begin()
 
 
-def exchanges(turns: Sequence[SavedTurn]) -> list[Exchange]:
-    """The prompts of an earlier conversation as the next request holds them; tool turns belong to the one before."""
+def first_line(text: str, limit: int = 60) -> str:
+    """The first line of ``text``, cut to ``limit`` characters."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "(no text)")
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+
+
+def saved_exchanges(turns: Sequence[SavedTurn]) -> list[Exchange]:
+    """The prompts of an earlier conversation, as far as its next request contains them.
+
+    Turns with the results of tools, and retries of the same prompt, belong to the exchange before them.
+    """
     found: list[Exchange] = []
-    answered = True
+    was_answered = True
     for turn in turns:
         if not (turn.answered or turn.resend):
             continue
         model = f"{turn.provider}/{turn.model}"
         spent = Spent(model=model, usage=turn.usage, verdict=turn.verdict, error=turn.error)
-        asked = [message.content for message in turn.messages if message.role == "user"]
-        again = bool(asked and found) and not answered and found[-1].prompt == _prompt(asked[-1])
-        answered = turn.answered
-        if asked and not again:
-            found.append(Exchange(prompt=_prompt(asked[-1]), turns=(turn.id,), spent=(spent,)))
+        prompts = [_prompt(message.content) for message in turn.messages if message.role == "user"]
+        is_retry = bool(prompts and found) and not was_answered and found[-1].prompt == prompts[-1]
+        was_answered = turn.answered
+        if prompts and not is_retry:
+            found.append(Exchange(prompt=prompts[-1], turns=(turn.id,), spent=(spent,)))
         elif found:
             last = found[-1]
             found[-1] = replace(last, turns=(*last.turns, turn.id), spent=(*last.spent, spent))
@@ -289,19 +397,15 @@ def _prompt(content: str | tuple[Part, ...]) -> Prompt:
     if isinstance(content, str):
         return Prompt(typed=content)
     texts = [part.text for part in content if isinstance(part, TextPart)]
-    return Prompt(
-        typed="\n\n".join(texts), images=tuple(part for part in content if isinstance(part, ImagePart))
-    )
+    images = tuple(("", part) for part in content if isinstance(part, ImagePart))
+    return Prompt(typed="\n\n".join(texts), images=images)
 
 
 def _system(messages: Sequence[Message]) -> str:
-    for message in messages[:1]:
-        if message.role == "system" and isinstance(message.content, str):
-            return message.content
-    return ""
+    first = messages[0] if messages else None
+    return first.content if first and first.role == "system" and isinstance(first.content, str) else ""
 
 
-def _before_last(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """What was there before the last thing that the user said."""
+def _before_last_prompt(messages: Sequence[Message]) -> tuple[Message, ...]:
     last = max((at for at, message in enumerate(messages) if message.role == "user"), default=0)
     return tuple(messages[:last])

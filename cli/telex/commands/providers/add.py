@@ -160,7 +160,7 @@ def _load_once(app: App, provider: Provider, *, no_verify: bool) -> None:
         return
     console.note(f"Loading {provider.gguf} …")
     try:
-        with app.open_provider(Target(provider=provider, model=provider.models[0].id)):
+        with app.runtime.open_provider(Target(provider=provider, model=provider.models[0].id)):
             pass
     except LocalModelError as error:
         code, hint = code_and_hint(error)

@@ -252,7 +252,7 @@ def _test_all(
         # llama.cpp serves the file under any name.
         name = model or provider.default_model or next((m.id for m in provider.models), provider.name)
         try:
-            with one_file, app.open_provider(Target(provider=provider, model=name)) as opened:
+            with one_file, app.runtime.open_provider(Target(provider=provider, model=name)) as opened:
                 return _test(
                     app, opened.provider, opened.key, None, name, deep=deep, timeout=timeout, on_step=on_step
                 )

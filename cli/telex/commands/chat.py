@@ -1,4 +1,4 @@
-"""``telex chat``: its options. ``asking`` runs them, and ``prompt`` reads the prompt."""
+"""The options of ``telex chat``; ``chat.plan`` reads them, and ``chat.run`` runs the plan."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 
     from telex.render.renderer import Format
 
-__all__ = ["command"]
-
-_MOST_FILES = 5
-"""Files that an error names."""
+_FILES_SHOWN = 5
+"""How many files an error names."""
 
 
 class _Chat(Command):
-    """A usage error is also reported in the output of ``--json`` and ``--jsonl``."""
+    """Reports usage errors in the output of ``--json`` and ``--jsonl`` too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = args[: args.index("--")] if "--" in args else list(args)
@@ -39,15 +37,14 @@ class _Chat(Command):
             if app is not None and ("--json" in words) != ("--jsonl" in words):
                 from telex.render.renderer import render_failure
 
-                message, _, advice = error.format_message().partition("\n")
-                usage_error = click.UsageError(message)
-                output: Format = "json" if "--json" in words else "jsonl"
-                render_failure(app.console, output, usage_error, hint=advice or None)
+                message, _, hint = error.format_message().partition("\n")
+                format_: Format = "json" if "--json" in words else "jsonl"
+                render_failure(app.console, format_, click.UsageError(message), hint=hint or None)
             raise
 
 
 def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
-    """Raise ``click.UsageError`` if a shell pattern left files in the prompt, such as ``-f *.py``."""
+    """Raise ``click.UsageError`` if a shell pattern such as ``-f *.py`` left files in the prompt."""
     option, left = "", []
     for word in words:
         # Short options without a value may stand before it, as in -qf.
@@ -63,8 +60,8 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
             *(("-i", name) for name in given["images"]),
             *left,
         ]
-        shown = [f"{each} {shlex.quote(name)}" for each, name in attached[:_MOST_FILES]]
-        more = " …" if len(attached) > _MOST_FILES else ""
+        shown = [f"{each} {shlex.quote(name)}" for each, name in attached[:_FILES_SHOWN]]
+        more = " …" if len(attached) > _FILES_SHOWN else ""
         raise click.UsageError(
             f"{left[0][1]} is a file, and {left[0][0]} takes one file\nRepeat the option: {' '.join(shown)}{more}\n"
             'If the word belongs to the prompt, put "--" before the prompt.'
@@ -221,6 +218,11 @@ def command(app: App, /, **given: Any) -> None:
     before it sends anything. A PROMPT of "-" reads stdin even from a terminal. With no prompt on a terminal, starts an
     interactive conversation.
     """
-    from telex.commands.chat.asking import Options, run
+    from telex.chat.plan import Options
+    from telex.chat.run import run
 
-    run(app, Options(**given))
+    conversation = run(app, Options(**given))
+    if conversation is not None:
+        from telex.repl.loop import run_conversation
+
+        run_conversation(app, conversation)

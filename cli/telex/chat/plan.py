@@ -1,0 +1,425 @@
+"""The plan of a chat: what is asked of which models, and how the answer is shown and saved.
+
+Here, options, template, settings and the conversation to continue are put together. Nothing later reads the options.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provider_core import limits
+from provider_core.answer import append_messages
+from provider_core.chat.runner import ChatPlan
+from provider_core.errors import CoreError, InvalidInputError, ModelError
+from provider_core.structs import Struct
+from provider_core.types import ImagePart, Message, Request
+from telex.chat.history_recorder import HistoryRecorder
+from telex.chat.input import fill_template, read_prompt, template_values
+from telex.options import require_utf8, with_network
+from telex.render.renderer import RenderOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from provider_core.history import SavedConversation
+    from provider_core.templates import Template
+    from provider_core.types import Json, Part, Target
+    from telex.app import App
+    from telex.chat.input import Prompt
+    from telex.render.renderer import Format
+
+_LONG_AGO = 3600
+"""Age in seconds from which the note of ``-c`` says how old the conversation is."""
+_TOGETHER = 5
+"""Seconds within which the conversations of one command with several models begin."""
+
+
+class Options:
+    """The command line of ``telex chat``, an attribute for each option, with the values of a template filled in."""
+
+    prompt: tuple[str, ...]
+    template: str | None
+    variables: tuple[str, ...]
+    files: tuple[str, ...]
+    images: tuple[str, ...]
+    models: tuple[str, ...]
+    system: str | None
+    go_on: bool
+    conversation: str | None
+    no_save: bool
+    stream: bool
+    max_tokens: int | None
+    temperature: float | None
+    params: Sequence[tuple[str, Json]]
+    reasoning_effort: str | None
+    reasoning: str | None
+    markdown: bool | None
+    as_json: bool
+    as_jsonl: bool
+    extract: bool
+    schema: str | None
+    retries_schema: int
+    tools: tuple[str, ...]
+    allow: tuple[str, ...]
+    tool_choice: str | None
+    max_turns: int
+    output: str | None
+    save_images: str | None
+    dry_run: bool
+    verbose: int
+    usage: bool
+    quiet: bool
+    no_stdin: bool
+    connect_timeout: float | None
+    timeout: float | None
+    retries: int | None
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+    @property
+    def format(self) -> Format:
+        if self.as_json or self.as_jsonl:
+            return "json" if self.as_json else "jsonl"
+        return "extract" if self.extract else "text"
+
+
+class ModelPlan(Struct):
+    """What is asked of one model, or why it cannot be asked. ``name`` is what the user called it."""
+
+    name: str
+    chat: ChatPlan | None = None
+    recorder: HistoryRecorder | None = None
+    """None: the chat is not saved."""
+    error: CoreError | None = None
+
+
+class Plan(Struct):
+    """A chat with one model, or the same prompt for several."""
+
+    models: tuple[ModelPlan, ...]
+    prompt: Prompt
+    """In an interactive conversation, the attachments of the first prompt."""
+    system: str | None
+    """A system message for the next turn; None: that of the conversation."""
+    earlier: SavedConversation | None
+    """The conversation that is continued."""
+    render: RenderOptions
+    tool_servers: tuple[str, ...]
+    allow: tuple[str, ...]
+    network: Mapping[str, Any]
+    """The timeouts and retries of the command line, for ``with_network``."""
+    save_images: Path | None
+    dry_run: bool
+    quiet: bool
+    verbose: int
+    """1: the request is logged. 2: the response too."""
+
+
+def check(options: Options) -> None:
+    """Raise ``click.UsageError`` for options that contradict each other or lack another one."""
+    if options.schema and options.extract:
+        raise click.UsageError("--schema and --extract: the answer to a schema is all JSON, without a block")
+    if options.variables and options.template is None:
+        raise click.UsageError("--var is for the variables of a --template")
+    if not options.tools and (options.allow or options.tool_choice):
+        raise click.UsageError("--allow and --tool-choice are for the tools of --tools")
+    if options.params:
+        from provider_core.request import sets_token_limit
+
+        limits = [f"-p {name}" for name, value in options.params if sets_token_limit({name: value})]
+        given = ["--max-tokens", *limits] if options.max_tokens is not None else limits
+        if limits and len(set(given)) > 1:
+            raise click.UsageError(f"{' and '.join(given)} set the same limit: use one of them")
+    if options.go_on and options.conversation:
+        raise click.UsageError("--continue and --conversation: take one of them")
+
+
+def load_template(app: App, options: Options) -> Template | None:
+    """The template that was named; its fields replace the options that were not given."""
+    if options.template is None:
+        return None
+    from provider_core import templates
+
+    template = templates.load(app.runtime.paths.templates, options.template)
+    if template.model and not options.models:
+        options.models = (template.model,)
+    for name in ("temperature", "max_tokens", "reasoning_effort"):
+        if getattr(options, name) is None:
+            setattr(options, name, getattr(template, name))
+    options.params = (*template.params.items(), *options.params)
+    if template.schema is None:
+        chosen = options.as_json or options.as_jsonl or options.schema
+        options.extract = options.extract or (template.extract and not chosen)
+    elif options.schema is None:
+        if options.extract:
+            raise click.UsageError(f"--extract: the template {template.name} asks for a schema")
+        options.markdown = False
+    return template
+
+
+def is_interactive(app: App, options: Options, template: Template | None) -> bool:
+    """Whether there is no prompt yet, and a terminal to type one on."""
+    given = options.prompt or options.no_stdin or "-" in (*options.files, *options.images)
+    formatted = options.as_json or options.as_jsonl or options.extract or options.schema
+    one_off = options.output or options.dry_run or len(options.models) > 1
+    if given or formatted or one_off or not (app.console.out_is_terminal and app.console.stdin_is_terminal()):
+        return False
+    return template is None or not (template.prompt or template.schema is not None or template.extract)
+
+
+def make_plan(app: App, options: Options, template: Template | None, *, interactive: bool = False) -> Plan:
+    """Find models and conversation, then read the prompt: an unknown model is reported before stdin has ended.
+
+    In an ``interactive`` chat there is no prompt yet. Raises ``click.UsageError`` and errors of the core.
+    """
+    save_images = None
+    if options.save_images is not None:
+        from telex.render.extras import folder
+
+        save_images = folder(options.save_images)
+    schema = _schema(options, template)
+    if len(options.models) > 1:
+        _check_several(options, schema)
+    earlier = _conversation_to_continue(app, options)
+    system = None
+    if template is not None and interactive:
+        from provider_core import templates
+
+        system = templates.fill(template, values=template_values(options.variables)).system or None
+    if earlier is not None and options.go_on and not (interactive or options.quiet):
+        _note_continued(app, earlier)
+    found = [_find(app, options, name, earlier) for name in options.models or (None,)]
+    prompt = read_prompt(
+        app.console,
+        () if interactive else options.prompt,
+        no_stdin=interactive or options.no_stdin,
+        files=options.files,
+        images=options.images,
+        may_be_empty=interactive or (template is not None and bool(template.prompt)),
+        quiet=options.quiet,
+    )
+    content = prompt.content()
+    if template is not None and not interactive:
+        filled = fill_template(template, options.variables, prompt)
+        content, system = prompt.content(filled.prompt), filled.system or None
+    if options.system is not None:
+        system = require_utf8(options.system, "the system message")
+    if not interactive and not options.quiet and (attachments := prompt.attachments):
+        app.console.note(f"Attached: {', '.join(attachments)}")
+    models = []
+    for name, target in zip(options.models or ("",), found, strict=True):
+        if isinstance(target, CoreError):
+            models.append(ModelPlan(name=_without_keys(app, name), error=target))
+            continue
+        recorder = _recorder(app, options, earlier)
+        if recorder is not None:
+            recorder.title = prompt.typed or (template.name if template is not None else "")
+        new = () if interactive else new_messages(content, system)
+        messages = app.runtime.history.messages(earlier.id) if earlier is not None else ()
+        chat = ChatPlan(
+            target=target,
+            request=_request(app, options, target, append_messages(messages, new), schema),
+            new_messages=new,
+            schema_retries=options.retries_schema if schema is not None else None,
+            max_turns=options.max_turns,
+        )
+        error = None
+        try:
+            if not interactive:
+                check_fit(app, chat, prompt)
+        except CoreError as unfit:
+            if len(options.models) < 2:
+                raise
+            error = unfit
+        models.append(ModelPlan(name=_without_keys(app, name), chat=chat, recorder=recorder, error=error))
+    return Plan(
+        models=tuple(models),
+        prompt=prompt,
+        system=system,
+        earlier=earlier,
+        render=_render_options(app, options),
+        tool_servers=options.tools,
+        allow=options.allow,
+        network=vars(options),
+        save_images=save_images,
+        dry_run=options.dry_run,
+        quiet=options.quiet,
+        verbose=options.verbose,
+    )
+
+
+def new_messages(content: str | tuple[Part, ...], system: str | None) -> tuple[Message, ...]:
+    """The messages of a new turn."""
+    first = (Message(role="system", content=system),) if system is not None else ()
+    return (*first, Message(role="user", content=content))
+
+
+def check_fit(app: App, chat: ChatPlan, prompt: Prompt) -> None:
+    """Warn if the prompt may be too long for the model; raises ``InvalidInputError`` for images that it cannot read."""
+    target, request = chat.target, chat.request
+    model = next(iter(app.runtime.catalog.listing(target.provider.name).find(target.model)), None)
+    with_images = any(
+        isinstance(part, ImagePart)
+        for message in request.messages
+        # A model that reads no images is only told that there were some in the results of tools.
+        if message.role == "user" and not isinstance(message.content, str)
+        for part in message.content
+    )
+    if with_images:
+        from provider_core.attachments import check_vision
+
+        try:
+            check_vision(target, model)
+        except InvalidInputError as error:
+            if not prompt.images:
+                error.explain("the conversation has some")
+            raise
+    # Tokens are counted only if there may be too many; each has at least a byte.
+    length = sum(len(message.content) for message in request.messages) * 4 + (request.max_tokens or 0)
+    if model is not None and model.context and (length > model.context or with_images):
+        from provider_core.attachments import check_window
+
+        warning = check_window(target, model, request.messages, request.max_tokens)
+        if warning is not None:
+            app.console.note(warning)
+
+
+def _check_several(options: Options, schema: object) -> None:
+    for name, given in (
+        ("--extract", options.extract),
+        ("--schema", schema is not None),
+        ("--tools", options.tools),
+        ("--continue", options.go_on),
+        ("--conversation", options.conversation),
+    ):
+        if given:
+            raise click.UsageError(f"{name} is for one model: give --model once")
+
+
+def _schema(options: Options, template: Template | None) -> Mapping[str, Json] | None:
+    source: str | Mapping[str, Json] | None = options.schema
+    folder = None
+    if source is None and template is not None and template.schema is not None:
+        source, folder = template.schema, template.path.parent
+    if source is None:
+        return None
+    from provider_core.structured import schema_from
+
+    return schema_from(source, folder=folder)
+
+
+def _conversation_to_continue(app: App, options: Options) -> SavedConversation | None:
+    if not (options.go_on or options.conversation):
+        return None
+    history = app.runtime.history
+    earlier = history.find(options.conversation) if options.conversation else history.latest()
+    if earlier is None:
+        raise click.UsageError("there is no conversation to continue")
+    return earlier
+
+
+def _note_continued(app: App, earlier: SavedConversation) -> None:
+    """Print which conversation ``-c`` continues if that is not obvious: it is old, unanswered, or one of several."""
+    history, console = app.runtime.history, app.console
+    last = history.turns(earlier.id)[-1]
+    others = [each for each in history.conversations(8) if each.id != earlier.id]
+    named = f"“{earlier.title}” ({earlier.id})"
+    if not last.answered and any(message.role == "user" for message in last.messages):
+        again = "is sent along" if last.resend else "is not sent again, since the server refused it"
+        console.note(f"Continuing {named}. Its last question was not answered and {again}.")
+    elif any(each.title == earlier.title and abs(each.begun - earlier.begun) < _TOGETHER for each in others):
+        console.note(f"Continuing {named} with the answer of {earlier.model}.")
+    elif (seconds := time.time() - earlier.updated) > _LONG_AGO:
+        from telex.humanize import age
+
+        console.note(f"Continuing {named}, last used {age(seconds)} ago.")
+
+
+def _find(
+    app: App, options: Options, name: str | None, earlier: SavedConversation | None
+) -> Target | CoreError:
+    """The model, or for one of several the error that it cannot be asked."""
+    try:
+        target = app.target(name or (earlier.model if earlier else None), ask=not options.dry_run)
+    except CoreError as error:
+        if len(options.models) > 1:
+            error.message = _without_keys(app, error.message)
+            return error
+        if isinstance(error, ModelError) and earlier is not None and name is None:
+            error.explain("it was the conversation's last; -m names another")
+        raise
+    return with_network(target, vars(options))
+
+
+def _without_keys(app: App, text: str) -> str:
+    """The text without a key that was typed as an argument."""
+    if not text:
+        return text
+    from telex import suggest
+
+    return suggest.without_keys(text, app.arguments)
+
+
+def _recorder(app: App, options: Options, earlier: SavedConversation | None) -> HistoryRecorder | None:
+    if options.no_save or not app.runtime.settings.history:
+        return None
+    recorder = HistoryRecorder(app.runtime, conversation=earlier.id if earlier is not None else None)
+    given = {name: getattr(options, name) for name in ("max_tokens", "temperature", "reasoning_effort")}
+    recorder.params = {name: value for name, value in given.items() if value is not None} | dict(
+        options.params
+    )
+    return recorder
+
+
+def _request(
+    app: App,
+    options: Options,
+    target: Target,
+    messages: tuple[Message, ...],
+    schema: Mapping[str, Json] | None,
+) -> Request:
+    # The number of characters that have to be held in memory.
+    held = limits.WHOLE_ANSWER if options.as_json else None
+    if schema is not None or options.extract:
+        held = limits.ANSWER
+    return Request(
+        model=target.model,
+        messages=messages,
+        stream=options.stream,
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+        reasoning_effort=options.reasoning_effort,
+        tool_choice=options.tool_choice,
+        max_characters=held,
+        schema=schema,
+        reads_images=reads_images(app, target, messages, has_tools=bool(options.tools)),
+        params=dict(options.params),
+    )
+
+
+def reads_images(app: App, target: Target, messages: Sequence[Message], *, has_tools: bool) -> bool:
+    """Whether the model is known to read images; looked up only if there may be images in results of tools."""
+    needed = has_tools or any(message.role == "tool" for message in messages)
+    return needed and app.runtime.catalog.reads_images(target)
+
+
+def _render_options(app: App, options: Options) -> RenderOptions:
+    """How to show the answer: from the options, else from the settings, else as the streams suggest."""
+    settings, console = app.runtime.settings, app.console
+    usage = "full" if options.usage else "none" if options.quiet else settings.usage
+    if usage == "auto":
+        usage = "short" if console.out_is_terminal and console.err_is_terminal else "none"
+    return RenderOptions(
+        format=options.format,
+        markdown=(settings.markdown if options.markdown is None else options.markdown) and not options.schema,
+        markdown_anywhere=options.markdown is True and not options.schema,
+        reasoning=options.reasoning or ("hide" if options.quiet else settings.reasoning),
+        usage=usage,
+        quiet=options.quiet,
+        code_theme=settings.code_theme,
+    )

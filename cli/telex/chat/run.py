@@ -1,0 +1,419 @@
+"""Runs a planned chat: its events go to the history and to the renderer, its outcome becomes the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from provider_core.answer import Answer
+from provider_core.chat.runner import ChatRun
+from provider_core.errors import CoreError
+from provider_core.events import AnswerEnded, ChatEnded
+from provider_core.types import Verdict
+from telex.chat.plan import check, is_interactive, load_template, make_plan
+from telex.console import OutputClosed, OutputError
+from telex.exit_codes import ExitCode, Stop, internal_error
+from telex.render.renderer import (
+    ChatFailed,
+    Paused,
+    StatusLine,
+    multi_renderer_for,
+    render_failure,
+    renderer_for,
+)
+from telex.signals import Interrupts, Terminated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, TypeAlias
+
+    from provider_core.chat.runner import ChatPlan
+    from provider_core.client import OpenProvider
+    from provider_core.events import Event
+    from provider_core.types import Image, Message, Target
+    from telex.app import App
+    from telex.chat.history_recorder import HistoryRecorder
+    from telex.chat.plan import Options, Plan
+    from telex.chat.tools import ToolServers
+    from telex.render.renderer import CommandEvent, Format, Renderer
+
+    OpensProvider: TypeAlias = Callable[[Target], AbstractContextManager[OpenProvider]]
+
+
+def run(app: App, options: Options) -> Plan | None:
+    """Run ``telex chat``. Raises ``Stop`` with the exit code of an answer, and errors of the core.
+
+    Without a prompt, returns the plan of an interactive conversation.
+    """
+    formats = {"--json": options.as_json, "--jsonl": options.as_jsonl, "--extract": options.extract}
+    given = [name for name, chosen in formats.items() if chosen]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)}: take one of them")
+    with _failures_rendered(app, options.format, options.models):
+        check(options)
+        template = load_template(app, options)
+        if is_interactive(app, options, template):
+            return make_plan(app, options, template, interactive=True)
+    with Interrupts(), contextlib.ExitStack() as stack:
+        tools = None
+        with _failures_rendered(app, options.format, options.models):
+            if options.output is not None:
+                from telex.chat.output_file import output_to
+
+                stack.enter_context(output_to(app.console, options.output))
+        with _failures_rendered(app, options.format, options.models):
+            plan = make_plan(app, options, template)
+            if plan.tool_servers:
+                from telex.chat.tools import ToolServers
+
+                tools = stack.enter_context(ToolServers(app, plan.tool_servers, allow=plan.allow))
+            if plan.dry_run:
+                _dry_run(app, plan, tools)
+                return None
+        model = plan.models[0]
+        if len(plan.models) > 1:
+            _ask_several(app, plan)
+        elif model.chat is not None:
+            renderer = renderer_for(app.console, plan.render, explain=app.hint)
+            turn = Turn(app, plan, model.chat, renderer, recorder=model.recorder, tools=tools)
+            report_outcome(app, turn.run(), had_tools=tools is not None)
+    return None
+
+
+class Turn:
+    """One chat turn with one model. ``messages`` is the conversation after it; None if no answer came."""
+
+    def __init__(
+        self,
+        app: App,
+        plan: Plan,
+        chat: ChatPlan,
+        renderer: Renderer,
+        *,
+        recorder: HistoryRecorder | None = None,
+        tools: ToolServers | None = None,
+        open_provider: OpensProvider | None = None,
+    ) -> None:
+        self._app = app
+        self._plan = plan
+        self._chat = chat
+        self._renderer = renderer
+        self._recorder = recorder
+        self._tools = tools
+        self._open_provider = open_provider or app.runtime.open_provider
+        self.messages: tuple[Message, ...] | None = None
+        if recorder is not None:
+            recorder.report = partial(_report, renderer.handle)
+
+    def run(self) -> Answer:
+        """Run the turn to its end; the answer is saved. Raises errors of the core, and what stops it from outside."""
+        with Interrupts() as interrupts, contextlib.ExitStack() as stack:
+            held = interrupts.held
+            options: Any = {}
+            if self._tools is not None:
+                from telex.chat.tools import Approver, TerminalPrompt
+
+                prompt = stack.enter_context(TerminalPrompt(self._app.console))
+                approver = Approver(
+                    self._app, prompt, self._tools.policy, pause=lambda: self._renderer.handle(Paused())
+                )
+                options = {
+                    "toolboxes": self._tools.toolboxes,
+                    "approve": approver.approve,
+                    "on_limit": lambda turns: approver.more_turns(self._chat.target, turns),
+                }
+
+            def notify(event: Event) -> None:
+                with held:
+                    self._handle(event)
+
+            chat_run = _chat_run(
+                self._plan,
+                self._chat,
+                self._open_provider,
+                self._renderer.handle,
+                notify=notify,
+                hold=held,
+                **options,
+            )
+            before = chat_run.messages
+            try:
+                for event in chat_run:
+                    self._handle(event)
+            except BaseException as error:
+                with held:
+                    events = chat_run.end(_failure(error), unwritten=self._app.console.unwritten)
+                for event in events:
+                    _handle_last(event, self._recorder, self._renderer.handle, held)
+                raise
+            finally:
+                self.messages = chat_run.messages if chat_run.messages is not before else None
+            return chat_run.answer
+
+    def _handle(self, event: Event) -> None:
+        # The end of an answer is saved before it is shown, which may fail.
+        if self._recorder is not None and type(event) is AnswerEnded:
+            self._recorder.handle(event)
+        self._renderer.handle(event)
+        if self._recorder is not None and type(event) is not AnswerEnded:
+            self._recorder.handle(event)
+
+
+def _chat_run(
+    plan: Plan,
+    chat: ChatPlan,
+    open_provider: OpensProvider,
+    handle: Callable[[CommandEvent], None],
+    *,
+    name: str = "",
+    **options: Any,
+) -> ChatRun:
+    """A run whose log and problems with images are status lines; ``name`` is the model's among several."""
+
+    def log(mark: str, words: str) -> None:
+        if mark != "<<" or plan.verbose > 1:
+            handle(StatusLine(text=f"{mark[:1]} {name and f'{name}: '}{words}"))
+
+    def save_image(image: Image) -> Image:
+        from dataclasses import replace
+
+        from telex.render import extras
+
+        folder = plan.save_images
+        try:
+            return image if folder is None else replace(image, file=extras.save(image, folder))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            handle(StatusLine(text=f"An image cannot be saved in {folder}: {reason}"))
+            return image
+
+    return ChatRun(
+        chat,
+        open_provider,
+        log=log if plan.verbose else None,
+        save_image=save_image if plan.save_images is not None else None,
+        **options,
+    )
+
+
+def _report(handle: Callable[[CommandEvent], None], text: str) -> None:
+    handle(StatusLine(text=text))
+
+
+def _handle_last(
+    event: Event,
+    recorder: HistoryRecorder | None,
+    render: Callable[[Event], None],
+    held: AbstractContextManager[None],
+) -> None:
+    """Save and show what is left of a turn that something has stopped; neither prevents the other."""
+    for handle in (render,) if recorder is None else (recorder.handle, render):
+        with contextlib.suppress(KeyboardInterrupt, Terminated, OutputClosed, OutputError), held:
+            handle(event)
+
+
+def _failure(error: BaseException) -> CoreError | None:
+    """The error of a turn that an exception has ended; None if it was stopped from outside."""
+    if isinstance(error, KeyboardInterrupt | Terminated | OutputClosed | OutputError):
+        return None
+    return error if isinstance(error, CoreError) else internal_error(error)
+
+
+# --- several models ----------------------------------------------------------------------------------------
+
+
+def _ask_several(app: App, plan: Plan) -> None:
+    """Ask all models at once; raises ``Stop`` with the worst exit code."""
+    from provider_core.chat.parallel import ParallelRuns
+
+    console, models = app.console, plan.models
+    outcomes: list[Answer | CoreError | None] = [None] * len(models)
+
+    def report(index: int) -> None:
+        match outcomes[index]:
+            case CoreError() as error:
+                console.error(f"{models[index].name}: {error.message}", app.advice(error)[1])
+            case Answer(verdict=verdict) as answer if verdict is not Verdict.INTERRUPTED:
+                code, sentence, hint = outcome_of(app, answer)
+                if code is not ExitCode.OK:
+                    console.error(f"{answer.target}: {sentence}", hint)
+                elif sentence:
+                    console.note(f"{answer.target}: {sentence}")
+
+    with Interrupts() as interrupts:
+        held = interrupts.held
+        with _failures_rendered(app, plan.render.format, [model.name for model in models]):
+            open_provider = _with_keys(app, plan)
+        renderer = multi_renderer_for(
+            console,
+            plan.render,
+            [model.chat.target if model.chat is not None else model.name for model in models],
+            report=report,
+            explain=app.hint,
+        )
+        asked: list[int] = []
+        runs: list[ChatRun] = []
+
+        def show(index: int, event: Event | CommandEvent) -> None:
+            if isinstance(event, ChatEnded):
+                outcomes[index] = event.answer
+            renderer.handle(index, event)
+
+        for index, model in enumerate(models):
+            if model.chat is None:
+                outcomes[index] = model.error
+                with held:
+                    renderer.handle(index, ChatFailed(error=model.error or CoreError("no model")))
+                continue
+            handle = partial(show, index)
+            if model.recorder is not None:
+                model.recorder.report = partial(_report, handle)
+            run = _chat_run(plan, model.chat, open_provider, handle, name=str(model.chat.target))
+            if model.error is not None:
+                for event in run.end(model.error):
+                    _handle_last(event, model.recorder, handle, held)
+                continue
+            asked.append(index)
+            runs.append(run)
+        parallel = ParallelRuns(runs, as_error=internal_error)
+        try:
+            for item in parallel:
+                with held:
+                    if item is not None:
+                        index, event = asked[item[0]], item[1]
+                        recorder = models[index].recorder
+                        if recorder is not None and type(event) is AnswerEnded:
+                            recorder.handle(event)
+                        show(index, event)
+                        if recorder is not None and type(event) is not AnswerEnded:
+                            recorder.handle(event)
+                    renderer.tick()
+        except BaseException as error:
+            for position, event in parallel.stop(_failure(error), unwritten=console.unwritten):
+                index = asked[position]
+                _handle_last(event, models[index].recorder, partial(show, index), held)
+            raise
+    codes = [
+        outcome_of(app, each)[0] if isinstance(each, Answer) else app.advice(each)[0]
+        for each in outcomes
+        if each is not None
+    ]
+    worst = min((code for code in codes if code), default=ExitCode.OK)
+    if worst is not ExitCode.OK:
+        raise Stop(worst)
+
+
+def _with_keys(app: App, plan: Plan) -> OpensProvider:
+    """Look up all keys, one by one, because commands and keyrings may prompt; and fetch the embedded model."""
+    from provider_core.client import OpenProvider
+    from provider_core.keys import resolve_each
+
+    runtime = app.runtime
+    providers = {
+        model.chat.target.provider.name: model.chat.target.provider
+        for model in plan.models
+        if model.chat is not None and model.error is None
+    }
+    found: dict[str, Any] = dict(
+        resolve_each(providers.values(), environ=runtime.environ, store=runtime.key_store)
+    )
+    for name, provider in providers.items():
+        if provider.embedded and provider.gguf is None:
+            try:
+                runtime.default_model()
+            except CoreError as error:
+                error.provider = name
+                found[name] = error
+    client = runtime.client  # made in this thread, for all
+
+    @contextlib.contextmanager
+    def open_provider(target: Target) -> Iterator[OpenProvider]:
+        credentials = found[target.provider.name]
+        if isinstance(credentials, CoreError):
+            raise credentials
+        if target.provider.embedded:
+            with runtime.open_provider(target) as opened:
+                yield opened
+        else:
+            yield OpenProvider(client=client, provider=credentials.provider, key=credentials.value)
+
+    return open_provider
+
+
+# --- the outcome -------------------------------------------------------------------------------------------
+
+
+def report_outcome(app: App, answer: Answer, *, had_tools: bool = False) -> None:
+    """Report on stderr how the answer ended; raises ``Stop`` with its exit code unless that is 0."""
+    code, sentence, hint = outcome_of(app, answer, had_tools=had_tools)
+    if code is not ExitCode.OK:
+        app.console.error(sentence, hint)
+        raise Stop(code)
+    if sentence:
+        app.console.note(sentence)
+
+
+def outcome_of(app: App, answer: Answer, *, had_tools: bool = False) -> tuple[ExitCode, str, str | None]:
+    """The exit code of an answer, a sentence about its end ("" if there is nothing to report), and a hint."""
+    if answer.error is not None or answer.verdict is not Verdict.COMPLETE:
+        from telex.error_hints import answer_code
+
+        code = answer_code(answer)
+        if answer.error is not None:
+            return code, answer.error.message, app.hint(answer.error)
+        if answer.verdict is Verdict.LENGTH:
+            return code, "The answer ends at the token limit (--max-tokens raises it).", None
+        return code, f"the answer is {answer.verdict.value}", None
+    if answer.raw_finish:
+        from provider_core.stream import standard_reason
+
+        if standard_reason(answer.raw_finish) is None:
+            words = f"The server gave a finish reason that telex does not know: {answer.raw_finish}"
+            return ExitCode.OK, f"{words}. The answer may not be whole.", None
+    if answer.tool_calls and not had_tools:
+        names = ", ".join(dict.fromkeys(call.name or "?" for call in answer.tool_calls))
+        return ExitCode.OK, f"The model asked for a tool ({names}), and this chat has none to run.", None
+    return ExitCode.OK, "", None
+
+
+@contextlib.contextmanager
+def _failures_rendered(app: App, format_: Format, models: Sequence[str]) -> Iterator[None]:
+    """Report an error that comes before the first request in the output of ``--json`` and ``--jsonl`` too."""
+    try:
+        yield
+    except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as error:
+        from telex import suggest
+
+        if isinstance(error, CoreError):
+            error.message = suggest.without_keys(error.message, app.arguments)
+        render_failure(
+            app.console,
+            format_,
+            error,
+            hint=app.hint(error),
+            models=[suggest.without_keys(name, app.arguments) for name in models],
+        )
+        raise
+
+
+def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
+    """Print the request, or a list of the requests to several models; the first one that fails ends it."""
+    from telex.render.dry import request_object
+
+    found = []
+    for model in plan.models:
+        if model.error is not None:
+            raise model.error
+        if model.chat is not None:
+            request = model.chat.request
+            if tools is not None:
+                from provider_core.tools.loop import ToolLoop
+
+                loop = ToolLoop(tools.toolboxes, None, request.tool_choice, lambda _: None)
+                request = loop.offer(request)
+            found.append(request_object(app, model.chat.target, request))
+    app.console.json(found[0] if len(plan.models) == 1 else found)
