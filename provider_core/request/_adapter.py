@@ -64,12 +64,8 @@ class RequestAdapter:
             if each.swapped_for is None and self._user_field(each.field):
                 self._report(each, remembered=True)
         demanded = request.tools and request.tool_choice not in (None, "auto", "none")
-        if (
-            demanded
-            and CHOICE not in self.body
-            and not any(each.field == CHOICE for each in effective)
-            and notify
-        ):
+        omitted = CHOICE not in self.body and not any(each.field == CHOICE for each in effective)
+        if demanded and omitted and notify is not None:
             notify(FieldDropped(field=CHOICE, asked=CHOICE))
 
     def refused(self, error: ProviderError) -> bool:
@@ -143,7 +139,7 @@ class RequestAdapter:
     def _report(
         self, workaround: Workaround, *, words: str = "", remembered: bool = False, lasting: bool = True
     ) -> None:
-        if self._notify:
+        if self._notify is not None:
             self._notify(
                 FieldDropped(
                     field=workaround.field,
