@@ -1,4 +1,4 @@
-"""From the name a person typed to a provider and a model: pure functions over the catalogue."""
+"""From the name that a user typed to a provider and a model of the catalog."""
 
 from __future__ import annotations
 
@@ -22,49 +22,47 @@ if TYPE_CHECKING:
     from provider_core.catalog import Catalog
     from provider_core.types import Provider
 
-__all__ = ["near_ids", "resolve"]
-
-_NEAR = 3
-"""How many names an error offers."""
+_SUGGESTIONS = 3
+"""The number of similar names in an error."""
 
 
 def resolve(name: str | None, catalog: Catalog) -> Target:
-    """What ``name`` means in ``catalog``; None means the only usable provider there is.
+    """The model that ``name`` means in ``catalog``; None means the only usable provider.
 
-    In this order: an alias; ``provider/model``, split at the first "/" when the left side is a provider, whose
-    model is taken as typed when it is not listed; a provider, which means its default model; a model that
-    exactly one usable provider lists. A model's id is found in any case, with or without "models/" in front
-    and ":latest" behind, and the listed spelling is the answer.
+    A name is, in this order: an alias; ``provider/model``, split at the first "/" if the left side is a provider, whose
+    model is taken as typed if it is not listed; a provider, which means its default model; a model that exactly one
+    usable provider lists. Ids are found in any case, with or without a leading "models/" and a trailing ":latest"; the
+    result has the listed spelling.
 
-    Raises ``ModelError``, ``MissingKeyError`` when only a provider without its key has the model, and
-    ``SettingsError`` for an alias or a provider that is set up wrongly.
+    Raises ``ModelError``, ``MissingKeyError`` if only a provider without its key has the model, and ``SettingsError``
+    for an alias or a provider whose entry in the settings is not valid.
     """
-    _refuse_wrong(name.strip() if name is not None else "", catalog)
+    _raise_problem_of(name.strip() if name is not None else "", catalog)
     if name is None:
-        return _only(catalog)
+        return _without_name(catalog)
     typed = name.strip()
-    chain = _aliased(typed, catalog)
+    chain = _alias_chain(typed, catalog)
     if chain[-1].partition("/")[0].casefold() == "local" and "local" not in catalog.providers:
         raise LocalModelError(
             "the extra local, which the embedded model needs, is not installed", code="not_installed"
         )
     if not catalog.providers:
-        _refuse_if_all_wrong(catalog)
+        _raise_problem_of_any_provider(catalog)
         raise NoProviderError("no provider is set up")
     if len(chain) > 1:
-        _refuse_wrong(chain[-1], catalog)
+        _raise_problem_of(chain[-1], catalog)
     try:
-        return _resolved(chain[-1], catalog)
+        return _full_name(chain[-1], catalog)
     except ModelError as error:
         if len(chain) > 1:
             error.explain(f"the alias {typed} leads to it")
         raise
 
 
-def _refuse_wrong(typed: str, catalog: Catalog) -> None:
-    """Raise what is wrong with the alias or the provider in ``typed``: another one must not be asked instead.
+def _raise_problem_of(typed: str, catalog: Catalog) -> None:
+    """Raise the error of the alias or provider in ``typed``, if its entry in the settings is not valid.
 
-    Where all of TELEX_PROVIDERS is wrong, that may be any provider but the embedded one.
+    If all of TELEX_PROVIDERS is not valid, that can be any provider but the embedded one.
     """
     left = f"providers.{typed.partition('/')[0]}".casefold()
     for entry, error in catalog.problems.items():
@@ -76,17 +74,15 @@ def _refuse_wrong(typed: str, catalog: Catalog) -> None:
             raise error
 
 
-def _refuse_if_all_wrong(catalog: Catalog) -> None:
-    """Raise what is wrong with the only providers there are, and which nobody has named."""
+def _raise_problem_of_any_provider(catalog: Catalog) -> None:
     for entry, error in catalog.problems.items():
         if entry.partition(".")[0] == "providers":
             raise error
 
 
-def _aliased(typed: str, catalog: Catalog) -> list[str]:
-    """The name and what its alias leads to, step by step."""
+def _alias_chain(typed: str, catalog: Catalog) -> list[str]:
+    """The name, and the names that its alias leads to. A full id is never an alias."""
     chain = [typed]
-    # A full id means what it says, whatever aliases there are.
     while "/" not in chain[-1] and (following := catalog.aliases.get(chain[-1])) is not None:
         if following.strip() in chain:
             raise ModelError(f"the alias {typed} leads back to itself", name=typed)
@@ -94,35 +90,29 @@ def _aliased(typed: str, catalog: Catalog) -> list[str]:
     return chain
 
 
-def _resolved(typed: str, catalog: Catalog) -> Target:
-    left, _, right = typed.partition("/")
-    provider = _provider(left, catalog)
-    if provider is not None and right:
-        return _of(_enabled(provider), right, typed, catalog)
-    if provider is not None:
-        return _default(_enabled(provider), catalog)
-    return _bare(typed, left, catalog)
-
-
-def _provider(typed: str, catalog: Catalog) -> Provider | None:
-    exact = catalog.providers.get(typed)
-    if exact is not None:
-        return exact
-    folded = [provider for name, provider in catalog.providers.items() if name.casefold() == typed.casefold()]
-    return folded[0] if len(folded) == 1 else None
-
-
-def _of(provider: Provider, model: str, typed: str, catalog: Catalog) -> Target:
-    """A provider's model. Some ids begin with their provider's name ("openrouter/auto"): the whole counts too."""
+def _full_name(typed: str, catalog: Catalog) -> Target:
+    left, _, model = typed.partition("/")
+    provider = catalog.providers.get(left)
+    if provider is None:
+        alike = [each for name, each in catalog.providers.items() if name.casefold() == left.casefold()]
+        if len(alike) != 1:
+            return _model_alone(typed, catalog)
+        provider = alike[0]
+    if not provider.enabled:
+        raise ModelError(
+            f"the provider {provider.name} is disabled", provider=provider.name, code="disabled_provider"
+        )
+    if not model:
+        return _default(provider, catalog)
     listing = catalog.listing(provider.name)
-    for spelling in (model, typed):
+    for spelling in (model, typed):  # some ids begin with the name of their provider: "openrouter/auto"
         found = listing.find(spelling)
         if len(found) == 1:
             return Target(provider=provider, model=found[0].id)
     return Target(provider=provider, model=model)
 
 
-def _bare(typed: str, left: str, catalog: Catalog) -> Target:
+def _model_alone(typed: str, catalog: Catalog) -> Target:
     owners = _owners(typed, catalog, [p for p in catalog.usable if p.name not in catalog.not_set_up])
     owners = owners or _owners(typed, catalog, catalog.usable)
     if len(owners) == 1:
@@ -134,38 +124,42 @@ def _bare(typed: str, left: str, catalog: Catalog) -> Target:
             candidates=tuple(map(str, owners)),
             code="ambiguous_model",
         )
-    keyless = [p for p in catalog.providers.values() if p.enabled and p.name in catalog.without_key]
-    if lost := _owners(typed, catalog, keyless):
-        provider = lost[0].provider
+    providers = catalog.providers.values()
+    without_key = [each for each in providers if each.enabled and each.name in catalog.without_key]
+    if owners := _owners(typed, catalog, without_key):
+        provider = owners[0].provider
         raise MissingKeyError(
-            f"{lost[0]} is there, and there is no API key for {provider.name}",
+            f"{owners[0]} exists, but there is no API key for {provider.name}",
             provider=provider.name,
             key_env=provider.key_env,
         )
-    if off := _owners(typed, catalog, [p for p in catalog.providers.values() if not p.enabled]):
+    if owners := _owners(typed, catalog, [each for each in providers if not each.enabled]):
+        name = owners[0].provider.name
         raise ModelError(
-            f"{off[0]} is there, and the provider {off[0].provider.name} is disabled",
-            provider=off[0].provider.name,
+            f"{owners[0]} exists, but the provider {name} is disabled",
+            provider=name,
             name=typed,
             code="disabled_provider",
         )
-    if presets.get(left.lower()) is not None:
+    candidates = tuple(near_ids(typed, catalog))
+    preset = typed.partition("/")[0].lower()
+    if presets.get(preset) is not None:
         raise UnknownProviderError(
-            f"the provider {left} is not set up",
-            name=left.lower(),
-            candidates=tuple(near_ids(typed, catalog)),
+            f"the provider {typed.partition('/')[0]} is not set up",
+            name=preset,
+            candidates=candidates,
             preset=True,
         )
     raise ModelError(
         f"no provider that is set up has a model called {typed}",
         name=typed,
-        candidates=tuple(near_ids(typed, catalog)),
+        candidates=candidates,
         code="unknown_model",
     )
 
 
 def _owners(typed: str, catalog: Catalog, providers: Iterable[Provider]) -> list[Target]:
-    """Who lists the model: those with the very id, else those with another spelling of it."""
+    """The listed models with exactly this id, else those with another spelling of it."""
     exact: list[Target] = []
     alike: list[Target] = []
     for provider in providers:
@@ -174,14 +168,14 @@ def _owners(typed: str, catalog: Catalog, providers: Iterable[Provider]) -> list
     return exact or alike
 
 
-def _only(catalog: Catalog) -> Target:
-    """Without any name: the one provider that can be asked.
+def _without_name(catalog: Catalog) -> Target:
+    """The default of the only provider that can be asked.
 
-    Where none is set up, that is the one preset whose key is in the environment, else the embedded model.
+    If none is set up, that is the only preset whose key is in the environment, else the embedded model.
     """
     own = [provider for name, provider in catalog.providers.items() if name not in catalog.not_set_up]
     if not own:
-        _refuse_if_all_wrong(catalog)
+        _raise_problem_of_any_provider(catalog)
         own = [provider for provider in catalog.providers.values() if not provider.embedded]
         if len(own) > 1:
             raise NoProviderError(
@@ -204,14 +198,6 @@ def _only(catalog: Catalog) -> Target:
     )
 
 
-def _enabled(provider: Provider) -> Provider:
-    if not provider.enabled:
-        raise ModelError(
-            f"the provider {provider.name} is disabled", provider=provider.name, code="disabled_provider"
-        )
-    return provider
-
-
 def _default(provider: Provider, catalog: Catalog) -> Target:
     model = catalog.listing(provider.name).default
     if model is None:
@@ -222,7 +208,7 @@ def _default(provider: Provider, catalog: Catalog) -> Target:
 
 
 def near_ids(typed: str, catalog: Catalog) -> list[str]:
-    """Full ids that may have been meant: the same last part, then alike, then longer ones with it inside."""
+    """Full ids that are similar: those with the same last part, then similar ones, then longer ones."""
     from provider_core.redaction import close_matches
 
     ids = [
@@ -230,10 +216,10 @@ def near_ids(typed: str, catalog: Catalog) -> list[str]:
     ]
     wanted = normalize_id(typed)
     # Compared with and without the provider: "gpt-5" is near "openai/gpt-5.6" only without it.
-    by_tail = {normalize_id(full.partition("/")[2]): full for full in reversed(ids)}
+    by_model = {normalize_id(full.partition("/")[2]): full for full in reversed(ids)}
     last = wanted.rpartition("/")[2]
-    found = [full for tail, full in by_tail.items() if tail.rpartition("/")[2] == last]
-    found += close_matches(typed, ids, most=_NEAR)
-    found += [by_tail[hit] for hit in close_matches(wanted, by_tail, most=_NEAR)]
-    found += [full for tail, full in by_tail.items() if len(wanted) > 2 and wanted in tail]
-    return list(dict.fromkeys(found))[:_NEAR]
+    found = [full for model, full in by_model.items() if model.rpartition("/")[2] == last]
+    found += close_matches(typed, ids, most=_SUGGESTIONS)
+    found += [by_model[hit] for hit in close_matches(wanted, by_model, most=_SUGGESTIONS)]
+    found += [full for model, full in by_model.items() if len(wanted) > 2 and wanted in model]
+    return list(dict.fromkeys(found))[:_SUGGESTIONS]

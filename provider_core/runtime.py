@@ -1,4 +1,4 @@
-"""What is set up on this machine, and how a model of it is reached; nothing is said to a person here, nor asked."""
+"""Everything that one user has set up on this machine, made when it is first needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from provider_core.errors import (
     ModelError,
     NetworkError,
     NoModelError,
-    ProviderError,
     UnknownProviderError,
 )
 
@@ -32,16 +31,14 @@ if TYPE_CHECKING:
     from provider_core.settings import Paths, Settings
     from provider_core.types import Provider, Target, Transport
 
-__all__ = ["Runtime"]
-
 
 class Runtime:
-    """Settings, keys, lists and transport, each made when it is first needed.
+    """The settings, keys, model lists, history and transport of one user.
 
-    Arguments replace what would be made: ``environ`` the process's environment, ``settings`` the user's settings file,
+    Arguments replace what would be made: ``environ`` the process's environment, ``settings`` the settings file,
     ``key_store`` the keyring, ``transport`` HTTP. ``on_problem`` is called once for each entry of the settings that is
-    ignored, with its name and the error. ``fetch_progress`` gives the callback that is told of the bytes received while
-    the embedded model is downloaded.
+    ignored, with its name and the error. ``fetch_progress`` returns a context whose value is called with the progress
+    of the embedded model's download.
     """
 
     def __init__(
@@ -98,21 +95,20 @@ class Runtime:
 
     @cached_property
     def transport(self) -> Transport:
-        """What every request goes through."""
         from provider_core.http import HttpTransport
 
         return self._transport or HttpTransport(self.environ)
 
     @cached_property
     def history(self) -> History:
-        """The saved conversations of this user; the database is opened at the first use."""
+        """The saved conversations. The database is opened when it is first used."""
         from provider_core.history import History
 
         return History(self.paths.history)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        """The providers that are set up, presets whose key is in the environment, and the embedded one if installed."""
+        """The providers in the settings, presets whose key is in the environment, and the embedded one if installed."""
         from provider_core import local
         from provider_core.settings import from_environment
 
@@ -123,7 +119,7 @@ class Runtime:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """What can be named now. Opens no socket, and no keyring: a key that was stored counts as there."""
+        """All models that can be named now. This opens no socket and no keyring: stored keys are taken for granted."""
         from provider_core import keys
         from provider_core.catalog import LIFETIME, Catalog, cached_listings
 
@@ -143,7 +139,7 @@ class Runtime:
         )
 
     def provider(self, name: str) -> Provider:
-        """The provider of this name; raises ``UnknownProviderError`` with those it may have meant."""
+        """The provider with this name, in any case. Raises ``UnknownProviderError`` with similar names."""
         providers = self.providers
         found = providers.get(name) or next(
             (each for known, each in providers.items() if known.casefold() == name.casefold()), None
@@ -162,10 +158,7 @@ class Runtime:
         )
 
     def loaded_provider(self, name: str | None) -> Provider | None:
-        """The provider of this name if the settings were read already; reads nothing itself.
-
-        One that is not set up is a preset whose key is in the environment.
-        """
+        """The provider with this name, also a preset whose key is in the environment; None before settings are read."""
         settings, catalog = self.__dict__.get("settings"), self.__dict__.get("catalog")
         if settings is None or not name:
             return None
@@ -176,14 +169,14 @@ class Runtime:
 
     @property
     def is_used(self) -> bool:
-        """Whether anything on disk was looked for."""
+        """Whether any file was looked for."""
         return "paths" in self.__dict__
 
     def target(self, name: str | None, *, ask: bool = True) -> Target:
-        """What ``name`` means, else the default, else the only provider, else the embedded model.
+        """The model that ``name`` means; without a name, the default, the only provider, or the embedded model.
 
-        Raises ``ModelError``; and, because a provider alone may need its server to be asked what it serves,
-        everything that asking raises. Without ``ask`` no server is.
+        Raises ``ModelError``. If a provider alone is named and its models are unknown or outdated, its server is asked,
+        which raises what ``refresh`` finds; with ``ask`` False it is not.
         """
         from provider_core.resolve import resolve
 
@@ -196,10 +189,14 @@ class Runtime:
             except NoModelError as error:
                 if error.provider is None or not ask:
                     raise
-                self._ask_for(error)
-                target = resolve(wanted, self.catalog)
-            if ask and self._is_stale(target, wanted):
-                self._refresh_stale(target.provider)
+                self._list_models(error)
+                return resolve(wanted, self.catalog)
+            listing = self.catalog.listing(target.provider.name)
+            alone = wanted is None or wanted.strip().rstrip("/").casefold() == target.provider.name.casefold()
+            if ask and alone and listing.stale and listing.default_is_first:
+                (outcome,) = self.refresh([target.provider])
+                if isinstance(outcome.error, ApiKeyError | NetworkError):  # the chat would fail as well
+                    raise outcome.error
                 target = resolve(wanted, self.catalog)
         except ModelError as error:
             if not name and wanted is not None:
@@ -210,9 +207,9 @@ class Runtime:
 
     @contextlib.contextmanager
     def open_provider(self, target: Target, *, key: str | None = None) -> Iterator[OpenProvider]:
-        """The provider as it can be asked now, with its key: an embedded model runs until the context ends.
+        """The provider with its key; an embedded model runs until the context ends.
 
-        A ``key`` that is given counts before every source that the provider has.
+        ``key`` takes precedence over the provider's own sources. Raises ``ApiKeyError`` and ``LocalModelError``.
         """
         from provider_core.client import OpenProvider
 
@@ -241,7 +238,7 @@ class Runtime:
             raise
 
     def default_model(self) -> Path:
-        """The embedded model's file, fetched when it is not there yet; raises ``LocalModelError``."""
+        """The embedded model's file, downloaded if necessary. Raises ``LocalModelError``."""
         from provider_core import local
 
         if self._fetch_progress is None:
@@ -252,31 +249,43 @@ class Runtime:
     def refresh(
         self, wanted: Sequence[Provider], on_done: Callable[[RefreshResult], None] = lambda _: None
     ) -> tuple[RefreshResult, ...]:
-        """Ask the providers' servers for their models, all at once, and keep the lists; see ``catalog.refresh``.
+        """Ask the servers of the providers for their models, in parallel, and save the lists: see ``catalog.refresh``.
 
-        A provider whose key cannot be had is not asked: its outcome holds the ``ApiKeyError``.
+        If the key of a provider cannot be found, its result has the ``ApiKeyError``.
         """
-        from provider_core.catalog import invalidate_snapshot, refresh
+        from provider_core import keys
+        from provider_core.catalog import RefreshResult, invalidate_snapshot, read_cached, refresh
 
-        asked, outcomes = self._with_keys(wanted)
-        for outcome in outcomes.values():
-            on_done(outcome)
-        if asked:
-            for outcome in refresh(self.transport, self.paths.lists, asked, on_done=on_done):
-                outcomes[outcome.provider.name] = outcome
-                if outcome.unsaved is not None:
-                    self._unsaved[outcome.provider.name] = outcome.unsaved
+        found = keys.resolve_each(wanted, environ=self.environ, store=self.key_store)
+        ready: list[tuple[Provider, str | None]] = []
+        results: dict[str, RefreshResult] = {}
+        for provider in wanted:
+            credentials = found[provider.name]
+            if isinstance(credentials, ApiKeyError):
+                cached = read_cached(self.paths.lists, provider)
+                cached_at = cached.fetched_at if cached else None
+                results[provider.name] = RefreshResult(
+                    provider=provider, error=credentials, cached_at=cached_at
+                )
+                on_done(results[provider.name])
+            else:
+                ready.append((credentials.provider, credentials.value))
+        if ready:
+            for result in refresh(self.transport, self.paths.lists, ready, on_done=on_done):
+                results[result.provider.name] = result
+                if result.unsaved is not None:
+                    self._unsaved[result.provider.name] = result.unsaved
             self.__dict__.pop("catalog", None)
             invalidate_snapshot(self.paths)
-        return tuple(outcomes[provider.name] for provider in wanted)
+        return tuple(results[provider.name] for provider in wanted)
 
     def reload(self) -> None:
-        """Read settings and lists anew when they are next needed: somebody has changed them."""
+        """Read settings and model lists again when they are next needed."""
         for name in ("settings", "catalog"):
             self.__dict__.pop(name, None)
 
     def only(self, provider: Provider) -> Runtime:
-        """The same, with ``provider`` in the place of all that are set up; nobody has chosen a model of it."""
+        """A runtime with ``provider`` as its only one, and no default model."""
         from provider_core.settings import Settings
 
         return Runtime(
@@ -288,14 +297,14 @@ class Runtime:
         )
 
     def close(self) -> None:
-        """Close the history and the kept connections, unless they are those of a transport that was handed in."""
+        """Close the history, and the connections unless the transport was an argument."""
         if "history" in self.__dict__:
             self.history.close()
         if "transport" in self.__dict__ and self._transport is None:
             self.transport.close()
 
-    def _ask_for(self, missing: NoModelError) -> None:
-        """Ask the server of a provider of which no model is known; raises what keeps it from naming one."""
+    def _list_models(self, missing: NoModelError) -> None:
+        """Ask the server of a provider without known models for them; raises why none can be chosen."""
         from provider_core.catalog import can_list_models
 
         provider = self.providers[missing.provider or ""]
@@ -309,39 +318,3 @@ class Runtime:
                 raise error
             case error:
                 raise NoModelError(f"{missing.message}: {error.message}", provider=provider.name) from None
-
-    def _is_stale(self, target: Target, typed: str | None) -> bool:
-        """Whether ``typed`` names no model, and the one it means was the first of a list too old to rely on."""
-        listing = self.catalog.listing(target.provider.name)
-        alone = typed is None or typed.strip().rstrip("/").casefold() == target.provider.name.casefold()
-        return alone and listing.stale and listing.default_is_first
-
-    def _refresh_stale(self, provider: Provider) -> None:
-        """Ask for a list that is too old; raises what would keep a chat from reaching the server, and nothing else."""
-        (outcome,) = self.refresh([provider])
-        match outcome.error:
-            case ApiKeyError() | NetworkError() as error:
-                raise error
-            case ProviderError() | None:
-                return
-
-    def _with_keys(
-        self, wanted: Sequence[Provider]
-    ) -> tuple[list[tuple[Provider, str | None]], dict[str, RefreshResult]]:
-        """The providers that can be asked, with their keys, and the outcomes of those whose key cannot be had."""
-        from provider_core import keys
-        from provider_core.catalog import RefreshResult, read_cached
-
-        ready: list[tuple[Provider, str | None]] = []
-        refused: dict[str, RefreshResult] = {}
-        found = keys.resolve_each(wanted, environ=self.environ, store=self.key_store)
-        for provider in wanted:
-            each = found[provider.name]
-            if isinstance(each, ApiKeyError):
-                kept = read_cached(self.paths.lists, provider)
-                refused[provider.name] = RefreshResult(
-                    provider=provider, error=each, cached_at=kept.fetched_at if kept else None
-                )
-            else:
-                ready.append((each.provider, each.value))
-        return ready, refused

@@ -196,7 +196,7 @@ def test_a_name_leads_to_its_provider_and_model(typed: str, expected: str) -> No
         ("DeepSeek/x", UnknownProviderError, "is not set up"),
         ("off/hidden", ModelError, "off is disabled"),
         ("off", ModelError, "off is disabled"),
-        ("hidden", ModelError, "off/hidden is there, and the provider off is disabled"),
+        ("hidden", ModelError, "off/hidden exists, but the provider off is disabled"),
         ("stale", ModelError, r"disabled \(the alias stale leads to it\)"),
         ("mine-alone", MissingKeyError, "no API key for lost"),
         ("keyless", MissingKeyError, "no API key for lost"),
