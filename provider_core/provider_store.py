@@ -1,7 +1,7 @@
-"""A provider as a whole, its settings and its key: added, renamed and removed as one step, or not at all.
+"""Changes to a provider's settings and key together: both, or neither.
 
-The keyring comes first and the settings file last, both under the file's lock: the file's replacement is
-the moment at which a change has happened. What fails before it is undone.
+The key is changed first and the settings file last, under the file's lock. If anything fails before the file is
+replaced, the key is restored.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from provider_core.keys import KeyStore
 
-__all__ = ["add", "key_fields", "remove", "rename", "set_key", "trust"]
-
 
 def add(
     path: Path,
@@ -32,65 +30,50 @@ def add(
 ) -> None:
     """Write ``[providers.NAME]`` into the settings at ``path``, and ``key`` (see ``keys.seal_for``) into the store.
 
-    The store is touched only where there is a key to keep, or one of the same name to forget. Raises
-    ``SettingsError`` and ``KeyStoreError``; neither settings nor key are then changed.
+    The stored key of a provider that is replaced is deleted. Raises ``SettingsError`` and ``KeyStoreError``.
     """
-    written = {field: value for field, value in fields.items() if value is not None}
-    if key is not None:
-        written["key"] = "keyring"
-    change = _key_change(path, store, name, key, written)
-    edit.put(path, {name: written}, replace=replace, around=change)
+    written = _set_fields(fields, {} if key is None else {"key": "keyring"})
+    edit.put(path, {name: written}, replace=replace, around=_key_change(path, store, name, key, written))
 
 
 def set_key(path: Path, store: KeyStore, name: str, fields: Mapping[str, Any], *, key: str | None) -> None:
-    """Change where the provider's key comes from, and store ``key`` (see ``keys.seal_for``) where there is one.
+    """Change the source of the provider's key, and store ``key`` (see ``keys.seal_for``) if there is one.
 
     ``fields`` are the changed settings, with ``key``, ``key_env`` or ``key_command`` among them. A stored key stays
-    where a variable or a command takes precedence over it; it is deleted where the provider needs none.
+    if a variable or a command takes precedence over it; it is deleted if the provider needs none.
     """
-    changes = key_fields(
-        edit.entries(path).get(name, {}), {**fields, **({} if key is None else {"key": "keyring"})}
-    )
     before = edit.entries(path).get(name, {})
-    written = {field: value for field, value in {**before, **changes}.items() if value is not None}
-    edit.update_provider(
-        path,
-        name,
-        changes,
-        around=_key_change(path, store, name, key, written, stays=changes["key"] == "keyring"),
-    )
+    changes = key_fields(before, {**fields, **({} if key is None else {"key": "keyring"})})
+    stays = key is None and changes["key"] == "keyring"
+    around = None if stays else _key_change(path, store, name, key, _set_fields(before, changes))
+    edit.update_provider(path, name, changes, around=around)
 
 
 def key_fields(before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """``fields`` with what becomes of the other sources of the key that the provider had ``before``."""
+    """``fields``, and what happens to the other sources of the key that the provider had ``before``."""
     stored = before.get("key") == "keyring" and "key" not in fields
     return {"key": "keyring" if stored else None, "key_env": None, "key_command": None, **fields}
 
 
 def trust(path: Path, store: KeyStore, name: str, changes: Mapping[str, Any], key: str) -> None:
-    """Change the provider's settings, and in the same step where its stored key may be sent (see ``keys.seal_for``)."""
-    written = {**edit.entries(path).get(name, {}), **changes}
-    written = {field: value for field, value in written.items() if value is not None}
+    """Change the provider's settings, and where its stored key may be sent (see ``keys.seal_for``)."""
+    written = _set_fields(edit.entries(path).get(name, {}), changes)
     edit.update_provider(path, name, changes, around=_key_change(path, store, name, key, written))
 
 
 def remove(path: Path, store: KeyStore, name: str, *, keep_key: bool = False) -> None:
-    """Remove the provider and its key. The error of a removal that fails says what is left."""
-    change = None if keep_key else _key_change(path, store, name, None, None)
+    """Remove the provider and its key."""
     try:
-        edit.remove(path, name, around=change)
+        edit.remove(path, name, around=None if keep_key else _key_change(path, store, name, None, None))
     except KeyStoreError as error:
-        raise KeyStoreError(
-            f"{name} is not removed, settings and key are left as they were: {error.message}",
-            provider=name,
-            state=error.state,
-        ) from error
+        message = f"{name} was not removed, and its key is unchanged: {error.message}"
+        raise KeyStoreError(message, provider=name, state=error.state) from error
 
 
 def rename(path: Path, store: KeyStore, old: str, new: str) -> tuple[str, ...]:
-    """Give the provider, its key and all that points at it the name ``new``; returns what pointed at it.
+    """Rename the provider, its key and the settings that name it; returns these settings.
 
-    Raises ``KeyStoreError`` when all is done and only the key under the old name could not be deleted.
+    Raises ``KeyStoreError`` if only the key under the old name could not be deleted.
     """
     entry = edit.entries(path).get(old, {})
     stored = entry.get("key") == "keyring"
@@ -100,31 +83,25 @@ def rename(path: Path, store: KeyStore, old: str, new: str) -> tuple[str, ...]:
         try:
             store.delete(old)
         except KeyStoreError as error:
-            raise KeyStoreError(
-                f"{old} is now {new}, but its key is also left under the old name: {error.message}",
-                provider=new,
-            ) from error
+            message = f"{old} is now {new}, but its key is also left under the old name: {error.message}"
+            raise KeyStoreError(message, provider=new) from error
     return moved
+
+
+def _set_fields(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields after the changes, without those that are None."""
+    return {name: value for name, value in {**fields, **changes}.items() if value is not None}
 
 
 @contextlib.contextmanager
 def _key_change(
-    path: Path,
-    store: KeyStore,
-    name: str,
-    key: str | None,
-    written: Mapping[str, Any] | None,
-    *,
-    stays: bool = False,
+    path: Path, store: KeyStore, name: str, key: str | None, written: Mapping[str, Any] | None
 ) -> Iterator[None]:
-    """Store ``key``, or with None delete the stored one unless it ``stays``; undone when the block raises.
+    """Store ``key``, or with None delete the stored one; undone if the block raises.
 
-    ``written`` is the provider's table as it will be, or None where it will not be: it tells whether the
-    settings were replaced before the exception came, as Ctrl-C may in the last moment.
+    ``written`` is the provider's table after the change, or None if it is removed. It shows whether the settings were
+    replaced before the exception, as Ctrl-C may come in the last moment.
     """
-    if key is None and stays:
-        yield
-        return
     before = _entry(path, name)
     former = store.get(name) if before and before.get("key") == "keyring" else None
     if key is None and former is None:
@@ -139,9 +116,8 @@ def _key_change(
     except BaseException as error:
         if isinstance(error, KeyStoreError) and error.provider is None:
             error.provider = name
-        replaced = before != written and _entry(path, name) == written
-        if not replaced:
-            _insist(lambda: store.delete(name) if former is None else store.set(name, former))
+        if before == written or _entry(path, name) != written:
+            _undo(lambda: store.delete(name) if former is None else store.set(name, former))
         raise
 
 
@@ -149,11 +125,11 @@ def _entry(path: Path, name: str) -> dict[str, Any] | None:
     with contextlib.suppress(SettingsError):
         if path.is_file():
             return edit.entries(path).get(name)
-    return {}  # absent or unreadable: certainly nothing that was written
+    return {}  # no change has left an absent or unreadable file
 
 
-def _insist(undo: Callable[[], None]) -> None:
-    """Undo although Ctrl-C may come again; a store that does not work now has not changed before."""
+def _undo(undo: Callable[[], None]) -> None:
+    """Undo even if Ctrl-C comes again. A store that fails now has failed before, and has not changed."""
     with contextlib.suppress(KeyStoreError):
         try:
             undo()

@@ -1,14 +1,18 @@
-"""Where a provider's API key comes from: environment, key command or the OS keyring; nothing is asked here.
+"""The sources of a provider's API key: environment variable, key command, or the keyring of the operating system.
 
-It fails closed: when no keyring answers there is no key, and nothing is ever written to a file instead.
+If the keyring does not work, there is no key: none is written to a file instead.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from provider_core import limits
 from provider_core.errors import (
     ApiKeyError,
     InvalidKeyError,
@@ -17,43 +21,23 @@ from provider_core.errors import (
     MissingKeyError,
 )
 from provider_core.keys._binding import Destination, check_destination, seal, unseal
-from provider_core.keys._command import needs_shell, run_command
 from provider_core.keys._keyring import KeyringStore
 from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable, Mapping
 
     from provider_core.settings.validators import SecretReference
     from provider_core.types import Provider
 
-__all__ = [
-    "Credentials",
-    "Destination",
-    "Key",
-    "KeySource",
-    "KeyStore",
-    "KeyringStore",
-    "MemoryStore",
-    "check_destination",
-    "clean",
-    "ending",
-    "find",
-    "needs_shell",
-    "resolve",
-    "resolve_each",
-    "seal",
-    "seal_for",
-    "secret_value",
-    "source",
-    "unseal",
-]
+__all__ = ["Destination", "KeyringStore", "check_destination", "seal", "unseal"]
 
 
 _BEFORE = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
 _QUOTED = re.compile(r"([\"'`])(.*)\1|[\u201c\u2018](.*)[\u201d\u2019]", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\$\w+|\$\(.*\)|%\w+%|<.*>|\{\{.*\}\}|(?:env|keyring):[\w.-]+")
-"""What is left in the place of a key where a shell, a CI system or a person was to put one."""
+"""Placeholders that a shell, a CI system or a person should have replaced with a key."""
 
 
 class Key(Struct):
@@ -64,7 +48,7 @@ class Key(Struct):
 
 
 class Credentials(Struct):
-    """A provider that may be asked: its key, or None, and ``provider`` with the secrets of its headers filled in."""
+    """The key of a provider, or None, and ``provider`` with the secrets of its headers filled in."""
 
     provider: Provider
     key: Key | None = None
@@ -76,10 +60,7 @@ class Credentials(Struct):
 
 
 class KeySource(Struct):
-    """Where a key would come from, found out without fetching one.
-
-    "variable" with ``ready`` false means that ``variable`` would count and is not set.
-    """
+    """The source of a key. A "variable" that is not ``ready`` is needed, and not set."""
 
     kind: Literal["variable", "command", "keyring", "none"]
     variable: str = ""
@@ -87,26 +68,26 @@ class KeySource(Struct):
 
 
 class KeyStore(Protocol):
-    """Keeps one text for each name: a key and where it may be sent (``seal``).
+    """Stores one text for each name: a key and where it may be sent (``seal``).
 
-    Every method raises ``KeyStoreError`` when the store does not work.
+    Every method raises ``KeyStoreError`` if the store does not work.
     """
 
     def get(self, name: str) -> str | None: ...
 
     def set(self, name: str, key: str) -> None:
-        """Keep the key, in the place of one that is there; when this returns it can be had again."""
+        """Store or replace the key; when this returns, ``get`` returns it."""
 
     def delete(self, name: str) -> None:
-        """Remove the key; no error when there is none."""
+        """Remove the key, if there is one."""
 
     def elsewhere(self, name: str) -> tuple[str, ...]:
-        """The origins of keys of this name that belong to other homes, for an error that explains."""
+        """The origins of keys of this name that belong to other homes, for error messages."""
         ...
 
 
 class MemoryStore:
-    """A key store that lives as long as the object: for tests, and for programs with keys of their own."""
+    """A key store in memory, for tests and for programs that have keys of their own."""
 
     def __init__(self, **known: str) -> None:
         self._known = known
@@ -125,11 +106,11 @@ class MemoryStore:
 
 
 def source(provider: Provider, environ: Mapping[str, str]) -> KeySource:
-    """Which source ``find`` would take the key from. Opens no keyring and runs no command."""
+    """The source that ``find`` uses. Opens no keyring and runs no command."""
     if provider.auth == "none":
         return KeySource(kind="none")
-    variable = _variable(provider, environ)
-    if variable:
+    variable = _set_variable(provider, environ)
+    if variable and not provider.key_env_for:
         return KeySource(kind="variable", variable=variable)
     if provider.key_command:
         return KeySource(kind="command")
@@ -141,12 +122,10 @@ def source(provider: Provider, environ: Mapping[str, str]) -> KeySource:
 
 
 def find(provider: Provider, *, environ: Mapping[str, str], store: KeyStore) -> Key | None:
-    """The key to use, or None where the provider needs none.
+    """The key from the first source that has one (variables, command, keyring), or None if the provider needs none.
 
-    The first source that has one is used: the environment variables that the provider names, its key command,
-    the keyring. Raises ``MissingKeyError`` when a key is needed and no source has one, ``InvalidKeyError`` for
-    one that no header can carry, ``KeyDestinationError`` for one that may not be sent to the provider's address,
-    and ``KeyStoreError`` when the source itself failed.
+    Raises ``MissingKeyError``, ``InvalidKeyError``, ``KeyDestinationError`` if the key may not be sent to the
+    provider's address, and ``KeyStoreError`` if the source failed.
     """
     where = source(provider, environ)
     if where.kind == "none":
@@ -163,48 +142,44 @@ def find(provider: Provider, *, environ: Mapping[str, str], store: KeyStore) -> 
             raise _missing(provider, environ, store if where.kind == "keyring" else None)
         secret, confirmed = unseal(stored)
         key = Key(value=clean(secret, "the keyring"), source="keyring")
-    check_destination(
-        f"the key of {provider.name}",
-        provider.base_url,
-        provider.network,
-        environ=environ,
-        confirmed=confirmed,
-    )
+    what = f"the key of {provider.name}"
+    check_destination(what, provider.base_url, provider.network, environ=environ, confirmed=confirmed)
     return key
 
 
 def _missing(provider: Provider, environ: Mapping[str, str], store: KeyStore | None) -> ApiKeyError:
-    """Why there is no key: there is one that belongs elsewhere, or there is none."""
-    name = provider.name
+    """The error for a provider without a key, or with one that belongs elsewhere."""
+    name, variables = provider.name, provider.key_env
+    destination = Destination.of(provider.base_url, provider.network)
     if others := store.elsewhere(name) if store is not None else ():
         return KeyDestinationError(
-            f"no key for {name} is stored in this settings folder; another one's is for {' and '.join(others)}, "
-            f"and is not sent to {Destination.of(provider.base_url, provider.network)}",
+            f"no key for {name} is stored in this settings folder; that of another folder is for "
+            f"{' and '.join(others)}, and is not sent to {destination}",
             destination=provider.base_url,
             unknown=True,
         )
-    if provider.key_env_for:
-        variable = next((each for each in provider.key_env if environ.get(each, "").strip()), None)
-        if variable is not None:
-            return KeyDestinationError(
-                f"the key in {variable} is for {provider.key_env_for}, and is not sent to "
-                f"{Destination.of(provider.base_url, provider.network)}",
-                destination=provider.base_url,
-            )
-    unset = f": {' and '.join(provider.key_env[:2])} {'is' if len(provider.key_env) == 1 else 'are'} not set"
+    if provider.key_env_for and (variable := _set_variable(provider, environ)):
+        return KeyDestinationError(
+            f"the key in {variable} is for {provider.key_env_for}, and is not sent to {destination}",
+            destination=provider.base_url,
+        )
+    unset = f": {' and '.join(variables[:2])} {'is' if len(variables) == 1 else 'are'} not set"
     return MissingKeyError(
-        f"there is no API key for {name}{unset if provider.key_env else ''}",
-        provider=name,
-        key_env=provider.key_env,
+        f"there is no API key for {name}{unset if variables else ''}", provider=name, key_env=variables
     )
+
+
+def _set_variable(provider: Provider, environ: Mapping[str, str]) -> str:
+    """The first of the provider's variables that is set, or ""."""
+    return next((name for name in provider.key_env if environ.get(name, "").strip()), "")
 
 
 def resolve(
     provider: Provider, *, environ: Mapping[str, str], store: KeyStore, key: str | None = None
 ) -> Credentials:
-    """All secrets of the provider, each allowed to go to its address; raises as ``find`` does.
+    """All secrets of the provider that may be sent to its address; raises as ``find`` does.
 
-    A ``key`` from the caller is used instead of the provider's own sources.
+    A ``key`` from the caller is used instead of the provider's sources.
     """
     from provider_core.settings.validators import parse_reference
 
@@ -215,9 +190,8 @@ def resolve(
             found = find(provider, environ=environ, store=store)
         else:
             found = Key(value=clean(key, "the caller"), source="the caller")
-            check_destination(
-                f"the key of {provider.name}", provider.base_url, provider.network, environ=environ
-            )
+            what = f"the key of {provider.name}"
+            check_destination(what, provider.base_url, provider.network, environ=environ)
         headers, secrets = dict(provider.headers), []
         for name, value in provider.headers.items():
             wanted = parse_reference(value)
@@ -226,9 +200,8 @@ def resolve(
             what = f"the header {name} of {provider.name}"
             secret, confirmed = secret_value(wanted, what, environ=environ, store=store)
             try:
-                check_destination(
-                    what, provider.base_url, provider.network, environ=environ, confirmed=confirmed
-                )
+                url, network = provider.base_url, provider.network
+                check_destination(what, url, network, environ=environ, confirmed=confirmed)
             except KeyDestinationError as error:
                 error.secret = str(wanted)
                 raise
@@ -238,22 +211,17 @@ def resolve(
         error.provider = error.provider or provider.name
         raise
     if found is not None or secrets:
-        provider = replace(
-            provider,
-            key_source=found.source if found else "",
-            headers=headers,
-            header_secrets=tuple(secrets),
-        )
+        key_source = found.source if found else ""
+        provider = replace(provider, key_source=key_source, headers=headers, header_secrets=tuple(secrets))
     return Credentials(provider=provider, key=found)
 
 
 def resolve_each(
     providers: Iterable[Provider], *, environ: Mapping[str, str], store: KeyStore
 ) -> dict[str, Credentials | ApiKeyError]:
-    """By the providers' names what ``resolve`` gives for each, or why it gives nothing; one after the other.
+    """The result of ``resolve`` for each provider, or its error, by the providers' names; one after the other.
 
-    A store that has failed once is not asked again: it fails after seconds, and would for each. A model
-    that runs beside the command needs no key.
+    A store that failed once is not used again, because each call may wait for its deadline.
     """
     found: dict[str, Credentials | ApiKeyError] = {}
     broken: KeyStoreError | None = None
@@ -276,7 +244,7 @@ def secret_value(
 ) -> tuple[str, tuple[Destination, ...] | None]:
     """The secret that a header refers to, and where a stored one may be sent.
 
-    ``what`` is whose it is, for errors. Raises ``MissingKeyError`` where it is not there, and as ``find`` does.
+    ``what`` names its use in messages. Raises ``MissingKeyError``, and as ``find`` does.
     """
     confirmed = None
     if wanted.kind == "env":
@@ -285,21 +253,20 @@ def secret_value(
         text, confirmed = unseal(store.get(wanted.entry) or "")
         absent = f"{wanted} is not in the keyring"
     if not text.strip():
-        raise MissingKeyError(
-            f"{what} needs {wanted}, and {absent}", key_env=(wanted.name,), secret=str(wanted)
-        )
+        message = f"{what} needs {wanted}, and {absent}"
+        raise MissingKeyError(message, key_env=(wanted.name,), secret=str(wanted))
     return clean(text, str(wanted)), confirmed
 
 
 def seal_for(provider: Provider, secret: str) -> str:
-    """The text that a store keeps for a secret that the user entered for the provider as it is set up."""
+    """The text of a store's entry for a secret that may be sent to the provider's present address."""
     return seal(secret, (Destination.of(provider.base_url, provider.network),))
 
 
 def clean(text: str, source: str) -> str:
-    """The key without white space, quotes and "Bearer", as they come along with it from files and web pages.
+    """The key without the white space, quotes and "Bearer" that are often copied with it.
 
-    Raises ``InvalidKeyError`` for what cannot be a key, without repeating it. ``source`` is the place it came from.
+    Raises ``InvalidKeyError``, which does not repeat it and names its ``source``.
     """
     key, before = text, None
     while key != before:
@@ -310,25 +277,92 @@ def clean(text: str, source: str) -> str:
         if quoted := _QUOTED.fullmatch(key):
             key = quoted[2] or quoted[3] or ""
     if _PLACEHOLDER.fullmatch(key):
-        raise InvalidKeyError(
-            f"the key from {source} is the name of a variable or a placeholder that nothing has replaced"
-        )
-    if not key:
-        raise InvalidKeyError(f"the key from {source} is empty")
-    if "\n" in key or "\r" in key:
-        raise InvalidKeyError(f"the key from {source} has more than one line")
-    if not all(" " <= character <= "~" for character in key):
-        raise InvalidKeyError(f"the key from {source} holds characters that no HTTP header can carry")
-    return key
+        problem = "is the name of a variable, or a placeholder that was not replaced"
+    elif not key:
+        problem = "is empty"
+    elif "\n" in key or "\r" in key:
+        problem = "has more than one line"
+    elif not all(" " <= character <= "~" for character in key):
+        problem = "contains characters that no HTTP header can have"
+    else:
+        return key
+    raise InvalidKeyError(f"the key from {source} {problem}")
 
 
 def ending(key: str) -> str:
-    """The end of a key, to tell one from another: at most its last 4 characters, none of a short one."""
+    """The last 4 characters of a long key, to recognize it by."""
     return f"…{key[-4:]}" if len(key) >= 16 else "…"
 
 
-def _variable(provider: Provider, environ: Mapping[str, str]) -> str:
-    """The first of the provider's variables that holds something; "" where none does, or they are for another."""
-    if provider.key_env_for:
-        return ""
-    return next((name for name in provider.key_env if environ.get(name, "").strip()), "")
+# --- key commands ------------------------------------------------------------------------------------------
+
+
+_REST = 0.5
+"""Seconds to read the rest of the pipe after the command has ended."""
+
+_SHELL = re.compile(r"[|&;<>()$`*?\[\]~\n]|^\s*\w+=")
+"""Syntax of a shell: pipes, variables, redirections, patterns, assignments."""
+
+
+def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
+    """The output of the command; its stderr goes to the terminal. Raises ``KeyStoreError`` without the output.
+
+    It runs without a shell unless it uses a shell's syntax.
+    """
+    import shlex
+    import subprocess
+
+    shell = needs_shell(command)
+    try:
+        # Windows passes programs one string, and shlex would remove its backslashes.
+        arguments = command if shell or os.name == "nt" else shlex.split(command)
+        process = subprocess.Popen(arguments, shell=shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    except (OSError, ValueError) as error:
+        words = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise KeyStoreError(f"the key command could not be run: {words}", code="key_command") from None
+    try:
+        printed = _printed(process, deadline)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
+        code = process.returncode
+        ending = f"signal {-code}" if code < 0 else f"exit status {code}"
+        raise KeyStoreError(f"the key command failed with {ending}", code="key_command")
+    return printed.decode("utf-8", "replace")
+
+
+def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """The output of the process when it ends; raises if it takes too long or prints too much."""
+    parts: list[bytes] = []
+
+    def read() -> None:
+        if process.stdout is None:
+            return
+        size = 0
+        with process.stdout as stdout:
+            while size <= limits.KEY and (part := os.read(stdout.fileno(), limits.KEY)):
+                parts.append(part)
+                size += len(part)
+
+    # A program that the command started may hold the pipe open: the thread then waits for it alone.
+    reader = threading.Thread(target=read, name="telex-key-command", daemon=True)
+    reader.start()
+    until = time.monotonic() + deadline
+    while reader.is_alive() and time.monotonic() < until:
+        reader.join(0.05)
+        if process.poll() is not None:
+            until = min(until, time.monotonic() + _REST)
+    if sum(map(len, parts)) > limits.KEY:
+        raise KeyStoreError("the key command printed much more than a key", code="key_command")
+    while process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    if process.poll() is None:
+        raise KeyStoreError(f"the key command did not end within {deadline:g} s", code="key_command")
+    return b"".join(parts)
+
+
+def needs_shell(command: str) -> bool:
+    """Whether the command uses a shell's syntax."""
+    return _SHELL.search(command) is not None

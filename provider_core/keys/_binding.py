@@ -1,20 +1,17 @@
 """Whether a secret may be sent to an address: the one decision for API keys, secret headers and MCP servers.
 
-A stored secret belongs to two things, and neither can be changed by a settings file alone:
+A stored secret belongs to two things, and a settings file alone can change neither:
 
-- **Its home.** An entry of the keyring is named after the secret and the settings folder: ``lab@6f1c…``. The
-  second part is a digest of a random number, which telex keeps in that folder, and of the folder's real path.
-  So a copy of a home, another home and another machine's home at the same path all have entries of their own;
-  a symlink to a home is the same home. A home that was moved finds nothing and asks for its keys again.
-- **Its destinations.** The entry holds the secret together with the origin (scheme, host, port) that it was
-  entered for, and the proxy and the CA bundle that the settings named at that time: whoever controls one of
-  these reads the secret. It is sent to no other origin, and through no other proxy, until the user confirms
-  the change (``telex providers edit NAME --trust``, or by entering the secret again).
+- **Its home.** The name of its entry in the keyring has a digest of the settings folder's real path and of a random
+  number in that folder: ``lab@6f1c…``. A copy of a home, and another home, have entries of their own; a symlink to a
+  home is the same home. A home that was moved has to ask for its keys again.
+- **Its destinations.** The entry contains the origin (scheme, host, port) that the secret was entered for, and the
+  proxy and CA bundle of that time, because whoever controls one of these can read the secret. It is not sent to
+  another one until the user confirms that (``telex providers edit NAME --trust``), or enters the secret again.
 
-Secrets that are not stored (variables, key commands) go where the settings say, because the settings name
-them. The exception is a variable that only a preset names: it is for that preset's own hosts, see
-``Provider.key_env_for``. No secret of any source travels over plain http, except to this machine, to a private
-network that is reached without a proxy, or where ``allow_http`` is set.
+Secrets from variables and key commands go where the settings say, because the settings name them. Only variables that
+a preset names are for that preset's own hosts (``Provider.key_env_for``). No secret is sent over plain http, except to
+this machine, to a private network without a proxy, or where ``allow_http`` is set.
 """
 
 from __future__ import annotations
@@ -32,11 +29,9 @@ if TYPE_CHECKING:
 
     from provider_core.types import Network
 
-__all__ = ["Destination", "check_destination", "seal", "unseal"]
-
 
 class Destination(Struct):
-    """Where a secret is sent, with everything in the settings that decides who can read it on its way."""
+    """Where a secret is sent, with the settings that decide who can read it on its way."""
 
     origin: str
     proxy: str = ""
@@ -53,7 +48,7 @@ class Destination(Struct):
         )
 
     def adds_to(self, confirmed: Destination) -> bool:
-        """Whether somebody can read the secret here who cannot at ``confirmed``."""
+        """Whether somebody could read the secret here who could not at ``confirmed``."""
         return (
             self.origin != confirmed.origin
             or self.proxy not in ("", confirmed.proxy)
@@ -74,10 +69,9 @@ def check_destination(
     environ: Mapping[str, str],
     confirmed: Collection[Destination] | None = None,
 ) -> None:
-    """Raise ``KeyDestinationError`` where ``what`` ("the key of lab") may not be sent to ``url``.
+    """Raise ``KeyDestinationError`` if ``what`` ("the key of lab") may not be sent to ``url``.
 
-    ``confirmed`` are the destinations that a stored secret was entered for; None where it has none. Raises
-    ``SettingsError`` for a proxy that cannot be used.
+    ``confirmed`` are the destinations of a stored secret, or None. Raises ``SettingsError`` for an invalid proxy.
     """
     wanted = Destination.of(url, network)
     if confirmed is not None and all(wanted.adds_to(each) for each in confirmed):
@@ -94,7 +88,7 @@ def check_destination(
     from provider_core.http import Proxies
 
     proxy = Proxies(environ).choose(url, network.proxy)
-    if proxy is not None:  # also one on this machine: where that sends it is not known
+    if proxy is not None:  # even on this machine: it may send the secret anywhere
         raise KeyDestinationError(
             f"{what} would travel to {wanted.origin} unencrypted through the proxy {proxy}",
             destination=str(wanted),
@@ -103,13 +97,13 @@ def check_destination(
 
 
 def seal(secret: str, destinations: Iterable[Destination]) -> str:
-    """The text of a key store's entry: the secret, and where it may be sent."""
+    """The text of a store's entry: the secret, and where it may be sent."""
     places = [{name: value for name, value in asdict(each).items() if value} for each in destinations]
     return json.dumps({"secret": secret, "for": places})
 
 
 def unseal(text: str) -> tuple[str, tuple[Destination, ...] | None]:
-    """The secret in an entry and where it may be sent; None for a secret that a program stored by itself."""
+    """The secret in an entry and where it may be sent; None if a program stored the bare secret."""
     try:
         entry = json.loads(text)
         secret = str(entry["secret"])

@@ -1,7 +1,7 @@
-"""The keyring of the operating system: the one module that knows the keyring package; no other source is known here.
+"""The keyring of the operating system; the only module that imports the keyring package.
 
-A keyring can be missing, locked, waiting for a dialog that nobody sees, or a plain file with a keyring's
-name. Each of these is a ``KeyStoreError``, and none is worked around.
+A keyring can be missing, locked, waiting for a dialog that nobody sees, or a plain file. Each of these raises
+``KeyStoreError``: telex stores a key nowhere else.
 """
 
 from __future__ import annotations
@@ -22,20 +22,18 @@ if TYPE_CHECKING:
 
     from keyring.backend import KeyringBackend
 
-__all__ = ["KeyringStore"]
-
 SERVICE = "telex"
 HOME_ID = "home-id"
 """The file with the random number of a home, in its settings folder."""
 
 DEADLINE = 3.0
-"""Seconds one call may take: a locked or headless keyring can wait for a dialog for ever."""
+"""Seconds for one call: a locked keyring may wait for a dialog that nobody sees."""
 
 _NO_PLACE_FOR_KEYS = {
     "keyring.backends.null.Keyring": "is switched off (the null backend)",
     "keyrings.alt.file.PlaintextKeyring": "is a plain file (keyrings.alt), which is not safe for a key",
 }
-"""Backends that would lose the key or write it where everyone looks for one."""
+"""Backends that would lose the key, or write it to a file."""
 
 _SYSTEMS_OWN = frozenset(
     (
@@ -46,20 +44,17 @@ _SYSTEMS_OWN = frozenset(
         "keyring.backends.macOS.Keyring",
     )
 )
-"""Backends that may be loaded by a name that was kept: what stands in a cache must not choose any other module."""
+"""Backends that may be loaded by a saved name: a cache must not choose any other module."""
 
 _T = TypeVar("_T")
 
 
 class KeyringStore:
-    """Keys under the service name "telex", one call at a time; every call has a deadline in seconds.
+    """Keys under the service name "telex", one call at a time, each with a ``deadline`` in seconds.
 
-    ``home`` is the settings folder that the keys belong to: entries of another one are never read, changed or
-    deleted, see ``_binding``. Without it entries belong to no home.
-
-    ``memory`` is a file for the name of the backend that had the key: the keyring package looks at every
-    backend there is before it chooses one, and that takes longer than everything else. It is asked first for
-    a key and for nothing else, and a key that it does not have is looked for as without it.
+    ``home`` is the settings folder that the keys belong to, see ``_binding``; without it, entries belong to no home.
+    ``memory`` is a file for the name of the backend that had the last key. It is asked first, because the keyring
+    package takes long to choose among all backends.
     """
 
     def __init__(
@@ -68,17 +63,17 @@ class KeyringStore:
         self._deadline = deadline
         self._memory = memory
         self._home = home
-        # A call that was given up may still be at work: the next one, which may undo it, comes after it.
+        # A call that missed its deadline may still be running; the next one, which may undo it, waits.
         self._turn = threading.Lock()
 
     def get(self, name: str) -> str | None:
         def read() -> str | None:
             entry = self._entry(name)
             if entry is None:
-                _backend().get_password(SERVICE, name)  # raises where the keyring does not work
+                _backend().get_password(SERVICE, name)  # raises if the keyring does not work
                 return None
-            kept = self._remembered()
-            key = kept.get_password(SERVICE, entry) if kept is not None else None
+            known = self._remembered()
+            key = known.get_password(SERVICE, entry) if known is not None else None
             if key is None:
                 backend = _backend()
                 key = backend.get_password(SERVICE, entry)
@@ -89,10 +84,7 @@ class KeyringStore:
         return self._call("read", read)
 
     def elsewhere(self, name: str) -> tuple[str, ...]:
-        """Where the keys of this name that other homes stored may be sent, for an error that explains.
-
-        The keys themselves are not read: an index without secrets has the origins.
-        """
+        """The origins of other homes' keys of this name, from an index without secrets."""
 
         def read() -> tuple[str, ...]:
             index = _index(_backend(), name)
@@ -102,7 +94,7 @@ class KeyringStore:
         return self._call("read", read) if self._home is not None else ()
 
     def backend(self) -> str:
-        """The name of the backend that keys are in; raises ``KeyStoreError`` where there is none fit for keys."""
+        """The name of the backend in use; raises ``KeyStoreError`` if no backend is suitable."""
         return self._call("open", lambda: _name(_backend()))
 
     def set(self, name: str, key: str) -> None:
@@ -111,7 +103,7 @@ class KeyringStore:
             entry = self._entry(name, create=True) or name
             backend.set_password(SERVICE, entry, key)
             if backend.get_password(SERVICE, entry) != key:
-                raise KeyStoreError("the keyring took the key and does not give it back")
+                raise KeyStoreError("the keyring accepted the key, but does not return it")
             self._note_in_index(backend, name, entry, key)
             self._remember(backend)
 
@@ -121,7 +113,7 @@ class KeyringStore:
         def remove() -> None:
             backend = _backend()
             entry = self._entry(name)
-            # Backends disagree on how they say that there was nothing to delete.
+            # Backends raise different errors if there is nothing to delete.
             if entry is not None and backend.get_password(SERVICE, entry) is not None:
                 backend.delete_password(SERVICE, entry)
                 self._note_in_index(backend, name, entry, None)
@@ -130,7 +122,7 @@ class KeyringStore:
         self._call("delete from", remove)
 
     def _entry(self, name: str, *, create: bool = False) -> str | None:
-        """The name's entry in the keyring; None where this home has never stored anything."""
+        """The name of the entry in the keyring; None if this home has never stored a key."""
         if self._home is None:
             return name
         path = self._home / HOME_ID
@@ -145,7 +137,7 @@ class KeyringStore:
             return None
         except (OSError, FileError) as error:
             raise KeyStoreError(
-                f"{path}, which names the keys of this home, cannot be used: {error}"
+                f"{path}, which identifies this home's keys, cannot be used: {error}"
             ) from None
         import hashlib
 
@@ -153,7 +145,7 @@ class KeyringStore:
         return f"{name}@{hashlib.sha256(number.strip() + place).hexdigest()[:16]}"
 
     def _note_in_index(self, backend: KeyringBackend, name: str, entry: str, key: str | None) -> None:
-        """Keep for other homes' errors where this key may be sent. That it fails is no reason to fail."""
+        """Record where this key may be sent, for the messages of other homes. Failures are ignored."""
         if self._home is None:
             return
         index = _index(backend, name)
@@ -168,7 +160,7 @@ class KeyringStore:
                 backend.delete_password(SERVICE, name)
 
     def _remembered(self) -> KeyringBackend | None:
-        """The backend that had a key before, unless the user has named one; None where it cannot be loaded."""
+        """The backend that had the last key, unless the user chose one; None if it cannot be loaded."""
         if self._memory is None:
             return None
         try:
@@ -181,11 +173,10 @@ class KeyringStore:
             return None
         try:
             return core.load_keyring(name)
-        except Exception:  # noqa: BLE001 - backends raise what they like where they do not work
+        except Exception:  # noqa: BLE001 - backends raise any error
             return None
 
     def _remember(self, backend: KeyringBackend) -> None:
-        """Keep which backend keys are in now."""
         if self._memory is None:
             return
         name = _name(backend)
@@ -219,12 +210,12 @@ class KeyringStore:
             )
         error = failure[0]
         if isinstance(error, Exception):
-            raise _translated(verb, error, secret) from None  # its own arguments may hold the key
+            raise _as_store_error(verb, error, secret) from None  # its own arguments may hold the key
         raise error
 
 
 def _backend() -> KeyringBackend:
-    """The backend that the keyring package chose, or of a chain of them the first that is fit for keys."""
+    """The backend that the keyring package chose, or the first suitable one of a chain."""
     import keyring
     from keyring.backends.chainer import ChainerBackend
 
@@ -241,7 +232,7 @@ def _backend() -> KeyringBackend:
 
 
 def _index(backend: KeyringBackend, name: str) -> dict[str, list[str]]:
-    """Entry -> the origins that its key may be sent to, of all homes that stored a key of this name."""
+    """The origins of the keys of this name of all homes, by their entries."""
     try:
         index = json.loads(backend.get_password(SERVICE, name) or "{}")
         return {str(entry): list(map(str, origins)) for entry, origins in index.items()}
@@ -253,7 +244,7 @@ def _name(backend: KeyringBackend) -> str:
     return f"{type(backend).__module__}.{type(backend).__qualname__}"
 
 
-def _translated(verb: str, error: Exception, secret: str) -> KeyStoreError:
+def _as_store_error(verb: str, error: Exception, secret: str) -> KeyStoreError:
     from keyring.errors import KeyringLocked, NoKeyringError
 
     from provider_core.redaction import printable, redact
@@ -262,7 +253,7 @@ def _translated(verb: str, error: Exception, secret: str) -> KeyStoreError:
         return error
     if isinstance(error, NoKeyringError):
         return KeyStoreError("there is no keyring on this machine that telex can use", state="missing")
-    # Beside its own errors, a backend lets those of D-Bus and of the platform through as they are.
+    # A backend may raise errors of D-Bus or the platform.
     words = (
         printable(redact(" ".join(str(error).split()), (secret,)), 500).rstrip(".") or type(error).__name__
     )

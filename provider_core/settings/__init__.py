@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from provider_core import presets
 from provider_core.errors import SettingsError
 from provider_core.settings import validators
-from provider_core.settings.validators import NAME, RESERVED
 from provider_core.structs import Struct, field
 from provider_core.types import Model, Network, Provider, Quirks
 
@@ -23,19 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provider_core.settings.mcp import McpServer
-
-__all__ = [
-    "NAME",
-    "RESERVED",
-    "Paths",
-    "Settings",
-    "from_environment",
-    "key_variables",
-    "load",
-    "parse",
-    "preview",
-    "preview_server",
-]
 
 
 class Paths(Struct):

@@ -174,9 +174,8 @@ def alias(app: App, *, name: str | None, target: str | None, remove: bool) -> No
 
 
 def _set_alias(app: App, name: str, target: str) -> None:
-    from provider_core.settings import RESERVED
     from provider_core.settings.edit import set_alias
-    from provider_core.settings.validators import validate_alias
+    from provider_core.settings.validators import RESERVED, validate_alias
 
     validate_alias(name)
     if name in RESERVED or name.casefold() in (known.casefold() for known in app.runtime.providers):
