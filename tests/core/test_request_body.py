@@ -33,46 +33,50 @@ def beyond(id: str, model: str = "m", **asked: Any) -> dict[str, Any]:
     return {name: value for name, value in body(id, model, **asked).items() if name not in every}
 
 
-# --- the minimal body --------------------------------------------------------------------------------------
+# --- fields ------------------------------------------------------------------------------------------------
 
 
-def test_by_default_there_are_four_fields() -> None:
-    assert body() == {
-        "model": "m",
-        "messages": [{"role": "user", "content": "Hello"}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
+@pytest.mark.parametrize(
+    ("id", "asked", "fields"),
+    [
+        ("", {}, {"stream": True, "stream_options": {"include_usage": True}}),
+        ("", {"stream": False}, {"stream": False}),
+        ("", {"params": {"stream": False}}, {"stream": False}),
+        ("", {"params": {"stream": False, "stream_options": {}}}, {"stream": False, "stream_options": {}}),
+        ("", {"stream": False, "temperature": 0.0, "max_tokens": 0},
+         {"stream": False, "temperature": 0.0, "max_tokens": 0}),
+        ("cloudflare", {"params": {"stream_options": None, "max_tokens": None}}, {"stream": True}),
+    ],
+)  # fmt: skip
+def test_a_body_has_the_fields_that_were_asked_for(
+    id: str, asked: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    messages = [{"role": "user", "content": "Hello"}]
+    assert body(id, **asked) == {"model": "m", "messages": messages, **fields}
 
 
-def test_stream_options_go_with_streams_only() -> None:
-    assert body(stream=False) == {"model": "m", "messages": body()["messages"], "stream": False}
-
-
-def test_an_explicit_zero_is_sent() -> None:
-    assert beyond("", temperature=0.0, max_tokens=0) == {"temperature": 0.0, "max_tokens": 0}
+def test_raw_fields_override_everything() -> None:
+    raw = {"model": "other", "temperature": 0.1, "messages": [], "reasoning_effort": "max", "top_k": 3}
+    asked = body("openai", temperature=1.0, reasoning_effort="low", params=raw)
+    assert {name: asked[name] for name in raw} == raw
 
 
 @pytest.mark.parametrize("id", [preset.id for preset in presets.all_presets()])
-def test_no_row_adds_a_field_that_nobody_asked_for_but_a_limit(id: str) -> None:
+def test_no_preset_adds_a_field_but_a_limit(id: str) -> None:
     row = provider(id).quirks
     limit = row.default_max_tokens
     assert beyond(id) == ({} if limit is None else {row.max_tokens_field: limit})
     assert ("stream_options" in body(id)) is row.stream_usage
-
-
-@pytest.mark.parametrize("id", [preset.id for preset in presets.all_presets()])
-def test_every_rows_body_is_json(id: str) -> None:
     json.dumps(body(id, max_tokens=5, temperature=1.0, tools=(CLOCK,), tool_choice="required"))
 
 
-# --- rows --------------------------------------------------------------------------------------------------
+# --- presets --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("id", "field"),
     [
-        ("openai", "max_completion_tokens"),  # quirk 191
+        ("openai", "max_completion_tokens"),
         ("azure", "max_completion_tokens"),
         ("kimi", "max_completion_tokens"),
         ("minimax-cn", "max_completion_tokens"),
@@ -87,22 +91,22 @@ def test_a_token_limit_has_the_name_of_its_row(id: str, field: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["mistral", "perplexity", "zai", "zhipu", "cohere", "transformers"])
-def test_rows_that_refuse_stream_options_get_none(id: str) -> None:  # quirk 194
+def test_rows_that_refuse_stream_options_get_none(id: str) -> None:
     assert "stream_options" not in body(id)
 
 
-def test_cloudflare_gets_a_limit_because_its_own_is_256() -> None:  # quirk 201
+def test_cloudflare_gets_a_limit_because_its_own_is_256() -> None:
     assert beyond("cloudflare") == {"max_tokens": 8192}
     assert beyond("cloudflare", max_tokens=50) == {"max_tokens": 50}
 
 
 @pytest.mark.parametrize("id", ["qwen", "fireworks", "modelscope"])
-def test_whole_answers_are_streamed_where_they_are_refused_otherwise(id: str) -> None:  # quirks 201, 208
+def test_whole_answers_are_streamed_where_they_are_refused_otherwise(id: str) -> None:
     assert body(id, stream=False)["stream"] is True
     assert body(id, stream=False)["stream_options"] == {"include_usage": True}
 
 
-# --- reasoning effort (quirks 206 to 211) ------------------------------------------------------------------
+# --- reasoning effort --------------------------------------------------------------------------------------
 
 EFFORTS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("openai", "gpt-5.6", "xhigh", {"reasoning_effort": "xhigh"}),
@@ -165,25 +169,6 @@ def test_an_effort_where_none_can_be_asked_for_is_an_error(id: str, model: str) 
         body(id, model, reasoning_effort="high")
 
 
-# --- raw fields --------------------------------------------------------------------------------------------
-
-
-def test_raw_fields_win_over_everything() -> None:
-    raw = {"model": "other", "temperature": 0.1, "messages": [], "reasoning_effort": "max", "top_k": 3}
-    asked = body("openai", temperature=1.0, reasoning_effort="low", params=raw)
-    assert {name: asked[name] for name in raw} == raw
-
-
-def test_null_takes_a_field_out() -> None:
-    raw = {"stream_options": None, "max_tokens": None}
-    assert body("cloudflare", params=raw).keys() == {"model", "messages", "stream"}
-
-
-def test_a_raw_stream_of_false_takes_its_options_along() -> None:
-    assert body(params={"stream": False}).keys() == {"model", "messages", "stream"}
-    assert body(params={"stream": False, "stream_options": {}})["stream_options"] == {}
-
-
 # --- tools -------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +188,7 @@ def test_tools_are_functions_with_a_schema() -> None:
 
 @pytest.mark.parametrize(
     ("id", "choice", "sent"),
-    [  # quirk 122
+    [
         ("openai", "auto", "auto"),
         ("openai", "none", "none"),
         ("openai", "required", "required"),
@@ -222,28 +207,26 @@ def test_a_choice_is_said_as_the_row_takes_it(id: str, choice: str, sent: Any) -
     assert len(asked["tools"]) == 1
 
 
-def test_no_tools_are_offered_where_a_choice_of_none_cannot_be_said() -> None:
+def test_a_choice_of_none_offers_no_tools_if_it_cannot_be_sent_and_is_not_sent_without_tools() -> None:
     assert beyond("zai", tools=(CLOCK,), tool_choice="none") == {}
-
-
-def test_a_choice_without_tools_is_not_sent() -> None:
     assert beyond("openai", tool_choice="none") == {}
 
 
 # --- headers -----------------------------------------------------------------------------------------------
 
 
-def test_the_key_travels_as_the_provider_wants_it() -> None:
-    assert build_headers(provider("openai"), "k") == {"authorization": "Bearer k"}
-    assert build_headers(provider("azure"), "k") == {"api-key": "k"}
-    assert build_headers(Provider(name="x", auth="none"), "k") == {}
-
-
-def test_without_a_key_there_is_no_empty_bearer() -> None:  # quirk 212
-    assert build_headers(provider("vllm"), None) == {}
-    assert build_headers(Provider(name="x", headers={"X-Title": "telex", "X-Empty": ""}), "") == {
-        "x-title": "telex"
-    }
+@pytest.mark.parametrize(
+    ("server", "key", "headers"),
+    [
+        (provider("openai"), "k", {"authorization": "Bearer k"}),
+        (provider("azure"), "k", {"api-key": "k"}),
+        (Provider(name="x", auth="none"), "k", {}),
+        (provider("vllm"), None, {}),
+        (Provider(name="x", headers={"X-Title": "telex", "X-Empty": ""}), "", {"x-title": "telex"}),
+    ],
+)
+def test_the_key_is_sent_in_the_header_of_the_preset(server: Provider, key: str | None, headers: Any) -> None:
+    assert build_headers(server, key) == headers
 
 
 @pytest.mark.parametrize(

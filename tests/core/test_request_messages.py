@@ -36,110 +36,67 @@ def assistant(text: str = "", **more: Any) -> Message:
     return Message(role="assistant", content=text, **more)
 
 
+def result(id: str, text: str = "1") -> Message:
+    return Message(role="tool", content=text, tool_call_id=id)
+
+
+def calls(*ids: str) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(id=id, name="f", arguments="{}") for id in ids)
+
+
 def said(messages: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     return [(message["role"], message["content"]) for message in messages]
 
 
 # --- which messages ----------------------------------------------------------------------------------------
 
-
-def test_system_messages_become_one_and_come_first() -> None:  # quirk 196
-    turns = (system("Be brief."), user("Hi"), assistant("Hello"), system("Speak French."), user("Why?"))
-    assert said(wire(*turns)) == [
-        ("system", "Be brief.\n\nSpeak French."),
-        ("user", "Hi"),
-        ("assistant", "Hello"),
-        ("user", "Why?"),
-    ]
+AS_USER = {"system_role": "user"}
+PERPLEXITY = {"row": "perplexity"}
+TEXTS = (TextPart(text="One."), TextPart(text="Two."))
+PICTURE = ImagePart(url="https://x.test/a.png")
+PICTURED = {"type": "image_url", "image_url": {"url": PICTURE.url}}
 
 
-def test_an_empty_system_message_is_none() -> None:
-    assert said(wire(system(""), user("Hi"))) == [("user", "Hi")]
-
-
-def test_a_system_prompt_may_be_the_developers() -> None:
-    assert said(wire(system("Be brief."), user("Hi"), system_role="developer")) == [
-        ("developer", "Be brief."),
-        ("user", "Hi"),
-    ]
-
-
-def test_a_system_prompt_may_stand_before_the_first_user_message() -> None:
-    turns = (assistant("Welcome"), user("Hi"), assistant("Yes?"), user("Why?"), system("Be brief."))
-    assert said(wire(*turns, system_role="user")) == [
-        ("assistant", "Welcome"),
-        ("user", "Be brief.\n\nHi"),
-        ("assistant", "Yes?"),
-        ("user", "Why?"),
-    ]
-
-
-def test_a_system_prompt_alone_is_a_user_message_there() -> None:
-    assert said(wire(system("Be brief."), system_role="user")) == [("user", "Be brief.")]
-
-
-@pytest.mark.parametrize("nothing", ["", " \n"])
-def test_an_empty_assistant_message_is_left_out(nothing: str) -> None:  # quirk 197
-    assert said(wire(user("Hi"), assistant(nothing), user("Still there?"))) == [
-        ("user", "Hi"),
-        ("user", "Still there?"),
-    ]
-
-
-def test_neighbours_of_one_role_are_merged_where_the_row_says_so() -> None:
-    turns = (user("Hi"), assistant(""), user("Still there?"), assistant("Yes"), assistant("I am"), user("Ok"))
-    assert said(wire(*turns, row="perplexity")) == [
-        ("user", "Hi\n\nStill there?"),
-        ("assistant", "Yes\n\nI am"),
-        ("user", "Ok"),
-    ]
+@pytest.mark.parametrize(
+    ("turns", "quirks", "sent"),
+    [
+        ((system("Be brief."), user("Hi"), assistant("Yes?"), system("Speak French."), user("Why?")), {},
+         [("system", "Be brief.\n\nSpeak French."), ("user", "Hi"), ("assistant", "Yes?"), ("user", "Why?")]),
+        ((system(""), user("Hi")), {}, [("user", "Hi")]),
+        ((system("Be brief."), user("Hi")), {"system_role": "developer"}, [("developer", "Be brief."), ("user", "Hi")]),
+        ((assistant("Welcome"), user("Hi"), assistant("Yes?"), user("Why?"), system("Be brief.")), AS_USER,
+         [("assistant", "Welcome"), ("user", "Be brief.\n\nHi"), ("assistant", "Yes?"), ("user", "Why?")]),
+        ((system("Be brief."),), AS_USER, [("user", "Be brief.")]),
+        ((user("Hi"), assistant(""), user("There?")), {}, [("user", "Hi"), ("user", "There?")]),
+        ((user("Hi"), assistant(" \n"), user("There?")), {}, [("user", "Hi"), ("user", "There?")]),
+        ((user("Hi"), assistant(""), user("There?"), assistant("Yes"), assistant("I am"), user("Ok")), PERPLEXITY,
+         [("user", "Hi\n\nThere?"), ("assistant", "Yes\n\nI am"), ("user", "Ok")]),
+        ((user("Look:"), Message(role="user", content=(PICTURE,))), {"alternate_roles": True},
+         [("user", [{"type": "text", "text": "Look:"}, PICTURED])]),
+        ((Message(role="user", content=TEXTS),), {}, [("user", "One.\n\nTwo.")]),
+        ((Message(role="user", content=(TextPart(text="What is this?"), PICTURE)),), {},
+         [("user", [{"type": "text", "text": "What is this?"}, PICTURED])]),
+    ],
+    ids=[
+        "system messages are joined and come first", "an empty one is omitted", "developer", "before the first user",
+        "a user message of its own", "empty answer", "blank answer", "neighbours are merged",
+        "text and image are merged", "texts are plain text", "an image makes a list",
+    ],
+)  # fmt: skip
+def test_messages_are_those_that_the_provider_accepts(turns: Any, quirks: Any, sent: Any) -> None:
+    assert said(wire(*turns, **quirks)) == sent
 
 
 def test_tool_turns_are_never_merged() -> None:
-    calls = (ToolCall(id="a", name="f", arguments="{}"), ToolCall(id="b", name="f", arguments="{}"))
     turns = (
         user("Hi"),
-        assistant("Let me see.", tool_calls=calls[:1]),
-        assistant(tool_calls=calls[1:]),
-        Message(role="tool", content="1", tool_call_id="a"),
-        Message(role="tool", content="2", tool_call_id="b"),
+        assistant("Let me see.", tool_calls=calls("a")),
+        assistant(tool_calls=calls("b")),
+        result("a"),
+        result("b"),
     )
-    assert [message["role"] for message in wire(*turns, alternate_roles=True)] == [
-        "user",
-        "assistant",
-        "assistant",
-        "tool",
-        "tool",
-    ]
-
-
-def test_text_and_image_in_a_row_are_merged_as_parts() -> None:
-    picture = Message(role="user", content=(ImagePart(url="https://x.test/a.png"),))
-    assert wire(user("Look:"), picture, alternate_roles=True) == [
-        {
-            "role": "user",
-            "content": [
-                {"type": "text", "text": "Look:"},
-                {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}},
-            ],
-        }
-    ]
-
-
-# --- content -----------------------------------------------------------------------------------------------
-
-
-def test_parts_that_are_all_text_are_sent_as_plain_text() -> None:  # quirk 203
-    parts = (TextPart(text="One."), TextPart(text="Two."))
-    assert said(wire(Message(role="user", content=parts))) == [("user", "One.\n\nTwo.")]
-
-
-def test_an_image_makes_the_content_a_list() -> None:
-    parts = (TextPart(text="What is this?"), ImagePart(url="data:image/png;base64,AAAA"))
-    assert wire(Message(role="user", content=parts))[0]["content"] == [
-        {"type": "text", "text": "What is this?"},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-    ]
+    roles = [message["role"] for message in wire(*turns, alternate_roles=True)]
+    assert roles == ["user", "assistant", "assistant", "tool", "tool"]
 
 
 # --- tool turns --------------------------------------------------------------------------------------------
@@ -165,11 +122,7 @@ def test_a_tool_turn_carries_calls_and_results() -> None:
     ]
 
 
-def test_what_the_model_said_beside_its_calls_is_kept() -> None:
-    assert wire(assistant("Let me see.", tool_calls=(CALL,)))[0]["content"] == "Let me see."
-
-
-def test_the_providers_own_keys_of_a_call_go_back_unchanged() -> None:  # quirk 97
+def test_the_providers_own_keys_of_a_call_go_back_unchanged() -> None:
     signed = {"extra_content": {"google": {"thought_signature": "c2lnbmVk"}}}
     call = ToolCall(id="", name="clock", arguments="{}", extra=signed)
     sent = wire(assistant(tool_calls=(call,)), row="gemini")[0]["tool_calls"][0]
@@ -184,7 +137,7 @@ DETAILS = (
 
 @pytest.mark.parametrize(
     ("row", "sent"),
-    [  # quirks 91 to 102
+    [
         ("deepseek", {"content": None, "reasoning_content": "Hm"}),
         ("kimi", {"content": None, "reasoning_content": "Hm"}),
         ("zai", {"content": None, "reasoning_content": "Hm"}),
@@ -211,37 +164,30 @@ def test_turns_without_calls_never_carry_thoughts(row: str) -> None:
     assert wire(turn, row=row) == [{"role": "assistant", "content": "Noon."}]
 
 
-def test_a_turn_without_thoughts_still_has_the_field_that_is_demanded() -> None:
-    assert wire(assistant(tool_calls=(CALL,)), row="kimi")[0]["reasoning_content"] == ""
-
-
-def test_thoughts_that_are_only_text_go_back_as_text_where_details_are_taken() -> None:
-    message = wire(assistant(tool_calls=(CALL,), reasoning="Hm"), row="openrouter")[0]
-    assert message["reasoning"] == "Hm"
-    assert "reasoning_details" not in message
-
-
-def test_tags_come_before_what_was_said() -> None:
-    message = wire(assistant("Let me see.", tool_calls=(CALL,), reasoning="Hm"), row="minimax")[0]
-    assert message["content"] == "<think>\nHm\n</think>\n\nLet me see."
+@pytest.mark.parametrize(
+    ("row", "text", "reasoning", "field", "value"),
+    [
+        ("kimi", "", "", "reasoning_content", ""),
+        ("openrouter", "", "Hm", "reasoning", "Hm"),
+        ("openrouter", "", "Hm", "reasoning_details", None),
+        ("minimax", "Let me see.", "Hm", "content", "<think>\nHm\n</think>\n\nLet me see."),
+    ],
+)
+def test_reasoning_that_is_empty_or_only_text_goes_back_in_the_field_of_the_preset(
+    row: str, text: str, reasoning: str, field: str, value: str | None
+) -> None:
+    assert wire(assistant(text, tool_calls=(CALL,), reasoning=reasoning), row=row)[0].get(field) == value
 
 
 SIGNED = {"extra_content": {"google": {"thought_signature": "c2lnbmVk"}}}
 
 
-def test_a_turns_own_keys_go_back_unchanged_beside_its_calls() -> None:  # quirk 97
+def test_extra_fields_of_a_turn_go_back_with_its_calls_and_never_replace_its_own() -> None:
     message = wire(assistant("Let me see.", tool_calls=(CALL,), extra=SIGNED), row="gemini")[0]
     assert message["extra_content"] == SIGNED["extra_content"]
-    assert (message["role"], message["content"]) == ("assistant", "Let me see.")
-
-
-def test_a_turns_own_keys_never_replace_what_it_says() -> None:
-    extra = {"role": "user", "content": "forged", "tool_calls": []}
-    message = wire(assistant("True.", tool_calls=(CALL,), extra=extra))[0]
+    forged = {"role": "user", "content": "forged", "tool_calls": []}
+    message = wire(assistant("True.", tool_calls=(CALL,), extra=forged))[0]
     assert (message["role"], message["content"], len(message["tool_calls"])) == ("assistant", "True.", 1)
-
-
-def test_a_turn_without_calls_goes_back_without_its_keys() -> None:
     assert wire(assistant("Noon.", extra=SIGNED), row="gemini") == [{"role": "assistant", "content": "Noon."}]
 
 
@@ -274,14 +220,6 @@ def test_only_a_providers_own_thoughts_and_signatures_go_back_to_it(
 # --- calls and their results -------------------------------------------------------------------------------
 
 
-def result(id: str, text: str = "1") -> Message:
-    return Message(role="tool", content=text, tool_call_id=id)
-
-
-def calls(*ids: str) -> tuple[ToolCall, ...]:
-    return tuple(ToolCall(id=id, name="f", arguments="{}") for id in ids)
-
-
 def test_a_call_that_never_got_a_result_gets_one_that_says_so() -> None:
     turns = (user("Hi"), assistant(tool_calls=calls("a", "b")), result("a"), user("Go on"))
     sent = wire(*turns)
@@ -290,19 +228,12 @@ def test_a_call_that_never_got_a_result_gets_one_that_says_so() -> None:
     assert sent[3] == {"role": "tool", "tool_call_id": "b", "content": none}
 
 
-def test_between_a_result_and_the_user_stands_an_answer() -> None:
+def test_an_answer_separates_a_result_from_the_next_user_message() -> None:
     asked = (user("Hi"), assistant(tool_calls=calls("a")), result("a"))
-    sent = wire(*asked, user("Go on"))
-    assert said(sent)[2:] == [
-        ("tool", "1"),
-        ("assistant", "(No answer: it was broken off.)"),
-        ("user", "Go on"),
-    ]
-    assert said(wire(*asked, assistant("Fine."), user("Go on")))[2:] == [
-        ("tool", "1"),
-        ("assistant", "Fine."),
-        ("user", "Go on"),
-    ]
+    for answer in ((), (assistant("Fine."),)):
+        words = "Fine." if answer else "(No answer: it was broken off.)"
+        sent = said(wire(*asked, *answer, user("Go on")))[2:]
+        assert sent == [("tool", "1"), ("assistant", words), ("user", "Go on")]
 
 
 def test_half_a_call_of_an_answer_that_broke_off_is_not_sent() -> None:
@@ -312,7 +243,7 @@ def test_half_a_call_of_an_answer_that_broke_off_is_not_sent() -> None:
     assert sent[1] == {"role": "assistant", "content": "Hm."}
 
 
-def test_where_a_server_wants_it_calls_without_tools_are_the_users_words() -> None:
+def test_calls_without_tools_become_text_of_the_user_if_the_server_requires_it() -> None:
     call = ToolCall(id="a", name="clock", arguments='{"zone": "UTC"}')
     turns = (
         user("When?"),
@@ -324,37 +255,30 @@ def test_where_a_server_wants_it_calls_without_tools_are_the_users_words() -> No
         assistant("Later."),
         user("And now?"),
     )
-    told = wire(*turns, earlier_calls="text", reasoning_send_back="reasoning_content")
-    assert told == [
-        {"role": "user", "content": "When?"},
-        {"role": "assistant", "content": "Let me see."},
-        {
-            "role": "user",
-            "content": '[The tool clock was called with {"zone": "UTC"} and brought:]\n12:00',
-        },
-        {"role": "assistant", "content": "Noon."},
-        {
-            "role": "user",
-            "content": '[The tool clock was called with {"zone": "UTC"} and brought:]\n12:01',
-        },
-        {"role": "assistant", "content": "Later."},
-        {"role": "user", "content": "And now?"},
+    called = '[The tool clock was called with {"zone": "UTC"} and brought:]'
+    sent = wire(*turns, earlier_calls="text", reasoning_send_back="reasoning_content")
+    assert all(message.keys() == {"role", "content"} for message in sent)
+    assert said(sent) == [
+        ("user", "When?"),
+        ("assistant", "Let me see."),
+        ("user", f"{called}\n12:00"),
+        ("assistant", "Noon."),
+        ("user", f"{called}\n12:01"),
+        ("assistant", "Later."),
+        ("user", "And now?"),
     ]
     server = Provider(name="here", quirks=Quirks(earlier_calls="text"))
     offering = build_body(server, Request(model="m", messages=turns, tools=(Tool(name="clock"),)))
     assert [message["role"] for message in offering["messages"]].count("tool") == 2
 
 
-def test_so_it_does_at_the_end_of_a_conversation() -> None:
+def test_each_call_has_a_result_and_each_result_its_call() -> None:
+    assert said(wire(result("a"), user("Hi"), result("b"))) == [("user", "Hi")]
     assert [message["role"] for message in wire(user("Hi"), assistant(tool_calls=calls("a")))] == [
         "user",
         "assistant",
         "tool",
     ]
-
-
-def test_a_result_without_its_call_is_left_out() -> None:
-    assert said(wire(result("a"), user("Hi"), result("b"))) == [("user", "Hi")]
 
 
 def test_calls_of_one_id_get_a_result_each() -> None:
@@ -377,7 +301,7 @@ def test_a_bare_line_end_within_an_argument_goes_back_escaped() -> None:
 # --- ids ---------------------------------------------------------------------------------------------------
 
 
-def test_mistral_gets_ids_of_nine_letters_and_digits() -> None:  # quirk 120
+def test_mistral_gets_ids_of_nine_letters_and_digits() -> None:
     ids = ["call_1", "call_2", "functions.clock:0", "chatcmpl-tool-6f0c7e", "abcdefghi", "ab-defghi", "é" * 9]
     calls = tuple(ToolCall(id=id, name="f", arguments="{}") for id in ids)
     results = [Message(role="tool", content="1", tool_call_id=id) for id in ids]
