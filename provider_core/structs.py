@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
 
-class _FieldOptions:
-    def __init__(self, default: Any, factory: Callable[[], Any] | None, repr_: bool, compare: bool) -> None:
-        self.default: Any = default
-        self.factory: Callable[[], Any] | None = factory
-        self.repr: bool = repr_
-        self.compare: bool = compare
-
-
 _REQUIRED: Any = object()
 
 
-def field(
-    *,
-    default: Any = _REQUIRED,
-    default_factory: Callable[[], Any] | None = None,
-    repr: bool = True,  # noqa: A002 - as in dataclasses
-    compare: bool = True,
-) -> Any:
-    """Describe a field, as ``dataclasses.field`` does."""
-    return _FieldOptions(default, default_factory, repr, compare)
+class _FieldOptions:
+    def __init__(
+        self,
+        *,
+        default: Any = _REQUIRED,
+        default_factory: Callable[[], Any] | None = None,
+        repr: bool = True,  # noqa: A002 - as in dataclasses
+        compare: bool = True,
+    ) -> None:
+        self.default = default
+        self.factory = default_factory
+        self.repr = repr
+        self.compare = compare
+
+
+field: Any = _FieldOptions
+"""Describes a field, as ``dataclasses.field`` does."""
 
 
 class _DataclassFields:
@@ -57,17 +57,13 @@ class _StructType(type):
 
     def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
         own = tuple(body.get("__annotations__", ()))
-        options = {
-            each: value
-            if isinstance(value := body.pop(each, _REQUIRED), _FieldOptions)
-            else field(default=value)
-            for each in own
-        }
+        options = {name: body.pop(name, _REQUIRED) for name in own}  # a default, or what field() returned
         cls: Any = super().__new__(mcs, name, bases, {**body, "__slots__": own})
         cls._options = {**getattr(cls, "_options", {}), **options}
         cls._fields = tuple(cls._options)
-        cls._shown = tuple(each for each, option in cls._options.items() if option.repr)
-        compared = [each for each, option in cls._options.items() if option.compare]
+        special = {each: option for each, option in cls._options.items() if type(option) is _FieldOptions}
+        cls._shown = tuple(each for each in cls._fields if each not in special or special[each].repr)
+        compared = [each for each in cls._fields if each not in special or special[each].compare]
         cls._key = attrgetter(*compared) if compared else type
         cls._setters = {each: getattr(cls, each).__set__ for each in cls._fields}
         return cls
@@ -80,7 +76,7 @@ class Struct(metaclass=_StructType):
     """
 
     if TYPE_CHECKING:
-        _options: ClassVar[dict[str, _FieldOptions]]
+        _options: ClassVar[dict[str, Any]]
         _shown: ClassVar[tuple[str, ...]]
         _key: ClassVar[Callable[[Any], Any]]
         _setters: ClassVar[dict[str, Callable[[Any, Any], None]]]
@@ -96,9 +92,10 @@ class Struct(metaclass=_StructType):
             except KeyError:
                 raise TypeError(f"{type(self).__name__} has no field {name}") from None
             if len(values) < len(setters):
-                for name, option in self._options.items():
+                for name, value in self._options.items():
                     if name not in values:
-                        value = option.factory() if option.factory else option.default
+                        if type(value) is _FieldOptions:
+                            value = value.factory() if value.factory else value.default  # noqa: PLW2901
                         if value is _REQUIRED:
                             raise TypeError(f"{type(self).__name__} needs the field {name}")
                         setters[name](self, value)
