@@ -6,13 +6,14 @@ The command line, the interactive conversation and the library all run their tur
 from __future__ import annotations
 
 from contextlib import closing, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core import limits
 from provider_core.answer import AnswerBuilder, merge_answers
 from provider_core.errors import InvalidInputError, LoopLimitError, SchemaError, SchemaMismatchError
 from provider_core.events import AnswerEnded, ChatEnded, Connecting, RequestStarted, SchemaRetry
+from provider_core.structs import Struct
 from provider_core.types import FieldDropped, Finished, Image, Message, Sent, Text, Verdict
 
 if TYPE_CHECKING:
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from provider_core.types import AnswerEvent, Notice, Request, Target
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatPlan:
-    """What a turn asks, of whom."""
+class ChatPlan(Struct):
+    """What one turn asks, and which model."""
 
     target: Target
     request: Request
@@ -56,7 +56,7 @@ class ChatRun:
     if it delays signals, ``answer`` is what the caller has seen.
 
     Text is yielded as it arrives, with two exceptions: in a turn with tools, blank text at the beginning of an answer
-    waits for something visible; and text that has to match a schema is yielded once, when it was checked.
+    waits for something visible; and text that has to match a schema is yielded at once, after the check.
 
     The iteration raises what ``Client.chat`` raises, ``LoopLimitError``, and ``UnknownToolError`` for a
     ``request.tool_choice`` that no tool has. After an error, or if you stop early, ``end`` returns the last events.
@@ -128,14 +128,11 @@ class ChatRun:
             return ()
         events: list[Event] = []
         had_text = self._checked is not None
+        if not self._answering and self._tools is not None and (results := self._tools.results()):
+            self._continue(results)  # what the calls did is done: the next turn has to know
         if self._answering:
             self._builder.take_back(unwritten)
-            answer = self._builder.answer(error)
-            events.append(self._take(answer))
-        elif self._tools is not None and (results := self._tools.results()):
-            # What the calls did is done: the next turn has to know.
-            self._continue(results)
-            events.append(self._take(AnswerBuilder(self.plan.target).answer(error)))
+            events.append(self._take(self._builder.answer(error)))
         unfinished = self.answers[-1].verdict is Verdict.INTERRUPTED or self._continues(self.answers[-1])
         answer = self._merged()
         if error is None and unfinished:
@@ -188,7 +185,7 @@ class ChatRun:
     def _ask(self, opened: OpenProvider) -> Iterator[Event]:
         """The events of one request's answer."""
         tools, request = self._tools, self._request
-        builder = self._builder = self._new_builder()
+        builder = self._builder
         holds_text = self.plan.schema_retries is not None
         blank: str | None = None if tools is None else ""
         stream = opened.client.chat(
@@ -222,7 +219,7 @@ class ChatRun:
             yield self._take(builder.answer())
 
     def _finished(self, answer: Answer) -> Iterator[Text]:
-        """Look at a whole answer; the text that was held back, if it is the last one."""
+        """Check a finished answer. Yields the text that was held back, if no other request follows."""
         tools = self._tools
         if tools is not None:
             tools.check(answer)
@@ -233,7 +230,7 @@ class ChatRun:
             yield Text(text=self._checked[0])
 
     def _check(self, answer: Answer) -> None:
-        """Check the text against the schema; ask again if it does not match and may."""
+        """Check the text against the schema, and decide whether to ask again."""
         from provider_core.structured import matching_json
 
         self._checked = answer.text, answer.error
@@ -276,6 +273,7 @@ class ChatRun:
         self._new_messages = tuple(new)
         messages = (*request.messages, answer.message(), *new)
         self._request = replace(request, messages=messages, max_characters=most)
+        self._builder = self._new_builder()
         self._answering = True
 
     def _take(self, answer: Answer) -> AnswerEnded:
@@ -284,7 +282,7 @@ class ChatRun:
         messages = self._request.messages
         if answer.text or answer.verdict is Verdict.COMPLETE:
             self.messages = (*messages, answer.message())
-        elif messages[-1].role == "tool":  # what the calls have brought is known
+        elif messages[-1].role == "tool":  # the results of tools are part of the conversation
             self.messages = messages
         return AnswerEnded(request=self._request, answer=answer, new_messages=self._new_messages)
 
