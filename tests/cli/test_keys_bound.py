@@ -439,7 +439,7 @@ def test_a_header_takes_its_secret_from_the_keyring_and_to_its_address_alone(
         (f'key_command = "echo {OTHER}"', {}, "key command", "set-key"),
         ('key = "keyring"', {}, "telex providers set-key lab", "variable"),
         ('key = "keyring"\nkey_env = "LAB_API_KEY"', {"LAB_API_KEY": OTHER}, "LAB_API_KEY", "set-key"),
-        ('key = "none"', {}, "needing no key", "LAB_API_KEY"),
+        ('key = "none"', {}, "set up without a key", "LAB_API_KEY"),
         ('key = "none"\nheaders = {X-Key = "env:GW"}', {"GW": OTHER}, "X-Key (env:GW)", OTHER),
     ],
 )

@@ -364,7 +364,7 @@ def test_a_removal_that_fails_says_what_is_left(tmp_path: Path, telex: Inside) -
     telex.store = FakeKeyStore(lab=KEY, broken="the keyring is locked: no prompter")
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 4
-    assert "settings and key are left as they were: the keyring is locked: no prompter" in ran.err
+    assert "its key is unchanged: the keyring is locked: no prompter" in ran.err
     assert "To remove it without its key: telex providers remove lab --keep-key" in ran.err
     ran = telex(
         "providers",

@@ -185,7 +185,7 @@ def test_a_provider_goes_with_its_key(path: Path) -> None:
 def test_a_removal_that_the_keyring_hinders_leaves_all_and_says_so(path: Path) -> None:
     provider_store.add(path, MemoryStore(), "lab", URL, key="secret")
     store = Faulty("delete", locked, lab="secret")
-    with pytest.raises(KeyStoreError, match=r"lab is not removed, settings and key are left .*locked"):
+    with pytest.raises(KeyStoreError, match=r"lab was not removed, and its key is unchanged: .*locked"):
         provider_store.remove(path, store, "lab")
     assert "lab" in entries(path)
     assert store.get("lab") == "secret"
