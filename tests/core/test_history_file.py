@@ -1,4 +1,4 @@
-"""The history's file: private, shared by processes, safe from kills, truly emptied, and never the end of an answer."""
+"""The history's file: private, shared, crash-safe, erased where rows are removed, and checked by ``health``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ import sys
 import time
 from pathlib import Path
 from provider_core.answer import Answer
-from provider_core.errors import (HistoryError)
+from provider_core.errors import HistoryError
 from provider_core.history import History, health
 from provider_core.types import Message, Provider, Target, Verdict
 
@@ -80,13 +80,20 @@ def start(code: str, path: Path, *arguments: str, **options: object) -> subproce
     )
 
 
+def run(code: str, path: Path, **options: object) -> list[str]:
+    """The lines that the code prints."""
+    with start(code, path, **options) as process:
+        assert process.stdout
+        return process.stdout.read().splitlines()
+
+
 def files(path: Path) -> dict[str, bytes]:
     return {each.name: each.read_bytes() for each in path.parent.iterdir()}
 
 
 @contextlib.contextmanager
 def held(path: Path, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
-    """What another program's transaction holds."""
+    """Another program's transaction."""
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         other.execute(begin)
@@ -96,37 +103,23 @@ def held(path: Path, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connect
         other.close()
 
 
-# --- whose it is ---------------------------------------------------------------------------------------------
+# --- permissions ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("umask", ["0o000", "0o077", "0o777"])
-def test_every_file_is_its_owners_alone_whatever_the_umask(path: Path, umask: str) -> None:
-    path.parent.mkdir()
+@pytest.mark.parametrize("umask", ["0o000", "0o022", "0o777"])
+def test_files_and_folder_are_private_with_any_umask(path: Path, umask: str) -> None:
     code = f"""
-        import os
         os.umask({umask})
         with History(path) as history:
             said(history, "a", "b")
             print([(each.name, oct(each.stat().st_mode & 0o777)) for each in sorted(path.parent.iterdir())])
     """
-    with start(code, path) as process:
-        assert process.stdout
-        line = process.stdout.read().splitlines()[-1]
+    line = run(code, path)[-1]
     assert line == str([(f"history.db{ending}", "0o600") for ending in ("", "-shm", "-wal")])
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
-def test_the_folder_is_made_for_its_owner_alone(path: Path, umask: int) -> None:
-    before = os.umask(umask)
-    try:
-        with History(path) as history:
-            said(history, "a")
-    finally:
-        os.umask(before)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_what_is_found_open_to_others_is_closed(path: Path) -> None:
+def test_open_permissions_are_tightened(path: Path) -> None:
     with History(path) as first:
         said(first, "a")
         path.parent.chmod(0o755)
@@ -139,31 +132,24 @@ def test_what_is_found_open_to_others_is_closed(path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_a_file_that_a_link_leads_to_is_used_there(path: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+@pytest.mark.parametrize("exists", [False, True])
+def test_link_stays_a_link_to_a_private_file(path: Path, tmp_path: Path, exists: bool) -> None:
     path.parent.mkdir()
-    (tmp_path / "elsewhere").mkdir()
-    path.symlink_to(tmp_path / "elsewhere" / "kept.db")
-    (tmp_path / "elsewhere" / "kept.db").touch()
+    target = tmp_path / "elsewhere.db"
+    path.symlink_to(target)
+    if exists:
+        target.touch(mode=0o644)
+        with History(path) as history:
+            assert history.latest() is None  # an empty file is a history without conversations
     with History(path) as history:
         said(history, "a")
     assert path.is_symlink()
-    assert (tmp_path / "elsewhere" / "kept.db").stat().st_size > 0
+    assert target.stat().st_size > 0
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
-def test_a_link_that_leads_nowhere_yet_leads_to_a_private_file(path: Path, tmp_path: Path) -> None:
-    path.parent.mkdir()
-    path.symlink_to(tmp_path / "later.db")
-    before = os.umask(0o022)
-    try:
-        with History(path) as history:
-            said(history, "a")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "later.db").stat().st_mode) == 0o600
-
-
-# --- file systems that lack something --------------------------------------------------------------------------
+# --- file systems without shared memory or locks -------------------------------------------------------------
 
 NO_SHARED_MEMORY = """
 #define _GNU_SOURCE
@@ -218,67 +204,35 @@ def preloaded(source: str, folder: Path, *options: str) -> dict[str, str]:
 
 @needs_cc
 @pytest.mark.parametrize("begun_elsewhere", [False, True])
-def test_without_shared_memory_another_journal_is_used(
+def test_other_journal_is_used_without_shared_memory(
     path: Path, tmp_path: Path, begun_elsewhere: bool
 ) -> None:
     if begun_elsewhere:
-        start("said(History(path), 'before', ''); os._exit(0)", path).communicate()
+        run("said(History(path), 'before', ''); os._exit(0)", path)
     code = "h = History(path); said(h, 'a', ''); h.close(); said(h, 'b', '')"
     code += "; print(len(h.conversations()), health(path))"
-    with start(code, path, env=preloaded(NO_SHARED_MEMORY, tmp_path)) as process:
-        assert process.stdout
-        found = process.stdout.read()
-    assert found.splitlines()[-1] == f"{2 + begun_elsewhere} {health(path)}"
+    found = run(code, path, env=preloaded(NO_SHARED_MEMORY, tmp_path))
+    assert found[-1] == f"{2 + begun_elsewhere} {health(path)}"
     assert not (path.with_name("history.db-wal")).exists()
 
 
 @needs_cc
 @pytest.mark.parametrize("code", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
-def test_without_locks_that_is_said_at_once(path: Path, tmp_path: Path, code: str) -> None:
+def test_missing_locks_are_reported_at_once(path: Path, tmp_path: Path, code: str) -> None:
     script = (
         "t = time.monotonic(); refused(lambda: said(History(path), 'a', '')); print(time.monotonic() - t < 2)"
     )
-    with start(script, path, env=preloaded(NO_LOCKS, tmp_path, f"-DCODE={code}")) as process:
-        assert process.stdout
-        words, quick = process.stdout.read().splitlines()
+    words, quick = run(script, path, env=preloaded(NO_LOCKS, tmp_path, f"-DCODE={code}"))
     assert words == f"HistoryError the history {path} cannot be used: its file system has no file locks"
     assert quick == "True"
     assert has_locks(path)
     assert [each.name for each in path.parent.iterdir()] == ["history.db"]
 
 
-# --- values that no telex has written --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("at", ["1e300", "-1e300", "9e999", "'soon'", "x'00'"])
-def test_an_impossible_time_is_the_beginning_of_time(path: Path, at: str) -> None:
-    with History(path) as history:
-        conversation = said(history, "a")
-        with held(path) as connection:
-            connection.execute(f"UPDATE turns SET at = {at}")
-            connection.execute(f"UPDATE conversations SET begun = {at}")
-            connection.execute("COMMIT")
-        found = history.find(conversation)
-        assert (found.begun, found.updated) == (0, 0)
-        assert [turn.at for turn in history.turns(conversation)] == [0]
-        assert [hit.at for hit in history.search(["a"])] == [0]
-
-
-@pytest.mark.parametrize("change", ["params = '{'", "usage = '{'", "timing = 'x'"])
-def test_a_value_that_cannot_be_read_is_damage(path: Path, change: str) -> None:
-    with History(path) as history:
-        conversation = said(history, "a")
-        with held(path) as connection:
-            connection.execute(f"UPDATE turns SET {change}")
-            connection.execute("COMMIT")
-        with pytest.raises(HistoryError, match="is damaged"):
-            history.turns(conversation)
-
-
 # --- several at once -----------------------------------------------------------------------------------------
 
 
-def test_eight_processes_that_begin_at_once_lose_nothing(path: Path) -> None:
+def test_eight_processes_at_once_lose_nothing(path: Path) -> None:
     code = """
         conversation = None
         sys.stdin.readline()
@@ -307,7 +261,7 @@ def test_eight_processes_that_begin_at_once_lose_nothing(path: Path) -> None:
             ]
 
 
-def test_threads_may_share_one(path: Path) -> None:
+def test_threads_share_a_history(path: Path) -> None:
     with History(path) as history:
         threads = [threading.Thread(target=lambda: [said(history, "q") for _ in range(10)]) for _ in range(4)]
         for thread in threads:
@@ -317,7 +271,7 @@ def test_threads_may_share_one(path: Path) -> None:
         assert len(history.conversations()) == 40
 
 
-def test_a_process_that_is_killed_leaves_all_that_it_had_said_was_stored(path: Path) -> None:
+def test_killed_process_leaves_everything_that_it_had_saved(path: Path) -> None:
     code = """
         with History(path) as history:
             while True:
@@ -346,7 +300,7 @@ def test_a_process_that_is_killed_leaves_all_that_it_had_said_was_stored(path: P
         assert checked.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_file_that_is_removed_under_an_open_history_is_made_anew(path: Path) -> None:
+def test_file_that_is_removed_while_open_is_created_again(path: Path) -> None:
     with History(path) as history:
         said(history, "lost")
         shutil.rmtree(path.parent)
@@ -355,12 +309,12 @@ def test_a_file_that_is_removed_under_an_open_history_is_made_anew(path: Path) -
     assert path.exists()
 
 
-# --- really gone ---------------------------------------------------------------------------------------------
+# --- erasing -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_nothing_that_was_removed_is_left_in_any_file(path: Path, seed: int) -> None:
-    """A life of turns, taken back, renamed and removed: where pages move rows about, copies stay behind."""
+def test_removed_text_is_in_no_file(path: Path, seed: int) -> None:
+    """SQLite copies rows when it rebalances pages, so many turns are added, dropped, renamed and removed."""
     chance = random.Random(seed)
 
     def word(number: int) -> str:
@@ -403,7 +357,7 @@ def test_nothing_that_was_removed_is_left_in_any_file(path: Path, seed: int) -> 
     assert [number for number in live if b"canary%03dz" % number not in everything] == []
 
 
-def test_the_log_holds_nothing_while_another_has_the_file_open(path: Path) -> None:
+def test_log_is_erased_while_another_has_the_file_open(path: Path) -> None:
     with History(path) as reader, History(path) as writer:
         said(writer, "kept")
         conversation = said(writer, "canary")
@@ -414,13 +368,13 @@ def test_the_log_holds_nothing_while_another_has_the_file_open(path: Path) -> No
         assert [each.title for each in reader.conversations()] == ["kept"]
 
 
-def test_what_was_kept_from_being_erased_is_said_and_made_good_later(path: Path) -> None:
+def test_prevented_erasure_is_reported_and_done_later(path: Path) -> None:
     with History(path, lock_timeout=0.2) as history:
         conversation = said(history, "canary")
         with held(path, "BEGIN"):
             removed = history.remove([conversation])
             assert removed.conversations == 1
-            assert isinstance(removed.unerased, HistoryError)
+            assert removed.unerased is not None
             assert removed.unerased.code == "busy"
             assert history.conversations() == ()
             assert b"canary" in b"".join(files(path).values())
@@ -428,22 +382,7 @@ def test_what_was_kept_from_being_erased_is_said_and_made_good_later(path: Path)
         assert b"canary" not in b"".join(files(path).values())
 
 
-def test_a_process_that_was_killed_while_it_erased_has_it_done_by_the_next(path: Path) -> None:
-    with History(path) as history:
-        said(history, "kept")
-        said(history, "canary " * 1000)
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as killed:
-        killed.execute("PRAGMA secure_delete = OFF")
-        killed.execute("PRAGMA foreign_keys = ON")
-        killed.execute("DELETE FROM conversations WHERE title LIKE 'canary%'")
-        killed.execute("INSERT INTO pending_vacuum VALUES ('erase')")
-    with History(path) as history:
-        assert b"canary" in b"".join(files(path).values())
-        assert history.erase_removed() is None
-    assert b"canary" not in b"".join(files(path).values())
-
-
-def test_a_removal_while_another_erases_is_not_taken_for_erased(path: Path) -> None:
+def test_removal_during_another_erasure_stays_pending(path: Path) -> None:
     class Overtaken(Database):
         def erase_deleted(self) -> None:
             super().erase_deleted()
@@ -466,7 +405,7 @@ def test_a_removal_while_another_erases_is_not_taken_for_erased(path: Path) -> N
     assert b"canary" not in b"".join(files(path).values())
 
 
-def test_two_that_remove_at_once_leave_nothing(path: Path) -> None:
+def test_two_removals_at_once_leave_nothing(path: Path) -> None:
     with History(path) as history:
         mine = [[said(history, f"canary {one} {number}") for number in range(8)] for one in range(2)]
         said(history, "kept")
@@ -484,17 +423,12 @@ def test_two_that_remove_at_once_leave_nothing(path: Path) -> None:
     assert b"canary" not in b"".join(files(path).values())
 
 
-def test_what_is_taken_back_is_overwritten_where_it_stood(path: Path) -> None:
-    with History(path) as history:
-        said(history, "kept")
-        begun = history.begin([Message(role="user", content="canary " * 5000)], LAB)
-        history.drop_turn(begun.turn)
-    assert b"canary" not in b"".join(files(path).values())
-
-
-def test_the_file_shrinks_when_much_is_removed(path: Path) -> None:
+def test_dropped_turn_is_overwritten_and_a_removal_shrinks_the_file(path: Path) -> None:
     with History(path) as history:
         kept = said(history, "kept")
+        history.drop_turn(history.begin([Message(role="user", content="canary " * 5000)], LAB).turn)
+    assert b"canary" not in b"".join(files(path).values())
+    with History(path) as history:
         large = [said(history, f"large {number}", "x" * 100_000) for number in range(20)]
         before = path.stat().st_size + path.with_name("history.db-wal").stat().st_size
         assert history.remove([*large, "no such one"]).conversations == 20
@@ -502,75 +436,111 @@ def test_the_file_shrinks_when_much_is_removed(path: Path) -> None:
         assert [each.id for each in history.conversations()] == [kept]
 
 
-def test_what_nobody_has_gone_on_with_is_pruned(path: Path) -> None:
+def test_prune_removes_conversations_without_recent_turns(path: Path) -> None:
     now = 100.0
     with History(path, clock=lambda: now) as history:
         old = said(history, "old canary")
-        lived_on = said(history, "old, and gone on with")
+        used = said(history, "old, but used")
         now = 200.0
-        said(history, "again", conversation=lived_on)
+        said(history, "again", conversation=used)
         said(history, "new")
         assert history.prune(before=200.0).conversations == 1
         assert history.turns(old) == ()
-        assert {each.title for each in history.conversations()} == {"old, and gone on with", "new"}
+        assert {each.title for each in history.conversations()} == {"old, but used", "new"}
         assert history.prune(before=100.0).conversations == 0
         assert b"canary" not in b"".join(files(path).values())
 
 
-# --- what goes wrong -----------------------------------------------------------------------------------------
+# --- damaged files, and files of others ----------------------------------------------------------------------
+
+
+def broken(path: Path, code: str, words: str) -> None:
+    """Every use, and ``health``, raise an error with this code; nothing is changed."""
+    before = files(path)
+    with History(path) as history:
+        for use in (
+            lambda: said(history, "q"),
+            history.latest,
+            lambda: history.prune(9e9),
+            lambda: health(path),
+        ):
+            with pytest.raises(HistoryError, match=words) as caught:
+                use()
+            assert str(path) in caught.value.message
+            assert (caught.value.path, caught.value.code) == (path, code)
+    assert files(path) == before
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"not a database at all, but a text that someone has put here", b"SQLite format 3\x00" + b"\xff" * 4096],
+    [b"not a database at all, but a text", b"SQLite format 3\x00" + b"\xff" * 4096],
     ids=["text", "header"],
 )
-def test_a_damaged_file_is_named_and_left_as_it_is(path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_database_is_damaged(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700)
     path.write_bytes(content)
-    with History(path) as history:
-        for use in (lambda: said(history, "q"), history.latest, lambda: history.prune(9e9)):
-            with pytest.raises(HistoryError) as caught:
-                use()
-            assert str(path) in caught.value.message
-            assert caught.value.path == path
-    assert files(path) == {"history.db": content}
+    broken(path, "corrupt", "is damaged")
 
 
-def test_damage_inside_is_an_error_too(path: Path) -> None:
-    with History(path) as history:
-        for number in range(50):
-            said(history, f"question {number}", "answer " * 200)
-    with path.open("r+b") as file:
-        for page in range(3, path.stat().st_size // 4096):
-            file.seek(page * 4096)
-            file.write(b"\xff" * 4096)
-    with History(path) as history, pytest.raises(HistoryError):
-        history.search(["nothing like it"])
-
-
-def test_another_programs_database_is_not_touched(path: Path) -> None:
+def test_database_of_another_program_is_refused(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     with contextlib.closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE theirs (a)")
-    before = files(path)
-    with History(path) as history, pytest.raises(HistoryError, match="not telex's"):
-        said(history, "q")
-    assert files(path) == before
+        other.execute("CREATE TABLE conversations (a)")
+    broken(path, "corrupt", "not telex's history")
 
 
-def test_a_file_of_a_newer_telex_is_left_as_it_is(path: Path) -> None:
+def test_file_of_a_newer_telex_is_refused(path: Path) -> None:
     with History(path) as history:
         said(history, "q")
     with contextlib.closing(sqlite3.connect(path)) as newer:
         newer.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
-    before = files(path)
-    with History(path) as history, pytest.raises(HistoryError, match="newer telex"):
-        said(history, "q")
-    assert files(path) == before
+    broken(path, "newer", "newer telex")
 
 
-def test_a_file_of_an_older_telex_is_brought_up_in_one_step_or_not_at_all(path: Path) -> None:
+def test_damaged_pages_are_found_when_they_are_read(path: Path) -> None:
+    with History(path) as history:
+        for number in range(50):
+            said(history, f"question {number}", "answer " * 200)
+    content = path.read_bytes()
+    path.write_bytes(content[: 3 * 4096] + b"\xff" * (len(content) - 3 * 4096))
+    with History(path) as history, pytest.raises(HistoryError):
+        history.search(["nothing like it"])
+    with pytest.raises(HistoryError, match="is damaged"):
+        health(path)
+    path.write_bytes(content[:-4096] + b"\xa5" * 4096)
+    with pytest.raises(HistoryError, match="is damaged"):
+        health(path)
+    unread = health(path, largest=len(content) - 1)
+    assert unread is not None
+    assert (unread.conversations, unread.checked) == (50, False)
+
+
+@pytest.mark.parametrize("at", ["1e300", "-1e300", "9e999", "'soon'", "x'00'"])
+def test_impossible_time_is_the_year_1970(path: Path, at: str) -> None:
+    with History(path) as history:
+        conversation = said(history, "a")
+        with held(path) as connection:
+            connection.execute(f"UPDATE turns SET at = {at}")
+            connection.execute(f"UPDATE conversations SET begun = {at}")
+            connection.execute("COMMIT")
+        found = history.find(conversation)
+        assert (found.begun, found.updated) == (0, 0)
+        assert [turn.at for turn in history.turns(conversation)] == [0]
+        assert [hit.at for hit in history.search(["a"])] == [0]
+
+
+@pytest.mark.parametrize("change", ["params = '{'", "usage = '{'", "timing = 'x'"])
+def test_unreadable_value_is_damage(path: Path, change: str) -> None:
+    with History(path) as history:
+        conversation = said(history, "a")
+        with held(path) as connection:
+            connection.execute(f"UPDATE turns SET {change}")
+            connection.execute("COMMIT")
+        with pytest.raises(HistoryError, match="is damaged"):
+            history.turns(conversation)
+
+
+def test_upgrade_takes_all_steps_or_none(path: Path) -> None:
     path.parent.mkdir()
     older = (("CREATE TABLE notes (a TEXT)",),)
     newer = (*older, ("ALTER TABLE notes ADD COLUMN b TEXT", "UPDATE notes SET b = a || '!'"))
@@ -589,39 +559,45 @@ def test_a_file_of_an_older_telex_is_brought_up_in_one_step_or_not_at_all(path: 
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
 
 
-def test_an_empty_file_is_a_history_to_come(path: Path) -> None:
-    path.parent.mkdir()
-    path.touch(mode=0o644)
+@pytest.mark.parametrize("name", [b"no \xff UTF-8", b"a?b#c%20d", "日本".encode()])
+def test_health_changes_nothing(path: Path, name: bytes) -> None:
+    assert health(path) is None
+    path = path.with_name(os.fsdecode(name)) / "history.db"
     with History(path) as history:
-        assert history.latest() is None
-        said(history, "q")
-        assert history.latest()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        said(history, "question")
+    before = files(path), path.stat().st_mtime_ns
+    found = health(path)
+    assert found is not None
+    assert (found.conversations, found.checked, found.size) == (1, True, path.stat().st_size)
+    assert (files(path), path.stat().st_mtime_ns) == before
+    with History(path) as history:
+        said(history, "one more")
+        found = health(path)  # while the file is in use
+    assert found is not None
+    assert found.conversations == 2
 
 
-def test_a_lock_is_waited_out(path: Path) -> None:
-    with History(path) as history:
+# --- locks, full disks and missing permissions ---------------------------------------------------------------
+
+
+def test_lock_is_waited_for_and_reading_needs_none(path: Path) -> None:
+    with History(path, lock_timeout=0.5) as history:
         said(history, "one")
         with held(path) as other:
-            threading.Timer(0.3, lambda: other.execute("ROLLBACK")).start()
+            threading.Timer(0.2, lambda: other.execute("ROLLBACK")).start()
             said(history, "two")
-        assert len(history.conversations()) == 2
-
-
-def test_a_lock_that_stays_is_an_error_and_reading_goes_on(path: Path) -> None:
-    with History(path, lock_timeout=0.2) as history:
-        said(history, "one")
         with held(path):
             began = time.monotonic()
-            with pytest.raises(HistoryError, match="locked by another program"):
-                said(history, "two")
-            assert 0.2 <= time.monotonic() - began < 2
-            assert len(history.conversations()) == 1
+            with pytest.raises(HistoryError, match="locked by another program") as caught:
+                said(history, "three")
+            assert 0.5 <= time.monotonic() - began < 2
+            assert caught.value.code == "busy"
+            assert len(history.conversations()) == 2
         said(history, "three")
-        assert len(history.conversations()) == 2
+        assert len(history.conversations()) == 3
 
 
-def test_ctrl_c_is_heard_while_a_lock_is_waited_for(path: Path) -> None:
+def test_ctrl_c_interrupts_waiting_for_a_lock(path: Path) -> None:
     with History(path) as history:
         said(history, "one")
     code = """
@@ -641,10 +617,13 @@ def test_ctrl_c_is_heard_while_a_lock_is_waited_for(path: Path) -> None:
         assert len(history.conversations()) == 1
 
 
-def test_a_disk_without_room_is_an_error_and_what_was_stored_stays(path: Path) -> None:
+def test_full_disk_is_an_error_and_saved_turns_stay(path: Path) -> None:
     with History(path) as history:
         said(history, "before")
-    # Not a full disk, but as near as a test may come: no file may grow beyond so much.
+        with history._database.writing() as connection:
+            connection.execute("PRAGMA max_page_count = 1")  # SQLite reports this as a full disk
+        with pytest.raises(HistoryError, match="the disk is full"):
+            said(history, "large", "x" * 1_000_000)
     code = """
         import resource
         history = History(path)
@@ -655,32 +634,17 @@ def test_a_disk_without_room_is_an_error_and_what_was_stored_stays(path: Path) -
         said(history, "after", "b")
         history.close()
     """
-    with start(code, path) as process:
-        assert process.stdout
-        lines = process.stdout.read().splitlines()
-    assert lines[1].startswith(f"HistoryError the history {path} cannot be")
+    assert run(code, path)[1].startswith(f"HistoryError the history {path} cannot be")
     with History(path) as history:
         turns = [turn for each in reversed(history.conversations()) for turn in history.turns(each.id)]
-        assert [(turn.messages[0].content, turn.answer is not None) for turn in turns] == [
-            ("before", True),
-            ("large", False),
-            ("after", True),
-        ]
-
-
-def test_a_full_disk_is_called_that(path: Path) -> None:
-    with History(path) as history:
-        said(history, "before")
-        with history._database.writing() as connection:
-            connection.execute("PRAGMA max_page_count = 1")  # SQLite's own word for no room
-        with pytest.raises(HistoryError, match="the disk is full"):
-            said(history, "large", "x" * 1_000_000)
+        found = [(turn.messages[0].content, turn.answer is not None) for turn in turns]
+    assert found == [("before", True), ("large", False), ("large", False), ("after", True)]
 
 
 READ = """
-    import os, sqlite3, unicodedata
+    import sqlite3, unicodedata
     if os.geteuid() == 0:
-        os.setuid(65534)  # nothing is forbidden to root
+        os.setuid(65534)  # root may do anything
     history = History(path)
     print(history.latest().title, len(history.messages(history.latest().id)), len(history.search(["was"])))
     refused(lambda: said(history, "a", "b"))
@@ -688,114 +652,75 @@ READ = """
 """
 
 
-def close(path: Path) -> None:
-    """Let nobody write into the folder, its owner neither."""
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A path in a folder that other users can enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "history.db"
+        Path(folder).chmod(0o700)
+
+
+def forbid_writing(path: Path) -> None:
     if os.geteuid() == 0:
         for each in (path.parent, *path.parent.iterdir()):
             os.chown(each, 65534, 65534)
     path.parent.chmod(0o500)
 
 
-def test_what_was_said_can_be_read_where_nothing_can_be_written() -> None:
-    with tempfile.TemporaryDirectory() as made:  # pytest's own folders let nobody else through
-        path = Path(made) / "history.db"
-        with History(path) as history:
-            said(history, "It was so.")
-        close(path)
-        with start(READ, path) as process:
-            assert process.stdout
-            first, *refusals = process.stdout.read().splitlines()
-        path.parent.chmod(0o700)
+def test_history_can_be_read_where_nothing_can_be_written(public: Path) -> None:
+    with History(public) as history:
+        said(history, "It was so.")
+    forbid_writing(public)
+    first, *refusals = run(READ, public)
     assert first == "It was so. 2 1"
-    words = f"HistoryError the history {path} cannot be used: its folder may not be written to"
+    words = f"HistoryError the history {public} cannot be used: its folder may not be written to"
     assert refusals == [words, words]
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="another user's file is made by root")
+def test_unwritable_history_with_a_log_is_an_error(public: Path) -> None:
+    """Without its log, the file would be read as it was before."""
+    run("said(History(path), 'It was so.', 'Yes.'); os.kill(os.getpid(), 9)", public)
+    assert public.with_name("history.db-wal").stat().st_size > 0
+    public.with_name("history.db-shm").unlink()
+    forbid_writing(public)
+    code = READ.replace("print(history.latest()", "refused(history.latest) or print(history.latest()")
+    first = run(code, public, stderr=subprocess.DEVNULL)[0]
+    assert first.startswith(f"HistoryError the history {public} cannot be used")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files to others")
 @pytest.mark.parametrize(
     ("owner", "mode", "words"),
     [(0, 0o600, "it belongs to another user"), (65534, 0o400, "it may not be written to")],
 )
-def test_a_file_that_is_not_ours_to_write_is_named(owner: int, mode: int, words: str) -> None:
-    with tempfile.TemporaryDirectory() as made:
-        path = Path(made) / "history.db"
-        with History(path) as history:
-            said(history, "It was so.")
-        os.chown(path.parent, 65534, 65534)
-        os.chown(path, owner, owner)
-        path.chmod(mode)
-        code = "os.setuid(65534); refused(lambda: said(History(path), 'a', 'b'))"
-        with start("import sqlite3, unicodedata; History(Path('/none')).latest(); " + code, path) as process:
-            assert process.stdout
-            assert process.stdout.read() == f"HistoryError the history {path} cannot be used: {words}\n"
+def test_missing_permission_is_named(public: Path, owner: int, mode: int, words: str) -> None:
+    with History(public) as history:
+        said(history, "It was so.")
+    os.chown(public.parent, 65534, 65534)
+    os.chown(public, owner, owner)
+    public.chmod(mode)
+    code = "os.setuid(65534); refused(lambda: said(History(path), 'a', 'b'))"
+    lines = run("import sqlite3, unicodedata; History(Path('/none')).latest(); " + code, public)
+    assert lines == [f"HistoryError the history {public} cannot be used: {words}"]
 
 
-def test_what_stands_in_a_log_is_not_left_out_where_nothing_can_be_written() -> None:
-    """The file alone would be what was said a while ago: then it is an error."""
-    with tempfile.TemporaryDirectory() as made:
-        path = Path(made) / "history.db"
-        open_ = start("said(History(path), 'It was so.', 'Yes.'); import os; os.kill(os.getpid(), 9)", path)
-        open_.communicate()
-        assert path.with_name("history.db-wal").stat().st_size > 0
-        path.with_name("history.db-shm").unlink()
-        close(path)
-        code = READ.replace("print(history.latest()", "refused(history.latest) or print(history.latest()")
-        with start(code, path, stderr=subprocess.DEVNULL) as process:
-            assert process.stdout
-            first = process.stdout.readline()
-        path.parent.chmod(0o700)
-    assert first.startswith(f"HistoryError the history {path} cannot be used")
-
-
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("a file")
-    with History(tmp_path / "data" / "history.db") as history:
-        for use in (lambda: said(history, "q"), history.latest):
-            with pytest.raises(HistoryError, match="data"):
-                use()
-
-
-def test_a_folder_in_the_files_place_is_an_error(path: Path) -> None:
+def test_unusable_paths_are_errors(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     path.mkdir(parents=True)
-    with History(path) as history, pytest.raises(HistoryError, match="cannot be"):
-        said(history, "q")
+    for unusable in (tmp_path / "file" / "history.db", path):
+        with History(unusable) as history:
+            for use in (lambda: said(history, "q"), history.latest):
+                with pytest.raises(HistoryError, match="cannot be"):
+                    use()
+    with pytest.raises(HistoryError, match="cannot be read"):
+        health(path)
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_a_folder_that_may_not_be_written_to_is_an_error(there: bool) -> None:
-    code = """
-        import os, sqlite3
-        if os.geteuid() == 0:
-            os.setuid(65534)  # nothing is forbidden to root
-        refused(lambda: said(History(path), "a", "b"))
-    """
-    with tempfile.TemporaryDirectory() as made:  # pytest's own folders let nobody else through
-        folder = Path(made)
-        path = folder / "history.db"
-        if there:
-            with History(path) as history:
-                said(history, "q")
-            path.chmod(0o444)
-        folder.chmod(0o555)
-        with start(code, path) as process:
-            assert process.stdout
-            (line,) = process.stdout.read().splitlines()
-        folder.chmod(0o700)
-    assert line.startswith("HistoryError ")
-    assert made in line
-
-
-def test_a_python_without_sqlite_is_an_error() -> None:
-    code = ASK.replace("sys.argv[1]", "'/nowhere/history.db'") + textwrap.dedent("""
-        sys.modules["sqlite3"] = None
-        refused(lambda: said(History(path), "a", "b"))
-    """)
-    assert python(code).startswith("HistoryError this Python has no SQLite")
-
-
-def test_sqlite_is_not_imported_before_it_is_needed() -> None:
+def test_sqlite_is_imported_when_it_is_needed_and_may_be_missing() -> None:
     code = ASK.replace("sys.argv[1]", "'/nowhere/history.db'") + textwrap.dedent("""
         History(path).close()
         print("sqlite3" in sys.modules)
+        sys.modules["sqlite3"] = None
+        refused(lambda: said(History(path), "a", "b"))
     """)
-    assert python(code) == "False\n"
+    assert python(code).startswith("False\nHistoryError this Python has no SQLite")
