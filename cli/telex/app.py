@@ -113,7 +113,7 @@ class App:
             self.console.note(f"Warning: {error.message} (ignoring {entry}{where})")
 
     def _fetch_progress(self) -> AbstractContextManager[Callable[[Progress], None]]:
-        from telex.render.progress import fetch_progress
+        from telex.render.tables import fetch_progress
 
         return fetch_progress(self.console)
 

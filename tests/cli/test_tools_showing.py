@@ -22,7 +22,7 @@ from provider_core.events import (
 from provider_core.types import Tool, ToolCall
 from telex.chat.tools import ApprovalPolicy, matches
 from telex.console import visible
-from telex.render import calls
+from telex.render import messages
 
 CALL = ToolCall(id="a", name="box__run", arguments="{}")
 
@@ -38,7 +38,7 @@ def planned(
 def shown(
     arguments: dict[str, Any] | None = None, *, width: int = 80, whole: bool = False, **more: Any
 ) -> list[str]:
-    text = calls.planned(planned(arguments, **more), width=width, whole=whole)
+    text = messages.planned_call(planned(arguments, **more), width=width, whole=whole)
     assert text.endswith("\n")
     return text[:-1].split("\n")
 
@@ -144,16 +144,16 @@ def test_many_arguments_and_long_names_are_counted() -> None:
 
 
 def test_a_spinner_names_what_runs() -> None:
-    assert calls.running(["a/b", "a/c", "a/b"]) == "running a/b (2 times), a/c"
-    assert calls.running(["a/\x1b[2J\nb"]) == "running a/\\x1b[2J b"
+    assert messages.running_tools(["a/b", "a/c", "a/b"]) == "running a/b (2 times), a/c"
+    assert messages.running_tools(["a/\x1b[2J\nb"]) == "running a/\\x1b[2J b"
 
 
 def test_a_spinner_shows_progress() -> None:
     assert (
-        calls.progress(ToolProgress(planned=planned(), progress=3, total=8, message="step\n3"))
+        messages.tool_progress(ToolProgress(planned=planned(), progress=3, total=8, message="step\n3"))
         == "step 3 (3/8)"
     )
-    assert calls.progress(ToolProgress(planned=planned(), progress=0.5)) == "0.5"
+    assert messages.tool_progress(ToolProgress(planned=planned(), progress=0.5)) == "0.5"
 
 
 def ended(
@@ -161,7 +161,7 @@ def ended(
 ) -> str:
     result = ToolResult(text=text, is_error=more.pop("is_error", False))
     call = planned(arguments) if more.pop("planned", True) else None
-    line = calls.ended(ToolEnded(call=CALL, planned=call, result=result, seconds=1.26, error=error))
+    line = messages.ended_call(ToolEnded(call=CALL, planned=call, result=result, seconds=1.26, error=error))
     assert "\n" not in line
     assert visible(line) == line
     return line
@@ -185,7 +185,7 @@ def test_a_result_beyond_its_limit_was_cut() -> None:
     box = Box("box", limits=ToolLimits(size=10), run=say(""))
     call = PlannedCall(toolbox=box, spec=box.tools[0], call=CALL, arguments={})
     event = ToolEnded(call=CALL, planned=call, result=ToolResult(text="x" * 99), seconds=0.0)
-    assert calls.ended(event) == "box/run: cut to 99 bytes in 0.0 s"
+    assert messages.ended_call(event) == "box/run: cut to 99 bytes in 0.0 s"
 
 
 # --- what is approved of -----------------------------------------------------------------------------------

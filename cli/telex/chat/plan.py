@@ -179,9 +179,9 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
     """
     save_images = None
     if options.save_images is not None:
-        from telex.render.extras import folder
+        from telex.chat.output_file import image_folder
 
-        save_images = folder(options.save_images)
+        save_images = image_folder(options.save_images)
     schema = _schema(options, template)
     if len(options.models) > 1:
         _check_several(options, schema)

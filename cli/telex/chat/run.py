@@ -181,11 +181,11 @@ def _chat_run(
     def save_image(image: Image) -> Image:
         from dataclasses import replace
 
-        from telex.render import extras
+        from telex.chat.output_file import save_image as save
 
         folder = plan.save_images
         try:
-            return image if folder is None else replace(image, file=extras.save(image, folder))
+            return image if folder is None else replace(image, file=save(image, folder))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             handle(StatusLine(text=f"An image cannot be saved in {folder}: {reason}"))
@@ -402,7 +402,7 @@ def _failures_rendered(app: App, format_: Format, models: Sequence[str]) -> Iter
 
 def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
     """Print the request, or a list of the requests to several models; the first one that fails ends it."""
-    from telex.render.dry import request_object
+    from telex.render.json import request_object
 
     found = []
     for model in plan.models:

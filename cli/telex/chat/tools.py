@@ -21,7 +21,7 @@ from provider_core.events import Approve, ApproveWith, Refuse
 from provider_core.settings.mcp import find_server
 from provider_core.tools.arguments import mismatch
 from telex.console import as_json
-from telex.render import calls
+from telex.render import messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +120,7 @@ class ToolServers:
             for line in (self._app.advice(failure.error)[1] or "").splitlines():
                 console.note(f"  {line}")
         for name, variables in servers.without_proxies.items():
-            console.note(calls.without_proxies(name, variables))
+            console.note(messages.withheld_proxies(name, variables))
         self.toolboxes = servers.toolboxes
         for box in self.toolboxes:
             if not box.tools:
@@ -175,7 +175,7 @@ class Approver:
             )
         self._pause()
         if self._policy.has_changed(call):
-            self._app.console.err(calls.changed(call))
+            self._app.console.err(messages.changed_tool(call))
         return self._ask(call)
 
     def more_turns(self, target: Target, turns: int) -> int:
@@ -193,7 +193,7 @@ class Approver:
     def _ask(self, call: PlannedCall) -> Decision:
         """Ask until the user has decided; the arguments may change meanwhile."""
         console, edited, draft = self._app.console, call, None
-        console.err(calls.planned(call, width=console.width(), whole=False))
+        console.err(messages.planned_call(call, width=console.width(), whole=False))
         words = f"Run it? {_CHOICES}: "
         if len(words) >= console.width():
             words = "Run it? y, n, a, e, v (? explains): "
@@ -212,7 +212,7 @@ class Approver:
                 case "e" | "edit", "":
                     edited, draft = self._edit(edited, draft)
                 case "v" | "view", "":
-                    console.err(calls.planned(edited, width=console.width(), whole=True))
+                    console.err(messages.planned_call(edited, width=console.width(), whole=True))
                 case _:
                     console.err(_EXPLAINED)
         return Refuse()
@@ -242,7 +242,7 @@ class Approver:
             console.error(problem, "Edit them again (e) to fix them.")
             return call, text
         call = replace(call, arguments=found)
-        console.err(calls.planned(call, width=console.width(), whole=False))
+        console.err(messages.planned_call(call, width=console.width(), whole=False))
         return call, None
 
 

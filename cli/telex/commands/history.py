@@ -94,9 +94,9 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
     found = _open(app).conversations(None if wanted is None else wanted + 1)
     shown = found[:wanted]
     if as_json:
-        from telex.render import transcript
+        from telex.render import history as render
 
-        console.json([transcript.conversation_object(each) for each in shown])
+        console.json([render.conversation_object(each) for each in shown])
     else:
         render.listing(console, shown)
     if not found:
@@ -116,7 +116,7 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
 )
 @click.argument("name", metavar="[ID]", required=False)
 @click.option("--answer", "answer_alone", is_flag=True, help="Print only the last answer, unchanged.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, with all turns in transcript.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, with all turns in render.")
 @click.option("--save-images", metavar="DIR", help="Write the images of the answers to new files in DIR.")
 @pass_app
 def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_images: str | None) -> None:
@@ -125,7 +125,7 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
     ID is an id, the start of an id (four letters or more), or a title or a part of one; by default the latest
     conversation is shown. In a pipe, the output is Markdown.
     """
-    from telex.render import transcript
+    from telex.render import history as render
 
     if answer_alone and as_json:
         raise click.UsageError("--answer and --json cannot be used together")
@@ -138,9 +138,9 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
     if save_images is not None:
         _save_images(turns, save_images)
     if as_json:
-        app.console.json(transcript.whole_object(found, turns))
+        app.console.json(render.whole_object(found, turns))
     elif not (answer_alone or app.console.out_is_terminal):
-        app.console.out(transcript.markdown(found, turns))
+        app.console.out(render.markdown(found, turns))
     else:
         from telex.render import history as render
 
@@ -156,15 +156,15 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
 
 
 def _save_images(turns: Iterable[SavedTurn], name: str) -> None:
+    from telex.chat.output_file import image_folder, save_image
     from telex.console import OutputError
-    from telex.render import extras
 
-    folder = extras.folder(name)
+    folder = image_folder(name)
     for turn in turns:
         for image in turn.answer.images if turn.answer is not None else ():
             if image.size is not None and not image.broken:
                 try:
-                    extras.save(image, folder)
+                    save_image(image, folder)
                 except OSError as error:
                     raise OutputError(error.strerror or str(error)) from error
 
@@ -200,9 +200,9 @@ def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> No
 
     found = _open(app).search([require_utf8(word, "WORDS") for word in words], limit)
     if as_json:
-        from telex.render import transcript
+        from telex.render import history as render
 
-        app.console.json([transcript.hit_object(hit) for hit in found])
+        app.console.json([render.hit_object(hit) for hit in found])
     else:
         from telex.render import history as render
 
@@ -268,14 +268,14 @@ def export(
 def _exported(history: History, chosen: tuple[SavedConversation, ...], form: str) -> Iterator[str]:
     """The text of each conversation. Only one is in memory at a time."""
     from telex.console import as_json
-    from telex.render import transcript
+    from telex.render import history as render
 
     for at, each in enumerate(chosen):
         turns = history.turns(each.id)
         if form == _LINES:
-            yield "".join(as_json(transcript.turn_object(turn, title=each.title)) for turn in turns)
+            yield "".join(as_json(render.turn_object(turn, title=each.title)) for turn in turns)
         else:
-            yield ("\n" if at else "") + transcript.markdown(each, turns)
+            yield ("\n" if at else "") + render.markdown(each, turns)
 
 
 @click.command(

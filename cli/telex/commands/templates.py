@@ -54,7 +54,7 @@ def list_(app: App, *, as_json: bool) -> None:
     """
     from provider_core.errors import TemplateError
     from provider_core.templates import load, names
-    from telex.render import sheet
+    from telex.render import tables
 
     folder = app.runtime.paths.templates
     objects: list[dict[str, Any]] = []
@@ -72,7 +72,7 @@ def list_(app: App, *, as_json: bool) -> None:
     if as_json:
         app.console.json(objects)
         return
-    sheet.rows(app.console, _HEADERS, rows)
+    tables.rows(app.console, _HEADERS, rows)
     if not rows:
         app.console.note("There are no templates. To write one: telex templates edit NAME")
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from telex.console import Console
     from telex.doctor.context import Finding
 
-__all__ = ["as_json", "report", "rows", "summary"]
-
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 _NARROW = 60

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from telex.render.styles import Look
     from telex.render.wrapping import Piece
 
-__all__ = ["Highlighter", "prepare"]
-
 GROUP = 12
 """Lines read together at most. They stay live until then, so they have to fit a small terminal."""
 

@@ -6,7 +6,7 @@ event, numbered; the last one is always printed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from provider_core.errors import CoreError
 from provider_core.events import (
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.events import Event
-    from provider_core.types import Source, Target
+    from provider_core.types import Notice, Request, Source, Target
+    from telex.app import App
     from telex.console import Console
     from telex.render.renderer import CommandEvent, Explain
 
@@ -188,6 +189,52 @@ def _result_object(event: ToolEnded) -> dict[str, Any]:
     return {**found, "seconds": rounded(event.seconds), "error": error}
 
 
+_KEY: Final = "[the key]"
+_SECRET: Final = "[redacted]"  # noqa: S105 - a placeholder
+
+
+def request_object(app: App, target: Target, request: Request) -> dict[str, Any]:
+    """A request for ``--dry-run``: its method, url, headers and body. The url of an embedded model is null.
+
+    Fields that the server does not accept are reported on stderr.
+    """
+    from dataclasses import replace
+
+    from provider_core import keys
+    from provider_core.redaction import redact
+    from provider_core.request import is_secret_name, known_secrets
+    from provider_core.settings.validators import parse_reference
+    from provider_core.types import FieldDropped
+    from telex.render.messages import status_line
+
+    provider = target.provider
+    if provider.embedded:
+        provider = replace(provider, auth="bearer")
+    keyed = provider.embedded or keys.source(provider, app.runtime.environ).kind != "none"
+
+    def note(notice: Notice) -> None:
+        if isinstance(notice, FieldDropped):
+            app.console.note(status_line(notice, target))
+
+    body = app.runtime.client.body(provider, request, notify=note)
+    headers = app.runtime.client.headers(provider, body, _KEY if keyed else None)
+    secrets = known_secrets(provider, None)
+    own = {
+        name.lower()
+        for name, value in provider.headers.items()
+        if is_secret_name(name) or parse_reference(value) is not None
+    }
+    return {
+        "method": "POST",
+        "url": None if provider.embedded else provider.url("/chat/completions"),
+        "headers": {
+            name: _SECRET if name in own and _KEY not in value else redact(value, secrets)
+            for name, value in headers.items()
+        },
+        "body": body,
+    }
+
+
 # --- renderers -----------------------------------------------------------------------------------------------
 
 
@@ -226,9 +273,9 @@ class JsonRenderer(_JsonOutput):
             self._console.json(self._object(event), indent=2 if self._console.out_is_terminal else None)
         elif isinstance(event, ToolEnded):
             if event.error is not None or event.result.is_error:  # the object has only the calls
-                from telex.render import calls
+                from telex.render import messages
 
-                self._console.note(calls.ended(event))
+                self._console.note(messages.ended_call(event))
         else:
             self._note(event)
 

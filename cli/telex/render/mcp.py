@@ -1,4 +1,4 @@
-"""MCP servers and their tools as rows, tables and JSON; nothing is started here, and no secret is ever seen."""
+"""MCP servers, their tools, and the results of ``telex mcp test``, as rows, tables and JSON."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from provider_core.structs import Struct
-from telex.humanize import elapsed
-from telex.render import sheet
+from telex.render import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import RenderableType
     from rich.text import Text
@@ -19,22 +18,6 @@ if TYPE_CHECKING:
     from provider_core.settings.mcp import McpServer
     from provider_core.tools.mcp import FailedServer, McpServers, McpToolbox, StartupStep
     from telex.console import Console
-
-__all__ = [
-    "HEADERS",
-    "TOOL_HEADERS",
-    "Report",
-    "as_json",
-    "live",
-    "log",
-    "report",
-    "report_as_json",
-    "reports",
-    "row",
-    "tool_as_json",
-    "tool_row",
-    "tools",
-]
 
 HEADERS = ("NAME", "PLACE", "SECRETS", "ALLOWED", "STATE")
 TOOL_HEADERS = ("TOOL", "HINT", "ASKS", "DESCRIPTION")
@@ -122,66 +105,50 @@ def _failed(failure: FailedServer) -> Report:
 
 @contextlib.contextmanager
 def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, StartupStep], None]]:
-    """A callback that is told of each step, in any thread; on a terminal a table on stderr shows them as they come.
-
-    The table is gone at the end: the report takes its place.
-    """
-    if not console.err_can_move:
-        yield lambda _name, _step: None
-        return
-    from rich.console import Console as RichConsole
-    from rich.live import Live
-
+    """Yield a callback for each step, for any thread; on a terminal a table on stderr shows the steps meanwhile."""
     known: dict[str, dict[str, float]] = {name: {} for name in names}
-    screen = RichConsole(stderr=True, theme=sheet.theme(console), highlight=False, markup=False, emoji=False)
 
-    def told(name: str, step: StartupStep) -> None:
-        # A new value each time, and none changed: the painter reads them at any moment.
+    def on_step(name: str, step: StartupStep) -> None:
+        # A new value each time: the thread that paints reads them at any moment.
         known[name] = {**known[name], step.name: step.seconds}
 
-    with Live(get_renderable=lambda: _progress(known), console=screen, transient=True, refresh_per_second=8):
-        yield told
+    def progress() -> RenderableType:
+        lines: list[list[str | Text]] = [
+            [name, *(tables.time_cell(steps.get(step), "…") for step in _STEPS)]
+            for name, steps in known.items()
+        ]
+        return tables.table(("SERVER", *map(str.upper, _STEPS)), lines)
 
-
-def _progress(known: Mapping[str, Mapping[str, float]]) -> RenderableType:
-    lines: list[list[str | Text]] = [
-        [name, *(_mark(steps.get(step), "…") for step in _STEPS)] for name, steps in known.items()
-    ]
-    return sheet.table(("SERVER", *(step.upper() for step in _STEPS)), lines)
+    with tables.live(console, progress):
+        yield on_step
 
 
 def report(console: Console, found: Sequence[Report]) -> None:
-    """The table on a terminal; elsewhere a line for each report, as ``telex mcp test --help`` tells."""
+    """Print a table on a terminal; elsewhere a line for each report, as ``telex mcp test --help`` describes."""
     if not console.out_is_terminal:
-        sheet.rows(console, (), [_line(each) for each in found])
+        tables.rows(console, (), [_line(each) for each in found])
         return
     lines: list[list[str | Text]] = [
         [
-            sheet.cell(each.server.name, "bold" if each.failure is None else "bold red"),
-            *(_mark(each.seconds(step), _absent(each, step)) for step in _STEPS),
+            tables.cell(each.server.name, "bold" if each.failure is None else "bold red"),
+            *(tables.time_cell(each.seconds(step), _absent(each, step)) for step in _STEPS),
             str(len(each.tools)) if each.failure is None else "",
-            sheet.cell(each.about, "dim"),
+            tables.cell(each.about, "dim"),
         ]
         for each in found
     ]
     headers = ("SERVER", *(f"{step.upper()}" for step in _STEPS), "COUNT", "CALLS ITSELF")
-    console.raw_out(sheet.drawn(console, sheet.table(headers, lines)))
+    console.raw_out(tables.render(console, tables.table(headers, lines)))
 
 
 def _absent(each: Report, step: str) -> str:
-    """What stands for a step without a time: there is none over HTTP, or this is where it failed, or it came later."""
+    """The sign of a step without a time: HTTP has none ("-"), it failed ("✗"), or an earlier one failed ("")."""
     if step == "start" and each.server.url:
         return "-"
     missing = [
         name for name in _STEPS if each.seconds(name) is None and not (name == "start" and each.server.url)
     ]
     return "✗" if missing and missing[0] == step else ""
-
-
-def _mark(seconds: float | None, absent: str) -> Text:
-    if seconds is None:
-        return sheet.cell(absent, "red" if absent == "✗" else "dim")
-    return sheet.cell(f"✓ {elapsed(seconds)}", "green")
 
 
 def _line(each: Report) -> tuple[str, ...]:
@@ -247,14 +214,14 @@ def tools(console: Console, server: McpServer, offered: Sequence[ToolSpec]) -> s
     shown = 4 if left >= _NARROWEST else 3
     lines = [
         [
-            sheet.cell(name, "bold"),
-            sheet.cell(hint, {"reads": "green", "destroys": "red"}.get(hint, "")),
-            sheet.cell(asks, "dim" if asks == "yes" else "yellow"),
-            sheet.cell(words if len(words) <= left else f"{words[: left - 1].rstrip()}…"),
+            tables.cell(name, "bold"),
+            tables.cell(hint, {"reads": "green", "destroys": "red"}.get(hint, "")),
+            tables.cell(asks, "dim" if asks == "yes" else "yellow"),
+            tables.cell(words if len(words) <= left else f"{words[: left - 1].rstrip()}…"),
         ][:shown]
         for name, hint, asks, words in cells
     ]
-    return sheet.drawn(console, sheet.table(TOOL_HEADERS[:shown], lines))
+    return tables.render(console, tables.table(TOOL_HEADERS[:shown], lines))
 
 
 def tool_as_json(server: McpServer, offered: ToolSpec) -> dict[str, Any]:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from provider_core.types import Model, Target
     from telex.console import Console
 
-__all__ = ["as_json", "asking", "card", "card_as_json", "lines", "table"]
-
 
 def lines(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> None:
     """``provider/model``, one a line."""
@@ -90,9 +88,9 @@ def table(
     """A table under each provider's name."""
     groups = [(listing, models) for listing, models in shown if models]
     if groups:
-        from telex.render import sheet
+        from telex.render import tables
 
-        sheet.paged(console, _drawn(console, groups, default), long=is_long(console, shown))
+        tables.paged(console, _drawn(console, groups, default), long=is_long(console, shown))
 
 
 def is_long(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> bool:
@@ -107,7 +105,7 @@ def _drawn(
     from rich.cells import cell_len
     from rich.text import Text
 
-    from telex.render import sheet
+    from telex.render import tables
 
     longest = max(
         cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
@@ -133,7 +131,7 @@ def _drawn(
                     _dim(visible(", ".join(_words(listing, model, default)))),
                 ]
             )
-        yield gap + sheet.drawn(console, sheet.table(("",) * len(columns), rows, columns))
+        yield gap + tables.render(console, tables.table(("",) * len(columns), rows, columns))
         gap = "\n"
 
 

@@ -1,27 +1,24 @@
-"""Providers and presets as rows, cards and JSON; nothing is looked up here, and no key is ever seen."""
+"""Providers, presets and the results of ``telex providers test``, as tables, cards and JSON."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from telex.humanize import elapsed
+from telex.render import tables
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import RenderableType
+    from rich.text import Text
+
     from provider_core.keys import KeySource
     from provider_core.presets import Preset
+    from provider_core.probe import CapabilityCard, CheckReport, CheckStep, StepName, Trait
     from provider_core.types import Provider
-
-__all__ = [
-    "DISPLAY_NAME",
-    "HEADERS",
-    "PRESET_HEADERS",
-    "as_json",
-    "card",
-    "key_words",
-    "place",
-    "preset_as_json",
-    "preset_row",
-    "row",
-    "setting_text",
-]
+    from telex.console import Console
 
 HEADERS = ("NAME", "ADDRESS", "KEY", "STATE", "DEFAULT MODEL")
 DISPLAY_NAME = "DISPLAY NAME"
@@ -217,3 +214,161 @@ def preset_as_json(preset: Preset) -> dict[str, Any]:
 
 def _default(provider: Provider) -> str:
     return provider.default_model or next((model.id for model in provider.models), "")
+
+
+_SIGNS = {"ok": "✓", "absent": "-", "skipped": "·", "failed": "✗"}
+_COLOURS = {"ok": "green", "absent": "yellow", "skipped": "dim", "failed": "red"}
+_BAR = 24
+"""Columns of the longest bar."""
+
+_STEPS: tuple[StepName, ...] = ("reach", "models", "auth", "stream", "usage")
+
+_PARTS: tuple[tuple[StepName, str], ...] = (
+    ("reach", "cyan"),
+    ("models", "blue"),
+    ("auth", "magenta"),
+    ("stream", "green"),
+)
+
+
+@contextlib.contextmanager
+def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, CheckStep | Trait], None]]:
+    """Yield a callback for each step, for any thread; on a terminal a table on stderr shows the steps meanwhile."""
+    from provider_core.probe import CheckStep
+
+    steps: dict[str, dict[str, CheckStep]] = {name: {} for name in names}
+    traits: dict[str, str] = {}
+
+    def on_step(name: str, step: CheckStep | Trait) -> None:
+        # New values each time: the thread that paints reads them at any moment.
+        if isinstance(step, CheckStep):
+            steps[name] = {**steps[name], step.name: step}
+        else:
+            traits[name] = f"{step.name} …"
+
+    def progress() -> RenderableType:
+        lines: list[list[str | Text]] = [
+            [name, *(_mark(known.get(step)) for step in _STEPS), traits.get(name, "")]
+            for name, known in steps.items()
+        ]
+        return tables.table(("PROVIDER", *map(str.upper, _STEPS), ""), lines)
+
+    with tables.live(console, progress):
+        yield on_step
+
+
+def _mark(step: CheckStep | None) -> Text:
+    if step is None:
+        return tables.cell("…", "dim")
+    time = "" if step.seconds is None else f" {elapsed(step.seconds)}"
+    return tables.cell(f"{_SIGNS[step.status]}{time}", _COLOURS[step.status])
+
+
+def report(console: Console, reports: Sequence[CheckReport]) -> None:
+    """The table on a terminal; elsewhere a line for each report, as ``telex providers test --help`` tells."""
+    if not console.out_is_terminal:
+        console.out("".join("\t".join(_line(each)) + "\n" for each in reports))
+        return
+    slowest = max((_total(each) for each in reports), default=0) or 1
+    lines = [
+        [tables.cell(each.provider, "bold"), *(_mark(each[name]) for name in _STEPS), _bar(each, slowest)]
+        for each in reports
+    ]
+    headers = ("PROVIDER", *(name.upper() for name in _STEPS), "TIME")
+    console.raw_out(tables.render(console, tables.table(headers, lines)))
+
+
+def _line(each: CheckReport) -> list[str]:
+    cells = [each.provider, "passed" if each.passed else "failed"]
+    for name in _STEPS:
+        step = each[name]
+        cells.append(
+            f"{step.status} {step.seconds * 1000:.0f} ms" if step.seconds is not None else step.status
+        )
+    return [*cells, each.model or ""]
+
+
+def _bar(each: CheckReport, slowest: float) -> Text:
+    """The times of the steps on one line, as long as the slowest provider's is the longest bar."""
+    from rich.text import Text
+
+    bar = Text()
+    for name, colour in _PARTS:
+        bar.append("█" * round((each[name].seconds or 0) / slowest * _BAR), style=colour)
+    if not bar:
+        bar.append("▏")
+    bar.append(f" {elapsed(_total(each))}")
+    return bar
+
+
+def _total(each: CheckReport) -> float:
+    return sum(each[name].seconds or 0 for name, _ in _PARTS)
+
+
+def report_as_json(each: CheckReport) -> dict[str, Any]:
+    """The object of one report. Times are seconds."""
+    return {
+        "provider": each.provider,
+        "passed": each.passed,
+        "model": each.model,
+        "models": len(each.models),
+        "steps": {
+            step.name: {
+                "status": step.status,
+                "seconds": None if step.seconds is None else round(step.seconds, 4),
+                "detail": step.detail or None,
+                "error": type(step.error).__name__ if step.error else None,
+            }
+            for step in each.steps
+        },
+    }
+
+
+def cards(console: Console, found: Sequence[CapabilityCard]) -> None:
+    """Each model's traits: on a terminal a card, elsewhere a line for each with tabs between."""
+    for card in found:
+        title = f"{card.provider}/{card.model}"
+        if not console.out_is_terminal:
+            console.out(
+                "".join(
+                    "\t".join((title, trait.name, trait.answer, trait.detail)) + "\n" for trait in card.traits
+                )
+            )
+            continue
+        from rich.panel import Panel
+
+        lines: list[list[str | Text]] = [
+            [_answer(trait), trait.name, tables.cell(trait.detail, "dim")]
+            for group in ("answers", "fields")
+            for trait in card.traits
+            if trait.group == group
+        ]
+        panel = Panel(
+            tables.table(("", "", ""), lines),
+            title=tables.cell(title, "bold"),
+            title_align="left",
+            expand=False,
+        )
+        console.raw_out(tables.render(console, panel))
+
+
+def _answer(trait: Trait) -> Text:
+    sign, style = {
+        "yes": ("✓", "green"),
+        "accepted": ("~", "green"),
+        "no": ("✗", "red"),
+        "unknown": ("?", "yellow"),
+    }[trait.answer]
+    return tables.cell(sign, style)
+
+
+def card_as_json(card: CapabilityCard) -> dict[str, Any]:
+    """The object of one model's card."""
+    return {
+        "provider": card.provider,
+        "model": card.model,
+        "traits": {
+            trait.name: {"group": trait.group, "answer": trait.answer, "detail": trait.detail or None}
+            for trait in card.traits
+        },
+    }

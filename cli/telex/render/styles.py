@@ -1,34 +1,54 @@
-"""How things look: which escape sequences a kind of text is given, for the colours a terminal has."""
+"""Colours and styles: which escape sequences each kind of text gets, for the terminal's colours and background."""
 
 from __future__ import annotations
 
+import os
+import re
+import select
+import sys
+import time
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from provider_core.structs import Struct, field
-from telex.palette import COLOURS, background_by_environment, many_colours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from telex.console import Console
-    from telex.palette import Background
 
-__all__ = [
-    "BOLD",
-    "CODE",
-    "FAINT",
-    "HEADING",
-    "ITALIC",
-    "LINK",
-    "MARKER",
-    "STRIKE",
-    "Colour",
-    "Look",
-    "is_theme",
-    "look_for",
-    "surface",
-]
+Background: TypeAlias = Literal["", "dark", "light"]
+"""How light a terminal is; "" is unknown."""
+
+COLOURS: Final[dict[Background, dict[str, int]]] = {
+    "": {"red": 167, "green": 65, "yellow": 136, "blue": 33, "magenta": 133, "cyan": 31, "grey": 244},
+    "dark": {"red": 210, "green": 113, "yellow": 179, "blue": 75, "magenta": 176, "cyan": 80, "grey": 248},
+    "light": {"red": 124, "green": 22, "yellow": 94, "blue": 25, "magenta": 90, "cyan": 24, "grey": 241},
+}
+"""Numbers 16 to 255 of the 256 colours, which colour schemes leave alone; terminals with 16 colours get none.
+
+On a known background the contrast is at least 4.5 in the schemes that terminals come with, otherwise at least 3.
+"""
+
+
+def many_colours(environ: Mapping[str, str]) -> bool:
+    """Whether a terminal has 256 colours or more; NO_COLOR is not asked."""
+    term = environ.get("TERM", "").lower()
+    return (
+        environ.get("COLORTERM", "").lower() in {"truecolor", "24bit"}
+        or environ.get("FORCE_COLOR") in {"2", "3"}
+        or term.endswith(("256color", "-kitty", "-direct"))
+        or term in {"xterm-ghostty", "alacritty", "foot", "wezterm"}
+    )
+
+
+def background_by_environment(environ: Mapping[str, str]) -> Background:
+    """What COLORFGBG says ("15;0"), as rxvt, Konsole and others set it."""
+    last = environ.get("COLORFGBG", "").rpartition(";")[2]
+    if not last.isdecimal() or int(last) > 15:
+        return ""
+    return "light" if int(last) in (7, *range(9, 16)) else "dark"
+
 
 BOLD, ITALIC, STRIKE, CODE, LINK, FAINT, MARKER = (1 << bit for bit in range(7))
 HEADING = 1 << 7
@@ -50,7 +70,7 @@ class Colour(Enum):
 class Look(Struct):
     """``code_theme`` is a Pygments style, "ansi_dark" or "ansi_light" (the terminal's own colours), or "none".
 
-    Without one, code has the colours of ``telex.palette``, as everything else has.
+    Without one, code has the colours of ``COLOURS``, as everything else has.
     """
 
     colour: Colour = Colour.BASIC
@@ -91,7 +111,7 @@ class Look(Struct):
         return ";".join(code for code, on in codes.items() if on)
 
     def named(self, name: str) -> str:
-        """The parameters for a colour of ``palette.COLOURS``; "" where a terminal has too few colours."""
+        """The parameters for a colour of ``COLOURS``; "" where a terminal has too few colours."""
         return f"38;5;{COLOURS[self.background][name]}" if self.colour in (Colour.MANY, Colour.TRUE) else ""
 
 
@@ -130,8 +150,6 @@ def look_for(console: Console, code_theme: str | None, *, ask: bool = False) -> 
         console.note(f"The code theme {code_theme!r} does not exist; using the default. See: telex doctor")
         code_theme = None
     if ask:
-        from telex.render.background import learn_background
-
         learn_background(console, environ)
     return Look(
         colour=colour,
@@ -145,3 +163,76 @@ def is_theme(name: str) -> bool:
     from pygments.styles import get_all_styles
 
     return name in {"none", "ansi_dark", "ansi_light", *get_all_styles()}
+
+
+_PATIENCE = 0.15
+"""Seconds to wait for a reply: terminals on this machine take a few milliseconds."""
+
+_QUESTION = b"\x1b]11;?\x1b\\\x1b[c"
+"""Its colour, and what it is: the second every terminal answers, so that the first is not waited for in vain."""
+
+_COLOUR = re.compile(
+    rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})(?:\x07|\x1b\\)?"
+)
+_LAST = re.compile(rb"\x1b\[\?[0-9;]*c")
+
+
+def learn_background(console: Console, environ: Mapping[str, str]) -> None:
+    """Find out how light the terminal is, unless its environment says so or it was asked before."""
+    if console.background is None and console.out_has_colour and many_colours(environ):
+        console.background = background_by_environment(environ)
+        if not console.background:
+            console.background, console.typed_ahead = ask_terminal(environ)
+
+
+def ask_terminal(environ: Mapping[str, str]) -> tuple[Background, bytes]:
+    """Dark, light, or "" where the terminal does not say, and what was typed while it was asked.
+
+    It is not asked when there is typed text that nobody has read yet, over ssh, where the reply may come too late,
+    or by a background job.
+    """
+    if (
+        "SSH_CONNECTION" in environ
+        or "SSH_TTY" in environ
+        or environ.get("TERM", "") in ("", "dumb", "linux")
+    ):
+        return "", b""
+    try:
+        import termios
+        import tty
+
+        keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
+        if not (os.isatty(keyboard) and os.isatty(screen)) or os.tcgetpgrp(keyboard) != os.getpgrp():
+            return "", b""
+        before = termios.tcgetattr(keyboard)
+    except (ImportError, AttributeError, OSError, ValueError):
+        return "", b""
+    reply = b""
+    try:
+        tty.setcbreak(keyboard, termios.TCSANOW)
+        # In this mode what was typed ahead can be seen; it is left where it is.
+        if select.select([keyboard], [], [], 0)[0]:
+            return "", b""
+        os.write(screen, _QUESTION)
+        until = time.monotonic() + _PATIENCE
+        while not _LAST.search(reply) and (left := until - time.monotonic()) > 0:
+            if select.select([keyboard], [], [], left)[0]:
+                reply += os.read(keyboard, 1)
+    except OSError:
+        return "", reply
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSANOW, before)
+    found, typed = _COLOUR.search(reply), _LAST.sub(b"", _COLOUR.sub(b"", reply))
+    if found is None:
+        return "", typed
+    red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
+    # Where black and white letters have the same contrast.
+    return "light" if luminance(red, green, blue) > 0.18 else "dark", typed
+
+
+def luminance(red: float, green: float, blue: float) -> float:
+    """The relative luminance of a colour with parts from 0 to 1, by the Web Content Accessibility Guidelines."""
+    linear = (
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)
+    )
+    return sum(part * weight for part, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))

@@ -127,11 +127,13 @@ class TextRenderer:
             self._spinner.label, self._spinner.until = "retry", time.monotonic() + event.seconds
 
     def _show_tool(self, event: ToolStarted | ToolProgress | ToolEnded) -> None:
-        from telex.render import calls
+        from telex.render import messages
 
         if isinstance(event, ToolProgress):
             if self._spinner is not None and self._running:
-                self._spinner.label = f"{calls.running(self._running)}: {calls.progress(event)}"
+                self._spinner.label = (
+                    f"{messages.running_tools(self._running)}: {messages.tool_progress(event)}"
+                )
             return
         self._pause()
         if isinstance(event, ToolStarted):
@@ -141,8 +143,10 @@ class TextRenderer:
             if event.planned is not None and event.planned.name in self._running:
                 self._running.remove(event.planned.name)
             if not self._options.quiet:
-                self._note(calls.ended(event))
-        self._wait_for(calls.running(self._running) if self._running else "asking for the available tools")
+                self._note(messages.ended_call(event))
+        self._wait_for(
+            messages.running_tools(self._running) if self._running else "asking for the available tools"
+        )
         if self._spinner is not None and self._running:
             self._spinner.since, self._spinner.label_delay = self._running_since, 0.0
 

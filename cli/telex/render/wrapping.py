@@ -14,8 +14,6 @@ from rich.cells import cell_len, get_character_cell_size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Flow", "Piece", "Row", "cells", "chop", "drawn", "is_plain", "paragraph", "trim", "wrap"]
-
 Piece: TypeAlias = tuple[str, str]
 """Text, and the parameters of the escape sequence that styles it ("" for none)."""
 

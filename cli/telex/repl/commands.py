@@ -252,7 +252,7 @@ def _new(session: Session, _: str) -> None:
 
 def _save(session: Session, argument: str) -> None:
     from provider_core import files
-    from telex.render.transcript import markdown
+    from telex.render.history import markdown
 
     if not argument:
         raise CommandError("/save takes the name of a file", "For example: /save notes.md")
@@ -277,7 +277,7 @@ def _save(session: Session, argument: str) -> None:
 
 
 def _usage(session: Session, _: str) -> None:
-    from telex.render import sheet
+    from telex.render import tables
 
     rows = [(str(number), exchange.spent) for number, exchange in enumerate(session.exchanges, 1)]
     if session.withdrawn:
@@ -290,7 +290,7 @@ def _usage(session: Session, _: str) -> None:
         rows.append(("together", total))
     costs = any(spent.usage is not None and spent.usage.cost is not None for spent in total)
     headers = ("turn", "in", "out", *(("cost",) if costs else ()), "model")
-    sheet.rows(session.app.console, headers, [_usage_row(name, some, costs=costs) for name, some in rows])
+    tables.rows(session.app.console, headers, [_usage_row(name, some, costs=costs) for name, some in rows])
 
 
 def _usage_row(name: str, some: Sequence[Spent], *, costs: bool) -> tuple[str, ...]:
@@ -312,10 +312,10 @@ def _usage_row(name: str, some: Sequence[Spent], *, costs: bool) -> tuple[str, .
 
 
 def _help(session: Session, _: str) -> None:
-    from telex.render import sheet
+    from telex.render import tables
 
     commands = [(f"{each.names[0]} {each.argument}".rstrip(), each.words) for each in SLASH_COMMANDS]
-    sheet.rows(session.app.console, ("", ""), [*commands, *_KEYS])
+    tables.rows(session.app.console, ("", ""), [*commands, *_KEYS])
 
 
 def _exit(_: Session, __: str) -> None:

@@ -10,7 +10,7 @@ import click
 
 from provider_core.errors import AttachmentError, CoreError
 from telex.options import require_utf8
-from telex.render.background import learn_background
+from telex.render.styles import learn_background
 from telex.repl.commands import command_in, complete, run_command
 from telex.repl.session import CommandError, ProviderSession, Session, first_line
 from telex.repl.terminal import EchoSuppressor, PlainReader, is_plain

@@ -349,6 +349,6 @@ def _variables(table: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _note(app: App, line: str) -> None:
     """Print one line, with control characters and line breaks of the file made visible."""
-    from telex.render.calls import spelled
+    from telex.render.messages import escaped
 
-    app.console.note(spelled(line))
+    app.console.note(escaped(line))

@@ -38,7 +38,7 @@ def list_(app: App, *, as_json: bool) -> None:
     (tools that run without asking) and STATE (on, off or invalid), separated by tabs.
     """
     from telex.render import mcp as render
-    from telex.render import sheet
+    from telex.render import tables
 
     servers = list(app.runtime.settings.mcp.values())
     wrong = app.runtime.settings.invalid_entries("mcp")
@@ -48,7 +48,7 @@ def list_(app: App, *, as_json: bool) -> None:
         app.console.json(objects)
         return
     rows = [render.row(server) for server in servers]
-    sheet.rows(app.console, render.HEADERS, [*rows, *((name, "", "", "", "invalid") for name in wrong)])
+    tables.rows(app.console, render.HEADERS, [*rows, *((name, "", "", "", "invalid") for name in wrong)])
     if not servers and not wrong:
         app.console.note(
             "No MCP server is set up. Add one: telex mcp add NAME -- COMMAND (see: telex mcp add --help)"
@@ -93,10 +93,10 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
         app.console.json([render.report_as_json(each) for each in reports])
     else:
         render.report(app.console, reports)
-    from telex.render.calls import without_proxies
+    from telex.render.messages import withheld_proxies
 
     for name, variables in started.without_proxies.items():
-        app.console.note(without_proxies(name, variables))
+        app.console.note(withheld_proxies(name, variables))
     codes = []
     for failure in started.failures:
         code, hint = code_and_hint(failure.error)
@@ -126,7 +126,7 @@ def tools(app: App, *, name: str, as_json: bool) -> None:
     effect.
     """
     from telex.render import mcp as render
-    from telex.render import sheet
+    from telex.render import tables
 
     (server,) = _wanted(app, (name,))
     with _started(app, [server], lambda _name, _step: None) as started:
@@ -142,7 +142,7 @@ def tools(app: App, *, name: str, as_json: bool) -> None:
     elif app.console.out_is_terminal:
         app.console.raw_out(render.tools(app.console, server, offered))
     else:
-        sheet.rows(app.console, render.TOOL_HEADERS, [render.tool_row(server, each) for each in offered])
+        tables.rows(app.console, render.TOOL_HEADERS, [render.tool_row(server, each) for each in offered])
 
 
 def _wanted(app: App, names: Iterable[str]) -> list[McpServer]:

@@ -219,7 +219,7 @@ def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) 
     a key. In a pipe, each line has SERVER, ADDRESS, MODELS and SET UP AS, separated by tabs.
     """
     from provider_core import probe
-    from telex.render import sheet
+    from telex.render import tables
 
     found = probe.discover(ports, transport=app.runtime.transport)
     names = {server.base_url: _known_as(app, server) for server in found}
@@ -249,7 +249,7 @@ def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) 
         )
         for server in found
     ]
-    sheet.rows(app.console, HEADERS, rows)
+    tables.rows(app.console, HEADERS, rows)
     if not found:
         where = f"on port {', '.join(map(str, ports))}" if ports else "on the known ports"
         app.console.note(f"No model server answers {where} of this machine.")

@@ -179,7 +179,7 @@ def test(
     pipe, each line has NAME, passed or failed, the five steps with their times, and the model, separated by tabs.
     The exit code is 0 only if every step passed.
     """
-    from telex.render import probe as render
+    from telex.render import providers as render
 
     providers = _wanted(app, names, every=every)
     if model and len(providers) > 1:
@@ -189,7 +189,10 @@ def test(
     if as_json:
         cards = [{"card": render.card_as_json(each.card)} if each.card else {} for each in results]
         app.console.json(
-            [{**render.as_json(each.report), **card} for each, card in zip(results, cards, strict=True)]
+            [
+                {**render.report_as_json(each.report), **card}
+                for each, card in zip(results, cards, strict=True)
+            ]
         )
     else:
         render.report(app.console, [each.report for each in results])

@@ -265,9 +265,9 @@ def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
 
 
 def _tell(app: App, line: str) -> None:
-    from telex.render.calls import spelled
+    from telex.render.messages import escaped
 
-    app.console.note(spelled(line))
+    app.console.note(escaped(line))
 
 
 def _read(app: App, file: str) -> dict[str, dict[str, Any]]:

@@ -42,7 +42,7 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
     """
     from provider_core.keys import source
     from telex.render import providers as render
-    from telex.render import sheet
+    from telex.render import tables
 
     found = [
         (each, source(each, app.runtime.environ))
@@ -74,7 +74,7 @@ def list_(app: App, *, as_json: bool, check_keys: bool) -> None:
         if app.console.out_is_terminal and max(map(len, rows), default=0) > len(headers):
             headers = (*headers, render.DISPLAY_NAME)
             rows = [(*row, "")[: len(headers)] for row in rows]
-        sheet.rows(app.console, headers, rows)
+        tables.rows(app.console, headers, rows)
     if failed:
         raise failed[0]
     if not found and not wrong and not as_json:
@@ -139,7 +139,7 @@ def show(app: App, *, name: str, as_json: bool) -> None:
     from provider_core.settings import edit, file
     from telex import provider_commands
     from telex.render import providers as render
-    from telex.render import sheet
+    from telex.render import tables
 
     provider = app.runtime.providers.get(name.casefold())
     if provider is None or provider.embedded:
@@ -154,7 +154,7 @@ def show(app: App, *, name: str, as_json: bool) -> None:
         app.console.json({**fields, "pointed_at_by": list(references)})
         return
     written = edit.entries(app.runtime.paths.settings_file).get(name, {})
-    sheet.pairs(
+    tables.pairs(
         app.console, render.card(provider, where, references, written, default=default, set_up=set_up)
     )
 
@@ -175,14 +175,14 @@ def presets(app: App, *, text: tuple[str, ...], as_json: bool) -> None:
     """
     from provider_core import presets as known
     from telex.render import providers as render
-    from telex.render import sheet
+    from telex.render import tables
 
     found = known.search(" ".join(text))
     if as_json:
         objects = [render.preset_as_json(preset) for preset in found]
         app.console.json(objects)
     else:
-        sheet.rows(app.console, render.PRESET_HEADERS, [render.preset_row(preset) for preset in found])
+        tables.rows(app.console, render.PRESET_HEADERS, [render.preset_row(preset) for preset in found])
     if not found:
         app.console.note(
             f"No preset has {' '.join(text)!r}. Any other server: telex providers add NAME --base-url URL"
