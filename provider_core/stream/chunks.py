@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from provider_core.stream import fields
 from provider_core.stream.error_payload import (
+    ErrorPayload,
     is_error,
     is_error_event,
     is_keepalive,
     may_be_error,
-    read_payload,
 )
 from provider_core.stream.extras import KEYS, Extras
 from provider_core.stream.failures import error_from_json
@@ -192,7 +192,7 @@ class AnswerState:
         if isinstance(value, str):
             self.add_words(value)
         elif self.chunks == 0 and not self.unknown:
-            self.unknown = value if read_payload(value).words else None
+            self.unknown = value if ErrorPayload(value).words else None
         elif self.chunks and self.finish is None and not self.suspect and may_be_error(value):
             self.suspect = value
 

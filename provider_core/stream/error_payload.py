@@ -9,10 +9,10 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from provider_core.stream.framing import decode_json
+from provider_core.stream.framing import decode_json, dict_in, list_in, str_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from provider_core.types import Json
 
@@ -44,10 +44,9 @@ _FAILURE = re.compile(
 
 
 class ErrorPayload:
-    """What an error says: its words, and every code and type in it, outermost first."""
+    """What an error body, or the value of an error frame, says; ``words`` is "" if it has none."""
 
-    def __init__(self, words: str = "") -> None:
-        self.words: str = words
+    def __init__(self, value: Json = None) -> None:
         self.code: str | None = None
         """The outermost code, as sent; likewise ``type``."""
         self.type: str | None = None
@@ -58,10 +57,149 @@ class ErrorPayload:
         self.marks: list[str] = []
         """All codes, types and status words in lower case: what the error is classified by."""
         self.details: list[str] = []
-        """What stands besides the words under a name of its own; it does not count for the classification."""
+        """Further texts under a name of their own, which do not count for the classification."""
         self.vendor: str | None = None
         """The code of MiniMax's ``base_resp``, whose numbers mean other things elsewhere."""
         self.moderated: bool = False
+        self.words: str = self._words(value, _DEPTH)
+
+    def _words(self, value: Json, depth: int) -> str:
+        if depth and isinstance(value, str):
+            return self._unwrapped(value, depth)
+        if depth and isinstance(value, list):
+            return "; ".join(_unique(self._words(item, depth - 1) for item in value[:8]))
+        return self._words_of_object(value, depth) if depth and isinstance(value, dict) else ""
+
+    def _words_of_object(self, value: dict[str, Json], depth: int) -> str:
+        self._note(value)
+        listed = value.get("errors")
+        if isinstance(listed, dict):  # a list for each field
+            listed = [
+                each for items in listed.values() for each in (items if isinstance(items, list) else [items])
+            ]
+        inner = (value.get("error"), value.get("base_resp"), listed)
+        said = [text for item in inner if (text := self._words(item, depth - 1))][:1]
+        if not said or isinstance(value.get("error"), str):
+            own = ((key, self._words(value[key], depth - 1)) for key in _TEXT_KEYS if value.get(key))
+            key, text = next((each for each in own if each[1]), ("", ""))
+            said += [str_in(value, "title"), text] if key == "detail" else [text]
+        where = value.get("loc") or value.get("field")
+        if isinstance(where, list):  # FastAPI: the path to the field that is wrong
+            where = ".".join(str(part) for part in where[:8] if part != "body")
+        said = [text for text in said if text]
+        if isinstance(where, str) and where and said:
+            said[0] = f"{where}: {said[0]}"
+        # OpenRouter quotes the upstream server.
+        metadata = dict_in(value, "metadata")
+        if upstream := self._words(metadata.get("raw"), depth - 1):
+            name = str_in(metadata, "provider_name")
+            said.append(f"{name}: {upstream}" if name else upstream)
+        if not said and not (code := str_in(value, "code")).isdigit():
+            said.append(code)
+        if not any(said) and _FAILURE.search(kind := str_in(value, "type")):
+            said.append(kind)
+        return ": ".join(_unique(said))
+
+    def _note(self, value: dict[str, Json]) -> None:
+        """Collect the codes, types and details of an object."""
+        for key in _CODE_KEYS:
+            code = value.get(key)
+            if isinstance(code, float) and code.is_integer():
+                code = int(code)
+            if not _bad_code(code):
+                continue
+            code = str(code)[:200]
+            self.marks.append(code.lower())
+            self.code = self.code or code
+            if key == "status_code" and "status_msg" in value:
+                self.vendor = code
+            if self.status is None and re.fullmatch("[45][0-9][0-9]", code):
+                self.status = int(code)
+        for key in ("type", "status", "__type", "reason"):
+            word = value.get(key)
+            if self.status is None and _http_status(word):
+                self.status = word
+            if isinstance(word, str) and " " not in word and word not in ("", "error", "about:blank"):
+                self.marks.append(word.lower()[:200])
+                if key != "reason":
+                    self.type = self.type or word[:200]
+        if (param := str_in(value, "param")) not in ("", "None", "null"):
+            self.param = self.param or param[:200]
+        self.details += _details(value)
+        azure, metadata = dict_in(value, "innererror"), dict_in(value, "metadata")
+        self.marks += (str_in(azure, "code").lower(), str_in(metadata, "error_type").lower())
+        self.marks += (str_in(each, "reason").lower() for each in list_in(value, "details")[:16])  # Google
+        verdicts = ("contentFilter", "content_filter_result", "content_filter_results")
+        if (
+            any(value.get(key) for key in verdicts)
+            or (str_in(azure, "code") and azure.get("content_filter_result"))
+            or any(metadata.get(key) for key in ("reasons", "flagged_input"))
+        ):
+            self.moderated = True
+
+    def _unwrapped(self, text: str, depth: int) -> str:
+        """Return the words of a message, which may be a web page, or a JSON document after a gateway's prefix."""
+        if text.lstrip().startswith("<") and (heading := page_title(text)):
+            return heading
+        for start in islice(_JSON_START.finditer(text), 8 if depth > 1 else 0):
+            before = text[: start.start()].strip()
+            try:
+                inner, end = decode_json(text, start.start())
+            except (ValueError, RecursionError):
+                continue
+            if before and not _is_error_document(inner):
+                continue
+            if words := self._words(inner, depth - 1):
+                return " ".join(filter(None, (before, words, text[end:].strip())))
+        return text.strip()
+
+
+def _details(value: dict[str, Json]) -> Iterator[str]:
+    """Yield what an error has besides its message: hints, violated rules, a call that could not be parsed (Groq)."""
+    generated = value.get("failed_generation")
+    if isinstance(generated, dict | list):
+        generated = json.dumps(generated, ensure_ascii=False)
+    if isinstance(generated, str) and generated.strip():
+        yield f"failed_generation: {generated}"
+    for key in ("hint", "suggestion", "details"):
+        found = value.get(key)
+        for detail in found[:_DETAILS] if isinstance(found, list) else (found,):
+            if isinstance(detail, str):
+                texts = [detail]
+            else:
+                rules = (detail, *list_in(detail, "fieldViolations")[:_DETAILS])
+                texts = [str_in(each, "description") or str_in(each, "message") for each in rules]
+            yield from (text for text in texts if text.strip())
+
+
+def _is_error_document(value: Json) -> bool:
+    """Tell an error document from JSON that a message merely quotes."""
+    if isinstance(value, list):
+        return bool(value) and isinstance(value[0], dict) and _is_error_document(value[0])
+    return isinstance(value, dict) and (
+        any(value.get(key) for key in ("error", "errors", "detail", "base_resp"))
+        or ("message" in value and not value.keys().isdisjoint(("code", "type", "status", "object")))
+    )
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    """Drop empty and repeated texts, and those that an earlier one contains."""
+    kept: list[str] = []
+    for text in texts:
+        if text and not any(text in earlier for earlier in kept):
+            kept.append(text)
+    return kept
+
+
+def page_title(markup: str) -> str:
+    """Return the text of a page's title, else of its first heading, else ""."""
+    lower = markup.lower()
+    for tag in ("title", "h1"):
+        start = lower.find(">", lower.find(f"<{tag}")) + 1
+        end = lower.find(f"</{tag}", start)
+        if f"<{tag}" in lower and start and end >= 0:
+            return " ".join(html.unescape(_TAG.sub(" ", markup[start:end][:500])).split())
+    return ""
 
 
 def parse_json(text: str) -> Json:
@@ -81,8 +219,7 @@ def is_error_event(value: Json) -> bool:
         return False
     if is_error(value.get("error")) or value.get("object") == "error" or value.get("type") == "error":
         return True
-    base = value.get("base_resp")
-    if isinstance(base, dict) and not _is_fine(base.get("status_code")):
+    if not _is_fine(dict_in(value, "base_resp").get("status_code")):
         return True
     if value.get("choices") or value.get("output") or value.get("candidates"):
         return False
@@ -90,17 +227,16 @@ def is_error_event(value: Json) -> bool:
         return True
     if value.get("status") in ("error", "failed"):
         return True
-    spoken = any(isinstance(value.get(key), str) and value[key] for key in _TEXT_KEYS)
-    return spoken and (
-        _http_status(value.get("status")) or any(_bad_code(value.get(key)) for key in _CODE_KEYS)
-    )
+    if not any(str_in(value, key) for key in _TEXT_KEYS):
+        return False
+    return _http_status(value.get("status")) or any(_bad_code(value.get(key)) for key in _CODE_KEYS)
 
 
 def is_error(error: Json) -> bool:
     """Tell whether the value of an ``error`` key reports a failure: by words, a code, or a type."""
     if not isinstance(error, dict | list):
         return not _is_fine(error)
-    said = read_payload(error)
+    said = ErrorPayload(error)
     return not _is_fine(said.words) or any(not _is_fine(mark) for mark in said.marks)
 
 
@@ -119,7 +255,7 @@ def may_be_error(value: Json) -> bool:
     kinds = [value[key] for key in ("type", "object", "event") if value.get(key)]
     if not all(isinstance(kind, str) and _FAILURE.search(kind) for kind in kinds):
         return False
-    return any(isinstance(value.get(key), str) and value[key].strip() for key in _TEXT_KEYS)
+    return any(str_in(value, key).strip() for key in _TEXT_KEYS)
 
 
 def _http_status(value: Json) -> bool:
@@ -137,188 +273,6 @@ def _is_fine(value: Json) -> bool:
     return isinstance(value, str | int | float) and str(value).strip(" .!").lower() in _FINE
 
 
-def read_payload(value: Json) -> ErrorPayload:
-    """Read an error body, or the value of an error frame; ``words`` is "" if there are none."""
-    found = ErrorPayload()
-    found.words = _words(value, found, _DEPTH)
-    return found
-
-
-def page_title(markup: str) -> str:
-    """Return the text of a page's title, else of its first heading, else ""."""
-    lower = markup.lower()
-    for tag in ("title", "h1"):
-        start = lower.find(">", lower.find(f"<{tag}")) + 1
-        end = lower.find(f"</{tag}", start)
-        if f"<{tag}" in lower and start and end >= 0:
-            return " ".join(html.unescape(_TAG.sub(" ", markup[start:end][:500])).split())
-    return ""
-
-
-def _words(value: Json, found: ErrorPayload, depth: int) -> str:
-    if depth == 0:
-        return ""
-    match value:
-        case str():
-            return _unwrap(value, found, depth)
-        case list():
-            return "; ".join(_unique(_words(item, found, depth - 1) for item in value[:8]))
-        case dict():
-            return _words_of_object(value, found, depth)
-        case _:
-            return ""
-
-
-def _words_of_object(value: dict[str, Json], found: ErrorPayload, depth: int) -> str:
-    _note(value, found)
-    inner = (value.get("error"), value.get("base_resp"), _listed(value.get("errors")))
-    said = [text for item in inner if (text := _words(item, found, depth - 1))][:1]
-    if not said or isinstance(value.get("error"), str):
-        said += _own_words(value, found, depth)
-    where = value.get("loc") or value.get("field")
-    if isinstance(where, list):  # FastAPI: the path to the field that is wrong
-        where = ".".join(str(part) for part in where[:8] if part != "body")
-    if isinstance(where, str) and where and said:
-        said[0] = f"{where}: {said[0]}"
-    said += _upstream(value, found, depth)
-    if not said and isinstance(value.get("code"), str) and not value["code"].isdigit():
-        said.append(value["code"])
-    if not said and isinstance(value.get("type"), str) and _FAILURE.search(value["type"]):
-        said.append(value["type"])
-    return ": ".join(_unique(said))
-
-
-def _own_words(value: dict[str, Json], found: ErrorPayload, depth: int) -> list[str]:
-    """Return the first text of an object, with the title before its detail."""
-    for key in _TEXT_KEYS:
-        if value.get(key) and (text := _words(value[key], found, depth - 1)):
-            title_ = value.get("title")
-            return [title_, text] if key == "detail" and isinstance(title_, str) else [text]
-    return []
-
-
-def _listed(errors: Json) -> Json:
-    """Return ``errors`` as a list; it may be an object with a list for each field."""
-    if not isinstance(errors, dict):
-        return errors
-    return [item for items in errors.values() for item in (items if isinstance(items, list) else [items])]
-
-
-def _note(value: dict[str, Json], found: ErrorPayload) -> None:
-    """Collect the codes, types and details of an object."""
-    for key in _CODE_KEYS:
-        code = value.get(key)
-        if isinstance(code, float) and code.is_integer():
-            code = int(code)
-        if not _bad_code(code):
-            continue
-        code = str(code)[:200]
-        found.marks.append(code.lower())
-        if found.code is None:
-            found.code = code
-        if key == "status_code" and "status_msg" in value:
-            found.vendor = code
-        if found.status is None and re.fullmatch("[45][0-9][0-9]", code):
-            found.status = int(code)
-    for key in ("type", "status", "__type", "reason"):
-        word = value.get(key)
-        if found.status is None and _http_status(word):
-            found.status = word
-        if not isinstance(word, str) or not word or " " in word or word in ("error", "about:blank"):
-            continue
-        found.marks.append(word.lower()[:200])
-        if found.type is None and key != "reason":
-            found.type = word[:200]
-    param = value.get("param")
-    if found.param is None and isinstance(param, str) and param not in ("", "None", "null"):
-        found.param = param[:200]
-    found.details += _details(value)
-    inner = value.get("innererror")
-    if isinstance(inner, dict) and isinstance(inner.get("code"), str):  # Azure
-        found.marks.append(inner["code"].lower())
-        found.moderated = found.moderated or bool(inner.get("content_filter_result"))
-    details = value.get("details")
-    for detail in details[:16] if isinstance(details, list) else ():
-        if isinstance(detail, dict) and isinstance(detail.get("reason"), str):
-            found.marks.append(detail["reason"].lower())  # google.rpc.ErrorInfo
-    if any(value.get(key) for key in ("contentFilter", "content_filter_result", "content_filter_results")):
-        found.moderated = True
-
-
-def _details(value: dict[str, Json]) -> Iterator[str]:
-    """Yield what an error has besides its message: a call that could not be parsed (Groq), hints, violated rules."""
-    for key in ("failed_generation", "hint", "suggestion", "details"):
-        given = value.get(key)
-        if key == "failed_generation" and isinstance(given, dict | list):
-            given = json.dumps(given, ensure_ascii=False)
-        if isinstance(given, dict):
-            given = [given]
-        if isinstance(given, str):
-            given = [given]
-        for detail in given[:_DETAILS] if isinstance(given, list) else ():
-            if isinstance(detail, dict):
-                violations = detail.get("fieldViolations")
-                for each in (detail, *(violations[:_DETAILS] if isinstance(violations, list) else ())):
-                    words = each.get("description") or each.get("message") if isinstance(each, dict) else None
-                    if isinstance(words, str) and words.strip():
-                        yield words
-            elif isinstance(detail, str) and detail.strip():
-                yield f"{key}: {detail}" if key == "failed_generation" else detail
-
-
-def _upstream(value: dict[str, Json], found: ErrorPayload, depth: int) -> Iterator[str]:
-    """Yield what a gateway quotes from the upstream server: OpenRouter's ``metadata.raw``."""
-    metadata = value.get("metadata")
-    if not isinstance(metadata, dict):
-        return
-    if isinstance(metadata.get("error_type"), str):
-        found.marks.append(metadata["error_type"].lower())
-    if metadata.get("reasons") or metadata.get("flagged_input"):
-        found.moderated = True
-    name = metadata.get("provider_name")
-    text = _words(metadata.get("raw"), found, depth - 1)
-    if text:
-        yield f"{name}: {text}" if isinstance(name, str) and name else text
-
-
-def _unwrap(text: str, found: ErrorPayload, depth: int) -> str:
-    """Return the words of a message, which may itself be a web page, or a JSON document after a gateway's prefix."""
-    if text.lstrip().startswith("<") and (heading := page_title(text)):
-        return heading
-    for start in islice(_JSON_START.finditer(text), 8):
-        if depth <= 1:
-            break
-        try:
-            inner, end = decode_json(text, start.start())
-        except (ValueError, RecursionError):
-            continue
-        if text[: start.start()].strip() and not _is_error_document(inner):
-            continue
-        if words := _words(inner, found, depth - 1):
-            before, after = text[: start.start()].strip(), text[end:].strip()
-            return " ".join(part for part in (before, words, after) if part)
-    return text.strip()
-
-
-def _is_error_document(value: Json) -> bool:
-    """Tell an error document from JSON that a message merely quotes."""
-    if isinstance(value, list):
-        return bool(value) and isinstance(value[0], dict) and _is_error_document(value[0])
-    return isinstance(value, dict) and (
-        any(value.get(key) for key in ("error", "errors", "detail", "base_resp"))
-        or ("message" in value and not value.keys().isdisjoint(("code", "type", "status", "object")))
-    )
-
-
-def _unique(texts: Iterator[str] | list[str]) -> list[str]:
-    """Drop empty and repeated texts, and those that an earlier one contains."""
-    kept: list[str] = []
-    for text in texts:
-        if text and not any(text in earlier for earlier in kept):
-            kept.append(text)
-    return kept
-
-
 # --- how long to wait ----------------------------------------------------------------------------------------
 
 _PROSE = re.compile(r"\b(?:try|retry)(?: again)? (?:in|after) (?:about )?(\d[^\n,;)]{0,40})", re.IGNORECASE)
@@ -326,6 +280,14 @@ _SPAN = re.compile(
     r"(\d+(?:\.\d+)?) ?(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|days?)(?![a-z])",
     re.IGNORECASE,
 )
+_WAIT_KEYS = {
+    "retrydelay": 1,
+    "retry_after": 1,
+    "retryafter": 1,
+    "retry_after_seconds": 1,
+    "retry_after_ms": 1000,
+}
+"""Fields in lower case, and how many of their unit are a second."""
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -376,27 +338,22 @@ def _until(date: str, now: str) -> float | None:
 
 
 def _wait_in(value: Json, depth: int) -> float | None:
-    if depth == 0:
+    """Return the first wait in a body."""
+    waits: Iterator[float | None]
+    if depth and isinstance(value, list):
+        waits = (_wait_in(item, depth - 1) for item in value[:32])
+    elif depth and isinstance(value, dict):
+        waits = (_wait_at(key.lower().replace("-", "_"), item, depth - 1) for key, item in value.items())
+    else:
         return None
-    if isinstance(value, list):
-        found = (_wait_in(item, depth - 1) for item in value[:32])
-        return next((seconds for seconds in found if seconds is not None), None)
-    if not isinstance(value, dict):
-        return None
-    for key, item in value.items():
-        match key.lower().replace("-", "_"):
-            case "retrydelay" | "retry_after" | "retryafter" | "retry_after_seconds":
-                seconds = _duration(item)
-            case "retry_after_ms":
-                seconds = _duration(item)
-                seconds = None if seconds is None else seconds / 1000
-            case "error" | "details" | "metadata" | "headers":
-                seconds = _wait_in(item, depth - 1)
-            case _:
-                continue
-        if seconds is not None:
-            return seconds
-    return None
+    return next((wait for wait in waits if wait is not None), None)
+
+
+def _wait_at(key: str, value: Json, depth: int) -> float | None:
+    if key in ("error", "details", "metadata", "headers"):
+        return _wait_in(value, depth)
+    seconds = _duration(value) if key in _WAIT_KEYS else None
+    return seconds / _WAIT_KEYS[key] if seconds is not None else None
 
 
 def _duration(value: Json) -> float | None:

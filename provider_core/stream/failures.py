@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from provider_core import errors, limits
 from provider_core.redaction import clean
-from provider_core.stream.error_payload import ErrorPayload, page_title, parse_json, read_payload, retry_after
+from provider_core.stream.error_payload import ErrorPayload, page_title, parse_json, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +94,9 @@ def response_error(
                 with suppress(ValueError):
                     value = parse_json(candidate)
                     return error_from_json(status, value, headers, provider=provider, secrets=secrets)
-    return _error(status, ErrorPayload(words=text), None, headers, provider, secrets)
+    said = ErrorPayload()
+    said.words = text
+    return _error(status, said, None, headers, provider, secrets)
 
 
 def error_from_json(
@@ -106,7 +108,7 @@ def error_from_json(
     secrets: tuple[str, ...] = (),
 ) -> errors.ProviderError:
     """Return the error for a parsed body, or for a frame inside a stream (``status`` None)."""
-    said = read_payload(value)
+    said = ErrorPayload(value)
     if not said.words:
         said.words = _excerpt(value)
     return _error(status, said, value, headers, provider, secrets)
@@ -126,14 +128,15 @@ def not_a_completion(
     Its code is "empty_body", or "empty_stream" if a stream was requested and nothing but keep-alives came.
     """
     text = _decoded(head)
-    is_page, code, what = text.startswith("<"), None, "something other than"
+    is_page, is_empty = text.startswith("<"), not _KEEPALIVES.sub("", text).strip()
     words = clean(page_title(text) if is_page else text, secrets, 500 if is_page else 200)
-    shown = words
+    code, what, shown = None, "something other than", words
     if is_page:
         what = "a web page instead of"
-    elif not _KEEPALIVES.sub("", text).strip():
-        code = "empty_stream" if streamed else "empty_body"
+    elif is_empty or not words:
         what, shown = f"an empty {'stream' if words else 'body'} instead of", ""
+    if is_empty:
+        code = "empty_stream" if streamed else "empty_body"
     kind = clean(content_type.partition(";")[0], secrets, 100) or "no content type"
     message = f"{subject(provider)} sent {what} a chat completion ({status}, {kind})"
     if shown:

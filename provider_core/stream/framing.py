@@ -1,5 +1,7 @@
 """Splits the bytes of a body, in pieces of any size, into frames: of event streams, JSON lines and JSON documents.
 
+Also reads JSON leniently: strings with control characters, numbers of any length, values of unexpected types.
+
 A frame is ``(event, data)``: the event's name ("" without one) and its data lines, joined by LF. Each byte is read
 once, however the pieces are cut; only an unfinished line is held.
 """
@@ -36,6 +38,24 @@ decode_json: Final[Callable[..., tuple[Json, int]]] = json.JSONDecoder(
     strict=False, parse_int=_integer
 ).raw_decode
 """Return the JSON value at a position of a text, and where it ends; raises ValueError and RecursionError."""
+
+
+def dict_in(value: Json, key: str) -> dict[str, Json]:
+    """Return the object under ``key`` of an object, {} if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def list_in(value: Json, key: str) -> list[Json]:
+    """Return the list under ``key`` of an object, [] if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def str_in(value: Json, key: str) -> str:
+    """Return the string under ``key`` of an object, "" if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 class TooLongError(ValueError):
