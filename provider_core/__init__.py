@@ -1,4 +1,4 @@
-"""Chat with any model behind an OpenAI-compatible API, from Python: a cloud, a gateway, or a server on this machine.
+"""Chat with any model behind an OpenAI-compatible API: in a cloud, behind a gateway, or on this machine.
 
 ::
 
@@ -7,8 +7,8 @@
     with connect("deepseek/deepseek-v4-flash") as model:
         print(model.ask("Why is the sky blue?").text)
 
-That is what ``telex chat -m deepseek/deepseek-v4-flash`` would ask, with this user's settings and keyring. A
-program that brings its own makes a provider, of a preset's name or of an address::
+This uses the settings and the keyring of telex. A program can also make a provider of its own, from the name of a
+preset or an address::
 
     from provider_core import connect, provider
 
@@ -18,11 +18,10 @@ program that brings its own makes a provider, of a preset's name or of an addres
             print(event)
 
 ``ask`` returns a complete answer or raises one of ``errors``; ``stream`` yields events as they happen, and the last
-one, ``ChatEnded``, has the answer and its verdict. Below these is ``Client``, which takes a ``Provider``, a
-``Request`` and a key, and knows neither settings nor keyring. ``provider_core.testing`` has stand-ins for the
-network and the keyring.
+one, ``ChatEnded``, has the answer and its verdict. ``Client`` is the layer below: it takes a ``Provider``, a
+``Request`` and a key, without settings or keyring. ``provider_core.testing`` has fakes of the network and the keyring.
 
-Importing this package imports nothing else: each name is looked up when it is first used.
+Importing this package imports nothing else: each name is imported when it is first used.
 """
 
 from provider_core._version import __version__
@@ -97,78 +96,15 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Answer",
-    "AnswerBuilder",
-    "AnswerEnded",
-    "AnswerEvent",
-    "Approve",
-    "ApproveWith",
-    "Call",
-    "CallAsText",
-    "ChatEnded",
-    "ChatOptions",
-    "ChatPlan",
-    "ChatRun",
-    "Choice",
-    "Client",
-    "Connecting",
-    "Connection",
-    "Conversation",
-    "Effort",
-    "Event",
-    "FieldDropped",
-    "FieldIgnored",
-    "Finished",
-    "FunctionTools",
-    "HttpTransport",
-    "Idle",
-    "Image",
-    "ImagePart",
-    "Json",
-    "KeyStore",
-    "KeyringStore",
-    "MemoryStore",
-    "Message",
-    "Model",
-    "Network",
-    "Notice",
-    "Part",
-    "Paths",
-    "PlannedCall",
-    "Provider",
-    "Quirks",
-    "Reasoning",
-    "Refuse",
-    "Reply",
-    "Request",
-    "RequestStarted",
-    "Retrying",
-    "Role",
-    "Runtime",
-    "SchemaRetry",
-    "Sent",
-    "Settings",
-    "Source",
-    "Sources",
-    "Target",
-    "Text",
-    "TextPart",
-    "Timing",
-    "Tool",
-    "ToolCall",
-    "ToolEnded",
-    "ToolLimits",
-    "ToolProgress",
-    "ToolResult",
-    "ToolStarted",
-    "Toolbox",
-    "Transport",
-    "Usage",
-    "Verdict",
-    "__version__",
-    "connect",
-    "errors",
-    "provider",
+    "Answer", "AnswerBuilder", "AnswerEnded", "AnswerEvent", "Approve", "ApproveWith", "Call",
+    "CallAsText", "ChatEnded", "ChatOptions", "ChatPlan", "ChatRun", "Choice", "Client", "Connecting",
+    "Connection", "Conversation", "Effort", "Event", "FieldDropped", "FieldIgnored", "Finished",
+    "FunctionTools", "HttpTransport", "Idle", "Image", "ImagePart", "Json", "KeyStore", "KeyringStore",
+    "MemoryStore", "Message", "Model", "Network", "Notice", "Part", "Paths", "PlannedCall", "Provider",
+    "Quirks", "Reasoning", "Refuse", "Reply", "Request", "RequestStarted", "Retrying", "Role", "Runtime",
+    "SchemaRetry", "Sent", "Settings", "Source", "Sources", "Target", "Text", "TextPart", "Timing",
+    "Tool", "ToolCall", "ToolEnded", "ToolLimits", "ToolProgress", "ToolResult", "ToolStarted", "Toolbox",
+    "Transport", "Usage", "Verdict", "__version__", "connect", "errors", "provider",
 ]  # fmt: skip
 
 _MODULES = {

@@ -107,7 +107,7 @@ class AnswerBuilder:
         if isinstance(notice, Sent):
             self._sent = self._clock()
 
-    def event(self, event: AnswerEvent) -> None:
+    def add(self, event: AnswerEvent) -> None:
         """Add one event."""
         if self._first_byte is None:
             self._first_byte = self._clock()

@@ -1,6 +1,6 @@
-"""Stand-ins for the network and the keyring, for tests of programs that use the library; nothing is patched.
+"""A scripted network and a keyring in memory, for tests of programs that use the library.
 
-They keep what the real ones promise, which the library's own tests hold both to::
+The library's own tests hold them to the same promises as the real ones::
 
     from provider_core import Runtime, connect, provider
     from provider_core.testing import FakeKeyStore, FakeTransport, cut, refuses, says
@@ -17,12 +17,13 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from provider_core.errors import ConnectionLostError, CoreError, DeadlineError, KeyStoreError
 from provider_core.keys import MemoryStore
+from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,22 +39,21 @@ class _Cut:
 
 
 cut: Final = _Cut()
-"""Here the connection breaks."""
+"""The connection breaks here."""
 
 
-@dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing comes for so many seconds, which are not waited for: only the call's deadlines see them."""
+    """Nothing arrives for ``seconds``. They are not waited for, but the call's deadlines apply to them."""
 
-    seconds: float
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
 
 Piece: TypeAlias = bytes | _Cut | Silence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scripted:
-    """An answer byte for byte: ``body`` arrives piece by piece; the names of ``headers`` are in lower case."""
+class Scripted(Struct):
+    """A response: its ``body`` arrives piece by piece. The names of ``headers`` are in lower case."""
 
     body: Iterable[Piece] = ()
     status: int = 200
@@ -61,7 +61,7 @@ class Scripted:
 
 
 Step: TypeAlias = "Scripted | CoreError | str | Callable[[Call], Scripted]"
-"""What one call brings: an answer, an error before there is one, or what a function makes of the call.
+"""What one call brings: a response, an error instead of one, or a function that returns the response.
 
 A text is short for ``says(text)``.
 """
@@ -74,12 +74,12 @@ def says(
     finish: str | None = None,
     usage: Mapping[str, Json] | None = None,
 ) -> Callable[[Call], Scripted]:
-    """A good answer, as a stream or whole, whichever the request asks for.
+    """A good answer, streamed if the request asks for that.
 
-    ``texts`` arrive one by one. ``calls`` are the tools that the model calls, each with its arguments;
-    ``finish`` is "tool_calls" where there are some, else "stop".
+    ``texts`` arrive one by one. ``calls`` are tool calls: names with arguments. ``finish`` is the finish reason, by
+    default "tool_calls" if there are calls, else "stop".
     """
-    called = [
+    tool_calls = [
         {
             "index": number,
             "id": f"call_{number + 1}",
@@ -88,46 +88,46 @@ def says(
         }
         for number, (name, arguments) in enumerate(calls)
     ]
-    ended = finish or ("tool_calls" if called else "stop")
+    reason = finish or ("tool_calls" if tool_calls else "stop")
 
     def answer(call: Call) -> Scripted:
-        asked = json.loads(call.body)
-        about = {"id": "fake", "created": 0, "model": asked.get("model", "")}
-        if not asked.get("stream"):
+        request = json.loads(call.body)
+        common = {"id": "fake", "created": 0, "model": request.get("model", "")}
+        if not request.get("stream"):
             message: dict[str, Any] = {
                 "role": "assistant",
                 "content": "".join(text for text in texts if isinstance(text, str)) or None,
             }
             message |= {"reasoning_content": reasoning} if reasoning else {}
-            message |= {"tool_calls": called} if called else {}
-            choice = {"index": 0, "message": message, "finish_reason": ended}
-            whole = {**about, "object": "chat.completion", "choices": [choice], "usage": usage}
+            message |= {"tool_calls": tool_calls} if tool_calls else {}
+            choice = {"index": 0, "message": message, "finish_reason": reason}
+            whole = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
             return _json(whole, before=tuple(piece for piece in texts if not isinstance(piece, str)))
 
-        def event(delta: Mapping[str, Json], finish: str | None = None, **more: Json) -> bytes:
+        def chunk(delta: Mapping[str, Json], finish: str | None = None, **more: Json) -> bytes:
             choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
-            chunk = {**about, "object": "chat.completion.chunk", "choices": choices, **more}
-            return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+            value = {**common, "object": "chat.completion.chunk", "choices": choices, **more}
+            return b"data: " + json.dumps(value).encode() + b"\n\n"
 
-        body: list[Piece] = [event({"role": "assistant", "content": ""})]
-        body += [event({"reasoning_content": reasoning})] if reasoning else []
-        body += [event({"content": text}) if isinstance(text, str) else text for text in texts]
-        body += [event({"tool_calls": [each]}) for each in called]
-        body += [event({}, ended), *([event({}, choices=[], usage=usage)] if usage else [])]
+        body: list[Piece] = [chunk({"role": "assistant", "content": ""})]
+        body += [chunk({"reasoning_content": reasoning})] if reasoning else []
+        body += [chunk({"content": text}) if isinstance(text, str) else text for text in texts]
+        body += [chunk({"tool_calls": [each]}) for each in tool_calls]
+        body += [chunk({}, reason), *([chunk({}, choices=[], usage=usage)] if usage else [])]
         return Scripted(body=(*body, b"data: [DONE]\n\n"))
 
     return answer
 
 
 def refuses(status: int, message: str, *, retry_after: float | None = None, **error: Json) -> Scripted:
-    """An error as servers send it; further fields, such as ``code`` and ``param``, stand beside the message."""
+    """An error as servers send it; further fields of it, such as ``code`` and ``param``, are keywords."""
     refusal = _json({"error": {"message": message, "type": None, "code": None, **error}})
     more = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
     return replace(refusal, status=status, headers={**refusal.headers, **more})
 
 
 def lists(*models: str) -> Scripted:
-    """A list of models, by their ids."""
+    """A list of models with these ids."""
     return _json({"object": "list", "data": [{"id": model, "object": "model"} for model in models]})
 
 
@@ -136,10 +136,10 @@ def _json(value: Json, *, before: tuple[Piece, ...] = ()) -> Scripted:
 
 
 class FakeTransport:
-    """A network of one's own. It does what ``will`` says, step by step; the last step is for all calls that follow.
+    """A scripted network. Each call takes the next of the ``steps``; the last step is repeated.
 
-    ``calls`` are all that were sent, ``open`` counts the replies that are being read, and ``closed`` tells
-    whether ``close`` was called last. Several threads may use one.
+    ``calls`` are the calls so far, ``open`` is the number of responses that are being read, and ``closed`` is whether
+    ``close`` was called after the last call. Several threads may use it.
     """
 
     def __init__(self, *steps: Step) -> None:
@@ -150,13 +150,13 @@ class FakeTransport:
         self._steps: list[Step] = list(steps)
 
     def will(self, *steps: Step) -> None:
-        """What to do from the next call on."""
+        """Replace the steps that are left."""
         with self._lock:
             self._steps = list(steps)
 
     @property
     def bodies(self) -> list[Json]:
-        """The bodies of the POSTs, read."""
+        """The parsed bodies of the POSTs."""
         return [json.loads(call.body) for call in self.calls if call.method == "POST"]
 
     @contextlib.contextmanager
@@ -170,13 +170,13 @@ class FakeTransport:
         if isinstance(step, CoreError):
             raise step
         step = says(step) if isinstance(step, str) else step
-        answer = step(call) if callable(step) else step
+        response = step(call) if callable(step) else step
         if call.trace is not None:
             call.trace("http11.send_request_body.complete")
         with self._lock:
             self.open += 1
         try:
-            yield FakeReply(answer, call)
+            yield FakeReply(response, call)
         finally:
             with self._lock:
                 self.open -= 1
@@ -186,13 +186,13 @@ class FakeTransport:
 
 
 class FakeReply:
-    """What ``FakeTransport.send`` gives: see ``provider_core.types.Reply``."""
+    """The response to a call of ``FakeTransport``; see ``provider_core.types.Reply``."""
 
-    def __init__(self, answer: Scripted, call: Call) -> None:
-        self.status: int = answer.status
-        self.headers: Mapping[str, str] = answer.headers
+    def __init__(self, response: Scripted, call: Call) -> None:
+        self.status: int = response.status
+        self.headers: Mapping[str, str] = response.headers
         self._call = call
-        self._rest = iter(answer.body)
+        self._rest = iter(response.body)
         self._received = 0
         self._pause: float | None = None
 
@@ -200,7 +200,7 @@ class FakeReply:
         self._pause = seconds
 
     def chunks(self) -> Iterator[bytes]:
-        """The body; goes on where an earlier reading was left."""
+        """The body; continues where an earlier iteration stopped."""
         for piece in self._rest:
             match piece:
                 case bytes():
@@ -213,9 +213,11 @@ class FakeReply:
                     self._wait(seconds)
                 case _:
                     self._rest = iter(())
-                    text = f"{self._who} closed the connection in the middle of its answer"
                     raise ConnectionLostError(
-                        text, provider=self._call.provider, url=self._where, received=self._received
+                        f"{self._server} closed the connection in the middle of its answer",
+                        provider=self._call.provider,
+                        url=self._origin,
+                        received=self._received,
                     )
 
     def _wait(self, seconds: float) -> None:
@@ -226,23 +228,23 @@ class FakeReply:
         if seconds <= limit:
             return
         self._rest = iter(())
-        text = f"{self._who} sent nothing for {limit:g} s"
-        raise DeadlineError(text, provider=self._call.provider, url=self._where, phase=phase, seconds=limit)
+        text = f"{self._server} sent nothing for {limit:g} s"
+        raise DeadlineError(text, provider=self._call.provider, url=self._origin, phase=phase, seconds=limit)
 
     @property
-    def _who(self) -> str:
+    def _server(self) -> str:
         return self._call.provider or urlsplit(self._call.url).netloc
 
     @property
-    def _where(self) -> str:
+    def _origin(self) -> str:
         parts = urlsplit(self._call.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 class FakeKeyStore(MemoryStore):
-    """A keyring in memory. While ``broken`` is a sentence, every call raises ``KeyStoreError`` with it.
+    """A keyring in memory. If ``broken`` is a message, every call raises ``KeyStoreError`` with it.
 
-    ``asked`` are the calls so far: ``("get", "lab")``.
+    ``asked`` are the calls so far, such as ``("get", "lab")``.
     """
 
     def __init__(self, *, broken: str = "", **known: str) -> None:

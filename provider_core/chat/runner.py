@@ -196,7 +196,7 @@ class ChatRun:
             for event in events:
                 with self._hold:
                     if isinstance(event, Text):
-                        builder.event(event)
+                        builder.add(event)
                         if holds_text:
                             continue
                         if blank is None:
@@ -208,10 +208,10 @@ class ChatRun:
                             blank = None
                     elif isinstance(event, Image) and event.size is not None and self._save_image is not None:
                         image = self._save_image(event)
-                        builder.event(image)
+                        builder.add(image)
                         yield image
                     else:
-                        builder.event(event)
+                        builder.add(event)
                         if isinstance(event, Finished):
                             yield from self._finished(builder.answer())
                         yield event

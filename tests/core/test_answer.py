@@ -44,7 +44,7 @@ def test_a_whole_answer_is_all_its_events() -> None:
             reasoning_details=details, extra=extra,
         ),
     ):  # fmt: skip
-        found.event(event)
+        found.add(event)
     answer = found.answer()
     assert (answer.verdict, answer.text, answer.reasoning) == (Verdict.COMPLETE, "The sky is blue.", "Hm.")
     assert (answer.tool_calls, answer.usage) == ((CALL,), Usage(input=1, output=2))
@@ -59,10 +59,10 @@ def test_a_whole_answer_is_all_its_events() -> None:
 def test_what_is_asked_for_early_is_what_there_is_and_interrupted() -> None:
     found = gathering()
     assert (found.answer().verdict, found.answer().text) == (Verdict.INTERRUPTED, "")
-    found.event(Text(text="half"))
+    found.add(Text(text="half"))
     answer = found.answer()
     assert (answer.verdict, answer.text, answer.error) == (Verdict.INTERRUPTED, "half", None)
-    found.event(Text(text=" and half"))
+    found.add(Text(text=" and half"))
     assert found.answer().text == "half and half"
 
 
@@ -74,7 +74,7 @@ def test_an_error_that_ends_it_is_its_error() -> None:
 
 def test_what_the_stream_said_of_its_end_wins_over_a_later_error() -> None:
     found = gathering()
-    found.event(Finished(verdict=Verdict.LENGTH, reason="length"))
+    found.add(Finished(verdict=Verdict.LENGTH, reason="length"))
     answer = found.answer(ConnectError("closed while leaving"))
     assert (answer.verdict, answer.error) == (Verdict.LENGTH, None)
 
@@ -83,9 +83,9 @@ def test_times_run_from_the_last_sending() -> None:
     found = gathering()  # looks at 100
     found.notice(Sent())  # at 101, which came to nothing
     found.notice(Sent())  # at 102
-    found.event(Reasoning(text="hm"))  # at 103
-    found.event(Text(text="x"))  # at 104
-    found.event(Finished(verdict=Verdict.COMPLETE))  # at 105
+    found.add(Reasoning(text="hm"))  # at 103
+    found.add(Text(text="x"))  # at 104
+    found.add(Finished(verdict=Verdict.COMPLETE))  # at 105
     timing = found.answer().timing
     assert (timing.first_byte, timing.first_text, timing.total) == (1.0, 2.0, 3.0)
 
@@ -102,8 +102,8 @@ def test_what_never_came_has_no_time() -> None:
 def test_what_was_not_said_can_be_taken_back(characters: int, left: str) -> None:
     found = gathering()
     for text in ("one", "", "two"):
-        found.event(Text(text=text))
+        found.add(Text(text=text))
     found.take_back(characters)
     assert found.answer().text == left
-    found.event(Text(text="!"))
+    found.add(Text(text="!"))
     assert found.answer().text == left + "!"
