@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LEFT = ("provider_core.settings", "telex.render")
+LEFT = ("provider_core.settings",)
 """Packages that still have cycles among their own modules, and with each other. Remove those that have none."""
 
 

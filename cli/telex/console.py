@@ -17,7 +17,7 @@ from provider_core import limits
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from telex.render.styles import Background
+    from telex.palette import Background
 
 __all__ = ["Console", "OutputClosed", "OutputError", "as_json", "stdin_text", "visible"]
 
@@ -175,8 +175,8 @@ class Console:
         return paragraph(visible(text), width, indent)
 
     def colour(self, name: str) -> str:
-        """The parameters of the escape sequence for a colour of ``styles.COLOURS``; "" where there are too few."""
-        from telex.render.styles import COLOURS, background_by_environment, many_colours
+        """The parameters of the escape sequence for a colour of ``palette.COLOURS``; "" where there are too few."""
+        from telex.palette import COLOURS, background_by_environment, many_colours
 
         if not many_colours(self.environ):
             return ""
@@ -184,7 +184,7 @@ class Console:
         return f"38;5;{COLOURS[known][name]}"
 
     def painted(self, text: str, name: str) -> str:
-        """``text`` in a colour of ``styles.COLOURS``. The caller knows that the stream takes colours."""
+        """``text`` in a colour of ``palette.COLOURS``. The caller knows that the stream takes colours."""
         colour = self.colour(name)
         return f"\x1b[{colour}m{text}\x1b[m" if colour and text else text
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from telex.palette import COLOURS, Background, background_by_environment
 from telex.render.live import render
-from telex.render.styles import COLOURS, Background, Colour, Look, background_by_environment, luminance
+from telex.render.styles import Colour, Look, luminance
 
 TOUR = Path(__file__).with_name("test_markdown_tour.md").read_text("utf-8")
 

@@ -16,14 +16,8 @@ from provider_core.types import Verdict
 from telex.chat.plan import check, is_interactive, load_template, make_plan
 from telex.console import OutputClosed, OutputError
 from telex.exit_codes import ExitCode, Stop, internal_error
-from telex.render.renderer import (
-    ChatFailed,
-    Paused,
-    StatusLine,
-    multi_renderer_for,
-    render_failure,
-    renderer_for,
-)
+from telex.render import multi_renderer_for, render_failure, renderer_for
+from telex.render.renderer import ChatFailed, Paused, StatusLine
 from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:

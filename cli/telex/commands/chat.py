@@ -35,7 +35,7 @@ class _Chat(Command):
         except click.UsageError as error:
             app = ctx.find_object(App)
             if app is not None and ("--json" in words) != ("--jsonl" in words):
-                from telex.render.renderer import render_failure
+                from telex.render import render_failure
 
                 message, _, hint = error.format_message().partition("\n")
                 format_: Format = "json" if "--json" in words else "jsonl"

@@ -1,4 +1,4 @@
-"""A renderer shows what happens during a chat turn. Here are the protocol, the options, and the choice among them."""
+"""What every renderer is: it shows the events of a chat turn."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from provider_core.events import Event
-    from provider_core.types import Target
-    from telex.console import Console
 
 Format: TypeAlias = Literal["text", "json", "jsonl", "extract"]
 
@@ -70,66 +68,3 @@ class MultiRenderer(Protocol):
 
     def tick(self) -> None:
         """Repaint if it is time to; called after each event and ten times a second."""
-
-
-def renderer_for(console: Console, options: RenderOptions, *, explain: Explain = lambda _: None) -> Renderer:
-    """The renderer for ``options``. ``explain`` gives the hints that JSON contains."""
-    if options.format == "json" or options.format == "jsonl":
-        from telex.render.json import JsonLinesRenderer, JsonRenderer
-
-        return (JsonRenderer if options.format == "json" else JsonLinesRenderer)(console, explain)
-    from telex.render.text import TextRenderer
-
-    return TextRenderer(console, options)
-
-
-def multi_renderer_for(
-    console: Console,
-    options: RenderOptions,
-    targets: Sequence[Target | str],
-    *,
-    report: Callable[[int], None] = lambda _: None,
-    explain: Explain = lambda _: None,
-) -> MultiRenderer:
-    """The renderer for the turns of several models. A name in ``targets`` is one that could not be resolved.
-
-    ``report`` is called once for each index when its outcome may be reported on stderr.
-    """
-    if options.format == "json" or options.format == "jsonl":
-        from telex.render.json import MultiJsonLinesRenderer, MultiJsonRenderer
-
-        kind = MultiJsonRenderer if options.format == "json" else MultiJsonLinesRenderer
-        return kind(console, targets, report=report, explain=explain)
-    if console.out_is_terminal:
-        from telex.render.columns import ColumnsRenderer, fits
-        from telex.render.styles import look_for
-
-        if fits(len(targets), console.width()) and (look := look_for(console, options.code_theme)):
-            return ColumnsRenderer(console, options, targets, report=report, look=look)
-    from telex.render.sections import SectionsRenderer
-
-    return SectionsRenderer(console, options, targets, report=report)
-
-
-def render_failure(
-    console: Console,
-    output_format: Format,
-    error: BaseException,
-    *,
-    hint: str | None = None,
-    models: Sequence[str] = (),
-) -> None:
-    """Print an error that precedes all requests in the output of ``--json`` and ``--jsonl``.
-
-    ``models`` are the names of the models if there are several. In other formats the error is only on stderr,
-    where the command prints it.
-    """
-    options = RenderOptions(format=output_format)
-    if output_format not in ("json", "jsonl"):
-        return
-    if len(models) < 2:
-        renderer_for(console, options, explain=lambda _: hint).handle(ChatFailed(error=error))
-        return
-    renderer = multi_renderer_for(console, options, models, explain=lambda _: hint)
-    for index in range(len(models)):
-        renderer.handle(index, ChatFailed(error=error))

@@ -25,7 +25,8 @@ from telex.chat.plan import check_fit, new_messages, reads_images
 from telex.chat.run import Turn, report_outcome
 from telex.exit_codes import Stop
 from telex.options import with_network
-from telex.render.renderer import Paused, renderer_for
+from telex.render import renderer_for
+from telex.render.renderer import Paused
 from telex.repl.terminal import EchoSuppressor
 
 if TYPE_CHECKING:
