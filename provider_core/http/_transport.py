@@ -22,7 +22,7 @@ from provider_core.errors import (
 )
 from provider_core.http._connections import Backend, Deadline, system_lookup, tls_context, trust_source
 from provider_core.http._errors import Route, httpx, map_errors, proxy_error
-from provider_core.http._proxies import Proxies, check_host, is_loopback
+from provider_core.http._proxies import check_host, find_proxy, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from provider_core.types import Call, Network
 
 _KEEP_IDLE = 30.0
-"""Seconds that an idle connection is kept for reuse."""
+"""Seconds that an idle connection stays open for reuse."""
 
 _ERROR_BODY = 3.0
 """Seconds for the body of an error: it normally comes with the head, and must not delay the status."""
@@ -88,7 +88,7 @@ class HttpTransport:
         address = url.netloc.decode("ascii")
         proxy, proxy_source = None, ""
         if self._pools is not None:
-            proxy, proxy_source = Proxies(self._environ).explain(str(url), call.network.proxy)
+            proxy, proxy_source = find_proxy(str(url), self._environ, call.network.proxy)
         route = Route(
             provider=call.provider,
             scheme=url.scheme,
@@ -157,7 +157,7 @@ class HttpTransport:
         ).as_dict()
 
     def close(self) -> None:
-        """Close all connections that are kept for reuse; the next call opens new ones."""
+        """Close all idle connections; the next call opens new ones."""
         if self._pools is not None:
             self._pools.close()
 

@@ -85,9 +85,9 @@ def check_destination(
         raise KeyDestinationError(
             f"{what} would travel to {wanted.origin} unencrypted", destination=str(wanted), unencrypted=True
         )
-    from provider_core.http import Proxies
+    from provider_core.http import find_proxy
 
-    proxy = Proxies(environ).choose(url, network.proxy)
+    proxy, _ = find_proxy(url, environ, network.proxy)
     if proxy is not None:  # even on this machine: it may send the secret anywhere
         raise KeyDestinationError(
             f"{what} would travel to {wanted.origin} unencrypted through the proxy {proxy}",

@@ -208,12 +208,12 @@ def validate_key_env(name: str) -> None:
 
 def validate_proxy(url: str) -> None:
     """Raise ``InvalidInputError`` if ``url`` is neither the address of a proxy nor "none"."""
-    from provider_core.http import Proxies
+    from provider_core.http import find_proxy
 
     try:
         if not url.strip():
             raise SettingsError("it is empty")
-        Proxies({}).choose("https://api.invalid", url)
+        find_proxy("https://api.invalid", {}, url)
     except SettingsError as error:
         raise InvalidInputError(error.message.replace("the provider's proxy", "it", 1)) from None
 

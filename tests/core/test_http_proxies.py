@@ -14,7 +14,7 @@ from scripted import Scripted
 from scripted_proxy import HttpProxy, Proxy, SocksProxy
 
 from provider_core.errors import ConnectError, DeadlineError, SettingsError
-from provider_core.http import HttpTransport, Proxies
+from provider_core.http import HttpTransport, find_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ ENV = {"https_proxy": "http://proxy.test:3128"}
 
 
 def chosen(url: str, configured: str | None = None, **environ: str) -> str | None:
-    proxy = Proxies(environ).choose(url, configured)
+    proxy, _ = find_proxy(url, environ, configured)
     return None if proxy is None else str(proxy)
 
 
@@ -62,9 +62,8 @@ P, Q = "http://p.test:1", "http://q.test:1"
 def test_the_environment_names_the_proxy(
     environ: dict[str, str], url: str, proxy: str | None, source: str
 ) -> None:
-    found, why = Proxies(environ).explain(url)
+    found, why = find_proxy(url, environ)
     assert (found and str(found), why) == (proxy, source)
-    assert Proxies(environ).choose(url) == found
 
 
 @pytest.mark.parametrize(
@@ -137,7 +136,7 @@ def test_the_proxy_of_the_provider_overrides_the_environment(
     configured: str, proxy: str, source: str
 ) -> None:
     environ = {**ENV, "no_proxy": "*"} if configured.strip() else ENV
-    found, why = Proxies(environ).explain("https://api.test", configured)
+    found, why = find_proxy("https://api.test", environ, configured)
     assert (str(found), why) == (proxy, source)
 
 
@@ -152,20 +151,20 @@ def test_the_proxy_of_the_provider_overrides_the_environment(
             "hunter2 ://p.test",
             "ALL_PROXY names a kind of proxy that is not supported: http, https and socks5 are",
         ),
-        ("http://user:hunter2@", "ALL_PROXY is not the address of a proxy, as http://host:port is"),
-        ("http://p.test:hunter2", "ALL_PROXY is not the address of a proxy, as http://host:port is"),
-        ("http://[p.test", "ALL_PROXY is not the address of a proxy"),
-        ("http://p.test:0", "ALL_PROXY is not the address of a proxy"),
-        (f"socks5://{'p' * 300}:1", "ALL_PROXY is not the address of a proxy"),
-        (f"http://{'p' * 64}.test:1", "ALL_PROXY is not the address of a proxy"),
+        ("http://user:hunter2@", "ALL_PROXY is not a valid address of a proxy, such as http://host:port"),
+        ("http://p.test:hunter2", "ALL_PROXY is not a valid address of a proxy, such as http://host:port"),
+        ("http://[p.test", "ALL_PROXY is not a valid address of a proxy"),
+        ("http://p.test:0", "ALL_PROXY is not a valid address of a proxy"),
+        (f"socks5://{'p' * 300}:1", "ALL_PROXY is not a valid address of a proxy"),
+        (f"http://{'p' * 64}.test:1", "ALL_PROXY is not a valid address of a proxy"),
         (
             f"socks5://user:{'hunter2' * 40}@p.test",
-            "ALL_PROXY holds a user name or password that is too long",
+            "ALL_PROXY contains a user name or password that is too long",
         ),
         *(
             (
                 value,
-                "ALL_PROXY holds a user name or password with a special character in it: percent-encode it",
+                "ALL_PROXY contains a user name or password with a special character: percent-encode it",
             )
             for value in (
                 "http://user:hunter@hunter2#1@p.test:1",
@@ -188,7 +187,7 @@ def test_a_setting_that_is_no_proxy_is_explained_and_not_shown(value: str, messa
 
 
 def test_a_proxy_shows_no_password() -> None:
-    proxy = Proxies({"all_proxy": "http://user:hunter2@p.test:1"}).choose("https://api.test")
+    proxy, _ = find_proxy("https://api.test", {"all_proxy": "http://user:hunter2@p.test:1"})
     assert proxy is not None
     assert proxy.auth == ("user", "hunter2")
     assert "hunter2" not in f"{proxy} {proxy!r}"

@@ -267,7 +267,7 @@ def _stored(subject: str, what: str, remedy: str, text: str | None) -> Finding:
 
 def proxies(context: DoctorContext) -> Iterator[Finding]:
     """The proxies of the environment, and the proxy for each provider."""
-    from provider_core.http import Proxies
+    from provider_core.http import find_proxy
     from provider_core.settings.validators import without_credentials
 
     spellings = [(name, name.upper()) for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy")]
@@ -281,7 +281,7 @@ def proxies(context: DoctorContext) -> Iterator[Finding]:
         if not provider.enabled or provider.embedded:
             continue
         try:
-            proxy, reason = Proxies(context.environ).explain(provider.base_url, provider.network.proxy)
+            proxy, reason = find_proxy(provider.base_url, context.environ, provider.network.proxy)
         except SettingsError as error:
             yield problem(provider.name, error.message, "See: telex help proxies")
             continue

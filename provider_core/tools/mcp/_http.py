@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client  # light, because 
 from provider_core import limits
 from provider_core._version import __version__
 from provider_core.errors import ToolServerError
-from provider_core.http import Proxies, tls_context
+from provider_core.http import find_proxy, tls_context
 from provider_core.redaction import clean
 from provider_core.settings.validators import origin
 from provider_core.tools.mcp._content import dump_message, parse_message
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._servers import Credentials
+    from provider_core.tools.mcp._servers import ServerCredentials
 
 _CONNECT = 10.0
 """Seconds for a connection, and for sending; the timeouts of calls are the session's."""
@@ -48,8 +48,8 @@ _MAX_REFUSAL = 64 << 10
 class StreamableHttpTransport:
     """An ``McpTransport``. Raises ``SettingsError`` for proxies and certificates that cannot be used."""
 
-    def __init__(self, server: McpServer, credentials: Credentials, environ: Mapping[str, str]) -> None:
-        proxy = Proxies(environ).choose(server.url)
+    def __init__(self, server: McpServer, credentials: ServerCredentials, environ: Mapping[str, str]) -> None:
+        proxy, _ = find_proxy(server.url, environ)
         self._proxy = None
         if proxy is not None:
             context = tls_context(Network(), environ) if proxy.scheme == "https" else None
@@ -90,7 +90,7 @@ class OriginGuard(httpx2.AsyncBaseTransport):
         self,
         inner: httpx2.AsyncBaseTransport,
         server: McpServer,
-        credentials: Credentials,
+        credentials: ServerCredentials,
         failures: dict[str, ToolServerError],
     ) -> None:
         self._inner = inner

@@ -245,7 +245,7 @@ class _Host:
     def __init__(
         self,
         server: McpServer,
-        credentials: Credentials,
+        credentials: ServerCredentials,
         environ: Mapping[str, str],
         env: Mapping[str, str] | None,
         watchdog: Watchdog,
@@ -362,7 +362,7 @@ def _start_problem(server: McpServer, error: Exception) -> str:
 # --- secrets -----------------------------------------------------------------------------------------------
 
 
-class Credentials:
+class ServerCredentials:
     """The variables or headers of a server with their secrets; ``secrets`` are redacted in everything it says."""
 
     __slots__ = ("secrets", "values")
@@ -380,7 +380,7 @@ class _SecretResolver:
         self._store = store
         self._store_error = None if store else KeyStoreError("no keyring is available", state="missing")
 
-    def resolve(self, server: McpServer) -> Credentials:
+    def resolve(self, server: McpServer) -> ServerCredentials:
         """Raises ``ToolSecretError`` for a secret that is missing or may not be sent to the server."""
         values: dict[str, str] = {}
         secrets: list[str] = []
@@ -399,7 +399,7 @@ class _SecretResolver:
                 self._check_destination(server, name, reference, confirmed)
             secrets.append(secret)
             values[name] = reference.before + secret
-        return Credentials(values, tuple(secrets))
+        return ServerCredentials(values, tuple(secrets))
 
     def _check_destination(
         self,
