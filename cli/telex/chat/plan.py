@@ -139,13 +139,11 @@ def check(options: Options) -> None:
         raise click.UsageError("--continue and --conversation: take one of them")
 
 
-def load_template(app: App, options: Options) -> Template | None:
-    """The template that was named; its fields replace the options that were not given."""
-    if options.template is None:
-        return None
+def load_template(app: App, options: Options, name: str) -> Template:
+    """The template ``name``; its fields replace the options that were not given."""
     from provider_core import templates
 
-    template = templates.load(app.runtime.paths.templates, options.template)
+    template = templates.load(app.runtime.paths.templates, name)
     if template.model and not options.models:
         options.models = (template.model,)
     for name in ("temperature", "max_tokens", "reasoning_effort"):
@@ -182,17 +180,20 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         from telex.chat.output_file import image_folder
 
         save_images = image_folder(options.save_images)
-    schema = _schema(options, template)
-    if len(options.models) > 1:
+    several = len(options.models) > 1
+    schema = _schema(options, template) if options.schema or template is not None else None
+    if several:
         _check_several(options, schema)
-    earlier = _conversation_to_continue(app, options)
+    earlier = None
+    if options.go_on or options.conversation is not None:
+        earlier = _conversation_to_continue(app, options)
+        if options.go_on and not (interactive or options.quiet):
+            _note_continued(app, earlier)
     system = None
     if template is not None and interactive:
         from provider_core import templates
 
         system = templates.fill(template, values=template_values(options.variables)).system or None
-    if earlier is not None and options.go_on and not (interactive or options.quiet):
-        _note_continued(app, earlier)
     found = [_find(app, options, name, earlier) for name in options.models or (None,)]
     prompt = read_prompt(
         app.console,
@@ -212,9 +213,10 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
     if not interactive and not options.quiet and (attachments := prompt.attachments):
         app.console.note(f"Attached: {', '.join(attachments)}")
     models = []
-    for name, target in zip(options.models or ("",), found, strict=True):
+    names = [_without_keys(app, name) for name in options.models] if several else [""]
+    for name, target in zip(names, found, strict=True):
         if isinstance(target, CoreError):
-            models.append(ModelPlan(name=_without_keys(app, name), error=target))
+            models.append(ModelPlan(name=name, error=target))
             continue
         recorder = _recorder(app, options, earlier)
         if recorder is not None:
@@ -233,10 +235,10 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
             if not interactive:
                 check_fit(app, chat, prompt)
         except CoreError as unfit:
-            if len(options.models) < 2:
+            if not several:
                 raise
             error = unfit
-        models.append(ModelPlan(name=_without_keys(app, name), chat=chat, recorder=recorder, error=error))
+        models.append(ModelPlan(name=name, chat=chat, recorder=recorder, error=error))
     return Plan(
         models=tuple(models),
         prompt=prompt,
@@ -313,9 +315,7 @@ def _schema(options: Options, template: Template | None) -> Mapping[str, Json] |
     return schema_from(source, folder=folder)
 
 
-def _conversation_to_continue(app: App, options: Options) -> SavedConversation | None:
-    if not (options.go_on or options.conversation):
-        return None
+def _conversation_to_continue(app: App, options: Options) -> SavedConversation:
     history = app.runtime.history
     earlier = history.find(options.conversation) if options.conversation else history.latest()
     if earlier is None:
@@ -358,8 +358,6 @@ def _find(
 
 def _without_keys(app: App, text: str) -> str:
     """The text without a key that was typed as an argument."""
-    if not text:
-        return text
     from telex import suggest
 
     return suggest.without_keys(text, app.arguments)

@@ -21,7 +21,7 @@ from telex.render.renderer import ChatFailed, Paused, StatusLine
 from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from telex.chat.history_recorder import HistoryRecorder
     from telex.chat.plan import Options, Plan
     from telex.chat.tools import ToolServers
-    from telex.render.renderer import CommandEvent, Format, Renderer
+    from telex.render.renderer import CommandEvent, Renderer
 
     OpensProvider: TypeAlias = Callable[[Target], AbstractContextManager[OpenProvider]]
 
@@ -47,19 +47,18 @@ def run(app: App, options: Options) -> Plan | None:
     given = [name for name, chosen in formats.items() if chosen]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)}: take one of them")
-    with _failures_rendered(app, options.format, options.models):
-        check(options)
-        template = load_template(app, options)
-        if is_interactive(app, options, template):
-            return make_plan(app, options, template, interactive=True)
+    tools = template = None
     with Interrupts(), contextlib.ExitStack() as stack:
-        tools = None
-        with _failures_rendered(app, options.format, options.models):
+        try:
+            check(options)
+            if options.template is not None:
+                template = load_template(app, options, options.template)
+            if is_interactive(app, options, template):
+                return make_plan(app, options, template, interactive=True)
             if options.output is not None:
                 from telex.chat.output_file import output_to
 
                 stack.enter_context(output_to(app.console, options.output))
-        with _failures_rendered(app, options.format, options.models):
             plan = make_plan(app, options, template)
             if plan.tool_servers:
                 from telex.chat.tools import ToolServers
@@ -68,9 +67,13 @@ def run(app: App, options: Options) -> Plan | None:
             if plan.dry_run:
                 _dry_run(app, plan, tools)
                 return None
-        model = plan.models[0]
-        if len(plan.models) > 1:
-            _ask_several(app, plan)
+            model = plan.models[0]
+            several = _with_keys(app, plan) if len(plan.models) > 1 else None
+        except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as error:
+            _render_failure(app, options, error)
+            raise
+        if several is not None:
+            _ask_several(app, plan, several)
         elif model.chat is not None:
             renderer = renderer_for(app.console, plan.render, explain=app.hint)
             turn = Turn(app, plan, model.chat, renderer, recorder=model.recorder, tools=tools)
@@ -220,7 +223,7 @@ def _failure(error: BaseException) -> CoreError | None:
 # --- several models ----------------------------------------------------------------------------------------
 
 
-def _ask_several(app: App, plan: Plan) -> None:
+def _ask_several(app: App, plan: Plan, open_provider: OpensProvider) -> None:
     """Ask all models at once; raises ``Stop`` with the worst exit code."""
     from provider_core.chat.parallel import ParallelRuns
 
@@ -240,8 +243,6 @@ def _ask_several(app: App, plan: Plan) -> None:
 
     with Interrupts() as interrupts:
         held = interrupts.held
-        with _failures_rendered(app, plan.render.format, [model.name for model in models]):
-            open_provider = _with_keys(app, plan)
         renderer = multi_renderer_for(
             console,
             plan.render,
@@ -374,24 +375,14 @@ def outcome_of(app: App, answer: Answer, *, had_tools: bool = False) -> tuple[Ex
     return ExitCode.OK, "", None
 
 
-@contextlib.contextmanager
-def _failures_rendered(app: App, format_: Format, models: Sequence[str]) -> Iterator[None]:
+def _render_failure(app: App, options: Options, error: BaseException) -> None:
     """Report an error that comes before the first request in the output of ``--json`` and ``--jsonl`` too."""
-    try:
-        yield
-    except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as error:
-        from telex import suggest
+    from telex import suggest
 
-        if isinstance(error, CoreError):
-            error.message = suggest.without_keys(error.message, app.arguments)
-        render_failure(
-            app.console,
-            format_,
-            error,
-            hint=app.hint(error),
-            models=[suggest.without_keys(name, app.arguments) for name in models],
-        )
-        raise
+    if isinstance(error, CoreError):
+        error.message = suggest.without_keys(error.message, app.arguments)
+    names = [suggest.without_keys(name, app.arguments) for name in options.models]
+    render_failure(app.console, options.format, error, hint=app.hint(error), models=names)
 
 
 def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
