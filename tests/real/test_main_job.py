@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import pty
-import re
-import select
 import shutil
 import signal
 import subprocess
-import termios
 import time
 from pathlib import Path
 
 import pytest
 from running import COMMAND, Telex
+from terminal import Pty
 
 from provider_core.local import DEFAULT_MODEL, serve
 
@@ -40,7 +37,7 @@ def test_a_first_answer_needs_no_key_and_no_provider(local: Telex) -> None:
     assert all(line.startswith(("Checking", "The answer ends")) for line in ran.err.splitlines())
 
 
-def test_only_the_answer_is_said_where_that_was_asked_for(local: Telex) -> None:
+def test_quiet_prints_only_the_answer(local: Telex) -> None:
     ran = local("chat", "-q", QUESTION, "--max-tokens", "400", "-t", "0", "-p", 'stop=[","]')
     assert ran.code == 0
     assert ran.text
@@ -63,7 +60,7 @@ def test_tokens_arrive_before_the_answer_is_complete(local: Telex) -> None:
     assert b"\x1b" not in whole
 
 
-def test_what_is_piped_in_stands_before_the_prompt(local: Telex) -> None:
+def test_piped_text_is_placed_before_the_prompt(local: Telex) -> None:
     ran = local("chat", "What colour is the sky?", "--max-tokens", "20", "-t", "0", stdin=b"The sky is blue.")
     assert ran.code == 0, ran.err
     assert "blue" in ran.text.lower()
@@ -99,35 +96,21 @@ def test_ctrl_c_in_the_middle_of_an_answer_ends_within_a_second(local: Telex) ->
     assert b"Traceback" not in err
 
 
-@pytest.fixture
-def real_server(model_path: Path) -> object:
-    with serve(model_path, alias="smollm2", threads=1) as endpoint:
-        yield endpoint
-
-
-def test_a_wrong_key_at_a_real_server_is_a_key_problem(telex: Telex, real_server: object) -> None:
-    telex.provider("llama", real_server.base_url, key=None, key_env="LLAMA_KEY")  # type: ignore[attr-defined]
-    ran = telex("chat", "-m", "llama", "hi", env={"LLAMA_KEY": "sk-wrong-canary"})
-    assert ran.code == 4
-    assert "llama" in ran.err
-    assert "sk-wrong-canary" not in ran.err
-    right = telex(
-        "chat",
-        "-m",
-        "llama/any-name",
-        "--max-tokens",
-        "5",
-        "hi",
-        env={"LLAMA_KEY": real_server.key},  # type: ignore[attr-defined]
-    )
-    assert right.code == 0, right.err
-
-
-def test_a_prompt_that_does_not_fit_is_said_to_be_too_long(telex: Telex, real_server: object) -> None:
-    telex.provider("llama", real_server.base_url, key=None, key_env="LLAMA_KEY")  # type: ignore[attr-defined]
-    ran = telex("chat", "-m", "llama", stdin=b"word " * 20_000, env={"LLAMA_KEY": real_server.key})  # type: ignore[attr-defined]
-    assert ran.code == 6
-    assert "Shorten" in ran.err
+def test_a_real_server_refuses_a_wrong_key_and_a_prompt_that_is_too_long(
+    telex: Telex, model_path: Path
+) -> None:
+    with serve(model_path, alias="smollm2", threads=1) as server:
+        telex.provider("llama", server.base_url, key=None, key_env="LLAMA_KEY")
+        wrong = telex("chat", "-m", "llama", "hi", env={"LLAMA_KEY": "sk-wrong-canary"})
+        assert wrong.code == 4
+        assert "llama" in wrong.err
+        assert "sk-wrong-canary" not in wrong.err
+        telex.env["LLAMA_KEY"] = server.key
+        right = telex("chat", "-m", "llama/any-name", "--max-tokens", "5", "hi")
+        assert right.code == 0, right.err
+        long = telex("chat", "-m", "llama", stdin=b"word " * 20_000)
+        assert long.code == 6
+        assert "Shorten" in long.err
 
 
 def test_any_gguf_file_is_a_provider(telex: Telex, model_path: Path) -> None:
@@ -138,7 +121,7 @@ def test_any_gguf_file_is_a_provider(telex: Telex, model_path: Path) -> None:
     assert ran.text.strip()
 
 
-def test_a_file_that_is_no_model_is_refused_when_it_is_added(telex: Telex, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused_when_it_is_added(telex: Telex, tmp_path: Path) -> None:
     wrong = tmp_path / "x.gguf"
     wrong.write_text("no model at all")
     ran = telex("providers", "add", "small", "--gguf", str(wrong))
@@ -166,66 +149,28 @@ def test_a_damaged_default_model_is_a_clear_error(local: Telex, damage: str) -> 
     assert file.exists()
 
 
-def test_without_the_extra_it_says_how_to_add_a_provider(telex: Telex) -> None:
+def test_without_the_extra_the_error_says_how_to_add_a_provider(telex: Telex) -> None:
     ran = telex("chat", "hi", env={"TELEX_TEST_WITHOUT": "xllamacpp"})
     assert ran.code == 4
     assert "telex providers add" in ran.err
     assert "telex[local]" in ran.err
 
 
-def terminal(
-    telex: Telex, *arguments: str, keys: bytes = b"", until: bytes = b""
-) -> tuple[int, bytes, list[object]]:
-    """Run telex in a pseudo-terminal; ``keys`` are typed once ``until`` is on the screen."""
-    leader, follower = pty.openpty()
-    before = termios.tcgetattr(follower)
-    process = subprocess.Popen(
-        [str(COMMAND), *arguments], env={**telex.env, "TERM": "xterm-256color"},
-        stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
-        preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
-    )  # fmt: skip
-    screen = b""
-    typed = not keys
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        ready, _, _ = select.select([leader], [], [], 0.05)
-        if ready:
-            try:
-                screen += os.read(leader, 65536)
-            except OSError:
-                break
-        elif process.poll() is not None:
-            break
-        if not typed and re.search(until, screen):
-            os.write(leader, keys)
-            typed = True
-    code = process.wait(10)
-    after = termios.tcgetattr(follower)
-    os.close(leader)
-    os.close(follower)
-    return code, screen, [before, after]
+def test_a_terminal_shows_the_answer_and_is_left_unchanged(local: Telex) -> None:
+    with Pty(
+        [str(COMMAND), "chat", "-m", "local", QUESTION, "--max-tokens", "20"], env=local.env
+    ) as terminal:
+        assert terminal.wait(60) == 0
+        assert terminal.modes == terminal.modes_before
+        assert len(terminal.raw) > 20
 
 
-def test_in_a_terminal_the_answer_streams_and_the_terminal_is_left_as_it_was(local: Telex) -> None:
-    code, screen, (before, after) = terminal(local, "chat", "-m", "local", QUESTION, "--max-tokens", "20")
-    assert code == 0
-    assert before == after
-    assert len(screen) > 20
-
-
-def test_ctrl_c_in_a_terminal_keeps_the_partial_answer_on_the_screen(local: Telex) -> None:
-    started = time.monotonic()
-    code, screen, (before, after) = terminal(
-        local,
-        "chat",
-        "-m",
-        "local",
-        "Write a long story about a lighthouse.",
-        keys=b"\x03",
-        until=rb"\w+ \w+ \w+",
-    )
-    assert code == 130
-    assert before == after
-    assert b"Interrupted" in screen
-    assert b"Traceback" not in screen
-    assert time.monotonic() - started < 30
+def test_ctrl_c_on_a_terminal_leaves_the_partial_answer_on_the_screen(local: Telex) -> None:
+    story = "Write a long story about a lighthouse."
+    with Pty([str(COMMAND), "chat", "-m", "local", story], env=local.env) as terminal:
+        terminal.wait_for(r"\w+ \w+ \w+")
+        terminal.type("\x03")
+        assert terminal.wait(10) == 130
+        assert terminal.modes == terminal.modes_before
+        assert "Interrupted" in terminal.text
+        assert "Traceback" not in terminal.text
