@@ -1,8 +1,8 @@
-"""``telex completion``: current scripts, printed whole, and put where each shell looks; nothing else is touched."""
+"""``telex completion``: the scripts, and their installation where each shell looks."""
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from click.shell_completion import get_completion_class
-from running import python
+from inprocess import Inside
 
 from telex.completion import FILES
 from telex.completion.install import find
@@ -21,49 +21,6 @@ from telex.main import root
 if TYPE_CHECKING:
     from running import Telex
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def telex(telex: Telex) -> Telex:
-    """One whose home has a folder of its own that zsh looks in."""
-    (telex.home / "site-functions").mkdir(parents=True)
-    (telex.home / ".zshenv").write_text("fpath=(~/site-functions)\n")
-    return telex
-
-
-@pytest.mark.parametrize(("shell", "name"), FILES.items())
-def test_the_scripts_in_the_repository_are_those_of_the_commands(shell: str, name: str) -> None:
-    current = (ROOT / "completions" / name).read_text("utf-8") == script(shell, root)
-    assert current, "the commands have changed; to make the scripts anew: python tests/documents.py"
-
-
-@pytest.mark.parametrize("shell", FILES)
-def test_the_script_is_printed_and_nothing_else(telex: Telex, shell: str) -> None:
-    telex.configure("this is no TOML")
-    ran = telex("completion", shell)
-    assert (ran.code, ran.text, ran.err) == (0, script(shell, root), "")
-    ran = telex("completion", env={"SHELL": f"/usr/local/bin/{shell}"})
-    assert (ran.code, ran.text, ran.err) == (0, script(shell, root), "")
-    assert not (telex.home / "cache").exists()
-
-
-@pytest.mark.parametrize("shell", FILES)
-def test_the_shell_itself_finds_no_mistake_in_its_script(tmp_path: Path, shell: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    path = tmp_path / "script"
-    path.write_text(script(shell, root))
-    subprocess.run([shell, "-n", str(path)], check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("login", ["", "/bin/tcsh"])
-def test_without_a_shell_it_asks_which(telex: Telex, login: str) -> None:
-    ran = telex("completion", env={"SHELL": login})
-    assert ran.code == 2
-    assert "bash, zsh, fish, powershell" in ran.err
-
-
 PLACES = {
     "bash": ".local/share/bash-completion/completions/telex",
     "zsh": "site-functions/_telex",
@@ -71,52 +28,77 @@ PLACES = {
 }
 
 
+@pytest.fixture
+def inside(tmp_path: Path) -> Inside:
+    """A telex whose home folder has a folder that zsh looks in."""
+    inside = Inside(tmp_path / "telex")
+    inside.env |= {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    (tmp_path / "site-functions").mkdir()
+    (tmp_path / ".zshenv").write_text("fpath=(~/site-functions)\n")
+    return inside
+
+
 @pytest.mark.parametrize("shell", FILES)
-def test_installing_says_where_and_is_the_same_the_second_time(telex: Telex, shell: str) -> None:
+def test_the_script_is_printed_and_nothing_else(inside: Inside, tmp_path: Path, shell: str) -> None:
+    inside.configure("this is not TOML")
+    for ran in (inside("completion", shell), inside("completion", env={"SHELL": f"/usr/local/bin/{shell}"})):
+        assert (ran.code, ran.text, ran.err) == (0, script(shell, root), "")
+    assert not inside.paths.cache.exists()
+    if shutil.which(shell):
+        (tmp_path / "script").write_text(script(shell, root))
+        subprocess.run([shell, "-n", str(tmp_path / "script")], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("login", ["", "/bin/tcsh"])
+def test_without_a_known_shell_it_is_a_usage_error(inside: Inside, login: str) -> None:
+    ran = inside("completion", env={"SHELL": login})
+    assert ran.code == 2
+    assert "bash, zsh, fish, powershell" in ran.err
+
+
+@pytest.mark.parametrize("shell", FILES)
+def test_the_script_is_installed_once(inside: Inside, tmp_path: Path, shell: str) -> None:
     if shell == "zsh" and shutil.which("zsh") is None:
         pytest.skip("zsh is not installed")
-    path = telex.home / PLACES[shell]
-    first = telex("completion", shell, "--install")
+    path = tmp_path / PLACES[shell]
+    first = inside("completion", shell, "--install")
     assert (first.code, first.text) == (0, "")
     assert first.err.startswith(f"Wrote {path}.\n")
     assert path.read_text("utf-8") == script(shell, root)
-    assert path.stat().st_mode & 0o777 == 0o644
     before = path.stat()
-    second = telex("completion", shell, "--install")
-    assert second.code == 0
-    assert second.err.startswith(f"{path} is up to date.\n")
+    assert before.st_mode & 0o777 == 0o644
+    assert inside("completion", shell, "--install").err.startswith(f"{path} is up to date.\n")
     assert path.stat() == before
     assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
-def test_installing_replaces_an_older_script_and_keeps_a_link(telex: Telex) -> None:
-    path, kept = telex.home / PLACES["fish"], telex.home / "dotfiles.fish"
-    kept.write_text("# older\n")
+def test_an_older_script_is_replaced_and_a_link_is_kept(inside: Inside, tmp_path: Path) -> None:
+    path, linked = tmp_path / PLACES["fish"], tmp_path / "dotfiles.fish"
+    linked.write_text("# older\n")
     path.parent.mkdir(parents=True)
-    path.symlink_to(kept)
-    ran = telex("completion", "fish", "--install")
-    assert ran.err.startswith(f"Replaced {path}, ")
+    path.symlink_to(linked)
+    assert inside("completion", "fish", "--install").err.startswith(f"Replaced {path}, ")
     assert path.is_symlink()
-    assert kept.read_text("utf-8") == script("fish", root)
+    assert linked.read_text("utf-8") == script("fish", root)
 
 
-def test_installing_writes_the_names_down_too(telex: Telex) -> None:
-    telex.provider("lab", "http://127.0.0.1:9/v1", models=["m:1"])
-    assert telex("completion", "fish", "--install").code == 0
-    lists = telex.home / "cache" / "completion"
+def test_installing_writes_the_names_too(inside: Inside) -> None:
+    inside.configure('[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["m:1"]\n')
+    assert inside("completion", "fish", "--install").code == 0
+    lists = inside.paths.cache / "completion"
     assert "lab/m:1" in (lists / "models").read_text().splitlines()
     assert "deepseek" in (lists / "presets").read_text().splitlines()
 
 
-def test_a_place_that_cannot_be_written_is_named(telex: Telex) -> None:
-    (telex.home / ".config").write_text("a file where a folder should be")
-    ran = telex("completion", "fish", "--install")
+def test_a_place_that_cannot_be_written_is_named(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / ".config").write_text("a file in place of a folder")
+    ran = inside("completion", "fish", "--install")
     assert ran.code == 1
-    assert str(telex.home / PLACES["fish"]) in ran.err
+    assert str(tmp_path / PLACES["fish"]) in ran.err
     assert "telex completion fish" in ran.err
 
 
-def test_the_variables_that_move_folders_count(tmp_path: Path) -> None:
+def test_variables_move_the_folders() -> None:
     env = {"HOME": "/h", "XDG_DATA_HOME": "/d", "XDG_CONFIG_HOME": "/c"}
     assert find("bash", env).path == Path("/d/bash-completion/completions/telex")
     assert find("fish", env).path == Path("/c/fish/completions/telex.fish")
@@ -125,7 +107,7 @@ def test_the_variables_that_move_folders_count(tmp_path: Path) -> None:
 
 
 def test_bash_is_asked_whether_it_loads_bash_completion(tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     prefixes = [str(tmp_path / "usr")]
     place = find("bash", env, prefixes=prefixes)
     assert "~/.bashrc: . ~/.local/share/bash-completion/completions/telex" in place.todo
@@ -138,75 +120,68 @@ def test_bash_is_asked_whether_it_loads_bash_completion(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
-def test_where_zsh_has_no_folder_of_the_users_the_lines_for_zshrc_are_said_and_not_written(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("rc", "folder", "todo"),
+    [
+        (None, ".zfunc", "at the end:\n  fpath=(~/.zfunc $fpath)\n  autoload -Uz compinit && compinit"),
+        (
+            "autoload -Uz compinit && compinit -u",
+            ".zfunc",
+            "before the line with compinit:\n  fpath=(~/.zfunc $fpath)",
+        ),
+        (
+            "# compinit is for later\nfpath+=~/.zfunc",
+            ".zfunc",
+            "at the end:\n  autoload -Uz compinit && compinit",
+        ),
+        ("fpath+=~/.zfunc\nautoload -Uz compinit && compinit -u", ".zfunc", ""),
+        (
+            "fpath=(~/site-functions $fpath)",
+            "site-functions",
+            "at the end:\n  autoload -Uz compinit && compinit",
+        ),
+    ],
+)
+def test_missing_lines_of_zshrc_are_printed_and_not_written(
+    tmp_path: Path, rc: str | None, folder: str, todo: str
 ) -> None:
     elsewhere = tmp_path / "system" / "site-functions"
     elsewhere.mkdir(parents=True)
     home = tmp_path / "home"
-    home.mkdir()
+    (home / "site-functions").mkdir(parents=True)
     (home / ".zshenv").write_text(f"fpath=({elsewhere} $fpath)\n")
-    env = {"HOME": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    place = find("zsh", env)
-    assert place.path == home / ".zfunc" / "_telex"
-    assert place.todo.splitlines()[1:] == ["  fpath=(~/.zfunc $fpath)", "  autoload -Uz compinit && compinit"]
-    assert not (home / ".zshrc").exists()
-    rc = home / ".zshrc"
-    rc.write_text("autoload -Uz compinit && compinit -u\n")
-    assert find("zsh", env).todo == (
-        "Add to ~/.zshrc, before the line with compinit:\n  fpath=(~/.zfunc $fpath)"
-    )
-    rc.write_text("# compinit is for later\nfpath+=~/.zfunc\n")
-    assert find("zsh", env).todo == "Add to ~/.zshrc, at the end:\n  autoload -Uz compinit && compinit"
-    rc.write_text("fpath+=~/.zfunc\nautoload -Uz compinit && compinit -u\n")
-    assert find("zsh", env).todo == ""
-    own = home / "site-functions"
-    own.mkdir()
-    rc.write_text("fpath=(~/site-functions $fpath)\n")
-    place = find("zsh", env)
-    assert (place.path, place.todo.splitlines()[1:]) == (
-        own / "_telex",
-        ["  autoload -Uz compinit && compinit"],
-    )
+    if rc is not None:
+        (home / ".zshrc").write_text(f"{rc}\n")
+    place = find("zsh", {"HOME": str(home), "PATH": os.environ["PATH"]})
+    assert place.path == home / folder / "_telex"
+    assert place.todo == (f"Add to ~/.zshrc, {todo}" if todo else "")
+    assert (home / ".zshrc").exists() is (rc is not None)
 
 
-def powershell(telex: Telex, line: str, at: int) -> list[str]:
-    """What the program says to PowerShell's script: a type, a value and a few words for each candidate."""
-    env = {"_TELEX_COMPLETE": "powershell_complete", "COMP_WORDS": line, "COMP_CWORD": str(at)}
-    ran = telex(env=env)
-    assert (ran.code, ran.err) == (0, "")
-    return ran.text.splitlines()[1::3]
-
-
-def test_powershell_is_served_by_clicks_own_way(telex: Telex) -> None:
+def test_powershell_completes_through_click(telex: Telex) -> None:
     if get_completion_class("powershell") is None:
-        pytest.skip("this click knows no PowerShell")
+        pytest.skip("this click does not support PowerShell")
     assert "Register-ArgumentCompleter" in telex("completion", "powershell").text
-    telex.configure('[aliases]\nfast = "lab/m:1"\n')
-    telex.provider("lab", "http://127.0.0.1:9/v1", models=["m:1", "n"])
-    telex("completion", "fish", "--install")
-    assert powershell(telex, "telex comp", 1) == ["completion"]
-    assert {"lab/", "fast"} <= set(powershell(telex, "telex chat -m ", 3))
-    assert powershell(telex, "telex chat -m lab/m", 3) == ["lab/m:1"]
-    assert powershell(telex, "telex models edit lab n", 4) == ["n"]
-    assert powershell(telex, "telex providers add deepse", 3) == ["deepseek"]
     refused = telex("completion", "powershell", "--install")
     assert refused.code == 2
     assert "$PROFILE" in refused.err
+    telex.configure('[aliases]\nfast = "lab/m:1"\n')
+    telex.provider("lab", "http://127.0.0.1:9/v1", models=["m:1", "n"])
+    telex("completion", "fish", "--install")
+    for line, at, expected in (
+        ("telex comp", 1, {"completion"}),
+        ("telex chat -m ", 3, {"lab/", "fast"}),
+        ("telex chat -m lab/m", 3, {"lab/m:1"}),
+        ("telex models edit lab n", 4, {"n"}),
+        ("telex providers add deepse", 3, {"deepseek"}),
+    ):
+        env = {"_TELEX_COMPLETE": "powershell_complete", "COMP_WORDS": line, "COMP_CWORD": str(at)}
+        ran = telex(env=env)
+        assert (ran.code, ran.err) == (0, "")
+        assert expected <= set(ran.text.splitlines()[1::3])  # type, value and description of each candidate
 
 
-def test_no_other_command_loads_the_generator() -> None:
-    loaded = python(
-        "import json, sys, io, contextlib\n"
-        "from telex.main import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()):\n"
-        "    assert main(['chat', '--help']) == 0\n"
-        "print(json.dumps(sorted(sys.modules)))"
-    )
-    assert not [name for name in json.loads(loaded) if name.startswith("telex.completion")]
-
-
-def test_what_no_script_could_say_is_refused_when_the_scripts_are_made() -> None:
+def test_what_the_scripts_cannot_complete_is_an_error() -> None:
     two = click.Command("x", params=[click.Option(["--pair"], nargs=2)])
     with pytest.raises(ValueError, match="--pair takes 2 values"):
         read(two)
@@ -217,7 +192,7 @@ def test_what_no_script_could_say_is_refused_when_the_scripts_are_made() -> None
         script("tcsh", root)
 
 
-def test_what_is_hidden_is_not_in_the_scripts() -> None:
+def test_hidden_commands_and_options_are_not_in_the_scripts() -> None:
     group = click.Group("x", commands=[click.Command("secret", hidden=True), click.Command("open")])
     group.params.append(click.Option(["--secret"], hidden=True))
     found = read(group)
