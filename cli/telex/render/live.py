@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.cells import get_character_cell_size
 
@@ -58,7 +58,8 @@ class LiveMarkdown:
         self._suspend_handler.catch()
 
     def write(self, text: str) -> None:
-        self._raise_error()
+        if self._broken is not None:
+            self._raise_broken()
         with self._lock:
             self._markdown.feed(text)
         if self._suspend_handler.is_due:
@@ -83,10 +84,15 @@ class LiveMarkdown:
         self._ended.set()
         if self._pulse is not None:
             self._pulse.join()
-        self._raise_error()
+        if self._broken is not None:
+            self._raise_broken()
         with self._lock:
             self._markdown.close()
         self._suspend_handler.release()
+
+    def _raise_broken(self) -> NoReturn:
+        broken, self._broken = self._broken, None
+        raise broken or RuntimeError
 
     def _beat(self) -> None:
         while not self._ended.wait(1 / _FRAMES):
@@ -96,12 +102,6 @@ class LiveMarkdown:
             except Exception as error:  # noqa: BLE001 - raised again in the thread that can end the command
                 self._broken = error
                 return
-
-    def _raise_error(self) -> None:
-        """Raise what has failed in the pulse thread."""
-        error, self._broken = self._broken, None
-        if error is not None:
-            raise error
 
 
 class MarkdownStream:

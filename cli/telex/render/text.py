@@ -76,8 +76,10 @@ class TextRenderer:
     def handle(self, event: Event | CommandEvent) -> None:
         match event:
             case Text(text=text):
-                self._stop_spinner()
-                self._reasoning.end()
+                if self._spinner is not None and self._spinner.running:
+                    self._spinner.stop()
+                if self._reasoning.active:
+                    self._reasoning.end()
                 (self._text or self._open_text()).write(text)
             case Reasoning(text=text):
                 self._add_reasoning(text)
@@ -112,10 +114,6 @@ class TextRenderer:
         if self._spinner is None:
             self._spinner = Spinner(self._console)
         self._spinner.label, self._spinner.until = label, None
-
-    def _stop_spinner(self) -> None:
-        if self._spinner is not None and self._spinner.running:
-            self._spinner.stop()
 
     def _add_status(self, event: Retrying | FieldDropped | FieldIgnored | CallAsText | SchemaRetry) -> None:
         from telex.render.messages import status_line
@@ -154,7 +152,8 @@ class TextRenderer:
 
     def _add_reasoning(self, text: str) -> None:
         if self._options.reasoning == "show":
-            self._stop_spinner()
+            if self._spinner is not None:
+                self._spinner.stop()
         else:
             self._wait_for("thinking")
         if not self._reasoning.active and self._options.reasoning != "hide" and self._text is not None:
@@ -193,14 +192,16 @@ class TextRenderer:
             self._console.note(line)
 
     def _pause(self) -> None:
-        self._stop_spinner()
-        self._spinner = None
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
         self._reasoning.end()
         if self._text is not None and self._text.pause():
             self._text = None
 
     def _close(self) -> None:
-        self._stop_spinner()
+        if self._spinner is not None:
+            self._spinner.stop()
         self._reasoning.end()
         if self._text is not None:
             self._text.close()

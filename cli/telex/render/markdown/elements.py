@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from io import StringIO
 from itertools import chain
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich import markdown as base
@@ -197,7 +198,7 @@ class Paragraph(_Block):
         rows = broken(text, options.max_width)
         if drawing.unfinished:
             drawing.open_row = rows.pop()
-        return chain.from_iterable([row.render(console, end="\n") for row in rows])
+        return chain.from_iterable(map(methodcaller("render", console, end="\n"), rows))
 
 
 class Heading(Paragraph):

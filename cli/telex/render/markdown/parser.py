@@ -287,14 +287,14 @@ def _literal(text: str) -> frozenset[int]:
 
     A backslash before a letter or digit escapes nothing in Markdown, so neither do the others of that word.
     """
-    found = [url.span() for url in _URL.finditer(text)] if "://" in text else []
-    found += [name.span() for name in _NAME.finditer(text)]
-    urls = [at for start, end in found for at in range(start, end)]
-    if "\\" not in text:
-        return frozenset(urls)
-    words = [word.span() for word in _WORD.finditer(text) if _NO_ESCAPE.search(word[0])]
-    words += [path.span() for path in _PATH.finditer(text)]
-    return frozenset([*urls, *(at for start, end in words for at in range(start, end) if text[at] == "\\")])
+    found: set[int] = set()
+    for match in (*_NAME.finditer(text), *(_URL.finditer(text) if "://" in text else ())):
+        found.update(range(*match.span()))
+    if "\\" in text:
+        words = [word for word in _WORD.finditer(text) if _NO_ESCAPE.search(word[0])]
+        for match in (*words, *_PATH.finditer(text)):
+            found.update(at for at in range(*match.span()) if text[at] == "\\")
+    return frozenset(found)
 
 
 def _literal_backslash(state: StateInline, silent: bool) -> bool:

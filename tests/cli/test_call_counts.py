@@ -1,0 +1,95 @@
+"""How many of telex's own functions run for one chunk of an answer, from its bytes to the screen."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from scripted import DONE, delta, sse
+
+from provider_core.settings import Paths
+from provider_core.testing import FakeTransport, Scripted
+from telex.app import App
+from telex.console import Console
+from telex.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PIECES = [
+    "It ",
+    "starts.\n\nSome ",
+    "words and **bold** ",
+    "text with `code`",
+    " and so ",
+    "on until",
+    " the end. ",
+]
+TERMINAL = {"LAB_KEY": "sk-1", "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLORFGBG": "15;0"}
+
+
+class Screen(io.TextIOWrapper):
+    """A stdout that says it is a terminal; counting ends when something is written to it."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        sys.setprofile(None)
+        return super().write(text)
+
+
+class Counter:
+    """The calls of functions of ``telex`` and ``provider_core`` while it is entered, and the files they are in."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+
+    def _note(self, frame: Any, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and ("/telex/" in code.co_filename or "/provider_core/" in code.co_filename):
+            self.calls.append((code.co_filename, code.co_qualname))
+
+    def __enter__(self) -> None:
+        sys.setprofile(self._note)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    @property
+    def files(self) -> set[str]:
+        return {file for file, _ in self.calls}
+
+
+def body(counters: list[Counter]) -> Iterator[bytes]:
+    """The frames of an answer; what happens from each of them to the screen is counted."""
+    for piece in PIECES:
+        time.sleep(0.04)  # a repaint is due
+        (frame,) = sse(delta(piece))
+        counters.append(Counter())
+        with counters[-1]:
+            yield frame
+    yield from sse(delta(finish="stop"), DONE)
+
+
+def test_a_chunk_of_markdown_takes_at_most_75_calls_in_16_files(tmp_path: Path) -> None:
+    environ = {"TELEX_HOME": str(tmp_path), **TERMINAL}
+    settings = Paths.find(environ).settings_file
+    settings.parent.mkdir(parents=True, mode=0o700)
+    settings.write_text('[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey_env = "LAB_KEY"\n')
+    counters: list[Counter] = []
+    network = FakeTransport(Scripted(body=body(counters)))
+    screen = Screen(io.BytesIO(), encoding="utf-8", write_through=True)
+    with contextlib.redirect_stdout(screen):
+        app = App(environ=environ, console=Console(environ=environ), transport=network)
+        assert main(["chat", "--no-stdin", "-m", "lab/m", "hi"], app) == 0
+    painted = screen.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert "\x1b[1mbold\x1b[m" in painted
+    for piece, counter in zip(PIECES[2:], counters[2:], strict=True):
+        names = "\n".join(f"{file} {name}" for file, name in counter.calls)
+        assert 20 < len(counter.calls) <= 75, f"{piece!r} took {len(counter.calls)} calls:\n{names}"
+        assert len(counter.files) <= 16, sorted(counter.files)
