@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from provider_core import limits
+from provider_core.stream.framing import dict_in, str_in
 from provider_core.types import Image, Source
 
 if TYPE_CHECKING:
@@ -161,16 +162,13 @@ def _sources(value: Json, depth: int) -> Iterator[tuple[int, str, str]]:
         for key in _NESTED:
             if value.get(key):
                 yield from _sources(value[key], depth - 1)
-        if isinstance(value.get("file"), dict):
-            return  # a file of the user's, which OpenRouter sends back
-        for key in ("groundingMetadata", "grounding_metadata"):
-            if isinstance(value.get(key), dict):
-                yield from _sources(value[key], depth - 1)
+        if not isinstance(value.get("file"), dict):  # a file is the user's, which OpenRouter sends back
+            for key in ("groundingMetadata", "grounding_metadata"):
+                yield from _sources(dict_in(value, key), depth - 1)
 
 
 def _text(value: dict[str, Json], keys: tuple[str, ...]) -> str:
-    found = (value[key].strip() for key in keys if isinstance(value.get(key), str))
-    return next(filter(None, found), "")[:_LONGEST]
+    return next(filter(None, (str_in(value, key).strip() for key in keys)), "")[:_LONGEST]
 
 
 def _number(value: dict[str, Json]) -> int:
@@ -196,13 +194,12 @@ def _images(value: Json, depth: int) -> Iterator[str]:
         elif len(value) > 32:
             yield f"data:;base64,{value}"
     elif isinstance(value, dict):
-        types = (value.get(key) for key in ("mime_type", "mimeType", "media_type"))
-        declared = next((each for each in types if isinstance(each, str)), "")
-        for key in ("b64_json", "image_base64", "base64", "data", "result"):
-            if isinstance(value.get(key), str) and value[key]:
-                data = value[key]
-                yield data if data[:5].lower() == "data:" else f"data:{declared};base64,{data}"
-                return
+        types = (str_in(value, key) for key in ("mime_type", "mimeType", "media_type"))
+        encoded = (str_in(value, key) for key in ("b64_json", "image_base64", "base64", "data", "result"))
+        if data := next(filter(None, encoded), ""):
+            declared = next(filter(None, types), "")
+            yield data if data[:5].lower() == "data:" else f"data:{declared};base64,{data}"
+            return
         for key in ("image_url", "inline_data", "inlineData", "source", "image", "url"):
             if value.get(key):
                 yield from _images(value[key], depth - 1)
@@ -212,19 +209,17 @@ def _images(value: Json, depth: int) -> Iterator[str]:
 def _image(url: str) -> Image:
     if url[:5].lower() != "data:":
         return Image(url=url[:_LONGEST])
-    head = url.partition(",")[0]
-    declared = head[5:].partition(";")[0].strip().lower()
-    image = Image(url=url, type=declared)
+    declared = url.partition(",")[0][5:].partition(";")[0].strip().lower()
     try:
-        data = image.data()
+        data = Image(url=url).data()
     except ValueError:
         return Image(url=url, type=declared, broken="not valid base64")
     if not data:
         return Image(url=url, type=declared, broken="empty")
-    return Image(url=url, type=_kind(data) or declared, size=len(data))
+    return Image(url=url, type=_media_type(data) or declared, size=len(data))
 
 
-def _kind(data: bytes) -> str:
+def _media_type(data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     if data[4:12] in (b"ftypavif", b"ftypavis"):

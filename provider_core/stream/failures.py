@@ -222,30 +222,16 @@ def _excerpt(value: Json) -> str:
 # --- the class of an error -----------------------------------------------------------------------------------
 
 _STATUS: Mapping[int, Kind] = {
-    401: errors.AuthenticationError,
-    402: errors.QuotaError,
-    403: errors.PermissionDeniedError,
-    404: errors.NotFoundError,
-    405: errors.NotFoundError,
-    408: errors.ServerError,  # the time limit of the upstream server, not of the client
-    410: errors.NotFoundError,
-    424: errors.ServerError,
-    429: errors.RateLimitError,
-    451: errors.ContentPolicyError,
-    498: errors.OverloadedError,  # Groq: no flex capacity
-    503: errors.OverloadedError,
-    529: errors.OverloadedError,
-}
+    401: errors.AuthenticationError, 402: errors.QuotaError, 403: errors.PermissionDeniedError,
+    **dict.fromkeys((404, 405, 410), errors.NotFoundError), 429: errors.RateLimitError, 451: errors.ContentPolicyError,
+    **dict.fromkeys((408, 424), errors.ServerError),  # 408 is the time limit of the upstream server
+    **dict.fromkeys((498, 503, 529), errors.OverloadedError),  # 498 is Groq's, for lack of flex capacity
+}  # fmt: skip
 _VENDOR: Mapping[str, Kind] = {  # https://platform.minimax.io/docs/api-reference/errorcode
-    "1002": errors.RateLimitError,
-    "1004": errors.AuthenticationError,
-    "1008": errors.QuotaError,
-    "1026": errors.ContentPolicyError,
-    "1027": errors.ContentPolicyError,
-    "1039": errors.RateLimitError,
-    "2013": errors.BadRequestError,
-    "2049": errors.AuthenticationError,
-}
+    **dict.fromkeys(("1002", "1039"), errors.RateLimitError), "1008": errors.QuotaError,
+    **dict.fromkeys(("1004", "2049"), errors.AuthenticationError), "2013": errors.BadRequestError,
+    **dict.fromkeys(("1026", "1027"), errors.ContentPolicyError),
+}  # fmt: skip
 
 # Codes and types, lower-case. Numbers are Zhipu's (https://docs.z.ai/api-reference/api-code) and SiliconFlow's 20012.
 _OVERFLOW = re.compile(
@@ -271,16 +257,10 @@ _BUSY = re.compile("overloaded|unavailable")
 _OTHERS = (  # used only without a status
     (_KEY, errors.AuthenticationError),
     (_BUSY, errors.OverloadedError),
-    (
-        re.compile("rate_?limit|too_many_requests|resource_exhausted|throttling|^(1302|1303|1305)$"),
-        errors.RateLimitError,
-    ),
+    (re.compile("rate_?limit|too_many_requests|resource_exhausted|throttling|^130[235]$"), errors.RateLimitError),
     (re.compile("permission|access_?denied|forbidden"), errors.PermissionDeniedError),
-    (
-        re.compile("invalid_?(request|argument|prompt|parameter)|bad_?request|unprocessable"),
-        errors.BadRequestError,
-    ),
-)
+    (re.compile("invalid_?(request|argument|prompt|parameter)|bad_?request|unprocessable"), errors.BadRequestError),
+)  # fmt: skip
 
 _TOO_LONG = re.compile(
     r"max(?:imum)? context length|context[_ ]length[_ ]exceeded|context window"
@@ -359,17 +339,21 @@ def _kind_of(status: int | None, said: ErrorPayload, words: str, *, json_body: b
         return errors.QuotaError
     if status == 429:
         return errors.OverloadedError if _any(_BUSY, said) else errors.RateLimitError
-    if status == 402:
-        return errors.QuotaError
-    if status == 401:
-        return errors.ModelNotFoundError if _any(_MODEL, said) else errors.AuthenticationError
-    if (special := _special(status, said, words)) is not None:
-        return special
+    if status in (401, 402):
+        return errors.ModelNotFoundError if status == 401 and _any(_MODEL, said) else _STATUS[status]
+    too_long = status not in (404, 405) and _TOO_LONG.search(words) and not _TOO_MUCH.search(words)
+    if too_long or _any(_OVERFLOW, said):
+        return errors.ContextOverflowError
+    if said.moderated or _any(_POLICY, said):
+        return errors.ContentPolicyError
     busy = status in (503, 529) and not _says(_NO_CHANNEL, words)
     if (unknown := _unknown_model(said, "" if busy else words)) is not None:
         return unknown
     if status is None:
-        return next((kind for marks, kind in _OTHERS if _any(marks, said)), _unmarked(words))
+        # LM Studio answers 200 to a wrong path.
+        wrong_path = words.startswith("Unexpected endpoint or method")
+        otherwise = errors.NotFoundError if wrong_path else errors.ServerError
+        return next((kind for marks, kind in _OTHERS if _any(marks, said)), otherwise)
     if status in (400, 403) and (_any(_KEY, said) or _says(_BAD_KEY, words)):
         return errors.AuthenticationError
     if status in (404, 410) and json_body and _NAMES_MODEL.search(words):
@@ -389,23 +373,9 @@ def _says(pattern: str, words: str) -> bool:
     return re.search(pattern, words, re.IGNORECASE) is not None
 
 
-def _special(status: int | None, said: ErrorPayload, words: str) -> Kind | None:
-    """Return the class if a code or the words name it more exactly than the status."""
-    too_long = status not in (404, 405) and _TOO_LONG.search(words) and not _TOO_MUCH.search(words)
-    if too_long or _any(_OVERFLOW, said):
-        return errors.ContextOverflowError
-    return errors.ContentPolicyError if said.moderated or _any(_POLICY, said) else None
-
-
 def _unknown_model(said: ErrorPayload, words: str) -> Kind | None:
     """Return the class if the server does not have the model, or has it only at another endpoint."""
     if _any(_ENDPOINT, said) or _says(_NO_CHAT, words):
         return errors.WrongEndpointError
     named = _any(_MODEL, said) or _says(_NO_MODEL, words) or _says(_NO_CHANNEL, words)
     return errors.ModelNotFoundError if named else None
-
-
-def _unmarked(words: str) -> Kind:
-    if words.startswith("Unexpected endpoint or method"):  # LM Studio answers 200 to a wrong path
-        return errors.NotFoundError
-    return errors.ServerError

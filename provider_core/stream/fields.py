@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from provider_core.stream.framing import dict_in, list_in, str_in
 from provider_core.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provider_core.stream.text import Piece
     from provider_core.types import Json
 
+Piece: TypeAlias = tuple[bool, str]
+"""Whether it is reasoning, and its text."""
 Reason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 
 # --- other dialects ------------------------------------------------------------------------------------------
@@ -57,19 +58,15 @@ def _ollama(value: dict[str, Json], body: dict[str, Json]) -> dict[str, Json]:
 
 def _blocked(value: dict[str, Json]) -> str | None:
     """Return why Gemini refused the prompt, in which case there are no candidates."""
-    feedback = value.get("promptFeedback") or value.get("prompt_feedback")
-    if not isinstance(feedback, dict) or value.get("choices") or value.get("candidates"):
-        return None
-    reason = feedback.get("blockReason") or feedback.get("block_reason")
-    if not isinstance(reason, str):
+    feedback = dict_in(value, "promptFeedback") or dict_in(value, "prompt_feedback")
+    reason = str_in(feedback, "blockReason") or str_in(feedback, "block_reason")
+    if not reason or value.get("choices") or value.get("candidates"):
         return None
     return f"BLOCK_REASON_{reason}" if reason.upper() == "OTHER" else reason
 
 
 def _gemini(candidate: dict[str, Json]) -> dict[str, Json]:
-    content = candidate.get("content")
-    parts = content.get("parts") if isinstance(content, dict) else None
-    parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    parts = [part for part in list_in(candidate.get("content"), "parts") if isinstance(part, dict)]
     calls = [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), dict)]
     return {
         "index": candidate.get("index"),
@@ -98,13 +95,11 @@ def reasoning(body: dict[str, Json]) -> str:
         value = body.get(key)
         if value and not isinstance(value, bool) and (text := _nested_text(value)):
             return text
-    blocks = body.get("thinking_blocks")
-    return _nested_text(blocks) if isinstance(blocks, list) else ""
+    return _nested_text(list_in(body, "thinking_blocks"))
 
 
 def reasoning_details(body: dict[str, Json]) -> str:
-    value = body.get("reasoning_details")
-    return _nested_text(value) if isinstance(value, list | dict) else ""
+    return _nested_text(list_in(body, "reasoning_details") or dict_in(body, "reasoning_details"))
 
 
 def content(body: dict[str, Json]) -> list[Piece]:
@@ -112,10 +107,7 @@ def content(body: dict[str, Json]) -> list[Piece]:
     pieces = _blocks(body.get("content"))
     if body.get("thought") is True:  # Gemini's own flag, as some gateways pass it on
         return [(True, text) for _, text in pieces]
-    audio = body.get("audio")
-    if not pieces and isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
-        return _blocks(audio["transcript"])
-    return pieces
+    return pieces or _blocks(str_in(body.get("audio"), "transcript"))
 
 
 def _blocks(value: Json) -> list[Piece]:
@@ -165,45 +157,33 @@ def _nested_text(value: Json, depth: int = _DEPTH) -> str:
 # --- finish reasons ------------------------------------------------------------------------------------------
 
 # Words that a pattern below would misread, or that no pattern matches.
-_REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
-    {
-        **dict.fromkeys(("end", "end_filter", "load", "unload", "user_stop_sequence"), "stop"),
-        "error_limit": "length",  # Cohere: the context window
-        **dict.fromkeys(("max", "memory_limit"), "length"),
-        "language": "content_filter",  # Gemini: a language that it does not support
-    }
-)
+_REASONS: Final[Mapping[str, Reason]] = {
+    **dict.fromkeys(("end", "end_filter", "load", "unload", "user_stop_sequence"), "stop"),
+    **dict.fromkeys(
+        ("max", "memory_limit", "error_limit"), "length"
+    ),  # error_limit is Cohere's context window
+    "language": "content_filter",  # Gemini: a language that it does not support
+}
 
 # The first pattern found in a reason decides. Sources: the API references of OpenAI, Anthropic, Bedrock, Gemini,
 # Cohere, Mistral, DeepSeek, Z.ai, xAI, watsonx and LM Studio; the sources of vLLM, SGLang, TGI, TensorRT-LLM,
 # llama.cpp and ExLlamaV2; `map_finish_reason` in LiteLLM.
 _REASON_PATTERNS: Final[tuple[tuple[Reason, re.Pattern[str]], ...]] = (
-    (
-        "content_filter",
-        re.compile(
-            "filter|safety|unsafe|moderat|sensitive|recitation|prohibit|block(ed|_?list|_reason)|^block$|spii"
-            "|refus|guardrail|toxic|policy|copyright|model_armor|jailbreak|censor|inspection"
-        ),
-    ),
-    (
-        "error",
-        re.compile(
-            "error|fail|abort|cancel|(^|_)timed?(_|$)|time_?out|deadline|interrupt|disconnect|connection|network"
-            "|preempt|evict|kill|shutdown|crash|oom$|out_of_memory|insufficient|overload|unavailable|rate_?limit"
-            "|quota|credit|max_(tool|turn|step|iter|call)|malformed|invalid|unexpected|paused?(_|$)|incomplete|unfinished|repetition|loop_detect"
-            "|user_?stop|stopped_by|unloaded|closed|missing_|too_many|no_image|image_other|broken|exception|partial"
-            "|throttl|reject|denied|drop|halt|terminated|killed|watchdog|capacity|cut_?off|lost|stall|reset"
-        ),
-    ),
-    (
-        "length",
-        re.compile(
-            "length|limit|budget|context|max_.*(len|tok|new|gen|output)|tokens?_(max|exceed|reach)|truncat"
-        ),
-    ),
+    ("content_filter", re.compile(
+        "filter|safety|unsafe|moderat|sensitive|recitation|prohibit|block(ed|_?list|_reason)|^block$|spii"
+        "|refus|guardrail|toxic|policy|copyright|model_armor|jailbreak|censor|inspection")),
+    ("error", re.compile(
+        "error|fail|abort|cancel|(^|_)timed?(_|$)|time_?out|deadline|interrupt|disconnect|connection|network"
+        "|preempt|evict|kill|shutdown|crash|oom$|out_of_memory|insufficient|overload|unavailable|rate_?limit"
+        "|quota|credit|max_(tool|turn|step|iter|call)|malformed|invalid|unexpected|paused?(_|$)|incomplete|unfinished"
+        "|repetition|loop_detect"
+        "|user_?stop|stopped_by|unloaded|closed|missing_|too_many|no_image|image_other|broken|exception|partial"
+        "|throttl|reject|denied|drop|halt|terminated|killed|watchdog|capacity|cut_?off|lost|stall|reset")),
+    ("length", re.compile(
+        "length|limit|budget|context|max_.*(len|tok|new|gen|output)|tokens?_(max|exceed|reach)|truncat")),
     ("tool_calls", re.compile("tool|function")),
     ("stop", re.compile("stop|eos|^end_|_end$|end_?of_?|^eot|complete|^done|finish|^normal|success")),
-)
+)  # fmt: skip
 _CAMEL_CASE: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 _NOT_A_LETTER: Final = re.compile("[^a-z0-9]+")
 _PREFIX: Final = re.compile("^(finish|stop)_reason_|^reason_")
@@ -262,16 +242,13 @@ _TICKS_PER_DOLLAR = 1e10
 def read_usage(chunk: dict[str, Json], choice: Json = None) -> Usage | None:
     """Return the token counts of a chunk or a reply, or None if it has none."""
     groq = chunk.get("x_groq")
-    for place in (
-        chunk.get("usage"),
-        choice.get("usage") if isinstance(choice, dict) else None,
-        groq.get("usage") if isinstance(groq, dict) else None,
-        chunk.get("usageMetadata"),
-        chunk if "eval_count" in chunk or "prompt_eval_count" in chunk else None,
-    ):
-        if isinstance(place, dict) and (found := _read_counts(place)) is not None:
-            return found
-    return None
+    own = chunk if "eval_count" in chunk or "prompt_eval_count" in chunk else {}
+    places = (
+        *(dict_in(each, "usage") for each in (chunk, choice, groq)),
+        dict_in(chunk, "usageMetadata"),
+        own,
+    )
+    return next(filter(None, map(_read_counts, places)), None)
 
 
 def merge_usage(old: Usage | None, new: Usage | None) -> Usage | None:
@@ -293,7 +270,10 @@ def _later(old: int | None, new: int | None) -> int | None:
 
 def _read_counts(usage: dict[str, Json]) -> Usage | None:
     prompt, output, total = _first(_INPUT, usage), _first(_OUTPUT, usage), _first(_TOTAL, usage)
-    inside, outside = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
+    inside, outside = (
+        next(filter(None, (dict_in(usage, key) for key in keys)), {})
+        for keys in (_INPUT_DETAILS, _OUTPUT_DETAILS)
+    )
     cached = _first(_CACHED, inside, usage)
     reasoning = _first(_REASONING_COUNTS, outside, usage)
     if "candidatesTokenCount" in usage:  # Gemini's own names: reasoning is counted apart
@@ -311,10 +291,6 @@ def _read_counts(usage: dict[str, Json]) -> Usage | None:
         reasoning = min(reasoning, output)
     found = Usage(input=prompt, output=output, cached=cached, reasoning=reasoning, cost=_cost(usage))
     return None if found == Usage() else found
-
-
-def _details(usage: dict[str, Json], keys: tuple[str, ...]) -> dict[str, Json]:
-    return next((value for key in keys if isinstance(value := usage.get(key), dict)), {})
 
 
 def _first(keys: tuple[str, ...], *places: dict[str, Json]) -> int | None:

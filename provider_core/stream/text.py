@@ -7,15 +7,14 @@ but blanks at the beginning and what may become a tag.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from provider_core.types import Reasoning, Text
 
 if TYPE_CHECKING:
-    from provider_core.types import AnswerEvent
+    from collections.abc import Callable
 
-Piece: TypeAlias = tuple[bool, str]
-"""Whether it is reasoning, and its text."""
+    from provider_core.types import AnswerEvent
 
 _BLANKS: Final = (
     "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180e"
@@ -57,7 +56,7 @@ class TextBuffer:
         self.has_reasoning: bool = False
         self.blanks: int = 0
         """Blank characters at the end so far: some models never stop sending them."""
-        self._tags = ReasoningTags()
+        self._tags = _ReasoningTags(self._put)
         self._raw: list[str] = []  # pieces of one kind that were not searched for tags yet
         self._raw_is_reasoning = False
         self._events: list[AnswerEvent] = []
@@ -83,12 +82,12 @@ class TextBuffer:
     def add_complete(self, text: str) -> None:
         """Add the text of a reply that came in one piece."""
         self._search()
-        self._put_all(self._tags.feed(text, complete=True))
+        self._tags.feed(text, complete=True)
 
     def add_refusal(self, text: str) -> None:
         """Add text that is not searched for tags, and that is not an answer."""
         self._search()
-        self._put_all(self._tags.interrupt())
+        self._tags.interrupt()
         had_text = self.has_text
         self._put(False, text)
         self.has_text = had_text
@@ -103,7 +102,7 @@ class TextBuffer:
     def close(self, *, cut: bool) -> list[AnswerEvent]:
         """Return the last events. After the last character of a ``cut`` answer, more may have been on its way."""
         self._search()
-        self._put_all(self._tags.close(cut=cut))
+        self._tags.close(cut=cut)
         self._end_run(last=True)
         return self._events
 
@@ -113,11 +112,10 @@ class TextBuffer:
         text = self._raw[0] if len(self._raw) == 1 else "".join(self._raw)
         self._raw.clear()
         self.blanks = 0 if text.strip(_BLANKS) else self.blanks + len(text)
-        self._put_all([(True, text)] if self._raw_is_reasoning else self._tags.feed(text))
-
-    def _put_all(self, pieces: list[Piece]) -> None:
-        for is_reasoning, text in pieces:
-            self._put(is_reasoning, text)
+        if self._raw_is_reasoning:
+            self._put(True, text)
+        else:
+            self._tags.feed(text)
 
     def _put(self, is_reasoning: bool, text: str) -> None:
         if is_reasoning:
@@ -159,18 +157,20 @@ def _join_surrogates(text: str) -> str:
     return text
 
 
-class ReasoningTags:
-    """Separates the reasoning between tags from the text of one answer.
+class _ReasoningTags:
+    """Separates the reasoning between tags from the text of one answer, and passes both to ``put``.
 
     A closing tag without an opening one means that everything before it was reasoning, provided that it begins or
     ends a line: within a line, an answer is about the tag. The first one outside of code decides. Text that was shown
     already stays text, and only the tag is dropped; a reply that comes in one piece is separated correctly.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, put: Callable[[bool, str], None]) -> None:
+        self._put = put  # takes whether it is reasoning, and the text
         self.reasoned: bool = False
         """Whether there was reasoning; also set by the owner if it came in a field of its own."""
-        self._state = "start"  # then "reasoning", "harmony" or "text"
+        self._read: Callable[[], bool] = self._in_start  # by state; returns whether there may be more to read
+        self._complete = False
         self._closer = ""
         self._held = ""
         self._blanks: list[str] = []
@@ -182,57 +182,46 @@ class ReasoningTags:
         self._header: str | None = None  # of harmony's current message, while it is read
         self._channel = ""
 
-    def feed(self, text: str, *, complete: bool = False) -> list[Piece]:
-        """Return the pieces that are certain by now; ``complete`` if the text is a complete answer."""
-        if self._state == "text" and not self._held:
+    def feed(self, text: str, *, complete: bool = False) -> None:
+        """Pass on what is certain by now; ``complete`` if the text is a complete answer."""
+        if self._read == self._in_text and not self._held:
             no_tag = "<" not in text and "[" not in text and "◁" not in text
             if self.reasoned or not self._lone_possible or no_tag:
                 self._ticks += text.count("`")
                 self._last = text[-1:] or self._last
-                return [(False, text)]
-        if text.isspace() and (self._state == "start" or self._fresh) and not self._held:
+                self._put(False, text)
+                return
+        if text.isspace() and (self._read == self._in_start or self._fresh) and not self._held:
             self._blanks.append(text)
-            return []
+            return
         self._held = "".join((*self._blanks, self._held, text))
         self._blanks.clear()
-        pieces: list[Piece] = []
-        step = {
-            "start": self._in_start,
-            "reasoning": self._in_reasoning,
-            "harmony": self._in_harmony,
-            "text": self._in_text,
-        }
-        while self._held and step[self._state](pieces, complete):
+        self._complete = complete
+        while self._held and self._read():
             pass
-        return pieces
 
-    def close(self, *, cut: bool) -> list[Piece]:
-        """Return what is still held because it might have become a tag.
+    def close(self, *, cut: bool) -> bool:
+        """Pass on what is held because it might have become a tag; return whether there was anything.
 
         At the end of an answer that was not ``cut``, a closing tag without an opening one ends a line.
         """
         if not self._held.strip():
-            return []
-        if self._state == "text" and not cut and self._lone_possible and _LONE_TAG.match(self._held):
-            return []
-        if self._state == "start":
+            return False
+        if self._read == self._in_text and not cut and self._lone_possible and _LONE_TAG.match(self._held):
+            return False
+        if self._read == self._in_start:
             self._trim()
-        is_reasoning = self._state == "reasoning" or (
-            self._state == "harmony" and self._channel == "analysis"
-        )
-        return [(is_reasoning, self._held)]
+        in_analysis = self._read == self._in_harmony and self._channel == "analysis"
+        self._put(self._read == self._in_reasoning or in_analysis, self._held)
+        return True
 
-    def interrupt(self) -> list[Piece]:
-        """Return what is held because something else follows it."""
-        pieces = self.close(cut=True)
-        if pieces:
+    def interrupt(self) -> None:
+        """Pass on what is held because something else follows it."""
+        if self.close(cut=True):
             self._held = ""
-            self._state = "text" if self._state == "start" else self._state
-        return pieces
+            self._read = self._in_text if self._read == self._in_start else self._read
 
-    # Each of these reads on in what is held, and returns whether there may be more to read.
-
-    def _in_start(self, _: list[Piece], complete: bool) -> bool:
+    def _in_start(self) -> bool:
         text = self._held.lstrip()
         if not text:
             self._blanks.append(self._held)
@@ -240,80 +229,80 @@ class ReasoningTags:
             return False
         opener = next((each for each in _STARTS if text.startswith(each)), None)
         if opener is None:
-            if not complete and any(each.startswith(text) for each in _STARTS):
+            if not self._complete and any(each.startswith(text) for each in _STARTS):
                 return False
             self._trim()
-            self._state = "text"
+            self._read = self._in_text
         elif opener in _HARMONY:
-            self._state, self._held = "harmony", text
+            self._read, self._held = self._in_harmony, text
         else:
             self._held = text[len(opener) :]
             if opener in _LONE:
                 self.reasoned = True
             else:
-                self._state, self._closer, self._fresh = "reasoning", _PAIRS[opener], True
+                self._read, self._closer, self._fresh = self._in_reasoning, _PAIRS[opener], True
         return True
 
-    def _in_reasoning(self, pieces: list[Piece], _: bool) -> bool:
+    def _in_reasoning(self) -> bool:
         at = self._held.find(self._closer)
         end = len(self._held) - _begun_tag(self._held, (self._closer,)) if at < 0 else at
-        self._reason(self._held[:end], pieces)
+        self._reason(self._held[:end])
         if at < 0:
             self._held = self._held[end:]
             return False
         self._held = self._held[at + len(self._closer) :]
         self._blanks.clear()
-        self._state, self._fresh, self.reasoned = "start", False, True
+        self._read, self._fresh, self.reasoned = self._in_start, False, True
         return True
 
-    def _in_text(self, pieces: list[Piece], complete: bool) -> bool:
+    def _in_text(self) -> bool:
         text = self._held
         if self._lone_possible and not self.reasoned:
             for hit in _LONE_TAG.finditer(text):
                 if (self._ticks + text.count("`", 0, hit.start())) % 2:
                     continue
-                match self._is_alone(text, hit, complete):
+                match self._is_alone(text, hit):
                     case True:
-                        return self._close_lone(text, hit, pieces, complete)
+                        return self._close_lone(text, hit)
                     case False:
                         self._lone_possible = False
                     case None:
                         text = text[: hit.start()]
                 break
             else:
-                text = text[: len(text) - (0 if complete else _begun_tag(text, _LONE))]
-        self._say(text, pieces)
+                text = text[: len(text) - (0 if self._complete else _begun_tag(text, _LONE))]
+        self._say(text)
         self._held = self._held[len(text) :]
         return False
 
-    def _is_alone(self, text: str, hit: re.Match[str], complete: bool) -> bool | None:
+    def _is_alone(self, text: str, hit: re.Match[str]) -> bool | None:
         """Tell whether the tag begins or ends a line; None if its line may go on."""
         if (text[hit.start() - 1] if hit.start() else self._last) == "\n":
             return True
         after = _LINE_END.match(text, hit.end())
         if after is None or after[1] is None:
             return False
-        return True if after[1] == "\n" or complete else None
+        return True if after[1] == "\n" or self._complete else None
 
-    def _close_lone(self, text: str, hit: re.Match[str], pieces: list[Piece], complete: bool) -> bool:
+    def _close_lone(self, text: str, hit: re.Match[str]) -> bool:
         before, self._held = text[: hit.start()], text[hit.end() :]
         self.reasoned = True
-        if complete and not self._has_text:
-            pieces.append((True, before.lstrip("\r\n")))
-            self._state = "start"
+        if self._complete and not self._has_text:
+            self._put(True, before.lstrip("\r\n"))
+            self._read = self._in_start
         else:
-            self._say(before, pieces)
+            self._say(before)
         return True
 
-    def _in_harmony(self, pieces: list[Piece], complete: bool) -> bool:
+    def _in_harmony(self) -> bool:
         """Read the tokens of OpenAI's harmony format, which some servers leave in the text."""
         hit = _HARMONY_TOKEN.search(self._held)
         if hit is None:
-            end = len(self._held) - (0 if complete else _begun_token(self._held))
-            self._in_channel(self._held[:end], pieces)
+            end = len(self._held) - (0 if self._complete else _begun_token(self._held))
+            self._in_channel(self._held[:end])
             self._held = self._held[end:]
             return False
-        self._in_channel(self._held[: hit.start()], pieces)
+        self._in_channel(self._held[: hit.start()])
         self._held = self._held[hit.end() :]
         self._blanks.clear()
         self._fresh = False
@@ -326,18 +315,18 @@ class ReasoningTags:
                 self._fresh = self._channel == "analysis"
                 if not self._fresh and (recipient := _RECIPIENT.search(header)):
                     # A tool call that the server did not recognize: show which tool.
-                    self._say(f"{recipient[0]} ", pieces)
+                    self._say(f"{recipient[0]} ")
             case "end" | "return" | "call":
                 self._channel, self._header = "", None
         return True
 
-    def _in_channel(self, text: str, pieces: list[Piece]) -> None:
+    def _in_channel(self, text: str) -> None:
         if self._header is not None:
             self._header = (self._header + text)[:200]
         elif self._channel == "analysis":
-            self._reason(text, pieces)
+            self._reason(text)
         else:
-            self._say(text if self._has_text else text.lstrip("\r\n"), pieces)
+            self._say(text if self._has_text else text.lstrip("\r\n"))
 
     def _trim(self) -> None:
         """Drop the empty lines between reasoning and the answer; an indentation stays."""
@@ -345,7 +334,7 @@ class ReasoningTags:
             blanks = self._held[: len(self._held) - len(self._held.lstrip())]
             self._held = self._held[blanks.rfind("\n") + 1 :]
 
-    def _reason(self, text: str, pieces: list[Piece]) -> None:
+    def _reason(self, text: str) -> None:
         if self._fresh:
             if not text.strip():
                 self._blanks.append(text)
@@ -354,14 +343,14 @@ class ReasoningTags:
             self._fresh = False
         if text:
             self.reasoned = True
-            pieces.append((True, text))
+            self._put(True, text)
 
-    def _say(self, text: str, pieces: list[Piece]) -> None:
+    def _say(self, text: str) -> None:
         if text:
             self._ticks += text.count("`")
             self._last = text[-1]
             self._has_text = True
-            pieces.append((False, text))
+            self._put(False, text)
 
 
 def _begun_tag(text: str, tags: tuple[str, ...]) -> int:
