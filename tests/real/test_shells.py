@@ -184,36 +184,54 @@ def test_each_option_and_argument_completes_what_its_value_may_be(shell: Shell) 
     assert seen >= set(SAMPLES)
 
 
-def test_descriptions_stand_beside_candidates(shell: Shell) -> None:
+def test_candidates_have_descriptions(shell: Shell) -> None:
     if shell.kind.family == "bash":
         pytest.skip("bash shows no descriptions")
     shell.offers("telex ", *(each.help for each in COMMANDS.commands))
     shell.offers("telex chat --", "Set the system message.")
 
 
-def test_first_come_providers_and_aliases_then_a_providers_models(shell: Shell) -> None:
+def test_providers_and_aliases_are_offered_before_the_models_of_a_provider(shell: Shell) -> None:
     text = shell.offers("telex chat -m ", "openai/", "openrouter/", "lab/", "fast", "smart")
     assert "deepseek" not in text
-    assert shell.words("telex chat -m openr\tdeepseek/deepseek-r1:f\t hi") == [
-        *("chat", "-m", "openrouter/deepseek/deepseek-r1:free", "hi")
-    ]
     text = shell.offers("telex chat -m openai/gpt-", "gpt-4.1", "gpt-5-mini")
     assert "nitro" not in text
 
 
-@pytest.mark.parametrize("before", ["-m ", "--model ", "--model=", "-m"])
-def test_an_id_with_slashes_and_colons_is_completed_in_every_spelling(shell: Shell, before: str) -> None:
-    words = shell.words(f"telex chat {before}openrouter/deepseek/deepseek-r1:n\t")
-    assert " ".join(words) == f"chat {before}openrouter/deepseek/deepseek-r1:nitro"
-    words = shell.words(f"telex chat {before}openrouter/deepseek/deep\tn\t")
-    assert " ".join(words) == f"chat {before}openrouter/deepseek/deepseek-r1:nitro"
+NITRO = "openrouter/deepseek/deepseek-r1:nitro"
 
 
-def test_a_models_own_name_is_enough(shell: Shell) -> None:
-    assert shell.words("telex chat -m qwe\t") == ["chat", "-m", "qwen3:8b"]
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (
+            "chat -m openr\tdeepseek/deepseek-r1:f\t hi",
+            ["chat", "-m", "openrouter/deepseek/deepseek-r1:free", "hi"],
+        ),
+        ("chat -m openrouter/deepseek/deepseek-r1:n\t", ["chat", "-m", NITRO]),
+        ("chat --model openrouter/deepseek/deep\tn\t", ["chat", "--model", NITRO]),
+        ("chat --model=openrouter/deepseek/deep\tn\t", ["chat", f"--model={NITRO}"]),
+        ("chat -mopenrouter/deepseek/deepseek-r1:n\t", ["chat", f"-m{NITRO}"]),
+        ("chat -m qwe\t", ["chat", "-m", "qwen3:8b"]),
+        (
+            "providers add x --gguf my\tmo\t --no-key",
+            ["providers", "add", "x", "--gguf", "my dir/model file.gguf", "--no-key"],
+        ),
+        ("providers add x --gguf=no\t", ["providers", "add", "x", "--gguf=notes.txt"]),
+        (
+            "chat 'a -- b' \"-m c\" -s x\\ y --no-stdin -m openai/gpt-4\t d",
+            ["chat", "a -- b", "-m c", "-s", "x y", "--no-stdin", "-m", "openai/gpt-4.1", "d"],
+        ),
+        ("chat > /dev/null -m openai/gpt-4\t\x15telex chat x", ["chat", "x"]),
+        # The cursor is inside of the line.
+        ("chat -m openai/gpt-4 hello" + "\x02" * 6 + "\t", ["chat", "-m", "openai/gpt-4.1", "hello"]),
+    ],
+)
+def test_a_completed_line_has_the_right_words(shell: Shell, keys: str, words: list[str]) -> None:
+    assert shell.words(f"telex {keys}") == words
 
 
-def test_a_provider_whose_models_are_not_known_is_completed(shell: Shell) -> None:
+def test_a_provider_without_known_models_is_completed(shell: Shell) -> None:
     assert shell.words("telex chat -m bar\t hi")[2].rstrip("/") == "bare"
 
 
@@ -227,15 +245,7 @@ def test_whatever_an_id_holds_becomes_one_word_and_nothing_is_run(
     assert not (work / "PWNED").exists()
 
 
-def test_files_are_completed_where_files_are_expected(shell: Shell) -> None:
-    for option in ("--gguf", "--ca-bundle"):
-        assert shell.words(f"telex providers add x {option} my\tmo\t --no-key") == [
-            *("providers", "add", "x", option, "my dir/model file.gguf", "--no-key")
-        ]
-    assert shell.words("telex providers add x --gguf=no\t")[-1] == "--gguf=notes.txt"
-
-
-def test_files_are_completed_behind_a_redirection(shell: Shell) -> None:
+def test_files_are_completed_after_a_redirection(shell: Shell) -> None:
     shell.fresh()
     shell.send("telex chat hi 2>no\t")
     shell.wait(lambda text: "2>notes.txt" in text, "file")
@@ -244,25 +254,13 @@ def test_files_are_completed_behind_a_redirection(shell: Shell) -> None:
     shell.wait(lambda text: "< my\\ dir/" in text, "folder")
 
 
-def test_the_words_before_the_cursor_count_as_the_shell_reads_them(shell: Shell) -> None:
-    words = shell.words("telex chat 'a -- b' \"-m c\" -s x\\ y --no-stdin -m openai/gpt-4\t d")
-    assert words == ["chat", "a -- b", "-m c", "-s", "x y", "--no-stdin", "-m", "openai/gpt-4.1", "d"]
-    assert shell.words("telex chat > /dev/null -m openai/gpt-4\t\x15telex chat x")[-1] == "x"
-
-
-def test_the_word_at_the_cursor_is_completed_though_more_follows(shell: Shell) -> None:
-    assert shell.words("telex chat -m openai/gpt-4 hello" + "\x02" * 6 + "\t") == [
-        *("chat", "-m", "openai/gpt-4.1", "hello")
-    ]
-
-
 def test_an_option_that_was_given_is_not_offered_again(shell: Shell) -> None:
     typed = "telex chat -s x --no-stream -p a=1 -m fast --"
     text = shell.offers(typed, "--param", "--model", "--max-turns").replace(typed, "")
     assert not re.search(r"--system\b|--stream\b|--no-stream\b", text)
 
 
-def test_neither_a_prompt_nor_what_follows_two_dashes_is_completed(shell: Shell) -> None:
+def test_neither_a_prompt_nor_words_after_two_dashes_are_completed(shell: Shell) -> None:
     if shell.kind.program.endswith("3.2"):
         pytest.skip(
             "bash 3.2 cannot be asked for files now and then: it offers them where nothing else is known"
@@ -315,16 +313,8 @@ def test_a_tab_starts_no_process_and_opens_no_socket(
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     log = tmp_path / "calls"
-    around = (
-        "strace",
-        "-f",
-        "--seccomp-bpf",
-        "-qq",
-        "-o",
-        str(log),
-        "-e",
-        "trace=clone,clone3,fork,vfork,execve,socket,connect",
-    )
+    trace = "trace=clone,clone3,fork,vfork,execve,socket,connect"
+    around = ("strace", "-f", "--seccomp-bpf", "-qq", "-o", str(log), "-e", trace)
     probe = subprocess.run([*around, "true"], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         pytest.skip(f"strace may not trace here: {probe.stderr.strip()}")
@@ -442,14 +432,7 @@ def test_commands_to_come_need_nothing_but_their_names_lists(
     shell.words("telex ch\t")  # the one that is in place is loaded before it is replaced
     shell.run(f"source {path}")
     assert shell.words("telex resume tre\t") == ["resume", "trees and moss"]
-    assert shell.words("telex resume -s gi\t -s we\t -vqsg\t") == [
-        "resume",
-        "-s",
-        "git",
-        "-s",
-        "web",
-        "-vqsgit",
-    ]
+    assert " ".join(shell.words("telex resume -s gi\t -s we\t -vqsg\t")) == "resume -s git -s web -vqsgit"
     assert shell.words("telex resume --into my\t")[-1].rstrip("/") == "my dir"
     text = shell.offers("telex resume -v -q -", "--verbose", "--server")
     assert "--quiet" not in text
