@@ -1,34 +1,49 @@
-"""The settings file: what is accepted, what is said of what is not, and what survives a change."""
+"""Loading the settings: the file, the environment and presets; what is wrong is reported, and no secret is repeated."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
+import warnings
+from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import pytest
 
-from provider_core.errors import SettingsError
-from provider_core.settings import Paths, load
-from provider_core.settings.edit import put, remove, rename_provider, set_alias, update_provider
+from provider_core.errors import SettingsError, UnknownToolServerError
+from provider_core.runtime import Runtime
+from provider_core.settings import Paths, Settings, edit, load, preview
+from provider_core.settings.file import line_of
+from provider_core.settings.mcp import McpServer, find_server, secret_references
+from provider_core.settings.provider_fields import PROVIDER_FIELDS
+from provider_core.tools.mcp._process import server_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+KEY = "sk-canary-0123456789abcdef"
+LAB = '[providers.lab]\nbase_url = "http://127.0.0.1:1/v1"\n'
+
+
+def home(folder: Path, text: str | bytes = "") -> Paths:
+    paths = Paths.find({"TELEX_HOME": str(folder)})
+    paths.config.mkdir(parents=True, mode=0o700, exist_ok=True)
+    paths.settings_file.write_bytes(text.encode() if isinstance(text, str) else text)
+    paths.settings_file.chmod(0o600)
+    return paths
+
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    return Paths.find({"TELEX_HOME": str(tmp_path)})
+    return home(tmp_path)
 
 
-def write(paths: Paths, text: str | bytes) -> None:
-    paths.config.mkdir(parents=True, exist_ok=True)
-    paths.settings_file.write_bytes(text.encode() if isinstance(text, str) else text)
+# --- folders and lines -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -40,7 +55,7 @@ def write(paths: Paths, text: str | bytes) -> None:
         {"HOME": "/"},
     ],
 )
-def test_the_folders_are_those_that_platformdirs_names(
+def test_folders_are_those_of_platformdirs(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
@@ -53,200 +68,202 @@ def test_the_folders_are_those_that_platformdirs_names(
     assert found.cache == platformdirs.user_cache_path("telex")
 
 
-def test_no_file_means_no_providers(paths: Paths) -> None:
-    settings = load(paths, {})
-    assert settings.providers == {}
-    assert settings.model is None
+LINES = '''# model = "not this"
+model = "lab/m"
+
+note = """
+usage = "nor this"
+[providers.fake]
+"""
+usage = "short"
+
+[aliases]
+fast = "lab/m"
+
+[providers.lab]  # lab
+base_url = "http://a/v1"
+models = [
+  "m",
+]
+
+[providers."box"]
+headers = { base_url = "x" }
+base_url = "http://b/v1"
+'''
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_line_of_a_value(newline: str) -> None:
+    for name, line in {
+        "model": 2, "usage": 8, "aliases": 10, "aliases.fast": 11, "providers.lab": 13, "providers.lab.base_url": 14,
+        "providers.lab.models": 15, "providers.box": 19, "providers.box.base_url": 21, "providers.fake": None,
+        "nothing": None, "model.below": None,
+    }.items():  # fmt: skip
+        assert line_of(LINES.replace("\n", newline), name.split(".")) == line, name
+    assert line_of('model = "a"\nusage = = 3\n', ["model"]) == 1
+    assert line_of('usage = = 3\nmodel = "a"\n', ["model"]) is None
+
+
+# --- providers ---------------------------------------------------------------------------------------------
+
+
+def test_no_file_means_defaults(tmp_path: Path) -> None:
+    paths = Paths.find({"TELEX_HOME": str(tmp_path)})
+    assert load(paths, {}) == Settings()
     assert not paths.settings_file.exists()
 
 
-def test_a_preset_fills_in_what_is_not_written(paths: Paths) -> None:
-    write(paths, '[providers.deepseek]\npreset = "deepseek"\n')
-    provider = load(paths, {}).providers["deepseek"]
-    assert provider.base_url == "https://api.deepseek.com"
-    assert provider.key_env == ("DEEPSEEK_API_KEY",)
+def test_preset_fills_in_what_is_not_set(tmp_path: Path) -> None:
+    provider = load(home(tmp_path, '[providers.deepseek]\npreset = "deepseek"\n'), {}).providers["deepseek"]
+    assert (provider.base_url, provider.key_env) == ("https://api.deepseek.com", ("DEEPSEEK_API_KEY",))
     assert provider.key_required
     assert provider.models
 
 
-def test_what_is_written_wins_over_the_preset(paths: Paths) -> None:
-    write(
-        paths,
-        """
-        [providers.mine]
-        preset = "deepseek"
+def test_settings_override_the_preset_field_by_field(tmp_path: Path) -> None:
+    text = """
+        [providers.here]
+        preset = "ollama"
         base_url = "http://127.0.0.1:9/v1/"
         key_env = "MINE"
         display_name = "Mine"
         models = ["a", {id = "b", context = 4096}]
-        first_byte_timeout = 3
-        """,
-    )
-    provider = load(paths, {}).providers["mine"]
-    assert provider.base_url == "http://127.0.0.1:9/v1"
-    assert provider.key_env == ("MINE",)
-    assert provider.display_name == "Mine"
-    assert [m.id for m in provider.models] == ["a", "b"]
-    assert provider.models[1].context == 4096
-    assert provider.network.first_byte_timeout == 3
-
-
-def test_how_a_provider_is_reached_is_written_field_by_field_over_its_preset(paths: Paths) -> None:
-    write(
-        paths,
-        """
-        [providers.here]
-        preset = "ollama"
         retries = 0
         retry_budget = 10
         idle_timeout = 7
         proxy = "none"
         ca_bundle = "/etc/company.pem"
-        """,
-    )
-    network = load(paths, {}).providers["here"].network
+        [providers.cf]
+        preset = "cloudflare"
+        variables = {account_id = "abc"}
+        [providers.near]
+        base_url = 'http://127.0.0.1:1'
+        [providers.far]
+        base_url = 'https://host.test/v1'
+        """
+    here, cf, near, far = load(home(tmp_path, text), {}).providers.values()
+    assert (here.base_url, here.key_env, here.display_name) == ("http://127.0.0.1:9/v1", ("MINE",), "Mine")
+    assert [(model.id, model.context) for model in here.models] == [("a", None), ("b", 4096)]
+    network = here.network
     assert (network.retries, network.retry_budget, network.idle_timeout) == (0, 10, 7)
     assert (network.proxy, network.ca_bundle) == ("none", Path("/etc/company.pem"))
     assert (network.connect_timeout, network.first_byte_timeout) == (5, 1800)
+    assert "/accounts/abc/" in cf.base_url
+    assert near.network.first_byte_timeout > far.network.first_byte_timeout, "it may have to load its model"
 
 
-def test_the_environment_wins_over_the_file(paths: Paths) -> None:
-    write(paths, 'model = "from/file"\n')
-    assert load(paths, {}).model == "from/file"
-    assert load(paths, {"TELEX_MODEL": "from/environment"}).model == "from/environment"
-    assert load(paths, {"TELEX_MODEL": ""}).model == "from/file"
+def test_every_row_of_a_provider_is_a_setting(tmp_path: Path) -> None:
+    values = {
+        "text": "lab", "path": "/a", "seconds": 5.0, "count": 1, "switch": False, "choice": "none",
+        "pairs": {"A": "b"}, "models": ["m"],
+    }  # fmt: skip
+    special = {"preset": "deepseek", "base_url": "http://127.0.0.1:1", "key_env": "LAB", "proxy": "none"}
+    fields = {row.name: special.get(row.name, values[row.type]) for row in PROVIDER_FIELDS}
+    provider = preview("lab", fields, Paths.find({"TELEX_HOME": str(tmp_path)}))
+    assert (provider.display_name, provider.headers["A"], provider.enabled) == ("lab", "b", False)
 
 
-def test_variables_of_the_address_are_filled_in(paths: Paths) -> None:
-    write(paths, '[providers.cf]\npreset = "cloudflare"\nvariables = {account_id = "abc"}\n')
-    assert "/accounts/abc/" in load(paths, {}).providers["cf"].base_url
+def test_preview_is_what_a_start_loads(paths: Paths) -> None:
+    fields = {"preset": "deepseek", "display_name": None, "key_env": "MINE"}
+    seen = preview("mine", fields, paths)
+    edit.put(paths.settings_file, {"mine": fields})
+    assert load(paths, {}).providers["mine"] == seen
 
 
-@pytest.mark.parametrize(
-    ("text", "entry", "words"),
-    [
-        ("[providers.x]\nbase_url = 'ftp://host'", "providers.x", "providers.x.base_url"),
-        ("[providers.x]\nbase_url = 5", "providers.x", "providers.x.base_url"),
-        ("[providers.x]\nbase_uri = 'http://host'", "providers.x", "providers.x.base_uri is not a setting"),
-        ("[providers.x]\nenabled = 'maybe'\nbase_url = 'http://host'", "providers.x", "providers.x.enabled"),
-        ("[providers.x]\nretries = 1000\nbase_url = 'http://host'", "providers.x", "providers.x.retries"),
-        ("[providers.x]\nbaseurl = 'http://host'", "providers.x", "not a setting; did you mean base_url?"),
-        ("[providers.x]\ntoken = 'abc'", "providers.x", "telex providers set-key x"),
-        ("[mcp.x]\ncommand = ['a']\ntoken = 'abc'", "mcp.x", "telex mcp set-secret x"),
-        ("[mcp.x]\ncommand = 7", "mcp.x", "mcp.x.command: must be a list"),
-        ("[mcp]\nx = 7", "mcp.x", "mcp.x: must be a table"),
-        ("markdown = 7", "markdown", "markdown: must be true or false"),
-        (
-            "[providers.x]\nca_bundle = 5\nbase_url = 'http://host'",
-            "providers.x",
-            "ca_bundle: must be a path",
-        ),
-        (
-            "[providers.x]\nproxy = 'ftp://p'\nbase_url = 'http://host'",
-            "providers.x",
-            "it names a kind of proxy",
-        ),
-        (
-            "[providers.x]\nca_bundle = \"a\\u0000b\"\nbase_url = 'http://host'",
-            "providers.x",
-            "providers.x.ca_bundle: the path contains a null character",
-        ),
-        ("[providers.function-x]\nretries = 1000", "providers.function-x", "providers.function-x.retries"),
-        ("[providers.x]\n", "providers.x", "neither a preset"),
-        ("[providers.x]\npreset = 'no-such-thing'", "providers.x", "no preset called 'no-such-thing'"),
-        ("[providers]\nx = 5", "providers.x", "providers.x: "),
-        ("[providers.'a b']\nbase_url = 'http://host'", "providers.a b", "providers"),
-        ("[mcp.x]\ncommand = 7", "mcp.x", "mcp.x.command"),
-        ("[mcp.x]\ncommand = ['a']\nspeed = 7", "mcp.x", "mcp.x.speed is not a setting"),
-        ("mcp = []", "mcp", "mcp: "),
-        ("[aliases]\nx = 5", "aliases.x", "aliases.x: "),
-        ("aliases = 5", "aliases", "aliases: "),
-        ("modell = 'x'", "modell", "modell is not a setting"),
-        ("[future]\na = 1", "future", "future is not a setting"),
-        ("[Providers.x]\nbase_url = 'http://host'", "Providers", "write it in lower case, providers"),
-        ("MODEL = 'x'", "MODEL", "write it in lower case, model"),
-        ("local_threads = 0", "local_threads", "local_threads"),
-        ("model = ''", "model", "model: "),
-    ],
-)
-def test_an_entry_that_is_wrong_is_named_and_costs_only_itself(
-    paths: Paths, text: str, entry: str, words: str
-) -> None:
+# --- invalid entries ---------------------------------------------------------------------------------------
+
+HOST = "base_url = 'https://host'\n"
+INVALID = [
+    ("[providers.x]\nbase_url = 'ftp://host'", "providers.x.base_url: the base URL must begin"),
+    ("[providers.x]\nbase_url = 5", "providers.x.base_url: must be a string"),
+    (f"[providers.x]\nbase_uri = 5\n{HOST}", "providers.x.base_uri is not a setting; did you mean base_url?"),
+    (f"[providers.x]\nenabled = 'maybe'\n{HOST}", "providers.x.enabled: must be true or false"),
+    (f"[providers.x]\nretries = 1000\n{HOST}", "providers.x.retries: must be less than or equal to 100"),
+    (f"[providers.x]\nca_bundle = 5\n{HOST}", "providers.x.ca_bundle: must be a path"),
+    (f'[providers.x]\nca_bundle = "a\\u0000b"\n{HOST}', "the path contains a null character"),
+    (f"[providers.x]\nproxy = 'ftp://p'\n{HOST}", "it names a kind of proxy"),
+    ("[providers.x]\nbase_url = 'https://me:hunter22@host/v1'", "contains a user name or a password"),
+    ("[providers.x]\nbase_url = 'https://host/v1#x'", "contains a fragment"),
+    (f"[providers.x]\n{HOST}headers = {{Authorization = 'hunter22'}}", "the header Authorization"),
+    (f"[providers.x]\n{HOST}headers = {{X-A = 'é'}}", "the header X-A"),
+    ("[providers.x]\npreset = 'cloudflare'\nvariables = {account_id = '../..'}", "account_id may contain only"),
+    (f"[providers.x]\n{HOST}key_env = 'sk-hunter22'", "must be the name of an environment variable"),
+    (f"[providers.x]\n{HOST}key_env = 'gsk_{'hunter22' * 4}'", "and never the key itself"),
+    ("[providers.x]\npreset = 'cloudflare'", "its address needs variables.account_id"),
+    ("[providers.x]\n", "neither a preset"),
+    ("[providers.x]\npreset = 'no-such-thing'", "no preset called 'no-such-thing'"),
+    (f"[providers.function-x]\nretries = 1000\n{HOST}", "providers.function-x.retries"),
+    ("[providers]\nx = 5", "providers.x: must be a table"),
+    (f"[providers.'a b']\n{HOST}", "'a b' is not a valid name for a provider"),
+    (f"[providers.-x]\n{HOST}", "not a valid name for a provider"),
+    (f"[providers.local]\n{HOST}", "taken by telex itself"),
+    ("[mcp.x]\ncommand = 7", "mcp.x.command: must be a list"),
+    ("[mcp]\nx = 7", "mcp.x: must be a table"),
+    ("[mcp.x]\ncommand = ['a']\nspeed = 7", "mcp.x.speed is not a setting"),
+    ("[mcp.x]\n", "it needs a command or a url"),
+    ("[mcp.x]\ncommand = ['a']\nurl = 'http://a/'", "not both"),
+    ("[mcp.x]\ncommand = []", "at least 1 item"),
+    ("[mcp.x]\ncommand = [' ']", "its command is empty"),
+    ("[mcp.x]\nurl = 'ftp://a/'", "the URL must begin with http"),
+    ("[mcp.x]\nurl = 'http://me:hunter22@a/'", "the URL contains a user name or a password"),
+    ("[mcp.x]\nurl = 'http://a/?api_key=k'", "the URL contains a key in its query"),
+    ("[mcp.x]\nurl = 'http://a/'\nenv = {A = 'b'}", "are for a command"),
+    ("[mcp.x]\nurl = 'http://a/'\ncwd = '/'", "are for a command"),
+    ("[mcp.x]\ncommand = ['a']\nheaders = {A = 'b'}", "headers are for a url"),
+    ("[mcp.x]\nurl = 'http://a/'\nheaders = {Authorization = 'Bearer hunter22'}", "must be a reference"),
+    ("[mcp.x]\nurl = 'http://a/'\nheaders = {Host = 'b'}", "set by telex itself"),
+    ("[mcp.x]\nurl = 'http://a/'\nheaders = {'A B' = 'b'}", "not a valid header name"),
+    ("[mcp.x]\ncommand = ['a']\nenv = {'A-B' = 'b'}", "not a valid name of an environment variable"),
+    ("[mcp.x]\ncommand = ['a']\nenv = {A = 1}", "must be a string"),
+    ("[mcp.x]\ncommand = ['a']\nstart_timeout = 0", "greater than 0"),
+    ("[mcp.x]\ncommand = ['a']\ncall_timeout = 'soon'", "valid number"),
+    ("[mcp.x]\ncommand = ['a']\nmax_result = 10", "greater than or equal to 1000"),
+    ("[mcp.x]\ncommand = ['a']\nallow = ['two words']", "not a valid pattern"),
+    *((f"[mcp.'{name}']\ncommand = ['a']", "for an MCP server") for name in ("a b", "a_b", "-a", "a.b", "x" * 65)),
+    *((f"[mcp.'{name}']\ncommand = ['a']", "taken by telex") for name in ("all", "none")),
+    ("mcp = []", "mcp: must be a table"),
+    ("[aliases]\nx = 5", "aliases.x: must be a string"),
+    ("[aliases]\n'a b' = 'x'", "not a valid name for an alias"),
+    ("aliases = 5", "aliases: must be a table"),
+    ("modell = 'x'", "modell is not a setting; did you mean model?"),
+    ("[future]\na = 1", "future is not a setting"),
+    ("[Providers.x]\nbase_url = 'http://host'", "write it in lower case, providers"),
+    ("MODEL = 'x'", "write it in lower case, model"),
+    ("markdown = 7", "markdown: must be true or false"),
+    ("local_threads = 0", "local_threads: must be greater than 0"),
+    ("model = ''", "model: must not be empty"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), INVALID)
+def test_invalid_entry_is_reported_and_the_others_are_used(tmp_path: Path, text: str, words: str) -> None:
     is_table = text.startswith("[")
     good = "usage = 'full'\n{}\n{}\n".format(*(("", text) if is_table else (text, "")))
-    if "providers" not in entry:
+    if "[providers]" not in text:
         good += "[providers.good]\nbase_url = 'http://127.0.0.1:1'\n"
-    write(paths, good)
-    for _ in range(2):  # checked, and as it was remembered
-        settings = load(paths, {})
-        assert settings.usage == "full"
-        assert list(settings.providers) == ([] if "providers" in entry else ["good"])
-        assert [*settings.problems] == [entry]
-        assert settings.problems[entry].path == paths.settings_file
-        with pytest.raises(SettingsError, match=words):
-            settings.require(*entry.split("."))
+    paths = home(tmp_path, good)
+    for _ in range(2):  # checked, and from the snapshot
+        found = load(paths, {})
+        assert found.usage == "full"
+        assert list(found.providers) == (["good"] if "[providers]" not in text else [])
+        ((entry, error),) = found.problems.items()
+        assert words in error.message
+        assert entry in error.message
+        assert error.path == paths.settings_file
+        assert "hunter22" not in str(error)
+        with pytest.raises(SettingsError):
+            found.require(*entry.split(".", 1))
 
 
-def test_every_wrong_entry_is_reported(paths: Paths) -> None:
-    write(
-        paths,
-        "usage = 5\n[providers.x]\nbase_url = 5\nretries = 'x'\n[mcp.y]\n[aliases]\n'a b' = 'c'\nd = 'e'\n",
-    )
-    settings = load(paths, {"TELEX_REASONING": "loud"})
-    assert sorted(settings.problems) == ["aliases.a b", "mcp.y", "providers.x", "reasoning", "usage"]
-    assert settings.aliases == {"d": "e"}
+def test_every_invalid_entry_is_reported(tmp_path: Path) -> None:
+    text = "usage = 5\n[providers.x]\nbase_url = 5\nretries = 'x'\n[mcp.y]\n[aliases]\n'a b' = 'c'\nd = 'e'\n"
+    found = load(home(tmp_path, text), {"TELEX_REASONING": "loud"})
+    assert sorted(found.problems) == ["aliases.a b", "mcp.y", "providers.x", "reasoning", "usage"]
+    assert found.aliases == {"d": "e"}
 
 
-def test_a_variable_that_is_wrong_is_named_and_costs_only_itself(paths: Paths) -> None:
-    write(paths, "[providers.good]\nbase_url = 'http://127.0.0.1:1'\n")
-    settings = load(paths, {"TELEX_LOCAL_THREADS": "many"})
-    assert list(settings.providers) == ["good"]
-    with pytest.raises(SettingsError, match="TELEX_LOCAL_THREADS"):
-        settings.require("local_threads")
-
-
-@pytest.mark.parametrize(("variable", "table"), [("MCP", {"command": ["x"]}), ("PROVIDERS", {})])
-def test_half_a_character_in_a_name_is_reported(
-    paths: Paths, variable: str, table: dict[str, object]
-) -> None:
-    problems = load(paths, {f"TELEX_{variable}": json.dumps({"x\ud800": table})}).problems
-    assert "is not a valid name" in str(problems[variable.lower()])
-
-
-def test_nothing_is_saved_where_the_setting_of_the_history_is_wrong(paths: Paths) -> None:
-    write(paths, "history = 'never'\n")
-    assert load(paths, {}).history is False
-
-
-def test_no_value_of_the_file_is_repeated_in_an_error(paths: Paths) -> None:
-    write(paths, "[providers.x]\nbase_url = 'http://host'\napi_key = 'sk-secret-pasted-here'")
-    assert "sk-secret" not in str(load(paths, {}).problems)
-
-
-def test_a_change_is_made_beside_a_wrong_entry_and_makes_none(paths: Paths) -> None:
-    write(paths, "future = 1\n\n[providers.x]\nbase_url = 5\n")
-    put(paths.settings_file, {"new": {"base_url": "http://127.0.0.1:1"}})
-    assert list(load(paths, {}).providers) == ["new"]
-    with pytest.raises(SettingsError, match=r"providers\.worse\.base_url"):
-        put(paths.settings_file, {"worse": {"base_url": 5}})
-    remove(paths.settings_file, "x")
-    assert paths.settings_file.read_text().startswith("future = 1\n")
-
-
-@pytest.mark.parametrize(
-    "text", ["providers = 5\n", "[providers]\nlab = 5\n", "aliases = 5\n", "[Providers.lab]\n"]
-)
-def test_a_change_of_what_is_not_a_table_is_an_error(paths: Paths, text: str) -> None:
-    write(paths, text)
-    for change in (
-        lambda: put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}}),
-        lambda: update_provider(paths.settings_file, "lab", {"retries": 1}),
-        lambda: rename_provider(paths.settings_file, "lab", "new"),
-        lambda: set_alias(paths.settings_file, "fast", "lab/m"),
-    ):
-        with contextlib.suppress(SettingsError):
-            change()
-    load(paths, {})
+def test_nothing_is_saved_if_the_history_setting_is_invalid(tmp_path: Path) -> None:
+    assert load(home(tmp_path, "history = 'never'\n"), {}).history is False
 
 
 @pytest.mark.parametrize(
@@ -259,107 +276,251 @@ def test_a_change_of_what_is_not_a_table_is_an_error(paths: Paths, text: str) ->
         (b"a = " + b"[" * 5000, 0),
     ],
 )
-def test_a_file_that_does_not_parse_is_reported_with_its_line_and_never_overwritten(
-    paths: Paths, content: bytes, line: int
+def test_file_that_does_not_parse_is_an_error_with_its_line_and_never_overwritten(
+    tmp_path: Path, content: bytes, line: int
 ) -> None:
-    write(paths, content)
+    paths = home(tmp_path, content)
     with pytest.raises(SettingsError) as caught:
         load(paths, {})
     assert caught.value.line == (line or None)
     assert f"settings.toml, line {line}" in str(caught.value) or not line
     with pytest.raises(SettingsError):
-        put(paths.settings_file, {"new": {"base_url": "http://127.0.0.1:1"}})
+        edit.put(paths.settings_file, {"new": {"base_url": "http://127.0.0.1:1"}})
     assert paths.settings_file.read_bytes() == content
 
 
-def test_comments_and_order_survive_a_change(paths: Paths) -> None:
-    text = (
-        "# mine\n"
-        'model = "lab/x" # the fast one\n\n'
-        "[providers.lab] # in the cellar\n"
-        'base_url = "http://127.0.0.1:1" # 8 GB\n'
+# --- the environment ---------------------------------------------------------------------------------------
+
+
+def test_environment_overrides_the_file_table_by_table(tmp_path: Path) -> None:
+    paths = home(tmp_path, f'model = "from/file"\n{LAB}retries = 1\n')
+    assert load(paths, {}).model == "from/file"
+    assert load(paths, {"TELEX_MODEL": "from/environment"}).model == "from/environment"
+    assert load(paths, {"TELEX_MODEL": ""}).model == "from/file"
+    found = load(paths, {"TELEX_PROVIDERS": '{"lab": {"base_url": "http://127.0.0.1:2", "key": "none"}}'})
+    lab = found.providers["lab"]
+    assert (lab.base_url, lab.auth, lab.network.retries) == ("http://127.0.0.1:2", "none", 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PROVIDERS", "nonsense", "TELEX_PROVIDERS is not valid JSON"),
+        ("PROVIDERS", '{"lab": {"speed": 1}}', "TELEX_PROVIDERS.lab.speed is not a setting"),
+        ("PROVIDERS", '{"lab": {"base_url": "x"}}', "TELEX_PROVIDERS.lab.base_url: the base URL must begin"),
+        ("PROVIDERS", '{"lab": {"models": ["a", {"id": ""}]}}', "TELEX_PROVIDERS.lab.models.1.id: "),
+        ("PROVIDERS", '{"all": {}}', "TELEX_PROVIDERS.all: the name all is taken"),
+        ("PROVIDERS", "[]", "TELEX_PROVIDERS: must be a table"),
+        ("LOCAL_THREADS", "many", "TELEX_LOCAL_THREADS: must be a whole number"),
+        ("MCP", '{"x\\ud800": {"command": ["x"]}}', "is not a valid name"),
+        ("PROVIDERS", '{"x\\ud800": {}}', "is not a valid name"),
+    ],
+)
+def test_invalid_variable_is_named(tmp_path: Path, variable: str, value: str, message: str) -> None:
+    found = load(
+        home(tmp_path, "[providers.good]\nbase_url = 'http://127.0.0.1:1'\n"), {f"TELEX_{variable}": value}
     )
-    write(paths, text)
-    put(paths.settings_file, {"new": {"base_url": "http://127.0.0.1:2", "key_env": None}})
-    after = paths.settings_file.read_text()
-    assert after.startswith(text)
-    assert set(load(paths, {}).providers) == {"lab", "new"}
-    remove(paths.settings_file, "new")
-    assert paths.settings_file.read_text().strip() == text.strip()
+    assert message in " / ".join(error.message for error in found.problems.values())
+    if "ud800" not in value:
+        assert {error.path for error in found.problems.values()} == {None}
+        assert ("good" in found.providers) is (value != "[]")
 
 
-def test_a_taken_name_is_an_error_unless_it_shall_be_replaced(paths: Paths) -> None:
-    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
-    with pytest.raises(SettingsError, match="already set up"):
-        put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:2"}})
-    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:2"}}, replace=True)
-    assert load(paths, {}).providers["lab"].base_url == "http://127.0.0.1:2"
+def test_problem_in_the_file_is_not_blamed_on_the_variable(tmp_path: Path) -> None:
+    paths = home(tmp_path, "[providers.lab]\nspeed = 1\n")
+    variables = {"TELEX_PROVIDERS": '{"lab": {"base_url": "http://127.0.0.1:1"}}'}
+    (error,) = load(paths, variables).problems.values()
+    assert error.message.startswith("providers.lab.speed is not a setting")
+    assert error.path == paths.settings_file
 
 
-def test_what_would_not_be_accepted_is_not_written(paths: Paths) -> None:
-    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
-    before = paths.settings_file.read_bytes()
-    with pytest.raises(SettingsError):
-        put(paths.settings_file, {"worse": {"base_url": "no address"}})
-    assert paths.settings_file.read_bytes() == before
+@pytest.mark.parametrize(
+    ("variable", "entry", "form"),
+    [
+        ("TELEX_PROVIDERS__LAB__API_KEY", "providers.lab", "keys are not stored in the settings"),
+        ("TELEX_ALIASES__FAST", "TELEX_ALIASES__FAST", """TELEX_ALIASES='{"fast": "VALUE"}'"""),
+        ("TELEX_MODEL__X", "TELEX_MODEL__X", "TELEX_MODEL takes one value"),
+        ("TELEX_PROVIDERS__LAB__BASE_URL", "providers.lab", """'{"lab": {"base_url": "VALUE"}}'"""),
+        ("TELEX_MCP__FILES__COMMAND", "mcp.files", """TELEX_MCP='{"files": {"command": "VALUE"}}'"""),
+        ("telex_providers__lab__key", "providers.lab", """TELEX_PROVIDERS='{"lab": {"key": "VALUE"}}'"""),
+    ],
+)
+def test_nested_variable_is_an_error_with_the_right_form(
+    tmp_path: Path, variable: str, entry: str, form: str
+) -> None:
+    found = load(home(tmp_path, LAB), {variable: KEY})
+    assert form in found.problems[entry].message
+    assert KEY not in found.problems[entry].message
+    assert ("lab" in found.providers) is (entry != "providers.lab"), "it must not be used without the change"
 
 
-def test_the_file_and_its_folder_are_for_their_owner_alone_whatever_the_umask(paths: Paths) -> None:
-    before = os.umask(0)
-    try:
-        put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
-    finally:
-        os.umask(before)
+@pytest.mark.parametrize("value", ["{lab}", '["lab"]', '"lab"'])
+def test_no_provider_is_used_if_the_whole_variable_is_invalid(tmp_path: Path, value: str) -> None:
+    home(tmp_path, LAB)
+    runtime = Runtime(environ={"TELEX_HOME": str(tmp_path), "TELEX_PROVIDERS": value})
+    for name in (None, "lab", "lab/m", "m"):
+        with pytest.raises(SettingsError, match="TELEX_PROVIDERS"):
+            runtime.target(name)
+
+
+def test_other_variables_are_ignored(paths: Paths) -> None:
+    assert load(paths, {"TELEX_LAB__KEY": KEY, "TELEX_WHATEVER": "{"}).problems == {}
+
+
+# --- secrets -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        (f'{LAB}key_env = "TELEX_LAB_KEY"\n', {"TELEX_LAB_KEY": KEY, "TELEX_MODEL": "lab/m"}),
+        ("", {"TELEX_PROVIDERS": f'{{"lab": {{"base_url": "http://a", "key_command": "echo {KEY}"}}}}'}),
+        ("", {"telex_mcp": f'{{"x": {{"command": ["x"], "env": {{"A": "{KEY}"}}}}}}'}),
+        (f'[mcp.x]\ncommand = ["x"]\nenv = {{TOKEN = "{KEY}"}}\n', {}),
+        (f'[mcp.x]\ncommand = ["x", "--token", "{KEY}"]\n', {}),
+        (f'{LAB}proxy = "http://me:{KEY}@p.example:3128"\n', {}),
+        (f'{LAB}api_key = "{KEY}"\n', {}),
+        (f'{LAB}headers = {{X-Key = "{KEY}"}}\n', {}),
+        (f"{LAB}# {KEY}\n", {"TELEX_MODEL": KEY}),
+    ],
+)
+def test_cache_contains_no_secret_and_no_variable(
+    tmp_path: Path, text: str, variables: dict[str, str]
+) -> None:
+    paths = home(tmp_path, text)
+    first, second = load(paths, variables), load(paths, variables)
+    assert KEY not in "".join(path.read_text() for path in paths.cache.rglob("*") if path.is_file())
+    assert (first.model, [*first.providers], [*first.mcp]) == (
+        second.model,
+        [*second.providers],
+        [*second.mcp],
+    )
+    assert first.model == variables.get("TELEX_MODEL")
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "words"),
+    [
+        (f'{LAB}api_key = "{KEY}"', {}, "providers.lab.api_key: set-key key_env"),
+        (f'{LAB}apiKey = "{KEY}"', {}, "providers.lab.apiKey: set-key"),
+        (f'{LAB}token = "{KEY}"', {}, "providers.lab.token: set-key"),
+        (f'{LAB}key = "{KEY}"', {}, "providers.lab.key: set-key"),
+        (f'{LAB}key_env = "{KEY}"', {}, "providers.lab.key_env: never"),
+        (f'{LAB}headers = {{X-Key = "{KEY}"}}', {}, "providers.lab.headers: env:NAME keyring:NAME"),
+        (f'{LAB}headers = {{Authorization = "Bearer {KEY}"}}', {}, "providers.lab.headers: Authorization"),
+        (LAB, {"TELEX_PROVIDERS": f'{{"lab": {{"api_key": "{KEY}"}}}}'}, "TELEX_PROVIDERS.lab.api_key: set-key"),
+        (f'[mcp.x]\ncommand = ["a"]\ntoken = "{KEY}"', {}, "mcp.x.token: set-secret"),
+    ],
+)  # fmt: skip
+def test_key_in_the_settings_is_refused_and_not_repeated(
+    tmp_path: Path, text: str, variables: dict[str, str], words: str
+) -> None:
+    (error,) = load(home(tmp_path, text), variables).problems.values()
+    for word in words.replace(": ", " ").split():
+        assert word in error.message
+    assert KEY not in error.message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_settings_that_every_user_can_change_are_refused(tmp_path: Path) -> None:
+    paths = home(tmp_path, LAB)
+    for place, mode in ((paths.settings_file, 0o602), (paths.config, 0o703)):
+        before = place.stat().st_mode
+        place.chmod(mode)
+        with pytest.raises(SettingsError, match=f"chmod o-w {place}"):
+            load(paths, {})
+        place.chmod(before)
+    paths.settings_file.chmod(0o664)  # what editors leave under umask 002
+    assert "lab" in load(paths, {}).providers
     assert paths.settings_file.stat().st_mode & 0o777 == 0o600
-    assert paths.config.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_loose_file_is_tightened_when_it_is_read(paths: Paths) -> None:
-    write(paths, 'model = "a/b"\n')
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
+)
+
+
+@as_root
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_settings_of_another_user_are_refused_but_not_those_of_root(open_folder: Path, what: str) -> None:
+    paths = home(open_folder, LAB)
+    place = paths.settings_file if what == "file" else paths.config
+    os.chown(place, 12345, 12345)
+    with pytest.raises(SettingsError, match=r"belongs to another user \(uid 12345\).*chown"):
+        load(paths, {})
+    os.chown(place, 0, 0)
+    paths.config.chmod(0o755)
     paths.settings_file.chmod(0o644)
+    assert load_as_user(12345, paths) == "lab"
+    os.chown(place, 23456, 23456)
+    assert load_as_user(12345, paths) == "SettingsError"
+
+
+@as_root
+def test_cache_of_another_user_is_not_used(tmp_path: Path) -> None:
+    paths = home(tmp_path, LAB)
     load(paths, {})
-    assert paths.settings_file.stat().st_mode & 0o777 == 0o600
+    (place,) = (paths.cache / "settings").iterdir()
+    content = place.read_bytes().partition(b"\n")[2].replace(b"127.0.0.1:1", b"127.0.0.2:2")
+    place.write_bytes(blake2b(content, digest_size=32).hexdigest().encode() + b"\n" + content)
+    assert load(paths, {}).providers["lab"].base_url == "http://127.0.0.2:2/v1"
+    os.chown(place, 12345, 12345)
+    assert load(paths, {}).providers["lab"].base_url == "http://127.0.0.1:1/v1"
 
 
-def test_nothing_is_left_beside_the_file(paths: Paths) -> None:
-    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
-    assert {p.name for p in paths.config.iterdir()} == {"settings.toml", ".settings.toml.lock"}
+def load_as_user(uid: int, paths: Paths) -> str:
+    """The providers' names that another user's process loads, or the error's class."""
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests take no part in this
+        child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        try:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            result = ",".join(load(paths, {}).providers)
+        except BaseException as error:  # noqa: BLE001 - passed to the parent
+            result = type(error).__name__
+        os.write(write, result.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        result = file.read()
+    os.waitpid(child, 0)
+    return result
 
 
-def test_a_link_stays_a_link(paths: Paths, tmp_path: Path) -> None:
-    real = tmp_path / "dotfiles" / "telex.toml"
-    real.parent.mkdir()
-    real.write_text("")
-    paths.config.mkdir(parents=True)
-    paths.settings_file.symlink_to(real)
-    put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:1"}})
-    assert paths.settings_file.is_symlink()
-    assert "lab" in real.read_text()
+# --- snapshots ---------------------------------------------------------------------------------------------
 
 
-def test_settings_that_were_checked_once_are_not_checked_again(paths: Paths) -> None:
-    write(
-        paths,
-        "model = 'a/b'\n[providers.x]\nbase_url = 'http://127.0.0.1:1'\nmodels = [{id = 'm', context = 9}]\n",
-    )
+def test_settings_are_checked_once(tmp_path: Path) -> None:
+    paths = home(tmp_path, f"model = 'a/b'\n{LAB}models = [{{id = 'm', context = 9}}]\n")
     first = load(paths, {})
     code = (
         "import sys; from pathlib import Path; from provider_core.settings import Paths, load;"
         "s = load(Paths.find({'TELEX_HOME': sys.argv[1]}), {});"
-        "print(s.model, s.providers['x'].models[0].context, 'pydantic' in sys.modules)"
+        "print(s.model, s.providers['lab'].models[0].context, 'pydantic' in sys.modules)"
     )
-    again = subprocess.run(
-        [sys.executable, "-c", code, str(paths.config.parent)], capture_output=True, check=True
-    )
+    again = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True)
     assert again.stdout.split() == [b"a/b", b"9", b"False"]
     assert load(paths, {}) == first
 
 
-def test_a_change_of_file_or_environment_is_always_seen(paths: Paths) -> None:
-    write(paths, "model = 'a/b'\n")
+def test_change_of_file_or_environment_is_seen(tmp_path: Path) -> None:
+    paths = home(tmp_path, "model = 'a/b'\n")
     before = paths.settings_file.stat()
     assert load(paths, {}).model == "a/b"
-    write(paths, "model = 'c/d'\n")
+    paths.settings_file.write_text("model = 'c/d'\n")
     os.utime(paths.settings_file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert load(paths, {}).model == "c/d"
     assert load(paths, {"TELEX_MODEL": "e/f"}).model == "e/f"
@@ -367,127 +528,74 @@ def test_a_change_of_file_or_environment_is_always_seen(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[1]", b'{"made_from": 1}', b"\xff", b'{"checked": {"model": "x/y"}}']
+    "content", [b"", b"{", b"[1]", b'{"made_from": 1}', b"\xff", b'{"checked": {"model": "x/y"}}', None]
 )
-def test_a_damaged_snapshot_is_no_harm(paths: Paths, content: bytes) -> None:
-    write(paths, "model = 'a/b'\n")
+def test_damaged_snapshot_is_replaced(tmp_path: Path, content: bytes | None) -> None:
+    paths = home(tmp_path, "model = 'a/b'\n")
     load(paths, {})
     (snapshot,) = (paths.cache / "settings").iterdir()
     assert snapshot.stat().st_mode & 0o777 == 0o600
-    snapshot.write_bytes(content)
-    assert load(paths, {}).model == "a/b"
-
-
-def test_a_snapshot_that_somebody_has_changed_is_made_again(paths: Paths) -> None:
-    write(paths, "model = 'a/b'\n")
-    load(paths, {})
-    (snapshot,) = (paths.cache / "settings").iterdir()
     whole = snapshot.read_bytes()
-    snapshot.write_bytes(whole.replace(b"a/b", b"c/d"))
+    snapshot.write_bytes(whole.replace(b"a/b", b"c/d") if content is None else content)
     assert load(paths, {}).model == "a/b"
     assert snapshot.read_bytes() == whole
 
 
-def test_a_cache_that_cannot_be_written_is_no_harm(paths: Paths) -> None:
-    write(paths, "model = 'a/b'\n")
-    paths.cache.parent.mkdir(exist_ok=True, parents=True)
+def test_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    paths = home(tmp_path, "model = 'a/b'\n")
     paths.cache.write_text("a file where the folder should be")
     assert load(paths, {}).model == "a/b"
 
 
-def test_a_server_nearby_is_given_time_to_load_its_model(paths: Paths) -> None:
-    write(
-        paths,
-        "[providers.near]\nbase_url = 'http://127.0.0.1:1'\n[providers.far]\nbase_url = 'https://host.test/v1'\n",
-    )
-    near, far = load(paths, {}).providers.values()
-    assert near.network.first_byte_timeout > far.network.first_byte_timeout
-
-
-def test_variables_in_turn_are_checked_once_each_and_few_are_kept(paths: Paths) -> None:
-    write(paths, "model = 'a/b'\n")
+def test_few_snapshots_are_kept(tmp_path: Path) -> None:
+    paths = home(tmp_path, "model = 'a/b'\n")
     for number in range(20):
         assert load(paths, {"TELEX_MODEL": f"x/{number}"}).model == f"x/{number}"
     kept = sorted((paths.cache / "settings").iterdir())
-    assert len(kept) == 8
     before = [file.stat().st_mtime_ns for file in kept]
+    assert len(kept) == 8
     for number in range(19, 11, -1):
         assert load(paths, {"TELEX_MODEL": f"x/{number}"}).model == f"x/{number}"
     assert [file.stat().st_mtime_ns for file in kept] == before
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        b"usage = 'full'\r\n\r\n# mine\r\n",
-        b"usage = 'full'\r\nmarkdown = true\r\nhistory = true\n",
-        b"\xef\xbb\xbfusage = 'full'\r\n",
-        b"\xef\xbb\xbfusage = 'full'\n",
-        b"usage = 'full'",
-        b"usage = 'full'\r\nmarkdown = true",
-        b'code_theme = """a\\\r\nb"""\r\n',
-        b"",
-    ],
-)
-def test_a_change_keeps_the_line_ends_and_the_byte_order_mark(paths: Paths, before: bytes) -> None:
-    write(paths, before)
-    path = paths.settings_file
-    set_alias(path, "fast", "lab/m")
-    put(path, {"lab": {"base_url": "http://127.0.0.1:1"}})
-    update_provider(path, "lab", {"headers": {"X-A": "b"}})
-    rename_provider(path, "lab", "lib")
-    raw = path.read_bytes()
-    assert raw.startswith(b"\xef\xbb\xbf") == before.startswith(b"\xef\xbb\xbf")
-    assert raw.count(b"\r\n") == (raw.count(b"\n") if b"\r\n" in before else 0)
-    settings = load(paths, {})
-    assert (settings.problems, settings.aliases, list(settings.providers)) == ({}, {"fast": "lib/m"}, ["lib"])
-    remove(path, "lib")
-    set_alias(path, "fast", None)
-    assert path.read_bytes().count(b"\n") >= before.count(b"\n")
+# --- MCP servers -------------------------------------------------------------------------------------------
 
 
-def test_a_change_of_nothing_leaves_every_byte(paths: Paths) -> None:
-    mixed = b"usage = 'full'\n[aliases]\nfast = \"lab/m\"\r\n"
-    write(paths, mixed)
-    set_alias(paths.settings_file, "fast", "lab/m")
-    assert paths.settings_file.read_bytes() == mixed
+def test_mcp_tables_are_servers(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {
+        "env": {"TOKEN": "keyring:files", "MODE": "fast"}, "enabled": False, "start_timeout": 5.0, "call_timeout": 2.5,
+        "max_result": 2000,
+    }  # fmt: skip
+    command, allow = ["npx", "-y", "a-server", "/srv"], ["read_*", "list"]
+    web = {
+        "url": "HTTPS://Tools.Example/mcp/?v=1",
+        "headers": {"Authorization": "Bearer env:W", "X-Team": "a"},
+    }
+    tables = {"files": {**fields, "command": command, "allow": allow, "cwd": "~/work"}, "web": web}
+    found = load(home(tmp_path), {"TELEX_MCP": json.dumps(tables)}).mcp
+    assert found["files"] == McpServer(
+        name="files", command=tuple(command), allow=tuple(allow), cwd=Path("~/work").expanduser(), **fields
+    )
+    assert found["web"] == McpServer(
+        name="web", url="https://tools.example/mcp/?v=1", headers=web["headers"]
+    ), "its path is unchanged"
+    assert [found[name].place for name in found] == ["npx -y a-server /srv", "https://tools.example/mcp/?v=1"]
+    assert {name: str(each) for name, each in secret_references(found["web"]).items()} == {
+        "Authorization": "env:W"
+    }
+    assert secret_references(found["files"])["TOKEN"].entry == "secret:files"
 
 
-def test_an_edit_by_hand_in_the_midst_of_a_change_is_kept(paths: Paths) -> None:
-    path = paths.settings_file
-    write(paths, "usage = 'full'\n")
-
-    @contextlib.contextmanager
-    def slow_keyring(name: str) -> Iterator[None]:
-        write(paths, f"{path.read_text()}\n[providers.{name}] # by hand\nbase_url = 'http://127.0.0.1:1'\n")
-        yield
-
-    put(path, {"lab": {"base_url": "http://127.0.0.1:2"}}, around=slow_keyring("a"))
-    update_provider(path, "lab", {"retries": 1}, around=slow_keyring("b"))
-    rename_provider(path, "lab", "lib", around=slow_keyring("c"))
-    assert sorted(load(paths, {}).providers) == ["a", "b", "c", "lib"]
-    assert load(paths, {}).providers["lib"].network.retries == 1
-    remove(path, "lib", around=slow_keyring("d"))
-    assert sorted(load(paths, {}).providers) == ["a", "b", "c", "d"]
-    assert path.read_text().count("# by hand") == 4
+def test_unknown_server_is_an_error_with_candidates() -> None:
+    known = Settings(mcp={"github": McpServer(name="github", command=("a",))})
+    assert find_server(known, "github") is known.mcp["github"]
+    with pytest.raises(UnknownToolServerError) as caught:
+        find_server(known, "githib")
+    assert (caught.value.candidates, caught.value.server) == (("github",), "githib")
 
 
-def test_an_edit_by_hand_that_forbids_the_change_is_kept_and_the_change_undone(paths: Paths) -> None:
-    write(paths, "usage = 'full'\n")
-    left: list[str] = []
-
-    @contextlib.contextmanager
-    def slow_keyring(text: str) -> Iterator[None]:
-        write(paths, text)
-        try:
-            yield
-        except SettingsError as error:
-            left.append(error.message)
-            raise
-
-    for text in ("[providers.lab]\nbase_url = 'http://127.0.0.1:1'\n", "not TOML"):
-        with pytest.raises(SettingsError):
-            put(paths.settings_file, {"lab": {"base_url": "http://127.0.0.1:2"}}, around=slow_keyring(text))
-        assert paths.settings_file.read_text() == text
-        write(paths, "usage = 'full'\n")
-    assert len(left) == 2
+def test_environment_of_a_server() -> None:
+    assert server_environment({}, {}) == {"PATH": os.defpath}
+    environ = {"PATH": "/bin", "USER": "key", "HOME": "() { evil; }", "LANG": "C"}
+    assert server_environment(environ, {}, excluded_env={"USER"}) == {"PATH": "/bin", "LANG": "C"}
