@@ -8,7 +8,6 @@ import math
 import time
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -215,7 +214,7 @@ def _attempt(
         idle_limited = False
         try:
             for chunk in reply.chunks():
-                yield from _joined(decoder.feed(chunk))
+                yield from decoder.feed(chunk)
                 if decoder.done:
                     break
                 if limit_idle is not None and decoder.settled is not idle_limited:
@@ -240,19 +239,6 @@ def _trace_for(notify: Callable[[Notice], None]) -> Callable[[str], None]:
             notify(Idle())
 
     return trace
-
-
-def _joined(events: list[AnswerEvent]) -> list[AnswerEvent]:
-    """The events, with pieces of text that came in one read joined: each event costs time in all that follows."""
-    if len(events) < 2:
-        return events
-    joined: list[AnswerEvent] = []
-    for kind, group in groupby(events, type):
-        if kind is Text or kind is Reasoning:
-            joined.append(kind(text="".join([piece.text for piece in group if isinstance(piece, kind)])))
-        else:
-            joined += group
-    return joined
 
 
 def _error_without_answer(events: list[AnswerEvent]) -> NetworkError | ProviderError | None:

@@ -16,6 +16,8 @@ from provider_core.structs import Struct
 from provider_core.types import Finished, Reasoning, Sources, Text, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from provider_core.stream.fields import Reason
     from provider_core.stream.framing import Frame
     from provider_core.types import AnswerEvent, Json
@@ -36,10 +38,10 @@ _BEFORE_VALUE = re.compile(r"\s*(?:data:\s*)?")
 class Decoder:
     """Reads one answer, streamed or not; the content type is ignored.
 
-    Feed the body as it arrives, then close once. The events are the same however the bytes were cut, once adjacent
-    Text and Reasoning are joined. ``secrets`` are redacted in everything that the server says about a failure.
-    ``own_limit`` tells whether the caller set a token limit, ``streamed`` whether it asked for a stream. An answer
-    with more than ``max_characters`` of text is broken off.
+    Feed the body as it arrives, then close once. Each call returns adjacent text in one event; once those of all calls
+    are joined, too, the events are the same however the bytes were cut. ``secrets`` are redacted in everything that the
+    server says about a failure. ``own_limit`` tells whether the caller set a token limit, ``streamed`` whether it asked
+    for a stream. An answer with more than ``max_characters`` of text is broken off.
 
     What follows a complete JSON reply is ignored. A frame that begins as JSON and is not valid is skipped, and the
     answer, which may lack some of it, is PARTIAL. An object that has only words is a failure unless text or a finish
@@ -99,10 +101,7 @@ class Decoder:
             if len(self._error_body) < limits.ERROR_BODY:
                 self._error_body += data
             return []
-        try:
-            self._read(self._framer.feed(data))
-        except TooLongError:
-            self._stop_at_frame_limit()
+        self._read(self._framer.feed, data)
         events = self._within_limits(self._answer.text.take())
         self._fruitless = 0 if events else self._fruitless + len(data)
         if self._answer.text.blanks > limits.BLANKS or self._received >= self._check_at:
@@ -117,13 +116,10 @@ class Decoder:
         answer = self._answer
         broken = None if self.done else error
         if not self.done and self._error_body is None:
-            try:
-                self._read(self._framer.close())
-            except TooLongError:
-                self._stop_at_frame_limit()
+            self._read(self._framer.close)
         answer.finish_choosing()
-        if answer.suspect or answer.words:
-            answer.fail(answer.suspect or answer.words)
+        if unexplained := answer.suspect or answer.words:
+            answer.fail(unexplained)
         failure = self._failure(broken)
         done = self._end_mark or (self._framer.began_as_json and (answer.whole or not answer.in_pieces))
         finish = clean(answer.finish, self._secrets, 200) if answer.finish is not None else None
@@ -196,21 +192,25 @@ class Decoder:
         elif self._fruitless - self._framer.held > limits.SIGNS_OF_LIFE:
             self._stop(f"sent {limits.SIGNS_OF_LIFE >> 20} MiB without anything of an answer")
 
-    def _read(self, frames: list[Frame]) -> None:
+    def _read(self, frame: Callable[..., list[Frame]], *data: bytes) -> None:
         answer, template = self._answer, self._template
-        buffer = answer.text
-        for event, data in frames:
-            text = template.text_of(data)
+        try:
+            frames = frame(*data)
+        except TooLongError:
+            self._stop(f"sent a line of more than {limits.FRAME >> 20} MiB, which is refused")
+            return
+        for event, payload in frames:
+            text = template.text_of(payload)
             if not text or event == "error":
-                self._frame(event, data)
+                self._frame(event, payload)
                 if self.done:
                     return
                 continue
             answer.growing, answer.suspect = True, None
             if template.is_reasoning:
-                buffer.add_reasoning(text)
+                answer.text.add_reasoning(text)
             else:
-                buffer.add_text(text)
+                answer.text.add_text(text)
 
     def _frame(self, event: str, data: str) -> None:
         """Read a frame of one JSON value, or of several without a separator."""
@@ -249,9 +249,6 @@ class Decoder:
                 self._answer.add_words(data)
         elif not self._skipped and self._answer.finish is None:  # after a finish reason, no text can be lost
             self._skipped = data[:400]
-
-    def _stop_at_frame_limit(self) -> None:
-        self._stop(f"sent a line of more than {limits.FRAME >> 20} MiB, which is refused")
 
     def _stop(self, what: str, *, code: str = "too_much") -> None:
         error = errors.ProtocolError(f"{subject(self._provider)} {what}", provider=self._provider, code=code)
