@@ -1,4 +1,4 @@
-"""The three streams: what each is, how stdin is read, and what is answer and what is said about it."""
+"""Stdin, stdout and stderr: terminals or not, reading input, writing answers and notes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTE_AFTER = 1.0
 """Seconds to wait for the end of stdin before a note says so: cron, CI and editors may leave it open for ever."""
 
 
-class OutputClosed(Exception):  # noqa: N818 - what head does is no error
+class OutputClosed(Exception):  # noqa: N818 - as when head ends, this is not an error
     """Whoever read stdout has closed it. Not BrokenPipeError: click answers that one by itself, with 1."""
 
 
@@ -43,7 +43,7 @@ class Console:
         self.environ = environ
         self._abandoned = False
         self._last: tuple[str, list[int]] = ("", [])
-        """What was last written to stdout, unless all of it got there, and how many bytes each write took of it."""
+        """The last text for stdout, unless all of it was written, and the number of bytes of each write."""
         self._answer = ""
         for stream in (sys.stdout, sys.stderr):
             # The answer is UTF-8 whatever the locale says; "C" in cron and CI would break on the first quote.
@@ -59,7 +59,7 @@ class Console:
         self.background: Background | None = None
         """How light the terminal is, where it has said so."""
         self.typed_ahead = b""
-        """What was typed while the terminal was asked for that: a prompt has to read it first."""
+        """Keys that were typed while the terminal was asked; a prompt reads them first."""
         self.err_can_move = self.err_is_terminal and environ.get("TERM") not in (None, "", "dumb")
         """Whether a line on stderr can be drawn over."""
 
@@ -193,7 +193,7 @@ class Console:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """While ``sys.stdout`` is another file, or a terminal: what goes wrong with it is not stdout's end."""
+        """While ``sys.stdout`` is another file or terminal. Errors in writing to it do not abandon stdout."""
         before = (self.out_is_terminal, self.out_has_colour, self._abandoned)
         self.out_is_terminal = _isatty(sys.stdout)
         self.out_has_colour = self.out_has_colour and self.out_is_terminal
@@ -287,7 +287,7 @@ def _descriptor(stream: TextIO) -> int | None:
 def _write(stream: TextIO, text: str, taken: list[int] | None = None) -> None:
     """Write all of ``text`` and let it go. Another program may have made the pipe non-blocking: then wait.
 
-    ``taken`` is told how many bytes each write took.
+    The number of bytes of each write is appended to ``taken``.
     """
     taken = [] if taken is None else taken
     descriptor = _descriptor(stream)

@@ -144,7 +144,7 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
     else:
         from telex.render import history as render
 
-        screen = render.Screen(app)
+        screen = render.TranscriptRenderer(app)
         if not answer_alone:
             screen.conversation(found, turns)
             return

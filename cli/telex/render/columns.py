@@ -1,7 +1,7 @@
 """The answers of several models side by side on a terminal, while they arrive.
 
-A row is printed once, for good, when every answer has it or has ended. Until then it is live, where a column
-that has too many rows shows its last ones.
+A row is printed, and never changed again, when every answer has it or has ended. Until then it is live; a column
+with too many rows for the screen shows its last ones.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ class _Column:
         return self._text.draft() if self._has_text else self._reasoning.draft()
 
     def status(self) -> str:
-        """The line below the rows: what is happening, or how it ended."""
+        """The line below the rows, about progress or the end."""
         if not self.open:
             return self._status
         now = time.monotonic()

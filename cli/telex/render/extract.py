@@ -1,4 +1,4 @@
-"""``--extract``: the first fenced code block of an answer, as it was written."""
+"""``--extract``: the first fenced code block of an answer, unchanged."""
 
 from __future__ import annotations
 

@@ -121,11 +121,13 @@ class Highlighter:
         """Set when the lexer has failed on this block; shared with clones."""
         self._state: Any = None
         _allowance.add(_PER_BLOCK)
-        self._open: tuple[str, str] | None = None  # a comment or here-document that the next lines go on with
+        self._open: tuple[str, str] | None = (
+            None  # a comment or here-document that continues in the next lines
+        )
 
     @property
     def colours(self) -> bool:
-        """Whether the code can be told from prose by its colours."""
+        """Whether colours set the code apart from prose."""
         look = self._look
         if look.code_theme:
             coloured = look.colour not in (Colour.NONE, Colour.MONO) and look.code_theme != "none"
@@ -234,7 +236,7 @@ class Highlighter:
 
 
 def _unclosed(text: str) -> list[tuple[str, str]]:
-    """What may be open at the end of ``text``: how it began, and what would close it."""
+    """Find comments and here-documents that are open at the end of ``text``: their openers and closers."""
     found = []
     for begins, closer in _COMMENTS:
         begun = list(begins.finditer(text))

@@ -169,7 +169,7 @@ class MarkdownStream:
         self._next = self._clock() + self._pause
 
     def close(self) -> None:
-        """Print what is still open, for good; the cursor is at the start of the row below.
+        """Print the open rest as final rows; the cursor is at the start of the row below.
 
         After an interruption, such as Ctrl-C in the middle of a repaint, nothing that was fed is missing.
         """
@@ -219,7 +219,7 @@ class Screen:
         self._width = 0
 
     def paint(self, final: Sequence[Row], live: Sequence[Row], width: int) -> None:
-        """Print ``final`` for good, and below it ``live``: its last rows, if the screen has not room for all."""
+        """Print ``final`` as rows that never change, and below them as many of the last ``live`` rows as fit."""
         if not self._live:
             live = []
         live = live[-max(1, self._height() - 1) :]
@@ -234,7 +234,7 @@ class Screen:
             out += "" if old and not new else "\n"
         if out:
             self._write(out)
-        # Not before it is written: what is painted twice after an interruption is better than not at all.
+        # Only after the write: rows that an interrupted write painted are painted again.
         self._shown, self._width = list(live), width
 
     def _difference(self, old: list[Row], new: list[Row], width: int) -> str:
@@ -269,7 +269,7 @@ def _up(rows: int) -> str:
 
 
 def _continuation(before: Row, after: Row) -> str:
-    """What has to be written behind ``before`` to make it ``after``; "" if that will not do."""
+    """The text to append to ``before`` to make it ``after``; "" if it has to be painted again."""
     if not before.text or not after.text.startswith(before.text):
         return ""
     tail = after.text[len(before.text) :]

@@ -195,7 +195,7 @@ Unicode's Default_Ignorable_Code_Point, but for the last selector of variants, w
 
 
 def planned_call(call: PlannedCall, *, width: int, whole: bool = False) -> str:
-    """The call with its arguments, each row's end included; with ``whole`` nothing is left out.
+    """The call with its arguments, each row's end included; ``whole`` shows all of them.
 
     No row is wider than ``width`` cells, and none but the first begins in the first column: what a model or a
     server writes cannot pass for a line of telex's own.
@@ -217,7 +217,7 @@ def planned_call(call: PlannedCall, *, width: int, whole: bool = False) -> str:
 
 
 def running_tools(names: Iterable[str]) -> str:
-    """What is being done, for a spinner."""
+    """The tools that run, for a spinner."""
     counts: dict[str, int] = {}
     for name in names:
         counts[_line(name)] = counts.get(_line(name), 0) + 1
@@ -261,7 +261,7 @@ def ended_call(event: ToolEnded) -> str:
 
 
 def withheld_proxies(server: str, variables: Sequence[str]) -> str:
-    """That a server is not told of proxies, and how to change that."""
+    """A note that a server does not get the proxy variables, and how to pass them on."""
     options = " ".join(f"--env {name}=env:{name}" for name in variables)
     return (
         f"{', '.join(variables)}: not passed to the MCP server {server}, because the address holds a password.\n"

@@ -36,7 +36,7 @@ def as_json(
 def card_as_json(
     console: Console, target: Target, listing: ModelListing, model: Model | None, default: Target | None
 ) -> None:
-    """The object of one model; one that no list has is known by its name alone."""
+    """Print the object of one model. Of a model that is not in a list, only the name is known."""
     from provider_core.types import Model
 
     fields = _fields(listing, model or Model(id=target.model), default)
@@ -170,7 +170,7 @@ def card(
     aliases: Sequence[str] = (),
     missing_key: str = "",
 ) -> None:
-    """What is known of one model, a fact a line; ``missing_key`` is how to give its provider one."""
+    """Print what is known about a model, a line for each fact; ``missing_key`` is how to set up its provider's key."""
     from provider_core.types import Model
 
     known = model or Model(id=target.model)

@@ -157,7 +157,7 @@ def learn_background(console: Console, environ: Mapping[str, str]) -> None:
 def ask_terminal(environ: Mapping[str, str]) -> tuple[Background, bytes]:
     """Dark, light, or "" where the terminal does not say, and what was typed while it was asked.
 
-    It is not asked when there is typed text that nobody has read yet, over ssh, where the reply may come too late,
+    It is not asked when there is typed text that has not been read yet, over ssh, where the reply may come too late,
     or by a background job.
     """
     if (

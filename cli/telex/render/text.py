@@ -183,7 +183,7 @@ class TextRenderer:
         return PlainText(console)
 
     def _note(self, line: str) -> None:
-        """Print a line on stderr, beside whatever is shown there."""
+        """Print a line on stderr, without disturbing the spinner or live text."""
         if self._reasoning.mode == "show":
             self._reasoning.end()
         if self._text is not None:
@@ -263,7 +263,7 @@ class PlainText:
 
 
 class ReasoningRenderer:
-    """Shows reasoning on stderr as it comes ("show"), as one line ("summary"), or not at all ("hide")."""
+    """Shows reasoning on stderr while it arrives ("show"), as one line ("summary"), or not at all ("hide")."""
 
     def __init__(self, console: Console, mode: str, *, clock: Callable[[], float]) -> None:
         self._console = console

@@ -1,7 +1,7 @@
 """Measures text in terminal cells and breaks it into rows; greedy, so that more text changes only the last row.
 
 Terminals disagree about joined emoji. Rows are measured as the widest of them draws, so that none ever
-overflows; what is padded is measured as most draw it.
+overflows; padding is measured as most draw it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def drawn(text: str) -> int:
 def wrap(text: str, width: int) -> list[tuple[int, int]]:
     """Where the rows of ``text`` begin and end. The last one is all that more text could change.
 
-    Rows break at spaces, which are left out, between wide letters, and within a word only when it is alone.
+    Rows break at spaces, which are dropped, between wide letters, and within a word only when it is alone.
     """
     rows: list[tuple[int, int]] = []
     start = 0
@@ -132,7 +132,7 @@ class Flow:
         return out + self._broken(last, width)
 
     def end(self) -> str:
-        """What has been held back."""
+        """Return the text that was held back."""
         rest = self._rest()
         self._row, self._given, self._indent = "", 0, None
         return rest
@@ -163,7 +163,7 @@ class Flow:
 
 
 def chop(text: str, width: int) -> list[str]:
-    """``text`` in rows as a terminal breaks it: at its edge, whatever stands there."""
+    """``text`` in rows as a terminal breaks it: at its edge."""
     if is_plain(text):
         return [text[at : at + width] for at in range(0, len(text), width)] or [""]
     rows, row, used = [], "", 0

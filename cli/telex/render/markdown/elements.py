@@ -37,7 +37,7 @@ DECIDING = 20
 """Rows that decide how wide the columns of a table are; it is printed row by row from there on."""
 
 _LEAST_ROOM = 8
-"""Cells that a deep list leaves to its text: below that its marks are left out."""
+"""Cells that a deep list leaves to its text: below that, marks are omitted."""
 _NARROWEST = 10
 """Cells that a column keeps whose words have to be split."""
 _RULE_AT_MOST = 60
@@ -78,13 +78,13 @@ class Drawing(base.Markdown):
         self.look = look
         self.console = console
         self.number: int | None = None
-        """The number of the first item, where the first block goes on with a list."""
+        """The number of the first item, if the first block continues a list."""
         self.columns: Columns | None = None
-        """Where the first block goes on with a table."""
+        """How the table is drawn that the first block continues."""
         self.last_columns: Columns | None = None
         """How the last table was drawn."""
         self.open_row: Text | None = None
-        """What was not printed of a paragraph that the first block goes on with; then, what the last one leaves."""
+        """The unprinted last row of the paragraph that the first block continues; then, that of the last."""
         self.unfinished = False
         """Whether the last block goes on: its last row is not printed."""
 
@@ -161,14 +161,14 @@ def broken(text: Text, width: int) -> list[Text]:
     return list(text.divide(chain.from_iterable(wrap(text.plain, width))))[1::2]
 
 
-class _Block(base.TextElement):
+class _Element(base.TextElement):
     """An element that knows where it comes from."""
 
     drawing: Drawing
     first: int
 
     @classmethod
-    def create(cls, markdown: base.Markdown, token: Token) -> _Block:
+    def create(cls, markdown: base.Markdown, token: Token) -> _Element:
         element = cls()
         element.drawing = markdown  # type: ignore[assignment]
         element.first = token.map[0] if token.map else 0
@@ -179,7 +179,7 @@ class _Block(base.TextElement):
         """Take what is needed of the opening token."""
 
 
-class Paragraph(_Block):
+class Paragraph(_Element):
     """A paragraph, or a part of a long one."""
 
     style_name = "markdown.paragraph"
@@ -215,7 +215,7 @@ class Heading(Paragraph):
         return super().__rich_console__(console, options)
 
 
-class Code(_Block):
+class Code(_Element):
     """Fenced or indented code, as it can be copied."""
 
     def take(self, token: Token) -> None:
@@ -303,7 +303,7 @@ class Definition(Code):
                 yield Segment.line()
 
 
-class Rule(_Block):
+class Rule(_Element):
     """A thematic break."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -311,7 +311,7 @@ class Rule(_Block):
         yield Segment.line()
 
 
-class _Container(_Block):
+class _Container(_Element):
     """Blocks that are drawn below each other with a mark before them."""
 
     gaps = True
@@ -319,7 +319,7 @@ class _Container(_Block):
 
     def on_enter(self, context: base.MarkdownContext) -> None:
         self.style = context.enter_style(self.style_name)
-        self.children: list[_Block] = []
+        self.children: list[_Element] = []
 
     def on_child_close(self, context: base.MarkdownContext, child: base.MarkdownElement) -> bool:
         self.children.append(child)  # type: ignore[arg-type]

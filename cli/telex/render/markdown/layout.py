@@ -1,7 +1,7 @@
-"""The text of an answer as rows, while it arrives: what is final, and what the open rest looks like so far.
+"""The text of an answer as rows while it arrives: final rows, and a draft of the open rest.
 
-Blocks are final when another one follows. Of lists, tables, code and long paragraphs the parts that cannot change are
-final, too, so that each is parsed and drawn once; only the open rest is parsed again.
+Blocks are final when another one follows. Of lists, tables, code and long paragraphs, the parts that cannot change are
+final too, so each is parsed and drawn once; only the open rest is parsed again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STEP, _MOST = 512, 4096
 _OPEN = 4096
 """Characters of an open rest from which on it is parsed again only when it has grown by a sixteenth."""
 _LARGEST_OPEN = 1 << 18
-"""Characters of a single block after which it is printed as it is, and what follows is read anew."""
+"""Characters of a single block after which it is printed as it is, and the text after it is parsed separately."""
 
 _WIDE = "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
 _PLACES = re.compile(rf"[ \n]|[{_WIDE}](?=[{_WIDE}])")

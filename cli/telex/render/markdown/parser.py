@@ -1,7 +1,7 @@
 """Markdown as models write it: CommonMark and GitHub's tables by markdown-it, with the changes that answers need.
 
 Formulas and Windows paths stay as they are written, reference definitions are shown, addresses are not rewritten,
-emphasis may touch Chinese and Japanese letters, and the line breaks of a paragraph are kept.
+emphasis may touch Chinese and Japanese letters, and a paragraph has the line breaks of its source.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FORMULA = re.compile(
     # "\\[\\]" is two escaped brackets: a formula has a letter or a digit.
     r"\\\((?=.*?\w).+?\\\)|\\\[(?=.*?\w).+?\\\]|\$\$(?=.*?\w).+?\$\$"
-    # Pandoc's rule: no space inside of the dollars, and no digit after them. So prices are no formulas.
+    # Pandoc's rule: no space inside of the dollars, and no digit after them. So prices are not formulas.
     r"|\$(?![\s$])(?:[^$\\`]|\\.){0,999}?(?<![\s\\])\$(?![\d$])",
     re.DOTALL,
 )
@@ -48,7 +48,7 @@ _WIDE = re.compile(
     r"[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6\u201c\u201d\u2018\u2019]"
 )
 _FACTORS = re.compile(r"[0-9A-Za-z\u0370-\u03ff)\]][0-9A-Za-z\u0370-\u03ff(]")
-"""What is before and after a sign for times or a power."""
+"""The characters before and after a sign for multiplication or a power."""
 _BREAK = re.compile(r"</?br\b[^>]*>", re.IGNORECASE)
 _UNSETTLED = re.compile(r"[*_`~\[<$]|\\[(\[]")
 _BRACKET = re.compile(r"[\[\]]")
@@ -80,15 +80,15 @@ def markdown_it() -> MarkdownIt:
     return parser
 
 
-class Target(TypedDict):
-    """Where a reference leads, and the lines of the text that define it."""
+class Reference(TypedDict):
+    """The destination of a reference, and the lines that define it."""
 
     href: str
     title: str
     map: tuple[int, int]
 
 
-References: TypeAlias = "dict[str, Target]"
+References: TypeAlias = "dict[str, Reference]"
 
 
 def blocks(text: str, known: References) -> tuple[list[Token], References]:
@@ -131,7 +131,7 @@ def _keep_cells(tokens: list[Token], text: str) -> None:
 def parse_inline(token: Token, references: References) -> None:
     """Give an inline ``token`` its children: text, breaks and styled spans that Rich's Markdown knows.
 
-    A reference counts from where it is defined: what is above has been printed by then.
+    A reference is valid from its definition on: rows above that have been printed already.
     """
     children: list[Token] = []
     at = token.map[0] if token.map else 0
@@ -341,7 +341,7 @@ def _literal_tilde(state: StateInline, silent: bool) -> bool:
 def _emphasis(state: StateInline, silent: bool) -> bool:
     """``markdown_it.rules_inline.emphasis.tokenize``, with Chinese and Japanese writing, which has no spaces.
 
-    There a run of marks may open or close beside a full stop or a bracket, as if it were a letter.
+    There a run of marks next to a full stop or a bracket may open or close, as next to a letter.
     """
     marker = state.src[state.pos]
     if silent or marker not in "_*":
