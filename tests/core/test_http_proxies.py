@@ -213,19 +213,16 @@ def answering(server: Scripted) -> Iterator[Scripted]:
 
 
 @pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
-def test_plain_http_goes_through_the_proxy(kind: type[Proxy], answering: Scripted) -> None:
-    with kind({"api.test": answering.port}) as proxy:
-        assert through({"http_proxy": proxy.url}, "http://api.test/v1/chat") == (200, b"hello")
-        assert proxy.asked == ["api.test:80"]
-    assert answering.asked[0].path == "/v1/chat"
-    assert answering.asked[0].headers["host"] == "api.test"
-
-
-@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
-def test_user_and_password_are_for_the_proxy_alone(kind: type[Proxy], answering: Scripted) -> None:
+def test_plain_http_goes_through_the_proxy_with_its_user_and_password(
+    kind: type[Proxy], answering: Scripted
+) -> None:
     with kind({"api.test": answering.port}, auth=("me", "p@ss word")) as proxy:
         url = proxy.url.replace("://", "://me:p%40ss%20word@")
-        assert through({"http_proxy": url}, "http://api.test/v1") == (200, b"hello")
+        assert through({"http_proxy": url}, "http://api.test/v1/chat") == (200, b"hello")
+        assert through({}, "http://api.test:81/v1", proxy=url) == (200, b"hello")
+        assert proxy.asked == ["api.test:80", "api.test:81"]
+    assert [asked.path for asked in answering.asked] == ["/v1/chat", "/v1"]
+    assert answering.asked[0].headers["host"] == "api.test"
 
 
 def test_connections_through_one_proxy_are_not_used_for_another_way(answering: Scripted) -> None:
@@ -294,48 +291,31 @@ def test_a_proxy_that_demands_a_password_is_named_and_not_retried(
         assert (error.login, error.proxy) == (True, "all_proxy")
 
 
+CLOSED = "no connection to {}: it closed the connection"
+
+
 @pytest.mark.parametrize(
-    ("says", "words", "transient"),
+    ("kind", "says", "message", "transient"),
     [
-        (b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", "refused: 403 Forbidden", False),
-        (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "refused: 502 Bad Gateway", True),
+        (HttpProxy, b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", "{} refused: 403 Forbidden", False),
+        (HttpProxy, b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "{} refused: 502 Bad Gateway", True),
+        (HttpProxy, b"\x05\x00\r\n\r\n", "{} does not answer as an HTTP proxy does", False),
+        (HttpProxy, b"", CLOSED, True),
+        (SocksProxy, None, "{} refused: Proxy Server could not connect: Host unreachable", True),
+        (SocksProxy, b"HTTP/1.1 400 Bad Request\r\n\r\n", "{} does not answer as a SOCKS5 proxy does", False),
+        (SocksProxy, b"\x05", "{} does not answer as a SOCKS5 proxy does", False),
+        (SocksProxy, b"", CLOSED, True),
     ],
-)
-def test_what_an_http_proxy_says_is_passed_on(says: bytes, words: str, transient: bool) -> None:
-    with HttpProxy({}, says=says) as proxy:
+)  # fmt: skip
+def test_a_proxy_that_makes_no_connection_is_named_with_the_reason(
+    kind: type[Proxy], says: bytes | None, message: str, transient: bool
+) -> None:
+    with kind({}, says=says) as proxy:
         error = failing(proxy)
-        assert error.message == f"the proxy {proxy.url} on the way to https://api.test {words}"
-        assert error.transient is transient
-
-
-def test_what_a_socks_proxy_says_is_passed_on() -> None:
-    with SocksProxy({}) as proxy:
-        assert "refused: Proxy Server could not connect: Host unreachable" in failing(proxy).message
-
-
-@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
-def test_a_proxy_that_closes_the_connection_is_named(kind: type[Proxy]) -> None:
-    with kind({}, says=b"") as proxy:
-        error = failing(proxy)
-        assert error.message == (
-            f"no connection to the proxy {proxy.url} on the way to https://api.test: it closed the connection"
-        )
-        assert error.transient
-
-
-def test_what_is_no_http_proxy_is_said_to_be_none() -> None:
-    with HttpProxy({}, says=b"\x05\x00\r\n\r\n") as proxy:
-        assert failing(proxy).message == (
-            f"the proxy {proxy.url} on the way to https://api.test does not answer as an HTTP proxy does"
-        )
-
-
-@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05"])
-def test_what_is_no_socks_proxy_is_said_to_be_none(says: bytes) -> None:
-    with SocksProxy({}, says=says) as proxy:
-        assert failing(proxy).message == (
-            f"the proxy {proxy.url} on the way to https://api.test does not answer as a SOCKS5 proxy does"
-        )
+        first_hop = f"the proxy {proxy.url} on the way to https://api.test"
+        assert (error.message.removesuffix("."), error.transient) == (message.format(first_hop), transient)
+        assert KEY.encode() not in b"".join(proxy.heads)
+        assert all(head.startswith(b"CONNECT api.test:443 HTTP/1.1\r\n") for head in proxy.heads)
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
@@ -348,10 +328,3 @@ def test_a_proxy_that_never_answers_is_given_up_with_the_connect_timeout(scheme:
     assert caught.value.message == (
         f"no connection to https://api.test through the proxy {environ['all_proxy']} within 0.3 s"
     )
-
-
-def test_the_key_is_not_shown_to_a_proxy_that_only_makes_the_tunnel() -> None:
-    with HttpProxy({}) as proxy:
-        failing(proxy)
-        assert KEY.encode() not in b"".join(proxy.heads)
-        assert proxy.heads[0].startswith(b"CONNECT api.test:443 HTTP/1.1\r\n")

@@ -66,26 +66,27 @@ def ask(url: str, environ: dict[str, str] | None = None, **options: Any) -> tupl
         return fetch(call(url, **options), transport)
 
 
-def test_a_bundle_of_the_provider_s_own_is_trusted(secure: Scripted, authority: Authority) -> None:
-    assert ask(secure.url, ca_bundle=authority.bundle) == (200, b"hello")
-    assert secure.asked[0].headers["authorization"] == f"Bearer {KEY}"
-
-
-def test_a_bundle_may_be_a_folder_of_hashed_certificates(
+def test_trusted_certificates_come_from_the_provider_or_the_environment(
     secure: Scripted, authority: Authority, tmp_path: Path
 ) -> None:
-    run = subprocess.run(
-        ["openssl", "x509", "-hash", "-noout", "-in", authority.bundle],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (tmp_path / f"{run.stdout.strip()}.0").write_bytes(authority.bundle.read_bytes())
-    assert ask(secure.url, ca_bundle=tmp_path) == (200, b"hello")
-    assert ask(secure.url, {"SSL_CERT_DIR": str(tmp_path)}) == (200, b"hello")
-    assert ask(secure.url, {"SSL_CERT_DIR": f"/nowhere:{tmp_path}"}) == (200, b"hello")
-    environ = {"SSL_CERT_FILE": str(authority.bundle), "SSL_CERT_DIR": "/nowhere"}
-    assert ask(secure.url, environ) == (200, b"hello")
+    other = Authority(tmp_path).bundle
+    folder = tmp_path / "hashed"
+    folder.mkdir()
+    hashed = ["openssl", "x509", "-hash", "-noout", "-in", authority.bundle]
+    name = subprocess.run(hashed, capture_output=True, text=True, check=True).stdout.strip()
+    (folder / f"{name}.0").write_bytes(authority.bundle.read_bytes())
+    for bundle, environ in (
+        (authority.bundle, {}),
+        (folder, {}),
+        (authority.bundle, {"SSL_CERT_FILE": str(other)}),
+        (None, {"SSL_CERT_FILE": str(authority.bundle)}),
+        (None, {"SSL_CERT_DIR": str(folder)}),
+        (None, {"SSL_CERT_DIR": f"/nowhere:{folder}"}),
+        (None, {"SSL_CERT_FILE": str(authority.bundle), "SSL_CERT_DIR": "/nowhere"}),
+    ):
+        assert ask(secure.url, environ, ca_bundle=bundle) == (200, b"hello")
+    with pytest.raises(TLSError):
+        ask(secure.url, {"SSL_CERT_FILE": str(authority.bundle)}, ca_bundle=other)
 
 
 class CompanyAuthority:
@@ -155,16 +156,6 @@ def test_a_key_log_that_cannot_be_written_is_ignored(
     monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys.log")
     assert ask(secure.url, ca_bundle=authority.bundle) == (200, b"hello")
     assert trust(Network(), {}).source == ""
-
-
-def test_the_provider_s_own_bundle_wins_over_ssl_cert_file(
-    secure: Scripted, authority: Authority, tmp_path: Path
-) -> None:
-    other = Authority(tmp_path)
-    environ = {"SSL_CERT_FILE": str(other.bundle)}
-    assert ask(secure.url, environ, ca_bundle=authority.bundle) == (200, b"hello")
-    with pytest.raises(TLSError):
-        ask(secure.url, {"SSL_CERT_FILE": str(authority.bundle)}, ca_bundle=other.bundle)
 
 
 @pytest.mark.parametrize("environ", [{}, {"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}])
@@ -258,29 +249,25 @@ def test_a_missing_client_certificate_is_named_as_the_reason(
 
 
 def test_files_that_cannot_be_used_are_named(authority: Authority, tmp_path: Path) -> None:
-    junk = tmp_path / "junk.pem"
+    junk, missing = tmp_path / "junk.pem", tmp_path / "missing.pem"
     junk.write_text("no certificate")
-    missing = tmp_path / "missing.pem"
+    folders = f"{missing}:/nowhere"
     for network, environ, words in (
-        ({"ca_bundle": missing}, {}, f"the trusted certificates in {missing} cannot be used: No such file"),
-        ({"ca_bundle": junk}, {}, f"the trusted certificates in {junk} cannot be used: no "),
+        ({"ca_bundle": missing}, {}, f"trusted certificates in {missing} cannot be used: No such file"),
+        ({"ca_bundle": junk}, {}, f"trusted certificates in {junk} cannot be used: no "),
+        ({}, {"SSL_CERT_FILE": str(missing)}, f"trusted certificates in {missing} cannot be used: No such"),
         (
             {},
-            {"SSL_CERT_FILE": str(missing)},
-            f"the trusted certificates in {missing} cannot be used: No such",
+            {"SSL_CERT_DIR": folders},
+            f"trusted certificates in {folders} cannot be used: there is no such folder",
         ),
-        (
-            {},
-            {"SSL_CERT_DIR": f"{missing}:/nowhere"},
-            f"the trusted certificates in {missing}:/nowhere cannot be used: there is no such folder",
-        ),
-        ({"client_cert": missing}, {}, f"the client certificate {missing} cannot be used"),
-        ({"client_cert": junk}, {}, f"the client certificate {junk} cannot be used"),
-        ({"client_cert": authority.bundle}, {}, f"the client certificate {authority.bundle} cannot be used"),
+        ({"client_cert": missing}, {}, f"client certificate {missing} cannot be used"),
+        ({"client_cert": junk}, {}, f"client certificate {junk} cannot be used"),
+        ({"client_cert": authority.bundle}, {}, f"client certificate {authority.bundle} cannot be used"),
     ):
         with pytest.raises(SettingsError) as caught:
             ask("https://api.test/v1", environ, **network)
-        assert caught.value.message.startswith(words)
+        assert caught.value.message.startswith(f"the {words}")
 
 
 def test_an_encrypted_key_is_refused_and_not_asked_for_on_the_terminal(

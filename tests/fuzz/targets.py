@@ -760,8 +760,8 @@ TARGETS = {
     ),
     "cached-refusals": Target(
         cached_refusals,
-        _bytes({"version": 2, "models": {"lab/m": {"server": f"{zlib.crc32(LAB.base_url.encode()):08x}",
-                "fields": {"top_p": [None, None, "", 2**31], "max_tokens": ["max_completion_tokens", None, "", 2**31]}}}}),
+        _bytes({"version": 3, "rows": [[f"{zlib.crc32(LAB.base_url.encode()):08x} lab/m", *row] for row in (
+                ["top_p", None, None, "", 2**31], ["max_tokens", "max_completion_tokens", None, "", 2**31])]}),
         _JSON_WORDS,
     ),
     "cached-settings": Target(
