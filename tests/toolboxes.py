@@ -1,13 +1,13 @@
-"""Toolboxes with a memory, and the loop run over a scripted server, for the tests of the tools."""
+"""Toolboxes with a memory, and turns with tools over a scripted network, for the tests of tools."""
 
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import scripted
 from scripted import DONE, delta, sse
 
 from provider_core.chat.runner import ChatPlan, ChatRun
@@ -18,17 +18,17 @@ from provider_core.events import (
     Decision,
     Event,
     PlannedCall,
-    RequestStarted,
     ToolEnded,
     ToolLimits,
     ToolResult,
     ToolSpec,
     ToolStarted,
 )
+from provider_core.testing import FakeTransport, Scripted
 from provider_core.types import (
-    Finished,
     Message,
     Network,
+    Notice,
     Provider,
     Quirks,
     Request,
@@ -39,9 +39,8 @@ from provider_core.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from scripted import Scripted
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
 
 ANYTHING: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -103,103 +102,106 @@ def calling(
     return [*sse(*frames), DONE]
 
 
+def calls_of(name: str, ids: str) -> list[bytes]:
+    """A stream with a call of one tool for each letter of ``ids``, which is its id and its argument."""
+    return calling(*(call(name, {"n": id}, id=id, index=n) for n, id in enumerate(ids)))
+
+
 @dataclass
 class Loop:
-    """One run of the loop, and what came of it."""
+    """One turn with tools, and what came of it."""
 
-    server: Scripted
+    network: FakeTransport
+    run: ChatRun
     events: list[Event] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     put: list[PlannedCall] = field(default_factory=list)
     """The calls that were put to the approval."""
+    error: BaseException | None = None
+    """What the turn raised."""
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in (*self.events, *self.notices) if isinstance(event, kind)]
 
     @property
-    def ended(self) -> list[ToolEnded]:
-        return [event for event in self.events if isinstance(event, ToolEnded)]
+    def ended(self) -> dict[str, ToolEnded]:
+        """By the id of the call, in the order in which they ended."""
+        return {event.call.id: event for event in self.of(ToolEnded)}
 
     @property
-    def started(self) -> list[ToolStarted]:
-        return [event for event in self.events if isinstance(event, ToolStarted)]
-
-    @property
-    def asked(self) -> list[RequestStarted]:
-        return [event for event in self.events if isinstance(event, RequestStarted)]
+    def started(self) -> list[str]:
+        return [event.planned.call.id for event in self.of(ToolStarted)]
 
     @property
     def calls(self) -> list[ToolCall]:
-        return [event for event in self.events if isinstance(event, ToolCall)]
+        return self.of(ToolCall)
 
     @property
     def text(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, Text))
-
-    @property
-    def finished(self) -> Finished:
-        return [event for event in self.events if isinstance(event, Finished)][-1]
+        return "".join(event.text for event in self.of(Text))
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
-        return [asked.body for asked in self.server.asked]
+        return self.network.bodies
 
-    def results(self, request: int = -1) -> list[str]:
+    def results(self, request: int = -1) -> list[Any]:
         """The contents of the tool messages in a request."""
         return [m["content"] for m in self.bodies[request]["messages"] if m["role"] == "tool"]
 
     def turn(self, request: int = -1) -> dict[str, Any]:
         """The last assistant's message in a request."""
-        turns = [m for m in self.bodies[request]["messages"] if m["role"] == "assistant"]
-        return dict(turns[-1])
+        return dict([m for m in self.bodies[request]["messages"] if m["role"] == "assistant"][-1])
 
 
-def looping(
-    loop: Loop,
+def looped(
+    steps: Sequence[Any],
     *boxes: Any,
     approve: Callable[[PlannedCall], Decision] | None = None,
     quirks: Quirks | None = None,
-    prompt: str = "Hi",
     choice: str | None = None,
-    messages: tuple[Message, ...] | None = None,
+    messages: tuple[Message, ...] = (Message(role="user", content="Hi"),),
     model: str = "m",
     reads_images: bool = False,
     retries: int = 0,
+    max_turns: int = 10,
+    watch: Callable[[Event], object] | None = None,
     **options: Any,
-) -> Iterator[Event]:
-    """Go through the loop event by event; each is remembered as well."""
+) -> Loop:
+    """Go through a turn in which the server answers with ``steps``; if ``watch`` returns True, it is stopped there."""
 
     def put(planned: PlannedCall) -> Decision:
         loop.put.append(planned)
         return approve(planned) if approve is not None else Approve()
 
+    network = FakeTransport(*map(_step, steps))
     provider = Provider(
-        name="lab",
-        base_url=loop.server.url,
-        network=Network(proxy="none", retries=retries),
-        quirks=quirks or Quirks(),
+        name="lab", base_url="http://lab.test/v1", network=Network(retries=retries), quirks=quirks or Quirks()
     )
-    turns = messages or (Message(role="user", content=prompt),)
-    request = Request(model=model, messages=turns, tool_choice=choice, reads_images=reads_images)
     plan = ChatPlan(
         target=Target(provider=provider, model=model),
-        request=request,
-        new_messages=turns,
-        max_turns=options.pop("max_turns", 10),
+        request=Request(model=model, messages=messages, tool_choice=choice, reads_images=reads_images),
+        new_messages=messages,
+        max_turns=max_turns,
     )
-    with Client() as client:
-        opened = OpenProvider(client=client, provider=provider)
-        run = ChatRun(plan, lambda _: nullcontext(opened), toolboxes=boxes, approve=put, **options)
-        try:
-            for event in run:
-                loop.events.append(event)
-                yield event
-        except CoreError as error:
-            loop.events += run.end(error)
-            raise
-        finally:
-            loop.events += run.end()
-
-
-def looped(server: Scripted, *boxes: Any, **options: Any) -> Loop:
-    """Run the loop to its end."""
-    loop = Loop(server)
-    for _ in looping(loop, *boxes, **options):
-        pass
+    opened = OpenProvider(client=Client(network, sleep=lambda _: None), provider=provider)
+    notices: list[Notice] = []
+    run = ChatRun(
+        plan, lambda _: nullcontext(opened), toolboxes=boxes, approve=put, notify=notices.append, **options
+    )
+    loop = Loop(network, run, notices=notices)
+    try:
+        for event in run:
+            loop.events.append(event)
+            if watch is not None and watch(event) is True:
+                break
+    except Exception as error:  # noqa: BLE001 - the test looks at it
+        loop.error = error
+    loop.events += run.end(loop.error if isinstance(loop.error, CoreError) else None)
     return loop
+
+
+def _step(step: Any) -> Any:
+    """A step of ``FakeTransport`` from what ``scripted`` would send."""
+    if isinstance(step, scripted.Answer):
+        return Scripted(body=tuple(step.body), status=step.status, headers=step.headers)  # type: ignore[arg-type]
+    return Scripted(body=tuple(step)) if isinstance(step, list) else step

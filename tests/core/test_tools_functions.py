@@ -21,8 +21,6 @@ from provider_core.tools.functions import FunctionTools
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scripted import Scripted
-
 
 class Place(BaseModel):
     city: str
@@ -240,16 +238,13 @@ def test_a_function_that_is_not_there() -> None:
         FunctionTools([weather]).run("wether", {}, stop=threading.Event())
 
 
-def test_functions_answer_a_model(server: Scripted) -> None:
+def test_functions_answer_a_model() -> None:
     def add(a: int, b: int) -> int:
         """Add two numbers."""
         return a + b
 
-    server.will(
-        calling(call("add", {"a": 1, "b": 2}, id="x"), call("add", {"a": "one", "b": 2}, id="y", index=1)),
-        answer("3"),
-    )
-    loop = looped(server, FunctionTools([add]))
+    calls = calling(call("add", {"a": 1, "b": 2}, id="x"), call("add", {"a": "one", "b": 2}, id="y", index=1))
+    loop = looped([calls, answer("3")], FunctionTools([add]))
     sent = loop.bodies[0]["tools"][0]["function"]
     assert (sent["name"], sent["description"]) == ("add", "Add two numbers.")
     good, bad = loop.results()

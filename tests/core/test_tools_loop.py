@@ -1,15 +1,20 @@
-"""The tool loop from end to end over real sockets: what is asked, approved, run and answered, and when it ends."""
+"""Turns with tools: what is requested, approved, run and answered, and when they end."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted import DONE, Answer, Cut, answer, delta, sse
-from toolboxes import Box, Loop, call, calling, looped, looping, say
+from scripted import DONE, Answer, answer, delta, sse
+from toolboxes import Box, call, calling, calls_of, looped, say
 
 from provider_core.errors import (
     BadRequestError,
@@ -21,31 +26,25 @@ from provider_core.errors import (
     UnknownToolError,
 )
 from provider_core.events import (
-    AnswerEnded,
     Approve,
     ApproveWith,
-    ChatEnded,
-    Connecting,
     PlannedCall,
     Refuse,
     RequestStarted,
     ToolEnded,
+    ToolLimits,
     ToolResult,
     ToolStarted,
 )
+from provider_core.testing import cut
 from provider_core.types import (
     CallAsText,
     FieldDropped,
     FieldIgnored,
-    Finished,
     ImagePart,
     Message,
-    Notice,
     Quirks,
     Retrying,
-    Text,
-    ToolCall,
-    Usage,
     Verdict,
 )
 
@@ -57,111 +56,74 @@ CITY = {
     "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
     "required": ["city"],
 }
+DONE_ = answer("Done.")
 
 
-# --- one call ----------------------------------------------------------------------------------------------
+def clock() -> Box:
+    return Box(clock=say("12:00"))
 
 
-def test_a_call_is_run_and_its_result_goes_back_until_the_model_is_done(server: Scripted) -> None:
-    server.will(calling(call("box__clock", {"zone": "CET"}), text="Let me see."), answer("It is ", "noon."))
-    box = Box(clock=say("12:00"))
-    loop = looped(server, box, prompt="What time is it?")
-    assert box.ran == [("clock", {"zone": "CET"})]
-    first, second = loop.bodies
-    assert [tool["function"]["name"] for tool in first["tools"]] == ["box__clock"]
-    assert second["messages"] == [
-        {"role": "user", "content": "What time is it?"},
+# --- requests ----------------------------------------------------------------------------------------------
+
+
+def test_a_call_runs_and_its_result_goes_back_until_the_model_is_done() -> None:
+    box = clock()
+    loop = looped(
+        [
+            calling(call("box__clock", {"zone": "CET"}), text="Let me see."),
+            calling(call("box__clock", id="b")),
+            answer("Noon."),
+        ],
+        box,
+    )
+    assert box.ran == [("clock", {"zone": "CET"}), ("clock", {})]
+    assert [tool["function"]["name"] for tool in loop.bodies[0]["tools"]] == ["box__clock"]
+    function = {"name": "box__clock", "arguments": '{"zone": "CET"}'}
+    assert loop.bodies[1]["messages"] == [
+        {"role": "user", "content": "Hi"},
         {
             "role": "assistant",
             "content": "Let me see.",
-            "tool_calls": [
-                {
-                    "id": "call_a",
-                    "type": "function",
-                    "function": {"name": "box__clock", "arguments": '{"zone": "CET"}'},
-                }
-            ],
+            "tool_calls": [{"id": "call_a", "type": "function", "function": function}],
         },
         {"role": "tool", "tool_call_id": "call_a", "content": "12:00"},
     ]
-    assert loop.text == "Let me see.It is noon."
-    assert loop.finished.verdict is Verdict.COMPLETE
+    assert loop.text == "Let me see.Noon."
+    assert loop.run.answer.verdict is Verdict.COMPLETE
+    assert [type(event).__name__ for event in loop.events] == [
+        "Connecting",
+        "RequestStarted", "Text", "ToolCall", "Finished", "AnswerEnded", "ToolStarted", "ToolEnded",
+        "RequestStarted", "ToolCall", "Finished", "AnswerEnded", "ToolStarted", "ToolEnded",
+        "RequestStarted", "Text", "Finished", "AnswerEnded", "ChatEnded",
+    ]  # fmt: skip
+    asked = loop.of(RequestStarted)
+    assert [started.number for started in asked] == [1, 2, 3]
+    assert [len(started.request.messages) for started in asked] == [1, 3, 5]
 
 
-def test_events_come_in_the_order_in_which_things_happen(server: Scripted) -> None:
-    server.will(calling(call("box__clock"), text="One moment."), answer("Noon.", usage={"prompt_tokens": 7}))
-    loop = looped(server, Box(clock=say("12:00")))
-    kinds = [type(event) for event in loop.events]
-    assert kinds == [
-        Connecting,
-        RequestStarted,
-        Text,
-        ToolCall,
-        Finished,
-        AnswerEnded,
-        ToolStarted,
-        ToolEnded,
-        RequestStarted,
-        Text,
-        Usage,
-        Finished,
-        AnswerEnded,
-        ChatEnded,
-    ]
-    assert [asking.number for asking in loop.asked] == [1, 2]
-    (started,), (ended,) = loop.started, loop.ended
-    assert started.planned.name == "box/clock"
-    assert (ended.result.text, ended.error, ended.planned) == ("12:00", None, started.planned)
-    assert 0 <= ended.seconds < 30
+def test_without_tools_nothing_is_offered_or_demanded() -> None:
+    assert {"tools", "tool_choice"}.isdisjoint(looped([answer("Hi.")], choice="required").bodies[0])
 
 
-def test_the_request_that_goes_out_holds_the_conversation_so_far(server: Scripted) -> None:
-    server.will(calling(call("box__clock")), calling(call("box__clock", id="b")), answer("Noon."))
-    loop = looped(server, Box(clock=say("12:00")))
-    roles = [[turn.role for turn in asking.request.messages] for asking in loop.asked]
-    assert roles == [
-        ["user"],
-        ["user", "assistant", "tool"],
-        ["user", "assistant", "tool", "assistant", "tool"],
-    ]
-    assert loop.asked[2].request.messages[:3] == loop.asked[1].request.messages
-
-
-def test_without_a_call_there_is_one_request(server: Scripted) -> None:
-    server.will(answer("Hi."))
-    loop = looped(server, Box(clock=say("12:00")))
-    assert (len(server.asked), loop.text, loop.put) == (1, "Hi.", [])
-
-
-def test_without_tools_it_is_a_plain_chat(server: Scripted) -> None:
-    server.will(answer("Hi."))
-    loop = looped(server, choice="required")
-    assert {"tools", "tool_choice"}.isdisjoint(loop.bodies[0])
-
-
-def test_what_a_server_says_at_the_second_request_is_raised(server: Scripted) -> None:
+def test_an_error_of_the_second_request_is_raised() -> None:
     refusal = Answer([b'{"error": {"message": "no tools here"}}'], status=400)
-    server.will(calling(call("box__clock")), refusal)
-    with pytest.raises(BadRequestError, match="no tools here"):
-        looped(server, Box(clock=say("12:00")))
+    loop = looped([calling(call("box__clock")), refusal], clock())
+    assert isinstance(loop.error, BadRequestError)
+    assert "no tools here" in loop.error.message
 
 
-def test_a_field_that_is_left_out_of_every_request_is_told_of_once(server: Scripted) -> None:
-    refusal = Answer(
-        [b'{"error": {"message": "Unsupported parameter: stream_options", "param": "stream_options"}}'],
-        status=400,
-    )
-    server.will(refusal, calling(call("box__clock")), refusal, answer("Noon."))
-    notices: list[Notice] = []
-    looped(server, Box(clock=say("12:00")), notify=notices.append)
-    assert [notice.field for notice in notices if isinstance(notice, FieldDropped)] == ["stream_options"]
-    assert len(server.asked) == 4
+def test_a_field_that_is_left_out_of_every_request_is_reported_once() -> None:
+    words = b'{"error": {"message": "Unsupported parameter: stream_options", "param": "stream_options"}}'
+    refusal = Answer([words], status=400)
+    loop = looped([refusal, calling(call("box__clock")), refusal, answer("Noon.")], clock())
+    assert [notice.field for notice in loop.of(FieldDropped)] == ["stream_options"]
+    assert len(loop.bodies) == 4
 
 
 # --- several calls -----------------------------------------------------------------------------------------
 
 
-def test_calls_of_one_turn_run_at_the_same_time_and_are_answered_in_order(server: Scripted) -> None:
+def test_calls_of_one_answer_run_at_the_same_time_and_are_answered_in_order() -> None:
     both = threading.Barrier(2, timeout=20)
     first_done = threading.Event()
 
@@ -174,17 +136,18 @@ def test_calls_of_one_turn_run_at_the_same_time_and_are_answered_in_order(server
         both.wait()
         return "fast"
 
-    server.will(calling(call("box__slow", id="a"), call("box__fast", id="b", index=1)), answer("Done."))
-    loop = Loop(server)
-    for event in looping(loop, Box(slow=slow, fast=fast)):
+    def watch(event: Any) -> None:
         if isinstance(event, ToolEnded) and event.call.id == "b":
             first_done.set()
-    assert [ended.call.id for ended in loop.ended] == ["b", "a"]
-    messages = [m for m in loop.bodies[1]["messages"] if m["role"] == "tool"]
-    assert [(m["tool_call_id"], m["content"]) for m in messages] == [("a", "slow"), ("b", "fast")]
+
+    calls = calling(call("box__slow", id="a"), call("box__fast", id="b", index=1))
+    loop = looped([calls, DONE_], Box(slow=slow, fast=fast), watch=watch)
+    assert list(loop.ended) == ["b", "a"]
+    assert loop.results() == ["slow", "fast"]
+    assert [m.get("tool_call_id") for m in loop.bodies[1]["messages"]][-2:] == ["a", "b"]
 
 
-def test_at_most_8_calls_run_at_once(server: Scripted) -> None:
+def test_at_most_8_calls_run_at_once_and_their_time_begins_when_they_run() -> None:
     running, most, lock = 0, 0, threading.Lock()
 
     def work(arguments: Any, stop: threading.Event) -> str:
@@ -192,115 +155,92 @@ def test_at_most_8_calls_run_at_once(server: Scripted) -> None:
         with lock:
             running += 1
             most = max(most, running)
-        threading.Event().wait(0.02)
+        if stop.wait(0.3):
+            return "stopped"
         with lock:
             running -= 1
         return "done"
 
-    calls = [call("box__work", {"n": n}, id=f"c{n}", index=n) for n in range(20)]
-    server.will(calling(*calls), answer("Done."))
-    loop = looped(server, Box(work=work))
+    steps = [calls_of("box__work", "abcdefghijklmnopqrst"), DONE_]
+    loop = looped(steps, Box(work=work, limits=ToolLimits(seconds=0.8)))  # three rounds of 0.3 s
     assert most == 8
     assert loop.results() == ["done"] * 20
 
 
-def test_calls_with_one_id_or_none_are_told_apart(server: Scripted) -> None:
-    calls = [call("box__clock", {"n": n}, id=id, index=n) for n, id in enumerate(["", "x", "", "y"])]
-    again = [call("box__clock", {"n": n}, id="x", index=n) for n in range(2)]
-    message = {"role": "assistant", "content": None, "tool_calls": again}
-    whole = json.dumps(
-        {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
-    ).encode()
-    server.will(
-        calling(*calls), Answer([whole], headers={"content-type": "application/json"}), answer("Done.")
+def test_calls_with_the_same_id_or_none_get_ids_of_their_own() -> None:
+    calls = calling(
+        *(call("box__clock", {"n": n}, id=id, index=n) for n, id in enumerate(["", "x", "", "y"]))
     )
-    loop = looped(server, Box(clock=lambda arguments, stop: str(arguments["n"])))
-    last = loop.bodies[2]["messages"]
-    sent = [c["id"] for m in last if m["role"] == "assistant" for c in m["tool_calls"]]
-    answered = [m["tool_call_id"] for m in last if m["role"] == "tool"]
-    assert sent == answered
-    assert len(set(sent)) == 6
-    assert all(sent)
+    again = calling(*(call("box__clock", {"n": n}, id="x", index=n) for n in (4, 5)))
+    loop = looped([calls, again, DONE_], Box(clock=lambda arguments, stop: str(arguments["n"])))
+    sent = [call["id"] for m in loop.bodies[2]["messages"] for call in m.get("tool_calls", ())]
+    assert sent == [m["tool_call_id"] for m in loop.bodies[2]["messages"] if m["role"] == "tool"]
     assert [each.id for each in loop.calls] == sent
+    assert len(set(filter(None, sent))) == 6
     assert {"x", "y"} <= set(sent)
-    assert loop.results() == ["0", "1", "2", "3", "0", "1"]
+    assert loop.results() == ["0", "1", "2", "3", "4", "5"]
 
 
 # --- approval ----------------------------------------------------------------------------------------------
 
 
-def test_all_calls_are_approved_in_order_and_in_this_thread_before_any_runs(server: Scripted) -> None:
-    box = Box(clock=say("12:00"))
-    seen: list[tuple[str, int, bool]] = []
+def test_all_calls_are_approved_in_order_in_the_callers_thread_before_any_runs() -> None:
+    box = Box("fs", read=say("root"))
+    seen: list[tuple[str, int, int]] = []
 
     def approve(planned: PlannedCall) -> Approve:
-        seen.append((planned.call.id, len(box.ran), threading.current_thread() is threading.main_thread()))
+        seen.append((planned.call.id, len(box.ran), threading.get_ident()))
         return Approve()
 
-    server.will(calling(*(call("box__clock", id=i, index=n) for n, i in enumerate("abc"))), answer("Done."))
-    looped(server, box, approve=approve)
-    assert seen == [("a", 0, True), ("b", 0, True), ("c", 0, True)]
-    assert len(box.ran) == 3
-
-
-def test_a_planned_call_says_which_tool_it_is_and_with_what(server: Scripted) -> None:
-    server.will(calling(call("fs__read", {"path": "/etc/passwd"})), answer("Done."))
-    box = Box("fs", read=say("root"))
-    (planned,) = looped(server, box).put
-    assert planned.name == "fs/read"
-    assert planned.toolbox is box
-    assert planned.spec.tool.description == "read of fs"
-    assert planned.arguments == {"path": "/etc/passwd"}
-    assert planned.call.name == "fs__read"
+    loop = looped([calls_of("fs__read", "abc"), DONE_], box, approve=approve)
+    assert seen == [(id, 0, threading.get_ident()) for id in "abc"]
+    planned = loop.put[0]
+    assert (planned.name, planned.toolbox, planned.call.name) == ("fs/read", box, "fs__read")
+    assert (planned.spec.tool.description, planned.arguments) == ("read of fs", {"n": "a"})
 
 
 @pytest.mark.parametrize(
     ("reason", "told"),
     [("not that file", "the user refused: not that file"), ("", "the user refused this call")],
 )
-def test_a_refused_call_does_not_run_and_the_model_is_told(server: Scripted, reason: str, told: str) -> None:
-    server.will(calling(call("fs__read", id="a"), call("fs__list", id="b", index=1)), answer("I see."))
+def test_a_refused_call_does_not_run_and_the_model_is_told(reason: str, told: str) -> None:
     box = Box("fs", read=say("secret"), list=say("a.txt"))
-    loop = looped(server, box, approve=lambda p: Refuse(reason=reason) if p.name == "fs/read" else Approve())
+    steps = [calling(call("fs__read", id="a"), call("fs__list", id="b", index=1)), DONE_]
+    loop = looped(steps, box, approve=lambda p: Refuse(reason=reason) if p.name == "fs/read" else Approve())
     assert box.ran == [("list", {})]
-    assert loop.results() == [told, "a.txt"]
-    refused = next(ended for ended in loop.ended if ended.call.id == "a")
-    assert isinstance(refused.error, ToolRefusedError)
-    assert (refused.error.reason, refused.error.server, refused.error.tool) == (reason, "fs", "read")
-    assert [started.planned.call.id for started in loop.started] == ["b"]
+    assert (loop.results(), loop.started) == ([told, "a.txt"], ["b"])
+    error = loop.ended["a"].error
+    assert isinstance(error, ToolRefusedError)
+    assert (error.reason, error.server, error.tool) == (reason, "fs", "read")
 
 
-def test_a_call_may_run_with_other_arguments_and_the_model_is_told(server: Scripted) -> None:
-    server.will(calling(call("fs__read", {"path": "/etc/passwd"})), answer("I see."))
+def test_a_call_may_run_with_other_arguments_and_the_model_is_told() -> None:
     box = Box("fs", read=say("hello"))
-    loop = looped(server, box, approve=lambda planned: ApproveWith(arguments={"path": "notes.txt"}))
+    steps = [calling(call("fs__read", {"path": "/etc/passwd"})), DONE_]
+    loop = looped(steps, box, approve=lambda planned: ApproveWith(arguments={"path": "notes.txt"}))
     assert box.ran == [("read", {"path": "notes.txt"})]
-    assert loop.started[0].planned.arguments == {"path": "notes.txt"}
+    assert loop.of(ToolStarted)[0].planned.arguments == {"path": "notes.txt"}
     assert loop.results() == ['[The user changed the arguments of this call to {"path": "notes.txt"}]\nhello']
     assert loop.turn()["tool_calls"][0]["function"]["arguments"] == '{"path": "/etc/passwd"}'
 
 
-def test_other_arguments_have_to_fit_too(server: Scripted) -> None:
-    server.will(calling(call("box__weather", {"city": "Oslo"})), answer("I see."))
+def test_other_arguments_have_to_match_the_schema_too() -> None:
     box = Box(weather=say("rain"), schemas={"weather": CITY})
-    loop = looped(server, box, approve=lambda planned: ApproveWith(arguments={"city": 7}))
+    steps = [calling(call("box__weather", {"city": "Oslo"})), DONE_]
+    loop = looped(steps, box, approve=lambda planned: ApproveWith(arguments={"city": 7}))
     assert box.ran == []
-    assert isinstance(loop.ended[0].error, ToolArgumentsError)
+    assert isinstance(loop.ended["call_a"].error, ToolArgumentsError)
 
 
-def test_what_an_approval_raises_ends_the_loop_before_anything_runs(server: Scripted) -> None:
-    class EnoughError(Exception):
-        pass
-
+def test_an_exception_of_the_approval_ends_the_turn_before_anything_runs() -> None:
     def approve(planned: PlannedCall) -> Approve:
         if planned.call.id == "b":
-            raise EnoughError
+            raise ZeroDivisionError
         return Approve()
 
-    server.will(calling(call("box__clock", id="a"), call("box__clock", id="b", index=1)))
-    box = Box(clock=say("12:00"))
-    with pytest.raises(EnoughError):
-        looped(server, box, approve=approve)
+    box = clock()
+    loop = looped([calls_of("box__clock", "ab")], box, approve=approve)
+    assert isinstance(loop.error, ZeroDivisionError)
     assert box.ran == []
 
 
@@ -322,37 +262,47 @@ def test_what_an_approval_raises_ends_the_loop_before_anything_runs(server: Scri
         ("{}", "'city' is a required property"),
     ],
 )
-def test_arguments_that_cannot_be_used_go_back_unasked_and_not_run(
-    server: Scripted, arguments: str, why: str
-) -> None:
-    server.will(calling(call("box__weather", arguments)), answer("Sorry."))
+def test_arguments_that_cannot_be_used_go_back_without_approval(arguments: str, why: str) -> None:
     box = Box(weather=say("rain"), schemas={"weather": CITY})
-    loop = looped(server, box)
+    loop = looped([calling(call("box__weather", arguments)), answer("Sorry.")], box)
     assert (box.ran, loop.put, loop.started) == ([], [], [])
     (told,) = loop.results()
     assert why in told
     assert told.startswith("Error: ")
     assert "did not run" in told
-    (ended,) = loop.ended
+    ended = loop.ended["call_a"]
     assert isinstance(ended.error, ToolArgumentsError)
     assert (ended.planned, ended.result.is_error, ended.result.text) == (None, True, told)
     sent_back = loop.turn()["tool_calls"][0]["function"]["arguments"]
-    assert isinstance(json.loads(sent_back), dict), "what is not an object is refused when it comes back"
+    assert isinstance(json.loads(sent_back), dict), "servers refuse anything else in a later request"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("fs__raed_file", ["'fs__raed_file'", "fs__read_file"]), ("zzz", ["fs__read_file", "fs__list"])],
+)
+def test_an_unknown_tool_is_an_error_with_similar_names_or_all(name: str, told: list[str]) -> None:
+    steps = [calling(call(name, id="a"), call("fs__list", id="b", index=1)), answer("Sorry.")]
+    loop = looped(steps, Box("fs", read_file=say("x"), list=say("a.txt")))
+    first, second = loop.results()
+    assert all(part in first for part in told)
+    assert second == "a.txt"
+    assert isinstance(loop.ended["a"].error, UnknownToolError)
+    assert [planned.call.id for planned in loop.put] == ["b"]
 
 
 @pytest.mark.parametrize("name", ["multi_tool_use.parallel", "functions.multi_tool_use.parallel"])
-def test_a_made_up_call_of_several_tools_is_their_calls(server: Scripted, name: str) -> None:
+def test_a_made_up_call_of_several_tools_is_split(name: str) -> None:
     uses = [
         {"recipient_name": "functions.box__clock", "parameters": {"zone": "UTC"}},
         {"recipient_name": "box.other"},
         {"recipient_name": "functions.none", "parameters": {}},
     ]
-    server.will(calling(call(name, {"tool_uses": uses})), answer("Done."))
-    box = Box(clock=say("12:00"), other=say("fine"))
-    loop = looped(server, box)
+    loop = looped(
+        [calling(call(name, {"tool_uses": uses})), DONE_], Box(clock=say("12:00"), other=say("fine"))
+    )
     assert loop.results()[:2] == ["12:00", "fine"]
     assert "there is no tool" in loop.results()[2]
-    assert sorted(each.name for each in loop.put) == ["box/clock", "box/other"]
     sent = loop.turn()["tool_calls"]
     assert [each["function"]["name"] for each in sent] == ["box__clock", "box__other", "functions_none"]
     assert json.loads(sent[0]["function"]["arguments"]) == {"zone": "UTC"}
@@ -362,21 +312,20 @@ def test_a_made_up_call_of_several_tools_is_their_calls(server: Scripted, name: 
 @pytest.mark.parametrize(
     "arguments", ["{}", "[]", "nonsense", '{"tool_uses": 3}', '{"tool_uses": [{"a": 1}]}']
 )
-def test_a_made_up_call_of_nothing_is_an_error_for_the_model(server: Scripted, arguments: str) -> None:
-    server.will(calling(call("multi_tool_use.parallel", arguments)), answer("Sorry."))
-    loop = looped(server, Box(clock=say("12:00")))
+def test_a_made_up_call_of_nothing_is_an_error_for_the_model(arguments: str) -> None:
+    loop = looped([calling(call("multi_tool_use.parallel", arguments)), answer("Sorry.")], clock())
     assert "there is no tool 'multi_tool_use.parallel'" in loop.results()[0]
     assert loop.turn()["tool_calls"][0]["function"]["name"] == "multi_tool_use_parallel"
 
 
-def test_a_call_by_a_decorated_name_is_its_tools_call_everywhere(server: Scripted) -> None:
-    server.will(calling(call("functions.fs.read:0")), answer("Done."))
-    loop = looped(server, Box("fs", read=say("a.txt")))
-    assert [planned.name for planned in loop.put] == ["fs/read"], "it is approved by its real name"
-    assert loop.results() == ["a.txt"]
+def test_a_call_by_a_decorated_name_has_the_tools_name_everywhere() -> None:
+    loop = looped([calling(call("functions.fs.read:0")), DONE_], Box("fs", read=say("a.txt")))
+    assert ([planned.name for planned in loop.put], loop.results()) == (["fs/read"], ["a.txt"])
     assert [each.name for each in loop.calls] == ["fs__read"]
     assert loop.turn()["tool_calls"][0]["function"]["name"] == "fs__read", "servers refuse a dot in it"
 
+
+# --- calls that are sent as text ---------------------------------------------------------------------------
 
 CALL = '{"name": "fs__read", "arguments": {"path": "a"}}'
 
@@ -417,58 +366,32 @@ CALL = '{"name": "fs__read", "arguments": {"path": "a"}}'
         '{"action": "fs__read", "action_input": {"path": "a"}}',
     ],
 )
-def test_a_call_that_is_written_as_text_is_reported_and_not_run(server: Scripted, text: str) -> None:
-    server.will(answer(text))
-    notices: list[Notice] = []
+def test_a_call_that_is_written_as_text_is_reported_and_does_not_run(text: str) -> None:
     box = Box("fs", read=say("a.txt"))
-    loop = looped(server, box, notify=notices.append)
-    assert [notice for notice in notices if isinstance(notice, CallAsText)] == [CallAsText(tool="fs/read")]
+    loop = looped([answer(text)], box)
+    assert loop.of(CallAsText) == [CallAsText(tool="fs/read")]
     shown = re.sub(r"<\|channel\|>\w+ |<\|constrain\|>json<\|message\|>", "", text)
-    assert (box.ran, loop.text, len(server.asked)) == ([], shown, 1)
+    assert (box.ran, loop.text, len(loop.bodies)) == ([], shown, 1)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "choice", "told"),
     [
-        ('<tool_call>{"name": "other", "arguments": {}}</tool_call>', [CallAsText()]),
-        ("The list is:\n- a\n- b", []),
-        ('{"name": "Rex", "age": 3}', []),
-        ('{"name": "other", "arguments": {}}', []),
-        ('{"name": "fs__read"}', []),
-        ("You may use fs__read(path) for that.", []),
-        ("```python\nopen('a').read()\n```", []),
-        ("", []),
+        ('<tool_call>{"name": "other", "arguments": {}}</tool_call>', None, [CallAsText()]),
+        ("The list is:\n- a\n- b", None, []),
+        ('{"name": "Rex", "age": 3}', None, []),
+        ('{"name": "other", "arguments": {}}', None, []),
+        ('{"name": "fs__read"}', None, []),
+        ("You may use fs__read(path) for that.", None, []),
+        ("```python\nopen('a').read()\n```", None, []),
+        (" x", None, []),
+        (f"<tool_call>{CALL}</tool_call>", "none", []),
     ],
 )
-def test_only_what_looks_like_a_call_is_reported(server: Scripted, text: str, told: list[CallAsText]) -> None:
-    notices: list[Notice] = []
-    server.will(answer(text or " x"))
-    looped(server, Box("fs", read=say("a.txt")), notify=notices.append)
-    assert [notice for notice in notices if isinstance(notice, CallAsText)] == told
-    server.will(answer(f"<tool_call>{CALL}</tool_call>"))
-    notices.clear()
-    looped(server, Box("fs", read=say("a.txt")), notify=notices.append, choice="none")
-    assert not any(isinstance(notice, CallAsText) for notice in notices)
-
-
-def test_a_tool_that_does_not_exist_is_an_error_with_near_names(server: Scripted) -> None:
-    server.will(calling(call("fs__raed_file", id="a"), call("fs__list", id="b", index=1)), answer("Sorry."))
-    box = Box("fs", read_file=say("x"), list=say("a.txt"))
-    loop = looped(server, box)
-    told, listed = loop.results()
-    assert "'fs__raed_file'" in told
-    assert "fs__read_file" in told
-    assert listed == "a.txt"
-    assert isinstance(loop.ended[0].error, UnknownToolError)
-    assert loop.ended[0].planned is None
-    assert [planned.call.id for planned in loop.put] == ["b"]
-
-
-def test_a_tool_that_is_like_no_other_is_answered_with_all_there_are(server: Scripted) -> None:
-    server.will(calling(call("zzz")), answer("Sorry."))
-    (told,) = looped(server, Box("fs", read=say("x"), list=say("y"))).results()
-    assert "fs__read" in told
-    assert "fs__list" in told
+def test_only_what_looks_like_a_call_is_reported(
+    text: str, choice: str | None, told: list[CallAsText]
+) -> None:
+    assert looped([answer(text)], Box("fs", read=say("a.txt")), choice=choice).of(CallAsText) == told
 
 
 # --- results -----------------------------------------------------------------------------------------------
@@ -489,15 +412,15 @@ def broken(arguments: Any, stop: threading.Event) -> str:
         (broken, "Error: box/clock failed: ZeroDivisionError: by zero"),
     ],
 )
-def test_what_a_tool_raises_is_its_result_and_the_others_go_on(
-    server: Scripted, function: Any, told: str
-) -> None:
-    server.will(calling(call("box__clock", id="a"), call("box__other", id="b", index=1)), answer("Sorry."))
-    loop = looped(server, Box(clock=function, other=say("fine")))
+def test_an_error_of_a_tool_is_its_result_and_other_calls_continue(function: Any, told: str) -> None:
+    steps = [calling(call("box__clock", id="a"), call("box__other", id="b", index=1)), answer("Sorry.")]
+    loop = looped(steps, Box(clock=function, other=say("fine")))
     assert loop.results() == [told, "fine"]
-    by_id = {ended.call.id: ended for ended in loop.ended}
-    assert isinstance(by_id["a"].error, ToolError)
-    assert by_id["b"].error is None
+    assert isinstance(loop.ended["a"].error, ToolError)
+    assert loop.ended["b"].error is None
+
+
+ONE_IMAGE = "[The result has 1 image as well, which cannot be shown to you.]"
 
 
 @pytest.mark.parametrize(
@@ -509,220 +432,321 @@ def test_what_a_tool_raises_is_its_result_and_the_others_go_on(
         (ToolResult(text=" \n"), "[The tool returned nothing.]"),
         (ToolResult(structured={"ö": 1}), '{"ö": 1}'),
         (ToolResult(text="one", structured={"n": 1}), "one"),
-        (
-            ToolResult(text="a chart", images=(ImagePart(url="data:image/png;base64,AA=="),)),
-            "a chart\n[The result has 1 image as well, which cannot be shown to you.]",
-        ),
-        (
-            ToolResult(images=(ImagePart(url="data:,"), ImagePart(url="data:,"))),
-            "[The result has 2 images as well, which cannot be shown to you.]",
-        ),
-        (
-            ToolResult(images=(ImagePart(url="data:,"),), is_error=True),
-            "Error\n[The result has 1 image as well, which cannot be shown to you.]",
-        ),
+        (ToolResult(text="a chart", images=(ImagePart(url="data:,"),)), f"a chart\n{ONE_IMAGE}"),
+        (ToolResult(images=(ImagePart(url="data:,"),), is_error=True), f"Error\n{ONE_IMAGE}"),
         (ToolResult(text="half a pair: \ud83d"), "half a pair: ?"),
     ],
 )
-def test_what_the_model_reads_of_a_result(server: Scripted, result: ToolResult, told: str) -> None:
-    server.will(calling(call("box__clock")), answer("I see."))
-    loop = looped(server, Box(clock=lambda arguments, stop: result))
+def test_what_the_model_reads_of_a_result(result: ToolResult, told: str) -> None:
+    loop = looped([calling(call("box__clock")), DONE_], Box(clock=lambda arguments, stop: result))
     assert loop.results() == [told]
-    if not result.images:
-        assert loop.ended[0].result.text == told
-    assert loop.ended[0].result.images == result.images
+    assert loop.ended["call_a"].result.images == result.images
+
+
+def told(result: ToolResult | str, size: int) -> str:
+    box = Box(flood=lambda arguments, stop: result, limits=ToolLimits(size=size))
+    return str(looped([calling(call("box__flood")), DONE_], box).results()[0])
+
+
+def test_a_long_result_loses_its_middle() -> None:
+    text = "".join(f"line {number}\n" for number in range(10_000))
+    head, _, rest = told(text, 4_000).partition("\n[")
+    note, _, tail = rest.rpartition("]\n")
+    assert (text.startswith(head), text.endswith(tail), len(head) + len(tail)) == (True, True, 4_000)
+    assert note == f"{len(text) - 4_000:,} of {len(text):,} bytes omitted: the result is too long"
+    assert told("x" * 4_000, 4_000) == "x" * 4_000
+
+
+def test_the_size_is_bytes_and_no_character_is_cut_in_half() -> None:
+    short = told("é" * 3_001, 3_001)
+    assert "�" not in short
+    assert (short.startswith("é" * 1_000), short.endswith("é" * 300)) == (True, True)
+    assert told("é" * 1_500, 3_000) == "é" * 1_500
+
+
+def test_an_error_is_limited_too() -> None:
+    def fail(arguments: Any, stop: threading.Event) -> str:
+        raise ValueError("x" * 1_000_000)
+
+    (result,) = looped(
+        [calling(call("box__fail")), DONE_], Box(fail=fail, limits=ToolLimits(size=2_000))
+    ).results()
+    assert len(result) < 2_200
 
 
 def image(number: int) -> ImagePart:
     return ImagePart(url=f"data:image/png;base64,{number}")
 
 
-def drawing() -> Box:
-    pictures = ToolResult(text="drawn", images=(image(1), image(2))), ToolResult(images=(image(3),))
-    return Box(clock=say("12:00"), draw=lambda arguments, stop: pictures[arguments["n"]])
-
-
-def test_images_are_parts_of_the_tool_messages(server: Scripted) -> None:
-    calls = [
-        call("box__draw", {"n": 0}, id="a"),
-        call("box__clock", id="b", index=1),
-        call("box__draw", {"n": 1}, id="c", index=2),
-    ]
-    server.will(calling(*calls), calling(call("box__clock", id="d")), answer("I see."))
-    loop = looped(server, drawing(), reads_images=True)
-    parts = [{"type": "image_url", "image_url": {"url": image(number).url}} for number in (1, 2, 3)]
-    results = [
-        [{"type": "text", "text": "drawn"}, *parts[:2]],
-        "12:00",
-        [{"type": "text", "text": "[The result is 1 image.]"}, parts[2]],
-    ]
-    assert loop.results(1) == results
-    assert loop.results(2) == [*results, "12:00"]
-    roles = ["user", "assistant", "tool", "tool", "tool", "assistant", "tool"]
-    assert [m["role"] for m in loop.bodies[2]["messages"]] == roles
-
-
-@pytest.mark.parametrize("model", ["m", "mistral-medium-latest"])
-def test_a_row_moves_images_into_a_user_message_after_all_results(server: Scripted, model: str) -> None:
-    calls = [
-        call("box__draw", {"n": 0}, id="a"),
-        call("box__clock", id="b", index=1),
-        call("box__draw", {"n": 1}, id="c", index=2),
-    ]
-    server.will(calling(*calls), calling(call("box__clock", id="d")), answer("I see."))
-    row = Quirks(tool_images="user")
-    loop = looped(server, drawing(), model=model, reads_images=True, quirks=row)
-    results = ["drawn\n[The result has 2 images, in the message after the results.]", "12:00",
-               "[The result has 1 image, in the message after the results.]"]  # fmt: skip
-    assert loop.results(1) == results
-    assert loop.results(2) == [*results, "12:00"]
-    roles = [
-        "user",
-        "assistant",
-        "tool",
-        "tool",
-        "tool",
-        *(["assistant"] if "mistral" in model else []),
-        "user",
-    ]
-    assert [m["role"] for m in loop.bodies[1]["messages"]] == roles
-    assert [m["role"] for m in loop.bodies[2]["messages"]] == [*roles, "assistant", "tool"]
-    for body in loop.bodies[1:]:
-        assert body["messages"][len(roles) - 1]["content"] == [
-            {"type": "text", "text": "The 2 images in the result of box__draw:"},
-            *({"type": "image_url", "image_url": {"url": image(n).url}} for n in (1, 2)),
-            {"type": "text", "text": "The image in the result of box__draw:"},
-            {"type": "image_url", "image_url": {"url": image(3).url}},
-        ]
-
-
-# --- the end of the loop -----------------------------------------------------------------------------------
-
-
-def test_at_the_limit_the_answer_is_handed_out_and_its_calls_do_not_run(server: Scripted) -> None:
-    server.will(calling(call("box__clock"), text="Once more."))
-    box, loop = Box(clock=say("12:00")), Loop(server)
-    with pytest.raises(LoopLimitError, match="lab/m still calls tools after 3 turns") as raised:
-        for _ in looping(loop, box, max_turns=3):
-            pass
-    assert raised.value.turns == 3
-    assert raised.value.provider == "lab"
-    assert (len(server.asked), len(box.ran)) == (3, 2)
-    assert loop.text == "Once more." * 3
-    assert loop.finished.verdict is Verdict.COMPLETE
-
-
-def test_at_the_limit_more_turns_may_be_allowed(server: Scripted) -> None:
-    more = iter([2, 1, 0])
-    told: list[int] = []
-
-    def on_limit(turns: int) -> int:
-        told.append(turns)
-        return next(more)
-
-    server.will(calling(call("box__clock")))
-    with pytest.raises(LoopLimitError):
-        looped(server, Box(clock=say("12:00")), max_turns=1, on_limit=on_limit)
-    assert told == [1, 3, 4]
-    assert len(server.asked) == 4
-
-
-def test_the_last_turn_may_be_the_answer(server: Scripted) -> None:
-    server.will(calling(call("box__clock")), answer("Noon."))
-    assert looped(server, Box(clock=say("12:00")), max_turns=2).text == "Noon."
-
-
-def test_a_turn_of_no_requests_is_refused(server: Scripted) -> None:
-    with pytest.raises(InvalidInputError):
-        looped(server, Box(clock=say("12:00")), max_turns=0)
-    assert server.asked == []
-
-
-HALF = {"index": 1, "id": "b", "function": {"name": "box__clock", "arguments": '{"zone": "C'}}
+def sent(*numbers: int) -> list[dict[str, Any]]:
+    return [{"type": "image_url", "image_url": {"url": image(number).url}} for number in numbers]
 
 
 @pytest.mark.parametrize(
-    ("rest", "verdict"),
+    ("place", "model", "results", "roles"),
     [
-        (sse(delta(tool_calls=[HALF])), Verdict.PARTIAL),
-        ([*sse(delta(tool_calls=[HALF])), Cut(reset=True)], Verdict.PARTIAL),
-        (sse(delta(tool_calls=[HALF]), {"error": {"message": "out of memory"}}), Verdict.FAILED),
-        (sse(delta(tool_calls=[HALF]), delta(finish="content_filter")), Verdict.FILTERED),
+        (
+            "tool",
+            "m",
+            [
+                [{"type": "text", "text": "drawn"}, *sent(1, 2)],
+                "12:00",
+                [{"type": "text", "text": "[The result is 1 image.]"}, *sent(3)],
+            ],
+            "tool tool tool",
+        ),
+        ("user", "m", None, "tool tool tool user"),
+        ("user", "mistral-medium-latest", None, "tool tool tool assistant user"),
     ],
 )
-def test_of_an_answer_that_is_not_whole_no_call_runs(
-    server: Scripted, rest: list[Any], verdict: Verdict
+def test_images_are_in_the_tool_messages_or_in_a_user_message_after_them(
+    place: Any, model: str, results: Any, roles: str
 ) -> None:
-    server.will([*sse(delta(tool_calls=[call("box__clock", id="a")])), *rest])
-    box = Box(clock=say("12:00"))
-    loop = looped(server, box)
-    assert loop.finished.verdict is verdict
-    assert (box.ran, loop.put, len(server.asked)) == ([], [], 1)
-
-
-def test_an_answer_of_half_a_call_is_retried(server: Scripted) -> None:
-    server.will(sse(delta(tool_calls=[HALF])), answer("Noon."))
-    notices: list[Notice] = []
-    loop = looped(server, Box(clock=say("12:00")), retries=1, notify=notices.append)
-    assert (loop.text, len(server.asked)) == ("Noon.", 2)
-    (retried,) = (notice for notice in notices if isinstance(notice, Retrying))
-    assert "a call of box/clock was not run" in retried.error.message
-
-
-def test_no_call_of_an_answer_that_the_token_limit_cut_is_run(server: Scripted) -> None:
-    cut = sse(
-        delta(tool_calls=[call("box__clock", {"n": 1})]), delta(tool_calls=[HALF]), delta(finish="length")
+    pictures = ToolResult(text="drawn", images=(image(1), image(2))), ToolResult(images=(image(3),))
+    box = Box(clock=say("12:00"), draw=lambda arguments, stop: pictures[arguments["n"]])
+    calls = [
+        call("box__draw", {"n": 0}, id="a"),
+        call("box__clock", id="b", index=1),
+        call("box__draw", {"n": 1}, id="c", index=2),
+    ]
+    loop = looped(
+        [calling(*calls), calling(call("box__clock", id="d")), answer("I see.")],
+        box,
+        model=model,
+        reads_images=True,
+        quirks=Quirks(tool_images=place),
     )
-    server.will([*cut, DONE], answer("Noon."))
-    box = Box(clock=say("12:00"))
-    loop = looped(server, box)
-    assert (box.ran, len(server.asked)) == ([], 1)
-    assert [event.cut for event in loop.events if isinstance(event, ToolCall)] == [False, True]
+    results = results or [
+        "drawn\n[The result has 2 images, in the message after the results.]",
+        "12:00",
+        "[The result has 1 image, in the message after the results.]",
+    ]
+    assert loop.results(1) == results
+    assert loop.results(2) == [*results, "12:00"]
+    expected = ["user", "assistant", *roles.split()]
+    assert [m["role"] for m in loop.bodies[1]["messages"]] == expected
+    assert [m["role"] for m in loop.bodies[2]["messages"]] == [*expected, "assistant", "tool"]
+    if place == "user":
+        assert loop.bodies[2]["messages"][len(expected) - 1]["content"] == [
+            {"type": "text", "text": "The 2 images in the result of box__draw:"},
+            *sent(1, 2),
+            {"type": "text", "text": "The image in the result of box__draw:"},
+            *sent(3),
+        ]
+
+
+# --- the end of the turn -----------------------------------------------------------------------------------
+
+
+def test_at_the_limit_the_answer_is_handed_out_and_its_calls_do_not_run() -> None:
+    box = clock()
+    loop = looped([calling(call("box__clock"), text="Once more.")], box, max_turns=3)
+    assert isinstance(loop.error, LoopLimitError)
+    assert loop.error.message == "lab/m still calls tools after 3 turns, the limit"
+    assert (loop.error.turns, loop.error.provider) == (3, "lab")
+    assert (len(loop.bodies), len(box.ran), loop.text) == (3, 2, "Once more." * 3)
+
+
+def test_at_the_limit_more_requests_may_be_allowed() -> None:
+    more, asked = iter([2, 1, 0]), []
+
+    def on_limit(turns: int) -> int:
+        asked.append(turns)
+        return next(more)
+
+    loop = looped([calling(call("box__clock"))], clock(), max_turns=1, on_limit=on_limit)
+    assert isinstance(loop.error, LoopLimitError)
+    assert (asked, len(loop.bodies)) == ([1, 3, 4], 4)
+
+
+def test_the_last_request_may_bring_the_answer() -> None:
+    assert looped([calling(call("box__clock")), answer("Noon.")], clock(), max_turns=2).text == "Noon."
+
+
+def test_a_turn_of_no_requests_is_refused() -> None:
+    with pytest.raises(InvalidInputError):
+        looped([DONE_], clock(), max_turns=0)
+
+
+HALF = {"index": 1, "id": "b", "function": {"name": "box__clock", "arguments": '{"zone": "C'}}
+OUT_OF_MEMORY = {"error": {"message": "out of memory"}}
+
+
+@pytest.mark.parametrize(
+    ("rest", "verdict", "cut_calls"),
+    [
+        ([], Verdict.PARTIAL, None),
+        ([cut], Verdict.PARTIAL, None),
+        (sse(OUT_OF_MEMORY), Verdict.FAILED, None),
+        (sse(delta(finish="content_filter")), Verdict.FILTERED, None),
+        ([*sse(delta(finish="length")), DONE], Verdict.LENGTH, [False, True]),
+    ],
+)
+def test_no_call_of_an_incomplete_answer_runs(
+    rest: list[Any], verdict: Verdict, cut_calls: list[bool] | None
+) -> None:
+    box = clock()
+    frames = sse(delta(tool_calls=[call("box__clock", id="a")]), delta(tool_calls=[HALF]))
+    loop = looped([[*frames, *rest]], box)
+    assert loop.run.answers[0].verdict is verdict
+    assert (box.ran, loop.put, len(loop.bodies)) == ([], [], 1)
+    assert cut_calls is None or [event.cut for event in loop.calls] == cut_calls
+
+
+def test_an_answer_of_half_a_call_is_retried() -> None:
+    loop = looped([sse(delta(tool_calls=[HALF])), answer("Noon.")], clock(), retries=1)
+    assert (loop.text, len(loop.bodies)) == ("Noon.", 2)
+    (retried,) = loop.of(Retrying)
+    assert "a call of box/clock was not run" in retried.error.message
 
 
 @pytest.mark.parametrize(
     ("called", "shown"),
     [("box__clock", "box/clock"), ("functions.box.clock:0", "box/clock"), ("sundial", "sundial")],
 )
-def test_a_cut_call_is_named_as_the_user_knows_the_tool(server: Scripted, called: str, shown: str) -> None:
-    server.will(calling(call(called, '{"n'), finish="length"))
-    error = looped(server, Box(clock=say("12:00"))).finished.error
+def test_a_cut_call_is_named_as_the_user_knows_the_tool(called: str, shown: str) -> None:
+    error = looped([calling(call(called, '{"n'), finish="length")], clock()).run.answers[0].error
     assert error is not None
     assert f"in a call of {shown}, which was not run" in error.message
 
 
+# --- calls that take long ----------------------------------------------------------------------------------
+
+
+def test_a_late_call_is_stopped_and_answered_and_no_other_call_is() -> None:
+    hung = threading.Event()
+
+    def hang(arguments: Any, stop: threading.Event) -> str:
+        if stop.wait(30):
+            hung.set()
+        return "too late"
+
+    def work(arguments: Any, stop: threading.Event) -> str:
+        assert hung.wait(30)
+        return f"stopped: {stop.is_set()}"
+
+    steps = [calling(call("box__hang", id="a"), call("other__work", id="b", index=1)), answer("Sorry.")]
+    loop = looped(steps, Box(hang=hang, limits=ToolLimits(seconds=0.2)), Box("other", work=work))
+    assert loop.results() == ["Error: box/hang did not end within 0.2 s and was stopped", "stopped: False"]
+    late = loop.ended["a"].error
+    assert isinstance(late, ToolError)
+    assert (late.code, late.seconds, late.server, late.tool) == ("timeout", 0.2, "box", "hang")
+
+
+def test_a_call_that_does_not_stop_is_left_behind() -> None:
+    let_go = threading.Event()
+
+    def deaf(arguments: Any, stop: threading.Event) -> str:
+        let_go.wait(60)
+        return "too late"
+
+    steps = [calling(call("box__deaf", id="a")), calling(call("box__quick", id="b")), answer("Sorry.")]
+    try:
+        loop = looped(steps, Box(deaf=deaf, quick=say("fine"), limits=ToolLimits(seconds=0.2)))
+    finally:
+        let_go.set()
+    assert loop.results()[1] == "fine"
+    assert [event.call.id for event in loop.of(ToolEnded)] == ["a", "b"], "it ends once"
+
+
+def test_a_call_that_ended_in_time_is_not_late_if_the_caller_is_slow() -> None:
+    def watch(event: Any) -> None:
+        if isinstance(event, ToolStarted) and event.planned.call.id == "b":
+            time.sleep(0.4)
+
+    box = Box(work=say("done"), limits=ToolLimits(seconds=0.2))
+    assert looped([calls_of("box__work", "ab"), DONE_], box, watch=watch).results() == ["done", "done"]
+
+
+def test_closing_the_iterator_stops_every_call_that_runs() -> None:
+    stopped: list[str] = []
+
+    def hang(arguments: Any, stop: threading.Event) -> str:
+        if stop.wait(30):
+            stopped.append(arguments["n"])
+        return ""
+
+    began = time.monotonic()
+    looped(
+        [calls_of("box__hang", "abc")],
+        Box(hang=hang),
+        watch=lambda event: isinstance(event, ToolStarted) and event.planned.call.id == "c",
+    )
+    assert time.monotonic() - began < 5
+    assert sorted(stopped) == ["a", "b"], "the third was announced, and had not begun"
+
+
+INTERRUPTED = """
+import threading, time
+from provider_core import Provider, ToolStarted, connect
+from provider_core.types import Network
+
+def heeding(stop: threading.Event) -> str:
+    if stop.wait(60):
+        print("stopped", flush=True)
+    return ""
+
+def deaf() -> str:
+    time.sleep(60)
+    return ""
+
+provider = Provider(name="lab", base_url={url!r}, network=Network(proxy="none"), auth="none")
+with connect(provider, "m") as model:
+    try:
+        for event in model.stream("Hi", tools=[heeding, deaf]):
+            if isinstance(event, ToolStarted):
+                print("started", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_an_interrupt_stops_the_calls_and_ends_within_a_second(server: Scripted) -> None:
+    server.will(calling(call("heeding", id="a"), call("deaf", id="b", index=1)))
+    code = INTERRUPTED.format(url=server.url)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert [child.stdout.readline() for _ in range(2)] == ["started\n"] * 2
+        time.sleep(0.1)  # both run, and the loop waits for them
+        began = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        rest = child.stdout.read()
+        child.wait(30)
+        took = time.monotonic() - began
+    assert rest == "stopped\ninterrupted\n"
+    assert child.returncode == 0, "a call that does not stop must not keep the process alive"
+    assert took < 3  # 0.8 s for the call, and the interpreter's own end on a busy machine
+
+
 # --- tool choice -------------------------------------------------------------------------------------------
 
+NAMED = {"type": "function", "function": {"name": "box__clock"}}
+
 
 @pytest.mark.parametrize(
-    ("choice", "first", "then"),
+    ("choice", "quirks", "sent"),
     [
-        (None, None, None),
-        ("auto", "auto", "auto"),
-        ("required", "required", "auto"),
-        ("box__clock", {"type": "function", "function": {"name": "box__clock"}}, "auto"),
-        ("box/clock", {"type": "function", "function": {"name": "box__clock"}}, "auto"),
-        ("clock", {"type": "function", "function": {"name": "box__clock"}}, "auto"),
+        (None, Quirks(), [None, None]),
+        ("auto", Quirks(), ["auto", "auto"]),
+        ("required", Quirks(), ["required", "auto"]),
+        ("box__clock", Quirks(), [NAMED, "auto"]),
+        ("box/clock", Quirks(), [NAMED, "auto"]),
+        ("clock", Quirks(), [NAMED, "auto"]),
+        ("required", Quirks(tool_choice_required="any"), ["any", "auto"]),  # quirk 122
+        ("clock", Quirks(tool_choice_required="auto"), [None, None]),  # quirk 122: GLM, Kimi
     ],
 )
-def test_a_demand_for_a_tool_is_made_once(
-    server: Scripted, choice: str | None, first: Any, then: Any
+def test_a_tool_is_demanded_once_in_the_providers_words(
+    choice: str | None, quirks: Quirks, sent: list[Any]
 ) -> None:
-    server.will(calling(call("box__clock")), answer("Noon."))
-    bodies = looped(server, Box(clock=say("12:00")), choice=choice).bodies
-    assert [body.get("tool_choice") for body in bodies] == [first, then]
-    assert all("tools" in body for body in bodies)
-
-
-def test_the_demand_is_made_in_the_providers_words(server: Scripted) -> None:  # quirk 122
-    server.will(calling(call("box__clock")), answer("Noon."))
-    row = Quirks(tool_choice_required="any")
-    bodies = looped(server, Box(clock=say("12:00")), choice="required", quirks=row).bodies
-    assert [body.get("tool_choice") for body in bodies] == ["any", "auto"]
+    loop = looped([calling(call("box__clock")), answer("Noon.")], clock(), choice=choice, quirks=quirks)
+    assert [body.get("tool_choice") for body in loop.bodies][: len(sent)] == sent
+    assert all("tools" in body for body in loop.bodies)
 
 
 @pytest.mark.parametrize(
-    ("choice", "script", "ignored"),
+    ("choice", "steps", "ignored"),
     [
         ("required", [answer("Noon.")], True),
         ("clock", [answer("Noon.")], True),
@@ -733,33 +757,25 @@ def test_the_demand_is_made_in_the_providers_words(server: Scripted) -> None:  #
         ("required", [answer("No", finish="length")], False),
     ],
 )
-def test_a_demand_that_is_ignored_is_reported(
-    server: Scripted, choice: str, script: Any, ignored: bool
-) -> None:
-    server.will(*script)
-    notices: list[Notice] = []
-    looped(server, Box(clock=say("12:00"), date=say("1st")), choice=choice, notify=notices.append)
-    found = [notice for notice in notices if isinstance(notice, FieldIgnored)]
-    assert found == ([FieldIgnored(field="tool_choice", value=choice)] if ignored else [])
+def test_an_ignored_demand_is_reported(choice: str, steps: Any, ignored: bool) -> None:
+    loop = looped(steps, Box(clock=say("12:00"), date=say("1st")), choice=choice)
+    assert loop.of(FieldIgnored) == ([FieldIgnored(field="tool_choice", value=choice)] if ignored else [])
 
 
-def test_where_no_tool_is_to_be_called_none_runs(server: Scripted) -> None:
-    server.will(calling(call("box__clock")), answer("Fine."))  # a server that ignores the choice
-    box = Box(clock=say("12:00"))
-    loop = looped(server, box, choice="none")
+def test_no_call_runs_if_the_choice_is_none() -> None:
+    box = clock()
+    loop = looped([calling(call("box__clock")), answer("Fine.")], box, choice="none")
     assert [body["tool_choice"] for body in loop.bodies] == ["none", "none"]
-    assert (box.ran, loop.put) == ([], [])
-    assert loop.results() == ["this chat allows no tool calls"]
+    assert (box.ran, loop.put, loop.results()) == ([], [], ["this chat allows no tool calls"])
 
 
 @pytest.mark.parametrize("choice", ["clokc", "fs/clock", "twice"])
-def test_a_demand_for_what_is_not_there_is_an_error_before_anything_is_asked(
-    server: Scripted, choice: str
-) -> None:
-    server.will(answer("Hi."))
-    with pytest.raises(UnknownToolError, match=re.escape(repr(choice))):
-        looped(server, Box(clock=say("1"), twice=say("2")), Box("other", twice=say("3")), choice=choice)
-    assert server.asked == []
+def test_a_demand_for_an_unknown_tool_is_an_error_before_any_request(choice: str) -> None:
+    boxes = Box(clock=say("1"), twice=say("2")), Box("other", twice=say("3"))
+    loop = looped([answer("Hi.")], *boxes, choice=choice)
+    assert isinstance(loop.error, UnknownToolError)
+    assert repr(choice) in loop.error.message
+    assert loop.bodies == []
 
 
 # --- what goes back ----------------------------------------------------------------------------------------
@@ -769,6 +785,7 @@ DETAILS = [
     {"type": "reasoning.text", "text": "clock.", "signature": "c2ln", "index": 0},
     {"type": "reasoning.encrypted", "data": "AAAA", "index": 1},
 ]
+MERGED = [{**DETAILS[1], "text": "I need the clock."}, DETAILS[2]]
 
 
 @pytest.mark.parametrize(
@@ -776,49 +793,39 @@ DETAILS = [
     [
         ("reasoning_content", {"reasoning_content": "I need the clock."}),
         ("reasoning", {"reasoning": "I need the clock."}),
-        (
-            "reasoning_details",
-            {
-                "reasoning_details": [
-                    {"type": "reasoning.text", "text": "I need the clock.", "signature": "c2ln", "index": 0},
-                    {"type": "reasoning.encrypted", "data": "AAAA", "index": 1},
-                ]
-            },
-        ),
+        ("reasoning_details", {"reasoning_details": MERGED}),
         ("never", {}),
     ],
 )
-def test_thoughts_go_back_with_the_calls_as_the_row_says(
-    server: Scripted, row: Any, sent: Any
-) -> None:  # quirks 91-102
-    frames = [delta(reasoning_details=[part]) for part in DETAILS]
-    server.will([*sse(*frames), *calling(call("box__clock"))], answer("Noon."))
-    turn = looped(server, Box(clock=say("12:00")), quirks=Quirks(reasoning_send_back=row)).turn()
-    carriers = {"reasoning", "reasoning_content", "reasoning_details"}
-    assert {key: value for key, value in turn.items() if key in carriers} == sent
+def test_reasoning_goes_back_with_the_calls_as_the_row_says(row: Any, sent: Any) -> None:  # quirks 91-102
+    frames = sse(*(delta(reasoning_details=[part]) for part in DETAILS))
+    steps = [[*frames, *calling(call("box__clock"))], answer("Noon.")]
+    turn = looped(steps, clock(), quirks=Quirks(reasoning_send_back=row)).turn()
+    fields = {"reasoning", "reasoning_content", "reasoning_details"}
+    assert {key: value for key, value in turn.items() if key in fields} == sent
 
 
-def test_reasoning_of_answers_without_calls_goes_along_where_tools_are_offered(
-    server: Scripted,
-) -> None:  # quirk 91
-    server.will(calling(call("box__clock"), reasoning_content="Hm."), answer("Noon."))
+def test_reasoning_of_answers_without_calls_goes_along_if_tools_are_offered() -> None:  # quirk 91
     earlier = (
         Message(role="user", content="Hi"),
         Message(role="assistant", content="Hello", reasoning="A greeting.", provider="lab"),
         Message(role="user", content="Time?"),
     )
     loop = looped(
-        server, Box(clock=say("1")), messages=earlier, quirks=Quirks(reasoning_send_back="reasoning_content")
+        [calling(call("box__clock"), reasoning_content="Hm."), answer("Noon.")],
+        clock(),
+        messages=earlier,
+        quirks=Quirks(reasoning_send_back="reasoning_content"),
     )
     turns = [m for m in loop.bodies[1]["messages"] if m["role"] == "assistant"]
     assert [turn.get("reasoning_content") for turn in turns] == ["A greeting.", "Hm."]
 
 
-def test_signatures_go_back_unchanged_on_message_and_call(server: Scripted) -> None:  # quirk 97
+def test_signatures_go_back_unchanged_on_message_and_call() -> None:  # quirk 97
     signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
     other = {"extra_content": {"google": {"thought_signature": "bWVzc2FnZQ=="}}}
-    server.will(calling(call("box__clock", id="", **signed), **other), answer("Noon."))
-    turn = looped(server, Box(clock=say("12:00"))).turn()
+    steps = [calling(call("box__clock", id="", **signed), **other), answer("Noon.")]
+    turn = looped(steps, clock()).turn()
     assert turn["extra_content"] == other["extra_content"]
     assert turn["tool_calls"][0]["extra_content"] == signed["extra_content"]
     assert turn["tool_calls"][0]["id"]
