@@ -34,6 +34,8 @@ def listing(console: Console, conversations: Sequence[SavedConversation]) -> Non
         ]
         tables.rows(console, (), lines)
         return
+    from rich.cells import cell_len
+
     now = time.time()
     cells = {
         "ID": [each.id for each in conversations],
@@ -47,17 +49,21 @@ def listing(console: Console, conversations: Sequence[SavedConversation]) -> Non
         del cells["STATUS"]
     columns = console.width()
     names = [name for name in cells if columns >= _FROM.get(name, 0)]
-    options: dict[str, dict[str, Any]] = {
-        "TURNS": {"justify": "right"},
-        "MODEL": {"max_width": columns // 4},
-        "TITLE": {"ratio": 1},
-    }
-    whole = {"no_wrap": True, "overflow": "ellipsis"}
-    table = tables.table(
-        names,
-        zip(*(cells[name] for name in names), strict=True),
-        [{**whole, **options.get(name, {})} for name in names],
-    )
+    widths = {name: max(map(cell_len, (name, *cells[name]))) for name in names}
+    if "MODEL" in widths:
+        widths["MODEL"] = min(widths["MODEL"], columns // 4)
+    others = sum(width + 2 for name, width in widths.items() if name != "TITLE")
+    widths["TITLE"] = min(widths["TITLE"], max(columns - others, 1))
+    options: list[dict[str, Any]] = [
+        {
+            "no_wrap": True,
+            "overflow": "ellipsis",
+            "width": widths[name],
+            "justify": "right" if name == "TURNS" else "left",
+        }
+        for name in names
+    ]
+    table = tables.table(names, zip(*(cells[name] for name in names), strict=True), options)
     if conversations:
         console.raw_out(tables.render(console, table))
 
