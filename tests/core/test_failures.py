@@ -21,6 +21,10 @@ def failed(status: int | None, value: Any, **headers: str) -> errors.ProviderErr
     )
 
 
+def body(code: Any = None, type_: Any = None, message: str = "words", **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, "code": code, "type": type_, **more}}
+
+
 GOOGLE = [{"error": {"code": 429, "message": "No such thing.", "status": "RESOURCE_EXHAUSTED", "details": [
     {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaMetric": "x"}]},
     {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}]}}]  # fmt: skip
@@ -69,7 +73,7 @@ SHAPES: list[Any] = [
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape)[:50])
-def test_the_server_s_words_are_found_in_every_shape(shape: Any) -> None:
+def test_the_servers_words_are_found_in_every_shape(shape: Any) -> None:
     error = failed(400, shape)
     assert " ".join(error.words.split()) == "No such thing."
     assert error.message.removesuffix(" (parameter: y)") == "acme refused the request (400): No such thing."
@@ -77,249 +81,167 @@ def test_the_server_s_words_are_found_in_every_shape(shape: Any) -> None:
     assert (error.provider, error.status) == ("acme", 400)
 
 
-def test_code_and_type_are_the_server_s_own() -> None:
-    error = failed(400, {"error": {"message": "m", "type": "invalid_request_error", "code": 1210}})
-    assert (error.code, error.type) == ("1210", "invalid_request_error")
-    assert failed(400, {"error": {"message": "m", "code": None}}).code is None
-    assert failed(429, GOOGLE).type == "RESOURCE_EXHAUSTED"
-    assert failed(400, {"error": {"message": "m", "code": 400.0}}).code == "400"
+RAW = ('{"error":{"message":"prompt broke","type":"x"}}', "prompt broke", {"error": "prompt broke"})
+FIELDS = [
+    {"loc": ["body", "temperature"], "msg": "too hot", "type": "x"},
+    {"loc": ["body", "n"], "msg": "too many"},
+]
+CONTROLS = "\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e\x00 "
 
 
 @pytest.mark.parametrize(
-    ("more", "shown"),
+    ("value", "words"),
     [
-        ({"failed_generation": "<function=sum>{\n}"}, "(failed_generation: <function=sum>{ })"),
-        ({"failed_generation": {"name": "sum"}}, '(failed_generation: {"name": "sum"})'),
-        ({"failed_generation": ""}, "Bad call."),
-        ({"param": "seed"}, "(parameter: seed)"),
-        ({"param": "call"}, "Bad call."),
-        ({"details": "try a smaller one"}, "(try a smaller one)"),
-        ({"details": ["one", {"message": "two"}]}, "(one) (two)"),
-        ({"details": [{"fieldViolations": [{"field": "a", "description": "a is wrong"}]}]}, "(a is wrong)"),
-        ({"hint": "use b"}, "(use b)"),
-        ({"failed_generation": "x" * 9000}, f"{'x' * 400}"),
+        ({"detail": FIELDS}, "temperature: too hot; n: too many"),
+        ({"status": 404, "title": "Not Found", "detail": "Function 'abc': Not found for account 'x'"},
+         "Not Found: Function 'abc': Not found for account 'x'"),
+        ({"timestamp": 1, "status": 404, "error": "Not Found", "message": "No handler", "path": "/v1/x"},
+         "Not Found: No handler"),
+        *[(body(400, None, "Provider returned error", metadata={"raw": raw, "provider_name": "Acme"}),
+           "Provider returned error: Acme: prompt broke") for raw in RAW],
+        (body(message='litellm.BadRequestError: AcmeException - {"error": {"message": "no such tool", "code": 400}}'),
+         "litellm.BadRequestError: AcmeException - no such tool"),
+        *[(body(message=text), text) for text in
+          ('Invalid value {"type": "x", "n": 1} for tool', "expected [1, 2] or {}", "[Errno 61] {x}")],
+        ({"code": "InvalidParameter"}, "InvalidParameter"),
+        ({"fault": {"faultstring": "no route"}}, '{"fault": {"faultstring": "no route"}}'),
+        (body(message=CONTROLS + "x" * 10_000), "red " + "x" * 1995 + "…"),
     ],
+    ids=lambda each: str(each)[:50],
 )  # fmt: skip
-def test_what_an_error_holds_beside_its_message_is_shown(more: Any, shown: str) -> None:
-    error = failed(400, {"error": {"message": "Bad call.", **more}})
-    assert shown in error.message
-    assert error.words == "Bad call."
-    assert len(error.message) < 700
-    assert type(failed(400, {"error": {"message": "x", "failed_generation": "too many tokens"}})) is type(
-        error
-    )
-
-
-def test_details_are_redacted() -> None:
-    body = json.dumps(
-        {"error": {"message": "Bad call.", "failed_generation": "my key is sk-secret-123456"}}
-    ).encode()
-    error = response_error(400, body, provider="acme", secrets=("sk-secret-123456",))
-    assert "sk-secret-123456" not in error.message
-
-
-def test_a_wrong_field_is_named() -> None:
-    detail = [
-        {"loc": ["body", "temperature"], "msg": "too hot", "type": "x"},
-        {"loc": ["body", "n"], "msg": "too many"},
-    ]
-    assert failed(422, {"detail": detail}).words == "temperature: too hot; n: too many"
-
-
-def test_title_and_detail_go_together() -> None:
-    nvidia = {"status": 404, "title": "Not Found", "detail": "Function 'abc': Not found for account 'x'"}
-    error = failed(404, nvidia)
-    assert error.words == "Not Found: Function 'abc': Not found for account 'x'"
-    assert type(error) is errors.ModelNotFoundError
-    spring = {"timestamp": 1, "status": 404, "error": "Not Found", "message": "No handler", "path": "/v1/x"}
-    assert failed(404, spring).words == "Not Found: No handler"
-
-
-def test_google_s_delay_is_read_from_the_body() -> None:
-    error = failed(429, GOOGLE)
-    assert type(error) is errors.RateLimitError
-    assert error.retry_after == 17.0
+def test_the_words_are_the_servers_own(value: Any, words: str) -> None:
+    assert failed(400, value).words == words
 
 
 @pytest.mark.parametrize(
-    "raw", ['{"error":{"message":"prompt broke","type":"x"}}', "prompt broke", {"error": "prompt broke"}]
-)
-def test_a_gateway_s_upstream_error_is_dug_out(raw: Any) -> None:
-    wrapped = {
-        "message": "Provider returned error",
-        "code": 400,
-        "metadata": {"raw": raw, "provider_name": "Acme"},
-    }
-    assert failed(400, {"error": wrapped}).words == "Provider returned error: Acme: prompt broke"
-
-
-def test_the_code_of_an_upstream_error_counts() -> None:
-    raw = json.dumps({"error": {"message": "no money", "code": "insufficient_quota"}})
-    assert (
-        type(failed(429, {"error": {"message": "x", "code": 429, "metadata": {"raw": raw}}}))
-        is errors.QuotaError
-    )
-
-
-def test_a_gateway_s_prefix_is_kept() -> None:
-    inner = json.dumps({"error": {"message": "no such tool", "code": 400}})
-    words = failed(400, {"error": {"message": f"litellm.BadRequestError: AcmeException - {inner}"}}).words
-    assert words == "litellm.BadRequestError: AcmeException - no such tool"
-
-
-@pytest.mark.parametrize(
-    "text", ['Invalid value {"type": "x", "n": 1} for tool', "expected [1, 2] or {}", "[Errno 61] {x}"]
-)
-def test_json_that_a_message_quotes_is_left_alone(text: str) -> None:
-    assert failed(400, {"error": {"message": text}}).words == text
-
-
-def test_azure_s_inner_code_counts() -> None:
-    inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": True}}}
-    error = failed(400, {"error": {"message": "filtered", "code": "content_filter", "innererror": inner}})
-    assert type(error) is errors.ContentPolicyError
-    assert (
-        type(failed(400, {"error": {"message": "x", "code": "y", "innererror": inner}}))
-        is errors.ContentPolicyError
-    )
-
-
-@pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "value", "message"),
     [
-        (500, "Internal Server Error"),
-        (404, "Not Found"),
-        (524, "The origin took too long"),
-        (529, "Overloaded"),
-        (599, ""),
+        (401, body(message="Invalid API key"), "acme refused the key (401): Invalid API key"),
+        (400, body(message="a\nb\r\n\tc"), "acme refused the request (400): a b c"),
+        # A failure inside a stream has no status, but may name one.
+        (None, body(429, message="slow down"), "acme rate limited the request (429): slow down"),
+        *[(400, body(message="Bad call.", **more), f"acme refused the request (400): Bad call.{shown}")
+          for more, shown in (
+            ({"failed_generation": "<function=sum>{\n}"}, " (failed_generation: <function=sum>{ })"),
+            ({"failed_generation": {"name": "sum"}}, ' (failed_generation: {"name": "sum"})'),
+            ({"failed_generation": ""}, ""), ({"param": "seed"}, " (parameter: seed)"), ({"param": "call"}, ""),
+            ({"details": "try a smaller one"}, " (try a smaller one)"),
+            ({"details": ["one", {"message": "two"}]}, " (one) (two)"),
+            ({"details": [{"fieldViolations": [{"field": "a", "description": "a is wrong"}]}]}, " (a is wrong)"),
+            ({"hint": "use b"}, " (use b)"),
+            ({"failed_generation": "x" * 9000}, f" (failed_generation: {'x' * 480}…)"))],
+        *[(status, nothing, f"acme {verb} ({status}){phrase}")
+          for status, verb, phrase in (
+            (500, "failed", ": Internal Server Error"), (404, "has nothing at this address", ": Not Found"),
+            (524, "failed", ": The origin took too long"), (529, "is overloaded or still loading", ": Overloaded"),
+            (599, "failed", ""))
+          for nothing in (b"", b" \n", b"{}", b"[]", b"null", b'{"error":{}}', b'{"error":{"message":""}}', b"<p>x</p>")],
     ],
-)
-@pytest.mark.parametrize(
-    "nothing", [b"", b" \n", b"{}", b"[]", b"null", b'{"error":{}}', b'{"error":{"message":""}}', b"<p>x</p>"]
-)
-def test_a_body_without_words_falls_back_to_the_reason_phrase(
-    status: int, words: str, nothing: bytes
-) -> None:
-    error = failed(status, nothing)
-    assert error.words == ""
-    assert error.message.endswith(f"({status}): {words}" if words else f"({status})")
+    ids=lambda each: str(each)[:50],
+)  # fmt: skip
+def test_an_error_says_who_did_what_and_why(status: int | None, value: Any, message: str) -> None:
+    error = failed(status, value)
+    assert (error.status, error.message) == (status, message)
 
 
-def test_a_code_alone_stands_for_the_words() -> None:
-    assert failed(400, {"code": "InvalidParameter"}).words == "InvalidParameter"
-
-
-def test_json_of_unknown_keys_is_shown_as_it_stands() -> None:
-    assert (
-        failed(400, {"fault": {"faultstring": "no route"}}).words == '{"fault": {"faultstring": "no route"}}'
-    )
-
-
-def test_words_are_stripped_of_controls_and_cut() -> None:
-    error = failed(
-        400, {"error": {"message": "\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e\x00 " + "x" * 10_000}}
-    )
-    assert error.words.startswith("red xxx")
-    assert len(error.words) == 2000
-    assert "\n" not in failed(400, {"error": {"message": "a\nb\r\n\tc"}}).message
-
-
-def test_sentences_name_who_and_what() -> None:
-    assert (
-        failed(401, {"error": {"message": "Invalid API key"}}).message
-        == "acme refused the key (401): Invalid API key"
-    )
+def test_an_error_without_a_provider_names_the_server() -> None:
     assert response_error(500, b"", provider=None).message == "the server failed (500): Internal Server Error"
 
 
-def test_a_failure_inside_a_stream_has_no_status_but_may_name_one() -> None:
-    error = failed(None, {"error": {"message": "slow down", "code": 429}})
-    assert type(error) is errors.RateLimitError
-    assert error.status is None
-    assert error.message == "acme rate limited the request (429): slow down"
-
-
-def body(code: Any = None, type_: Any = None, message: str = "words", **more: Any) -> dict[str, Any]:
-    return {"error": {"message": message, "code": code, "type": type_, **more}}
+def test_details_are_redacted_and_do_not_count_for_the_class() -> None:
+    data = json.dumps(
+        body(message="Bad call.", failed_generation="too many tokens sk-secret-123456")
+    ).encode()
+    error = response_error(400, data, provider="acme", secrets=("sk-secret-123456",))
+    assert type(error) is errors.BadRequestError
+    assert "sk-secret-123456" not in error.message
 
 
 @pytest.mark.parametrize(
-    ("status", "value", "kind"),
+    ("value", "code", "type_"),
     [
-        (400, body(), errors.BadRequestError),
-        (422, body(), errors.BadRequestError),
-        (413, body(), errors.BadRequestError),
-        (409, body(), errors.BadRequestError),
-        (418, b"", errors.BadRequestError),
-        (401, body(), errors.AuthenticationError),
-        (401, b"<html><title>401 Authorization Required</title></html>", errors.AuthenticationError),
-        (401, body("insufficient_quota"), errors.QuotaError),
-        (403, body(), errors.PermissionDeniedError),
-        (403, b"", errors.PermissionDeniedError),
-        (403, body(403, metadata={"reasons": ["violence"]}), errors.ContentPolicyError),
-        (403, body(403, metadata={"flagged_input": "x"}), errors.ContentPolicyError),
-        (403, body("invalid_api_key"), errors.AuthenticationError),
-        (403, body("insufficient_user_quota"), errors.QuotaError),
-        (402, body(), errors.QuotaError),
-        (404, body("model_not_found"), errors.ModelNotFoundError),
-        (404, body("DeploymentNotFound"), errors.ModelNotFoundError),
-        (404, body("InvalidEndpointOrModel.NotFound"), errors.ModelNotFoundError),
-        (404, body(message='model "x" not found, try pulling it first'), errors.ModelNotFoundError),
-        (404, body(message="No endpoints found for acme/x."), errors.ModelNotFoundError),
-        (404, body("not_found_error", message="File Not Found"), errors.NotFoundError),
-        (404, body(message="Invalid URL (POST /v1/models/x)"), errors.NotFoundError),
-        (404, b"404 page not found", errors.NotFoundError),
-        (404, b"the model is not here", errors.NotFoundError),
-        (404, b"<title>model airplanes</title>", errors.NotFoundError),
-        (404, b"", errors.NotFoundError),
-        (405, b'{"detail":"Method Not Allowed"}', errors.NotFoundError),
-        (410, body(message="The model x was retired"), errors.ModelNotFoundError),
-        (410, b"", errors.NotFoundError),
-        (408, body(), errors.ServerError),
-        (451, body(), errors.ContentPolicyError),
-        (424, body(), errors.ServerError),
-        (498, body(), errors.OverloadedError),
-        (429, body(), errors.RateLimitError),
-        (429, body("rate_limit_exceeded", "tokens"), errors.RateLimitError),
-        (429, body("insufficient_quota", "insufficient_quota"), errors.QuotaError),
-        (429, body(None, "exceeded_current_quota_error"), errors.QuotaError),
-        (429, body(None, "engine_overloaded_error"), errors.OverloadedError),
-        (429, body("1302"), errors.RateLimitError),
-        (429, body("1113"), errors.QuotaError),
-        (429, body("1308"), errors.QuotaError),
-        (429, body("1309"), errors.QuotaError),
-        (429, body(1310), errors.QuotaError),
-        (429, body(message="You exceeded your current quota"), errors.RateLimitError),  # Google: waiting helps
-        (400, body("1301"), errors.ContentPolicyError),
-        (400, {"error": {"message": "x"}, "contentFilter": [{"level": 1}]}, errors.ContentPolicyError),
-        (400, body("content_filter"), errors.ContentPolicyError),
-        (400, {"code": 20012, "message": "Model does not exist", "data": None}, errors.ModelNotFoundError),
-        (400, body("INVALID", details=[{"reason": "API_KEY_INVALID"}]), errors.AuthenticationError),
-        (400, body(message="Incorrect API key provided"), errors.AuthenticationError),  # xAI
-        (500, body(), errors.ServerError),
-        (500, body(type_="invalid_request_error"), errors.ServerError),
-        (502, b"<title>502 Bad Gateway</title>", errors.ServerError),
-        (503, body(503, "unavailable_error", "Loading model"), errors.OverloadedError),
-        (503, body("model_not_found"), errors.ModelNotFoundError),
-        (504, b"", errors.ServerError),
-        (520, b"", errors.ServerError),
-        (529, body(type_="overloaded_error"), errors.OverloadedError),
-        (None, body(type_="overloaded_error"), errors.OverloadedError),
-        (None, body(metadata={"error_type": "provider_overloaded"}), errors.OverloadedError),
-        (400, body(metadata={"error_type": "context_length_exceeded"}), errors.ContextOverflowError),
-        (None, body(type_="rate_limit_error"), errors.RateLimitError),
-        (None, body(type_="authentication_error"), errors.AuthenticationError),
-        (None, body(type_="permission_error"), errors.PermissionDeniedError),
-        (None, body(type_="invalid_request_error"), errors.BadRequestError),
-        (None, body("insufficient_quota"), errors.QuotaError),
-        (None, body("model_not_found"), errors.ModelNotFoundError),
-        (None, body(type_="api_error"), errors.ServerError),
-        (None, body(402), errors.QuotaError),
-        (None, body(), errors.ServerError),
-        (200, body(401), errors.AuthenticationError),
+        (body(1210, "invalid_request_error"), "1210", "invalid_request_error"),
+        (body(400.0), "400", None),
+        (body(), None, None),
+        (GOOGLE, "429", "RESOURCE_EXHAUSTED"),
     ],
-)  # fmt: skip
-def test_status_then_codes_decide_the_class(status: int | None, value: Any, kind: type[Exception]) -> None:
+)
+def test_code_and_type_are_the_servers_own(value: Any, code: str | None, type_: str | None) -> None:
+    error = failed(429, value)
+    assert (error.code, error.type) == (code, type_)
+
+
+AZURE = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": True}}}
+UPSTREAM = {"raw": json.dumps(body("insufficient_quota", message="no money"))}
+KINDS: dict[type[errors.ProviderError], list[tuple[int | None, Any]]] = {
+    errors.BadRequestError: [
+        (400, body()), (422, body()), (413, body()), (409, body()), (418, b""),
+        (None, body(type_="invalid_request_error")),
+    ],
+    errors.AuthenticationError: [
+        (401, body()), (401, b"<html><title>401 Authorization Required</title></html>"),
+        (403, body("invalid_api_key")), (400, body("INVALID", details=[{"reason": "API_KEY_INVALID"}])),
+        (400, body(message="Incorrect API key provided")),  # xAI
+        (None, body(type_="authentication_error")), (200, body(401)),
+    ],
+    errors.QuotaError: [
+        (429, body(429, metadata=UPSTREAM)),
+        (401, body("insufficient_quota")), (403, body("insufficient_user_quota")), (402, body()),
+        (429, body("insufficient_quota", "insufficient_quota")), (429, body(None, "exceeded_current_quota_error")),
+        (429, body("1113")), (429, body("1308")), (429, body("1309")), (429, body(1310)),
+        (None, body("insufficient_quota")), (None, body(402)),
+    ],
+    errors.PermissionDeniedError: [
+        (403, body()), (403, b""), (None, body(type_="permission_error")),
+    ],
+    errors.ContentPolicyError: [
+        (400, body("content_filter", innererror=AZURE)), (400, body("y", innererror=AZURE)),
+        (403, body(403, metadata={"reasons": ["violence"]})), (403, body(403, metadata={"flagged_input": "x"})),
+        (451, body()), (400, body("1301")), (400, {"error": {"message": "x"}, "contentFilter": [{"level": 1}]}),
+        (400, body("content_filter")),
+    ],
+    errors.ModelNotFoundError: [
+        (404, {"status": 404, "title": "Not Found", "detail": "Function 'abc': Not found for account 'x'"}),
+        (404, body("model_not_found")), (404, body("DeploymentNotFound")),
+        (404, body("InvalidEndpointOrModel.NotFound")),
+        (404, body(message='model "x" not found, try pulling it first')),
+        (404, body(message="No endpoints found for acme/x.")), (410, body(message="The model x was retired")),
+        (400, {"code": 20012, "message": "Model does not exist", "data": None}), (503, body("model_not_found")),
+        (None, body("model_not_found")),
+    ],
+    errors.NotFoundError: [
+        (404, body("not_found_error", message="File Not Found")),
+        (404, body(message="Invalid URL (POST /v1/models/x)")), (404, b"404 page not found"),
+        (404, b"the model is not here"), (404, b"<title>model airplanes</title>"), (404, b""),
+        (405, b'{"detail":"Method Not Allowed"}'), (410, b""),
+    ],
+    errors.ServerError: [
+        (408, body()), (424, body()), (500, body()), (500, body(type_="invalid_request_error")),
+        (502, b"<title>502 Bad Gateway</title>"), (504, b""), (520, b""), (None, body(type_="api_error")),
+        (None, body()),
+    ],
+    errors.OverloadedError: [
+        (498, body()), (429, body(None, "engine_overloaded_error")),
+        (503, body(503, "unavailable_error", "Loading model")), (529, body(type_="overloaded_error")),
+        (None, body(type_="overloaded_error")), (None, body(metadata={"error_type": "provider_overloaded"})),
+    ],
+    errors.RateLimitError: [
+        (429, body()), (429, body("rate_limit_exceeded", "tokens")), (429, body("1302")),
+        (429, body(message="You exceeded your current quota")),  # Google: waiting helps
+        (None, body(type_="rate_limit_error")),
+    ],
+    errors.ContextOverflowError: [
+        (400, body(metadata={"error_type": "context_length_exceeded"})),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "kind"), [(*row, kind) for kind, rows in KINDS.items() for row in rows]
+)
+def test_the_status_and_then_codes_decide_the_class(
+    status: int | None, value: Any, kind: type[Exception]
+) -> None:
     assert type(failed(status, value)) is kind
 
 
@@ -465,7 +387,7 @@ def test_an_empty_account_is_recognized_whatever_the_status(status: int, value: 
         (500, "The model has crashed", errors.ServerError),
     ],
 )  # fmt: skip
-def test_a_refused_feature_and_a_busy_model_are_no_unknown_model(
+def test_a_refused_feature_or_a_busy_model_is_not_an_unknown_model(
     status: int | None, words: str, kind: type[Exception]
 ) -> None:
     assert type(failed(status, body(message=words))) is kind
@@ -512,7 +434,7 @@ def test_the_address_to_sign_in_at_is_read_from_a_401(value: Any, address: str) 
     ],
 )
 @pytest.mark.parametrize("status", [400, 403, 413, 422, 500, None])
-def test_a_prompt_that_is_too_long_is_told_by_its_words(status: int | None, words: str) -> None:
+def test_a_prompt_that_is_too_long_is_recognized_by_its_words(status: int | None, words: str) -> None:
     assert type(failed(status, body(message=words))) is errors.ContextOverflowError
     if status is not None:
         assert type(failed(status, words.encode())) is errors.ContextOverflowError
@@ -520,16 +442,10 @@ def test_a_prompt_that_is_too_long_is_told_by_its_words(status: int | None, word
 
 @pytest.mark.parametrize(
     "code",
-    [
-        "context_length_exceeded",
-        "exceed_context_size_error",
-        "tokens_limit_reached",
-        "model_context_window_exceeded",
-        "too_many_prompt_tokens",
-        "1261",
-    ],
-)
-def test_a_prompt_that_is_too_long_is_told_by_its_code(code: str) -> None:
+    ["context_length_exceeded", "exceed_context_size_error", "tokens_limit_reached", "model_context_window_exceeded",
+     "too_many_prompt_tokens", "1261"],
+)  # fmt: skip
+def test_a_prompt_that_is_too_long_is_recognized_by_its_code(code: str) -> None:
     assert type(failed(400, body(code))) is errors.ContextOverflowError
     assert type(failed(400, body(None, code))) is errors.ContextOverflowError
 
@@ -537,26 +453,19 @@ def test_a_prompt_that_is_too_long_is_told_by_its_code(code: str) -> None:
 @pytest.mark.parametrize(
     ("status", "words", "kind"),
     [
-        (
-            400,
-            "'max_tokens' or 'max_completion_tokens' is too large: 99999. This model's maximum context length is 4096",
-            errors.BadRequestError,
-        ),
-        (
-            413,
-            "Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 8000",
-            errors.BadRequestError,
-        ),
-        (
-            429,
-            "Request too large for gpt-4 on tokens per min (TPM): Limit 10000. Please reduce the length",
-            errors.RateLimitError,
-        ),
+        (400, "'max_tokens' or 'max_completion_tokens' is too large: 99999. This model's maximum context length is 4096",
+         errors.BadRequestError),
+        (413, "Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 8000",
+         errors.BadRequestError),
+        (429, "Request too large for gpt-4 on tokens per min (TPM): Limit 10000. Please reduce the length",
+         errors.RateLimitError),
         (401, "context window", errors.AuthenticationError),
         (404, "No model with this context window", errors.ModelNotFoundError),
     ],
-)
-def test_limits_of_another_kind_are_no_overflow(status: int, words: str, kind: type[Exception]) -> None:
+)  # fmt: skip
+def test_other_limits_are_not_a_prompt_that_is_too_long(
+    status: int, words: str, kind: type[Exception]
+) -> None:
     assert type(failed(status, body(message=words))) is kind
 
 
@@ -606,10 +515,11 @@ def test_the_wait_a_server_asks_for_is_read(
         ({"retry_after_ms": 250}, 0.25),
         ({"metadata": {"headers": {"Retry-After": "7"}}}, 7.0),
         ({"details": [{"retryDelay": "0.5s"}]}, 0.5),
+        (GOOGLE[0]["error"], 17.0),
         ({"details": [{"retryDelay": {}}]}, None),
         ({"retry_after": True}, None),
         ({"retry_after": 10**400}, None),
     ],
 )
-def test_the_wait_may_stand_in_the_body(fields: dict[str, Any], seconds: float | None) -> None:
+def test_the_wait_may_be_in_the_body(fields: dict[str, Any], seconds: float | None) -> None:
     assert failed(429, body(**fields)).retry_after == seconds
