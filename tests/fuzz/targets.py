@@ -23,6 +23,8 @@ from random import Random
 from typing import Any
 from unittest import mock
 
+import click
+from commands_tree import commands
 from inprocess import Inside
 from running import Ran
 from scripted import DONE, Answer, Scripted, answer, delta, sse
@@ -104,17 +106,8 @@ def _changed(random: Random, data: bytes, target: Target) -> bytes:
 def _other_value(random: Random, value: Any) -> Any:
     """``value`` with one of the values in it replaced, removed, wrapped or put in twice."""
     if not isinstance(value, dict | list) or not value or random.random() < 0.2:
-        kind = random.randint(0, 5)
-        wrapped = {random.choice(("$ref", "type", "x")): value}
-        return (
-            [value]
-            if kind == 0
-            else wrapped
-            if kind == 1
-            else [value, value]
-            if kind == 2
-            else random.choice(VALUES)
-        )
+        changed = [[value], {random.choice(("$ref", "type", "x")): value}, [value, value]]
+        return random.choice([*changed, *(random.choice(VALUES) for _ in changed)])
     key = random.choice(list(value) if isinstance(value, dict) else range(len(value)))
     made: Any = value.copy()
     if random.random() < 0.1:
@@ -258,16 +251,10 @@ def _inside() -> Inside:
     (place / "work/loop").symlink_to("loop")
     inside = Inside(place / "home")
     closed = "http://127.0.0.1:9"
-    inside.env |= {
-        "HOME": str(place),
-        "SHELL": "/bin/sh",
-        "EDITOR": "true",
-        "HTTPS_PROXY": closed,
-        "HTTP_PROXY": closed,
-        "PIP_INDEX_URL": f"{closed}/",
-        "PIP_RETRIES": "0",
-        "UV_DEFAULT_INDEX": f"{closed}/",
-    }
+    inside.env |= {"HOME": str(place), "SHELL": "/bin/sh", "EDITOR": "true", "PIP_RETRIES": "0"}
+    inside.env |= dict.fromkeys(
+        ("HTTPS_PROXY", "HTTP_PROXY", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"), f"{closed}/"
+    )
     return inside
 
 
@@ -522,72 +509,15 @@ _HOSTILE = (
 )  # fmt: skip
 _OPTIONS = tuple(
     f"\n{name}\n".encode()
-    for name in [
-        "-m",
-        "-s",
-        "-f",
-        "-i",
-        "-c",
-        "-x",
-        "-q",
-        "-u",
-        "-v",
-        "-p",
-        "-o",
-        "-h",
-        "--json",
-        "--jsonl",
-        "--schema",
-        "--template",
-        "--var",
-        "--conversation",
-        "--timeout",
-        "--retries",
-        "--retries-schema",
-        "--max-tokens",
-        "--temperature",
-        "--param",
-        "--reasoning-effort",
-        "--reasoning",
-        "--usage",
-        "--tools",
-        "--allow",
-        "--tool-choice",
-        "--max-turns",
-        "--output",
-        "--save-images",
-        "--no-stdin",
-        "--dry-run",
-        "--base-url",
-        "--key-env",
-        "--key-command",
-        "--header",
-        "--proxy",
-        "--ca-bundle",
-        "--client-cert",
-        "--connect-timeout",
-        "--preset",
-        "--model",
-        "--name",
-        "--context",
-        "--format",
-        "--all",
-        "--limit",
-        "--since",
-        "--older-than",
-        "--yes",
-        "--url",
-        "--env",
-        "--cwd",
-        "--allow-http",
-        "--trust",
-        "--refresh",
-        "--only",
-        "--replace",
-        "--secrets",
-        "--width",
-        "--color",
-    ]
+    for name in sorted(
+        {
+            name
+            for _, command in commands()
+            for param in command.params
+            if isinstance(param, click.Option)
+            for name in param.opts
+        }
+    )
 )
 
 
@@ -595,14 +525,8 @@ _OPTIONS = tuple(
 
 
 def _bytes(*values: Any) -> tuple[bytes, ...]:
-    return tuple(
-        value
-        if isinstance(value, bytes)
-        else value.encode()
-        if isinstance(value, str)
-        else json.dumps(value).encode()
-        for value in values
-    )
+    """Text as UTF-8, and anything else as JSON."""
+    return tuple((value if isinstance(value, str) else json.dumps(value)).encode() for value in values)
 
 
 _CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
