@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from provider_core.errors import ContentPolicyError, ContextOverflowError
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, field, replace
 from provider_core.types import (
     Finished,
     Image,

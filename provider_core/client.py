@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
@@ -32,7 +31,7 @@ from provider_core.errors import (
 from provider_core.redaction import printable, redact
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
 from provider_core.stream import Decoder, response_error
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, field, replace
 from provider_core.types import (
     Call,
     Finished,

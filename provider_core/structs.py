@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,3 +118,11 @@ class Struct(metaclass=_StructType):
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)
         return f"{type(self).__qualname__}({fields})"
+
+
+_S = TypeVar("_S", bound=Struct)
+
+
+def replace(value: _S, /, **changes: Any) -> _S:
+    """A copy with other values of some fields, as ``dataclasses.replace`` makes it, without importing that module."""
+    return type(value)(**{name: getattr(value, name) for name in type(value)._fields} | changes)

@@ -17,13 +17,12 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from provider_core.errors import ConnectionLostError, CoreError, DeadlineError, KeyStoreError
 from provider_core.keys import MemoryStore
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

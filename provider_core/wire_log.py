@@ -6,12 +6,12 @@ import codecs
 import contextlib
 import re
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from provider_core.redaction import redact
 from provider_core.request import is_secret_name
+from provider_core.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,11 +6,12 @@ import errno
 import json
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from provider_core.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from provider_core import presets
 from provider_core.catalog import _cache
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 from provider_core.types import Model
 
 if TYPE_CHECKING:

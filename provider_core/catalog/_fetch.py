@@ -6,7 +6,6 @@ import json
 import re
 import threading
 import time
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -26,7 +25,7 @@ from provider_core.errors import (
 from provider_core.redaction import redact
 from provider_core.request import build_headers, known_secrets
 from provider_core.stream import response_error
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 from provider_core.types import Call
 
 if TYPE_CHECKING:

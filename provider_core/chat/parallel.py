@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from provider_core.errors import CoreError
 from provider_core.events import AnswerEnded, ChatEnded
+from provider_core.structs import replace
 from provider_core.types import Text, Verdict
 
 if TYPE_CHECKING:

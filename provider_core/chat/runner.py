@@ -6,14 +6,13 @@ The command line, the interactive conversation and the library all run their tur
 from __future__ import annotations
 
 from contextlib import closing, nullcontext, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provider_core import limits
 from provider_core.answer import AnswerBuilder, merge_answers
 from provider_core.errors import InvalidInputError, LoopLimitError, SchemaError, SchemaMismatchError
 from provider_core.events import AnswerEnded, ChatEnded, Connecting, RequestStarted, SchemaRetry
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 from provider_core.types import FieldDropped, Finished, Image, Message, Sent, Text, Verdict
 
 if TYPE_CHECKING:

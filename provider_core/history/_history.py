@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from provider_core import limits
@@ -17,6 +16,7 @@ from provider_core.errors import (
 from provider_core.history import _records
 from provider_core.history._database import Database
 from provider_core.history._records import RemovalResult, StartedTurn
+from provider_core.structs import replace
 from provider_core.types import TextPart
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import os
 import re
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from provider_core import limits
@@ -22,7 +21,7 @@ from provider_core.errors import (
 )
 from provider_core.keys._binding import Destination, check_destination, seal, unseal
 from provider_core.keys._keyring import KeyringStore
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, field, replace
 
 if TYPE_CHECKING:
     import subprocess

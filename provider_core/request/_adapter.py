@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from provider_core import files
@@ -21,6 +20,7 @@ from provider_core.request._workarounds import (
     build_adapted_body,
     is_valid,
 )
+from provider_core.structs import replace
 from provider_core.types import FieldDropped
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provider_core.structs import replace
 from provider_core.types import ImagePart, Message, TextPart
 
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core.request._body import build_body
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provider_core import presets
 from provider_core.errors import SettingsError
 from provider_core.settings import validators
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, field, replace
 from provider_core.types import Model, Network, Provider, Quirks
 
 if TYPE_CHECKING:

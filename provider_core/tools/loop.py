@@ -9,7 +9,6 @@ import re
 import threading
 import time
 from collections import deque
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +25,7 @@ from provider_core.events import (
     ToolStarted,
 )
 from provider_core.redaction import printable
+from provider_core.structs import replace
 from provider_core.tools.arguments import mismatch, read_arguments
 from provider_core.tools.names import ToolNames, call_in_text
 from provider_core.types import (

@@ -6,11 +6,11 @@ import contextlib
 import itertools
 import json
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import UnknownToolError
 from provider_core.redaction import close_matches, printable
+from provider_core.structs import replace
 from provider_core.tools.schemas import clean_schema
 from provider_core.types import Tool
 

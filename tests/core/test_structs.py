@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import dataclasses
 
 import pytest
 
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, field, replace
 
 
 class Point(Struct):
@@ -52,9 +52,17 @@ def test_the_repr_leaves_out_secrets() -> None:
     assert repr(Point(x=1, secret="s")) == "Point(x=1, y=0, tags={})"
 
 
+def test_replace_copies_a_struct_with_changes() -> None:
+    point = Point(x=1, y=2, tags={"a": 1}, secret="s")
+    changed = replace(point, x=3)
+    assert (changed, changed.secret, point.x) == (Point(x=3, y=2, tags={"a": 1}), "s", 1)
+    with pytest.raises(TypeError, match="field"):
+        replace(point, z=1)
+
+
 def test_dataclasses_and_match_work_with_a_struct() -> None:
-    assert replace(Point(x=1, y=2), x=3) == Point(x=3, y=2)
-    assert asdict(Point(x=1)) == {"x": 1, "y": 0, "tags": {}, "secret": ""}
+    assert dataclasses.replace(Point(x=1, y=2), x=3) == Point(x=3, y=2)
+    assert dataclasses.asdict(Point(x=1)) == {"x": 1, "y": 0, "tags": {}, "secret": ""}
     match Point(x=1, y=2):
         case Point(x=1, y=y):
             assert y == 2

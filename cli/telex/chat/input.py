@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 from telex.console import stdin_text
 from telex.humanize import size
 from telex.options import require_utf8

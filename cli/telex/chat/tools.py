@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +18,7 @@ import click
 from provider_core.errors import InvalidInputError, ToolRefusedError, UnknownToolServerError
 from provider_core.events import Approve, ApproveWith, Refuse
 from provider_core.settings.mcp import find_server
+from provider_core.structs import replace
 from provider_core.tools.arguments import mismatch
 from telex.console import as_json
 from telex.render import messages

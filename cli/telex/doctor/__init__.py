@@ -6,11 +6,11 @@ out is a finding, too.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from provider_core.structs import replace
 from telex.doctor.context import problem
 
 if TYPE_CHECKING:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provider_core.errors import CoreError
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 from telex.options import require_utf8
 from telex.repl.session import CommandError, first_line
 

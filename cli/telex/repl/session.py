@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from provider_core.answer import append_messages
@@ -18,7 +17,7 @@ from provider_core.errors import (
 )
 from provider_core.events import AnswerEnded, ChatEnded, ToolEnded, ToolStarted
 from provider_core.history import SavedConversation, SavedTurn
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 from provider_core.types import ImagePart, Message, Sent, TextPart, Verdict
 from telex.chat.input import Prompt
 from telex.chat.plan import check_fit, new_messages, reads_images

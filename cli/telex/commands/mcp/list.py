@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from provider_core.structs import replace
 from telex.app import pass_app
 from telex.command import Command
 from telex.error_hints import code_and_hint

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from provider_core.settings.provider_fields import LONGEST_WAIT, MOST_RETRIES, PROVIDER_FIELDS
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, field, replace
 from telex.exit_codes import ExitCode, Stop
 from telex.options import ExistingPath, Name, Number
 from telex.prompts import require_terminal

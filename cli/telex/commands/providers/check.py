@@ -5,12 +5,12 @@ from __future__ import annotations
 import queue
 import shlex
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from provider_core.errors import NotFoundError
+from provider_core.structs import replace
 from telex.app import pass_app
 from telex.command import Command
 from telex.commands.providers.arguments import preset_of

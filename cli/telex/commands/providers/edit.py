@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
+from provider_core.structs import replace
 from telex.app import pass_app
 from telex.command import Command
 from telex.commands.providers import arguments
