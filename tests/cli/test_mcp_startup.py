@@ -39,19 +39,19 @@ def lab(telex: Telex) -> Telex:
 @pytest.mark.parametrize(
     "arguments", [["mcp", "list"], ["mcp", "--help"], ["mcp", "add", "--help"]], ids=" ".join
 )
-def test_what_starts_no_server_imports_nothing_of_the_sdk(lab: Telex, arguments: list[str]) -> None:
+def test_commands_that_start_no_server_do_not_import_the_sdk(lab: Telex, arguments: list[str]) -> None:
     code, packages, modules = imported(lab, *arguments)
     assert code == 0
     assert packages & SDK == set()
     assert "asyncio" not in modules
 
 
-def test_importing_the_package_imports_nothing_of_the_sdk() -> None:
+def test_the_package_does_not_import_the_sdk() -> None:
     found = python("import sys, provider_core.tools.mcp; print(*sys.modules)").split()
     assert {name.partition(".")[0] for name in found} & SDK == set()
 
 
-def test_a_server_that_is_started_takes_the_client_alone(lab: Telex) -> None:
+def test_starting_a_server_imports_only_the_client_of_the_sdk(lab: Telex) -> None:
     code, packages, modules = imported(lab, "mcp", "tools", "lab")
     assert code == 0
     assert "mcp.client.session" in modules
@@ -71,7 +71,7 @@ def test_a_library_that_uses_the_sdk_itself_finds_all_of_it() -> None:
         assert python("\n".join([*order, same])).split() == ["True", "True", "True", "False"]
 
 
-def test_without_the_extra_it_is_said_what_to_install(lab: Telex) -> None:
+def test_without_the_extra_the_error_says_what_to_install(lab: Telex) -> None:
     lab.env["TELEX_TEST_WITHOUT"] = "mcp"
     for command in ("test", "tools"):
         ran = lab("mcp", command, "lab")

@@ -108,7 +108,7 @@ def _now(answer: Answer | Callable[[Asked], Answer], asked: Asked) -> Answer:
     return answer(asked) if callable(answer) else answer
 
 
-def test_a_server_over_http_is_a_toolbox_as_any_other(server: Scripted) -> None:
+def test_a_server_over_http_is_a_toolbox(server: Scripted) -> None:
     server.will(serving())
     with McpServers([web(server)], environ=ENVIRON) as started:
         (box,) = started.toolboxes
@@ -168,7 +168,7 @@ def test_events_are_read_with_any_line_end_and_over_several_lines(
         ({"X-Key": "env:LAB_TOKEN"}, 403, "does not allow this (HTTP 403): not you, [redacted]"),
     ],
 )
-def test_a_server_that_wants_other_credentials_is_told_of(
+def test_refused_credentials_are_reported(
     server: Scripted, headers: dict[str, str], status: int, words: str
 ) -> None:
     server.will(
@@ -180,13 +180,13 @@ def test_a_server_that_wants_other_credentials_is_told_of(
     assert words in failure.error.message
 
 
-def test_a_missing_token_is_an_error_and_nothing_is_sent(server: Scripted) -> None:
+def test_with_a_missing_token_nothing_is_sent(server: Scripted) -> None:
     server.will(serving())
     assert isinstance(failed(web(server), environ={}).error, ToolSecretError)
     assert server.asked == []
 
 
-def test_a_token_that_no_header_can_carry_is_an_error(server: Scripted) -> None:
+def test_a_token_with_invalid_characters_is_an_error(server: Scripted) -> None:
     server.will(serving())
     failure = failed(web(server), environ={"LAB_TOKEN": "one\r\nX-Two: 2"})
     assert "characters that a header cannot carry" in failure.error.message
@@ -222,7 +222,7 @@ def test_a_redirect_within_the_server_is_followed(server: Scripted) -> None:
         assert run(started.toolboxes[0]).text == "seen"
 
 
-def test_nobody_at_the_address_is_said_with_the_systems_words() -> None:
+def test_a_refused_connection_is_reported_in_the_systems_words() -> None:
     failure = failed(McpServer(name="web", url="http://127.0.0.1:9/mcp"))
     assert failure.error is not None
     assert failure.error.code == "connect"
@@ -243,7 +243,7 @@ def test_nobody_at_the_address_is_said_with_the_systems_words() -> None:
         (in_json({"jsonrpc": "2.0", "id": 1, "result": "x"}), "not valid JSON-RPC"),
     ],
 )
-def test_what_is_no_server_of_tools_is_said(server: Scripted, answer: Answer, words: str) -> None:
+def test_answers_of_other_servers_are_reported(server: Scripted, answer: Answer, words: str) -> None:
     server.will(answer)
     assert words in failed(web(server)).error.message
 
@@ -289,7 +289,7 @@ def test_a_refusal_of_post_in_the_protocols_own_words_is_recognized(server: Scri
     ],
     ids=["500", "401", "reset", "cut", "events cut", "no event", "202", "flood", "event flood", "gzip"],
 )  # fmt: skip
-def test_a_call_that_goes_wrong_is_an_error_and_the_session_goes_on(
+def test_a_failed_call_is_an_error_and_the_session_continues(
     server: Scripted, call: Answer, kind: type[ToolError], words: str
 ) -> None:
     error = refused(server, call)
@@ -297,7 +297,7 @@ def test_a_call_that_goes_wrong_is_an_error_and_the_session_goes_on(
     assert words in error.message
 
 
-def test_a_session_that_the_server_has_forgotten_is_begun_anew(server: Scripted) -> None:
+def test_a_session_that_the_server_has_forgotten_is_replaced(server: Scripted) -> None:
     """As when it was started again, or nobody has called for an hour."""
     begun: list[str] = []
     serve = serving(lambda asked: text(asked, f"seen in {asked.headers['mcp-session-id']}"))
@@ -327,7 +327,7 @@ def test_a_session_that_the_server_has_forgotten_is_begun_anew(server: Scripted)
         assert [offered.tool.name for offered in box.tools] == ["look"]
 
 
-def test_a_server_that_forgets_at_once_is_not_asked_for_ever(server: Scripted) -> None:
+def test_a_server_that_forgets_every_session_is_tried_twice(server: Scripted) -> None:
     server.will(serving(Answer(status=404)))
     with McpServers([web(server)], environ=ENVIRON) as started:
         with pytest.raises(ToolServerError, match="has forgotten the session"):
@@ -335,7 +335,7 @@ def test_a_server_that_forgets_at_once_is_not_asked_for_ever(server: Scripted) -
         assert sum(b'"tools/call"' in asked.raw for asked in server.asked) == 2
 
 
-def test_a_call_that_hangs_is_given_up_in_time(server: Scripted) -> None:
+def test_a_call_that_hangs_times_out(server: Scripted) -> None:
     began = time.monotonic()
     error = refused(server, Answer([Pause(5)]), call_timeout=0.5)
     assert isinstance(error, ToolError)
@@ -343,7 +343,7 @@ def test_a_call_that_hangs_is_given_up_in_time(server: Scripted) -> None:
     assert time.monotonic() - began < 4
 
 
-def test_a_server_that_does_not_even_hear_of_it_goes_on(server: Scripted) -> None:
+def test_a_server_that_ignores_a_cancellation_is_not_waited_for(server: Scripted) -> None:
     silence = Answer([Pause(20)], head=b"")
     calls = [silence]
     serve = serving(lambda asked: calls.pop() if calls else text(asked, "seen"))
@@ -355,7 +355,7 @@ def test_a_server_that_does_not_even_hear_of_it_goes_on(server: Scripted) -> Non
         assert run(box).text == "seen", "it has waited for the notice, and not for long"
 
 
-def test_a_server_that_never_answers_is_given_up_in_time(server: Scripted) -> None:
+def test_a_server_that_never_answers_times_out(server: Scripted) -> None:
     server.will(Answer([Pause(30)]))
     began = time.monotonic()
     failure = failed(web(server, start_timeout=1.0))
@@ -365,7 +365,7 @@ def test_a_server_that_never_answers_is_given_up_in_time(server: Scripted) -> No
     assert time.monotonic() - began < 5
 
 
-def test_an_end_that_nobody_answers_to_is_not_waited_for_long(server: Scripted) -> None:
+def test_the_end_of_a_session_is_not_waited_for(server: Scripted) -> None:
     serve = serving()
     server.will(lambda asked: Answer([Pause(30)]) if asked.method == "DELETE" else serve(asked))
     with McpServers([web(server)], environ=ENVIRON):
@@ -377,7 +377,7 @@ def test_an_end_that_nobody_answers_to_is_not_waited_for_long(server: Scripted) 
 
 
 @pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
-def test_a_proxy_of_the_environment_is_gone_through(
+def test_requests_go_through_the_proxy_of_the_environment(
     server: Scripted, kind: type[HttpProxy | SocksProxy]
 ) -> None:
     server.will(serving())
@@ -399,7 +399,7 @@ def test_loopback_goes_through_no_proxy(server: Scripted) -> None:
         assert run(started.toolboxes[0]).text == "seen"
 
 
-def test_a_proxy_that_cannot_be_one_fails_its_server_alone(server: Scripted) -> None:
+def test_an_invalid_proxy_fails_its_server_alone(server: Scripted) -> None:
     failure = failed(McpServer(name="web", url="http://tools.test/mcp"), {"HTTP_PROXY": "gopher://x"})
     assert "a kind of proxy" in failure.error.message
 

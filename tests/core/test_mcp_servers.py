@@ -83,7 +83,7 @@ def test_a_server_is_a_toolbox_with_its_tools_its_limits_and_its_steps() -> None
     assert seen == [("lab", "start"), ("lab", "handshake"), ("lab", "tools")]
 
 
-def test_many_servers_start_at_once_and_those_that_fail_harm_nobody() -> None:
+def test_servers_start_together_and_fail_alone() -> None:
     wanted = [
         server(name="one"),
         server("dies", name="two"),
@@ -98,7 +98,7 @@ def test_many_servers_start_at_once_and_those_that_fail_harm_nobody() -> None:
             assert run(box, "echo", n=2).text == '{"n": 2}'
 
 
-def test_every_kind_of_content_has_its_place(lab: McpToolbox) -> None:
+def test_every_kind_of_content_is_read(lab: McpToolbox) -> None:
     mixed = run(lab, "mixed")
     assert mixed.text.splitlines() == [
         "first",
@@ -147,7 +147,7 @@ RESULTS: list[tuple[object, str]] = [
 ]  # fmt: skip
 
 
-def test_a_result_is_read_whatever_else_is_wrong_with_it(lab: McpToolbox) -> None:
+def test_an_invalid_result_is_read_as_far_as_possible(lab: McpToolbox) -> None:
     for sent, text in RESULTS:
         found = run(lab, "nonsense", **{"as": sent})
         assert found.text == text or (text.endswith("xxx") and found.text.startswith(text)), sent
@@ -169,7 +169,7 @@ def test_a_result_is_read_whatever_else_is_wrong_with_it(lab: McpToolbox) -> Non
         assert [each.url for each in found.images] == [f"data:image/png;base64,{DOT}"]
 
 
-def test_one_tool_that_is_described_badly_costs_no_other_one() -> None:
+def test_an_invalid_description_of_one_tool_does_not_affect_the_others() -> None:
     with McpServers([server("ragged")]) as started:
         assert started.failures == ()
         (box,) = started.toolboxes
@@ -190,7 +190,7 @@ def test_one_tool_that_is_described_badly_costs_no_other_one() -> None:
         assert run(box, "structured").structured == {"degrees": 21.5}, "a result is no less for its schema"
 
 
-def test_a_servers_secret_is_in_nothing_that_it_says_of_its_tools() -> None:
+def test_secrets_are_redacted_in_descriptions_of_tools() -> None:
     wanted = server("telling", env={"TOKEN": "env:MINE"})
     with McpServers([wanted], environ={**os.environ, "MINE": "hunter22-hunter22"}) as started:
         ((offered,),) = (box.tools for box in started.toolboxes)
@@ -199,7 +199,7 @@ def test_a_servers_secret_is_in_nothing_that_it_says_of_its_tools() -> None:
         assert offered.tool.schema["properties"] == {"n": {"default": "[redacted]"}}
 
 
-def test_arguments_without_a_form_as_json_are_one_calls_error_and_the_session_lives_on(
+def test_arguments_that_are_not_valid_json_fail_their_call_alone(
     lab: McpToolbox,
 ) -> None:
     with pytest.raises(ToolServerError, match="the MCP server lab cannot be sent this"):
@@ -231,7 +231,7 @@ def test_servers_of_the_newest_protocol_without_tools_and_with_endless_lists_wor
         assert (box.protocol, len(names(box))) == (protocol, tools)
 
 
-def test_tools_that_come_later_are_offered_at_the_next_look() -> None:
+def test_new_tools_are_offered_after_the_server_announced_them() -> None:
     with McpServers([server()]) as started:
         (box,) = started.toolboxes
         assert "new" not in names(box)
@@ -240,7 +240,7 @@ def test_tools_that_come_later_are_offered_at_the_next_look() -> None:
         assert run(box, "new").text == "is there"
 
 
-def test_what_a_server_asks_for_is_declined_and_its_call_goes_on(lab: McpToolbox) -> None:
+def test_requests_of_the_server_are_declined_and_its_call_continues(lab: McpToolbox) -> None:
     answers = json.loads(run(lab, "ask").text)
 
     assert [answer["id"] for answer in answers] == ["s0", "s1", "s2", "s3"]
@@ -313,7 +313,7 @@ def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
     assert about["argv"] == [str(SERVER)], "no value lands in the arguments"
 
 
-def test_a_proxy_with_a_password_is_passed_on_by_the_users_word() -> None:
+def test_a_proxy_with_a_password_is_passed_on_if_the_settings_say_so() -> None:
     environ = {"PATH": os.environ["PATH"], "https_proxy": "http://me:secret-of-mine@proxy.invalid:3128"}
     wanted = server(env={"HTTPS_PROXY": "env:https_proxy"})
     with McpServers([wanted], environ=environ) as started:
@@ -333,9 +333,7 @@ def test_a_server_runs_in_its_folder_and_two_with_one_command_are_kept_apart(tmp
 @pytest.mark.parametrize(
     ("written", "place"), [("env:ABSENT", "is not set"), ("keyring:absent", "is not in the keyring")]
 )
-def test_a_missing_secret_is_an_error_and_no_start_without_it(
-    tmp_path: Path, written: str, place: str
-) -> None:
+def test_a_server_whose_secret_is_missing_does_not_start(tmp_path: Path, written: str, place: str) -> None:
     trace = tmp_path / "started"
     wanted = server(command=("touch", str(trace)), env={"TOKEN": written})
     failure = failed(wanted, environ={"ABSENT": "", "PATH": os.environ["PATH"]}, store=MemoryStore())
@@ -358,7 +356,7 @@ class Locked(MemoryStore):
         raise KeyStoreError("the keyring is locked")
 
 
-def test_a_keyring_that_does_not_work_is_asked_once_and_fails_closed() -> None:
+def test_a_broken_keyring_is_used_once_and_its_servers_do_not_start() -> None:
     store = Locked()
     wanted = [server(name=name, env={"TOKEN": f"keyring:{name}"}) for name in ("one", "two")]
     with McpServers([*wanted, server(name="three")], store=store) as started:
@@ -416,12 +414,12 @@ def test_a_server_that_does_not_start_properly_says_why(flaw: str, words: str) -
 
 
 @pytest.mark.parametrize("flaw", ["banner", "shouts"])
-def test_what_is_written_beside_the_protocol_does_no_harm(flaw: str) -> None:
+def test_text_on_stdout_and_stderr_does_no_harm(flaw: str) -> None:
     with McpServers([server(flaw)]) as started:
         assert run(started.toolboxes[0], "echo", n=3).text == '{"n": 3}'
 
 
-def test_the_last_lines_of_stderr_are_kept_for_whoever_wants_to_know() -> None:
+def test_the_last_lines_of_stderr_are_reported() -> None:
     failure = failed(server("shouts", "refuses"))
     assert failure.stderr.endswith("noise\nnoise")
     assert len(failure.stderr) < 10_000
@@ -434,9 +432,10 @@ def test_the_last_lines_of_stderr_are_kept_for_whoever_wants_to_know() -> None:
         ("killed", "broke off during a call (SIGKILL)"),
     ],
 )
-def test_a_server_that_dies_in_a_call_is_told_of_and_the_others_go_on(tool: str, words: str) -> None:
+def test_a_server_that_dies_in_a_call_is_reported_and_the_others_go_on(tool: str, words: str) -> None:
     with McpServers([server(), server(name="other")]) as started:
         box, other = started.toolboxes
+        run(box, "spawn")  # a process that holds its pipes open
         with pytest.raises(ToolServerError) as caught:
             run(box, tool)
         assert caught.value.message == f"the MCP server lab {words}"
@@ -447,7 +446,7 @@ def test_a_server_that_dies_in_a_call_is_told_of_and_the_others_go_on(tool: str,
         assert run(other, "echo", n=1).text == '{"n": 1}'
 
 
-def test_every_call_that_waits_hears_of_the_death() -> None:
+def test_every_waiting_call_fails_when_the_server_dies() -> None:
     with McpServers([server()]) as started:
         (box,) = started.toolboxes
         heard: list[ToolError] = []
@@ -469,7 +468,7 @@ def test_every_call_that_waits_hears_of_the_death() -> None:
         assert [type(error) for error in heard] == [ToolServerError] * 3
 
 
-def test_a_call_that_takes_too_long_is_given_up_and_the_server_told() -> None:
+def test_a_call_that_times_out_is_cancelled_at_the_server() -> None:
     with McpServers([server(call_timeout=0.5)]) as started:
         (box,) = started.toolboxes
         with pytest.raises(ToolError) as caught:
@@ -479,7 +478,7 @@ def test_a_call_that_takes_too_long_is_given_up_and_the_server_told() -> None:
         assert len(json.loads(run(box, "cancelled").text)) == 1, "its late answer was dropped, and it goes on"
 
 
-def test_a_call_that_nobody_wants_any_more_is_given_up_at_once() -> None:
+def test_a_stopped_call_ends_at_once_and_is_cancelled_at_the_server() -> None:
     with McpServers([server()]) as started:
         (box,) = started.toolboxes
         stop = threading.Event()
@@ -491,7 +490,7 @@ def test_a_call_that_nobody_wants_any_more_is_given_up_at_once() -> None:
         assert len(json.loads(run(box, "cancelled").text)) == 1
 
 
-def test_a_flood_is_an_error_of_its_call_alone(lab: McpToolbox) -> None:
+def test_a_message_that_is_too_long_fails_its_call_alone(lab: McpToolbox) -> None:
     assert len(run(lab, "flood", n=2_000_000).text) == 2_000_000
     with pytest.raises(ToolServerError, match=r"sent a message of 20 MiB, and 16 MiB is the most"):
         run(lab, "flood", n=20 << 20)
@@ -499,11 +498,11 @@ def test_a_flood_is_an_error_of_its_call_alone(lab: McpToolbox) -> None:
 
 
 @pytest.mark.parametrize(("tool", "n"), [("chatter", 5000), ("garbage", 0), ("shout", 8_000_000)])
-def test_noise_keeps_no_call_from_its_answer(lab: McpToolbox, tool: str, n: int) -> None:
+def test_notifications_garbage_and_stderr_do_not_delay_an_answer(lab: McpToolbox, tool: str, n: int) -> None:
     assert run(lab, tool, n=n).text == "done"
 
 
-def test_progress_starts_the_time_of_a_call_again_within_a_total() -> None:
+def test_progress_restarts_the_timeout_within_a_total() -> None:
     told: list[tuple[float, float | None, str]] = []
     with McpServers([server(call_timeout=0.5)]) as started:
         (box,) = started.toolboxes
@@ -530,7 +529,7 @@ def test_progress_starts_the_time_of_a_call_again_within_a_total() -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["just text", [1]])
-def test_what_is_no_result_is_an_error(lab: McpToolbox, nonsense: object) -> None:
+def test_an_answer_that_is_not_a_result_is_an_error(lab: McpToolbox, nonsense: object) -> None:
     began = time.monotonic()
     with pytest.raises(ToolServerError, match="sent an answer that is not valid"):
         run(lab, "nonsense", **{"as": nonsense})
@@ -593,7 +592,7 @@ with McpServers([McpServer(name="lab", command=command)]) as started:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no shell to watch")
-def test_what_was_started_ends_when_the_command_itself_is_killed() -> None:
+def test_servers_and_their_children_end_if_telex_is_killed() -> None:
     arguments = [sys.executable, "-c", PARENT, str(SERVER), "deaf"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -604,7 +603,7 @@ def test_what_was_started_ends_when_the_command_itself_is_killed() -> None:
         assert within(10, lambda: not any(map(alive, pids)))
 
 
-def test_a_program_that_forgot_nothing_prints_nothing() -> None:
+def test_nothing_is_written_to_stderr() -> None:
     """Neither the SDK's log nor asyncio's warnings may reach stderr."""
     wanted = [
         server("banner"),
@@ -652,7 +651,9 @@ INNER = {"text": 'x", "id": 9}', "id": 8, "more": [{"id": 7}]}
     ids=" ".join,
 )
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["tight", "loose"])
-def test_the_id_at_either_end_is_found(message: dict[str, object], separators: tuple[str, str]) -> None:
+def test_the_id_at_either_end_of_a_message_is_found(
+    message: dict[str, object], separators: tuple[str, str]
+) -> None:
     assert answered_id(*ends(json.dumps(message, separators=separators))) == 5
 
 
@@ -666,5 +667,5 @@ def test_the_id_at_either_end_is_found(message: dict[str, object], separators: t
         {"jsonrpc": "2.0", "result": {"text": '{"id": 5}'}},
     ],
 )
-def test_an_id_elsewhere_is_not_taken_for_one(message: dict[str, object]) -> None:
+def test_an_id_elsewhere_in_a_message_is_ignored(message: dict[str, object]) -> None:
     assert answered_id(*ends(json.dumps(message))) is None
