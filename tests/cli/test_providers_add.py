@@ -1,4 +1,4 @@
-"""``telex providers add``: one line sets a provider up, is checked, and leaves nothing behind when it fails."""
+"""``telex providers add`` and ``discover``: a provider is checked and set up, and a failure leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from provider_core.testing import FakeKeyStore
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from running import Ran
+
 KEY = "sk-canary-0123456789abcdef"
+URL = "http://127.0.0.1:1/v1"
 
 
 @pytest.fixture
@@ -33,122 +36,98 @@ def lab(server: Scripted) -> Scripted:
     return server
 
 
+def add(telex: Inside, url: str, *more: str, name: str = "lab", **how: Any) -> Ran:
+    return telex("providers", "add", name, "--base-url", url, *more, **how)
+
+
+def unverified(telex: Inside, *more: str, name: str = "lab", url: str = URL) -> Ran:
+    return add(telex, url, "--no-key", "--no-verify", *more, name=name)
+
+
 def listed(telex: Inside) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(telex("providers", "list", "--json").out)
     return found
 
 
-# --- where the key comes from ------------------------------------------------------------------------------
+# --- the source of the key ---------------------------------------------------------------------------------
 
 
-def test_a_key_from_stdin_is_checked_and_kept_in_the_keyring_alone(telex: Inside, lab: Scripted) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-stdin", stdin=f" {KEY}\n".encode())
+def test_key_from_stdin_is_checked_and_stored_in_the_keyring(telex: Inside, lab: Scripted) -> None:
+    ran = add(telex, lab.url, "--key-stdin", stdin=f" {KEY}\n".encode())
     assert ran.code == 0, ran.err
     assert telex.stored("lab") == KEY
     assert entries(telex.settings)["lab"] == {"base_url": lab.url, "key": "keyring"}
     assert lab.asked[-1].headers["authorization"] == f"Bearer {KEY}"
     assert ran.out == b""
-    assert "lab is set up." in ran.err
-    assert "2 models" in ran.err
-    assert "The key is in the keyring." in ran.err
-    assert "telex chat -m lab" in ran.err
-
-
-def test_what_add_promises_to_work_works(telex: Inside, lab: Scripted) -> None:
-    telex("providers", "add", "lab", "--base-url", lab.url, "--key-stdin", stdin=KEY.encode())
+    for words in ("lab is set up.", "2 models", "The key is in the keyring.", "telex chat -m lab"):
+        assert words in ran.err
     asked = len(lab.asked)
     ran = telex("chat", "--no-stdin", "-m", "lab", "Hello")
     assert (ran.code, ran.out) == (0, b"Hello\n"), ran.err
-    assert len(lab.asked) == asked + 1  # the list that add saw is known
+    assert len(lab.asked) == asked + 1, "the list that add saw is known"
 
 
-def test_a_key_from_a_variable_is_named_and_never_kept(telex: Inside, lab: Scripted) -> None:
-    ran = telex(
-        "providers", "add", "lab", "--base-url", lab.url, "--key-env", "LAB_KEY", env={"LAB_KEY": KEY}
-    )
+def test_key_from_a_variable_or_a_command_is_not_stored(telex: Inside, lab: Scripted) -> None:
+    ran = add(telex, lab.url, "--key-env", "LAB_KEY", env={"LAB_KEY": KEY})
     assert ran.code == 0, ran.err
     assert entries(telex.settings)["lab"]["key_env"] == "LAB_KEY"
-    assert telex.stored("lab") is None
     assert "environment variable LAB_KEY" in ran.err
-
-
-def test_a_key_from_a_command_is_fetched_by_it(telex: Inside, lab: Scripted) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-command", f"echo {KEY}")
+    ran = add(telex, lab.url, "--key-command", f"echo {KEY}", name="two")
     assert ran.code == 0, ran.err
-    assert telex("chat", "--no-stdin", "-m", "lab", "hi").out == b"Hello\n"
+    assert telex("chat", "--no-stdin", "-m", "two", "hi").out == b"Hello\n"
+    assert (telex.stored("lab"), telex.stored("two")) == (None, None)
 
 
-def test_a_server_that_needs_no_key_gets_none(telex: Inside, server: Scripted) -> None:
+def test_server_without_keys_gets_none(telex: Inside, server: Scripted) -> None:
     server.will(by_path())
-    ran = telex("providers", "add", "lab", "--base-url", server.url, "--no-key")
+    ran = add(telex, server.url, "--no-key")
     assert ran.code == 0, ran.err
     assert all("authorization" not in asked.headers for asked in server.asked)
     assert "no key needed" in ran.err
 
 
-def test_a_presets_variable_that_is_set_is_used_without_asking(telex: Inside, lab: Scripted) -> None:
-    ran = telex(
-        "providers", "add", "mine", "--preset", "deepseek", "--base-url", lab.url, "--model", "m",
-        env={"DEEPSEEK_API_KEY": KEY},
-    )  # fmt: skip
+def test_variable_of_a_preset_is_used_without_asking(telex: Inside, lab: Scripted) -> None:
+    env = {"DEEPSEEK_API_KEY": KEY}
+    ran = add(telex, lab.url, "--preset", "deepseek", "--model", "m", name="mine", env=env)
     assert ran.code == 0, ran.err
     assert "environment variable DEEPSEEK_API_KEY" in ran.err
     assert telex.stored("mine") is None
-    ran = telex("providers", "list", env={"DEEPSEEK_API_KEY": KEY})
-    assert ran.text.split("\t")[2] == "DEEPSEEK_API_KEY"
+    assert telex("providers", "list", env=env).text.split("\t")[2] == "DEEPSEEK_API_KEY"
     assert telex("providers", "list").text.split("\t")[2] == "DEEPSEEK_API_KEY (not set)"
-
-
-def test_a_kept_key_that_the_environment_outdoes_is_said(telex: Inside) -> None:
-    ran = telex(
-        "providers", "add", "deepseek", "--no-verify", "--key-stdin",
-        stdin=KEY.encode(), env={"DEEPSEEK_API_KEY": "another"},
-    )  # fmt: skip
-    assert ran.code == 0, ran.err
+    ran = telex("providers", "add", "deepseek", "--no-verify", "--key-stdin", stdin=KEY.encode(), env=env)
     assert "DEEPSEEK_API_KEY is set, and takes precedence over the keyring." in ran.err
 
 
-def test_with_no_terminal_what_would_be_asked_is_a_usage_error_that_names_the_flags(
-    telex: Inside, lab: Scripted
-) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", lab.url)
+def test_without_a_terminal_the_error_names_the_options(telex: Inside, lab: Scripted) -> None:
+    ran = add(telex, lab.url)
     assert ran.code == 2
     for flag in ("--key-stdin", "--key-env", "--key-command", "--no-key"):
         assert flag in ran.err
     ran = telex("providers", "add", "deepseek")
-    assert ran.code == 2
-    assert "DEEPSEEK_API_KEY" in ran.err
-    assert lab.asked == []
-
-
-def test_a_key_in_the_place_of_a_variables_name_is_neither_kept_nor_repeated(
-    telex: Inside, lab: Scripted
-) -> None:
-    for key in ("sk-live-0123456789", "gsk_0123456789abcdef"):
-        ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-env", key)
-        assert ran.code == 2
-        assert key not in ran.err
-    assert not telex.settings.exists()
+    assert (ran.code, "DEEPSEEK_API_KEY" in ran.err, lab.asked) == (2, True, [])
 
 
 @pytest.mark.parametrize(
-    ("stdin", "words"),
-    [(b"", "empty"), (b"one\ntwo\n", "more than one line"), ("é".encode(), "no HTTP header")],
+    ("more", "stdin", "code", "words"),
+    [
+        (["--key-env", "sk-live-0123456789"], b"", 2, "never the key itself"),
+        (["--key-env", "gsk_0123456789abcdef"], b"", 2, "never the key itself"),
+        (["--key-stdin"], b"", 4, "empty"),
+        (["--key-stdin"], b"one\ntwo\n", 4, "more than one line"),
+        (["--key-stdin"], "é".encode(), 4, "no HTTP header"),
+        (["--no-key", "--key-env", "A"], b"", 2, "--key-env and --no-key do not go together"),
+        (["--key-env", "LAB_KEY"], b"", 4, "--no-verify"),
+    ],
 )
-def test_what_is_no_key_is_refused(telex: Inside, lab: Scripted, stdin: bytes, words: str) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-stdin", stdin=stdin)
-    assert ran.code == 4
-    assert words in ran.err
+def test_invalid_key_is_refused_and_not_repeated(
+    telex: Inside, lab: Scripted, more: list[str], stdin: bytes, code: int, words: str
+) -> None:
+    ran = add(telex, lab.url, *more, stdin=stdin)
+    assert (ran.code, words in ran.err, "0123456789" in ran.err) == (code, True, False), ran.err
     assert not telex.settings.exists()
 
 
-def test_two_sources_of_a_key_contradict_each_other(telex: Inside) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", "http://127.0.0.1:1", "--no-key", "--key-env", "A")
-    assert ran.code == 2
-    assert "--key-env and --no-key do not go together" in ran.err
-
-
-# --- what fails leaves nothing -----------------------------------------------------------------------------
+# --- failures ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,316 +141,296 @@ def test_two_sources_of_a_key_contradict_each_other(telex: Inside) -> None:
         (Answer([b"<html>hi</html>"], headers={"content-type": "text/html"}), 6, "web page"),
     ],
 )
-def test_a_check_that_fails_saves_nothing_and_has_its_errors_exit_code(
+def test_check_that_fails_saves_nothing_and_exits_with_the_code_of_its_error(
     telex: Inside, server: Scripted, answer: Answer, code: int, words: str
 ) -> None:
     server.will(by_path(chat=answer))
-    ran = telex("providers", "add", "lab", "--base-url", server.url, "--key-stdin", stdin=KEY.encode())
-    assert ran.code == code
-    assert words in ran.err
-    assert "--no-verify" in ran.err
-    assert entries(telex.settings) == {}
-    assert telex.stored("lab") is None
+    ran = add(telex, server.url, "--key-stdin", stdin=KEY.encode())
+    assert (ran.code, words in ran.err, "--no-verify" in ran.err) == (code, True, True)
+    assert (entries(telex.settings), telex.stored("lab")) == ({}, None)
 
 
-def test_nobody_there_is_a_network_error(telex: Inside) -> None:
+def test_refused_connection_is_a_network_error(telex: Inside) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
-        ran = telex("providers", "add", "lab", "--base-url", url, "--no-key")
-    assert ran.code == 7
-    assert "refused" in ran.err
-    assert not telex.settings.exists()
+        ran = add(telex, f"http://127.0.0.1:{unused.getsockname()[1]}/v1", "--no-key")
+    assert (ran.code, "refused" in ran.err, telex.settings.exists()) == (7, True, False)
 
 
 def test_no_verify_saves_without_asking(telex: Inside, server: Scripted) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", server.url, "--key-env", "LAB_KEY", "--no-verify")
-    assert ran.code == 0, ran.err
-    assert server.asked == []
-    assert "LAB_KEY. It is not set now." in ran.err
+    ran = add(telex, server.url, "--key-env", "LAB_KEY", "--no-verify")
+    assert (ran.code, server.asked, "LAB_KEY. It is not set now." in ran.err) == (0, [], True)
 
 
-def test_a_variable_that_is_not_set_cannot_be_checked(telex: Inside, lab: Scripted) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-env", "LAB_KEY")
+def test_keyring_that_fails_suggests_other_sources(tmp_path: Path, lab: Scripted) -> None:
+    telex = Inside(tmp_path / "home", FakeKeyStore(broken="the keyring is locked: Failed to unlock!"))
+    ran = add(telex, lab.url, "--key-stdin", stdin=KEY.encode())
     assert ran.code == 4
-    assert "--no-verify" in ran.err
-    assert not telex.settings.exists()
-
-
-def test_a_keyring_that_does_not_work_says_the_ways_out_and_saves_nothing(
-    tmp_path: Path, lab: Scripted
-) -> None:
-    locked = FakeKeyStore(broken="the keyring is locked: Failed to unlock the collection!")
-    telex = Inside(tmp_path / "home", locked)
-    ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-stdin", stdin=KEY.encode())
-    assert ran.code == 4
-    assert "Failed to unlock the collection!" in ran.err
-    assert "--key-env" in ran.err
-    assert "--key-command" in ran.err
+    for words in ("Failed to unlock!", "--key-env", "--key-command"):
+        assert words in ran.err
     assert entries(telex.settings) == {}
 
 
-def test_a_settings_file_that_does_not_parse_is_reported_before_anything_else(
-    telex: Inside, lab: Scripted
-) -> None:
+def test_settings_that_do_not_parse_are_reported_first(telex: Inside, lab: Scripted) -> None:
     telex.configure('model = "a"\n[providers\n')
     before = telex.settings.read_bytes()
-    ran = telex("providers", "add", "lab", "--base-url", lab.url, "--key-stdin", stdin=KEY.encode())
-    assert ran.code == 3
-    assert "settings.toml, line 2" in ran.err
-    assert telex.settings.read_bytes() == before
-    assert telex.stored("lab") is None
-    assert lab.asked == []
+    ran = add(telex, lab.url, "--key-stdin", stdin=KEY.encode())
+    assert (ran.code, "settings.toml, line 2" in ran.err) == (3, True)
+    assert (telex.settings.read_bytes(), telex.stored("lab"), lab.asked) == (before, None, [])
 
 
-def test_a_server_with_no_model_to_ask_is_saved_and_it_is_said(telex: Inside, server: Scripted) -> None:
+def test_server_without_models_or_without_a_list(telex: Inside, server: Scripted) -> None:
     server.will(by_path(models=in_json({"object": "list", "data": None})))
-    ran = telex("providers", "add", "lab", "--base-url", server.url, "--no-key")
-    assert ran.code == 0, ran.err
-    assert "No model is known yet" in ran.err
+    ran = add(telex, server.url, "--no-key")
+    assert (ran.code, "No model is known yet" in ran.err) == (0, True)
+    server.will(by_path(models=refusal(404)))
+    ran = add(telex, server.url, "--no-key", "--model", "m", name="two")
+    assert (ran.code, "no list of models" in ran.err) == (0, True)
 
 
 @pytest.mark.parametrize("path", ["", "/v2"])
-def test_a_wrong_address_where_no_model_can_be_asked_is_not_set_up(
-    telex: Inside, server: Scripted, path: str
-) -> None:
+def test_wrong_address_is_not_set_up(telex: Inside, server: Scripted, path: str) -> None:
     server.will(refusal(404))
     url = server.url.removesuffix("/v1") + path
-    ran = telex("providers", "add", "lab", "--base-url", url, "--no-key")
-    assert ran.code == 3
-    assert not telex.settings.exists()
-    assert "could not be asked" in ran.err
-    assert "--base-url URL" in ran.err
-    assert "providers edit" not in ran.err  # there is nothing to edit
-    assert "name a model: --model ID" in ran.err
-    assert "--no-verify" in ran.err
-    assert "It answers" not in ran.err
-    assert telex("providers", "add", "lab", "--base-url", url, "--no-key", "--no-verify").code == 0
+    ran = add(telex, url, "--no-key")
+    assert (ran.code, telex.settings.exists()) == (3, False)
+    for words in ("could not be asked", "--base-url URL", "name a model: --model ID", "--no-verify"):
+        assert words in ran.err
+    assert "providers edit" not in ran.err, "there is nothing to edit"
+    assert unverified(telex, url=url).code == 0
     again = telex("providers", "test", "lab")
-    assert again.code == 3
-    assert "providers edit lab --base-url URL" in again.err
+    assert (again.code, "providers edit lab --base-url URL" in again.err) == (3, True)
 
 
-def test_a_server_without_a_list_is_set_up_by_a_model_that_answers(telex: Inside, server: Scripted) -> None:
-    server.will(by_path(models=refusal(404)))
-    ran = telex("providers", "add", "lab", "--base-url", server.url, "--no-key", "--model", "m")
-    assert ran.code == 0, ran.err
-    assert "no list of models" in ran.err
-
-
-# --- names, addresses, headers -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["a b", "-a", "a-", "ä", "a/b", "a" * 65, "local", "all", "none", "default"])
-def test_what_is_no_name_is_refused(telex: Inside, name: str) -> None:
-    ran = telex("providers", "add", "--base-url", "http://127.0.0.1:1", "--no-key", "--no-verify", "--", name)
-    assert ran.code == 2
-    assert not telex.settings.exists()
-
-
-@pytest.mark.parametrize("name", ["a", "A1", "my-lab", "9", "a" * 64])
-def test_letters_digits_and_hyphens_make_a_name(telex: Inside, name: str) -> None:
-    ran = telex("providers", "add", name, "--base-url", "http://127.0.0.1:1", "--no-key", "--no-verify")
-    assert ran.code == 0, ran.err
-    assert set(entries(telex.settings)) == {name}
-
-
-@pytest.mark.parametrize(
-    ("pasted", "kept", "said"),
-    [
-        ("http://127.0.0.1:1/v1/", "http://127.0.0.1:1/v1", "/ at the end"),
-        ("http://127.0.0.1:1/v1/chat/completions", "http://127.0.0.1:1/v1", "/chat/completions at the end"),
-        ("http://127.0.0.1:1/v1/models", "http://127.0.0.1:1/v1", "/models at the end"),
-        ("HTTP://LOCALHOST:1/V1?api-version=1", "http://localhost:1/V1?api-version=1", ""),
-    ],
-)
-def test_a_pasted_address_is_made_a_base_url_and_it_is_said(
-    telex: Inside, pasted: str, kept: str, said: str
-) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", pasted, "--no-key", "--no-verify")
-    assert ran.code == 0, ran.err
-    assert entries(telex.settings)["lab"]["base_url"] == kept
-    assert said in ran.err
-    assert ("is dropped" in ran.err) == bool(said)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "ftp://host", "host:80", "https://", "https://user:hunter22@host/v1", "https://host/#x", "https://ho st",
-        "https://host:99999", f"https://host/{'a' * 512}", "https://host/v1?api_key=hunter22",
-    ],
-)  # fmt: skip
-def test_what_is_no_base_url_is_refused_and_no_password_repeated(telex: Inside, url: str) -> None:
-    ran = telex("providers", "add", "lab", "--base-url", url, "--no-key", "--no-verify")
-    assert ran.code == 2
-    assert "base URL" in ran.err
-    assert "hunter22" not in ran.err
-    assert not telex.settings.exists()
-
-
-@pytest.mark.parametrize(
-    ("url", "fine"),
-    [
-        ("http://example.com/v1", False), ("http://8.8.8.8/v1", False), ("http://lab.internal/v1", False),
-        ("http://localhost/v1", True), ("http://127.0.0.1/v1", True), ("http://[::1]/v1", True),
-        ("http://10.1.2.3/v1", True), ("http://192.168.0.9:8000/v1", True), ("https://example.com/v1", True),
-    ],
-)  # fmt: skip
-def test_a_key_goes_over_plain_http_to_near_hosts_only(telex: Inside, url: str, fine: bool) -> None:
-    arguments = ("providers", "add", "lab", "--base-url", url, "--key-env", "LAB_KEY", "--no-verify")
-    ran = telex(*arguments)
-    assert (ran.code == 0) == fine, ran.err
-    if not fine:
-        assert ran.code == 2
-        assert telex(*arguments, "--allow-http").code == 0
-        assert telex("providers", "add", "open", "--base-url", url, "--no-key", "--no-verify").code == 0
-
-
-def test_headers_are_sent_and_telexs_own_cannot_be_set(telex: Inside, server: Scripted) -> None:
-    server.will(by_path())
-    ran = telex(
-        "providers", "add", "lab", "--base-url", server.url, "--no-key", "--header", "X-Team=a=b",
-        "--header", "X-Title: The lab",
-    )  # fmt: skip
-    assert ran.code == 0, ran.err
-    assert server.asked[-1].headers["x-team"] == "a=b"
-    assert server.asked[-1].headers["x-title"] == "The lab"
-    for name in ("Authorization", "host", "Content-Length", "transfer-encoding"):
-        ran = telex(
-            "providers", "add", "two", "--base-url", server.url, "--no-key", "--header", f"{name}=secretvalue"
-        )
-        assert ran.code == 2
-        assert "secretvalue" not in ran.err
-
-
-def test_models_and_names_are_kept_in_order(telex: Inside, server: Scripted) -> None:
-    ran = telex(
-        "providers", "add", "lab", "--base-url", server.url, "--no-key", "--no-verify",
-        "--display-name", "The lab", "--model", "a/b", "--model", "c",
-    )  # fmt: skip
-    assert ran.code == 0, ran.err
-    entry = entries(telex.settings)["lab"]
-    assert entry["models"] == ["a/b", "c"]
-    assert entry["display_name"] == "The lab"
-    assert listed(telex)[0]["default_model"] == "a/b"
-    long = telex(
-        "providers",
-        "add",
-        "two",
-        "--base-url",
-        server.url,
-        "--no-key",
-        "--no-verify",
-        "--display-name",
-        "x" * 129,
-    )
-    assert long.code == 2
-    assert "--display-name" in long.err
-
-
-# --- presets -----------------------------------------------------------------------------------------------
-
-
-def test_a_presets_name_with_an_address_keeps_what_is_known_of_the_preset(
-    telex: Inside, server: Scripted
-) -> None:
-    server.will(by_path())
-    ran = telex("providers", "add", "deepseek", "--base-url", server.url, env={"DEEPSEEK_API_KEY": KEY})
-    assert ran.code == 0, ran.err
-    assert "deepseek is a preset: everything but the address comes from DeepSeek." in ran.err
-    assert entries(telex.settings)["deepseek"] == {
-        "preset": "deepseek",
-        "base_url": server.url,
-        "key_env": "DEEPSEEK_API_KEY",
-    }
-    assert server.asked[-1].headers["authorization"] == f"Bearer {KEY}"
-    telex("providers", "add", "mine", "--base-url", server.url, "--no-key")
-    assert "preset" not in entries(telex.settings)["mine"]
-
-
-def test_an_unknown_preset_names_near_ones(telex: Inside) -> None:
-    ran = telex("providers", "add", "depseek")
-    assert ran.code == 2
-    assert "deepseek" in ran.err
-    assert "--base-url" in ran.err
-
-
-def test_a_templated_address_takes_its_parts_from_options_or_the_environment(telex: Inside) -> None:
-    arguments = ("providers", "add", "cloudflare", "--key-env", "CF", "--no-verify")
-    ran = telex(*arguments)
-    assert ran.code == 2
-    assert "--set account_id=" in ran.err
-    assert "CLOUDFLARE_ACCOUNT_ID" in ran.err
-    assert telex(*arguments, "--set", "account_id=abc/../evil").code == 2
-    assert telex(*arguments, "--set", "nonsense=abc").code == 2
-    assert telex(*arguments, "--set", "account_id=0123abc").code == 0
-    assert "/accounts/0123abc/ai" in listed(telex)[0]["base_url"]
-    ran = telex(*arguments, "--replace", env={"CLOUDFLARE_ACCOUNT_ID": "fromenv"})
-    assert ran.code == 0
-    assert "CLOUDFLARE_ACCOUNT_ID" in ran.err
-    assert "/accounts/fromenv/ai" in listed(telex)[0]["base_url"]
-
-
-# --- again -------------------------------------------------------------------------------------------------
-
-
-def test_a_taken_name_is_an_error_and_replace_makes_it_idempotent(telex: Inside, lab: Scripted) -> None:
-    arguments = ("providers", "add", "lab", "--base-url", lab.url, "--key-stdin")
-    assert telex(*arguments, stdin=KEY.encode()).code == 0
-    ran = telex(*arguments, stdin=KEY.encode())
-    assert ran.code == 3
-    assert "--replace" in ran.err
-    before = telex.settings.read_bytes()
-    assert telex(*arguments, "--replace", stdin=KEY.encode()).code == 0
-    assert telex.settings.read_bytes() == before
-    assert telex.stored("lab") == KEY
-
-
-def test_a_replacement_that_fails_leaves_the_former_one_whole(telex: Inside, lab: Scripted) -> None:
-    arguments = ("providers", "add", "lab", "--base-url", lab.url, "--key-stdin")
-    telex(*arguments, stdin=KEY.encode())
-    before = telex.settings.read_bytes()
-    assert telex(*arguments, "--replace", stdin=b"wrong-key").code == 4
-    assert telex.settings.read_bytes() == before
-    assert telex.stored("lab") == KEY
-
-
-def test_the_address_at_which_the_api_answers_is_proposed(telex: Inside, server: Scripted) -> None:
+def test_address_at_which_the_api_answers_is_proposed(telex: Inside, server: Scripted) -> None:
     root = server.url.removesuffix("/v1")
     server.will(
         lambda asked: by_path()(asked) if asked.path.startswith("/api/v1/") else refusal(404, "not here")
     )
-    add = ("providers", "add", "lab", "--base-url", f"{root}/api", "--no-key")
     for more in ((), ("--model", "m")):
-        ran = telex(*add, *more)
+        ran = add(telex, f"{root}/api", "--no-key", *more)
         assert (ran.code, f"--base-url {root}/api/v1\n" in ran.err) == (6, True), ran.err
-    assert not telex.settings.exists() or "lab" not in telex.settings.read_text()
-    assert telex(*add, "--no-verify", "--model", "m").code == 0
+    assert entries(telex.settings) == {}
+    assert unverified(telex, "--model", "m", url=f"{root}/api").code == 0
     ran = telex("providers", "test", "lab")
     assert (ran.code, f"telex providers edit lab --base-url {root}/api/v1" in ran.err) == (6, True)
     ran = telex("chat", "--no-stdin", "-m", "lab/m", "hi")
     assert (ran.code, "telex providers test lab" in ran.err) == (6, True)
 
 
-def header_only(path: Path) -> Path:
+# --- names, addresses, headers, models ---------------------------------------------------------------------
+
+
+def test_names(telex: Inside) -> None:
+    for name in ("a b", "-a", "a-", "ä", "a/b", "a" * 65, "local", "ALL", "none", "default"):
+        ran = telex("providers", "add", "--base-url", URL, "--no-key", "--no-verify", "--", name)
+        assert ran.code == 2, name
+    assert not telex.settings.exists()
+    names = ["a", "A1", "my-lab", "9", "a" * 64]
+    assert [unverified(telex, name=name).code for name in names] == [0] * 5
+    assert set(entries(telex.settings)) == set(names)
+
+
+@pytest.mark.parametrize(
+    ("pasted", "saved", "dropped"),
+    [
+        (f"{URL}/chat/completions", URL, "/chat/completions at the end is dropped"),
+        ("HTTP://LOCALHOST:1/V1?api-version=1", "http://localhost:1/V1?api-version=1", ""),
+        ("https://user:hunter22@host/v1", "", "the base URL contains a user name or a password"),
+        ("https://host/v1?api_key=hunter22", "", "the base URL contains a key"),
+        ("host:80", "", "the base URL must begin with"),
+        ("http://lab.internal/v1", "http://lab.internal/v1", ""),
+    ],
+)
+def test_addresses(telex: Inside, pasted: str, saved: str, dropped: str) -> None:
+    ran = unverified(telex, url=pasted)
+    assert (ran.code, dropped in ran.err, "hunter22" in ran.err) == (0 if saved else 2, True, False)
+    assert entries(telex.settings).get("lab", {}).get("base_url", "") == saved
+
+
+def test_key_over_plain_http_needs_a_private_host_or_permission(telex: Inside) -> None:
+    how = ("--key-env", "LAB_KEY", "--no-verify", "--replace")
+    for url in ("http://localhost/v1", "http://10.1.2.3/v1", "https://example.com/v1"):
+        assert add(telex, url, *how).code == 0
+    for url in ("http://example.com/v1", "http://lab.internal/v1"):
+        assert add(telex, url, *how).code == 2
+        assert add(telex, url, *how, "--allow-http").code == 0
+
+
+def test_headers_are_sent_and_telexs_own_cannot_be_set(telex: Inside, server: Scripted) -> None:
+    server.will(by_path())
+    ran = add(telex, server.url, "--no-key", "--header", "X-Team=a=b", "--header", "X-Title: The lab")
+    assert ran.code == 0, ran.err
+    sent = server.asked[-1].headers
+    assert (sent["x-team"], sent["x-title"]) == ("a=b", "The lab")
+    for name in ("Authorization", "host", "Content-Length", "transfer-encoding"):
+        ran = add(telex, server.url, "--no-key", "--header", f"{name}=secretvalue", name="two")
+        assert (ran.code, "secretvalue" in ran.err) == (2, False)
+
+
+def test_models_names_and_timeouts_are_saved(telex: Inside) -> None:
+    ran = unverified(
+        telex, "--display-name", "The lab", "--model", "a/b", "--model", "c", "--connect-timeout", "3", "--retries",
+        "50",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert entries(telex.settings)["lab"] == {
+        "base_url": URL, "key": "none", "display_name": "The lab", "models": ["a/b", "c"], "connect_timeout": 3.0,
+        "retries": 50,
+    }  # fmt: skip
+    assert listed(telex)[0]["default_model"] == "a/b"
+
+
+def test_preset_with_an_address(telex: Inside, server: Scripted) -> None:
+    server.will(by_path())
+    ran = add(telex, server.url, name="deepseek", env={"DEEPSEEK_API_KEY": KEY})
+    assert ran.code == 0, ran.err
+    assert "deepseek is a preset: everything but the address comes from DeepSeek." in ran.err
+    found = {"preset": "deepseek", "base_url": server.url, "key_env": "DEEPSEEK_API_KEY"}
+    assert entries(telex.settings)["deepseek"] == found
+    assert server.asked[-1].headers["authorization"] == f"Bearer {KEY}"
+    ran = telex("providers", "add", "depseek")
+    assert (ran.code, "deepseek" in ran.err, "--base-url" in ran.err) == (2, True, True)
+
+
+def test_parts_of_an_address_come_from_options_or_the_environment(telex: Inside) -> None:
+    arguments = ("providers", "add", "cloudflare", "--key-env", "CF", "--no-verify", "--replace")
+    ran = telex(*arguments)
+    assert (ran.code, "--set account_id=" in ran.err, "CLOUDFLARE_ACCOUNT_ID" in ran.err) == (2, True, True)
+    for wrong in ("account_id=abc/../evil", "nonsense=abc", "abc"):
+        assert telex(*arguments, "--set", wrong).code == 2
+    assert telex(*arguments, "--set", "account_id=0123abc").code == 0
+    assert "/accounts/0123abc/ai" in listed(telex)[0]["base_url"]
+    ran = telex(*arguments, env={"CLOUDFLARE_ACCOUNT_ID": "fromenv"})
+    assert (ran.code, "CLOUDFLARE_ACCOUNT_ID" in ran.err) == (0, True)
+    assert "/accounts/fromenv/ai" in listed(telex)[0]["base_url"]
+
+
+def test_taken_name_needs_replace_which_is_idempotent(telex: Inside, lab: Scripted) -> None:
+    assert add(telex, lab.url, "--key-stdin", stdin=KEY.encode()).code == 0
+    ran = add(telex, lab.url, "--key-stdin", stdin=KEY.encode())
+    assert (ran.code, "--replace" in ran.err) == (3, True)
+    before = telex.settings.read_bytes()
+    assert add(telex, lab.url, "--key-stdin", "--replace", stdin=KEY.encode()).code == 0
+    assert add(telex, lab.url, "--key-stdin", "--replace", stdin=b"wrong-key").code == 4
+    assert (telex.settings.read_bytes(), telex.stored("lab")) == (before, KEY)
+
+
+def gguf_header(path: Path, context: int = 4096) -> Path:
     """A GGUF file with a whole header and no model: llama.cpp cannot load it."""
 
     def text(value: bytes) -> bytes:
         return struct.pack("<Q", len(value)) + value
 
     architecture = text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama")
-    context = text(b"llama.context_length") + struct.pack("<II", 4, 4096)
-    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + architecture + context)
+    length = text(b"llama.context_length") + struct.pack("<II", 4, context)
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + architecture + length)
     return path
 
 
-def test_a_model_file_that_cannot_be_loaded_is_not_set_up(telex: Inside, tmp_path: Path) -> None:
-    add = ("providers", "add", "file", "--gguf", str(header_only(tmp_path / "odd.gguf")))
-    ran = telex(*add)
+def test_model_file_is_loaded_once(telex: Inside, tmp_path: Path) -> None:
+    arguments = ("providers", "add", "file", "--gguf", str(gguf_header(tmp_path / "odd.gguf")))
+    ran = telex(*arguments)
     assert (ran.code, "odd.gguf" in ran.err, "Nothing was saved" in ran.err) == (3, True, True), ran.err
     assert not telex.settings.exists()
-    ran = telex(*add, "--no-verify", "--model", "mine")
+    ran = telex(*arguments, "--no-verify", "--model", "mine")
     assert (ran.code, "was not loaded" in ran.err) == (0, True)
     assert entries(telex.settings)["file"]["models"] == [{"id": "mine", "context": 4096}]
     assert json.loads(telex("models", "show", "file/mine", "--json").text)["context"] == 4096
+    (tmp_path / "text.gguf").write_text("text")
+    ran = telex("providers", "edit", "file", "--gguf", str(tmp_path / "text.gguf"))
+    assert (ran.code, "is not a GGUF file" in ran.err) == (3, True)
+    ran = telex("providers", "edit", "file", "--gguf", str(gguf_header(tmp_path / "new.gguf", 8192)))
+    assert (ran.code, "To check it: telex providers test file" in ran.err) == (0, True), ran.err
+    assert entries(telex.settings)["file"]["models"] == [{"id": "new", "context": 8192}]
+
+
+# --- discover ----------------------------------------------------------------------------------------------
+
+
+def owned(owner: str) -> object:
+    return by_path(models=in_json({"object": "list", "data": [{"id": "m", "owned_by": owner}]}))
+
+
+def discover(telex: Inside, server: Scripted, *more: str) -> Ran:
+    ran = telex("providers", "discover", "--port", str(server.port), *more)
+    assert ran.code == 0, ran.err
+    return ran
+
+
+def test_server_is_found_and_set_up_with_add(telex: Inside, server: Scripted) -> None:
+    server.will(owned("llamacpp"))
+    ran = discover(telex, server)
+    assert (ran.text, "discover --add" in ran.err) == (f"llamacpp\t{server.url}\t1\t\n", True)
+    assert not telex.settings.exists()
+    for _ in range(2):
+        assert discover(telex, server, "--add").text == f"llamacpp\t{server.url}\t1\tllamacpp\n"
+        assert entries(telex.settings) == {"llamacpp": {"preset": "llamacpp", "base_url": server.url}}
+    assert telex("models", "list", "-P", "llamacpp").text == "llamacpp/m\n"
+    assert telex("chat", "--no-stdin", "-m", "m", "hi").out == b"Hello\n"
+
+
+@pytest.mark.parametrize(
+    "taken", ['[providers.llamacpp]\nbase_url = "http://127.0.0.1:1"\n', '[aliases]\nllamacpp = "x/y"\n']
+)
+def test_found_server_gets_an_unused_name(telex: Inside, server: Scripted, taken: str) -> None:
+    telex.configure(taken)
+    server.will(owned("llamacpp"))
+    discover(telex, server, "--add")
+    assert f"llamacpp-{server.port}" in entries(telex.settings)
+
+
+def test_found_server_of_unknown_kind_is_set_up_by_its_address(telex: Inside, server: Scripted) -> None:
+    server.will(owned("somebody"))
+    discover(telex, server, "--add")
+    assert entries(telex.settings) == {"server": {"base_url": server.url, "key": "none"}}
+
+
+def test_known_server_is_named(telex: Inside, server: Scripted) -> None:
+    server.will(owned("llamacpp"))
+    telex.configure(f'[providers.mine]\nbase_url = "http://localhost:{server.port}/v1"\nkey = "none"\n')
+    found = {
+        "preset": "llamacpp",
+        "base_url": server.url,
+        "models": ["m"],
+        "needs_key": False,
+        "set_up_as": "mine",
+    }
+    assert json.loads(discover(telex, server, "--json").out) == [found]
+
+
+def test_server_that_wants_a_key_is_not_set_up(telex: Inside, server: Scripted) -> None:
+    server.will(refusal(401))
+    assert "wants a key" in discover(telex, server, "--add").text
+    assert not telex.settings.exists()
+    command = f"telex providers add server --base-url {server.url} --key-stdin\n"
+    assert command in discover(telex, server).err
+
+
+def test_nothing_found_is_no_error(telex: Inside, server: Scripted) -> None:
+    server.will(refusal(404))
+    ran = discover(telex, server)
+    assert (ran.out, "No model server answers" in ran.err) == (b"", True)
+    assert discover(telex, server, "--json").out == b"[]\n"
+
+
+def test_default_model_is_reported_once_there_are_several_providers(telex: Inside, server: Scripted) -> None:
+    server.will(by_path())
+    assert "default" not in add(telex, server.url, "--no-key", name="one").err
+    assert telex("chat", "--no-stdin", "hi").code == 0
+    ran = add(telex, server.url, "--no-key", name="two")
+    assert "without -m a chat needs one: telex models default two" in ran.err
+    ran = telex("chat", "--no-stdin", "hi")
+    assert (ran.code, "telex chat -m one/m, or set the default: telex models default one/m" in ran.err) == (
+        3,
+        True,
+    )
+    telex("models", "default", "one")
+    ran = add(telex, server.url, "--no-key", name="three")
+    assert "The default model is still one/m. To change it: telex models default three" in ran.err
+
+
+def test_chat_without_a_default_names_a_provider_if_no_model_is_known(telex: Inside) -> None:
+    assert [unverified(telex, name=name).code for name in ("a", "b")] == [0, 0]
+    ran = telex("chat", "--no-stdin", "hi")
+    assert (ran.code, "telex chat -m a, or set the default: telex models default a" in ran.err) == (3, True)
