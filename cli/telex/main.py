@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +16,7 @@ from telex.exit_codes import ExitCode, Stop, internal_error
 from telex.signals import Terminated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 COMMANDS = {
     "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
@@ -72,77 +70,74 @@ def root() -> None:
 def main(arguments: Sequence[str], app: App | None = None) -> int:
     """Run one command line and return its exit code; raises nothing."""
     app = app or App(arguments=tuple(arguments))
-    with reported(app) as outcome:
+
+    def run() -> None:
         try:
             root.main(args=list(arguments), prog_name="telex", obj=app, standalone_mode=False)
         finally:
             app.close()
-    return outcome.code
+
+    return reported(app, run)
 
 
-@dataclass(slots=True)
-class Outcome:
-    """The exit code of a command, valid once it has ended."""
-
-    code: int = ExitCode.OK
-
-
-@contextlib.contextmanager
-def reported(app: App) -> Iterator[Outcome]:
-    """Turn every exception of a command into an exit code and an error message."""
-    console, outcome = app.console, Outcome()
+def reported(app: App, run: Callable[[], object]) -> int:
+    """Call ``run``, print an error message for whatever it raises, and return the exit code."""
+    console = app.console
     try:
         try:
-            yield outcome
+            run()
             console.flush()
         except click.exceptions.Exit as error:
-            outcome.code = error.exit_code
             console.flush()
+            return error.exit_code
         except click.exceptions.NoArgsIsHelpError as error:
             console.out(f"{error.format_message()}\n")
         except click.ClickException as error:
             usage = error if isinstance(error, click.UsageError) else None
-            outcome.code = ExitCode.USAGE if usage else error.exit_code
             message, _, hint = error.format_message().partition("\n")
             see = f"See: {usage.ctx.command_path} --help" if usage and usage.ctx else ""
             _report(app, message, "\n".join(filter(None, (hint, see))))
+            return ExitCode.USAGE if usage else error.exit_code
         except Stop as stop:
-            outcome.code = stop.code
             console.flush()
+            return stop.code
         except errors.CoreError as error:
-            outcome.code, advice = app.advice(error)
-            if isinstance(error, errors.FileError) and _is_argument(app, error.path):
-                outcome.code = ExitCode.USAGE
+            code, advice = app.advice(error)
             _report(app, error.message, advice)
+            is_argument = isinstance(error, errors.FileError) and _is_argument(app, error.path)
+            return ExitCode.USAGE if is_argument else code
         except OSError as error:
             if error.filename is None:
                 raise
             # For example a name that is too long, or a folder that may not be entered.
-            outcome.code = ExitCode.USAGE if _is_argument(app, error.filename) else ExitCode.OTHER
             _report(app, f"{error.filename}: {error.strerror}", None)
+            return ExitCode.USAGE if _is_argument(app, error.filename) else ExitCode.OTHER
         except (KeyboardInterrupt, click.Abort):
-            outcome.code = ExitCode.INTERRUPTED
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends whatever still runs
             console.note("Interrupted.")
+            return ExitCode.INTERRUPTED
+        return ExitCode.OK
     except OutputClosed:
-        outcome.code = ExitCode.CLOSED_PIPE
+        return ExitCode.CLOSED_PIPE
     except Terminated as terminated:
         # Partial answers are saved by now; end in the way that the sender of the signal expects.
         signal.signal(terminated.number, signal.SIG_DFL)
         os.kill(os.getpid(), terminated.number)
+        return ExitCode.OTHER  # only where signals do not end a process
     except SystemExit as error:
         # Click exits so after completion (0), and when the reader of --help has closed the pipe (1).
-        if error.code != 0:
-            outcome.code = ExitCode.CLOSED_PIPE if error.code == 1 else ExitCode.OTHER
-            console.abandon_stdout()
+        if error.code == 0:
+            return ExitCode.OK
+        console.abandon_stdout()
+        return ExitCode.CLOSED_PIPE if error.code == 1 else ExitCode.OTHER
     except OutputError as error:
-        outcome.code = ExitCode.OTHER
         console.error(f"the output cannot be written: {error}")
+        return ExitCode.OTHER
     except KeyboardInterrupt:
-        outcome.code = ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a traceback could contain a key
-        outcome.code = ExitCode.OTHER
         console.error(internal_error(error).message)
+        return ExitCode.OTHER
 
 
 def _is_argument(app: App, path: object) -> bool:

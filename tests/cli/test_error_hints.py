@@ -228,10 +228,10 @@ def test_each_error_has_its_code_and_its_advice(
 def test_an_unexpected_exception_is_reported_by_its_place_without_its_words(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    app = App(environ={})
-    with reported(app) as outcome:
+    def run() -> None:
         raise LookupError("sk-secret")
-    assert outcome.code == ExitCode.OTHER
+
+    assert reported(App(environ={}), run) == ExitCode.OTHER
     assert re.fullmatch(
         r"telex: internal error in test_error_hints\.py:\d+ \(LookupError\)\. Please report it\.\n",
         capsys.readouterr().err,
