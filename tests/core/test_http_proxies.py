@@ -71,7 +71,7 @@ def test_the_environment_names_the_proxy(
     ["localhost", "LOCALHOST", "localhost.", "api.localhost", "127.0.0.1", "127.8.9.1", "127.1", "[::1]",
      "[::ffff:127.0.0.1]", "0.0.0.0"],
 )  # fmt: skip
-def test_loopback_goes_through_no_proxy_whoever_names_one(host: str) -> None:
+def test_loopback_never_goes_through_a_proxy(host: str) -> None:
     for url in (f"http://{host}:8080/v1", f"https://{host}/v1"):
         assert (
             chosen(url, "http://p.test:1", http_proxy="http://p.test:1", all_proxy="http://p.test:1") is None
@@ -120,7 +120,9 @@ def test_other_machines_are_not_loopback(host: str) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
-def test_no_proxy_names_whom_to_reach_straight(name: str, no_proxy: str, url: str, direct: bool) -> None:
+def test_no_proxy_lists_hosts_to_connect_to_directly(
+    name: str, no_proxy: str, url: str, direct: bool
+) -> None:
     assert (chosen(url, **ENV, **{name: no_proxy}) is None) is direct
 
 
@@ -179,14 +181,14 @@ def test_the_proxy_of_the_provider_overrides_the_environment(
         ),
     ],
 )
-def test_a_setting_that_is_no_proxy_is_explained_and_not_shown(value: str, message: str) -> None:
+def test_an_invalid_proxy_is_explained_and_not_shown(value: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         chosen("https://api.test", ALL_PROXY=value)
     assert caught.value.message.startswith(message)
     assert "hunter2" not in caught.value.message
 
 
-def test_a_proxy_shows_no_password() -> None:
+def test_a_proxy_as_text_contains_no_password() -> None:
     proxy, _ = find_proxy("https://api.test", {"all_proxy": "http://user:hunter2@p.test:1"})
     assert proxy is not None
     assert proxy.auth == ("user", "hunter2")
@@ -225,7 +227,7 @@ def test_plain_http_goes_through_the_proxy_with_its_user_and_password(
     assert answering.asked[0].headers["host"] == "api.test"
 
 
-def test_connections_through_one_proxy_are_not_used_for_another_way(answering: Scripted) -> None:
+def test_connections_through_one_proxy_are_not_reused_for_another(answering: Scripted) -> None:
     hosts = {"api.test": answering.port}
     with (
         HttpProxy(hosts) as first,
@@ -237,7 +239,7 @@ def test_connections_through_one_proxy_are_not_used_for_another_way(answering: S
         assert (len(first.asked), len(second.asked)) == (1, 1)
 
 
-def test_a_server_on_this_machine_is_reached_straight(answering: Scripted) -> None:
+def test_a_server_on_this_machine_is_connected_to_directly(answering: Scripted) -> None:
     environ = {"http_proxy": "http://127.0.0.1:1", "all_proxy": "socks5://127.0.0.1:1"}
     assert through(environ, answering.url) == (200, b"hello")
 
@@ -319,7 +321,7 @@ def test_a_proxy_that_makes_no_connection_is_named_with_the_reason(
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-def test_a_proxy_that_never_answers_is_given_up_with_the_connect_timeout(scheme: str) -> None:
+def test_a_proxy_that_never_answers_ends_in_the_connect_timeout(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environ = {"all_proxy": f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"}
         with pytest.raises(DeadlineError) as caught:

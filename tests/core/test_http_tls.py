@@ -179,7 +179,9 @@ def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None
     assert server.asked == []
 
 
-def test_the_name_is_checked_and_not_the_address(secure: Scripted, authority: Authority) -> None:
+def test_the_certificate_is_checked_for_the_name_and_not_the_address(
+    secure: Scripted, authority: Authority
+) -> None:
     assert ask(f"https://api.test:{secure.port}/v1", ca_bundle=authority.bundle) == (200, b"hello")
 
 
@@ -214,7 +216,7 @@ def test_plain_http_behind_an_https_address_is_recognised(listener: socket.socke
     assert (caught.value.cause, caught.value.trusted) == ("plain", "")
 
 
-def test_a_connection_that_ends_while_it_is_secured_may_be_tried_again(listener: socket.socket) -> None:
+def test_a_connection_closed_during_the_handshake_may_be_retried(listener: socket.socket) -> None:
     threading.Thread(target=hang_up, args=(listener, b"")).start()
     with pytest.raises(ConnectError) as caught:
         ask(f"https://127.0.0.1:{listener.getsockname()[1]}/v1")
@@ -239,9 +241,7 @@ def test_a_client_certificate_is_shown(demanding: Scripted, authority: Authority
     assert ask(demanding.url, **network) == (200, b"hello")
 
 
-def test_a_missing_client_certificate_is_named_as_the_reason(
-    demanding: Scripted, authority: Authority
-) -> None:
+def test_a_missing_client_certificate_is_reported(demanding: Scripted, authority: Authority) -> None:
     with pytest.raises(TLSError) as caught:
         ask(demanding.url, ca_bundle=authority.bundle)
     assert "requires a client certificate" in caught.value.message
@@ -270,9 +270,7 @@ def test_files_that_cannot_be_used_are_named(authority: Authority, tmp_path: Pat
         assert caught.value.message.startswith(f"the {words}")
 
 
-def test_an_encrypted_key_is_refused_and_not_asked_for_on_the_terminal(
-    authority: Authority, tmp_path: Path
-) -> None:
+def test_an_encrypted_key_is_refused_without_a_prompt(authority: Authority, tmp_path: Path) -> None:
     locked = tmp_path / "locked.pem"
     subprocess.run(
         ["openssl", "pkey", "-aes256", "-passout", "pass:secret", "-in", authority.client, "-out", locked],
@@ -322,9 +320,7 @@ def test_trust_does_not_wait_for_a_named_pipe(bundle: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
-def test_https_goes_through_the_proxy_s_tunnel(
-    kind: type[Proxy], secure: Scripted, authority: Authority
-) -> None:
+def test_https_goes_through_a_tunnel(kind: type[Proxy], secure: Scripted, authority: Authority) -> None:
     with kind({"api.test": secure.port}, auth=("me", "word")) as proxy:
         environ = {"https_proxy": proxy.url.replace("://", "://me:word@"), "NO_PROXY": "other.test"}
         with HttpTransport(environ) as transport:
@@ -337,7 +333,7 @@ def test_https_goes_through_the_proxy_s_tunnel(
 
 
 @pytest.mark.parametrize("target", ["http", "https"])
-def test_a_proxy_may_itself_be_secure(target: str, authority: Authority) -> None:
+def test_a_proxy_may_use_tls(target: str, authority: Authority) -> None:
     tls = authority.server("api.test") if target == "https" else None
     with (
         Scripted(tls=tls) as server,
@@ -351,7 +347,7 @@ def test_a_proxy_may_itself_be_secure(target: str, authority: Authority) -> None
         assert (status, len(body), len(server.asked[0].raw)) == (200, 300_005, 300_000)
 
 
-def test_a_secure_proxy_that_is_not_trusted_is_refused(authority: Authority) -> None:
+def test_a_tls_proxy_with_an_untrusted_certificate_is_refused(authority: Authority) -> None:
     with HttpProxy({}, tls=authority.server("127.0.0.1")) as proxy, pytest.raises(TLSError):
         ask("http://api.test/v1", {"all_proxy": proxy.url})
 
@@ -365,7 +361,7 @@ def test_a_certificate_is_checked_behind_a_proxy_too(secure: Scripted) -> None:
     assert secure.asked == []
 
 
-def test_the_client_s_certificate_is_not_shown_to_the_proxy(authority: Authority) -> None:
+def test_the_client_certificate_is_not_sent_to_the_proxy(authority: Authority) -> None:
     with Scripted() as server:
         server.will([b"hello"])
         with HttpProxy({"api.test": server.port}, tls=authority.server("127.0.0.1", demand=True)) as proxy:

@@ -50,7 +50,7 @@ def deaf() -> Iterator[int]:
             each.close()
 
 
-def test_a_host_that_does_not_take_the_connection_is_given_up(deaf: int) -> None:
+def test_a_host_that_accepts_no_connection_ends_in_the_connect_timeout(deaf: int) -> None:
     with Took() as took, pytest.raises(DeadlineError) as caught:
         fetch(call(f"http://127.0.0.1:{deaf}/v1", connect_timeout=0.3))
     assert caught.value.message == f"no connection to http://127.0.0.1:{deaf} within 0.3 s"
@@ -58,7 +58,7 @@ def test_a_host_that_does_not_take_the_connection_is_given_up(deaf: int) -> None
     assert 0.25 < took.seconds < 2
 
 
-def test_connecting_has_one_deadline_for_name_and_addresses_together(deaf: int) -> None:
+def test_name_lookup_and_connection_share_one_deadline(deaf: int) -> None:
     def slow(host: str, port: int) -> list[Any]:
         time.sleep(0.3)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", deaf))] * 5
@@ -146,7 +146,7 @@ def test_a_body_with_an_idle_limit_that_continues_is_read_and_its_connection_reu
     assert server.connections == 1
 
 
-def test_the_first_byte_is_waited_for_from_the_request_on_not_from_the_connection_on(
+def test_the_first_byte_timeout_starts_after_the_request(
     server: Scripted,
 ) -> None:
     def slow(host: str, port: int) -> list[Any]:
@@ -158,7 +158,7 @@ def test_the_first_byte_is_waited_for_from_the_request_on_not_from_the_connectio
         assert fetch(call("http://api.test/v1", first_byte_timeout=0.4), transport) == (200, b"ok")
 
 
-def test_a_server_that_stops_taking_the_request_is_given_up() -> None:
+def test_a_server_that_stops_reading_the_request_ends_in_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         with pytest.raises(DeadlineError) as caught:
@@ -166,7 +166,7 @@ def test_a_server_that_stops_taking_the_request_is_given_up() -> None:
     assert caught.value.message == "prov did not take the request for 0.3 s"
 
 
-def test_a_body_behind_an_error_does_not_hold_the_status_back_for_minutes(server: Scripted) -> None:
+def test_the_body_of_an_error_is_waited_for_only_briefly(server: Scripted) -> None:
     server.will(Answer([b"no", Pause(30)], status=401))
     wanted = call(server.url, first_byte_timeout=600, idle_timeout=600)
     with HttpTransport({}) as transport, transport.send(wanted) as reply:
@@ -176,7 +176,7 @@ def test_a_body_behind_an_error_does_not_hold_the_status_back_for_minutes(server
     assert took.seconds < 6
 
 
-def test_the_end_of_a_stream_that_does_not_end_is_not_waited_for(server: Scripted) -> None:
+def test_a_stream_that_does_not_end_after_done_is_closed(server: Scripted) -> None:
     server.will(Answer([b"data: [DONE]\n\n", Pause(12)]))
     with HttpTransport({}) as transport, Took() as took, transport.send(call(server.url)) as reply:
         next(reply.chunks())
@@ -193,7 +193,7 @@ def test_localhost_that_is_ipv6_first_reaches_a_server_on_ipv4(server: Scripted)
         assert fetch(call(f"http://localhost:{server.port}/v1"), transport) == (200, b"ok")
 
 
-def test_an_address_that_swallows_everything_costs_a_quarter_of_a_second(server: Scripted) -> None:
+def test_an_address_that_drops_connections_costs_a_quarter_of_a_second(server: Scripted) -> None:
     """As with IPv6 that leads nowhere: the next address is tried beside the first, not after it."""
     with socket.socket() as full:
         full.bind(("127.0.0.2", server.port))
@@ -221,7 +221,7 @@ def test_a_refusal_is_reported_rather_than_an_address_family_that_does_not_work(
     assert caught.value.message == "nothing listens at http://api.test:1 (connection refused)"
 
 
-def test_the_families_are_tried_in_turn() -> None:
+def test_address_families_alternate() -> None:
     found = at("::1", "::2", "::3", "127.0.0.1", "127.0.0.2")("", 1)
     order = [address[4][0] for address in interleaved(found)]
     assert order == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
@@ -235,7 +235,7 @@ def test_a_connection_sends_at_once_and_is_kept_alive_in_long_silences(server: S
 
 
 @pytest.mark.parametrize(("host", "transient"), [("127.0.0.1", False), ("api.test", True)])
-def test_only_on_this_machine_a_refusal_is_final(host: str, transient: bool) -> None:
+def test_a_refused_connection_is_retried_except_on_this_machine(host: str, transient: bool) -> None:
     with HttpTransport({}, lookup=at("127.0.0.1")) as transport, pytest.raises(ConnectError) as caught:
         fetch(call(f"http://{host}:1/v1"), transport)
     assert caught.value.transient is transient
@@ -248,7 +248,7 @@ def test_only_on_this_machine_a_refusal_is_final(host: str, transient: bool) -> 
         (socket.EAI_AGAIN, "cannot be looked up now", True),
     ],
 )
-def test_a_name_that_leads_nowhere_is_named(number: int, words: str, transient: bool) -> None:
+def test_a_name_that_does_not_resolve_is_reported(number: int, words: str, transient: bool) -> None:
     def unknown(host: str, port: int) -> list[Any]:
         raise socket.gaierror(number, "some system's words")
 
@@ -263,7 +263,7 @@ def test_a_name_that_the_system_does_not_know_does_not_resolve() -> None:
         fetch(call("http://nowhere.invalid/v1"))
 
 
-def test_a_resolver_that_hangs_is_left_behind() -> None:
+def test_a_resolver_that_hangs_is_abandoned() -> None:
     woken = threading.Event()
 
     def stuck(host: str, port: int) -> list[Any]:

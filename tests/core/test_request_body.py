@@ -86,22 +86,22 @@ def test_no_preset_adds_a_field_but_a_limit(id: str) -> None:
         ("ollama", "max_tokens"),
     ],
 )
-def test_a_token_limit_has_the_name_of_its_row(id: str, field: str) -> None:
+def test_the_token_limit_has_the_name_of_the_preset(id: str, field: str) -> None:
     assert beyond(id, max_tokens=7) == {field: 7}
 
 
 @pytest.mark.parametrize("id", ["mistral", "perplexity", "zai", "zhipu", "cohere", "transformers"])
-def test_rows_that_refuse_stream_options_get_none(id: str) -> None:
+def test_providers_that_refuse_stream_options_get_none(id: str) -> None:
     assert "stream_options" not in body(id)
 
 
-def test_cloudflare_gets_a_limit_because_its_own_is_256() -> None:
+def test_cloudflare_gets_a_token_limit_because_its_default_is_256() -> None:
     assert beyond("cloudflare") == {"max_tokens": 8192}
     assert beyond("cloudflare", max_tokens=50) == {"max_tokens": 50}
 
 
 @pytest.mark.parametrize("id", ["qwen", "fireworks", "modelscope"])
-def test_whole_answers_are_streamed_where_they_are_refused_otherwise(id: str) -> None:
+def test_providers_that_refuse_whole_answers_get_stream_requests(id: str) -> None:
     assert body(id, stream=False)["stream"] is True
     assert body(id, stream=False)["stream_options"] == {"include_usage": True}
 
@@ -143,7 +143,7 @@ EFFORTS: list[tuple[str, str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("id", "model", "level", "fields"), EFFORTS)
-def test_an_effort_is_each_vendors_own_switch(
+def test_a_reasoning_effort_becomes_the_fields_of_the_provider(
     id: str, model: str, level: str, fields: dict[str, Any]
 ) -> None:
     assert beyond(id, model, reasoning_effort=level) == fields
@@ -152,11 +152,11 @@ def test_an_effort_is_each_vendors_own_switch(
 @pytest.mark.parametrize(
     ("id", "model"), [("openai", "gpt-5"), ("deepseek", "deepseek-v4"), ("qwen", "qwen3")]
 )
-def test_unasked_no_switch_is_sent(id: str, model: str) -> None:
+def test_without_a_reasoning_effort_no_field_is_sent(id: str, model: str) -> None:
     assert beyond(id, model) == {}
 
 
-def test_a_level_that_the_row_lacks_is_an_error_with_those_it_has() -> None:
+def test_an_unknown_level_is_an_error_with_the_known_ones() -> None:
     with pytest.raises(InvalidInputError) as caught:
         body("kimi", "kimi-k3", reasoning_effort="medium")
     assert caught.value.message == "kimi/kimi-k3 has no reasoning effort 'medium'; it takes low, high, max"
@@ -164,7 +164,7 @@ def test_a_level_that_the_row_lacks_is_an_error_with_those_it_has() -> None:
 
 
 @pytest.mark.parametrize(("id", "model"), [("anthropic", "claude-opus-4-1"), ("mistral", "magistral-medium")])
-def test_an_effort_where_none_can_be_asked_for_is_an_error(id: str, model: str) -> None:
+def test_an_effort_for_a_model_without_levels_is_an_error(id: str, model: str) -> None:
     with pytest.raises(InvalidInputError, match=f"^{id}/{model} does not support a reasoning effort"):
         body(id, model, reasoning_effort="high")
 
@@ -201,7 +201,7 @@ def test_tools_are_functions_with_a_schema() -> None:
         ("transformers", "auto", None),
     ],
 )
-def test_a_choice_is_said_as_the_row_takes_it(id: str, choice: str, sent: Any) -> None:
+def test_the_tool_choice_has_the_form_of_the_provider(id: str, choice: str, sent: Any) -> None:
     asked = body(id, tools=(CLOCK,), tool_choice=choice)
     assert asked.get("tool_choice") == sent
     assert len(asked["tools"]) == 1
@@ -239,11 +239,11 @@ def test_the_key_is_sent_in_the_header_of_the_preset(server: Provider, key: str 
         ("organization", False), ("anthropic-version", False), ("content-type", False),
     ],
 )  # fmt: skip
-def test_headers_that_look_like_a_key_are_known(name: str, is_secret: bool) -> None:
+def test_names_of_secrets_are_recognised(name: str, is_secret: bool) -> None:
     assert is_secret_name(name) is is_secret
 
 
-def test_the_key_and_the_headers_that_look_like_one_are_the_secrets() -> None:
+def test_the_key_and_secret_headers_are_redacted() -> None:
     server = Provider(
         name="x", headers={"Cookie": "a=b", "X-Title": "telex", "x-password": "pw", "X-Key": ""}
     )
@@ -251,11 +251,11 @@ def test_the_key_and_the_headers_that_look_like_one_are_the_secrets() -> None:
     assert known_secrets(server, None) == ("a=b", "pw")
 
 
-def test_quirks_default_to_what_most_servers_take() -> None:
+def test_a_preset_without_quirks_has_the_defaults() -> None:
     assert provider("xai").quirks == Quirks()
 
 
-def test_the_embedded_model_is_told_by_its_template_how_hard_to_think() -> None:
+def test_the_embedded_model_gets_the_effort_through_its_template() -> None:
     from provider_core.local import PROVIDER
 
     request = Request(model="m", messages=(Message(role="user", content="x"),), reasoning_effort="none")

@@ -122,7 +122,7 @@ def test_a_tool_turn_carries_calls_and_results() -> None:
     ]
 
 
-def test_the_providers_own_keys_of_a_call_go_back_unchanged() -> None:
+def test_extra_fields_of_a_call_go_back_unchanged() -> None:
     signed = {"extra_content": {"google": {"thought_signature": "c2lnbmVk"}}}
     call = ToolCall(id="", name="clock", arguments="{}", extra=signed)
     sent = wire(assistant(tool_calls=(call,)), row="gemini")[0]["tool_calls"][0]
@@ -152,14 +152,14 @@ DETAILS = (
         ("cerebras", {"content": None}),
     ],
 )
-def test_thoughts_go_back_on_tool_turns_as_the_row_wants_them(row: str, sent: dict[str, Any]) -> None:
+def test_reasoning_goes_back_on_tool_turns_in_the_field_of_the_preset(row: str, sent: dict[str, Any]) -> None:
     turn = assistant(tool_calls=(CALL,), reasoning="Hm", reasoning_details=DETAILS)
     message = wire(turn, row=row)[0]
     assert {name: message[name] for name in message.keys() - {"role", "tool_calls"}} == sent
 
 
 @pytest.mark.parametrize("row", [preset.id for preset in presets.all_presets()])
-def test_turns_without_calls_never_carry_thoughts(row: str) -> None:
+def test_turns_without_calls_have_no_reasoning(row: str) -> None:
     turn = assistant("Noon.", reasoning="Hm", reasoning_details=DETAILS)
     assert wire(turn, row=row) == [{"role": "assistant", "content": "Noon."}]
 
@@ -193,7 +193,7 @@ def test_extra_fields_of_a_turn_go_back_with_its_calls_and_never_replace_its_own
 
 @pytest.mark.parametrize(("writer", "kept"), [("here", True), ("", True), ("elsewhere", False)])
 @pytest.mark.parametrize("row", ["openrouter", "gemini", "deepseek", "minimax", "vllm"])
-def test_only_a_providers_own_thoughts_and_signatures_go_back_to_it(
+def test_reasoning_and_signatures_go_back_only_to_the_provider_that_wrote_them(
     writer: str, kept: bool, row: str
 ) -> None:
     call = ToolCall(id="call_1", name="clock", arguments="{}", extra=SIGNED)
@@ -220,7 +220,7 @@ def test_only_a_providers_own_thoughts_and_signatures_go_back_to_it(
 # --- calls and their results -------------------------------------------------------------------------------
 
 
-def test_a_call_that_never_got_a_result_gets_one_that_says_so() -> None:
+def test_a_call_without_a_result_gets_one_that_says_so() -> None:
     turns = (user("Hi"), assistant(tool_calls=calls("a", "b")), result("a"), user("Go on"))
     sent = wire(*turns)
     assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "assistant", "user"]
@@ -236,7 +236,7 @@ def test_an_answer_separates_a_result_from_the_next_user_message() -> None:
         assert sent == [("tool", "1"), ("assistant", words), ("user", "Go on")]
 
 
-def test_half_a_call_of_an_answer_that_broke_off_is_not_sent() -> None:
+def test_a_cut_call_is_not_sent() -> None:
     half = ToolCall(id="b", name="sum", arguments='{"x"', cut=True)
     assert said(wire(user("a"), assistant(tool_calls=(half,)), user("b"))) == [("user", "a"), ("user", "b")]
     sent = wire(user("a"), assistant("Hm.", tool_calls=(half,)), user("b"))
@@ -287,12 +287,12 @@ def test_calls_of_one_id_get_a_result_each() -> None:
 
 
 @pytest.mark.parametrize("broken", ["{oops", "[1]", '"text"', "", "7", '{"a":' * 5000])
-def test_arguments_that_are_no_object_go_back_as_an_empty_one(broken: str) -> None:
+def test_invalid_arguments_go_back_as_an_empty_object(broken: str) -> None:
     call = ToolCall(id="a", name="f", arguments=broken)
     assert wire(assistant(tool_calls=(call,)))[0]["tool_calls"][0]["function"]["arguments"] == "{}"
 
 
-def test_a_bare_line_end_within_an_argument_goes_back_escaped() -> None:
+def test_a_line_end_within_an_argument_goes_back_escaped() -> None:
     call = ToolCall(id="a", name="f", arguments='{"code": "one\ntwo"}')
     sent = wire(assistant(tool_calls=(call,)))[0]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(sent) == {"code": "one\ntwo"}
@@ -314,6 +314,6 @@ def test_mistral_gets_ids_of_nine_letters_and_digits() -> None:
     assert wire(assistant(tool_calls=calls), row="mistral")[0] == first
 
 
-def test_other_rows_keep_ids_as_they_are() -> None:
+def test_other_providers_get_ids_unchanged() -> None:
     call = ToolCall(id="functions.clock:0", name="f", arguments="{}")
     assert wire(assistant(tool_calls=(call,)), row="kimi")[0]["tool_calls"][0]["id"] == call.id

@@ -127,12 +127,12 @@ presence_penalty | 'presence_penalty' and 'frequency_penalty' are not supported 
 
 
 @pytest.mark.parametrize(("field", "words"), REFUSALS, ids=[words[:60] for _, words in REFUSALS])
-def test_a_field_that_is_refused_is_named(field: str, words: str) -> None:
+def test_a_refused_field_is_found(field: str, words: str) -> None:
     assert refused(bad(words)) == field
 
 
 @pytest.mark.parametrize(("field", "words"), REFUSALS, ids=[words[:60] for _, words in REFUSALS])
-def test_what_was_not_sent_is_not_refused(field: str, words: str) -> None:
+def test_a_field_that_was_not_sent_is_not_refused(field: str, words: str) -> None:
     flat = re.sub("[_ ]", "", words).lower()
     kept = [name for name in SENT if name.replace("_", "") not in flat]
     if "chat_template " in words:
@@ -140,7 +140,7 @@ def test_what_was_not_sent_is_not_refused(field: str, words: str) -> None:
     assert refused(bad(words), sent(*kept)) is None
 
 
-def test_a_model_that_does_not_think_refuses_whatever_asks_for_thoughts() -> None:
+def test_a_model_without_reasoning_refuses_the_field_that_asks_for_it() -> None:
     error = bad('"llama3.1:8b" does not support thinking')
     assert refused(error, sent("reasoning_effort")) == "reasoning_effort"
     assert refused(error, sent("stream_options", "chat_template_kwargs")) == "chat_template_kwargs"
@@ -266,7 +266,7 @@ def test_a_required_value_of_a_field_that_was_not_sent_is_set_only_if_that_is_sa
         "reasoning_effort must be 'low' or 'high'", "top_p must be 0-1", "temperature must be a number",
     ],
 )  # fmt: skip
-def test_a_choice_of_values_is_the_users(words: str) -> None:
+def test_several_acceptable_values_are_not_a_workaround(words: str) -> None:
     assert refused(bad(words)) is None
 
 
@@ -501,7 +501,7 @@ def test_a_refusal_is_read_out_of_an_error_body(body: Any, field: str | None, st
 
 
 @pytest.mark.parametrize("piece", ["'", "'a', ", "a and ", "unknown parameter ", "top_p, ", " ", "(", "x"])
-def test_words_of_any_shape_are_read_in_no_time(piece: str) -> None:
+def test_no_words_take_long_to_read(piece: str) -> None:
     began = time.perf_counter()
     refused(bad((piece * 2000)[:2000]))
     assert time.perf_counter() - began < 5

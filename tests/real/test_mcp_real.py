@@ -103,7 +103,7 @@ def repository(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_server_of_time_tells_the_time_elsewhere() -> None:
+def test_the_time_server_converts_times() -> None:
     server = McpServer(name="time", command=(sys.executable, "-m", "mcp_server_time"))
     with McpServers([server]) as started:
         (box,) = started.toolboxes
@@ -119,7 +119,7 @@ def test_the_server_of_time_tells_the_time_elsewhere() -> None:
         assert "Middle/Earth" in wrong.text
 
 
-def test_the_server_of_git_reads_a_repository(repository: Path) -> None:
+def test_the_git_server_reads_a_repository(repository: Path) -> None:
     command = (sys.executable, "-m", "mcp_server_git", "--repository", str(repository))
     with McpServers([McpServer(name="git", command=command)]) as started:
         (box,) = started.toolboxes
@@ -146,7 +146,7 @@ server.run("streamable-http", port=int(os.environ["PORT"]), json_response=bool(o
 
 
 @pytest.mark.parametrize("json_response", ["", "1"], ids=["events", "json"])
-def test_the_sdks_own_server_is_understood_over_http(json_response: str) -> None:
+def test_the_sdks_own_server_works_over_http(json_response: str) -> None:
     served = Served([sys.executable, "-c", HTTP_IN_PYTHON], JSON=json_response)
     try:
         with McpServers([McpServer(name="adder", url=served.url)]) as started:
@@ -161,7 +161,7 @@ def test_the_sdks_own_server_is_understood_over_http(json_response: str) -> None
 # --- in Node -----------------------------------------------------------------------------------------------
 
 
-def test_the_server_of_files_reads_and_writes_where_it_may(tmp_path: Path) -> None:
+def test_the_file_server_reads_and_writes_in_its_folder_only(tmp_path: Path) -> None:
     home = tmp_path / "may"
     home.mkdir()
     (home / "ü.txt").write_text("grün\n")
@@ -189,7 +189,7 @@ def everything(request: pytest.FixtureRequest) -> Iterator[McpServer]:
     served.close()
 
 
-def test_the_server_of_everything_is_understood(everything: McpServer) -> None:
+def test_the_everything_server_works(everything: McpServer) -> None:
     with McpServers([everything]) as started:
         assert started.failures == ()
         (box,) = started.toolboxes
@@ -212,7 +212,7 @@ def test_the_server_of_everything_is_understood(everything: McpServer) -> None:
         assert "completed" in slow.text
 
 
-def test_a_slow_call_is_given_up_and_the_server_goes_on(everything: McpServer) -> None:
+def test_a_slow_call_times_out_and_the_server_continues(everything: McpServer) -> None:
     from dataclasses import replace
 
     with McpServers([replace(everything, call_timeout=1.0)]) as started:
@@ -224,7 +224,7 @@ def test_a_slow_call_is_given_up_and_the_server_goes_on(everything: McpServer) -
         assert run(box, "echo", message="still here").text == "Echo: still here"
 
 
-def test_the_server_in_node_tells_the_environment_that_it_has() -> None:
+def test_a_server_in_node_has_a_minimal_environment() -> None:
     server = McpServer(name="everything", command=(node("mcp-server-everything"),), env={"MODE": "env:MINE"})
     environ = {"PATH": os.environ["PATH"], "HOME": "/root", "MINE": "quiet", "OPENAI_API_KEY": "sk-canary"}
     with McpServers([server], environ=environ) as started:
@@ -235,7 +235,7 @@ def test_the_server_in_node_tells_the_environment_that_it_has() -> None:
 # --- by the command ----------------------------------------------------------------------------------------
 
 
-def test_real_servers_pass_the_test_of_the_command(telex: Telex, repository: Path) -> None:
+def test_real_servers_pass_telex_mcp_test(telex: Telex, repository: Path) -> None:
     served = Served([node("mcp-server-everything"), "streamableHttp"])
     try:
         python = sys.executable
