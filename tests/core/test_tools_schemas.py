@@ -26,18 +26,9 @@ if TYPE_CHECKING:
 
 CITY = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 DATA = {"$ref": "#/x", "pattern": "y", "$id": "z"}
-KEYWORDS = [
-    "$id",
-    "id",
-    "$schema",
-    "pattern",
-    "required",
-    "properties",
-    "$ref",
-    "type",
-    "definitions",
-    "enum",
-]
+KEYWORDS = (
+    "$id", "id", "$schema", "pattern", "required", "properties", "$ref", "type", "definitions", "enum",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -417,42 +408,12 @@ def test_a_reference_to_something_else_than_a_schema_is_an_error_for_the_model(
     assert why in ("", "they cannot be checked, because the tool's own schema is not valid")
 
 
-_KEYWORDS = [
-    "type",
-    "properties",
-    "required",
-    "items",
-    "prefixItems",
-    "enum",
-    "const",
-    "anyOf",
-    "allOf",
-    "not",
-    "if",
-    "$ref",
-    "$dynamicRef",
-    "$recursiveRef",
-    "$id",
-    "id",
-    "$schema",
-    "$anchor",
-    "$defs",
-    "definitions",
-    "pattern",
-    "patternProperties",
-    "dependencies",
-    "dependentSchemas",
-    "unevaluatedProperties",
-    "minimum",
-    "multipleOf",
-    "additionalProperties",
-    "exclusiveMinimum",
-    "uniqueItems",
-    "format",
-    "extends",
-    "x",
-    "a",
-]
+_KEYWORDS = (
+    "type", "properties", "required", "items", "prefixItems", "enum", "const", "anyOf", "allOf", "not", "if",
+    "$ref", "$dynamicRef", "$recursiveRef", "$id", "id", "$schema", "$anchor", "$defs", "definitions",
+    "pattern", "patternProperties", "dependencies", "dependentSchemas", "unevaluatedProperties", "minimum",
+    "multipleOf", "additionalProperties", "exclusiveMinimum", "uniqueItems", "format", "extends", "x", "a",
+)  # fmt: skip
 _WORDS = ("#", "#/x", "#/x/0", "#/properties/a", "#a", "//[", "(?<x", "object", "string", "http://127.0.0.1:9/x",
           "https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-03/schema#")  # fmt: skip
 _NONSENSE = st.recursive(
