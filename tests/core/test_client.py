@@ -1,6 +1,6 @@
-"""One chat from end to end: what is sent, what comes back, and what each way of failing becomes.
+"""One chat request: what is sent, what comes back, and how each failure ends.
 
-The contract is kept over any transport, so the tests of it run over a fake one and over real sockets.
+The contract is the same over any transport, so that its tests run over a fake one and over real sockets.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ if TYPE_CHECKING:
     from provider_core.types import AnswerEvent, Notice
 
 KEY = "sk-secret-0123456789abcdef"
-BUSY = Answer([b'{"error":{"message":"busy"}}'], status=503, headers={})
-LATER = Answer([b'{"error":{"message":"slow down"}}'], status=429, headers={"retry-after": "1"})
+HI = Request(model="m", messages=(Message(role="user", content="hi"),))
+COMPLETE, PARTIAL = Verdict.COMPLETE, Verdict.PARTIAL
 
 
 class Clock:
-    """Time that passes by sleeping alone; what slept is remembered."""
+    """Time that passes only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -76,25 +76,37 @@ class Clock:
 
 
 class Asker:
-    """A client whose waits cost nothing, and what it was told meanwhile."""
+    """A client whose waits take no time, and the retries that it reported."""
 
     def __init__(self, transport: Transport, url: str, **provider: Any) -> None:
         self.clock = Clock()
         self.client = Client(transport, clock=self.clock, sleep=self.clock.sleep)
         self.provider = Provider(name="p", base_url=url, **provider)
-        self.notices: list[Notice] = []
-        self.sent = 0
+        self.retries: list[Retrying] = []
+        self.events: list[AnswerEvent] = []
 
-    def __call__(self, text: str = "hi", **fields: Any) -> list[AnswerEvent]:
+    def __call__(self, text: str = "hi", **fields: Any) -> Asker:
         request = Request(model="m", messages=(Message(role="user", content=text),), **fields)
-        return list(self.client.chat(self.provider, request, key=KEY, notify=self._note))
+        self.events = []
+        for event in self.client.chat(self.provider, request, key=KEY, notify=self._note):
+            self.events.append(event)
+        return self
 
     def _note(self, notice: Notice) -> None:
-        """Count how often the request was sent; keep everything else."""
-        if isinstance(notice, Sent):
-            self.sent += 1
-        elif not isinstance(notice, Idle):
-            self.notices.append(notice)
+        if isinstance(notice, Retrying):
+            self.retries.append(notice)
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.of(Text))
+
+    @property
+    def end(self) -> Finished:
+        assert isinstance(self.events[-1], Finished)
+        return self.events[-1]
 
 
 @pytest.fixture
@@ -102,39 +114,36 @@ def ask(world: World) -> Asker:
     return Asker(world.transport, world.url)
 
 
-def shape(events: list[AnswerEvent]) -> list[str]:
-    return [type(event).__name__ for event in events]
+def refused(status: int, words: str = "no", *, body: Any = None, **headers: str) -> Answer:
+    text = json.dumps({"error": {"message": words}}).encode()
+    return Answer(
+        [text] if body is None else body, status, {name.replace("_", "-"): v for name, v in headers.items()}
+    )
 
 
-def text(events: list[AnswerEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, Text))
+def reply(body: bytes, kind: str = "application/json") -> Answer:
+    return Answer([body], headers={"content-type": kind})
 
 
-def ending(events: list[AnswerEvent]) -> Finished:
-    assert isinstance(events[-1], Finished)
-    return events[-1]
+def error_event(kind: str, words: str = "boom") -> dict[str, Any]:
+    return {"error": {"message": words, "type": kind}}
 
 
-# --- an answer ---------------------------------------------------------------------------------------------
+def called(arguments: str, finish: str | None = None) -> dict[str, Any]:
+    return delta(
+        tool_calls=[{"index": 0, "id": "c1", "function": {"name": "f", "arguments": arguments}}],
+        finish=finish,
+    )
 
 
-def test_an_answer_is_its_text_and_then_its_end(world: World, ask: Asker) -> None:
-    world.will(answer("Hel", "lo", usage={"prompt_tokens": 3, "completion_tokens": 2}))
-    events = ask()
-    assert text(events) == "Hello"
-    assert shape(events)[-2:] == ["Usage", "Finished"]
-    assert ending(events).verdict is Verdict.COMPLETE
-    assert (world.requests, ask.notices, ask.clock.slept) == (1, [], [])
+BUSY = refused(503, "busy")
+NEVER = answer("never")
 
 
-def test_an_answer_that_is_not_streamed_has_the_same_events(world: World, ask: Asker) -> None:
-    reply = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}
-    world.will(Answer([json.dumps(reply).encode()], headers={"content-type": "application/json"}))
-    events = ask(stream=False)
-    assert (text(events), ending(events).verdict) == ("Hello", Verdict.COMPLETE)
+# --- what is sent ------------------------------------------------------------------------------------------
 
 
-def test_the_request_says_what_it_wants_and_who_asks(server: Scripted) -> None:
+def test_the_request_names_what_it_accepts_and_who_asks(server: Scripted) -> None:
     server.will(answer("x"))
     with HttpTransport({}) as transport:
         ask = Asker(transport, f"{server.url}?api-version=1", headers={"X-Title": "t"})
@@ -148,20 +157,26 @@ def test_the_request_says_what_it_wants_and_who_asks(server: Scripted) -> None:
     assert streamed.headers["user-agent"].startswith("telex/")
     assert whole.headers["accept"] == "application/json"
     assert streamed.body["messages"] == [{"role": "user", "content": "hi"}]
+    assert server.connections == 1, "the connection is reused"
 
 
-def test_nothing_is_read_behind_done(world: World, ask: Asker) -> None:
-    world.will([*answer("one"), *sse(delta("two")), DONE])
-    assert text(ask()) == "one"
+def test_half_a_surrogate_pair_is_refused_before_anything_is_sent(world: World, ask: Asker) -> None:
+    world.will(answer("x"))
+    with pytest.raises(InvalidInputError, match="the request contains half a surrogate pair"):
+        ask("\ud83d")
+    assert world.requests == 0
+
+
+def test_a_key_that_no_header_can_carry_is_refused() -> None:
+    with HttpTransport({}) as transport, pytest.raises(InvalidKeyError) as caught:
+        list(Client(transport).chat(Provider(name="p", base_url="http://127.0.0.1:1/v1"), HI, key="sk-ключ"))
+    assert "ключ" not in caught.value.message
 
 
 def test_closing_the_iterator_closes_the_connection() -> None:
     world = FakeWorld()
     world.will(answer("a", "b", "c"))
-    ask = Asker(world.transport, world.url)
-    events: Any = ask.client.chat(
-        ask.provider, Request(model="m", messages=(Message(role="user", content="x"),))
-    )
+    events = Client(world.transport).chat(Provider(name="p", base_url=world.url, auth="none"), HI)
     next(events)
     assert world.fake.open == 1
     events.close()
@@ -175,69 +190,135 @@ def test_closing_the_client_closes_the_transport() -> None:
     assert transport.closed
 
 
-def test_half_a_surrogate_pair_is_refused_before_anything_is_sent(world: World, ask: Asker) -> None:
-    world.will(answer("x"))
-    with pytest.raises(InvalidInputError, match="the request contains half a surrogate pair"):
-        ask("\ud83d")
-    assert world.requests == 0
-
-
-def test_a_key_that_no_header_can_carry_is_refused() -> None:
-    with HttpTransport({}) as transport, pytest.raises(InvalidKeyError) as caught:
-        list(
-            Client(transport).chat(
-                Provider(name="p", base_url="http://127.0.0.1:1/v1"),
-                Request(model="m", messages=(Message(role="user", content="x"),)),
-                key="sk-ключ",
-            )
-        )
-    assert "ключ" not in caught.value.message
-
-
-# --- refusals ----------------------------------------------------------------------------------------------
+# --- answers -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
-    [(400, BadRequestError), (401, AuthenticationError), (402, QuotaError), (404, NotFoundError)],
-)
-def test_a_refusal_is_raised_at_once(
-    world: World, ask: Asker, status: int, kind: type[ProviderError]
+    ("steps", "text", "verdict", "error", "requests"),
+    [
+        pytest.param([answer("Hel", "lo")], "Hello", COMPLETE, None, 1, id="streamed"),
+        pytest.param(
+            [reply(b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}')],
+            "Hello", COMPLETE, None, 1, id="not streamed",
+        ),
+        pytest.param([[*answer("one"), *sse(delta("two")), DONE]], "one", COMPLETE, None, 1, id="after done"),
+        pytest.param([[*sse(delta(finish="stop")), DONE]], "", Verdict.EMPTY, ProtocolError, 1, id="empty"),
+        *(
+            pytest.param([reply(body)], "", Verdict.EMPTY, ProtocolError, 1, id=f"without an answer {body!r}")
+            for body in (b'{"choices":[]}', b'{"choices":[{}]}\n', b'{"choices":["Hello"]}')
+        ),
+        pytest.param(
+            [Answer([*sse(delta("Hel")), Cut()]), NEVER], "Hel", PARTIAL, ConnectionLostError, 1, id="cut after text"
+        ),
+        pytest.param(
+            [Answer([*sse(delta(reasoning_content="Hm")), Cut()]), NEVER],
+            "", PARTIAL, ConnectionLostError, 1, id="cut after reasoning",
+        ),
+        pytest.param(
+            [sse(delta("Hel"), error_event("server_error")), NEVER],
+            "Hel", Verdict.FAILED, ServerError, 1, id="failed after text",
+        ),
+        pytest.param([[*sse(called('{"a":1}', "tool_calls")), DONE], NEVER], "", COMPLETE, None, 1, id="a tool call"),
+        *(
+            pytest.param([sse(sent)], "", PARTIAL, ConnectionLostError, 2, id=f"ends without text after {name}")
+            for name, sent in (
+                ("nothing", delta("")), ("a role", delta(role="assistant")), ("half a call", called('{"a":')),
+            )
+        ),
+        pytest.param([sse(delta("")), answer("hello")], "hello", COMPLETE, None, 2, id="ends without text once"),
+        pytest.param(
+            [Answer([b": comment\n\n", Cut()]), answer("hello")], "hello", COMPLETE, None, 2, id="cut before text"
+        ),
+        pytest.param([BUSY, BUSY, answer("hello")], "hello", COMPLETE, None, 3, id="busy"),
+        *(
+            pytest.param(
+                [sse(*before, error_event(kind)), answer("hello")],
+                "hello", COMPLETE, None, 2, id=f"{kind} after {len(before)} chunks",
+            )
+            for kind in ("server_error", "internal_error", "overloaded_error", "rate_limit_error")
+            for before in ([], [delta("")])
+        ),
+    ],
+)  # fmt: skip
+def test_an_answer_has_this_text_and_end(
+    world: World, ask: Asker, steps: Any, text: str, verdict: Verdict, error: Any, requests: int
 ) -> None:
-    world.will(Answer([b'{"error":{"message":"no"}}'], status=status, headers={}))
-    with pytest.raises(kind) as caught:
+    world.will(*steps)
+    ask()
+    assert (ask.text, ask.end.verdict) == (text, verdict)
+    assert isinstance(ask.end.error, error or type(None))
+    assert (world.requests, len(ask.retries)) == (requests, requests - 1)
+
+
+def test_usage_and_calls_are_events(world: World, ask: Asker) -> None:
+    broken = sse({"choices": [], "usage": {"prompt_tokens": 1}}, error_event("server_error"))
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
+    world.will(broken, [*sse(called('{"a":1}', "tool_calls"), usage), DONE])
+    ask()
+    assert [event.input for event in ask.of(Usage)] == [7], "those of a failed attempt are not counted"
+    assert [event.name for event in ask.of(ToolCall)] == ["f"]
+
+
+# --- errors ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind", "words", "requests"),
+    [
+        *(
+            pytest.param([refused(status)], kind, "no", 1, id=str(status))
+            for status, kind in (
+                (400, BadRequestError), (401, AuthenticationError), (402, QuotaError), (404, NotFoundError),
+            )
+        ),
+        pytest.param([refused(401, body=[b'{"error":{"mess', Cut()])], AuthenticationError, "", 1, id="a cut error"),
+        pytest.param([BUSY], OverloadedError, "busy", 3, id="busy"),
+        pytest.param([Answer([b": comment\n\n", Cut()])], ConnectionLostError, "", 2, id="cut twice before text"),
+        pytest.param([sse(error_event("overloaded_error"))], OverloadedError, "boom", 3, id="overloaded in a stream"),
+        pytest.param(
+            [sse(error_event("invalid_request_error", "no such field"))], BadRequestError, "no such field", 1,
+            id="refused in a stream",
+        ),
+        pytest.param(
+            [reply(b"<html><title>Sign in</title></html>", "text/html")], ProtocolError, "Sign in", 1, id="a web page"
+        ),
+        pytest.param([refused(400, x_should_retry="true")], BadRequestError, "no", 3, id="400, retry"),
+        pytest.param([refused(503, x_should_retry="false")], OverloadedError, "no", 1, id="503, do not retry"),
+        pytest.param([refused(503, x_should_retry="maybe")], OverloadedError, "no", 3, id="503, retry unclear"),
+        pytest.param([refused(402, x_should_retry="true")], QuotaError, "no", 1, id="402, retry"),
+    ],
+)  # fmt: skip
+def test_an_error_before_any_text_is_raised_after_its_retries(
+    world: World, ask: Asker, steps: Any, kind: type[ProviderError], words: str, requests: int
+) -> None:
+    world.will(*steps)
+    with pytest.raises(kind, match=words or None) as caught:
         ask()
-    assert (caught.value.status, caught.value.provider, caught.value.words) == (status, "p", "no")
-    assert (world.requests, ask.notices) == (1, [])
+    assert caught.value.provider == "p"
+    assert (world.requests, len(ask.retries)) == (requests, requests - 1)
 
 
-def test_an_error_whose_body_breaks_off_is_still_that_error(world: World, ask: Asker) -> None:
-    world.will(Answer([b'{"error":{"mess', Cut()], status=401, headers={}))
-    with pytest.raises(AuthenticationError):
-        ask()
-
-
-def test_an_error_body_without_end_is_read_only_so_far() -> None:
+def test_an_endless_error_is_not_read_to_its_end() -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield b"x" * 65536
 
     world = FakeWorld()
-    world.will(Answer(endless(), status=400, headers={}))
+    world.will(refused(400, body=endless()))
     with pytest.raises(BadRequestError):
         Asker(world.transport, world.url)()
 
 
-@pytest.mark.parametrize("header", ["x-portkey-api-key", "X-Auth-Token"])
-def test_what_a_server_echoes_of_key_and_secret_headers_is_masked(world: World, header: str) -> None:
+@pytest.mark.parametrize(
+    "header", ["x-portkey-api-key", "X-Auth-Token", "cookie", "x-password", "X-Api-Key", "Session-Token"]
+)
+def test_secrets_that_a_server_echoes_are_redacted(world: World, header: str) -> None:
     other = "another-secret-9876543210"
-    ask = Asker(world.transport, world.url, headers={header: other})
-    body = f'{{"error":{{"message":"bad key {KEY} or {other}"}}}}'.encode()
-    world.will(Answer([body], status=401, headers={}))
+    world.will(refused(401, f"bad key {KEY} or {other}"))
     with pytest.raises(AuthenticationError) as caught:
-        ask()
-    assert KEY not in caught.value.message
-    assert other not in caught.value.message
+        Asker(world.transport, world.url, headers={header: other})()
+    for secret in (KEY, other):
+        assert secret not in caught.value.message + caught.value.words
 
 
 # --- redirects ---------------------------------------------------------------------------------------------
@@ -256,31 +337,28 @@ def test_what_a_server_echoes_of_key_and_secret_headers_is_masked(world: World, 
         ("", ""),
     ],
 )
-def test_a_redirect_is_said_and_not_followed(world: World, ask: Asker, location: str, words: str) -> None:
+def test_a_redirect_is_reported_and_not_followed(world: World, ask: Asker, location: str, words: str) -> None:
     world.will(Answer(status=308, headers={"location": location.format(url=world.url)}))
     with pytest.raises(NotFoundError) as caught:
         ask()
-    base = world.url.removesuffix("/v1") if location.startswith("/v1") else world.url
-    assert caught.value.words == words.format(url=f"{base}/v1" if location.startswith("/v1") else base)
+    assert (caught.value.words, caught.value.status) == (words.format(url=world.url), 308)
     assert "hunter2" not in caught.value.message
-    assert caught.value.status == 308
     assert world.requests == 1
+
+
+NEW = "https://p.test/v1"
 
 
 @pytest.mark.parametrize(
     ("asked", "location", "base"),
     [
-        (
-            "https://p.test/v1",
-            "https://api.new.example/v2/chat/completions?x=1",
-            "https://api.new.example/v2",
-        ),
-        ("http://p.test/v1", "https://p.test/v1/chat/completions", "https://p.test/v1"),
-        ("https://p.test/v1", "/api/v1/chat/completions/", "https://p.test/api/v1"),
-        ("https://p.test/v1", "https://p.test/login", None),
-        ("https://p.test/v1", "https://p.test/v1/chat/completions/", None),
-        ("https://p.test/v1", "http://p.test/v2/chat/completions", None),
-        ("https://p.test/v1", f"https://p.test/{KEY}/chat/completions", None),
+        (NEW, "https://api.new.example/v2/chat/completions?x=1", "https://api.new.example/v2"),
+        ("http://p.test/v1", "https://p.test/v1/chat/completions", NEW),
+        (NEW, "/api/v1/chat/completions/", "https://p.test/api/v1"),
+        (NEW, "https://p.test/login", None),
+        (NEW, "https://p.test/v1/chat/completions/", None),
+        (NEW, "http://p.test/v2/chat/completions", None),
+        (NEW, f"https://p.test/{KEY}/chat/completions", None),
     ],
 )
 def test_a_redirect_suggests_a_base_url(asked: str, location: str, base: str | None) -> None:
@@ -292,8 +370,8 @@ def test_a_redirect_suggests_a_base_url(asked: str, location: str, base: str | N
     assert KEY not in caught.value.message
 
 
-def test_a_redirect_to_nowhere_is_told_in_the_words_of_its_body(world: World, ask: Asker) -> None:
-    world.will(Answer([b'{"error":{"message":"moved away"}}'], status=302, headers={}))
+def test_a_redirect_without_a_target_has_the_words_of_its_body(world: World, ask: Asker) -> None:
+    world.will(refused(302, "moved away"))
     with pytest.raises(NotFoundError) as caught:
         ask()
     assert (caught.value.words, caught.value.suggested_base) == ("moved away", None)
@@ -303,31 +381,14 @@ def test_a_redirect_to_nowhere_is_told_in_the_words_of_its_body(world: World, as
 # --- retries -----------------------------------------------------------------------------------------------
 
 
-def test_a_busy_server_is_asked_again_and_the_user_told(world: World, ask: Asker) -> None:
+def test_retries_are_reported_with_their_waits(world: World, ask: Asker) -> None:
     world.will(BUSY, BUSY, answer("hello"))
-    assert text(ask()) == "hello"
-    assert world.requests == 3
-    first, second = ask.notices
-    assert isinstance(first, Retrying)
-    assert isinstance(second, Retrying)
+    first, second = ask().retries
     assert isinstance(first.error, OverloadedError)
     assert (first.attempt, second.attempt) == (2, 3)
     assert [first.seconds, second.seconds] == ask.clock.slept
     assert 0.375 <= first.seconds <= 0.5
     assert 0.75 <= second.seconds <= 1
-
-
-def test_it_is_given_up_after_the_retries(world: World, ask: Asker) -> None:
-    world.will(BUSY)
-    with pytest.raises(OverloadedError):
-        ask()
-    assert (world.requests, len(ask.notices)) == (3, 2)
-
-
-def test_the_server_s_time_is_kept(world: World, ask: Asker) -> None:
-    world.will(LATER, answer("hello"))
-    assert text(ask()) == "hello"
-    assert ask.clock.slept == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -340,45 +401,31 @@ def test_the_server_s_time_is_kept(world: World, ask: Asker) -> None:
         ({}, b'{"error":{"message":"Please try again in 230ms."}}', 0.23),
     ],
 )
-def test_the_server_s_time_is_found_wherever_it_stands(
+def test_a_time_that_the_server_names_is_waited_for(
     world: World, ask: Asker, headers: dict[str, str], body: bytes, seconds: float
 ) -> None:
     world.will(Answer([body], status=429, headers=headers), answer("hello"))
-    assert text(ask()) == "hello"
+    assert ask().text == "hello"
     assert ask.clock.slept == [seconds]
 
 
-def test_a_time_beyond_the_budget_is_said_at_once(world: World, ask: Asker) -> None:
-    world.will(Answer([b"{}"], status=429, headers={"retry-after": "3600"}), answer("hello"))
+def test_a_time_beyond_the_budget_is_an_error_at_once(world: World, ask: Asker) -> None:
+    world.will(refused(429, retry_after="3600"), answer("hello"))
     with pytest.raises(RateLimitError, match=r"\(it asks for a wait of 60 min\)$") as caught:
         ask()
     assert caught.value.retry_after == 3600
-    assert (world.requests, ask.notices, ask.clock.slept) == (1, [], [])
-
-
-@pytest.mark.parametrize(
-    ("status", "header", "requests"),
-    [(400, "true", 3), (503, "false", 1), (503, "maybe", 3), (402, "true", 1)],
-)
-def test_the_server_may_say_whether_to_try_again(
-    world: World, ask: Asker, status: int, header: str, requests: int
-) -> None:
-    world.will(Answer([b"{}"], status=status, headers={"x-should-retry": header}))
-    with pytest.raises(ProviderError):
-        ask()
-    assert world.requests == requests
+    assert (world.requests, ask.retries, ask.clock.slept) == (1, [], [])
 
 
 @pytest.mark.parametrize("number", [0, 1, 4])
-def test_the_number_of_retries_is_the_provider_s(world: World, number: int) -> None:
+def test_the_number_of_retries_is_the_providers(world: World, number: int) -> None:
     world.will(BUSY)
-    ask = Asker(world.transport, world.url, network=Network(retries=number))
     with pytest.raises(OverloadedError):
-        ask()
+        Asker(world.transport, world.url, network=Network(retries=number))()
     assert world.requests == 1 + number
 
 
-def test_all_waits_together_keep_to_the_budget(world: World) -> None:
+def test_all_waits_together_stay_within_the_budget(world: World) -> None:
     world.will(BUSY)
     ask = Asker(world.transport, world.url, network=Network(retries=50, retry_budget=20))
     with pytest.raises(OverloadedError):
@@ -386,297 +433,104 @@ def test_all_waits_together_keep_to_the_budget(world: World) -> None:
     assert 10 < sum(ask.clock.slept) <= 20
 
 
-def test_nobody_has_to_listen(world: World, ask: Asker) -> None:
-    world.will(BUSY, answer("hello"))
-    request = Request(model="m", messages=(Message(role="user", content="x"),))
-    assert text(list(ask.client.chat(ask.provider, request))) == "hello"
-
-
-def test_ctrl_c_in_the_wait_ends_it(world: World) -> None:
+def test_ctrl_c_during_a_wait_ends_it(world: World) -> None:
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
     world.will(BUSY)
-    client = Client(world.transport, sleep=interrupted)
-    request = Request(model="m", messages=(Message(role="user", content="x"),))
     with pytest.raises(KeyboardInterrupt):
-        list(client.chat(Provider(name="p", base_url=world.url), request))
+        list(Client(world.transport, sleep=interrupted).chat(Provider(name="p", base_url=world.url), HI))
     assert world.requests == 1
 
 
-def test_a_connection_lost_before_any_text_is_tried_once_more(world: World, ask: Asker) -> None:
-    world.will(Answer([b": comment\n\n", Cut()]), answer("hello"))
-    assert text(ask()) == "hello"
-    assert isinstance(ask.notices[0], Retrying)
-    assert isinstance(ask.notices[0].error, ConnectionLostError)
-
-
-def test_a_connection_lost_twice_before_any_text_is_raised(world: World, ask: Asker) -> None:
-    world.will(Answer([b": comment\n\n", Cut()]))
-    with pytest.raises(ConnectionLostError):
-        ask()
-    assert world.requests == 2
-
-
-def test_a_stream_that_ends_before_any_text_counts_as_lost(world: World, ask: Asker) -> None:
-    world.will(sse(delta("")), answer("hello"))
-    assert text(ask()) == "hello"
-    assert isinstance(ask.notices[0], Retrying)
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        delta(""),
-        delta(role="assistant"),
-        delta(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "f", "arguments": '{"a":'}}]),
-    ],
-    ids=["empty", "role", "half a call"],
-)
-def test_an_answer_that_ends_before_any_text_each_time_is_a_cut_answer(
-    world: World, ask: Asker, sent: dict[str, Any]
-) -> None:
-    world.will(sse(sent))
-    events = ask()
-    assert ending(events).verdict is Verdict.PARTIAL
-    assert isinstance(ending(events).error, ConnectionLostError)
-    assert text(events) == ""
-    assert world.requests == 2
-
-
-@pytest.mark.parametrize("reply", [b'{"choices":[]}', b'{"choices":[{}]}\n', b'{"choices":["Hello"]}'])
-def test_a_reply_without_an_answer_is_not_asked_for_again(world: World, ask: Asker, reply: bytes) -> None:
-    world.will(Answer([reply], headers={"content-type": "application/json"}))
-    end = ending(ask())
-    assert end.verdict is Verdict.EMPTY
-    assert isinstance(end.error, ProtocolError)
-    assert world.requests == 1
-
-
-@pytest.mark.parametrize(
-    ("first", "kind"),
-    [(delta("Hel"), Text), (delta(reasoning_content="Hm"), Reasoning)],
-    ids=["text", "reasoning"],
-)
-def test_once_something_was_shown_nothing_is_tried_again(
-    world: World, ask: Asker, first: dict[str, Any], kind: type[AnswerEvent]
-) -> None:
-    world.will(Answer([*sse(first), Cut()]), answer("never"))
-    events = ask()
-    assert isinstance(events[0], kind)
-    assert ending(events).verdict is Verdict.PARTIAL
-    assert isinstance(ending(events).error, ConnectionLostError)
-    assert (world.requests, ask.notices) == (1, [])
-
-
-def test_a_failure_announced_after_text_is_in_the_end(world: World, ask: Asker) -> None:
-    world.will(sse(delta("Hel"), {"error": {"message": "boom", "type": "server_error"}}), answer("never"))
-    events = ask()
-    assert text(events) == "Hel"
-    assert ending(events).verdict is Verdict.FAILED
-    assert isinstance(ending(events).error, ServerError)
-    assert world.requests == 1
-
-
-@pytest.mark.parametrize(
-    ("kind", "error"),
-    [
-        ("server_error", ServerError),
-        ("internal_error", ServerError),
-        ("overloaded_error", OverloadedError),
-        ("rate_limit_error", RateLimitError),
-    ],
-)
-@pytest.mark.parametrize("before", [[], [delta("")], [{"choices": [], "usage": {"prompt_tokens": 1}}]])
-def test_a_failure_announced_before_any_text_is_tried_again(
-    world: World, ask: Asker, kind: str, error: type[ProviderError], before: list[Any]
-) -> None:
-    broken = sse(*before, {"error": {"message": "boom", "type": kind}})
-    world.will(broken, answer("hello", usage={"prompt_tokens": 7, "completion_tokens": 1}))
-    events = ask()
-    assert text(events) == "hello"
-    assert [e.input for e in events if isinstance(e, Usage)] == [7]
-    assert isinstance(ask.notices[0], Retrying)
-    assert isinstance(ask.notices[0].error, error)
-    world.will(broken)
-    with pytest.raises(error, match="boom"):
-        ask()
-
-
-def test_a_refusal_announced_inside_a_stream_is_raised_at_once(world: World, ask: Asker) -> None:
-    world.will(sse({"error": {"message": "no such field", "type": "invalid_request_error"}}))
-    with pytest.raises(BadRequestError):
-        ask()
-    assert world.requests == 1
-
-
-def test_what_is_no_completion_is_raised_at_once(world: World, ask: Asker) -> None:
-    world.will(Answer([b"<html><title>Sign in</title></html>"], headers={"content-type": "text/html"}))
-    with pytest.raises(ProtocolError, match="Sign in"):
-        ask()
-    assert world.requests == 1
-
-
-def test_an_empty_answer_is_an_end_and_no_error(world: World, ask: Asker) -> None:
-    world.will([*sse(delta(finish="stop")), DONE])
-    assert ending(ask()).verdict is Verdict.EMPTY
-    assert world.requests == 1
-
-
-def test_a_whole_tool_call_of_a_cut_stream_is_not_asked_for_again(world: World, ask: Asker) -> None:
-    called = delta(
-        tool_calls=[{"index": 0, "id": "c1", "function": {"name": "f", "arguments": '{"a":1}'}}],
-        finish="tool_calls",
-    )
-    world.will([*sse(called), DONE], answer("never"))
-    events = ask()
-    assert [e.name for e in events if isinstance(e, ToolCall)] == ["f"]
-    assert world.requests == 1
-
-
-# --- what only the network can do --------------------------------------------------------------------------
-
-
-def test_nothing_that_listens_here_is_said_at_once() -> None:
+def test_a_connection_refused_elsewhere_is_retried_but_not_on_this_machine() -> None:
+    assert Asker(FakeTransport(ConnectError("refused"), says("hello")), "http://p.test/v1")().text == "hello"
     with HttpTransport({}) as transport:
         ask = Asker(transport, "http://127.0.0.1:1/v1")
         with pytest.raises(ConnectError, match="nothing listens"):
             ask()
-    assert ask.notices == []
+    assert ask.retries == []
 
 
-def test_elsewhere_a_refused_connection_is_tried_again() -> None:
-    transport = FakeTransport(ConnectError("refused"), says("hello"))
-    assert text(Asker(transport, "http://p.test/v1")()) == "hello"
-
-
-def test_a_server_that_thinks_too_long_is_not_asked_again(server: Scripted) -> None:
+def test_a_server_that_is_silent_too_long_is_not_asked_again(server: Scripted) -> None:
     server.will(lambda asked: time.sleep(0.5) or Answer([b"late"]))
-    with HttpTransport({}) as transport:
-        ask = Asker(transport, server.url, network=Network(first_byte_timeout=0.2))
-        with pytest.raises(DeadlineError):
-            ask()
-    assert (len(server.asked), ask.notices) == (1, [])
+    with HttpTransport({}) as transport, pytest.raises(DeadlineError):
+        Asker(transport, server.url, network=Network(first_byte_timeout=0.2))()
+    assert len(server.asked) == 1
 
 
-def test_silence_after_text_keeps_the_text(server: Scripted) -> None:
-    server.will(Answer([*sse(delta("Hel")), Pause(5)]))
-    with HttpTransport({}) as transport:
-        events = Asker(transport, server.url, network=Network(idle_timeout=0.2))()
-    assert text(events) == "Hel"
-    assert ending(events).verdict is Verdict.PARTIAL
-    assert isinstance(ending(events).error, DeadlineError)
+# --- pauses ------------------------------------------------------------------------------------------------
+
+STOP = delta(finish="stop")
+USAGE = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
+ROLE = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"}]}
 
 
-@pytest.mark.parametrize("watched", [False, True])
-def test_a_server_that_stays_silent_behind_a_finish_reason_is_not_waited_for(
-    server: Scripted, watched: bool
+@pytest.mark.parametrize(
+    ("body", "idle", "text", "verdict", "error"),
+    [
+        pytest.param([*sse(delta("Hel")), Pause(5)], 0.2, "Hel", PARTIAL, DeadlineError, id="after text"),
+        pytest.param([*sse(delta("Hello", finish="stop")), Pause(20)], 0.3, "Hello", COMPLETE, None, id="finish"),
+        pytest.param(
+            [*sse(delta("Hello"), STOP), Pause(0.5), *sse(USAGE), DONE], 9, "Hello", COMPLETE, None, id="usage"
+        ),
+        pytest.param(
+            [*sse(delta("Hello"), STOP), Pause(1.0), *sse(delta(" you", finish="stop")), Pause(2.6),
+             *sse(delta("!", finish="stop")), DONE],
+            30, "Hello you!", COMPLETE, None, id="more text",
+        ),
+        pytest.param(
+            [*sse(delta("Hello"), STOP), Cut(reset=True)], 30, "Hello", PARTIAL, ConnectionLostError, id="reset"
+        ),
+    ],
+)  # fmt: skip
+def test_a_pause_ends_an_answer_or_does_not(
+    server: Scripted, body: Any, idle: float, text: str, verdict: Verdict, error: Any
 ) -> None:
-    server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Pause(60)]))
+    server.will(Answer(body))
+    with HttpTransport({}) as transport:
+        ask = Asker(transport, server.url, network=Network(idle_timeout=idle))()
+    assert (ask.text, ask.end.verdict) == (text, verdict)
+    assert isinstance(ask.end.error, error or type(None))
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_silence_after_a_finish_reason_is_not_waited_for(server: Scripted, recorded: bool) -> None:
+    server.will(Answer([*sse(delta("Hello"), STOP), Pause(60)]))
     with HttpTransport({}) as transport:
         began = time.monotonic()
-        events = Asker(RecordingTransport(transport) if watched else transport, server.url)()
-    assert (text(events), ending(events).verdict, ending(events).error) == ("Hello", Verdict.COMPLETE, None)
+        ask = Asker(RecordingTransport(transport) if recorded else transport, server.url)()
+    assert (ask.text, ask.end.verdict, ask.end.error) == ("Hello", COMPLETE, None)
     assert 1.5 < time.monotonic() - began < 20
     assert server.asked[0].closed.wait(5)
 
 
-@pytest.mark.parametrize("watched", [False, True])
-def test_text_after_a_finish_reason_is_waited_for(server: Scripted, watched: bool) -> None:
-    role = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"}]}
+@pytest.mark.parametrize("recorded", [False, True])
+def test_text_after_a_finish_reason_is_waited_for(server: Scripted, recorded: bool) -> None:
     pieces = [
-        role,
+        ROLE,
         *(delta(f"w{n} ", finish="stop") for n in range(3)),
         delta(reasoning_content="hm", finish="stop"),
     ]
     frames = [step for piece in pieces for step in (*sse(piece), Pause(2.6))]
     server.will(Answer([*frames, *sse(delta("end", finish="stop"))]))
     with HttpTransport({}) as transport:
-        events = Asker(RecordingTransport(transport) if watched else transport, server.url)()
-    assert (text(events), ending(events).verdict) == ("w0 w1 w2 end", Verdict.COMPLETE)
+        ask = Asker(RecordingTransport(transport) if recorded else transport, server.url)()
+    assert (ask.text, ask.end.verdict) == ("w0 w1 w2 end", COMPLETE)
 
 
-def test_a_pause_within_the_trailer_may_end_in_more_text(server: Scripted) -> None:
-    late = [Pause(1.0), *sse(delta(" you", finish="stop")), Pause(2.6), *sse(delta("!", finish="stop")), DONE]
-    server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), *late]))
-    with HttpTransport({}) as transport:
-        events = Asker(transport, server.url)()
-    assert (text(events), ending(events).verdict) == ("Hello you!", Verdict.COMPLETE)
-
-
-def test_silence_after_text_with_a_finish_reason_is_its_end(server: Scripted) -> None:
-    server.will(Answer([*sse(delta("Hello", finish="stop")), Pause(20)]))
-    with HttpTransport({}) as transport:
-        events = Asker(transport, server.url, network=Network(idle_timeout=0.3))()
-    assert (text(events), ending(events).verdict) == ("Hello", Verdict.COMPLETE)
-
-
-def test_usage_that_comes_a_moment_behind_the_finish_reason_is_read(server: Scripted) -> None:
-    late = sse({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}})
-    server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Pause(0.5), *late, DONE]))
-    with HttpTransport({}) as transport:
-        events = Asker(transport, server.url, network=Network(idle_timeout=30))()
-    assert [e.input for e in events if isinstance(e, Usage)] == [7]
-    assert ending(events).verdict is Verdict.COMPLETE
-
-
-def test_a_connection_that_breaks_behind_a_finish_reason_leaves_a_cut_answer(server: Scripted) -> None:
-    server.will(Answer([*sse(delta("Hello"), delta(finish="stop")), Cut(reset=True)]))
-    with HttpTransport({}) as transport:
-        events = Asker(transport, server.url)()
-    assert (text(events), ending(events).verdict) == ("Hello", Verdict.PARTIAL)
-
-
-def test_turns_of_one_conversation_share_a_connection(server: Scripted) -> None:
-    server.will(answer("hello"))
-    with HttpTransport({}) as transport:
-        ask = Asker(transport, server.url)
-        for _ in range(3):
-            ask()
-    assert server.connections == 1
-
-
-def test_the_caller_is_told_when_the_request_is_with_the_server(server: Scripted) -> None:
-    server.will(answer("hello"))
+def test_sent_and_idle_are_reported_once(server: Scripted) -> None:
+    server.will([Pause(0.2), *answer("late"), Pause(0.2)])
     notices: list[Notice] = []
-    with Client() as client:
-        request = Request(model="m", messages=(Message(role="user", content="x"),))
-        provider = Provider(name="p", base_url=server.url, auth="none")
-        list(client.chat(provider, request, notify=notices.append))
-    assert [notice for notice in notices if not isinstance(notice, Idle)] == [Sent()]
-
-
-@pytest.mark.parametrize("name", ["cookie", "x-password", "X-Api-Key", "Session-Token"])
-def test_a_header_that_is_a_secret_is_blotted_out_when_it_comes_back(server: Scripted, name: str) -> None:
-    server.will(Answer([b'{"error":{"message":"bad HUNTER2HUNTER2"}}'], status=401))
-    provider = Provider(name="p", base_url=server.url, auth="none", headers={name: "HUNTER2HUNTER2"})
-    with Client() as client, pytest.raises(AuthenticationError) as caught:
-        list(client.chat(provider, Request(model="m", messages=(Message(role="user", content="x"),))))
-    assert "HUNTER2" not in str(caught.value)
-    assert "HUNTER2" not in caught.value.words
-
-
-# --- what there is time for --------------------------------------------------------------------------------
-
-
-def test_idle_is_said_once_where_nothing_comes_for_a_moment(
-    server: Scripted,
-) -> None:
-    request = Request(model="m", messages=(Message(role="user", content="hi"),))
-    provider = Provider(name="lab", base_url=server.url, auth="none", key_required=False)
     with HttpTransport({}) as transport:
-        client = Client(transport)
-        server.will([Pause(0.2), *answer("late"), Pause(0.2)])
-        notices: list[Notice] = []
-        list(client.chat(provider, request, notify=notices.append))
-        assert notices == [Sent(), Idle()]
+        provider = Provider(name="p", base_url=server.url, auth="none")
+        list(Client(transport).chat(provider, HI, notify=notices.append))
+    assert notices == [Sent(), Idle()]
 
 
-def test_pieces_that_come_together_are_one_event_and_kinds_stay_apart(server: Scripted) -> None:
-    request = Request(model="m", messages=(Message(role="user", content="hi"),))
-    provider = Provider(name="lab", base_url=server.url, auth="none", key_required=False)
+def test_text_that_arrives_together_is_one_event(server: Scripted) -> None:
     chunks = [delta("", reasoning_content="Let "), delta("", reasoning_content="me "), delta("a"), delta("b")]
     server.will([b"".join(sse(*chunks)), Pause(0.1), *answer("c")])
     with HttpTransport({}) as transport:
-        events = list(Client(transport).chat(provider, request))
+        events = Asker(transport, server.url)().events
     assert events[:3] == [Reasoning(text="Let me "), Text(text="ab"), Text(text="c")]
