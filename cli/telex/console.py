@@ -170,7 +170,7 @@ class Console:
         widest = 1 if text.isascii() else 2
         if not width or all(len(line) * widest + len(indent) <= width for line in text.split("\n")):
             return "\n".join(f"{indent}{line}" for line in text.split("\n"))
-        from telex.render.wrapping import paragraph
+        from telex.wrapping import paragraph
 
         return paragraph(visible(text), width, indent)
 

@@ -30,7 +30,7 @@ from telex.render.messages import attachment_lines, status_line, usage_line
 from telex.render.renderer import ChatFailed, StatusLine
 from telex.render.styles import FAINT
 from telex.render.text import SPINNER_FRAMES, SPINNER_PERIOD, estimated_tokens, reasoning_summary
-from telex.render.wrapping import Row, cells, chop, wrap
+from telex.wrapping import Row, cells, chop, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from telex.render.styles import Look
-    from telex.render.wrapping import Piece
+    from telex.wrapping import Piece
 
 GROUP = 12
 """Lines read together at most. They stay live until then, so they have to fit a small terminal."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from telex.console import Console
-    from telex.render.wrapping import Row
+    from telex.wrapping import Row
 
 _FRAMES = 30.0
 """Repaints in a second, at most. A thread paints what came too fast to be painted at once."""

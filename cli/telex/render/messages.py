@@ -332,7 +332,7 @@ def _rows(lines: Sequence[str], width: int) -> list[str]:
 
 def _chopped(text: str, width: int, *, first: str = "", rest: str) -> list[str]:
     """``text`` in rows of at most ``width`` cells, the terminal's last column left free."""
-    from telex.render.wrapping import chop
+    from telex.wrapping import chop
 
     room = max(width, _NARROWEST) - 1
     head, *more = chop(text, room - len(first))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from provider_core.types import Target
     from telex.console import Console
     from telex.render.renderer import CommandEvent, RenderOptions
-    from telex.render.wrapping import Flow
+    from telex.wrapping import Flow
 
 SPINNER_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_PERIOD = 0.1
@@ -287,7 +287,7 @@ class ReasoningRenderer:
         if self.mode == "show":
             self._line_open = not text.endswith("\n")
             if self._console.err_is_terminal:
-                from telex.render.wrapping import Flow
+                from telex.wrapping import Flow
 
                 self._flow = self._flow or Flow()
                 text = self._flow.add(visible(text), self._console.width())

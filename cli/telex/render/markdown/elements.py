@@ -21,7 +21,7 @@ from telex.console import visible
 from telex.render.highlighting import Highlighter
 from telex.render.markdown.parser import JOIN
 from telex.render.styles import BOLD, CODE, FAINT, HEADING, ITALIC, LINK, MARKER, STRIKE, Colour
-from telex.render.wrapping import Row, cells, chop, wrap
+from telex.wrapping import Row, cells, chop, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rich.style import Style
 
     from telex.render.styles import Look
-    from telex.render.wrapping import Piece
+    from telex.wrapping import Piece
 
 DECIDING = 20
 """Rows that decide how wide the columns of a table are; it is printed row by row from there on."""

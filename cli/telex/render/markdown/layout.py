@@ -15,7 +15,7 @@ from telex.console import visible
 from telex.render.highlighting import Highlighter
 from telex.render.markdown.elements import DECIDING, CodeRule, Drawing, code_line, console, drawn
 from telex.render.markdown.parser import JOIN, blocks, closed, is_settled, parse_inline
-from telex.render.wrapping import Row
+from telex.wrapping import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from telex.render.markdown.elements import Columns
     from telex.render.markdown.parser import References
     from telex.render.styles import Look
-    from telex.render.wrapping import Piece
+    from telex.wrapping import Piece
 
 LONG = 1024
 """Characters from which on a paragraph is printed in parts: it becomes no heading and no table any more."""
