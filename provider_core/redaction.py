@@ -27,7 +27,7 @@ _UNSEEN = (
 )
 """Unicode's default ignorable code points without joiners and variation selectors, and the line separators."""
 _INVISIBLE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]")  # and C0 and C1 but tab and newline
-_HIDDEN = re.compile(
+_HIDDEN = (  # compiled when it is first used
     # The flags of England, Scotland and Wales stay: they consist of a flag and tags.
     "(\U0001f3f4[\U000e0030-\U000e007a]{2,8}\U000e007f)"
     f"|[{_UNSEEN}]"
@@ -52,7 +52,7 @@ def unhidden(text: str) -> str:
     """
     if text.isascii():
         return text
-    return _HIDDEN.sub(lambda match: match[1] or "\ufffd", text)
+    return re.sub(_HIDDEN, lambda match: match[1] or "\ufffd", text)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

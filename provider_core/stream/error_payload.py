@@ -30,17 +30,14 @@ _CODE_KEYS = ("code", "error_code", "errorCode", "status_code", "statusCode", "h
 _FINE = frozenset(
     ("", "0", "200", "ok", "success", "succeeded", "successful", "none", "null", "no error", "成功")
 )
-_KEEPALIVE = re.compile(
+_KEEPALIVE = (
     r"\W*(ping|pong|heart-?beat|keep[-_ ]?alive|alive|hello|connected|waiting|queued|(\w+ )?processing)\b.{0,40}"
-    r"|\[[A-Z_ -]{1,40}\]|\W*",
-    re.IGNORECASE | re.DOTALL,
+    r"|\[[A-Z_ -]{1,40}\]|\W*"
 )
 """What servers send to keep a connection open, and marks such as "[START]"."""
-_JSON_START = re.compile(r"[{\[]")
-_TAG = re.compile(r"<[^>]*>")
-_FAILURE = re.compile(
-    "err|fail|exception|invalid|denied|timeout|timed_out|limit|overload|unavailable", re.IGNORECASE
-)
+_JSON_START = r"[{\[]"
+_TAG = r"<[^>]*>"
+_FAILURE = "err|fail|exception|invalid|denied|timeout|timed_out|limit|overload|unavailable"
 
 
 class ErrorPayload:
@@ -96,7 +93,7 @@ class ErrorPayload:
             said.append(f"{name}: {upstream}" if name else upstream)
         if not said and not (code := str_in(value, "code")).isdigit():
             said.append(code)
-        if not any(said) and _FAILURE.search(kind := str_in(value, "type")):
+        if not any(said) and _names_failure(kind := str_in(value, "type")):
             said.append(kind)
         return ": ".join(_unique(said))
 
@@ -141,7 +138,7 @@ class ErrorPayload:
         """Return the words of a message, which may be a web page, or a JSON document after a gateway's prefix."""
         if text.lstrip().startswith("<") and (heading := page_title(text)):
             return heading
-        for start in islice(_JSON_START.finditer(text), 8 if depth > 1 else 0):
+        for start in islice(re.finditer(_JSON_START, text), 8 if depth > 1 else 0):
             before = text[: start.start()].strip()
             try:
                 inner, end = decode_json(text, start.start())
@@ -198,7 +195,7 @@ def page_title(markup: str) -> str:
         start = lower.find(">", lower.find(f"<{tag}")) + 1
         end = lower.find(f"</{tag}", start)
         if f"<{tag}" in lower and start and end >= 0:
-            return " ".join(html.unescape(_TAG.sub(" ", markup[start:end][:500])).split())
+            return " ".join(html.unescape(re.sub(_TAG, " ", markup[start:end][:500])).split())
     return ""
 
 
@@ -242,7 +239,9 @@ def is_error(error: Json) -> bool:
 
 def is_keepalive(words: str) -> bool:
     """Tell whether a frame of plain words only keeps the connection open, or marks a place in the stream."""
-    return _KEEPALIVE.fullmatch(words.strip()) is not None and not _FAILURE.search(words)
+    return re.fullmatch(
+        _KEEPALIVE, words.strip(), re.IGNORECASE | re.DOTALL
+    ) is not None and not _names_failure(words)
 
 
 def may_be_error(value: Json) -> bool:
@@ -253,9 +252,13 @@ def may_be_error(value: Json) -> bool:
     if not isinstance(value, dict) or not {"choices", "usage"}.isdisjoint(value):
         return False
     kinds = [value[key] for key in ("type", "object", "event") if value.get(key)]
-    if not all(isinstance(kind, str) and _FAILURE.search(kind) for kind in kinds):
+    if not all(isinstance(kind, str) and _names_failure(kind) for kind in kinds):
         return False
     return any(str_in(value, key).strip() for key in _TEXT_KEYS)
+
+
+def _names_failure(words: str) -> bool:
+    return re.search(_FAILURE, words, re.IGNORECASE) is not None
 
 
 def _http_status(value: Json) -> bool:
@@ -275,11 +278,8 @@ def _is_fine(value: Json) -> bool:
 
 # --- how long to wait ----------------------------------------------------------------------------------------
 
-_PROSE = re.compile(r"\b(?:try|retry)(?: again)? (?:in|after) (?:about )?(\d[^\n,;)]{0,40})", re.IGNORECASE)
-_SPAN = re.compile(
-    r"(\d+(?:\.\d+)?) ?(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|days?)(?![a-z])",
-    re.IGNORECASE,
-)
+_PROSE = r"\b(?:try|retry)(?: again)? (?:in|after) (?:about )?(\d[^\n,;)]{0,40})"
+_SPAN = r"(\d+(?:\.\d+)?) ?(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|days?)(?![a-z])"
 _WAIT_KEYS = {
     "retrydelay": 1,
     "retry_after": 1,
@@ -307,7 +307,7 @@ def retry_after(headers: Mapping[str, str], words: str = "", value: Json = None)
         seconds = _until(header, headers.get("date", ""))
     if seconds is None:
         seconds = _wait_in(value, _DEPTH)
-    if seconds is None and (hit := _PROSE.search(words)):
+    if seconds is None and (hit := re.search(_PROSE, words, re.IGNORECASE)):
         seconds = _span(hit[1])
     return seconds
 
@@ -371,7 +371,7 @@ def _span(text: str) -> float | None:
     """Read "17s", "6m0s", "2m59.56s", "230ms", "20 seconds"; nothing but blanks may separate the parts."""
     total: float | None = None
     end = 0
-    for hit in _SPAN.finditer(text):
+    for hit in re.finditer(_SPAN, text, re.IGNORECASE):
         if text[end : hit.start()].strip():
             break
         unit = hit[2].lower()

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = type[errors.ProviderError]
 
+# All patterns below are compiled when they are first used, not at every start.
+
 _NO_HEADERS: Mapping[str, str] = {}
 _DETAIL = 500
 """Characters of a detail that are shown after the server's words."""
-_KEEPALIVES = re.compile(
+_KEEPALIVES = (
     r"^(:.*|(data|id|retry):[ \t]*(\[DONE\]|ping|\d*|\{[ \t]*\"(type|event|object)\":[ \t]*"
-    r"\"(ping|heartbeat|keep[-_]?alive)\"[^{}]*\})?|event:.*)\r?$",
-    re.MULTILINE,
+    r"\"(ping|heartbeat|keep[-_]?alive)\"[^{}]*\})?|event:.*)\r?$"
 )
 """Lines of an event stream that only keep the connection open."""
 
@@ -55,14 +56,11 @@ _PHRASES = {
 }  # fmt: skip
 
 
-_SIGN_IN = re.compile(
-    "(?:sign_?in|log_?in|auth(?:orization|orize)?|verification)_?(?:complete_?)?(?:url|uri)(?:_complete)?",
-    re.IGNORECASE,
+_SIGN_IN = (
+    "(?:sign_?in|log_?in|auth(?:orization|orize)?|verification)_?(?:complete_?)?(?:url|uri)(?:_complete)?"
 )
-_SIGN_IN_AT = re.compile(
-    r"\b(?:sign|log) ?in (?:at|via|with|on|to):? (https?://[^\s\"'<>]+[^\s\"'<>.,;)])", re.IGNORECASE
-)
-_WEB = re.compile(r"https?://[^\s/@\\\x00-\x20\x7f-\x9f]+(?:/[!-~]*)?")
+_SIGN_IN_AT = r"\b(?:sign|log) ?in (?:at|via|with|on|to):? (https?://[^\s\"'<>]+[^\s\"'<>.,;)])"
+_WEB = r"https?://[^\s/@\\\x00-\x20\x7f-\x9f]+(?:/[!-~]*)?"
 """An address without credentials, in printable ASCII."""
 
 
@@ -128,7 +126,7 @@ def not_a_completion(
     Its code is "empty_body", or "empty_stream" if a stream was requested and nothing but keep-alives came.
     """
     text = _decoded(head)
-    is_page, is_empty = text.startswith("<"), not _KEEPALIVES.sub("", text).strip()
+    is_page, is_empty = text.startswith("<"), not re.sub(_KEEPALIVES, "", text, flags=re.MULTILINE).strip()
     words = clean(page_title(text) if is_page else text, secrets, 500 if is_page else 200)
     code, what, shown = None, "something other than", words
     if is_page:
@@ -178,8 +176,10 @@ def _error(
         retry_after=retry_after(headers, words, value),
     )
     if isinstance(error, errors.AuthenticationError):
-        asked = _SIGN_IN_AT.search(words)
-        error.sign_in = _sign_in(value, secrets) or (asked[1] if asked and _WEB.fullmatch(asked[1]) else "")
+        asked = re.search(_SIGN_IN_AT, words, re.IGNORECASE)
+        error.sign_in = _sign_in(value, secrets) or (
+            asked[1] if asked and re.fullmatch(_WEB, asked[1]) else ""
+        )
     return error
 
 
@@ -188,7 +188,7 @@ def _sign_in(value: Json, secrets: tuple[str, ...], depth: int = 3) -> str:
     if not isinstance(value, dict) or depth == 0:
         return ""
     for key, item in value.items():
-        if isinstance(item, str) and _SIGN_IN.fullmatch(key) and _WEB.fullmatch(item):
+        if isinstance(item, str) and re.fullmatch(_SIGN_IN, key, re.IGNORECASE) and re.fullmatch(_WEB, item):
             return clean(item, secrets, 300)
     return next((found for item in value.values() if (found := _sign_in(item, secrets, depth - 1))), "")
 
@@ -234,57 +234,53 @@ _VENDOR: Mapping[str, Kind] = {  # https://platform.minimax.io/docs/api-referenc
 }  # fmt: skip
 
 # Codes and types, lower-case. Numbers are Zhipu's (https://docs.z.ai/api-reference/api-code) and SiliconFlow's 20012.
-_OVERFLOW = re.compile(
-    "context_(length|size|window)|tokens_limit_reached|string_too_long|too_many_prompt_tokens|tokens_too_long|^1261$"
+_OVERFLOW = (
+    "context_(length|size|window)|tokens_limit_reached|string_too_long|too_many_prompt_tokens|tokens_too_long"
+    "|^1261$"
 )
-_POLICY = re.compile(
+_POLICY = (
     "content_?filter|content_?policy|content_?moderation|moderation_blocked|responsibleaipolicy|data_?inspection"
     "|sensitive_?c|risk_?detection|^refusal$|^1301$"
 )
-_QUOTA = re.compile(
+_QUOTA = (
     "insufficient_?(quota|balance|credit|user_quota|funds)|exceeded_current_quota|billing_(error|not_active|hard_limit)"
     "|arrearage|overdue|balance_not_enough|payment_required|freetieronly|budget_?exceeded|exceeded_?budget|quota_failed"
     "|spending[-_]limit|credit_?limit|^(1113|1308|1309|1310|30001|30011)$"
 )
-_MODEL = re.compile(
+_MODEL = (
     "model_?not_?(found|exist|available|supported|open)|model_decommissioned|model_?access_?denied"
     "|(unknown|unavailable|unsupported|invalid)_?model|model_permission_blocked|^no_access$|^model\\.accessdenied$"
     "|deploymentnotfound|invalidendpointormodel|^(1211|20012)$"
 )
-_ENDPOINT = re.compile("^unsupported_api_for_model$|^operationnotsupported$")
-_KEY = re.compile("api_?key|authentication|unauthenticated|^unauthorized$|^auth_error$|^no_db_connection$")
-_BUSY = re.compile("overloaded|unavailable")
+_ENDPOINT = "^unsupported_api_for_model$|^operationnotsupported$"
+_KEY = "api_?key|authentication|unauthenticated|^unauthorized$|^auth_error$|^no_db_connection$"
+_BUSY = "overloaded|unavailable"
 _OTHERS = (  # used only without a status
     (_KEY, errors.AuthenticationError),
     (_BUSY, errors.OverloadedError),
-    (re.compile("rate_?limit|too_many_requests|resource_exhausted|throttling|^130[235]$"), errors.RateLimitError),
-    (re.compile("permission|access_?denied|forbidden"), errors.PermissionDeniedError),
-    (re.compile("invalid_?(request|argument|prompt|parameter)|bad_?request|unprocessable"), errors.BadRequestError),
+    ("rate_?limit|too_many_requests|resource_exhausted|throttling|^130[235]$", errors.RateLimitError),
+    ("permission|access_?denied|forbidden", errors.PermissionDeniedError),
+    ("invalid_?(request|argument|prompt|parameter)|bad_?request|unprocessable", errors.BadRequestError),
 )  # fmt: skip
 
-_TOO_LONG = re.compile(
+_TOO_LONG = (
     r"max(?:imum)? context length|context[_ ]length[_ ]exceeded|context window"
     r"|exceeds? the (?:available |maximum )?context|prompt (?:is )?too long|input is too long|too many tokens"
     r"|exceed_context_size_error|requested tokens"
     r"|range of input length should be|input token count .{0,80}exceeds the maximum|tokens_limit_reached"
     r"|request too large|reduce the length|string too long|current length is .{0,80}while limit is"
     r"|input too long: .{0,80}limit is|max_tokens must be at least 1, got -"
-    r"|longer than the model's context length|available context size",
-    re.IGNORECASE,
+    r"|longer than the model's context length|available context size"
 )
-_TOO_MUCH = re.compile(
-    r"max_(?:completion_)?tokens[\"'`]? is too large|tokens per (?:min|day)|\bTP[MD]\b", re.IGNORECASE
-)
-_NAMES_MODEL = re.compile(r"(?<![/\w])(?:models?|deployment|function '|endpoints found)", re.IGNORECASE)
+_TOO_MUCH = r"max_(?:completion_)?tokens[\"'`]? is too large|tokens per (?:min|day)|\bTP[MD]\b"
+_NAMES_MODEL = r"(?<![/\w])(?:models?|deployment|function '|endpoints found)"
 
-_NAMES_FEATURE = re.compile(
+_NAMES_FEATURE = (
     r"\b(?:stream(?:ing|ed)?|tools?|function calling|parameters?|reasoning_effort|response_format|images?)\b.{0,60}"
-    r"\bnot\b.{0,20}\b(?:support|allow|accept|available)",
-    re.IGNORECASE,
+    r"\bnot\b.{0,20}\b(?:support|allow|accept|available)"
 )
 """A feature that a model lacks, in words that may also name the model."""
 
-# These are compiled only when a server has failed.
 _ID = r"(?:[`'\"\u201c(\[]*[^\s`'\"\u201d)\]]+[`'\"\u201d)\]]*,?\s+)"
 """A model's id inside a sentence, and the space after it."""
 _NO_MODEL = (
@@ -341,7 +337,7 @@ def _kind_of(status: int | None, said: ErrorPayload, words: str, *, json_body: b
         return errors.OverloadedError if _any(_BUSY, said) else errors.RateLimitError
     if status in (401, 402):
         return errors.ModelNotFoundError if status == 401 and _any(_MODEL, said) else _STATUS[status]
-    too_long = status not in (404, 405) and _TOO_LONG.search(words) and not _TOO_MUCH.search(words)
+    too_long = status not in (404, 405) and _says(_TOO_LONG, words) and not _says(_TOO_MUCH, words)
     if too_long or _any(_OVERFLOW, said):
         return errors.ContextOverflowError
     if said.moderated or _any(_POLICY, said):
@@ -356,8 +352,8 @@ def _kind_of(status: int | None, said: ErrorPayload, words: str, *, json_body: b
         return next((kind for marks, kind in _OTHERS if _any(marks, said)), otherwise)
     if status in (400, 403) and (_any(_KEY, said) or _says(_BAD_KEY, words)):
         return errors.AuthenticationError
-    if status in (404, 410) and json_body and _NAMES_MODEL.search(words):
-        return errors.BadRequestError if _NAMES_FEATURE.search(words) else errors.ModelNotFoundError
+    if status in (404, 410) and json_body and _says(_NAMES_MODEL, words):
+        return errors.BadRequestError if _says(_NAMES_FEATURE, words) else errors.ModelNotFoundError
     if status in _STATUS:
         return _STATUS[status]
     if status < 400:
@@ -365,8 +361,8 @@ def _kind_of(status: int | None, said: ErrorPayload, words: str, *, json_body: b
     return errors.BadRequestError if status < 500 else errors.ServerError
 
 
-def _any(marks: re.Pattern[str], said: ErrorPayload) -> bool:
-    return any(marks.search(mark) for mark in said.marks)
+def _any(pattern: str, said: ErrorPayload) -> bool:
+    return any(re.search(pattern, mark) for mark in said.marks)
 
 
 def _says(pattern: str, words: str) -> bool:

@@ -156,37 +156,36 @@ def _nested_text(value: Json, depth: int = _DEPTH) -> str:
 
 # --- finish reasons ------------------------------------------------------------------------------------------
 
-# Words that a pattern below would misread, or that no pattern matches.
+# The usual words, so that no pattern is compiled, and those that a pattern would misread or that none matches.
 _REASONS: Final[Mapping[str, Reason]] = {
+    "stop": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter",
     **dict.fromkeys(("end", "end_filter", "load", "unload", "user_stop_sequence"), "stop"),
     **dict.fromkeys(
         ("max", "memory_limit", "error_limit"), "length"
     ),  # error_limit is Cohere's context window
     "language": "content_filter",  # Gemini: a language that it does not support
-}
+}  # fmt: skip
 
 # The first pattern found in a reason decides. Sources: the API references of OpenAI, Anthropic, Bedrock, Gemini,
 # Cohere, Mistral, DeepSeek, Z.ai, xAI, watsonx and LM Studio; the sources of vLLM, SGLang, TGI, TensorRT-LLM,
 # llama.cpp and ExLlamaV2; `map_finish_reason` in LiteLLM.
-_REASON_PATTERNS: Final[tuple[tuple[Reason, re.Pattern[str]], ...]] = (
-    ("content_filter", re.compile(
-        "filter|safety|unsafe|moderat|sensitive|recitation|prohibit|block(ed|_?list|_reason)|^block$|spii"
-        "|refus|guardrail|toxic|policy|copyright|model_armor|jailbreak|censor|inspection")),
-    ("error", re.compile(
-        "error|fail|abort|cancel|(^|_)timed?(_|$)|time_?out|deadline|interrupt|disconnect|connection|network"
+_REASON_PATTERNS: Final[tuple[tuple[Reason, str], ...]] = (
+    ("content_filter", (
+    "filter|safety|unsafe|moderat|sensitive|recitation|prohibit|block(ed|_?list|_reason)|^block$|spii"
+        "|refus|guardrail|toxic|policy|copyright|model_armor|jailbreak|censor|inspection"
+)),
+    ("error", (
+    "error|fail|abort|cancel|(^|_)timed?(_|$)|time_?out|deadline|interrupt|disconnect|connection|network"
         "|preempt|evict|kill|shutdown|crash|oom$|out_of_memory|insufficient|overload|unavailable|rate_?limit"
         "|quota|credit|max_(tool|turn|step|iter|call)|malformed|invalid|unexpected|paused?(_|$)|incomplete|unfinished"
         "|repetition|loop_detect"
         "|user_?stop|stopped_by|unloaded|closed|missing_|too_many|no_image|image_other|broken|exception|partial"
-        "|throttl|reject|denied|drop|halt|terminated|killed|watchdog|capacity|cut_?off|lost|stall|reset")),
-    ("length", re.compile(
-        "length|limit|budget|context|max_.*(len|tok|new|gen|output)|tokens?_(max|exceed|reach)|truncat")),
-    ("tool_calls", re.compile("tool|function")),
-    ("stop", re.compile("stop|eos|^end_|_end$|end_?of_?|^eot|complete|^done|finish|^normal|success")),
+        "|throttl|reject|denied|drop|halt|terminated|killed|watchdog|capacity|cut_?off|lost|stall|reset"
+)),
+    ("length", "length|limit|budget|context|max_.*(len|tok|new|gen|output)|tokens?_(max|exceed|reach)|truncat"),
+    ("tool_calls", "tool|function"),
+    ("stop", "stop|eos|^end_|_end$|end_?of_?|^eot|complete|^done|finish|^normal|success"),
 )  # fmt: skip
-_CAMEL_CASE: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
-_NOT_A_LETTER: Final = re.compile("[^a-z0-9]+")
-_PREFIX: Final = re.compile("^(finish|stop)_reason_|^reason_")
 _NO_REASON: Final = frozenset(
     ("", "null", "none", "not_finished", "unspecified", "finish_reason_unspecified")
 )
@@ -212,13 +211,16 @@ def _raw_reason(value: Json) -> str | None:
 
 def standard_reason(reason: str) -> Reason | None:
     """Return what a finish reason means, in OpenAI's words; None if it is unknown."""
-    word = _NOT_A_LETTER.sub("_", _CAMEL_CASE.sub("_", reason).lower()).strip("_")
-    word = _PREFIX.sub("", word)
+    if reason in _REASONS:
+        return _REASONS[reason]
+    word = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", reason).lower()
+    word = re.sub("[^a-z0-9]+", "_", word).strip("_")
+    word = re.sub("^(finish|stop)_reason_|^reason_", "", word)
     if word in _REASONS:
         return _REASONS[word]
     if word.replace("_", "").isdigit():
         return "stop"  # the id of the token that ended the answer
-    return next((found for found, pattern in _REASON_PATTERNS if pattern.search(word)), None)
+    return next((found for found, pattern in _REASON_PATTERNS if re.search(pattern, word)), None)
 
 
 # --- token counts --------------------------------------------------------------------------------------------

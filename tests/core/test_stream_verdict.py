@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from wire import DONE, Read, body, chunks, delta, dumps, message, read
+from wire import DONE, body, chunks, delta, dumps, message, read
 
 from provider_core import errors
 from provider_core.stream import Decoder
@@ -367,16 +367,13 @@ def test_an_error_status_makes_the_body_an_error() -> None:
     assert "no words" in read(b'"' + b"no words " * 500_000, status=500, size=3_000_000).error.message
 
 
-@pytest.mark.parametrize(
-    "result",
-    [read(data, secrets=(KEY,)) for data in
-     (body({"error": f"bad key {KEY}"}), dumps({"error": f"bad key {KEY}"}), f"bad key {KEY}".encode(),
-      f"<title>bad key {KEY}</title>".encode())],
-    ids=["a stream", "a body", "words", "a page"],
-)  # fmt: skip
-def test_secrets_are_redacted(result: Read) -> None:
-    assert KEY not in result.error.message
-    assert KEY not in getattr(result.error, "words", "")
+def test_secrets_are_redacted() -> None:
+    echo = f"bad key {KEY}"
+    page = f"<title>{echo}</title>".encode()
+    for data in (body({"error": echo}), dumps({"error": echo}), echo.encode(), page):
+        error = read(data, secrets=(KEY,)).error
+        assert KEY not in error.message
+        assert KEY not in getattr(error, "words", "")
 
 
 @pytest.mark.parametrize("field", ["content", "reasoning_content"])
