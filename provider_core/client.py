@@ -31,7 +31,7 @@ from provider_core.errors import (
 from provider_core.redaction import printable, redact
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
 from provider_core.stream import Decoder, response_error
-from provider_core.structs import Struct, field, replace
+from provider_core.structs import Struct, field
 from provider_core.types import (
     Call,
     Finished,
@@ -111,14 +111,6 @@ class Client:
         "<<" its body, "*" connection) and the words. This makes everything slower.
         """
         adapter = RequestAdapter(provider, request, memory=self._memory, notify=notify)
-        call = Call(
-            method="POST",
-            url=provider.url("/chat/completions"),
-            headers={},
-            network=provider.network,
-            provider=provider.name,
-            trace=_trace_for(notify) if notify is not None else None,
-        )
         secrets = known_secrets(provider, key)
         limit: dict[str, Json] = {provider.quirks.max_tokens_field: request.max_tokens}
         new_decoder = partial(
@@ -128,18 +120,28 @@ class Client:
             own_limit=sets_token_limit({**limit, **request.params}),
             max_characters=request.max_characters,
         )
-        send = self._transport.send
+        send, log = self._transport.send, None
         if watch is not None:
             from provider_core.wire_log import WireLog
 
             log = WireLog(watch, secrets)
-            call, send = log.traced(call), partial(log.send, self._transport)
+            send = partial(log.send, self._transport)
+        trace = _trace_for(notify) if notify is not None else None
         retries = Retries(provider.network, clock=self._clock)
         while True:
             cut_short: list[AnswerEvent] = []
             try:
                 body = adapter.body
-                attempt = replace(call, headers=self.headers(provider, body, key), body=_encoded(body))
+                call = Call(
+                    method="POST",
+                    url=provider.url("/chat/completions"),
+                    headers=self.headers(provider, body, key),
+                    body=_encoded(body),
+                    network=provider.network,
+                    provider=provider.name,
+                    trace=trace,
+                )
+                attempt = call if log is None else log.traced(call)
                 decoder = partial(new_decoder, streamed=bool(body.get("stream")))
                 yield from _attempt(attempt, send, secrets, adapter.accepted, decoder, cut_short)
                 return

@@ -350,6 +350,7 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
     )
     # A server without a preset that is nearby may have to load its model first.
     usual = presets.LOCAL if validators.is_private_host(base_url) else Network()
+    default_network = preset.network if preset else usual
     network: dict[str, Any] = {each: entry[each] for each in Network.__annotations__ if each in entry}
     network |= {each: Path(network[each]) for each in ("ca_bundle", "client_cert") if each in network}
     declared = tuple(Model(id=each) if isinstance(each, str) else Model(**each) for each in get("models", ()))
@@ -371,6 +372,6 @@ def _provider(name: str, entry: Mapping[str, Any], paths: Paths) -> Provider:
         enabled=get("enabled", True),
         gguf=gguf,
         embedded=gguf is not None,
-        network=replace(preset.network if preset else usual, **network),
+        network=replace(default_network, **network) if network else default_network,
         quirks=preset.quirks if preset else Quirks(),
     )

@@ -1,4 +1,4 @@
-"""How many of telex's own functions run for one chunk of an answer, from its bytes to the screen."""
+"""How many of telex's own functions run before a request is sent, and for one chunk of an answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from scripted import DONE, delta, sse
+from inprocess import Inside
+from scripted import DONE, answer, delta, sse
 
 from provider_core.settings import Paths
 from provider_core.testing import FakeTransport, Scripted
@@ -19,6 +20,8 @@ from telex.main import main
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from scripted import Scripted as Server
 
 PIECES = [
     "It ",
@@ -49,13 +52,13 @@ class Counter:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
 
-    def _note(self, frame: Any, event: str, _: object) -> None:
+    def note(self, frame: Any, event: str, _: object) -> None:
         code = frame.f_code
         if event == "call" and ("/telex/" in code.co_filename or "/provider_core/" in code.co_filename):
             self.calls.append((code.co_filename, code.co_qualname))
 
     def __enter__(self) -> None:
-        sys.setprofile(self._note)
+        sys.setprofile(self.note)
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
@@ -93,3 +96,29 @@ def test_a_chunk_of_markdown_takes_at_most_75_calls_in_16_files(tmp_path: Path) 
         names = "\n".join(f"{file} {name}" for file, name in counter.calls)
         assert 20 < len(counter.calls) <= 75, f"{piece!r} took {len(counter.calls)} calls:\n{names}"
         assert len(counter.files) <= 16, sorted(counter.files)
+
+
+def test_a_request_is_sent_after_at_most_230_calls_in_38_files(tmp_path: Path, server: Server) -> None:
+    """Of a chat in a pipe, when everything is imported and the settings were checked before."""
+    server.will(answer("Hello"))
+    telex = Inside(tmp_path)
+    telex.configure(f'[providers.p]\nbase_url = "{server.url}"\nkey = "none"\nmodels = ["m"]\n')
+    arguments = ("chat", "-m", "p/m", "hi")
+    for _ in range(2):
+        assert telex(*arguments).code == 0
+    counter = Counter()
+
+    def note(frame: Any, event: str, argument: object) -> None:
+        if event == "c_call" and getattr(argument, "__name__", "") in ("send", "sendall"):
+            sys.setprofile(None)
+        elif not frame.f_code.co_name.startswith("<"):  # comprehensions are no functions in newer Pythons
+            counter.note(frame, event, argument)
+
+    sys.setprofile(note)
+    try:
+        assert telex(*arguments).code == 0
+    finally:
+        sys.setprofile(None)
+    names = "\n".join(f"{file} {name}" for file, name in counter.calls)
+    assert 100 < len(counter.calls) <= 230, f"{len(counter.calls)} calls:\n{names}"
+    assert len(counter.files) <= 38, sorted(counter.files)

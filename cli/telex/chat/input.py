@@ -90,7 +90,8 @@ def read_prompt(
         prompt = attach(prompt, files, images, stdin=raw or b"")
     elif raw:
         prompt = _with_stdin(prompt, raw)
-    if not (prompt.text.strip() or prompt.files or prompt.images or may_be_empty):
+    has_text = prompt.typed.strip() or (prompt.piped or "").strip()
+    if not (has_text or prompt.files or prompt.images or may_be_empty):
         raise click.UsageError(
             'there is no prompt: give one, as in telex chat "Why is the sky blue?", or pipe one in'
         )

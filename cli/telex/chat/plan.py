@@ -210,8 +210,8 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         content, system = prompt.content(filled.prompt), filled.system or None
     if options.system is not None:
         system = require_utf8(options.system, "the system message")
-    if not interactive and not options.quiet and (attachments := prompt.attachments):
-        app.console.note(f"Attached: {', '.join(attachments)}")
+    if (prompt.files or prompt.images) and not (interactive or options.quiet):
+        app.console.note(f"Attached: {', '.join(prompt.attachments)}")
     models = []
     names = [_without_keys(app, name) for name in options.models] if several else [""]
     for name, target in zip(names, found, strict=True):
@@ -381,6 +381,7 @@ def _request(
     messages: tuple[Message, ...],
     schema: Mapping[str, Json] | None,
 ) -> Request:
+    may_have_results = bool(options.tools or options.go_on or options.conversation)
     # The number of characters that have to be held in memory.
     held = limits.WHOLE_ANSWER if options.as_json else None
     if schema is not None or options.extract:
@@ -395,7 +396,7 @@ def _request(
         tool_choice=options.tool_choice,
         max_characters=held,
         schema=schema,
-        reads_images=reads_images(app, target, messages, has_tools=bool(options.tools)),
+        reads_images=may_have_results and reads_images(app, target, messages, has_tools=bool(options.tools)),
         params=dict(options.params),
     )
 

@@ -48,7 +48,7 @@ def run(app: App, options: Options) -> Plan | None:
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)}: take one of them")
     tools = template = None
-    with Interrupts(), contextlib.ExitStack() as stack:
+    with Interrupts() as interrupts, contextlib.ExitStack() as stack:
         try:
             check(options)
             if options.template is not None:
@@ -73,11 +73,11 @@ def run(app: App, options: Options) -> Plan | None:
             _render_failure(app, options, error)
             raise
         if several is not None:
-            _ask_several(app, plan, several)
+            _ask_several(app, plan, several, interrupts)
         elif model.chat is not None:
             renderer = renderer_for(app.console, plan.render, explain=app.hint)
             turn = Turn(app, plan, model.chat, renderer, recorder=model.recorder, tools=tools)
-            report_outcome(app, turn.run(), had_tools=tools is not None)
+            report_outcome(app, turn.run(interrupts), had_tools=tools is not None)
     return None
 
 
@@ -106,18 +106,16 @@ class Turn:
         if recorder is not None:
             recorder.report = partial(_report, renderer.handle)
 
-    def run(self) -> Answer:
+    def run(self, interrupts: Interrupts) -> Answer:
         """Run the turn to its end; the answer is saved. Raises errors of the core, and what stops it from outside."""
-        with Interrupts() as interrupts, contextlib.ExitStack() as stack:
-            held = interrupts.held
+        held, recorder, render = interrupts.held, self._recorder, self._renderer.handle
+        with contextlib.ExitStack() as stack:
             options: Any = {}
             if self._tools is not None:
                 from telex.chat.tools import Approver, TerminalPrompt
 
                 prompt = stack.enter_context(TerminalPrompt(self._app.console))
-                approver = Approver(
-                    self._app, prompt, self._tools.policy, pause=lambda: self._renderer.handle(Paused())
-                )
+                approver = Approver(self._app, prompt, self._tools.policy, pause=lambda: render(Paused()))
                 options = {
                     "toolboxes": self._tools.toolboxes,
                     "approve": approver.approve,
@@ -126,38 +124,36 @@ class Turn:
 
             def notify(event: Event) -> None:
                 with held:
-                    self._handle(event)
+                    _handle(event, recorder, render)
 
-            chat_run = _chat_run(
-                self._plan,
-                self._chat,
-                self._open_provider,
-                self._renderer.handle,
-                notify=notify,
-                hold=held,
-                **options,
+            run = _chat_run(
+                self._plan, self._chat, self._open_provider, render, notify=notify, hold=held, **options
             )
-            before = chat_run.messages
+            before = run.messages
             try:
-                for event in chat_run:
-                    self._handle(event)
+                for event in run:
+                    _handle(event, recorder, render)
             except BaseException as error:
                 with held:
-                    events = chat_run.end(_failure(error), unwritten=self._app.console.unwritten)
+                    events = run.end(_failure(error), unwritten=self._app.console.unwritten)
                 for event in events:
-                    _handle_last(event, self._recorder, self._renderer.handle, held)
+                    _handle_last(event, recorder, render, held)
                 raise
             finally:
-                self.messages = chat_run.messages if chat_run.messages is not before else None
-            return chat_run.answer
+                self.messages = run.messages if run.messages is not before else None
+            return run.answer
 
-    def _handle(self, event: Event) -> None:
-        # The end of an answer is saved before it is shown, which may fail.
-        if self._recorder is not None and type(event) is AnswerEnded:
-            self._recorder.handle(event)
-        self._renderer.handle(event)
-        if self._recorder is not None and type(event) is not AnswerEnded:
-            self._recorder.handle(event)
+
+def _handle(event: Event, recorder: HistoryRecorder | None, render: Callable[[Event], None]) -> None:
+    """Show an event, and save it; the end of an answer is saved first, because showing it may fail."""
+    if recorder is None:
+        render(event)
+    elif type(event) is AnswerEnded:
+        recorder.handle(event)
+        render(event)
+    else:
+        render(event)
+        recorder.handle(event)
 
 
 def _chat_run(
@@ -202,13 +198,14 @@ def _report(handle: Callable[[CommandEvent], None], text: str) -> None:
 
 
 def _handle_last(
-    event: Event,
+    event: Event | ChatFailed,
     recorder: HistoryRecorder | None,
-    render: Callable[[Event], None],
+    render: Callable[[Any], None],
     held: AbstractContextManager[None],
 ) -> None:
     """Save and show what is left of a turn that something has stopped; neither prevents the other."""
-    for handle in (render,) if recorder is None else (recorder.handle, render):
+    handlers: list[Callable[[Any], None]] = [render] if recorder is None else [recorder.handle, render]
+    for handle in handlers:
         with contextlib.suppress(KeyboardInterrupt, Terminated, OutputClosed, OutputError), held:
             handle(event)
 
@@ -223,7 +220,7 @@ def _failure(error: BaseException) -> CoreError | None:
 # --- several models ----------------------------------------------------------------------------------------
 
 
-def _ask_several(app: App, plan: Plan, open_provider: OpensProvider) -> None:
+def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts: Interrupts) -> None:
     """Ask all models at once; raises ``Stop`` with the worst exit code."""
     from provider_core.chat.parallel import ParallelRuns
 
@@ -241,57 +238,54 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider) -> None:
                 elif sentence:
                     console.note(f"{answer.target}: {sentence}")
 
-    with Interrupts() as interrupts:
-        held = interrupts.held
-        renderer = multi_renderer_for(
-            console,
-            plan.render,
-            [model.chat.target if model.chat is not None else model.name for model in models],
-            report=report,
-            explain=app.hint,
-        )
-        asked: list[int] = []
-        runs: list[ChatRun] = []
+    held = interrupts.held
+    renderer = multi_renderer_for(
+        console,
+        plan.render,
+        [model.chat.target if model.chat is not None else model.name for model in models],
+        report=report,
+        explain=app.hint,
+    )
 
-        def show(index: int, event: Event | CommandEvent) -> None:
-            if isinstance(event, ChatEnded):
-                outcomes[index] = event.answer
-            renderer.handle(index, event)
+    def show(index: int, event: Event | CommandEvent) -> None:
+        if isinstance(event, ChatEnded):
+            outcomes[index] = event.answer
+        renderer.handle(index, event)
 
-        for index, model in enumerate(models):
-            if model.chat is None:
-                outcomes[index] = model.error
-                with held:
-                    renderer.handle(index, ChatFailed(error=model.error or CoreError("no model")))
-                continue
-            handle = partial(show, index)
-            if model.recorder is not None:
-                model.recorder.report = partial(_report, handle)
-            run = _chat_run(plan, model.chat, open_provider, handle, name=str(model.chat.target))
-            if model.error is not None:
-                for event in run.end(model.error):
-                    _handle_last(event, model.recorder, handle, held)
-                continue
-            asked.append(index)
+    indexes: list[int] = []
+    runs: list[ChatRun] = []
+    for index, model in enumerate(models):
+        render = partial(show, index)
+        if model.chat is None:
+            outcomes[index] = model.error
+            _handle_last(ChatFailed(error=model.error or CoreError("no model")), None, render, held)
+            continue
+        if model.recorder is not None:
+            model.recorder.report = partial(_report, render)
+        run = _chat_run(plan, model.chat, open_provider, render, name=str(model.chat.target))
+        if model.error is None:
+            indexes.append(index)
             runs.append(run)
-        parallel = ParallelRuns(runs, as_error=internal_error)
-        try:
-            for item in parallel:
-                with held:
-                    if item is not None:
-                        index, event = asked[item[0]], item[1]
-                        recorder = models[index].recorder
-                        if recorder is not None and type(event) is AnswerEnded:
-                            recorder.handle(event)
-                        show(index, event)
-                        if recorder is not None and type(event) is not AnswerEnded:
-                            recorder.handle(event)
-                    renderer.tick()
-        except BaseException as error:
-            for position, event in parallel.stop(_failure(error), unwritten=console.unwritten):
-                index = asked[position]
-                _handle_last(event, models[index].recorder, partial(show, index), held)
-            raise
+            continue
+        for event in run.end(model.error):
+            _handle_last(event, model.recorder, render, held)
+    parallel = ParallelRuns(runs, as_error=internal_error)
+    items = iter(parallel)
+    try:
+        while True:
+            with held:  # waiting for the next event takes 0.1 s at most
+                item = next(items, False)
+                if item is False:
+                    break
+                if isinstance(item, tuple):
+                    index = indexes[item[0]]
+                    _handle(item[1], models[index].recorder, partial(show, index))
+                renderer.tick()
+    except BaseException as error:
+        for position, event in parallel.stop(_failure(error), unwritten=console.unwritten):
+            index = indexes[position]
+            _handle_last(event, models[index].recorder, partial(show, index), held)
+        raise
     codes = [
         outcome_of(app, each)[0] if isinstance(each, Answer) else app.advice(each)[0]
         for each in outcomes

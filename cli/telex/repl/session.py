@@ -27,6 +27,7 @@ from telex.options import with_network
 from telex.render import renderer_for
 from telex.render.renderer import Paused
 from telex.repl.terminal import EchoSuppressor
+from telex.signals import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -253,10 +254,10 @@ class Session:
             open_provider=self._provider.open,
         )
         resend = True
-        with renderer.echo:
+        with renderer.echo, Interrupts() as interrupts:
             try:
                 check_fit(self.app, chat, prompt)
-                answer = turn.run()
+                answer = turn.run(interrupts)
                 if isinstance(answer.error, ToolRefusedError) and answer.error.code != "not_allowed":
                     answer = replace(answer, error=None)  # the user has just refused the call
                 report_outcome(self.app, answer, had_tools=self.tools is not None)
