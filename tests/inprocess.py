@@ -7,7 +7,7 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
-from running import Ran
+from running import Ran, provider_table
 
 from provider_core.keys import KeyStore, MemoryStore, unseal
 from provider_core.settings import Paths
@@ -39,6 +39,11 @@ class Inside:
     def configure(self, text: str) -> None:
         self.settings.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.settings.write_text(text)
+
+    def provider(self, name: str, url: str, **fields: object) -> None:
+        """Add a provider without a key, by hand, as people do."""
+        before = self.settings.read_text() if self.settings.exists() else ""
+        self.configure(before + provider_table(name, url, **fields))
 
     def __call__(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Ran:
         out, err = _stream(), _stream()

@@ -32,6 +32,13 @@ class Ran:
         return self.out.decode()
 
 
+def provider_table(name: str, url: str, **fields: object) -> str:
+    """The settings of a provider without a key, unless ``fields`` say otherwise."""
+    rows = {"base_url": url, "key": "none", "models": ["m"], **fields}
+    lines = [f"{key} = {toml(value)}" for key, value in rows.items() if value is not None]
+    return f"\n[providers.{name}]\n" + "\n".join(lines) + "\n"
+
+
 class Telex:
     """``telex("chat", "hi")`` runs it and waits; ``start`` gives the process."""
 
@@ -64,9 +71,7 @@ class Telex:
     def provider(self, name: str, url: str, **fields: object) -> None:
         """Add a provider without a key, by hand, as people do."""
         before = self.settings.read_text() if self.settings.exists() else ""
-        rows = {"base_url": url, "key": "none", "models": ["m"], **fields}
-        lines = [f"{key} = {toml(value)}" for key, value in rows.items() if value is not None]
-        self.configure(f"{before}\n[providers.{name}]\n" + "\n".join(lines) + "\n")
+        self.configure(before + provider_table(name, url, **fields))
 
     def start(self, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
         env = self.env | options.pop("env", {})  # type: ignore[operator]

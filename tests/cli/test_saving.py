@@ -1,4 +1,4 @@
-"""``-o FILE``: the whole answer or what was there before, and never a question that nobody can keep the answer to."""
+"""``-o FILE``: the complete answer or the file as it was, and no request if the file cannot be written."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from inprocess import Inside
 from running import COMMAND, within
 from scripted import DONE, Answer, Cut, Pause, Scripted, answer, delta, sse
 from terminal import Pty
@@ -20,14 +21,20 @@ from terminal import Pty
 if TYPE_CHECKING:
     from running import Telex
 
+ANSWER = b"The sky is blue.\n"
 ROOT = os.name == "posix" and os.geteuid() == 0
 
 
 @pytest.fixture
-def lab(telex: Telex, server: Scripted) -> Telex:
+def process(telex: Telex, server: Scripted) -> Telex:
     telex.provider("lab", server.url)
     server.will(answer("The sky", " is blue."))
     return telex
+
+
+@pytest.fixture
+def lab(process: Telex) -> Inside:
+    return Inside(process.home)
 
 
 @pytest.fixture
@@ -42,22 +49,29 @@ def names(out: Path) -> list[str]:
     return sorted(path.name for path in out.parent.iterdir())
 
 
-def test_the_file_is_what_stdout_would_have_been(lab: Telex, out: Path) -> None:
+# --- what cannot be written is said before anything is asked ---------------------------------------------------
+
+
+# --- what kind of file it is ----------------------------------------------------------------------------------
+
+
+def test_the_file_has_what_stdout_would_have_had(lab: Inside, out: Path) -> None:
+    out.write_bytes(b"older\n")
+    out.chmod(0o640)
     ran = lab("chat", "-o", str(out), "hi")
     assert (ran.code, ran.out, ran.err) == (0, b"", "")
-    assert out.read_bytes() == b"The sky is blue.\n"
-    assert names(out) == ["answer.txt"]
+    assert (out.read_bytes(), stat.S_IMODE(out.stat().st_mode)) == (ANSWER, 0o640)
+    longest = out.with_name("ü" * 127)
+    assert lab("chat", "-o", str(longest), "hi").code == 0
+    assert longest.read_bytes() == ANSWER
+    assert len(names(out)) == 2
 
 
-def test_a_name_alone_is_in_the_folder_where_one_is(lab: Telex, out: Path) -> None:
-    assert lab("chat", "-o", "answer.txt", "hi", cwd=out.parent).code == 0
-    assert out.read_bytes() == b"The sky is blue.\n"
-
-
-def test_a_dash_is_stdout(lab: Telex, out: Path) -> None:
-    ran = lab("chat", "-o", "-", "hi", cwd=out.parent)
-    assert (ran.code, ran.out) == (0, b"The sky is blue.\n")
-    assert names(out) == []
+def test_a_name_is_in_the_working_directory_and_a_dash_is_stdout(process: Telex, out: Path) -> None:
+    assert process("chat", "-o", "answer.txt", "hi", cwd=out.parent).code == 0
+    assert out.read_bytes() == ANSWER
+    ran = process("chat", "-o", "-", "hi", cwd=out.parent)
+    assert (ran.code, ran.out, names(out)) == (0, ANSWER, ["answer.txt"])
 
 
 @pytest.mark.parametrize("before", [b"older\n", None])
@@ -70,8 +84,8 @@ def test_a_dash_is_stdout(lab: Telex, out: Path) -> None:
         (Answer([b'{"error":{"message":"no"}}'], status=401), 4, None),
     ],
 )
-def test_what_is_not_whole_stands_beside_the_file(
-    lab: Telex,
+def test_an_incomplete_answer_goes_to_a_partial_file(
+    lab: Inside,
     server: Scripted,
     out: Path,
     body: list[bytes],
@@ -93,20 +107,19 @@ def test_what_is_not_whole_stands_beside_the_file(
     assert set(names(out)) <= {"answer.txt", "answer.txt.partial"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("form", [(), ("--json",)])
-def test_a_signal_leaves_the_old_file_and_keeps_what_has_come(
-    lab: Telex, server: Scripted, out: Path, number: signal.Signals, form: tuple[str, ...]
+@pytest.mark.parametrize(("number", "form"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--json",))])
+def test_a_signal_leaves_the_old_file_and_a_partial_one(
+    process: Telex, server: Scripted, out: Path, number: signal.Signals, form: tuple[str, ...]
 ) -> None:
     out.write_bytes(b"older\n")
     server.will([*sse(delta("half")), Pause(30), DONE])
-    process = lab.start("chat", "-o", str(out), *form, "hi")
+    running = process.start("chat", "-o", str(out), *form, "hi")
     while not server.asked:
         time.sleep(0.02)
     time.sleep(0.4)
-    process.send_signal(number)
-    process.communicate(timeout=10)
-    assert process.returncode == (130 if number is signal.SIGINT else -number)
+    running.send_signal(number)
+    running.communicate(timeout=10)
+    assert running.returncode == (130 if number is signal.SIGINT else -number)
     assert out.read_bytes() == b"older\n"
     partial = out.with_name("answer.txt.partial").read_bytes()
     if form:
@@ -117,32 +130,34 @@ def test_a_signal_leaves_the_old_file_and_keeps_what_has_come(
     assert names(out) == ["answer.txt", "answer.txt.partial"]
 
 
-def test_a_signal_before_anything_is_asked_leaves_no_file(lab: Telex, server: Scripted, out: Path) -> None:
+def test_a_signal_before_anything_is_asked_leaves_no_file(
+    process: Telex, server: Scripted, out: Path
+) -> None:
     server.will([Pause(30)])
     for tenths in range(12):
-        process = lab.start("chat", "-o", str(out), "--timeout", "10", "hi")
+        running = process.start("chat", "-o", str(out), "--timeout", "10", "hi")
         time.sleep(0.06 + 0.02 * tenths)
-        process.terminate()
-        process.communicate(timeout=10)
-        assert process.returncode == -signal.SIGTERM
+        running.terminate()
+        running.communicate(timeout=10)
+        assert running.returncode == -signal.SIGTERM
         assert names(out) == []
 
 
-def test_the_old_file_is_there_while_the_new_one_comes(lab: Telex, server: Scripted, out: Path) -> None:
+def test_the_old_file_is_there_while_the_new_one_comes(process: Telex, server: Scripted, out: Path) -> None:
     out.write_bytes(b"older\n")
     goes_on = threading.Event()
     server.will([*sse(delta("new")), Pause(goes_on), *answer("er")])
-    process = lab.start("chat", "-o", str(out), "hi")
+    running = process.start("chat", "-o", str(out), "hi")
     while not server.asked:
         time.sleep(0.02)
     time.sleep(0.3)
     assert out.read_bytes() == b"older\n"
     goes_on.set()
-    process.communicate(timeout=20)
+    running.communicate(timeout=20)
     assert out.read_bytes() == b"newer\n"
 
 
-def test_the_object_of_a_failure_is_beside_the_file(lab: Telex, server: Scripted, out: Path) -> None:
+def test_the_json_of_a_failure_goes_to_a_partial_file(lab: Inside, server: Scripted, out: Path) -> None:
     out.write_bytes(b"older\n")
     partial = out.with_name("answer.txt.partial")
     server.will(Answer([b'{"error":{"message":"no"}}'], status=401))
@@ -156,10 +171,7 @@ def test_the_object_of_a_failure_is_beside_the_file(lab: Telex, server: Scripted
     assert names(out) == ["answer.txt", "answer.txt.partial"]
 
 
-# --- what cannot be written is said before anything is asked ---------------------------------------------------
-
-
-def test_nothing_is_asked_where_nothing_can_be_written(lab: Telex, server: Scripted, tmp_path: Path) -> None:
+def test_nothing_is_asked_where_nothing_can_be_written(lab: Inside, server: Scripted, tmp_path: Path) -> None:
     folder, loop, file = tmp_path / "folder", tmp_path / "loop", tmp_path / "file"
     folder.mkdir()
     file.touch()
@@ -180,7 +192,7 @@ def test_nothing_is_asked_where_nothing_can_be_written(lab: Telex, server: Scrip
 
 
 @pytest.mark.skipif(ROOT, reason="root may write everywhere")
-def test_a_write_protected_file_or_folder_is_left_alone(lab: Telex, server: Scripted, out: Path) -> None:
+def test_a_write_protected_file_or_folder_is_left_alone(lab: Inside, server: Scripted, out: Path) -> None:
     out.write_bytes(b"older\n")
     out.chmod(0o444)
     assert "write-protected" in lab("chat", "-o", str(out), "hi").err
@@ -194,13 +206,13 @@ def test_a_write_protected_file_or_folder_is_left_alone(lab: Telex, server: Scri
     assert server.asked == []
 
 
-def test_a_disk_that_fills_up_leaves_the_old_file(lab: Telex, server: Scripted, out: Path) -> None:
+def test_a_disk_that_fills_up_leaves_the_old_file(process: Telex, server: Scripted, out: Path) -> None:
     """A limit on the size of files stands in for the disk: the write fails in the same way."""
     out.write_bytes(b"older\n")
     server.will(answer("x" * 200_000))
     for form in ("--plain", "--json"):
         script = f"ulimit -f 64; exec {COMMAND} chat {form} --no-save -o {out} hi"
-        done = subprocess.run(["bash", "-c", script], env=lab.env, stdin=subprocess.DEVNULL,
+        done = subprocess.run(["bash", "-c", script], env=process.env, stdin=subprocess.DEVNULL,
                               capture_output=True, check=False, timeout=30)  # fmt: skip
         assert done.returncode == 1
         assert b"the output cannot be written: File too large" in done.stderr
@@ -211,27 +223,18 @@ def test_a_disk_that_fills_up_leaves_the_old_file(lab: Telex, server: Scripted, 
         partial.unlink()
 
 
-# --- what kind of file it is ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("umask", "mode"), [("022", 0o644), ("077", 0o600), ("002", 0o664)])
-def test_a_new_file_has_the_mode_that_the_umask_gives(lab: Telex, out: Path, umask: str, mode: int) -> None:
+def test_a_new_file_has_the_mode_that_the_umask_gives(
+    process: Telex, out: Path, umask: str, mode: int
+) -> None:
     script = f"umask {umask}; exec {COMMAND} chat -o {out} hi"
-    subprocess.run(["bash", "-c", script], env=lab.env, stdin=subprocess.DEVNULL, check=True, timeout=30)
+    subprocess.run(["bash", "-c", script], env=process.env, stdin=subprocess.DEVNULL, check=True, timeout=30)
     assert stat.S_IMODE(out.stat().st_mode) == mode
-
-
-def test_an_old_file_keeps_its_mode(lab: Telex, out: Path) -> None:
-    out.write_bytes(b"older\n")
-    out.chmod(0o640)
-    lab("chat", "-o", str(out), "hi")
-    assert stat.S_IMODE(out.stat().st_mode) == 0o640
-    assert out.read_bytes() == b"The sky is blue.\n"
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_stays_one_and_its_file_is_written(
-    lab: Telex, server: Scripted, out: Path, there: bool
+    lab: Inside, server: Scripted, out: Path, there: bool
 ) -> None:
     target = out.parent / "real" / "file"
     target.parent.mkdir()
@@ -240,49 +243,44 @@ def test_a_link_stays_one_and_its_file_is_written(
     out.symlink_to(Path("real") / "file")
     assert lab("chat", "-o", str(out), "hi").code == 0
     assert out.is_symlink()
-    assert target.read_bytes() == b"The sky is blue.\n"
+    assert target.read_bytes() == ANSWER
     server.will([*sse(delta("half")), Cut()])
     assert lab("chat", "-o", str(out), "hi").code == 6
-    assert target.read_bytes() == b"The sky is blue.\n"
+    assert target.read_bytes() == ANSWER
     assert target.with_name("file.partial").read_bytes() == b"half\n"
 
 
-def test_a_device_is_written_to_as_it_is(lab: Telex, tmp_path: Path) -> None:
-    assert lab("chat", "-o", "/dev/null", "hi").code == 0
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116
-    full = lab("chat", "-o", "/dev/full", "hi")
-    assert full.code == 1
-    assert "No space left" in full.err
-    ran = lab("chat", "-o", "/dev/stdout", "hi")
-    assert (ran.code, ran.out) == (0, b"The sky is blue.\n")
+def test_devices_and_named_pipes_are_written_to(process: Telex, out: Path) -> None:
+    for device, code in (("/dev/null", 0), ("/dev/full", 1)):
+        ran = process("chat", "-o", device, "hi")
+        assert (ran.code, "No space left" in ran.err) == (code, code == 1)
+        assert stat.S_ISCHR(Path(device).stat().st_mode)
+    os.mkfifo(out)
+    running = process.start("chat", "-o", str(out), "hi")
+    assert out.read_bytes() == ANSWER
+    running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert stat.S_ISFIFO(out.stat().st_mode)
 
 
-def test_a_pipe_with_a_name_is_written_to_while_it_is_read(lab: Telex, tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    process = lab.start("chat", "-o", str(pipe), "hi")
-    assert pipe.read_bytes() == b"The sky is blue.\n"
-    process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert stat.S_ISFIFO(pipe.stat().st_mode)
+@pytest.mark.parametrize(("name", "why"), [("/dev/fd/9", "Bad file"), ("/dev/stdin", "for reading only")])
+def test_a_descriptor_that_cannot_be_written_to_is_refused(
+    process: Telex, server: Scripted, name: str, why: str
+) -> None:
+    ran = process("chat", "-o", name, "hi", stdin=b"")
+    assert (ran.code, server.asked) == (2, [])
+    assert why in ran.err
 
 
-def test_another_program_can_take_the_place_of_a_file(lab: Telex, out: Path) -> None:
+def test_process_substitution_works(process: Telex, out: Path) -> None:
     script = f"{COMMAND} chat -o >(tr a-z A-Z > {out}) hi; sleep 0.3"
-    subprocess.run(["bash", "-c", script], env=lab.env, stdin=subprocess.DEVNULL, check=True, timeout=30)
+    subprocess.run(["bash", "-c", script], env=process.env, stdin=subprocess.DEVNULL, check=True, timeout=30)
     assert out.read_bytes() == b"THE SKY IS BLUE.\n"
 
 
-def test_the_longest_name_there_can_be_is_none_too_long(lab: Telex, out: Path) -> None:
-    longest = out.with_name("ü" * 127)
-    assert lab("chat", "-o", str(longest), "hi").code == 0
-    assert longest.read_bytes() == b"The sky is blue.\n"
-    assert len(names(out)) == 1
-
-
-def test_what_a_file_holds_is_laid_out_for_no_terminal(lab: Telex, server: Scripted, out: Path) -> None:
+def test_a_file_gets_unrendered_markdown(process: Telex, server: Scripted, out: Path) -> None:
     server.will(answer("**bold**\x1b[2J"))
-    with Pty([str(COMMAND), "chat", "-o", str(out), "hi"], env=lab.env) as terminal:
+    with Pty([str(COMMAND), "chat", "-o", str(out), "hi"], env=process.env) as terminal:
         assert terminal.wait() == 0
     assert out.read_bytes() == b"**bold**\x1b[2J\n"
 
@@ -291,66 +289,55 @@ def test_what_a_file_holds_is_laid_out_for_no_terminal(lab: Telex, server: Scrip
     ("name", "redirection"),
     [
         ("/dev/stdout", ">"),
-        ("/dev/stdout", ">>"),
-        ("/dev/fd/1", ">"),
-        ("/proc/self/fd/1", ">"),
+        ("/dev/fd/1", ">>"),
         ("link", ">"),
         ("/dev/fd/3", "3>&1 >"),
         ("/proc/$$/fd/1", ">>"),
     ],
 )
 def test_an_open_descriptor_is_written_to_and_not_replaced(
-    lab: Telex, out: Path, name: str, redirection: str
+    process: Telex, out: Path, name: str, redirection: str
 ) -> None:
     (out.parent / "link").symlink_to("/dev/stdout")
     script = f"{{ echo before; {COMMAND} chat -o {name} hi {'3>&1' if '3' in name else ''}; echo after; }}"
     redirection = redirection.removeprefix("3>&1 ")
     ran = subprocess.run(
         ["bash", "-c", f"{script} {redirection} {out}"],
-        cwd=out.parent, env=lab.env, stdin=subprocess.DEVNULL, capture_output=True, check=True,
+        cwd=out.parent, env=process.env, stdin=subprocess.DEVNULL, capture_output=True, check=True,
     )  # fmt: skip
     assert ran.stderr == b""
     assert out.read_bytes() == b"before\nThe sky is blue.\nafter\n"
     assert names(out) == ["answer.txt", "link"]
 
 
-@pytest.mark.parametrize(("name", "why"), [("/dev/fd/9", "Bad file"), ("/dev/stdin", "for reading only")])
-def test_a_descriptor_that_cannot_be_written_to_is_refused(
-    lab: Telex, server: Scripted, name: str, why: str
-) -> None:
-    ran = lab("chat", "-o", name, "hi", stdin=b"")
-    assert (ran.code, server.asked) == (2, [])
-    assert why in ran.err
-
-
-def test_all_hard_links_of_a_file_show_the_answer(lab: Telex, server: Scripted, out: Path) -> None:
+def test_all_hard_links_of_a_file_show_the_answer(lab: Inside, server: Scripted, out: Path) -> None:
     out.write_bytes(b"older, and longer than the answer is\n")
     second = out.with_name("second")
     second.hardlink_to(out)
     assert lab("chat", "-o", str(out), "hi").code == 0
-    assert out.read_bytes() == second.read_bytes() == b"The sky is blue.\n"
+    assert out.read_bytes() == second.read_bytes() == ANSWER
     assert out.samefile(second)
     server.will([*sse(delta("half")), Cut()])
     assert lab("chat", "-o", str(out), "hi").code == 6
-    assert out.read_bytes() == second.read_bytes() == b"The sky is blue.\n"
+    assert out.read_bytes() == second.read_bytes() == ANSWER
     assert names(out) == ["answer.txt", "answer.txt.partial", "second"]
 
 
 @pytest.mark.skipif(not ROOT, reason="gives a file to another user")
 @pytest.mark.parametrize("sticky", [0o1777, 0o755])
-def test_another_users_file_keeps_its_owner(lab: Telex, out: Path, sticky: int) -> None:
+def test_another_users_file_keeps_its_owner(lab: Inside, out: Path, sticky: int) -> None:
     out.write_bytes(b"older\n")
     os.chown(out, 12345, 12345)
     out.parent.chmod(sticky)
     assert lab("chat", "-o", str(out), "hi").code == 0
-    assert out.read_bytes() == b"The sky is blue.\n"
+    assert out.read_bytes() == ANSWER
     assert (out.stat().st_uid, out.stat().st_gid) == (12345, 12345)
 
 
 @pytest.mark.parametrize("end", [DONE, Cut()])
 @pytest.mark.parametrize("linked", ["answer.txt", "answer.txt.partial"])
 def test_a_link_that_appears_later_is_not_followed(
-    lab: Telex, server: Scripted, out: Path, end: Any, linked: str
+    process: Telex, server: Scripted, out: Path, end: Any, linked: str
 ) -> None:
     victim = out.with_name("victim")
     victim.write_bytes(b"precious\n")
@@ -358,18 +345,20 @@ def test_a_link_that_appears_later_is_not_followed(
     server.will(
         [*sse(delta("new")), Pause(goes_on), *([*sse(delta(finish="stop")), DONE] if end is DONE else [end])]
     )
-    process = lab.start("chat", "-o", str(out), "hi")
+    running = process.start("chat", "-o", str(out), "hi")
     assert within(20, lambda: bool(server.asked))
     out.with_name(linked).symlink_to(victim)
     goes_on.set()
-    process.communicate(timeout=20)
+    running.communicate(timeout=20)
     assert victim.read_bytes() == b"precious\n"
     written = out if end is DONE else out.with_name("answer.txt.partial")
     assert not written.is_symlink()
     assert written.read_bytes() == b"new\n"
 
 
-def test_what_has_come_is_saved_where_no_partial_file_can_be(lab: Telex, server: Scripted, out: Path) -> None:
+def test_a_partial_file_gets_another_name_if_its_own_is_taken(
+    lab: Inside, server: Scripted, out: Path
+) -> None:
     out.with_name("answer.txt.partial").mkdir()
     server.will([*sse(delta("half")), Cut()])
     ran = lab("chat", "-o", str(out), "hi")
