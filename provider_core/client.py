@@ -211,16 +211,15 @@ def _attempt(
         accepted()
         decoder = new_decoder(status=reply.status, content_type=reply.headers.get("content-type", ""))
         broken: NetworkError | ProviderError | None = None
-        limit_idle: Callable[[float | None], None] | None = getattr(reply, "limit_idle", None)
         idle_limited = False
         try:
             for chunk in reply.chunks():
                 yield from decoder.feed(chunk)
                 if decoder.done:
                     break
-                if limit_idle is not None and decoder.settled is not idle_limited:
+                if decoder.settled is not idle_limited:
                     idle_limited = decoder.settled
-                    limit_idle(_TRAILER if idle_limited else None)
+                    reply.limit_idle(_TRAILER if idle_limited else None)
         except (NetworkError, ProviderError) as error:
             # After a finish reason that came with text, silence is the end as well; it is only noticed later.
             broken = None if isinstance(error, DeadlineError) and decoder.finished else error

@@ -491,11 +491,7 @@ class Call(Struct):
 
 
 class Reply(Protocol):
-    """An HTTP response whose body is still to come.
-
-    It may also have a method ``limit_idle(seconds)``: after it, a pause of so many seconds ends the body without an
-    error. ``limit_idle(None)`` undoes that.
-    """
+    """An HTTP response whose body is still to come."""
 
     @property
     def status(self) -> int: ...
@@ -506,6 +502,9 @@ class Reply(Protocol):
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it arrives, decompressed; raises ``NetworkError`` when it breaks off."""
+
+    def limit_idle(self, seconds: float | None) -> None:
+        """From now on, a pause of so many seconds ends the body without an error; None undoes that."""
 
 
 class Transport(Protocol):

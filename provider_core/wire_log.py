@@ -110,9 +110,6 @@ class LoggedReply:
     def __init__(self, reply: Reply, received: Callable[[bytes], None]) -> None:
         self._reply = reply
         self._received = received
-        limit_idle = getattr(reply, "limit_idle", None)
-        if limit_idle is not None:
-            self.limit_idle: Callable[[float | None], None] = limit_idle
 
     @property
     def status(self) -> int:
@@ -126,3 +123,6 @@ class LoggedReply:
         for chunk in self._reply.chunks():
             self._received(chunk)
             yield chunk
+
+    def limit_idle(self, seconds: float | None) -> None:
+        self._reply.limit_idle(seconds)

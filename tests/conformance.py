@@ -126,12 +126,12 @@ class TransportConformance:
         with world.transport.send(call(world.url)) as reply:
             assert b"".join(reply.chunks()) == b"ab"
 
-    def test_hastened_a_pause_is_the_end(self, world: World) -> None:
+    def test_with_an_idle_limit_a_pause_is_the_end(self, world: World) -> None:
         world.will(Scripted(body=[b"a", Silence(2), b"b"]))
         with world.transport.send(call(world.url)) as reply:
             chunks = reply.chunks()
             first = next(chunks)
-            reply.limit_idle(0.1)  # type: ignore[attr-defined]
+            reply.limit_idle(0.1)
             assert (first, list(chunks)) == (b"a", [])
 
     def test_reading_goes_on_where_it_was_left(self, world: World) -> None:

@@ -62,6 +62,9 @@ class InMemory:
         for at in range(0, len(self.body), 1000):
             yield self.body[at : at + 1000]
 
+    def limit_idle(self, seconds: float | None) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 

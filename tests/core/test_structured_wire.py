@@ -164,26 +164,26 @@ def refusal(words: str, param: str | None = None, status: int = 400) -> BadReque
     ],
 )
 def test_where_only_strict_is_refused_the_schema_is_sent_without_it(words: str) -> None:
-    negotiation = RequestAdapter(MINE, ask())
-    assert negotiation.refused(refusal(words))
-    format_: Any = negotiation.body["response_format"]
+    adapter = RequestAdapter(MINE, ask())
+    assert adapter.refused(refusal(words))
+    format_: Any = adapter.body["response_format"]
     assert format_["type"] == "json_schema"
     assert "strict" not in format_["json_schema"]
-    assert len(negotiation.body["messages"]) == len(build_body(MINE, ask())["messages"])
-    assert negotiation.refused(refusal(SENTENCES[0]))
-    assert negotiation.body["response_format"] == {"type": "json_object"}
+    assert len(adapter.body["messages"]) == len(build_body(MINE, ask())["messages"])
+    assert adapter.refused(refusal(SENTENCES[0]))
+    assert adapter.body["response_format"] == {"type": "json_object"}
 
 
 @pytest.mark.parametrize("words", SENTENCES)
 def test_a_refused_format_is_weakened_step_by_step(words: str) -> None:
-    negotiation = RequestAdapter(MINE, ask())
-    assert negotiation.refused(refusal(words))
-    assert negotiation.body["response_format"] == {"type": "json_object"}
-    assert json.dumps(PERSON) in negotiation.body["messages"][0]["content"]
-    assert negotiation.refused(refusal(words))
-    assert "response_format" not in negotiation.body
-    assert json.dumps(PERSON) in negotiation.body["messages"][0]["content"]
-    assert not negotiation.refused(refusal(words))
+    adapter = RequestAdapter(MINE, ask())
+    assert adapter.refused(refusal(words))
+    assert adapter.body["response_format"] == {"type": "json_object"}
+    assert json.dumps(PERSON) in adapter.body["messages"][0]["content"]
+    assert adapter.refused(refusal(words))
+    assert "response_format" not in adapter.body
+    assert json.dumps(PERSON) in adapter.body["messages"][0]["content"]
+    assert not adapter.refused(refusal(words))
 
 
 def test_a_server_that_blames_the_field_alone_is_understood() -> None:
@@ -207,37 +207,37 @@ def test_an_error_about_something_else_leaves_the_format_alone(error: Any) -> No
 
 
 def test_another_field_that_is_refused_goes_first() -> None:
-    negotiation = RequestAdapter(MINE, ask())
-    assert negotiation.refused(refusal("Unsupported parameter: 'stream_options'"))
-    assert "stream_options" not in negotiation.body
-    assert negotiation.body["response_format"]["type"] == "json_schema"
+    adapter = RequestAdapter(MINE, ask())
+    assert adapter.refused(refusal("Unsupported parameter: 'stream_options'"))
+    assert "stream_options" not in adapter.body
+    assert adapter.body["response_format"]["type"] == "json_schema"
 
 
 def test_a_server_that_does_not_stream_it_is_asked_for_the_whole_answer() -> None:
     words = "response_format` does not support streaming"
-    negotiation = RequestAdapter(MINE, ask())
-    assert negotiation.refused(refusal(words))
-    assert negotiation.body["stream"] is False
-    assert negotiation.body["response_format"]["type"] == "json_schema"
-    assert negotiation.refused(refusal(SENTENCES[0]))
-    assert negotiation.body["stream"] is True
-    assert negotiation.body["response_format"]["type"] == "json_object"
-    assert negotiation.refused(refusal(words))
-    assert "response_format" not in negotiation.body
-    assert not negotiation.refused(refusal(words))
+    adapter = RequestAdapter(MINE, ask())
+    assert adapter.refused(refusal(words))
+    assert adapter.body["stream"] is False
+    assert adapter.body["response_format"]["type"] == "json_schema"
+    assert adapter.refused(refusal(SENTENCES[0]))
+    assert adapter.body["stream"] is True
+    assert adapter.body["response_format"]["type"] == "json_object"
+    assert adapter.refused(refusal(words))
+    assert "response_format" not in adapter.body
+    assert not adapter.refused(refusal(words))
 
 
 def test_a_raw_field_that_is_refused_is_left_out_as_ever() -> None:
     given = {"type": "json_schema", "json_schema": {"name": "x", "schema": PERSON}}
-    negotiation = RequestAdapter(MINE, ask(None, params={"response_format": given}))
-    assert negotiation.refused(refusal("Unsupported parameter: 'response_format'"))
-    assert "response_format" not in negotiation.body
+    adapter = RequestAdapter(MINE, ask(None, params={"response_format": given}))
+    assert adapter.refused(refusal("Unsupported parameter: 'response_format'"))
+    assert "response_format" not in adapter.body
 
 
 def test_a_raw_field_beside_a_schema_is_left_out_where_it_is_refused() -> None:
-    negotiation = RequestAdapter(MINE, ask(params={"response_format": {"type": "json_object"}}))
-    assert negotiation.refused(refusal("Unsupported parameter: 'response_format'"))
-    assert "response_format" not in negotiation.body
+    adapter = RequestAdapter(MINE, ask(params={"response_format": {"type": "json_object"}}))
+    assert adapter.refused(refusal("Unsupported parameter: 'response_format'"))
+    assert "response_format" not in adapter.body
 
 
 def test_what_is_remembered_makes_no_row_stronger(tmp_path: Path) -> None:
@@ -248,9 +248,9 @@ def test_what_is_remembered_makes_no_row_stronger(tmp_path: Path) -> None:
 
 def test_what_is_tried_is_told_and_what_helped_is_remembered_for_this_model(tmp_path: Path) -> None:
     memory, told = UnsupportedFieldCache(tmp_path / "refused.json"), list[Notice]()
-    negotiation = RequestAdapter(MINE, ask(), memory=memory, notify=told.append)
-    negotiation.refused(refusal(SENTENCES[1]))
-    negotiation.accepted()
+    adapter = RequestAdapter(MINE, ask(), memory=memory, notify=told.append)
+    adapter.refused(refusal(SENTENCES[1]))
+    adapter.accepted()
     assert told == [
         FieldDropped(
             field="response_format",
@@ -294,9 +294,9 @@ def test_what_is_refused_for_this_schema_or_for_the_tools_is_not_remembered(
     words: str, tmp_path: Path
 ) -> None:
     memory = UnsupportedFieldCache(tmp_path / "refused.json")
-    negotiation = RequestAdapter(MINE, ask(), memory=memory)
-    assert negotiation.refused(refusal(words))
-    negotiation.accepted()
+    adapter = RequestAdapter(MINE, ask(), memory=memory)
+    assert adapter.refused(refusal(words))
+    adapter.accepted()
     assert memory.known(MINE, "m") == ()
 
 

@@ -193,9 +193,9 @@ def error_body(data: bytes) -> None:
         reasoning_effort="low",
         params={"top_p": 1, "seed": 3},
     )
-    negotiation = RequestAdapter(LAB, request)
+    adapter = RequestAdapter(LAB, request)
     for _ in range(20):
-        if not negotiation.refused(error):
+        if not adapter.refused(error):
             break
     else:
         raise AssertionError("a request was repaired without end")
