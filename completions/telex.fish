@@ -109,7 +109,7 @@ function __telex_table --no-scope-shadowing
         case 'telex history list'
             set options '-n,--limit any	List at most N conversations.' '--json	Print a list of JSON objects.' '-h,--help	Show this message and exit.'
         case 'telex history show'
-            set options '--answer	Print only the last answer, unchanged.' '--json	Print a JSON object, with all turns in transcript.' '--save-images any	Write the images of the answers to new files in DIR.' '-h,--help	Show this message and exit.'
+            set options '--answer	Print only the last answer, unchanged.' '--json	Print a JSON object, with all turns in render.' '--save-images any	Write the images of the answers to new files in DIR.' '-h,--help	Show this message and exit.'
             set arguments 'any'
         case 'telex history search'
             set options '-n,--limit any	Show at most N results; by default 20.' '--json	Print a list of JSON objects.' '-h,--help	Show this message and exit.'

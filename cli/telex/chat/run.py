@@ -172,8 +172,7 @@ def _chat_run(
             handle(StatusLine(text=f"{mark[:1]} {name and f'{name}: '}{words}"))
 
     def save_image(image: Image) -> Image:
-        from dataclasses import replace
-
+        from provider_core.structs import replace
         from telex.chat.output_file import save_image as save
 
         folder = plan.save_images
