@@ -23,6 +23,7 @@ class Inside:
     """``telex("providers", "list")``; ``store`` and ``env`` are what the runs share."""
 
     def __init__(self, home: Path, store: KeyStore | None = None) -> None:
+        self.home = home
         self.env = {"TELEX_HOME": str(home)}
         self.store = store or MemoryStore()
         self.paths = Paths.find(self.env)
