@@ -130,18 +130,6 @@ def test_a_server_over_http_is_a_toolbox(server: Scripted) -> None:
     assert server.asked[-1].headers["mcp-session-id"] == SESSION
 
 
-def test_an_answer_may_come_as_events(server: Scripted) -> None:
-    def events(asked: Asked) -> Answer:
-        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}}
-        answer = {"content": [{"type": "text", "text": "at last"}]}
-        frames = [note, {"jsonrpc": "2.0", "id": asked.body["id"], "result": answer}]
-        return Answer([b"event: message\ndata: " + json.dumps(frame).encode() + b"\n\n" for frame in frames])
-
-    server.will(serving(events))
-    with McpServers([web(server)], environ=ENVIRON) as started:
-        assert run(started.toolboxes[0]).text == "at last"
-
-
 @pytest.mark.parametrize(
     ("end", "split"), [("\n", False), ("\r\n", False), ("\r", False), ("\n", True)], ids=repr
 )
@@ -152,7 +140,9 @@ def test_events_are_read_with_any_line_end_and_over_several_lines(
         content = {"content": [{"type": "text", "text": "late" if split else "half \ud83d"}]}
         message = json.dumps({"jsonrpc": "2.0", "id": asked.body["id"], "result": content})
         message = message.replace(", ", f",{end}data:") if split else message
-        event = f"event: message{end}data:{message}{end}{end}".encode()
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}}
+        frames = [f" {json.dumps(note)}", message]
+        event = "".join(f"event: message{end}data:{frame}{end}{end}" for frame in frames).encode()
         return Answer([event[:40], Pause(0.05), event[40:]], headers={"content-type": "text/event-stream"})
 
     server.will(serving(call))
@@ -186,7 +176,7 @@ def test_with_a_missing_token_nothing_is_sent(server: Scripted) -> None:
     assert server.asked == []
 
 
-def test_a_token_with_invalid_characters_is_an_error(server: Scripted) -> None:
+def test_a_token_with_invalid_characters_is_an_error_and_not_shown(server: Scripted) -> None:
     server.will(serving())
     failure = failed(web(server), environ={"LAB_TOKEN": "one\r\nX-Two: 2"})
     assert "characters that a header cannot carry" in failure.error.message
@@ -195,10 +185,9 @@ def test_a_token_with_invalid_characters_is_an_error(server: Scripted) -> None:
 
 def test_a_token_may_be_in_the_keyring(server: Scripted) -> None:
     server.will(serving())
-    wanted = web(server, headers={"X-Token": "keyring:lab"})
-    with McpServers([wanted], environ={}, store=MemoryStore(**{"secret:lab": f"{SECRET}\n"})):
-        pass
-    assert {asked.headers["x-token"] for asked in server.asked} == {SECRET}
+    store = MemoryStore(**{"secret:lab": f"{SECRET}\n"})
+    with McpServers([web(server, headers={"X-Token": "keyring:lab"})], environ={}, store=store):
+        assert {asked.headers["x-token"] for asked in server.asked} == {SECRET}
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -249,24 +238,13 @@ def test_answers_of_other_servers_are_reported(server: Scripted, answer: Answer,
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_an_address_of_the_older_transport_is_recognized(server: Scripted, status: int) -> None:
-    def old(asked: Asked) -> Answer:
-        if asked.method == "GET":
-            return Answer([b"event: endpoint\ndata: /messages?session=1\n\n", Pause(20)])
-        return Answer([b"Method Not Allowed"], status=status)
-
-    server.will(old)
-    began = time.monotonic()
-    error = failed(web(server)).error
-    assert "older HTTP+SSE transport, which telex does not support" in error.message
-    assert f"(HTTP {status})" in error.message
-    assert time.monotonic() - began < 10
-
-
-def test_a_refusal_of_post_in_the_protocols_own_words_is_recognized(server: Scripted) -> None:
+def test_a_refusal_of_the_first_request_mentions_the_older_transport(server: Scripted, status: int) -> None:
     refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": "Method not allowed."}}
-    server.will(in_json(refusal, 405))
-    assert "older HTTP+SSE transport" in failed(web(server)).error.message
+    for answer in (Answer([b"Method Not Allowed"], status=status), in_json(refusal, status)):
+        server.will(answer)
+        message = failed(web(server)).error.message
+        assert "older HTTP+SSE transport, which telex does not support" in message
+        assert f"(HTTP {status})" in message
 
 
 @pytest.mark.parametrize(

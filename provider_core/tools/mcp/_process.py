@@ -108,8 +108,8 @@ def proxies_with_password(environ: Mapping[str, str], own: Mapping[str, str]) ->
 _GRACE = 1.0
 """Seconds for a server to exit: after its stdin is closed, and again after SIGTERM."""
 
-_LAST_OUTPUT = 0.2
-"""Seconds to wait for output of a process that has exited: another process may hold the pipe open for ever."""
+_EXIT_CHECK = 0.5
+"""Seconds without output after which to check whether the process has exited: a child of it may hold the pipe open."""
 
 _STDERR = 8192
 """Bytes at the end of stderr that are stored."""
@@ -160,7 +160,7 @@ class Process:
         size, start, end = 0, b"", b""
         while stdout is not None and not self.closed:
             try:
-                async with asyncio.timeout(_LAST_OUTPUT):
+                async with asyncio.timeout(_EXIT_CHECK):
                     line = await stdout.readuntil()
             except TimeoutError:
                 if self._process.returncode is not None:
