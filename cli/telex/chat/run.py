@@ -393,5 +393,5 @@ def _dry_run(app: App, plan: Plan, tools: ToolServers | None) -> None:
 
                 loop = ToolLoop(tools.toolboxes, None, request.tool_choice, lambda _: None)
                 request = loop.offer(request)
-            found.append(request_object(app, model.chat.target, request))
+            found.append(request_object(app.runtime, app.console, model.chat.target, request))
     app.console.json(found[0] if len(plan.models) == 1 else found)

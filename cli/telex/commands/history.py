@@ -144,7 +144,7 @@ def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_
     else:
         from telex.render import history as render
 
-        screen = render.TranscriptRenderer(app)
+        screen = render.TranscriptRenderer(app.console, app.runtime.settings)
         if not answer_alone:
             screen.conversation(found, turns)
             return

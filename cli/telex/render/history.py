@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from provider_core.history import SavedConversation, SavedTurn, SearchHit
+    from provider_core.settings import Settings
     from provider_core.types import Message, ToolCall
-    from telex.app import App
     from telex.console import Console
     from telex.render.styles import Look
 
@@ -111,9 +111,9 @@ def hits(console: Console, found: Iterable[SearchHit]) -> None:
 class TranscriptRenderer:
     """Shows a conversation on a terminal: who said what, and answers as ``telex chat`` renders them."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._console = app.console
+    def __init__(self, console: Console, settings: Settings) -> None:
+        self._console = console
+        self._settings = settings
         self._look: Look | None = None
 
     def conversation(self, conversation: SavedConversation, turns: Iterable[SavedTurn]) -> None:
@@ -138,7 +138,7 @@ class TranscriptRenderer:
 
     def answer(self, text: str) -> None:
         """Print an answer as ``telex chat`` does: Markdown is rendered on a terminal."""
-        console, settings = self._console, self._app.runtime.settings
+        console, settings = self._console, self._settings
         if console.out_is_terminal and settings.markdown:
             from telex.render.live import render
             from telex.render.styles import look_for

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from provider_core.answer import Answer
     from provider_core.events import Event
+    from provider_core.runtime import Runtime
     from provider_core.types import Notice, Request, Source, Target
-    from telex.app import App
     from telex.console import Console
     from telex.render.renderer import CommandEvent, Explain
 
@@ -193,7 +193,7 @@ _KEY: Final = "[the key]"
 _SECRET: Final = "[redacted]"  # noqa: S105 - a placeholder
 
 
-def request_object(app: App, target: Target, request: Request) -> dict[str, Any]:
+def request_object(runtime: Runtime, console: Console, target: Target, request: Request) -> dict[str, Any]:
     """A request for ``--dry-run``: its method, url, headers and body. The url of an embedded model is null.
 
     Fields that the server does not accept are reported on stderr.
@@ -210,14 +210,14 @@ def request_object(app: App, target: Target, request: Request) -> dict[str, Any]
     provider = target.provider
     if provider.embedded:
         provider = replace(provider, auth="bearer")
-    keyed = provider.embedded or keys.source(provider, app.runtime.environ).kind != "none"
+    keyed = provider.embedded or keys.source(provider, runtime.environ).kind != "none"
 
     def note(notice: Notice) -> None:
         if isinstance(notice, FieldDropped):
-            app.console.note(status_line(notice, target))
+            console.note(status_line(notice, target))
 
-    body = app.runtime.client.body(provider, request, notify=note)
-    headers = app.runtime.client.headers(provider, body, _KEY if keyed else None)
+    body = runtime.client.body(provider, request, notify=note)
+    headers = runtime.client.headers(provider, body, _KEY if keyed else None)
     secrets = known_secrets(provider, None)
     own = {
         name.lower()
