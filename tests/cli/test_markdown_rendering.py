@@ -24,56 +24,77 @@ def styled(text: str, *, colour: Colour = Colour.BASIC, theme: str = "ansi_dark"
     return render(text, 60, look=Look(colour=colour, code_theme=theme))
 
 
+BLOCKS: dict[str, tuple[str, int, list[str]]] = {
+    "blocks are separated by one empty line": (
+        "# One\ntext\n## Two\n\n\n\ntext\n***\nend", 60,
+        ["# One", "", "text", "", "## Two", "", "text", "", "─" * 60, "", "end"]),
+    "lines of a paragraph stay": (
+        "Roses are red,\nviolets are blue,  \nthe end.", 60, ["Roses are red,", "violets are blue,", "the end."]),
+    "rows wrap at spaces": ("one two three four", 9, ["one two", "three", "four"]),
+    "wide letters wrap, but not before a full stop": ("漢字漢字。漢字", 8, ["漢字漢", "字。漢字"]),
+    "mixed full stop": ("漢字漢字.漢字", 7, ["漢字漢", "字.漢字"]),
+    "Korean wraps at spaces": ("문장은 띄어쓰기가", 7, ["문장은", "띄어쓰", "기가"]),
+    "definitions wrap": ("[a]: /url 'T t'", 7, ["[a]:", "/url 'T", "t'"]),
+    "a word is split only if it is alone": ("ab abcdefghijkl", 5, ["ab", "abcde", "fghij", "kl"]),
+    "lists are as loose as their source": (
+        "- one\n- two\n  1. deep\n  2. deeper\n\n- three\n\n  more", 40,
+        ["• one", "• two", "  1. deep", "  2. deeper", "", "• three", "", "  more"]),
+    "items count from the first number": (
+        "9. nine\n1. ten\n1. eleven", 60, ["9. nine", "10. ten", "11. eleven"]),
+    "tasks": ("- [ ] open\n- [x] done\n1. [X] counted", 60, ["☐ open", "☑ done", "", "1. ☑ counted"]),
+    "empty items": ("- a\n-\n- c", 60, ["• a", "•", "• c"]),
+    "quotes have a bar on every row": (
+        "> one two three\n> > deep\n>\n> - item", 13,
+        ["│ one two", "│ three", "│", "│ │ deep", "│", "│ • item"]),
+    "code in a quote": (
+        "> ```\n> aaaa bbbb cccc dddd eeee\n> ```", 20,
+        ["│ ───", "│ aaaa bbbb cccc ddd", "│ d eeee", "│ ───"]),
+    "code is unchanged": (
+        "Text:\n```python\ndef f(x):\n\n    return  x\n```\nMore.", 60,
+        ["Text:", "", "─── python", "def f(x):", "", "    return  x", "───", "", "More."]),
+    "tabs in code": ("```make\nall:\n\tcc\tx\n```", 60, ["─── make", "all:", "    cc  x", "───"]),
+    "tables": (
+        "| a | num | mid |\n|---|--:|:-:|\n| long one | 1 | x |\n| b | 22 | wide |", 60,
+        ["a        │ num │ mid", "─────────┼─────┼─────", "long one │   1 │  x", "b        │  22 │ wide"]),
+    "cells wrap": (
+        "| a | b |\n|---|---|\n| x | one two three |\n| y | four |", 14,
+        ["a │ b", "──┼───────────", "x │ one two", "  │ three", "──┼───────────", "y │ four"]),
+    "tables that do not fit are lists": (
+        "|" + "head|" * 6 + "\n|" + "---|" * 6 + "\n|" + "some words|" * 6, 20, ["head: some words"] * 6),
+    "cells beyond the last column stay": (
+        "| a | b |\n|---|---|\n| a | b | c |", 60, ["a │ b", "──┼──────", "a │ b | c"]),
+    "wide letters in cells": (
+        "| a | b |\n|---|---|\n| 漢字 | x |\n| abcd | y |", 60,
+        ["a    │ b", "─────┼──", "漢字 │ x", "abcd │ y"]),
+    "links show their address": (
+        '[a](https://x.example "T") <https://y.example> ![alt](z.png)', 99,
+        ['a (https://x.example "T") https://y.example [alt] (z.png)']),
+    "definitions and footnotes": (
+        "[one]: /url 'T'\n\n[one] and [later] and [^1]\n\n[later]: /url\n[^1]: Note.", 60,
+        ["[one]: /url 'T'", "", "one (/url \"T\") and [later] and [^1]", "", "[later]: /url", "[^1]: Note."]),
+    "single tildes": ("~5 to ~10 and a~b~c", 60, ["~5 to ~10 and a~b~c"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_markdown_as_rows(name: str) -> None:
+    text, width, rows = BLOCKS[name]
+    assert [row.rstrip() for row in plain(text, width)] == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("**b** *i* `c` ~~s~~", "\x1b[1mb\x1b[m \x1b[3mi\x1b[m \x1b[1mc\x1b[m \x1b[9ms\x1b[m\n"),
+        ("**注意\uff1a**这里\uff0c**「强」**调",
+         "\x1b[1m注意\uff1a\x1b[m这里\uff0c\x1b[1m「强」\x1b[m调\n"),
+    ],
+)  # fmt: skip
+def test_emphasis_is_styled(text: str, shown: str) -> None:
+    assert styled(text) == shown
+
+
 class TestBlocks:
-    def test_stand_apart_by_one_empty_line_and_begin_at_the_left(self) -> None:
-        assert plain("# One\ntext\n## Two\n\n\n\ntext\n***\nend") == [
-            "# One", "", "text", "", "## Two", "", "text", "", "─" * 60, "", "end",
-        ]  # fmt: skip
-
-    def test_keep_the_lines_of_a_paragraph(self) -> None:
-        assert plain("Roses are red,\nviolets are blue,  \nthe end.") == [
-            "Roses are red,", "violets are blue,", "the end.",
-        ]  # fmt: skip
-
-    def test_wrap_at_spaces(self) -> None:
-        assert plain("one two three four", 9) == ["one two", "three", "four"]
-
-    def test_wrap_between_wide_letters_but_not_before_a_full_stop(self) -> None:
-        assert plain("漢字漢字。漢字", 8) == ["漢字漢", "字。漢字"]
-
-    @pytest.mark.parametrize(
-        ("text", "rows"),
-        [
-            ("漢字漢字.漢字", ["漢字漢", "字.漢字"]),
-            ("문장은 띄어쓰기가", ["문장은", "띄어쓰", "기가"]),
-            ("[a]: /url 'T t'", ["[a]:", "/url 'T", "t'"]),
-        ],
-    )
-    def test_wrap_where_each_script_does(self, text: str, rows: list[str]) -> None:
-        assert plain(text, 7) == rows
-
-    def test_break_a_word_only_when_it_is_alone(self) -> None:
-        assert plain("ab abcdefghijkl", 5) == ["ab", "abcde", "fghij", "kl"]
-
-    def test_of_a_list_hang_under_its_marks_and_stand_as_close_as_they_were_written(self) -> None:
-        assert plain("- one\n- two\n  1. deep\n  2. deeper\n\n- three\n\n  more", 40) == [
-            "• one", "• two", "  1. deep", "  2. deeper", "", "• three", "", "  more",
-        ]  # fmt: skip
-
-    def test_number_items_from_the_first_number_each_as_wide_as_it_is(self) -> None:
-        assert plain("9. nine\n1. ten\n1. eleven") == ["9. nine", "10. ten", "11. eleven"]
-
-    def test_tick_tasks(self) -> None:
-        assert plain("- [ ] open\n- [x] done\n1. [X] counted") == ["☐ open", "☑ done", "", "1. ☑ counted"]
-
-    def test_show_items_with_nothing_in_them(self) -> None:
-        assert plain("- a\n-\n- c") == ["• a", "•", "• c"]
-
-    def test_quote_with_a_bar_on_every_line(self) -> None:
-        assert plain("> one two three\n> > deep\n>\n> - item", 13) == [
-            "│ one two", "│ three", "│", "│ │ deep", "│", "│ • item",
-        ]  # fmt: skip
-
     def test_fit_however_deep_they_are(self) -> None:
         rows = plain("".join(f"{'  ' * depth}- some words\n" for depth in range(40)), 20)
         assert max(map(len, rows)) <= 20
@@ -84,32 +105,17 @@ class TestBlocks:
         text = "# a 漢字\n> - [x] 漢 `b`\n\n| a | b |\n|---|---|\n| 漢字 | d |\n\n```py\nx = 1\n```\n***\n12345. z"
         assert "漢" in render(text, width)
 
+    def test_of_tables_keep_the_columns_that_the_first_rows_gave_them(self) -> None:
+        rows = plain("| a | b |\n|---|---|\n" + "| x | y |\n" * 30 + "| x | much longer than all |\n")
+        assert rows[:3] == ["a │ b", "──┼──", "x │ y"]
+        assert "".join(row.partition("│ ")[2] for row in rows[32:]).replace(" ", "") == "muchlongerthanall"
+
 
 class TestCode:
-    def test_is_copied_as_it_was_written(self) -> None:
-        code = ["def f(x):", "", "    return  x", "", "# end"]
-        assert plain("Text:\n```python\n" + "\n".join(code) + "\n```\nMore.") == [
-            "Text:",
-            "",
-            "─── python",
-            *code,
-            "───",
-            "",
-            "More.",
-        ]
-
     def test_is_broken_by_the_terminal_alone(self) -> None:
         line = "x = " + "1 + " * 40 + "1"
         assert line in plain(f"```python\n{line}\n```", 40)
         assert f"  {line}" in plain(f"- a\n  ```\n  {line}\n  ```", 40)
-
-    def test_keeps_the_bar_of_a_quote_on_every_row(self) -> None:
-        assert plain("> ```\n> aaaa bbbb cccc dddd eeee\n> ```", 20) == [
-            "│ ───", "│ aaaa bbbb cccc ddd", "│ d eeee", "│ ───",
-        ]  # fmt: skip
-
-    def test_has_columns_for_tabs(self) -> None:
-        assert plain("```make\nall:\n\tcc\tx\n```") == ["─── make", "all:", "    cc  x", "───"]
 
     def test_is_coloured_across_lines(self) -> None:
         comment = "\n".join(["/* begin", *["middle"] * 40, "end */", "int x;"])
@@ -140,69 +146,7 @@ class TestCode:
         assert not re.search(r"[\[;]48;", styled(text, colour=Colour.TRUE, theme="monokai"))
 
 
-class TestTables:
-    def test_align_their_columns_and_end_with_their_text(self) -> None:
-        assert plain("| a | num | mid |\n|---|--:|:-:|\n| long one | 1 | x |\n| b | 22 | wide |") == [
-            "a        │ num │ mid",
-            "─────────┼─────┼─────",
-            "long one │   1 │  x",
-            "b        │  22 │ wide",
-        ]
-
-    def test_wrap_their_cells_and_then_part_their_rows(self) -> None:
-        assert plain("| a | b |\n|---|---|\n| x | one two three |\n| y | four |", 14) == [
-            "a │ b", "──┼───────────", "x │ one two", "  │ three", "──┼───────────", "y │ four",
-        ]  # fmt: skip
-
-    def test_become_lists_where_they_do_not_fit(self) -> None:
-        header, line, row = "|" + "head|" * 6, "|" + "---|" * 6, "|" + "some words|" * 6
-        assert plain(f"{header}\n{line}\n{row}", 20) == ["head: some words"] * 6
-
-    def test_drop_no_cell(self) -> None:
-        assert "b | c" in plain("| a | b |\n|---|---|\n| a | b | c |\n| only |")[2]
-
-    def test_measure_wide_letters(self) -> None:
-        rows = plain("| a | b |\n|---|---|\n| 漢字 | x |\n| abcd | y |")
-        assert rows[2] == "漢字 │ x"
-        assert rows[3] == "abcd │ y"
-
-    def test_keep_the_columns_that_the_first_rows_gave_them(self) -> None:
-        rows = plain("| a | b |\n|---|---|\n" + "| x | y |\n" * 30 + "| x | much longer than all |\n")
-        assert rows[:3] == ["a │ b", "──┼──", "x │ y"]
-        assert "".join(row.partition("│ ")[2] for row in rows[32:]).replace(" ", "") == "muchlongerthanall"
-
-
 class TestText:
-    def test_is_styled(self) -> None:
-        assert (
-            styled("**b** *i* `c` ~~s~~") == "\x1b[1mb\x1b[m \x1b[3mi\x1b[m \x1b[1mc\x1b[m \x1b[9ms\x1b[m\n"
-        )
-
-    def test_says_where_links_lead(self) -> None:
-        assert plain('[a](https://x.example "T") <https://y.example> ![alt](z.png)', 99) == [
-            'a (https://x.example "T") https://y.example [alt] (z.png)'
-        ]
-
-    def test_keeps_definitions_and_footnotes(self) -> None:
-        text = "[one]: /url 'T'\n\n[one] and [later] and [^1]\n\n[later]: /url\n[^1]: Note."
-        assert plain(text) == [
-            "[one]: /url 'T'", "", "one (/url \"T\") and [later] and [^1]", "", "[later]: /url", "[^1]: Note.",
-        ]  # fmt: skip
-
-    def test_keeps_formulas(self) -> None:
-        assert plain(r"\(a_1 * b_1 * c\) and $$x_1 _y_$$ and \[z\]") == [
-            r"\(a_1 * b_1 * c\) and $$x_1 _y_$$ and \[z\]"
-        ]
-
-    def test_closes_emphasis_before_wide_letters(self) -> None:
-        assert (
-            styled("**注意\uff1a**这里\uff0c**「强」**调")
-            == "\x1b[1m注意\uff1a\x1b[m这里\uff0c\x1b[1m「强」\x1b[m调\n"
-        )
-
-    def test_is_not_taken_for_a_strike_by_single_tildes(self) -> None:
-        assert plain("~5 to ~10 and a~b~c") == ["~5 to ~10 and a~b~c"]
-
     def test_of_any_length_wraps_as_if_it_were_read_at_once(self) -> None:
         text = " ".join(f"word{n}" for n in range(1500))
         assert plain(text, 50) == textwrap.wrap(text, 50)

@@ -34,13 +34,7 @@ def chat(telex: Telex, server: Scripted) -> Callable[..., Pty]:
     return start
 
 
-def paragraphs(lines: list[str]) -> list[str]:
-    return ["\n\n".join(lines)]
-
-
-def test_thoughts_stand_dim_under_a_heading_before_the_answer(
-    chat: Callable[..., Pty], server: Scripted
-) -> None:
+def test_reasoning_is_grey_before_the_answer(chat: Callable[..., Pty], server: Scripted) -> None:
     server.will(
         [*sse(delta(reasoning_content="Is it "), delta(reasoning_content="blue?")), *answer("**Blue.**")]
     )
@@ -51,66 +45,12 @@ def test_thoughts_stand_dim_under_a_heading_before_the_answer(
     assert b"\x1b[1mBlue." in terminal.raw
 
 
-def test_thoughts_between_two_parts_of_an_answer_stand_where_they_were_thought(
-    chat: Callable[..., Pty], server: Scripted
-) -> None:
-    server.will([*sse(delta("One.\n\n"), delta(reasoning_content="Hm.")), *answer("Two.")])
-    with chat("hi", "-q", "--reasoning", "show") as terminal:
-        assert terminal.wait() == 0
-    assert [row for row in terminal.rows if row] == ["One.", "Thinking:", "Hm.", "Two."]
-
-
-LONG = (
-    "Considering the extraordinarily responsible establishmentarianism of incomprehensibilities, one would "
-    "have to distinguish circumstances.\n  - an indented item that is longer than a row of the terminal\n"
-    "漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字 and https://example.org/a/b/c"
-)
-
-
-@pytest.mark.parametrize("columns", [40, 80])
-def test_reasoning_notes_and_errors_are_broken_between_words(
-    chat: Callable[..., Pty], server: Scripted, columns: int
-) -> None:
-    pieces = [LONG[at : at + 5] for at in range(0, len(LONG), 5)]
-    message = "the extraordinarily responsible establishmentarianism is out of incomprehensibilities"
-    answers: list[Any] = [
-        [*sse(*(delta(reasoning_content=piece) for piece in pieces)), *answer("ok", finish="length")],
-        Answer([json.dumps({"error": {"message": message}}).encode()], status=400),
-    ]
-    words = {word for word in re.split(r"\s+", f"{LONG} {message}") if word.isascii()}
-    seen = ""
-    for each in answers:
-        server.will(each)
-        with chat("hi", "--reasoning", "show", columns=columns) as terminal:
-            terminal.wait()
-        assert all(len(row) <= columns for row in terminal.rows)
-        seen += " ".join(terminal.rows) + " "
-    assert [word for word in words if word not in seen] == [], seen
-    assert "  - an indented item" in seen
-
-
 def test_a_command_in_a_hint_is_never_broken(chat: Callable[..., Pty], server: Scripted) -> None:
     message = "The model m does not exist"
     server.will(Answer([json.dumps({"error": {"message": message}}).encode()], status=404))
     with chat("hi", columns=40) as terminal:
         terminal.wait()
     assert b"\n  See what it serves:\r\n    telex models list --provider lab --refresh\r\n" in terminal.raw
-
-
-def test_a_summary_of_thoughts_is_one_line(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will([*sse(delta(reasoning_content="Hm. " * 30)), Pause(0.3), *answer("Blue.")])
-    with chat("hi", "--reasoning", "summary") as terminal:
-        assert terminal.wait() == 0
-    assert re.fullmatch(r"Thought for 0\.\d s, about 30 tokens\.", terminal.rows[0])
-    assert "Hm." not in terminal.text
-
-
-def test_hidden_thoughts_leave_nothing(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will([*sse(delta(reasoning_content="Hm. " * 30)), *answer("Blue.")])
-    with chat("hi", "--reasoning", "hide") as terminal:
-        assert terminal.wait() == 0
-    assert terminal.rows[0] == "Blue."
-    assert b"Hm." not in terminal.raw
 
 
 def test_a_spinner_turns_while_nothing_comes_and_leaves_no_trace(
@@ -123,7 +63,9 @@ def test_a_spinner_turns_while_nothing_comes_and_leaves_no_trace(
     assert terminal.rows == ["Blue."]
 
 
-def test_after_some_seconds_it_says_what_is_waited_for(chat: Callable[..., Pty], server: Scripted) -> None:
+def test_after_some_seconds_the_spinner_says_what_it_waits_for(
+    chat: Callable[..., Pty], server: Scripted
+) -> None:
     server.will([Pause(5), *answer("Blue.")])
     with chat("hi", "-q") as terminal:
         terminal.wait_for(SPINNER + " waiting for lab, [3-5] s")
@@ -141,33 +83,7 @@ def test_a_wait_for_a_retry_counts_down(chat: Callable[..., Pty], server: Script
     assert re.search(SPINNER, terminal.text) is None
 
 
-def test_the_short_line_after_an_answer_names_the_model(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will(answer("Blue.", usage={"prompt_tokens": 5, "completion_tokens": 1234}))
-    with chat("hi") as terminal:
-        assert terminal.wait() == 0
-    assert re.fullmatch(r"lab/m · 1.234 out · \d\.\d s", terminal.rows[-1])
-
-
-def test_the_full_line_has_every_count(chat: Callable[..., Pty], server: Scripted) -> None:
-    usage = {
-        "prompt_tokens": 50, "completion_tokens": 20,
-        "prompt_tokens_details": {"cached_tokens": 40}, "completion_tokens_details": {"reasoning_tokens": 7},
-    }  # fmt: skip
-    server.will([*sse(delta("Bl")), Pause(0.3), *answer("ue.", usage=usage)])
-    with chat("hi", "--usage") as terminal:
-        assert terminal.wait() == 0
-    counts = re.escape("lab/m · 50 in (40 cached) · 20 out (7 thinking)")
-    assert re.fullmatch(rf"{counts} · first \d+\.\d\d s · \d+ tok/s", terminal.rows[-1])
-
-
-def test_a_long_answer_stands_in_the_scrollback_once(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will(answer(*(line + "\n\n" for line in LINES)))
-    with chat("hi", "-q") as terminal:
-        assert terminal.wait() == 0
-    assert [row for row in terminal.rows if row] == LINES
-
-
-def test_ctrl_c_keeps_the_answer_so_far_and_the_terminal_as_it_was(
+def test_ctrl_c_keeps_the_answer_so_far_and_restores_the_terminal(
     chat: Callable[..., Pty], server: Scripted
 ) -> None:
     server.will(
@@ -233,32 +149,12 @@ def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) 
         assert expected in rows, terminal.text
 
 
-def test_what_a_model_writes_cannot_command_the_terminal(chat: Callable[..., Pty], server: Scripted) -> None:
-    evil = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202e\u200b\U000e0041\u2028e [/foo] list[int] <b>x</b>"
-    server.will([*sse(delta(reasoning_content=evil)), *answer(evil)])
-    with chat("hi", "-q", "--reasoning", "show") as terminal:
-        assert terminal.wait() == 0
-    assert b"\x1b[2J" not in terminal.raw
-    assert b"\x1b]0;" not in terminal.raw
-    for hidden in "\u202e\u200b\U000e0041\u2028":
-        assert hidden.encode() not in terminal.raw
-    assert terminal.text.count("d\ufffd\ufffd\ufffd\ufffde [/foo]") == 2
-    assert "[/foo] list[int] <b>x</b>" in terminal.text
-
-
-def test_a_terminal_without_a_prompt_is_told_so_at_once_where_it_is_no_conversation(
+def test_json_without_a_prompt_is_an_error_at_once(
     chat: Callable[..., Pty],
 ) -> None:
     with chat("--json") as terminal:
         assert terminal.wait() == 2
     assert "no prompt" in terminal.text
-
-
-def test_plain_is_what_the_model_wrote(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will(answer("**not** bold\n- dash"))
-    with chat("hi", "-q", "--plain") as terminal:
-        assert terminal.wait() == 0
-    assert terminal.rows == ["**not** bold", "- dash"]
 
 
 def test_a_dumb_terminal_gets_no_sequence(chat: Callable[..., Pty], server: Scripted) -> None:
@@ -267,26 +163,6 @@ def test_a_dumb_terminal_gets_no_sequence(chat: Callable[..., Pty], server: Scri
         assert terminal.wait() == 0
     assert b"\x1b" not in terminal.raw
     assert "**as it is**" in terminal.text
-
-
-def test_no_color_leaves_bold_and_takes_colour(chat: Callable[..., Pty], server: Scripted) -> None:
-    server.will(answer("**bold** `code`"))
-    with chat("hi", "-q", NO_COLOR="1") as terminal:
-        assert terminal.wait() == 0
-    assert b"\x1b[1m" in terminal.raw
-    assert re.search(rb"\x1b\[[0-9;]*3[0-7]m", terminal.raw) is None
-
-
-@pytest.mark.parametrize("columns", [20, 200])
-def test_narrow_and_wide_terminals_wrap_at_words(
-    chat: Callable[..., Pty], server: Scripted, columns: int
-) -> None:
-    server.will(answer("word " * 60))
-    with chat("hi", "-q", columns=columns) as terminal:
-        assert terminal.wait() == 0
-    assert all(set(row.split()) <= {"word"} for row in terminal.rows)
-    assert max(map(len, terminal.rows)) <= columns
-    assert " ".join(terminal.rows).split() == ["word"] * 60
 
 
 def test_markdown_in_a_pipe_only_if_asked_for(telex: Telex, server: Scripted) -> None:
@@ -313,7 +189,7 @@ def left_in_the_input(terminal: Pty) -> bytes:
         (b"", 244),
     ],
 )
-def test_a_terminal_that_says_how_light_it_is_gets_colours_for_that(
+def test_colours_fit_the_background_that_the_terminal_reports(
     chat: Callable[..., Pty], server: Scripted, reply: bytes, grey: int
 ) -> None:
     server.will([Pause(0.6), *sse(delta(reasoning_content="Hm.")), *answer("Blue.")])
@@ -332,7 +208,7 @@ def test_a_terminal_that_says_how_light_it_is_gets_colours_for_that(
 @pytest.mark.parametrize(
     "env", [{"NO_COLOR": "1"}, {"SSH_TTY": "x"}, {"COLORFGBG": "15;0"}, {"TERM": "xterm"}]
 )
-def test_a_terminal_is_not_asked_where_the_answer_is_of_no_use_or_may_come_too_late(
+def test_the_background_is_not_asked_for_if_that_is_useless_or_slow(
     chat: Callable[..., Pty], server: Scripted, env: dict[str, str]
 ) -> None:
     server.will(answer("Blue."))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +52,7 @@ def trickle(words: list[str], pause: float = 0.01) -> list[Any]:
     return [*found, *answer(usage={"prompt_tokens": 1, "completion_tokens": len(words)})]
 
 
-@pytest.mark.parametrize(("width", "count"), [(200, 3), (100, 2), (80, 2), (120, 3)])
+@pytest.mark.parametrize(("width", "count"), [(200, 3), (80, 2)])
 def test_columns_hold_each_answer_whole_under_its_name(
     chat: Callable[..., Pty], server: Scripted, width: int, count: int
 ) -> None:
@@ -73,8 +71,8 @@ def test_columns_hold_each_answer_whole_under_its_name(
     assert max(map(len, terminal.rows)) <= width
 
 
-@pytest.mark.parametrize(("width", "count"), [(60, 2), (119, 3), (78, 2)])
-def test_on_a_narrower_terminal_they_stand_one_below_the_other(
+@pytest.mark.parametrize(("width", "count"), [(119, 3), (78, 2)])
+def test_on_a_narrower_terminal_they_are_below_each_other(
     chat: Callable[..., Pty], server: Scripted, width: int, count: int
 ) -> None:
     serve(server, a=trickle(WORDS[:100]), b=trickle(WORDS[:50]), c=trickle(WORDS[:20]))
@@ -87,7 +85,7 @@ def test_on_a_narrower_terminal_they_stand_one_below_the_other(
     assert terminal.text.split().count("word0") == count
 
 
-def test_answers_higher_than_the_screen_stand_in_the_scrollback_once(
+def test_answers_higher_than_the_screen_are_in_the_scrollback_once(
     chat: Callable[..., Pty], server: Scripted
 ) -> None:
     """One is there at once, the other as slowly as it likes: until it has ended nothing of it can be printed."""
@@ -125,7 +123,7 @@ def test_code_and_wide_letters_stay_in_their_column(chat: Callable[..., Pty], se
     ("mode", "seen"),
     [("show", r"Is it blue\?"), ("summary", r"Thought for \d\.\d s, about \d+ tokens\."), ("hide", None)],
 )
-def test_thoughts_are_dim_or_one_line_or_hidden(
+def test_reasoning_is_grey_or_one_line_or_hidden(
     chat: Callable[..., Pty], server: Scripted, mode: str, seen: str | None
 ) -> None:
     thinks = [
@@ -148,7 +146,7 @@ def test_thoughts_are_dim_or_one_line_or_hidden(
     assert (b"\x1b[38;5;248mIs it blue?" in terminal.raw) == (mode == "show")
 
 
-def test_a_failure_stands_below_its_column_and_is_told_below_all(
+def test_a_failure_is_named_below_its_column_and_reported_below_all(
     chat: Callable[..., Pty], server: Scripted
 ) -> None:
     serve(
@@ -170,7 +168,7 @@ def test_a_failure_stands_below_its_column_and_is_told_below_all(
     assert "it broke" in told[0]
 
 
-def test_a_retry_is_told_above_what_is_live(chat: Callable[..., Pty], server: Scripted) -> None:
+def test_a_retry_is_noted_above_the_live_rows(chat: Callable[..., Pty], server: Scripted) -> None:
     busy = Answer([b'{"error":{"message":"busy"}}'], status=503, headers={"retry-after": "1"})
     seen: list[Asked] = []
 
@@ -188,7 +186,7 @@ def test_a_retry_is_told_above_what_is_live(chat: Callable[..., Pty], server: Sc
     assert " ".join(right[2:-1]).split() == WORDS[:30]
 
 
-def test_ctrl_c_leaves_what_has_come_of_each_and_the_terminal_as_it_was(
+def test_ctrl_c_leaves_what_has_come_of_each_and_restores_the_terminal(
     chat: Callable[..., Pty], server: Scripted
 ) -> None:
     serve(server, a=[*sse(delta("half of **a")), Pause(30), DONE], b=answer("all of b"), c=[Pause(30), DONE])
@@ -243,7 +241,7 @@ def test_suspended_and_resumed_it_loses_nothing(telex: Telex, server: Scripted) 
     assert sum("An open line." in row for row in after) == 1
 
 
-def test_what_models_write_cannot_command_the_terminal(chat: Callable[..., Pty], server: Scripted) -> None:
+def test_untrusted_text_cannot_command_the_terminal(chat: Callable[..., Pty], server: Scripted) -> None:
     evil = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202e\u200b\U000e0041e [/foo] <b>x</b>"
     serve(server, a=[*sse(delta(reasoning_content=evil)), *answer(evil)], b=answer(evil))
     for arguments in ((), ("--plain",)):
@@ -256,7 +254,7 @@ def test_what_models_write_cannot_command_the_terminal(chat: Callable[..., Pty],
         assert "[/foo] <b>x</b>" in terminal.text
 
 
-def test_plain_columns_hold_what_was_written(chat: Callable[..., Pty], server: Scripted) -> None:
+def test_plain_columns_have_the_text_unchanged(chat: Callable[..., Pty], server: Scripted) -> None:
     serve(server, a=answer("**not** bold\n  - dash\n\n\tx\n" + "y" * 60), b=answer("b"))
     with chat("-q", "--plain", "-m", "lab/a", "-m", "moon/b", "hi", columns=90) as terminal:
         assert terminal.wait() == 0
@@ -272,21 +270,3 @@ def test_a_terminal_that_cannot_hold_columns_gets_none(
     with chat("-q", "-m", "lab/a", "-m", "moon/b", "hi", columns=200, **env) as terminal:
         assert terminal.wait() == 0
     assert [row for row in terminal.rows if row] == ["lab/a", "from a", "moon/b", "from b"]
-
-
-def test_json_on_a_terminal_is_an_array_that_can_be_read(chat: Callable[..., Pty], server: Scripted) -> None:
-    serve(server, a=answer("from a"), b=answer("from b"))
-    with chat("--json", "-m", "lab/a", "-m", "moon/b", "hi") as terminal:
-        assert terminal.wait() == 0
-    assert terminal.rows[0] == "["
-    assert '    "text": "from a",' in terminal.rows
-
-
-def test_a_signal_from_outside_ends_it_in_order(chat: Callable[..., Pty], server: Scripted) -> None:
-    serve(server, a=[*sse(delta("half of a")), Pause(30), DONE], b=[Pause(30), DONE])
-    with chat("-m", "lab/a", "-m", "moon/b", "hi") as terminal:
-        terminal.wait_for("half of a")
-        os.kill(terminal.process.pid, signal.SIGTERM)
-        assert terminal.wait() == -signal.SIGTERM
-        assert terminal.modes == terminal.modes_before
-    assert "lab/a · interrupted" in terminal.text

@@ -1,0 +1,188 @@
+"""What people see of a chat turn on a terminal: reasoning, answer and notes, in order and in their colours."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from typing import Any
+
+import pytest
+from screens import Terminal
+
+from provider_core.answer import Answer
+from provider_core.errors import BadRequestError
+from provider_core.events import ChatEnded, Connecting
+from provider_core.types import (
+    FieldDropped,
+    Provider,
+    Reasoning,
+    Retrying,
+    Sent,
+    Target,
+    Text,
+    Timing,
+    Usage,
+    Verdict,
+)
+from telex.console import Console
+from telex.render.renderer import Paused, RenderOptions, StatusLine
+from telex.render.text import TextRenderer
+
+TARGET = Target(provider=Provider(name="lab"), model="m")
+LONG = (
+    "Considering the extraordinarily responsible establishmentarianism of incomprehensibilities, one would "
+    "have to distinguish circumstances.\n  - an indented item that is longer than a row of the terminal\n"
+    "漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字 and https://example.org/a/b/c"
+)
+EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202e\u200b\U000e0041\u2028e [/foo] list[int] <b>x</b>"
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal, and keeps what is written."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Shown:
+    """The screen after some events; ``raw`` is all that was written to it."""
+
+    def __init__(
+        self,
+        *events: Any,
+        columns: int = 80,
+        env: dict[str, str] | None = None,
+        answer: Answer | None = None,
+        **options: Any,
+    ) -> None:
+        screen = Screen()
+        with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+            console = Console(environ={"TERM": "xterm-256color", "COLORFGBG": "15;0", **(env or {})})
+            console.width = lambda: columns  # type: ignore[method-assign]
+            console.height = lambda: 24  # type: ignore[method-assign]
+            renderer = TextRenderer(console, RenderOptions(**options))
+            for event in (Connecting(target=TARGET), Sent(), *events):
+                renderer.handle(event)
+            answer = answer or Answer(target=TARGET, verdict=Verdict.COMPLETE)
+            renderer.handle(ChatEnded(answer=answer))
+        self.raw = screen.getvalue()
+        terminal = Terminal(columns)
+        terminal.feed(self.raw)
+        self.rows = terminal.text()
+        self.text = "\n".join(self.rows)
+
+
+def text(*pieces: str) -> list[Text]:
+    return [Text(text=piece) for piece in pieces]
+
+
+HM = Reasoning(text="Hm. " * 30)
+
+
+@pytest.mark.parametrize(
+    ("events", "options", "rows"),
+    [
+        ([Reasoning(text="Is it "), Reasoning(text="blue?"), *text("**Bl", "ue.**")], {},
+         ["Thinking:", "Is it blue?", "", "Blue."]),
+        ([*text("One.\n\n"), Reasoning(text="Hm."), *text("Two.")], {},
+         ["One.", "Thinking:", "Hm.", "", "", "Two."]),
+        ([HM, *text("Blue.")], {"reasoning": "summary"}, ["Thought for 0.0 s, about 30 tokens.", "Blue."]),
+        ([HM, *text("Blue.")], {"reasoning": "hide"}, ["Blue."]),
+        (text("**not** bold\n- dash"), {"markdown": False}, ["**not** bold", "- dash"]),
+        ([*text("One "), StatusLine(text="note"), *text("two.")], {}, ["note", "One two."]),
+        ([*text("One "), StatusLine(text="note"), *text("two.")], {"markdown": False}, ["One ", "note", "two."]),
+        ([*text("One."), Paused(), *text("Two.")], {}, ["One.", "Two."]),
+        ([*text("Text\n```\nx = 1\n"), *text("```\nmore")], {"format": "extract"}, ["x = 1"]),
+    ],
+    ids=["reasoning", "between", "summary", "hide", "plain", "note", "plain note", "paused", "extract"],
+)  # fmt: skip
+def test_reasoning_answer_and_notes_come_in_order(
+    events: list[Any], options: dict[str, Any], rows: list[str]
+) -> None:
+    assert Shown(*events, **options).rows == [row.rstrip() for row in rows]
+
+
+def test_reasoning_is_grey_and_markdown_bold() -> None:
+    shown = Shown(Reasoning(text="Is it"), *text("**Blue.**"))
+    assert "\x1b[38;5;248mIs " in shown.raw
+    assert "\x1b[1mBlue." in shown.raw
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_reasoning_and_notes_break_between_words(columns: int) -> None:
+    pieces = [Reasoning(text=LONG[at : at + 5]) for at in range(0, len(LONG), 5)]
+    shown = Shown(*pieces, StatusLine(text=LONG.replace("\n", " ")), *text("ok"), columns=columns)
+    assert all(len(row) <= columns for row in shown.rows)
+    words = " ".join(shown.rows)
+    assert [word for word in LONG.split() if word.isascii() and word not in words] == []
+    assert "\n  - an indented item" in shown.text
+
+
+@pytest.mark.parametrize(("columns", "count"), [(20, 60), (200, 60)])
+def test_answers_wrap_at_words(columns: int, count: int) -> None:
+    shown = Shown(*text("word " * count), columns=columns)
+    assert max(map(len, shown.rows)) <= columns
+    assert " ".join(shown.rows).split() == ["word"] * count
+
+
+def test_untrusted_text_cannot_command_the_terminal() -> None:
+    shown = Shown(Reasoning(text=EVIL), *text(EVIL))
+    assert not re.search("\x1b\\[2J|\x1b]0;|[\x07\x9b\u202e\u200b\U000e0041\u2028]", shown.raw)
+    assert shown.text.count("d\ufffd\ufffd\ufffd\ufffde [/foo] list[int] <b>x</b>") == 2
+
+
+@pytest.mark.parametrize(
+    ("env", "expected", "absent"),
+    [
+        ({"TERM": "dumb"}, re.escape("**bold** `code`"), "\x1b"),
+        ({"NO_COLOR": "1"}, "\x1b\\[1mbold", r"\x1b\[[0-9;]*3[0-8][;m]"),
+        ({}, r"\x1b\[38;5;\d+mcode", r"\*\*"),
+    ],
+)
+def test_the_terminal_gets_the_sequences_that_it_can_take(
+    env: dict[str, str], expected: str, absent: str
+) -> None:
+    shown = Shown(Reasoning(text="hm"), *text("**bold** `code`"), env=env)
+    assert re.search(expected, shown.raw)
+    assert not re.search(absent, shown.raw)
+
+
+ANSWER = Answer(
+    target=TARGET,
+    verdict=Verdict.COMPLETE,
+    text="Blue.",
+    usage=Usage(input=50, output=1234, cached=40, reasoning=7, cost=0.0125),
+    timing=Timing(first_byte=0.1, first_text=0.25, total=1.25),
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "usage", "line"),
+    [
+        (ANSWER, "short", "lab/m · 1,234 out · 1.2 s"),
+        (ANSWER, "full",
+         "lab/m · 50 in (40 cached) · 1,234 out (7 thinking) · $0.0125 · first 0.25 s · 1234 tok/s"),
+        (ANSWER, "none", "Blue."),
+        (Answer(target=TARGET, verdict=Verdict.COMPLETE, timing=Timing(total=2.0)), "full",
+         "lab/m · tokens unknown · 2.0 s"),
+        (Answer(target=TARGET, verdict=Verdict.INTERRUPTED, timing=Timing(total=2.0)), "full", "Blue."),
+    ],
+    ids=["short", "full", "none", "unknown", "interrupted"],
+)  # fmt: skip
+def test_the_line_after_an_answer(answer: Answer, usage: str, line: str) -> None:
+    assert Shown(*text("Blue."), answer=answer, usage=usage, columns=100).rows[-1] == line
+
+
+def test_retries_and_refused_fields_are_notes() -> None:
+    busy = BadRequestError("lab is busy", provider="lab", status=503)
+    shown = Shown(
+        Retrying(error=busy, seconds=0.5, attempt=2),
+        FieldDropped(field="stream_options", lasting=True),
+        *text("Blue."),
+    )
+    assert shown.rows == [
+        "lab is busy. Retrying in 0.5 s (attempt 2).",
+        "lab/m does not support stream_options; leaving it out from now on.",
+        "Blue.",
+    ]
