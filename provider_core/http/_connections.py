@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from itertools import chain, zip_longest
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
@@ -49,10 +50,11 @@ class Deadline(float):
         self._network = network
         self._connect_by: float | None = None
         self._read_by: float | None = None
+        self._pause = _MAX_WAIT
         self._connection: httpcore.NetworkStream | None = None
         self.phase: Literal["connect", "first byte", "idle", "rest"] = "connect"
         self.limit: float = network.first_byte_timeout
-        """Seconds that a read may take in this phase."""
+        """Seconds that the current phase may take, or that a pause may take in the phase "idle"."""
         self.closed_by_server: bool = False
         self.received: int = 0
         """Bytes of the body so far, before decompression."""
@@ -72,7 +74,7 @@ class Deadline(float):
     def connect(self) -> float:
         """Seconds left for name lookup, connection, proxy and TLS handshakes together."""
         if self._connect_by is None:
-            self._connect_by = time.monotonic() + min(self._network.connect_timeout, _MAX_WAIT)
+            self._connect_by = time.monotonic() + self._network.connect_timeout
         return _left(self._connect_by)
 
     def write(self) -> float:
@@ -83,29 +85,26 @@ class Deadline(float):
 
     def read(self) -> float:
         """Seconds left for the next read: one deadline until the body begins, then one for each pause."""
-        if self.phase == "idle" and not self.idle_limited:
-            return min(self.limit, _MAX_WAIT)
         if self._read_by is None:
-            self._read_by = time.monotonic() + min(self.limit, _MAX_WAIT)
-        return min(self.limit, _left(self._read_by)) if self.phase == "idle" else _left(self._read_by)
+            self._read_by = time.monotonic() + self.limit
+        return min(self._pause, _left(self._read_by))
 
     def count(self, size: int) -> None:
         """Count ``size`` received bytes of the body."""
         self.received += size
-        if self.phase != "rest" and not self.idle_limited:
-            self.phase, self.limit = "idle", self._network.idle_timeout
+        if self.phase == "first byte":
+            self.limit_idle(None)
 
-    def limit_idle(self, pause: float | None, total: float = 0.0) -> None:
+    def limit_idle(self, pause: float | None, total: float = inf) -> None:
         """Accept a pause of ``pause`` seconds, or ``total`` seconds from now, as the end; None undoes that."""
         self.idle_limited = pause is not None
-        self.phase, self.limit = "idle", self._network.idle_timeout
-        if pause is not None:
-            self.limit = min(pause, self.limit)
-            self._read_by = time.monotonic() + total
+        self.phase, self.limit = "idle", min(self._network.idle_timeout, inf if pause is None else pause)
+        self._pause = min(self.limit, _MAX_WAIT)
+        self._read_by = time.monotonic() + total
 
     def limit_total(self, seconds: float) -> None:
         """Give everything that is still to come ``seconds`` from now."""
-        self.phase, self.limit = "rest", seconds
+        self.phase, self.limit, self._pause = "rest", seconds, _MAX_WAIT
         self._read_by = time.monotonic() + seconds
 
 
@@ -113,7 +112,7 @@ def _left(until: float) -> float:
     seconds = until - time.monotonic()
     if seconds <= 0:
         raise TimeoutError
-    return seconds
+    return min(seconds, _MAX_WAIT)
 
 
 # --- certificates ------------------------------------------------------------------------------------------

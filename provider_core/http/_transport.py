@@ -8,6 +8,7 @@ import re
 import threading
 import weakref
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Self
 
 import httpcore
@@ -108,7 +109,7 @@ class HttpTransport:
             extensions={
                 "network": call.network,
                 "proxy": proxy,
-                "timeout": self._timeout(deadline, call.network),
+                "timeout": self._timeouts(deadline, call.network),
             },
         )
         if (trace := call.trace) is not None:
@@ -146,9 +147,10 @@ class HttpTransport:
         # Not by way of a client: for a redirect that is not followed it would still check the location, and raise.
         return self._client.handle_request(request)
 
-    def _timeout(self, deadline: Deadline, network: Network) -> dict[str, float | None]:
+    def _timeouts(self, deadline: Deadline, network: Network) -> dict[str, float | None]:
         if self._pools is not None:
             return {"connect": deadline, "read": deadline, "write": deadline}
+        deadline.phase = "first byte"  # httpx's own errors say whether it was connecting
         return httpx.Timeout(
             connect=network.connect_timeout,
             read=max(network.first_byte_timeout, network.idle_timeout),
@@ -204,7 +206,7 @@ class HttpReply:
 
     def limit_idle(self, seconds: float | None) -> None:
         """From now on, accept a pause of ``seconds`` as the end of the body; None restores the idle timeout."""
-        self._deadline.limit_idle(seconds, _IDLE_TOTAL * (seconds or 0.0))
+        self._deadline.limit_idle(seconds, inf if seconds is None else _IDLE_TOTAL * seconds)
 
     def finish(self) -> None:
         """Read the little that may be left of the body, so that the connection can be reused."""
