@@ -1,4 +1,4 @@
-"""History: what is stored of a turn, how conversations are named and found, what the next request holds."""
+"""History: what is saved of a turn, how conversations are found and searched, and what the next request contains."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from provider_core.answer import Answer
 from provider_core.errors import (
@@ -18,6 +20,7 @@ from provider_core.errors import (
     UnknownConversationError,
 )
 from provider_core.history import History
+from provider_core.history._search import fold, matcher, snippet
 from provider_core.types import (
     ImagePart,
     Message,
@@ -60,17 +63,27 @@ def answer(
     return Answer(target=target, verdict=verdict, text=text, **fields)  # type: ignore[arg-type]
 
 
-def said(history: History, question: str, text: str = "Yes.", conversation: str | None = None) -> str:
-    """One turn; the conversation's id."""
-    begun = history.begin([user(question)], LAB, conversation=conversation)
+def said(
+    history: History,
+    question: str,
+    text: str = "Yes.",
+    conversation: str | None = None,
+    title: str | None = None,
+) -> str:
+    """Save one turn; the conversation's id."""
+    begun = history.begin([user(question)], LAB, conversation=conversation, title=title)
     history.end(begun.turn, answer(text))
     return begun.conversation
 
 
-# --- what is stored ------------------------------------------------------------------------------------------
+def contents(history: History, conversation: str) -> list[object]:
+    return [message.content for message in history.messages(conversation)]
 
 
-def test_a_turn_comes_back_as_it_was(path: Path, history: History) -> None:
+# --- saving --------------------------------------------------------------------------------------------------
+
+
+def test_turn_is_read_as_it_was_saved(path: Path, history: History) -> None:
     call = ToolCall(id="1", name="now", arguments='{"zone":', extra={"sig": {"x": [1]}})
     system = Message(role="system", content="Be brief.")
     result = Message(role="tool", content="noon", tool_call_id="0")
@@ -105,7 +118,7 @@ def test_a_turn_comes_back_as_it_was(path: Path, history: History) -> None:
     assert (turn.usage, turn.timing) == (whole.usage, whole.timing)
 
 
-def test_text_and_images_of_one_message_keep_their_order(history: History) -> None:
+def test_texts_and_images_of_a_message_keep_their_order(history: History) -> None:
     content = (
         TextPart(text="Compare \n\n"),
         ImagePart(url="data:image/png;base64,AAAA"),
@@ -118,74 +131,74 @@ def test_text_and_images_of_one_message_keep_their_order(history: History) -> No
     assert history.turns(begun.conversation)[0].messages == (message,)
 
 
-def test_half_a_character_is_stored_as_it_was_printed(history: History) -> None:
+def test_surrogates_are_saved_as_they_were_printed(history: History) -> None:
     begun = history.begin([user("a\ud800b")], LAB, params={"stop": "\ud800"})
     history.end(begun.turn, answer("x\udc80y", extra={"k": "\ud800"}))
     (turn,) = history.turns(begun.conversation)
     assert turn.messages[0].content == "a?b"
     assert turn.answer is not None
-    assert turn.answer.content == "x\udc80y".encode("utf-8", "replace").decode()
+    assert turn.answer.content == "x?y"
     assert turn.answer.extra == {"k": "\ud800"}
 
 
-@pytest.mark.parametrize("verdict", Verdict)
-def test_every_verdict_is_stored_with_the_reason_in_its_words(history: History, verdict: Verdict) -> None:
-    begun = history.begin([user("Q")], LAB)
-    history.end(begun.turn, answer("half", verdict, error=ConnectionLostError("lab broke off")))
-    (turn,) = history.turns(begun.conversation)
-    assert (turn.verdict, turn.error) == (verdict, "lab broke off")
-    assert turn.answer is not None
-    assert turn.answer.content == "half"
-
-
-def test_a_turn_whose_process_died_has_its_question_and_no_verdict(history: History) -> None:
+def test_each_verdict_is_saved_and_the_last_answer_of_a_turn(history: History) -> None:
     begun = history.begin([user("Q")], LAB)
     (turn,) = history.turns(begun.conversation)
     assert (turn.messages, turn.answer, turn.verdict) == ((user("Q"),), None, None)
+    for verdict in Verdict:
+        history.end(begun.turn, answer(verdict.value, verdict, error=ConnectionLostError("lab broke off")))
+        (turn,) = history.turns(begun.conversation)
+        assert (turn.verdict, turn.error) == (verdict, "lab broke off")
+        assert turn.answer is not None
+        assert turn.answer.content == verdict.value
 
 
-def test_what_is_ended_twice_has_its_last_answer(history: History) -> None:
-    begun = history.begin([user("Q")], LAB)
-    history.end(begun.turn, answer("first"))
-    history.end(begun.turn, answer("second"))
-    (turn,) = history.turns(begun.conversation)
-    assert turn.answer is not None
-    assert turn.answer.content == "second"
+def test_dropped_turn_is_gone_and_its_answer_too(history: History) -> None:
+    conversation = said(history, "A", "a")
+    begun = history.begin([user("B")], LAB, conversation=conversation)
+    history.drop_turn(begun.turn)
+    later = history.begin([user("C")], LAB)
+    history.end(begun.turn, answer("late"))
+    assert later.turn != begun.turn
+    assert contents(history, conversation) == ["A", "a"]
+    assert history.turns(later.conversation)[0].answer is None
+    assert history.search(["late"]) == ()
+    history.drop_turn(later.turn)  # the only turn of its conversation
+    assert [each.id for each in history.conversations()] == [conversation]
+    assert said(history, "right", conversation=later.conversation) == later.conversation
+    assert history.find(later.conversation).title == "right"
 
 
 # --- conversations -------------------------------------------------------------------------------------------
 
 
-def test_turns_of_one_conversation_stand_together_and_the_latest_comes_first(history: History) -> None:
+def test_conversations_are_sorted_by_their_last_turn(history: History) -> None:
     first = said(history, "One")
     second = said(history, "Two")
-    said(history, "Three", conversation=first)
+    history.begin([user("Three")], OTHER, conversation=first)
     listed = history.conversations()
-    assert [(each.id, each.turns, each.begun, each.updated) for each in listed] == [
-        (first, 2, 1000.0, 1002.0),
-        (second, 1, 1001.0, 1001.0),
+    assert [(each.id, each.turns, each.begun, each.updated, each.model) for each in listed] == [
+        (first, 2, 1000.0, 1002.0, "other/big/model"),
+        (second, 1, 1001.0, 1001.0, "lab/m"),
     ]
     assert history.latest() == listed[0]
     assert history.conversations(limit=1) == listed[:1]
 
 
-def test_the_latest_is_the_one_that_was_asked_last_whatever_the_clock_says(path: Path) -> None:
-    ticks = iter([50.0, 10.0])
+def test_latest_conversation_is_that_of_the_last_prompt(path: Path) -> None:
+    ticks = iter([50.0, 10.0, 60.0])
     with History(path, clock=lambda: next(ticks)) as history:
-        said(history, "before the clock was set back")
-        late = said(history, "after")
+        loop = said(history, "With tools", "")
+        last = said(history, "The last question")  # after the clock was set back
+        result = Message(role="tool", content="noon", tool_call_id="1")
+        history.end(history.begin([result], LAB, conversation=loop).turn, answer("Noon."))
         latest = history.latest()
-    assert latest is not None
-    assert latest.id == late
+        assert latest is not None
+        assert latest.id == last
+        assert history.conversations()[0].id == loop
 
 
-def test_the_model_of_a_conversation_is_that_of_its_last_turn(history: History) -> None:
-    conversation = said(history, "One")
-    history.begin([user("Two")], OTHER, conversation=conversation)
-    assert [each.model for each in history.conversations()] == ["other/big/model"]
-
-
-def test_nothing_is_made_by_looking(path: Path, history: History) -> None:
+def test_reading_creates_no_file(path: Path, history: History) -> None:
     assert history.latest() is None
     assert history.conversations() == ()
     assert history.turns("x") == ()
@@ -199,7 +212,6 @@ def test_nothing_is_made_by_looking(path: Path, history: History) -> None:
 @pytest.mark.parametrize(
     ("content", "title"),
     [
-        ("Why is the sky blue?", "Why is the sky blue?"),
         ("\n  \n  two\twords \nmore", "two words"),
         ("a" * 60, "a" * 60),
         ("word " * 30, "word " * 11 + "word…"),
@@ -211,154 +223,93 @@ def test_nothing_is_made_by_looking(path: Path, history: History) -> None:
         ((ImagePart(url="data:,"),), "(no text)"),
     ],
 )
-def test_the_title_is_the_first_line_that_was_written(
+def test_title_is_the_first_line_of_the_prompt(
     history: History, content: str | tuple[TextPart | ImagePart, ...], title: str
 ) -> None:
     system = Message(role="system", content="You are a title.")
-    history.begin([system, Message(role="user", content=content)], LAB)
-    latest = history.latest()
-    assert latest is not None
-    assert latest.title == title
-    assert len(latest.title) <= 60
-
-
-@pytest.mark.parametrize(
-    ("given", "title"),
-    [("\n Mine\nmore", "Mine"), ("c" * 61, "c" * 59 + "…"), ("", "Q"), (" \n", "Q"), (None, "Q")],
-)
-def test_the_first_line_of_a_title_that_is_given_is_taken(
-    history: History, given: str | None, title: str
-) -> None:
-    begun = history.begin([user("Q")], LAB, title=given)
+    begun = history.begin([system, Message(role="user", content=content)], LAB)
     assert history.find(begun.conversation).title == title
 
 
-def test_a_title_is_found_in_any_case_and_can_be_changed(history: History) -> None:
-    begun = history.begin([user("Q")], LAB, title="Mine")
-    assert history.find("mine").id == begun.conversation
-    assert history.rename(begun.conversation, "\x1b[31m") == "[31m"
-    assert history.rename(begun.conversation, " His \n\x07 own ") == "His own"
-    assert [each.title for each in history.conversations()] == ["His own"]
+def test_title_can_be_given_and_changed(history: History) -> None:
+    for given_, title in (("\n Mine\nmore", "Mine"), ("c" * 61, "c" * 59 + "…"), ("", "Q"), (" \n", "Q")):
+        conversation = said(history, "Q", title=given_)
+        assert history.find(conversation).title == title
+    assert history.rename(conversation, "\x1b[31m") == "[31m"
+    assert history.rename(conversation, " His \n\x07 own ") == "His own"
+    assert history.find("his OWN").id == conversation
     with pytest.raises(InvalidInputError):
-        history.rename(begun.conversation, " \n")
+        history.rename(conversation, " \n")
 
 
-def test_ids_are_short_lower_case_and_hold_no_letters_that_look_alike(history: History) -> None:
+def test_ids_are_short_and_without_ambiguous_letters(history: History) -> None:
     ids = {said(history, "Q") for _ in range(50)}
     assert len(ids) == 50
     assert all(len(id_) == 8 and not set(id_) - set("0123456789abcdefghjkmnpqrstvwxyz") for id_ in ids)
 
 
-# --- finding one ---------------------------------------------------------------------------------------------
-
-
-def test_a_conversation_is_found_by_id_prefix_and_title(history: History) -> None:
+def test_conversation_is_found_by_id_prefix_and_title(history: History) -> None:
     one = said(history, "Mend the build")
-    said(history, "Bake bread")
-    for name in (
-        one,
-        one.upper(),
-        one[:4],
-        one[:6].upper(),
-        f" {one} ",
-        "Mend the build",
-        "MEND the Build",
-        "end the b",
-    ):
-        assert history.find(name).id == one
-
-
-def test_the_better_match_wins(history: History) -> None:
-    exact = said(history, "plan")
-    other_case = said(history, "Plan")
+    exact, other_case = said(history, "plan"), said(history, "Plan")
     said(history, "My plan for today")
-    assert history.find("plan").id == exact
-    assert history.find("Plan").id == other_case
-    with pytest.raises(UnknownConversationError):
+    for name in (one, one.upper(), one[:4], one[:6].upper(), f" {one} ", "MEND the Build", "end the b"):
+        assert history.find(name).id == one
+    assert (history.find("plan").id, history.find("Plan").id) == (exact, other_case)
+    with pytest.raises(UnknownConversationError) as caught:
         history.find("PLAN")
-
-
-def test_several_that_could_be_meant_are_named(history: History) -> None:
-    ids = [said(history, "hello") for _ in range(3)]
-    with pytest.raises(UnknownConversationError) as caught:
-        history.find("hello")
-    assert caught.value.candidates == tuple((id_, "hello") for id_ in reversed(ids))
-    assert "'hello' could be any of 3" in caught.value.message
-
-
-@pytest.mark.parametrize("name", ["nothing like it", "", "   ", "%", "_", "'"])
-def test_a_name_that_means_none_is_an_error(history: History, name: str) -> None:
-    said(history, "Mend the build")
-    with pytest.raises(UnknownConversationError) as caught:
-        history.find(name)
-    assert caught.value.candidates == ()
-
-
-def test_near_misses_are_named(history: History) -> None:
-    one = said(history, "Mend the build")
+    assert caught.value.candidates == ((other_case, "Plan"), (exact, "plan"))
+    assert "'PLAN' could be any of 2" in caught.value.message
     with pytest.raises(UnknownConversationError) as caught:
         history.find("Mned the biuld")
     assert caught.value.candidates == ((one, "Mend the build"),)
+    for name in ("nothing like it", "", "   ", "%", "_", "'", one[:3]):
+        with pytest.raises(UnknownConversationError) as caught:
+            history.find(name)
+        assert caught.value.candidates == ()
 
 
-def test_a_prefix_of_three_letters_is_no_id(history: History) -> None:
-    one = said(history, "?")
-    with pytest.raises(UnknownConversationError):
-        history.find(one[:3])
+# --- the next request ----------------------------------------------------------------------------------------
 
 
-# --- what the next request holds -----------------------------------------------------------------------------
-
-
-def test_a_later_request_holds_the_turns_and_who_wrote_them(history: History) -> None:
+def test_next_request_has_all_turns_with_the_last_system_message(history: History) -> None:
     begun = history.begin([Message(role="system", content="Old"), user("A")], LAB)
     history.end(begun.turn, answer("a", reasoning="hm"))
-    second = history.begin(
-        [Message(role="system", content="New"), user("B")], OTHER, conversation=begun.conversation
-    )
+    system = Message(role="system", content="New")
+    second = history.begin([system, user("B")], OTHER, conversation=begun.conversation)
     history.end(second.turn, answer("b", target=OTHER))
     assert history.messages(begun.conversation) == (
-        Message(role="system", content="New"),
+        system,
         user("A"),
         Message(role="assistant", content="a", reasoning="hm", provider="lab"),
         user("B"),
         Message(role="assistant", content="b", provider="other"),
     )
-
-
-def test_an_empty_system_message_takes_the_former_one_away(history: History) -> None:
-    begun = history.begin([Message(role="system", content="Old"), user("A")], LAB)
-    history.end(begun.turn, answer("a"))
-    history.begin([Message(role="system"), user("B")], LAB, conversation=begun.conversation)
-    assert [message.content for message in history.messages(begun.conversation)] == ["A", "a", "B"]
+    history.begin([Message(role="system"), user("C")], LAB, conversation=begun.conversation)
+    assert contents(history, begun.conversation) == ["A", "a", "B", "b", "C"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PARTIAL, Verdict.INTERRUPTED, Verdict.LENGTH, Verdict.FAILED])
-def test_what_was_cut_short_goes_along_as_far_as_it_goes(history: History, verdict: Verdict) -> None:
+def test_partial_answer_is_part_of_the_next_request(history: History, verdict: Verdict) -> None:
     begun = history.begin([user("A")], LAB)
     history.end(begun.turn, answer("hal", verdict))
-    assert [message.content for message in history.messages(begun.conversation)] == ["A", "hal"]
+    assert contents(history, begun.conversation) == ["A", "hal"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.EMPTY, Verdict.INTERRUPTED, None])
-def test_a_question_without_an_answer_goes_along(history: History, verdict: Verdict | None) -> None:
+def test_prompt_without_an_answer_is_part_of_the_next_request(
+    history: History, verdict: Verdict | None
+) -> None:
     conversation = said(history, "A", "a")
     begun = history.begin([Message(role="system", content="S"), user("B")], LAB, conversation=conversation)
     if verdict is not None:
-        history.end(begun.turn, answer("", verdict, reasoning="only thoughts"))
+        history.end(begun.turn, answer("", verdict, reasoning="only reasoning"))
+    said(history, "B", "b", conversation)  # repeating it does not send it twice
     said(history, "C", "c", conversation)
-    assert [message.content for message in history.messages(conversation)] == ["S", "A", "a", "B", "C", "c"]
-
-
-def test_a_question_that_is_asked_again_is_sent_once(history: History) -> None:
-    begun = history.begin([user("A")], LAB)
-    history.end(begun.turn, answer("", Verdict.FAILED))
-    said(history, "A", "a", begun.conversation)
-    assert [message.content for message in history.messages(begun.conversation)] == ["A", "a"]
+    assert contents(history, conversation) == ["S", "A", "a", "B", "b", "C", "c"]
 
 
 @pytest.mark.parametrize(
-    ("error", "goes_along"),
+    ("error", "resend"),
     [
         (ServerError("boom", status=500), True),
         (ConnectionLostError("gone"), True),
@@ -366,65 +317,129 @@ def test_a_question_that_is_asked_again_is_sent_once(history: History) -> None:
         (ContentPolicyError("no", status=400), False),
     ],
 )
-def test_a_question_that_the_server_refused_for_what_it_says_is_not_sent_again(
-    history: History, error: CoreError, goes_along: bool
+def test_prompt_whose_content_was_refused_is_not_sent_again(
+    history: History, error: CoreError, resend: bool
 ) -> None:
     begun = history.begin([user("A")], LAB)
     history.end(begun.turn, answer("", Verdict.FAILED, error=error))
-    assert [message.content for message in history.messages(begun.conversation)] == ["A"] * goes_along
+    assert contents(history, begun.conversation) == ["A"] * resend
     (turn,) = history.turns(begun.conversation)
-    assert (turn.verdict, turn.error, turn.resend) == (Verdict.FAILED, error.message, goes_along)
+    assert (turn.verdict, turn.error, turn.resend) == (Verdict.FAILED, error.message, resend)
 
 
-def test_the_latest_is_where_the_user_asked_last_though_tools_go_on_elsewhere(history: History) -> None:
-    loop = said(history, "With tools", "")
-    last = said(history, "The last question")
-    result = Message(role="tool", content="noon", tool_call_id="1")
-    history.end(history.begin([result], LAB, conversation=loop).turn, answer("Noon."))
-    latest = history.latest()
-    assert latest is not None
-    assert latest.id == last
-    assert history.conversations()[0].id == loop
-
-
-def test_calls_and_results_of_tools_go_along(history: History) -> None:
+def test_tool_calls_and_results_are_part_of_the_next_request(history: History) -> None:
     call = ToolCall(id="1", name="now", arguments="{}")
     begun = history.begin([user("Time?")], LAB)
     history.end(begun.turn, answer("", tool_calls=(call,), reasoning="hm"))
     result = Message(role="tool", content="noon", tool_call_id="1")
     failed = history.begin([result], LAB, conversation=begun.conversation)
     history.end(failed.turn, answer("", Verdict.FAILED))
-    assert history.messages(begun.conversation) == (
-        user("Time?"),
-        Message(role="assistant", tool_calls=(call,), reasoning="hm", provider="lab"),
-        result,
-    )
+    called = Message(role="assistant", tool_calls=(call,), reasoning="hm", provider="lab")
+    assert history.messages(begun.conversation) == (user("Time?"), called, result)
 
 
-# --- taking back ---------------------------------------------------------------------------------------------
+# --- search --------------------------------------------------------------------------------------------------
 
 
-def test_a_turn_is_taken_back(history: History) -> None:
-    conversation = said(history, "A", "a")
-    begun = history.begin([user("B")], LAB, conversation=conversation)
-    history.end(begun.turn, answer("b"))
-    history.drop_turn(begun.turn)
-    assert [message.content for message in history.messages(conversation)] == ["A", "a"]
+def test_search_finds_messages_newest_first_and_then_titles(history: History) -> None:
+    one = said(history, "Why is the sky blue?", "Rayleigh scattering.")
+    two = said(history, "And a sunset?", "Scattering, too: the sky is red.")
+    three = said(history, "Deductions?", title="Sky taxes")
+    hits = history.search(["SKY"])
+    assert [(hit.conversation, hit.role, hit.at, hit.turn is None) for hit in hits] == [
+        (two, "assistant", 1001.0, False),
+        (one, "user", 1000.0, False),
+        (three, "title", 1002.0, True),
+    ]
+    assert hits[1].title == "Why is the sky blue?"
+    assert [hit.snippet for hit in history.search(["blue", "why"])] == ["Why is the sky blue?"]
+    assert history.search(["sky is"])
+    assert not history.search(["red sky"])
+    assert not history.search(["blue", "red"])
 
 
-def test_a_conversation_whose_only_turn_is_taken_back_is_gone_until_it_goes_on(history: History) -> None:
-    begun = history.begin([user("typo")], LAB)
-    history.drop_turn(begun.turn)
-    assert history.conversations() == ()
-    assert said(history, "right", conversation=begun.conversation) == begun.conversation
-    assert [each.title for each in history.conversations()] == ["right"]
+def test_images_reasoning_and_system_messages_are_not_searched(history: History) -> None:
+    content = (TextPart(text="see"), ImagePart(url="data:image/png;base64,canary"))
+    system = Message(role="system", content="canary")
+    begun = history.begin([system, Message(role="user", content=content)], LAB)
+    history.end(begun.turn, answer("x", reasoning="canary"))
+    assert history.search(["canary"]) == ()
 
 
-def test_an_answer_to_a_turn_that_is_gone_lands_nowhere(history: History) -> None:
-    begun = history.begin([user("A")], LAB)
-    history.drop_turn(begun.turn)
-    later = history.begin([user("B")], LAB)
-    history.end(begun.turn, answer("late"))
-    assert later.turn != begun.turn
-    assert history.turns(later.conversation)[0].answer is None
-    assert history.search(["late"]) == ()
+def test_search_has_a_limit_and_needs_a_word(history: History) -> None:
+    for number in range(30):
+        said(history, f"question {number}", "same")
+    assert len(history.search(["same"])) == 20
+    assert [hit.snippet for hit in history.search(["question"], limit=2)] == ["question 29", "question 28"]
+    assert len(history.search(["question"], limit=None)) == 30
+    for words in ([], [""], [" ", "\n"]):
+        with pytest.raises(InvalidInputError):
+            history.search(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("Grüße aus Köln", "KÖLN"),
+        ("Grüße aus Köln", "koln"),
+        ("cafe\u0301", "café"),
+        ("Straße", "STRASSE"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("为什么天空是蓝色的", "天空"),
+        ("\uff46\uff55\uff4c\uff4c width", "full"),
+        ("a\x00b after", "after"),
+        ("run it with --no-stdin", "--no-stdin"),
+        ("100% sure", "100%"),
+        ("snake_case", "e_c"),
+        ('he said "yes"', '"yes"'),
+        ("a AND b", "AND"),
+        ("back\\slash", "\\"),
+        ("🎉 party", "🎉"),
+    ],
+)
+def test_words_are_found_in_any_script_and_with_any_character(text: str, word: str) -> None:
+    assert matcher([word])(text)
+
+
+@pytest.mark.parametrize(
+    "word", ["snake%case", "s_ake", "*", "NEAR(", "a OR", "'; DROP TABLE turns; --", "\x00"]
+)
+def test_no_character_is_a_wildcard(history: History, word: str) -> None:
+    said(history, "snake case a", "b")
+    assert history.search([word]) == ()
+
+
+def marked(text: str, *words: str) -> str:
+    line, marks = snippet(text, words)
+    for begin, end in reversed(marks):
+        line = f"{line[:begin]}[{line[begin:end]}]{line[end:]}"
+    return line
+
+
+def test_snippet_shows_and_marks_the_words() -> None:
+    text = "The sky is blue;\n\n  the SKY was red."
+    assert marked(text, "sky", "red") == "The [sky] is blue; the [SKY] was [red]."
+    assert marked("Straße und Fuß, ﬁn", "fuss", "fin") == "Straße und [Fuß], [ﬁn]"
+    assert marked("a scattering", "scatter", "scattering", "tering") == "a [scattering]"
+    line = marked("before " * 50 + "needle " + "after " * 50, "needle")
+    assert line.startswith("…before ")
+    assert " [needle] after" in line
+    assert line.endswith("after…")
+    without_blanks = marked("左" * 500 + "針" + "右" * 500, "針")
+    assert "[針]" in without_blanks
+    assert max(len(line), len(without_blanks)) < 180
+
+
+@given(st.text(max_size=300), st.lists(st.text(min_size=1, max_size=5), max_size=3))
+def test_marks_are_in_order_within_the_line(text: str, words: list[str]) -> None:
+    line, marks = snippet(text, words)
+    assert "\n" not in line
+    ends = [0, *(place for mark in marks for place in mark), len(line)]
+    assert ends == sorted(ends)
+
+
+@given(st.text(alphabet="abc ßéÀ世\u0301ﬁ", max_size=60), st.integers(0, 59), st.integers(1, 5))
+def test_part_of_a_text_is_found_in_it(text: str, at: int, length: int) -> None:
+    word = text[at : at + length]
+    if fold(text[:at]) + fold(word) + fold(text[at + length :]) == fold(text):
+        assert matcher([word])(text)
