@@ -1,4 +1,4 @@
-"""``telex history``: what is listed, shown, found, written elsewhere and removed, and what a wrong word is told."""
+"""``telex history``: list, show, search, export and remove conversations, and continue the last one."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def telex(tmp_path: Path) -> Inside:
 
 
 @pytest.fixture
-def history(telex: Inside) -> Iterator[Kept]:
-    with Kept(telex) as kept:
+def history(telex: Inside) -> Iterator[Filled]:
+    with Filled(telex) as kept:
         yield kept
 
 
-class Kept(History):
-    """A history to be filled; ``now`` is what its clock says, and goes on by a second with each look."""
+class Filled(History):
+    """A history to fill; its clock starts at ``now`` and goes on by a second each time."""
 
     def __init__(self, telex: Inside) -> None:
         self.now = 1_780_000_000.0
@@ -84,10 +84,10 @@ def objects(telex: Inside, *arguments: str) -> Any:
     return json.loads(ran.out)
 
 
-# --- list ------------------------------------------------------------------------------------------------------
+# --- list ---------------------------------------------------------------------------------------------------
 
 
-def test_a_conversation_a_line_the_latest_first(telex: Inside, history: Kept) -> None:
+def test_list_has_a_line_or_object_for_each_conversation(telex: Inside, history: Filled) -> None:
     one = history.said("First?")
     two = history.said("Second?")
     history.said("More?", conversation=one)
@@ -96,47 +96,34 @@ def test_a_conversation_a_line_the_latest_first(telex: Inside, history: Kept) ->
         f"{two}\t2026-05-28T20:26:41Z\t1\tlab/m/1\tSecond?",
     ]
     assert lines(telex, "list", "-n", "1") == lines(telex, "list")[:1]
-
-
-def test_the_list_as_json(telex: Inside, history: Kept) -> None:
-    id_ = history.said("First?")
-    assert objects(telex, "list", "--json") == [
-        {
-            "id": id_,
-            "title": "First?",
-            "begun": "2026-05-28T20:26:40Z",
-            "updated": "2026-05-28T20:26:40Z",
-            "turns": 1,
-            "model": "lab/m/1",
-            "verdict": "complete",
-        }
-    ]
-
-
-def test_all_are_listed_in_a_pipe(telex: Inside, history: Kept) -> None:
+    assert objects(telex, "list", "--json")[1] == {
+        "id": two,
+        "title": "Second?",
+        "begun": "2026-05-28T20:26:41Z",
+        "updated": "2026-05-28T20:26:41Z",
+        "turns": 1,
+        "model": "lab/m/1",
+        "verdict": "complete",
+    }
     for number in range(25):
         history.said(f"Question {number}")
-    assert len(lines(telex, "list")) == 25
-    assert len(objects(telex, "list", "--json")) == 25
+    assert len(lines(telex, "list")) == len(objects(telex, "list", "--json")) == 27
 
 
 @pytest.mark.parametrize("command", ["list", "show", "export", "export --all", "search x"])
-def test_where_nothing_was_kept_nothing_is_shown_or_made(telex: Inside, command: str) -> None:
+def test_empty_history_prints_a_note_and_creates_nothing(telex: Inside, command: str) -> None:
     ran = telex("history", *command.split())
     assert (ran.code, ran.text) == (0, "")
     assert ran.err
+    if command in ("list", "search x"):
+        assert objects(telex, *command.split(), "--json") == []
     assert not telex.paths.history.exists()
 
 
-@pytest.mark.parametrize("command", ["list --json", "search x --json"])
-def test_where_nothing_was_kept_a_json_list_is_empty(telex: Inside, command: str) -> None:
-    assert objects(telex, *command.split()) == []
+# --- show ---------------------------------------------------------------------------------------------------
 
 
-# --- show ------------------------------------------------------------------------------------------------------
-
-
-def test_a_conversation_as_markdown(telex: Inside, history: Kept) -> None:
+def test_show_prints_markdown(telex: Inside, history: Filled) -> None:
     id_ = history.said(
         [Message(role="system", content="Be brief."), Message(role="user", content="Why?")], "*So.*\n"
     )
@@ -148,7 +135,7 @@ def test_a_conversation_as_markdown(telex: Inside, history: Kept) -> None:
     )
 
 
-def test_calls_results_and_images_have_a_form_in_markdown(telex: Inside, history: Kept) -> None:
+def test_markdown_has_tool_calls_results_and_images(telex: Inside, history: Filled) -> None:
     content = (
         TextPart(text="What is it?"),
         ImagePart(url="data:image/png;base64," + "A" * 40_000),
@@ -171,15 +158,13 @@ def test_calls_results_and_images_have_a_form_in_markdown(telex: Inside, history
         ("``` a `b` ```", "``` a `b` ```\n\n*"),
     ],
 )
-def test_code_that_was_broken_off_does_not_swallow_what_follows(
-    telex: Inside, history: Kept, text: str, closed: str
-) -> None:
+def test_unfinished_code_block_is_closed(telex: Inside, history: Filled, text: str, closed: str) -> None:
     history.said("Code!", text, verdict=Verdict.INTERRUPTED)
     assert closed in telex("history", "show").text
 
 
 @pytest.mark.parametrize("text", ["line\n\n", "\n  a\r\n\x1b[31mb\x00", "```\ncode\n```", "世界 🎉"])
-def test_the_last_answer_alone_is_what_was_printed(telex: Inside, history: Kept, text: str) -> None:
+def test_show_answer_prints_the_last_answer_unchanged(telex: Inside, history: Filled, text: str) -> None:
     id_ = history.said("First?", "not this")
     history.said("Second?", text, id_)
     begun = history.begin([Message(role="user", content="never answered")], LAB, conversation=id_)
@@ -187,15 +172,18 @@ def test_the_last_answer_alone_is_what_was_printed(telex: Inside, history: Kept,
     history.drop_turn(begun.turn)
 
 
-def test_a_conversation_that_was_never_answered_says_so(telex: Inside, history: Kept) -> None:
+def test_conversation_without_an_answer_is_marked(telex: Inside, history: Filled) -> None:
     history.begin([Message(role="user", content="Hello?")], LAB)
     assert telex("history", "show").text.endswith("## lab/m/1\n\n*No answer was saved.*\n")
     ran = telex("history", "show", "--answer")
-    assert (ran.code, ran.text) == (0, "")
-    assert "no answer" in ran.err
+    assert (ran.code, ran.text, ran.err) == (0, "", "The conversation has no answer.\n")
+    (line,) = lines(telex, "export", "--format", "jsonl")
+    found = json.loads(line)
+    assert list(found) == KEYS
+    assert [found[key] for key in ("text", "verdict", "usage", "error")] == ["", None, None, None]
 
 
-def test_a_conversation_as_json(telex: Inside, history: Kept) -> None:
+def test_show_json_has_the_listed_fields_and_all_turns(telex: Inside, history: Filled) -> None:
     id_ = history.said("First?")
     history.said("Second?", conversation=id_)
     found = objects(telex, "show", id_, "--json")
@@ -203,23 +191,21 @@ def test_a_conversation_as_json(telex: Inside, history: Kept) -> None:
     assert [turn["messages"][0]["content"] for turn in found["transcript"]] == ["First?", "Second?"]
 
 
-@pytest.mark.parametrize("command", ["show", "export", "rename {} x", "remove --yes", "show --answer"])
-@pytest.mark.parametrize("name", ["id", "prefix", "TITLE", "part"])
-def test_every_command_finds_a_conversation_by_all_its_names(
-    telex: Inside, history: Kept, command: str, name: str
+@pytest.mark.parametrize("command", ["show", "export", "show --answer", "rename {} x", "remove --yes"])
+def test_every_command_takes_a_prefix_and_a_part_of_the_title(
+    telex: Inside, history: Filled, command: str
 ) -> None:
-    id_ = history.said("Mend the build")
-    history.said("Bake bread")
-    typed = {"id": id_, "prefix": id_[:5].upper(), "TITLE": "mend the BUILD", "part": "the b"}[name]
-    words = [typed if word == "{}" else word for word in command.split()]
-    ran = telex("history", *words, *([] if typed in words else [typed]))
-    assert ran.code == 0, ran.err
+    for part in ("the b", None):
+        id_ = history.said("Mend the build")
+        typed = part or id_[:5].upper()
+        words = [typed if word == "{}" else word for word in command.split()]
+        ran = telex("history", *words, *([] if typed in words else [typed]))
+        assert ran.code == 0, ran.err
+        history.remove([id_])
 
 
 @pytest.mark.parametrize("command", ["show", "export", "remove --yes"])
-def test_a_name_that_means_none_or_several_is_told_what_there_is(
-    telex: Inside, history: Kept, command: str
-) -> None:
+def test_ambiguous_or_unknown_name_lists_candidates(telex: Inside, history: Filled, command: str) -> None:
     ids = [history.said(f"Mend the build {number}") for number in range(7)]
     ran = telex("history", *command.split(), "mend")
     assert (ran.code, ran.text) == (3, "")
@@ -231,24 +217,17 @@ def test_a_name_that_means_none_or_several_is_told_what_there_is(
     assert len(history.conversations()) == 7
 
 
-# --- search ----------------------------------------------------------------------------------------------------
+# --- search -------------------------------------------------------------------------------------------------
 
 
-def test_a_hit_a_line_with_the_words_around_it(telex: Inside, history: Kept) -> None:
+def test_search_has_a_line_or_object_for_each_hit(telex: Inside, history: Filled) -> None:
     id_ = history.said("Why is the sky blue?", "Rayleigh\n\tscattering.")
     assert lines(telex, "search", "RAYLEIGH") == [
         f"{id_}\t2026-05-28T20:26:40Z\tassistant\tRayleigh scattering."
     ]
-    assert lines(telex, "search", "blue", "sky") == [
-        f"{id_}\t2026-05-28T20:26:40Z\tuser\tWhy is the sky blue?"
-    ]
     assert lines(telex, "search", "is the sky")
     assert lines(telex, "search", "--", "-n") == []
-
-
-def test_hits_as_json_have_their_marks(telex: Inside, history: Kept) -> None:
-    id_ = history.said("Why is the sky blue?")
-    (hit,) = objects(telex, "search", "sky", "blue", "--json")
+    (hit,) = objects(telex, "search", "blue", "sky", "--json")
     assert hit == {
         "conversation": id_,
         "title": "Why is the sky blue?",
@@ -258,16 +237,14 @@ def test_hits_as_json_have_their_marks(telex: Inside, history: Kept) -> None:
         "snippet": "Why is the sky blue?",
         "marks": [[11, 14], [15, 19]],
     }
-
-
-def test_a_search_without_results_exits_0(telex: Inside, history: Kept) -> None:
-    history.said("Why?")
     ran = telex("history", "search", "nothing like it")
     assert (ran.code, ran.text) == (0, "")
     assert "No saved conversation contains" in ran.err
+    for words in ([], [""], [" "]):
+        assert telex("history", "search", *words).code == 2
 
 
-def test_that_there_may_be_more_is_said(telex: Inside, history: Kept) -> None:
+def test_limited_search_names_the_option_for_more(telex: Inside, history: Filled) -> None:
     for _ in range(25):
         history.said("same")
     ran = telex("history", "search", "same")
@@ -276,12 +253,7 @@ def test_that_there_may_be_more_is_said(telex: Inside, history: Kept) -> None:
     assert len(lines(telex, "search", "same", "-n", "200")) == 25
 
 
-@pytest.mark.parametrize("words", [[], [""], [" "]])
-def test_a_search_for_nothing_is_a_usage_error(telex: Inside, words: list[str]) -> None:
-    assert telex("history", "search", *words).code == 2
-
-
-# --- export ----------------------------------------------------------------------------------------------------
+# --- export -------------------------------------------------------------------------------------------------
 
 KEYS = [
     "conversation", "title", "turn", "at", "provider", "model", "params", "messages", "text", "reasoning",
@@ -289,7 +261,7 @@ KEYS = [
 ]  # fmt: skip
 
 
-def test_json_lines_have_a_line_for_each_turn_with_everything(telex: Inside, history: Kept) -> None:
+def test_export_as_json_lines_has_everything_of_each_turn(telex: Inside, history: Filled) -> None:
     content = (TextPart(text="See"), ImagePart(url="data:image/png;base64,AAAA"))
     asked = [
         Message(role="system", content="Be brief."),
@@ -349,15 +321,7 @@ def test_json_lines_have_a_line_for_each_turn_with_everything(telex: Inside, his
     }
 
 
-def test_a_turn_without_an_answer_has_the_same_keys(telex: Inside, history: Kept) -> None:
-    history.begin([Message(role="user", content="Hello?")], LAB)
-    (line,) = lines(telex, "export", "--format", "jsonl")
-    found = json.loads(line)
-    assert list(found) == KEYS
-    assert [found[key] for key in ("text", "verdict", "usage", "error")] == ["", None, None, None]
-
-
-def test_all_conversations_come_in_the_order_in_which_they_were_had(telex: Inside, history: Kept) -> None:
+def test_export_all_is_oldest_first(telex: Inside, history: Filled) -> None:
     for title in ("One", "Two", "Three"):
         history.said(title)
     text = telex("history", "export", "--all").text
@@ -368,8 +332,8 @@ def test_all_conversations_come_in_the_order_in_which_they_were_had(telex: Insid
 @pytest.mark.parametrize(
     ("name", "starts"), [("a.md", "# Why?"), ("a.jsonl", '{"conversation"'), ("a", "# Why?")]
 )
-def test_a_file_is_its_owners_alone_and_its_name_says_the_format(
-    telex: Inside, history: Kept, tmp_path: Path, name: str, starts: str
+def test_exported_file_is_private_and_its_name_selects_the_format(
+    telex: Inside, history: Filled, tmp_path: Path, name: str, starts: str
 ) -> None:
     history.said("Why?")
     target = tmp_path / name
@@ -381,11 +345,11 @@ def test_a_file_is_its_owners_alone_and_its_name_says_the_format(
     assert "1 conversation written" in ran.err
 
 
-def test_an_export_writes_into_what_is_not_a_file_of_its_own(
-    telex: Inside, history: Kept, tmp_path: Path
+def test_export_writes_into_links_pipes_and_open_files(
+    telex: Inside, history: Filled, tmp_path: Path
 ) -> None:
     history.said("Why?")
-    first, second = tmp_path / "a.md", tmp_path / "b.md"
+    first, second, pipe = tmp_path / "a.md", tmp_path / "b.md", tmp_path / "pipe"
     first.write_text("old")
     os.link(first, second)
     assert telex("history", "export", "-o", str(first)).code == 0
@@ -395,19 +359,6 @@ def test_an_export_writes_into_what_is_not_a_file_of_its_own(
         log.flush()
         assert telex("history", "export", "-o", f"/dev/fd/{log.fileno()}").code == 0
         assert (tmp_path / "log").read_text().startswith("before\n# Why?")
-
-
-def test_a_file_that_cannot_be_written_is_an_error(telex: Inside, history: Kept, tmp_path: Path) -> None:
-    history.said("Why?")
-    assert telex("history", "export", "-o", str(tmp_path)).code == 2
-    ran = telex("history", "export", "-o", str(tmp_path / "no" / "a.md"))
-    assert ran.code == 2
-    assert "there is no folder" in ran.err
-
-
-def test_a_device_is_written_to_and_not_replaced(telex: Inside, history: Kept, tmp_path: Path) -> None:
-    history.said("Why?")
-    pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     read: list[str] = []
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
@@ -416,49 +367,45 @@ def test_a_device_is_written_to_and_not_replaced(telex: Inside, history: Kept, t
     reader.join(10)
     assert read[0].startswith("# Why?")
     assert pipe.is_fifo()
+    assert telex("history", "export", "-o", str(tmp_path)).code == 2
+    ran = telex("history", "export", "-o", str(tmp_path / "no" / "a.md"))
+    assert (ran.code, "there is no folder" in ran.err) == (2, True)
 
 
-# --- going away ------------------------------------------------------------------------------------------------
+# --- remove, prune, rename ----------------------------------------------------------------------------------
 
 
 def everything(telex: Inside) -> bytes:
     return b"".join(each.read_bytes() for each in telex.paths.data.iterdir())
 
 
-def test_what_is_removed_is_gone_from_every_file(telex: Inside, history: Kept) -> None:
+def test_removed_conversations_are_in_no_file(telex: Inside, history: Filled) -> None:
     one = history.said("canary one", "canary " * 500)
     history.said("canary two")
     history.said("kept")
+    ran = telex("history", "remove", one, stdin=b"y\n")
+    assert (ran.code, len(history.conversations())) == (2, 3)
+    assert "--yes" in ran.err
     ran = telex("history", "remove", one, "canary two", "--yes")
     assert ran.code == 0, ran.err
     assert "2 conversations removed." in ran.err
     assert b"canary" not in everything(telex)
     assert [each.title for each in history.conversations()] == ["kept"]
-
-
-def test_all_are_removed_at_once(telex: Inside, history: Kept) -> None:
-    history.said("canary one")
-    history.said("canary two")
     assert telex("history", "remove", "--all", "--yes").code == 0
-    assert b"canary" not in everything(telex)
     assert history.conversations() == ()
     assert telex("history", "remove", "--all", "--yes").code == 0
 
 
-def test_without_a_terminal_nothing_is_removed_that_was_not_said_yes_to(telex: Inside, history: Kept) -> None:
-    id_ = history.said("kept")
-    ran = telex("history", "remove", id_, stdin=b"y\n")
-    assert ran.code == 2
-    assert "--yes" in ran.err
-    assert history.conversations()
-
-
 @pytest.mark.parametrize(
-    "words", ["remove", "remove --all kept --yes", "export --all kept", "show kept --json --answer", "prune"]
+    "words",
+    [
+        *("remove", "remove --all kept --yes", "export --all kept", "show kept --json --answer", "prune"),
+        *(f"prune --older-than={age}" for age in ("30", "30m", "d", "-1d", "1e3d", "", "٣d", "99999999d")),
+    ],
 )
-def test_words_that_do_not_go_together_are_a_usage_error(telex: Inside, history: Kept, words: str) -> None:
+def test_invalid_arguments_are_usage_errors(telex: Inside, history: Filled, words: str) -> None:
     history.said("kept")
-    ran = telex("history", *words.split())
+    ran = telex("history", *words.split(" "))
     assert (ran.code, ran.text) == (2, "")
     assert history.conversations()
 
@@ -467,37 +414,25 @@ def test_words_that_do_not_go_together_are_a_usage_error(telex: Inside, history:
     ("age", "kept"),
     [("29d", 1), ("31d", 2), ("4w", 1), ("5w", 2), ("719h", 1), ("721h", 2), ("1y", 2), ("0d", 0)],
 )
-def test_what_is_older_is_pruned(telex: Inside, history: Kept, age: str, kept: int) -> None:
+def test_prune_removes_older_conversations(telex: Inside, history: Filled, age: str, kept: int) -> None:
     history.now = time.time() - 30 * DAY
-    history.said("canary")
+    old = history.said("canary")
     history.now = time.time() - 60
-    history.said("fresh")
+    new = history.said("fresh")
+    ran = telex("history", "prune", "--older-than", age, "--dry-run")
+    assert [line.split("\t")[0] for line in ran.text.splitlines()] == [new, old][kept:]
+    count = f"{2 - kept} conversation{'' if kept == 1 else 's'}"
+    assert f"{count} would be removed." in ran.err
+    assert len(history.conversations()) == 2
     ran = telex("history", "prune", "--older-than", age)
     assert ran.code == 0, ran.err
-    assert f"{2 - kept} conversation{'' if kept == 1 else 's'} removed." in ran.err
+    assert f"{count} removed." in ran.err
     assert len(history.conversations()) == kept
     assert (b"canary" in everything(telex)) == (kept == 2)
 
 
-def test_what_would_be_pruned_is_listed_and_stays(telex: Inside, history: Kept) -> None:
-    id_ = history.said("old")
-    history.now = time.time()
-    history.said("new")
-    ran = telex("history", "prune", "--older-than", "1d", "--dry-run")
-    assert [line.split("\t")[0] for line in ran.text.splitlines()] == [id_]
-    assert "1 conversation would be removed." in ran.err
-    assert len(history.conversations()) == 2
-
-
-@pytest.mark.parametrize("age", ["30", "30m", "d", "-1d", "1e3d", "", "٣d", "99999999d"])
-def test_an_age_without_a_meaning_is_a_usage_error(telex: Inside, history: Kept, age: str) -> None:
-    history.said("kept")
-    assert telex("history", "prune", f"--older-than={age}").code == 2
-    assert history.conversations()
-
-
-def test_that_words_could_not_be_overwritten_is_said_and_made_good(
-    telex: Inside, history: Kept, capsys: pytest.CaptureFixture[str]
+def test_prevented_erasure_exits_1_and_is_done_by_the_next_command(
+    telex: Inside, history: Filled, capsys: pytest.CaptureFixture[str]
 ) -> None:
     id_ = history.said("canary")
     history.said("kept")
@@ -514,20 +449,20 @@ def test_that_words_could_not_be_overwritten_is_said_and_made_good(
     assert b"canary" not in everything(telex)
 
 
-def test_another_title(telex: Inside, history: Kept) -> None:
+def test_rename_changes_the_title(telex: Inside, history: Filled) -> None:
     id_ = history.said("Why?")
     assert telex("history", "rename", id_, "Why  so\n?").code == 0
     assert objects(telex, "list", "--json")[0]["title"] == "Why so ?"
     assert telex("history", "rename", id_, "  ").code == 2
 
 
-# --- a history that does not work ------------------------------------------------------------------------------
+# --- a damaged file -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "command", ["list", "show", "search x", "export --all", "remove --all --yes", "prune --older-than 1d"]
 )
-def test_a_damaged_history_is_named_with_what_to_do(telex: Inside, command: str) -> None:
+def test_damaged_history_is_reported_and_unchanged(telex: Inside, command: str) -> None:
     path = telex.paths.history
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database at all" * 500)
@@ -538,7 +473,7 @@ def test_a_damaged_history_is_named_with_what_to_do(telex: Inside, command: str)
     assert path.read_bytes() == b"no database at all" * 500
 
 
-# --- continuing with what was asked last -----------------------------------------------------------------------
+# --- chat --continue ----------------------------------------------------------------------------------------
 
 FAILS = Reply([b'{"error": {"message": "boom", "type": "server_error"}}'], status=500)
 
@@ -559,8 +494,8 @@ def lab(telex: Inside, server: Scripted) -> Inside:
         (Reply([], head=b"nonsense\r\n\r\n"), "failed"),
     ],
 )
-@pytest.mark.parametrize("format", [(), ("--json",), ("--jsonl",), ("--no-stream",)])
-def test_a_failed_question_goes_along_with_the_next(
+@pytest.mark.parametrize("format", [(), ("--jsonl",)])
+def test_unanswered_prompt_is_sent_with_the_next(
     lab: Inside, server: Scripted, first: Any, verdict: str, format: tuple[str, ...]
 ) -> None:
     server.will(reply("Yes."))
@@ -581,25 +516,20 @@ def test_a_failed_question_goes_along_with_the_next(
     assert lab("chat", "-c", "-q", "and then").err == ""
 
 
-def test_what_is_continued_is_said_only_where_it_is_not_obvious(lab: Inside, server: Scripted) -> None:
-    server.will(reply("Yes."))
-    assert lab("chat", "one").code == 0
-    assert lab("chat", "-c", "two").err == ""
-    assert lab("chat", "-m", "lab/a", "-m", "lab/b", "both").code == 0
-    assert re.fullmatch(
-        r"Continuing “both” \(\w+\) with the answer of lab/[ab]\.\n", lab("chat", "-c", "then").err
-    )
-
-
-def test_there_is_nothing_to_continue(lab: Inside, server: Scripted) -> None:
+def test_continuing_is_noted_if_it_is_not_obvious(lab: Inside, server: Scripted) -> None:
     server.will(reply("Yes."))
     assert lab("chat", "--no-save", "one").code == 0
     ran = lab("chat", "-c", "two")
     assert (ran.code, ran.err.splitlines()[0]) == (2, "telex: there is no conversation to continue")
+    assert lab("chat", "one").code == 0
+    assert lab("chat", "-c", "two").err == ""
+    assert lab("chat", "-m", "lab/a", "-m", "lab/b", "both").code == 0
+    note = lab("chat", "-c", "then").err
+    assert re.fullmatch(r"Continuing “both” \(\w+\) with the answer of lab/[ab]\.\n", note)
 
 
-@pytest.mark.parametrize("format", [(), ("--json",), ("--jsonl",), ("-x",)])
-def test_the_history_holds_the_beginning_of_an_endless_answer(
+@pytest.mark.parametrize("format", [(), ("-x",)])
+def test_only_the_start_of_an_endless_answer_is_saved(
     lab: Inside, server: Scripted, format: tuple[str, ...]
 ) -> None:
     server.will(reply(*(["x" * 100_000] * 41)))
