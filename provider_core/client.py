@@ -97,7 +97,7 @@ class Client:
         *,
         key: str | None = None,
         notify: Callable[[Notice], None] | None = None,
-        watch: Callable[[str, str], None] | None = None,
+        log: Callable[[str, str], None] | None = None,
     ) -> Generator[AnswerEvent, None, None]:
         """The events of one answer, ``Finished`` last. Closing the iterator closes the connection.
 
@@ -107,7 +107,7 @@ class Client:
         Once an answer has begun, an error is in ``Finished``, and so is a regular end without text after the last
         retry.
 
-        ``watch`` is called with each line of the wire log, redacted: a mark (">" request, "<" head of the response,
+        ``log`` is called with each line of the wire log, redacted: a mark (">" request, "<" head of the response,
         "<<" its body, "*" connection) and the words. This makes everything slower.
         """
         adapter = RequestAdapter(provider, request, memory=self._memory, notify=notify)
@@ -120,12 +120,11 @@ class Client:
             own_limit=sets_token_limit({**limit, **request.params}),
             max_characters=request.max_characters,
         )
-        send, log = self._transport.send, None
-        if watch is not None:
+        send = self._transport.send
+        if log is not None:
             from provider_core.wire_log import WireLog
 
-            log = WireLog(watch, secrets)
-            send = partial(log.send, self._transport)
+            send = partial(WireLog(log, secrets).send, self._transport)
         trace = _trace_for(notify) if notify is not None else None
         retries = Retries(provider.network, clock=self._clock)
         while True:
@@ -141,9 +140,8 @@ class Client:
                     provider=provider.name,
                     trace=trace,
                 )
-                attempt = call if log is None else log.traced(call)
                 decoder = partial(new_decoder, streamed=bool(body.get("stream")))
-                yield from _attempt(attempt, send, secrets, adapter.accepted, decoder, cut_short)
+                yield from _attempt(call, send, secrets, adapter.accepted, decoder, cut_short)
                 return
             except (ProviderError, NetworkError) as error:
                 if isinstance(error, AuthenticationError):

@@ -43,22 +43,6 @@ class WireLog:
         self._secrets = secrets
         self._started = 0.0
 
-    def traced(self, call: Call) -> Call:
-        """The call with the steps of its connection logged."""
-        trace_before, host = call.trace, urlsplit(call.url).netloc.rpartition("@")[2]
-
-        def trace(step: str) -> None:
-            nonlocal host
-            if step.startswith("proxy "):
-                host = f"the {step}"
-            for name, words in _STEPS.items():
-                if step == name or (name.startswith(".") and step.endswith(name)):
-                    self._log("*", f"{words.format(host=host)} ({self._seconds()})")
-            if trace_before is not None:
-                trace_before(step)
-
-        return replace(call, trace=trace)
-
     @contextlib.contextmanager
     def send(self, transport: Transport, call: Call) -> Iterator[Reply]:
         """Send the call over ``transport`` and log it, and its reply as it is read."""
@@ -67,7 +51,7 @@ class WireLog:
         self._log_headers(">", call.headers)
         if call.body:
             self._log(">", call.body.decode("utf-8", "replace"))
-        with transport.send(call) as reply:
+        with transport.send(self._traced(call)) as reply:
             self._log("<", f"HTTP {reply.status} ({self._seconds()})")
             self._log_headers("<", reply.headers)
             # Whole lines: a key may be spread over two pieces.
@@ -83,6 +67,22 @@ class WireLog:
                 yield LoggedReply(reply, received)
             finally:
                 received(b"", final=True)
+
+    def _traced(self, call: Call) -> Call:
+        """The call with the steps of its connection logged."""
+        trace_before, host = call.trace, urlsplit(call.url).netloc.rpartition("@")[2]
+
+        def trace(step: str) -> None:
+            nonlocal host
+            if step.startswith("proxy "):
+                host = f"the {step}"
+            for name, words in _STEPS.items():
+                if step == name or (name.startswith(".") and step.endswith(name)):
+                    self._log("*", f"{words.format(host=host)} ({self._seconds()})")
+            if trace_before is not None:
+                trace_before(step)
+
+        return replace(call, trace=trace)
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._started:.3f} s"

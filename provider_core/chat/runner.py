@@ -188,7 +188,7 @@ class ChatRun:
         holds_text = self.plan.schema_retries is not None
         blank: str | None = None if tools is None else ""
         stream = opened.client.chat(
-            opened.provider, request, key=opened.key, notify=self._notified, watch=self.log
+            opened.provider, request, key=opened.key, notify=self._notified, log=self.log
         )
         events: Iterator[AnswerEvent] = stream if tools is None else tools.events(stream)
         with closing(stream):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import assume, given
@@ -259,52 +259,38 @@ def test_near_names_never_come_from_a_provider_that_cannot_be_asked(typed: str) 
     assert not {name.partition("/")[0] for name in caught.value.candidates} & {"off", "lost"}
 
 
-def test_nothing_named_and_several_providers_offers_the_default_of_each() -> None:
-    two = catalog([provider("one", "a"), provider("two", "b"), provider("none")])
-    with pytest.raises(NoModelError) as caught:
-        resolve(None, two)
-    assert caught.value.candidates == ("one/a", "two/b", "none")
+LOCAL = provider("local", "small", embedded=True, models_declared=False)
+OFF = provider("off", "x", enabled=False)
+ONE, TWO, BARE = provider("one", "a"), provider("two", "b"), provider("none")
+CASES = [provider("Lab", "Model"), provider("lab", "model")]
 
 
-def test_the_only_provider_needs_no_name() -> None:
-    assert (
-        str(resolve(None, catalog([provider("lab", "tiny"), provider("off", "x", enabled=False)])))
-        == "lab/tiny"
-    )
-
-
-def test_the_only_provider_with_a_key_needs_no_name() -> None:
-    two = catalog([provider("one", "a"), provider("two", "b")], without_key=["one"])
-    assert str(resolve(None, two)) == "two/b"
-
-
-def test_the_only_provider_is_meant_even_when_its_key_is_lost() -> None:
-    assert str(resolve(None, catalog([provider("one", "a")], without_key=["one"]))) == "one/a"
-
-
-def test_the_built_in_model_answers_only_when_nothing_else_is_set_up() -> None:
-    built_in = provider("local", "small", embedded=True, models_declared=False)
-    assert str(resolve(None, catalog([built_in]))) == "local/small"
-    assert str(resolve(None, catalog([built_in, provider("lab", "tiny")]))) == "lab/tiny"
-    assert str(resolve("small", catalog([built_in, provider("lab", "tiny")]))) == "local/small"
-
-
-def test_nothing_set_up_is_an_error_of_its_own() -> None:
-    with pytest.raises(NoProviderError):
-        resolve("lab/tiny", catalog([]))
-
-
-def test_an_exact_name_wins_over_another_spelling_elsewhere() -> None:
-    both = catalog([provider("one", "Model"), provider("two", "model")])
-    assert str(resolve("model", both)) == "two/model"
-    with pytest.raises(ModelError):
-        resolve("MODEL", both)
-
-
-def test_two_providers_whose_names_differ_in_case_are_told_apart() -> None:
-    both = catalog([provider("Lab", "a"), provider("lab", "b")])
-    assert str(resolve("Lab", both)) == "Lab/a"
-    assert str(resolve("lab", both)) == "lab/b"
+@pytest.mark.parametrize(
+    ("typed", "providers", "without_key", "expected"),
+    [
+        (None, [provider("lab", "tiny"), OFF], [], "lab/tiny"),
+        (None, [ONE, TWO], ["one"], "two/b"),
+        (None, [ONE], ["one"], "one/a"),
+        (None, [LOCAL], [], "local/small"),
+        (None, [LOCAL, ONE], [], "one/a"),
+        ("small", [LOCAL, ONE], [], "local/small"),
+        ("model", CASES, [], "lab/model"),
+        ("Model", CASES, [], "Lab/Model"),
+        ("Lab", CASES, [], "Lab/Model"),
+        ("lab", CASES, [], "lab/model"),
+        ("MODEL", CASES, [], (ModelError, ("Lab/Model", "lab/model"))),
+        (None, [ONE, TWO, BARE], [], (NoModelError, ("one/a", "two/b", "none"))),
+        ("lab/tiny", [], [], (NoProviderError, ())),
+    ],
+)
+def test_few_providers_need_few_names(
+    typed: str | None, providers: list[Provider], without_key: list[str], expected: Any
+) -> None:
+    try:
+        found: Any = str(resolve(typed, catalog(providers, without_key=without_key)))
+    except ModelError as error:
+        found = (type(error), error.candidates)
+    assert found == expected
 
 
 def test_a_full_id_reads_one_list_and_no_other() -> None:

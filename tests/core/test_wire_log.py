@@ -27,7 +27,7 @@ def told(
     lines: list[tuple[str, str]] = []
     request = request or Request(model="m", messages=(Message(role="user", content="hi"),))
     try:
-        list(Client(transport).chat(provider, request, key=KEY, watch=lambda *line: lines.append(line)))
+        list(Client(transport).chat(provider, request, key=KEY, log=lambda *line: lines.append(line)))
     except CoreError as error:
         lines.append(("error", error.message))
     return lines
