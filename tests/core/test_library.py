@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ from provider_core.testing import FakeKeyStore, FakeTransport, cut, lists, refus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider_core import Connection, PlannedCall, ToolResult
+    from provider_core import Connection, ToolResult
 
 KEY = "sk-canary-0123456789abcdef"
 ROOT = Path(__file__).parents[2]
@@ -285,61 +286,68 @@ def test_the_examples_in_doctests_are_true() -> None:
 
 # --- connecting --------------------------------------------------------------------------------------------
 
-
-def test_a_name_means_what_it_means_to_telex(
-    home: dict[str, str], here: Runtime, network: FakeTransport
-) -> None:
-    configure(
-        home,
-        'model = "fast"\n[aliases]\nfast = "one/a"\n'
-        '[providers.one]\nbase_url = "https://one.test/v1"\nkey = "keyring"\nmodels = ["a"]\n'
-        '[providers.two]\nbase_url = "http://two.test/v1"\nkey = "none"\nmodels = ["b", "c"]\n',
-    )
-    here.key_store.set("one", KEY)
-    targets = []
-    for name in (None, "fast", "one/new", "two", "c"):
-        with connect(name, runtime=here) as model:
-            model.ask("Hello?")
-            targets.append(str(model.target))
-    assert targets == ["one/a", "one/a", "one/new", "two/b", "two/c"]
-    assert [call.headers.get("authorization") for call in network.calls] == [f"Bearer {KEY}"] * 3 + [None] * 2
-    with connect("two", "c", runtime=here) as model:
-        assert str(model.target) == "two/c"
+SETTINGS = """
+model = "fast"
+[aliases]
+fast = "one/a"
+[providers.one]
+base_url = "https://one.test/v1"
+key = "keyring"
+models = ["a"]
+[providers.two]
+base_url = "http://two.test/v1"
+key = "none"
+models = ["b", "c"]
+"""
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
-    [("nope", errors.ModelError), ("deepseek/x", errors.UnknownProviderError)],
+    ("name", "target", "key"),
+    [
+        (None, "one/a", KEY),
+        ("fast", "one/a", KEY),
+        ("one/new", "one/new", KEY),
+        ("two", "two/b", None),
+        ("c", "two/c", None),
+        (("two", "c"), "two/c", None),
+        ("nope", errors.ModelError, None),
+        ("deepseek/x", errors.UnknownProviderError, None),
+    ],
 )
-def test_a_name_that_leads_nowhere_is_an_error(
-    home: dict[str, str], here: Runtime, name: str, kind: type[Exception]
+def test_a_name_means_what_it_means_to_telex(
+    home: dict[str, str], here: Runtime, network: FakeTransport, name: Any, target: Any, key: str | None
 ) -> None:
-    configure(home, '[providers.two]\nbase_url = "http://two.test/v1"\nkey = "none"\nmodels = ["b"]\n')
-    with pytest.raises(kind):
-        connect(name, runtime=here)
-
-
-def test_without_a_provider_the_embedded_model_has_to_be_named(
-    home: dict[str, str], network: FakeTransport
-) -> None:
-    with pytest.raises(errors.NoProviderError, match="no provider is set up"):
-        connect(runtime=Runtime(environ=home, transport=network, key_store=FakeKeyStore()))
-
-
-def test_a_preset_needs_its_name_alone(home: dict[str, str], network: FakeTransport) -> None:
-    setup = Runtime(environ={**home, "GROQ_API_KEY": KEY}, transport=network, key_store=FakeKeyStore())
-    with connect(provider("groq"), "x", runtime=setup) as model:
+    configure(home, SETTINGS)
+    here.key_store.set("one", KEY)
+    names = name if isinstance(name, tuple) else (name,)
+    if not isinstance(target, str):
+        with pytest.raises(target):
+            connect(*names, runtime=here)
+        return
+    with connect(*names, runtime=here) as model:
         model.ask("Hello?")
-    assert network.calls[0].url == "https://api.groq.com/openai/v1/chat/completions"
-    assert network.calls[0].headers["authorization"] == f"Bearer {KEY}"
+        assert str(model.target) == target
+    assert network.calls[0].headers.get("authorization") == (f"Bearer {key}" if key else None)
 
 
-def test_a_key_that_is_given_counts_before_all_others(home: dict[str, str], network: FakeTransport) -> None:
+def test_without_a_provider_the_embedded_model_has_to_be_named(here: Runtime) -> None:
+    with pytest.raises(errors.NoProviderError, match="no provider is set up"):
+        connect(runtime=here)
+
+
+@pytest.mark.parametrize("key", [None, f" {KEY}\n"])
+def test_a_given_key_overrides_the_environment_and_the_keyring(
+    home: dict[str, str], network: FakeTransport, key: str | None
+) -> None:
     store = FakeKeyStore(broken="the keyring is locked")
-    setup = Runtime(environ={**home, "GROQ_API_KEY": "other"}, transport=network, key_store=store)
-    with connect(provider("groq", key="keyring"), "x", key=f" {KEY}\n", runtime=setup) as model:
+    environ = {**home, "GROQ_API_KEY": "other" if key else KEY}
+    here = Runtime(environ=environ, transport=network, key_store=store)
+    with connect(
+        provider("groq", **({"key": "keyring"} if key else {})), "x", key=key, runtime=here
+    ) as model:
         model.ask("Hello?")
         assert KEY not in repr(model) + repr(vars(model))
+    assert network.calls[0].url == "https://api.groq.com/openai/v1/chat/completions"
     assert network.calls[0].headers["authorization"] == f"Bearer {KEY}"
     assert store.asked == []
 
@@ -348,7 +356,7 @@ def test_a_key_that_is_given_counts_before_all_others(home: dict[str, str], netw
     ("key", "kind"),
     [(None, errors.MissingKeyError), ("", errors.InvalidKeyError), ("ключ", errors.InvalidKeyError)],
 )
-def test_a_key_that_cannot_be_used_is_said_before_anything_is_sent(
+def test_a_key_that_cannot_be_used_is_an_error_before_anything_is_sent(
     here: Runtime, network: FakeTransport, key: str | None, kind: type[errors.CoreError]
 ) -> None:
     with pytest.raises(kind) as caught:
@@ -373,7 +381,7 @@ def test_a_provider_without_a_model_is_asked_for_its_first(here: Runtime, networ
         ({"base_url": "http://x/v1", "bse": 1}, r"providers\.lab\.bse is not a setting"),
     ],
 )
-def test_a_provider_that_cannot_be_is_said_with_the_field_and_no_file(
+def test_an_invalid_provider_is_reported_with_the_field_and_without_a_file(
     fields: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(errors.SettingsError, match=words) as caught:
@@ -385,7 +393,7 @@ def test_a_provider_takes_the_fields_of_the_settings() -> None:
     assert set(conversation.ProviderFields.__annotations__) == set(ProviderEntry.model_fields)
 
 
-def test_what_it_opened_is_closed_and_what_it_was_given_is_not(
+def test_closing_a_connection_closes_only_what_it_opened(
     home: dict[str, str],
     here: Runtime,
     network: FakeTransport,
@@ -398,28 +406,18 @@ def test_what_it_opened_is_closed_and_what_it_was_given_is_not(
     for name, value in home.items():
         monkeypatch.setenv(name, value)
     with connect(provider("lab", base_url=server.url, key="none"), "m") as model:
-        assert model.ask("Hello?").text == "Hello"
-        assert model.ask("Hello?").text == "Hello"
+        assert [model.ask("Hello?").text for _ in range(2)] == ["Hello"] * 2
     assert server.connections == 1
-    assert server.asked[0].headers["user-agent"].startswith("telex/")
 
 
-def test_threads_may_ask_one_connection_at_a_time(model: Connection, network: FakeTransport) -> None:
+def test_threads_may_share_a_connection(model: Connection, network: FakeTransport) -> None:
     network.will(lambda call: says(json.loads(call.body)["messages"][0]["content"])(call))
-    answers: dict[int, str] = {}
-
-    def ask(number: int) -> None:
-        answers[number] = model.ask(f"number {number:02d}").text
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == {number: f"number {number:02d}" for number in range(10)}
+    with ThreadPoolExecutor(10) as pool:
+        prompts = [f"number {number:02d}" for number in range(10)]
+        assert [found.text for found in pool.map(model.ask, prompts)] == prompts
 
 
-def test_a_connection_that_is_dropped_and_not_closed_leaves_no_socket(
+def test_a_connection_that_is_dropped_without_close_leaves_no_socket(
     home: dict[str, str], server: Scripted
 ) -> None:
     def transports() -> int:
@@ -437,7 +435,7 @@ def test_a_connection_that_is_dropped_and_not_closed_leaves_no_socket(
 # --- asking ------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_holds_all_that_came(model: Connection, network: FakeTransport) -> None:
+def test_an_answer_has_everything_that_was_received(model: Connection, network: FakeTransport) -> None:
     network.will(says("Hel", "lo", reasoning="Hm.", usage={"prompt_tokens": 3, "completion_tokens": 2}))
     found = model.ask("Hello?", temperature=0, max_tokens=9, params={"seed": 1})
     assert (found.text, found.reasoning, found.verdict) == ("Hello", "Hm.", Verdict.COMPLETE)
@@ -445,27 +443,40 @@ def test_an_answer_holds_all_that_came(model: Connection, network: FakeTransport
     assert (found.usage.input, found.usage.output, str(found.target)) == (3, 2, "lab/m")
     assert found.timing.total is not None
     body = network.bodies[0]
-    assert {name: body[name] for name in ("model", "temperature", "max_tokens", "seed")} == {
-        "model": "m", "temperature": 0, "max_tokens": 9, "seed": 1
-    }  # fmt: skip
+    assert (body["model"], body["temperature"], body["max_tokens"], body["seed"]) == ("m", 0, 9, 1)
 
 
 @pytest.mark.parametrize(
-    ("prompt", "content"),
+    "prompt",
     [
-        ("Hi", "Hi"),
-        (Message(role="user", content="Hi"), "Hi"),
-        ((TextPart(text="Hi"),), "Hi"),
-        ([Message(role="user", content="1"), Message(role="user", content="Hi")], "Hi"),
+        "Hi",
+        Message(role="user", content="Hi"),
+        (TextPart(text="Hi"),),
+        [Message(role="user", content="1"), Message(role="user", content="Hi")],
     ],
     ids=["text", "message", "parts", "messages"],
-)  # fmt: skip
-def test_a_prompt_is_text_parts_or_messages(
-    model: Connection, network: FakeTransport, prompt: Any, content: str
-) -> None:
+)
+def test_a_prompt_is_text_parts_or_messages(model: Connection, network: FakeTransport, prompt: Any) -> None:
     model.ask(prompt, system="Be brief.")
     assert said(network)[0] == "system: Be brief."
-    assert said(network)[-1] == f"user: {content}"
+    assert said(network)[-1] == "user: Hi"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "words"),
+    [
+        (b"Hello?", {}, "a prompt is text, parts or messages"),
+        (["Hello?"], {}, "a prompt is text, parts or messages"),
+        ([1], {}, "a prompt is text, parts or messages"),
+        ("Hello?", {"temprature": 0}, "'temprature'"),
+    ],
+)
+def test_a_prompt_or_an_option_that_does_not_exist_is_a_type_error(
+    model: Connection, network: FakeTransport, prompt: Any, options: Any, words: str
+) -> None:
+    with pytest.raises(TypeError, match=words):
+        model.ask(prompt, **options)
+    assert network.calls == []
 
 
 @pytest.mark.parametrize(
@@ -478,59 +489,30 @@ def test_a_prompt_is_text_parts_or_messages(
     ],
     ids=["cut", "filtered", "empty", "refused"],
 )
-def test_what_is_no_whole_answer_is_an_exception(
+def test_an_incomplete_answer_is_an_exception_and_its_turn_forgotten(
     model: Connection, network: FakeTransport, step: Any, kind: type[Exception]
 ) -> None:
-    network.will(step)
+    network.will(step, "Hello")
+    talk = model.conversation()
     with pytest.raises(kind):
-        model.ask("Hello?")
+        talk.ask("1?")
+    assert talk.messages == ()
+    talk.ask("2?")
+    assert said(network) == ["user: 2?"]
 
 
-@pytest.mark.parametrize("prompt", [b"Hello?", ["Hello?"], [1]], ids=["bytes", "texts", "numbers"])
-def test_a_prompt_of_another_kind_is_a_mistake_of_the_program(
-    model: Connection, network: FakeTransport, prompt: Any
-) -> None:
-    with pytest.raises(TypeError, match="a prompt is text, parts or messages"):
-        model.ask(prompt)
-    assert network.calls == []
-
-
-def test_an_option_that_there_is_not_is_a_mistake_of_the_program(
-    model: Connection, network: FakeTransport
-) -> None:
-    with pytest.raises(TypeError, match="'temprature'"):
-        model.ask("Hello?", temprature=0)  # type: ignore[call-arg]
-    assert network.calls == []
-
-
-def test_an_answer_at_a_token_limit_is_whole_only_if_the_caller_set_it(
+def test_an_answer_at_a_token_limit_is_complete_only_if_the_caller_set_it(
     model: Connection, network: FakeTransport
 ) -> None:
     network.will(says("Hel", finish="length"))
-    with pytest.raises(errors.TokenLimitError):
-        model.ask("Hello?")
-    with pytest.raises(errors.TokenLimitError):
-        model.ask("Hello?", params={"max_tokens": None})
-    limits: list[Any] = [
-        {"max_tokens": 9},
-        *(
-            {"params": {name: 9}}
-            for name in ("max_completion_tokens", "max_output_tokens", "n_predict", "maxTokens")
-        ),
-        {"params": {"options": {"num_predict": 9}}},
-    ]
+    for options in ({}, {"params": {"max_tokens": None}}):
+        with pytest.raises(errors.TokenLimitError):
+            model.ask("Hello?", **options)
+    names = ("max_completion_tokens", "max_output_tokens", "n_predict", "maxTokens")
+    limits: list[Any] = [{name: 9} for name in names] + [{"options": {"num_predict": 9}}]
+    assert model.ask("Hello?", max_tokens=9).verdict is Verdict.LENGTH
     for limit in limits:
-        assert model.ask("Hello?", **limit).verdict is Verdict.LENGTH
-
-
-def test_a_stream_has_what_came_and_says_what_became_of_it(model: Connection, network: FakeTransport) -> None:
-    network.will(says("Hel", cut))
-    *events, last = model.stream("Hello?")
-    assert [type(event).__name__ for event in events] == [
-        "Connecting", "RequestStarted", "Text", "Finished", "AnswerEnded"
-    ]  # fmt: skip
-    assert isinstance(last, provider_core.ChatEnded)
-    assert (last.answer.verdict, last.answer.text) == (Verdict.PARTIAL, "Hel")
+        assert model.ask("Hello?", params=limit).verdict is Verdict.LENGTH
 
 
 def test_closing_a_stream_closes_its_connection(model: Connection, network: FakeTransport) -> None:
@@ -541,7 +523,7 @@ def test_closing_a_stream_closes_its_connection(model: Connection, network: Fake
     assert network.open == 0
 
 
-def test_retries_are_told(here: Runtime, network: FakeTransport) -> None:
+def test_retries_are_reported(here: Runtime, network: FakeTransport) -> None:
     told: list[Any] = []
     network.will(refuses(503, "busy", retry_after=0.01), "Hello")
     with connect(LAB, "m", runtime=here, notify=told.append) as model:
@@ -552,7 +534,7 @@ def test_retries_are_told(here: Runtime, network: FakeTransport) -> None:
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
 
 
-def test_json_is_asked_for_again_with_what_was_wrong(model: Connection, network: FakeTransport) -> None:
+def test_json_is_asked_for_again_with_the_reason(model: Connection, network: FakeTransport) -> None:
     network.will('{"age": "four"}', '{"age": 4}')
     assert model.ask_json("How old?", SCHEMA) == {"age": 4}
     assert network.bodies[0]["response_format"]["json_schema"]["schema"]["required"] == ["age"]
@@ -560,49 +542,38 @@ def test_json_is_asked_for_again_with_what_was_wrong(model: Connection, network:
     assert "'four' is not of type 'integer'" in said(network)[2]
 
 
-@pytest.mark.parametrize(("steps", "times"), [(["no", "no"], 2), ([says('{"age":', finish="length")], 1)])
-def test_json_that_does_not_fit_is_an_error_in_the_end(
-    model: Connection, network: FakeTransport, steps: list[Any], times: int
-) -> None:
-    network.will(*steps)
-    with pytest.raises(errors.SchemaMismatchError) as caught:
-        model.ask_json("How old?", SCHEMA, max_tokens=5)
-    assert (caught.value.provider, len(network.calls)) == ("lab", times)
+def test_json_that_does_not_match_is_an_error_in_the_end(model: Connection, network: FakeTransport) -> None:
+    network.will("no", "no")
+    with pytest.raises(errors.SchemaMismatchError):
+        model.ask_json("How old?", SCHEMA)
+    assert len(network.calls) == 2
 
 
-def test_a_schema_that_is_none_is_said_before_anything_is_sent(
-    model: Connection, network: FakeTransport
+@pytest.mark.parametrize(
+    "schema", [{"type": "nonsense"}, {}, {"$ref": "https://example.com/a.json", "type": "object"}]
+)
+def test_an_invalid_schema_is_an_error_before_anything_is_sent(
+    model: Connection, network: FakeTransport, schema: Any
 ) -> None:
-    for schema in ({"type": "nonsense"}, {}, {"$ref": "https://example.com/a.json", "type": "object"}):
-        with pytest.raises(errors.SchemaError):
-            model.ask_json("How old?", schema)
+    with pytest.raises(errors.SchemaError):
+        model.ask_json("How old?", schema)
     assert network.calls == []
 
 
 # --- conversations -----------------------------------------------------------------------------------------
 
 
-def test_a_conversation_goes_on_from_what_was_said(model: Connection, network: FakeTransport) -> None:
+def test_a_conversation_sends_its_earlier_turns(model: Connection, network: FakeTransport) -> None:
     network.will("one", "two")
     talk = model.conversation(system="Be brief.")
     talk.ask("1?")
     assert talk.ask("2?").text == "two"
     assert said(network) == ["system: Be brief.", "user: 1?", "assistant: one", "user: 2?"]
-    assert [turn.role for turn in talk.messages] == ["system", "user", "assistant", "user", "assistant"]
+    model.conversation(talk.messages).ask("3?", system="Be long.")
+    assert said(network)[0] == "system: Be long."
+    assert said(network)[-2:] == ["assistant: two", "user: 3?"]
     model.ask("3?")
     assert said(network) == ["user: 3?"]
-
-
-def test_a_conversation_can_be_stored_and_gone_on_with_elsewhere(
-    here: Runtime, network: FakeTransport
-) -> None:
-    with connect(LAB, "m", runtime=here) as model:
-        talk = model.conversation()
-        talk.ask("1?")
-    other = Provider(name="other", base_url="http://other.test/v1", auth="none")
-    with connect(other, "n", runtime=here) as model:
-        model.conversation(talk.messages).ask("2?", system="Be long.")
-    assert said(network) == ["system: Be long.", "user: 1?", "assistant: Hello", "user: 2?"]
 
 
 def test_a_conversation_can_be_stored_as_json(model: Connection, network: FakeTransport) -> None:
@@ -630,23 +601,15 @@ def test_a_conversation_can_be_stored_as_json(model: Connection, network: FakeTr
         {1: 2},
     ],
 )
-def test_what_was_never_stored_is_refused(model: Connection, wrong: dict[str, Any]) -> None:
+def test_a_mapping_that_is_not_a_stored_message_is_refused(model: Connection, wrong: dict[str, Any]) -> None:
     with pytest.raises(errors.InvalidInputError, match="not a stored message"):
         model.conversation([wrong])
 
 
-def test_a_turn_that_failed_is_forgotten(model: Connection, network: FakeTransport) -> None:
-    network.will(says("Hel", cut), "Hello")
-    talk = model.conversation()
-    with pytest.raises(errors.ConnectionLostError):
-        talk.ask("1?")
-    assert talk.messages == ()
-    talk.ask("2?")
-    assert said(network) == ["user: 2?"]
-
-
 @pytest.mark.parametrize("end", ["closed", "cut"])
-def test_what_a_stream_has_brought_is_kept(model: Connection, network: FakeTransport, end: str) -> None:
+def test_a_stream_that_ends_early_is_part_of_the_conversation(
+    model: Connection, network: FakeTransport, end: str
+) -> None:
     network.will(says("Hel", *([cut] if end == "cut" else ["lo"])), "Hello")
     talk = model.conversation()
     events = talk.stream("1?")
@@ -654,17 +617,19 @@ def test_what_a_stream_has_brought_is_kept(model: Connection, network: FakeTrans
     if end == "closed":
         events.close()
     else:
-        list(events)
+        *_, last = events
+        assert isinstance(last, provider_core.ChatEnded)
+        assert last.answer.verdict is Verdict.PARTIAL
     talk.ask("2?")
     assert said(network) == ["user: 1?", "assistant: Hel", "user: 2?"]
 
 
-def test_a_stream_that_brought_nothing_is_forgotten(model: Connection, network: FakeTransport) -> None:
+def test_a_stream_without_an_answer_is_not(model: Connection, network: FakeTransport) -> None:
     network.will(refuses(401, "no"))
-    talk = model.conversation()
+    talk = model.conversation(system="Be brief.")
     with pytest.raises(errors.AuthenticationError):
-        list(talk.stream("1?"))
-    assert talk.messages == ()
+        list(talk.stream("1?", system="Be long."))
+    assert talk.messages == (Message(role="system", content="Be brief."),)
 
 
 # --- tools -------------------------------------------------------------------------------------------------
@@ -691,70 +656,39 @@ def test_functions_are_called_and_the_answer_is_the_last_one(
     assert said(network)[2:] == ["tool: -3.5", "assistant: It is cold.", "user: How cold?"]
 
 
-def test_a_stream_shows_the_loop(model: Connection, network: FakeTransport) -> None:
-    network.will(CALL, "It is cold.")
-    names = [type(event).__name__ for event in model.stream("In Oslo?", tools=[temperature])]
-    assert names == [
-        "Connecting",
-        "RequestStarted", "Text", "ToolCall", "Finished", "AnswerEnded",
-        "ToolStarted", "ToolEnded",
-        "RequestStarted", "Text", "Finished", "AnswerEnded",
-        "ChatEnded",
-    ]  # fmt: skip
-
-
-def ended(events: Any) -> list[ToolResult]:
-    return [event.result for event in events if isinstance(event, ToolEnded)]
-
-
-@pytest.mark.parametrize(
-    ("decision", "text"), [(Approve(), "-3.5"), (Refuse(reason="not now"), "not now")], ids=["yes", "no"]
-)
-def test_every_call_is_put_to_whoever_approves(
-    model: Connection, network: FakeTransport, decision: Any, text: str
-) -> None:
-    asked: list[str] = []
-
-    def approve(call: PlannedCall) -> Any:
-        asked.append(call.name)
-        return decision
-
-    network.will(CALL, "Done.")
-    (result,) = ended(model.stream("In Oslo?", tools=[temperature], approve=approve))
-    assert text in result.text
-    assert asked == ["temperature"]
-
-
 class Elsewhere:
     """A toolbox whose tools are not this program's own functions."""
 
     def __init__(self) -> None:
         self._inner = FunctionTools([temperature])
         self.name, self.tools, self.limits = "elsewhere", self._inner.tools, self._inner.limits
-        self.ran: list[str] = []
 
     def run(self, name: str, arguments: Any, *, stop: threading.Event) -> ToolResult:
-        self.ran.append(name)
         return self._inner.run(name, arguments, stop=stop)
 
 
-def test_a_tool_from_elsewhere_runs_only_when_it_is_approved(
-    model: Connection, network: FakeTransport
+@pytest.mark.parametrize(
+    ("tool", "approve", "text"),
+    [
+        (temperature, None, "-3.5"),
+        (temperature, Refuse(reason="not now"), "the user refused: not now"),
+        (Elsewhere(), None, "the user refused: there is no one to approve it"),
+        (Elsewhere(), Approve(), "-3.5"),
+    ],
+)
+def test_functions_run_without_approval_and_other_tools_do_not(
+    model: Connection, network: FakeTransport, tool: Any, approve: Any, text: str
 ) -> None:
-    elsewhere = Elsewhere()
-    called = says(calls=[("elsewhere__temperature", {"city": "Oslo"})])
-    network.will(called, "Done.")
-    (result,) = ended(model.stream("In Oslo?", tools=[elsewhere]))
-    assert "there is no one to approve it" in result.text
-    assert elsewhere.ran == []
-    network.will(called, "Done.")
-    assert model.ask("In Oslo?", tools=[elsewhere], approve=lambda call: Approve()).text == "Done."
-    assert elsewhere.ran == ["temperature"]
+    name = "temperature" if tool is temperature else "elsewhere__temperature"
+    network.will(says(calls=[(name, {"city": "Oslo"})]), "Done.")
+    options: Any = {} if approve is None else {"approve": lambda call: approve}
+    (ended,) = (e for e in model.stream("In Oslo?", tools=[tool], **options) if isinstance(e, ToolEnded))
+    assert ended.result.text == text
+    network.will(says(calls=[(name, {"city": "Oslo"})]), "Done.")
+    assert model.ask("In Oslo?", tools=[tool], **options).text == "Done."
 
 
-def test_a_loop_without_end_is_an_error_and_its_turn_forgotten(
-    model: Connection, network: FakeTransport
-) -> None:
+def test_the_loop_limit_is_an_error_and_its_turn_forgotten(model: Connection, network: FakeTransport) -> None:
     network.will(CALL)
     talk = model.conversation()
     with pytest.raises(errors.LoopLimitError):
@@ -762,18 +696,16 @@ def test_a_loop_without_end_is_an_error_and_its_turn_forgotten(
     assert (len(network.calls), talk.messages) == (3, ())
 
 
-def test_a_stream_that_was_left_between_calls_can_be_gone_on_from(
+def test_a_stream_that_was_left_between_calls_can_be_continued(
     model: Connection, network: FakeTransport
 ) -> None:
     network.will(CALL, "It is cold.", "Never mind.")
     talk = model.conversation()
     events = talk.stream("In Oslo?", tools=[temperature])
-    for event in events:
-        if isinstance(event, provider_core.ToolCall):
-            break
+    next(event for event in events if isinstance(event, provider_core.ToolCall))
     events.close()
     talk.ask("Go on.")
-    called = {call["id"] for turn in network.bodies[-1]["messages"] for call in turn.get("tool_calls", ())}
-    answered = {turn["tool_call_id"] for turn in network.bodies[-1]["messages"] if turn["role"] == "tool"}
-    assert called == answered
+    sent = network.bodies[-1]["messages"]
+    called = {call["id"] for turn in sent for call in turn.get("tool_calls", ())}
+    assert called == {turn["tool_call_id"] for turn in sent if turn["role"] == "tool"}
     assert said(network)[-1] == "user: Go on."
