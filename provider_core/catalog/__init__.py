@@ -11,13 +11,9 @@ from typing import TYPE_CHECKING
 from provider_core.catalog._cache import (
     CachedModelList,
     delete_cached,
-    invalidate_snapshot,
     read_cached,
     rename_cached,
-    snapshot_is_current,
-    snapshot_stamp,
     write_cached,
-    write_snapshot,
 )
 from provider_core.catalog._catalog import (
     LIFETIME,
@@ -25,8 +21,12 @@ from provider_core.catalog._catalog import (
     ModelListing,
     cached_listings,
     can_list_models,
+    invalidate_snapshot,
     listing,
     normalize_id,
+    snapshot_is_current,
+    snapshot_stamp,
+    write_snapshot,
 )
 
 if TYPE_CHECKING:

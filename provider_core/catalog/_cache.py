@@ -1,9 +1,4 @@
-"""Files in the cache folder: the models that each server listed, and the names that shell completion offers.
-
-``<cache>/models/PROVIDER.json`` is a server's list. ``<cache>/completion/`` has the files ``providers``, ``models``
-(``provider/model``), ``aliases``, ``presets``, ``servers`` and ``templates``: UTF-8, one name a line, in the order in
-which they are shown. A file of the same name with ``.tsv`` has a tab and a few words after each name.
-"""
+"""The models that each server listed, in the cache folder: ``<cache>/models/PROVIDER.json``."""
 
 from __future__ import annotations
 
@@ -25,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from provider_core.catalog._catalog import Catalog
-    from provider_core.settings import Paths
     from provider_core.types import Json, Provider
 
 _COLUMNS: dict[str, set[type]] = {
@@ -49,7 +42,6 @@ _MAX_CLOCK_SKEW = 86_400.0
 _MAX_ID = 512
 _NOT_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NUMBERS = re.compile(r"(\d+)")
-_STAMP = "stamp"
 
 
 def are_ids(texts: Sequence[str]) -> bool:
@@ -60,9 +52,6 @@ def are_ids(texts: Sequence[str]) -> bool:
         and [text.strip() for text in texts] == list(texts)
         and not _NOT_IN_ONE_LINE.search("".join(texts))
     )
-
-
-# --- lists of models -----------------------------------------------------------------------------------------
 
 
 class CachedModelList(Struct):
@@ -112,7 +101,7 @@ def write_cached(folder: Path, provider: Provider, cached: CachedModelList) -> b
         "models": {name: [getattr(model, name) for model in cached.models] for name in _COLUMNS},
     }
     encoded = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return _write(folder, {f"{provider.name}.json": encoded})
+    return write_files(folder, {f"{provider.name}.json": encoded})
 
 
 def delete_cached(folder: Path, name: str) -> None:
@@ -160,92 +149,7 @@ def _models(columns: dict[str, list[Json]]) -> tuple[Model, ...]:
     )
 
 
-# --- names for shell completion ------------------------------------------------------------------------------
-
-
-def snapshot_is_current(paths: Paths, environ: Mapping[str, str]) -> bool:
-    """Whether the names were written for the present settings file, variables and templates."""
-    try:
-        return files.read_bytes(paths.cache / "completion" / _STAMP).decode() == snapshot_stamp(
-            paths, environ
-        )
-    except (OSError, ValueError):
-        return False
-
-
-def invalidate_snapshot(paths: Paths) -> None:
-    """Have the names written again: a server's list has changed."""
-    with contextlib.suppress(OSError):
-        (paths.cache / "completion" / _STAMP).unlink(missing_ok=True)
-
-
-def write_snapshot(
-    paths: Paths,
-    catalog: Catalog,
-    *,
-    templates: Iterable[str] = (),
-    servers: Iterable[str] = (),
-    made_from: str = "",
-) -> bool:
-    """Write the names; False if that failed. ``made_from`` is ``snapshot_stamp`` from before the settings were read.
-
-    Of disabled providers the names are written without their models. Models that cannot chat are omitted.
-    """
-    from provider_core import presets
-
-    broken = [
-        entry.removeprefix("providers.") for entry in catalog.problems if entry.startswith("providers.")
-    ]
-    names: dict[str, Mapping[str, str]] = {
-        "providers": {
-            **{name: provider.display_name for name, provider in catalog.providers.items()},
-            **dict.fromkeys(broken, "not usable"),
-        },
-        "models": {
-            f"{name}/{model.id}": model.name or _abilities(model)
-            for name, provider in catalog.providers.items()
-            if provider.enabled
-            for model in catalog.listing(name).models
-            if model.kind == "chat"
-        },
-        "aliases": catalog.aliases,
-        "presets": {preset.id: preset.name for preset in presets.all_presets()},
-        "templates": dict.fromkeys(templates, ""),
-        "servers": dict.fromkeys(servers, ""),
-    }
-    contents: dict[str, str] = {}
-    for kind, words in names.items():
-        contents[kind] = "".join(f"{name}\n" for name in words)
-        contents[f"{kind}.tsv"] = "".join(
-            f"{name}\t{' '.join(text.split())}\n" for name, text in words.items()
-        )
-    contents[_STAMP] = made_from
-    return _write(
-        paths.cache / "completion", {name: text.encode("utf-8", "replace") for name, text in contents.items()}
-    )
-
-
-def snapshot_stamp(paths: Paths, environ: Mapping[str, str]) -> str:
-    """Describe the state that the names are made from: the settings file, key variables, and the templates' folder."""
-    from provider_core.settings import key_variables
-
-    try:
-        found = paths.settings_file.stat()
-        stamp = f"{found.st_mtime_ns} {found.st_size}"
-    except OSError:
-        stamp = "none"
-    stamp = " ".join([stamp, *sorted(key_variables(environ))])
-    try:
-        return f"{stamp} {paths.templates.stat().st_mtime_ns}"
-    except OSError:
-        return stamp
-
-
-def _abilities(model: Model) -> str:
-    return ", ".join(ability for ability in ("reasoning", "tools", "vision") if getattr(model, ability))
-
-
-def _write(folder: Path, contents: Mapping[str, bytes]) -> bool:
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> bool:
     """Write those files in ``folder`` whose content has changed."""
     try:
         files.private_folder(folder.parent)

@@ -1,11 +1,12 @@
-"""The models of all providers, from settings, servers' lists and presets."""
+"""The models of all providers, from settings, servers' lists and presets; and their names for shell completion."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Literal
 
-from provider_core import presets
+from provider_core import files, presets
 from provider_core.catalog import _cache
 from provider_core.structs import Struct, replace
 from provider_core.types import Model
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from provider_core.catalog._cache import CachedModelList
     from provider_core.errors import SettingsError
+    from provider_core.settings import Paths
     from provider_core.types import Provider, Target
 
 LIFETIME = 86_400.0
@@ -193,3 +195,92 @@ def cached_listings(
         return listing(provider, cached, stale_before=now() - lifetime)
 
     return load
+
+
+# --- names for shell completion ------------------------------------------------------------------------------
+
+# <cache>/completion/ has the files providers, models (provider/model), aliases, presets, servers and templates: UTF-8,
+# one name a line, in the order in which they are shown. A file of the same name with .tsv has a tab and a few words
+# after each name.
+
+_STAMP = "stamp"
+
+
+def snapshot_is_current(paths: Paths, environ: Mapping[str, str]) -> bool:
+    """Whether the names were written for the present settings file, variables and templates."""
+    try:
+        return files.read_bytes(paths.cache / "completion" / _STAMP).decode() == snapshot_stamp(
+            paths, environ
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def invalidate_snapshot(paths: Paths) -> None:
+    """Have the names written again: a server's list has changed."""
+    with contextlib.suppress(OSError):
+        (paths.cache / "completion" / _STAMP).unlink(missing_ok=True)
+
+
+def write_snapshot(
+    paths: Paths,
+    catalog: Catalog,
+    *,
+    templates: Iterable[str] = (),
+    servers: Iterable[str] = (),
+    made_from: str = "",
+) -> bool:
+    """Write the names; False if that failed. ``made_from`` is ``snapshot_stamp`` from before the settings were read.
+
+    Of disabled providers the names are written without their models. Models that cannot chat are omitted.
+    """
+    broken = [
+        entry.removeprefix("providers.") for entry in catalog.problems if entry.startswith("providers.")
+    ]
+    names: dict[str, Mapping[str, str]] = {
+        "providers": {
+            **{name: provider.display_name for name, provider in catalog.providers.items()},
+            **dict.fromkeys(broken, "not usable"),
+        },
+        "models": {
+            f"{name}/{model.id}": model.name or _abilities(model)
+            for name, provider in catalog.providers.items()
+            if provider.enabled
+            for model in catalog.listing(name).models
+            if model.kind == "chat"
+        },
+        "aliases": catalog.aliases,
+        "presets": {preset.id: preset.name for preset in presets.all_presets()},
+        "templates": dict.fromkeys(templates, ""),
+        "servers": dict.fromkeys(servers, ""),
+    }
+    contents: dict[str, str] = {}
+    for kind, words in names.items():
+        contents[kind] = "".join(f"{name}\n" for name in words)
+        contents[f"{kind}.tsv"] = "".join(
+            f"{name}\t{' '.join(text.split())}\n" for name, text in words.items()
+        )
+    contents[_STAMP] = made_from
+    return _cache.write_files(
+        paths.cache / "completion", {name: text.encode("utf-8", "replace") for name, text in contents.items()}
+    )
+
+
+def snapshot_stamp(paths: Paths, environ: Mapping[str, str]) -> str:
+    """Describe the state that the names are made from: the settings file, key variables, and the templates' folder."""
+    from provider_core.settings import key_variables
+
+    try:
+        found = paths.settings_file.stat()
+        stamp = f"{found.st_mtime_ns} {found.st_size}"
+    except OSError:
+        stamp = "none"
+    stamp = " ".join([stamp, *sorted(key_variables(environ))])
+    try:
+        return f"{stamp} {paths.templates.stat().st_mtime_ns}"
+    except OSError:
+        return stamp
+
+
+def _abilities(model: Model) -> str:
+    return ", ".join(ability for ability in ("reasoning", "tools", "vision") if getattr(model, ability))

@@ -125,6 +125,21 @@ class Settings(Struct):
             if place in self.problems:
                 raise self.problems[place]
 
+    def mcp_server(self, name: str) -> McpServer:
+        """The MCP server of this name.
+
+        Raises ``UnknownToolServerError`` with similar names if there is none, and ``SettingsError`` if it is invalid.
+        """
+        self.require("mcp", name)
+        if name in self.mcp:
+            return self.mcp[name]
+        from provider_core.errors import UnknownToolServerError
+        from provider_core.redaction import close_matches
+
+        raise UnknownToolServerError(
+            f"no MCP server called {name} is set up", server=name, candidates=close_matches(name, self.mcp)
+        )
+
     def invalid_entries(self, group: str) -> dict[str, str]:
         """The names of a group's invalid entries, with their errors."""
         start = f"{group}."

@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from provider_core import files
-from provider_core.errors import InvalidInputError, UnknownToolServerError
-from provider_core.redaction import close_matches
+from provider_core.errors import InvalidInputError
 from provider_core.settings import validators
 from provider_core.settings.validators import parse_reference
 from provider_core.structs import Struct, field
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from provider_core.settings import Settings
     from provider_core.settings.validators import SecretReference
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -80,21 +78,6 @@ def secret_references(server: McpServer) -> dict[str, SecretReference]:
     """The secrets that the server is given, by the name of the variable or header."""
     values = {**server.env, **server.headers}
     return {name: found for name, value in values.items() if (found := parse_reference(value)) is not None}
-
-
-def find_server(settings: Settings, name: str) -> McpServer:
-    """The server of this name; raises ``UnknownToolServerError`` with those that may have been meant.
-
-    Raises ``SettingsError`` where it is set up wrongly.
-    """
-    servers = settings.mcp
-    settings.require("mcp", name)
-    found = servers.get(name)
-    if found is not None:
-        return found
-    raise UnknownToolServerError(
-        f"no MCP server called {name} is set up", server=name, candidates=close_matches(name, servers)
-    )
 
 
 def validate_name(name: str) -> None:

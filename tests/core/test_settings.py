@@ -19,7 +19,7 @@ from provider_core.errors import SettingsError, UnknownToolServerError
 from provider_core.runtime import Runtime
 from provider_core.settings import Paths, Settings, edit, load, preview
 from provider_core.settings.file import line_of
-from provider_core.settings.mcp import McpServer, find_server, secret_references
+from provider_core.settings.mcp import McpServer, secret_references
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
 from provider_core.tools.mcp._process import server_environment
 
@@ -589,9 +589,9 @@ def test_mcp_tables_are_servers(tmp_path: Path) -> None:
 
 def test_unknown_server_is_an_error_with_candidates() -> None:
     known = Settings(mcp={"github": McpServer(name="github", command=("a",))})
-    assert find_server(known, "github") is known.mcp["github"]
+    assert known.mcp_server("github") is known.mcp["github"]
     with pytest.raises(UnknownToolServerError) as caught:
-        find_server(known, "githib")
+        known.mcp_server("githib")
     assert (caught.value.candidates, caught.value.server) == (("github",), "githib")
 
 

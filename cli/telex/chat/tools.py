@@ -17,7 +17,6 @@ import click
 
 from provider_core.errors import InvalidInputError, ToolRefusedError, UnknownToolServerError
 from provider_core.events import Approve, ApproveWith, Refuse
-from provider_core.settings.mcp import find_server
 from provider_core.structs import replace
 from provider_core.tools.arguments import mismatch
 from telex.console import as_json
@@ -144,7 +143,7 @@ class ToolServers:
             if name == "all" and "all" not in settings.mcp:
                 chosen |= {server.name: server for server in settings.mcp.values() if server.enabled}
             else:
-                server = find_server(settings, name)
+                server = settings.mcp_server(name)
                 chosen[server.name] = server
         if not chosen:
             none = "all MCP servers are disabled" if settings.mcp else "no MCP server is set up"

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from provider_core.settings.validators import is_harmless
 from provider_core.structs import Struct
@@ -23,6 +23,19 @@ from provider_core.structs import Struct
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
+
+StepName: TypeAlias = Literal["start", "handshake", "tools"]
+
+
+class ServerCredentials:
+    """The variables or headers of a server with their secrets; ``secrets`` are redacted in everything it says."""
+
+    __slots__ = ("secrets", "values")
+
+    def __init__(self, values: Mapping[str, str], secrets: tuple[str, ...]) -> None:
+        self.values = values
+        self.secrets = secrets
+
 
 # --- environment -------------------------------------------------------------------------------------------
 

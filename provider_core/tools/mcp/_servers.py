@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from provider_core import limits
 from provider_core.errors import (
@@ -26,7 +26,13 @@ from provider_core.keys import check_destination, unseal
 from provider_core.redaction import clean, printable
 from provider_core.settings.validators import parse_reference
 from provider_core.structs import Struct, field
-from provider_core.tools.mcp._process import Process, Watchdog, proxies_with_password, server_environment
+from provider_core.tools.mcp._process import (
+    Process,
+    ServerCredentials,
+    Watchdog,
+    proxies_with_password,
+    server_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
@@ -37,6 +43,9 @@ if TYPE_CHECKING:
     from provider_core.keys import Destination, KeyStore
     from provider_core.settings.mcp import McpServer
     from provider_core.settings.validators import SecretReference
+    from provider_core.tools.mcp._process import (
+        StepName,
+    )
     from provider_core.tools.mcp._session import McpSession, McpTransport
     from provider_core.types import Json
 
@@ -49,8 +58,6 @@ _MAX_LOG = 4000
 
 # asyncio warns of processes that outlive its loop, and Python writes warnings without a handler to stderr.
 logging.getLogger("asyncio").addHandler(logging.NullHandler())
-
-StepName: TypeAlias = Literal["start", "handshake", "tools"]
 
 
 class StartupStep(Struct):
@@ -360,16 +367,6 @@ def _start_problem(server: McpServer, error: Exception) -> str:
 
 
 # --- secrets -----------------------------------------------------------------------------------------------
-
-
-class ServerCredentials:
-    """The variables or headers of a server with their secrets; ``secrets`` are redacted in everything it says."""
-
-    __slots__ = ("secrets", "values")
-
-    def __init__(self, values: Mapping[str, str], secrets: tuple[str, ...]) -> None:
-        self.values = values
-        self.secrets = secrets
 
 
 class _SecretResolver:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from provider_core.events import ReportProgress, ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._servers import StepName
+    from provider_core.tools.mcp._process import StepName
     from provider_core.types import Json
 
 _MAX_QUOTE = 1000

@@ -147,12 +147,9 @@ def tools(app: App, *, name: str, as_json: bool) -> None:
 
 def _wanted(app: App, names: Iterable[str]) -> list[McpServer]:
     from provider_core.errors import UnknownToolServerError
-    from provider_core.settings.mcp import find_server
 
     known = app.runtime.settings.mcp
-    wanted = [find_server(app.runtime.settings, name) for name in dict.fromkeys(names)] or list(
-        known.values()
-    )
+    wanted = [app.runtime.settings.mcp_server(name) for name in dict.fromkeys(names)] or list(known.values())
     if not wanted:
         raise UnknownToolServerError("no MCP server is set up")
     return wanted

@@ -172,10 +172,9 @@ def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     """
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit
-    from provider_core.settings.mcp import find_server
 
     if f"mcp.{name}" not in app.runtime.settings.problems:
-        find_server(app.runtime.settings, name)
+        app.runtime.settings.mcp_server(name)
     own = _own_secrets(app, name)
     if not yes:
         confirm_removal(app.console, name)

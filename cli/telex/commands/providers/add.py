@@ -81,7 +81,7 @@ def add(app: App, /, *, name: str, no_verify: bool, replace: bool, **options: An
     if options["gguf"]:
         _load_once(app, provider, no_verify=no_verify)
     elif not no_verify:
-        report, choice = arguments.check_with_key(app, provider, choice)
+        report, choice = check.check_with_key(app, provider, choice)
     key = seal_for(provider, choice.key) if choice.key is not None else None
     settings, store = app.runtime.paths.settings_file, app.runtime.key_store
     provider_store.add(settings, store, name, fields, key=key, replace=replace)

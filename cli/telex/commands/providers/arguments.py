@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provider_core.presets import Preset
-    from provider_core.probe import CheckReport
     from provider_core.settings.provider_fields import ProviderField
     from provider_core.types import Provider
     from telex.app import App
@@ -27,7 +26,7 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 KEY_OPTIONS = ("key_stdin", "key_env", "key_command", "no_key")
 _KEY_FLAGS = "--key-stdin, --key-env VAR, --key-command CMD or --no-key"
-_ATTEMPTS = 3
+ATTEMPTS = 3
 """Attempts to type a key."""
 
 
@@ -184,7 +183,7 @@ def choose_key(app: App, provider: Provider, options: Mapping[str, Any], *, ask:
             fields = {"key_command": options["key_command"]}
             return KeyChoice(fields=fields, message="The key command gives the key.")
         case ["key_stdin"] if app.console.stdin_is_terminal():
-            return _stored(_prompt(provider, optional=False))
+            return _stored(prompt_key(provider, optional=False))
         case ["key_stdin"]:
             from provider_core.keys import clean
 
@@ -245,35 +244,17 @@ def _prompted(app: App, provider: Provider) -> KeyChoice:
         raise Stop(ExitCode.KEY) from None
     if preset is not None and preset.keys_url:
         app.console.note(f"Create a key at {preset.keys_url}")
-    key = _prompt(provider, optional=preset is None)
+    key = prompt_key(provider, optional=preset is None)
     return replace(_stored(key), typed=True) if key else _NO_KEY
 
 
-def check_with_key(app: App, provider: Provider, choice: KeyChoice) -> tuple[CheckReport | None, KeyChoice]:
-    """Check the provider with the key of ``choice``, as ``check.verify`` does.
-
-    A typed key that is refused can be typed again. Returns the choice with the key that was accepted.
-    """
-    from telex.commands.providers import check
-
-    for left in reversed(range(_ATTEMPTS)):
-        can_retry = choice.typed and left > 0
-        try:
-            return check.verify(app, provider, choice.key, can_retry=can_retry), choice
-        except Stop as stop:
-            if stop.code is not ExitCode.KEY or not can_retry:
-                raise
-        choice = replace(choice, key=_prompt(provider, optional=False))
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _prompt(provider: Provider, *, optional: bool) -> str:
+def prompt_key(provider: Provider, *, optional: bool) -> str:
     from provider_core.errors import InvalidKeyError
     from provider_core.keys import clean
 
     question = f"API key for {provider.name}{' (Enter for none)' if optional else ''}"
     default = "" if optional else None
-    for left in reversed(range(_ATTEMPTS)):
+    for left in reversed(range(ATTEMPTS)):
         text = str(click.prompt(question, hide_input=True, err=True, default=default, show_default=False))
         try:
             return "" if optional and not text.strip() else clean(text, "the prompt")

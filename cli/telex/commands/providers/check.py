@@ -13,7 +13,7 @@ from provider_core.errors import NotFoundError
 from provider_core.structs import replace
 from telex.app import pass_app
 from telex.command import Command
-from telex.commands.providers.arguments import preset_of
+from telex.commands.providers.arguments import ATTEMPTS, preset_of, prompt_key
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ASKING, ExitCode, Stop
 from telex.humanize import plural
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from provider_core.probe import CapabilityCard, CheckReport, CheckStep, Trait
     from provider_core.types import Provider
     from telex.app import App
+    from telex.commands.providers.arguments import KeyChoice
 
 _NOTHING_SAVED = "Nothing was saved. To save without asking the server: --no-verify"
 
@@ -98,6 +99,22 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
         lines.append(_NOTHING_SAVED)
     app.console.error(error.message, "\n".join(lines))
     raise Stop(code)
+
+
+def check_with_key(app: App, provider: Provider, choice: KeyChoice) -> tuple[CheckReport | None, KeyChoice]:
+    """Check the provider with the key of ``choice``, as ``verify`` does.
+
+    A typed key that is refused can be typed again. Returns the choice with the key that was accepted.
+    """
+    for left in reversed(range(ATTEMPTS)):
+        can_retry = choice.typed and left > 0
+        try:
+            return verify(app, provider, choice.key, can_retry=can_retry), choice
+        except Stop as stop:
+            if stop.code is not ExitCode.KEY or not can_retry:
+                raise
+        choice = replace(choice, key=prompt_key(provider, optional=False))
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _could_not_be_asked(app: App, provider: Provider, report: CheckReport) -> NoReturn:

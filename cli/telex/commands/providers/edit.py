@@ -113,7 +113,7 @@ def edit(
     check.require_encryption(app, after, choice.key if choice else None)
     if choice is not None:
         if choice.key is not None and not no_verify:
-            _, choice = arguments.check_with_key(app, after, choice)
+            _, choice = check.check_with_key(app, after, choice)
         key = seal_for(after, choice.key) if choice.key is not None else None
         provider_store.set_key(path, store, name, changes, key=key)
     else:
@@ -241,7 +241,7 @@ def set_key(app: App, /, *, name: str, no_verify: bool, allow_http: bool, **opti
     )
     check.require_encryption(app, changed, choice.key)
     if not no_verify:
-        _, choice = arguments.check_with_key(app, changed, choice)
+        _, choice = check.check_with_key(app, changed, choice)
     key = seal_for(changed, choice.key) if choice.key is not None else None
     if before:
         provider_store.set_key(path, store, name, fields, key=key)
