@@ -78,9 +78,8 @@ class AnswerState:
         # Whether text and reasoning came; what a later message repeats is skipped.
         self._has_text = self._has_reasoning = False
         self._last_message = ("", "")  # its reasoning and its text
-        self._details: str | None = (
-            ""  # the last reasoning_details; None if they do not repeat the earlier ones
-        )
+        # The last reasoning_details, which may repeat the earlier ones; None once they proved not to.
+        self._details: str | None = ""
         self._details_repeat = False
         self._begun = False
 
@@ -344,3 +343,53 @@ class AnswerState:
             self.refusal = True
             self._grow()
             self.text.add_refusal(refusal)
+
+
+class ChunkTemplate:
+    """Recognizes chunks that differ from an earlier one only in their text, so that they need not be parsed.
+
+    Nearly all chunks of a stream are equal but for one string. Once one was parsed, a frame with the same characters
+    before and after that string is the same chunk with another text, provided that the string has no escapes. OpenAI
+    adds a second string that differs, "obfuscation", which is noise. Measured with tests/bench/decode.py: 0.55 of the
+    time that ``json.loads`` alone takes, and 1.25 without.
+    """
+
+    _KEYS = ('"content"', '"reasoning_content"', '"reasoning"')
+    _NOISE = '"obfuscation":"'
+
+    def __init__(self) -> None:
+        self._head, self._tail, self._noisy, self._end = "\0", "", False, ""  # matches nothing
+        self._tries = 32  # if every chunk differs elsewhere, too, learning is a waste
+        self.is_reasoning: bool = False
+        """Whether the text is reasoning."""
+
+    def text_of(self, data: str) -> str:
+        """Return the text of a frame that matches, else ""."""
+        if not data.startswith(self._head):
+            return ""
+        start = len(self._head)
+        quote = data.find('"', start)
+        if not data.startswith(self._tail, quote) or "\\" in (text := data[start:quote]):
+            return ""
+        noise = data[quote + len(self._tail) :]
+        if self._noisy:
+            matches = noise.endswith(self._end) and noise.find('"') == len(noise) - len(self._end)
+            return text if matches else ""
+        return "" if noise else text
+
+    def learn(self, data: str, text: str, *, is_reasoning: bool) -> None:
+        """Remember the frame ``data``, whose parsed value contains ``text`` and nothing else."""
+        if not self._tries or '"' in text or "\\" in text:
+            return
+        for key in self._KEYS:
+            at = data.find(key) + len(key)
+            if at < len(key) or data.find(key, at) >= 0:
+                continue
+            start = data.find('"', at) + 1
+            if data[at:start].replace(" ", "") == ':"' and data.startswith(f'{text}"', start):
+                self._tries -= data[:start] != self._head
+                self._head, self.is_reasoning = data[:start], is_reasoning
+                self._tail, found, noise = data[start + len(text) :].partition(self._NOISE)
+                self._tail += found
+                self._noisy, self._end = bool(found), noise[noise.find('"') :]
+                return
