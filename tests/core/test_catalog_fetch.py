@@ -1,4 +1,4 @@
-"""Asking a server for its models: every shape, page, header and failure that servers are known to have."""
+"""Fetching models: the known shapes, pages, headers and failures of servers, and the APIs of local ones."""
 
 from __future__ import annotations
 
@@ -43,30 +43,30 @@ def served(value: Any, **fields: Any) -> tuple[Model, ...]:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        pytest.param({"object": "list", "data": [{"id": "a"}, {"id": "b"}]}, ["a", "b"], id="171-data"),
-        pytest.param([{"id": "a"}, {"id": "b"}], ["a", "b"], id="172-bare-array"),
-        pytest.param({"models": [{"id": "a"}]}, ["a"], id="173-models"),
-        pytest.param({"models": [{"name": "a:1b", "model": "a:1b"}]}, ["a:1b"], id="173-ollama-tags"),
-        pytest.param({"models": [{"name": "models/a", "displayName": "A"}]}, ["models/a"], id="173-gemini"),
-        pytest.param({"models": [{"key": "pub/a", "type": "llm"}]}, ["pub/a"], id="173-lm-studio-v1"),
-        pytest.param({"models": [{"name": "x"}], "data": [{"id": "a"}]}, ["a"], id="173-llamacpp-both"),
-        pytest.param({"data": None, "models": [{"name": "x"}]}, ["x"], id="173-null-beside-models"),
-        pytest.param({"object": "list", "data": None}, [], id="174-null"),
-        pytest.param({"object": "list", "data": []}, [], id="174-empty"),
-        pytest.param({"object": "list"}, [], id="174-absent"),
-        pytest.param([], [], id="174-empty-array"),
-        pytest.param({"models": {}}, [], id="174-empty-object"),
-        pytest.param({"data": [{"id": "models/a"}]}, ["models/a"], id="175-models-prefix"),
-        pytest.param({"data": [{"id": "accounts/f/models/a"}]}, ["accounts/f/models/a"], id="175-accounts"),
-        pytest.param({"data": [{"id": "@cf/meta/a"}]}, ["@cf/meta/a"], id="175-cloudflare"),
-        pytest.param({"data": [{"id": "pub/a:prov"}]}, ["pub/a:prov"], id="175-suffix"),
-        pytest.param({"data": [{"id": "a"}, {"id": "a"}, {"id": "b"}]}, ["a", "b"], id="184-twice"),
-        pytest.param({"data": [{"object": "model"}, {"id": "b"}]}, ["b"], id="184-no-id"),
-        pytest.param({"data": [{"id": None}, {"id": 7}, {"id": ""}, {"id": "b"}]}, ["b"], id="184-odd-ids"),
-        pytest.param({"data": ["a", "b"]}, ["a", "b"], id="184-strings"),
-        pytest.param({"data": ["a", None, 3, [], {"id": "b"}]}, ["a", "b"], id="184-mixed"),
-        pytest.param({"data": [{"id": "a", "created": None}]}, ["a"], id="184-created-null"),
-        pytest.param({"data": [{"id": " a "}]}, ["a"], id="184-blanks-around"),
+        pytest.param({"object": "list", "data": [{"id": "a"}, {"id": "b"}]}, ["a", "b"], id="data"),
+        pytest.param([{"id": "a"}, {"id": "b"}], ["a", "b"], id="bare-array"),
+        pytest.param({"models": [{"id": "a"}]}, ["a"], id="models"),
+        pytest.param({"models": [{"name": "a:1b", "model": "a:1b"}]}, ["a:1b"], id="ollama-tags"),
+        pytest.param({"models": [{"name": "models/a", "displayName": "A"}]}, ["models/a"], id="gemini"),
+        pytest.param({"models": [{"key": "pub/a", "type": "llm"}]}, ["pub/a"], id="lm-studio-v1"),
+        pytest.param({"models": [{"name": "x"}], "data": [{"id": "a"}]}, ["a"], id="llamacpp-both"),
+        pytest.param({"data": None, "models": [{"name": "x"}]}, ["x"], id="null-beside-models"),
+        pytest.param({"object": "list", "data": None}, [], id="null"),
+        pytest.param({"object": "list", "data": []}, [], id="empty"),
+        pytest.param({"object": "list"}, [], id="absent"),
+        pytest.param([], [], id="empty-array"),
+        pytest.param({"models": {}}, [], id="empty-object"),
+        pytest.param({"data": [{"id": "models/a"}]}, ["models/a"], id="models-prefix"),
+        pytest.param({"data": [{"id": "accounts/f/models/a"}]}, ["accounts/f/models/a"], id="accounts"),
+        pytest.param({"data": [{"id": "@cf/meta/a"}]}, ["@cf/meta/a"], id="cloudflare"),
+        pytest.param({"data": [{"id": "pub/a:prov"}]}, ["pub/a:prov"], id="suffix"),
+        pytest.param({"data": [{"id": "a"}, {"id": "a"}, {"id": "b"}]}, ["a", "b"], id="twice"),
+        pytest.param({"data": [{"object": "model"}, {"id": "b"}]}, ["b"], id="no-id"),
+        pytest.param({"data": [{"id": None}, {"id": 7}, {"id": ""}, {"id": "b"}]}, ["b"], id="odd-ids"),
+        pytest.param({"data": ["a", "b"]}, ["a", "b"], id="strings"),
+        pytest.param({"data": ["a", None, 3, [], {"id": "b"}]}, ["a", "b"], id="mixed"),
+        pytest.param({"data": [{"id": "a", "created": None}]}, ["a"], id="created-null"),
+        pytest.param({"data": [{"id": " a "}]}, ["a"], id="blanks-around"),
         pytest.param({"data": {"data": [{"id": "a"}]}}, ["a"], id="wrapped"),
         pytest.param({"data": {"models": [{"id": "a"}]}, "success": True}, ["a"], id="wrapped-models"),
         pytest.param({"models": {"a": {"x": 1}, "b": {}}}, ["a", "b"], id="by-name"),
@@ -77,23 +77,16 @@ def served(value: Any, **fields: Any) -> tuple[Model, ...]:
         pytest.param({"data": [{"id": "a\x1b[31m"}, {"id": "b\nc"}, {"id": "d"}]}, ["d"], id="controls"),
         pytest.param({"data": [{"id": "\ud800"}, {"id": "x" * 513}, {"id": "d"}]}, ["d"], id="no-utf8-too-long"),
         pytest.param({"data": [{"id": "é中"}]}, ["é中"], id="beyond-ascii"),
-        pytest.param({"data": [{"id": "a", "status": "Shutdown"}, {"id": "b"}]}, ["b"], id="180-volcengine"),
-        pytest.param({"data": [{"id": "a", "active": False}, {"id": "b", "active": True}]}, ["b"], id="180-groq"),
-        pytest.param({"data": [{"id": "a", "archived": True}, {"id": "b"}]}, ["b"], id="180-mistral"),
+        pytest.param({"data": [{"id": "a", "status": "Shutdown"}, {"id": "b"}]}, ["b"], id="volcengine"),
+        pytest.param({"data": [{"id": "a", "active": False}, {"id": "b", "active": True}]}, ["b"], id="groq"),
+        pytest.param({"data": [{"id": "a", "archived": True}, {"id": "b"}]}, ["b"], id="mistral"),
     ],
 )  # fmt: skip
-def test_a_list_of_any_known_shape_is_read(value: Any, expected: list[str]) -> None:
+def test_every_known_shape_of_a_list_is_read(value: Any, expected: list[str]) -> None:
     assert ids(served(value)) == expected
 
 
-def test_five_thousand_models_are_read_in_a_moment() -> None:
-    entries = [{"id": f"org/model-{n}", "context_length": 4096, "name": "M"} for n in range(5000)]
-    start = time.perf_counter()
-    assert len(served({"data": entries})) == 5000
-    assert time.perf_counter() - start < 3
-
-
-def test_a_preset_names_the_field_that_a_chat_calls_a_model_by() -> None:
+def test_preset_names_the_field_of_the_id() -> None:
     value = {"result": [{"id": "u-u-i-d", "name": "@cf/meta/a", "task": {"name": "Text Generation"}}]}
     assert ids(served(value, preset="cloudflare")) == ["@cf/meta/a"]
 
@@ -125,7 +118,7 @@ def asked_url(**fields: Any) -> str:
         ({"base_url": "https://h/v1?a=1", "preset": "nebius"}, "https://h/v1/models?verbose=true&a=1"),
     ],
 )
-def test_the_address_of_the_list_follows_the_preset(fields: dict[str, Any], url: str) -> None:
+def test_address_of_the_list_is_the_presets(fields: dict[str, Any], url: str) -> None:
     assert asked_url(**fields) == url
 
 
@@ -139,45 +132,28 @@ def test_no_preset_sends_its_key_to_another_host(preset: presets.Preset) -> None
     assert ".." not in url
 
 
-def test_the_key_travels_as_the_provider_wants_it() -> None:
-    transport = InMemory(b"[]")
-    fetch(transport, Provider(name="lab", base_url="http://h/v1", headers={"X-Team": "7"}), KEY)
-    headers = transport.calls[0].headers
-    assert headers["authorization"] == f"Bearer {KEY}"
-    assert headers["x-team"] == "7"
-    assert headers["accept"] == "application/json"
-    assert headers["user-agent"].startswith("telex/")
-    assert transport.calls[0].method == "GET"
+def test_headers_carry_the_key_as_the_provider_wants_it() -> None:
+    def headers(key: str | None = KEY, **fields: Any) -> Any:
+        transport = InMemory(b"[]")
+        fetch(transport, Provider(name="lab", base_url="http://h/v1", **fields), key)
+        assert transport.calls[0].method == "GET"
+        return transport.calls[0].headers
+
+    usual = headers(headers={"X-Team": "7"})
+    assert (usual["authorization"], usual["x-team"]) == (f"Bearer {KEY}", "7")
+    assert usual["accept"] == "application/json"
+    assert usual["user-agent"].startswith("telex/")
+    assert "authorization" not in headers(None)
+    anthropic = headers(preset="anthropic")
+    assert (anthropic["x-api-key"], anthropic["anthropic-version"]) == (KEY, "2023-06-01")
+    assert "authorization" not in anthropic
 
 
-def test_178_anthropic_is_asked_in_its_own_way() -> None:
-    transport = InMemory(b"[]")
-    fetch(transport, Provider(name="a", base_url="http://h/v1", preset="anthropic"), KEY)
-    headers = transport.calls[0].headers
-    assert headers["x-api-key"] == KEY
-    assert headers["anthropic-version"] == "2023-06-01"
-    assert "authorization" not in headers
-
-
-def test_no_key_is_no_header() -> None:
-    transport = InMemory(b"[]")
-    fetch(transport, Provider(name="a", base_url="http://h/v1"), None)
-    assert "authorization" not in transport.calls[0].headers
-
-
-@pytest.mark.parametrize(
-    "provider",
-    [
-        Provider(name="azure", base_url="http://h/v1", preset="azure"),
-        Provider(name="perplexity", base_url="http://h", preset="perplexity"),
-        Provider(name="file", embedded=True),
-    ],
-    ids=lambda provider: provider.name,
-)
-def test_176_where_nothing_lists_models_nothing_is_asked(provider: Provider) -> None:
-    transport = InMemory(b"[]")
-    assert fetch(transport, provider, KEY) == ()
-    assert transport.calls == []
+def test_provider_without_a_list_is_not_asked() -> None:
+    for fields in ({"preset": "azure"}, {"preset": "perplexity"}, {"embedded": True}):
+        transport = InMemory(b"[]")
+        assert fetch(transport, Provider(name="x", base_url="http://h/v1", **fields), KEY) == ()  # type: ignore[arg-type]
+        assert transport.calls == []
 
 
 # --- pages -------------------------------------------------------------------------------------------------
@@ -198,7 +174,7 @@ def test_176_where_nothing_lists_models_nothing_is_asked(provider: Provider) -> 
         ),
     ],
 )
-def test_181_the_next_page_is_asked_of_the_same_address(
+def test_next_page_is_requested_from_the_same_address(
     server: Scripted, transport: HttpTransport, preset: str | None, first: Any, query: str
 ) -> None:
     server.will(as_json(first), as_json({"data": [{"id": "b", "name": "b"}]}))
@@ -208,18 +184,12 @@ def test_181_the_next_page_is_asked_of_the_same_address(
     assert two[2] == query
 
 
-def test_181_pages_that_bring_nothing_new_end_the_list(server: Scripted, transport: HttpTransport) -> None:
-    server.will(listing("a", has_more=True, last_id="a"))
+def test_paging_ends_and_a_failed_page_fails_the_list(server: Scripted, transport: HttpTransport) -> None:
+    server.will(listing("a", has_more=True, last_id="a"))  # the same page again
     assert ids(fetch(transport, lab(server))) == ["a"]
     assert len(server.asked) == 2
-
-
-def test_181_an_endless_list_ends_after_twenty_pages(server: Scripted, transport: HttpTransport) -> None:
     server.will(lambda _: listing(f"m{len(server.asked)}", has_more=True, last_id="x"))
     assert len(fetch(transport, lab(server))) == 20
-
-
-def test_a_page_that_fails_fails_the_list(server: Scripted, transport: HttpTransport) -> None:
     server.will(listing("a", has_more=True, last_id="a"), as_json({"error": {"message": "no"}}, 500))
     with pytest.raises(errors.ServerError):
         fetch(transport, lab(server))
@@ -262,7 +232,7 @@ PAGE = "<!doctype html><html><head><title>Open WebUI</title></head><body>Hello</
         (Answer([b'{"data": ', Cut()]), errors.ConnectionLostError, "lab"),
     ],
 )
-def test_what_is_no_list_is_one_clean_error(
+def test_other_replies_are_errors_that_name_the_provider(
     server: Scripted, transport: HttpTransport, answer: Answer, error: type[errors.CoreError], words: str
 ) -> None:
     server.will(answer)
@@ -272,34 +242,31 @@ def test_what_is_no_list_is_one_clean_error(
     assert "lab" in caught.value.message
 
 
-def test_a_byte_order_mark_is_no_part_of_the_list() -> None:
+def test_list_may_have_a_byte_order_mark_and_has_a_size_limit() -> None:
     raw = b"\xef\xbb\xbf" + json.dumps({"data": [{"id": "a"}]}).encode()
-    assert ids(fetch(InMemory(raw), Provider(name="lab", base_url="http://h"))) == ["a"]
-
-
-def test_a_list_beyond_all_bounds_is_refused() -> None:
+    provider = Provider(name="lab", base_url="http://h")
+    assert ids(fetch(InMemory(raw), provider)) == ["a"]
     with pytest.raises(errors.ProtocolError, match="more than 64 MB"):
-        fetch(InMemory(b" " * (65 << 20)), Provider(name="lab", base_url="http://h"))
+        fetch(InMemory(b" " * (65 << 20)), provider)
+    entries = [{"id": f"org/model-{n}", "context_length": 4096, "name": "M"} for n in range(5000)]
+    start = time.perf_counter()
+    assert len(served({"data": entries})) == 5000
+    assert time.perf_counter() - start < 3
 
 
-def test_a_server_that_trickles_is_left_in_time(server: Scripted, transport: HttpTransport) -> None:
-    server.will(Answer([b"[", *([Pause(0.1), b" "] * 100)]))
-    start = time.monotonic()
-    with pytest.raises(errors.DeadlineError, match="in time"):
-        fetch(transport, lab(server), seconds=0.5)
-    assert time.monotonic() - start < 5
-
-
-def test_a_server_that_says_nothing_is_left_in_time(server: Scripted, transport: HttpTransport) -> None:
-    server.will(Answer([Pause(30)]))
-    patient = replace(lab(server), network=Network(first_byte_timeout=1800, idle_timeout=600))
+@pytest.mark.parametrize("pieces", [[b"[", *([Pause(0.1), b" "] * 100)], [Pause(30)]], ids=["slow", "silent"])
+def test_slow_and_silent_servers_are_left_in_time(
+    server: Scripted, transport: HttpTransport, pieces: list[Any]
+) -> None:
+    server.will(Answer(pieces))
+    provider = replace(lab(server), network=Network(first_byte_timeout=1800, idle_timeout=600))
     start = time.monotonic()
     with pytest.raises(errors.DeadlineError):
-        fetch(transport, patient, seconds=0.5)
+        fetch(transport, provider, seconds=0.5)
     assert time.monotonic() - start < 5
 
 
-def test_a_key_that_the_server_echoes_is_neither_in_a_model_nor_in_an_error() -> None:
+def test_echoed_key_is_redacted_in_models_and_errors() -> None:
     value = {"data": [{"id": f"model-of-{KEY}", "name": f"Of {KEY}"}]}
     (model,) = fetch(InMemory(json.dumps(value).encode()), Provider(name="lab", base_url="http://h/v1"), KEY)
     assert KEY not in repr(model)
@@ -311,39 +278,17 @@ def test_a_key_that_the_server_echoes_is_neither_in_a_model_nor_in_an_error() ->
     assert secret not in caught.value.message
 
 
+FIELDS = (
+    "data models result id name error object context_length capabilities architecture input_modalities type meta "
+    "n_ctx has_more last_id next nextPageToken result_info providers supported_parameters task max_model_len"
+)
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "data",
-                    "models",
-                    "result",
-                    "id",
-                    "name",
-                    "error",
-                    "object",
-                    "context_length",
-                    "capabilities",
-                    "architecture",
-                    "input_modalities",
-                    "type",
-                    "meta",
-                    "n_ctx",
-                    "has_more",
-                    "last_id",
-                    "next",
-                    "nextPageToken",
-                    "result_info",
-                    "providers",
-                    "supported_parameters",
-                    "task",
-                    "max_model_len",
-                ]
-            )
-            | st.text(max_size=6),
+            st.sampled_from(FIELDS.split(" ")) | st.text(max_size=6),
             inner,
             max_size=5,
         )
@@ -356,7 +301,7 @@ json_values = st.recursive(
     json_values,
     st.sampled_from([None, "openrouter", "cloudflare", "huggingface", "ollama", "llamacpp", "lmstudio"]),
 )
-def test_any_json_value_gives_models_or_one_clean_error(value: Any, preset: str | None) -> None:
+def test_any_json_gives_models_or_a_provider_error(value: Any, preset: str | None) -> None:
     provider = Provider(name="lab", base_url="http://x/v1", preset=preset)
     models, complaint = outcome(InMemory(json.dumps(value).encode()), provider)
     assert complaint.startswith("lab ") or not complaint
@@ -368,7 +313,7 @@ def test_any_json_value_gives_models_or_one_clean_error(value: Any, preset: str 
 
 
 @given(st.binary(max_size=60), st.sampled_from([200, 204, 301, 400, 401, 404, 429, 500, 503]))
-def test_any_bytes_give_models_or_one_clean_error(body: bytes, status: int) -> None:
+def test_any_bytes_give_models_or_a_provider_error(body: bytes, status: int) -> None:
     _, complaint = outcome(InMemory(body, status=status), Provider(name="lab", base_url="http://h/v1"))
     assert complaint.startswith("lab ") or status < 300
 
@@ -383,7 +328,7 @@ def outcome(transport: InMemory, provider: Provider) -> tuple[tuple[Model, ...],
 # --- the servers' own APIs ---------------------------------------------------------------------------------
 
 
-def test_188_ollama_is_asked_after_each_model(server: Scripted, transport: HttpTransport) -> None:
+def test_ollama_is_asked_about_each_model(server: Scripted, transport: HttpTransport) -> None:
     def show(asked: Any) -> Answer:
         if asked.path == "/v1/models":
             return listing("qwen3:8b", "tuned:latest", "embedder:latest", "idle:1b")
@@ -415,9 +360,7 @@ def test_188_ollama_is_asked_after_each_model(server: Scripted, transport: HttpT
     assert not any(model.context_is_maximum for model in (one, two, three))
 
 
-def test_187_lm_studio_is_asked_once_and_what_is_loaded_comes_first(
-    server: Scripted, transport: HttpTransport
-) -> None:
+def test_loaded_models_of_lm_studio_come_first(server: Scripted, transport: HttpTransport) -> None:
     def serve(asked: Any) -> Answer:
         if asked.path == "/v1/models":
             return listing("text-embedding-nomic", "sleeping", "awake")
@@ -449,7 +392,7 @@ def test_187_lm_studio_is_asked_once_and_what_is_loaded_comes_first(
     assert len(server.asked) == 2
 
 
-def test_188_llamacpps_props_tell_what_a_slot_really_has(server: Scripted, transport: HttpTransport) -> None:
+def test_llamacpp_is_asked_for_the_window_of_a_slot(server: Scripted, transport: HttpTransport) -> None:
     models = as_json({"data": [{"id": "m.gguf", "meta": {"n_ctx_train": 131072, "n_ctx": 8192}}]})
     props = as_json(
         {
@@ -474,7 +417,7 @@ def test_188_llamacpps_props_tell_what_a_slot_really_has(server: Scripted, trans
         ({"owned_by": "vllm", "max_model_len": 32768}, {}, 32768),
     ],
 )
-def test_a_local_server_is_recognized_by_how_it_lists_its_models(
+def test_local_server_is_recognized_by_its_list(
     server: Scripted, transport: HttpTransport, entry: dict[str, Any], props: Any, context: int | None
 ) -> None:
     server.will(by_path(models=as_json({"data": [{"id": "m", **entry}]}), props=as_json(props)))
@@ -494,23 +437,21 @@ def test_a_local_server_is_recognized_by_how_it_lists_its_models(
     ],
     ids=["404", "array", "html", "odd", "cut"],
 )
-def test_what_a_servers_own_api_does_not_tell_is_left_out(
+def test_failure_of_the_own_api_leaves_the_list(
     server: Scripted, transport: HttpTransport, preset: str, more: Answer
 ) -> None:
     server.will(lambda asked: listing("a") if asked.path == "/v1/models" else more)
     assert ids(fetch(transport, lab(server, preset=preset))) == ["a"]
 
 
-def test_no_other_server_is_asked_anything_besides(server: Scripted, transport: HttpTransport) -> None:
+def test_details_are_requested_from_known_servers_only_and_not_endlessly(
+    server: Scripted, transport: HttpTransport
+) -> None:
     server.will(listing("a"))
     fetch(transport, lab(server))
     fetch(transport, lab(server, preset="vllm"))
     assert [asked.path for asked in server.asked] == ["/v1/models", "/v1/models"]
-
-
-def test_ollama_with_many_models_is_not_asked_for_ever(server: Scripted, transport: HttpTransport) -> None:
-    server.will(
-        lambda asked: listing(*(f"m{n}" for n in range(200))) if asked.path == "/v1/models" else as_json({})
-    )
+    many = listing(*(f"m{n}" for n in range(200)))
+    server.will(lambda asked: many if asked.path == "/v1/models" else as_json({}))
     assert len(fetch(transport, lab(server, preset="ollama"))) == 200
     assert len(server.asked) == 1 + 1 + 64
