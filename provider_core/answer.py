@@ -13,7 +13,6 @@ from provider_core.types import (
     Image,
     Message,
     Reasoning,
-    Sent,
     Sources,
     Text,
     Timing,
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from provider_core.errors import CoreError
-    from provider_core.types import AnswerEvent, Choice, Json, Notice, Source, Target
+    from provider_core.types import AnswerEvent, Choice, Json, Source, Target
 
 
 class Answer(Struct):
@@ -101,10 +100,9 @@ class AnswerBuilder:
         self._first_text: float | None = None
         self._ended: float | None = None
 
-    def notice(self, notice: Notice) -> None:
-        """Measure times from the last ``Sent``."""
-        if isinstance(notice, Sent):
-            self._sent = self._clock()
+    def sent(self) -> None:
+        """Measure times from now."""
+        self._sent = self._clock()
 
     def add(self, event: AnswerEvent) -> None:
         """Add one event."""

@@ -304,7 +304,7 @@ class ChatRun:
     def _notified(self, notice: Notice) -> None:
         match notice:
             case Sent():
-                self._builder.notice(notice)
+                self._builder.sent()
             case FieldDropped(field=name, swapped_for=other):
                 # Each request of the turn is changed alike: report it once.
                 if (name, other) in self._dropped:

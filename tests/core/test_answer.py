@@ -1,4 +1,4 @@
-"""One answer put together from its events: what there is at any moment, and what counts as said."""
+"""An answer gathered from its events, and answers and messages combined."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from itertools import count
 
 import pytest
 
-from provider_core.answer import AnswerBuilder
+from provider_core.answer import AnswerBuilder, append_messages, merge_answers
 from provider_core.errors import ConnectError
 from provider_core.types import (
     Finished,
+    Message,
     Provider,
     Reasoning,
-    Sent,
+    Source,
+    Sources,
     Target,
     Text,
     ToolCall,
@@ -24,13 +26,16 @@ TARGET = Target(provider=Provider(name="lab"), model="m")
 CALL = ToolCall(id="a", name="f", arguments="{}")
 
 
-def gathering() -> AnswerBuilder:
-    """One whose clock goes on by a second each time it is looked at."""
-    return AnswerBuilder(TARGET, clock=count(100.0).__next__)
+def builder(*texts: str, limit: int | None = None) -> AnswerBuilder:
+    """A builder with these texts; its clock starts at 100 and advances by a second whenever it is read."""
+    made = AnswerBuilder(TARGET, limit=limit, clock=count(100.0).__next__)
+    for text in texts:
+        made.add(Text(text=text))
+    return made
 
 
-def test_a_whole_answer_is_all_its_events() -> None:
-    found = gathering()
+def test_an_answer_has_all_of_its_events() -> None:
+    found = builder()
     details, extra = ({"type": "reasoning.text"},), {"signature": "s"}
     for event in (
         Reasoning(text="Hm"),
@@ -56,54 +61,75 @@ def test_a_whole_answer_is_all_its_events() -> None:
     assert message.provider == "lab"
 
 
-def test_what_is_asked_for_early_is_what_there_is_and_interrupted() -> None:
-    found = gathering()
-    assert (found.answer().verdict, found.answer().text) == (Verdict.INTERRUPTED, "")
-    found.add(Text(text="half"))
-    answer = found.answer()
-    assert (answer.verdict, answer.text, answer.error) == (Verdict.INTERRUPTED, "half", None)
+def test_an_unfinished_answer_is_interrupted_or_failed() -> None:
+    found, error = builder("half"), ConnectError("no way")
+    assert (found.answer().verdict, found.answer().text, found.answer().error) == (
+        Verdict.INTERRUPTED, "half", None
+    )  # fmt: skip
+    assert (found.answer(error).verdict, found.answer(error).error) == (Verdict.FAILED, error)
     found.add(Text(text=" and half"))
     assert found.answer().text == "half and half"
-
-
-def test_an_error_that_ends_it_is_its_error() -> None:
-    error = ConnectError("no way")
-    answer = gathering().answer(error)
-    assert (answer.verdict, answer.error) == (Verdict.FAILED, error)
-
-
-def test_what_the_stream_said_of_its_end_wins_over_a_later_error() -> None:
-    found = gathering()
     found.add(Finished(verdict=Verdict.LENGTH, reason="length"))
-    answer = found.answer(ConnectError("closed while leaving"))
-    assert (answer.verdict, answer.error) == (Verdict.LENGTH, None)
+    assert (found.answer(error).verdict, found.answer(error).error) == (Verdict.LENGTH, None)
 
 
-def test_times_run_from_the_last_sending() -> None:
-    found = gathering()  # looks at 100
-    found.notice(Sent())  # at 101, which came to nothing
-    found.notice(Sent())  # at 102
-    found.add(Reasoning(text="hm"))  # at 103
-    found.add(Text(text="x"))  # at 104
-    found.add(Finished(verdict=Verdict.COMPLETE))  # at 105
+def test_times_are_measured_from_the_last_request() -> None:
+    found = builder()  # at 100
+    assert (found.answer().timing.first_byte, found.answer().timing.first_text) == (None, None)  # 101, 102
+    found.sent()  # at 103, which failed
+    found.sent()  # at 104
+    found.add(Reasoning(text="hm"))  # at 105
+    found.add(Text(text="x"))  # at 106
+    found.add(Finished(verdict=Verdict.COMPLETE))  # at 107
     timing = found.answer().timing
     assert (timing.first_byte, timing.first_text, timing.total) == (1.0, 2.0, 3.0)
-
-
-def test_what_never_came_has_no_time() -> None:
-    timing = gathering().answer().timing
-    assert (timing.first_byte, timing.first_text) == (None, None)
-    assert timing.total == 1.0
 
 
 @pytest.mark.parametrize(
     ("characters", "left"), [(0, "onetwo"), (1, "onetw"), (3, "one"), (4, "on"), (6, ""), (9, "")]
 )
-def test_what_was_not_said_can_be_taken_back(characters: int, left: str) -> None:
-    found = gathering()
-    for text in ("one", "", "two"):
-        found.add(Text(text=text))
+def test_unshown_text_can_be_taken_back(characters: int, left: str) -> None:
+    found = builder("one", "", "two")
     found.take_back(characters)
     assert found.answer().text == left
     found.add(Text(text="!"))
     assert found.answer().text == left + "!"
+
+
+def test_text_beyond_the_limit_is_only_counted() -> None:
+    found = builder("one", "two", "three", limit=4)
+    found.add(Reasoning(text="hmmmm"))
+    assert (found.answer().text, found.answer().reasoning, found.answer().left_out) == ("onet", "hmmm", 8)
+    found.take_back(8)
+    assert (found.answer().text, found.answer().left_out) == ("one", 1)
+
+
+def test_merged_answers_have_everything_and_the_last_end() -> None:
+    first, second, last = builder("Let me see."), builder(" \n"), builder("Noon.")
+    one, two = Source(number=1, url="http://a.test"), Source(number=2, url="http://b.test")
+    for found, usage, sources in (
+        (first, Usage(input=3, output=1), (one,)),
+        (second, Usage(input=4), ()),
+        (last, Usage(input=5, output=2, cost=0.5), (one, two)),
+    ):
+        for event in (CALL, usage, Sources(sources=sources)):
+            found.add(event)
+    last.add(Finished(verdict=Verdict.COMPLETE, reason="stop"))
+    merged = merge_answers([first.answer(), second.answer(), last.answer()])
+    assert (merged.text, merged.verdict, merged.finish) == ("Let me see.\nNoon.", Verdict.COMPLETE, "stop")
+    assert (merged.tool_calls, merged.sources) == ((CALL,) * 3, (one, two))
+    assert merged.usage == Usage(input=12, output=3, cost=0.5)
+    single = builder(" \n").answer()
+    assert merge_answers([single]) is single
+
+
+def test_messages_are_appended_with_the_last_system_message_first() -> None:
+    def message(text: str, role: str = "user") -> Message:
+        return Message(role=role, content=text)  # type: ignore[arg-type]
+
+    old = (message("A", "system"), message("1?"))
+    assert append_messages(old, [message("1?")]) == old, "a repeated prompt is there once"
+    assert append_messages(old, [message("B", "system"), message("2?")]) == (
+        message("B", "system"), message("1?"), message("2?")
+    )  # fmt: skip
+    assert append_messages(old, [message("", "system")]) == (message("1?"),)

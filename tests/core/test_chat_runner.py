@@ -129,6 +129,20 @@ def test_a_received_image_is_saved_before_it_is_passed_on() -> None:
     assert run.answer.images == (saved,)
 
 
+def test_hold_is_entered_while_an_event_of_the_answer_is_handled() -> None:
+    held: list[bool] = []
+
+    class Hold:
+        def __enter__(self) -> None:
+            held.append(True)
+
+        def __exit__(self, *_: object) -> None:
+            held.pop()
+
+    seen = [(type(event).__name__, bool(held)) for event in run_of("Hello", hold=Hold())]
+    assert [name for name, inside in seen if inside] == ["Text", "Finished", "AnswerEnded", "ChatEnded"]
+
+
 # --- an early end ------------------------------------------------------------------------------------------
 
 
