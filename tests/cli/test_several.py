@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
-from running import COMMAND
+from running import COMMAND, within
 from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from running import Ran, Telex
-
-KEYS = [
-    "provider", "model", "text", "reasoning", "tool_calls", "sources", "images", "choices", "logprobs",
-    "finish", "raw_finish", "verdict", "usage", "timing", "error",
-]  # fmt: skip
 
 
 def by_model(**answers: Any) -> Any:
@@ -59,6 +54,10 @@ def models(*names: str) -> list[str]:
     return [word for name in names for word in ("-m", name)]
 
 
+TWO, THREE = models("lab/a", "moon/b"), models("lab/a", "moon/b", "venus/c")
+HALF: list[Any] = [*sse(delta("half")), Cut()]
+
+
 def saved(telex: Telex | Inside) -> dict[str, tuple[str | None, str | None]]:
     """The text and the verdict of each model in the history, each in its own conversation."""
     with contextlib.closing(sqlite3.connect(telex.home / "data" / "history.db")) as connection:
@@ -73,7 +72,7 @@ def saved(telex: Telex | Inside) -> dict[str, tuple[str | None, str | None]]:
 # --- at once ----------------------------------------------------------------------------------------------------
 
 
-def test_they_are_asked_at_once(lab: Inside, server: Scripted) -> None:
+def test_all_are_asked_the_same_at_once(lab: Inside, server: Scripted) -> None:
     """No request is answered before all have come: one after another would never end."""
     together = threading.Barrier(3, timeout=20)
 
@@ -82,19 +81,12 @@ def test_they_are_asked_at_once(lab: Inside, server: Scripted) -> None:
         return answer(f"from {asked.body['model']}")
 
     server.will(by_model(a=meet, b=meet, c=meet))
-    ran = lab("chat", *models("lab/a", "moon/b", "venus/c"), "hi")
+    ran = lab("chat", *THREE, "-s", "Be brief.", "-t", "0", "-p", "top_p=1", "why?", stdin=b"text")
     assert ran.code == 0, ran.err
     assert ran.text == "## lab/a\n\nfrom a\n\n## moon/b\n\nfrom b\n\n## venus/c\n\nfrom c\n"
-
-
-def test_each_is_asked_the_same(lab: Inside, server: Scripted) -> None:
-    server.will(by_model(a=answer("1"), b=answer("2")))
-    options = ("-s", "Be brief.", "-t", "0", "-p", "top_p=1")
-    ran = lab("chat", *models("lab/a", "moon/b"), *options, "why?", stdin=b"text")
-    assert ran.code == 0, ran.err
-    first, second = sorted((asked.body for asked in server.asked), key=lambda body: body["model"])
-    assert second == {**first, "model": "b"}
-    assert [message["content"] for message in first["messages"]] == ["Be brief.", "text\n\nwhy?"]
+    bodies = [{**asked.body, "model": ""} for asked in server.asked]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert [message["content"] for message in bodies[0]["messages"]] == ["Be brief.", "text\n\nwhy?"]
 
 
 def test_the_same_model_twice_is_asked_twice(lab: Inside, server: Scripted) -> None:
@@ -106,75 +98,74 @@ def test_the_same_model_twice_is_asked_twice(lab: Inside, server: Scripted) -> N
 def test_the_first_is_shown_while_it_arrives_and_the_others_arrive_meanwhile(
     process: Telex, server: Scripted
 ) -> None:
-    goes_on, first_asked = threading.Event(), threading.Event()
-    server.will(
-        by_model(
-            a=[*sse(delta("one")), Pause(goes_on), *answer(" two")],
-            b=lambda _: (first_asked.set(), answer("all of b"))[1],
-        )
-    )
-    with process.start("chat", *models("lab/a", "moon/b"), "hi") as running:
+    continues, second_asked = threading.Event(), threading.Event()
+    first = [*sse(delta("one")), Pause(continues), *answer(" two")]
+    server.will(by_model(a=first, b=lambda _: (second_asked.set(), answer("all of b"))[1]))  # type: ignore[func-returns-value]
+    with process.start("chat", *TWO, "hi") as running:
         assert running.stdout is not None
         assert running.stdout.read(13) == b"## lab/a\n\none"
-        assert first_asked.wait(20)
-        goes_on.set()
+        assert second_asked.wait(20)
+        continues.set()
         assert running.stdout.read() == b" two\n\n## moon/b\n\nall of b\n"
 
 
 def test_reasoning_is_timed_when_it_comes_and_not_when_it_is_shown(lab: Inside, server: Scripted) -> None:
     thinks = [*sse(delta(reasoning_content="Hm. " * 10)), Pause(1.2), *answer("b")]
     server.will(by_model(a=[Pause(1.6), *answer("a")], b=thinks))
-    ran = lab("chat", "--reasoning", "summary", *models("lab/a", "moon/b"), "hi")
-    assert "Thought for 1." in ran.err
+    assert "Thought for 1." in lab("chat", "--reasoning", "summary", *TWO, "hi").err
 
 
 # --- one failure does not end the others ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("answers", "code"),
+    ("a", "b", "c", "code"),
     [
-        ({"a": answer("x"), "b": answer("y"), "c": answer("z")}, 0),
-        ({"a": answer("x"), "b": answer("y"), "c": answer("up to", finish="length")}, 6),
-        ({"a": [*sse(delta("half")), Cut()], "b": refusal(429, "slow"), "c": answer("y")}, 5),
-        ({"a": refusal(401, "no"), "b": refusal(429, "slow"), "c": answer()}, 4),
-        ({"a": answer("x"), "b": refusal(404, "The model b does not exist"), "c": refusal(401, "no")}, 3),
-        ({"a": answer("x"), "b": answer("x", finish="content_filter"), "c": [Pause(9)]}, 6),
-        ({"a": answer("x"), "b": answer("x"), "c": [Pause(9)]}, 7),
+        (answer("x"), answer("y"), answer("z"), 0),
+        (answer("x"), answer("y"), answer("up to", finish="length"), 6),
+        (HALF, refusal(429, "slow"), answer("y"), 5),
+        (refusal(401, "no"), refusal(429, "slow"), answer(), 4),
+        (answer("x"), refusal(404, "The model b does not exist"), refusal(401, "no"), 3),
+        (answer("x"), answer("x"), [Pause(9)], 7),
     ],
 )
-def test_the_exit_code_is_the_worst(
-    lab: Inside, server: Scripted, answers: dict[str, Any], code: int
-) -> None:
-    server.will(by_model(**answers))
-    ran = lab("chat", "--retries", "0", "--timeout", "1", *models("lab/a", "moon/b", "venus/c"), "hi")
+def test_the_exit_code_is_the_worst(lab: Inside, server: Scripted, a: Any, b: Any, c: Any, code: int) -> None:
+    server.will(by_model(a=a, b=b, c=c))
+    ran = lab("chat", "--retries", "0", "--timeout", "1", *THREE, "hi")
     assert ran.code == code, ran.err
-    assert [line for line in ran.text.splitlines() if line.startswith("##")] == [
-        "## lab/a", "## moon/b", "## venus/c",
-    ]  # fmt: skip
+    heads = [line for line in ran.text.splitlines() if line.startswith("##")]
+    assert heads == ["## lab/a", "## moon/b", "## venus/c"]
 
 
-def test_a_failure_is_reported_under_its_name_and_the_others_continue(telex: Telex, server: Scripted) -> None:
-    telex.provider("lab", server.url)
-    telex.provider("bank", server.url, key=None, key_env="NOT_SET")
-    telex.provider("gone", "http://127.0.0.1:1/v1")
-    server.will(by_model(a=refusal(500, "it broke"), b=answer("fine"), c=[*sse(delta("half")), Cut()]))
-    named = ("lab/a", "nowhere/x", "bank/y", "gone/z", "lab/c", "lab/b")
-    ran = telex("chat", "--retries", "0", *(word for name in named for word in ("-m", name)), "hi")
+def test_a_failure_is_reported_under_its_name_and_the_others_continue(lab: Inside, server: Scripted) -> None:
+    lab.provider("bank", server.url, key=None, key_env="NOT_SET")
+    lab.provider("gone", "http://127.0.0.1:1/v1")
+    server.will(by_model(a=refusal(500, "it broke"), b=answer("fine"), c=HALF))
+    names = ("lab/a", "nowhere/x", "bank/y", "gone/z", "lab/c", "lab/b")
+    ran = lab("chat", "--retries", "0", *models(*names), "hi")
     assert ran.code == 3
     assert ran.text == (
         "## lab/a\n\n## nowhere/x\n\n## bank/y\n\n## gone/z\n\n## lab/c\n\nhalf\n\n## lab/b\n\nfine\n"
     )
-    told = [line for line in ran.err.splitlines() if line.startswith("telex: ")]
-    assert [line.split(": ")[1] for line in told] == ["lab/a", "nowhere/x", "bank/y", "gone/z", "lab/c"]
-    assert "it broke" in told[0]
-    assert "NOT_SET" in ran.err  # the advice of each stands below it
+    errors = [line.split(": ") for line in ran.err.splitlines() if line.startswith("telex: ")]
+    assert [error[1] for error in errors] == ["lab/a", "nowhere/x", "bank/y", "gone/z", "lab/c"]
+    assert "it broke" in ran.err.splitlines()[0]
+    assert "NOT_SET" in ran.err
     assert "Traceback" not in ran.err
 
 
-def test_an_error_of_the_command_line_is_reported_once(lab: Inside, server: Scripted) -> None:
-    two = models("lab/a", "moon/b")
-    for arguments, words in (
+def test_an_unsupported_option_fails_one_model_only(lab: Inside, server: Scripted) -> None:
+    lab.provider("deepseek", server.url, preset="deepseek", models=["deepseek-v4-pro"])
+    server.will(answer("fine"))
+    chosen = models("deepseek/deepseek-v4-pro", "lab/m")
+    ran = lab("chat", *chosen, "--reasoning-effort", "gigantic", "hi")
+    assert (ran.code, ran.text) == (2, "## deepseek/deepseek-v4-pro\n\n## lab/m\n\nfine\n")
+    assert "gigantic" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
         ((), "no prompt"),
         (("-x", "hi"), "--extract is for one model"),
         (("--schema", "name", "hi"), "--schema is for one model"),
@@ -182,24 +173,14 @@ def test_an_error_of_the_command_line_is_reported_once(lab: Inside, server: Scri
         (("-c", "hi"), "--continue is for one model"),
         (("--conversation", "abc", "hi"), "--conversation is for one model"),
         (("--json", "--jsonl", "hi"), "take one of them"),
-    ):
-        ran = lab("chat", *two, *arguments)
-        assert (ran.code, ran.out, ran.err.count("telex: ")) == (2, b"", 1), arguments
-        assert words in ran.err
-    lab.configure("[providers\n")
-    assert lab("chat", *two, "hi").code == 3
-    assert server.asked == []
-
-
-def test_an_unsupported_option_fails_one_model_only(telex: Telex, server: Scripted) -> None:
-    telex.provider("deepseek", server.url, preset="deepseek", models=["deepseek-v4-pro"])
-    telex.provider("lab", server.url)
-    server.will(answer("fine"))
-    ran = telex(
-        "chat", "-m", "deepseek/deepseek-v4-pro", "-m", "lab/m", "--reasoning-effort", "gigantic", "hi"
-    )
-    assert (ran.code, ran.text) == (2, "## deepseek/deepseek-v4-pro\n\n## lab/m\n\nfine\n")
-    assert "gigantic" in ran.err
+    ],
+)
+def test_an_error_of_the_command_line_is_reported_once(
+    lab: Inside, server: Scripted, arguments: tuple[str, ...], words: str
+) -> None:
+    ran = lab("chat", *TWO, *arguments)
+    assert (ran.code, ran.out, ran.err.count("telex: "), server.asked) == (2, b"", 1, [])
+    assert words in ran.err
 
 
 # --- for programs -----------------------------------------------------------------------------------------------
@@ -208,96 +189,86 @@ def test_an_unsupported_option_fails_one_model_only(telex: Telex, server: Script
 def test_json_is_an_array_in_the_order_of_the_command_line(lab: Inside, server: Scripted) -> None:
     server.will(by_model(a=[Pause(0.5), *answer("slow")], b=refusal(401, "no"), c=answer("quick")))
     ran = lab("chat", "--json", *models("lab/a", "moon/b", "nope/x", "venus/c"), "hi")
-    assert ran.out.count(b"\n") == 1
+    assert (ran.code, ran.out.count(b"\n")) == (3, 1)
     found = json.loads(ran.out)
-    assert [list(each) for each in found] == [KEYS] * 4
     assert [(each["provider"], each["model"], each["text"], each["verdict"]) for each in found] == [
         ("lab", "a", "slow", "complete"), ("moon", "b", "", "failed"),
         (None, "nope/x", "", "failed"), ("venus", "c", "quick", "complete"),
     ]  # fmt: skip
     assert [each["error"] and each["error"]["exit_code"] for each in found] == [None, 4, 3, None]
+    assert len({tuple(each) for each in found}) == 1  # the same keys
     assert found[0]["timing"]["first_text"] >= 0.5 > found[3]["timing"]["total"]
-    assert ran.code == 3
 
 
 def tagged(ran: Ran, count: int) -> list[list[dict[str, Any]]]:
-    """The lines of each, by their index: one numbering for all, starts first, nothing behind the last end."""
+    """The lines of each, by their index: one numbering for all, starts first, nothing after the last end."""
     found = [json.loads(line) for line in ran.text.splitlines()]
     assert [each["n"] for each in found] == list(range(1, len(found) + 1))
     assert [each["type"] for each in found[:count]] == ["start"] * count
-    assert found[-1]["type"] == "end"
     assert all(list(each)[:5] == ["n", "type", "index", "provider", "model"] for each in found)
     lines = [[each for each in found if each["index"] == index] for index in range(count)]
     for own in lines:
-        assert [each["type"] for each in own].count("start") == 1
-        assert [each["type"] for each in own].count("end") == 1
-        assert own[-1]["type"] == "end"
+        kinds = [each["type"] for each in own]
+        assert (kinds.count("start"), kinds.count("end"), kinds[-1]) == (1, 1, "end")
         assert len({(each["provider"], each["model"]) for each in own}) == 1
     return lines
 
 
 def test_json_lines_are_interleaved_and_name_their_model(lab: Inside, server: Scripted) -> None:
     pieces = [piece for word in ("one ", "two ", "three ") for piece in (*sse(delta(word)), Pause(0.2))]
-    server.will(
-        by_model(a=[*pieces, *answer("a")], b=[Pause(0.1), *pieces, *answer("b")], c=refusal(401, "no"))
-    )
+    late = [Pause(0.1), *pieces, *answer("b")]
+    server.will(by_model(a=[*pieces, *answer("a")], b=late, c=refusal(401, "no")))
     ran = lab("chat", "--jsonl", *models("lab/a", "moon/b", "nope/x", "venus/c"), "hi")
     first, second, third, fourth = tagged(ran, 4)
-    assert "".join(each["text"] for each in first if each["type"] == "text") == "one two three a"
-    assert "".join(each["text"] for each in second if each["type"] == "text") == "one two three b"
+    texts = ["".join(each["text"] for each in own if each["type"] == "text") for own in (first, second)]
+    assert texts == ["one two three a", "one two three b"]
     assert (first[0]["provider"], first[0]["model"]) == ("lab", "a")
     assert (third[0]["provider"], third[0]["model"], third[-1]["verdict"]) == (None, "nope/x", "failed")
     assert (fourth[-1]["verdict"], fourth[-1]["error"]["exit_code"]) == ("failed", 4)
-    kinds = [json.loads(line)["index"] for line in ran.text.splitlines() if '"text"' in line]
-    assert kinds != sorted(kinds)
+    order = [json.loads(line)["index"] for line in ran.text.splitlines() if '"text"' in line]
+    assert order != sorted(order)
     assert "text" not in first[-1]
 
 
 @pytest.mark.parametrize("arguments", [["hi", "--file", "/nowhere"], []])
 def test_an_error_before_the_requests_is_the_failure_of_each(lab: Inside, arguments: list[str]) -> None:
-    two = models("lab/a", "moon/b")
-    found = json.loads(lab("chat", "--json", *two, *arguments).out)
+    found = json.loads(lab("chat", "--json", *TWO, *arguments).out)
     assert [(each["model"], each["verdict"]) for each in found] == [("lab/a", "failed"), ("moon/b", "failed")]
-    for own in tagged(lab("chat", "--jsonl", *two, *arguments), 2):
+    for own in tagged(lab("chat", "--jsonl", *TWO, *arguments), 2):
         assert [each["type"] for each in own] == ["start", "end"]
     lab.configure("[providers\n")
-    found = json.loads(lab("chat", "--json", *two, "hi").out)
-    assert [each["error"]["type"] for each in found] == ["SettingsError"] * 2
+    ran = lab("chat", "--json", *TWO, "hi")
+    assert [each["error"]["type"] for each in json.loads(ran.out)] == ["SettingsError"] * 2
+    assert ran.code == 3
 
 
 def test_a_dry_run_is_an_array_of_the_requests(lab: Inside, server: Scripted) -> None:
-    ran = lab("chat", "--dry-run", *models("lab/a", "moon/b"), "hi")
+    ran = lab("chat", "--dry-run", *TWO, "hi")
     assert [each["body"]["model"] for each in json.loads(ran.out)] == ["a", "b"]
     assert lab("chat", "--dry-run", *models("lab/a", "nope/x"), "hi").code == 3
     assert server.connections == 0
 
 
-def test_verbose_lines_name_their_model(lab: Inside, server: Scripted) -> None:
+def test_verbose_lines_and_notes_name_their_model(lab: Inside, server: Scripted) -> None:
     server.will(by_model(a=answer("x"), b=answer("y")))
-    ran = lab("chat", "-vv", *models("lab/a", "moon/b"), "hi")
+    ran = lab("chat", "-vv", *TWO, "hi")
     assert all(line[2:].startswith(("lab/a: ", "moon/b: ")) for line in ran.err.splitlines())
     assert "< moon/b: data: [DONE]" in ran.err
+    cited = [*sse(delta("Hi", annotations=[{"url": "https://a.example/"}]), delta(finish="stop")), DONE]
+    server.will(cited)
+    notes = lab("chat", *TWO, "hi").err.splitlines()
+    assert notes == [
+        "lab/a: Sources:", "[1] https://a.example/", "moon/b: Sources:", "[1] https://a.example/",
+    ]  # fmt: skip
 
 
 # --- files, signals, readers -----------------------------------------------------------------------------------
 
 
-def test_notes_on_sources_name_their_model(lab: Inside, server: Scripted) -> None:
-    sources = sse(delta("Hi", annotations=[{"url": "https://a.example/"}]), delta(finish="stop"))
-    server.will([*sources, DONE], [*sources, DONE])
-    ran = lab("chat", *models("lab/a", "lab/b"), "hi")
-    assert ran.err.splitlines() == [
-        "lab/a: Sources:",
-        "[1] https://a.example/",
-        "lab/b: Sources:",
-        "[1] https://a.example/",
-    ]
-
-
 def test_a_file_is_written_if_all_answers_are_complete(lab: Inside, server: Scripted, tmp_path: Path) -> None:
     out = tmp_path / "answers.md"
-    server.will(by_model(a=answer("x"), b=answer("y"), c=[*sse(delta("half")), Cut()]))
-    assert lab("chat", "-o", str(out), *models("lab/a", "moon/b"), "hi").code == 0
+    server.will(by_model(a=answer("x"), b=answer("y"), c=HALF))
+    assert lab("chat", "-o", str(out), *TWO, "hi").code == 0
     whole = "## lab/a\n\nx\n\n## moon/b\n\ny\n"
     assert out.read_text() == whole
     ran = lab("chat", "-o", str(out), *models("lab/a", "moon/c"), "hi")
@@ -308,21 +279,14 @@ def test_a_file_is_written_if_all_answers_are_complete(lab: Inside, server: Scri
 @pytest.mark.parametrize(
     ("form", "number"), [("text", signal.SIGINT), ("--json", signal.SIGTERM), ("--jsonl", signal.SIGINT)]
 )
-def test_a_signal_ends_all_and_keeps_what_has_come_of_each(
+def test_a_signal_ends_all_and_saves_what_has_come_of_each(
     process: Telex, server: Scripted, form: str, number: signal.Signals
 ) -> None:
-    server.will(
-        by_model(
-            a=[*sse(delta("half of a")), Pause(30), DONE],
-            b=answer("all of b"),
-            c=[Pause(30), DONE],
-            d=[*sse(delta("half of d")), Pause(30), DONE],
-        )
-    )
+    half = {name: [*sse(delta(f"half of {name}")), Pause(30), DONE] for name in "ad"}
+    server.will(by_model(**half, b=answer("all of b"), c=[Pause(30), DONE]))
     arguments = [] if form == "text" else [form]
     running = process.start("chat", *arguments, *models("lab/a", "lab/b", "moon/c", "venus/d"), "hi")
-    while len(server.asked) < 4:
-        time.sleep(0.02)
+    assert within(20, lambda: len(server.asked) == 4)
     time.sleep(0.5)
     begun = time.monotonic()
     running.send_signal(number)
@@ -330,13 +294,11 @@ def test_a_signal_ends_all_and_keeps_what_has_come_of_each(
     assert time.monotonic() - begun < 5  # the pauses would last far longer
     assert running.returncode == (130 if number is signal.SIGINT else -number)
     assert b"telex: " not in err
-    texts, verdicts = (
-        ["half of a", "all of b", "", "half of d"],
-        ["interrupted", "complete", "interrupted", "interrupted"],
-    )
+    texts = ["half of a", "all of b", "", "half of d"]
+    verdicts = ["interrupted", "complete", "interrupted", "interrupted"]
     if form == "--json":
         found = json.loads(out)
-        assert ([each["text"] for each in found], [each["verdict"] for each in found]) == (texts, verdicts)
+        assert [(each["text"], each["verdict"]) for each in found] == list(zip(texts, verdicts, strict=True))
     elif form == "--jsonl":
         own = [json.loads(line) for line in out.splitlines()]
         ends = sorted((each["index"], each["verdict"]) for each in own if each["type"] == "end")
@@ -352,7 +314,7 @@ def test_a_signal_ends_all_and_keeps_what_has_come_of_each(
 
 
 def test_ctrl_c_before_the_requests_interrupts_each(process: Telex, server: Scripted) -> None:
-    running = process.start("chat", "--json", *models("lab/a", "moon/b"), "-", stdin=subprocess.PIPE)
+    running = process.start("chat", "--json", *TWO, "-", stdin=subprocess.PIPE)
     time.sleep(0.8)
     running.send_signal(signal.SIGINT)
     running.wait(10)
@@ -361,11 +323,11 @@ def test_ctrl_c_before_the_requests_interrupts_each(process: Telex, server: Scri
     assert server.asked == []
 
 
-@pytest.mark.parametrize("form", [(), ("--jsonl",), ("--json",)])
-def test_a_reader_that_goes_away_ends_all(process: Telex, server: Scripted, form: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("form", ["", "--jsonl", "--json"])
+def test_a_closed_pipe_ends_all(process: Telex, server: Scripted, form: str) -> None:
     more = [*sse(*[delta("x" * 100_000)] * 3), Pause(0.2), *answer("y" * 200_000)]
     server.will(by_model(a=more, b=more))
-    script = f"{COMMAND} chat {' '.join(form)} -m lab/a -m moon/b hi | head -c 1; echo ${{PIPESTATUS[0]}}"
+    script = f"{COMMAND} chat {form} -m lab/a -m moon/b hi | head -c 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], env=process.env, stdin=subprocess.DEVNULL,
                           capture_output=True, check=False, timeout=30)  # fmt: skip
     assert (done.stdout[1:], done.stderr) == (b"141\n", b"")
@@ -373,23 +335,21 @@ def test_a_reader_that_goes_away_ends_all(process: Telex, server: Scripted, form
 
 def test_a_reader_that_has_stopped_reading_is_not_waited_for(process: Telex, server: Scripted) -> None:
     server.will(by_model(a=[*sse(delta("x" * 400_000)), Pause(30), DONE], b=answer("all of b")))
-    running = process.start("chat", *models("lab/a", "moon/b"), "hi")
+    running = process.start("chat", *TWO, "hi")
     time.sleep(1.5)
     running.send_signal(signal.SIGINT)
     assert running.wait(5) == 130
     out, _ = running.communicate()
     text, verdict = saved(process)["lab/a"]
-    assert verdict == "interrupted"
-    assert out.decode() == f"## lab/a\n\n{text}"
+    assert (verdict, out.decode()) == ("interrupted", f"## lab/a\n\n{text}")
     assert saved(process)["moon/b"] == ("all of b", "complete")
 
 
-def test_a_full_disk_ends_all_and_keeps_them(process: Telex, server: Scripted) -> None:
+def test_a_full_disk_ends_all(process: Telex, server: Scripted) -> None:
     server.will(by_model(a=[Pause(0.5), *answer("x")], b=answer("all of b")))
     with open("/dev/full", "wb") as full:  # noqa: PTH123
-        ran = process("chat", *models("lab/a", "moon/b"), "hi", stdout=full)
-    assert ran.code == 1
-    assert ran.err.count("No space left") == 1
+        ran = process("chat", *TWO, "hi", stdout=full)
+    assert (ran.code, ran.err.count("No space left")) == (1, 1)
 
 
 # --- history, keys ---------------------------------------------------------------------------------------------
@@ -397,27 +357,17 @@ def test_a_full_disk_ends_all_and_keeps_them(process: Telex, server: Scripted) -
 
 def test_each_answer_is_a_conversation_that_can_be_continued(lab: Inside, server: Scripted) -> None:
     server.will(by_model(a=answer("from a"), b=answer("from b"), c=refusal(401, "no")))
-    lab("chat", *models("lab/a", "moon/b", "venus/c"), "Which?")
+    lab("chat", "--no-save", *TWO, "hi")
+    assert not (lab.home / "data" / "history.db").exists()
+    lab("chat", *THREE, "Which?")
     assert saved(lab) == {
-        "lab/a": ("from a", "complete"),
-        "moon/b": ("from b", "complete"),
-        "venus/c": (None, "failed"),
-    }
-    server.will(answer("more"))
+        "lab/a": ("from a", "complete"), "moon/b": ("from b", "complete"), "venus/c": (None, "failed"),
+    }  # fmt: skip
     listed = json.loads(lab("history", "list", "--json").out)
     wanted = next(each["id"] for each in listed if each["model"] == "lab/a")
     assert lab("chat", "--conversation", wanted, "And?").code == 0
-    assert [message["content"] for message in server.asked[0].body["messages"]] == [
-        "Which?",
-        "from a",
-        "And?",
-    ]
-
-
-def test_no_save_saves_none(lab: Inside, server: Scripted) -> None:
-    server.will(by_model(a=answer("x"), b=answer("y")))
-    lab("chat", "--no-save", *models("lab/a", "moon/b"), "hi")
-    assert not (lab.home / "data" / "history.db").exists()
+    sent = [message["content"] for message in server.asked[-1].body["messages"]]
+    assert sent == ["Which?", "from a", "And?"]
 
 
 def test_keys_are_fetched_one_by_one_and_once_a_provider(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from provider_core.types import ImagePart, Verdict
 from telex.console import visible
 from telex.render import tables
-from telex.render.json import call_object, image_object, rounded, source_objects
+from telex.render.json import call_object, image_object, source_objects, timing_object, usage_object
 from telex.render.messages import image_lines, source_lines
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
 
     ``verdict`` is null while there is no answer and no error: it is still coming, or its process was killed.
     """
-    answer, usage, timing = turn.answer, turn.usage, turn.timing
+    answer = turn.answer
     return {
         "conversation": turn.conversation,
         "title": title,
@@ -224,9 +224,8 @@ def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
         "finish": turn.finish,
         "raw_finish": turn.raw_finish,
         "verdict": turn.verdict and turn.verdict.value,
-        "usage": usage
-        and {name: getattr(usage, name) for name in ("input", "output", "cached", "reasoning", "cost")},
-        "timing": {name: rounded(getattr(timing, name)) for name in ("first_byte", "first_text", "total")},
+        "usage": usage_object(turn.usage),
+        "timing": timing_object(turn.timing),
         "error": turn.error and {"message": turn.error},
     }
 

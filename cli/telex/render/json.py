@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.events import Event
     from provider_core.runtime import Runtime
-    from provider_core.types import Notice, Request, Source, Target
+    from provider_core.types import Notice, Request, Source, Target, Timing, Usage
     from telex.console import Console
     from telex.render.renderer import CommandEvent, Explain
 
@@ -139,7 +139,6 @@ def failure_object(error: BaseException, hint: str | None = None) -> dict[str, A
 
 def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
     """Everything about an answer; null where nothing is known. Times are seconds since the request was sent."""
-    usage, timing = answer.usage, answer.timing
     return {
         "provider": answer.target.provider.name,
         "model": answer.target.model,
@@ -163,11 +162,19 @@ def answer_object(answer: Answer, hint: str | None = None) -> dict[str, Any]:
         "finish": answer.finish,
         "raw_finish": answer.raw_finish,
         "verdict": answer.verdict.value,
-        "usage": usage
-        and {name: getattr(usage, name) for name in ("input", "output", "cached", "reasoning", "cost")},
-        "timing": {name: rounded(getattr(timing, name)) for name in ("first_byte", "first_text", "total")},
+        "usage": usage_object(answer.usage),
+        "timing": timing_object(answer.timing),
         "error": answer.error and error_object(answer.error, hint, exit_code=answer_code(answer)),
     }
+
+
+def usage_object(usage: Usage | None) -> dict[str, Any] | None:
+    names = ("input", "output", "cached", "reasoning", "cost")
+    return None if usage is None else {name: getattr(usage, name) for name in names}
+
+
+def timing_object(timing: Timing) -> dict[str, Any]:
+    return {name: rounded(getattr(timing, name)) for name in ("first_byte", "first_text", "total")}
 
 
 def rounded(seconds: float | None) -> float | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from telex.console import visible
 from telex.humanize import plural, short_number
+from telex.render import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -88,8 +89,6 @@ def table(
     """A table under each provider's name."""
     groups = [(listing, models) for listing, models in shown if models]
     if groups:
-        from telex.render import tables
-
         tables.paged(console, _drawn(console, groups, default), long=is_long(console, shown))
 
 
@@ -104,8 +103,6 @@ def _drawn(
     """Each group's lines, with the terminal's own commands where it has colours."""
     from rich.cells import cell_len
     from rich.text import Text
-
-    from telex.render import tables
 
     longest = max(
         cell_len(f"{listing.provider.name}/{model.id}") for listing, models in groups for model in models
@@ -223,23 +220,15 @@ def _yes_no(answer: bool | None, more: str = "") -> str:
 
 @contextlib.contextmanager
 def asking(console: Console, count: int) -> Iterator[Callable[[RefreshResult], None]]:
-    """A callback for each server that has answered: a line that counts them on a terminal, silence elsewhere."""
+    """Yield a callback for each server that has answered; on a terminal a line on stderr counts them."""
     done = 0
-
-    def draw() -> None:
-        words = f"Asking {plural(count, 'server')} for their models: {done} done …"
-        console.raw_err("\r\x1b[2K" + (console.painted(words, "grey") if console.err_has_colour else words))
 
     def progress(_: RefreshResult) -> None:
         nonlocal done
         done += 1
-        if console.err_can_move:
-            draw()
 
-    if console.err_can_move:
-        draw()
-    try:
+    def line() -> Text:
+        return tables.cell(f"Asking {plural(count, 'server')} for their models: {done} done …", "dim")
+
+    with tables.live(console, line):
         yield progress
-    finally:
-        if console.err_can_move:
-            console.raw_err("\r\x1b[2K")
