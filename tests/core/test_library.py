@@ -1,4 +1,4 @@
-"""The library as its users meet it: the names, a model that is connected to, answers, conversations and tools."""
+"""The public library: names, connections, answers, conversations and tools."""
 
 from __future__ import annotations
 
@@ -109,12 +109,12 @@ def test_a_type_checker_sees_the_same_names() -> None:
     assert seen | {"__version__"} == set(provider_core.__all__)
 
 
-def test_a_name_that_is_not_there_is_said_as_python_says_it() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'provider_core' has no attribute 'conect'"):
         provider_core.conect  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_every_public_class_and_function_says_what_it_is() -> None:
+def test_every_public_class_and_function_has_a_docstring() -> None:
     for name in provider_core.__all__:
         value = getattr(provider_core, name)
         if inspect.isclass(value) or inspect.isfunction(value):
@@ -136,7 +136,7 @@ def assigned(method: ast.FunctionDef) -> Iterator[tuple[str, bool]]:
                             yield name, known
 
 
-def test_no_type_checker_has_to_guess_an_attribute() -> None:
+def test_every_public_attribute_has_a_type() -> None:
     guessed = []
     for file in (ROOT / "provider_core").rglob("*.py"):
         for each in ast.walk(ast.parse(file.read_text("utf-8"))):

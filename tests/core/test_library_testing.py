@@ -1,4 +1,4 @@
-"""The stand-ins that are shipped: they keep to what the real ones do, and say what was asked of them."""
+"""The fakes of provider_core.testing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TestFakeKeyStore(KeyStoreConformance):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_good_answer_has_all_that_was_put_into_it(stream: bool) -> None:
+def test_says_gives_a_complete_answer(stream: bool) -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
     transport = FakeTransport(
         says("Hel", "lo", reasoning="Hm.", calls=[("weather", {"city": "Oslo"})], usage=usage)
@@ -57,11 +57,11 @@ def test_a_good_answer_has_all_that_was_put_into_it(stream: bool) -> None:
     assert (last.verdict, last.reason, last.model) == (Verdict.COMPLETE, "tool_calls", "m")
 
 
-def test_a_text_is_a_good_answer() -> None:
+def test_a_text_is_a_step() -> None:
     assert [event.text for event in asked(FakeTransport("Hello")) if isinstance(event, Text)] == ["Hello"]
 
 
-def test_what_was_asked_can_be_looked_at() -> None:
+def test_calls_are_recorded() -> None:
     transport = FakeTransport("Hello")
     asked(transport, temperature=0)
     (call,) = transport.calls
@@ -73,7 +73,7 @@ def test_what_was_asked_can_be_looked_at() -> None:
     assert transport.closed
 
 
-def test_a_refusal_is_the_error_that_a_server_s_would_be() -> None:
+def test_refuses_raises_the_error_of_a_real_refusal() -> None:
     transport = FakeTransport(refuses(429, "slow down", retry_after=1), "Hello")
     assert Text(text="Hello") in asked(transport)
     assert len(transport.calls) == 2
@@ -81,7 +81,7 @@ def test_a_refusal_is_the_error_that_a_server_s_would_be() -> None:
         asked(FakeTransport(refuses(429, "slow down", retry_after=1)))
 
 
-def test_an_error_takes_the_place_of_an_answer() -> None:
+def test_an_error_is_a_step() -> None:
     error = ConnectError("refused", transient=False)
     with pytest.raises(ConnectError) as caught:
         asked(FakeTransport(error))
@@ -98,12 +98,12 @@ def test_a_cut_answer_is_partial(texts: tuple[str, ...], text: str) -> None:
     assert "".join(event.text for event in events if isinstance(event, Text)) == text
 
 
-def test_nothing_scripted_is_said_so() -> None:
+def test_a_call_without_a_step_is_an_assertion_error() -> None:
     with pytest.raises(AssertionError, match=r"^nothing is scripted for POST http://lab\.test/"):
         asked(FakeTransport())
 
 
-def test_an_answer_may_depend_on_what_is_asked() -> None:
+def test_a_function_is_a_step() -> None:
     transport = FakeTransport(lambda call: says(call.url.partition("/")[2])(call))
     assert Text(text="/lab.test/v1/chat/completions") in asked(transport)
 

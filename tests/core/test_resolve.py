@@ -1,4 +1,4 @@
-"""What a typed name means: a table of cases over a small catalogue, and properties over any."""
+"""What a typed name means: cases over a small catalog, and properties over any."""
 
 from __future__ import annotations
 
@@ -238,14 +238,14 @@ def test_a_model_without_its_key_names_the_variables_that_would_hold_it() -> Non
         ("LLAMA3", "ollama/llama3.2:latest"),
     ],
 )
-def test_a_mistyped_name_is_answered_with_near_ones(typed: str, first: str) -> None:
+def test_a_mistyped_name_suggests_similar_ones(typed: str, first: str) -> None:
     with pytest.raises(ModelError) as caught:
         resolve(typed, HERE)
     assert caught.value.candidates[0] == first
     assert len(caught.value.candidates) <= 3
 
 
-def test_a_preset_that_is_not_set_up_is_answered_with_those_that_are_near() -> None:
+def test_a_preset_that_is_not_set_up_suggests_similar_models() -> None:
     with pytest.raises(UnknownProviderError) as caught:
         resolve("qwen", HERE)
     assert caught.value.preset
@@ -253,7 +253,7 @@ def test_a_preset_that_is_not_set_up_is_answered_with_those_that_are_near() -> N
 
 
 @pytest.mark.parametrize("typed", ["hiden", "mine-alonee"])
-def test_near_names_never_come_from_a_provider_that_cannot_be_asked(typed: str) -> None:
+def test_suggestions_never_come_from_an_unusable_provider(typed: str) -> None:
     with pytest.raises(ModelError) as caught:
         resolve(typed, HERE)
     assert not {name.partition("/")[0] for name in caught.value.candidates} & {"off", "lost"}
@@ -330,7 +330,7 @@ def catalogs(draw: st.DrawFn) -> Catalog:
 
 
 @given(catalogs())
-def test_what_is_listed_resolves_to_itself(found: Catalog) -> None:
+def test_a_listed_id_resolves_to_itself(found: Catalog) -> None:
     for usable in found.usable:
         for model in found.listing(usable.name).models:
             full = f"{usable.name}/{model.id}"

@@ -1,4 +1,4 @@
-"""A schema from what was typed, and answers held to it: what is taken, what is refused, and which place is named."""
+"""Schemas from what the user typed, and answers checked against them."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def test_fields_mean_what_they_mean_to_llm(text: str, properties: dict[str, Any]
         ("tags low|high?", {"type": ["string", "null"], "enum": ["low", "high", None]}),
     ],
 )
-def test_lists_choices_and_what_may_be_missing_are_written_short_too(
-    text: str, schema: dict[str, Any]
-) -> None:
+def test_lists_choices_and_null_have_a_short_form(text: str, schema: dict[str, Any]) -> None:
     assert schema_from(text)["properties"] == {"tags": schema}
 
 
@@ -102,7 +100,7 @@ def test_brackets_ask_for_many_inside_of_an_object() -> None:
         ('"name"', "has '\"' in its name"),
     ],
 )
-def test_a_short_form_that_makes_no_sense_is_refused_by_its_field(text: str, words: str) -> None:
+def test_an_invalid_short_form_is_refused_with_its_field(text: str, words: str) -> None:
     assert words in refused(text)
 
 
@@ -122,7 +120,7 @@ def test_a_schema_is_json_a_file_or_a_table(tmp_path: Path, monkeypatch: pytest.
     assert schema_from("persons")["required"] == ["persons"]
 
 
-def test_the_draft_that_a_schema_names_is_the_one_that_counts() -> None:
+def test_a_schema_is_checked_by_the_draft_it_names() -> None:
     pair = {"type": "array", "items": [{"type": "string"}]}  # in 2020-12 this is written otherwise
     old = schema_from({"$schema": "http://json-schema.org/draft-07/schema#", **pair})
     assert mismatch("[1]", old).place == "$[0]"
@@ -130,7 +128,7 @@ def test_the_draft_that_a_schema_names_is_the_one_that_counts() -> None:
         assert "$.items" in refused({**newer, **pair})
 
 
-def test_what_openai_wraps_around_a_schema_is_taken_off() -> None:
+def test_openais_wrapper_around_a_schema_is_removed() -> None:
     wrapped = {"type": "json_schema", "json_schema": {"name": "person", "strict": True, "schema": PERSON}}
     assert schema_from(wrapped) == schema_from(wrapped["json_schema"]) == PERSON
 
@@ -158,11 +156,11 @@ def test_what_openai_wraps_around_a_schema_is_taken_off() -> None:
         ('{"$ref": "#"}', "refers to itself without end"),
     ],
 )
-def test_a_schema_that_cannot_be_used_is_refused_with_the_place(text: str, words: str) -> None:
+def test_an_invalid_schema_is_refused_with_the_place(text: str, words: str) -> None:
     assert words in refused(text)
 
 
-def test_files_that_are_no_schema_are_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_schema_is_named(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_text("[1]")
     assert refused(str(path)) == f"{path} is not a JSON object"
@@ -175,7 +173,7 @@ def test_files_that_are_no_schema_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
-def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:
+def test_a_schema_can_come_from_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=(json.dumps(PERSON),))
@@ -184,7 +182,7 @@ def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_what_only_looks_like_a_reference_is_none() -> None:
+def test_references_in_data_are_ignored() -> None:
     for key in ("const", "default"):
         schema_from({"type": "object", "properties": {"a": {"type": "object", key: {"$ref": "#/nowhere"}}}})
 
@@ -266,13 +264,13 @@ def test_a_mismatch_names_the_place(answer: str, place: str, words: str) -> None
     assert words in error.message
 
 
-def test_a_mismatch_quotes_little_and_nothing_that_commands_a_terminal() -> None:
+def test_a_mismatch_is_short_and_without_control_characters() -> None:
     error = mismatch(json.dumps({"name": "Ada", "age": "\x1b]0;x\x07" + "z" * 100_000}))
     assert len(error.message) < 300
     assert "\x1b" not in error.message
 
 
-def test_brackets_without_end_do_not_take_forever() -> None:
+def test_many_brackets_do_not_take_forever() -> None:
     started = time.perf_counter()
     for text in ("{" * 300_000, '[{"a":' * 50_000, "{]" * 100_000):
         mismatch(f"x {text}")
@@ -286,7 +284,7 @@ def test_a_reference_is_never_fetched(server: Scripted) -> None:
     assert server.asked == []
 
 
-def test_the_second_try_is_told_what_was_wrong_and_the_schema() -> None:
+def test_the_retry_message_has_the_mismatches_and_the_schema() -> None:
     wanted = retry_message(mismatch('{"age": "36"}'), PERSON)
     assert "- $: 'name' is a required property\n- $.age: '36' is not of type 'integer'\n" in wanted
     assert wanted.endswith(json.dumps(PERSON))

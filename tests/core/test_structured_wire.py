@@ -1,4 +1,4 @@
-"""A schema on the wire: the field or the prompt that asks for it, by the row, and what is tried where it is refused."""
+"""How a schema is sent, and what is tried if a server refuses it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def row(kind: Any, **more: Any) -> Provider:
 # --- by the row ----------------------------------------------------------------------------------------------
 
 
-def test_a_row_with_schemas_is_asked_strictly_and_the_prompt_is_left_alone() -> None:
+def test_a_provider_with_schemas_gets_a_strict_format_and_the_same_prompt() -> None:
     body = build_body(MINE, ask())
     assert body["response_format"] == {
         "type": "json_schema",
@@ -48,7 +48,7 @@ def test_a_row_with_schemas_is_asked_strictly_and_the_prompt_is_left_alone() -> 
 
 
 @pytest.mark.parametrize(("kind", "field"), [("json_object", {"type": "json_object"}), ("none", None)])
-def test_other_rows_are_told_the_schema_in_the_system_prompt(kind: Any, field: Any) -> None:
+def test_other_providers_get_the_schema_in_the_system_prompt(kind: Any, field: Any) -> None:
     body = build_body(row(kind), ask())
     assert body.get("response_format") == field
     system, user = body["messages"]
@@ -65,14 +65,14 @@ def test_deepseek_is_asked_for_json_and_reads_the_word() -> None:
     assert "json" in body["messages"][0]["content"]
 
 
-def test_without_a_schema_nothing_of_it_is_sent() -> None:
+def test_without_a_schema_no_format_is_sent() -> None:
     for provider in (MINE, row("json_object"), row("none")):
         body = build_body(provider, ask(None))
         assert "response_format" not in body
         assert len(body["messages"]) == 2
 
 
-def test_a_raw_field_wins_and_brings_its_own_words() -> None:
+def test_a_raw_field_overrides_the_schema() -> None:
     given = {"type": "json_object"}
     body = build_body(row("none"), ask(params={"response_format": given}))
     assert body["response_format"] == given
@@ -89,7 +89,7 @@ def test_a_raw_field_wins_and_brings_its_own_words() -> None:
         ("x" * 99, "x" * 64),
     ],
 )
-def test_the_schema_is_named_as_servers_take_names(title: str | None, name: str) -> None:
+def test_the_schema_gets_a_name_that_servers_accept(title: str | None, name: str) -> None:
     schema = PERSON if title is None else {**PERSON, "title": title}
     assert build_body(MINE, ask(schema))["response_format"]["json_schema"]["name"] == name
 
@@ -97,7 +97,7 @@ def test_the_schema_is_named_as_servers_take_names(title: str | None, name: str)
 # --- strict --------------------------------------------------------------------------------------------------
 
 
-def test_the_strict_copy_closes_every_object_and_the_original_stays_as_it_was() -> None:
+def test_the_strict_copy_closes_every_object_and_leaves_the_original_unchanged() -> None:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -130,7 +130,7 @@ def test_the_strict_copy_closes_every_object_and_the_original_stays_as_it_was() 
     ],
     ids=str,
 )  # fmt: skip
-def test_a_schema_that_strict_mode_would_change_is_sent_as_it_is(loose: dict[str, Any]) -> None:
+def test_a_schema_that_strict_mode_would_change_is_not_strict(loose: dict[str, Any]) -> None:
     schema = schema_from(loose)
     format_ = build_body(MINE, ask(schema))["response_format"]["json_schema"]
     assert (format_["strict"], format_["schema"]) == (False, loose)
@@ -156,34 +156,43 @@ def refusal(words: str, param: str | None = None, status: int = 400) -> BadReque
     return BadRequestError(words, status=status, words=words, param=param)
 
 
+NO_STREAM = "response_format` does not support streaming"
+RAW = {"type": "json_schema", "json_schema": {"name": "x", "schema": PERSON}}
+
+
+def sent_format(adapter: RequestAdapter) -> str:
+    """What the body asks for: the type of the format, whether strictly, in the prompt, or as a whole answer."""
+    format_: Any = adapter.body.get("response_format", {"type": "nothing"})
+    words = [format_["type"]]
+    words += ["strict"] if format_.get("json_schema", {}).get("strict") else []
+    words += ["prompt"] if json.dumps(PERSON) in adapter.body["messages"][0]["content"] else []
+    words += ["whole"] if adapter.body["stream"] is False else []
+    return " ".join(words)
+
+
 @pytest.mark.parametrize(
-    "words",
+    ("refusals", "formats"),
     [
-        "Unknown parameter: 'response_format.json_schema.strict'.",
-        "strict is not supported in response_format",
+        *(([words] * 3, ["json_object prompt", "nothing prompt", ""]) for words in SENTENCES),
+        *(
+            ([words, SENTENCES[0]], ["json_schema", "json_object prompt"])
+            for words in (
+                "Unknown parameter: 'response_format.json_schema.strict'.",
+                "strict is not supported in response_format",
+            )
+        ),
+        (["Unsupported parameter: 'stream_options'"], ["json_schema strict"]),
+        (
+            [NO_STREAM, SENTENCES[0], NO_STREAM, NO_STREAM],
+            ["json_schema strict whole", "json_object prompt", "nothing prompt", ""],
+        ),
     ],
 )
-def test_where_only_strict_is_refused_the_schema_is_sent_without_it(words: str) -> None:
+def test_a_refused_format_is_weakened_step_by_step(refusals: list[str], formats: list[str]) -> None:
     adapter = RequestAdapter(MINE, ask())
-    assert adapter.refused(refusal(words))
-    format_: Any = adapter.body["response_format"]
-    assert format_["type"] == "json_schema"
-    assert "strict" not in format_["json_schema"]
-    assert len(adapter.body["messages"]) == len(build_body(MINE, ask())["messages"])
-    assert adapter.refused(refusal(SENTENCES[0]))
-    assert adapter.body["response_format"] == {"type": "json_object"}
-
-
-@pytest.mark.parametrize("words", SENTENCES)
-def test_a_refused_format_is_weakened_step_by_step(words: str) -> None:
-    adapter = RequestAdapter(MINE, ask())
-    assert adapter.refused(refusal(words))
-    assert adapter.body["response_format"] == {"type": "json_object"}
-    assert json.dumps(PERSON) in adapter.body["messages"][0]["content"]
-    assert adapter.refused(refusal(words))
-    assert "response_format" not in adapter.body
-    assert json.dumps(PERSON) in adapter.body["messages"][0]["content"]
-    assert not adapter.refused(refusal(words))
+    for words, expected in zip(refusals, formats, strict=True):
+        assert adapter.refused(refusal(words)) is bool(expected)
+        assert not expected or sent_format(adapter) == expected
 
 
 def test_a_server_that_blames_the_field_alone_is_understood() -> None:
@@ -206,47 +215,27 @@ def test_an_error_about_something_else_leaves_the_format_alone(error: Any) -> No
     assert not RequestAdapter(MINE, ask()).refused(error)
 
 
-def test_another_field_that_is_refused_goes_first() -> None:
-    adapter = RequestAdapter(MINE, ask())
-    assert adapter.refused(refusal("Unsupported parameter: 'stream_options'"))
-    assert "stream_options" not in adapter.body
-    assert adapter.body["response_format"]["type"] == "json_schema"
-
-
-def test_a_server_that_does_not_stream_it_is_asked_for_the_whole_answer() -> None:
-    words = "response_format` does not support streaming"
-    adapter = RequestAdapter(MINE, ask())
-    assert adapter.refused(refusal(words))
-    assert adapter.body["stream"] is False
-    assert adapter.body["response_format"]["type"] == "json_schema"
-    assert adapter.refused(refusal(SENTENCES[0]))
-    assert adapter.body["stream"] is True
-    assert adapter.body["response_format"]["type"] == "json_object"
-    assert adapter.refused(refusal(words))
-    assert "response_format" not in adapter.body
-    assert not adapter.refused(refusal(words))
-
-
-def test_a_raw_field_that_is_refused_is_left_out_as_ever() -> None:
-    given = {"type": "json_schema", "json_schema": {"name": "x", "schema": PERSON}}
-    adapter = RequestAdapter(MINE, ask(None, params={"response_format": given}))
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ask(None, params={"response_format": RAW}),
+        ask(params={"response_format": {"type": "json_object"}}),
+    ],
+    ids=["alone", "beside a schema"],
+)
+def test_a_refused_raw_field_is_left_out(request_: Request) -> None:
+    adapter = RequestAdapter(MINE, request_)
     assert adapter.refused(refusal("Unsupported parameter: 'response_format'"))
     assert "response_format" not in adapter.body
 
 
-def test_a_raw_field_beside_a_schema_is_left_out_where_it_is_refused() -> None:
-    adapter = RequestAdapter(MINE, ask(params={"response_format": {"type": "json_object"}}))
-    assert adapter.refused(refusal("Unsupported parameter: 'response_format'"))
-    assert "response_format" not in adapter.body
-
-
-def test_what_is_remembered_makes_no_row_stronger(tmp_path: Path) -> None:
+def test_a_remembered_format_is_not_used_where_the_provider_takes_none(tmp_path: Path) -> None:
     memory = UnsupportedFieldCache(tmp_path / "refused.json")
     memory.learn(MINE, "m", [Workaround(field="response_format", swapped_for="json_object")])
     assert "response_format" not in RequestAdapter(row("none"), ask(), memory=memory).body
 
 
-def test_what_is_tried_is_told_and_what_helped_is_remembered_for_this_model(tmp_path: Path) -> None:
+def test_a_weaker_format_is_reported_and_remembered_for_the_model(tmp_path: Path) -> None:
     memory, told = UnsupportedFieldCache(tmp_path / "refused.json"), list[Notice]()
     adapter = RequestAdapter(MINE, ask(), memory=memory, notify=told.append)
     adapter.refused(refusal(SENTENCES[1]))
@@ -270,7 +259,7 @@ def test_what_is_tried_is_told_and_what_helped_is_remembered_for_this_model(tmp_
     assert kept.body["response_format"] == raw
 
 
-def test_a_field_that_was_refused_raw_leaves_the_schema_to_the_prompt(tmp_path: Path) -> None:
+def test_after_a_refused_raw_field_the_schema_goes_into_the_prompt(tmp_path: Path) -> None:
     memory = UnsupportedFieldCache(tmp_path / "refused.json")
     first = RequestAdapter(
         MINE, ask(None, params={"response_format": {"type": "json_object"}}), memory=memory
@@ -290,9 +279,7 @@ def test_a_field_that_was_refused_raw_leaves_the_schema_to_the_prompt(tmp_path: 
         "failed to parse grammar",
     ],
 )
-def test_what_is_refused_for_this_schema_or_for_the_tools_is_not_remembered(
-    words: str, tmp_path: Path
-) -> None:
+def test_a_refusal_of_this_schema_or_the_tools_is_not_remembered(words: str, tmp_path: Path) -> None:
     memory = UnsupportedFieldCache(tmp_path / "refused.json")
     adapter = RequestAdapter(MINE, ask(), memory=memory)
     assert adapter.refused(refusal(words))
@@ -300,7 +287,7 @@ def test_what_is_refused_for_this_schema_or_for_the_tools_is_not_remembered(
     assert memory.known(MINE, "m") == ()
 
 
-def test_a_whole_request_gets_its_answer_from_a_server_without_schemas(server: Scripted) -> None:
+def test_a_server_without_schemas_answers_in_the_end(server: Scripted) -> None:
     says_no = Answer(
         [json.dumps({"error": {"message": SENTENCES[1], "type": "invalid_request_error"}}).encode()],
         status=400,

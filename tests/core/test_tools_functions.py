@@ -1,4 +1,4 @@
-"""Python functions as tools: their schemas, the values they are called with, what becomes of what they return."""
+"""Python functions as tools: schemas, arguments and results."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def test_names_may_be_given() -> None:
     assert (box.name, box.limits.seconds) == ("met", 5)
 
 
-def test_arguments_arrive_as_the_types_they_are_declared_as() -> None:
+def test_arguments_arrive_with_their_declared_types() -> None:
     result = run(weather, place={"city": "Oslo"}, unit="fahrenheit", days="3")
     assert result.text == f"{Place(city='Oslo')!r} 3 {Unit.F} None"
 
 
-def test_what_is_not_given_is_the_functions_own_default() -> None:
+def test_a_missing_argument_has_the_functions_own_default() -> None:
     token = object()
 
     def defaulted(a: Any = token, b: int | None = None) -> str:
@@ -118,7 +118,7 @@ def test_parameters_may_have_any_name_and_be_positional() -> None:
     assert run(odd, json=1, _private=2, schema=3, copy=4).text == "1 2 3 4 0"
 
 
-def test_a_function_without_parameters_or_words() -> None:
+def test_a_function_without_parameters_or_docstring() -> None:
     def bare():  # type: ignore[no-untyped-def]
         return "x"
 
@@ -128,7 +128,7 @@ def test_a_function_without_parameters_or_words() -> None:
     assert run(bare).text == "x"
 
 
-def test_objects_that_can_be_called_are_functions_too() -> None:
+def test_methods_and_callable_objects_are_functions() -> None:
     class Counter:
         def __init__(self) -> None:
             self.n = 0
@@ -160,16 +160,16 @@ def test_objects_that_can_be_called_are_functions_too() -> None:
         (threading, f'"{threading!r}"'),
     ],
 )
-def test_what_a_function_returns_becomes_text(value: Any, text: str) -> None:
+def test_a_returned_value_becomes_text(value: Any, text: str) -> None:
     assert run(lambda: value).text == text
 
 
-def test_a_result_is_returned_as_it_is() -> None:
+def test_a_tool_result_is_returned_unchanged() -> None:
     result = ToolResult(text="no", is_error=True)
     assert run(lambda: result) is result
 
 
-def test_what_a_function_raises_is_an_error_with_its_words() -> None:
+def test_an_exception_becomes_an_error_with_its_message() -> None:
     def fail() -> None:
         raise FileNotFoundError(2, "No such file", "a.txt")
 
@@ -178,7 +178,7 @@ def test_what_a_function_raises_is_an_error_with_its_words() -> None:
     assert isinstance(raised.value.__cause__, FileNotFoundError)
 
 
-def test_an_invalid_value_within_a_function_is_no_wrong_argument() -> None:
+def test_a_validation_error_inside_a_function_is_not_about_its_arguments() -> None:
     def inner() -> None:
         Place.model_validate({})
 
@@ -187,7 +187,7 @@ def test_an_invalid_value_within_a_function_is_no_wrong_argument() -> None:
     assert not isinstance(raised.value, ToolArgumentsError)
 
 
-def test_a_function_may_ask_when_to_stop() -> None:
+def test_a_function_gets_the_stop_event() -> None:
     def patient(n: int, stop: threading.Event) -> str:
         return f"{n} {stop.is_set()}"
 
@@ -200,7 +200,7 @@ def test_a_function_may_ask_when_to_stop() -> None:
         box.run("patient", {"n": 1, "stop": True}, stop=stop)
 
 
-def test_a_parameter_called_stop_of_another_type_is_the_models() -> None:
+def test_a_parameter_called_stop_of_another_type_is_an_argument() -> None:
     def range_(start: int, stop: int) -> str:
         return f"{start} {stop}"
 
@@ -228,12 +228,12 @@ def called(back: typing.Callable[[int], int]) -> str:
 
 
 @pytest.mark.parametrize("function", [coroutine, starred, keyed, unknown, called])
-def test_what_no_tool_call_can_reach_is_said_at_once(function: Callable[..., Any]) -> None:
+def test_a_function_that_a_call_cannot_reach_is_refused(function: Callable[..., Any]) -> None:
     with pytest.raises(InvalidInputError, match=function.__name__):
         FunctionTools([function])
 
 
-def test_a_function_that_is_not_there() -> None:
+def test_an_unknown_function_is_an_error() -> None:
     with pytest.raises(UnknownToolError):
         FunctionTools([weather]).run("wether", {}, stop=threading.Event())
 

@@ -1,4 +1,4 @@
-"""Tools under names that every provider takes, and back: long ones, odd ones, and such as would be the same."""
+"""The names of tools: as providers accept them, and as models write them."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def offered(*boxes: Box) -> list[str]:
         ("文件", "read", "____read"),
     ],
 )
-def test_a_name_is_of_the_letters_that_providers_take(toolbox: str, tool: str, name: str) -> None:
+def test_a_name_has_only_characters_that_providers_accept(toolbox: str, tool: str, name: str) -> None:
     assert offered(box(toolbox, tool)) == [name]
     assert TAKEN.fullmatch(name)
 
 
-def test_a_long_name_keeps_its_beginning_and_gets_a_mark() -> None:
+def test_a_long_name_is_cut_and_gets_a_digest() -> None:
     one, two = offered(box("server", "x" * 80, "x" * 80 + "y"))
     assert one != two
     for name in (one, two):
@@ -51,7 +51,7 @@ def test_a_long_name_keeps_its_beginning_and_gets_a_mark() -> None:
     assert offered(box("server", "x" * 80)) == [one], "the mark is the same in the next process"
 
 
-def test_tools_that_would_have_one_name_are_told_apart() -> None:
+def test_tools_with_the_same_name_get_different_ones() -> None:
     boxes = (box("a", "b.c", "b_c", "b/c"), box("a", "b.c"), box("a__b", "c"), box("", "a__b_c"))
     names = ToolNames()
     made = [tool.name for tool in names.offer(boxes)]
@@ -67,7 +67,7 @@ def test_tools_that_would_have_one_name_are_told_apart() -> None:
         st.tuples(st.text(max_size=80), st.lists(st.text(max_size=80), unique=True, max_size=4)), max_size=4
     )
 )
-def test_every_name_is_taken_everywhere_and_leads_back(given: list[tuple[str, list[str]]]) -> None:
+def test_every_name_is_valid_and_leads_back_to_its_tool(given: list[tuple[str, list[str]]]) -> None:
     boxes = [box(toolbox, *tools) for toolbox, tools in given]
     names = ToolNames()
     made = [tool.name for tool in names.offer(boxes)]
@@ -89,7 +89,7 @@ def test_a_tool_keeps_its_name_when_others_come_and_go() -> None:
         names.find(before.name)
 
 
-def test_a_tool_whose_schema_changed_is_described_anew() -> None:
+def test_a_changed_schema_is_offered() -> None:
     names, tools = ToolNames(), box("a", "b")
     assert names.offer([tools])[0].schema["properties"] == {}
     tools.tools = box("a", "b", b={"type": "object", "properties": {"n": {"type": "integer"}}}).tools
@@ -97,7 +97,7 @@ def test_a_tool_whose_schema_changed_is_described_anew() -> None:
 
 
 @pytest.mark.parametrize("asked", [None, "auto", "required", "none"])
-def test_choices_that_are_no_name_stay(asked: str | None) -> None:
+def test_choices_that_are_not_names_are_unchanged(asked: str | None) -> None:
     names = ToolNames()
     names.offer([box("", "auto", "none")])
     assert names.choice(asked) == asked
@@ -110,7 +110,7 @@ def test_a_tool_may_be_chosen_by_any_of_its_names(asked: str) -> None:
     assert names.choice(asked) == "fs__read"
 
 
-def test_a_name_that_two_tools_have_chooses_neither() -> None:
+def test_an_ambiguous_choice_is_an_error() -> None:
     names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
     with pytest.raises(UnknownToolError, match="fs/list") as raised:
@@ -118,7 +118,7 @@ def test_a_name_that_two_tools_have_chooses_neither() -> None:
     assert "web/list" in str(raised.value)
 
 
-def test_an_unknown_name_is_shown_short() -> None:
+def test_an_unknown_name_is_shortened() -> None:
     with pytest.raises(UnknownToolError) as raised:
         ToolNames().find("x" * 10_000)
     assert len(raised.value.message) < 150
@@ -150,7 +150,7 @@ def test_an_unknown_name_is_shown_short() -> None:
         "functions.read<|constrain|>json",
     ],
 )
-def test_a_decorated_name_means_its_tool(called: str) -> None:
+def test_a_name_with_additions_means_its_tool(called: str) -> None:
     names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
     assert names.resolve(called) == "fs__read"
@@ -161,7 +161,7 @@ def test_a_decorated_name_means_its_tool(called: str) -> None:
     "called",
     ["list", "functions.list", "fs__raed", "fs_read", "FS__READ", "other.read", "fs__read2", "", ":0"],
 )
-def test_a_name_that_is_only_near_means_no_tool(called: str) -> None:
+def test_a_similar_name_means_no_tool(called: str) -> None:
     names = ToolNames()
     names.offer([box("fs", "read", "list"), box("web", "list")])
     assert names.resolve(called) == called
@@ -169,7 +169,7 @@ def test_a_name_that_is_only_near_means_no_tool(called: str) -> None:
         names.find(called)
 
 
-def test_a_tools_own_name_is_no_decoration() -> None:
+def test_a_tools_own_name_is_not_taken_for_an_addition() -> None:
     names = ToolNames()
     names.offer([box("functions", "read"), box("fs", "read", "functions.write", "write")])
     assert names.find("functions.read")[0].name == "functions"

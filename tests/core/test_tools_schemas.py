@@ -163,7 +163,7 @@ def test_alternatives_at_the_top_become_one_object(key: str) -> None:  # OpenAI,
     }
 
 
-def test_all_of_at_the_top_requires_what_each_part_does() -> None:
+def test_all_of_at_the_top_is_merged() -> None:
     parts = [{"properties": {"a": {"type": "string"}}, "required": ["a"]}, {"$ref": "#/$defs/B"}]
     definitions = {"B": {"properties": {"b": {"type": "integer"}}, "required": ["b"]}}
     assert clean_schema({"allOf": parts, "$defs": definitions}) == {
@@ -173,7 +173,7 @@ def test_all_of_at_the_top_requires_what_each_part_does() -> None:
     }
 
 
-def test_conditions_at_the_top_go() -> None:
+def test_conditions_at_the_top_are_removed() -> None:
     schema = {
         "properties": {"a": {"type": "string"}},
         "not": {"required": ["a"]},
@@ -196,9 +196,7 @@ def test_conditions_at_the_top_go() -> None:
         ("#/properties/home", {}),
     ],
 )
-def test_a_reference_is_replaced_by_what_it_means(
-    reference: str, where: dict[str, Any]
-) -> None:  # Gemini, Moonshot
+def test_a_reference_is_inlined(reference: str, where: dict[str, Any]) -> None:  # Gemini, Moonshot
     properties = {"home": CITY, "work": {"$ref": reference, "description": "Where one works"}}
     made = clean_schema({"type": "object", "properties": properties, **where})
     assert made["properties"]["work"] == {**CITY, "description": "Where one works"}
@@ -210,7 +208,9 @@ def test_the_top_itself_may_be_a_reference() -> None:
     assert clean_schema({"$ref": "#/$defs/City", "$defs": {"City": CITY}}) == CITY
 
 
-def test_what_refers_to_itself_is_kept_in_defs() -> None:  # Moonshot: "references must start with #/$defs/"
+def test_a_schema_that_refers_to_itself_is_kept_in_defs() -> (
+    None
+):  # Moonshot: "references must start with #/$defs/"
     node = {"type": "object", "properties": {"next": {"$ref": "#/definitions/Node"}}}
     made = clean_schema(
         {
@@ -237,7 +237,7 @@ def test_a_schema_may_refer_to_its_own_top() -> None:
     assert mismatch({"child": {"child": {"child": {"name": 7}}}}, made)
 
 
-def test_a_few_lines_that_unfold_to_millions_stay_small() -> None:
+def test_references_that_unfold_to_millions_stay_small() -> None:
     levels = 40
     definitions = {
         f"L{n}": {
@@ -252,7 +252,7 @@ def test_a_few_lines_that_unfold_to_millions_stay_small() -> None:
     Draft202012Validator.check_schema(made)
 
 
-def test_a_schema_that_is_nested_beyond_reason_allows_anything() -> None:
+def test_a_schema_that_is_nested_too_deeply_allows_anything() -> None:
     deep: dict[str, Any] = {"type": "string"}
     for _ in range(5_000):
         deep = {"type": "array", "items": deep}

@@ -1,4 +1,4 @@
-"""What is told of the wire: all of it, in whole lines, and never a secret of any form in any place."""
+"""The wire log: everything, in whole lines, and without secrets in any form."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ KEY = "sk-canary/+0123456789abcdef"
 OTHER = "tok-0987654321fedcba"
 
 
-def told(
+def logged(
     provider: Provider, transport: HttpTransport | FakeTransport, request: Request | None = None
 ) -> list[tuple[str, str]]:
-    """Everything that is told of one chat, which may fail."""
+    """The lines that are logged of one chat, which may fail."""
     lines: list[tuple[str, str]] = []
     request = request or Request(model="m", messages=(Message(role="user", content="hi"),))
     try:
@@ -47,10 +47,10 @@ def assert_silent(lines: list[tuple[str, str]]) -> None:
             assert secret[at : at + 12].lower() not in everything
 
 
-def test_everything_is_told_in_its_order(server: Scripted) -> None:
+def test_everything_is_logged_in_order(server: Scripted) -> None:
     server.will(answer("Hello"))
     with HttpTransport({}) as transport:
-        lines = told(at(server), transport)
+        lines = logged(at(server), transport)
     marks = [mark for mark, _ in lines]
     assert marks == sorted(marks, key=[">", "*", "<", "<<"].index)
     words = [words for _, words in lines]
@@ -70,18 +70,18 @@ def test_everything_is_told_in_its_order(server: Scripted) -> None:
 
 @pytest.mark.parametrize("form", [KEY, quote(KEY, safe=""), KEY.replace("/", "\\/"), KEY[:20], KEY[5:]])
 @pytest.mark.parametrize("pieces", [1, 3, 10_000])
-def test_an_echo_of_the_key_is_masked_however_it_is_cut(server: Scripted, form: str, pieces: int) -> None:
+def test_an_echo_of_the_key_is_redacted_however_it_is_cut(server: Scripted, form: str, pieces: int) -> None:
     body = f'{{"error": {{"message": "the key {form} is refused"}}}}'.encode()
     size = max(1, len(body) // pieces)
     parts = [body[at : at + size] for at in range(0, len(body), size)]
     server.will(Answer(parts, status=401, headers={"content-type": "application/json"}))
     with HttpTransport({}) as transport:
-        lines = told(at(server), transport)
+        lines = logged(at(server), transport)
     assert_silent(lines)
     assert "".join(words for mark, words in lines if mark == "<<").count("[redacted]") == 1
 
 
-def test_headers_are_masked_by_name_and_by_what_they_hold(server: Scripted) -> None:
+def test_headers_are_redacted_by_name_and_by_content(server: Scripted) -> None:
     reply = {
         "content-type": "text/event-stream",
         "set-cookie": "sid=verysecret",
@@ -92,7 +92,7 @@ def test_headers_are_masked_by_name_and_by_what_they_hold(server: Scripted) -> N
     server.will(Answer(answer("x"), headers=reply))
     custom = {"X-Auth-Token": OTHER, "X-Team": "red", "X-Copy": f"also {OTHER}"}
     with HttpTransport({}) as transport:
-        lines = told(at(server, headers=custom), transport)
+        lines = logged(at(server, headers=custom), transport)
     assert_silent(lines)
     words = [words for _, words in lines]
     assert "x-auth-token: [redacted]" in words
@@ -102,48 +102,48 @@ def test_headers_are_masked_by_name_and_by_what_they_hold(server: Scripted) -> N
     assert "x-ratelimit-remaining-tokens: 1999" in words
 
 
-def test_a_redirect_with_the_key_in_it_shows_none_of_it(server: Scripted) -> None:
+def test_a_redirect_with_the_key_is_redacted(server: Scripted) -> None:
     there = f"http://u:{quote(KEY, safe='')}@127.0.0.1:1/{KEY}/chat/completions?key={KEY}"
     server.will(Answer([b""], status=307, headers={"location": there}))
     with HttpTransport({}) as transport:
-        assert_silent(told(at(server), transport))
+        assert_silent(logged(at(server), transport))
 
 
-def test_the_key_that_travels_in_azures_header_is_masked_too(server: Scripted) -> None:
+def test_the_key_in_azures_header_is_redacted(server: Scripted) -> None:
     server.will(answer("x"))
     with HttpTransport({}) as transport:
-        lines = told(at(server, auth="api-key"), transport)
+        lines = logged(at(server, auth="api-key"), transport)
     assert server.asked[0].headers["api-key"] == KEY
     assert (">", "api-key: [redacted]") in lines
     assert_silent(lines)
 
 
 @pytest.mark.parametrize("before", [0, *range(3900, 3960, 3), 5000])
-def test_a_key_in_the_prompt_is_masked_also_where_a_long_line_is_cut(before: int) -> None:
+def test_a_key_in_the_prompt_is_redacted_even_across_the_cut(before: int) -> None:
     text = "x" * before + KEY + "y" * 5000
     request = Request(model="m", messages=(Message(role="user", content=text),))
-    lines = told(Provider(name="lab", base_url="http://lab.test/v1"), FakeTransport("fine"), request)
+    lines = logged(Provider(name="lab", base_url="http://lab.test/v1"), FakeTransport("fine"), request)
     assert_silent(lines)
     assert not any("sk-c" in words for _, words in lines)
 
 
-def test_long_lines_are_cut_and_their_length_is_told(server: Scripted) -> None:
+def test_long_lines_are_cut_and_their_length_is_logged(server: Scripted) -> None:
     server.will(answer("x"))
     request = Request(model="m", messages=(Message(role="user", content="word " * 100_000),))
     with HttpTransport({}) as transport:
-        lines = told(at(server), transport, request)
+        lines = logged(at(server), transport, request)
     body = next(words for mark, words in lines if mark == ">" and words.startswith("{"))
     assert len(body) < 4100
     assert body.endswith("more characters]")
 
 
-def test_images_are_told_by_their_size(server: Scripted) -> None:
+def test_images_are_logged_by_their_size(server: Scripted) -> None:
     server.will(answer("x"))
     picture = base64.b64encode(bytes(range(256)) * 4).decode()
     parts = (TextPart(text="what is it?"), ImagePart(url=f"data:image/png;base64,{picture}"))
     request = Request(model="m", messages=(Message(role="user", content=parts),))
     with HttpTransport({}) as transport:
-        lines = told(at(server), transport, request)
+        lines = logged(at(server), transport, request)
     body = next(words for mark, words in lines if mark == ">" and words.startswith("{"))
     assert f"data:image/png;base64,[{len(picture)} characters]" in body
     assert picture[:60] not in body
@@ -154,7 +154,7 @@ def test_a_proxy_is_named_without_its_password() -> None:
     network = Network(retries=0, connect_timeout=2, proxy=f"http://me:{password}@127.0.0.1:1")
     provider = Provider(name="lab", base_url="http://lab.test/v1", network=network)
     with HttpTransport({}) as transport:
-        lines = told(provider, transport)
+        lines = logged(provider, transport)
     everything = "\n".join(words for _, words in lines)
     assert "connecting to the proxy http://127.0.0.1:1 (" in everything
     assert password not in everything
@@ -162,10 +162,10 @@ def test_a_proxy_is_named_without_its_password() -> None:
     assert_silent(lines)
 
 
-def test_lines_are_put_together_from_pieces_and_letters_from_bytes() -> None:
+def test_lines_are_joined_from_pieces() -> None:
     body = b"".join([*sse(delta("größe ✓")), b": a comment\r\n", b"data: [DONE]\n\n"])
     pieces = [body[at : at + 1] for at in range(len(body))]
-    lines = told(
+    lines = logged(
         Provider(name="lab", base_url="http://lab.test/v1"), FakeTransport(Script(body=tuple(pieces)))
     )
     received = [words for mark, words in lines if mark == "<<"]
@@ -174,18 +174,18 @@ def test_lines_are_put_together_from_pieces_and_letters_from_bytes() -> None:
     assert received[1:] == [": a comment", "data: [DONE]"]
 
 
-def test_what_came_of_a_line_that_broke_off_is_told() -> None:
+def test_an_incomplete_line_is_logged() -> None:
     transport = FakeTransport(
         Script(body=(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n', b"data: {", cut))
     )
-    lines = told(Provider(name="lab", base_url="http://lab.test/v1"), transport)
+    lines = logged(Provider(name="lab", base_url="http://lab.test/v1"), transport)
     assert lines[-1] == ("<<", "data: {")
 
 
-def test_each_attempt_is_told(server: Scripted) -> None:
+def test_each_attempt_is_logged(server: Scripted) -> None:
     busy = Answer([b'{"error":{"message":"busy"}}'], status=503, headers={"retry-after": "0.01"})
     server.will(busy, Answer(answer("x")))
     with HttpTransport({}) as transport:
-        lines = told(at(server, network=Network(retries=2)), transport)
+        lines = logged(at(server, network=Network(retries=2)), transport)
     heads = [words.partition(" (")[0] for mark, words in lines if mark == "<" and words.startswith("HTTP")]
     assert heads == ["HTTP 503", "HTTP 200"]

@@ -21,9 +21,7 @@ def children() -> set[str]:
     return set(Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split())
 
 
-def test_a_file_is_a_model_that_answers_until_its_connection_is_closed(
-    model_path: Path, here: Runtime
-) -> None:
+def test_a_model_file_answers_until_its_connection_is_closed(model_path: Path, here: Runtime) -> None:
     before = children()
     with connect(provider("here", gguf=model_path), runtime=here) as model:
         assert str(model.target) == "here/here"
@@ -44,7 +42,7 @@ def test_a_file_is_a_model_that_answers_until_its_connection_is_closed(
     assert children() == before
 
 
-def test_a_file_that_is_no_model_is_said_before_anything_is_asked(tmp_path: Path, here: Runtime) -> None:
+def test_a_file_that_is_not_a_model_is_an_error_before_any_request(tmp_path: Path, here: Runtime) -> None:
     (tmp_path / "no.gguf").write_text("no")
     with pytest.raises(ModelFileError) as caught:
         connect(provider("here", gguf=tmp_path / "no.gguf"), "m", runtime=here)

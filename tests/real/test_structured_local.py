@@ -21,7 +21,7 @@ def held(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def test_a_real_server_holds_the_model_to_the_schema(model_path: Path) -> None:
+def test_a_real_server_makes_the_model_match_the_schema(model_path: Path) -> None:
     wanted = held(schema_from("name, age int?, mood happy|sad, grown bool"))
     with serve(model_path, alias="m", threads=1) as endpoint, Client() as client:
         provider = Provider(name="here", base_url=endpoint.base_url)

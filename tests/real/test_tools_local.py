@@ -126,7 +126,7 @@ def post(address: str, path: str, body: Any) -> tuple[int, Any]:
 BROKEN = ToolCall(id="a", name="weather", arguments='{"city": "Os')
 
 
-def test_broken_arguments_of_an_earlier_turn_are_no_obstacle(provider: Provider, server: str) -> None:
+def test_broken_arguments_of_an_earlier_turn_are_accepted(provider: Provider, server: str) -> None:
     turns = (
         Message(role="user", content="Weather in Oslo?"),
         Message(role="assistant", tool_calls=(BROKEN,), provider="llama"),
@@ -141,7 +141,7 @@ def test_broken_arguments_of_an_earlier_turn_are_no_obstacle(provider: Provider,
     assert isinstance(events[-1], Finished)
 
 
-def test_thoughts_go_back_under_the_name_that_the_template_is_given(provider: Provider, server: str) -> None:
+def test_reasoning_goes_back_in_the_field_that_the_template_reads(provider: Provider, server: str) -> None:
     call = ToolCall(id="a", name="weather", arguments='{"city": "Oslo"}')
     turns = (
         Message(role="user", content="Weather in Oslo?"),
