@@ -1,4 +1,4 @@
-"""``telex templates``: written in the user's own editor, checked, listed, shown, removed; nothing written is lost."""
+"""``telex templates``: list, show, remove, and edit in the user's editor."""
 
 from __future__ import annotations
 
@@ -40,21 +40,18 @@ def editor(tmp_path: Path, script: str) -> str:
 # --- list, show, remove --------------------------------------------------------------------------------------
 
 
-def test_there_are_none_at_first(inside: Inside) -> None:
+def test_templates_are_listed_with_model_and_description(inside: Inside) -> None:
     ran = inside("templates", "list")
     assert (ran.code, ran.out) == (0, b"")
     assert "telex templates edit NAME" in ran.err
     assert inside("templates", "list", "--json").text == "[]\n"
-
-
-def test_each_is_listed_with_its_model_and_what_it_is(inside: Inside) -> None:
     put(inside, "review.toml", "model = 'a/b'\ndescription = 'Reviews.'\nprompt = 'x'")
     put(inside, "brief.md", "\n\nSum this up:\n{{ stdin }}")
     put(inside, "notes.txt", "no template")
     assert inside("templates", "list").text == "brief\t\tSum this up:\nreview\ta/b\tReviews.\n"
 
 
-def test_one_that_is_broken_does_not_hide_the_others(inside: Inside) -> None:
+def test_invalid_template_is_listed_with_its_error(inside: Inside) -> None:
     path = put(inside, "bad.toml", "prompt = 1")
     put(inside, "good.md", "Hello {{ name | you }}")
     ran = inside("templates", "list", "--json")
@@ -69,14 +66,14 @@ def test_one_that_is_broken_does_not_hide_the_others(inside: Inside) -> None:
     )
 
 
-def test_the_file_is_shown_as_it_stands(inside: Inside) -> None:
+def test_show_prints_the_file_unchanged(inside: Inside) -> None:
     text = "# mine\nprompt = 'x'   # so"
     put(inside, "a.toml", text)
     assert inside("templates", "show", "a").text == f"{text}\n"
     assert '"prompt": "x"' in inside("templates", "show", "a", "--json").text
 
 
-def test_an_unknown_one_is_code_3_with_near_misses(inside: Inside) -> None:
+def test_unknown_template_exits_3_with_similar_names(inside: Inside) -> None:
     put(inside, "review.toml", "prompt = 'x'")
     for command in ("show", "remove"):
         ran = inside("templates", command, "reviw")
@@ -85,32 +82,26 @@ def test_an_unknown_one_is_code_3_with_near_misses(inside: Inside) -> None:
     assert "telex templates edit zzz" in inside("templates", "show", "zzz").err
 
 
-def test_removing_asks_or_takes_yes(inside: Inside) -> None:
+def test_remove_needs_yes_and_removes_only_templates(inside: Inside, tmp_path: Path) -> None:
     path = put(inside, "a.md", "x")
     refused = inside("templates", "remove", "a", stdin=b"y\n")
     assert (refused.code, path.exists()) == (2, True)
     assert "use --yes" in refused.err
-    assert inside("templates", "remove", "a", "--yes").code == 0
-    assert not path.exists()
-
-
-def test_only_templates_are_removed(inside: Inside, tmp_path: Path) -> None:
-    (tmp_path / "thesis.md").write_text("x")
-    ran = inside("templates", "remove", str(tmp_path / "thesis.md"), "--yes")
-    assert ran.code == 2
-    assert (tmp_path / "thesis.md").exists()
-    path = put(inside, "a.md", "x")
     assert inside("templates", "remove", str(path), "--yes").code == 0
+    assert not path.exists()
+    (tmp_path / "thesis.md").write_text("x")
+    assert inside("templates", "remove", str(tmp_path / "thesis.md"), "--yes").code == 2
+    assert (tmp_path / "thesis.md").exists()
 
 
 # --- edit ----------------------------------------------------------------------------------------------------
 
 
-def test_a_new_one_begins_with_all_that_it_may_hold(telex: Telex, tmp_path: Path) -> None:
+def test_new_template_starts_with_all_fields_in_comments(inside: Inside, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     env = {"EDITOR": editor(tmp_path, f'cat "$1" > {seen}; echo "prompt = \'Hi {{{{ name }}}}\'" > "$1"')}
-    ran = telex("templates", "edit", "greet", env=env)
-    path = telex.home / "config" / "templates" / "greet.toml"
+    ran = inside("templates", "edit", "greet", env=env)
+    path = inside.paths.templates / "greet.toml"
     assert (ran.code, ran.err) == (0, f"Saved as {path}. To use it: telex chat --template greet\n")
     assert path.read_text() == "prompt = 'Hi {{ name }}'\n"
     assert "# model = " in seen.read_text()
@@ -120,72 +111,66 @@ def test_a_new_one_begins_with_all_that_it_may_hold(telex: Telex, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "suffix"), [(["g"], "toml"), (["g.md"], "md"), (["g", "--markdown"], "md")]
 )
-def test_what_it_begins_with_can_be_used_once_its_comments_are_taken_away(
-    telex: Telex, tmp_path: Path, arguments: list[str], suffix: str
+def test_uncommented_new_template_is_valid(
+    inside: Inside, tmp_path: Path, arguments: list[str], suffix: str
 ) -> None:
     shown = tmp_path / "begun"
     script = f'cat "$1" > {shown}; cp {tmp_path}/filled "$1"'
-    telex("templates", "edit", *arguments, env={"EDITOR": editor(tmp_path, f'cat "$1" > {shown}')})
+    inside("templates", "edit", *arguments, env={"EDITOR": editor(tmp_path, f'cat "$1" > {shown}')})
     begun = re.sub(r"^# (?=[a-z_]+ = )", "", shown.read_text(), flags=re.MULTILINE)
     filled = begun.replace("prompt = '''\n", "prompt = '''\nSay {{ what }}\n") + (
         "Say {{ what }}" if suffix == "md" else ""
     )
     (tmp_path / "filled").write_text(filled)
-    ran = telex("templates", "edit", *arguments, env={"EDITOR": editor(tmp_path, script)})
+    ran = inside("templates", "edit", *arguments, env={"EDITOR": editor(tmp_path, script)})
     assert ran.code == 0, ran.err
-    read = json.loads(telex("templates", "show", "g", "--json").text)
+    read = json.loads(inside("templates", "show", "g", "--json").text)
     assert read["path"].endswith(f"g.{suffix}")
     assert (read["prompt"].strip(), read["variables"]) == ("Say {{ what }}", {"what": None})
     assert (read["temperature"], read["params"], read["extract"]) == (0.2, {"top_p": 0.9}, True)
 
 
 @pytest.mark.parametrize("script", ["true", ': > "$1"', 'rm "$1"'])
-def test_one_that_was_not_written_is_not_kept(telex: Telex, tmp_path: Path, script: str) -> None:
-    ran = telex("templates", "edit", "a", env={"VISUAL": editor(tmp_path, script), "EDITOR": "false"})
+def test_unchanged_new_template_is_not_saved(inside: Inside, tmp_path: Path, script: str) -> None:
+    ran = inside("templates", "edit", "a", env={"VISUAL": editor(tmp_path, script), "EDITOR": "false"})
     assert ran.code == 0
     assert "there is no template a" in ran.err
-    assert list((telex.home / "config" / "templates").iterdir()) == []
+    assert list((inside.paths.templates).iterdir()) == []
 
 
-def test_what_is_wrong_is_said_and_what_was_written_stays(telex: Telex, tmp_path: Path) -> None:
+def test_invalid_edit_is_reported_and_saved(inside: Inside, tmp_path: Path) -> None:
     env = {"EDITOR": editor(tmp_path, """printf 'prompt = "x"\\nmodle = "y"\\n' > "$1" """)}
-    ran = telex("templates", "edit", "a", env=env)
-    path = telex.home / "config" / "templates" / "a.toml"
+    ran = inside("templates", "edit", "a", env=env)
+    path = inside.paths.templates / "a.toml"
     assert ran.code == 3
     assert ran.err == f"telex: {path}, line 2: there is no field 'modle' in a template: did you mean model?\n"
     assert "modle" in path.read_text()
-    assert telex("templates", "edit", "a", env={"EDITOR": "true"}).code == 3
+    assert inside("templates", "edit", "a", env={"EDITOR": "true"}).code == 3
 
 
-def test_an_editor_that_fails_leaves_what_it_wrote(telex: Telex, tmp_path: Path) -> None:
+def test_failing_and_missing_editors_are_errors(inside: Inside, tmp_path: Path) -> None:
     env = {"EDITOR": editor(tmp_path, """echo 'prompt = "x"' > "$1"; exit 7""")}
-    ran = telex("templates", "edit", "a", env=env)
+    ran = inside("templates", "edit", "a", env=env)
     assert ran.code == 1
     assert "ended with code 7" in ran.err
-    assert (telex.home / "config" / "templates" / "a.toml").read_text() == 'prompt = "x"\n'
-    assert telex("templates", "edit", "b", env={"EDITOR": "false"}).code == 1
-    assert not (telex.home / "config" / "templates" / "b.toml").exists()
-
-
-def test_an_editor_that_is_not_there_is_named(telex: Telex) -> None:
-    ran = telex("templates", "edit", "a", env={"EDITOR": "/nowhere/ed -w"})
+    assert (inside.paths.templates / "a.toml").read_text() == 'prompt = "x"\n'
+    assert inside("templates", "edit", "b", env={"EDITOR": "false"}).code == 1
+    assert not (inside.paths.templates / "b.toml").exists()
+    ran = inside("templates", "edit", "b", env={"EDITOR": "/nowhere/ed -w"})
     assert (ran.code, ran.err) == (
         1,
         "telex: the editor /nowhere/ed cannot be started: No such file or directory\n",
     )
-    ran = telex("templates", "edit", "a")
+    ran = inside("templates", "edit", "b")
     assert ran.code == 2
     assert "set EDITOR" in ran.err
-
-
-def test_no_second_file_of_the_same_name_is_begun(telex: Telex) -> None:
-    path = put(telex, "a.toml", "prompt = 'x'")
-    ran = telex("templates", "edit", "a.md", env={"EDITOR": "true"})
+    path = inside.paths.templates / "a.toml"
+    ran = inside("templates", "edit", "a.md", env={"EDITOR": "true"})
     assert (ran.code, ran.err) == (2, f"telex: there is a template a already: {path}\n")
-    assert telex("templates", "edit", "../a", env={"EDITOR": "true"}).code == 3
+    assert inside("templates", "edit", "../a", env={"EDITOR": "true"}).code == 3
 
 
-def test_ctrl_c_is_the_editors_own_while_it_runs(telex: Telex, tmp_path: Path) -> None:
+def test_ctrl_c_reaches_only_the_editor(telex: Telex, tmp_path: Path) -> None:
     caught = """echo 'prompt = "caught"' > "$1"; exit 0"""
     (tmp_path / "on-int").write_text(caught)
     script = f"trap '. {tmp_path}/on-int' INT; echo up; while :; do sleep 0.05; done"
@@ -201,7 +186,7 @@ def test_ctrl_c_is_the_editors_own_while_it_runs(telex: Telex, tmp_path: Path) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_on_a_terminal_it_can_be_mended_at_once(telex: Telex, tmp_path: Path) -> None:
+def test_invalid_edit_can_be_repeated_on_a_terminal(telex: Telex, tmp_path: Path) -> None:
     from terminal import Pty
 
     script = """if grep -q modle "$1"; then echo 'model = "m"' > "$1"; else echo 'modle = "m"' > "$1"; fi"""
@@ -216,14 +201,14 @@ def test_on_a_terminal_it_can_be_mended_at_once(telex: Telex, tmp_path: Path) ->
 # --- completion ----------------------------------------------------------------------------------------------
 
 
-def test_names_are_listed_for_completion_however_they_came_and_went(telex: Telex) -> None:
-    names = telex.home / "cache" / "completion" / "templates"
-    path = put(telex, "a.toml", "prompt = 'x'")
-    telex("providers", "list")
+def test_completion_follows_the_folder(inside: Inside) -> None:
+    names = inside.paths.cache / "completion" / "templates"
+    path = put(inside, "a.toml", "prompt = 'x'")
+    inside("providers", "list")
     assert names.read_text() == "a\n"
-    put(telex, "b.md", "x")
-    telex("models", "list")
+    put(inside, "b.md", "x")
+    inside("models", "list")
     assert names.read_text() == "a\nb\n"
     path.unlink()
-    telex("providers", "list")
+    inside("providers", "list")
     assert names.read_text() == "b\n"
