@@ -1,4 +1,4 @@
-"""Files of the user's own: who may read them, what a reader sees while they are written, and who waits for whom."""
+"""The user's own files: modes, atomic replacement, locks, and what is refused."""
 
 import os
 import stat
@@ -24,7 +24,7 @@ def umask(request):
     os.umask(before)
 
 
-def test_a_file_is_its_owners_alone_whatever_the_umask(tmp_path, umask):
+def test_a_file_is_private_whatever_the_umask(tmp_path, umask):
     files.replace(tmp_path / "a", b"x")
     assert mode(tmp_path / "a") == 0o600
     files.replace(tmp_path / "b", b"x", mode=0o644)
@@ -32,7 +32,7 @@ def test_a_file_is_its_owners_alone_whatever_the_umask(tmp_path, umask):
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o777], ids=oct)
-def test_folders_are_made_private_each_of_them_and_what_was_there_stays(tmp_path, mask):
+def test_new_folders_are_private_and_existing_ones_unchanged(tmp_path, mask):
     tmp_path.chmod(0o755)
     before = os.umask(mask)
     try:
@@ -57,7 +57,7 @@ def test_an_open_folder_and_an_open_file_are_tightened(tmp_path):
     assert (mode(folder), mode(file)) == (0o700, 0o600)
 
 
-def test_a_link_stays_a_link(tmp_path):
+def test_a_link_is_followed_and_stays_a_link(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     link, target = tmp_path / "link", tmp_path / "elsewhere" / "target"
     link.symlink_to(target)
@@ -66,7 +66,7 @@ def test_a_link_stays_a_link(tmp_path):
     assert target.read_bytes() == b"new"
 
 
-def test_a_reader_sees_the_old_content_or_the_new_and_never_a_part(tmp_path):
+def test_a_reader_never_sees_a_part_of_a_file(tmp_path):
     path = tmp_path / "file"
     contents = {bytes([letter]) * 200_000 for letter in b"abc"}
     files.replace(path, b"a" * 200_000)
@@ -97,7 +97,7 @@ def test_a_reader_sees_the_old_content_or_the_new_and_never_a_part(tmp_path):
     ],
     ids=["written", "made", "locked"],
 )
-def test_what_cannot_be_done_is_said_with_the_path_and_the_systems_words(tmp_path, act, said):
+def test_an_error_has_the_path_and_the_systems_words(tmp_path, act, said):
     place = tmp_path / "file"
     place.touch()
     with pytest.raises(FileError) as caught:
@@ -106,14 +106,14 @@ def test_what_cannot_be_done_is_said_with_the_path_and_the_systems_words(tmp_pat
     assert (caught.value.path, caught.value.reason) == (place / "x", "Not a directory")
 
 
-def test_links_that_lead_in_a_circle_are_replaced_by_the_file(tmp_path):
+def test_a_loop_of_links_is_replaced_by_the_file(tmp_path):
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
     files.replace(tmp_path / "a", b"x")
     assert (tmp_path / "a").read_bytes() == b"x"
 
 
-def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path):
+def test_a_full_disk_leaves_the_file_unchanged_and_nothing_next_to_it(tmp_path):
     path = tmp_path / "file"
     files.replace(path, b"old")
     limited = (
@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path):
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
 
 
-def test_what_a_killed_writer_left_is_cleared_and_nothing_else(tmp_path):
+def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
     path = tmp_path / "file"
     for name in (".file.abc.new", ".file.lock", ".other.abc.new", "file"):
         (tmp_path / name).touch()
@@ -164,7 +164,7 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_another_process_is_waited_for_and_the_waiting_is_told_of(tmp_path, holder):
+def test_another_process_is_waited_for_and_the_caller_called_meanwhile(tmp_path, holder):
     waited = []
 
     def waiting() -> None:
@@ -182,7 +182,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path, holder):
         pass
 
 
-def test_what_waiting_raises_ends_the_waiting(tmp_path, holder):
+def test_an_exception_of_the_caller_ends_the_waiting(tmp_path, holder):
     class EnoughError(Exception):
         pass
 
@@ -194,7 +194,7 @@ def test_what_waiting_raises_ends_the_waiting(tmp_path, holder):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_only_a_files_content_is_read_and_no_pipe_is_waited_for(tmp_path):
+def test_only_regular_files_are_read_and_no_pipe_is_waited_for(tmp_path):
     (tmp_path / "file").write_bytes(b"x\r\n" * 100_000)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
@@ -208,3 +208,24 @@ def test_only_a_files_content_is_read_and_no_pipe_is_waited_for(tmp_path):
     with pytest.raises(FileNotFoundError):
         files.read_bytes(tmp_path / "gone")
     assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_text_is_read_without_a_byte_order_mark(tmp_path):
+    (tmp_path / "file").write_bytes(b"\xef\xbb\xbfGr\xc3\xbc\xc3\x9fe")
+    assert files.read_text(tmp_path / "file") == "Grüße"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff", "it is not UTF-8"),
+        (b"x" * 2_000_001, "it is larger than 2 MB"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_text_that_cannot_be_read_is_an_error(tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+    with pytest.raises(FileError, match="file cannot be read: ") as caught:
+        files.read_text(tmp_path / "file", limit=2_000_000)
+    assert caught.value.reason == reason

@@ -1,4 +1,4 @@
-"""Bodies that never end, or hold more than an answer can: they are broken off, with an error that says why."""
+"""Bodies that never end, or that exceed what an answer may hold, are broken off with an error that says why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wire import body, chunks, delta
 from provider_core import connect, limits
 from provider_core.errors import ProtocolError
 from provider_core.stream import Decoder
-from provider_core.types import Finished, Provider, Text, Verdict
+from provider_core.types import Finished, Image, Provider, Text, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +106,7 @@ def test_an_answer_without_end_is_broken_off(flood: str) -> None:
     assert words in finished.error.message
 
 
-def test_signs_of_life_between_pieces_do_not_add_up() -> None:
+def test_keepalives_between_pieces_do_not_add_up() -> None:
     decoder = Decoder()
     comments = PADDED * 60_000
     for piece in [comments, body(delta("x"), done=False), comments] * 4:
@@ -114,7 +114,7 @@ def test_signs_of_life_between_pieces_do_not_add_up() -> None:
     assert not decoder.done
 
 
-def test_thoughts_that_repeat_all_earlier_ones_are_not_counted_again() -> None:
+def test_reasoning_that_repeats_all_earlier_one_is_counted_once() -> None:
     text = "".join(f"Thought {number}. " for number in range(1500))
     pieces = [
         delta(reasoning_details=[{"type": "reasoning.text", "index": 0, "text": text[:end]}])
@@ -128,7 +128,7 @@ def test_thoughts_that_repeat_all_earlier_ones_are_not_counted_again() -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_text_beyond_the_most_characters_is_an_error(together: bool) -> None:
+def test_text_beyond_the_limit_of_characters_is_an_error(together: bool) -> None:
     pieces = [delta("12345"), delta("678"), delta("9abc")]
     decoder = Decoder(provider="lab", max_characters=10)
     reads = [body(*pieces)] if together else [body(piece, done=False) for piece in pieces]
@@ -141,7 +141,7 @@ def test_text_beyond_the_most_characters_is_an_error(together: bool) -> None:
     assert finished.error.message == "lab sent more than 10 characters of text"
 
 
-def test_as_many_characters_as_allowed_are_a_whole_answer() -> None:
+def test_an_answer_of_as_many_characters_as_allowed_is_complete() -> None:
     decoder = Decoder(max_characters=10)
     events = decoder.feed(body(delta("1234567890"), delta(finish="stop"))) + decoder.close()
     assert events[-1].verdict is Verdict.COMPLETE  # type: ignore[union-attr]
@@ -154,3 +154,10 @@ def test_a_library_call_can_limit_the_answer(server: Scripted) -> None:
         with pytest.raises(ProtocolError, match="more than 7 characters of text"):
             model.conversation().ask("hi", max_characters=7)
         assert model.conversation().ask("hi").text == "1234567890"
+
+
+def test_images_beyond_the_limit_are_reported_as_too_large() -> None:
+    sent = [delta(images=[f"data:image/png;base64,{letter * (40 << 20)}"]) for letter in "AB"]
+    images = [event for event in chunks(*sent, delta(finish="stop")).events if isinstance(event, Image)]
+    assert [(image.size, image.broken) for image in images] == [(30 << 20, ""), (30 << 20, "too large")]
+    assert images[1].url == ""

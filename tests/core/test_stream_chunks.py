@@ -42,6 +42,9 @@ HELLOS: dict[str, list[Any]] = {
         grown("", ""), grown("Hel", "Hel"), grown("lo", "Hello"), grown("", "Hello", "stop")],
     "messages that grow": [*(choice(message={"content": text}) for text in ("He", "Hell", "Hello")), STOP],
     "messages that continue": [*(choice(message={"content": text}) for text in ("He", "ll", "o")), STOP],
+    "a delta that is a string or a list": [choice(delta="Hel"), choice(delta=["lo"]), STOP],
+    "a message that is a string": [choice(message="Hello", finish_reason="stop")],
+    "a text in an object": [delta([{"type": "text", "text": {"value": "Hello"}}]), STOP],
     "text instead of a delta": [choice(text="Hel", index=0), choice(text="lo", finish_reason="stop")],
     "text besides a delta": [*(choice(text=text, delta={"content": text}) for text in ("Hel", "lo")), STOP],
     **{f"content {nothing!r}": [choice(delta={"role": "assistant", "content": nothing}), delta("Hello"), STOP]
@@ -80,6 +83,7 @@ def test_every_shape_of_chunks_is_read(shape: str) -> None:
     ("sent", "text", "thoughts"),
     [
         ([delta("ha")] * 5, "hahahahaha", ""),
+        ([delta(7)], "7", ""),
         ([*[delta(reasoning_content="ha")] * 5, delta("!")], "!", "hahahahaha"),
         ([delta([{"type": "text", "text": "Hi"}, {"type": "reference", "reference_ids": [1, "b"]}])], "Hi[1][b]", ""),
         ([delta(reasoning_content="Hm."), message("Hello", reasoning_content="Hm.")], "Hello", "Hm."),

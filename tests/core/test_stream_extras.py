@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from typing import Any
 
@@ -122,6 +123,17 @@ def test_an_image_alone_is_a_complete_answer(fields: Any) -> None:
         (image,) = images(result)
         assert (image.type, image.size, image.broken, image.data()) == ("image/png", len(BYTES), "", BYTES)
         assert (result.text, result.verdict, result.finished.error) == ("", Verdict.COMPLETE, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(b"RIFF1234WEBPVP8 ", "image/webp"), (b"\0\0\0 ftypavif", "image/avif"), (b"\xff\xd8\xff\xe0", "image/jpeg"),
+     (b"  <svg xmlns=''>", "image/svg+xml"), (b"something else", "")],
+)  # fmt: skip
+def test_the_type_of_an_image_is_that_of_its_first_bytes(data: bytes, kind: str) -> None:
+    encoded = base64.b64encode(data + bytes(30)).decode()
+    (image,) = images(chunks(delta(images=[encoded]), STOP))
+    assert (image.type, image.broken) == (kind, "")
 
 
 def test_an_address_is_returned_and_a_broken_image_reported() -> None:

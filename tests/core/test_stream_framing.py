@@ -107,6 +107,7 @@ def test_half_a_surrogate_pair_joins_the_other_half_of_the_next_chunk_or_is_repl
         (b'{"error":{"message":"worker died"}}', "worker died"),
         (b'event: error\ndata: {"message":"worker died","code":"x"}\n\n', "worker died"),
         (b"event: error\n\n", "acme failed"),
+        (b'event: error\ndata: "slot lost"\n\n', "slot lost"),
         (b'error: {"code":500,"message":"slot lost","type":"server_error"}\n\n', "slot lost"),
         (
             b'data: {"error": "could not load "gpt" at all"}\n\n',
