@@ -71,9 +71,18 @@ class DoctorContext:
         _ = self.paths  # the keyring's name is remembered in the cache folder
         return self._outer.key_store
 
+    @property
+    def text(self) -> str:
+        """The settings file; "" if there is none, or if it cannot be read or parsed."""
+        return self._read[0]
+
+    @property
+    def file_error(self) -> SettingsError | None:
+        """Why the settings file cannot be read or parsed."""
+        return self._read[1]
+
     @cached_property
-    def file(self) -> tuple[str, SettingsError | None]:
-        """The text of the settings file, "" if there is none; and why it cannot be read or parsed."""
+    def _read(self) -> tuple[str, SettingsError | None]:
         from provider_core import files
         from provider_core.settings import file
 
@@ -97,7 +106,7 @@ class DoctorContext:
         """The settings in force; those of the environment alone if the file cannot be read."""
         from provider_core.settings import parse
 
-        return parse(self.file[0], self.paths, self.environ)
+        return parse(self.text, self.paths, self.environ)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -110,7 +119,7 @@ class DoctorContext:
         """Where the settings file has this table or value, as ", line 3"; "" if it is not there."""
         from provider_core.settings.file import line_of
 
-        found = line_of(self.file[0], keys)
+        found = line_of(self.text, keys)
         return f", line {found}" if found else ""
 
     def place(self, *keys: str) -> str:
@@ -157,7 +166,7 @@ class DoctorContext:
         try:
             names |= {name for each in self.settings.providers.values() for name in each.key_env}
             # As they are written: invalid ones may hold secrets, too.
-            tables = file.parse(self.file[0], self.paths.settings_file)
+            tables = file.parse(self.text, self.paths.settings_file)
         except SettingsError:  # there is no home folder
             tables = {}
         for name, value in self.environ.items():

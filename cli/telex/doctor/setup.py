@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def _unreadable(context: DoctorContext) -> Iterator[Finding]:
     """A note for what depends on the settings file, if that cannot be read; ``settings`` reports the problem."""
-    if context.file[1] is not None:
+    if context.file_error is not None:
         yield note("everything", "not known: the settings file cannot be read (see settings)")
 
 
@@ -78,7 +78,7 @@ def settings(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _settings_file(context: DoctorContext) -> Finding:
-    path, (text, error) = context.paths.settings_file, context.file
+    path, text, error = context.paths.settings_file, context.text, context.file_error
     if error is not None:
         return problem("file", error.message, f"Fix it: {path}")
     if not text:
@@ -90,8 +90,8 @@ def _settings_file(context: DoctorContext) -> Finding:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -111,7 +111,7 @@ def _unknown_variables(unknown: set[str], known: set[str]) -> Iterator[Finding]:
 def providers(context: DoctorContext) -> Iterator[Finding]:
     """Whether each provider is set up correctly, and which source its key comes from."""
     yield from (found := [*_unreadable(context), *context.invalid("providers")])
-    if context.file[1] is not None:
+    if context.file_error is not None:
         return
     from provider_core.keys import source
 
@@ -234,7 +234,7 @@ def _no_keyring(
         hint = code_and_hint(error, needed[0])[1] if needed else None
         hint = hint or "Unlock the keyring, or start one, and run again."
         return problem("backend", f"{error.message}: {', '.join(names)}", hint)
-    unneeded = "" if context.file[1] else "; nothing needs it"
+    unneeded = "" if context.file_error else "; nothing needs it"
     remedy = "Keys from variables and commands work without one: telex help keys"
     return note("backend", f"{error.message}{unneeded}", remedy)
 
@@ -297,7 +297,7 @@ def models(context: DoctorContext) -> Iterator[Finding]:
     """The default model, aliases, the age of model lists, and the embedded model."""
     from provider_core.resolve import resolve
 
-    if context.file[1] is not None:
+    if context.file_error is not None:
         yield from _unreadable(context)
         return
     yield _default_model(context)
