@@ -19,7 +19,7 @@ from provider_core.errors import KeyStoreError, ToolError, ToolSecretError, Tool
 from provider_core.keys import MemoryStore
 from provider_core.settings.mcp import McpServer
 from provider_core.tools.mcp import FailedServer, McpServers, McpToolbox
-from provider_core.tools.mcp._stdio import answered_id
+from provider_core.tools.mcp._session import answered_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,23 +16,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from provider_core import limits
 from provider_core.errors import (
     CoreError,
-    KeyDestinationError,
-    KeyStoreError,
-    ToolSecretError,
     ToolServerError,
 )
 from provider_core.events import ToolLimits
-from provider_core.keys import check_destination, unseal
 from provider_core.redaction import clean, printable
-from provider_core.settings.validators import parse_reference
 from provider_core.structs import Struct, field
-from provider_core.tools.mcp._process import (
-    Process,
-    ServerCredentials,
-    Watchdog,
-    proxies_with_password,
-    server_environment,
-)
+from provider_core.tools.mcp._environment import SecretResolver, proxies_with_password, server_environment
+from provider_core.tools.mcp._process import Process, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
@@ -40,13 +30,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from provider_core.events import ReportProgress, ToolResult, ToolSpec
-    from provider_core.keys import Destination, KeyStore
+    from provider_core.keys import KeyStore
     from provider_core.settings.mcp import McpServer
-    from provider_core.settings.validators import SecretReference
-    from provider_core.tools.mcp._process import (
-        StepName,
-    )
-    from provider_core.tools.mcp._session import McpSession, McpTransport
+    from provider_core.tools.mcp._environment import ServerCredentials
+    from provider_core.tools.mcp._session import McpSession, McpTransport, StepName
     from provider_core.types import Json
 
 _T = TypeVar("_T")
@@ -137,7 +124,7 @@ class McpServers:
             self._watchdog.start()
         self._loop.start()
         imported = asyncio.Event()
-        resolver = _SecretResolver(self._environ, self._store)
+        resolver = SecretResolver(self._environ, self._store)
         for server in self._servers:
             try:
                 credentials = resolver.resolve(server)
@@ -321,7 +308,7 @@ class _Host:
             from provider_core.tools.mcp._http import StreamableHttpTransport
 
             return StreamableHttpTransport(self.server, self._credentials, self._environ)
-        from provider_core.tools.mcp._stdio import StdioTransport
+        from provider_core.tools.mcp._session import StdioTransport
 
         return StdioTransport(self.server.name, self._process, self._credentials.secrets)
 
@@ -364,75 +351,6 @@ def _start_problem(server: McpServer, error: Exception) -> str:
         return f"the MCP server {name} cannot be started: command not found: {command}"
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"the MCP server {name} cannot be started: {command}: {words}"
-
-
-# --- secrets -----------------------------------------------------------------------------------------------
-
-
-class _SecretResolver:
-    """Looks up references to the environment and the keyring. A keyring that failed once is not used again."""
-
-    def __init__(self, environ: Mapping[str, str], store: KeyStore | None) -> None:
-        self._environ = environ
-        self._store = store
-        self._store_error = None if store else KeyStoreError("no keyring is available", state="missing")
-
-    def resolve(self, server: McpServer) -> ServerCredentials:
-        """Raises ``ToolSecretError`` for a secret that is missing or may not be sent to the server."""
-        values: dict[str, str] = {}
-        secrets: list[str] = []
-        for name, written in {**server.env, **server.headers}.items():
-            reference = parse_reference(written)
-            if reference is None:
-                values[name] = written
-                continue
-            secret, confirmed = self._find(reference, server.name, name)
-            if name in server.headers:
-                secret = secret.strip()
-                if not secret or not all(" " <= character <= "~" for character in secret):
-                    text = f"the MCP server {server.name} cannot be given {reference} for {name}: "
-                    text += "it contains characters that a header cannot carry"
-                    raise ToolSecretError(text, server=server.name, wanted_for=name)
-                self._check_destination(server, name, reference, confirmed)
-            secrets.append(secret)
-            values[name] = reference.before + secret
-        return ServerCredentials(values, tuple(secrets))
-
-    def _check_destination(
-        self,
-        server: McpServer,
-        name: str,
-        reference: SecretReference,
-        confirmed: tuple[Destination, ...] | None,
-    ) -> None:
-        """A header's secret is sent only to the address that it was stored for, and only encrypted."""
-        what = f"{reference} for the header {name} of the MCP server {server.name}"
-        try:
-            check_destination(what, server.url, server.network, environ=self._environ, confirmed=confirmed)
-        except KeyDestinationError as error:
-            source = "http" if error.unencrypted else str(reference)
-            raise ToolSecretError(error.message, server=server.name, wanted_for=name, source=source) from None
-
-    def _find(
-        self, reference: SecretReference, server: str, name: str
-    ) -> tuple[str, tuple[Destination, ...] | None]:
-        secret, confirmed, place = self._environ.get(reference.name), None, "is not set"
-        if reference.kind == "keyring":
-            secret, confirmed = unseal(self._stored(reference, server, name) or "")
-            place = "is not in the keyring"
-        if not secret:
-            text = f"the MCP server {server} needs {reference} for {name}, and it {place}"
-            raise ToolSecretError(text, server=server, wanted_for=name, source=str(reference))
-        return secret, confirmed
-
-    def _stored(self, reference: SecretReference, server: str, name: str) -> str | None:
-        if self._store is not None and self._store_error is None:
-            try:
-                return self._store.get(reference.entry)
-            except KeyStoreError as error:
-                self._store_error = error
-        text = f"the MCP server {server} needs {reference} for {name}: {self._store_error}"
-        raise ToolSecretError(text, server=server, wanted_for=name)
 
 
 # --- tools -------------------------------------------------------------------------------------------------

@@ -1,13 +1,15 @@
-"""One session with one server, on the event loop."""
+"""One session with one server on the event loop, and its transport over stdin and stdout."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
+import re
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+import anyio
 from pydantic import ValidationError
 
 from provider_core import limits
@@ -15,19 +17,30 @@ from provider_core._version import __version__
 from provider_core.errors import CoreError, ToolError, ToolServerError
 from provider_core.events import ToolResult
 from provider_core.redaction import clean
-from provider_core.tools.mcp._content import ClientSession, MCPError, mcp_types, tool_result, tool_specs
+from provider_core.tools.mcp._content import (
+    ClientSession,
+    MCPError,
+    SessionMessage,
+    dump_message,
+    mcp_types,
+    parse_message,
+    tool_result,
+    tool_specs,
+)
+from provider_core.tools.mcp._process import OversizedLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
     from concurrent.futures import Future
     from contextlib import AbstractAsyncContextManager
 
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
     from mcp.client._transport import TransportStreams
     from mcp.shared.dispatcher import ProgressFnT
 
     from provider_core.events import ReportProgress, ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._process import StepName
+    from provider_core.tools.mcp._process import Process
     from provider_core.types import Json
 
 _MAX_QUOTE = 1000
@@ -36,6 +49,10 @@ _REPORT_INTERVAL = 0.2
 """Seconds between two reports of progress, at least: a server may send thousands."""
 
 _CLIENT = mcp_types.Implementation(name="telex", version=__version__)
+
+
+StepName: TypeAlias = Literal["start", "handshake", "tools"]
+"""The steps of a server's start; over HTTP there is no process to start."""
 
 
 class McpTransport(Protocol):
@@ -49,6 +66,134 @@ class McpTransport(Protocol):
 
     async def ending(self) -> str:
         """How the server ended, and its last words, to follow "the server broke off"; may be ""."""
+
+
+# --- over stdin and stdout ---------------------------------------------------------------------------------
+
+_MAX_OUTPUT_QUOTE = 300
+
+_LAST_WORDS = 0.3
+"""Seconds between the end of a process's output and its exit."""
+
+_PROBLEM = re.compile(
+    r"error|exception|fatal|cannot|can't|denied|failed|invalid|missing|not found|no such|usage", re.IGNORECASE
+)
+
+_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
+_ID = rb'"id"\s*:\s*(\d{1,15})\s*'
+# Only at the very edges of a message: there, no nested object can be mistaken for the message itself.
+_ID_AT_START = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb"[,}]")
+_ID_AT_END = re.compile(rb",\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*\Z")
+
+
+class StdioTransport:
+    """An ``McpTransport``. An answer that is too long or invalid becomes an error of its request."""
+
+    def __init__(self, server: str, process: Process, secrets: Collection[str]) -> None:
+        self._server = server
+        self._process = process
+        self._secrets = secrets
+        self._waiting: set[int | str] = set()
+        self._garbage = ""
+
+    @contextlib.asynccontextmanager
+    async def streams(self, on_end: Callable[[], None]) -> AsyncGenerator[TransportStreams]:
+        inbox, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        outgoing, outbox = anyio.create_memory_object_stream[SessionMessage](0)
+        async with inbox, incoming, outgoing, outbox, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._receive, inbox, on_end)
+            tasks.start_soon(self._send, outbox, inbox)
+            try:
+                yield incoming, outgoing
+            finally:
+                tasks.cancel_scope.cancel()
+
+    def failure(self, data: object) -> ToolServerError | None:
+        return data if isinstance(data, ToolServerError) else None
+
+    async def ending(self) -> str:
+        if self._process.closed:
+            await self._process.wait(_LAST_WORDS)
+        words = clean(_telling_line(self._process.stderr), self._secrets, _MAX_OUTPUT_QUOTE)
+        if not words and self._garbage:
+            words = f"it writes text to stdout, as {clean(self._garbage, self._secrets, _MAX_OUTPUT_QUOTE)!r}"
+        status = f" ({self._process.exit_status})" if self._process.exit_status else ""
+        return f"{status}: {words}" if words else status
+
+    async def _send(
+        self,
+        outbox: MemoryObjectReceiveStream[SessionMessage],
+        inbox: MemoryObjectSendStream[SessionMessage | Exception],
+    ) -> None:
+        async for item in outbox:
+            request = item.message.id if isinstance(item.message, mcp_types.JSONRPCRequest) else None
+            try:
+                line = dump_message(item.message)
+            except ValueError:
+                if request is not None:
+                    await inbox.send(
+                        self._failed(request, "cannot be sent this: it cannot be written as JSON")
+                    )
+                continue
+            if request is not None:
+                self._waiting.add(request)
+            self._process.write(line + b"\n")
+
+    async def _receive(
+        self, inbox: MemoryObjectSendStream[SessionMessage | Exception], on_end: Callable[[], None]
+    ) -> None:
+        async with inbox:
+            # A session that is over has closed its end of the stream.
+            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                while (line := await self._process.read_line()) is not None:
+                    for message in self._messages(line):
+                        await inbox.send(message)
+                on_end()
+
+    def _messages(self, line: bytes | OversizedLine) -> list[SessionMessage]:
+        if isinstance(line, OversizedLine):
+            size, most = line.size / (1 << 20), limits.TOOL_MESSAGE >> 20
+            words = f"sent a message of {size:.0f} MiB, and {most} MiB is the most"
+            found = answered_id(line.start, line.end)
+            # If the request is unknown, all fail: none may wait for ever.
+            return [
+                self._failed(each, words) for each in ({found} if found is not None else set(self._waiting))
+            ]
+        if not line.strip():
+            return []
+        try:
+            message = parse_message(line)
+        except ValueError:
+            found = answered_id(line[:256], line[-256:])
+            if found in self._waiting and found is not None:
+                return [self._failed(found, "sent an answer that is not valid JSON-RPC")]
+            self._garbage = self._garbage or line[:400].decode("utf-8", "replace")
+            return []
+        if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError) and message.id is not None:
+            self._waiting.discard(message.id)
+        return [SessionMessage(message)]
+
+    def _failed(self, request: int | str, words: str) -> SessionMessage:
+        self._waiting.discard(request)
+        # No server can send such an object, so that ``failure`` recognises it.
+        failure = ToolServerError(f"the MCP server {self._server} {words}", server=self._server)
+        error = mcp_types.ErrorData(code=mcp_types.INTERNAL_ERROR, message=words, data=failure)
+        return SessionMessage(mcp_types.JSONRPCError(jsonrpc="2.0", id=request, error=error))
+
+
+def answered_id(start: bytes, end: bytes) -> int | None:
+    """The id of the request that a message with these ends answers, if it is at one of them."""
+    found = _ID_AT_START.match(start) or _ID_AT_END.search(end)
+    return int(found[1]) if found is not None else None
+
+
+def _telling_line(stderr: str) -> str:
+    """The line that most likely says why a program exited: the last one about an error, else the last one."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if _PROBLEM.search(line)), lines[-1] if lines else "")
+
+
+# --- the session -------------------------------------------------------------------------------------------
 
 
 class McpSession:
