@@ -18,7 +18,7 @@ from provider_core.types import Finished, Reasoning, Sources, Text, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provider_core.stream.fields import Reason
+    from provider_core.stream.fields import FinishReason
     from provider_core.stream.framing import Frame
     from provider_core.types import AnswerEvent, Json
 
@@ -316,7 +316,7 @@ class StreamEnd(Struct):
     received: int = 0
 
 
-def classify(end: StreamEnd) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
+def classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.CoreError | None]:
     """Return the verdict, the reason in OpenAI's words, and why an answer is not complete.
 
     An answer that has come to its end without a piece that could not be read is PARTIAL.
@@ -331,7 +331,7 @@ def classify(end: StreamEnd) -> tuple[Verdict, Reason | None, errors.CoreError |
     return verdict, reason, why
 
 
-def _classify(end: StreamEnd) -> tuple[Verdict, Reason | None, errors.CoreError | None]:
+def _classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.CoreError | None]:
     """Decide by the first of: an error frame, an error-like finish reason, a broken transport, a known finish reason,
     ``[DONE]``. The mere end of the body says nothing: such an answer counts as cut, even with an unknown finish reason.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-Kind: TypeAlias = type[errors.ProviderError]
+ErrorClass: TypeAlias = type[errors.ProviderError]
 
 # All patterns below are compiled when they are first used, not at every start.
 
@@ -35,7 +35,7 @@ _KEEPALIVES = (
 )
 """Lines of an event stream that only keep the connection open."""
 
-_SAYS: Mapping[Kind, str] = {
+_SAYS: Mapping[ErrorClass, str] = {
     errors.AuthenticationError: "refused the key",
     errors.PermissionDeniedError: "does not allow this",
     errors.RateLimitError: "rate limited the request",
@@ -153,7 +153,7 @@ def _error(
     words = clean(said.words, secrets)
     outcome = status if status is None or status >= 300 else None
     number = outcome if outcome is not None else said.status
-    kind = _kind_of(number, said, words, json_body=isinstance(value, dict | list))
+    kind = _error_class(number, said, words, json_body=isinstance(value, dict | list))
     location = headers.get("location", "") if outcome is not None and 300 <= outcome < 400 else ""
     if location:
         words = clean(f"redirected to {location.partition('?')[0]}", secrets)
@@ -221,13 +221,13 @@ def _excerpt(value: Json) -> str:
 
 # --- the class of an error -----------------------------------------------------------------------------------
 
-_STATUS: Mapping[int, Kind] = {
+_STATUS: Mapping[int, ErrorClass] = {
     401: errors.AuthenticationError, 402: errors.QuotaError, 403: errors.PermissionDeniedError,
     **dict.fromkeys((404, 405, 410), errors.NotFoundError), 429: errors.RateLimitError, 451: errors.ContentPolicyError,
     **dict.fromkeys((408, 424), errors.ServerError),  # 408 is the time limit of the upstream server
     **dict.fromkeys((498, 503, 529), errors.OverloadedError),  # 498 is Groq's, for lack of flex capacity
 }  # fmt: skip
-_VENDOR: Mapping[str, Kind] = {  # https://platform.minimax.io/docs/api-reference/errorcode
+_VENDOR: Mapping[str, ErrorClass] = {  # https://platform.minimax.io/docs/api-reference/errorcode
     **dict.fromkeys(("1002", "1039"), errors.RateLimitError), "1008": errors.QuotaError,
     **dict.fromkeys(("1004", "2049"), errors.AuthenticationError), "2013": errors.BadRequestError,
     **dict.fromkeys(("1026", "1027"), errors.ContentPolicyError),
@@ -327,7 +327,7 @@ _BAD_KEY = (
 )
 
 
-def _kind_of(status: int | None, said: ErrorPayload, words: str, *, json_body: bool) -> Kind:
+def _error_class(status: int | None, said: ErrorPayload, words: str, *, json_body: bool) -> ErrorClass:
     """Return the class of an error; ``status`` is None inside a stream."""
     if status is None and said.vendor is not None and said.vendor in _VENDOR:
         return _unknown_model(said, words) or _VENDOR[said.vendor]
@@ -369,7 +369,7 @@ def _says(pattern: str, words: str) -> bool:
     return re.search(pattern, words, re.IGNORECASE) is not None
 
 
-def _unknown_model(said: ErrorPayload, words: str) -> Kind | None:
+def _unknown_model(said: ErrorPayload, words: str) -> ErrorClass | None:
     """Return the class if the server does not have the model, or has it only at another endpoint."""
     if _any(_ENDPOINT, said) or _says(_NO_CHAT, words):
         return errors.WrongEndpointError

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from provider_core.types import Json
 
-Piece: TypeAlias = tuple[bool, str]
+TextPiece: TypeAlias = tuple[bool, str]
 """Whether it is reasoning, and its text."""
-Reason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 
 # --- other dialects ------------------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ def reasoning_details(body: dict[str, Json]) -> str:
     return _nested_text(list_in(body, "reasoning_details") or dict_in(body, "reasoning_details"))
 
 
-def content(body: dict[str, Json]) -> list[Piece]:
+def content(body: dict[str, Json]) -> list[TextPiece]:
     """Return the pieces of a ``content`` of any type."""
     pieces = _blocks(body.get("content"))
     if body.get("thought") is True:  # Gemini's own flag, as some gateways pass it on
@@ -110,7 +110,7 @@ def content(body: dict[str, Json]) -> list[Piece]:
     return pieces or _blocks(str_in(body.get("audio"), "transcript"))
 
 
-def _blocks(value: Json) -> list[Piece]:
+def _blocks(value: Json) -> list[TextPiece]:
     match value:
         case str():
             return [(False, value)] if value else []
@@ -124,7 +124,7 @@ def _blocks(value: Json) -> list[Piece]:
             return [(False, json.dumps(value))]
 
 
-def _block(block: dict[str, Json]) -> list[Piece]:
+def _block(block: dict[str, Json]) -> list[TextPiece]:
     kind = block.get("type")
     if kind in _REASONING_BLOCKS or block.get("thought") is True:
         reasoning = _nested_text(block)
@@ -157,7 +157,7 @@ def _nested_text(value: Json, depth: int = _DEPTH) -> str:
 # --- finish reasons ------------------------------------------------------------------------------------------
 
 # The usual words, so that no pattern is compiled, and those that a pattern would misread or that none matches.
-_REASONS: Final[Mapping[str, Reason]] = {
+_REASONS: Final[Mapping[str, FinishReason]] = {
     "stop": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter",
     **dict.fromkeys(("end", "end_filter", "load", "unload", "user_stop_sequence"), "stop"),
     **dict.fromkeys(
@@ -169,7 +169,7 @@ _REASONS: Final[Mapping[str, Reason]] = {
 # The first pattern found in a reason decides. Sources: the API references of OpenAI, Anthropic, Bedrock, Gemini,
 # Cohere, Mistral, DeepSeek, Z.ai, xAI, watsonx and LM Studio; the sources of vLLM, SGLang, TGI, TensorRT-LLM,
 # llama.cpp and ExLlamaV2; `map_finish_reason` in LiteLLM.
-_REASON_PATTERNS: Final[tuple[tuple[Reason, str], ...]] = (
+_REASON_PATTERNS: Final[tuple[tuple[FinishReason, str], ...]] = (
     ("content_filter", (
     "filter|safety|unsafe|moderat|sensitive|recitation|prohibit|block(ed|_?list|_reason)|^block$|spii"
         "|refus|guardrail|toxic|policy|copyright|model_armor|jailbreak|censor|inspection"
@@ -209,7 +209,7 @@ def _raw_reason(value: Json) -> str | None:
     return None if text.lower() in _NO_REASON else text[:200]
 
 
-def standard_reason(reason: str) -> Reason | None:
+def standard_reason(reason: str) -> FinishReason | None:
     """Return what a finish reason means, in OpenAI's words; None if it is unknown."""
     if reason in _REASONS:
         return _REASONS[reason]

@@ -24,7 +24,7 @@ _CANDIDATES = 64
 _OWN = frozenset(("index", "id", "type", "function", "name", "arguments"))
 
 
-class _Call:
+class _OpenCall:
     def __init__(self, index: int | None) -> None:
         self.id: str = ""
         self.name: str = ""
@@ -41,7 +41,7 @@ class _Call:
         return bool(self.name) and last.rstrip().endswith("}") and isinstance(_parsed(self.text()), dict)
 
 
-_Calls: TypeAlias = "dict[_Call, None]"
+_OpenCalls: TypeAlias = "dict[_OpenCall, None]"
 """Calls, the one with the latest part last."""
 
 
@@ -57,10 +57,10 @@ class ToolCallBuilder:
         """About how many bytes they take."""
         self.blanks: int = 0
         """Blank characters at the end of the arguments that came last."""
-        self._calls: list[_Call] = []
-        self._recent: _Calls = {}
-        self._by_id: dict[str, _Calls] = {}
-        self._by_index: dict[int, _Calls] = {}
+        self._calls: list[_OpenCall] = []
+        self._recent: _OpenCalls = {}
+        self._by_id: dict[str, _OpenCalls] = {}
+        self._by_index: dict[int, _OpenCalls] = {}
 
     def __bool__(self) -> bool:
         return any(call.name for call in self._calls)
@@ -115,7 +115,7 @@ class ToolCallBuilder:
             arguments = function.get("parameters", "")
         call = None if complete else self._find(index, id_, name, arguments, place)
         if call is None:
-            call = _Call(index)
+            call = _OpenCall(index)
             self._calls.append(call)
         call.id = call.id or id_
         call.name = call.name or name
@@ -138,7 +138,7 @@ class ToolCallBuilder:
 
     def _find(
         self, index: int | None, id_: str, name: str, arguments: Json, place: int | None
-    ) -> _Call | None:
+    ) -> _OpenCall | None:
         """Return the call that a part continues, or None if it begins one."""
         has_arguments = arguments not in ("", None)
         known = id_ in self._by_id
@@ -162,7 +162,7 @@ class ToolCallBuilder:
             return None if name or not has_arguments else found
         return None if named_again and (index is None or has_arguments) and found.is_complete() else found
 
-    def _with_id(self, id_: str, index: int | None, name: str, place: int | None) -> list[_Call]:
+    def _with_id(self, id_: str, index: int | None, name: str, place: int | None) -> list[_OpenCall]:
         """The calls with this id. Some servers give all calls the same one: then index or place tells them apart."""
         calls = _latest(self._by_id[id_])
         if index is not None:
@@ -173,16 +173,16 @@ class ToolCallBuilder:
         return calls
 
 
-def _latest(calls: _Calls) -> list[_Call]:
+def _latest(calls: _OpenCalls) -> list[_OpenCall]:
     return list(itertools.islice(reversed(calls), _CANDIDATES))
 
 
-def _move_to_end(calls: _Calls, call: _Call) -> None:
+def _move_to_end(calls: _OpenCalls, call: _OpenCall) -> None:
     calls.pop(call, None)
     calls[call] = None
 
 
-def _has_other_arguments(call: _Call, arguments: Json) -> bool:
+def _has_other_arguments(call: _OpenCall, arguments: Json) -> bool:
     """Tell whether a part with the name of a complete call has other complete arguments; "{}" may be a placeholder."""
     if not call.is_complete():
         return False
@@ -259,8 +259,8 @@ class PassthroughFields:
     def __init__(self) -> None:
         self.size: int = 0
         """About how many bytes they take."""
-        self._details = _Items()
-        self._blocks = _Items()
+        self._details = _PiecedArray()
+        self._blocks = _PiecedArray()
         self._extra: dict[str, Json] = {}
 
     def add_delta(self, delta: dict[str, Json]) -> None:
@@ -289,11 +289,11 @@ class PassthroughFields:
         return {**self._extra, "thinking_blocks": blocks} if blocks else dict(self._extra)
 
 
-class _Items:
+class _PiecedArray:
     """An array whose items come in pieces: pieces of one item have the same type, index and id."""
 
     def __init__(self) -> None:
-        self._items: list[_Item] = []
+        self._items: list[_PiecedItem] = []
         self._data: set[str] = set()
         self._from_deltas = False
 
@@ -312,27 +312,27 @@ class _Items:
 
     def replace(self, items: Json) -> None:
         if not self._from_deltas and (pieces := list(_dicts(items))):
-            self._items = [_Item() for _ in pieces]
+            self._items = [_PiecedItem() for _ in pieces]
             for item, piece in zip(self._items, pieces, strict=True):
                 item.add(piece)
 
     def joined(self) -> Iterator[dict[str, Json]]:
         return (item.joined() for item in self._items)
 
-    def _item_for(self, piece: dict[str, Json]) -> _Item:
+    def _item_for(self, piece: dict[str, Json]) -> _PiecedItem:
         for item in self._items[: -_CANDIDATES - 1 : -1]:
             if item.continues_with(piece):
                 return item
             if piece.get("index") is None:  # nothing but the order tells what it belongs to
                 break
-        self._items.append(_Item())
+        self._items.append(_PiecedItem())
         return self._items[-1]
 
 
-class _Item:
+class _PiecedItem:
     def __init__(self) -> None:
         self._fields: dict[str, Json] = {}
-        self._texts: dict[str, _Text] = {}
+        self._texts: dict[str, _PiecedText] = {}
 
     def continues_with(self, piece: dict[str, Json]) -> bool:
         for key in ("type", "index", "id"):
@@ -349,7 +349,7 @@ class _Item:
         for key, value in piece.items():
             if key in _TEXTS and isinstance(value, str):
                 self._fields.setdefault(key, "")
-                size += self._texts.setdefault(key, _Text()).add(value)
+                size += self._texts.setdefault(key, _PiecedText()).add(value)
             elif value not in (None, "") or key not in self._fields:
                 self._fields[key] = value
                 size += len(value) if isinstance(value, str) else 0
@@ -359,7 +359,7 @@ class _Item:
         return {**self._fields, **{key: text.joined() for key, text in self._texts.items()}}
 
 
-class _Text:
+class _PiecedText:
     """Text in pieces that add up, or of which each repeats all earlier ones, as those of MiniMax do."""
 
     def __init__(self) -> None:
