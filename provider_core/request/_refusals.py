@@ -181,7 +181,9 @@ _TOOLS_FIRST: Final = re.compile(
     r"\bmust\s+define\s+[\"'`]?tools\b|\btoolConfig\s+field\s+must\s+be\s+defined\b|\btools=\W{0,2}\s+param",
     re.IGNORECASE,
 )
-"""Calls of earlier turns are refused in a request without tools: anthropic-sdk-python issue 494, dify issue 17545."""
+"""Calls of earlier turns are refused in a request without tools:
+https://github.com/anthropics/anthropic-sdk-python/issues/494, https://github.com/langgenius/dify/issues/17545
+"""
 
 _MESSAGES: Final = re.compile(
     r"\b(?:image|content|messages?|roles?|tool\s+results?)(?:\b|(?=[_\d]))|\binvalid\s+(?:json|input|request)\b"

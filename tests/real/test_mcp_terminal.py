@@ -42,7 +42,7 @@ class Hanging:
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["polite", "deaf"])
-def test_ctrl_c_ends_a_start_and_all_that_was_started(telex: Telex, deaf: bool) -> None:
+def test_ctrl_c_ends_a_start_and_everything_started(telex: Telex, deaf: bool) -> None:
     server = Hanging(telex, deaf=deaf)
     with Pty([str(COMMAND), "mcp", "test"], env=telex.env) as terminal:
         terminal.wait_for("^lab +[…✓]")
@@ -57,7 +57,7 @@ def test_ctrl_c_ends_a_start_and_all_that_was_started(telex: Telex, deaf: bool) 
     assert server.gone
 
 
-def test_a_second_ctrl_c_does_not_wait_for_anybody(telex: Telex) -> None:
+def test_a_second_ctrl_c_does_not_wait(telex: Telex) -> None:
     server = Hanging(telex, deaf=True)
     with Pty([str(COMMAND), "mcp", "test"], env=telex.env) as terminal:
         terminal.wait_for("^lab +[…✓]")
@@ -95,16 +95,7 @@ def test_a_closed_pipe_is_quiet_and_ends_the_server(telex: Telex) -> None:
     assert (process.returncode, err) == (141, b"")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
-def test_a_full_disk_is_said(telex: Telex) -> None:
-    telex("mcp", "add", "lab", "--", *LAB)
-    with Path("/dev/full").open("wb") as full:
-        ran = telex("mcp", "tools", "lab", stdout=full)
-    assert ran.code == 1
-    assert "the output cannot be written: No space left on device" in ran.err
-
-
-def test_nobody_at_stdin_changes_nothing(telex: Telex) -> None:
+def test_an_empty_or_closed_stdin_changes_nothing(telex: Telex) -> None:
     telex("mcp", "add", "lab", "--", *LAB)
     assert telex("mcp", "test", "lab", stdin=b"").code == 0
     closed = subprocess.run(
@@ -140,7 +131,7 @@ def test_tools_fit_the_terminal(telex: Telex, columns: int) -> None:
     assert any("What it was given" in row for row in rows) is (columns == 80)
 
 
-def test_a_servers_words_cannot_command_the_terminal(telex: Telex, tmp_path: Path) -> None:
+def test_text_of_a_server_cannot_control_the_terminal(telex: Telex, tmp_path: Path) -> None:
     evil = tmp_path / "evil.py"
     evil.write_text(
         SERVER.read_text().replace(
@@ -165,7 +156,7 @@ def keyring(telex: Telex, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_secret_is_asked_for_and_not_shown(telex: Telex, keyring: Path) -> None:
+def test_the_prompt_for_a_secret_does_not_show_it(telex: Telex, keyring: Path) -> None:
     with Pty([str(COMMAND), "mcp", "set-secret", "github"], env=telex.env) as terminal:
         terminal.wait_for("Secret for github:")
         terminal.type(f"{SECRET}\n")
@@ -176,7 +167,7 @@ def test_a_secret_is_asked_for_and_not_shown(telex: Telex, keyring: Path) -> Non
 
 
 @pytest.mark.parametrize(("answer", "taken"), [("y", True), ("n", False)])
-def test_secrets_in_plain_are_offered_a_better_place(
+def test_import_offers_to_store_plain_secrets_in_the_keyring(
     telex: Telex, keyring: Path, tmp_path: Path, answer: str, taken: bool
 ) -> None:
     path = tmp_path / "mcp.json"
@@ -191,7 +182,7 @@ def test_secrets_in_plain_are_offered_a_better_place(
     assert telex.settings.exists() is taken
 
 
-def test_removing_asks_first(telex: Telex) -> None:
+def test_remove_asks_for_confirmation(telex: Telex) -> None:
     telex("mcp", "add", "lab", "--", "x")
     for answer, code in (("n", 1), ("y", 0)):
         with Pty([str(COMMAND), "mcp", "remove", "lab"], env=telex.env) as terminal:

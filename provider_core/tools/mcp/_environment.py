@@ -61,7 +61,7 @@ def server_environment(
 ) -> dict[str, str]:
     """The variables that every program needs, those of certificates and proxies, and the server's ``own``.
 
-    Variables of ``excluded_env`` are left out, and so are variables that contain the value of one, and proxies with a
+    Variables of ``excluded_env`` are omitted, and so are variables that contain the value of one, and proxies with a
     password; see ``proxies_with_password``.
     """
     usual = _WINDOWS if os.name == "nt" else _POSIX
