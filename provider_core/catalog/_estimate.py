@@ -1,8 +1,8 @@
-"""Guesses a model's limits from its name, for display alone; a guess is never stored, sent, or used to cut anything.
+"""Estimates a model's limits from its name. They are only shown: requests are neither limited nor cut by them.
 
-Three ways, the surest first: a mark in the name itself (``32k``), the same model as another preset knows it,
-and the family. Families follow the windows that most hosts give such models in the lists of
-https://github.com/charmbracelet/catwalk (August 2026), the smaller one where hosts differ.
+The estimate is from the first of: a number in the name (``32k``), the same model in the list of any preset, and the
+family. Windows of families are those of most hosts in https://github.com/charmbracelet/catwalk (August 2026), the
+smaller one if hosts differ.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from __future__ import annotations
 import re
 from functools import cache
 
-__all__ = ["estimate_limits"]
-
 _MARK = re.compile(r"(?<![a-z0-9.])(\d{1,4})k(?![a-z0-9])")
 _MILLIONS = re.compile(r"(?<![a-z0-9.])([124]|10)m(?![a-z0-9])")
 _SMALLEST_MARK = 4
-"""Below this many thousands a mark counts something else than tokens."""
+"""Smaller numbers do not count tokens."""
 
 _FAMILIES = tuple(
     (re.compile(pattern), context)
@@ -77,13 +75,13 @@ _FAMILIES = tuple(
         (r"smollm", 2_048),
     )
 )
-"""Patterns at the beginning of a name's last part, in order; context windows in tokens."""
+"""Patterns for the start of a name's last part, in order, and context windows in tokens."""
 
 
 def estimate_limits(model: str) -> tuple[int | None, int | None]:
-    """Context window and longest answer in tokens, as the name ``model`` suggests; None where it says nothing."""
+    """The estimated context window and longest answer in tokens; None if the name says nothing."""
     name = _last_part(model)
-    context, output = _elsewhere().get(name, (None, None))
+    context, output = _listed_by_presets().get(name, (None, None))
     marked = _marked(name)
     if marked is not None:
         return marked, output if output is None or output <= marked else None
@@ -101,14 +99,14 @@ def _marked(name: str) -> int | None:
 
 
 def _last_part(model: str) -> str:
-    """Without publishers, variants and quantisations: "Qwen/Qwen3-8B:free" is "qwen3-8b"."""
+    """The name without publisher and variant: "Qwen/Qwen3-8B:free" is "qwen3-8b"."""
     last = model.lower().rstrip("/").rpartition("/")[2]
     return last.partition(":")[0].removesuffix(".gguf").replace("_", "-")
 
 
 @cache
-def _elsewhere() -> dict[str, tuple[int | None, int | None]]:
-    """What the presets' lists say of each name, the smaller value where they differ."""
+def _listed_by_presets() -> dict[str, tuple[int | None, int | None]]:
+    """The limits in the presets' lists by name, the smaller value if they differ."""
     from provider_core import presets
 
     found: dict[str, tuple[int | None, int | None]] = {}

@@ -71,8 +71,8 @@ class History:
     ) -> StartedTurn:
         """Save that a request was sent, with those of its messages that are new in the conversation.
 
-        Without ``conversation`` a new one begins; one that was removed meanwhile begins again with the same id. The
-        title is the first line of ``title``, or of the prompt.
+        Without ``conversation``, a new one begins; a conversation that was removed meanwhile begins again with its id.
+        The title is the first line of ``title``, or of the prompt.
         """
         now = self._clock()
         with self._database.writing() as connection:

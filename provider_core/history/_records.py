@@ -101,7 +101,7 @@ class RemovalResult(Struct):
 
 # --- reading the tables --------------------------------------------------------------------------------------
 
-# Beside max(), columns are those of the row with the largest value (sqlite.org/lang_select.html, "bare columns").
+# With max(), the other columns are from the row with the largest value (sqlite.org/lang_select.html, "bare columns").
 _CONVERSATIONS = """
     SELECT c.id, c.title, c.begun, t.at, count(t.id), t.provider || '/' || t.model, t.verdict, max(t.id)
     FROM conversations AS c JOIN turns AS t ON t.conversation = c.id

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-    from provider_core.probe._recording import RecordedCall
     from provider_core.types import Model, Provider, Transport
 
 _TIMEOUT = 60.0
@@ -135,17 +134,17 @@ class _Check:
     recorder: RecordingTransport
     on_step: Callable[[CheckStep], None] | None
     known: tuple[Model, ...] = ()
-    steps: list[CheckStep] = field(default_factory=list)
+    steps: dict[StepName, CheckStep] = field(default_factory=dict)
     models: tuple[Model, ...] = ()
     model: str | None = None
     unlisted: ProviderError | None = None
-    suggested_base: str | None = None
 
     def run(self, model: str | None, missing: ApiKeyError | None) -> CheckReport:
         refusal = self._list(with_key=missing is None)
+        reached = all(step.status != "failed" for name, step in self.steps.items() if name != "models")
         if missing is not None:
             self._note("auth", "failed", error=missing)
-        elif not self._failed():
+        elif reached:
             self.model = model or _model_to_ask(self.provider, self.models or self.known)
             if self.model is not None:
                 self._chat(self.model)
@@ -154,19 +153,17 @@ class _Check:
             else:
                 self._note("auth", "skipped", detail="no model is known")
         for name in STEPS:
-            if all(step.name != name for step in self.steps):
+            if name not in self.steps:
                 self._note(name, "skipped")
-        chatted = any(step.name == "stream" and step.status in ("ok", "absent") for step in self.steps)
-        if not chatted and isinstance(self.unlisted, NotFoundError | ProtocolError):
-            self.suggested_base = self._elsewhere()
-        ordered = sorted(self.steps, key=lambda step: STEPS.index(step.name))
+        has_list = not isinstance(self.unlisted, NotFoundError | ProtocolError)
+        answered = self.steps["stream"].status in ("ok", "absent")
         return CheckReport(
             provider=self.provider.name,
-            steps=tuple(ordered),
+            steps=tuple(self.steps[name] for name in STEPS),
             models=self.models,
             model=self.model,
             unlisted=self.unlisted,
-            suggested_base=self.suggested_base,
+            suggested_base=None if answered or has_list else self._other_base_url(),
         )
 
     def _list(self, *, with_key: bool) -> ProviderError | None:
@@ -177,9 +174,6 @@ class _Check:
         began = time.monotonic()
         try:
             self.models = fetch(self.recorder, self.provider, self.key if with_key else None)
-        except NetworkError as error:
-            self._reached(error)
-            return None
         except ProviderError as error:
             self._reached()
             if not with_key:
@@ -205,7 +199,7 @@ class _Check:
         self._note("models", "ok", time.monotonic() - began, f"{count} model{'' if count == 1 else 's'}")
         return None
 
-    def _elsewhere(self) -> str | None:
+    def _other_base_url(self) -> str | None:
         """The first usual base URL of this server at which it lists models, or wants a key, which is not sent."""
         parts = urlsplit(self.provider.base_url)
         if self.provider.embedded or parts.query:
@@ -258,32 +252,26 @@ class _Check:
         self._reached()
         who = "no key needed" if self.key is None else f"the key is accepted for {self.model}"
         self._note("auth", "ok", seen.head, who)
-        self._streamed(seen, finished, first_text)
-        if usage is None or (usage.input is None and usage.output is None):
-            self._note("usage", "absent", detail="not reported")
-        else:
-            self._note("usage", "ok", counted, f"{_count(usage.input)} in, {_count(usage.output)} out")
-
-    def _streamed(self, seen: RecordedCall, finished: Finished | None, first_text: float | None) -> None:
         seconds = seen.end - (seen.head or 0) if seen.end is not None else None
         if finished is None or finished.verdict in (Verdict.PARTIAL, Verdict.FAILED):
             error = finished.error if finished else None
-            self._note(
-                "stream",
-                "failed",
-                seconds,
-                error=error or NetworkError("the stream ended early", provider=self.provider.name),
-            )
+            error = error or NetworkError("the stream ended early", provider=self.provider.name)
+            self._note("stream", "failed", seconds, error=error)
         elif seen.is_one_piece:
             self._note("stream", "absent", seconds, "answers in one piece")
         else:
             detail = f"first text after {_milliseconds(first_text)}" if first_text is not None else ""
             self._note("stream", "ok", seconds, detail)
+        if usage is None or (usage.input is None and usage.output is None):
+            self._note("usage", "absent", detail="not reported")
+        else:
+            input_, output = ("?" if count is None else count for count in (usage.input, usage.output))
+            self._note("usage", "ok", counted, f"{input_} in, {output} out")
 
     def _refused(self, error: CoreError) -> None:
         seen = self.recorder.calls[-1]
         seconds = seen.head or seen.end
-        if isinstance(error, NetworkError) and seen.head is None and not self._has("reach"):
+        if isinstance(error, NetworkError) and seen.head is None and "reach" not in self.steps:
             self._reached(error)
             return
         self._reached()
@@ -294,7 +282,7 @@ class _Check:
             self._note("stream", "failed", seconds, error=error)
 
     def _reached(self, error: CoreError | None = None) -> None:
-        if self._has("reach"):
+        if "reach" in self.steps:
             return
         first = self.recorder.calls[0] if self.recorder.calls else None
         steps = first.steps if first else {}
@@ -313,15 +301,9 @@ class _Check:
     ) -> None:
         shown = redact(detail or (error.message if error else ""), known_secrets(self.provider, self.key))
         step = CheckStep(name=name, status=status, seconds=seconds, detail=shown, error=error)
-        self.steps.append(step)
+        self.steps[name] = step
         if self.on_step is not None:
             self.on_step(step)
-
-    def _has(self, name: StepName) -> bool:
-        return any(step.name == name for step in self.steps)
-
-    def _failed(self) -> bool:
-        return any(step.status == "failed" for step in self.steps if step.name != "models")
 
 
 def _model_to_ask(provider: Provider, listed: tuple[Model, ...]) -> str | None:
@@ -337,10 +319,6 @@ def _model_to_ask(provider: Provider, listed: tuple[Model, ...]) -> str | None:
         return known[0]  # the user has named it, so it is used even if it is not listed
     chats = [model.id for model in listed if model.kind == "chat"]
     return next(iter(chats), listed[0].id)
-
-
-def _count(tokens: int | None) -> str:
-    return "?" if tokens is None else str(tokens)
 
 
 def _milliseconds(seconds: float) -> str:

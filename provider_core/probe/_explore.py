@@ -1,7 +1,7 @@
 """Finds out what a model can do, with about a dozen short requests.
 
-A server that ignores a field cannot be told from one that supports it: "yes" means that the field was accepted, and for
-JSON and tools that the answer has them. Fields that were refused are remembered, as in chats.
+A server that ignores a field looks like one that supports it: "yes" means that the field was accepted, and for JSON and
+tools that the answer has them. Fields that were refused are remembered, as in chats.
 """
 
 from __future__ import annotations
@@ -65,10 +65,14 @@ _SHORT, _LONG = 24, 300
 """Tokens of an answer: enough to see a stream, and enough for a reasoning model to get to its JSON."""
 
 _SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {"colour": {"type": "string"}},
-    "required": ["colour"],
-    "additionalProperties": False,
+    "name": "answer",
+    "schema": {
+        "type": "object",
+        "properties": {"colour": {"type": "string"}},
+        "required": ["colour"],
+        "additionalProperties": False,
+    },
+    "strict": True,
 }
 _TOOL = Tool(
     name="get_weather",
@@ -145,6 +149,7 @@ class _Explorer:
     memory: UnsupportedFieldCache | None
     on_trait: Callable[[Trait], None] | None
     traits: list[Trait] = field(default_factory=list)
+    group: Group = "answers"
 
     def run(self) -> None:
         plain = self._ask("Count from one to ten, in words.", tokens=_SHORT)
@@ -155,43 +160,31 @@ class _Explorer:
             "streaming", "no" if in_one_piece else "yes", "answers in one piece" if in_one_piece else ""
         )
         self._note("usage", "yes" if plain.usage else "no", "" if plain.usage else "not reported in streams")
-        self._system()
-        self._json_object()
-        self._json_schema()
-        self._tools()
-        self._reasoning()
-        self._fields(plain)
-
-    def _system(self) -> None:
         outcome = self._ask("Hi", system="Answer in one word.", tokens=_SHORT)
         if "system" in outcome.dropped:
             self._note("system prompt", "no", "goes before the first message instead")
         else:
-            self._judge("system prompt", outcome, shown=True, yes="accepted")
-
-    def _json_object(self) -> None:
+            self._judge("system prompt", outcome, yes="accepted")
         outcome = self._ask(
             'Answer with a JSON object that has the one key "colour".',
-            tokens=_LONG,
             params={"response_format": {"type": "json_object"}},
         )
-        self._judge("JSON object", outcome, "response_format", shown=_is_object(outcome))
-
-    def _json_schema(self) -> None:
-        schema = {"name": "answer", "schema": _SCHEMA, "strict": True}
+        self._judge("JSON object", outcome, "response_format", works=_is_object(outcome))
         outcome = self._ask(
             "What colour is the sky? Answer in JSON.",
-            tokens=_LONG,
-            params={"response_format": {"type": "json_schema", "json_schema": schema}},
+            params={"response_format": {"type": "json_schema", "json_schema": _SCHEMA}},
         )
         value = _parsed(outcome.text)
         fits = list(value) == ["colour"] if isinstance(value, dict) else _is_object(outcome)
-        self._judge("JSON schema", outcome, "response_format", shown=fits)
-
-    def _tools(self) -> None:
-        outcome = self._ask("What is the weather in Paris? Use the tool.", tokens=_LONG, tools=(_TOOL,))
+        self._judge("JSON schema", outcome, "response_format", works=fits)
+        outcome = self._ask("What is the weather in Paris? Use the tool.", tools=(_TOOL,))
         called = any(call.name == _TOOL.name for call in outcome.calls)
-        self._judge("tools", outcome, "tools", shown=called, otherwise="accepted, but not called")
+        self._judge("tools", outcome, "tools", works=called, otherwise="accepted, but not called")
+        self._reasoning()
+        self.group = "fields"
+        for name in plain.dropped:
+            self._judge(name, plain, name)
+        self._optional_fields()
 
     def _reasoning(self) -> None:
         """Search all answers so far for reasoning."""
@@ -204,29 +197,21 @@ class _Explorer:
         else:
             self._note("reasoning", "no", "none was seen")
 
-    def _fields(self, plain: _Outcome) -> None:
+    def _optional_fields(self) -> None:
         """Send all optional fields at once, and one by one only if that is refused."""
-        for name, instead in plain.dropped.items():
-            self._refuse(name, instead)
         together = self._ask("Hi", tokens=1, params=_OPTIONAL)
-        clean = not (together.dropped or together.refused or together.unknown)
+        all_accepted = not (together.dropped or together.refused or together.unknown)
         for name, value in _OPTIONAL.items():
-            if clean:
-                self._note(name, "accepted", group="fields")
-            elif name in together.dropped:
-                self._refuse(name, together.dropped[name])
+            if all_accepted or name in together.dropped:
+                self._judge(name, together, name, yes="accepted")
             else:
-                alone = self._ask("Hi", tokens=1, params={name: value})
-                if name in alone.dropped:
-                    self._refuse(name, alone.dropped[name])
-                else:
-                    self._judge(name, alone, name, shown=True, yes="accepted", group="fields")
+                self._judge(name, self._ask("Hi", tokens=1, params={name: value}), name, yes="accepted")
 
     def _ask(
         self,
         prompt: str,
         *,
-        tokens: int,
+        tokens: int = _LONG,
         system: str = "",
         tools: tuple[Tool, ...] = (),
         params: Mapping[str, Json] | None = None,
@@ -259,27 +244,23 @@ class _Explorer:
         outcome: _Outcome,
         field_name: str = "",
         *,
-        shown: bool,
+        works: bool = True,
         yes: Support = "yes",
         otherwise: str = "accepted, but without effect",
-        group: Group = "answers",
     ) -> None:
         if field_name in outcome.dropped or outcome.refused is not None:
-            self._note(name, "no", self._words(outcome.refused) or "refused", group=group)
+            instead = outcome.dropped.get(field_name)
+            words = " ".join(outcome.refused.words.split()) if outcome.refused is not None else ""
+            refused = f"refused: {words}" if words else "refused"
+            self._note(name, "no", f"{instead} is sent instead" if instead else refused)
         elif outcome.unknown is not None:
-            self._note(name, "unknown", outcome.unknown.message, group=group)
+            self._note(name, "unknown", outcome.unknown.message)
         else:
-            self._note(name, yes if shown else "no", "" if shown else otherwise, group=group)
+            self._note(name, yes if works else "no", "" if works else otherwise)
 
-    def _refuse(self, name: str, instead: str) -> None:
-        self._note(name, "no", f"{instead} is sent instead" if instead else "refused", group="fields")
-
-    def _words(self, error: ProviderError | None) -> str:
-        return f"refused: {' '.join(error.words.split())}" if error is not None and error.words else ""
-
-    def _note(self, name: str, answer: Support, detail: str = "", *, group: Group = "answers") -> None:
+    def _note(self, name: str, answer: Support, detail: str = "") -> None:
         shown = printable(redact(detail, known_secrets(self.provider, self.key)), 120)
-        trait = Trait(name=name, group=group, answer=answer, detail=shown)
+        trait = Trait(name=name, group=self.group, answer=answer, detail=shown)
         self.traits.append(trait)
         if self.on_trait is not None:
             self.on_trait(trait)
