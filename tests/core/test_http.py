@@ -361,28 +361,19 @@ def test_user_and_password_in_an_address_are_never_shown() -> None:
 # --- what it costs -----------------------------------------------------------------------------------------
 
 
-def test_importing_http_imports_no_terminals_no_truststore_and_not_the_command_line_of_httpx() -> None:
-    code = (
-        "import sys; from provider_core.http import HttpTransport\n"
-        "print([m for m in ('click', 'rich', 'pygments', 'truststore', 'trio') if m in sys.modules])\n"
-        "import httpx; print(callable(httpx.Client), 'httpx._main' in sys.modules)"
-    )
-    assert python(code).splitlines() == ["[]", "True False"]
-
-
-def test_the_client_is_imported_without_httpx() -> None:
-    code = "import sys, provider_core.client; print([m for m in ('httpx', 'httpcore', 'ssl') if m in sys.modules])"
-    assert python(code).strip() == "[]"
-
-
-def test_plain_http_makes_no_tls_context(server: Scripted) -> None:
+def test_httpx_is_imported_late_and_without_its_command_line_and_plain_http_makes_no_tls_context(
+    server: Scripted,
+) -> None:
     server.will([b"ok"])
-    code = (
-        "import sys; sys.path.insert(0, 'tests')\n"
-        f"from calls import call, fetch; print(fetch(call({server.url!r})))\n"
-        "print('truststore' in sys.modules)"
-    )
-    assert python(code).splitlines() == ["(200, b'ok')", "False"]
+    code = f"""
+import sys; sys.path.insert(0, 'tests')
+def imported(*names): return [name for name in names if name in sys.modules]
+import provider_core.client; print(imported('httpx', 'httpcore', 'ssl'))
+from calls import call, fetch; print(fetch(call({server.url!r})))
+print(imported('click', 'rich', 'pygments', 'truststore', 'trio', 'httpx._main'))
+import httpx; print(callable(httpx.Client))
+"""
+    assert python(code).splitlines() == ["[]", "(200, b'ok')", "[]", "True"]
 
 
 def test_a_transport_closes_its_connections_when_it_is_collected(server: Scripted) -> None:

@@ -70,20 +70,15 @@ def server_environment(
 
     def is_passed_on(name: str, value: str) -> bool:
         upper = name.upper()
-        if value.startswith("()") or any(
-            secret in value for secret in secrets
-        ):  # "()": a function that bash exports
+        exported_function = value.startswith("()")  # of bash
+        if name in excluded_env or exported_function or any(secret in value for secret in secrets):
             return False
         if upper in usual and (os.name == "nt" or name in usual):
             return True
         known = upper in _NETWORK or (upper in _PROXIES and "@" not in value)
         return known and upper not in overridden and is_harmless(name, value)
 
-    inherited = {
-        name: value
-        for name, value in environ.items()
-        if name not in excluded_env and is_passed_on(name, value)
-    }
+    inherited = {name: value for name, value in environ.items() if is_passed_on(name, value)}
     return {"PATH": os.defpath, **inherited, **own}
 
 
