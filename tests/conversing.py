@@ -1,19 +1,26 @@
-"""A conversation in a real pseudo-terminal: say a line, wait for the next prompt, read the screen."""
+"""Interactive conversations: in a real pseudo-terminal, line by line, or in this process."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import io
 import struct
+import sys
 import termios
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyte
 from running import COMMAND, Telex
 from terminal import Pty
 
+from provider_core.settings import Paths
+from telex.app import App
+from telex.main import main
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 _WHERE = b"\x1b[6n"
@@ -89,3 +96,54 @@ class Talk(Pty):
     def leave(self) -> int:
         self.type("\x04")
         return self.wait()
+
+
+class Dialogue:
+    """Conversations in this process: ``lines`` are typed at a terminal that cannot move its cursor."""
+
+    def __init__(self, telex: Telex) -> None:
+        self.paths = Paths.find(telex.env)
+        self._environ = telex.env | {"TERM": "dumb"}
+
+    def __call__(self, *arguments: str, lines: Sequence[str | Callable[[], str]]) -> list[str]:
+        """The rows of the screen, without the empty ones. A callable is called when its line is to be typed."""
+        screen = _Screen(io.BytesIO(), encoding="utf-8", write_through=True)
+        before, sys.stdin = sys.stdin, _Keyboard(screen, lines)
+        try:
+            with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+                assert main(["chat", *arguments], App(environ=self._environ, arguments=arguments)) == 0
+        finally:
+            sys.stdin = before
+        return [row for row in screen.text.splitlines() if row]
+
+
+class _Screen(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def text(self) -> str:
+        return self.buffer.getvalue().decode()  # type: ignore[attr-defined, no-any-return]
+
+
+class _Keyboard(io.TextIOWrapper):
+    """Echoes each line on the screen when it is read; then it is the end of input."""
+
+    def __init__(self, screen: _Screen, lines: Sequence[str | Callable[[], str]]) -> None:
+        super().__init__(io.BytesIO())
+        self._screen, self._lines = screen, iter(lines)
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def buffer(self) -> Any:
+        return self
+
+    def readline(self, _size: int = -1) -> Any:
+        line = next(self._lines, None)
+        if line is None:
+            return b""
+        text = line() if callable(line) else line
+        self._screen.write(f"{text}\n")
+        return f"{text}\n".encode()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inprocess import Inside
 from running import toml
 
 if TYPE_CHECKING:
@@ -19,7 +20,17 @@ SERVER = HERE / "mcp_server.py"
 ODD = HERE / "mcp_odd_server.py"
 
 
-def tool_server(telex: Telex, name: str, *command: str, **fields: Any) -> None:
+class Desk(Inside):
+    """Runs telex in this process, or with ``start`` the installed command, with the home of ``telex``."""
+
+    def __init__(self, telex: Telex) -> None:
+        super().__init__(telex.home)
+        self.env = dict(telex.env)
+        self.home = telex.home
+        self.start = telex.start
+
+
+def tool_server(telex: Telex | Desk, name: str, *command: str, **fields: Any) -> None:
     """Set a server up; each is started with a word of its own home, so that it can be found again."""
     before = telex.settings.read_text() if telex.settings.exists() else ""
     rows = {"command": [sys.executable, "-I", "-S", *command], **fields}
@@ -27,12 +38,12 @@ def tool_server(telex: Telex, name: str, *command: str, **fields: Any) -> None:
     telex.configure(f"{before}\n[mcp.{name}]\n" + "\n".join(lines) + "\n")
 
 
-def lab(telex: Telex, name: str = "lab", *flaws: str, **fields: Any) -> None:
+def lab(telex: Telex | Desk, name: str = "lab", *flaws: str, **fields: Any) -> None:
     """The tests' own server; the folder of the home is a flaw that it does not know, and the mark it is found by."""
     tool_server(telex, name, str(SERVER), str(telex.home), *flaws, **fields)
 
 
-def odd(telex: Telex, *names: str, flaws: tuple[str, ...] = (), **fields: Any) -> None:
+def odd(telex: Telex | Desk, *names: str, flaws: tuple[str, ...] = (), **fields: Any) -> None:
     tool_server(telex, "odd", str(ODD), json.dumps(names), *flaws, **fields)
 
 

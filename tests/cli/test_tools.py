@@ -12,7 +12,7 @@ import pytest
 from running import Telex, alive, python, within
 from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
 from toolboxes import call, calling
-from toolchat import lab, odd, results, roles, running, tool_server
+from toolchat import Desk, lab, odd, results, roles, running, tool_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +23,11 @@ DONE_NOW = answer("It is done.")
 
 
 @pytest.fixture
-def desk(telex: Telex, server: Scripted) -> Telex:
+def desk(telex: Telex, server: Scripted) -> Desk:
     """A provider called p, and a tool server called lab."""
     telex.provider("p", server.url)
     lab(telex, call_timeout=5.0)
-    return telex
+    return Desk(telex)
 
 
 def last_results(server: Scripted) -> list[str]:
@@ -37,7 +37,7 @@ def last_results(server: Scripted) -> list[str]:
 # --- what is allowed by name -------------------------------------------------------------------------------
 
 
-def test_a_call_runs_and_the_model_answers_from_what_it_brought(desk: Telex, server: Scripted) -> None:
+def test_a_call_runs_and_the_model_answers_from_what_it_brought(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     ran = desk("chat", "--tools", "lab", "--allow", "lab/echo", "What is one?")
     assert (ran.code, ran.text) == (0, "Let me see.\nIt is done.\n")
@@ -63,7 +63,7 @@ def test_a_call_runs_and_the_model_answers_from_what_it_brought(desk: Telex, ser
     assert ran.err.startswith("lab/echo (1): 8 bytes in ")
 
 
-def test_what_is_not_allowed_by_name_does_not_run_and_is_the_exit_code(desk: Telex, server: Scripted) -> None:
+def test_what_is_not_allowed_by_name_does_not_run_and_is_the_exit_code(desk: Desk, server: Scripted) -> None:
     # The server says that it only reads, which nobody has checked.
     server.will(calling(call("lab__echo", {"n": 1}), call("lab__about", {}, id="b", index=1)), DONE_NOW)
     ran = desk("chat", "--tools", "lab", "--allow", "lab/wait", "hi")
@@ -78,7 +78,7 @@ def test_what_is_not_allowed_by_name_does_not_run_and_is_the_exit_code(desk: Tel
     ]
 
 
-def test_the_settings_allow_tools_of_their_own_server_alone(desk: Telex, server: Scripted) -> None:
+def test_the_settings_allow_tools_of_their_own_server_alone(desk: Desk, server: Scripted) -> None:
     lab(desk, "trusted", allow=["ec*"])
     server.will(calling(call("lab__echo"), call("trusted__echo", id="b", index=1)), DONE_NOW)
     ran = desk("chat", "--tools", "lab", "--tools", "trusted", "hi")
@@ -89,7 +89,7 @@ def test_the_settings_allow_tools_of_their_own_server_alone(desk: Telex, server:
     assert "--allow lab/echo" in ran.err
 
 
-def test_tools_of_one_name_are_told_apart(desk: Telex, server: Scripted) -> None:
+def test_tools_of_one_name_are_told_apart(desk: Desk, server: Scripted) -> None:
     tool_server(desk, "other", *_path_of_odd(), '["echo"]')
     server.will(calling(call("lab__echo"), call("other__echo", id="b", index=1)), DONE_NOW)
     assert desk("chat", "--tools", "lab,other", "--allow", "echo", "hi").code == 0
@@ -102,14 +102,14 @@ def _path_of_odd() -> list[str]:
     return [str(ODD)]
 
 
-def test_a_pattern_that_fits_nothing_is_told_of(desk: Telex, server: Scripted) -> None:
+def test_a_pattern_that_fits_nothing_is_told_of(desk: Desk, server: Scripted) -> None:
     server.will(answer("Hi."))
     ran = desk("chat", "--tools", "lab", "--allow", "lab/ecco", "--allow", "lab/*", "hi")
     assert (ran.code, ran.err) == (0, "--allow lab/ecco matches no tool.\n")
 
 
 def test_the_advice_for_a_name_that_means_something_elsewhere_can_be_pasted(
-    desk: Telex, server: Scripted
+    desk: Desk, server: Scripted
 ) -> None:
     odd(desk, "drop\x1b[2J all\n*")
     server.will(lambda asked: Answer(calling(call(_offered(asked)[0]))), DONE_NOW)
@@ -128,7 +128,7 @@ def _offered(asked: Asked) -> list[str]:
 # --- which servers -----------------------------------------------------------------------------------------
 
 
-def test_all_is_every_server_that_is_not_switched_off(desk: Telex, server: Scripted) -> None:
+def test_all_is_every_server_that_is_not_switched_off(desk: Desk, server: Scripted) -> None:
     lab(desk, "off", enabled=False)
     lab(desk, "more")
     server.will(answer("Hi."))
@@ -147,7 +147,7 @@ def test_all_is_every_server_that_is_not_switched_off(desk: Telex, server: Scrip
     ],
 )
 def test_a_name_that_no_server_has(
-    desk: Telex, server: Scripted, names: str, code: int, said: list[str]
+    desk: Desk, server: Scripted, names: str, code: int, said: list[str]
 ) -> None:
     ran = desk("chat", "--tools", names, "hi")
     assert (ran.code, ran.out, ran.err.splitlines()) == (code, b"", said)
@@ -163,16 +163,16 @@ def test_without_any_server_all_is_an_error(telex: Telex, server: Scripted) -> N
     assert (ran.code, ran.err.splitlines()[0]) == (3, "telex: all MCP servers are disabled")
 
 
-def test_without_the_extra_it_says_how_to_have_it(desk: Telex, server: Scripted) -> None:
-    ran = desk("chat", "--json", "--tools", "lab", "hi", env={"TELEX_TEST_WITHOUT": "mcp"})
-    assert ran.code == 3
-    assert ran.err.splitlines()[-1].startswith("  Install it: ")
-    assert ran.err.endswith("pip install 'telex[mcp]'\n")
-    assert json.loads(ran.out)["error"]["code"] == "not_installed"
-    assert server.asked == []
+def test_without_the_extra_a_hint_says_how_to_install_it(desk: Desk, server: Scripted) -> None:
+    process = desk.start("chat", "--json", "--tools", "lab", "hi", env={"TELEX_TEST_WITHOUT": "mcp"})
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, server.asked) == (3, [])
+    assert b"  Install it: " in err
+    assert b"'telex[mcp]'" in err
+    assert json.loads(out)["error"]["code"] == "not_installed"
 
 
-def test_a_server_that_does_not_start_is_a_line_and_the_others_go_on(desk: Telex, server: Scripted) -> None:
+def test_a_server_that_does_not_start_is_a_line_and_the_others_go_on(desk: Desk, server: Scripted) -> None:
     lab(desk, "dead", "dies")
     lab(desk, "lost", env={"TOKEN": "env:NOT_THERE"})
     server.will(ECHO, DONE_NOW)
@@ -202,7 +202,7 @@ def test_where_none_starts_nothing_is_asked(
     assert "MCP server one" in ran.err.splitlines()[1]
 
 
-def test_what_a_server_really_finds_in_its_environment(desk: Telex, server: Scripted) -> None:
+def test_what_a_server_really_finds_in_its_environment(desk: Desk, server: Scripted) -> None:
     lab(desk, "keyed", env={"TOKEN": "env:HIDDEN", "MODE": "plain"})
     server.will(calling(call("lab__about"), call("keyed__about", id="b", index=1)), DONE_NOW)
     secrets = {
@@ -228,7 +228,7 @@ def test_what_a_server_really_finds_in_its_environment(desk: Telex, server: Scri
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
 
 
-def test_json_is_one_object_of_all_answers(desk: Telex, server: Scripted) -> None:
+def test_json_is_one_object_of_all_answers(desk: Desk, server: Scripted) -> None:
     first = [*sse(delta("One."), delta(tool_calls=[call("lab__echo", {"n": 1})]), delta(finish="tool_calls")),
              *sse({"choices": [], "usage": USAGE}), DONE]  # fmt: skip
     server.will(first, calling(call("lab__fails", id="b")), answer("Two.", usage=USAGE))
@@ -243,7 +243,7 @@ def test_json_is_one_object_of_all_answers(desk: Telex, server: Scripted) -> Non
     assert ran.err.startswith("lab/fails: failed in "), "what came of it is in no key"
 
 
-def test_a_refusal_is_in_the_object_too(desk: Telex, server: Scripted) -> None:
+def test_a_refusal_is_in_the_object_too(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     ran = desk("chat", "--json", "--tools", "lab", "hi")
     found = json.loads(ran.out)
@@ -253,7 +253,7 @@ def test_a_refusal_is_in_the_object_too(desk: Telex, server: Scripted) -> None:
     assert (found["error"]["exit_code"], found["error"]["hint"]) == (8, "To allow it: --allow lab/echo")
 
 
-def test_jsonl_has_a_line_for_each_request_and_each_call(desk: Telex, server: Scripted) -> None:
+def test_jsonl_has_a_line_for_each_request_and_each_call(desk: Desk, server: Scripted) -> None:
     server.will(
         calling(call("lab__echo", {"n": 1}), call("lab__nope", id="b", index=1), text="One."), answer("Two.")
     )
@@ -271,7 +271,7 @@ def test_jsonl_has_a_line_for_each_request_and_each_call(desk: Telex, server: Sc
 
 
 def test_an_answer_that_begins_with_empty_lines_and_calls_a_tool_says_nothing(
-    desk: Telex, server: Scripted
+    desk: Desk, server: Scripted
 ) -> None:
     blank = [
         *sse(delta("\n"), delta("\n"), delta(tool_calls=[call("lab__echo")]), delta(finish="tool_calls")),
@@ -283,7 +283,7 @@ def test_an_answer_that_begins_with_empty_lines_and_calls_a_tool_says_nothing(
     assert json.loads(desk("chat", "--json", "--tools", "lab", *ANY, "hi").out)["text"] == "\n It is."
 
 
-def test_the_block_that_is_extracted_is_the_last_answers(desk: Telex, server: Scripted) -> None:
+def test_the_block_that_is_extracted_is_the_last_answers(desk: Desk, server: Scripted) -> None:
     server.will(
         calling(call("lab__echo"), text="I run\n```\nls\n```\n"), answer("Here:\n```py\nprint(1)\n```\n")
     )
@@ -292,7 +292,7 @@ def test_the_block_that_is_extracted_is_the_last_answers(desk: Telex, server: Sc
     assert desk("chat", "-x", "--tools", "lab", *ANY, "hi").text == "ls\n"
 
 
-def test_an_answer_with_tools_fits_a_schema(desk: Telex, server: Scripted) -> None:
+def test_an_answer_with_tools_fits_a_schema(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, answer('{"x": "no"}'), answer('{"x": 1}'))
     ran = desk("chat", "--schema", "x int", "--tools", "lab", *ANY, "hi")
     assert (ran.code, ran.text) == (0, '{"x": 1}\n')
@@ -302,14 +302,14 @@ def test_an_answer_with_tools_fits_a_schema(desk: Telex, server: Scripted) -> No
     assert (found["text"], len(found["tool_calls"])) == ('{"x": 1}', 1)
 
 
-def test_a_tool_that_was_not_allowed_is_why_an_answer_does_not_fit(desk: Telex, server: Scripted) -> None:
+def test_a_tool_that_was_not_allowed_is_why_an_answer_does_not_fit(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, answer("I cannot say."))
     ran = desk("chat", "--schema", "x int", "--tools", "lab", "hi")
     assert (ran.code, len(server.asked)) == (8, 2)
     assert "--allow lab/echo" in ran.err
 
 
-def test_a_file_gets_the_texts_of_all_answers_or_is_as_it_was(desk: Telex, server: Scripted) -> None:
+def test_a_file_gets_the_texts_of_all_answers_or_is_as_it_was(desk: Desk, server: Scripted) -> None:
     path = desk.home / "answer.txt"
     server.will(ECHO, DONE_NOW)
     assert desk("chat", "-o", str(path), "--tools", "lab", *ANY, "hi").code == 0
@@ -321,14 +321,14 @@ def test_a_file_gets_the_texts_of_all_answers_or_is_as_it_was(desk: Telex, serve
     assert path.with_name("answer.txt.partial").read_text() == "Let me see.\n"
 
 
-def test_quiet_leaves_the_lines_about_calls_out_and_no_error(desk: Telex, server: Scripted) -> None:
+def test_quiet_leaves_the_lines_about_calls_out_and_no_error(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     assert desk("chat", "-q", "--tools", "lab", *ANY, "hi").err == ""
     server.will(ECHO, DONE_NOW)
     assert desk("chat", "-q", "--tools", "lab", "hi").err.startswith("telex: no terminal to ask")
 
 
-def test_a_dry_run_shows_the_tools_that_would_be_offered(desk: Telex, server: Scripted) -> None:
+def test_a_dry_run_shows_the_tools_that_would_be_offered(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "--dry-run", "--tools", "lab", "--tool-choice", "echo", "hi")
     body = json.loads(ran.out)["body"]
     assert "lab__echo" in {tool["function"]["name"] for tool in body["tools"]}
@@ -340,7 +340,7 @@ def test_a_dry_run_shows_the_tools_that_would_be_offered(desk: Telex, server: Sc
 # --- which tool, and how often -----------------------------------------------------------------------------
 
 
-def test_a_choice_is_made_once_under_the_name_that_the_model_knows(desk: Telex, server: Scripted) -> None:
+def test_a_choice_is_made_once_under_the_name_that_the_model_knows(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     assert desk("chat", "--tools", "lab", *ANY, "--tool-choice", "lab/echo", "hi").code == 0
     assert [asked.body["tool_choice"] for asked in server.asked] == [
@@ -349,7 +349,7 @@ def test_a_choice_is_made_once_under_the_name_that_the_model_knows(desk: Telex, 
     ]
 
 
-def test_a_choice_that_no_tool_has(desk: Telex, server: Scripted) -> None:
+def test_a_choice_that_no_tool_has(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "--tools", "lab", "--tool-choice", "nope", "hi")
     assert (ran.code, server.asked) == (2, [])
     assert ran.err.startswith("telex: there is no tool 'nope'")
@@ -368,14 +368,14 @@ def test_where_no_choice_is_taken_it_is_said(telex: Telex, server: Scripted) -> 
     assert (dry.err, '"tool_choice"' in dry.text) == (ran.err, False)
 
 
-def test_a_demand_that_the_server_ignores_is_reported(desk: Telex, server: Scripted) -> None:
+def test_a_demand_that_the_server_ignores_is_reported(desk: Desk, server: Scripted) -> None:
     server.will(answer("Hi."))
     ran = desk("chat", "--tools", "lab", "--tool-choice", "required", "hi")
     assert (ran.code, ran.text) == (0, "Hi.\n")
     assert ran.err == "p/m ignored tool_choice: no tool was called, although one was required.\n"
 
 
-def test_at_the_limit_a_script_ends_and_keeps_what_there_is(desk: Telex, server: Scripted) -> None:
+def test_at_the_limit_a_script_ends_and_keeps_what_there_is(desk: Desk, server: Scripted) -> None:
     server.will(*(calling(call("lab__echo", id=f"c{at}"), text=f"Turn {at}.") for at in range(9)))
     ran = desk("chat", "--max-turns", "2", "--tools", "lab", *ANY, "hi")
     assert (ran.code, ran.text) == (8, "Turn 0.\nTurn 1.\n")
@@ -395,7 +395,7 @@ def test_at_the_limit_a_script_ends_and_keeps_what_there_is(desk: Telex, server:
 
 
 def test_a_later_turn_without_tools_sends_calls_and_results_all_the_same(
-    desk: Telex, server: Scripted
+    desk: Desk, server: Scripted
 ) -> None:
     server.will(ECHO, DONE_NOW)
     assert desk("chat", "--tools", "lab", *ANY, "hi").code == 0
@@ -406,7 +406,7 @@ def test_a_later_turn_without_tools_sends_calls_and_results_all_the_same(
     assert "tools" not in asked.body
 
 
-def test_a_server_that_refuses_them_without_tools_is_told_in_words(desk: Telex, server: Scripted) -> None:
+def test_a_server_that_refuses_them_without_tools_is_told_in_words(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     assert desk("chat", "--tools", "lab", *ANY, "hi").code == 0
     words = "Requests which include `tool_use` or `tool_result` blocks must define tools."
@@ -427,7 +427,7 @@ def test_a_server_that_refuses_them_without_tools_is_told_in_words(desk: Telex, 
     assert desk("chat", "-c", "Really?").err == "", "it is remembered"
 
 
-def test_what_a_tool_has_brought_is_kept_where_no_answer_follows(desk: Telex, server: Scripted) -> None:
+def test_what_a_tool_has_brought_is_kept_where_no_answer_follows(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, Answer(status=401, body=[b"{}"]))
     ran = desk("chat", "--tools", "lab", *ANY, "hi")
     assert (ran.code, ran.text) == (4, "Let me see.\n")
@@ -475,7 +475,7 @@ def test_what_goes_wrong_is_told_to_the_model_and_to_the_user(telex: Telex, serv
     assert within(3, lambda: running(telex.home) == [])
 
 
-def test_a_long_result_is_cut_and_said_to_be(desk: Telex, server: Scripted) -> None:
+def test_a_long_result_is_cut_and_said_to_be(desk: Desk, server: Scripted) -> None:
     lab(desk, "small", max_result=1000)
     server.will(calling(call("small__flood", {"n": 5000})), DONE_NOW)
     ran = desk("chat", "--tools", "small", "--allow", "*", "hi")
@@ -483,7 +483,7 @@ def test_a_long_result_is_cut_and_said_to_be(desk: Telex, server: Scripted) -> N
     assert ran.err.startswith("small/flood (5000): cut to 1.1 kB in ")
 
 
-def test_calls_of_an_answer_that_was_not_received_whole_never_run(desk: Telex, server: Scripted) -> None:
+def test_calls_of_an_answer_that_was_not_received_whole_never_run(desk: Desk, server: Scripted) -> None:
     half = sse(delta("Let me see."), delta(tool_calls=[call("lab__spawn")]))
     server.will([*half, Cut()])
     ran = desk("chat", "--tools", "lab", *ANY, "hi")
@@ -514,7 +514,7 @@ BOTH = calling(call("lab__spawn"), call("lab__wait", {"n": 30}, id="b", index=1)
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_a_signal_ends_the_servers_and_all_that_they_started(
-    desk: Telex, server: Scripted, number: signal.Signals, code: int
+    desk: Desk, server: Scripted, number: signal.Signals, code: int
 ) -> None:
     server.will(BOTH)
     lab(desk, "two")
@@ -532,7 +532,7 @@ def test_a_signal_ends_the_servers_and_all_that_they_started(
         assert (end["type"], end["verdict"]) == ("end", "interrupted")
 
 
-def test_what_had_ended_before_an_interrupt_is_kept(desk: Telex, server: Scripted) -> None:
+def test_what_had_ended_before_an_interrupt_is_kept(desk: Desk, server: Scripted) -> None:
     server.will(BOTH)
     with desk.start("chat", "--jsonl", "--tools", "lab", *ANY, "hi") as process:
         child = spawned(process)
@@ -546,7 +546,7 @@ def test_what_had_ended_before_an_interrupt_is_kept(desk: Telex, server: Scripte
     assert missing.startswith("There is no result")
 
 
-def test_nothing_is_left_behind_a_reader_that_goes_away(desk: Telex, server: Scripted) -> None:
+def test_nothing_is_left_behind_a_reader_that_goes_away(desk: Desk, server: Scripted) -> None:
     server.will(
         calling(call("lab__spawn"), text="One."), [*sse(delta("Two.")), Pause(0.3), *answer("Three.")]
     )
@@ -591,14 +591,14 @@ def imported(telex: Telex, *arguments: str) -> set[str]:
     return set(names)
 
 
-def test_nothing_of_tools_is_imported_where_none_are_asked_for(desk: Telex, server: Scripted) -> None:
+def test_nothing_of_tools_is_imported_where_none_are_asked_for(desk: Desk, server: Scripted) -> None:
     server.will(answer("Hi."))
     rooms = {"telex.chat.tools", "provider_core.tools", "mcp", "asyncio", "httpx2", "jsonschema"}
     assert not rooms & imported(desk, "chat", "hi")
     assert rooms - {"httpx2", "jsonschema"} <= imported(desk, "chat", "--tools", "lab", "hi")
 
 
-def test_one_model_at_a_time_has_tools(desk: Telex, server: Scripted) -> None:
+def test_one_model_at_a_time_has_tools(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "-m", "p/m", "-m", "p/n", "--tools", "lab", "hi")
     assert (ran.code, server.asked) == (2, [])
     assert "--tools" in ran.err
@@ -613,7 +613,7 @@ def _nothing_is_left_running(tmp_path: Path) -> Any:
 # --- images in results --------------------------------------------------------------------------------------
 
 
-def test_images_in_results_go_to_models_that_read_them(desk: Telex, server: Scripted) -> None:
+def test_images_in_results_go_to_models_that_read_them(desk: Desk, server: Scripted) -> None:
     desk("models", "add", "p", "seeing", "--vision")
     desk("models", "add", "p", "blind", "--no-vision")
     server.will(calling(call("lab__mixed", {})), DONE_NOW)
@@ -637,7 +637,7 @@ def test_images_in_results_go_to_models_that_read_them(desk: Telex, server: Scri
 
 
 def test_a_server_that_refuses_images_in_results_gets_them_from_the_user(
-    desk: Telex, server: Scripted
+    desk: Desk, server: Scripted
 ) -> None:
     desk("models", "add", "p", "seeing", "--vision")
     words = "Image URLs are only allowed for messages with role 'user'"
@@ -657,7 +657,7 @@ def test_a_server_that_refuses_images_in_results_gets_them_from_the_user(
     assert [part["type"] for part in messages[4]["content"]] == ["text", "image_url"] * 2
 
 
-def test_progress_is_an_event_in_jsonl(desk: Telex, server: Scripted) -> None:
+def test_progress_is_an_event_in_jsonl(desk: Desk, server: Scripted) -> None:
     server.will(calling(call("lab__progress", {"n": 1})), DONE_NOW)
     ran = desk("chat", "--tools", "lab", "--allow", "progress", "--jsonl", "hi")
     events = [json.loads(line) for line in ran.text.splitlines()]
@@ -665,7 +665,7 @@ def test_progress_is_an_event_in_jsonl(desk: Telex, server: Scripted) -> None:
     assert (told["id"], told["tool"], told["progress"], told["total"]) == ("call_a", "lab/progress", 0, 1)
 
 
-def test_a_call_written_as_text_is_shown_with_a_note(desk: Telex, server: Scripted) -> None:
+def test_a_call_written_as_text_is_shown_with_a_note(desk: Desk, server: Scripted) -> None:
     leaked = '<tool_call>\n{"name": "lab__echo", "arguments": {}}\n</tool_call>'
     for arguments, note in (
         (("--tools", "lab", "--allow", "*"), True),
@@ -680,5 +680,5 @@ def test_a_call_written_as_text_is_shown_with_a_note(desk: Telex, server: Script
         assert (words in ran.err) is note, arguments
         assert ("call_as_text" in ran.text) is ("--jsonl" in arguments)
     server.will(answer(leaked))
-    both = desk("chat", "--tools", "lab", "hi", stderr=subprocess.STDOUT)
-    assert f"{leaked}\nThis looks like" in both.text, "the note begins a line of its own"
+    both, _ = desk.start("chat", "--tools", "lab", "hi", stderr=subprocess.STDOUT).communicate(timeout=30)
+    assert f"{leaked}\nThis looks like" in both.decode(), "the note begins a line of its own"
