@@ -30,7 +30,7 @@ from provider_core.errors import (
 )
 from provider_core.redaction import printable, redact
 from provider_core.request import RequestAdapter, build_headers, known_secrets, sets_token_limit
-from provider_core.stream import Decoder, response_error
+from provider_core.stream import Decoder, ErrorReader
 from provider_core.structs import Struct, field
 from provider_core.types import (
     Call,
@@ -266,7 +266,7 @@ def _refusal(reply: Reply, call: Call, secrets: tuple[str, ...]) -> ProviderErro
     place = ""
     if 300 <= reply.status < 400:
         place = headers["location"] = _redirect(headers.get("location", ""), call.url)
-    error = response_error(reply.status, _read(reply), headers, provider=call.provider, secrets=secrets)
+    error = ErrorReader(call.provider, secrets).from_response(reply.status, _read(reply), headers)
     if isinstance(error, NotFoundError) and printable(redact(place, secrets)) == place:
         error.suggested_base = _base_url(place, call.url)
     error.should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())

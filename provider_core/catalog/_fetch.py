@@ -24,7 +24,7 @@ from provider_core.errors import (
 )
 from provider_core.redaction import redact
 from provider_core.request import build_headers, known_secrets
-from provider_core.stream import response_error
+from provider_core.stream import ErrorReader
 from provider_core.structs import Struct, replace
 from provider_core.types import Call
 
@@ -102,7 +102,7 @@ def _entries(value: Json, provider: Provider) -> list[Json]:
     if found is not None:
         return found
     if isinstance(value, dict) and (value.get("error") or value.get("errors")):
-        raise response_error(None, json.dumps(value).encode(), {}, provider=provider.name)
+        raise ErrorReader(provider.name).from_response(None, json.dumps(value).encode(), {})
     raise ProtocolError(f"{provider.name} sent JSON that is not a list of models", provider=provider.name)
 
 
@@ -156,8 +156,8 @@ class _Server:
                     )
                 self._time_left()
         if not 200 <= reply.status < 300:
-            error = response_error(
-                reply.status, bytes(received), reply.headers, provider=provider.name, secrets=self._secrets
+            error = ErrorReader(provider.name, self._secrets).from_response(
+                reply.status, bytes(received), reply.headers
             )
             if isinstance(error, AuthenticationError):
                 error.key_source = provider.key_source

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from provider_core import errors, limits
 from provider_core.redaction import clean
 from provider_core.stream.chunks import AnswerState, ChunkTemplate
-from provider_core.stream.failures import error_from_json, not_a_completion, response_error, subject
+from provider_core.stream.failures import ErrorReader
 from provider_core.stream.fields import standard_reason
 from provider_core.stream.framing import Framer, TooLongError, decode_json
 from provider_core.structs import Struct
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from provider_core.stream.framing import Frame
     from provider_core.types import AnswerEvent, Json
 
-__all__ = ["Decoder", "response_error", "standard_reason"]
+__all__ = ["Decoder", "ErrorReader", "standard_reason"]
 
 _CHECK_EVERY = 1 << 16
 """Bytes between two checks of the limits."""
@@ -63,13 +63,13 @@ class Decoder:
         self.done: bool = False
         """Whether nothing of interest can follow: after ``[DONE]``, an error, or a complete reply."""
         self._status, self._content_type = status, content_type
-        self._provider, self._secrets = provider, secrets
+        self._errors = ErrorReader(provider, secrets)
         self._own_limit, self._streamed = own_limit, streamed
         self._limits = {Text: max_characters, Reasoning: limits.WHOLE_ANSWER}
         self._lengths = {Text: 0, Reasoning: 0}
         self._fruitless = self._grown = self._check_at = 0
         self._framer = Framer()
-        self._answer = AnswerState(provider=provider, secrets=secrets)
+        self._answer = AnswerState(self._errors)
         self._template = ChunkTemplate()
         self._received = 0
         self._closed = False
@@ -122,22 +122,22 @@ class Decoder:
             answer.fail(unexplained)
         failure = self._failure(broken)
         done = self._end_mark or (self._framer.began_as_json and (answer.whole or not answer.in_pieces))
-        finish = clean(answer.finish, self._secrets, 200) if answer.finish is not None else None
+        finish = clean(answer.finish, self._errors.secrets, 200) if answer.finish is not None else None
         cut = failure is not None or broken is not None or not (done or finish is not None)
         events = self._within_limits(answer.text.close(cut=cut))
         end = StreamEnd(
-            provider=self._provider,
+            provider=self._errors.provider,
             failure=failure or answer.failure,
             broken=broken,
             finish=finish,
             done=done,
-            last_call=_line(clean(answer.calls.last_name(), self._secrets, 200)),
+            last_call=_line(clean(answer.calls.last_name(), self._errors.secrets, 200)),
             own_limit=self._own_limit,
             text=answer.text.has_text,
             image=any(not image.broken for image in answer.extras.images),
             reasoning=answer.text.has_reasoning,
             refusal=answer.refusal,
-            skipped=_line(clean(self._skipped, self._secrets, 100)),
+            skipped=_line(clean(self._skipped, self._errors.secrets, 100)),
             received=self._received,
         )
         verdict, reason, why = classify(end)
@@ -152,7 +152,7 @@ class Decoder:
             reason=reason,
             raw_reason=finish,
             error=why,
-            model=clean(answer.model, self._secrets, 200),
+            model=clean(answer.model, self._errors.secrets, 200),
             reasoning_details=answer.passthrough.details(),
             extra=answer.passthrough.extra(),
             choices=tuple(answer.choices()),
@@ -251,23 +251,23 @@ class Decoder:
             self._skipped = data[:400]
 
     def _stop(self, what: str, *, code: str = "too_much") -> None:
-        error = errors.ProtocolError(f"{subject(self._provider)} {what}", provider=self._provider, code=code)
+        error = errors.ProtocolError(
+            f"{self._errors.server} {what}", provider=self._errors.provider, code=code
+        )
         self._answer.failure = self._answer.failure or error
         self.done = True
 
     def _failure(self, broken: errors.CoreError | None) -> errors.CoreError | None:
         """Return the reported failure, or why the body is not an answer at all."""
-        answer, provider, secrets = self._answer, self._provider, self._secrets
+        answer = self._answer
         if self._error_body is not None:
-            return response_error(self._status, bytes(self._error_body), provider=provider, secrets=secrets)
+            return self._errors.from_response(self._status, bytes(self._error_body))
         if answer.failure is not None or answer.chunks or broken is not None:
             return answer.failure
         if answer.unknown:
-            return error_from_json(None, answer.unknown, provider=provider, secrets=secrets)
-        head, streamed = bytes(self._framer.head), self._streamed
-        return not_a_completion(
-            self._status, self._content_type, head, provider=provider, secrets=secrets, streamed=streamed
-        )
+            return self._errors.from_json(None, answer.unknown)
+        head = bytes(self._framer.head)
+        return self._errors.no_completion(self._status, self._content_type, head, streamed=self._streamed)
 
 
 def _is_chunk(value: Json) -> bool:
@@ -323,7 +323,7 @@ def classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.CoreE
     """
     verdict, reason, why = _classify(end)
     if end.skipped and verdict in (Verdict.COMPLETE, Verdict.LENGTH, Verdict.EMPTY):
-        server = subject(end.provider)
+        server = end.provider or "the server"
         message = f"{server} sent a piece that cannot be read ({end.skipped}); the answer may lack some of it"
         return Verdict.PARTIAL, reason, errors.ProtocolError(message, provider=end.provider)
     if why is not None and end.last_call and verdict is not Verdict.LENGTH:
@@ -338,7 +338,7 @@ def _classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.Core
     An answer that ends at the token limit is LENGTH if there was anything in it, reasoning included, and EMPTY
     otherwise. LENGTH has no error only if there was text, no call, and the limit is the caller's.
     """
-    server, provider, finish = subject(end.provider), end.provider, end.finish
+    server, provider, finish = end.provider or "the server", end.provider, end.finish
     reason = None if finish is None else standard_reason(finish)
     unfinished = reason is None and not end.done
     if finish is not None and reason is None:

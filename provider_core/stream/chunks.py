@@ -13,7 +13,6 @@ from provider_core.stream.error_payload import (
     may_be_error,
 )
 from provider_core.stream.extras import KEYS, Extras
-from provider_core.stream.failures import error_from_json
 from provider_core.stream.pieces import PassthroughFields, ToolCallBuilder
 from provider_core.stream.text import TextBuffer
 from provider_core.types import Choice, Reasoning, Text, Verdict
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provider_core.errors import CoreError
+    from provider_core.stream.failures import ErrorReader
     from provider_core.types import Json, Usage
 
 _WAITING = 16
@@ -42,7 +42,7 @@ _CONTENT = ("content", "reasoning_content", "reasoning", "reasoning_details", "t
 class AnswerState:
     """The state of one answer. Feed JSON values to ``add``; the text is in ``text``."""
 
-    def __init__(self, *, provider: str | None, secrets: tuple[str, ...]) -> None:
+    def __init__(self, errors: ErrorReader) -> None:
         self.text: TextBuffer = TextBuffer()
         self.calls: ToolCallBuilder = ToolCallBuilder()
         self.passthrough: PassthroughFields = PassthroughFields()
@@ -70,7 +70,7 @@ class AnswerState:
         self.in_pieces: bool = False
         """Whether something came that is a part of an answer by its shape."""
         self.refusal: bool = False
-        self._provider, self._secrets = provider, secrets
+        self._errors = errors
         self._others: dict[int, AnswerState] = {}
         self._others_size = 0
         self._chosen: int | None = None
@@ -161,7 +161,7 @@ class AnswerState:
     def fail(self, value: Json) -> None:
         """Note that the server reported a failure; the first one is reported."""
         if self.failure is None:
-            self.failure = error_from_json(None, value, provider=self._provider, secrets=self._secrets)
+            self.failure = self._errors.from_json(None, value)
 
     def finish_choosing(self) -> None:
         """Read the choice that came first, as choice 0 will not come."""
@@ -238,7 +238,7 @@ class AnswerState:
         elif index in self._others or len(self._others) < _CHOICES:
             other = self._others.get(index)
             if other is None:
-                other = self._others[index] = AnswerState(provider=self._provider, secrets=self._secrets)
+                other = self._others[index] = AnswerState(self._errors)
             other._choice(choice, complete)
             self._others_size += len(repr(choice))
 

@@ -64,123 +64,104 @@ _WEB = r"https?://[^\s/@\\\x00-\x20\x7f-\x9f]+(?:/[!-~]*)?"
 """An address without credentials, in printable ASCII."""
 
 
-def subject(provider: str | None) -> str:
-    """Return the subject of an error sentence."""
-    return provider or "the server"
+class ErrorReader:
+    """Reads the errors of one provider. ``secrets`` are redacted wherever the server echoes them."""
 
+    def __init__(self, provider: str | None, secrets: tuple[str, ...] = ()) -> None:
+        self.provider = provider
+        self.secrets = secrets
+        self.server: str = provider or "the server"
+        """The subject of an error message."""
 
-def response_error(
-    status: int | None,
-    body: bytes,
-    headers: Mapping[str, str] = _NO_HEADERS,
-    *,
-    provider: str | None,
-    secrets: tuple[str, ...] = (),
-) -> errors.ProviderError:
-    """Return the error for an HTTP error response with any body.
+    def from_response(
+        self, status: int | None, body: bytes, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> errors.ProviderError:
+        """Return the error for an HTTP error response with any body. The names of ``headers`` are in lower case."""
+        text = _decoded(body[: limits.ERROR_BODY])
+        if text.startswith("<"):
+            text = page_title(text[: 1 << 16])
+        else:
+            # An error may come as an event stream in spite of its status.
+            fields = (line.strip().partition(":") for line in text.split("\n"))
+            for candidate in (text, *(data.strip() for name, _, data in fields if name == "data")):
+                if candidate[:1] in ("{", "[", '"') or candidate == "null":
+                    with suppress(ValueError):
+                        return self.from_json(status, parse_json(candidate), headers)
+        said = ErrorPayload()
+        said.words = text
+        return self._error(status, said, None, headers)
 
-    The names of ``headers`` are in lower case. ``secrets`` are redacted wherever the server echoes them.
-    """
-    text = _decoded(body[: limits.ERROR_BODY])
-    if text.startswith("<"):
-        text = page_title(text[: 1 << 16])
-    else:
-        # An error may come as an event stream in spite of its status.
-        fields = (line.strip().partition(":") for line in text.split("\n"))
-        for candidate in (text, *(data.strip() for name, _, data in fields if name == "data")):
-            if candidate[:1] in ("{", "[", '"') or candidate == "null":
-                with suppress(ValueError):
-                    value = parse_json(candidate)
-                    return error_from_json(status, value, headers, provider=provider, secrets=secrets)
-    said = ErrorPayload()
-    said.words = text
-    return _error(status, said, None, headers, provider, secrets)
+    def from_json(
+        self, status: int | None, value: Json, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> errors.ProviderError:
+        """Return the error for a parsed body, or for a frame inside a stream (``status`` None)."""
+        said = ErrorPayload(value)
+        said.words = said.words or _excerpt(value)
+        return self._error(status, said, value, headers)
 
+    def no_completion(
+        self, status: int, content_type: str, head: bytes, *, streamed: bool
+    ) -> errors.ProtocolError:
+        """Return the error for a successful response that is not an answer; ``head`` is the beginning of its body.
 
-def error_from_json(
-    status: int | None,
-    value: Json,
-    headers: Mapping[str, str] = _NO_HEADERS,
-    *,
-    provider: str | None,
-    secrets: tuple[str, ...] = (),
-) -> errors.ProviderError:
-    """Return the error for a parsed body, or for a frame inside a stream (``status`` None)."""
-    said = ErrorPayload(value)
-    if not said.words:
-        said.words = _excerpt(value)
-    return _error(status, said, value, headers, provider, secrets)
-
-
-def not_a_completion(
-    status: int,
-    content_type: str,
-    head: bytes,
-    *,
-    provider: str | None,
-    secrets: tuple[str, ...] = (),
-    streamed: bool = False,
-) -> errors.ProtocolError:
-    """Return the error for a successful response that is not an answer; ``head`` is the beginning of its body.
-
-    Its code is "empty_body", or "empty_stream" if a stream was requested and nothing but keep-alives came.
-    """
-    text = _decoded(head)
-    is_page, is_empty = text.startswith("<"), not re.sub(_KEEPALIVES, "", text, flags=re.MULTILINE).strip()
-    words = clean(page_title(text) if is_page else text, secrets, 500 if is_page else 200)
-    code, what, shown = None, "something other than", words
-    if is_page:
-        what = "a web page instead of"
-    elif is_empty or not words:
-        what, shown = f"an empty {'stream' if words else 'body'} instead of", ""
-    if is_empty:
-        code = "empty_stream" if streamed else "empty_body"
-    kind = clean(content_type.partition(";")[0], secrets, 100) or "no content type"
-    message = f"{subject(provider)} sent {what} a chat completion ({status}, {kind})"
-    if shown:
-        message += f": {_line(shown)}"
-    return errors.ProtocolError(message, provider=provider, status=status, code=code, words=words)
-
-
-def _error(
-    status: int | None,
-    said: ErrorPayload,
-    value: Json,
-    headers: Mapping[str, str],
-    provider: str | None,
-    secrets: tuple[str, ...],
-) -> errors.ProviderError:
-    words = clean(said.words, secrets)
-    outcome = status if status is None or status >= 300 else None
-    number = outcome if outcome is not None else said.status
-    kind = _error_class(number, said, words, json_body=isinstance(value, dict | list))
-    location = headers.get("location", "") if outcome is not None and 300 <= outcome < 400 else ""
-    if location:
-        words = clean(f"redirected to {location.partition('?')[0]}", secrets)
-    spoken = words or _phrase(outcome)
-    shown = f" ({number})" if number is not None else ""
-    message = f"{subject(provider)} {_SAYS[kind]}{shown}" + (f": {_line(spoken)}" if spoken else "")
-    if said.param and kind is errors.BadRequestError and said.param not in words:
-        said.details.insert(0, f"parameter: {said.param}")
-    for detail in dict.fromkeys(_line(clean(each, secrets, _DETAIL)) for each in said.details):
-        if detail and detail not in message:
-            message += f" ({detail})"
-    error = kind(
-        message,
-        provider=provider,
-        status=outcome,
-        code=clean(said.code, secrets, 200) if said.code else None,
-        type=clean(said.type, secrets, 200) if said.type else None,
-        param=clean(said.param, secrets, 200) if said.param else None,
-        words=words,
-        retry_after=retry_after(headers, words, value),
-    )
-    if isinstance(error, errors.AuthenticationError):
-        asked = re.search(_SIGN_IN_AT, words, re.IGNORECASE)
-        error.sign_in = _sign_in(value, secrets) or (
-            asked[1] if asked and re.fullmatch(_WEB, asked[1]) else ""
+        Its code is "empty_body", or "empty_stream" if a stream was requested and nothing but keep-alives came.
+        """
+        text = _decoded(head)
+        is_page, is_empty = (
+            text.startswith("<"),
+            not re.sub(_KEEPALIVES, "", text, flags=re.MULTILINE).strip(),
         )
-    return error
+        words = clean(page_title(text) if is_page else text, self.secrets, 500 if is_page else 200)
+        code, what, shown = None, "something other than", words
+        if is_page:
+            what = "a web page instead of"
+        elif is_empty or not words:
+            what, shown = f"an empty {'stream' if words else 'body'} instead of", ""
+        if is_empty:
+            code = "empty_stream" if streamed else "empty_body"
+        kind = clean(content_type.partition(";")[0], self.secrets, 100) or "no content type"
+        message = f"{self.server} sent {what} a chat completion ({status}, {kind})"
+        if shown:
+            message += f": {_line(shown)}"
+        return errors.ProtocolError(message, provider=self.provider, status=status, code=code, words=words)
+
+    def _error(
+        self, status: int | None, said: ErrorPayload, value: Json, headers: Mapping[str, str]
+    ) -> errors.ProviderError:
+        words = clean(said.words, self.secrets)
+        outcome = status if status is None or status >= 300 else None
+        number = outcome if outcome is not None else said.status
+        kind = _error_class(number, said, words, json_body=isinstance(value, dict | list))
+        location = headers.get("location", "") if outcome is not None and 300 <= outcome < 400 else ""
+        if location:
+            words = clean(f"redirected to {location.partition('?')[0]}", self.secrets)
+        spoken = words or _phrase(outcome)
+        shown = f" ({number})" if number is not None else ""
+        message = f"{self.server} {_SAYS[kind]}{shown}" + (f": {_line(spoken)}" if spoken else "")
+        if said.param and kind is errors.BadRequestError and said.param not in words:
+            said.details.insert(0, f"parameter: {said.param}")
+        for detail in dict.fromkeys(_line(clean(each, self.secrets, _DETAIL)) for each in said.details):
+            if detail and detail not in message:
+                message += f" ({detail})"
+        code, type_, param = (
+            clean(each, self.secrets, 200) if each else None for each in (said.code, said.type, said.param)
+        )
+        error = kind(
+            message,
+            provider=self.provider,
+            status=outcome,
+            code=code,
+            type=type_,
+            param=param,
+            words=words,
+            retry_after=retry_after(headers, words, value),
+        )
+        if isinstance(error, errors.AuthenticationError):
+            asked = re.search(_SIGN_IN_AT, words, re.IGNORECASE)
+            error.sign_in = _sign_in(value, self.secrets)
+            if not error.sign_in and asked and re.fullmatch(_WEB, asked[1]):
+                error.sign_in = asked[1]
+        return error
 
 
 def _sign_in(value: Json, secrets: tuple[str, ...], depth: int = 3) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from provider_core import errors
-from provider_core.stream import response_error
+from provider_core.stream import ErrorReader
 
 
 def failed(status: int | None, value: Any, **headers: str) -> errors.ProviderError:
     """The error of a body, JSON unless it is bytes."""
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return response_error(
-        status, data, {name.replace("_", "-"): text for name, text in headers.items()}, provider="acme"
+    return ErrorReader("acme").from_response(
+        status, data, {name.replace("_", "-"): text for name, text in headers.items()}
     )
 
 
@@ -145,14 +145,16 @@ def test_an_error_says_who_did_what_and_why(status: int | None, value: Any, mess
 
 
 def test_an_error_without_a_provider_names_the_server() -> None:
-    assert response_error(500, b"", provider=None).message == "the server failed (500): Internal Server Error"
+    assert (
+        ErrorReader(None).from_response(500, b"").message == "the server failed (500): Internal Server Error"
+    )
 
 
 def test_details_are_redacted_and_do_not_count_for_the_class() -> None:
     data = json.dumps(
         body(message="Bad call.", failed_generation="too many tokens sk-secret-123456")
     ).encode()
-    error = response_error(400, data, provider="acme", secrets=("sk-secret-123456",))
+    error = ErrorReader("acme", ("sk-secret-123456",)).from_response(400, data)
     assert type(error) is errors.BadRequestError
     assert "sk-secret-123456" not in error.message
 
@@ -504,7 +506,9 @@ def test_a_redirect_names_its_address_without_the_query() -> None:
 def test_the_wait_a_server_asks_for_is_read(
     headers: dict[str, str], words: str, seconds: float | None
 ) -> None:
-    error = response_error(429, json.dumps({"error": {"message": words}}).encode(), headers, provider="acme")
+    error = ErrorReader("acme").from_response(
+        429, json.dumps({"error": {"message": words}}).encode(), headers
+    )
     assert error.retry_after == (None if seconds is None else pytest.approx(seconds))
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from provider_core.redaction import close_matches, printable, redact, unhidden
-from provider_core.stream import response_error
+from provider_core.stream import ErrorReader
 
 KEY = "sk-proj-Ab3/dE+f6hI9kL=mN0pQ"
 
@@ -80,7 +80,7 @@ def test_a_key_with_controls_in_its_midst_is_still_masked() -> None:
             hidden.encode(),
             json.dumps({"error": {"message": hidden, "code": hidden, "type": hidden}}).encode(),
         ):
-            error = response_error(401, data, provider="acme", secrets=(KEY,))
+            error = ErrorReader("acme", (KEY,)).from_response(401, data)
             for text in (error.message, error.words, error.code or "", error.type or ""):
                 assert KEY not in text
                 assert KEY[9:] not in text
@@ -88,7 +88,7 @@ def test_a_key_with_controls_in_its_midst_is_still_masked() -> None:
 
 def test_a_key_at_the_cut_is_masked() -> None:
     for pad in range(1970, 2001):
-        error = response_error(400, b"x" * pad + KEY.encode(), provider="acme", secrets=(KEY,))
+        error = ErrorReader("acme", (KEY,)).from_response(400, b"x" * pad + KEY.encode())
         assert KEY[:12] not in error.words
 
 
@@ -133,7 +133,7 @@ def test_hostile_text_takes_linear_time() -> None:
         "try again in 1" * 50_000,
     ):
         start = time.perf_counter()
-        error = response_error(400, text.encode(), provider="acme", secrets=(KEY,))
+        error = ErrorReader("acme", (KEY,)).from_response(400, text.encode())
         assert len(error.words) <= 2000
         assert time.perf_counter() - start < 2
 

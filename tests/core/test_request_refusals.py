@@ -25,7 +25,7 @@ from provider_core.errors import (
 )
 from provider_core.request import Workaround
 from provider_core.request._refusals import refused_choice, refused_field
-from provider_core.stream import response_error
+from provider_core.stream import ErrorReader
 
 SENT = (
     "stream_options", "temperature", "top_p", "presence_penalty", "frequency_penalty", "reasoning_effort", "thinking",
@@ -497,7 +497,7 @@ def extra(*loc: str | int) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_refusal_is_read_out_of_an_error_body(body: Any, field: str | None, status: int) -> None:
-    assert refused(response_error(status, json.dumps(body).encode(), provider="p")) == field
+    assert refused(ErrorReader("p").from_response(status, json.dumps(body).encode())) == field
 
 
 @pytest.mark.parametrize("piece", ["'", "'a', ", "a and ", "unknown parameter ", "top_p, ", " ", "(", "x"])

@@ -13,7 +13,7 @@ from wire import DONE, Read, body, chunks, delta, dumps, joined, message, read
 
 from provider_core.errors import ConnectionLostError, CoreError
 from provider_core.redaction import printable, redact
-from provider_core.stream import Decoder, response_error
+from provider_core.stream import Decoder, ErrorReader
 from provider_core.types import Verdict
 
 SETTINGS = settings(max_examples=150, deadline=None)
@@ -128,7 +128,7 @@ def test_any_json_gives_events_or_one_clean_error(value: Any) -> None:
         value, {"choices": [value]}, {"choices": [{"delta": value, "message": value, "finish_reason": value}]}
     )
     chunks({"choices": [{"delta": {"tool_calls": value, "content": value}}], "usage": value, "error": value})
-    error = response_error(400, raw, {"retry-after": "x"}, provider=None)
+    error = ErrorReader(None).from_response(400, raw, {"retry-after": "x"})
     assert "\n" not in error.message
     assert len(error.message) < 2200
 
@@ -138,7 +138,7 @@ def test_any_json_gives_events_or_one_clean_error(value: Any) -> None:
 def test_any_bytes_give_events_or_one_clean_error(data: bytes) -> None:
     for prefix in (b"", b"data: ", b"{", b"<", b'{"choices":[{"delta":{"content":"'):
         same(read(prefix + data, size=3), read(prefix + data))
-        shown = response_error(500, prefix + data, provider="acme").message
+        shown = ErrorReader("acme").from_response(500, prefix + data).message
         assert shown == printable(shown, 3000)
         assert "\n" not in shown
 
@@ -188,7 +188,7 @@ def test_json_nested_without_end_is_not_an_internal_error(opener: str) -> None:
                 + b"}}]}\n\n"
                 + DONE
             )
-            response_error(500, raw, provider="acme")
+            ErrorReader("acme").from_response(500, raw)
 
 
 @pytest.mark.parametrize("number", ["1" * 5000, "1e999", "-1e999", "NaN", "Infinity"])
@@ -198,7 +198,7 @@ def test_numbers_beyond_all_bounds_are_not_an_internal_error(number: str) -> Non
     read(raw.encode())
     read(b"data: " + raw.encode() + b"\n\n" + DONE)
     error = f'{{"error":{{"code":{number},"message":{number},"status":{number}}}}}'
-    response_error(400, error.encode(), provider="acme")
+    ErrorReader("acme").from_response(400, error.encode())
 
 
 def test_a_cut_json_reply_is_never_complete() -> None:

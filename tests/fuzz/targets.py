@@ -37,7 +37,7 @@ from provider_core.presets import all_presets
 from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround
 from provider_core.settings import Paths, load, snapshot, validators
 from provider_core.settings import mcp_import as other_clients
-from provider_core.stream import Decoder, response_error
+from provider_core.stream import Decoder, ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
 from provider_core.tools import arguments, schemas
@@ -179,9 +179,7 @@ def error_body(data: bytes) -> None:
     """Any body of an error is one of the core's errors, has advice, and shows no key."""
     random = choices(data)
     status = random.choice((400, 401, 402, 403, 404, 409, 413, 422, 429, 498, 500, 501, 503, 529, 999))
-    error = response_error(
-        status, data, {"retry-after": text_of(data[:20])}, provider="lab", secrets=(SECRET,)
-    )
+    error = ErrorReader("lab", (SECRET,)).from_response(status, data, {"retry-after": text_of(data[:20])})
     code_and_hint(error, LAB)
     json.dumps(error_object(error), ensure_ascii=False).encode()
     assert SECRET not in error.message
