@@ -101,7 +101,7 @@ class ChatRun:
         self._retries = plan.schema_retries
         self._mismatch: SchemaMismatchError | None = None
         self._checked: tuple[str, CoreError | None] | None = None  # the final text, and why it does not match
-        self._ended = False
+        self._final: Answer | None = None  # the answer of ChatEnded
         self._events = self._run()
 
     def __iter__(self) -> Iterator[Event]:
@@ -110,10 +110,9 @@ class ChatRun:
     @property
     def answer(self) -> Answer:
         """The answers to all requests so far, merged. Before ``ChatEnded`` it is "interrupted"."""
-        answer = self._merged()
-        if self._ended or self._answering:
-            return answer
-        return replace(answer, verdict=Verdict.INTERRUPTED, error=None)
+        if self._final is not None:
+            return self._final
+        return replace(self._merged(), verdict=Verdict.INTERRUPTED, error=None)
 
     def end(self, error: CoreError | None = None, *, unwritten: int = 0) -> tuple[Event, ...]:
         """End the turn early, because of ``error`` or because the user stopped it; return the last events.
@@ -123,7 +122,7 @@ class ChatRun:
         """
         with suppress(ValueError):  # it runs in another thread, which cannot be closed from here
             self._events.close()
-        if self._ended:
+        if self._final is not None:
             return ()
         events: list[Event] = []
         had_text = self._checked is not None
@@ -138,7 +137,7 @@ class ChatRun:
             answer = replace(answer, verdict=Verdict.INTERRUPTED, error=None)
         elif error is not None and answer.error is None:
             answer = replace(answer, error=error)
-        self._ended = True
+        self._final = answer
         if self.plan.schema_retries is not None and answer.text and not had_text:
             events.insert(0, Text(text=answer.text))
         return (*events, ChatEnded(answer=answer))
@@ -177,9 +176,8 @@ class ChatRun:
                     self._mismatch = None
                     self._continue((Message(role="user", content=words),))
         with self._hold:
-            answer = self._merged()
-            self._ended = True
-            yield ChatEnded(answer=answer)
+            self._final = self._merged()
+            yield ChatEnded(answer=self._final)
 
     def _ask(self, opened: OpenProvider) -> Iterator[Event]:
         """The events of one request's answer."""

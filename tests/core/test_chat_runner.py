@@ -313,6 +313,40 @@ def test_refused_calls_are_the_error_of_a_complete_turn(code: str) -> None:
     assert (answer.error.code or "", "met/weather" in str(answer.error)) == (code, True)
 
 
+@pytest.mark.parametrize("error", [None, ConnectError("no way")], ids=["stopped", "failed"])
+def test_a_turn_that_ends_at_any_event_has_a_consistent_conversation(error: CoreError | None) -> None:
+    def new_run() -> ChatRun:
+        steps = CALL, '{"age": "four"}', CALL, '{"age": 4}'
+        return run_of(*steps, schema=AGE, toolboxes=[FunctionTools([weather])])
+
+    total = len(list(new_run()))
+    assert total > 20
+    for stop in range(total + 1):
+        run = new_run()
+        events = [event for _, event in zip(range(stop), run, strict=False)]
+        events += run.end(error)
+        assert names(events).count("ChatEnded") == 1
+        assert last_answer(events) == run.answer
+        assert len(texts(events)) <= 1
+        assert run.end() == ()
+        conversation = list(EARLIER)
+        for ended in [event for event in events if isinstance(event, AnswerEnded)]:
+            answer = ended.answer
+            conversation += ended.new_messages
+            if answer.text or answer.verdict is Verdict.COMPLETE:
+                conversation.append(answer.message())
+        started = names(events).count("RequestStarted")
+        assert 0 <= names(events).count("AnswerEnded") - started <= 1
+        if run.answers[0].verdict is Verdict.COMPLETE:
+            saved = list(run.messages)
+            assert conversation[: len(saved)] == saved
+            assert [message.role for message in conversation[len(saved) :]] in ([], ["user"]), (
+                "a prompt without answer"
+            )
+        else:
+            assert run.messages == EARLIER
+
+
 # --- several at once ---------------------------------------------------------------------------------------
 
 
