@@ -1,30 +1,36 @@
-"""Secrets of ten kinds, servers that repeat them in fifteen ways, ten formats: no secret is shown or saved anywhere."""
+"""No secret is shown, logged, saved or passed to a process, whatever the source and the server."""
 
 from __future__ import annotations
 
 import base64
 import itertools
 import json
+import logging
+import os
 import tempfile
+import threading
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from inprocess import Inside
+from running import Telex
 from scripted import Answer, Asked, answer, delta, sse
 from servers import CHAT, in_json
 
 from provider_core import keys
-from provider_core.keys import MemoryStore
+from provider_core.keys import MemoryStore, unseal
 from provider_core.types import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from scripted import Scripted
 
 KEY = "sk-canary/0123456789+abcdefghijklmnop"
+OTHER = "sk-second/9876543210+zyxwvutsrqponmlk"
 
 
 def coded(text: str) -> tuple[str, ...]:
@@ -33,11 +39,22 @@ def coded(text: str) -> tuple[str, ...]:
     return (text, text[:-4], base64.b64encode(raw).decode()[:44], raw.hex(), text.replace("/", "\\/"))
 
 
-CANARIES = tuple(form.encode() for form in (*coded(KEY), KEY.replace("/", "%2F").replace("+", "%2B")))
+CANARIES = tuple(
+    form.encode()
+    for key in (KEY, OTHER)
+    for form in (*coded(key), key.replace("/", "%2F").replace("+", "%2B"), key.encode().hex().upper())
+)
 
 
-def sings(raw: bytes) -> bool:
-    return any(form in raw for form in CANARIES) or KEY.encode().hex().upper().encode() in raw
+def sings(raw: bytes | str) -> bool:
+    raw = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
+    return any(form in raw for form in CANARIES)
+
+
+def singing_files(home: Path) -> list[Path]:
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert len(files) > 3
+    return [path for path in files if sings(path.read_bytes()) or sings(str(path))]
 
 
 # --- sources -----------------------------------------------------------------------------------------------
@@ -150,7 +167,12 @@ def test_no_secret_is_shown_or_saved(name: str, tmp_path: Path, outside: Path, s
     text = "".join(f"{row} = {value}\n" for row, value in rows.items()).replace("{outside}", str(outside))
     telex.configure(f"[providers.lab]\n{text}{source.more.replace('{server}', server.url)}")
     shown: dict[tuple[str, ...], str] = {}
-    for way, form in itertools.product(WAYS, FORMATS):
+    # All pairs with a key and with a header; each way and each format once or twice with the other sources.
+    all_pairs = name in ("keyring", "header variable")
+    pairs = (
+        itertools.product(WAYS, FORMATS) if all_pairs else zip(WAYS, itertools.cycle(FORMATS), strict=False)
+    )
+    for way, form in pairs:
         arguments = ("chat", "--no-stdin", "-m", "lab/m", *form, way)
         ran = telex(*arguments, env=source.env)
         assert ran.code in (0, 1, 3, 4, 5, 6), (arguments, ran.err)
@@ -162,7 +184,150 @@ def test_no_secret_is_shown_or_saved(name: str, tmp_path: Path, outside: Path, s
     carried = [value for asked in server.asked for value in asked.headers.values() if KEY in value]
     # The secret was in force, or it was for somebody else.
     assert bool(carried) is (name not in ("proxy password", "variable of the settings"))
-    assert [arguments for arguments, said in shown.items() if sings(said.encode())] == []
-    files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
-    assert len(files) > 3
-    assert [path for path in files if sings(path.read_bytes()) or sings(str(path).encode())] == []
+    assert [arguments for arguments, text in shown.items() if sings(text)] == []
+    assert singing_files(tmp_path / "home") == []
+
+
+# --- commands and processes --------------------------------------------------------------------------------
+
+
+class Watch:
+    """Reads the command line and the environment of every process while a block runs."""
+
+    def __init__(self) -> None:
+        self.argv: set[bytes] = set()
+        self.environments: set[bytes] = set()
+        self.seen = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.is_set():
+            for entry in Path("/proc").iterdir():
+                if entry.name.isdigit() and int(entry.name) != os.getpid():
+                    self._read(entry)
+            time.sleep(0.002)
+
+    def _read(self, entry: Path) -> None:
+        try:
+            argv, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+        except OSError:
+            return
+        self.seen += b"telex" in argv
+        if sings(argv):
+            self.argv.add(argv)
+        if sings(environment):
+            self.environments.add(argv)
+
+
+class Logged(logging.Handler):
+    """Keeps what libraries log, except for debugging: httpcore then logs the headers of answers."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.name} {record.getMessage()} {record.exc_text}")
+
+
+def command_lines(url: str, files: Path) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """The commands that handle a key, each with its stdin and its environment."""
+    stdin, env = {"stdin": KEY.encode()}, {"env": {"K": KEY}}
+    lab, bad = ("providers", "add", "lab", "--base-url", url), ("providers", "add", "bad", "--base-url")
+    command = f"cat {files / 'key'}"
+    yield (*lab, "--key-stdin"), stdin
+    yield (*lab, "--key-stdin"), stdin  # taken
+    yield (*lab, "--key-stdin", "--replace"), stdin
+    yield (*bad, url, "--key-stdin"), {"stdin": f"{KEY}\n{KEY}".encode()}
+    yield (*bad, url, "--key-stdin"), {"stdin": f"{KEY}é".encode()}
+    yield (*bad, "http://127.0.0.1:1", "--key-stdin"), stdin
+    yield (*bad, "nonsense", "--key-stdin"), stdin
+    yield (*bad, f"{url}/401", "--key-env", "K"), env
+    yield (*bad, url, "--key-command", f"{command}; exit 3"), {}
+    yield ("providers", "add", "env", "--base-url", url, "--key-env", "K"), env
+    yield ("providers", "add", "cmd", "--base-url", url, "--key-command", command), {}
+    yield ("providers", "set-key", "lab", "--key-stdin"), {"stdin": OTHER.encode()}
+    yield ("providers", "set-key", "lab", "--key-stdin", "--no-verify"), stdin
+    yield ("providers", "list", "--check-keys", "--json"), env
+    for form in ([], ["--json"], ["--deep"], ["--deep", "--json"]):
+        yield ("providers", "test", "--all", *form), env
+    for way in ("401", "404", "429", "500", "fine"):
+        yield ("chat", "--no-stdin", "-m", "lab/m", "--retries", "0", way), {}
+        yield ("chat", "--no-stdin", "-m", "env/m", "--retries", "0", "--no-stream", way), env
+    yield ("providers", "rename", "lab", "work"), {}
+    yield ("providers", "remove", "cmd", "--yes"), {}
+    yield ("providers", "remove", "work", "--yes"), {}
+
+
+class Loud(MemoryStore):
+    """A keyring whose errors repeat what it was given, as tools that take keys as arguments do."""
+
+    def set(self, name: str, key: str) -> None:
+        if name == "loud":
+            raise RuntimeError(f"Command '['tool', '--add', '{key}']' returned 1")
+        super().set(name, key)
+
+
+def test_no_command_shows_logs_or_saves_a_key(
+    tmp_path: Path, server: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    home, files = tmp_path / "home", tmp_path / "outside"
+    files.mkdir()
+    (files / "key").write_text(KEY)
+    server.will(echo)
+    logged = Logged()
+    logging.getLogger().addHandler(logged)
+    logging.getLogger().setLevel(logging.INFO)
+    told: dict[tuple[str, ...], str] = {}
+    codes: set[int] = set()
+    try:
+        telex = Inside(home, Loud())
+        for arguments, given in command_lines(server.url, files):
+            ran = telex(*arguments, **given)
+            told[arguments] = f"{ran.text}\n{ran.err}"
+            codes.add(ran.code)
+        ran = telex("providers", "add", "loud", "--base-url", server.url, "--key-stdin", stdin=KEY.encode())
+        assert ran.code == 1  # an error that nobody foresaw is told by its place alone
+        told["loud",] = f"{ran.text}\n{ran.err}"
+    finally:
+        logging.getLogger().removeHandler(logged)
+        logging.getLogger().setLevel(logging.WARNING)
+    assert {0, 2, 3, 4, 5, 6, 7} <= codes  # the paths that were meant were taken
+    assert sum(KEY in asked.headers.get("authorization", "") for asked in server.asked) > 15
+
+    installed = Telex(home)
+    installed.env |= {
+        "PYTHON_KEYRING_BACKEND": "keyring_in_a_file.Keyring",
+        "TEST_KEYRING": str(files / "keyring.json"),
+        "TMPDIR": str(home),
+    }
+    add = ("providers", "add", "real", "--base-url", server.url)
+    with Watch() as watch:
+        for arguments, stdin in (
+            ((*add, "--key-stdin"), KEY.encode()),
+            ((*add, "--key-command", f"sleep 0.1; cat {files / 'key'}", "--replace"), None),
+            ((*add, "--key-stdin", "--replace"), KEY.encode()),
+            (("providers", "test", "--json", "real"), None),
+            (("chat", "-m", "real/m", "401"), None),
+        ):
+            done = installed(*arguments, stdin=stdin)
+            told[arguments] = f"{done.text}\n{done.err}"
+    kept = json.loads((files / "keyring.json").read_text())
+    assert [unseal(text)[0] for name, text in kept.items() if "@" in name] == [KEY]
+    assert watch.seen > 5
+
+    assert [arguments for arguments, text in told.items() if sings(text)] == []
+    assert [line for line in logged.lines if sings(line)] == []
+    assert not sings(caplog.text)
+    assert watch.argv == set()
+    assert watch.environments == set()
+    assert singing_files(home) == []
