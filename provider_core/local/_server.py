@@ -91,16 +91,21 @@ def serve(
             "a local model needs the package xllamacpp, which is not installed", code="not_installed"
         )
     trained = read_gguf(path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ModelFileError("llama.cpp cannot open a file whose path is not UTF-8", path=path) from None
     key = secrets.token_urlsafe(32)
     wanted = {
-        "path": _utf8(path),
+        "path": str(path),
         "alias": alias,
         "key": key,
         "context": context or default_context(trained),
         "threads": threads or _cores(),
         "fit": path.stat().st_size > _FITS,
     }
-    with _temporary_file(path) as log, _start(path, log) as child:
+    child, log = _start(path)
+    with log, child:
         try:
             base_url = _started(child, wanted, path, log)
             try:
@@ -115,31 +120,14 @@ def serve(
             child.kill()
 
 
-def _utf8(path: Path) -> str:
-    name = str(path)
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise ModelFileError("llama.cpp cannot open a file whose path is not UTF-8", path=path) from None
-    return name
-
-
-def _temporary_file(path: Path) -> IO[bytes]:
+def _start(path: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start the child; returns it and the file that it logs to."""
+    import subprocess
     import tempfile
 
     try:
-        return tempfile.TemporaryFile()
-    except OSError as error:
-        raise LocalModelError(
-            f"a temporary file cannot be created: {error.strerror or error}", path=path
-        ) from error
-
-
-def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    import subprocess
-
-    try:
-        return subprocess.Popen(
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - serve closes it
+        child = subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).with_name("_child.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -150,8 +138,9 @@ def _start(path: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise LocalModelError(
-            f"the local model's process did not start: {error.strerror or error}", path=path
+            f"the local model's process could not be started: {error.strerror or error}", path=path
         ) from error
+    return child, log
 
 
 def _started(child: subprocess.Popen[bytes], wanted: dict[str, object], path: Path, log: IO[bytes]) -> str:
