@@ -1,4 +1,4 @@
-"""``telex mcp``: servers are set up, listed, started and removed, and no secret is ever in the way or on it."""
+"""``telex mcp``: set up, list, test and remove servers, and store their secrets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def refused(ran: Ran, code: ExitCode, *words: str) -> None:
 # --- add ---------------------------------------------------------------------------------------------------
 
 
-def test_a_command_is_set_up_as_it_was_typed(telex: Inside, tmp_path: Path) -> None:
+def test_command_is_set_up(telex: Inside, tmp_path: Path) -> None:
     ran = telex(
         "mcp", "add", "lab", "--env", "MODE=fast", "--env", "TOKEN=keyring:lab", "--cwd", str(tmp_path),
         "--timeout", "5", "--start-timeout", "7", "--max-result", "2000", "--allow", "read_*", "--allow", "list",
@@ -91,9 +91,7 @@ def test_a_command_is_set_up_as_it_was_typed(telex: Inside, tmp_path: Path) -> N
         (["ghp_0123456789abcdefghij"], "a secret."),
     ],
 )
-def test_a_secret_in_a_command_is_taken_with_a_word_of_warning(
-    telex: Inside, words: list[str], where: str
-) -> None:
+def test_secret_in_a_command_is_a_warning(telex: Inside, words: list[str], where: str) -> None:
     ran = telex("mcp", "add", "lab", "--", "x", *words)
     assert ran.code == 0
     assert f"contains what looks like {where}" in ran.err
@@ -102,7 +100,7 @@ def test_a_secret_in_a_command_is_taken_with_a_word_of_warning(
     assert "looks like" not in telex("mcp", "add", "two", "--", "npx", "-y", "--token-file", "/a").err
 
 
-def test_an_address_is_set_up_with_its_headers(telex: Inside) -> None:
+def test_address_is_set_up(telex: Inside) -> None:
     ran = telex(
         "mcp", "add", "web", "--url", "https://Tools.example/mcp/",
         "--header", "Authorization: Bearer env:WEB", "--header", "X-Team:a",
@@ -115,7 +113,7 @@ def test_an_address_is_set_up_with_its_headers(telex: Inside) -> None:
     assert "the environment variable WEB, which is not set now" in ran.err
 
 
-def test_a_command_that_is_not_there_is_told_of(telex: Inside) -> None:
+def test_missing_command_is_reported(telex: Inside) -> None:
     assert "Command not found: nosuch-command" in telex("mcp", "add", "lab", "--", "nosuch-command").err
 
 
@@ -128,53 +126,32 @@ def test_a_command_that_is_not_there_is_told_of(telex: Inside) -> None:
         (["lab", "--env", "MODE", "--", "x"], "--env takes KEY=VALUE"),
         (["lab", "--env", f"API_KEY={SECRET}", "--", "x"], "give --env API_KEY=keyring:NAME"),
         (["lab", "--env", "ANY=ghp_0123456789abcdefghij", "--", "x"], "looks like a secret"),
-        (
-            ["lab", "--url", "http://a/", "--header", f"Authorization: Bearer {SECRET}"],
-            "Authorization: keyring:NAME",
-        ),
+        (["lab", "--url", "http://a/", "--header", f"Authorization: Bearer {SECRET}"], "Authorization: keyring:NAME"),
         (["lab", "--url", "http://a/", "--header", f"X-Key={SECRET}"], "looks like a secret"),
         (["lab", "--url", "http://a/", "--header", "X-Team"], "--header takes NAME: VALUE"),
         (["lab", "--url", "http://a.example/", "--header", "X-Key: env:K"], "unencrypted: use https"),
         (["lab", "--timeout", "0", "--", "x"], "--timeout"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_and_nothing_written(
-    telex: Inside, arguments: list[str], words: str
-) -> None:
-    refused(telex("mcp", "add", *arguments), ExitCode.USAGE, words)
-    assert tables(telex) == {}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
         (["a_b", "--", "x"], "not a valid name for an MCP server"),
-        (["all", "--", "x"], "taken by telex itself"),
         (["lab", "--url", f"https://me:{SECRET}@a/"], "a user name or a password"),
-        (["lab", "--url", f"https://a/?api_key={SECRET}"], "contains a key in its query"),
-        (["lab", "--url", "a/mcp"], "must begin with http"),
         (["lab", "--header", "X-A: b", "--", "x"], "headers are for a url"),
-        (["lab", "--env", "A=b", "--url", "http://a/"], "are for a command"),
         (["lab", "--allow", "two words", "--", "x"], "not a valid pattern"),
-        (["lab", "--", ""], "its command is empty"),
         (["lab", "--", "x\udcff"], "is not UTF-8 text"),
         (["lab", "--env", "A=\udcff", "--", "x"], "is not UTF-8 text"),
     ],
-)
-def test_what_the_settings_may_not_hold_is_refused(telex: Inside, arguments: list[str], words: str) -> None:
+)  # fmt: skip
+def test_invalid_server_is_refused(telex: Inside, arguments: list[str], words: str) -> None:
     ran = telex("mcp", "add", *arguments)
     refused(ran, ExitCode.USAGE, words)
-    assert "mcp." not in ran.err, "nobody has written a file"
-    assert tables(telex) == {}
+    assert ("mcp." in ran.err, tables(telex)) == (False, {})
 
 
-def test_a_secret_may_travel_in_the_clear_where_that_is_wanted(telex: Inside) -> None:
+def test_secret_over_plain_http_needs_permission(telex: Inside) -> None:
     arguments = ["web", "--url", "http://a.example/", "--header", "X-Key: env:K", "--allow-http"]
     assert telex("mcp", "add", *arguments).code == 0
     assert telex("mcp", "add", "near", "--url", "http://10.0.0.1/", "--header", "X-Key: env:K").code == 0
 
 
-def test_a_server_is_overwritten_only_when_asked(telex: Inside) -> None:
+def test_server_is_replaced_only_with_replace(telex: Inside) -> None:
     telex("mcp", "add", "lab", "--env", "A=b", "--", "one")
     refused(telex("mcp", "add", "lab", "--", "two"), ExitCode.SETTINGS, "lab is already set up", "--replace")
     assert telex("mcp", "add", "lab", "--replace", "--", "two").code == 0
@@ -184,7 +161,7 @@ def test_a_server_is_overwritten_only_when_asked(telex: Inside) -> None:
 # --- list --------------------------------------------------------------------------------------------------
 
 
-def test_what_is_set_up_is_listed_without_values(telex: Inside) -> None:
+def test_list_shows_no_values(telex: Inside) -> None:
     telex(
         "mcp",
         "add",
@@ -231,7 +208,7 @@ def test_an_empty_list_says_how_to_begin(telex: Inside) -> None:
 # --- test and tools ----------------------------------------------------------------------------------------
 
 
-def test_servers_are_tested_all_at_once_and_each_failure_is_said(telex: Inside) -> None:
+def test_servers_are_tested_and_failures_reported(telex: Inside) -> None:
     telex("mcp", "add", "good", "--", *COMMAND)
     telex("mcp", "add", "bad", "--", *COMMAND, "dies")
     ran = telex("mcp", "test")
@@ -247,7 +224,7 @@ def test_servers_are_tested_all_at_once_and_each_failure_is_said(telex: Inside) 
     assert "| ModuleNotFoundError: No module named 'tools'" in ran.err
 
 
-def test_a_test_is_json_for_those_who_want_it(telex: Inside) -> None:
+def test_report_as_json(telex: Inside) -> None:
     telex("mcp", "add", "good", "--", *COMMAND)
     telex("mcp", "add", "bad", "--", "nosuch-command")
     ran = telex("mcp", "test", "--json")
@@ -273,26 +250,24 @@ def test_a_test_is_json_for_those_who_want_it(telex: Inside) -> None:
     ],
     ids=["variable", "keyring", "silent", "unreachable", "refuses"],
 )
-def test_the_exit_code_says_what_kind_of_failure_it_was(
-    telex: Inside, add: list[str], code: ExitCode, words: str
-) -> None:
+def test_exit_code_is_that_of_what_failed(telex: Inside, add: list[str], code: ExitCode, words: str) -> None:
     telex("mcp", "add", "lab", *add)
     refused(telex("mcp", "test", "lab"), code, words)
     refused(telex("mcp", "tools", "lab"), code, words)
 
 
-def test_failures_of_several_kinds_are_one(telex: Inside) -> None:
+def test_different_failures_exit_1(telex: Inside) -> None:
     telex("mcp", "add", "one", "--", "nosuch-command")
     telex("mcp", "add", "two", "--url", "http://127.0.0.1:9/mcp")
     assert telex("mcp", "test").code == ExitCode.OTHER
 
 
-def test_a_test_can_be_less_patient_than_the_settings(telex: Inside) -> None:
+def test_timeout_overrides_the_settings(telex: Inside) -> None:
     telex("mcp", "add", "lab", "--", *COMMAND, "silent")
     refused(telex("mcp", "test", "--timeout", "0.3"), ExitCode.NETWORK, "did not start within 0.3 s")
 
 
-def test_a_server_that_is_switched_off_is_tested_by_name_alone(telex: Inside) -> None:
+def test_disabled_server_is_tested_only_by_name(telex: Inside) -> None:
     telex("mcp", "add", "on", "--", *COMMAND)
     telex("mcp", "add", "off", "--", *COMMAND)
     telex.configure(telex.settings.read_text() + "enabled = false\n")
@@ -300,20 +275,18 @@ def test_a_server_that_is_switched_off_is_tested_by_name_alone(telex: Inside) ->
     assert telex("mcp", "test", "off").text.startswith("off\tpassed\t")
 
 
-def test_a_name_that_no_server_has_is_an_error_with_near_ones(telex: Inside) -> None:
+def test_unknown_server_is_an_error_with_candidates(telex: Inside) -> None:
     telex("mcp", "add", "github", "--", "x")
     for command in ("test", "tools"):
         refused(
             telex("mcp", command, "githib"), ExitCode.SETTINGS, "no MCP server called githib", "mean github?"
         )
     refused(telex("mcp", "remove", "githib", "--yes"), ExitCode.SETTINGS, "mean github?")
-
-
-def test_without_any_server_there_is_nothing_to_test(telex: Inside) -> None:
+    telex("mcp", "remove", "github", "--yes")
     refused(telex("mcp", "test"), ExitCode.SETTINGS, "no MCP server is set up")
 
 
-def test_tools_are_listed_with_their_hints_and_who_is_asked(telex: Inside) -> None:
+def test_tools_are_listed_with_hints_and_approval(telex: Inside) -> None:
     telex("mcp", "add", "lab", "--allow", "e*", "--", *COMMAND)
     ran = telex("mcp", "tools", "lab")
     assert ran.code == 0, ran.err
@@ -351,7 +324,7 @@ def test_no_provider_has_its_key_in_a_servers_environment(telex: Inside) -> None
 # --- secrets -----------------------------------------------------------------------------------------------
 
 
-def test_a_secret_goes_into_the_keyring_and_to_its_server_alone(telex: Inside) -> None:
+def test_secret_is_stored_and_given_to_its_server(telex: Inside) -> None:
     telex("mcp", "add", "lab", "--env", "TOKEN=keyring:lab.token", "--", *COMMAND, "refuses")
     ran = telex("mcp", "set-secret", "lab.token", "--stdin", stdin=f"{SECRET}\n".encode())
     assert ran.code == 0, ran.err
@@ -361,7 +334,7 @@ def test_a_secret_goes_into_the_keyring_and_to_its_server_alone(telex: Inside) -
     assert "no licence" in telex("mcp", "test", "lab").err, "it was started with it"
 
 
-def test_a_secret_that_nobody_is_given_is_told_of(telex: Inside) -> None:
+def test_unused_secret_is_reported(telex: Inside) -> None:
     ran = telex("mcp", "set-secret", "lab", "--stdin", stdin=b"x")
     assert "Nothing uses it yet. Where a server's env names keyring:lab" in ran.err
     assert telex("mcp", "set-secret", "lab", "--remove").code == 0
@@ -377,13 +350,11 @@ def test_a_secret_that_nobody_is_given_is_told_of(telex: Inside) -> None:
         (["lab", "--stdin", "--remove"], b"x", "do not go together"),
     ],
 )
-def test_a_secret_that_cannot_be_had_is_refused(
-    telex: Inside, arguments: list[str], stdin: bytes, words: str
-) -> None:
+def test_invalid_secret_is_refused(telex: Inside, arguments: list[str], stdin: bytes, words: str) -> None:
     refused(telex("mcp", "set-secret", *arguments, stdin=stdin), ExitCode.USAGE, words)
 
 
-def test_a_keyring_that_does_not_work_says_what_else_there_is(tmp_path: Path) -> None:
+def test_broken_keyring_suggests_a_variable(tmp_path: Path) -> None:
     telex = Inside(tmp_path / "home", Broken())
     telex("mcp", "add", "lab", "--env", "TOKEN=keyring:lab", "--", *COMMAND)
     for arguments in (["set-secret", "lab", "--stdin"], ["test"]):
@@ -397,7 +368,7 @@ def test_a_keyring_that_does_not_work_says_what_else_there_is(tmp_path: Path) ->
 # --- remove ------------------------------------------------------------------------------------------------
 
 
-def test_a_server_goes_with_those_of_its_secrets_that_no_other_one_has(telex: Inside) -> None:
+def test_remove_deletes_secrets_that_no_other_server_uses(telex: Inside) -> None:
     telex("mcp", "add", "one", "--env", "A=keyring:own", "--env", "B=keyring:shared", "--", "x")
     telex("mcp", "add", "two", "--env", "B=keyring:shared", "--", "x")
     for name in ("own", "shared"):

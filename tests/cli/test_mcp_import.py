@@ -1,4 +1,4 @@
-"""``telex mcp import``: other clients' files as they are, what is taken of them, what is left and why, and secrets."""
+"""``telex mcp import``: what is imported from other clients' files, what is skipped and why, and secrets."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ VSCODE = """{
 }"""
 
 
-def test_the_file_of_claude_is_taken_as_it_is(telex: Inside, tmp_path: Path) -> None:
+def test_file_of_claude(telex: Inside, tmp_path: Path) -> None:
     path = tmp_path / "claude_desktop_config.json"
     path.write_text(CLAUDE)
     ran = telex("mcp", "import", str(path))
@@ -80,7 +80,7 @@ def test_the_file_of_claude_is_taken_as_it_is(telex: Inside, tmp_path: Path) -> 
     assert path.read_text() == CLAUDE
 
 
-def test_the_file_of_cursor_has_its_variables_as_references(telex: Inside) -> None:
+def test_variables_in_the_file_of_cursor_become_references(telex: Inside) -> None:
     ran = telex("mcp", "import", "-", stdin=CURSOR.encode(), env={"DB_URL": "x"})
     assert ran.code == 0, ran.err
     assert tables(telex) == {
@@ -93,7 +93,7 @@ def test_the_file_of_cursor_has_its_variables_as_references(telex: Inside) -> No
     assert "db: DB_URL" not in ran.err
 
 
-def test_the_file_of_vs_code_has_its_inputs_as_secrets_of_the_keyring(telex: Inside) -> None:
+def test_inputs_in_the_file_of_vs_code_become_secrets_in_the_keyring(telex: Inside) -> None:
     ran = telex("mcp", "import", "-", stdin=b"\xef\xbb\xbf" + VSCODE.encode())
     assert ran.code == 0, ran.err
     assert tables(telex) == {
@@ -107,11 +107,6 @@ def test_the_file_of_vs_code_has_its_inputs_as_secrets_of_the_keyring(telex: Ins
     assert "envFile: omitted, telex does not read it" in ran.err
 
 
-def test_settings_with_everything_else_in_them_are_read_too() -> None:
-    text = json.dumps({"mcp": {"servers": {"a": {"command": "x"}}}, "editor.tabSize": 4})
-    assert [(found.name, found.table) for found in read(text)] == [("a", {"command": ["x"]})]
-
-
 @pytest.mark.parametrize(
     ("entry", "table"),
     [
@@ -120,23 +115,25 @@ def test_settings_with_everything_else_in_them_are_read_too() -> None:
         ({"command": "npx -y 'a b'"}, {"command": ["npx", "-y", "a b"]}),
         ({"command": "x", "cwd": "/srv", "env": {}}, {"command": ["x"], "cwd": "/srv"}),
         ({"command": "x", "disabled": True}, {"command": ["x"], "enabled": False}),
+        ({"command": "x", "isActive": False}, {"command": ["x"], "enabled": False}),
+        ({"command": "x", "disabled": None, "cwd": None, "timeout": None}, {"command": ["x"]}),
         ({"command": "x", "env": {"A": None, "B": "", "C": "c"}}, {"command": ["x"], "env": {"B": "", "C": "c"}}),
         ({"command": "x", "env": {"A": "${A:-b}"}}, {"command": ["x"], "env": {"A": "env:A"}}),
         ({"command": "x", "args": ["${M}"], "env": {"M": "a"}}, {"command": ["x", "${M}"], "env": {"M": "a"}}),
         ({"command": "x", "args": ["${userHome}/a"]}, {"command": ["x", f"{Path.home()}/a"]}),
-        ({"serverUrl": "https://a.example/mcp"}, {"url": "https://a.example/mcp"}),
-        ({"httpUrl": "https://a.example/mcp"}, {"url": "https://a.example/mcp"}),
-        ({"type": "streamable-http", "url": "https://a.example/mcp"}, {"url": "https://a.example/mcp"}),
+        *(({key: "https://a/mcp"}, {"url": "https://a/mcp"}) for key in ("serverUrl", "httpUrl")),
+        ({"type": "streamable-http", "url": "https://a/mcp"}, {"url": "https://a/mcp"}),
+        ({"url": "https://a/mcp", "bearer_token_env_var": "T"},
+         {"url": "https://a/mcp", "headers": {"Authorization": "Bearer env:T"}}),
     ],
 )  # fmt: skip
-def test_an_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
+def test_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
     found = one(entry)
-    assert (found.skip_reason, found.secrets) == ("", {})
-    assert found.table == table
+    assert (found.skip_reason, found.secrets, found.table) == ("", {}, table)
 
 
 @pytest.mark.parametrize(
-    ("entry", "why"),
+    ("entry", "reason"),
     [
         ({}, "neither a command nor a url"),
         ([], "object"),
@@ -146,8 +143,9 @@ def test_an_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
         ({"command": "x", "args": "a b"}, "not strings"),
         ({"command": "x", "env": ["A"]}, "object"),
         ({"command": "x", "env": {"A": {}}}, "its A is not text"),
-        ({"command": "x", "args": ["${workspaceFolder}"]}, "fill in ${workspaceFolder} in its arguments"),
+        ({"command": "x", "args": ["${workspaceFolder}"]}, "${workspaceFolder} in its arguments"),
         ({"command": "x", "args": ["--token", "${input:t}"]}, "${input:t} in its arguments"),
+        ({"command": "x", "args": [f"${{TOKEN:-{SECRET}}}"]}, "${TOKEN} in its arguments"),
         ({"url": "https://${env:HOST}/mcp"}, "${env:HOST} in its address"),
         ({"command": "x", "env": {"PASSWORD_URL": "a ${env:A} ${env:B}"}}, "more than one placeholder"),
         ({"command": "x", "args": ["--api-key", SECRET]}, "looks like a secret after --api-key"),
@@ -157,84 +155,57 @@ def test_an_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
         ({"url": "https://a/", "headers": {"K": "Bearer env:OPENAI_API_KEY"}}, "add it by hand"),
     ],
 )
-def test_what_cannot_be_taken_is_left_with_its_reason(entry: Any, why: str) -> None:
+def test_entry_that_cannot_be_imported_is_skipped_with_its_reason(entry: Any, reason: str) -> None:
     found = one(entry)
-    assert why in found.skip_reason
-    assert found.table == {}
-    assert SECRET not in repr(found)
+    assert reason in found.skip_reason
+    assert (found.table, SECRET in repr(found)) == ({}, False)
 
 
-@pytest.mark.parametrize(
-    ("called", "name"),
-    [
-        ("My Git_Server", "My-Git-Server"),
-        ("@scope/server", "scope-server"),
-        ("a" * 80, "a" * 64),
-        ("_x_", "x"),
-    ],
-)
-def test_names_are_made_to_fit(called: str, name: str) -> None:
-    (found,) = read(json.dumps({"mcpServers": {called: {"command": "x"}}}))
-    assert found.name == name
-    assert f"its name here is {name}" in found.notes
-
-
-def test_names_that_cannot_be_are_left() -> None:
+def test_names_are_made_valid_or_skipped() -> None:
     names = {
-        "all": {"command": "x"},
-        "日本": {"command": "x"},
-        "a b": {"command": "x"},
-        "a-b": {"command": "x"},
-    }
-    reserved, empty, first, second = read(json.dumps({"mcpServers": names}))
-    assert "taken by telex itself" in reserved.skip_reason
-    assert "not a valid name for an MCP server" in empty.skip_reason
-    assert (first.skip_reason, second.skip_reason) == (
-        "",
-        "its name would be a-b, which another server of the file has",
-    )
-
-
-def test_permissions_of_another_client_are_not_taken_over() -> None:
-    found = one({"command": "x", "alwaysAllow": ["rm"], "trust": True, "icon": "y", "timeout": 5})
-    assert found.table == {"command": ["x"], "call_timeout": 5.0}
-    assert found.notes == (
-        "timeout: 5 s becomes call_timeout = 5",
-        "alwaysAllow, trust: omitted, choose yourself which tools run without asking (allow)",
-        "icon: omitted, telex has no such setting",
-    )
+        "My Git_Server": "My-Git-Server", "@scope/server": "scope-server", "a" * 80: "a" * 64, "_x_": "x", "all": "all",
+        "日本": "日本", "a b": "a-b", "a-b": "a-b",
+    }  # fmt: skip
+    found = read(json.dumps({"mcpServers": {name: {"command": "x"} for name in names}}))
+    assert {each.original_name: each.name for each in found} == names
+    assert all(f"its name here is {each.name}" in each.notes for each in found[:4])
+    assert [each.skip_reason for each in found[:4]] == [""] * 4
+    for each, reason in zip(found[4:], ("taken by telex itself", "not a valid name for an MCP server", "",
+                                        "its name would be a-b, which another server of the file has"),
+                            strict=True):  # fmt: skip
+        assert reason in each.skip_reason
 
 
 @pytest.mark.parametrize(
-    ("fields", "limits", "note"),
+    ("fields", "limits", "notes"),
     [
         ({"timeout": 60000}, {"call_timeout": 60}, "timeout: 60000 ms becomes call_timeout = 60"),
         ({"timeout": "1500"}, {"call_timeout": 1.5}, "timeout: 1500 ms becomes call_timeout = 1.5"),
         ({"timeout": 300}, {"call_timeout": 300}, "timeout: 300 s becomes call_timeout = 300"),
         ({"tool_timeout_sec": 1800}, {"call_timeout": 1800}, "1800 s becomes call_timeout = 1800"),
         ({"initTimeout": 10000}, {"start_timeout": 10}, "initTimeout: 10000 ms becomes start_timeout = 10"),
-        ({"timeout": 0}, {}, "timeout: omitted, it is not a number of seconds"),
-        ({"timeout": True}, {}, "timeout: omitted"),
-        ({"timeout": [5]}, {}, "timeout: omitted"),
-        ({"timeout": "soon"}, {}, "timeout: omitted"),
-        ({"timeout": 10**400}, {}, "timeout: omitted"),
+        *(({"timeout": wrong}, {}, "timeout: omitted, it is not a number of seconds")
+          for wrong in (0, True, [5], "soon", 10**400)),
         ({"includeTools": ["a"]}, {}, "includeTools: omitted, telex offers all tools of a server"),
         ({"oauth": {"clientSecret": SECRET}}, {}, "oauth: omitted, telex cannot sign in"),
         ({"dev": {"watch": "x"}}, {}, "dev: omitted, telex has no such setting"),
+        ({"alwaysAllow": ["rm"], "trust": True, "icon": "y"}, {},
+         "alwaysAllow, trust: omitted, choose yourself which tools run without asking (allow) / icon: omitted"),
     ],
-)
+)  # fmt: skip
 def test_fields_of_other_clients_are_converted_or_reported(
-    fields: Any, limits: dict[str, float], note: str
+    fields: Any, limits: dict[str, float], notes: str
 ) -> None:
     found = one({"command": "x", **fields})
     assert found.table == {"command": ["x"], **limits}
-    assert note in " / ".join(found.notes)
+    assert notes in " / ".join(found.notes)
     assert SECRET not in repr(found)
 
 
 @pytest.mark.parametrize(
     ("text", "table"),
     [
+        ({"mcp": {"servers": {"a": {"command": "x"}}}, "editor.tabSize": 4}, {"command": ["x"]}),
         ({"context_servers": {"a": {"command": {"path": "x", "args": ["y"], "env": {"B": "c"}}}}},
          {"command": ["x", "y"], "env": {"B": "c"}}),
         ({"context_servers": {"a": {"source": "custom", "command": "x", "args": []}}}, {"command": ["x"]}),
@@ -246,21 +217,11 @@ def test_fields_of_other_clients_are_converted_or_reported(
         ({"extensions": {"a": {"type": "streamable_http", "uri": "https://a.example/mcp"}}},
          {"url": "https://a.example/mcp"}),
         ({"mcpServers": [{"name": "a", "command": "x"}]}, {"command": ["x"]}),
-        ({"mcpServers": {"a": {"command": "x", "isActive": False}}}, {"command": ["x"], "enabled": False}),
-        ({"mcpServers": {"a": {"url": "https://a.example/mcp", "bearer_token_env_var": "T"}}},
-         {"url": "https://a.example/mcp", "headers": {"Authorization": "Bearer env:T"}}),
-        ({"mcpServers": {"a": {"command": "x", "disabled": None, "cwd": None, "timeout": None}}}, {"command": ["x"]}),
     ],
 )  # fmt: skip
 def test_files_of_other_clients_are_read(text: Any, table: dict[str, Any]) -> None:
     (found,) = read(json.dumps(text))
     assert (found.name, found.skip_reason, found.table) == ("a", "", table)
-
-
-def test_a_secret_in_a_default_is_not_shown() -> None:
-    found = one({"command": "x", "args": [f"${{TOKEN:-{SECRET}}}"]})
-    assert "${TOKEN} in its arguments" in found.skip_reason
-    assert SECRET not in repr(found)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +236,7 @@ def test_a_secret_in_a_default_is_not_shown() -> None:
         ('{"mcpServers": {"a": {"command": "\\ud800"}}}', "half a character"),
     ],
 )
-def test_what_is_no_such_file_says_so(text: str, words: str) -> None:
+def test_file_without_servers_is_an_error(text: str, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         read(text)
 
@@ -285,11 +246,14 @@ def test_what_is_no_such_file_says_so(text: str, words: str) -> None:
 PLAIN = file(
     files={"command": "x"},
     github={"command": "x", "env": {"GITHUB_TOKEN": SECRET, "MODE": "fast"}},
-    web={"url": "https://a.example/mcp", "headers": {"Authorization": f"Bearer {SECRET}", "X-Team": "a"}},
+    web={
+        "url": "https://a.example/mcp",
+        "headers": {"Authorization": f"Bearer {SECRET}", "X-Team": "a", "X-Api!Key": SECRET},
+    },
 )
 
 
-def test_a_server_with_a_secret_in_plain_is_not_taken_in_silence(telex: Inside) -> None:
+def test_server_with_a_plain_secret_is_skipped(telex: Inside) -> None:
     ran = telex("mcp", "import", "-", stdin=PLAIN)
     assert ran.code == 0
     assert list(tables(telex)) == ["files"]
@@ -298,22 +262,24 @@ def test_a_server_with_a_secret_in_plain_is_not_taken_in_silence(telex: Inside) 
     assert SECRET not in telex.settings.read_text()
 
 
-def test_secrets_in_plain_go_into_the_keyring(telex: Inside) -> None:
+def test_plain_secrets_can_be_stored_in_the_keyring(telex: Inside) -> None:
     ran = telex("mcp", "import", "-", "--secrets", "keyring", stdin=PLAIN)
     assert ran.code == 0, ran.err
     assert tables(telex)["github"]["env"] == {"MODE": "fast", "GITHUB_TOKEN": "keyring:github.GITHUB_TOKEN"}
     assert tables(telex)["web"]["headers"] == {
         "X-Team": "a",
         "Authorization": "Bearer keyring:web.Authorization",
+        "X-Api!Key": "keyring:web.X-Api-Key",
     }
+    assert telex.stored("secret:web.X-Api-Key") == SECRET
     assert telex.stored("secret:github.GITHUB_TOKEN") == SECRET
     assert telex.stored("secret:web.Authorization") == SECRET
-    assert "2 secrets are in the keyring; the file still has them." in ran.err
+    assert "3 secrets are in the keyring; the file still has them." in ran.err
     assert "telex mcp set-secret" not in ran.err, "they are there"
     assert SECRET not in ran.err + telex.settings.read_text()
 
 
-def test_secrets_in_plain_may_be_looked_for_in_the_environment(telex: Inside) -> None:
+def test_plain_secrets_can_be_read_from_variables(telex: Inside) -> None:
     ran = telex("mcp", "import", "-", "--secrets", "env", stdin=PLAIN, env={"GITHUB_TOKEN": "x"})
     assert ran.code == 0, ran.err
     assert tables(telex)["github"]["env"]["GITHUB_TOKEN"] == "env:GITHUB_TOKEN"
@@ -323,7 +289,7 @@ def test_secrets_in_plain_may_be_looked_for_in_the_environment(telex: Inside) ->
     assert SECRET not in ran.err + telex.settings.read_text()
 
 
-def test_a_keyring_that_does_not_work_leaves_everything_as_it_was(tmp_path: Path) -> None:
+def test_broken_keyring_imports_nothing(tmp_path: Path) -> None:
     class Broken(MemoryStore):
         def set(self, name: str, key: str) -> None:
             raise KeyStoreError("the keyring is locked")
@@ -335,10 +301,10 @@ def test_a_keyring_that_does_not_work_leaves_everything_as_it_was(tmp_path: Path
     assert tables(telex) == {}
 
 
-# --- which are taken ---------------------------------------------------------------------------------------
+# --- choice -----------------------------------------------------------------------------------------------
 
 
-def test_some_may_be_chosen_by_either_name(telex: Inside) -> None:
+def test_only_takes_either_name(telex: Inside) -> None:
     text = file(**{"a b": {"command": "x"}, "c": {"command": "x"}, "d": {"command": "x"}})
     assert telex("mcp", "import", "-", "--only", "a b", "--only", "c", stdin=text).code == 0
     assert set(tables(telex)) == {"a-b", "c"}
@@ -346,7 +312,7 @@ def test_some_may_be_chosen_by_either_name(telex: Inside) -> None:
     assert (ran.code, "no server called e" in ran.err) == (ExitCode.USAGE, True)
 
 
-def test_a_server_that_is_set_up_stays_unless_it_is_to_be_replaced(telex: Inside) -> None:
+def test_known_server_is_replaced_only_with_replace(telex: Inside) -> None:
     telex("mcp", "add", "lab", "--", "old")
     text = file(lab={"command": "new"})
     ran = telex("mcp", "import", "-", stdin=text)
@@ -358,14 +324,14 @@ def test_a_server_that_is_set_up_stays_unless_it_is_to_be_replaced(telex: Inside
     assert tables(telex)["lab"]["command"] == ["new"]
 
 
-def test_a_secret_over_plain_http_needs_a_word(telex: Inside) -> None:
+def test_secret_over_plain_http_needs_permission(telex: Inside) -> None:
     text = file(web={"url": "http://a.example/mcp", "headers": {"X-Key": "${env:K}"}})
     assert "unencrypted" in telex("mcp", "import", "-", stdin=text).err
     assert tables(telex) == {}
     assert telex("mcp", "import", "-", "--allow-http", stdin=text).code == 0
 
 
-def test_what_the_settings_do_not_accept_is_left_alone(telex: Inside) -> None:
+def test_invalid_server_is_skipped(telex: Inside) -> None:
     text = file(bad={"url": "ftp://a/"}, good={"command": "x"}, worse={"command": "x", "env": {"A-B": "c"}})
     ran = telex("mcp", "import", "-", stdin=text)
     assert ran.code == 0
@@ -374,7 +340,7 @@ def test_what_the_settings_do_not_accept_is_left_alone(telex: Inside) -> None:
     assert "skipped   worse: " in ran.err
 
 
-def test_a_file_that_cannot_be_read_is_an_error(telex: Inside, tmp_path: Path) -> None:
+def test_unreadable_file_is_an_error(telex: Inside, tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b'{"a": "\xe9"}')
     for path, words in [("absent", "No such file"), ("latin", "it is not UTF-8")]:
         ran = telex("mcp", "import", str(tmp_path / path))
@@ -385,7 +351,7 @@ def test_a_file_that_cannot_be_read_is_an_error(telex: Inside, tmp_path: Path) -
 # --- files of strangers ------------------------------------------------------------------------------------
 
 
-def test_a_providers_key_is_not_handed_to_a_strangers_server(telex: Inside) -> None:
+def test_key_of_a_provider_is_not_given_to_an_imported_server(telex: Inside) -> None:
     telex.configure('[providers.openai]\npreset = "openai"\n')
     web = {"url": "https://a.example/mcp", "headers": {"X-Any": "${env:OPENAI_API_KEY}"}}
     ran = telex(
@@ -398,14 +364,14 @@ def test_a_providers_key_is_not_handed_to_a_strangers_server(telex: Inside) -> N
     assert "it wants OPENAI_API_KEY" in telex("mcp", "import", "-", "--secrets", "env", stdin=lab).err
 
 
-def test_what_is_taken_of_the_environment_is_said(telex: Inside) -> None:
+def test_variables_that_a_server_gets_are_reported(telex: Inside) -> None:
     telex.env["DB_URL"] = SECRET
     ran = telex("mcp", "import", "-", stdin=file(db={"command": "x", "env": {"URL": "${env:DB_URL}"}}))
     assert "URL: from the environment variable DB_URL" in ran.err
     assert SECRET not in ran.err
 
 
-def test_nothing_in_a_file_begins_a_line_or_commands_a_terminal(telex: Inside) -> None:
+def test_text_of_the_file_cannot_fake_lines_or_control_the_terminal(telex: Inside) -> None:
     called = "lab\u202e\n\x1b[31mskipped   x"
     text = file(
         **{
@@ -422,10 +388,3 @@ def test_nothing_in_a_file_begins_a_line_or_commands_a_terminal(telex: Inside) -
     assert "\r" not in ran.err
     assert "\u202e" not in ran.err
     assert not [line for line in ran.err.splitlines() if line.startswith(("skipped   x", "imported  y"))]
-
-
-def test_a_header_of_any_name_has_its_secret_in_the_keyring(telex: Inside) -> None:
-    text = file(web={"url": "https://a.example/mcp", "headers": {"X-Api!Key": SECRET}})
-    telex("mcp", "import", "-", "--secrets", "keyring", stdin=text)
-    assert tables(telex)["web"]["headers"] == {"X-Api!Key": "keyring:web.X-Api-Key"}
-    assert telex.stored("secret:web.X-Api-Key") == SECRET
