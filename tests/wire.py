@@ -1,4 +1,4 @@
-"""Puts bodies of answers together and reads them with the decoder, for the tests of the stream."""
+"""Builds bodies of answers and decodes them, for the tests of the stream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def delta(content: Any = None, /, *, finish: Any = None, **fields: Any) -> dict[
 
 
 def message(content: Any = None, /, *, finish: Any = "stop", **fields: Any) -> dict[str, Any]:
-    """A reply that is no stream."""
+    """A reply in one piece."""
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": content, **fields},
@@ -34,7 +34,7 @@ def message(content: Any = None, /, *, finish: Any = "stop", **fields: Any) -> d
 
 
 def body(*values: Any, done: bool = True) -> bytes:
-    """An event stream of JSON values; bytes stand as they are."""
+    """An event stream of JSON values; bytes are inserted unchanged."""
     frames = [value if isinstance(value, bytes) else b"data: %s\n\n" % dumps(value) for value in values]
     return b"".join(frames) + (DONE if done else b"")
 
@@ -45,13 +45,13 @@ def dumps(value: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Read:
-    """What came of a body, with touching events of one kind joined."""
+    """The events of a body, with adjacent text and reasoning joined."""
 
     events: tuple[AnswerEvent, ...]
 
     @property
     def said(self) -> list[tuple[str, str]]:
-        kinds = {Text: "text", Reasoning: "thought"}
+        kinds = {Text: "text", Reasoning: "reasoning"}
         return [
             (kinds[type(event)], event.text) for event in self.events if isinstance(event, Text | Reasoning)
         ]
@@ -61,7 +61,7 @@ class Read:
         return "".join(event.text for event in self.events if isinstance(event, Text))
 
     @property
-    def thoughts(self) -> str:
+    def reasoning(self) -> str:
         return "".join(event.text for event in self.events if isinstance(event, Reasoning))
 
     @property
@@ -89,7 +89,7 @@ class Read:
 
 
 def joined(events: list[AnswerEvent]) -> tuple[AnswerEvent, ...]:
-    """Join touching events of one kind."""
+    """Join adjacent text and reasoning."""
     out: list[AnswerEvent] = []
     for event in events:
         last = out[-1] if out else None

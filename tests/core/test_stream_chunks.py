@@ -80,7 +80,7 @@ def test_every_shape_of_chunks_is_read(shape: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "text", "thoughts"),
+    ("sent", "text", "reasoning"),
     [
         ([delta("ha")] * 5, "hahahahaha", ""),
         ([delta(7)], "7", ""),
@@ -100,9 +100,9 @@ def test_every_shape_of_chunks_is_read(shape: str) -> None:
             for text in ("ha", "ha", "hah", "!")), delta("Hi")], "Hi", "hahahah!"),
     ],
 )  # fmt: skip
-def test_text_and_reasoning_are_read_once(sent: list[Any], text: str, thoughts: str) -> None:
+def test_text_and_reasoning_are_read_once(sent: list[Any], text: str, reasoning: str) -> None:
     result = chunks(*sent, STOP)
-    assert (result.text, result.thoughts, result.verdict) == (text, thoughts, COMPLETE)
+    assert (result.text, result.reasoning, result.verdict) == (text, reasoning, COMPLETE)
 
 
 @pytest.mark.parametrize("count", [2, 40])
@@ -193,7 +193,7 @@ data:{"output":{"text":"<think>Hm.</think>Hello","finish_reason":"stop"},"usage"
 @pytest.mark.parametrize("size", [0, 1, 7])
 def test_other_dialects_that_gateways_let_through_are_read(data: bytes, size: int) -> None:
     result = read(data, size=size)
-    assert (result.said, result.verdict) == ([("thought", "Hm."), ("text", "Hello")], COMPLETE)
+    assert (result.said, result.verdict) == ([("reasoning", "Hm."), ("text", "Hello")], COMPLETE)
     assert result.usage is not None
     assert result.usage.output == 5
 

@@ -316,5 +316,5 @@ def test_claudes_thinking_blocks_are_joined() -> None:
         delta("Noon."),
     ]
     result = chunks(*frames, delta(finish="stop"))
-    assert result.thoughts == "Let me"
+    assert result.reasoning == "Let me"
     assert result.finished.extra == {"thinking_blocks": [block("Let me", "c2ln"), redacted]}

@@ -108,7 +108,7 @@ def test_a_cut_before_the_end_is_never_complete_and_shows_a_beginning(
         assert result.verdict in (Verdict.PARTIAL, Verdict.FAILED)
         assert result.finished.error is not None
         assert whole.text.startswith(HALF_TAG.sub("", result.text))
-        assert whole.thoughts.startswith(HALF_TAG.sub("", result.thoughts).rstrip("\n "))
+        assert whole.reasoning.startswith(HALF_TAG.sub("", result.reasoning).rstrip("\n "))
 
 
 @SETTINGS

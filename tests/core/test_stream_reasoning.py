@@ -11,7 +11,7 @@ from provider_core.stream import Decoder
 from provider_core.types import Reasoning, Text, Verdict
 
 STOP = delta(finish="stop")
-ANSWER = [("thought", "Hm."), ("text", "Hello")]
+ANSWER = [("reasoning", "Hm."), ("text", "Hello")]
 
 
 def streamed(*pieces: str) -> list[tuple[str, str]]:
@@ -94,7 +94,7 @@ TAGS = [
 @pytest.mark.parametrize(("opener", "closer"), TAGS)
 def test_reasoning_between_tags_is_separated_however_it_is_cut(opener: str, closer: str) -> None:
     text = f"\n{opener}\nHm. 1 < 2{closer}\n\nHello < [you] ◁"
-    expected = [("thought", "Hm. 1 < 2"), ("text", "Hello < [you] ◁")]
+    expected = [("reasoning", "Hm. 1 < 2"), ("text", "Hello < [you] ◁")]
     assert all(said == expected for said in every_cut(text))
     assert read(dumps(message(text))).said == expected
 
@@ -119,7 +119,7 @@ def test_reasoning_is_returned_as_it_arrives() -> None:
 def test_a_closing_tag_alone_is_dropped_from_a_stream_and_separates_a_reply(text: str, shown: str) -> None:
     assert all(said == [("text", shown)] for said in every_cut(text))
     reasoning, _, answer = text.partition("</think>")
-    expected = [("thought", reasoning), ("text", answer.lstrip())]
+    expected = [("reasoning", reasoning), ("text", answer.lstrip())]
     assert read(dumps(message(text))).said == [part for part in expected if part[1]]
 
 
@@ -167,8 +167,8 @@ HARMONY_CALL = '<|channel|>commentary to=functions.read <|constrain|>json<|messa
         ([HARMONY_CALL], [("text", 'to=functions.read {"a": 1}')]),
         (["<|channel|>analysis<|message|>Hm.<|end|>", "Hello"], ANSWER),
         (["<think>\n\n</think>\n", "<think>Hm.</think>Hello"], ANSWER),
-        (["<think>Hm.</think>", "\n", "\n", "    code"], [("thought", "Hm."), ("text", "    code")]),
-        (["<think>Hm.</think>", "\n\n<"], [("thought", "Hm."), ("text", "<")]),
+        (["<think>Hm.</think>", "\n", "\n", "    code"], [("reasoning", "Hm."), ("text", "    code")]),
+        (["<think>Hm.</think>", "\n\n<"], [("reasoning", "Hm."), ("text", "<")]),
     ],
 )
 def test_pieces_with_tags_are_read(pieces: list[str], said: list[Any]) -> None:
@@ -178,20 +178,20 @@ def test_pieces_with_tags_are_read(pieces: list[str], said: list[Any]) -> None:
 def test_blanks_belong_to_the_reasoning_around_them() -> None:
     blank = delta(reasoning="\n")
     result = chunks(blank, delta(reasoning="Hm."), blank, delta("\n\n"), delta("Hello"), STOP)
-    assert result.said == [("thought", "\nHm.\n"), ("text", "Hello")]
+    assert result.said == [("reasoning", "\nHm.\n"), ("text", "Hello")]
 
 
 def test_reasoning_may_resume_after_text() -> None:
     parts = [delta(reasoning="Hm."), delta("Hello"), delta(reasoning="So."), delta("\n\nyou"), STOP]
-    assert chunks(*parts).said == [*ANSWER, ("thought", "So."), ("text", "\n\nyou")]
+    assert chunks(*parts).said == [*ANSWER, ("reasoning", "So."), ("text", "\n\nyou")]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("<thi", [("text", "<thi")]),
-        ("<think>Hm.</thi", [("thought", "Hm.</thi")]),
-        ("<think>Hm. So", [("thought", "Hm. So")]),
+        ("<think>Hm.</thi", [("reasoning", "Hm.</thi")]),
+        ("<think>Hm. So", [("reasoning", "Hm. So")]),
         ("Hello</thi", [("text", "Hello</thi")]),
         ("Write </think>", [("text", "Write </think>")]),
     ],
