@@ -95,13 +95,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     metavar="NAME",
     help="Use a saved prompt (see telex templates). Options given here override it.",
 )
-@click.option(
-    "--var",
-    "variables",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Set a template variable.",
-)
+@click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a template variable.")
 @click.option(
     "-f",
     "--file",

@@ -71,7 +71,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("/provider", "/providers", "/login", "/key"), "In another terminal: telex providers list"),
     "/show": "Show the model: /model. Show the system message: /system. Show the tokens: /usage",
     "/template": "Start a conversation with one: telex chat --template NAME",
-    "/copy": "Write the conversation to a file: /save FILE",
+    "/copy": "Write the conversation to a file: /save FILE"
 }  # fmt: skip
 """Commands of other programs that have no counterpart here, with a hint."""
 
