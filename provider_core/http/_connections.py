@@ -57,7 +57,7 @@ class Deadline(float):
         """Seconds that the current phase may take, or that a pause may take in the phase "idle"."""
         self.closed_by_server: bool = False
         self.received: int = 0
-        """Bytes of the body so far, before decompression."""
+        """Bytes of the body so far."""
         self.idle_limited: bool = False
         """Whether a timeout is the end of the body and no error."""
         self.on_idle: Callable[[], None] | None = None

@@ -177,7 +177,6 @@ class HttpReply:
         self._route = route
         self._deadline = deadline
         self._response = response
-        response.stream = _CountedStream(response, deadline)
         self._rest = response.iter_bytes()
         self._complete = False
         if response.status_code >= 300:
@@ -222,30 +221,13 @@ class HttpReply:
         try:
             with map_errors(self._route, self._deadline):
                 chunk = next(self._rest, None)
+            self._deadline.count(len(chunk or b""))
         except DeadlineError:
             if not self._deadline.idle_limited:
                 raise
             chunk = None
         self._complete = chunk is None
         return chunk
-
-
-class _CountedStream(httpx.SyncByteStream):
-    """The stream of a response that tells the deadline of each piece before it is decompressed."""
-
-    def __init__(self, response: httpx.Response, deadline: Deadline) -> None:
-        self._inner = response.stream
-        self._deadline = deadline
-
-    def __iter__(self) -> Iterator[bytes]:
-        assert isinstance(self._inner, httpx.SyncByteStream)  # noqa: S101 - for the type checker
-        for piece in self._inner:
-            self._deadline.count(len(piece))
-            yield piece
-
-    def close(self) -> None:
-        assert isinstance(self._inner, httpx.SyncByteStream)  # noqa: S101 - for the type checker
-        self._inner.close()
 
 
 class Pools(httpx.BaseTransport):

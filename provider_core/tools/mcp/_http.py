@@ -10,7 +10,7 @@ import re
 import secrets
 import socket
 import ssl
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client  # light, because _content has replaced "mcp"
@@ -225,7 +225,7 @@ class _EventStream(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         line, size = list[bytes](), 0
         with contextlib.suppress(httpx2.TransportError):
-            async for chunk in _stream(self._response):
+            async for chunk in self._response.aiter_raw():
                 *ended, rest = _LINE_END.split(chunk)
                 if ended:
                     line.append(ended[0])
@@ -254,21 +254,15 @@ def _sanitized_line(line: bytes) -> bytes:
 
 async def _body(response: httpx2.Response, limit: int) -> bytes | None:
     """The whole body, or None if it is longer than ``limit`` bytes."""
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()
     try:
-        async for chunk in _stream(response):
-            size += len(chunk)
-            if size > limit:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > limit:
                 return None
-            parts.append(chunk)
     finally:
-        await _stream(response).aclose()
-    return b"".join(parts)
-
-
-def _stream(response: httpx2.Response) -> httpx2.AsyncByteStream:
-    return cast("httpx2.AsyncByteStream", response.stream)
+        await response.aclose()
+    return bytes(body)
 
 
 def _wants_answer(body: bytes) -> bool:
