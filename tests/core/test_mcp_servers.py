@@ -252,65 +252,30 @@ def test_requests_of_the_server_are_declined_and_its_call_continues(lab: McpTool
 
 def test_a_server_gets_a_minimal_environment_and_what_is_configured() -> None:
     """The environment is the one that the process really has, as the process itself says."""
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": "/home/someone",
-        "USER": "someone",
-        "LANG": "C.UTF-8",
-        "LC_TIME": "C",
-        "LC_SECRET": "smuggled by ssh",
-        "TERM": "dumb",
-        "TMPDIR": "/tmp",
-        "SHELL": "/bin/sh",
-        "TZ": "UTC",
-        "LOGNAME": "sk-key-in-a-usual-name",
-        "OPENAI_API_KEY": "sk-key",
-        "LAB_KEY": "sk-lab",
-        "TELEX_HOME": "/somewhere",
-        "TELEX_MODEL": "lab/m",
-        "GITHUB_TOKEN": "ghp-token",
-        "SSH_AUTH_SOCK": "/run/agent",
-        "AWS_SECRET_ACCESS_KEY": "aws",
-        "LD_PRELOAD": "",
-        "HTTPS_PROXY": "http://me:secret@proxy.invalid:3128",
-        "http_proxy": "http://proxy.invalid:3128",
-        "ALL_PROXY": "socks5://sk-0123456789abcdef",
-        "NO_PROXY": "localhost,.corp",
-        "no_proxy": "localhost,.corp",
-        "SSL_CERT_FILE": "/etc/ca.pem",
-        "SSL_CERT_DIR": "/sk-lab-0123456789",
-        "REQUESTS_CA_BUNDLE": "/etc/ca.pem",
-        "CURL_CA_BUNDLE": "sk-key-in-a-usual-name",
-        "NODE_EXTRA_CA_CERTS": "/etc/ca.pem",
-        "BASH_FUNC_x%%": "() { :; }",
-    }
-    environ["OTHER_KEY"] = "sk-lab-0123456789"
-    own = {"NODE_EXTRA_CA_CERTS": "/own.pem", "no_proxy": "own"}
-    wanted = server(env={"MODE": "fast", "TOKEN": "env:LAB_KEY", "OTHER": "keyring:other", **own})
+    passed_on = {
+        "PATH": os.environ["PATH"], "HOME": "/home/someone", "USER": "someone", "LANG": "C.UTF-8", "LC_TIME": "C",
+        "TERM": "dumb", "TMPDIR": "/tmp", "SHELL": "/bin/sh", "TZ": "UTC", "http_proxy": "http://proxy.invalid:3128",
+        "SSL_CERT_FILE": "/etc/ca.pem", "REQUESTS_CA_BUNDLE": "/etc/ca.pem",
+    }  # fmt: skip
+    withheld = {
+        "LC_SECRET": "smuggled by ssh", "OPENAI_API_KEY": "sk-key", "LAB_KEY": "sk-lab", "TELEX_HOME": "/somewhere",
+        "TELEX_MODEL": "lab/m", "GITHUB_TOKEN": "ghp-token", "SSH_AUTH_SOCK": "/run/agent",
+        "AWS_SECRET_ACCESS_KEY": "aws", "LD_PRELOAD": "", "BASH_FUNC_x%%": "() { :; }",
+        "HTTPS_PROXY": "http://me:secret@proxy.invalid:3128", "ALL_PROXY": "socks5://sk-0123456789abcdef",
+        "NO_PROXY": "localhost,.corp", "no_proxy": "localhost,.corp", "NODE_EXTRA_CA_CERTS": "/etc/ca.pem",
+        # excluded, and variables with the same values
+        "LOGNAME": "sk-key-in-a-usual-name", "CURL_CA_BUNDLE": "sk-key-in-a-usual-name",
+        "OTHER_KEY": "sk-lab-0123456789", "SSL_CERT_DIR": "/sk-lab-0123456789",
+    }  # fmt: skip
+    own = {"NODE_EXTRA_CA_CERTS": "/own.pem", "no_proxy": "own", "MODE": "fast"}
+    wanted = server(env={"TOKEN": "env:LAB_KEY", "OTHER": "keyring:other", **own})
     store = MemoryStore(**{"secret:other": "other", "other": "a provider's key"})
+    environ = passed_on | withheld
     with McpServers([wanted], environ=environ, store=store, excluded_env={"LOGNAME", "OTHER_KEY"}) as started:
         assert started.without_proxies == {"lab": ("HTTPS_PROXY",)}
         about = json.loads(run(started.toolboxes[0], "about").text)
-    assert about["env"] == {
-        "PATH": os.environ["PATH"],
-        "HOME": "/home/someone",
-        "USER": "someone",
-        "LANG": "C.UTF-8",
-        "LC_TIME": "C",
-        "TERM": "dumb",
-        "TMPDIR": "/tmp",
-        "SHELL": "/bin/sh",
-        "TZ": "UTC",
-        "MODE": "fast",
-        "TOKEN": "sk-lab",
-        "OTHER": "other",
-        "http_proxy": "http://proxy.invalid:3128",
-        "no_proxy": "own",
-        "SSL_CERT_FILE": "/etc/ca.pem",
-        "REQUESTS_CA_BUNDLE": "/etc/ca.pem",
-        "NODE_EXTRA_CA_CERTS": "/own.pem",
-    }
-    assert about["argv"] == [str(SERVER)], "no value lands in the arguments"
+    assert about["env"] == {**passed_on, **own, "TOKEN": "sk-lab", "OTHER": "other"}
+    assert about["argv"] == [str(SERVER)], "no value is in the arguments"
 
 
 def test_a_proxy_with_a_password_is_passed_on_if_the_settings_say_so() -> None:
