@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import errors, limits
 from provider_core.redaction import clean
@@ -319,13 +319,12 @@ class StreamEnd(Struct):
 def classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.CoreError | None]:
     """Return the verdict, the reason in OpenAI's words, and why an answer is not complete.
 
-    An answer that has come to its end without a piece that could not be read is PARTIAL.
+    An answer that has come to its end is PARTIAL nevertheless if a piece of it could not be read.
     """
     verdict, reason, why = _classify(end)
     if end.skipped and verdict in (Verdict.COMPLETE, Verdict.LENGTH, Verdict.EMPTY):
-        server = end.provider or "the server"
-        message = f"{server} sent a piece that cannot be read ({end.skipped}); the answer may lack some of it"
-        return Verdict.PARTIAL, reason, errors.ProtocolError(message, provider=end.provider)
+        what = f"sent a piece that cannot be read ({end.skipped}); the answer may lack some of it"
+        return Verdict.PARTIAL, reason, _error(end, errors.ProtocolError, what)
     if why is not None and end.last_call and verdict is not Verdict.LENGTH:
         why.explain(f"a call of {end.last_call} was not run")
     return verdict, reason, why
@@ -338,57 +337,59 @@ def _classify(end: StreamEnd) -> tuple[Verdict, FinishReason | None, errors.Core
     An answer that ends at the token limit is LENGTH if there was anything in it, reasoning included, and EMPTY
     otherwise. LENGTH has no error only if there was text, no call, and the limit is the caller's.
     """
-    server, provider, finish = end.provider or "the server", end.provider, end.finish
-    reason = None if finish is None else standard_reason(finish)
-    unfinished = reason is None and not end.done
-    if finish is not None and reason is None:
-        reason = "stop"
+    finish = end.finish
+    known = None if finish is None else standard_reason(finish)
+    reason = known or (None if finish is None else "stop")
     of_calls = reason
     if end.last_call and reason in (None, "stop"):  # servers mix up the two
         of_calls = "tool_calls"
     elif reason == "tool_calls" and not end.last_call:
         of_calls = "stop"
+    said = end.text or end.image or end.last_call
     if end.failure is not None:
         return Verdict.FAILED, "error", end.failure
     if reason == "error":
-        message = f"{server} broke the answer off (finish reason {finish})"
-        return Verdict.FAILED, reason, errors.ServerError(message, provider=provider, code=finish)
+        what = f"broke the answer off (finish reason {finish})"
+        return Verdict.FAILED, reason, _error(end, errors.ServerError, what, code=finish)
     if end.broken is not None:
         return Verdict.PARTIAL, of_calls, end.broken
     if reason == "content_filter":
-        message = f"{server} withheld the answer (finish reason {finish})"
-        return Verdict.FILTERED, reason, errors.ContentPolicyError(message, provider=provider, code=finish)
+        what = f"withheld the answer (finish reason {finish})"
+        return Verdict.FILTERED, reason, _error(end, errors.ContentPolicyError, what, code=finish)
     if reason == "length":
-        if end.text or end.image or end.reasoning or end.last_call or end.refusal:
-            return Verdict.LENGTH, reason, _token_limit(end, server)
-        message = f"{server} sent an empty answer: it stopped at the token limit before any text"
-        return Verdict.EMPTY, reason, errors.ProtocolError(message, provider=provider, code=finish)
-    if unfinished:
-        message = f"{server} closed the connection before the answer was finished"
+        if said or end.reasoning or end.refusal:
+            return Verdict.LENGTH, reason, _token_limit(end)
+        what = "sent an empty answer: it stopped at the token limit before any text"
+        return Verdict.EMPTY, reason, _error(end, errors.ProtocolError, what, code=finish)
+    if known is None and not end.done:
+        what = "closed the connection before the answer was finished"
         if finish is not None:
-            message += f" (unknown finish reason {finish})"
-        lost = errors.ConnectionLostError(message, provider=provider, received=end.received)
+            what += f" (unknown finish reason {finish})"
+        lost = _error(end, errors.ConnectionLostError, what, received=end.received)
         return Verdict.PARTIAL, of_calls, lost
-    if end.text or end.image or end.last_call:
+    if said:
         return Verdict.COMPLETE, of_calls, None
     if end.refusal:
-        message = f"{server} passed on the model's refusal to answer"
-        refused = errors.ContentPolicyError(message, provider=provider, code=finish)
+        refused = _error(
+            end, errors.ContentPolicyError, "passed on the model's refusal to answer", code=finish
+        )
         return Verdict.FILTERED, "content_filter", refused
-    message = f"{server} sent reasoning and no answer" if end.reasoning else f"{server} sent an empty answer"
-    return Verdict.EMPTY, of_calls, errors.ProtocolError(message, provider=provider)
+    what = "sent reasoning and no answer" if end.reasoning else "sent an empty answer"
+    return Verdict.EMPTY, of_calls, _error(end, errors.ProtocolError, what)
 
 
-def _token_limit(end: StreamEnd, server: str) -> errors.TokenLimitError | None:
+def _token_limit(end: StreamEnd) -> errors.CoreError | None:
     """Return why an answer that ends at a token limit is incomplete; None if the caller asked for that length."""
     if end.last_call:
-        message = (
-            f"{server} cut the answer off at the token limit, in a call of {end.last_call}, which was not run"
-        )
+        what = f"cut the answer off at the token limit, in a call of {end.last_call}, which was not run"
     elif not (end.text or end.image):
-        message = f"{server} sent reasoning and no answer: it took all of the token limit"
+        what = "sent reasoning and no answer: it took all of the token limit"
     elif not end.own_limit or (end.finish and _OTHER_LIMIT.search(end.finish)):
-        message = f"{server} cut the answer off at its token limit (finish reason {end.finish})"
+        what = f"cut the answer off at its token limit (finish reason {end.finish})"
     else:
         return None
-    return errors.TokenLimitError(message, provider=end.provider, code=end.finish)
+    return _error(end, errors.TokenLimitError, what, code=end.finish)
+
+
+def _error(end: StreamEnd, kind: type[errors.CoreError], what: str, **fields: Any) -> errors.CoreError:
+    return kind(f"{end.provider or 'the server'} {what}", provider=end.provider, **fields)
