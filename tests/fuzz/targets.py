@@ -148,7 +148,7 @@ def pieces(data: bytes | str, random: Random) -> list[Any]:
     return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
-# --- what servers send -------------------------------------------------------------------------------------------
+# --- from servers ------------------------------------------------------------------------------------------------
 
 
 def stream(data: bytes) -> None:
@@ -200,7 +200,7 @@ def error_body(data: bytes) -> None:
 
 
 def model_list(data: bytes) -> None:
-    """Whatever a server lists is models, or nothing."""
+    """Any list of a server is read as models, or as none."""
     value = json_of(data)
     for preset in (None, choices(data).choice(all_presets())):
         found = _parse.parse_models(_parse.list_entries(value) or (), preset)
@@ -264,7 +264,7 @@ def _lab() -> Scripted:
 
 
 def _run(inside: Inside, *arguments: str, stdin: bytes = b"") -> Ran:
-    """Run one command line; whatever it is, its end is one that is documented."""
+    """Run one command line, and check that it ends as documented."""
     before = Path.cwd()
     os.chdir(folder() / "work")
     try:
@@ -285,11 +285,11 @@ def _run(inside: Inside, *arguments: str, stdin: bytes = b"") -> Ran:
     return ran
 
 
-# --- what is shown -----------------------------------------------------------------------------------------------
+# --- output ------------------------------------------------------------------------------------------------------
 
 
 def markdown(data: bytes) -> None:
-    """What a terminal shows is the same however the text arrived, and holds no control characters."""
+    """A terminal shows the same however the text arrived, and no control characters."""
     text, random = text_of(data), choices(data)
     width = random.choice((1, 2, 5, 20, 60, 80, 200))
     look = Look(colour=random.choice((Colour.NONE, Colour.BASIC)))
@@ -313,17 +313,17 @@ _DEEP = re.compile(r"(?:(?:[-+*>]|[0-9]+[.)])[ \t]*){30}")
 
 
 def extract(data: bytes) -> None:
-    """The first code block is a part of the answer, apart from what its lines are indented by."""
+    """The first code block is a part of the answer, apart from its indentation."""
     text = text_of(data)
     block, _ = first_block(text)
     assert block is None or all(line.strip() in text for line in block.split("\n"))
 
 
-# --- what people write -------------------------------------------------------------------------------------------
+# --- from users --------------------------------------------------------------------------------------------------
 
 
 def settings_file(data: bytes) -> None:
-    """A wrong entry is reported; only what is not TOML ends with an error."""
+    """A wrong entry is reported; only invalid TOML is an error."""
     paths = Paths.find({"TELEX_HOME": str(folder() / "settings")})
     paths.config.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths.settings_file.write_bytes(data)
@@ -432,7 +432,7 @@ def gguf(data: bytes) -> None:
 
 
 def cached_models(data: bytes) -> None:
-    """A list of models that is damaged is no list."""
+    """A damaged list of models is ignored."""
     (folder() / "lab.json").write_bytes(data)
     found = _cache.read_cached(folder(), LAB)
     if found is not None:
@@ -449,7 +449,7 @@ def cached_refusals(data: bytes) -> None:
 
 
 def cached_settings(data: bytes) -> None:
-    """A damaged snapshot is none; ``data`` follows a mark that fits."""
+    """A damaged snapshot is ignored, also with a valid checksum."""
     paths = Paths.find({"TELEX_HOME": str(folder() / "snapshot")})
     place = snapshot._place(paths.cache, {})
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -459,7 +459,7 @@ def cached_settings(data: bytes) -> None:
 
 
 def key_entry(data: bytes) -> None:
-    """Whatever the keyring holds is a secret, and perhaps where it may go."""
+    """Any entry of the keyring is read as a secret, perhaps with destinations."""
     for each in unseal(text_of(data))[1] or ():
         assert str(each) is not None
 
@@ -468,14 +468,14 @@ def key_entry(data: bytes) -> None:
 
 
 def command_line(data: bytes) -> None:
-    """Any words, one a line, behind ``telex``."""
+    """Any arguments, one per line."""
     inside, lab = _inside(), _lab()
     inside.store = MemoryStore()
     lab.will(answer("Hello."))
     inside.configure(
         f'model = "lab/m"\n[providers.lab]\nbase_url = "{lab.url}"\nkey = "none"\nmodels = ["m"]\n'
     )
-    text = data.replace(b"\x00", b"").decode("utf-8", "surrogateescape")  # as the system hands words over
+    text = data.replace(b"\x00", b"").decode("utf-8", "surrogateescape")  # as the system passes arguments
     words = text.replace("URL", lab.url).split("\n")
     _run(inside, *words, stdin=b"piped text\n")
 

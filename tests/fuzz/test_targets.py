@@ -40,5 +40,5 @@ def test_no_input_is_an_internal_error(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "data"), FOUND)
-def test_what_was_found_stays_fixed(name: str, data: bytes) -> None:
+def test_inputs_that_once_failed_stay_fixed(name: str, data: bytes) -> None:
     TARGETS[name].run(data)
