@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 _TICK: Final = 0.1
 """Seconds without an event after which None is yielded."""
 
-_Item: TypeAlias = "Event | BaseException | Callable[[], object] | None"
-"""An event; what a run raised, None if it came to its end; or a line of its wire log to pass on."""
+_GRACE: Final = 0.1
+"""Seconds in which a stopped run may hand over the event that it has just made."""
+
+_Item: TypeAlias = "Event | CoreError | Callable[[], object] | None"
+"""An event; the error of a run that has ended, None without one; or a line of its wire log to pass on."""
 
 
 class ParallelRuns:
@@ -40,7 +45,9 @@ class ParallelRuns:
         self._as_error = as_error
         self._queue: queue.SimpleQueue[tuple[int, _Item]] = queue.SimpleQueue()
         self._unfinished = set(range(len(runs)))
+        self._pending: deque[tuple[int, Event]] = deque()
         self._current: int | None = None  # the run whose event the caller is handling
+        self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
         self._embedded = threading.Lock()
 
@@ -50,17 +57,21 @@ class ParallelRuns:
             if run.log is not None:
                 run.log = partial(self._put_log, index, run.log)
             # A daemon: Ctrl-C must not wait for a silent server.
-            threading.Thread(target=self._work, args=(index,), name=f"chat-{index}", daemon=True).start()
-        while self._unfinished:
+            thread = threading.Thread(target=self._work, args=(index,), name=f"chat-{index}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        while self._unfinished or self._pending:
+            if self._pending:
+                self._current, event = self._pending.popleft()
+                yield self._current, event
+                self._current = None
+                continue
             try:
                 index, item = self._queue.get(timeout=_TICK)
             except queue.Empty:
                 yield None
                 continue
-            self._current = index
-            for event in self._events(index, item):
-                yield index, event
-            self._current = None
+            self._pending += [(index, event) for event in self._events(index, item)]
 
     def stop(self, error: CoreError | None = None, *, unwritten: int = 0) -> Iterator[tuple[int, Event]]:
         """Stop all runs; yield the events that are left, up to the ``ChatEnded`` of each run.
@@ -69,8 +80,12 @@ class ParallelRuns:
         everything that came later are left out. ``error`` is why that run stopped, None if the user stopped all.
         """
         self._stopped.set()
+        deadline = time.monotonic() + _GRACE
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         broken, cut = self._current, unwritten
-        left: list[tuple[int, _Item]] = []
+        left: list[tuple[int, _Item]] = [*self._pending]
+        self._pending.clear()
         while not self._queue.empty():
             left.append(self._queue.get())
         cut += sum(len(item.text) for index, item in left if index == broken and isinstance(item, Text))
@@ -88,11 +103,9 @@ class ParallelRuns:
     def _events(self, index: int, item: _Item) -> Sequence[Event]:
         """The events that an item of the queue stands for."""
         match item:
-            case None | BaseException():
+            case None | CoreError():
                 self._unfinished.discard(index)
-                if item is None:
-                    return ()
-                return self._runs[index].end(item if isinstance(item, CoreError) else self._as_error(item))
+                return self._runs[index].end(item)
             case _ if callable(item):
                 item()
                 return ()
@@ -100,22 +113,25 @@ class ParallelRuns:
                 return (item,)
 
     def _work(self, index: int) -> None:
-        run, error = self._runs[index], None
+        run = self._runs[index]
+        error: CoreError | None = None
         try:
             if run.plan.target.provider.embedded:
                 with self._embedded:
                     self._iterate(index, run)
             else:
                 self._iterate(index, run)
-        except BaseException as raised:  # noqa: BLE001 - it is handled in the caller's thread
+        except CoreError as raised:
             error = raised
+        except BaseException as raised:  # noqa: BLE001 - it is handled in the caller's thread
+            error = self._as_error(raised)
         self._put(index, error)
 
     def _iterate(self, index: int, run: ChatRun) -> None:
         for event in run:
+            self._put(index, event)
             if self._stopped.is_set():
                 return
-            self._put(index, event)
 
     def _put(self, index: int, item: _Item) -> None:
         self._queue.put((index, item))
@@ -126,6 +142,8 @@ class ParallelRuns:
 
 def _shortened(event: AnswerEnded | ChatEnded, characters: int, error: CoreError | None) -> Event:
     """The end of an answer of which the last ``characters`` were not shown."""
+    if not characters:
+        return event
     answer = event.answer
     text = answer.text[: max(0, len(answer.text) - characters)]
     verdict = Verdict.INTERRUPTED if error is None else Verdict.FAILED

@@ -430,3 +430,29 @@ def test_embedded_models_run_one_at_a_time() -> None:
         pass
     assert most == 1
     assert [run.answer.text for run in runs] == ["Hello"] * 4
+
+
+def test_parallel_runs_that_are_stopped_at_any_event_end_once_with_the_text_that_was_yielded() -> None:
+    for stop in range(30):
+        long = says(*"abcdefghijklmnopqrstuvwxyz")
+        runs = [
+            run_of(says("Hel", "lo")),
+            run_of(long),
+            run_of(says("a", "b", cut)),
+            run_of(refuses(500, "broken")),
+        ]
+        parallel = ParallelRuns(runs, as_error=as_error)
+        seen: list[tuple[int, Event]] = []
+        for item in parallel:
+            if item is not None:
+                seen.append(item)
+            if len(seen) >= stop:
+                break
+        seen += parallel.stop()
+        for index in range(len(runs)):
+            events = [event for at, event in seen if at == index]
+            assert names(events).count("ChatEnded") == 1
+            answer = last_answer(events)
+            assert answer.text.startswith("".join(texts(events))) or answer.error is not None
+            if answer.verdict is not Verdict.INTERRUPTED:
+                assert answer.text == "".join(texts(events))
