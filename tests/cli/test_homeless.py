@@ -1,4 +1,4 @@
-"""telex where there is no home folder, or a path names that of nobody: an error that says so, no mistake of telex."""
+"""Without a home folder, or with a path in the home of an unknown user, there is an error that says so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOBODY = "~no-such-user/x"
 @pytest.mark.parametrize(
     "arguments", [["models", "list"], ["chat", "hi"], ["providers", "list"]], ids=" ".join
 )
-def test_a_home_of_nobody_is_wrong_settings(telex: Telex, arguments: list[str]) -> None:
+def test_home_of_an_unknown_user_is_an_error(telex: Telex, arguments: list[str]) -> None:
     ran = telex(*arguments, env={"TELEX_HOME": NOBODY})
     assert (ran.code, ran.err) == (3, f"telex: TELEX_HOME is {NOBODY}, and there is no such home folder\n")
 
@@ -39,7 +39,7 @@ NO_SHELLS_HOME = "there is no home folder for a shell's settings: set HOME"
         ("completion bash --install", {"HOME"}, NO_SHELLS_HOME),
     ],
 )
-def test_a_user_without_a_home_is_told_what_to_set(
+def test_user_without_a_home_is_told_what_to_set(
     telex: Telex, arguments: str, unset: set[str], said: str
 ) -> None:
     # As whom it acts stays, since tests may run from where nobody else can read.
@@ -64,7 +64,9 @@ def test_a_user_without_a_home_is_told_what_to_set(
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
-def test_a_path_in_the_home_of_nobody_is_not_there(telex: Telex, arguments: list[str], code: int) -> None:
+def test_path_in_the_home_of_an_unknown_user_is_an_error(
+    telex: Telex, arguments: list[str], code: int
+) -> None:
     telex.provider("lab", "https://127.0.0.1:9/v1", ca_bundle=NOBODY)
     ran = telex(*arguments)
     assert ran.code == code

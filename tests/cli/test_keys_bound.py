@@ -1,4 +1,4 @@
-"""A key goes to the address that it was stored for, from the home that stored it, and to no other place."""
+"""A key is sent only to the address that it was stored for, from the home that stored it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def asks(telex: Inside, *arguments: str, env: Mapping[str, str] | None = None) -
 # --- homes -------------------------------------------------------------------------------------------------
 
 
-def test_a_key_of_another_home_is_not_used_and_both_origins_are_named(
+def test_key_of_another_home_is_not_used(
     shared: Shared, tmp_path: Path, server: Scripted, other: Scripted
 ) -> None:
     stored(home(tmp_path / "a"), server.url)
@@ -97,9 +97,7 @@ def test_a_key_of_another_home_is_not_used_and_both_origins_are_named(
     assert sent(other) == []
 
 
-def test_homes_neither_read_overwrite_nor_delete_each_others_keys(
-    shared: Shared, tmp_path: Path, server: Scripted
-) -> None:
+def test_homes_have_keys_of_their_own(shared: Shared, tmp_path: Path, server: Scripted) -> None:
     server.will(by_path())
     first = stored(home(tmp_path / "a"), server.url)
     second = stored(home(tmp_path / "b"), server.url, OTHER)
@@ -112,9 +110,7 @@ def test_homes_neither_read_overwrite_nor_delete_each_others_keys(
     assert shared.kept == {}
 
 
-def test_a_copied_home_has_no_keys_and_a_link_to_a_home_has_them(
-    shared: Shared, tmp_path: Path, server: Scripted
-) -> None:
+def test_copied_home_has_no_keys_but_a_link_has(shared: Shared, tmp_path: Path, server: Scripted) -> None:
     server.will(by_path())
     stored(home(tmp_path / "a"), server.url)
     shutil.copytree(tmp_path / "a", tmp_path / "copy")
@@ -131,7 +127,7 @@ def test_a_copied_home_has_no_keys_and_a_link_to_a_home_has_them(
 # --- destinations ------------------------------------------------------------------------------------------
 
 
-def test_another_address_by_hand_or_variable_is_refused_until_it_is_confirmed(
+def test_new_address_is_refused_until_it_is_confirmed(
     tmp_path: Path, server: Scripted, other: Scripted
 ) -> None:
     server.will(keyed(KEY))
@@ -157,9 +153,7 @@ def test_another_address_by_hand_or_variable_is_refused_until_it_is_confirmed(
     assert sent(other)[-1] == f"Bearer {KEY}"
 
 
-def test_a_new_proxy_does_not_confirm_an_address_that_was_never_confirmed(
-    tmp_path: Path, server: Scripted, other: Scripted
-) -> None:
+def test_new_proxy_does_not_confirm_a_new_address(tmp_path: Path, server: Scripted, other: Scripted) -> None:
     telex = stored(Inside(tmp_path / "home"), server.url)
     telex.store.set("secret:gw", keys.seal_for(Provider(name="lab", base_url=server.url), OTHER))
     telex.configure(
@@ -176,9 +170,7 @@ def test_a_new_proxy_does_not_confirm_an_address_that_was_never_confirmed(
     assert other.asked == []
 
 
-def test_what_is_proposed_for_a_provider_of_a_variable_works(
-    tmp_path: Path, server: Scripted, other: Scripted
-) -> None:
+def test_hints_for_a_provider_of_a_variable_work(tmp_path: Path, server: Scripted, other: Scripted) -> None:
     server.will(by_path())
     telex = stored(Inside(tmp_path / "home"), server.url)
     for command in (["edit", "lab", "--trust"], ["set-key", "lab", "--key-stdin"]):
@@ -203,7 +195,7 @@ def test_what_is_proposed_for_a_provider_of_a_variable_works(
     assert "gw" not in telex.settings.read_text()
 
 
-def test_a_key_that_is_given_again_belongs_to_the_new_address(
+def test_key_that_is_entered_again_belongs_to_the_new_address(
     tmp_path: Path, server: Scripted, other: Scripted
 ) -> None:
     telex = stored(Inside(tmp_path / "home"), server.url)
@@ -213,7 +205,7 @@ def test_a_key_that_is_given_again_belongs_to_the_new_address(
     assert set(sent(other)) == {f"Bearer {OTHER}"}
 
 
-def test_a_variable_takes_precedence_over_a_stored_key_of_another_address(
+def test_variable_overrides_a_stored_key_of_another_address(
     tmp_path: Path, server: Scripted, other: Scripted
 ) -> None:
     telex = stored(Inside(tmp_path / "home"), server.url)
@@ -241,7 +233,7 @@ LAB = Provider(name="lab", base_url="https://a.example/v1", key_stored=True)
         ("https://a.example/v1", {"ca_bundle": "/tmp/ca.pem"}, False),
     ],
 )
-def test_a_stored_key_is_for_an_origin_and_the_way_to_it(
+def test_stored_key_is_for_an_origin_proxy_and_ca_bundle(
     url: str, network: dict[str, Any], same: bool
 ) -> None:
     store = MemoryStore(lab=keys.seal_for(LAB, KEY))
@@ -260,7 +252,7 @@ def test_a_stored_key_is_for_an_origin_and_the_way_to_it(
 # --- a preset's own variables ------------------------------------------------------------------------------
 
 
-def test_a_presets_variable_goes_to_the_presets_hosts_alone(tmp_path: Path, server: Scripted) -> None:
+def test_variable_of_a_preset_goes_only_to_its_hosts(tmp_path: Path, server: Scripted) -> None:
     server.will(by_path())
     telex = Inside(tmp_path / "home")
     telex.configure(f'[providers.lab]\npreset = "openai"\nbase_url = "{server.url}"\nmodels = ["m"]\n')
@@ -276,7 +268,7 @@ def test_a_presets_variable_goes_to_the_presets_hosts_alone(tmp_path: Path, serv
 
 
 @pytest.mark.parametrize("preset", ["openai", "azure", "cloudflare", "lmstudio"])
-def test_a_presets_own_address_needs_no_confirmation(preset: str) -> None:
+def test_address_of_a_preset_needs_no_confirmation(preset: str) -> None:
     from provider_core import provider
 
     fields: dict[str, Any] = {"azure": {"resource": "me"}, "cloudflare": {"account_id": "0a"}}
@@ -312,7 +304,7 @@ def test_a_presets_own_address_needs_no_confirmation(preset: str) -> None:
     ],
 )
 @pytest.mark.parametrize("source", ["variable", "command", "keyring", "caller", "header"])
-def test_no_secret_travels_unencrypted_through_foreign_networks(
+def test_no_secret_is_sent_unencrypted_beyond_private_networks(
     url: str, environ: dict[str, str], network: dict[str, Any], allowed: bool, source: str
 ) -> None:
     provider = replace(LAB, base_url=url, network=Network(**network), key_stored=source == "keyring")
@@ -350,7 +342,7 @@ def gateway(telex: Inside, url: str, header: str) -> Any:
     ["X-Gw-Key=abc123secret", "X-Gw-Key: abc123secret", "Cookie=abc123secret", "X-Team=sk-abc123secret456789",
      "Proxy-Authorization=Basic abc123secret", "X-Pass=abc123secret"],
 )  # fmt: skip
-def test_a_plain_secret_in_a_header_is_refused_and_not_repeated(tmp_path: Path, header: str) -> None:
+def test_plain_secret_in_a_header_is_refused(tmp_path: Path, header: str) -> None:
     telex = Inside(tmp_path / "home")
     ran = gateway(telex, "http://127.0.0.1:1/v1", header)
     assert ran.code == 2
@@ -368,7 +360,7 @@ def test_a_plain_secret_in_a_header_is_refused_and_not_repeated(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("header", ["X-Team=blue", "X-Max-Tokens=100", "X-Auth-Mode=bearer", "X-Author=Jane"])
-def test_other_headers_are_accepted(tmp_path: Path, server: Scripted, header: str) -> None:
+def test_harmless_headers_are_accepted(tmp_path: Path, server: Scripted, header: str) -> None:
     server.will(by_path())
     telex = Inside(tmp_path / "home")
     assert gateway(telex, server.url, header).code == 0
@@ -376,7 +368,7 @@ def test_other_headers_are_accepted(tmp_path: Path, server: Scripted, header: st
 
 @pytest.mark.parametrize("name", ["X-Gw-Key", "X-Team"])
 @pytest.mark.parametrize("before", ["", "Bearer "])
-def test_a_header_takes_its_secret_from_a_variable(
+def test_header_with_a_secret_from_a_variable(
     tmp_path: Path, server: Scripted, name: str, before: str
 ) -> None:
     server.will(by_path())
@@ -400,9 +392,7 @@ def test_a_header_takes_its_secret_from_a_variable(
     assert len(server.asked) == count
 
 
-def test_a_header_takes_its_secret_from_the_keyring_and_to_its_address_alone(
-    tmp_path: Path, server: Scripted, other: Scripted
-) -> None:
+def test_header_with_a_secret_from_the_keyring(tmp_path: Path, server: Scripted, other: Scripted) -> None:
     server.will(by_path())
     telex = Inside(tmp_path / "home")
     ran = gateway(telex, server.url, "X-Gw-Key=keyring:gw")
@@ -446,7 +436,7 @@ def test_a_header_takes_its_secret_from_the_keyring_and_to_its_address_alone(
 @pytest.mark.parametrize(
     "arguments", [["-m", "lab/m"], ["-m", "lab/m", "--json"], ["-m", "lab/m", "--no-stream"]]
 )
-def test_a_refused_key_is_said_with_its_source(
+def test_error_of_a_refused_key_names_its_source(
     tmp_path: Path,
     server: Scripted,
     arguments: list[str],

@@ -34,9 +34,7 @@ ADD = ("providers", "add", "x", "--base-url", "http://127.0.0.1:9/v1", "--no-key
     ids=" ".join,
 )
 @pytest.mark.parametrize("kind", ["too long", "not in a folder"])
-def test_a_path_that_cannot_be_used_is_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], kind: str
-) -> None:
+def test_unusable_path_is_one_line_of_error(tmp_path: Path, arguments: tuple[str, ...], kind: str) -> None:
     home = Inside(tmp_path / "home")
     home.configure('[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["m"]\n')
     (tmp_path / "file").touch()
@@ -49,7 +47,7 @@ def test_a_path_that_cannot_be_used_is_one_line(
 
 
 @pytest.mark.parametrize("command", [("providers", "import"), ("mcp", "import"), ("chat", "hi", "-f")])
-def test_a_device_without_an_end_is_an_error(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_endless_device_is_an_error(tmp_path: Path, command: tuple[str, ...]) -> None:
     home = Inside(tmp_path / "home")
     home.configure('[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["m"]\n')
     ran = home(*command, "/dev/zero")

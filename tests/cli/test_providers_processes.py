@@ -1,4 +1,4 @@
-"""Setting providers up by the installed program: at a terminal, many at once, interrupted, and killed."""
+"""Providers are set up by the installed program: on a terminal, many at once, interrupted, and killed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def telex(tmp_path: Path) -> Kept:
 # --- at a terminal -----------------------------------------------------------------------------------------
 
 
-def test_a_terminal_is_asked_for_the_key_and_never_shows_it(telex: Kept, server: Scripted) -> None:
+def test_key_is_prompted_for_without_echo(telex: Kept, server: Scripted) -> None:
     server.will(keyed(KEY))
     with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:
         terminal.wait_for("API key for lab")
@@ -73,9 +73,7 @@ def test_a_terminal_is_asked_for_the_key_and_never_shows_it(telex: Kept, server:
 
 
 @pytest.mark.parametrize(("said", "code"), [("y", 0), ("n", 1)])
-def test_a_terminal_is_asked_before_a_stored_key_goes_to_a_new_address(
-    telex: Kept, said: str, code: int
-) -> None:
+def test_new_address_of_a_stored_key_is_confirmed(telex: Kept, said: str, code: int) -> None:
     add = ("providers", "add", "lab", "--base-url", "http://127.0.0.1:1/v1", "--key-stdin", "--no-verify")
     assert telex(*add, stdin=KEY.encode()).code == 0
     before = telex.keyring.read_text()
@@ -90,7 +88,7 @@ def test_a_terminal_is_asked_before_a_stored_key_goes_to_a_new_address(
     assert telex.secrets == {"lab": KEY}
 
 
-def test_a_refused_key_is_asked_for_again(telex: Kept, server: Scripted) -> None:
+def test_refused_key_can_be_typed_again(telex: Kept, server: Scripted) -> None:
     server.will(keyed(KEY))
     with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:
         for number, key in enumerate(("sk-wrong", "gr\u00fc\u00dfe", KEY), 1):
@@ -112,7 +110,7 @@ def test_a_refused_key_is_asked_for_again(telex: Kept, server: Scripted) -> None
 
 
 @pytest.mark.parametrize("keys", ["\x03", "\x04", "sk-ha\x03"], ids=["Ctrl-C", "Ctrl-D", "Ctrl-C in a key"])
-def test_a_key_that_is_not_given_leaves_nothing(telex: Kept, server: Scripted, keys: str) -> None:
+def test_interrupted_prompt_for_a_key_saves_nothing(telex: Kept, server: Scripted, keys: str) -> None:
     server.will(keyed(KEY))
     with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:
         terminal.wait_for("API key for lab")
@@ -124,7 +122,7 @@ def test_a_key_that_is_not_given_leaves_nothing(telex: Kept, server: Scripted, k
     assert not telex.settings.exists()
 
 
-def test_without_a_keyring_the_way_out_is_the_command_that_was_typed(telex: Kept, server: Scripted) -> None:
+def test_without_a_keyring_the_hint_repeats_the_command(telex: Kept, server: Scripted) -> None:
     server.will(keyed(KEY))
     telex.env["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
     add = f"providers add lab --base-url {server.url}"
@@ -149,7 +147,7 @@ def test_without_a_keyring_the_way_out_is_the_command_that_was_typed(telex: Kept
         ]
 
 
-def test_enter_alone_means_no_key(telex: Kept, server: Scripted) -> None:
+def test_enter_means_no_key(telex: Kept, server: Scripted) -> None:
     server.will(by_path())
     with telex.at("providers", "add", "lab", "--base-url", server.url) as terminal:
         terminal.wait_for("Enter for none")
@@ -158,19 +156,7 @@ def test_enter_alone_means_no_key(telex: Kept, server: Scripted) -> None:
     assert entries(telex.settings)["lab"]["key"] == "none"
 
 
-def test_ctrl_c_at_the_prompt_saves_nothing_and_leaves_the_terminal_as_it_was(
-    telex: Kept, server: Scripted
-) -> None:
-    with telex.at("providers", "add", "deepseek") as terminal:
-        terminal.wait_for("API key for deepseek")
-        terminal.type("\x03")
-        assert terminal.process.wait(20) == 130
-        assert terminal.modes == terminal.modes_before
-    assert not telex.settings.exists()
-    assert telex.keys == {}
-
-
-def test_a_presets_page_for_keys_and_its_parts_are_asked_for(telex: Kept) -> None:
+def test_parts_of_an_address_are_prompted_for(telex: Kept) -> None:
     with telex.at("providers", "add", "cloudflare", "--no-verify") as terminal:
         terminal.wait_for("Cloudflare account id")
         terminal.type("0123abc\r")
@@ -181,7 +167,7 @@ def test_a_presets_page_for_keys_and_its_parts_are_asked_for(telex: Kept) -> Non
     assert entries(telex.settings)["cloudflare"]["variables"] == {"account_id": "0123abc"}
 
 
-def test_remove_asks_and_takes_no_for_no(telex: Kept) -> None:
+def test_remove_asks_for_confirmation(telex: Kept) -> None:
     telex.provider("lab", "http://127.0.0.1:1/v1")
     for keys, code, left in (("n\r", 1, True), ("\x03", 130, True), ("y\r", 0, False)):
         with telex.at("providers", "remove", "lab") as terminal:
@@ -194,7 +180,7 @@ def test_remove_asks_and_takes_no_for_no(telex: Kept) -> None:
 @pytest.mark.parametrize(
     "words", [("mcp", "remove", "odd"), ("templates", "remove", "mine"), ("providers", "remove", "lab")]
 )
-def test_no_removes_nothing_with_the_same_words_everywhere(telex: Kept, words: tuple[str, ...]) -> None:
+def test_declining_to_remove_has_the_same_words_everywhere(telex: Kept, words: tuple[str, ...]) -> None:
     telex.provider("lab", "http://127.0.0.1:1/v1")
     assert telex("mcp", "add", "odd", "--", "true").code == 0
     (telex.home / "config" / "templates").mkdir()
@@ -206,7 +192,7 @@ def test_no_removes_nothing_with_the_same_words_everywhere(telex: Kept, words: t
         assert terminal.process.wait(20) == 1
 
 
-def test_discover_offers_what_is_new(telex: Kept, server: Scripted) -> None:
+def test_discover_offers_new_servers(telex: Kept, server: Scripted) -> None:
     server.will(by_path(models=in_json({"data": [{"id": "m", "owned_by": "llamacpp"}]})))
     with telex.at("providers", "discover", "--port", str(server.port)) as terminal:
         terminal.wait_for("Set up llama.cpp server at")
@@ -216,7 +202,7 @@ def test_discover_offers_what_is_new(telex: Kept, server: Scripted) -> None:
     assert set(entries(telex.settings)) == {"llamacpp"}
 
 
-def test_a_terminal_gets_tables_with_bars(telex: Kept, server: Scripted) -> None:
+def test_terminal_shows_tables(telex: Kept, server: Scripted) -> None:
     server.will(by_path())
     telex.provider("lab", server.url)
     with telex.at("providers", "test", "lab") as terminal:
@@ -236,9 +222,7 @@ def test_a_terminal_gets_tables_with_bars(telex: Kept, server: Scripted) -> None
         assert terminal.rows[0].split()[:3] == ["NAME", "ADDRESS", "KEY"]
 
 
-def test_ctrl_c_ends_a_test_of_a_silent_server_and_the_screen_is_as_it_was(
-    telex: Kept, server: Scripted
-) -> None:
+def test_ctrl_c_ends_a_test_and_restores_the_screen(telex: Kept, server: Scripted) -> None:
     server.will(by_path(chat=[Pause(30)]))
     telex.provider("lab", server.url)
     with telex.at("providers", "test", "lab") as terminal:
@@ -255,7 +239,7 @@ def test_ctrl_c_ends_a_test_of_a_silent_server_and_the_screen_is_as_it_was(
 # --- many at once ------------------------------------------------------------------------------------------
 
 
-def test_twenty_processes_that_add_at_once_lose_none(telex: Kept, tmp_path: Path) -> None:
+def test_twenty_processes_add_at_once(telex: Kept, tmp_path: Path) -> None:
     telex.configure("# by hand\n[providers.old] # stays\nbase_url = 'http://127.0.0.1:1/v1'\nkey = 'none'\n")
     keys = {f"p{n}": f"key-of-{n}" for n in range(20)}
     running = []
@@ -285,7 +269,7 @@ def test_twenty_processes_that_add_at_once_lose_none(telex: Kept, tmp_path: Path
 # --- interrupted and killed --------------------------------------------------------------------------------
 
 
-def test_ctrl_c_between_key_and_settings_leaves_neither(telex: Kept) -> None:
+def test_ctrl_c_between_key_and_settings_saves_neither(telex: Kept) -> None:
     """The keyring tells when it has the key, and keeps add waiting."""
     slow = telex.home.parent / "slow"
     slow.mkdir()
@@ -326,7 +310,7 @@ def test_ctrl_c_between_key_and_settings_leaves_neither(telex: Kept) -> None:
     assert KEY.encode() not in err
 
 
-def test_killing_an_add_at_any_moment_leaves_settings_that_parse(telex: Kept) -> None:
+def test_killed_add_leaves_settings_that_parse(telex: Kept) -> None:
     telex.configure("# by hand\n[providers.old] # stays\nbase_url = 'http://127.0.0.1:1/v1'\nkey = 'none'\n")
     chance = random.Random(4)
     survived = 0

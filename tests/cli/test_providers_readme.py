@@ -47,7 +47,7 @@ def run(folder: Path, server: Scripted, key: str | None) -> subprocess.Completed
     )  # fmt: skip
 
 
-def test_the_script_runs_as_it_is_written_and_again(tmp_path: Path, server: Scripted) -> None:
+def test_ci_script_of_the_readme_runs_twice(tmp_path: Path, server: Scripted) -> None:
     server.will(keyed(KEY))
     (tmp_path / "CHANGELOG.md").write_text("The sky is blue now.\n")
     for _ in range(2):
@@ -67,7 +67,7 @@ def test_the_script_runs_as_it_is_written_and_again(tmp_path: Path, server: Scri
 
 
 @pytest.mark.parametrize(("key", "code"), [("a-wrong-key", 4), (None, 4)])
-def test_a_key_that_is_wrong_or_missing_ends_the_script_at_once(
+def test_ci_script_ends_without_a_valid_key(
     tmp_path: Path, server: Scripted, key: str | None, code: int
 ) -> None:
     server.will(keyed(KEY))
@@ -85,7 +85,7 @@ def shape(value: object) -> object:
     return type(value).__name__ if not isinstance(value, float | int) else "number"
 
 
-def test_numbers_and_commands_are_right() -> None:
+def test_numbers_and_commands_in_the_docs_are_right() -> None:
     for text in (README, PROVIDERS):
         assert f"{len(presets.all_presets())} presets" in text
     named = set(re.findall(r"telex providers ([a-z-]+)", PROVIDERS)) | set(

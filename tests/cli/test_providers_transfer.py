@@ -1,4 +1,4 @@
-"""``telex providers export`` and ``import``: all of what is set up, none of the keys, all or nothing."""
+"""``telex providers export`` and ``import``: everything but the keys, all or nothing."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def other(tmp_path: Path) -> Inside:
 
 
 @pytest.mark.parametrize("form", ["toml", "json"])
-def test_what_is_exported_on_one_machine_is_imported_on_another(
-    telex: Inside, other: Inside, form: str
-) -> None:
+def test_export_is_imported_on_another_machine(telex: Inside, other: Inside, form: str) -> None:
     ran = telex("providers", "export", "-", "--format", form)
     assert ran.code == 0, ran.err
     data = tomllib.loads(ran.text) if form == "toml" else json.loads(ran.out)
@@ -65,7 +63,7 @@ def test_what_is_exported_on_one_machine_is_imported_on_another(
     assert entries(other.settings)["open"]["headers"] == {"X-Team": "a", "X-Api-Key": "env:TEAM_KEY"}
 
 
-def test_files_are_written_and_read_by_their_names(telex: Inside, other: Inside, tmp_path: Path) -> None:
+def test_format_follows_the_name_of_the_file(telex: Inside, other: Inside, tmp_path: Path) -> None:
     path = tmp_path / "providers.json"
     assert telex("providers", "export", str(path), "--only", "open").code == 0
     assert set(json.loads(path.read_text())["providers"]) == {"open"}
@@ -78,7 +76,7 @@ def test_files_are_written_and_read_by_their_names(telex: Inside, other: Inside,
     assert set(entries(other.settings)) == {"kept", "open"}
 
 
-def test_conflicts_are_reported_and_nothing_is_imported(telex: Inside) -> None:
+def test_conflict_imports_nothing(telex: Inside) -> None:
     text = (
         b'[providers.open]\nbase_url = "https://x.invalid"\n[providers.new]\nbase_url = "https://y.invalid"\n'
     )
@@ -121,9 +119,7 @@ def test_conflicts_are_reported_and_nothing_is_imported(telex: Inside) -> None:
         (b'{"providers": {', "Expecting property name"),
     ],
 )
-def test_what_is_wrong_in_one_provider_imports_none(
-    other: Inside, tmp_path: Path, text: bytes, words: str
-) -> None:
+def test_invalid_file_imports_nothing(other: Inside, tmp_path: Path, text: bytes, words: str) -> None:
     path = tmp_path / "providers.toml"
     path.write_bytes(text)
     ran = other("providers", "import", str(path))
@@ -133,7 +129,7 @@ def test_what_is_wrong_in_one_provider_imports_none(
     assert not other.settings.exists()
 
 
-def test_an_export_follows_no_link_to_nothing(telex: Inside, tmp_path: Path) -> None:
+def test_export_does_not_follow_a_dangling_link(telex: Inside, tmp_path: Path) -> None:
     (tmp_path / "out.toml").symlink_to(tmp_path / "planted")
     ran = telex("providers", "export", str(tmp_path / "out.toml"))
     assert ran.code == 2
@@ -141,7 +137,7 @@ def test_an_export_follows_no_link_to_nothing(telex: Inside, tmp_path: Path) -> 
     assert not (tmp_path / "planted").exists()
 
 
-def test_a_stored_key_never_goes_to_another_host_by_an_import(telex: Inside) -> None:
+def test_import_does_not_send_a_stored_key_to_another_host(telex: Inside) -> None:
     before = telex.settings.read_bytes()
     moved = b'[providers.kept]\nbase_url = "https://evil.invalid/v1"\n'
     ran = telex("providers", "import", "-", "--replace", stdin=moved)
@@ -152,18 +148,6 @@ def test_a_stored_key_never_goes_to_another_host_by_an_import(telex: Inside) -> 
     assert telex("providers", "import", "-", "--replace", stdin=same).code == 0
     assert entries(telex.settings)["kept"] == {"base_url": "https://host.invalid/v2", "key": "keyring"}
     assert telex.stored("kept") == KEY
-
-
-def test_commands_are_taken_over_on_request(other: Inside) -> None:
-    text = b"[providers.a]\nbase_url = 'https://x'\nkey_command = 'pass a'"
-    assert other("providers", "import", "-", "--allow-commands", stdin=text).code == 0
-    assert entries(other.settings)["a"]["key_command"] == "pass a"
-
-
-def test_a_file_that_is_not_there_is_said(other: Inside) -> None:
-    ran = other("providers", "import", "/no/such/file.toml")
-    assert ran.code == 2
-    assert "No such file" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -178,7 +162,7 @@ def test_a_file_that_is_not_there_is_said(other: Inside) -> None:
         ('base_url = "https://host.invalid:8443/v1"', "address"),
     ],
 )
-def test_what_leads_a_stored_key_elsewhere_needs_a_word(telex: Inside, rows: str, words: str) -> None:
+def test_change_of_where_a_stored_key_goes_needs_trust(telex: Inside, rows: str, words: str) -> None:
     before = telex.settings.read_bytes()
     address = "" if "base_url" in rows else 'base_url = "https://host.invalid/v1"\n'
     text = f"[providers.kept]\n{address}{rows}\n".encode()
@@ -199,9 +183,7 @@ def test_what_leads_a_stored_key_elsewhere_needs_a_word(telex: Inside, rows: str
         'preset = "openai"\nkey_env = "OPENAI_API_KEY"\nca_bundle = "/tmp/ca.pem"',
     ],
 )
-def test_a_presets_variable_leads_to_the_presets_hosts_unless_the_user_says_so(
-    other: Inside, rows: str
-) -> None:
+def test_variable_of_a_preset_for_another_host_needs_trust(other: Inside, rows: str) -> None:
     text = f"[providers.fast]\n{rows}\n".encode()
     ran = other("providers", "import", "-", stdin=text)
     assert ran.code == 3
@@ -213,7 +195,7 @@ def test_a_presets_variable_leads_to_the_presets_hosts_unless_the_user_says_so(
 
 
 @pytest.mark.parametrize("value", ["env:OPENAI_API_KEY", "Bearer env:LAB_API_KEY"])
-def test_a_header_does_not_carry_the_key_of_another_provider_away(other: Inside, value: str) -> None:
+def test_header_with_the_key_of_another_provider_needs_trust(other: Inside, value: str) -> None:
     lab = b'[providers.lab]\nbase_url = "https://lab.example/v1"\nkey_env = "LAB_API_KEY"\n'
     assert other("providers", "import", "-", stdin=lab).code == 0
     before = other.settings.read_bytes()
@@ -229,7 +211,7 @@ def test_a_header_does_not_carry_the_key_of_another_provider_away(other: Inside,
     assert f"X-A: {value}" in ran.err
 
 
-def test_an_import_shows_where_each_key_comes_from_and_where_it_goes(other: Inside) -> None:
+def test_import_shows_addresses_and_sources_of_keys(other: Inside) -> None:
     text = (
         b'[providers.a]\nbase_url = "https://a.example/v1"\nkey_env = "A_KEY"\nproxy = "http://u:hunter22@p.example:1"\n'
         b'[providers.b]\nbase_url = "https://b.example/v1"\nkey = "none"\nheaders = {X-Team = "b"}\n'
@@ -242,7 +224,17 @@ def test_an_import_shows_where_each_key_comes_from_and_where_it_goes(other: Insi
     assert "hunter22" not in ran.err
 
 
-def test_plain_http_is_not_allowed_by_the_file_itself(other: Inside) -> None:
-    text = b'[providers.a]\nbase_url = "http://far.invalid"\nallow_http = true\n'
-    assert other("providers", "import", "-", stdin=text).code == 2
-    assert other("providers", "import", "-", "--allow-http", stdin=text).code == 0
+@pytest.mark.parametrize(
+    ("fields", "option"),
+    [
+        ("base_url = 'http://far.invalid'\nallow_http = true", "--allow-http"),
+        ("base_url = 'https://x'\nkey_command = 'pass a'", "--allow-commands"),
+    ],
+)
+def test_what_needs_permission_is_imported_with_it(other: Inside, fields: str, option: str) -> None:
+    text = f"[providers.a]\n{fields}\n".encode()
+    ran = other("providers", "import", "-", stdin=text)
+    assert (ran.code, option in ran.err) == (2, True)
+    assert other("providers", "import", "-", option, stdin=text).code == 0
+    assert list(entries(other.settings)) == ["a"]
+    assert "No such file" in other("providers", "import", "/no/such/file.toml").err
