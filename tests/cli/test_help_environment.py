@@ -17,15 +17,14 @@ SETTINGS = {f"TELEX_{name.upper()}" for name in File.model_fields}
 READ_BY_LIBRARIES = {"COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "LINES", "TMPDIR"}
 SET_FOR_CHILDREN = {"GGML_NO_BACKTRACE", "LV", "PYTHONSAFEPATH"}
 NOT_VARIABLES = re.compile(r"(O|TCP)_\w+|USER_AGENT|PRESET_BY_OWNER|DEFAULT_MODEL|TELEX_PROBLEMS|LAB_API_KEY")
-PASSED_ON = "_process.py"
-"""The module with the variables that MCP servers get, which telex itself does not read."""
+PASSED_ON = '"NIX_SSL_CERT_FILE"'
+"""One of the variables that MCP servers get and telex does not read; the module with their list is left out."""
 
 
 def source() -> str:
     paths = [path for folder in ("cli/telex", "provider_core") for path in (ROOT / folder).rglob("*.py")]
-    return "\n".join(
-        path.read_text("utf-8") for path in paths if path.name != PASSED_ON and "presets" not in path.parts
-    )
+    texts = [path.read_text("utf-8") for path in paths if "presets" not in path.parts]
+    return "\n".join(text for text in texts if PASSED_ON not in text)
 
 
 def described() -> dict[str, str]:
