@@ -26,7 +26,7 @@ NOTE_AFTER = 1.0
 
 
 class OutputClosed(Exception):  # noqa: N818 - as when head ends, this is not an error
-    """Whoever read stdout has closed it. Not BrokenPipeError: click answers that one by itself, with 1."""
+    """The reader of stdout has closed it. Not BrokenPipeError, which click turns into exit code 1."""
 
 
 class OutputError(Exception):
@@ -57,7 +57,7 @@ class Console:
         self.out_has_colour = self.out_is_terminal and not plain
         self.err_has_colour = self.err_is_terminal and not plain
         self.background: Background | None = None
-        """How light the terminal is, where it has said so."""
+        """How light the terminal is, if it has reported it."""
         self.typed_ahead = b""
         """Keys that were typed while the terminal was asked; a prompt reads them first."""
         self.err_can_move = self.err_is_terminal and environ.get("TERM") not in (None, "", "dumb")
@@ -73,7 +73,7 @@ class Console:
         return columns
 
     def height(self) -> int:
-        """The terminal's rows, as they are now; LINES wins."""
+        """The terminal's rows, as they are now; LINES overrides them."""
         return self._size().lines
 
     def _size(self) -> os.terminal_size:
@@ -86,7 +86,7 @@ class Console:
         return os.terminal_size((_from_variable("COLUMNS") or columns, _from_variable("LINES") or lines))
 
     def out(self, text: str) -> None:
-        """Write to stdout and let it go at once. On a terminal, control characters become visible."""
+        """Write to stdout and flush. On a terminal, control characters become visible."""
         self.raw_out(visible(text) if self.out_is_terminal else text)
 
     def answer(self, text: str) -> None:
@@ -96,7 +96,7 @@ class Console:
         self._answer = ""
 
     def raw_out(self, text: str) -> None:
-        """Write text of telex's own, which may command the terminal, to stdout."""
+        """Write telex's own text, which may contain escape sequences, to stdout."""
         if sys.stdout is None or self._abandoned:
             return
         taken: list[int] = []
@@ -124,7 +124,7 @@ class Console:
 
     @property
     def rest(self) -> str:
-        """The end of what was last written to stdout that did not get there, as a signal came."""
+        """The unwritten end of the last text for stdout, after a signal."""
         text, taken = self._last
         if not text:
             return ""
@@ -136,7 +136,7 @@ class Console:
             self.out(piece)
 
     def err(self, text: str, *, dim: bool = False) -> None:
-        """Write to stderr as it is, without a line's end. A closed stderr is no reason to stop."""
+        """Write to stderr without a newline. A closed stderr is ignored."""
         if sys.stderr is None:
             return
         text = visible(text) if self.err_is_terminal else text
@@ -145,26 +145,26 @@ class Console:
         self.raw_err(text)
 
     def raw_err(self, text: str) -> None:
-        """Write text of telex's own, which may command the terminal, to stderr."""
+        """Write telex's own text, which may contain escape sequences, to stderr."""
         if sys.stderr is not None:
             with contextlib.suppress(OSError, ValueError):
                 _write(sys.stderr, text)
 
     def note(self, text: str) -> None:
-        """A line about what happens, grey on stderr, broken between words on a terminal."""
+        """Print a grey line on stderr, broken between words on a terminal."""
         self.err(self._broken(text), dim=True)
         self.err("\n")
 
     def error(self, message: str, hint: str | None = None) -> None:
-        """One sentence on stderr, and below it what to do."""
+        """Print an error on stderr, and the hint below it."""
         self.raw_err((self.painted("telex:", "red") if self.err_has_colour else "telex:") + " ")
-        # The words take part in breaking the line that they begin.
+        # The prefix counts when the line is broken.
         self.err(self._broken(f"telex: {message}")[len("telex: ") :] + "\n")
         for line in (hint or "").splitlines():
             self.err(self._broken(line, "  ") + "\n")
 
     def _broken(self, text: str, indent: str = "") -> str:
-        """``text`` with line breaks between words where stderr is a terminal that is too narrow for it."""
+        """``text`` broken between words if stderr is a terminal that is too narrow for it."""
         width = self.width() if self.err_is_terminal else 0
         widest = 1 if text.isascii() else 2
         if not width or all(len(line) * widest + len(indent) <= width for line in text.split("\n")):
@@ -203,7 +203,7 @@ class Console:
             self.out_is_terminal, self.out_has_colour, self._abandoned = before
 
     def abandon_stdout(self) -> None:
-        """Write nothing more: the reader has gone, and the interpreter's last flush must not complain."""
+        """Write nothing more, as the reader has gone; the interpreter's last flush must not fail."""
         self._abandoned = True
         with contextlib.suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -282,7 +282,7 @@ def stdin_text(raw: bytes) -> str:
 
 
 def _descriptor(stream: TextIO) -> int | None:
-    """What the system knows the stream by; None in memory, and on Windows, where select() takes only sockets."""
+    """The stream's descriptor; None in memory, and on Windows, where select() takes only sockets."""
     try:
         return stream.fileno() if os.name == "posix" else None
     except (OSError, ValueError, AttributeError):
@@ -290,7 +290,7 @@ def _descriptor(stream: TextIO) -> int | None:
 
 
 def _write(stream: TextIO, text: str, taken: list[int] | None = None) -> None:
-    """Write all of ``text`` and let it go. Another program may have made the pipe non-blocking: then wait.
+    """Write all of ``text``. Another program may have made the pipe non-blocking: then wait.
 
     The number of bytes of each write is appended to ``taken``.
     """
@@ -301,7 +301,7 @@ def _write(stream: TextIO, text: str, taken: list[int] | None = None) -> None:
         stream.flush()
         taken.append(len(text.encode("utf-8", "replace")))
         return
-    stream.flush()  # what others have left there comes first
+    stream.flush()  # earlier text comes first
     data: bytes | memoryview = text.encode("utf-8", "replace")
     while data:
         try:
@@ -342,7 +342,7 @@ def as_json(value: object, *, indent: int | None = None) -> str:
 
 
 def json_pieces(value: object, *, indent: int | None = None) -> Iterator[str]:
-    """``as_json`` in pieces: a long answer is not in memory a second time as JSON."""
+    """``as_json`` in pieces, so that a long answer is not copied as a whole."""
     long: list[str] = []
     mark = f"\0{id(long)}"  # no server can guess it
 
@@ -364,7 +364,7 @@ def json_pieces(value: object, *, indent: int | None = None) -> Iterator[str]:
 
 
 def visible(text: str) -> str:
-    """``text`` with all that could command a terminal made visible or dropped; line feeds and tabs stay."""
+    """``text`` with control characters made visible or dropped; line feeds and tabs stay."""
     if text.isascii():
         # Nearly every piece is printable: one scan in C and no translation.
         return text if text.isprintable() else text.translate(_CONTROLS)

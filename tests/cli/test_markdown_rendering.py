@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from typing import Any
 
 import pytest
 
@@ -203,27 +204,38 @@ class TestATextIsShownAndNotObeyed:
             assert re.search(rf"[\x00-\x09\x0b-\x1f\x7f-\x9f{hidden}]", shown) is None
 
     def test_carriage_returns_end_lines_however_they_are_cut(self) -> None:
-        written: list[str] = []
-        stream = MarkdownStream(
-            written.append, width=lambda: 40, height=lambda: 24, look=NO_ESCAPES, live=False
+        pieces = ["one\r", "\ntwo\r\n\r", "\nthree", "\r", "four\r"]
+        assert Stream(*pieces, look=NO_ESCAPES, live=False, end=True).text == "one\ntwo\n\nthree\nfour\n"
+
+
+class Stream:
+    """A stream and what it has written; each piece comes ``pause`` seconds after the one before."""
+
+    def __init__(
+        self, *pieces: str, pause: float = 1.0, width: int = 40, end: bool = False, **options: Any
+    ) -> None:
+        self.now = 0.0
+        self.written: list[str] = []
+        self.markdown = MarkdownStream(
+            self.written.append, width=lambda: width, height=lambda: 24, clock=lambda: self.now, **options
         )
-        for piece in ["one\r", "\ntwo\r\n\r", "\nthree", "\r", "four\r"]:
-            stream.feed(piece)
-        stream.close()
-        assert "".join(written) == "one\ntwo\n\nthree\nfour\n"
+        for piece in pieces:
+            self.now += pause
+            self.markdown.feed(piece)
+        if end:
+            self.markdown.close()
+
+    @property
+    def text(self) -> str:
+        return "".join(self.written)
 
 
 class TestAStream:
     def test_writes_only_what_is_final_when_it_is_not_live(self) -> None:
-        written: list[str] = []
-        stream = MarkdownStream(
-            written.append, width=lambda: 40, height=lambda: 24, live=False, clock=iter(range(99)).__next__
-        )
-        for piece in ["One par", "agraph.\n", "\n", "Another", " **one**", ".\n\n- item"]:
-            stream.feed(piece)
-        assert "".join(written) == "One paragraph.\n\nAnother \x1b[1mone\x1b[m.\n"
-        stream.close()
-        assert "".join(written).endswith("one\x1b[m.\n\n• item\n")
+        stream = Stream("One par", "agraph.\n", "\n", "Another", " **one**", ".\n\n- item", live=False)
+        assert stream.text == "One paragraph.\n\nAnother \x1b[1mone\x1b[m.\n"
+        stream.markdown.close()
+        assert stream.text.endswith("one\x1b[m.\n\n• item\n")
 
     @pytest.mark.parametrize(
         "text",
@@ -236,90 +248,49 @@ class TestAStream:
     )
     def test_shows_the_same_however_a_line_arrives(self, text: str) -> None:
         for size in (1, 1100):
-            written: list[str] = []
-            stream = MarkdownStream(
-                written.append, width=lambda: 60, height=lambda: 24, look=NO_ESCAPES, live=False
-            )
-            for at in range(0, len(text), size):
-                stream.feed(text[at : at + size])
-            stream.close()
-            assert "".join(written).split("\n")[:-1] == plain(text)
+            pieces = [text[at : at + size] for at in range(0, len(text), size)]
+            stream = Stream(*pieces, width=60, look=NO_ESCAPES, live=False, end=True)
+            assert stream.text.split("\n")[:-1] == plain(text)
 
     def test_repaints_only_so_many_times_a_second(self) -> None:
-        now, written = [0.0], []
-        stream = MarkdownStream(
-            written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0], frames=10
-        )
-        for _ in range(1000):
-            now[0] += 0.001
-            stream.feed("word ")
-        assert 9 <= len(written) <= 12
+        assert 9 <= len(Stream(*["word "] * 1000, pause=0.001, frames=10).written) <= 12
 
     def test_paints_what_was_held_back_at_the_next_tick(self) -> None:
-        now, written = [0.0], []
-        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
-        stream.feed("one ")
-        stream.feed("two ")
-        stream.tick()
-        assert written == ["one"]
-        now[0] += 1
-        stream.tick()
-        stream.tick()
-        assert written == ["one", " two"]
+        stream = Stream("one ", "two ", pause=0.0)
+        stream.markdown.tick()
+        assert stream.written == ["one"]
+        stream.now += 1
+        stream.markdown.tick()
+        stream.markdown.tick()
+        assert stream.written == ["one", " two"]
 
     def test_shows_marks_as_what_they_will_be(self) -> None:
-        now, written = [0.0], []
-        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
-        for piece in ["**bo", "ld", "*", "* and `co", "de` end", "\n", "--"]:
-            now[0] += 1
-            stream.feed(piece)
-        assert not any(mark in "".join(written) for mark in "*`-")
+        pieces = ["**bo", "ld", "*", "* and `co", "de` end", "\n", "--"]
+        assert not any(mark in Stream(*pieces).text for mark in "*`-")
 
-    def test_shows_a_link_before_its_address_is_whole(self) -> None:
-        now, written = [0.0], []
-        stream = MarkdownStream(
-            written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0], look=NO_ESCAPES
-        )
-        for piece in ["See [this](", "https://x", ".example", ") and"]:
-            now[0] += 1
-            stream.feed(piece)
-        assert "](" not in "".join(written)
-        assert written[-1].endswith("See this (https://x.example) and") or written[-1] == " and"
+    def test_shows_a_link_before_its_address_is_complete(self) -> None:
+        stream = Stream("See [this](", "https://x", ".example", ") and", look=NO_ESCAPES)
+        assert "](" not in stream.text
+        assert stream.written[-1].endswith("See this (https://x.example) and") or stream.written[-1] == " and"
 
-    def test_writes_a_row_anew_when_what_comes_joins_its_last_letter(self) -> None:
-        now, written = [0.0], []
-        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
-        for piece in ["a \U0001f469", "\u200d\U0001f467", " e", "\u0301", " b"]:
-            now[0] += 1
-            stream.feed(piece)
+    def test_writes_a_row_again_if_a_character_joins_its_last_one(self) -> None:
+        written = Stream("a \U0001f469", "\u200d\U0001f467", " e", "\u0301", " b").written
         assert [text.startswith("\r") for text in written] == [False, True, False, True, False]
 
-    def test_writes_a_plain_text_about_as_it_comes(self) -> None:
-        now, written = [0.0], []
-        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24, clock=lambda: now[0])
-        for piece in ["Some", " words", " that", " come"]:
-            now[0] += 1
-            stream.feed(piece)
-        stream.close()
-        assert "".join(written) == "Some words that come\n"
+    def test_appends_plain_text(self) -> None:
+        assert Stream("Some", " words", " that", " come", end=True).text == "Some words that come\n"
 
     def test_writes_nothing_when_nothing_came(self) -> None:
-        written: list[str] = []
-        stream = MarkdownStream(written.append, width=lambda: 40, height=lambda: 24)
-        stream.suspend()
-        stream.resume()
-        stream.close()
-        assert written == []
+        stream = Stream()
+        stream.markdown.suspend()
+        stream.markdown.resume()
+        stream.markdown.close()
+        assert stream.written == []
 
     def test_costs_in_proportion_to_its_length(self) -> None:
         def seconds(text: str) -> float:
-            stream = MarkdownStream(
-                len, width=lambda: 80, height=lambda: 24, clock=iter(range(10**7)).__next__
-            )
             start = time.process_time()
-            for at in range(0, len(text), 40):
-                stream.feed(text[at : at + 40])
-            stream.close()
+            Stream(*[text[at : at + 40] for at in range(0, len(text), 40)], width=80, end=True)
             return time.process_time() - start
 
         for unit in ("word **two** `three` ", "- item\n  - item\n", "x = 1  # y\n"):

@@ -1,9 +1,19 @@
-"""Markdown as it streams to a terminal: what stands on the screen and above it is what one rendering gives."""
+"""Markdown that streams to a terminal: the screen and what is above it equal one rendering, whatever happens."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import random
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +21,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from screens import Terminal
+from screens import Cutting, Reflowing, Terminal
 
+import telex.render.markdown
 from telex.render.live import MarkdownStream, render
 from telex.render.styles import Colour, Look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
 DATA = Path(__file__).parents[1] / "cli"
 EXAMPLES = json.loads((DATA / "test_markdown_commonmark.json").read_text("utf-8"))["examples"]
@@ -273,3 +285,244 @@ class TestEveryLineAppearsExactlyOnce:
             stream.feed(chunk)
         stream.close()
         assert sum(map(len, written)) < most * len(text)
+
+
+# --- resizes -------------------------------------------------------------------------------------------------
+
+
+def words(count: int, start: int) -> str:
+    return " ".join(f"w{start + number:04}" for number in range(count))
+
+
+def answer(dice: random.Random) -> tuple[str, int]:
+    """A long answer of numbered words, and how many there are."""
+    blocks, count = [], 0
+    while count < 900:
+        size = dice.choice((3, 12, 40, 90))
+        text = words(size, count)
+        count += size
+        kind = dice.choice(("paragraph", "list", "quote", "fence", "table", "heading"))
+        if kind == "list":
+            text = "\n".join(f"- {word}" for word in text.split())
+        elif kind == "quote":
+            text = f"> {text}"
+        elif kind == "fence":
+            text = "```python\n" + text.replace(" ", "\n") + "\n```"
+        elif kind == "table":
+            text = "| a | b |\n|---|---|\n" + "\n".join(f"| {word} | x |" for word in text.split())
+        elif kind == "heading":
+            text = f"## {text}"
+        blocks.append(text)
+    return "\n\n".join(blocks) + "\n", count
+
+
+@pytest.mark.parametrize("kind", [Reflowing, Cutting])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_word_is_lost_in_a_storm_of_resizes(seed: int, kind: type[Reflowing]) -> None:
+    dice = random.Random(seed)
+    text, count = answer(dice)
+    terminal = kind(80, 24)
+    seen: set[str] = set()
+    stream = MarkdownStream(
+        terminal.feed, width=lambda: terminal.columns, height=lambda: 24, clock=dice.random, frames=1e9
+    )
+    at = 0
+    while at < len(text):
+        size = dice.choice((1, 4, 20, 60))
+        stream.feed(text[at : at + size])
+        at += size
+        if dice.random() < 0.1:
+            # What a cutting terminal takes away it had at least shown.
+            seen.update(" ".join(terminal.text()).split())
+            terminal.reflow(dice.choice((24, 40, 60, 80, 81, 100, 160)))
+    stream.close()
+    everything = " ".join(terminal.text())
+    seen.update(everything.split())
+    wanted = {f"w{number:04}" for number in range(count)}
+    if kind is Reflowing:
+        # A long row that was broken within a word has it in two rows.
+        joined = everything + "".join(terminal.text())
+        assert [word for word in sorted(wanted) if word not in joined] == []
+    else:
+        assert wanted <= seen
+
+
+@pytest.mark.parametrize("kind", [Reflowing, Cutting])
+@pytest.mark.parametrize("width", [20, 31, 50, 90])
+def test_the_block_that_was_open_stands_whole_below_what_may_have_doubled(
+    kind: type[Reflowing], width: int
+) -> None:
+    terminal, text = kind(60, 24), "| name | what |\n|---|---|\n" + "| one | some words and more |\n" * 4
+    stream = MarkdownStream(
+        terminal.feed, width=lambda: terminal.columns, height=lambda: 24, clock=iter(range(100)).__next__
+    )
+    stream.feed(f"{words(30, 0)}\n\n{text}")
+    terminal.reflow(width)
+    stream.feed("| two | few |\n")
+    stream.close()
+    rows = [row for row in terminal.text() if row]
+    expected = re.sub(r"\x1b\[[\d;]*m", "", render(f"{text}| two | few |\n", width)).splitlines()
+    assert rows[-len(expected) :] == expected
+
+
+def test_a_wider_terminal_is_used_from_the_next_repaint_on_and_nothing_doubles() -> None:
+    terminal = Cutting(40, 24)
+    stream = MarkdownStream(
+        terminal.feed, width=lambda: terminal.columns, height=lambda: 24, clock=iter(range(100)).__next__
+    )
+    stream.feed("First paragraph, done.\n\n" + words(10, 0))
+    terminal.reflow(120)
+    stream.feed(" " + words(10, 10))
+    stream.close()
+    assert [row for row in terminal.text() if row] == ["First paragraph, done.", words(20, 0)]
+
+
+# --- interrupts ----------------------------------------------------------------------------------------------
+
+ROOM = str(Path(telex.render.markdown.__file__).parent)
+
+WORDS_IN_BLOCKS = (
+    "# h00\n\nA **w01** w02 w03 `w04`.\n\n- w05\n- w06\n  ```python\n  w07 = 1\n  w08 = 2\n  ```\n\n"
+    "| w09 | w10 |\n|---|---|\n| w11 | w12 |\n| w13 | w14 |\n\n> w15 w16\n\n[w17]: /w18\n\n1. w19\n\n"
+) * 2 + "w20 " * 30
+
+
+class Interrupted:
+    """Raises KeyboardInterrupt at one of the lines that run in the room, as a signal handler would."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Interrupted | None:
+        if not frame.f_code.co_filename.startswith(ROOM):
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_nothing_that_was_fed_is_lost_and_the_cursor_is_below_it(seed: int) -> None:
+    dice, terminal, clock, fed = random.Random(seed), Terminal(40, 12), iter(range(10**6)), ""
+    stream = MarkdownStream(terminal.feed, width=lambda: 40, height=lambda: 12, clock=clock.__next__)
+    before = sys.gettrace()
+    sys.settrace(Interrupted(dice.randrange(1, 40_000)))
+    try:
+        for at in range(0, len(WORDS_IN_BLOCKS), 7):
+            fed += WORDS_IN_BLOCKS[at : at + 7]
+            stream.feed(WORDS_IN_BLOCKS[at : at + 7])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    stream.close()
+    screen = "\n".join(terminal.text())
+    # The piece that was being fed may not have been taken yet; in a row that breaks, half a word counts.
+    words = [word for word in fed[:-8].replace("`", " ").split() if word[1:].isdigit()]
+    assert [word for word in words if word not in screen] == []
+    assert terminal.cursor.x == 0
+    assert screen.count("w07 = 1") <= 4
+
+
+def test_a_write_that_fails_half_way_loses_nothing_either() -> None:
+    terminal, calls = Terminal(40, 12), [0]
+
+    def write(text: str) -> None:
+        calls[0] += 1
+        if calls[0] % 5 == 0:
+            terminal.feed(text[: len(text) // 2])
+            raise KeyboardInterrupt
+        terminal.feed(text)
+
+    stream = MarkdownStream(write, width=lambda: 40, height=lambda: 12, clock=iter(range(10**6)).__next__)
+    for at in range(0, len(WORDS_IN_BLOCKS), 7):
+        try:
+            stream.feed(WORDS_IN_BLOCKS[at : at + 7])
+        except KeyboardInterrupt:
+            continue
+    while True:
+        try:
+            stream.close()
+            break
+        except KeyboardInterrupt:
+            continue
+    screen = "".join(terminal.text())
+    assert [f"w{n:02}" for n in range(1, 21) if f"w{n:02}" not in screen] == []
+
+
+# --- a real pseudo-terminal ----------------------------------------------------------------------------------
+
+CHILD = """
+import os, sys, time
+from telex.render.live import MarkdownStream
+from telex.render.styles import Look
+def write(text):
+    sys.stdout.write(text)
+    sys.stdout.flush()
+size = lambda: os.get_terminal_size(1)
+stream = MarkdownStream(write, width=lambda: size().columns, height=lambda: size().lines)
+text, step, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+for at in range(0, len(text), step):
+    stream.feed(text[at : at + step])
+    time.sleep(pause)
+stream.close()
+"""
+
+
+def run(
+    text: str, *, columns: int, lines: int, step: int, pause: float, resizes: tuple[int, ...] = ()
+) -> Terminal:
+    """Stream ``text`` in a child process on a pseudo-terminal; the screen when it has ended."""
+    master, slave = pty.openpty()
+    terminal = Reflowing(columns, lines)
+
+    def resize(width: int) -> None:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, width, 0, 0))
+
+    resize(columns)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, text, str(step), str(pause)], stdin=slave, stdout=slave, stderr=slave
+    )
+    pending, raw, deadline = list(resizes), b"", time.monotonic() + 60
+    try:
+        while time.monotonic() < deadline:
+            if select.select([master], [], [], 0.02)[0]:
+                raw += os.read(master, 65536)
+                whole = raw.decode("utf-8", "ignore")
+                raw = raw[len(whole.encode()) :]
+                terminal.stream.feed(whole)
+                if pending and len(terminal.history.top) + terminal.cursor.y > 10 * (
+                    len(resizes) - len(pending)
+                ):
+                    width = pending.pop(0)
+                    resize(width)
+                    terminal.reflow(width)
+            elif child.poll() is not None:
+                break
+    finally:
+        child.kill()
+        child.wait()
+        os.close(slave)
+        os.close(master)
+    assert child.returncode == 0, "\n".join(terminal.text())
+    return terminal
+
+
+@pytest.mark.parametrize(("columns", "lines", "step"), [(80, 24, 4), (40, 8, 2), (132, 50, 400)])
+def test_the_screen_of_a_real_terminal_equals_one_rendering(columns: int, lines: int, step: int) -> None:
+    terminal = run(TOUR, columns=columns, lines=lines, step=step, pause=0.001)
+    expected = Terminal(columns)
+    expected.feed(render(TOUR, columns))
+    assert terminal.text() == expected.text()
+    assert terminal.cursor.x == 0
+
+
+def test_a_real_terminal_that_is_resized_loses_no_word() -> None:
+    text = "\n\n".join(
+        f"{'- ' * (n % 3 == 0)}w{n:03} " + "and some words " * 6 + f"v{n:03}" for n in range(60)
+    )
+    terminal = run(text, columns=60, lines=20, step=3, pause=0.001, resizes=(100, 61, 90, 140))
+    screen = "".join(terminal.text())
+    assert [n for n in range(60) if f"w{n:03}" not in screen or f"v{n:03}" not in screen] == []

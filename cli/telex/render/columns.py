@@ -293,7 +293,7 @@ class _Column:
 
 
 class Rows(Protocol):
-    """Makes rows of a text that comes in pieces; see ``Layout``."""
+    """Makes rows of a text that arrives in pieces; see ``Layout``."""
 
     @property
     def width(self) -> int: ...

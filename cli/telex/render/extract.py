@@ -79,7 +79,7 @@ def first_block(text: str) -> tuple[str | None, bool]:
     if block is None:
         return None, True
     if not block.meta["closed"]:
-        # With an end that only CommonMark's reading finds, the inner fences do not come in pairs.
+        # If only CommonMark's reading finds an end, the inner fences are not pairs.
         plain = _first(bare, nested=False)
         certain = plain is None or not plain.meta["closed"]
         return _content(block if certain or plain is None else plain, lines), certain
@@ -96,7 +96,7 @@ def _first(text: str, *, nested: bool) -> Token | None:
             "fence", _nested_fence, {"alt": ["paragraph", "reference", "blockquote", "list"]}
         )
     tokens: list[Token] = []
-    # The last line has an end, too: markdown-it looks for it where it removes what a quote indents a fence by.
+    # markdown-it needs the newline after the last line to remove the indent of a fence in a quote.
     parser.block.parse(text if text.endswith("\n") else f"{text}\n", parser, {}, tokens)
     found = next((token for token in tokens if token.type == "fence"), None)
     if found is not None and not nested:
@@ -106,7 +106,7 @@ def _first(text: str, *, nested: bool) -> Token | None:
 
 
 def _nested_fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """markdown-it's rule, but that a fence with an info string opens an inner block, unlike in CommonMark."""
+    """markdown-it's rule, except that a fence with an info string opens an inner block, unlike in CommonMark."""
     found = fence(state, start, end, silent)
     if silent or not found:
         return found
@@ -116,7 +116,7 @@ def _nested_fence(state: StateBlock, start: int, end: int, silent: bool) -> bool
     while line < end and open_fences:
         text = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
         if text and state.sCount[line] < state.blkIndent:
-            break  # what the block is in has ended
+            break  # the list or quote around the block has ended
         mark = _FENCE.match(text) if state.sCount[line] - state.blkIndent < 4 else None
         if mark is not None and mark[1].startswith(token.markup):
             if mark[2].strip():

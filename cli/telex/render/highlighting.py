@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from telex.wrapping import Piece
 
 GROUP = 12
-"""Lines read together at most. They stay live until then, so they have to fit a small terminal."""
+"""At most so many lines are read together. They are live until then, and have to fit a small terminal."""
 
 LONGEST = 500
-"""Characters from which on a line is not highlighted: it is data."""
+"""Longer lines are data, and not highlighted."""
 
 _RESERVE = 0.1
 """CPU seconds that lexers may take beyond what the length of the code grants them."""
@@ -46,7 +46,7 @@ _LANGUAGE = re.compile(r"[\w+#.-]+")
 
 
 def prepare(look: Look) -> None:
-    """Import what colouring code takes, some 50 ms: best while something else is awaited."""
+    """Import what highlighting needs, which takes 50 ms: call it while waiting for something else."""
     if look.colour is not Colour.NONE:
         from pygments.token import Token
 
@@ -70,7 +70,7 @@ class _Allowance:
 
     @contextlib.contextmanager
     def limit(self, lexer: object, characters: int) -> Iterator[None]:
-        """Raise ``_TooSlow`` in the work within when its time is over, even inside of one regular expression.
+        """Raise ``_TooSlow`` in the block when its time is over, even inside a regular expression.
 
         Only the main thread can be interrupted so; the caller makes sure that it is the one.
         """
@@ -87,7 +87,7 @@ class _Allowance:
             try:
                 if hasattr(signal, "setitimer"):
                     before = signal.signal(signal.SIGVTALRM, stop)
-                    # Again and again: an exception that is raised in a destructor is lost.
+                    # Repeatedly: an exception that is raised in a destructor is lost.
                     signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.01)
                 yield
             finally:
@@ -106,7 +106,7 @@ _allowance = _Allowance()
 
 
 class Highlighter:
-    """The lines of one block, plain where its language is unknown or takes too long."""
+    """Highlights the lines of one block; unknown and slow languages stay plain."""
 
     def __init__(self, info: str | None, look: Look) -> None:
         self._look = look
@@ -136,25 +136,25 @@ class Highlighter:
         return coloured and self._lexer is not None and "text" not in self._lexer.aliases
 
     def restarted(self) -> Highlighter:
-        """The same pending lines, without what the lexer has in mind of those before."""
+        """A copy with the pending lines, but without the lexer's state."""
         other = copy.copy(self)
         other._pending = self._pending.copy()
         other._state = other._open = None
         return other
 
     def clone(self) -> Highlighter:
-        """The same state, to try out lines with."""
+        """A copy, to try out lines with."""
         other = copy.copy(self)
         other._pending = self._pending.copy()
         other._state = copy.deepcopy(self._state)
         return other
 
     def add(self, line: str) -> list[list[Piece]]:
-        """Take a line; the lines that became final, each in pieces."""
+        """Take a line; return the lines that became final, each in pieces."""
         if self._lexer is None or (self._failed.is_set() and not self._pending):
             return [[(line, "")]]
         self._pending.append(line)
-        # Between paragraphs of code few lexers have anything in mind but their state.
+        # Between paragraphs of code, few lexers look ahead.
         if len(self._pending) >= GROUP or (len(self._pending) > GROUP // 2 and not line.strip()):
             return self.end()
         return []
@@ -175,11 +175,11 @@ class Highlighter:
         try:
             with _allowance.limit(self._lexer, len(text)):
                 tokens = self._tokens(opener + text)
-        except (Exception, _TooSlow):  # noqa: BLE001 - hundreds of lexers, and none is worth an answer
+        except (Exception, _TooSlow):  # noqa: BLE001 - a failing lexer must not end the answer
             self._failed.set()
             return plain
         if not "".join(value for _, value in tokens).startswith(opener + text):
-            return plain  # what is shown has to be what was written
+            return plain  # the lexer changed the text
         lines: list[list[Piece]] = [[]]
         for token, value in tokens:
             sgr = self._colour(token) if self._colour else ""
@@ -194,7 +194,7 @@ class Highlighter:
         return found
 
     def _tokens(self, text: str) -> list[tuple[Any, str]]:
-        """The tokens of whole lines. What they leave open is closed for the lexer, and opened again the next time.
+        """The tokens of whole lines. Open comments are closed for the lexer, and opened again the next time.
 
         Comments and here-documents are one match of a regular expression for most lexers: all or nothing.
         """
@@ -251,7 +251,7 @@ def _unclosed(text: str) -> list[tuple[str, str]]:
 
 
 def _reads_again(lexer: Any) -> bool:
-    """Whether the lexer has a way of its own to read, from a given state, beyond its table."""
+    """Whether the lexer overrides ``get_tokens_unprocessed`` and takes a state."""
     from pygments.lexer import RegexLexer
 
     own = type(lexer).get_tokens_unprocessed
@@ -361,7 +361,7 @@ _ROLES = {
 
 @lru_cache(8)
 def _painter(look: Look) -> Callable[[Any], str]:
-    """What gives a token the parameters of its escape sequence."""
+    """A function from a token to the parameters of its escape sequence."""
     theme, colour = look.code_theme, look.colour
     if not theme:
 
@@ -390,7 +390,7 @@ def _painter(look: Look) -> Callable[[Any], str]:
     @lru_cache(None)
     def paint(token: Any) -> str:
         style = styles.get_style_for_token(token)
-        # Backgrounds would end with the text, ragged; and the terminal has its own.
+        # A background would end with the text of each line.
         bare = Style(
             color=style.color if system else None,
             bold=style.bold,

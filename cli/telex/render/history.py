@@ -183,7 +183,7 @@ def utc(moment: float) -> str:
 
 
 def conversation_object(conversation: SavedConversation) -> dict[str, Any]:
-    """``turns`` is how many there are; ``model`` is ``provider/model`` of the last, ``verdict`` what became of it."""
+    """``turns`` is their number; ``model`` is ``provider/model`` of the last one, ``verdict`` the end of its answer."""
     return {
         "id": conversation.id,
         "title": conversation.title,
@@ -202,7 +202,7 @@ def whole_object(conversation: SavedConversation, turns: Sequence[SavedTurn]) ->
 
 
 def turn_object(turn: SavedTurn, *, title: str) -> dict[str, Any]:
-    """One turn. ``messages`` are what was new in the request, in OpenAI's form; the rest is as in ``chat --json``.
+    """One turn. ``messages`` are the new ones of the request, in OpenAI's form; the rest is as in ``chat --json``.
 
     ``verdict`` is null while there is no answer and no error: it is still coming, or its process was killed.
     """
@@ -293,7 +293,7 @@ def _answered(turn: SavedTurn) -> Iterator[str]:
 
 
 def ending(turn: SavedTurn) -> str:
-    """A sentence about an answer that is not whole, or not there; "" for one that is."""
+    """A sentence about an incomplete or missing answer; "" for a complete one."""
     if turn.verdict is None:
         return "No answer was saved."
     if turn.verdict.value == "complete":
@@ -305,7 +305,7 @@ def ending(turn: SavedTurn) -> str:
 
 
 def image_words(image: ImagePart) -> str:
-    """What stands for an image in text: its kind and size, or its address."""
+    """An image in words: its kind and size, or its address."""
     kind, _, data = image.url.removeprefix("data:").partition(";base64,")
     if not image.url.startswith("data:"):
         return f"![image]({image.url})"
@@ -331,7 +331,7 @@ def _fenced(text: str, info: str = "") -> str:
 
 
 def _closed(text: str) -> str:
-    """``text`` with a fence that it leaves open closed, or all that follows would be code."""
+    """``text`` with an open fence closed, so that the text after it is not code."""
     fence = ""
     for line in text.splitlines():
         found = re.match(r" {0,3}(`{3,}|~{3,})(.*)", line)

@@ -32,12 +32,12 @@ _text = itemgetter(0)
 _ERASE_LINE, _ERASE_BELOW = "\x1b[K", "\x1b[J"
 _LOCK_TIMEOUT = 0.05
 """Seconds to wait for another thread that paints; this thread itself would never finish."""
-# Characters that join the one before them, and may change how that is drawn.
+# Characters that join the previous one and may change its shape.
 _JOINING = re.compile("[\u200d\ufe0e\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
 
 
 class LiveMarkdown:
-    """Renders the text block by block; Ctrl-Z loses nothing."""
+    """Renders Markdown block by block; Ctrl-Z loses nothing."""
 
     def __init__(self, console: Console, *, look: Look) -> None:
         self._console = console
@@ -177,7 +177,7 @@ class MarkdownStream:
         self._read(end=True)
 
     def _read(self, *, paint: bool = True, live: bool = True, end: bool = False) -> None:
-        """Read what has come, and paint it. If that is interrupted, it will be done again."""
+        """Parse the new text and paint it. After an interruption the next call does it again."""
         layout = self._layout
         before = layout.snapshot()
         try:
@@ -309,7 +309,7 @@ class SuspendHandler:
 
     def stop(self) -> None:
         """Stop the process; if Ctrl-Z came in the middle of painting, only note that it is due."""
-        # A handler runs between two instructions of this very thread, perhaps in the middle of painting.
+        # The handler runs between two instructions of this thread, perhaps in the middle of painting.
         if not self._lock.acquire(timeout=_LOCK_TIMEOUT):
             self.is_due = True
             return

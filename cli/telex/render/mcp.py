@@ -24,13 +24,13 @@ TOOL_HEADERS = ("TOOL", "HINT", "ASKS", "DESCRIPTION")
 
 _STEPS = ("start", "handshake", "tools")
 _NARROWEST = 16
-"""Columns below which a description says nothing."""
+"""Narrower descriptions are omitted."""
 
 _LINES = 8
-"""Lines of a log that are worth a look."""
+"""The last lines of a log to show."""
 
 
-# --- what is set up ----------------------------------------------------------------------------------------
+# --- servers ---------------------------------------------------------------------------------------------
 
 
 def row(server: McpServer) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def as_json(server: McpServer) -> dict[str, Any]:
 
 
 class Report(Struct):
-    """What came of one server's start."""
+    """The result of starting one server."""
 
     server: McpServer
     steps: tuple[StartupStep, ...]
@@ -81,7 +81,7 @@ class Report(Struct):
     failure: FailedServer | None = None
 
     def seconds(self, name: str) -> float | None:
-        """What the step took; None for one that was not done."""
+        """The time of a step; None if it was not reached."""
         return next((step.seconds for step in self.steps if step.name == name), None)
 
 
@@ -186,7 +186,7 @@ def log(stderr: str) -> str:
 
 
 def _hint(offered: ToolSpec) -> str:
-    """What the server says of the tool, in a word; "" where it says nothing."""
+    """The server's claim about the tool, in a word; "" if it makes none."""
     hints = offered.annotations
     if hints.read_only is not None:
         if hints.read_only:

@@ -32,7 +32,7 @@ _LONGEST_LINE: Final = 500
 def status_line(
     event: Retrying | FieldDropped | FieldIgnored | CallAsText | SchemaRetry, target: Target | None
 ) -> str:
-    """What happened instead of what was asked for."""
+    """A sentence about a retry, or about what the server did not do as requested."""
     match event:
         case Retrying(error=error, seconds=seconds, attempt=attempt):
             return f"{error.message}. Retrying in {seconds:.1f} s (attempt {attempt})."
@@ -76,7 +76,7 @@ _CHANGES: Final[dict[tuple[str, str | None], str]] = {
     ),
     ("response_format", "none"): "does not support response_format; putting the schema into the prompt",
 }
-"""What a server refused and telex does instead, by ``field`` and ``swapped_for``; "*" is any other value."""
+"""What a server does not support and telex does instead, by ``field`` and ``swapped_for``; "*" is any other value."""
 
 
 def _change(event: FieldDropped) -> str:
@@ -175,13 +175,13 @@ def _one_line(text: str) -> str:
 
 
 _FIRST, _LAST = 8, 3
-"""Rows of one argument that are shown, and of its end, before it is asked for whole."""
+"""Rows of the beginning and of the end of a long argument that are shown."""
 
 _ARGUMENTS = 12
 _LONGEST_NAME = 100
 _LONGEST_ERROR = 300
 _NARROWEST = 20
-"""Columns below which rows are left to the terminal."""
+"""Rows are not made narrower than this."""
 
 _GUTTER: Final = "  │ "
 
@@ -233,7 +233,7 @@ def tool_progress(event: ToolProgress) -> str:
 
 
 def ended_call(event: ToolEnded) -> str:
-    """One line: what became of the call."""
+    """The result of the call in one line."""
     planned, error, text = event.planned, event.error, event.result.text
     if planned is not None:
         name = planned.name
@@ -270,12 +270,12 @@ def withheld_proxies(server: str, variables: Sequence[str]) -> str:
 
 
 def changed_tool(call: PlannedCall) -> str:
-    """That a tool is no longer what was approved of."""
+    """A note that a tool has changed since it was approved."""
     return f"{_line(call.name)} has changed since you chose to always allow it.\n"
 
 
 def escaped(text: str) -> str:
-    """``text`` with an escape, as Python writes it, for what has no shape of its own: controls, bidi, zero widths."""
+    """``text`` with Python's escapes for invisible characters: controls, bidi marks, zero widths."""
     if text.isprintable() and not _UNSEEN.search(text):
         return text
     return "".join(
@@ -290,7 +290,7 @@ def escaped(text: str) -> str:
 
 
 def _argument(name: str, value: Json, *, width: int, whole: bool) -> list[str]:
-    """One row where it fits, else its name and the value below it, set off."""
+    """One row if it fits, or else the name and the indented value below it."""
     # Lines are easier to read as lines; all else is exact.
     lines = isinstance(value, str) and "\n" in value
     text = str(value) if lines else json.dumps(value, ensure_ascii=False)
@@ -307,9 +307,9 @@ def _argument(name: str, value: Json, *, width: int, whole: bool) -> list[str]:
 
 
 def _below(text: str, *, width: int, whole: bool) -> list[str]:
-    """The rows of a value: all, or the first ones, how much there is, and the last."""
+    """The rows of a value: all, or the first and the last with the size of the whole between them."""
     most = _FIRST + _LAST + 1
-    # What is far beyond what will be shown need not be measured.
+    # Text far beyond the rows that are shown need not be measured.
     room = most * max(width, _NARROWEST)
     long = not whole and len(text) > 2 * room
     head = _rows((text[:room] if long else text).split("\n"), width)
@@ -336,14 +336,14 @@ def _chopped(text: str, width: int, *, first: str = "", rest: str) -> list[str]:
 
     room = max(width, _NARROWEST) - 1
     head, *more = chop(text, room - len(first))
-    # What follows has a room of its own.
+    # The other rows have another width.
     return [
         f"{first}{head}",
         *(f"{rest}{row}" for row in (chop("".join(more), room - len(rest)) if more else ())),
     ]
 
 
-# --- in few words ------------------------------------------------------------------------------------------
+# --- short forms -------------------------------------------------------------------------------------------
 
 
 def tool_name(name: str) -> str:
@@ -352,7 +352,7 @@ def tool_name(name: str) -> str:
 
 
 def _line(text: str, longest: int = _LONGEST_NAME) -> str:
-    """``text`` as one line of bounded length; of a longer one, how long it is."""
+    """``text`` as one line of bounded length; a longer one ends with its length."""
     shown = escaped(" ".join(text[: 4 * longest].split()))
     if len(shown) <= longest and len(text) <= 4 * longest:
         return shown

@@ -1,4 +1,4 @@
-"""Models on stdout: a line each, a table for a terminal, JSON, or a card of one; nothing is chosen or asked here."""
+"""Lists of models as lines, tables and JSON, and the card of one model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def lines(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]]) -> None:
-    """``provider/model``, one a line."""
+    """Print ``provider/model`` for each, one a line."""
     text = "".join(f"{listing.provider.name}/{model.id}\n" for listing, models in shown for model in models)
     if text:
         console.out(text)
@@ -29,7 +29,7 @@ def lines(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]
 def as_json(
     console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
 ) -> None:
-    """One list of objects; ``default`` is the model that is used without -m."""
+    """Print one list of objects; ``default`` is the model that is used without -m."""
     rows = [_fields(listing, model, default) for listing, models in shown for model in models]
     console.json(rows)
 
@@ -69,7 +69,7 @@ def _fields(listing: ModelListing, model: Model, default: Target | None) -> dict
 
 
 def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
-    """Context window and longest answer, and which of the two are guesses."""
+    """The context window, the longest answer, and which of the two are estimated."""
     if model.context is not None and model.max_output is not None and not model.context_is_maximum:
         return model.context, model.max_output, frozenset()
     from provider_core.catalog import estimate_limits
@@ -86,7 +86,7 @@ def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
 def table(
     console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
 ) -> None:
-    """A table under each provider's name."""
+    """Print a table for each provider."""
     groups = [(listing, models) for listing, models in shown if models]
     if groups:
         tables.paged(console, _drawn(console, groups, default), long=is_long(console, shown))
@@ -100,7 +100,7 @@ def is_long(console: Console, shown: Sequence[tuple[ModelListing, Sequence[Model
 def _drawn(
     console: Console, groups: Sequence[tuple[ModelListing, Sequence[Model]]], default: Target | None
 ) -> Iterator[str]:
-    """Each group's lines, with the terminal's own commands where it has colours."""
+    """Yield the table of each provider."""
     from rich.cells import cell_len
     from rich.text import Text
 

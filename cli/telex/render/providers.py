@@ -30,7 +30,7 @@ MASK = "(not shown)"
 
 
 def place(provider: Provider) -> str:
-    """Where the provider is: its address, or its file."""
+    """The address of the provider, or its file."""
     return str(provider.gguf) if provider.gguf else provider.base_url
 
 
@@ -60,7 +60,7 @@ def row(
     default: str = "",
     set_up: bool = True,
 ) -> tuple[str, ...]:
-    """The cells of ``HEADERS``; ``default`` is the model that its name alone means, by its list of models.
+    """The cells of ``HEADERS``; ``default`` is the model that the provider's name alone means.
 
     A preset that can be used because its key is in the environment is not ``set_up``.
     """
@@ -265,7 +265,7 @@ def _mark(step: CheckStep | None) -> Text:
 
 
 def report(console: Console, reports: Sequence[CheckReport]) -> None:
-    """The table on a terminal; elsewhere a line for each report, as ``telex providers test --help`` tells."""
+    """Print a table on a terminal; elsewhere a line for each report, as ``telex providers test --help`` describes."""
     if not console.out_is_terminal:
         console.out("".join("\t".join(_line(each)) + "\n" for each in reports))
         return
@@ -289,7 +289,7 @@ def _line(each: CheckReport) -> list[str]:
 
 
 def _bar(each: CheckReport, slowest: float) -> Text:
-    """The times of the steps on one line, as long as the slowest provider's is the longest bar."""
+    """A bar of the steps' times, relative to the slowest provider."""
     from rich.text import Text
 
     bar = Text()
@@ -325,7 +325,7 @@ def report_as_json(each: CheckReport) -> dict[str, Any]:
 
 
 def cards(console: Console, found: Sequence[CapabilityCard]) -> None:
-    """Each model's traits: on a terminal a card, elsewhere a line for each with tabs between."""
+    """Print each model's traits: a card on a terminal, elsewhere a line for each trait, separated by tabs."""
     for card in found:
         title = f"{card.provider}/{card.model}"
         if not console.out_is_terminal:

@@ -55,7 +55,7 @@ class Look(Struct):
         return found
 
     def paint(self, text: str, sgr: str) -> str:
-        """``text`` with the parameters switched on before and everything off behind."""
+        """``text`` in the style of the parameters."""
         return f"\x1b[{sgr}m{text}{_RESET}" if sgr else text
 
     def _sgr(self, style: int) -> str:
@@ -85,7 +85,7 @@ class Look(Struct):
 
 
 def surface(environ: Mapping[str, str], *, is_terminal: bool) -> Colour | None:
-    """The colours to draw Markdown with, or None where it is to be left as it is.
+    """The colours for Markdown, or None if it is not to be rendered.
 
     FORCE_COLOR stands for a terminal that is none; NO_COLOR leaves bold and italic; TERM=dumb leaves nothing.
     """
@@ -107,7 +107,7 @@ def surface(environ: Mapping[str, str], *, is_terminal: bool) -> Colour | None:
 
 
 def look_for(console: Console, code_theme: str | None, *, ask: bool = False) -> Look | None:
-    """How to draw Markdown on stdout, or None where it is to be left as it is; notes a theme that does not exist.
+    """How to render Markdown on stdout, or None if it is not to be rendered; notes a theme that does not exist.
 
     With ``ask`` the terminal may be asked how light it is, which takes a moment.
     """
@@ -138,7 +138,7 @@ _PATIENCE = 0.15
 """Seconds to wait for a reply: terminals on this machine take a few milliseconds."""
 
 _QUESTION = b"\x1b]11;?\x1b\\\x1b[c"
-"""Its colour, and what it is: the second every terminal answers, so that the first is not waited for in vain."""
+"""Asks for the colour and for the kind of terminal: every terminal answers the second, which ends the wait."""
 
 _COLOUR = re.compile(
     rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})(?:\x07|\x1b\\)?"
@@ -147,7 +147,7 @@ _LAST = re.compile(rb"\x1b\[\?[0-9;]*c")
 
 
 def learn_background(console: Console, environ: Mapping[str, str]) -> None:
-    """Find out how light the terminal is, unless its environment says so or it was asked before."""
+    """Ask the terminal for its background, unless its environment says it or it was asked before."""
     if console.background is None and console.out_has_colour and many_colours(environ):
         console.background = background_by_environment(environ)
         if not console.background:
@@ -179,7 +179,7 @@ def ask_terminal(environ: Mapping[str, str]) -> tuple[Background, bytes]:
     reply = b""
     try:
         tty.setcbreak(keyboard, termios.TCSANOW)
-        # In this mode what was typed ahead can be seen; it is left where it is.
+        # In this mode typed text is visible to select; it is not read.
         if select.select([keyboard], [], [], 0)[0]:
             return "", b""
         os.write(screen, _QUESTION)

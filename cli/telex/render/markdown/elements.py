@@ -1,4 +1,4 @@
-"""Draws blocks with Rich's Markdown elements in the look of a terminal: left-aligned, unboxed, nothing left out."""
+"""Rich's Markdown elements, changed for terminals: left-aligned, without boxes, complete."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from telex.wrapping import Piece
 
 DECIDING = 20
-"""Rows that decide how wide the columns of a table are; it is printed row by row from there on."""
+"""The first rows of a table decide the widths of its columns; then it is printed row by row."""
 
 _LEAST_ROOM = 8
-"""Cells that a deep list leaves to its text: below that, marks are omitted."""
+"""The least cells for the text of a deep list; with less, its marks are omitted."""
 _NARROWEST = 10
-"""Cells that a column keeps whose words have to be split."""
+"""The least cells of a column whose words have to be split."""
 _RULE_AT_MOST = 60
 _TASKS = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 _TABLE = Box("    \n  │ \n ─┼ \n  │ \n ─┼ \n ─┼ \n  │ \n    \n")
@@ -60,14 +60,14 @@ _STYLES = {
 
 
 class Columns(NamedTuple):
-    """How a table that is printed in parts is drawn: its widths (none: one line a cell), and lines between rows."""
+    """The layout of a table in parts: its widths (none: one line for each cell), and whether rows are ruled."""
 
     widths: tuple[int, ...]
     ruled: bool
 
 
 class Drawing(base.Markdown):
-    """The blocks of some tokens. What came before them, and what a part leaves to the next one, is in attributes."""
+    """Draws the blocks of some tokens. Attributes hold what one part of a block leaves to the next."""
 
     inlines = frozenset(("em", "strong", "code", "s", "a"))  # type: ignore[assignment]
 
@@ -86,7 +86,7 @@ class Drawing(base.Markdown):
         self.open_row: Text | None = None
         """The unprinted last row of the paragraph that the first block continues; then, that of the last."""
         self.unfinished = False
-        """Whether the last block goes on: its last row is not printed."""
+        """Whether the last block continues: then its last row is not printed."""
 
     def rows(self, width: int, *, narrow: bool) -> list[Row]:
         """Rows of at most ``width`` cells; lines of code are longer unless they have to be ``narrow``, too."""
@@ -122,7 +122,7 @@ def _blank() -> base.Markdown:
 
 @lru_cache(4)
 def console(look: Look) -> Console:
-    """What Rich draws with; its own file is never written to."""
+    """The Rich console that draws; nothing is written to its file."""
     styles = {name: styled(look.sgr(style)) for name, style in _STYLES.items()}
     return Console(
         file=StringIO(), width=80, force_terminal=True, color_system="truecolor", legacy_windows=False,
@@ -152,7 +152,7 @@ def drawn(line: Iterable[Segment]) -> Row:
 
 
 def _lines(renderable: Any, options: ConsoleOptions, console: Console) -> Iterable[list[Segment]]:
-    """The lines of ``renderable`` as they are: Rich's own ``render_lines`` would cut off what is too long."""
+    """The lines of ``renderable``. Rich's own ``render_lines`` would cut off long ones."""
     return Segment.split_lines(console.render(renderable, options))
 
 
@@ -162,7 +162,7 @@ def broken(text: Text, width: int) -> list[Text]:
 
 
 class _Element(base.TextElement):
-    """An element that knows where it comes from."""
+    """An element that knows its drawing and its first line."""
 
     drawing: Drawing
     first: int
@@ -176,7 +176,7 @@ class _Element(base.TextElement):
         return element
 
     def take(self, token: Token) -> None:
-        """Take what is needed of the opening token."""
+        """Read the opening token."""
 
 
 class Paragraph(_Element):
@@ -202,7 +202,7 @@ class Paragraph(_Element):
 
 
 class Heading(Paragraph):
-    """The first two levels differ in style, the others have their marks; without styles all have."""
+    """A heading. Levels 3 to 6 show their marks; without styles all levels do."""
 
     def take(self, token: Token) -> None:
         self.style_name = f"markdown.{token.tag}"
@@ -216,7 +216,7 @@ class Heading(Paragraph):
 
 
 class Code(_Element):
-    """Fenced or indented code, as it can be copied."""
+    """Fenced or indented code, without decoration, so that it can be copied."""
 
     def take(self, token: Token) -> None:
         self.info = token.info
@@ -241,7 +241,7 @@ class Code(_Element):
 
 
 class CodeRule(NamedTuple):
-    """The rules around code that has no colours, which tell it from prose; nothing where it has some."""
+    """The rules around code without colours, which separate it from prose."""
 
     text: str
     language: str
@@ -279,7 +279,7 @@ def code_line(line: Iterable[Piece], width: int | None) -> Iterator[Segment]:
 
 
 class Html(Code):
-    """HTML, shown and not obeyed."""
+    """HTML, shown as text."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in broken(Text(self.code.removesuffix("\n")), options.max_width):
@@ -287,7 +287,7 @@ class Html(Code):
 
 
 class Definition(Code):
-    """Reference definitions, as they were written."""
+    """Reference definitions, unchanged."""
 
     def take(self, token: Token) -> None:
         self.token = token
@@ -446,7 +446,7 @@ class Table(base.TableElement):
         *,
         between: bool,
     ) -> RenderResult:
-        """One line a cell, with the column's name, where the columns do not fit."""
+        """A line for each cell, with the column's name."""
         for number, row in enumerate(rows or ([] if between else [heads])):
             if number or between:
                 yield Segment("─" * min(options.max_width, 8), console.get_style("telex.faint"))
@@ -462,7 +462,7 @@ class Table(base.TableElement):
 
 
 def _columns(rows: list[list[Text]], room: int) -> Columns:
-    """Give each column what it needs; where that is too much, take from the widest ones, words last."""
+    """Give each column the cells it needs; if that is too much, narrow the widest ones, and split words last."""
     columns = list(zip(*rows, strict=True))
     needs = [
         max(1, *(cells(line) for cell in column for line in cell.plain.split("\n"))) for column in columns
@@ -473,7 +473,7 @@ def _columns(rows: list[list[Text]], room: int) -> Columns:
     available = room - 3 * (len(needs) - 1)
     broken_cells = any("\n" in cell.plain for row in rows for cell in row)
     if sum(words) > available:
-        # Only in the column with the longest word words are split, if it keeps a useful width.
+        # Words are split only in the column with the longest one, if it keeps a useful width.
         longest = words.index(max(words))
         words[longest] += available - sum(words)
         if words[longest] < _NARROWEST:

@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from telex.wrapping import Piece
 
 LONG = 1024
-"""Characters from which on a paragraph is printed in parts: it becomes no heading and no table any more."""
+"""A paragraph of so many characters is printed in parts; it cannot become a heading or a table any more."""
 _STEP, _MOST = 512, 4096
 _OPEN = 4096
-"""Characters of an open rest from which on it is parsed again only when it has grown by a sixteenth."""
+"""A longer open rest is parsed again only when it has grown by a sixteenth."""
 _LARGEST_OPEN = 1 << 18
-"""Characters of a single block after which it is printed as it is, and the text after it is parsed separately."""
+"""A single block of so many characters is printed, and the text after it is parsed separately."""
 
 _WIDE = "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
 _PLACES = re.compile(rf"[ \n]|[{_WIDE}](?=[{_WIDE}])")
-# The beginning of a line that may still become anything: shown when it has been decided.
+# The beginning of a line that may still become anything is not shown yet.
 _UNDECIDED = re.compile(r"[ >]*(?:[-+*=_#~`:| ]*|[-+*] \[[ xX]?\]? ?|[0-9]{1,9}[.)]? *|\|.*)", re.DOTALL)
 _UNDECIDED_IN_CODE = re.compile(r" {0,3}(?:`+|~+)?")
 
 
 class _Fence(NamedTuple):
-    """A fenced block whose lines are printed as they come."""
+    """A fenced block whose lines are printed while they arrive."""
 
     closing: re.Pattern[str]
     indent: int
@@ -81,16 +81,16 @@ class Layout:
         self._rest = ""
         """The text from the first line on that is not final."""
         self._parse_from = 0
-        """The length of the rest from which on parsing it again is worth it."""
+        """The rest is parsed again when it has this length."""
         self._draft: tuple[int, int, list[Row]] = (0, 0, [])
         self._references: References = {}
         self._begun = False
         self._console = console(look)
-        # What a block that is printed in parts leaves to its next part:
+        # For the next part of a block that is printed in parts:
         self._number: int | None = None
         self._gap = False
         self._joined = ""
-        """The kind of block that goes on without an empty row, if the source has none."""
+        """The kind of block that continues without an empty row, if the source has none."""
         self._columns: Columns | None = None
         self._open_row: Text | None = None
         self._fence: _Fence | None = None
@@ -101,7 +101,7 @@ class Layout:
         return self._fence is not None
 
     def feed(self, text: str) -> None:
-        """Take the next piece; it is read when the rows are asked for."""
+        """Take the next piece; it is parsed by ``final``."""
         self._new += text
 
     def final(self) -> list[Row]:
@@ -110,12 +110,12 @@ class Layout:
         return self._advance()
 
     def end(self) -> list[Row]:
-        """The rows of all that is still open: nothing more comes."""
+        """The rows of the open rest, at the end of the text."""
         self._read(end=True)
         return self._advance(end=True)
 
     def draft(self) -> list[Row]:
-        """What the open block would look like if the text ended here; to be asked after ``final``."""
+        """The rows of the open block if the text ended here; call it after ``final``."""
         if self._fence is not None:
             return self._draft_of_code(self._fence)
         length, width, rows = self._draft
@@ -145,7 +145,7 @@ class Layout:
         return rows
 
     def snapshot(self) -> dict[str, Any]:
-        """The state, to be put back after an interruption. Then code may lose colours, but no text is lost."""
+        """The state, to be restored after an interruption. Then code may lose colours, but no text is lost."""
         before = self.__dict__.copy()
         if self._fence is not None:
             before["_fence"] = self._fence._replace(highlighter=self._fence.highlighter.restarted())
@@ -239,7 +239,7 @@ class Layout:
         deciding = last.start if open_fence else last.end - 1
         match last.kind:
             case "fence" | "hr" | "heading_open" if deciding == len(lines) - 1 and len(text) <= _LARGEST_OPEN:
-                # The line goes on.
+                # The line continues.
                 return self._print(before, lines, last.start, rest_of_text, references) if before else []
             case "fence" if open_fence:
                 rows = self._print(before, lines, last.start + 1, rest_of_text, references)
@@ -420,7 +420,7 @@ def _code_line(line: str, indent: int) -> str:
 
 
 def _place(text: str, low: int, high: int) -> int | None:
-    """The index after the last place to cut between two indices; the end of a line is the best one."""
+    """The index after the best place to cut between two indices: the end of a line, or else the last space."""
     if (line := text.rfind("\n", low, high)) >= 0:
         return line + 1
     last = None

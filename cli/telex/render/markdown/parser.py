@@ -57,7 +57,7 @@ _level = attrgetter("level")
 _LINE_SPACE = re.compile(r" *\n *")
 
 _DEEPEST = 100
-"""Levels of blocks inside of blocks, two for each list. markdown-it drops what is deeper, and Python's stack ends."""
+"""Levels of nested blocks, two for each list. markdown-it drops deeper ones, and Python's stack is limited."""
 
 JOIN = "\ue000"
 """Begins the rest of a paragraph whose start has been printed, so that it is not taken for another kind of block."""
@@ -65,7 +65,7 @@ JOIN = "\ue000"
 
 @lru_cache(1)
 def markdown_it() -> MarkdownIt:
-    """The parser, made once."""
+    """The parser."""
     parser = MarkdownIt("commonmark", {"inline_definitions": True, "maxNesting": _DEEPEST}).enable(
         ["strikethrough", "table"]
     )
@@ -152,7 +152,7 @@ def is_settled(text: str, references: References) -> bool:
 
 
 def closed(text: str) -> str:
-    """The text of an unfinished paragraph with what is open at its end closed, so that no marks come and go."""
+    """The text of an unfinished paragraph with open marks closed, so that they do not flicker."""
     text = text.rstrip("*_~")
     ticks = re.search(r"(?<!`)(`+)(?!`)(?:(?!\1(?!`)).)*$", text, re.DOTALL)
     if len(re.findall(r"(?<!`)`(?!`)", text)) % 2 and ticks:
@@ -171,13 +171,13 @@ def closed(text: str) -> str:
 
 
 def _opens(text: str, mark: str) -> bool:
-    """Whether the last ``mark`` begins what is emphasised; between letters and digits it may be a times sign."""
+    """Whether the last ``mark`` opens emphasis; between letters and digits it may be a multiplication sign."""
     before, _, after = text.rpartition(mark)
     return bool(after) and not after[0].isspace() and not _FACTORS.fullmatch(before[-1:] + after[0])
 
 
 def _plain(tokens: Iterable[Token]) -> list[Token]:
-    """Rewrite what Rich would drop or draw in its own way: HTML, images, links, soft breaks."""
+    """Rewrite tokens that Rich would drop or draw differently: HTML, images, links, soft breaks."""
     plain: list[Token] = []
     href, broken = "", False
     for token in tokens:
@@ -227,7 +227,7 @@ def _shown(content: str) -> str:
 
 
 def _literal_mark(state: StateInline, silent: bool) -> bool:
-    """Formulas, and backslashes, brackets and tildes that stand for themselves."""
+    """Formulas, and literal backslashes, brackets and tildes."""
     match state.src[state.pos]:
         case "\\":
             return _formula(state, silent) or _literal_backslash(state, silent)
@@ -283,7 +283,7 @@ def _formula_block(state: StateBlock, start: int, end: int, silent: bool) -> boo
 
 @lru_cache(1)
 def _literal(text: str) -> frozenset[int]:
-    """Where in ``text`` marks and backslashes stand for themselves: in addresses, names, paths and patterns.
+    """The positions of literal marks and backslashes: in addresses, names, paths and patterns.
 
     A backslash before a letter or digit escapes nothing in Markdown, so neither do the others of that word.
     """
@@ -309,7 +309,7 @@ def _literal_backslash(state: StateInline, silent: bool) -> bool:
 
 @lru_cache(1)
 def _unclosed(text: str) -> frozenset[int]:
-    """Where in ``text`` brackets are that nothing closes, if there are many: markdown-it looks from each to the end."""
+    """The positions of unclosed brackets, if there are many: markdown-it searches from each to the end."""
     found: list[int] = []
     for bracket in _BRACKET.finditer(text):
         if bracket[0] == "[":
