@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _GRACE = 0.5
-"""Seconds that held work may take after a signal. A write to a pipe that nobody reads would take for ever."""
+"""Seconds that held work may take after a signal: a write to a full pipe may never end."""
 
 _SAME_SIGNAL = 0.25
 """Seconds within which several signals count as one: a wrapper passes on the Ctrl-C that the terminal sent to both, a

@@ -142,7 +142,7 @@ class _ReplacedFile:
                 self._in_place = before.st_nlink > 1 or not same_owner
 
     def finish(self, console: Console, stream: TextIO, *, complete: bool) -> None:
-        """Replace the file with what was written if that is complete; else put it beside the file."""
+        """Replace the file with what was written if that is complete; else save it as FILE.partial."""
         failure = None
         try:
             try:
@@ -186,7 +186,7 @@ class _ReplacedFile:
             os.fsync(descriptor)
 
     def _set_aside(self, console: Console) -> None:
-        """Save incomplete output as FILE.partial, or if that is impossible beside the temporary file."""
+        """Save incomplete output as FILE.partial, or in the folder of the temporary file if that is impossible."""
         with contextlib.suppress(OSError):
             if not self._temporary.stat().st_size:
                 return
@@ -221,7 +221,7 @@ def image_folder(name: str) -> Path:
 
 
 def save_image(image: Image, into: Path) -> str:
-    """Write an image to a new file in ``into``, as it came, and return its path; raise OSError."""
+    """Write the bytes of an image to a new file in ``into`` and return its path; raise OSError."""
     kind = image.type.removeprefix("image/")
     ending = _IMAGE_ENDINGS.get(image.type) or (f".{kind}" if kind in _IMAGE_KINDS else ".bin")
     data = image.data()

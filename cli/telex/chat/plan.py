@@ -1,4 +1,4 @@
-"""The plan of a chat: what is asked of which models, and how the answer is shown and saved.
+"""The plan of a chat: the prompt, the models it is sent to, and how their answers are shown and saved.
 
 Here, options, template, settings and the conversation to continue are put together. Nothing later reads the options.
 """
@@ -89,7 +89,7 @@ class Options:
 
 
 class ModelPlan(Struct):
-    """What is asked of one model, or why it cannot be asked. ``name`` is what the user called it."""
+    """The request to one model, or the error that prevents it. ``name`` is what the user called it."""
 
     name: str
     chat: ChatPlan | None = None

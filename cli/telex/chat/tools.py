@@ -79,7 +79,7 @@ class ToolServers:
     """A context in which the servers run. ``names`` are those of ``--tools``; "all" is every enabled server.
 
     Entering raises ``UnknownToolServerError`` for an unknown name, and if no server starts, the error of the first.
-    Servers that do not start beside others that do are reported on stderr.
+    If only some servers start, the others are reported on stderr.
     """
 
     def __init__(self, app: App, names: Sequence[str], *, allow: Sequence[str] = ()) -> None:

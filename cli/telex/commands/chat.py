@@ -47,7 +47,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     """Raise ``click.UsageError`` if a shell pattern such as ``-f *.py`` left files in the prompt."""
     option, left = "", []
     for word in words:
-        # Short options without a value may stand before it, as in -qf.
+        # It may follow short options without a value, as in -qf.
         if found := re.match(r"-[cxvuq]*([fi])|--(f)ile(?=$|=)|--(i)mage(?=$|=)", word):
             option = f"-{found[1] or found[2] or found[3]}"
         elif option and word in given["prompt"] and os.path.isfile(word):  # noqa: PTH113 - Path raises for a long one

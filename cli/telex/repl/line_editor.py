@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from prompt_toolkit.application import Application
     from prompt_toolkit.completion import CompleteEvent
-    from prompt_toolkit.input import Input
     from prompt_toolkit.key_binding import KeyPressEvent
     from prompt_toolkit.output import Output
 
@@ -44,7 +43,7 @@ _MENU_ROWS = 7
 """Rows of the completion menu on most screens; in a longer list each row shows its number."""
 _HISTORY_ENTRIES = 1000
 _HISTORY_ENTRY = 20_000
-"""Characters of the longest prompt that is saved: nobody looks for a pasted log with the arrow keys."""
+"""Characters of the longest prompt that is saved. Longer ones are mostly pasted logs."""
 _HISTORY_FILE = 2_000_000
 """Bytes from which the file is cut down to its last entries."""
 _CURSOR_REPLY = 0.2
@@ -71,7 +70,10 @@ class LineEditor:
         self._editing = False
         self._interrupts = 0
         """How often Ctrl-C came on an empty line in a row."""
-        self._input = _keyboard()
+        if sys.platform == "win32":
+            self._input = create_input()
+        else:
+            self._input = _Keyboard(sys.stdin)
         self._resize = ResizeHandler()
         self._session: PromptSession[str] = PromptSession(
             [("class:prompt", PROMPT)],
@@ -92,7 +94,7 @@ class LineEditor:
     def read(self) -> str:
         """A prompt. Raises ``EOFError`` when the user leaves, and ``Terminated``."""
         self._interrupts = 0
-        if isinstance(self._input, _Keyboard):
+        if sys.platform != "win32" and isinstance(self._input, _Keyboard):
             self._input.read_ahead(self._console)
         text = self._session.prompt(pre_run=self._listen, set_exception_handler=False)
         if text.strip():
@@ -270,17 +272,7 @@ def typed_ahead(data: str) -> str:
     return _KEPT_KEYS.sub(lambda found: found[1] or "", data)
 
 
-if sys.platform == "win32":
-
-    class _Keyboard:
-        """Windows delivers keys one by one."""
-
-        def read_ahead(self, console: Console) -> None: ...
-
-    def _keyboard() -> Input:
-        return create_input()
-
-else:
+if sys.platform != "win32":
     from prompt_toolkit.input.vt100 import Vt100Input
 
     class _Keyboard(Vt100Input):
@@ -307,9 +299,6 @@ else:
             self.vt100_parser.feed(data)
             found, self._buffer = self._buffer, []
             return found
-
-    def _keyboard() -> Input:
-        return _Keyboard(sys.stdin)
 
 
 class ResizeHandler:

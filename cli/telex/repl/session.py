@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class CommandError(Exception):
-    """A command that cannot be run as it was typed; ``hint`` says how to fix that."""
+    """A command line that is not valid; ``hint`` says how to fix that."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -372,7 +372,7 @@ def first_line(text: str, limit: int = 60) -> str:
 
 
 def saved_exchanges(turns: Sequence[SavedTurn]) -> list[Exchange]:
-    """The prompts of an earlier conversation, as far as its next request contains them.
+    """The prompts of an earlier conversation that its next request contains.
 
     Turns with the results of tools, and retries of the same prompt, belong to the exchange before them.
     """
