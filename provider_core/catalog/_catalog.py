@@ -92,9 +92,10 @@ def listing(
         default = next(
             (model.id for model in others if model.kind == "chat"), others[0].id if others else None
         )
+    models = [*own, *others]
     return ModelListing(
         provider=provider,
-        models=tuple(sorted((*own, *others), key=lambda model: model.id != default)),
+        models=(*[m for m in models if m.id == default], *[m for m in models if m.id != default]),
         default=default,
         default_is_first=default_is_first and default is not None,
         declared=frozenset(model.id for model in own),

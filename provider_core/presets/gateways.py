@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import LEVELS, per_level
-from provider_core.presets.preset import LOOPBACK, Preset
+from provider_core.presets.preset import Preset
 from provider_core.types import Effort, Quirks
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ PRESETS: Final = (
         key_env=("LITELLM_API_KEY", "LITELLM_MASTER_KEY"),
         docs_url="https://docs.litellm.ai/docs/simple_proxy",
         ports=(4000,),
-        network=LOOPBACK,
     ),
     Preset(
         id="opencode-zen",
@@ -70,9 +69,7 @@ PRESETS: Final = (
         also=("opencode",),
         key_env=("OPENCODE_API_KEY",),
         docs_url="https://opencode.ai/docs/zen",
-        quirks=Quirks(
-            reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/opencode
-        ),
+        quirks=Quirks(reasoning_send_back="reasoning_content"),  # anomalyco/models.dev, providers/opencode
     ),
     Preset(
         id="openrouter",

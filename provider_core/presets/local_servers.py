@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from provider_core.presets.effort import FIXED, TEMPLATE_ARGUMENTS, reasoning_effort
-from provider_core.presets.preset import LOCAL, Preset
+from provider_core.presets.preset import Preset
 from provider_core.types import Effort, Quirks
 
 PRESETS: Final = (
@@ -17,7 +17,6 @@ PRESETS: Final = (
         key_env=("JAN_API_KEY",),
         docs_url="https://jan.ai/docs/desktop/api-server",
         ports=(1337,),
-        network=LOCAL,
     ),
     Preset(
         id="koboldcpp",
@@ -29,7 +28,6 @@ PRESETS: Final = (
         key_env=("KOBOLDCPP_API_KEY",),
         docs_url="https://github.com/LostRuins/koboldcpp/wiki",
         ports=(5001,),
-        network=LOCAL,
     ),
     Preset(
         id="lemonade",
@@ -45,7 +43,6 @@ PRESETS: Final = (
         key_env=("LEMONADE_API_KEY",),
         docs_url="https://lemonade-server.ai/docs/",
         ports=(13305, 8000),
-        network=LOCAL,
     ),
     Preset(
         id="llamacpp",
@@ -61,7 +58,6 @@ PRESETS: Final = (
         context_fields=("meta.n_ctx",),
         details="llamacpp",
         ports=(8080, 9931),  # the default moves to 9931: ggml-org/llama.cpp PR 26508
-        network=LOCAL,
         quirks=Quirks(
             effort=(Effort(levels=TEMPLATE_ARGUMENTS),),  # tools/server/README.md, chat_template_kwargs
             reasoning_send_back="reasoning_content",  # common/chat.cpp passes it to the chat template
@@ -75,7 +71,6 @@ PRESETS: Final = (
         key_required=False,
         docs_url="https://github.com/Mozilla-Ocho/llamafile",
         ports=(8080,),
-        network=LOCAL,
     ),
     Preset(
         id="lmstudio",
@@ -88,7 +83,6 @@ PRESETS: Final = (
         docs_url="https://lmstudio.ai/docs/developer/openai-compat",
         details="lmstudio",
         ports=(1234,),
-        network=LOCAL,
         # An object as tool_choice is a 400: lmstudio-ai/lmstudio-bug-tracker issue 670. So are images in a tool
         # message: QwenLM/qwen-code issue 3616.
         quirks=Quirks(tool_choice_named="word", tool_images="user"),
@@ -102,7 +96,6 @@ PRESETS: Final = (
         key_env=("LOCALAI_API_KEY",),
         docs_url="https://localai.io/features/openai-functions/",
         ports=(8080,),
-        network=LOCAL,
     ),
     Preset(
         id="ollama",
@@ -113,7 +106,6 @@ PRESETS: Final = (
         docs_url="https://docs.ollama.com/api/openai-compatibility",
         details="ollama",
         ports=(11434,),
-        network=LOCAL,
         quirks=Quirks(reasoning_send_back="reasoning"),  # ollama/ollama, openai/openai.go
     ),
     Preset(
@@ -126,7 +118,6 @@ PRESETS: Final = (
         docs_url="https://docs.sglang.ai/basic_usage/openai_api.html",
         context_fields=("max_model_len",),
         ports=(30000,),
-        network=LOCAL,
         quirks=Quirks(
             # docs.sglang.ai "Separate Reasoning": the chat template decides, except for gpt-oss.
             effort=(
@@ -146,7 +137,6 @@ PRESETS: Final = (
         key_env=("OPENEDAI_API_KEY",),
         docs_url="https://github.com/oobabooga/text-generation-webui/wiki/12-%E2%80%90-OpenAI-API",
         ports=(5000,),
-        network=LOCAL,
     ),
     Preset(
         id="transformers",
@@ -157,7 +147,6 @@ PRESETS: Final = (
         key_required=False,
         docs_url="https://huggingface.co/docs/transformers/serving",
         ports=(8000,),
-        network=LOCAL,
         quirks=Quirks(
             # Each of these fields is a 422, and usage is always sent: src/transformers/cli/serving.
             stream_usage=False,
@@ -176,7 +165,6 @@ PRESETS: Final = (
         docs_url="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
         context_fields=("max_model_len",),
         ports=(8000,),
-        network=LOCAL,
         quirks=Quirks(
             # docs.vllm.ai "Reasoning Outputs": the chat template decides, except for gpt-oss.
             effort=(

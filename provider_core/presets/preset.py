@@ -80,19 +80,21 @@ class Preset(Struct):
 
     ports: tuple[int, ...] = ()
     """Loopback ports where a local server of this kind may listen, the default first."""
-    network: Network = field(default_factory=Network)
     quirks: Quirks = field(default_factory=Quirks)
+
+    @property
+    def network(self) -> Network:
+        """The default timeouts."""
+        if self.kind == "local":
+            return LOCAL
+        return LOOPBACK if self.ports else Network()
 
     def serves(self, url: str) -> bool:
         """Whether the preset's keys may be sent to the host of ``url``."""
         host = urlsplit(url).hostname or ""
-        own = (
-            urlsplit(each).hostname or "" for each in (self.base_url, *(u for u, _ in self.other_base_urls))
-        )
-        return any(
-            re.fullmatch(re.sub(r"\\\{\w+\\\}", "[a-z0-9-]+", re.escape(each)), host) is not None
-            for each in own
-        )
+        own = (urlsplit(each).hostname for each in (self.base_url, *(url for url, _ in self.other_base_urls)))
+        patterns = (re.sub(r"\\\{\w+\\\}", "[a-z0-9-]+", re.escape(each or "")) for each in own)
+        return any(re.fullmatch(pattern, host) for pattern in patterns)
 
 
 LOOPBACK = Network(connect_timeout=5.0)
