@@ -131,7 +131,8 @@ def _models(columns: dict[str, list[Json]]) -> tuple[Model, ...]:
             raise ValueError
     if not are_ids(columns["id"]) or not set(columns["kind"]) <= set(get_args(ModelKind)):
         raise ValueError
-    return tuple(
+    # Not a generator, which would cost a call for each of thousands of models.
+    models = [
         Model(
             id=id_,
             name=name,
@@ -146,7 +147,8 @@ def _models(columns: dict[str, list[Json]]) -> tuple[Model, ...]:
         for id_, name, context, is_maximum, max_output, reasoning, tools, vision, kind in zip(
             *lists, strict=True
         )
-    )
+    ]
+    return tuple(models)
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> bool:
