@@ -19,7 +19,6 @@ from provider_core.errors import KeyStoreError, ToolError, ToolSecretError, Tool
 from provider_core.keys import MemoryStore
 from provider_core.settings.mcp import McpServer
 from provider_core.tools.mcp import FailedServer, McpServers, McpToolbox
-from provider_core.tools.mcp._session import answered_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -591,46 +590,3 @@ def test_nothing_is_written_to_stderr() -> None:
     )
     assert done.stderr == ""
     assert done.stdout.split() == ["done", "done", "ToolServerError", "ToolServerError"]
-
-
-# --- the id of a message that is too long -------------------------------------------------------------------
-
-
-def ends(message: str) -> tuple[bytes, bytes]:
-    return message[:256].encode(), message[-256:].encode()
-
-
-INNER = {"text": 'x", "id": 9}', "id": 8, "more": [{"id": 7}]}
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"jsonrpc": "2.0", "id": 5, "result": INNER},
-        {"id": 5, "jsonrpc": "2.0", "result": INNER},
-        {"id": 5, "result": INNER, "jsonrpc": "2.0"},
-        {"result": INNER, "jsonrpc": "2.0", "id": 5},
-        {"result": INNER, "id": 5, "jsonrpc": "2.0"},
-        {"result": INNER, "id": 5},
-    ],
-    ids=" ".join,
-)
-@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["tight", "loose"])
-def test_the_id_at_either_end_of_a_message_is_found(
-    message: dict[str, object], separators: tuple[str, str]
-) -> None:
-    assert answered_id(*ends(json.dumps(message, separators=separators))) == 5
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"result": INNER, "id": 5, "zzz": 1},
-        {"jsonrpc": "2.0", "result": {"id": 9}},
-        {"jsonrpc": "2.0", "method": "x", "params": {"id": 9}},
-        {"jsonrpc": "2.0", "id": "5", "result": {}},
-        {"jsonrpc": "2.0", "result": {"text": '{"id": 5}'}},
-    ],
-)
-def test_an_id_elsewhere_in_a_message_is_ignored(message: dict[str, object]) -> None:
-    assert answered_id(*ends(json.dumps(message))) is None

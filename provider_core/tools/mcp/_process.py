@@ -17,8 +17,6 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from provider_core.structs import Struct
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -32,19 +30,8 @@ _EXIT_CHECK = 0.5
 _STDERR = 8192
 """Bytes at the end of stderr that are stored."""
 
-_EDGE = 256
-"""Bytes stored of both ends of a message that is too long: its id is at one of them."""
-
 _POLL = 0.01
 _NEW_GROUP_NO_WINDOW = 0x08000200  # of CreateProcess
-
-
-class OversizedLine(Struct):
-    """A line that was longer than the limit: its size in bytes, and its first and last bytes."""
-
-    size: int
-    start: bytes
-    end: bytes
 
 
 class Process:
@@ -72,10 +59,9 @@ class Process:
         )
         return cls(started)
 
-    async def read_line(self) -> bytes | OversizedLine | None:
-        """The next line of stdout; None at its end."""
-        stdout = self._process.stdout
-        size, start, end = 0, b"", b""
+    async def read_line(self) -> bytes | int | None:
+        """The next line of stdout, the size of one that was too long, or None at the end."""
+        stdout, skipped = self._process.stdout, 0
         while stdout is not None and not self.closed:
             try:
                 async with asyncio.timeout(_EXIT_CHECK):
@@ -86,12 +72,9 @@ class Process:
             except asyncio.IncompleteReadError:
                 break
             except asyncio.LimitOverrunError as error:
-                part = await stdout.readexactly(error.consumed)
-                size, start, end = size + len(part), start or part[:_EDGE], (end + part[-_EDGE:])[-_EDGE:]
+                skipped += len(await stdout.readexactly(error.consumed))
             else:
-                if not size:
-                    return line
-                return OversizedLine(size=size + len(line), start=start, end=(end + line[-_EDGE:])[-_EDGE:])
+                return skipped + len(line) if skipped else line
         self.closed = True
         return None
 

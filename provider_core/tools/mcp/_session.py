@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 import re
 import time
@@ -27,7 +28,6 @@ from provider_core.tools.mcp._content import (
     tool_result,
     tool_specs,
 )
-from provider_core.tools.mcp._process import OversizedLine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping
@@ -79,15 +79,9 @@ _PROBLEM = re.compile(
     r"error|exception|fatal|cannot|can't|denied|failed|invalid|missing|not found|no such|usage", re.IGNORECASE
 )
 
-_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
-_ID = rb'"id"\s*:\s*(\d{1,15})\s*'
-# Only at the very edges of a message: there, no nested object can be mistaken for the message itself.
-_ID_AT_START = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb"[,}]")
-_ID_AT_END = re.compile(rb",\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*\Z")
-
 
 class StdioTransport:
-    """An ``McpTransport``. An answer that is too long or invalid becomes an error of its request."""
+    """An ``McpTransport``. An invalid answer becomes an error of its request; one that is too long, of all requests."""
 
     def __init__(self, server: str, process: Process, secrets: Collection[str]) -> None:
         self._server = server
@@ -150,24 +144,23 @@ class StdioTransport:
                         await inbox.send(message)
                 on_end()
 
-    def _messages(self, line: bytes | OversizedLine) -> list[SessionMessage]:
-        if isinstance(line, OversizedLine):
-            size, most = line.size / (1 << 20), limits.TOOL_MESSAGE >> 20
+    def _messages(self, line: bytes | int) -> list[SessionMessage]:
+        if isinstance(line, int):
+            size, most = line / (1 << 20), limits.TOOL_MESSAGE >> 20
             words = f"sent a message of {size:.0f} MiB, and {most} MiB is the most"
-            found = answered_id(line.start, line.end)
-            # If the request is unknown, all fail: none may wait for ever.
-            return [
-                self._failed(each, words) for each in ({found} if found is not None else set(self._waiting))
-            ]
+            # It may have been the answer to any request, and none may wait for ever.
+            return [self._failed(each, words) for each in set(self._waiting)]
         if not line.strip():
             return []
         try:
             message = parse_message(line)
         except ValueError:
-            found = answered_id(line[:256], line[-256:])
-            if found in self._waiting and found is not None:
-                return [self._failed(found, "sent an answer that is not valid JSON-RPC")]
-            self._garbage = self._garbage or line[:400].decode("utf-8", "replace")
+            try:
+                id_ = json.loads(line)["id"]
+                if id_ in self._waiting:
+                    return [self._failed(id_, "sent an answer that is not valid JSON-RPC")]
+            except (ValueError, TypeError, LookupError, RecursionError):
+                self._garbage = self._garbage or line[:400].decode("utf-8", "replace")
             return []
         if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError) and message.id is not None:
             self._waiting.discard(message.id)
@@ -179,12 +172,6 @@ class StdioTransport:
         failure = ToolServerError(f"the MCP server {self._server} {words}", server=self._server)
         error = mcp_types.ErrorData(code=mcp_types.INTERNAL_ERROR, message=words, data=failure)
         return SessionMessage(mcp_types.JSONRPCError(jsonrpc="2.0", id=request, error=error))
-
-
-def answered_id(start: bytes, end: bytes) -> int | None:
-    """The id of the request that a message with these ends answers, if it is at one of them."""
-    found = _ID_AT_START.match(start) or _ID_AT_END.search(end)
-    return int(found[1]) if found is not None else None
 
 
 def _telling_line(stderr: str) -> str:
