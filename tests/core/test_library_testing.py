@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from conformance import KeyStoreConformance, TransportConformance
 
-from provider_core.client import Client
+from provider_core import connect
 from provider_core.errors import ConnectError, ConnectionLostError, KeyStoreError, RateLimitError
+from provider_core.runtime import Runtime
 from provider_core.testing import FakeKeyStore, FakeTransport, cut, refuses, says
-from provider_core.types import (
-    AnswerEvent,
-    Finished,
-    Message,
-    Provider,
-    Reasoning,
-    Request,
-    Text,
-    ToolCall,
-    Usage,
-    Verdict,
-)
+from provider_core.types import Provider, ToolCall
 
-LAB = Provider(name="lab", base_url="http://lab.test/v1")
+LAB = Provider(name="lab", base_url="https://lab.test/v1")
 
 
-def asked(transport: FakeTransport, **fields: object) -> list[AnswerEvent]:
-    request = Request(model="m", messages=(Message(role="user", content="hi"),), **fields)  # type: ignore[arg-type]
-    return list(Client(transport, sleep=lambda _: None).chat(LAB, request, key="sk-0123456789abcdef"))
+def ask(transport: FakeTransport, **options: Any) -> Any:
+    here = Runtime(environ={"TELEX_HOME": "/nonexistent"}, transport=transport, key_store=FakeKeyStore())
+    return connect(LAB, "m", key="sk-0123456789abcdef", runtime=here).ask("hi", **options)
 
 
 class TestTransports(TransportConformance):
@@ -42,70 +34,54 @@ class TestFakeKeyStore(KeyStoreConformance):
 @pytest.mark.parametrize("stream", [True, False])
 def test_says_gives_a_complete_answer(stream: bool) -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
-    transport = FakeTransport(
-        says("Hel", "lo", reasoning="Hm.", calls=[("weather", {"city": "Oslo"})], usage=usage)
-    )
-    events = asked(transport, stream=stream)
-    assert "".join(event.text for event in events if isinstance(event, Text)) == "Hello"
-    assert [event.text for event in events if isinstance(event, Reasoning)] == ["Hm."]
-    assert [(event.name, event.arguments) for event in events if isinstance(event, ToolCall)] == [
-        ("weather", '{"city": "Oslo"}')
-    ]
-    assert [(event.input, event.output) for event in events if isinstance(event, Usage)] == [(3, 2)]
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.verdict, last.reason, last.model) == (Verdict.COMPLETE, "tool_calls", "m")
+    step = says("Hel", "lo", reasoning="Hm.", calls=[("weather", {"city": "Oslo"})], usage=usage)
+    found = ask(FakeTransport(step), stream=stream)
+    assert (found.text, found.reasoning, found.finish, found.model) == ("Hello", "Hm.", "tool_calls", "m")
+    assert found.tool_calls == (ToolCall(id="call_1", name="weather", arguments='{"city": "Oslo"}'),)
+    assert (found.usage.input, found.usage.output) == (3, 2)
 
 
-def test_a_text_is_a_step() -> None:
-    assert [event.text for event in asked(FakeTransport("Hello")) if isinstance(event, Text)] == ["Hello"]
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["Hello"],
+        [refuses(429, "slow down", retry_after=0.01), "Hello"],
+        [lambda call: says(call.url.partition("/v1")[0].replace("https://lab.test", "Hello"))(call)],
+    ],
+    ids=["text", "retry", "function"],
+)
+def test_steps_follow_each_other(steps: Any) -> None:
+    assert ask(FakeTransport(*steps)).text == "Hello"
+
+
+ERROR = ConnectError("refused", transient=False)
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind", "words"),
+    [
+        ([refuses(429, "slow down", retry_after=1000)], RateLimitError, "slow down"),
+        ([ERROR], ConnectError, "refused"),
+        ([says("Hel", cut, "lo")], ConnectionLostError, "closed the connection"),
+        ([], AssertionError, r"^nothing is scripted for POST https://lab\.test/"),
+    ],
+    ids=["refused", "error", "cut", "nothing"],
+)
+def test_a_step_can_be_an_error(steps: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        ask(FakeTransport(*steps))
 
 
 def test_calls_are_recorded() -> None:
     transport = FakeTransport("Hello")
-    asked(transport, temperature=0)
+    ask(transport, temperature=0)
     (call,) = transport.calls
-    assert call.url == "http://lab.test/v1/chat/completions"
+    assert call.url == "https://lab.test/v1/chat/completions"
     assert call.headers["authorization"] == "Bearer sk-0123456789abcdef"
     assert transport.bodies[0]["temperature"] == 0
     assert (transport.open, transport.closed) == (0, False)
     transport.close()
     assert transport.closed
-
-
-def test_refuses_raises_the_error_of_a_real_refusal() -> None:
-    transport = FakeTransport(refuses(429, "slow down", retry_after=1), "Hello")
-    assert Text(text="Hello") in asked(transport)
-    assert len(transport.calls) == 2
-    with pytest.raises(RateLimitError, match="slow down"):
-        asked(FakeTransport(refuses(429, "slow down", retry_after=1)))
-
-
-def test_an_error_is_a_step() -> None:
-    error = ConnectError("refused", transient=False)
-    with pytest.raises(ConnectError) as caught:
-        asked(FakeTransport(error))
-    assert caught.value is error
-
-
-@pytest.mark.parametrize(("texts", "text"), [(("Hel", cut), "Hel"), (("Hel", cut, "lo"), "Hel")])
-def test_a_cut_answer_is_partial(texts: tuple[str, ...], text: str) -> None:
-    events = asked(FakeTransport(says(*texts)))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert last.verdict is Verdict.PARTIAL
-    assert isinstance(last.error, ConnectionLostError)
-    assert "".join(event.text for event in events if isinstance(event, Text)) == text
-
-
-def test_a_call_without_a_step_is_an_assertion_error() -> None:
-    with pytest.raises(AssertionError, match=r"^nothing is scripted for POST http://lab\.test/"):
-        asked(FakeTransport())
-
-
-def test_a_function_is_a_step() -> None:
-    transport = FakeTransport(lambda call: says(call.url.partition("/")[2])(call))
-    assert Text(text="/lab.test/v1/chat/completions") in asked(transport)
 
 
 def test_a_keyring_breaks_and_works_again() -> None:
