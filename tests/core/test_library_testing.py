@@ -8,10 +8,12 @@ import pytest
 from conformance import KeyStoreConformance, TransportConformance
 
 from provider_core import connect
+from provider_core.answer import AnswerBuilder
+from provider_core.client import Client
 from provider_core.errors import ConnectError, ConnectionLostError, KeyStoreError, RateLimitError
 from provider_core.runtime import Runtime
 from provider_core.testing import FakeKeyStore, FakeTransport, cut, refuses, says
-from provider_core.types import Provider, ToolCall
+from provider_core.types import Message, Provider, Request, Target, ToolCall, Usage
 
 LAB = Provider(name="lab", base_url="https://lab.test/v1")
 
@@ -35,10 +37,14 @@ class TestFakeKeyStore(KeyStoreConformance):
 def test_says_gives_a_complete_answer(stream: bool) -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
     step = says("Hel", "lo", reasoning="Hm.", calls=[("weather", {"city": "Oslo"})], usage=usage)
-    found = ask(FakeTransport(step), stream=stream)
+    request = Request(model="m", messages=(Message(role="user", content="hi"),), stream=stream)
+    builder = AnswerBuilder(Target(provider=LAB, model="m"))
+    for event in Client(FakeTransport(step)).chat(LAB, request):
+        builder.add(event)
+    found = builder.answer()
     assert (found.text, found.reasoning, found.finish, found.model) == ("Hello", "Hm.", "tool_calls", "m")
     assert found.tool_calls == (ToolCall(id="call_1", name="weather", arguments='{"city": "Oslo"}'),)
-    assert (found.usage.input, found.usage.output) == (3, 2)
+    assert found.usage == Usage(input=3, output=2)
 
 
 @pytest.mark.parametrize(
