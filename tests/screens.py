@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import io
+
 import pyte
 from pyte.modes import DECAWM
 from wcwidth import wcwidth
 
 WRAPPED = -1  # the key under which a row keeps that its text goes on in the next one
+
+
+class TerminalStream(io.StringIO):
+    """A stream that says it is a terminal, and keeps what is written."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Terminal(pyte.HistoryScreen):

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import time
 
 import pytest
 from rich.cells import cell_len
+from screens import TerminalStream
 
 from provider_core.history import SavedConversation
 from provider_core.types import Verdict
 from telex.console import Console
 from telex.render.history import listing
-
-
-class Screen(io.StringIO):
-    """A stdout that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize(
@@ -34,7 +27,7 @@ def test_conversations_have_a_line_each_at_any_width(
     columns: int, heads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr("sys.stdout", screen := Screen())
+    monkeypatch.setattr("sys.stdout", screen := TerminalStream())
     model, title, now = "lab/" + "m" * 40, "空は青い " * 20, time.time()
     conversations = [
         SavedConversation(

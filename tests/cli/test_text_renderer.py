@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 from typing import Any
 
 import pytest
-from screens import Terminal
+from screens import Terminal, TerminalStream
 
 from provider_core.answer import Answer
 from provider_core.errors import BadRequestError
@@ -38,13 +37,6 @@ LONG = (
 EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202e\u200b\U000e0041\u2028e [/foo] list[int] <b>x</b>"
 
 
-class Screen(io.StringIO):
-    """A stream that says it is a terminal, and keeps what is written."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 class Shown:
     """The screen after some events; ``raw`` is all that was written to it."""
 
@@ -56,7 +48,7 @@ class Shown:
         answer: Answer | None = None,
         **options: Any,
     ) -> None:
-        screen = Screen()
+        screen = TerminalStream()
         with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
             console = Console(environ={"TERM": "xterm-256color", "COLORFGBG": "15;0", **(env or {})})
             console.width = lambda: columns  # type: ignore[method-assign]

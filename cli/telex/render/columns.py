@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from provider_core.events import ChatEnded, SchemaRetry
 from provider_core.types import (
@@ -202,7 +202,9 @@ class _Column:
         self._look = look
         self._note = note
         self._reasoning = PlainRows(look, width, sgr=look.sgr(FAINT), words=True)
-        self._text: Rows = Layout(look, width, narrow=True) if options.markdown else PlainRows(look, width)
+        self._text: Layout | PlainRows = (
+            Layout(look, width, narrow=True) if options.markdown else PlainRows(look, width)
+        )
         self._has_text = False
         self._reasoned = 0
         self._reasoning_since = 0.0
@@ -290,19 +292,6 @@ class _Column:
             words = reasoning_summary(time.monotonic() - self._reasoning_since, self._reasoned)
             rows = _styled(chop(words, self._text.width), self._look, self._look.sgr(FAINT))
         return [*rows, Row("", 0)]
-
-
-class Rows(Protocol):
-    """Makes rows of a text that arrives in pieces; see ``Layout``."""
-
-    @property
-    def width(self) -> int: ...
-    @width.setter
-    def width(self, cells: int) -> None: ...
-    def feed(self, text: str) -> None: ...
-    def final(self) -> list[Row]: ...
-    def draft(self) -> list[Row]: ...
-    def end(self) -> list[Row]: ...
 
 
 class PlainRows:

@@ -174,6 +174,8 @@ def _one_line(text: str) -> str:
     return shown if len(shown) <= _LONGEST_LINE else f"{shown[:_LONGEST_LINE]}…"
 
 
+# --- tool calls --------------------------------------------------------------------------------------------
+
 _FIRST, _LAST = 8, 3
 """Rows of the beginning and of the end of a long argument that are shown."""
 
