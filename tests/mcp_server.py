@@ -220,8 +220,7 @@ class Server:
                 say(request, text(str(child.pid)))
             case "progress":
                 for step in range(n):
-                    progress = given.get("progress", step)
-                    params = {"progress": progress, "total": n, "message": f"step {step}\nfalse: \x1b[2Jline"}
+                    params = {"progress": step, "total": n, "message": f"step {step}\nfalse: \x1b[2Jline"}
                     params["progressToken"] = meta.get("progressToken")
                     send({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
                     time.sleep(given.get("pause", 0))

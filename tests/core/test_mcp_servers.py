@@ -471,8 +471,8 @@ def test_progress_restarts_the_timeout_within_a_total() -> None:
     with McpServers([server(call_timeout=0.5)]) as started:
         (box,) = started.toolboxes
 
-        def progress(n: int, pause: float, **more: object) -> str:
-            arguments = {"n": n, "pause": pause, **more}
+        def progress(n: int, pause: float) -> str:
+            arguments = {"n": n, "pause": pause}
             return box.run(
                 "progress", arguments, stop=threading.Event(), report=lambda *words: told.append(words)
             ).text
@@ -482,7 +482,6 @@ def test_progress_restarts_the_timeout_within_a_total() -> None:
         told.clear()
         assert progress(3000, 0) == "done"
         assert 1 <= len(told) < 30, "a flood is thinned out"
-        assert progress(1, 0, progress=10**400) == "done", "a number beyond all numbers is only that"
         with pytest.raises(ToolError, match=r"reported no progress for 0\.5 s"):
             progress(1, 1.0)
         time.sleep(0.8)  # the server is busy that long

@@ -68,7 +68,6 @@ _RAW_RESULT = "telex/raw-result"
 _OTHER_RESULTS = frozenset(("tools", "protocolVersion", "supportedVersions"))
 """Keys of the results that are not of calls: of lists, and of the two handshakes."""
 
-_MAX_INTEGER = 1 << 1000
 _MAX_DEPTH = 100
 _HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 
@@ -91,10 +90,6 @@ def parse_message(data: bytes) -> mcp_types.JSONRPCMessage:
         elif result.get("resultType", "complete") == "complete" and not _OTHER_RESULTS & result.keys():
             kind = {"resultType": "complete"} if "resultType" in result else {}
             message.result = {"content": [], "_meta": {_RAW_RESULT: result}, **kind}
-    elif isinstance(message, mcp_types.JSONRPCNotification) and message.params:
-        # The SDK converts numbers to floats, and one that is too large would end the session.
-        huge = {k: 0 for k, v in message.params.items() if isinstance(v, int) and abs(v) > _MAX_INTEGER}
-        message.params = {**message.params, **huge}
     return message
 
 
