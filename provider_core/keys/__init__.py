@@ -19,8 +19,7 @@ from provider_core.errors import (
     KeyStoreError,
     MissingKeyError,
 )
-from provider_core.keys._binding import Destination, check_destination, seal, unseal
-from provider_core.keys._keyring import KeyringStore
+from provider_core.keys._keyring import Destination, KeyringStore, check_destination, seal, unseal
 from provider_core.structs import Struct, field, replace
 
 if TYPE_CHECKING:

@@ -165,7 +165,7 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
     Invalid entries, and a file that this user may not read, are ignored and reported in ``problems``. Raises
     ``SettingsError`` with path and line for a file that cannot be parsed.
     """
-    from provider_core.settings import file, snapshot
+    from provider_core.settings import file
 
     environ = os.environ if environ is None else environ
     unreadable: SettingsError | None = None
@@ -178,10 +178,10 @@ def load(paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
     variables = _variables(environ)
     checked: Mapping[str, Any] = {}
     if text or variables:
-        recalled = snapshot.load(paths.cache, text, variables)
+        recalled = file.load_snapshot(paths.cache, text, variables)
         checked = recalled if recalled is not None else _check(text, variables, paths)
         if recalled is None:
-            snapshot.save(paths.cache, text, variables, checked)
+            file.save_snapshot(paths.cache, text, variables, checked)
     return _settings(checked, environ, paths, unreadable)
 
 

@@ -1,7 +1,14 @@
-"""The settings file as it is read: its text, its tables, and the line of each value."""
+"""The settings file as it is read, the line of each value, and snapshots of checked settings.
+
+A snapshot saves the next start from checking the settings, which takes longer than a short answer. It is found by a
+digest of the file's text and of the variables. It contains no variable's value and no secret: settings with one in
+them are checked at each start.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shlex
@@ -9,10 +16,16 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from provider_core import files
-from provider_core.errors import SettingsError
+from provider_core._version import __version__
+from provider_core.errors import FileError, SettingsError
+
+try:
+    from _blake2 import blake2b  # hashlib loads all of OpenSSL
+except ImportError:  # pragma: no cover - another implementation of Python
+    from hashlib import blake2b
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -130,3 +143,83 @@ def _has(data: Any, keys: Sequence[str]) -> bool:
             return False
         data = data[key]
     return True
+
+
+# --- snapshots ---------------------------------------------------------------------------------------------
+
+_FOLDER = "settings"
+_SNAPSHOTS = 8
+"""Snapshots that are kept: a script sets the same few variables to the same values again and again."""
+
+
+def load_snapshot(cache: Path, text: str, variables: Mapping[str, str]) -> dict[str, Any] | None:
+    """The values that were saved for this text and these variables, or None."""
+    try:
+        mark, _, content = files.read_bytes(_snapshot_path(cache, variables)).partition(b"\n")
+        if mark != _checksum(content):  # somebody changed it
+            return None
+        saved = json.loads(content)
+        if saved["made_from"] != _digest(text, variables):
+            return None
+        checked: dict[str, Any] = saved["checked"]
+        given = _upper(variables)
+        return checked | {name: given[f"TELEX_{name.upper()}"] for name in saved["from_variables"]}
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def save_snapshot(cache: Path, text: str, variables: Mapping[str, str], checked: Mapping[str, Any]) -> None:
+    """Save the checked values for their owner; a cache that cannot be written is no error."""
+    given = _upper(variables)
+    is_json = any(value.lstrip().startswith(("{", "[")) for value in given.values())
+    if is_json or any(_contain_secrets(checked)):
+        return
+    apart = [name for name, value in checked.items() if given.get(f"TELEX_{name.upper()}") == value]
+    content = json.dumps(
+        {
+            "made_from": _digest(text, variables),
+            "from_variables": apart,
+            "checked": {name: value for name, value in checked.items() if name not in apart},
+        },
+        ensure_ascii=False,
+    )
+    with contextlib.suppress(FileError, OSError, UnicodeEncodeError):
+        files.private_folder(cache / _FOLDER)
+        whole = content.encode()
+        files.replace(_snapshot_path(cache, variables), _checksum(whole) + b"\n" + whole)
+        found = list((cache / _FOLDER).glob("*.json"))
+        for old in sorted(found, key=lambda path: path.stat().st_mtime_ns)[:-_SNAPSHOTS]:
+            old.unlink()
+
+
+def _contain_secrets(checked: Mapping[str, Any]) -> Iterator[bool]:
+    """Whether each value that may hold a secret does."""
+    from provider_core.settings.validators import find_secret, is_harmless, without_credentials
+
+    for provider in checked.get("providers", {}).values():
+        proxy = provider.get("proxy", "")
+        yield without_credentials(proxy) != proxy
+        yield find_secret(["", *provider.get("key_command", "").split()]) is not None
+    for server in checked.get("mcp", {}).values():
+        yield from (not is_harmless(name, value) for name, value in server.get("env", {}).items())
+        yield find_secret(server.get("command", [])) is not None
+
+
+def _upper(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name.upper(): value for name, value in variables.items()}
+
+
+def _snapshot_path(cache: Path, variables: Mapping[str, str]) -> Path:
+    # Only for the name of the file: its content has the whole digest.
+    return cache / _FOLDER / f"{_digest('', variables)[:8]}.json"
+
+
+def _checksum(content: bytes) -> bytes:
+    """The first line of a snapshot with this content, which shows whether somebody changed it."""
+    return blake2b(content, digest_size=32).hexdigest().encode()
+
+
+def _digest(text: str, variables: Mapping[str, str]) -> str:
+    # The version, because another one may check differently.
+    made_from = json.dumps([__version__, text, sorted(variables.items())])
+    return blake2b(made_from.encode(), digest_size=32).hexdigest()

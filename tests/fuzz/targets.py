@@ -35,7 +35,8 @@ from provider_core.keys import MemoryStore, unseal
 from provider_core.local import read_gguf
 from provider_core.presets import all_presets
 from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround
-from provider_core.settings import Paths, load, snapshot, validators
+from provider_core.settings import Paths, load, validators
+from provider_core.settings import file as snapshots
 from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import Decoder, ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
@@ -451,11 +452,11 @@ def cached_refusals(data: bytes) -> None:
 def cached_settings(data: bytes) -> None:
     """A damaged snapshot is ignored, also with a valid checksum."""
     paths = Paths.find({"TELEX_HOME": str(folder() / "snapshot")})
-    place = snapshot._place(paths.cache, {})
+    place = snapshots._snapshot_path(paths.cache, {})
     place.parent.mkdir(parents=True, exist_ok=True)
-    for content in (data, snapshot._mark(data) + b"\n" + data):
+    for content in (data, snapshots._checksum(data) + b"\n" + data):
         place.write_bytes(content)
-        snapshot.load(paths.cache, "", {})
+        snapshots.load_snapshot(paths.cache, "", {})
 
 
 def key_entry(data: bytes) -> None:
@@ -688,7 +689,7 @@ TARGETS = {
     ),
     "cached-settings": Target(
         cached_settings,
-        _bytes({"made_from": snapshot._digest("", {}), "from_variables": [], "checked": {"model": "x", "problems": {}}}),
+        _bytes({"made_from": snapshots._digest("", {}), "from_variables": [], "checked": {"model": "x", "problems": {}}}),
         _JSON_WORDS,
     ),
     "key-entry": Target(
