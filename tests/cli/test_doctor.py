@@ -154,55 +154,47 @@ def test_without_a_home_folder_the_other_checks_still_report(doctor: Doctor) -> 
 # --- secrets --------------------------------------------------------------------------------------------------------
 
 CANARY = "canary-0123456789abcdef"
-LAB = '[providers.lab]\nbase_url = "https://a.example/v1"\n'
+SECRETS = f"""
+[providers]
+header = {{base_url = "https://a.example/v1", headers = {{X-Api-Key = "{CANARY}"}}, models = ["m"]}}
+proxy = {{base_url = "https://a.example/v1", proxy = "http://me:{CANARY}@p.example:1"}}
+scheme = {{base_url = "https://a.example/v1", proxy = "gopher://me:{CANARY}@p.example:1"}}
+query = {{base_url = "https://a.example/v1?api_key={CANARY}"}}
+user = {{base_url = "https://me:{CANARY}@a.example/v1"}}
+key = {{base_url = "https://a.example/v1", key = "{CANARY}"}}
+command = {{base_url = "https://a.example/v1", key_command = "nosuchprogram --token {CANARY}"}}
+variable = {{base_url = "https://a.example/v1", key_env = "{CANARY}"}}
+[mcp]
+env = {{command = ["nosuchprogram", "--token", "{CANARY}"], env = {{TOKEN = "{CANARY}"}}}}
+url = {{url = "https://a.example/mcp?token={CANARY}"}}
+"""
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        f'{LAB}headers = {{X-Api-Key = "{CANARY}"}}\nmodels = ["m"]\n',
-        f'{LAB}proxy = "http://me:{CANARY}@p.example:1"\n',
-        f'{LAB}proxy = "gopher://me:{CANARY}@p.example:1"\n',
-        f'[providers.lab]\nbase_url = "https://a.example/v1?api_key={CANARY}"\n',
-        f'[providers.lab]\nbase_url = "https://me:{CANARY}@a.example/v1"\n',
-        f'{LAB}key = "{CANARY}"\n',
-        f'{LAB}key_command = "nosuchprogram --token {CANARY}"\n',
-        f'{LAB}key_env = "{CANARY}"\n',
-        f'[mcp.x]\ncommand = ["nosuchprogram", "--token", "{CANARY}"]\nenv = {{TOKEN = "{CANARY}"}}\n',
-        f'[mcp.x]\nurl = "https://a.example/mcp?token={CANARY}"\n',
-    ],
-)
-def test_no_secret_of_the_settings_is_shown(doctor: Doctor, settings: str) -> None:
-    doctor.configure(settings)
+def test_no_secret_of_the_settings_is_shown(doctor: Doctor) -> None:
+    doctor.configure(SECRETS)
     for arguments in ([], ["--json"]):
         ran = doctor.inside("doctor", *arguments)
         assert CANARY not in ran.text + ran.err
-        assert ran.code in {0, 3}
+        for name in ("header", "scheme", "command", "env"):
+            assert name in ran.text
 
 
 @pytest.mark.parametrize(
-    "variable",
-    [
-        "LAB_API_KEY",
-        "OPENAI_API_KEY",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "GITHUB_TOKEN",
-        "MY_SECRET",
-        "GH",
-    ],
+    "variables",
+    ["LAB_API_KEY OPENAI_API_KEY", "HTTPS_PROXY https_proxy ALL_PROXY", "GITHUB_TOKEN MY_SECRET GH"],
 )
-def test_no_secret_of_the_environment_is_shown(doctor: Doctor, variable: str) -> None:
-    """The secret is part of an address by mistake; GH is a secret because a header refers to it."""
-    doctor.env[variable] = f"http://me:{CANARY}@10.0.0.1:3128" if "proxy" in variable.lower() else CANARY
-    doctor.configure(
-        f'{SETTINGS}[providers.odd]\nbase_url = "https://{CANARY}.example/v1"\nkey = "none"\n'
-        '[mcp.x]\nurl = "https://a.example/mcp"\nheaders = {X-A = "env:GH"}\n'
-    )
+def test_no_secret_of_the_environment_is_shown(doctor: Doctor, variables: str) -> None:
+    """The secrets are parts of addresses by mistake; GH is a secret because a header refers to it."""
+    names = variables.split()
+    settings = '[mcp.x]\nurl = "https://a.example/mcp"\nheaders = {X-A = "env:GH"}\n[providers]\n'
+    for at, name in enumerate(names):
+        canary = f"{CANARY}{at}"
+        doctor.env[name] = f"http://me:{canary}@10.0.0.1:3128" if "proxy" in name.lower() else canary
+        settings += f'p{at} = {{base_url = "https://{canary}.example/v1", key = "none"}}\n'
+    doctor.configure(settings)
     ran = doctor.inside("doctor")
     assert CANARY not in ran.text + ran.err
-    assert "[redacted].example" in ran.text
+    assert ran.text.count("https://[redacted]") >= len(names)
 
 
 # --- settings, providers, proxies, models and tools: what is found in which settings ----------------------------------
@@ -764,7 +756,7 @@ def test_a_pipe_in_place_of_any_file_does_not_block(doctor: Doctor, tmp_path: Pa
     assert report["completion bash"] == "note: does not complete telex"
     path = pipe(tmp_path / "pipe")
     for field in ("ca_bundle", "client_cert"):
-        doctor.configure(f'{LAB}{field} = "{path}"\n')
+        doctor.configure(f'[providers.lab]\nbase_url = "https://a.example/v1"\n{field} = "{path}"\n')
         message = f"problem: the certificates in {path} cannot be used: it is not a regular file"
         assert doctor("trust")["trust lab"] == message
     doctor.env["SSL_CERT_FILE"] = str(path)
