@@ -60,14 +60,14 @@ _TRAILER = 2.0
 class Client:
     """Sends chat requests over ``transport``, by default over HTTP. Several threads may use one client.
 
-    ``memory`` stores which fields a server refused; without it, each request finds that out anew.
+    ``cache`` stores which fields a server refused; without it, each request finds that out anew.
     """
 
     def __init__(
         self,
         transport: Transport | None = None,
         *,
-        memory: UnsupportedFieldCache | None = None,
+        cache: UnsupportedFieldCache | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -76,7 +76,7 @@ class Client:
 
             transport = HttpTransport()
         self._transport = transport
-        self._memory = memory
+        self._cache = cache
         self._clock = clock
         self._sleep = sleep
 
@@ -110,7 +110,7 @@ class Client:
         ``log`` is called with each line of the wire log, redacted: a mark (">" request, "<" head of the response,
         "<<" its body, "*" connection) and the words. This makes everything slower.
         """
-        adapter = RequestAdapter(provider, request, memory=self._memory, notify=notify)
+        adapter = RequestAdapter(provider, request, cache=self._cache, notify=notify)
         secrets = known_secrets(provider, key)
         limit: dict[str, Json] = {provider.quirks.max_tokens_field: request.max_tokens}
         new_decoder = partial(
@@ -168,7 +168,7 @@ class Client:
 
         ``notify`` is called with each field that is left out or changed.
         """
-        return RequestAdapter(provider, request, memory=self._memory, notify=notify).body
+        return RequestAdapter(provider, request, cache=self._cache, notify=notify).body
 
     def headers(self, provider: Provider, body: Mapping[str, Json], key: str | None = None) -> dict[str, str]:
         """The headers of a request with this body; their names are in lower case."""

@@ -91,7 +91,7 @@ class Runtime:
         from provider_core.client import Client
         from provider_core.request import UnsupportedFieldCache
 
-        return self._client or Client(self.transport, memory=UnsupportedFieldCache(self.paths.refusals))
+        return self._client or Client(self.transport, cache=UnsupportedFieldCache(self.paths.refusals))
 
     @cached_property
     def transport(self) -> Transport:

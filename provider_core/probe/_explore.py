@@ -102,7 +102,7 @@ def explore(
     model: str,
     *,
     key: str | None = None,
-    memory: UnsupportedFieldCache | None = None,
+    cache: UnsupportedFieldCache | None = None,
     timeout: float = _TIMEOUT,
     transport: Transport | None = None,
     environ: Mapping[str, str] | None = None,
@@ -116,7 +116,7 @@ def explore(
     provider = replace(provider, network=limited(provider.network, timeout))
     recorder = RecordingTransport(transport, environ)
     try:
-        explorer = _Explorer(provider, model, key, recorder, memory, on_trait)
+        explorer = _Explorer(provider, model, key, recorder, cache, on_trait)
         explorer.run()
     finally:
         recorder.close()
@@ -146,7 +146,7 @@ class _Explorer:
     model: str
     key: str | None
     recorder: RecordingTransport
-    memory: UnsupportedFieldCache | None
+    cache: UnsupportedFieldCache | None
     on_trait: Callable[[Trait], None] | None
     traits: list[Trait] = field(default_factory=list)
     group: Group = "answers"
@@ -228,7 +228,7 @@ class _Explorer:
         request = Request(
             model=self.model, messages=tuple(turns), max_tokens=tokens, tools=tools, params=params or {}
         )
-        client = Client(self.recorder, memory=self.memory)
+        client = Client(self.recorder, cache=self.cache)
         try:
             for event in client.chat(self.provider, request, key=self.key, notify=notify):
                 _take(event, outcome)

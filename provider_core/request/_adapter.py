@@ -47,14 +47,14 @@ class RequestAdapter:
         provider: Provider,
         request: Request,
         *,
-        memory: UnsupportedFieldCache | None = None,
+        cache: UnsupportedFieldCache | None = None,
         notify: Callable[[Notice], None] | None = None,
     ) -> None:
         self._provider = provider
         self._request = request
-        self._memory = memory
+        self._cache = cache
         self._notify = notify
-        self._workarounds = memory.known(provider, request.model) if memory else ()
+        self._workarounds = cache.known(provider, request.model) if cache else ()
         self._tried: tuple[Workaround, ...] = ()
         self._open: tuple[Workaround, str, dict[str, Json]] | None = None
         """The workaround whose outcome is unknown, the server's words, and the body that they were about."""
@@ -132,8 +132,8 @@ class RequestAdapter:
         workaround, words, _ = self._open
         self._open = None
         lasting = False
-        if helped and self._memory is not None:
-            lasting = self._memory.learn(self._provider, self._request.model, (workaround,))
+        if helped and self._cache is not None:
+            lasting = self._cache.learn(self._provider, self._request.model, (workaround,))
         self._report(workaround, words=words, lasting=lasting)
 
     def _report(

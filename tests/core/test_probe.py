@@ -277,11 +277,11 @@ def test_refused_fields_are_reported_and_remembered(
         return able(asked)
 
     server.will(strict)
-    memory = UnsupportedFieldCache(tmp_path / "repairs.json")
-    found = traits(explore(provider, "m", key=KEY, memory=memory))
+    cache = UnsupportedFieldCache(tmp_path / "repairs.json")
+    found = traits(explore(provider, "m", key=KEY, cache=cache))
     refused = {"JSON object", "JSON schema", "seed", "logprobs"}
     assert {name for name, answer_ in found.items() if answer_ == "no"} == refused
-    assert {repair.field for repair in memory.known(provider, "m")} == {"response_format", "seed", "logprobs"}
+    assert {repair.field for repair in cache.known(provider, "m")} == {"response_format", "seed", "logprobs"}
 
 
 def test_fields_are_tried_one_by_one_if_all_are_refused(provider: Provider, server: Scripted) -> None:

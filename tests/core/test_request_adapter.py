@@ -158,7 +158,7 @@ def test_a_cache_that_cannot_be_written_is_empty_and_no_error(path: Path, obstac
     else:
         path.mkdir(parents=True)
     cache, notices = UnsupportedFieldCache(path), Notices()
-    adapter = RequestAdapter(MINE, ask(), memory=cache, notify=notices)
+    adapter = RequestAdapter(MINE, ask(), cache=cache, notify=notices)
     assert adapter.refused(unknown("stream_options"))
     adapter.accepted()
     assert cache.known(MINE, "m") == ()
@@ -236,14 +236,14 @@ def test_a_field_that_the_next_error_does_not_mention_is_remembered_though_the_r
 ) -> None:
     cache, notices = UnsupportedFieldCache(path), Notices()
     request = ask(params=dict.fromkeys(NAMES, 1))
-    adapter = RequestAdapter(MINE, request, memory=cache, notify=notices)
+    adapter = RequestAdapter(MINE, request, cache=cache, notify=notices)
     assert adapter.refused(unknown("seed"))
     assert adapter.refused(unknown("top_p"))
     assert adapter.refused(bad("Unknown parameters: 'top_k', 'seed'."))
     assert not adapter.refused(bad("The model is out of order."))
     assert [workaround.field for workaround in cache.known(MINE, "m")] == NAMES[:3]
     assert [(notice.field, notice.lasting) for notice in notices] == [(name, True) for name in NAMES[:3]]
-    assert not set(NAMES[:3]) & RequestAdapter(MINE, request, memory=cache).body.keys()
+    assert not set(NAMES[:3]) & RequestAdapter(MINE, request, cache=cache).body.keys()
 
 
 @pytest.mark.parametrize(
@@ -262,9 +262,7 @@ def test_a_field_that_may_not_have_been_the_cause_is_not_remembered(
     path: Path, then: ProviderError | None
 ) -> None:
     notices = Notices()
-    adapter = RequestAdapter(
-        MINE, ask(params={"seed": 1}), memory=UnsupportedFieldCache(path), notify=notices
-    )
+    adapter = RequestAdapter(MINE, ask(params={"seed": 1}), cache=UnsupportedFieldCache(path), notify=notices)
     assert adapter.refused(unknown("seed"))
     if then is not None:
         assert not adapter.refused(then)
@@ -275,7 +273,7 @@ def test_a_field_that_may_not_have_been_the_cause_is_not_remembered(
 
 def test_a_workaround_is_remembered_only_once_the_server_answers(path: Path) -> None:
     cache = UnsupportedFieldCache(path)
-    adapter = RequestAdapter(MINE, ask(), memory=cache)
+    adapter = RequestAdapter(MINE, ask(), cache=cache)
     adapter.accepted()
     assert not path.exists()
     assert adapter.refused(unknown("stream_options"))
@@ -296,7 +294,7 @@ def test_a_remembered_field_is_reported_only_if_the_user_set_it(path: Path) -> N
         MINE, "m", [NO_OPTIONS, OTHER_LIMIT, Workaround(field="temperature"), Workaround(field="seed")]
     )
     request = ask(max_tokens=5, temperature=1.0)
-    body = RequestAdapter(MINE, request, memory=cache, notify=notices).body
+    body = RequestAdapter(MINE, request, cache=cache, notify=notices).body
     assert body.keys() == {"model", "messages", "stream", "max_completion_tokens"}
     assert notices == [FieldDropped(field="temperature", asked="temperature", remembered=True, lasting=True)]
 
@@ -304,11 +302,11 @@ def test_a_remembered_field_is_reported_only_if_the_user_set_it(path: Path) -> N
 def test_a_remembered_swap_is_undone_by_a_server_that_changed(path: Path) -> None:
     cache = UnsupportedFieldCache(path)
     cache.learn(MINE, "m", [OTHER_LIMIT])
-    adapter = RequestAdapter(MINE, ask(max_tokens=5), memory=cache)
+    adapter = RequestAdapter(MINE, ask(max_tokens=5), cache=cache)
     assert adapter.refused(unknown("max_completion_tokens"))
     assert adapter.body["max_tokens"] == 5
     adapter.accepted()
-    assert RequestAdapter(MINE, ask(max_tokens=5), memory=cache).body["max_tokens"] == 5
+    assert RequestAdapter(MINE, ask(max_tokens=5), cache=cache).body["max_tokens"] == 5
 
 
 CLOCK = (Tool(name="clock"), Tool(name="calendar"))
@@ -354,18 +352,18 @@ def test_a_change_is_made_once_and_in_later_requests_from_the_beginning(
 ) -> None:
     cache, notices = UnsupportedFieldCache(path), Notices()
     request = Request(**{"model": "m", "messages": HELLO, **fields})
-    adapter = RequestAdapter(MINE, request, memory=cache, notify=notices)
+    adapter = RequestAdapter(MINE, request, cache=cache, notify=notices)
     assert seen(adapter.body) == before
     assert adapter.refused(bad(words))
     assert seen(adapter.body) == after
     adapter.accepted()
     assert [(notice.words, notice.lasting) for notice in notices] == [(words, True)]
-    assert RequestAdapter(MINE, request, memory=cache).body == adapter.body
+    assert RequestAdapter(MINE, request, cache=cache).body == adapter.body
 
 
 def test_a_choice_refused_with_reasoning_is_omitted_in_this_request_only(path: Path) -> None:
     request = ask(tools=CLOCK, tool_choice="clock")
-    adapter = RequestAdapter(MINE, request, memory=UnsupportedFieldCache(path))
+    adapter = RequestAdapter(MINE, request, cache=UnsupportedFieldCache(path))
     assert adapter.refused(bad("tool_choice is not supported in thinking mode"))
     assert ("tool_choice" in adapter.body, len(adapter.body["tools"])) == (False, 2)
     adapter.accepted()
@@ -376,18 +374,18 @@ def test_a_change_for_requests_without_tools_leaves_those_with_tools_alone(path:
     cache = UnsupportedFieldCache(path)
     cache.learn(MINE, "m", [Workaround(field="calls", swapped_for="text")])
     request = Request(model="m", messages=CALLED)
-    assert roles(RequestAdapter(MINE, request, memory=cache).body) == ["user", "user"]
-    with_tools = RequestAdapter(MINE, replace(request, tools=CLOCK), memory=cache).body
+    assert roles(RequestAdapter(MINE, request, cache=cache).body) == ["user", "user"]
+    with_tools = RequestAdapter(MINE, replace(request, tools=CLOCK), cache=cache).body
     assert roles(with_tools) == ["user", "assistant", "tool"]
 
 
 def test_an_effort_that_is_refused_with_tools_is_sent_without_them(path: Path) -> None:
     cache, notices = UnsupportedFieldCache(path), Notices()
     cache.learn(MINE, "m", [Workaround(field="reasoning_effort", value="none", beside="tools")])
-    without = RequestAdapter(MINE, ask(reasoning_effort="medium"), memory=cache).body
+    without = RequestAdapter(MINE, ask(reasoning_effort="medium"), cache=cache).body
     assert without["reasoning_effort"] == "medium"
     with_tools = ask(tools=CLOCK, reasoning_effort="medium")
-    assert RequestAdapter(MINE, with_tools, memory=cache, notify=notices).body["reasoning_effort"] == "none"
+    assert RequestAdapter(MINE, with_tools, cache=cache, notify=notices).body["reasoning_effort"] == "none"
     assert [(n.value, n.asked, n.remembered) for n in notices] == [("none", "reasoning_effort", True)]
 
 
@@ -419,7 +417,7 @@ DRAWN = Request(
 )
 def test_refused_images_of_tool_results_move_to_a_user_message(path: Path, words: str) -> None:
     cache, notices = UnsupportedFieldCache(path), Notices()
-    adapter = RequestAdapter(MINE, DRAWN, memory=cache, notify=notices)
+    adapter = RequestAdapter(MINE, DRAWN, cache=cache, notify=notices)
     assert [part["type"] for part in adapter.body["messages"][-1]["content"]] == ["text", "image_url"]
     assert adapter.refused(bad(words))
     assert roles(adapter.body)[2:] == ["tool", "user"]
@@ -427,7 +425,7 @@ def test_refused_images_of_tool_results_move_to_a_user_message(path: Path, words
     adapter.accepted()
     assert not adapter.refused(bad(words))
     assert notices == [FieldDropped(field="tool_images", swapped_for="user", words=words, lasting=True)]
-    assert RequestAdapter(MINE, DRAWN, memory=cache).body == adapter.body
+    assert RequestAdapter(MINE, DRAWN, cache=cache).body == adapter.body
 
 
 def test_images_of_tool_results_stay_if_something_else_is_refused() -> None:
@@ -473,7 +471,7 @@ def refuses(field: str, words: str, status: int = 400) -> Any:
 
 def chat(server: Scripted, request: Request, path: Path | None = None, **options: Any) -> list[Any]:
     provider = Provider(name="mine", base_url=server.url, **options.pop("provider", {}))
-    with Client(memory=UnsupportedFieldCache(path) if path else None) as client:
+    with Client(cache=UnsupportedFieldCache(path) if path else None) as client:
         return list(client.chat(provider, request, **options))
 
 

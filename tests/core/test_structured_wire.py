@@ -230,14 +230,14 @@ def test_a_refused_raw_field_is_left_out(request_: Request) -> None:
 
 
 def test_a_remembered_format_is_not_used_where_the_provider_takes_none(tmp_path: Path) -> None:
-    memory = UnsupportedFieldCache(tmp_path / "refused.json")
-    memory.learn(MINE, "m", [Workaround(field="response_format", swapped_for="json_object")])
-    assert "response_format" not in RequestAdapter(row("none"), ask(), memory=memory).body
+    cache = UnsupportedFieldCache(tmp_path / "refused.json")
+    cache.learn(MINE, "m", [Workaround(field="response_format", swapped_for="json_object")])
+    assert "response_format" not in RequestAdapter(row("none"), ask(), cache=cache).body
 
 
 def test_a_weaker_format_is_reported_and_remembered_for_the_model(tmp_path: Path) -> None:
-    memory, told = UnsupportedFieldCache(tmp_path / "refused.json"), list[Notice]()
-    adapter = RequestAdapter(MINE, ask(), memory=memory, notify=told.append)
+    cache, told = UnsupportedFieldCache(tmp_path / "refused.json"), list[Notice]()
+    adapter = RequestAdapter(MINE, ask(), cache=cache, notify=told.append)
     adapter.refused(refusal(SENTENCES[1]))
     adapter.accepted()
     assert told == [
@@ -250,23 +250,21 @@ def test_a_weaker_format_is_reported_and_remembered_for_the_model(tmp_path: Path
         )
     ]
     told.clear()
-    again = RequestAdapter(MINE, ask(), memory=memory, notify=told.append)
+    again = RequestAdapter(MINE, ask(), cache=cache, notify=told.append)
     assert again.body["response_format"] == {"type": "json_object"}
     assert told == []
-    assert "response_format" not in RequestAdapter(MINE, ask(None), memory=memory).body
+    assert "response_format" not in RequestAdapter(MINE, ask(None), cache=cache).body
     raw = {"type": "json_schema", "json_schema": {"name": "x", "schema": PERSON}}
-    kept = RequestAdapter(MINE, ask(None, params={"response_format": raw}), memory=memory)
+    kept = RequestAdapter(MINE, ask(None, params={"response_format": raw}), cache=cache)
     assert kept.body["response_format"] == raw
 
 
 def test_after_a_refused_raw_field_the_schema_goes_into_the_prompt(tmp_path: Path) -> None:
-    memory = UnsupportedFieldCache(tmp_path / "refused.json")
-    first = RequestAdapter(
-        MINE, ask(None, params={"response_format": {"type": "json_object"}}), memory=memory
-    )
+    cache = UnsupportedFieldCache(tmp_path / "refused.json")
+    first = RequestAdapter(MINE, ask(None, params={"response_format": {"type": "json_object"}}), cache=cache)
     first.refused(refusal("Unsupported parameter: 'response_format'"))
     first.accepted()
-    later = RequestAdapter(MINE, ask(), memory=memory).body
+    later = RequestAdapter(MINE, ask(), cache=cache).body
     assert "response_format" not in later
     assert json.dumps(PERSON) in later["messages"][0]["content"]
 
@@ -280,11 +278,11 @@ def test_after_a_refused_raw_field_the_schema_goes_into_the_prompt(tmp_path: Pat
     ],
 )
 def test_a_refusal_of_this_schema_or_the_tools_is_not_remembered(words: str, tmp_path: Path) -> None:
-    memory = UnsupportedFieldCache(tmp_path / "refused.json")
-    adapter = RequestAdapter(MINE, ask(), memory=memory)
+    cache = UnsupportedFieldCache(tmp_path / "refused.json")
+    adapter = RequestAdapter(MINE, ask(), cache=cache)
     assert adapter.refused(refusal(words))
     adapter.accepted()
-    assert memory.known(MINE, "m") == ()
+    assert cache.known(MINE, "m") == ()
 
 
 def test_a_server_without_schemas_answers_in_the_end(server: Scripted) -> None:

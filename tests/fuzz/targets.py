@@ -444,9 +444,9 @@ def cached_refusals(data: bytes) -> None:
     """A damaged file of refused fields changes no request, and is replaced."""
     path = folder() / "refused-fields.json"
     path.write_bytes(data)
-    memory = UnsupportedFieldCache(path)
-    RequestAdapter(LAB, Request(model="m", messages=(Message(role="user", content="x"),)), memory=memory)
-    memory.learn(LAB, "m", [Workaround(field="top_p")])
+    cache = UnsupportedFieldCache(path)
+    RequestAdapter(LAB, Request(model="m", messages=(Message(role="user", content="x"),)), cache=cache)
+    cache.learn(LAB, "m", [Workaround(field="top_p")])
 
 
 def cached_settings(data: bytes) -> None:

@@ -330,7 +330,7 @@ def _test(
                 replace(provider, network=replace(provider.network, retries=1)),
                 result.report.model,
                 key=key,
-                memory=UnsupportedFieldCache(app.runtime.paths.refusals),
+                cache=UnsupportedFieldCache(app.runtime.paths.refusals),
                 timeout=timeout,
                 environ=app.runtime.environ,
                 on_trait=lambda trait: on_step(provider.name, trait),
