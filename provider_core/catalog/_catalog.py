@@ -82,8 +82,8 @@ def listing(
         known = {_key(model.id): model for model in facts}
         for model in declared:
             key = _key(model.id)
-            own.append(_fill(_fill(model, served.pop(key, None)), known.get(key)))
-        others = [_fill(model, known.get(key)) for key, model in served.items()]
+            own.append(fill(fill(model, served.pop(key, None)), known.get(key)))
+        others = [fill(model, known.get(key)) for key, model in served.items()]
     default = _default(provider, own, others, facts)
     default_is_first = default is None
     if default is None and cached is not None:
@@ -113,7 +113,7 @@ def _default(provider: Provider, own: list[Model], others: list[Model], facts: I
     return next((available[_key(fact.id)] for fact in facts if _key(fact.id) in available), None)
 
 
-def _fill(model: Model, other: Model | None) -> Model:
+def fill(model: Model, other: Model | None) -> Model:
     """``model``, with ``other``'s values where it has none."""
     if other is None or other is model:
         return model

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from provider_core import limits, presets
 from provider_core._version import USER_AGENT
 from provider_core.catalog import _cache
+from provider_core.catalog._catalog import fill
 from provider_core.catalog._parse import list_entries, next_page, parse_models, tokens
 from provider_core.errors import (
     AuthenticationError,
@@ -317,18 +318,8 @@ def _update_from_ollama(model: Model, value: Json) -> Model:
 
 
 def _update(model: Model, details: Model | None) -> Model:
-    """``model`` with the values that ``details`` has, except for the id and the name."""
-    if details is None:
-        return model
-    return replace(
-        model,
-        context=details.context or model.context,
-        max_output=details.max_output or model.max_output,
-        reasoning=details.reasoning if details.reasoning is not None else model.reasoning,
-        tools=details.tools if details.tools is not None else model.tools,
-        vision=details.vision if details.vision is not None else model.vision,
-        kind=details.kind,
-    )
+    """``model`` with the values that ``details`` has, except for the name."""
+    return model if details is None else replace(fill(details, model), name=model.name)
 
 
 # --- several servers -----------------------------------------------------------------------------------------
