@@ -173,7 +173,7 @@ class ChatRun:
 
                     yield SchemaRetry(error=self._mismatch)
                     words = retry_message(self._mismatch, plan.request.schema or {})
-                    self._mismatch = None
+                    self._mismatch, most = None, number + plan.max_turns
                     self._continue((Message(role="user", content=words),))
         with self._hold:
             self._final = self._merged()
@@ -182,7 +182,7 @@ class ChatRun:
     def _ask(self, opened: OpenProvider) -> Iterator[Event]:
         """The events of one request's answer."""
         tools, request = self._tools, self._request
-        builder = self._builder
+        hold, add = self._hold, self._builder.add
         holds_text = self.plan.schema_retries is not None
         blank: str | None = None if tools is None else ""
         stream = opened.client.chat(
@@ -191,29 +191,27 @@ class ChatRun:
         events: Iterator[AnswerEvent] = stream if tools is None else tools.events(stream)
         with closing(stream):
             for event in events:
-                with self._hold:
+                with hold:
                     if isinstance(event, Text):
-                        builder.add(event)
+                        add(event)
                         if holds_text:
                             continue
                         if blank is None:
                             yield event
-                            continue
-                        blank += event.text
-                        if blank.strip():
+                        elif (blank := blank + event.text).strip():
                             yield Text(text=blank)
                             blank = None
                     elif isinstance(event, Image) and event.size is not None and self._save_image is not None:
                         image = self._save_image(event)
-                        builder.add(image)
+                        add(image)
                         yield image
                     else:
-                        builder.add(event)
+                        add(event)
                         if isinstance(event, Finished):
-                            yield from self._finished(builder.answer())
+                            yield from self._finished(self._builder.answer())
                         yield event
-        with self._hold:
-            yield self._take(builder.answer())
+        with hold:
+            yield self._take(self._builder.answer())
 
     def _finished(self, answer: Answer) -> Iterator[Text]:
         """Check a finished answer. Yields the text that was held back, if no other request follows."""
