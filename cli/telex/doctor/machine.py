@@ -63,8 +63,9 @@ def _packages() -> Iterator[Finding]:
         except metadata.PackageNotFoundError:
             wrong.append(problem(name, "is not installed", install_command(f"{name}{bounds}")))
             continue
-        found.append(f"{name} {version}")
-        if not within(version, bounds):
+        if within(version, bounds):
+            found.append(f"{name} {version}")
+        else:
             detail = f"{version} is installed, but telex needs {bounds}"
             wrong.append(problem(name, detail, install_command(f"{name}{bounds}")))
     yield ok("packages", ", ".join(found))
@@ -103,10 +104,7 @@ def _extra(extra: str, package: str, purpose: str) -> Finding:
         return note(
             f"extra {extra}", f"not installed; it is for {purpose}", install_command(f"telex[{extra}]")
         )
-    try:
-        return ok(f"extra {extra}", f"{package} {metadata.version(package)}")
-    except metadata.PackageNotFoundError:
-        return ok(f"extra {extra}", f"{package} of unknown version")
+    return ok(f"extra {extra}", f"{package} {metadata.version(package)}")
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
