@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import shlex
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -261,21 +262,19 @@ def _test_all(
     results: queue.SimpleQueue[tuple[int, _Result | BaseException]] = queue.SimpleQueue()
     one_file = threading.Lock()  # each model file is in memory while it is tested
 
+    test_one = partial(_test_one, app, deep=deep, timeout=timeout, on_step=on_step)
+
     def run(provider: Provider) -> _Result:
         found = credentials[provider.name]
         if isinstance(found, ApiKeyError):
-            return _test(app, provider, None, found, model, deep=deep, timeout=timeout, on_step=on_step)
+            return test_one(provider, None, found, model)
         if not provider.embedded:
-            return _test(
-                app, found.provider, found.value, None, model, deep=deep, timeout=timeout, on_step=on_step
-            )
+            return test_one(found.provider, found.value, None, model)
         # llama.cpp serves the file under any name.
         name = model or provider.default_model or next((m.id for m in provider.models), provider.name)
         try:
             with one_file, app.runtime.open_provider(Target(provider=provider, model=name)) as opened:
-                return _test(
-                    app, opened.provider, opened.key, None, name, deep=deep, timeout=timeout, on_step=on_step
-                )
+                return test_one(opened.provider, opened.key, None, name)
         except LocalModelError as error:
             return _Result(CheckReport.unreached(provider.name, error))
 
@@ -297,7 +296,7 @@ def _test_all(
     return [done[at] for at in sorted(done)]
 
 
-def _test(
+def _test_one(
     app: App,
     provider: Provider,
     key: str | None,

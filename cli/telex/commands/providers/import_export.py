@@ -12,6 +12,7 @@ import click
 from telex.app import pass_app
 from telex.chat.output_file import output_to
 from telex.command import Command
+from telex.commands.providers.arguments import check_new_name
 from telex.console import as_json
 from telex.exit_codes import ExitCode, Stop
 from telex.humanize import plural
@@ -285,30 +286,13 @@ def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
         except (ValueError, RecursionError) as other:
             why = error if text.lstrip().startswith("{") else other
             raise click.UsageError(f"{name} is not valid TOML or JSON: {why}\n{_EXPECTED}") from None
-    if not isinstance(data, dict):
-        raise click.UsageError(f"the JSON in {name} is {_kind(data)}, not an object\n{_EXPECTED}")
-    tables = data.get("providers")
+    tables = data.get("providers") if isinstance(data, dict) else None
     if not isinstance(tables, dict) or not tables:
-        words = (
-            f"{name} does not contain any providers"
-            if not tables
-            else f'"providers" in {name} is {_kind(tables)}'
-        )
-        servers = "mcpServers" in data or "servers" in data
+        servers = isinstance(data, dict) and ("mcpServers" in data or "servers" in data)
         advice = f"For MCP servers: telex mcp import {shlex.quote(file)}" if servers else _EXPECTED
-        raise click.UsageError(f"{words}\n{advice}")
-    wrong = next((each for each, table in tables.items() if not isinstance(table, dict)), None)
-    if wrong is not None:
-        raise click.UsageError(
-            f"providers.{wrong} in {name} is {_kind(tables[wrong])}, not a table\n{_EXPECTED}"
-        )
-    from telex.commands.providers.arguments import check_new_name
-
-    for provider in tables:
+        raise click.UsageError(f"{name} does not contain any providers\n{advice}")
+    for provider, table in tables.items():
+        if not isinstance(table, dict):
+            raise click.UsageError(f"providers.{provider} in {name} is not a table\n{_EXPECTED}")
         check_new_name(app, provider)
     return tables
-
-
-def _kind(value: object) -> str:
-    kinds = {list: "a list", str: "a string", bool: "a boolean", dict: "a table", type(None): "null"}
-    return kinds.get(type(value), "a number")
