@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import files, limits
-from provider_core.errors import SchemaError, SchemaMismatchError
+from provider_core.errors import FileError, SchemaError, SchemaMismatchError
 from provider_core.redaction import printable
 
 if TYPE_CHECKING:
@@ -39,34 +39,17 @@ def schema_from(schema: str | Mapping[str, Json], *, folder: Path | None = None)
         return _validated(dict(schema), "the schema")
     if schema.lstrip().startswith("{"):
         return _validated(_parsed(schema, "the schema"), "the schema")
-    bare = schema.strip()
-    path = (folder or Path()) / files.expand_user(bare) if "\0" not in bare else Path()
+    name = schema.strip()
+    path = (folder or Path()) / files.expand_user(name) if "\0" not in name else Path()
     # A pipe is as good as a file: <(command). Path raises for a name that is too long.
-    if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
-        return _validated(_parsed(_read(path), str(path)), str(path))
-    if re.fullmatch(r"[^\s,:]+\.json|[^\s,:]*/[^\s,:]*|\w+://\S*", bare):
+    is_file = os.path.exists(path) and not os.path.isdir(path)  # noqa: PTH110, PTH112
+    if is_file or re.fullmatch(r"[^\s,:]+\.json|[^\s,:]*/[^\s,:]*|\w+://\S*", name):
         try:
-            path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            raise SchemaError(f"there is no schema file {bare}") from None
-        except OSError as error:
-            raise SchemaError(f"the schema file {bare} cannot be read: {error.strerror}") from None
-        raise SchemaError(f"{bare} is a folder, not a schema file")
+            text = files.read_text(path, limit=limits.TEMPLATE)
+        except FileError as error:
+            raise SchemaError(f"the schema {error.message}") from None
+        return _validated(_parsed(text, str(path)), str(path))
     return _validated(short_form(schema), "the schema")
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(limits.TEMPLATE + 1)
-    except OSError as error:
-        raise SchemaError(f"the schema {path} cannot be read: {error.strerror}") from None
-    if len(raw) > limits.TEMPLATE:
-        raise SchemaError(f"the schema {path} is larger than 1 MB")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SchemaError(f"the schema {path} is not UTF-8 (byte {error.start + 1})") from None
 
 
 def _parsed(text: str, name: str) -> dict[str, Json]:
