@@ -364,10 +364,13 @@ def health(path: Path, *, largest: int = _CHECKED) -> Health | None:
 
     Raises ``HistoryError`` if the file is damaged, another program's or a newer release's, or cannot be read.
     """
-    import sqlite3
+    with Database(path)._map_errors():
+        import sqlite3
 
-    try:
-        size = path.stat().st_size
+        try:
+            size = path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         if size == 0:
             return None
         with contextlib.closing(sqlite3.connect(_read_only_uri(path), uri=True, timeout=2.0)) as connection:
@@ -380,13 +383,6 @@ def health(path: Path, *, largest: int = _CHECKED) -> Health | None:
                 if found != "ok":
                     raise HistoryError(f"the history {path} is damaged: {found}", path=path, code="corrupt")
             (count,) = connection.execute("SELECT count(*) FROM conversations").fetchone()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, sqlite3.OperationalError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise HistoryError(f"the history {path} cannot be read: {why}", path=path) from error
-    except sqlite3.DatabaseError as error:
-        raise HistoryError(f"the history {path} is damaged: {error}", path=path, code="corrupt") from error
     return Health(size=size, conversations=count, checked=size <= largest)
 
 

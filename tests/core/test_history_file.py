@@ -712,7 +712,7 @@ def test_unusable_paths_are_errors(path: Path, tmp_path: Path) -> None:
             for use in (lambda: said(history, "q"), history.latest):
                 with pytest.raises(HistoryError, match="cannot be"):
                     use()
-    with pytest.raises(HistoryError, match="cannot be read"):
+    with pytest.raises(HistoryError, match="cannot be used"):
         health(path)
 
 
