@@ -1,4 +1,4 @@
-"""``telex chat --tools`` in scripts: calls that are allowed by name run and no others, and all is told and kept."""
+"""``telex chat --tools`` in scripts: which tools are offered and may run, what is printed, saved and left running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from running import Telex, alive, python, within
 from scripted import DONE, Answer, Asked, Cut, Pause, Scripted, answer, delta, sse
 from toolboxes import call, calling
-from toolchat import Desk, lab, odd, results, roles, running, tool_server
+from toolchat import ODD, Desk, lab, odd, results, roles, running, tool_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,51 +20,63 @@ if TYPE_CHECKING:
 ANY = ("--allow", "lab/*")
 ECHO = calling(call("lab__echo", {"n": 1}), text="Let me see.")
 DONE_NOW = answer("It is done.")
+BOTH = "Let me see.\nIt is done.\n"
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
 
 
 @pytest.fixture
 def desk(telex: Telex, server: Scripted) -> Desk:
     """A provider called p, and a tool server called lab."""
+    server.will(ECHO, DONE_NOW)
     telex.provider("p", server.url)
     lab(telex, call_timeout=5.0)
     return Desk(telex)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running(tmp_path: Path) -> Any:
+    yield
+    assert within(6, lambda: running(tmp_path / "home") == [])
 
 
 def last_results(server: Scripted) -> list[str]:
     return results(server.asked[-1])
 
 
-# --- what is allowed by name -------------------------------------------------------------------------------
+def offered(asked: Asked) -> list[str]:
+    return [tool["function"]["name"] for tool in asked.body["tools"]]
 
 
-def test_a_call_runs_and_the_model_answers_from_what_it_brought(desk: Desk, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
+def refusal(message: str, status: int = 400, **more: str) -> Answer:
+    body = json.dumps({"error": {"message": message, **more}}).encode()
+    return Answer([body], status=status, headers={"content-type": "application/json"})
+
+
+# --- what is allowed ---------------------------------------------------------------------------------------
+
+
+def test_a_call_runs_and_its_result_is_sent(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "--tools", "lab", "--allow", "lab/echo", "What is one?")
-    assert (ran.code, ran.text) == (0, "Let me see.\nIt is done.\n")
+    assert (ran.code, ran.text) == (0, BOTH)
     first, second = (asked.body for asked in server.asked)
-    assert "lab__echo" in {tool["function"]["name"] for tool in first["tools"]}
+    assert "lab__echo" in offered(server.asked[0])
     assert "tool_choice" not in first
     assert second["tools"] == first["tools"]
+    function = {"name": "lab__echo", "arguments": '{"n": 1}'}
     assert second["messages"] == [
         {"role": "user", "content": "What is one?"},
         {
             "role": "assistant",
             "content": "Let me see.",
-            "tool_calls": [
-                {
-                    "id": "call_a",
-                    "type": "function",
-                    "function": {"name": "lab__echo", "arguments": '{"n": 1}'},
-                }
-            ],
+            "tool_calls": [{"id": "call_a", "type": "function", "function": function}],
         },
         {"role": "tool", "content": '{"n": 1}', "tool_call_id": "call_a"},
     ]
     assert ran.err.startswith("lab/echo (1): 8 bytes in ")
 
 
-def test_what_is_not_allowed_by_name_does_not_run_and_is_the_exit_code(desk: Desk, server: Scripted) -> None:
-    # The server says that it only reads, which nobody has checked.
+def test_a_call_that_is_not_allowed_does_not_run_and_exits_8(desk: Desk, server: Scripted) -> None:
+    # The server claims that it only reads, which is not verified.
     server.will(calling(call("lab__echo", {"n": 1}), call("lab__about", {}, id="b", index=1)), DONE_NOW)
     ran = desk("chat", "--tools", "lab", "--allow", "lab/wait", "hi")
     assert (ran.code, ran.text) == (8, "It is done.\n")
@@ -78,7 +90,7 @@ def test_what_is_not_allowed_by_name_does_not_run_and_is_the_exit_code(desk: Des
     ]
 
 
-def test_the_settings_allow_tools_of_their_own_server_alone(desk: Desk, server: Scripted) -> None:
+def test_the_settings_of_a_server_allow_only_its_own_tools(desk: Desk, server: Scripted) -> None:
     lab(desk, "trusted", allow=["ec*"])
     server.will(calling(call("lab__echo"), call("trusted__echo", id="b", index=1)), DONE_NOW)
     ran = desk("chat", "--tools", "lab", "--tools", "trusted", "hi")
@@ -89,78 +101,60 @@ def test_the_settings_allow_tools_of_their_own_server_alone(desk: Desk, server: 
     assert "--allow lab/echo" in ran.err
 
 
-def test_tools_of_one_name_are_told_apart(desk: Desk, server: Scripted) -> None:
-    tool_server(desk, "other", *_path_of_odd(), '["echo"]')
+def test_tools_with_the_same_name_are_told_apart(desk: Desk, server: Scripted) -> None:
+    tool_server(desk, "other", str(ODD), '["echo"]')
     server.will(calling(call("lab__echo"), call("other__echo", id="b", index=1)), DONE_NOW)
     assert desk("chat", "--tools", "lab,other", "--allow", "echo", "hi").code == 0
     assert last_results(server) == ["{}", "\x1b[2Jran"]
 
 
-def _path_of_odd() -> list[str]:
-    from toolchat import ODD
-
-    return [str(ODD)]
-
-
-def test_a_pattern_that_fits_nothing_is_told_of(desk: Desk, server: Scripted) -> None:
-    server.will(answer("Hi."))
-    ran = desk("chat", "--tools", "lab", "--allow", "lab/ecco", "--allow", "lab/*", "hi")
+def test_a_pattern_that_matches_no_tool_is_reported(desk: Desk) -> None:
+    ran = desk("chat", "--tools", "lab", "--allow", "lab/ecco", "--allow", "lab/*", "-q", "hi")
     assert (ran.code, ran.err) == (0, "--allow lab/ecco matches no tool.\n")
 
 
-def test_the_advice_for_a_name_that_means_something_elsewhere_can_be_pasted(
-    desk: Desk, server: Scripted
-) -> None:
+def test_the_hint_for_a_strange_name_can_be_pasted(desk: Desk, server: Scripted) -> None:
     odd(desk, "drop\x1b[2J all\n*")
-    server.will(lambda asked: Answer(calling(call(_offered(asked)[0]))), DONE_NOW)
+    server.will(lambda asked: Answer(calling(call(offered(asked)[0]))), DONE_NOW)
     ran = desk("chat", "--tools", "odd", "hi")
     assert ran.code == 8
-    (advice,) = [line for line in ran.err.splitlines() if "--allow" in line]
-    assert advice == "  To allow it: --allow 'odd/drop??2J all??'"
-    server.will(lambda asked: Answer(calling(call(_offered(asked)[0]))), DONE_NOW)
+    (hint,) = [line for line in ran.err.splitlines() if "--allow" in line]
+    assert hint == "  To allow it: --allow 'odd/drop??2J all??'"
+    server.will(lambda asked: Answer(calling(call(offered(asked)[0]))), DONE_NOW)
     assert desk("chat", "--tools", "odd", "--allow", "odd/drop??2J all??", "hi").code == 0
-
-
-def _offered(asked: Asked) -> list[str]:
-    return [tool["function"]["name"] for tool in asked.body["tools"]]
 
 
 # --- which servers -----------------------------------------------------------------------------------------
 
 
-def test_all_is_every_server_that_is_not_switched_off(desk: Desk, server: Scripted) -> None:
+def test_all_means_every_enabled_server(desk: Desk, server: Scripted) -> None:
     lab(desk, "off", enabled=False)
     lab(desk, "more")
-    server.will(answer("Hi."))
-    assert desk("chat", "--tools", "all", "hi").code == 0
-    assert {name.partition("__")[0] for name in _offered(server.asked[0])} == {"lab", "more"}
-    assert desk("chat", "--tools", "all, off", "hi").code == 0
-    assert {name.partition("__")[0] for name in _offered(server.asked[1])} == {"lab", "more", "off"}
+    for names, started in (("all", {"lab", "more"}), ("all, off", {"lab", "more", "off"})):
+        server.will(answer("Hi."))
+        assert desk("chat", "--tools", names, "hi").code == 0
+        assert {name.partition("__")[0] for name in offered(server.asked[-1])} == started
 
 
 @pytest.mark.parametrize(
-    ("names", "code", "said"),
+    ("servers", "names", "code", "lines"),
     [
-        ("lap", 3, ["telex: no MCP server called lap is set up", "  Did you mean lab?"]),
-        ("lab,q", 3, ["telex: no MCP server called q is set up", "  See what is set up: telex mcp list"]),
-        (" , ", 2, ["telex: --tools names no server"]),
+        (1, "lap", 3, ["telex: no MCP server called lap is set up", "  Did you mean lab?"]),
+        (1, "lab,q", 3, ["telex: no MCP server called q is set up", "  See what is set up: telex mcp list"]),
+        (1, " , ", 2, ["telex: --tools names no server"]),
+        (0, "all", 3, ["telex: no MCP server is set up"]),
+        (-1, "all", 3, ["telex: all MCP servers are disabled"]),
     ],
 )
-def test_a_name_that_no_server_has(
-    desk: Desk, server: Scripted, names: str, code: int, said: list[str]
+def test_a_name_without_a_server_is_an_error(
+    telex: Telex, server: Scripted, servers: int, names: str, code: int, lines: list[str]
 ) -> None:
-    ran = desk("chat", "--tools", names, "hi")
-    assert (ran.code, ran.out, ran.err.splitlines()) == (code, b"", said)
-    assert server.asked == []
-
-
-def test_without_any_server_all_is_an_error(telex: Telex, server: Scripted) -> None:
     telex.provider("p", server.url)
-    ran = telex("chat", "--tools", "all", "hi")
-    assert (ran.code, ran.err.splitlines()[0]) == (3, "telex: no MCP server is set up")
-    lab(telex, enabled=False)
-    ran = telex("chat", "--tools", "all", "hi")
-    assert (ran.code, ran.err.splitlines()[0]) == (3, "telex: all MCP servers are disabled")
+    if servers:
+        lab(telex, enabled=servers > 0)
+    ran = Desk(telex)("chat", "--tools", names, "hi")
+    assert (ran.code, ran.out, server.asked) == (code, b"", [])
+    assert ran.err.splitlines()[: len(lines)] == lines
 
 
 def test_without_the_extra_a_hint_says_how_to_install_it(desk: Desk, server: Scripted) -> None:
@@ -172,42 +166,40 @@ def test_without_the_extra_a_hint_says_how_to_install_it(desk: Desk, server: Scr
     assert json.loads(out)["error"]["code"] == "not_installed"
 
 
-def test_a_server_that_does_not_start_is_a_line_and_the_others_go_on(desk: Desk, server: Scripted) -> None:
+def test_servers_that_do_not_start_are_reported_and_the_others_used(desk: Desk) -> None:
     lab(desk, "dead", "dies")
     lab(desk, "lost", env={"TOKEN": "env:NOT_THERE"})
-    server.will(ECHO, DONE_NOW)
     ran = desk("chat", "-q", "--tools", "dead,lab,lost", *ANY, "hi")
-    assert (ran.code, ran.text) == (0, "Let me see.\nIt is done.\n")
-    dead, lost, remedy = ran.err.splitlines()
+    assert (ran.code, ran.text) == (0, BOTH)
+    dead, lost, hint = ran.err.splitlines()
     assert "ModuleNotFoundError" in dead
     assert "NOT_THERE" in lost
     assert dead.endswith("; continuing without it.")
     assert lost.endswith("; continuing without it.")
-    assert remedy == "  Set NOT_THERE in the environment that telex runs in."
+    assert hint == "  Set NOT_THERE in the environment that telex runs in."
 
 
 @pytest.mark.parametrize(
     ("flaw", "fields", "code"),
     [("dies", {}, 6), ("silent", {"start_timeout": 0.5}, 7), ("", {"env": {"T": "env:NOT_THERE"}}, 4)],
 )
-def test_where_none_starts_nothing_is_asked(
+def test_if_no_server_starts_nothing_is_sent(
     telex: Telex, server: Scripted, flaw: str, fields: dict[str, Any], code: int
 ) -> None:
     telex.provider("p", server.url)
     lab(telex, "one", flaw, **fields)
     lab(telex, "two", "dies")
-    ran = telex("chat", "--tools", "all", "hi")
+    ran = Desk(telex)("chat", "--tools", "all", "hi")
     assert (ran.code, ran.out, server.asked) == (code, b"", [])
     assert "MCP server two" in ran.err.splitlines()[0]
     assert "MCP server one" in ran.err.splitlines()[1]
 
 
-def test_what_a_server_really_finds_in_its_environment(desk: Desk, server: Scripted) -> None:
+def test_a_server_gets_only_the_environment_that_it_needs(desk: Desk, server: Scripted) -> None:
     lab(desk, "keyed", env={"TOKEN": "env:HIDDEN", "MODE": "plain"})
     server.will(calling(call("lab__about"), call("keyed__about", id="b", index=1)), DONE_NOW)
     secrets = {
         "OPENAI_API_KEY": "sk-provider-one",
-        "ANTHROPIC_API_KEY": "sk-provider-two",
         "AWS_SECRET_ACCESS_KEY": "sk-elsewhere",
         "HIDDEN": "a-token",
         "TELEX_MODEL": "p/m",
@@ -225,123 +217,112 @@ def test_what_a_server_really_finds_in_its_environment(desk: Desk, server: Scrip
 
 # --- what is printed ---------------------------------------------------------------------------------------
 
-USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
-
 
 def test_json_is_one_object_of_all_answers(desk: Desk, server: Scripted) -> None:
     first = [*sse(delta("One."), delta(tool_calls=[call("lab__echo", {"n": 1})]), delta(finish="tool_calls")),
              *sse({"choices": [], "usage": USAGE}), DONE]  # fmt: skip
     server.will(first, calling(call("lab__fails", id="b")), answer("Two.", usage=USAGE))
     ran = desk("chat", "--json", "--tools", "lab", *ANY, "hi")
-    assert ran.code == 0
-    assert ran.out.count(b"\n") == 1
+    assert (ran.code, ran.out.count(b"\n")) == (0, 1)
     found = json.loads(ran.out)
     assert found["text"] == "One.\nTwo."
     assert [each["name"] for each in found["tool_calls"]] == ["lab__echo", "lab__fails"]
     assert (found["usage"]["input"], found["usage"]["output"]) == (20, 10)
     assert (found["verdict"], found["error"]) == ("complete", None)
-    assert ran.err.startswith("lab/fails: failed in "), "what came of it is in no key"
+    assert ran.err.startswith("lab/fails: failed in "), "the object has no key for the result"
 
 
-def test_a_refusal_is_in_the_object_too(desk: Desk, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
+def test_a_refusal_is_in_the_object_too(desk: Desk) -> None:
     ran = desk("chat", "--json", "--tools", "lab", "hi")
     found = json.loads(ran.out)
-    assert (ran.code, found["verdict"], found["text"]) == (8, "complete", "Let me see.\nIt is done.")
-    assert found["error"]["type"] == "ToolRefusedError"
-    assert found["error"]["code"] == "not_allowed"
-    assert (found["error"]["exit_code"], found["error"]["hint"]) == (8, "To allow it: --allow lab/echo")
+    assert (ran.code, found["verdict"], found["text"]) == (8, "complete", BOTH.strip())
+    error = found["error"]
+    assert (error["type"], error["code"], error["exit_code"]) == ("ToolRefusedError", "not_allowed", 8)
+    assert error["hint"] == "To allow it: --allow lab/echo"
 
 
-def test_jsonl_has_a_line_for_each_request_and_each_call(desk: Desk, server: Scripted) -> None:
-    server.will(
-        calling(call("lab__echo", {"n": 1}), call("lab__nope", id="b", index=1), text="One."), answer("Two.")
-    )
-    ran = desk("chat", "--jsonl", "--tools", "lab", "--allow", "lab/echo", "hi")
+def test_jsonl_has_a_line_for_each_request_call_and_progress(desk: Desk, server: Scripted) -> None:
+    calls = [call("lab__progress", {"n": 1}), call("lab__nope", id="b", index=1)]
+    server.will(calling(*calls, text="One."), answer("Two."))
+    ran = desk("chat", "--jsonl", "--tools", "lab", *ANY, "hi")
     found = [json.loads(line) for line in ran.text.splitlines()]
     assert [each["type"] for each in found] == [
-        "start", "text", "tool_call", "tool_call", "tool_result", "tool_start", "tool_result", "request", "text", "end",
+        "start", "text", "tool_call", "tool_call", "tool_result", "tool_start", "tool_progress", "tool_result",
+        "request", "text", "end",
     ]  # fmt: skip
-    unknown, started, brought = found[4:7]
+    unknown, started, progress, brought = found[4:8]
     assert (unknown["id"], unknown["ok"], unknown["error"]["type"]) == ("b", False, "UnknownToolError")
-    assert (started["tool"], started["arguments"]) == ("lab/echo", {"n": 1})
-    assert (brought["id"], brought["tool"], brought["ok"]) == ("call_a", "lab/echo", True)
-    assert (brought["text"], brought["error"]) == ('{"n": 1}', None)
+    assert (started["tool"], started["arguments"]) == ("lab/progress", {"n": 1})
+    assert (progress["id"], progress["tool"]) == ("call_a", "lab/progress")
+    assert (progress["progress"], progress["total"]) == (0, 1)
+    assert (brought["id"], brought["tool"], brought["ok"], brought["error"]) == (
+        "call_a", "lab/progress", True, None,
+    )  # fmt: skip
     assert found[-1]["verdict"] == "complete"
 
 
-def test_an_answer_that_begins_with_empty_lines_and_calls_a_tool_says_nothing(
-    desk: Desk, server: Scripted
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_blank_lines_before_a_tool_call_are_not_printed(
+    desk: Desk, server: Scripted, form: tuple[str, ...]
 ) -> None:
-    blank = [
-        *sse(delta("\n"), delta("\n"), delta(tool_calls=[call("lab__echo")]), delta(finish="tool_calls")),
-        DONE,
-    ]
-    server.will(blank, answer("\n It", " is."))
-    assert desk("chat", "--tools", "lab", *ANY, "hi").text == "\n It is.\n"
-    server.will(blank, answer("\n It", " is."))
-    assert json.loads(desk("chat", "--json", "--tools", "lab", *ANY, "hi").out)["text"] == "\n It is."
+    frames = sse(delta("\n"), delta("\n"), delta(tool_calls=[call("lab__echo")]), delta(finish="tool_calls"))
+    server.will([*frames, DONE], answer("\n It", " is."))
+    ran = desk("chat", *form, "--tools", "lab", *ANY, "hi")
+    assert (json.loads(ran.out)["text"] + "\n" if form else ran.text) == "\n It is.\n"
 
 
-def test_the_block_that_is_extracted_is_the_last_answers(desk: Desk, server: Scripted) -> None:
-    server.will(
-        calling(call("lab__echo"), text="I run\n```\nls\n```\n"), answer("Here:\n```py\nprint(1)\n```\n")
-    )
-    assert desk("chat", "-x", "--tools", "lab", *ANY, "hi").text == "print(1)\n"
-    server.will(calling(call("lab__echo"), text="I run\n```\nls\n```\n"), answer("That is all."))
-    assert desk("chat", "-x", "--tools", "lab", *ANY, "hi").text == "ls\n"
+@pytest.mark.parametrize(
+    ("last", "block"), [("```py\nprint(1)\n```\n", "print(1)\n"), ("That is all.", "ls\n")]
+)
+def test_extract_prints_the_block_of_the_last_answer_that_has_one(
+    desk: Desk, server: Scripted, last: str, block: str
+) -> None:
+    server.will(calling(call("lab__echo"), text="I run\n```\nls\n```\n"), answer(last))
+    assert desk("chat", "-x", "--tools", "lab", *ANY, "hi").text == block
 
 
-def test_an_answer_with_tools_fits_a_schema(desk: Desk, server: Scripted) -> None:
+def test_an_answer_with_tools_matches_a_schema(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, answer('{"x": "no"}'), answer('{"x": 1}'))
-    ran = desk("chat", "--schema", "x int", "--tools", "lab", *ANY, "hi")
-    assert (ran.code, ran.text) == (0, '{"x": 1}\n')
+    ran = desk("chat", "--json", "--schema", "x int", "--tools", "lab", *ANY, "hi")
+    found = json.loads(ran.out)
+    assert (ran.code, found["text"], len(found["tool_calls"])) == (0, '{"x": 1}', 1)
     assert roles(server.asked[-1]) == ["user", "assistant", "tool", "assistant", "user"]
-    server.will(ECHO, answer('{"x": 1}'))
-    found = json.loads(desk("chat", "--json", "--schema", "x int", "--tools", "lab", *ANY, "hi").out)
-    assert (found["text"], len(found["tool_calls"])) == ('{"x": 1}', 1)
-
-
-def test_a_tool_that_was_not_allowed_is_why_an_answer_does_not_fit(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, answer("I cannot say."))
     ran = desk("chat", "--schema", "x int", "--tools", "lab", "hi")
-    assert (ran.code, len(server.asked)) == (8, 2)
+    assert (ran.code, len(server.asked)) == (8, 2), "the refused call is the reason"
     assert "--allow lab/echo" in ran.err
 
 
-def test_a_file_gets_the_texts_of_all_answers_or_is_as_it_was(desk: Desk, server: Scripted) -> None:
+def test_an_output_file_gets_the_texts_of_all_answers_or_stays_unchanged(
+    desk: Desk, server: Scripted
+) -> None:
     path = desk.home / "answer.txt"
-    server.will(ECHO, DONE_NOW)
     assert desk("chat", "-o", str(path), "--tools", "lab", *ANY, "hi").code == 0
-    assert path.read_text() == "Let me see.\nIt is done.\n"
+    assert path.read_text() == BOTH
     server.will(ECHO)
-    ran = desk("chat", "-o", str(path), "--max-turns", "1", "--tools", "lab", *ANY, "hi")
-    assert ran.code == 8
-    assert path.read_text() == "Let me see.\nIt is done.\n"
+    assert desk("chat", "-o", str(path), "--max-turns", "1", "--tools", "lab", *ANY, "hi").code == 8
+    assert path.read_text() == BOTH
     assert path.with_name("answer.txt.partial").read_text() == "Let me see.\n"
 
 
-def test_quiet_leaves_the_lines_about_calls_out_and_no_error(desk: Desk, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
+def test_quiet_omits_the_lines_about_calls_but_no_error(desk: Desk, server: Scripted) -> None:
     assert desk("chat", "-q", "--tools", "lab", *ANY, "hi").err == ""
     server.will(ECHO, DONE_NOW)
     assert desk("chat", "-q", "--tools", "lab", "hi").err.startswith("telex: no terminal to ask")
 
 
-def test_a_dry_run_shows_the_tools_that_would_be_offered(desk: Desk, server: Scripted) -> None:
+def test_a_dry_run_prints_the_tools_of_the_request(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "--dry-run", "--tools", "lab", "--tool-choice", "echo", "hi")
     body = json.loads(ran.out)["body"]
     assert "lab__echo" in {tool["function"]["name"] for tool in body["tools"]}
     assert body["tool_choice"] == {"type": "function", "function": {"name": "lab__echo"}}
-    assert server.asked == []
-    assert running(desk.home) == []
+    assert (server.asked, running(desk.home)) == ([], [])
 
 
 # --- which tool, and how often -----------------------------------------------------------------------------
 
 
-def test_a_choice_is_made_once_under_the_name_that_the_model_knows(desk: Desk, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
+def test_a_tool_is_demanded_once(desk: Desk, server: Scripted) -> None:
     assert desk("chat", "--tools", "lab", *ANY, "--tool-choice", "lab/echo", "hi").code == 0
     assert [asked.body["tool_choice"] for asked in server.asked] == [
         {"type": "function", "function": {"name": "lab__echo"}},
@@ -349,33 +330,34 @@ def test_a_choice_is_made_once_under_the_name_that_the_model_knows(desk: Desk, s
     ]
 
 
-def test_a_choice_that_no_tool_has(desk: Desk, server: Scripted) -> None:
+def test_a_choice_that_cannot_be_made_is_a_usage_error(desk: Desk, server: Scripted) -> None:
     ran = desk("chat", "--tools", "lab", "--tool-choice", "nope", "hi")
     assert (ran.code, server.asked) == (2, [])
     assert ran.err.startswith("telex: there is no tool 'nope'")
     assert desk("chat", "--tool-choice", "auto", "hi").code == 2
+    ran = desk("chat", "-m", "p/m", "-m", "p/n", "--tools", "lab", "hi")
+    assert (ran.code, server.asked) == (2, [])
+    assert "--tools is for one model" in ran.err
 
 
-def test_where_no_choice_is_taken_it_is_said(telex: Telex, server: Scripted) -> None:
+def test_a_choice_that_the_server_does_not_make_is_reported(telex: Telex, server: Scripted) -> None:
     telex.provider("glm", server.url, preset="zai", key="none")
+    telex.provider("p", server.url)
     lab(telex)
+    desk = Desk(telex)
     server.will(answer("Hi."))
-    ran = telex("chat", "--tools", "lab", "--tool-choice", "required", "hi")
+    ran = desk("chat", "-m", "glm/m", "--tools", "lab", "--tool-choice", "required", "hi")
     assert (ran.code, "tool_choice" in server.asked[0].body) == (0, False)
     assert ran.err == "glm/m does not accept this tool_choice; the model decides.\n"
-    assert telex("chat", "--tools", "lab", "--tool-choice", "auto", "hi").err == ""
-    dry = telex("chat", "--tools", "lab", "--tool-choice", "required", "--dry-run", "hi")
+    assert desk("chat", "-m", "glm/m", "--tools", "lab", "--tool-choice", "auto", "hi").err == ""
+    dry = desk("chat", "-m", "glm/m", "--tools", "lab", "--tool-choice", "required", "--dry-run", "hi")
     assert (dry.err, '"tool_choice"' in dry.text) == (ran.err, False)
-
-
-def test_a_demand_that_the_server_ignores_is_reported(desk: Desk, server: Scripted) -> None:
-    server.will(answer("Hi."))
-    ran = desk("chat", "--tools", "lab", "--tool-choice", "required", "hi")
+    ran = desk("chat", "-m", "p/m", "--tools", "lab", "--tool-choice", "required", "hi")
     assert (ran.code, ran.text) == (0, "Hi.\n")
     assert ran.err == "p/m ignored tool_choice: no tool was called, although one was required.\n"
 
 
-def test_at_the_limit_a_script_ends_and_keeps_what_there_is(desk: Desk, server: Scripted) -> None:
+def test_at_the_limit_of_turns_a_script_exits_8_and_can_continue(desk: Desk, server: Scripted) -> None:
     server.will(*(calling(call("lab__echo", id=f"c{at}"), text=f"Turn {at}.") for at in range(9)))
     ran = desk("chat", "--max-turns", "2", "--tools", "lab", *ANY, "hi")
     assert (ran.code, ran.text) == (8, "Turn 0.\nTurn 1.\n")
@@ -391,43 +373,32 @@ def test_at_the_limit_a_script_ends_and_keeps_what_there_is(desk: Desk, server: 
     assert missing.startswith("There is no result")
 
 
-# --- going on ----------------------------------------------------------------------------------------------
+# --- later turns -------------------------------------------------------------------------------------------
 
 
-def test_a_later_turn_without_tools_sends_calls_and_results_all_the_same(
+def test_a_turn_without_tools_sends_earlier_calls_as_the_server_takes_them(
     desk: Desk, server: Scripted
 ) -> None:
-    server.will(ECHO, DONE_NOW)
     assert desk("chat", "--tools", "lab", *ANY, "hi").code == 0
     server.will(answer("Yes."))
     assert desk("chat", "-c", "Really?").code == 0
     (asked,) = server.asked
     assert roles(asked) == ["user", "assistant", "tool", "assistant", "user"]
     assert "tools" not in asked.body
-
-
-def test_a_server_that_refuses_them_without_tools_is_told_in_words(desk: Desk, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
-    assert desk("chat", "--tools", "lab", *ANY, "hi").code == 0
     words = "Requests which include `tool_use` or `tool_result` blocks must define tools."
-    refusal = Answer(
-        [json.dumps({"error": {"message": words, "type": "invalid_request_error"}}).encode()],
-        status=400,
-        headers={"content-type": "application/json"},
-    )
-    server.will(lambda asked: refusal if "tool" in roles(asked) else Answer(answer("Yes.")))
+    refused = refusal(words, type="invalid_request_error")
+    server.will(lambda asked: refused if "tool" in roles(asked) else Answer(answer("Yes.")))
     ran = desk("chat", "-c", "Really?")
     assert (ran.code, ran.text) == (0, "Yes.\n")
     assert ran.err.startswith("p/m does not accept earlier tool calls without tools; sending them as text")
-    told = server.asked[1].body["messages"][2]
-    assert told == {
+    assert server.asked[1].body["messages"][2] == {
         "role": "user",
         "content": '[The tool lab__echo was called with {"n": 1} and brought:]\n{"n": 1}',
     }
     assert desk("chat", "-c", "Really?").err == "", "it is remembered"
 
 
-def test_what_a_tool_has_brought_is_kept_where_no_answer_follows(desk: Desk, server: Scripted) -> None:
+def test_results_are_saved_if_no_answer_follows(desk: Desk, server: Scripted) -> None:
     server.will(ECHO, Answer(status=401, body=[b"{}"]))
     ran = desk("chat", "--tools", "lab", *ANY, "hi")
     assert (ran.code, ran.text) == (4, "Let me see.\n")
@@ -455,6 +426,7 @@ WRONG: tuple[tuple[str, Any, str, str], ...] = (
 
 def test_what_goes_wrong_is_told_to_the_model_and_to_the_user(telex: Telex, server: Scripted) -> None:
     telex.provider("p", server.url)
+    desk = Desk(telex)
     names = [f"lab{number}" for number in range(len(WRONG))]
     for name in names:
         lab(telex, name, call_timeout=1.0)
@@ -464,7 +436,7 @@ def test_what_goes_wrong_is_told_to_the_model_and_to_the_user(telex: Telex, serv
         for at, (name, (tool, given, _, _)) in enumerate(zip(names, WRONG, strict=True))
     ]
     server.will(calling(*wrong, call("other__wait", {"n": 2}, id="b", index=len(WRONG))), DONE_NOW)
-    ran = telex("chat", "--tools", "all", "--allow", "*", "hi")
+    ran = desk("chat", "--tools", "all", "--allow", "*", "hi")
     assert (ran.code, ran.text) == (0, "It is done.\n")
     *bad, good = last_results(server)
     assert good == "waited", "the others go on"
@@ -505,7 +477,7 @@ def spawned(process: subprocess.Popen[bytes]) -> int:
     raise AssertionError("it ended before")
 
 
-BOTH = calling(call("lab__spawn"), call("lab__wait", {"n": 30}, id="b", index=1), text="Two at once.")
+TWO_CALLS = calling(call("lab__spawn"), call("lab__wait", {"n": 30}, id="b", index=1), text="Two at once.")
 
 
 @pytest.mark.parametrize(
@@ -516,7 +488,7 @@ BOTH = calling(call("lab__spawn"), call("lab__wait", {"n": 30}, id="b", index=1)
 def test_a_signal_ends_the_servers_and_all_that_they_started(
     desk: Desk, server: Scripted, number: signal.Signals, code: int
 ) -> None:
-    server.will(BOTH)
+    server.will(TWO_CALLS)
     lab(desk, "two")
     # One after the other: the helper serves one call at a time, and waits in the second.
     process = desk.start("chat", "--jsonl", "--tools", "lab,two", *ANY, "hi")
@@ -533,7 +505,7 @@ def test_a_signal_ends_the_servers_and_all_that_they_started(
 
 
 def test_what_had_ended_before_an_interrupt_is_kept(desk: Desk, server: Scripted) -> None:
-    server.will(BOTH)
+    server.will(TWO_CALLS)
     with desk.start("chat", "--jsonl", "--tools", "lab", *ANY, "hi") as process:
         child = spawned(process)
         process.send_signal(signal.SIGINT)
@@ -598,18 +570,6 @@ def test_nothing_of_tools_is_imported_where_none_are_asked_for(desk: Desk, serve
     assert rooms - {"httpx2", "jsonschema"} <= imported(desk, "chat", "--tools", "lab", "hi")
 
 
-def test_one_model_at_a_time_has_tools(desk: Desk, server: Scripted) -> None:
-    ran = desk("chat", "-m", "p/m", "-m", "p/n", "--tools", "lab", "hi")
-    assert (ran.code, server.asked) == (2, [])
-    assert "--tools" in ran.err
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left_running(tmp_path: Path) -> Any:
-    yield
-    assert within(6, lambda: running(tmp_path / "home") == [])
-
-
 # --- images in results --------------------------------------------------------------------------------------
 
 
@@ -641,9 +601,8 @@ def test_a_server_that_refuses_images_in_results_gets_them_from_the_user(
 ) -> None:
     desk("models", "add", "p", "seeing", "--vision")
     words = "Image URLs are only allowed for messages with role 'user'"
-    refusal = [json.dumps({"error": {"message": words}}).encode()]
     both = call("lab__mixed", {}, id="x"), call("lab__mixed", {}, id="y", index=1)
-    server.will(calling(*both), Answer(refusal, 400, {"content-type": "application/json"}), answer("Red."))
+    server.will(calling(*both), refusal(words), answer("Red."))
     first = desk("chat", "-m", "p/seeing", "--tools", "lab", "--allow", "mixed", "Look.")
     assert (first.code, first.text) == (0, "Red.\n")
     assert "p/seeing does not accept images in tool results" in first.err
@@ -655,14 +614,6 @@ def test_a_server_that_refuses_images_in_results_gets_them_from_the_user(
         "user", "assistant", "tool", "tool", "user", "assistant", "user",
     ]  # fmt: skip
     assert [part["type"] for part in messages[4]["content"]] == ["text", "image_url"] * 2
-
-
-def test_progress_is_an_event_in_jsonl(desk: Desk, server: Scripted) -> None:
-    server.will(calling(call("lab__progress", {"n": 1})), DONE_NOW)
-    ran = desk("chat", "--tools", "lab", "--allow", "progress", "--jsonl", "hi")
-    events = [json.loads(line) for line in ran.text.splitlines()]
-    (told,) = [event for event in events if event["type"] == "tool_progress"]
-    assert (told["id"], told["tool"], told["progress"], told["total"]) == ("call_a", "lab/progress", 0, 1)
 
 
 def test_a_call_written_as_text_is_shown_with_a_note(desk: Desk, server: Scripted) -> None:
