@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -77,7 +78,7 @@ class ParallelRuns:
         """Stop all runs; yield the events that are left, up to the ``ChatEnded`` of each run.
 
         The last event that was yielded counts as not shown: of its answer, the ``unwritten`` characters at the end and
-        everything that came later are left out. ``error`` is why that run stopped, None if the user stopped all.
+        everything that came later are left out. ``error`` is why the runs stop, None if the user stopped them.
         """
         self._stopped.set()
         deadline = time.monotonic() + _GRACE
@@ -116,28 +117,22 @@ class ParallelRuns:
         run = self._runs[index]
         error: CoreError | None = None
         try:
-            if run.plan.target.provider.embedded:
-                with self._embedded:
-                    self._iterate(index, run)
-            else:
-                self._iterate(index, run)
+            with self._embedded if run.plan.target.provider.embedded else nullcontext():
+                for event in run:
+                    self._put(index, event)
+                    if self._stopped.is_set():
+                        break
         except CoreError as raised:
             error = raised
         except BaseException as raised:  # noqa: BLE001 - it is handled in the caller's thread
             error = self._as_error(raised)
         self._put(index, error)
 
-    def _iterate(self, index: int, run: ChatRun) -> None:
-        for event in run:
-            self._put(index, event)
-            if self._stopped.is_set():
-                return
-
     def _put(self, index: int, item: _Item) -> None:
         self._queue.put((index, item))
 
     def _put_log(self, index: int, log: Callable[[str, str], None], mark: str, words: str) -> None:
-        self._queue.put((index, partial(log, mark, words)))
+        self._put(index, partial(log, mark, words))
 
 
 def _shortened(event: AnswerEnded | ChatEnded, characters: int, error: CoreError | None) -> Event:
