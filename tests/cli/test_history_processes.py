@@ -104,16 +104,6 @@ def test_saved_text_is_the_printed_text(inside: Inside, server: Scripted) -> Non
         assert inside("history", "show", "--answer").out == printed
 
 
-def test_chats_at_the_same_time_lose_nothing(lab: Telex) -> None:
-    processes = [lab.start("chat", f"Question {number}?") for number in range(8)]
-    for process in processes:
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out, err) == (0, b"Yes.\n", b"")
-    kept = turns(lab)
-    assert sorted(turn["messages"][0]["content"] for turn in kept) == [f"Question {n}?" for n in range(8)]
-    assert {turn["verdict"] for turn in kept} == {"complete"}
-
-
 def test_conversation_removed_during_its_answer_stays_removed(
     lab: Telex, server: Scripted, path: Path
 ) -> None:

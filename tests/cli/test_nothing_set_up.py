@@ -36,10 +36,8 @@ def fresh(tmp_path: Path) -> Inside:
     return Inside(tmp_path / "home")
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("--json",), ("--jsonl",), ("--dry-run",), ("-q",), ("-o", "out.txt")]
-)
-def test_without_a_terminal_nothing_answers(
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("--jsonl",), ("--dry-run",), ("-o", "out.txt")])
+def test_chat_without_a_terminal_exits_4(
     fresh: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -48,25 +46,21 @@ def test_without_a_terminal_nothing_answers(
     assert ran.err.startswith("telex: no provider is set up\n")
     assert "telex providers add openai" in ran.err
     assert "-m local" in ran.err
-    if "--json" in arguments or "--jsonl" in arguments:
-        assert (
-            "no provider is set up"
-            in json.loads(ran.text.splitlines()[-1] if "--jsonl" in arguments else ran.text)["error"][
-                "message"
-            ]
-        )
+    if arguments[:1] in (("--json",), ("--jsonl",)):
+        last = ran.text if arguments == ("--json",) else ran.text.splitlines()[-1]
+        assert "no provider is set up" in json.loads(last)["error"]["message"]
     assert not (tmp_path / "out.txt").exists()
 
 
 @pytest.mark.parametrize("env", [{}, {"TELEX_MODEL": "local"}])
-def test_the_embedded_model_answers_if_it_is_named(fresh: Inside, env: dict[str, str]) -> None:
+def test_embedded_model_answers_if_it_is_named(fresh: Inside, env: dict[str, str]) -> None:
     named = () if env else ("-m", "local")
     ran = fresh("chat", *named, "--dry-run", "2+2?", env=env)
     assert (ran.code, ran.err) == (0, "")
     assert json.loads(ran.text)["body"]["model"] == "smollm2-135m-instruct"
 
 
-def test_on_a_terminal_a_note_says_what_answers(telex: Telex) -> None:
+def test_terminal_shows_a_note_about_the_embedded_model(telex: Telex) -> None:
     with Pty([str(COMMAND), "chat", "--dry-run", "2+2?"], env=telex.env) as terminal:
         assert terminal.wait() == 0
         shown = " ".join(terminal.text.split())
@@ -87,7 +81,9 @@ def test_on_a_terminal_a_note_says_what_answers(telex: Telex) -> None:
         (ModelNotFoundError("x", provider="groq"), "telex models list --provider groq"),
     ],
 )
-def test_advice_on_a_preset_that_is_not_set_up_adds_it(tmp_path: Path, error: CoreError, advice: str) -> None:
+def test_advice_about_a_preset_that_is_not_set_up_is_to_add_it(
+    tmp_path: Path, error: CoreError, advice: str
+) -> None:
     if isinstance(error, TLSError):
         error.cause = "issuer"
     app = App(environ={"TELEX_HOME": str(tmp_path), "GROQ_API_KEY": KEY})
@@ -99,7 +95,7 @@ def test_advice_on_a_preset_that_is_not_set_up_adds_it(tmp_path: Path, error: Co
 
 
 @pytest.mark.parametrize("model", ["groq/some-model", "GROQ/some-model"])
-def test_a_preset_is_used_by_name_if_its_key_is_in_the_environment(fresh: Inside, model: str) -> None:
+def test_preset_with_its_key_in_the_environment_can_be_named(fresh: Inside, model: str) -> None:
     ran = fresh("chat", "-m", model, "--dry-run", "hi", env={"GROQ_API_KEY": KEY, "OPENAI_API_KEY": KEY})
     assert (ran.code, ran.err) == (0, "")
     request = json.loads(ran.text)
@@ -109,7 +105,7 @@ def test_a_preset_is_used_by_name_if_its_key_is_in_the_environment(fresh: Inside
     assert fresh("chat", "-m", model, "--dry-run", "hi", env={"GROQ_API_KEY": " "}).code == 3
 
 
-def test_the_only_key_in_the_environment_names_the_default(fresh: Inside) -> None:
+def test_only_key_in_the_environment_selects_the_default(fresh: Inside) -> None:
     ran = fresh("chat", "--dry-run", "hi", env={"DEEPSEEK_API_KEY": KEY})
     assert ran.code == 0
     assert json.loads(ran.text)["url"].startswith("https://api.deepseek.com")
@@ -126,20 +122,22 @@ def test_the_only_key_in_the_environment_names_the_default(fresh: Inside) -> Non
         (["DASHSCOPE_API_KEY"], ["-m qwen", "-m qwen-cn"]),  # one key for several regions
     ],
 )
-def test_several_candidates_are_named(fresh: Inside, variables: list[str], named: list[str]) -> None:
+def test_several_keys_in_the_environment_are_listed(
+    fresh: Inside, variables: list[str], named: list[str]
+) -> None:
     ran = fresh("chat", "--dry-run", "hi", env=dict.fromkeys(variables, KEY))
     assert (ran.code, ran.out) == (4, b"")
     assert all(each in ran.err for each in named)
 
 
-def test_an_address_is_completed_from_the_environment_or_not_used(fresh: Inside) -> None:
+def test_variables_of_an_address_come_from_the_environment(fresh: Inside) -> None:
     env = {"CLOUDFLARE_API_TOKEN": KEY}
     assert fresh("chat", "--dry-run", "hi", env=env).code == 4
     ran = fresh("chat", "--dry-run", "hi", env={**env, "CLOUDFLARE_ACCOUNT_ID": "abc123"})
     assert "/abc123/" in json.loads(ran.text)["url"]
 
 
-def test_what_is_set_up_takes_precedence_over_the_environment(fresh: Inside) -> None:
+def test_settings_take_precedence_over_the_environment(fresh: Inside) -> None:
     fresh.configure(
         '[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["gpt-oss"]\n'
         '[providers.groq]\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["m"]\nenabled = false\n'
@@ -153,13 +151,13 @@ def test_what_is_set_up_takes_precedence_over_the_environment(fresh: Inside) -> 
 
 
 @pytest.mark.parametrize("name", ["local", "Local", "local/smollm2-135m-instruct"])
-def test_without_the_extra_the_embedded_model_names_it(name: str) -> None:
+def test_embedded_model_names_the_missing_extra(name: str) -> None:
     catalog = Catalog({}, load=lambda provider: pytest.fail(provider.name))
     with pytest.raises(LocalModelError, match="extra local"):
         resolve(name, catalog)
 
 
-def test_a_preset_whose_key_is_in_the_environment_is_listed_shown_and_completed(fresh: Inside) -> None:
+def test_preset_with_its_key_in_the_environment_is_listed_and_shown(fresh: Inside) -> None:
     env = {"GROQ_API_KEY": KEY}
     row = fresh("providers", "list", env=env).text.rstrip("\n").split("\t")
     assert row[0:1] + row[2:4] == ["groq", "GROQ_API_KEY", "environment"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from listings import as_json, listing, paths
+from listings import listing, paths
 from scripted import Answer, Pause, Scripted
 
 from provider_core import catalog, errors, presets
@@ -433,20 +433,6 @@ def test_refresh_caches_the_servers_list(tmp_path: Path, server: Scripted, trans
     assert (result.models, result.error) == (1, None)
     assert result.unsaved is not None
     assert [model.id for model in result.unsaved.models] == ["a"]
-
-
-def test_failed_refresh_keeps_the_cached_list(
-    tmp_path: Path, server: Scripted, transport: HttpTransport
-) -> None:
-    lab = Provider(name="lab", base_url=server.url)
-    before = CachedModelList.of([Model(id="old")], 1234.0)
-    catalog.write_cached(tmp_path, lab, before)
-    for reply in (as_json({"error": "x"}, 500), Answer([b"<html>"]), as_json({}, 404), Answer([b"nonsense"])):
-        server.will(reply)
-        (result,) = catalog.refresh(transport, tmp_path, [(lab, None)])
-        assert isinstance(result.error, errors.ProviderError)
-        assert result.cached_at == 1234.0
-        assert catalog.read_cached(tmp_path, lab) == before
 
 
 def test_servers_are_asked_at_once_and_a_silent_one_delays_no_other(
