@@ -26,11 +26,11 @@ FRAME: Final = 64 << 20
 """Bytes: one event or one line of a stream, or a reply in JSON.
 The answer is broken off with an error."""
 
-SIGNS_OF_LIFE: Final = 16 << 20
+KEEPALIVES: Final = 16 << 20
 """Bytes: comments, pings and empty events in a row, or a web page.
 The answer is broken off with an error."""
 
-BESIDE_TEXT: Final = 32 << 20
+BESIDES_TEXT: Final = 32 << 20
 """Bytes: tool calls, further choices, log probabilities and encrypted reasoning of one answer, together.
 The answer is broken off with an error."""
 

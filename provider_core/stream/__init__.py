@@ -186,11 +186,11 @@ class Decoder:
             self._stop(f"sent more than {limits.BLANKS:,} blank characters in a row")
         elif len(answer.calls) > limits.CALLS:
             self._stop(f"sent more than {limits.CALLS:,} tool calls in one answer")
-        elif answer.size_besides_text > limits.BESIDE_TEXT:
-            size = limits.BESIDE_TEXT >> 20
+        elif answer.size_besides_text > limits.BESIDES_TEXT:
+            size = limits.BESIDES_TEXT >> 20
             self._stop(f"sent more than {size} MiB of tool calls and other data besides the text")
-        elif self._fruitless - self._framer.held > limits.SIGNS_OF_LIFE:
-            self._stop(f"sent {limits.SIGNS_OF_LIFE >> 20} MiB without anything of an answer")
+        elif self._fruitless - self._framer.held > limits.KEEPALIVES:
+            self._stop(f"sent {limits.KEEPALIVES >> 20} MiB that contain nothing of an answer")
 
     def _read(self, frame: Callable[..., list[Frame]], *data: bytes) -> None:
         answer, template = self._answer, self._template

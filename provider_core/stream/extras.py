@@ -95,15 +95,17 @@ class Extras:
 
     def sources(self) -> tuple[Source, ...]:
         """Return each source once, in the order of the server's numbers; those without a number come last."""
-        lists = sorted(self._lists.items(), key=lambda item: item[0] != "citations")
         numbers: dict[str, int] = {}
-        for _, found in lists:
-            first, most = not numbers, max(numbers.values(), default=0)
-            for number, url in found:
-                if url in numbers:
-                    continue
-                most = most if first else most + 1
-                numbers[url] = number if first else most
+        for found in sorted(self._lists, key=lambda key: key != "citations"):
+            more = [(number, url) for number, url in self._lists[found] if url not in numbers]
+            if numbers:  # only the numbers of one list count
+                last = max(numbers.values())
+                more = [
+                    (last + position, url)
+                    for position, url in enumerate(dict.fromkeys(url for _, url in more), 1)
+                ]
+            for number, url in more:
+                numbers.setdefault(url, number)
         return tuple(
             Source(number=number, url=url, title=self._titles.get(url, ""))
             for url, number in sorted(numbers.items(), key=lambda item: item[1])
@@ -122,15 +124,13 @@ class Extras:
             return
         own = [number for number, _, _ in found]
         trusted = key not in ("annotations", "citations") and all(own) and len(set(own)) == len(own)
-        by_place = key in _NUMBERED or (
-            isinstance(value, list) and all(isinstance(item, str) for item in value)
-        )
+        addresses = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        by_place = key in _NUMBERED or addresses
         seen = {url for _, url in held}
         for number, url, _ in found:
-            if len(held) >= limits.SOURCES or (url in seen and not by_place):
-                continue
-            seen.add(url)
-            held.append((number if trusted else len(held) + 1, url))
+            if len(held) < limits.SOURCES and (by_place or url not in seen):
+                seen.add(url)
+                held.append((number if trusted else len(held) + 1, url))
 
     def _add_images(self, value: Json) -> None:
         for url in _images(value, _DEPTH):

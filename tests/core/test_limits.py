@@ -72,14 +72,14 @@ FLOODS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
         "32 MiB",
     ),
     "further data": (endless(lambda number: delta(extra_content={str(number): LONG})), "32 MiB"),
-    "comments": (raw(PADDED * 500), "16 MiB without anything"),
+    "comments": (raw(PADDED * 500), "16 MiB that contain nothing"),
     "pings": (
         raw(b'event: ping\ndata: {"pad": "%s"}\n\n' % (b"x" * 9_999) * 9),
-        "without anything of an answer",
+        "nothing of an answer",
     ),
-    "empty deltas": (endless(delta(pad=LONG)), "without anything of an answer"),
-    "blanks before an answer": (raw(b" \r\n" * 20_000), "without anything of an answer"),
-    "a web page": (raw(LONG.encode(), b"<html>"), "without anything of an answer"),
+    "empty deltas": (endless(delta(pad=LONG)), "nothing of an answer"),
+    "blanks before an answer": (raw(b" \r\n" * 20_000), "nothing of an answer"),
+    "a web page": (raw(LONG.encode(), b"<html>"), "nothing of an answer"),
     "one line": (raw(LONG.encode(), b"data: "), "a line of more than 64 MiB"),
     "a reply": (raw(LONG.encode(), b'{"choices": [{"message": {"content": "'), "a line of more than 64 MiB"),
     "an event of short lines": (raw(b"data: x\n" * 8000), "a line of more than 64 MiB"),
@@ -120,7 +120,7 @@ def test_reasoning_that_repeats_all_earlier_one_is_counted_once() -> None:
         delta(reasoning_details=[{"type": "reasoning.text", "index": 0, "text": text[:end]}])
         for end in range(15, len(text), 15)
     ]
-    assert sum(len(str(piece)) for piece in pieces) < limits.BESIDE_TEXT
+    assert sum(len(str(piece)) for piece in pieces) < limits.BESIDES_TEXT
     decoder = Decoder()
     for piece in pieces * 3:
         decoder.feed(body(piece, done=False))
