@@ -26,8 +26,8 @@ from provider_core.events import (
 )
 from provider_core.redaction import printable
 from provider_core.structs import replace
-from provider_core.tools.arguments import mismatch, read_arguments
 from provider_core.tools.names import ToolNames, call_in_text
+from provider_core.tools.schemas import mismatch, read_arguments
 from provider_core.types import (
     CallAsText,
     FieldDropped,

@@ -16,8 +16,7 @@ from toolboxes import Box, call, calling, looped, say
 
 from provider_core.errors import SchemaError, SchemaMismatchError
 from provider_core.structured import matching_json, schema_from
-from provider_core.tools.arguments import mismatch
-from provider_core.tools.schemas import clean_schema
+from provider_core.tools.schemas import clean_schema, mismatch
 
 if TYPE_CHECKING:
     from scripted import Scripted

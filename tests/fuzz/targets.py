@@ -41,7 +41,7 @@ from provider_core.settings import mcp_import as other_clients
 from provider_core.stream import Decoder, ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
-from provider_core.tools import arguments, schemas
+from provider_core.tools import schemas
 from provider_core.types import Finished, Message, Provider, Reasoning, Request, Text
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
@@ -382,7 +382,7 @@ def tool_schema(data: bytes) -> None:
     if isinstance(value, dict):
         found = schemas.clean_schema(value)
         assert found["type"] == "object"
-        arguments.mismatch({"name": "x", "items": [1, {}]}, value)
+        schemas.mismatch({"name": "x", "items": [1, {}]}, value)
 
 
 def tool_arguments(data: bytes) -> None:
@@ -390,7 +390,7 @@ def tool_arguments(data: bytes) -> None:
     wanted = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
     with contextlib.suppress(errors.ToolArgumentsError):
         json.dumps(
-            arguments.read_arguments(text_of(data), wanted), ensure_ascii=False, allow_nan=False
+            schemas.read_arguments(text_of(data), wanted), ensure_ascii=False, allow_nan=False
         ).encode()
 
 

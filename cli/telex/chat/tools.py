@@ -18,7 +18,7 @@ import click
 from provider_core.errors import InvalidInputError, ToolRefusedError, UnknownToolServerError
 from provider_core.events import Approve, ApproveWith, Refuse
 from provider_core.structs import replace
-from provider_core.tools.arguments import mismatch
+from provider_core.tools.schemas import mismatch
 from telex.console import as_json
 from telex.render import messages
 
