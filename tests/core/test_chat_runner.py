@@ -16,7 +16,6 @@ from provider_core.client import Client, OpenProvider
 from provider_core.errors import (
     ConnectError,
     CoreError,
-    LoopLimitError,
     MissingKeyError,
     SchemaMismatchError,
     ServerError,
@@ -272,15 +271,6 @@ def test_blank_text_before_a_tool_call_is_held_back() -> None:
     assert [message.role for message in run.messages] == [
         "user", "assistant", "user", "assistant", "tool", "assistant"
     ]  # fmt: skip
-
-
-def test_the_loop_limit_ends_the_turn_with_an_error() -> None:
-    run = run_of(CALL, toolboxes=[FunctionTools([weather])], max_turns=2)
-    with pytest.raises(LoopLimitError, match="lab/m still calls tools after 2 turns") as caught:
-        list(run)
-    answer = last_answer(run.end(caught.value))
-    assert (answer.verdict, answer.error) == (Verdict.COMPLETE, caught.value)
-    assert len(answer.tool_calls) == 2
 
 
 def test_results_of_a_turn_that_was_stopped_are_not_lost() -> None:

@@ -545,6 +545,7 @@ def test_at_the_limit_the_answer_is_handed_out_and_its_calls_do_not_run() -> Non
     assert loop.error.message == "lab/m still calls tools after 3 turns, the limit"
     assert (loop.error.turns, loop.error.provider) == (3, "lab")
     assert (len(loop.bodies), len(box.ran), loop.text) == (3, 2, "Once more." * 3)
+    assert (loop.run.answer.verdict, loop.run.answer.error) == (Verdict.COMPLETE, loop.error)
 
 
 def test_at_the_limit_more_requests_may_be_allowed() -> None:
