@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
@@ -114,6 +115,10 @@ class Struct(metaclass=_StructType):
 
     def __hash__(self) -> int:
         return hash(type(self)._key(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make ``copy`` and ``pickle`` work, which would assign to the fields."""
+        return partial(type(self), **{name: getattr(self, name) for name in type(self)._fields}), ()
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)

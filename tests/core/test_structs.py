@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 
 import pytest
 
@@ -68,3 +70,9 @@ def test_dataclasses_and_match_work_with_a_struct() -> None:
             assert y == 2
         case _:
             pytest.fail("not matched")
+
+
+def test_a_struct_can_be_copied_and_pickled() -> None:
+    point = Point(x=1, tags={"a": 1}, secret="s")
+    for other in (copy.copy(point), copy.deepcopy(point), pickle.loads(pickle.dumps(point))):
+        assert (other, other.secret) == (point, "s")
