@@ -76,6 +76,11 @@ def clean(text: str, secrets: Iterable[str], limit: int = 2000) -> str:
     return printable(redact(_strip(text[: limit * 32]), secrets).strip(), limit)
 
 
+def one_line(text: str) -> str:
+    """Return ``text`` with every run of blanks and line ends as one space."""
+    return " ".join(text.split())
+
+
 def close_matches(word: str, names: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> tuple[str, ...]:
     """Return the names that are similar to ``word``, the most similar first, ignoring case.
 

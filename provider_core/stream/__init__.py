@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from provider_core import errors, limits
-from provider_core.redaction import clean
+from provider_core.redaction import clean, one_line
 from provider_core.stream.chunks import AnswerState, ChunkTemplate
 from provider_core.stream.failures import ErrorReader
 from provider_core.stream.fields import standard_reason
@@ -131,13 +131,13 @@ class Decoder:
             broken=broken,
             finish=finish,
             done=done,
-            last_call=_line(clean(answer.calls.last_name(), self._errors.secrets, 200)),
+            last_call=one_line(clean(answer.calls.last_name(), self._errors.secrets, 200)),
             own_limit=self._own_limit,
             text=answer.text.has_text,
             image=any(not image.broken for image in answer.extras.images),
             reasoning=answer.text.has_reasoning,
             refusal=answer.refusal,
-            skipped=_line(clean(self._skipped, self._errors.secrets, 100)),
+            skipped=one_line(clean(self._skipped, self._errors.secrets, 100)),
             received=self._received,
         )
         verdict, reason, why = classify(end)
@@ -273,10 +273,6 @@ class Decoder:
 def _is_chunk(value: Json) -> bool:
     choices = value.get("choices") if isinstance(value, dict) else None
     return isinstance(choices, list) and any(isinstance(each, dict) and "delta" in each for each in choices)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _next_value(data: str, at: int) -> int:

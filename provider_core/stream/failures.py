@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
 from provider_core import errors, limits
-from provider_core.redaction import clean
+from provider_core.redaction import clean, one_line
 from provider_core.stream.error_payload import ErrorPayload, page_title, parse_json, retry_after
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class ErrorReader:
         kind = clean(content_type.partition(";")[0], self.secrets, 100) or "no content type"
         message = f"{self.server} sent {what} a chat completion ({status}, {kind})"
         if shown:
-            message += f": {_line(shown)}"
+            message += f": {one_line(shown)}"
         return errors.ProtocolError(message, provider=self.provider, status=status, code=code, words=words)
 
     def _error(
@@ -137,10 +137,10 @@ class ErrorReader:
             words = clean(f"redirected to {location.partition('?')[0]}", self.secrets)
         spoken = words or _phrase(outcome)
         shown = f" ({number})" if number is not None else ""
-        message = f"{self.server} {_SAYS[kind]}{shown}" + (f": {_line(spoken)}" if spoken else "")
+        message = f"{self.server} {_SAYS[kind]}{shown}" + (f": {one_line(spoken)}" if spoken else "")
         if said.param and kind is errors.BadRequestError and said.param not in words:
             said.details.insert(0, f"parameter: {said.param}")
-        for detail in dict.fromkeys(_line(clean(each, self.secrets, _DETAIL)) for each in said.details):
+        for detail in dict.fromkeys(one_line(clean(each, self.secrets, _DETAIL)) for each in said.details):
             if detail and detail not in message:
                 message += f" ({detail})"
         code, type_, param = (
@@ -185,10 +185,6 @@ def _phrase(status: int | None) -> str:
 
 def _decoded(body: bytes) -> str:
     return body.decode("utf-8", "replace").strip().lstrip("\ufeff").strip()
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _excerpt(value: Json) -> str:
