@@ -44,9 +44,9 @@ def text(path: Path) -> str:
 
 
 def _check_owner(path: Path) -> None:
-    """Raise ``SettingsError`` where somebody else decides what is in the file, and so where keys go and what runs.
+    """Raise ``SettingsError`` if another user can change the file, and so where keys are sent and what runs.
 
-    Files of root are accepted: root may change everything anyway, and makes the settings of images and containers.
+    Files of root are accepted: root can change everything, and writes the settings of images and containers.
     """
     if os.name != "posix":
         return

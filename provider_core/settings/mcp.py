@@ -1,4 +1,4 @@
-"""MCP servers as the settings have them: their values, and what may stand in them; none is started here."""
+"""MCP servers of the settings, and validators for their tables."""
 
 from __future__ import annotations
 
@@ -21,49 +21,47 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATTERN = re.compile(r"[^\s\x00-\x1f\x7f]{1,128}")
 _RESERVED = frozenset({"all", "none"})
-"""Names that mean something else where servers are chosen."""
+"""Values of --tools."""
 
 
 class McpServer(Struct):
-    """One ``[mcp.NAME]`` table: a command that is started (stdio), or the address of a server (streamable HTTP).
-
-    Values of ``env`` and ``headers`` may be references to a secret, see ``parse_reference``.
-    """
+    """One ``[mcp.NAME]`` table: a command to start (stdio), or the address of a server (streamable HTTP)."""
 
     name: str
     command: tuple[str, ...] = ()
     url: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Values of ``env`` and ``headers`` may be references to secrets (``parse_reference``)."""
     allow_http: bool = False
-    """Whether its secrets may travel over plain http to a host that is not in a private network."""
+    """Whether its secrets may be sent over plain http beyond private networks."""
     cwd: Path | None = None
-    """Where the command runs; None for where telex does."""
+    """The command's folder; None for the current one."""
     enabled: bool = True
-    """Whether it is one of "all" servers."""
+    """Whether "all" servers include it."""
     start_timeout: float = 30.0
-    """Seconds from its start until it has listed its tools."""
+    """Seconds from its start to its list of tools."""
     call_timeout: float = 60.0
-    """Seconds that one call may take. Each progress message of the call starts them again, see ``call_total``."""
+    """Seconds of one call without progress; see ``call_total``."""
     max_result: int = 100_000
-    """Bytes of a result that a model is given."""
+    """Bytes of a result that the model gets."""
     allow: tuple[str, ...] = ()
-    """Patterns, as the shell's, for the tools that run without being asked about: ``read_*``."""
+    """Shell patterns for tools that run without approval: ``read_*``."""
 
     @property
     def call_total(self) -> float:
-        """Seconds that one call may take in all, however much progress it reports."""
+        """Seconds of one call in total."""
         return 10 * self.call_timeout
 
     def allows(self, tool: str) -> bool:
-        """Whether the tool of this name may run without being asked about."""
+        """Whether the tool may run without approval."""
         import fnmatch
 
         return any(fnmatch.fnmatchcase(tool, pattern) for pattern in self.allow)
 
     @property
     def network(self) -> Network:
-        """How a server with a ``url`` is reached."""
+        """The connection settings of a server with a ``url``."""
         return Network(allow_http=self.allow_http)
 
     @property
@@ -75,13 +73,13 @@ class McpServer(Struct):
 
 
 def secret_references(server: McpServer) -> dict[str, SecretReference]:
-    """The secrets that the server is given, by the name of the variable or header."""
+    """The secrets that the server gets, by the names of their variables or headers."""
     values = {**server.env, **server.headers}
     return {name: found for name, value in values.items() if (found := parse_reference(value)) is not None}
 
 
 def validate_name(name: str) -> None:
-    """Raise ``InvalidInputError`` for what cannot be a server's name."""
+    """Raise ``InvalidInputError`` for an invalid name of a server."""
     validators.validate_name(name, "an MCP server", _RESERVED)
 
 
@@ -90,7 +88,7 @@ def validate_variable(name: str, value: str) -> None:
     if not _VARIABLE.fullmatch(name):
         raise InvalidInputError(f"{name!r} is not a valid name of an environment variable")
     if "\x00" in value:
-        raise InvalidInputError(f"the value of {name} holds a null byte, which no variable can")
+        raise InvalidInputError(f"the value of {name} contains a null byte")
 
 
 def validate_header(name: str, value: str) -> None:
@@ -104,7 +102,7 @@ def validate_header(name: str, value: str) -> None:
 
 
 def validate_pattern(pattern: str) -> None:
-    """Raise ``InvalidInputError`` for what no tool's name could ever fit."""
+    """Raise ``InvalidInputError`` for a pattern that no tool's name can match."""
     if not _PATTERN.fullmatch(pattern):
         raise InvalidInputError(f"{pattern!r} is not a valid pattern for tool names; an example is read_*")
 

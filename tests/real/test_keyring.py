@@ -155,7 +155,7 @@ class TestSecretService(KeyStoreConformance):
         return KeyringStore()
 
 
-def test_a_key_goes_into_the_keyring_serves_and_leaves_with_its_provider(
+def test_key_is_stored_used_and_removed_with_its_provider(
     unlocked: Session, tmp_path: Path, server: Scripted
 ) -> None:
     server.will(keyed(KEY))
@@ -176,7 +176,7 @@ def test_a_key_goes_into_the_keyring_serves_and_leaves_with_its_provider(
     assert KeyringStore().get("lab") is None  # nothing is left that tells of it
 
 
-def test_no_key_crosses_between_homes_or_to_another_host(
+def test_key_is_not_used_by_another_home_or_for_another_host(
     unlocked: Session, tmp_path: Path, server: Scripted
 ) -> None:
     with Scripted() as other:
@@ -206,9 +206,7 @@ def test_no_key_crosses_between_homes_or_to_another_host(
         assert first("providers", "remove", "lab", "--yes").code == 0
 
 
-def test_the_keyring_that_has_the_key_is_not_looked_for_again(
-    unlocked: Session, tmp_path: Path, server: Scripted
-) -> None:
+def test_backend_that_has_the_key_is_remembered(unlocked: Session, tmp_path: Path, server: Scripted) -> None:
     server.will(keyed(KEY))
     telex = program(unlocked, tmp_path / "home")
     ran = telex("providers", "add", "known", "--base-url", server.url, "--key-stdin", stdin=KEY.encode())
@@ -226,7 +224,7 @@ def test_the_keyring_that_has_the_key_is_not_looked_for_again(
     assert telex("providers", "remove", "known", "--yes").code == 0
 
 
-def test_a_locked_keyring_fails_closed_and_says_the_ways_out(
+def test_locked_keyring_stores_nothing_and_suggests_other_sources(
     locked: Session, tmp_path: Path, server: Scripted
 ) -> None:
     server.will(keyed(KEY))
@@ -245,9 +243,7 @@ def test_a_locked_keyring_fails_closed_and_says_the_ways_out(
     assert telex("chat", "-m", "lab", "hi", env={"LAB_KEY": KEY}).out == b"Hello\n"
 
 
-def test_with_a_locked_keyring_a_stored_key_is_missed_and_nothing_is_half_removed(
-    locked: Session, tmp_path: Path, server: Scripted
-) -> None:
+def test_locked_keyring_reads_and_removes_nothing(locked: Session, tmp_path: Path, server: Scripted) -> None:
     telex = program(locked, tmp_path / "home")
     telex.provider("lab", server.url, key="keyring")
     assert telex("providers", "list").text.split("\t")[2] == "keyring"
@@ -257,12 +253,12 @@ def test_with_a_locked_keyring_a_stored_key_is_missed_and_nothing_is_half_remove
     assert server.asked == []
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 4
-    assert "settings and key are left as they were" in ran.err
+    assert "its key is unchanged" in ran.err
     assert "lab" in entries(telex.settings)
     assert telex("providers", "remove", "lab", "--yes", "--keep-key").code == 0
 
 
-def test_with_no_keyring_at_all_everything_but_storing_works(tmp_path: Path, server: Scripted) -> None:
+def test_without_a_keyring_everything_but_storing_works(tmp_path: Path, server: Scripted) -> None:
     server.will(keyed(KEY))
     telex = program(None, tmp_path / "home")
     add = ("providers", "add", "lab", "--base-url", server.url)

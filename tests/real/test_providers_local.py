@@ -77,7 +77,7 @@ def telex(tmp_path: Path) -> Inside:
     return Inside(tmp_path / "home")
 
 
-def test_with_a_key_from_add_to_remove(telex: Inside, closed: str) -> None:
+def test_server_with_a_key_from_add_to_remove(telex: Inside, closed: str) -> None:
     ran = telex("providers", "add", "lab", "--base-url", closed, "--key-stdin", stdin=b"a wrong key")
     assert ran.code == 4
     assert "Nothing was saved" in ran.err
@@ -99,7 +99,7 @@ def test_with_a_key_from_add_to_remove(telex: Inside, closed: str) -> None:
     assert (entries(telex.settings), telex.store.get("lab")) == ({}, None)
 
 
-def test_without_a_key_from_discover_to_remove(telex: Inside, opened: str) -> None:
+def test_server_without_a_key_from_discover_to_remove(telex: Inside, opened: str) -> None:
     port = str(urlsplit(opened).port)
     ran = telex("providers", "discover", "--port", port, "--add")
     assert ran.text == f"llamacpp\t{opened}\t1\tllamacpp\n"
@@ -113,7 +113,7 @@ def test_without_a_key_from_discover_to_remove(telex: Inside, opened: str) -> No
         assert telex("providers", "remove", name, "--yes").code == 0
 
 
-def test_one_that_wants_a_key_is_discovered_as_such(telex: Inside, closed: str) -> None:
+def test_server_that_wants_a_key_is_discovered(telex: Inside, closed: str) -> None:
     port = str(urlsplit(closed).port)
     found = json.loads(telex("providers", "discover", "--port", port, "--add", "--json").out)
     assert [(each["base_url"], each["needs_key"], each["set_up_as"]) for each in found] == [
@@ -125,7 +125,7 @@ def test_one_that_wants_a_key_is_discovered_as_such(telex: Inside, closed: str) 
     assert entries(telex.settings) == {}
 
 
-def test_the_card_of_a_real_model(telex: Inside, opened: str) -> None:
+def test_card_of_a_real_model(telex: Inside, opened: str) -> None:
     telex("providers", "add", "lab", "--base-url", opened, "--no-key")
     ran = telex("providers", "test", "lab", "--deep", "--json")
     assert ran.code == 0, ran.err
@@ -141,7 +141,7 @@ def test_the_card_of_a_real_model(telex: Inside, opened: str) -> None:
     assert "unknown" not in answers.values()
 
 
-def test_a_model_file_is_checked_by_running_it(telex: Inside, model_path: Path) -> None:
+def test_model_file_is_checked_by_loading_it(telex: Inside, model_path: Path) -> None:
     ran = telex("providers", "add", "file", "--gguf", str(model_path))
     assert ran.code == 0, ran.err
     ran = telex("providers", "test", "file", "--json")
@@ -149,9 +149,7 @@ def test_a_model_file_is_checked_by_running_it(telex: Inside, model_path: Path) 
     assert json.loads(ran.out)[0]["passed"] is True
 
 
-def test_model_files_are_asked_in_turn_beside_one_that_is_gone(
-    telex: Inside, opened: str, model_path: Path, tmp_path: Path
-) -> None:
+def test_model_files_are_tested_in_turn(telex: Inside, opened: str, model_path: Path, tmp_path: Path) -> None:
     telex.configure(
         "".join(f'[providers.{name}]\ngguf = "{model_path}"\n' for name in ("one", "two"))
         + f'[providers.gone]\ngguf = "{tmp_path / "gone.gguf"}"\n'

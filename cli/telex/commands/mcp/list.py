@@ -85,8 +85,8 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
     if timeout is not None:
         servers = [replace(server, start_timeout=timeout) for server in servers]
     with (
-        render.live(app.console, [server.name for server in servers]) as told,
-        _started(app, servers, told) as started,
+        render.live(app.console, [server.name for server in servers]) as on_step,
+        _started(app, servers, on_step) as started,
     ):
         reports = render.reports(servers, started)
     if as_json:
@@ -155,7 +155,9 @@ def _wanted(app: App, names: Iterable[str]) -> list[McpServer]:
     return wanted
 
 
-def _started(app: App, servers: Iterable[McpServer], told: Callable[[str, StartupStep], None]) -> McpServers:
+def _started(
+    app: App, servers: Iterable[McpServer], on_step: Callable[[str, StartupStep], None]
+) -> McpServers:
     from provider_core.tools.mcp import McpServers
 
     return McpServers(
@@ -163,5 +165,5 @@ def _started(app: App, servers: Iterable[McpServer], told: Callable[[str, Startu
         environ=app.runtime.environ,
         store=app.runtime.key_store,
         excluded_env={name for provider in app.runtime.providers.values() for name in provider.key_env},
-        on_step=lambda server, step: told(server.name, step),
+        on_step=lambda server, step: on_step(server.name, step),
     )
