@@ -44,18 +44,17 @@ class ChatPlan(Struct):
 class ChatRun:
     """A chat turn while it happens. Iterate for its events; closing the iterator closes the connection.
 
-    The provider is open from the first event to the last; ``open_provider`` gives it. ``toolboxes`` replace
-    ``request.tools``; ``approve`` decides on each call. If the model still calls tools after ``plan.max_turns``
-    requests, ``on_limit`` is called with their number and returns how many more there may be.
+    ``open_provider`` opens the provider for the whole turn. ``toolboxes`` replace ``request.tools``, and ``approve``
+    decides on each call. If the model still calls tools after ``plan.max_turns`` requests, ``on_limit`` is called with
+    their number, and returns how many more are allowed.
 
-    What happens while a request waits (``Sent``, ``Idle``, ``Retrying``, ``FieldDropped``, ``FieldIgnored``,
-    ``CallAsText``) goes to ``notify`` at that moment, all other events come from the iteration. ``log`` is called with
-    each line of the wire log, see ``Client.chat``. ``save_image`` is called with each image whose bytes
-    were received, and returns it with its file. ``hold`` is entered from before an event counts until it is handled;
-    if it delays signals, ``answer`` is what the caller has seen.
+    Events that happen while the iteration is blocked (those of ``Notice``) go to ``notify``. ``log`` is called with
+    each line of the wire log, see ``Client.chat``; ``save_image`` with each image whose bytes were received, which it
+    returns with its file. ``hold`` is entered before an event is added to the answer, and left when the caller has
+    handled the event: if it delays signals, the answer has exactly what the caller has seen.
 
-    Text is yielded as it arrives, with two exceptions: in a turn with tools, blank text at the beginning of an answer
-    waits for something visible; and text that has to match a schema is yielded at once, after the check.
+    Text is yielded as it arrives, with two exceptions. In a turn with tools, blank text at the beginning of an answer
+    waits for something visible. Text that has to match a schema is yielded in one piece, after the check.
 
     The iteration raises what ``Client.chat`` raises, ``LoopLimitError``, and ``UnknownToolError`` for a
     ``request.tool_choice`` that no tool has. After an error, or if you stop early, ``end`` returns the last events.
