@@ -1,4 +1,4 @@
-"""What is kept of an answer is what was printed of it, whenever and by whatever it is ended."""
+"""Signals, closed pipes and full disks: the saved text of an answer is the text that was printed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def printed(out: bytes) -> str:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_at_any_moment_what_was_printed_is_what_is_kept(
+def test_the_saved_text_is_the_printed_text_whenever_a_signal_comes(
     lab: Telex, server: Scripted, seed: int, number: signal.Signals
 ) -> None:
     dice = random.Random(seed)
@@ -81,7 +81,7 @@ def test_at_any_moment_what_was_printed_is_what_is_kept(
 
 @needs_timers
 @pytest.mark.parametrize("seed", range(6))
-def test_a_slow_reader_gets_what_is_kept(lab: Telex, server: Scripted, seed: int) -> None:
+def test_a_slow_reader_gets_the_text_that_is_saved(lab: Telex, server: Scripted, seed: int) -> None:
     """Pieces larger than a pipe holds are written in parts: the signal comes between two of them, or within one."""
     dice = random.Random(seed)
     whole = "größe✓ " * 100_000
@@ -113,9 +113,7 @@ def test_a_slow_reader_gets_what_is_kept(lab: Telex, server: Scripted, seed: int
 
 @needs_timers
 @pytest.mark.parametrize("form", [(), ("--jsonl",), ("--markdown",)])
-def test_a_reader_that_has_stopped_reading_is_not_waited_for(
-    lab: Telex, server: Scripted, form: tuple[str, ...]
-) -> None:
+def test_ctrl_c_ends_a_write_to_a_full_pipe(lab: Telex, server: Scripted, form: tuple[str, ...]) -> None:
     whole = "größe✓ \n\n" * 60_000
     server.will([*sse(delta(whole)), Pause(30), DONE])
     process = lab.start("chat", *form, "hi")
@@ -135,7 +133,7 @@ def test_a_reader_that_has_stopped_reading_is_not_waited_for(
 
 
 @pytest.mark.parametrize("count", [1, 100, 70_000])
-def test_a_reader_that_goes_away_has_been_written_what_is_kept(
+def test_a_reader_that_goes_away_got_the_beginning_of_what_is_saved(
     lab: Telex, server: Scripted, count: int
 ) -> None:
     server.will([*sse(*[delta("größe✓ " * 100)] * 100), Pause(0.3), *sse(*[delta("y" * 1000)] * 100), DONE])
@@ -151,16 +149,16 @@ def test_a_reader_that_goes_away_has_been_written_what_is_kept(
     assert text.encode().startswith(done.stdout[:count].decode("utf-8", "ignore").encode())
 
 
-def test_a_full_disk_keeps_what_has_been_received_of_the_answer_as_not_printed(
-    lab: Telex, server: Scripted
-) -> None:
+def test_an_answer_that_a_full_disk_swallowed_is_saved_without_text(lab: Telex, server: Scripted) -> None:
     server.will(answer("x", "y"))
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         assert lab("chat", "hi", stdout=full).code == 1
     assert kept(lab) == (None, "interrupted")
 
 
-def test_a_newline_that_cannot_be_written_does_not_cost_the_record(lab: Telex, server: Scripted) -> None:
+def test_a_last_newline_that_cannot_be_written_leaves_the_answer_complete(
+    lab: Telex, server: Scripted
+) -> None:
     """The reader takes the whole answer and goes; only the last newline finds nobody."""
     server.will([*sse(delta("all of it")), Pause(1), *answer()])
     done = subprocess.run(
@@ -171,7 +169,7 @@ def test_a_newline_that_cannot_be_written_does_not_cost_the_record(lab: Telex, s
     assert kept(lab) == ("all of it", "complete")
 
 
-def test_a_second_ctrl_c_ends_what_the_first_one_has_left(lab: Telex, server: Scripted) -> None:
+def test_a_second_ctrl_c_ends_what_still_runs(lab: Telex, server: Scripted) -> None:
     server.will([*sse(delta("x" * 300_000)), Pause(30), DONE])
     process = lab.start("chat", "hi")
     time.sleep(1)
@@ -186,7 +184,7 @@ def test_a_second_ctrl_c_ends_what_the_first_one_has_left(lab: Telex, server: Sc
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("form", [(), ("--jsonl",)])
-def test_a_signal_that_comes_twice_costs_nothing(
+def test_the_same_signal_twice_loses_nothing(
     lab: Telex, server: Scripted, number: signal.Signals, form: tuple[str, ...]
 ) -> None:
     for gap in (0.0, 0.001, 0.003, 0.01):
@@ -231,7 +229,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(lab: Telex, server: Scri
 
 
 @needs_timers
-def test_an_alarm_that_the_parent_has_set_ends_it_and_keeps_what_has_come(
+def test_an_alarm_of_the_parent_ends_the_command_and_the_answer_is_saved(
     lab: Telex, server: Scripted
 ) -> None:
     server.will([*sse(delta("half")), Pause(30), DONE])
@@ -258,7 +256,7 @@ def interrupts() -> Iterator[Interrupts]:
             signal.signal(number, handler)
 
 
-def test_a_signal_raises_at_once_where_nothing_is_held(interrupts: Interrupts) -> None:
+def test_a_signal_raises_at_once_outside_of_held_work(interrupts: Interrupts) -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     time.sleep(0.3)
@@ -268,7 +266,7 @@ def test_a_signal_raises_at_once_where_nothing_is_held(interrupts: Interrupts) -
 
 
 @needs_timers
-def test_a_signal_waits_for_what_is_held(interrupts: Interrupts) -> None:
+def test_a_signal_waits_for_held_work(interrupts: Interrupts) -> None:
     done = []
 
     def work() -> None:
@@ -282,7 +280,7 @@ def test_a_signal_waits_for_what_is_held(interrupts: Interrupts) -> None:
 
 
 @needs_timers
-def test_what_is_held_for_too_long_is_broken_off(interrupts: Interrupts) -> None:
+def test_held_work_that_takes_too_long_is_interrupted(interrupts: Interrupts) -> None:
     def work() -> None:
         with interrupts.held:
             signal.raise_signal(signal.SIGINT)
@@ -295,7 +293,7 @@ def test_what_is_held_for_too_long_is_broken_off(interrupts: Interrupts) -> None
 
 
 @needs_timers
-def test_what_is_held_after_a_signal_has_a_moment_and_no_more(interrupts: Interrupts) -> None:
+def test_work_held_after_a_signal_is_interrupted_if_it_takes_too_long(interrupts: Interrupts) -> None:
     with pytest.raises(Terminated):
         signal.raise_signal(signal.SIGHUP)
     with interrupts.held:
@@ -309,7 +307,7 @@ def test_what_is_held_after_a_signal_has_a_moment_and_no_more(interrupts: Interr
 
 
 @needs_timers
-def test_signals_that_come_together_are_one(interrupts: Interrupts) -> None:
+def test_signals_that_come_together_count_as_one(interrupts: Interrupts) -> None:
     """A wrapper passes on what the terminal has sent to both; a terminal that is closed hangs up twice."""
     done = []
 
@@ -344,7 +342,7 @@ def test_a_second_signal_does_not_wait(interrupts: Interrupts) -> None:
     assert done == []
 
 
-def test_afterwards_signals_are_what_they_were() -> None:
+def test_the_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
     with Interrupts():
         assert signal.getsignal(signal.SIGTERM) != before[1]
@@ -367,7 +365,7 @@ def test_nested_work_is_held_up_to_the_end_of_the_outer_block(interrupts: Interr
 
 
 @needs_timers
-def test_within_another_one_it_holds_for_both(interrupts: Interrupts) -> None:
+def test_a_nested_context_shares_the_held_work(interrupts: Interrupts) -> None:
     done = []
 
     def work() -> None:
@@ -383,7 +381,7 @@ def test_within_another_one_it_holds_for_both(interrupts: Interrupts) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_in_another_thread_it_does_nothing() -> None:
+def test_other_threads_change_no_handler() -> None:
     handlers = []
 
     def work() -> None:

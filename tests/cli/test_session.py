@@ -1,4 +1,4 @@
-"""What a conversation at a terminal is made of: kept lines, completion, commands, a provider that stays reached."""
+"""The parts of an interactive conversation: earlier prompts, completion, commands, the open provider."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_link_to_dev_null_turns_it_off(file: Path) -> None:
         ("exit\nhelp", None),
     ],
 )
-def test_a_command_is_a_slash_and_letters_or_a_word_that_every_program_knows(
+def test_a_command_is_a_slash_and_letters_or_a_well_known_word(
     text: str, found: tuple[str, str] | None
 ) -> None:
     assert command_in(text) == found
@@ -179,7 +179,7 @@ def test_commands_of_other_programs_work_under_their_names(
         ("/frobnicate", "List the commands: /help"),
     ],
 )
-def test_an_unknown_command_leads_somewhere(name: str, said: str) -> None:
+def test_an_unknown_command_gets_a_hint(name: str, said: str) -> None:
     with pytest.raises(CommandError) as caught:
         commands.run_command(None, name, "")  # type: ignore[arg-type]
     assert said in (caught.value.hint or "")
@@ -203,11 +203,11 @@ def test_an_unknown_command_leads_somewhere(name: str, said: str) -> None:
         ("gr\u00fc\u00dfe \u65e5\u672c", "gr\u00fc\u00dfe \u65e5\u672c"),
     ],
 )
-def test_of_what_is_typed_ahead_only_text_and_enter_are_read(keys: str, left: str) -> None:
+def test_only_text_and_enter_are_read_of_input_before_the_prompt(keys: str, left: str) -> None:
     assert typed_ahead(keys) == left
 
 
-def test_a_long_line_is_shown_by_its_beginning() -> None:
+def test_a_long_line_is_cut() -> None:
     assert first_line("\n  one two three\nfour", 8) == "one two…"
     assert first_line("") == "(no text)"
 
@@ -247,7 +247,7 @@ def test_commands_and_models_are_completed_without_a_keyring(
     ] == names  # an extra's, where it is there
 
 
-def test_settings_that_do_not_load_offer_no_models(telex: Telex) -> None:
+def test_settings_that_do_not_load_complete_no_models(telex: Telex) -> None:
     telex.configure("[")
     assert offered(telex, "/model la") == []
 
@@ -280,7 +280,7 @@ def test_files_are_completed_as_a_shell_writes_them(telex: Telex, tmp_path: Path
         (62, 30, 7, None),  # an answer about something else
     ],
 )
-def test_the_cursors_column_tells_whether_rows_are_broken_or_cut(
+def test_the_column_of_the_cursor_tells_whether_rows_are_wrapped_or_cut(
     x: int, width: int, column: int, found: bool | None
 ) -> None:
     assert has_wrapped(x, width, column) is found
@@ -289,7 +289,7 @@ def test_the_cursors_column_tells_whether_rows_are_broken_or_cut(
 @pytest.mark.parametrize(
     ("rows", "x", "more"), [([], 62, 2), ([65], 62, 4), ([65], 10, 2), ([0, 30, 31], 29, 1), ([], 30, 1)]
 )
-def test_a_line_whose_rows_are_broken_has_sunk(rows: list[int], x: int, more: int) -> None:
+def test_wrapped_rows_move_the_cursor_down(rows: list[int], x: int, more: int) -> None:
     assert added_rows(rows, x, 30) == more
 
 
@@ -318,7 +318,7 @@ def target(name: str, model: str = "m", *, embedded: bool = False) -> Target:
     return Target(provider=Provider(name=name, embedded=embedded), model=model)
 
 
-def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
+def test_a_provider_stays_open_until_another_one_is_used() -> None:
     reaching = Reaching()
     with ProviderSession(reaching) as session:
         for each in (target("a"), target("a", "other"), target("b"), target("b")):
@@ -328,7 +328,7 @@ def test_a_provider_stays_reached_until_another_one_is_asked() -> None:
     assert reaching.log == ["+a", "-a", "+b", "-b"]
 
 
-def test_an_embedded_model_makes_room_for_another_one() -> None:
+def test_another_embedded_model_replaces_the_first() -> None:
     reaching = Reaching()
     with ProviderSession(reaching) as session:
         for model in ("one", "one", "two"):
@@ -337,7 +337,7 @@ def test_an_embedded_model_makes_room_for_another_one() -> None:
     assert reaching.log == ["+local", "-local", "+local", "-local"]
 
 
-def test_an_error_lets_go_and_may_be_put_better() -> None:
+def test_an_error_closes_the_provider_and_may_become_a_better_one() -> None:
     reaching = Reaching()
     with ProviderSession(reaching) as session:
         with pytest.raises(LocalModelError, match="it died"), session.open(target("a")):
@@ -349,7 +349,7 @@ def test_an_error_lets_go_and_may_be_put_better() -> None:
         assert reaching.log == ["+a", "-a", "+a", "-a", "+a"]
 
 
-def test_ctrl_c_lets_go_of_nothing() -> None:
+def test_ctrl_c_leaves_the_provider_open() -> None:
     reaching = Reaching()
     with ProviderSession(reaching) as session:
         with pytest.raises(KeyboardInterrupt), session.open(target("a")):

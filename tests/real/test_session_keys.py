@@ -55,7 +55,7 @@ def test_a_paste_of_three_lines_waits_for_enter(talk: Callable[..., Talk], serve
 
 
 @pytest.mark.parametrize("keys", [ALT_ENTER, "\n", "\\\r"], ids=["Alt-Enter", "Ctrl-J", "backslash"])
-def test_a_prompt_may_have_lines(talk: Callable[..., Talk], server: Scripted, keys: str) -> None:
+def test_a_prompt_may_have_several_lines(talk: Callable[..., Talk], server: Scripted, keys: str) -> None:
     with talk() as terminal:
         terminal.typed("one")
         terminal.type(keys)
@@ -66,7 +66,7 @@ def test_a_prompt_may_have_lines(talk: Callable[..., Talk], server: Scripted, ke
     assert asked(server) == ["one\ntwo"]
 
 
-def test_ctrl_c_clears_the_line_and_twice_on_an_empty_one_says_how_to_leave(
+def test_ctrl_c_clears_the_line_and_twice_on_an_empty_one_gives_a_hint(
     talk: Callable[..., Talk], server: Scripted
 ) -> None:
     with talk() as terminal:
@@ -88,7 +88,7 @@ def test_ctrl_c_clears_the_line_and_twice_on_an_empty_one_says_how_to_leave(
 @pytest.mark.parametrize(
     "keys", ["\x04", "/exit\r", "/quit\r", "exit\r"], ids=["Ctrl-D", "/exit", "/quit", "exit"]
 )
-def test_it_is_left_with_the_terminal_as_it_was(talk: Callable[..., Talk], keys: str) -> None:
+def test_leaving_restores_the_terminal(talk: Callable[..., Talk], keys: str) -> None:
     with talk() as terminal:
         terminal.type(keys)
         assert terminal.wait() == 0
@@ -97,7 +97,7 @@ def test_it_is_left_with_the_terminal_as_it_was(talk: Callable[..., Talk], keys:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_at_the_prompt_ends_it_with_the_terminal_as_it_was(
+def test_a_signal_at_the_prompt_restores_the_terminal(
     talk: Callable[..., Talk], number: signal.Signals
 ) -> None:
     with talk() as terminal:
@@ -108,7 +108,7 @@ def test_a_signal_at_the_prompt_ends_it_with_the_terminal_as_it_was(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_in_an_answer_keeps_what_there_is(
+def test_a_signal_in_an_answer_saves_what_came(
     telex: Telex, talk: Callable[..., Talk], server: Scripted, number: signal.Signals
 ) -> None:
     server.will([*sse(delta("Half of")), Pause(30), DONE])
@@ -131,7 +131,7 @@ def test_a_terminal_that_is_closed_ends_it(talk: Callable[..., Talk]) -> None:
     terminal.process.wait(10)
 
 
-def test_suspended_at_the_prompt_and_resumed_the_line_is_there(
+def test_a_line_survives_suspend_and_resume(
     telex: Telex, talk: Callable[..., Talk], server: Scripted
 ) -> None:
     with talk():
@@ -154,7 +154,7 @@ def test_suspended_at_the_prompt_and_resumed_the_line_is_there(
     assert asked(server) == ["half a line"]
 
 
-def test_suspended_in_an_answer_and_resumed_it_goes_on_without_an_echo(
+def test_an_answer_continues_after_suspend_without_an_echo(
     telex: Telex, talk: Callable[..., Talk], server: Scripted
 ) -> None:
     go = threading.Event()
@@ -182,7 +182,7 @@ def test_suspended_in_an_answer_and_resumed_it_goes_on_without_an_echo(
     assert rows[rows.index("Two.") + 2] == "> second"
 
 
-def test_what_is_typed_and_is_not_utf_8_is_refused(talk: Callable[..., Talk], server: Scripted) -> None:
+def test_input_that_is_not_utf_8_is_refused(talk: Callable[..., Talk], server: Scripted) -> None:
     with talk() as terminal:
         os.write(terminal.leader, b"caf\xe9\r")
         terminal.wait_for("^telex: the prompt is not UTF-8 text")
@@ -191,7 +191,7 @@ def test_what_is_typed_and_is_not_utf_8_is_refused(talk: Callable[..., Talk], se
     assert asked(server) == ["by day?"]
 
 
-def test_what_is_typed_during_an_answer_is_read_after_it(talk: Callable[..., Talk], server: Scripted) -> None:
+def test_input_during_an_answer_is_read_after_it(talk: Callable[..., Talk], server: Scripted) -> None:
     server.will([*sse(delta("One ")), Pause(1), *answer("two.")], answer("Three."))
     with talk() as terminal:
         terminal.send("first")
@@ -206,9 +206,7 @@ def test_what_is_typed_during_an_answer_is_read_after_it(talk: Callable[..., Tal
     assert asked(server) == ["first", "second"]
 
 
-def test_what_is_typed_while_the_terminal_is_asked_for_its_colour_is_read(
-    telex: Telex, server: Scripted
-) -> None:
+def test_input_while_the_terminal_reports_its_colour_is_read(telex: Telex, server: Scripted) -> None:
     telex.provider("lab", server.url, models=["m"])
     server.will(answer("Blue."))
     command = [str(COMMAND), "chat", "-m", "lab/m"]
@@ -242,9 +240,7 @@ def test_tab_completes_commands(talk: Callable[..., Talk]) -> None:
         terminal.wait_for(r"/model +Switch to another model\.")
 
 
-def test_a_menu_that_is_too_long_tells_how_many_there_are(
-    telex: Telex, talk: Callable[..., Talk], server: Scripted
-) -> None:
+def test_a_long_menu_numbers_its_rows(telex: Telex, talk: Callable[..., Talk], server: Scripted) -> None:
     telex.provider("far", server.url, models=[f"m{number}" for number in range(20)])
     with talk() as terminal:
         terminal.typed("/model far/")
@@ -262,7 +258,7 @@ def test_tab_completes_models_of_the_catalogue(talk: Callable[..., Talk], server
     assert server.asked == []
 
 
-def test_tab_completes_files_with_blanks_in_their_names(
+def test_tab_completes_files_with_spaces_in_their_names(
     talk: Callable[..., Talk], tmp_path: Path, server: Scripted
 ) -> None:
     folder = tmp_path / "two words"
@@ -310,7 +306,7 @@ def test_a_key_opens_the_line_in_the_editor(
     assert asked(server) == ["BY DAY?"]
 
 
-def test_edit_asks_the_last_prompt_anew_as_the_editor_leaves_it(
+def test_edit_sends_the_last_prompt_as_the_editor_leaves_it(
     talk: Callable[..., Talk], server: Scripted, editor: str
 ) -> None:
     server.will(answer("Blue."), answer("BLUE!"))
@@ -338,7 +334,7 @@ def test_an_editor_that_fails_changes_nothing(talk: Callable[..., Talk], server:
 # --- what was typed before -------------------------------------------------------------------------------------
 
 
-def test_lines_are_there_in_the_next_process_but_for_those_that_begin_with_a_blank(
+def test_prompts_are_recalled_in_the_next_process_unless_they_begin_with_a_space(
     telex: Telex, talk: Callable[..., Talk]
 ) -> None:
     before = os.umask(0)
@@ -361,7 +357,7 @@ def test_lines_are_there_in_the_next_process_but_for_those_that_begin_with_a_bla
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-def test_a_disk_that_is_full_costs_a_line_and_no_prompt(telex: Telex, talk: Callable[..., Talk]) -> None:
+def test_a_full_disk_costs_a_note_and_no_prompt(telex: Telex, talk: Callable[..., Talk]) -> None:
     with talk() as first:
         first.say("by day?")
     kept = telex.home / "data" / "input-history"
@@ -392,9 +388,7 @@ def test_twenty_columns_are_enough(talk: Callable[..., Talk], server: Scripted) 
     assert asked(server) == ["a line that is longer than that"]
 
 
-def test_a_window_that_changes_in_the_middle_of_a_line_keeps_the_line(
-    talk: Callable[..., Talk], server: Scripted
-) -> None:
+def test_a_resize_in_the_middle_of_a_line_keeps_the_line(talk: Callable[..., Talk], server: Scripted) -> None:
     with talk() as terminal:
         terminal.say("first?")
         terminal.typed("a line of more than forty characters, in all")
@@ -408,7 +402,7 @@ def test_a_window_that_changes_in_the_middle_of_a_line_keeps_the_line(
     assert asked(server)[-1] == "a line of more than forty characters, in all!"
 
 
-def test_a_line_that_the_terminal_has_broken_in_two_is_not_there_twice(
+def test_a_line_that_the_terminal_wrapped_is_not_shown_twice(
     talk: Callable[..., Talk], server: Scripted
 ) -> None:
     with talk() as terminal:
@@ -426,9 +420,7 @@ def test_a_line_that_the_terminal_has_broken_in_two_is_not_there_twice(
     assert asked(server)[-1] == "a line of more than forty characters, in all!"
 
 
-def test_a_terminal_that_cuts_its_rows_loses_none_that_stood_above(
-    talk: Callable[..., Talk], server: Scripted
-) -> None:
+def test_a_terminal_that_cuts_its_rows_loses_none_above(talk: Callable[..., Talk], server: Scripted) -> None:
     with talk() as terminal:
         terminal.say("first?")
         terminal.typed("a line of more than forty characters, in all")
@@ -451,9 +443,7 @@ def test_without_colour_there_is_none(talk: Callable[..., Talk]) -> None:
     assert styles <= {b"", b"0"}
 
 
-def test_where_the_cursor_cannot_be_moved_lines_are_read_as_they_are(
-    talk: Callable[..., Talk], server: Scripted
-) -> None:
+def test_a_dumb_terminal_reads_plain_lines(talk: Callable[..., Talk], server: Scripted) -> None:
     server.will(answer("Blue."), answer("Two."), [*sse(delta("Half of")), Pause(30), DONE], answer("Yes."))
     with talk(TERM="dumb") as terminal:
         terminal.say("by day?")
@@ -475,7 +465,9 @@ def test_where_the_cursor_cannot_be_moved_lines_are_read_as_they_are(
     assert b"\x1b" not in terminal.raw
 
 
-def test_one_prompt_on_a_terminal_imports_none_of_it(talk: Callable[..., Talk], telex: Telex) -> None:
+def test_one_prompt_on_a_terminal_does_not_import_the_conversation(
+    talk: Callable[..., Talk], telex: Telex
+) -> None:
     with talk():
         pass
     command = [sys.executable, "-X", "importtime", str(COMMAND), "chat", "-m", "lab/m", "by day?"]

@@ -55,7 +55,7 @@ def offered(asked: Asked) -> list[str]:
 # --- the question ------------------------------------------------------------------------------------------
 
 
-def test_a_call_is_shown_and_runs_when_that_is_approved_of(desk: Telex, server: Scripted) -> None:
+def test_a_call_is_shown_and_runs_when_it_is_approved(desk: Telex, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     with chat(desk) as pty:
         pty.wait_for(QUESTION)
@@ -110,7 +110,7 @@ def test_progress_of_a_call_is_shown_while_it_runs(desk: Telex, server: Scripted
         assert "step" not in "".join(pty.rows), "nothing of it stays"
 
 
-def test_what_is_no_answer_is_none(desk: Telex, server: Scripted) -> None:
+def test_only_whole_words_answer_the_question(desk: Telex, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     with chat(desk) as pty:
         for number, typed in enumerate(("", "and why?", "yes please", "yn", "Always and ever", "q"), 1):
@@ -123,7 +123,7 @@ def test_what_is_no_answer_is_none(desk: Telex, server: Scripted) -> None:
         assert pty.wait() == 0
 
 
-def test_what_was_typed_before_the_question_approves_of_nothing(desk: Telex, server: Scripted) -> None:
+def test_input_before_the_question_approves_nothing(desk: Telex, server: Scripted) -> None:
     slow = [
         *sse(delta("Let me")),
         Pause(1.5),
@@ -144,7 +144,7 @@ def test_what_was_typed_before_the_question_approves_of_nothing(desk: Telex, ser
     assert results(server.asked[1]) == ["the user refused this call"]
 
 
-def test_always_holds_for_the_tool_and_for_no_other(desk: Telex, server: Scripted) -> None:
+def test_always_is_for_one_tool(desk: Telex, server: Scripted) -> None:
     server.will(
         calling(call("lab__echo", {"n": 1})),
         calling(call("lab__echo", {"n": 2}, id="b"), call("lab__fails", id="c", index=1)),
@@ -161,7 +161,7 @@ def test_always_holds_for_the_tool_and_for_no_other(desk: Telex, server: Scripte
     assert results(server.asked[2]) == ['{"n": 1}', '{"n": 2}', "Error: no such file"]
 
 
-def test_a_tool_that_has_changed_since_is_asked_about_again(desk: Telex, server: Scripted) -> None:
+def test_a_changed_tool_needs_a_new_approval(desk: Telex, server: Scripted) -> None:
     odd(desk, "do", flaws=("changes",))
     server.will(calling(call("odd__do")), calling(call("odd__do", id="b")), DONE_NOW)
     with chat(desk, "--tools", "odd") as pty:
@@ -174,7 +174,7 @@ def test_a_tool_that_has_changed_since_is_asked_about_again(desk: Telex, server:
     assert results(server.asked[2]) == ["\x1b[2Jran", "the user refused: no more"]
 
 
-def test_the_arguments_can_be_seen_whole(desk: Telex, server: Scripted) -> None:
+def test_long_arguments_can_be_shown_in_full(desk: Telex, server: Scripted) -> None:
     text = "\n".join(f"line {number}" for number in range(30))
     server.will(calling(call("lab__echo", {"text": text})), DONE_NOW)
     with chat(desk) as pty:
@@ -264,7 +264,7 @@ def test_an_editor_that_fails_changes_nothing(desk: Telex, server: Scripted) -> 
 # --- pipes, jobs, and who is there -------------------------------------------------------------------------
 
 
-def test_where_stdin_and_stdout_are_pipes_the_question_is_the_terminals(
+def test_the_terminal_is_asked_if_stdin_and_stdout_are_pipes(
     desk: Telex, server: Scripted, tmp_path: Path
 ) -> None:
     edit = editor(tmp_path / "edit", '{"n": 2}')
@@ -284,9 +284,7 @@ def test_where_stdin_and_stdout_are_pipes_the_question_is_the_terminals(
 
 
 @pytest.mark.parametrize("stdin", ["", "< /dev/null"])
-def test_a_job_in_the_background_is_refused_what_it_may_not_and_goes_on(
-    desk: Telex, server: Scripted, stdin: str
-) -> None:
+def test_a_background_job_is_not_asked(desk: Telex, server: Scripted, stdin: str) -> None:
     server.will(ECHO, DONE_NOW)
     with in_shell(desk, f"telex chat --tools lab hi {stdin} &\nwait $!; echo code $?") as pty:
         assert pty.wait() == 0
@@ -295,14 +293,14 @@ def test_a_job_in_the_background_is_refused_what_it_may_not_and_goes_on(
         assert "Run it?" not in pty.text
 
 
-def test_where_stderr_is_a_file_nobody_is_asked(desk: Telex, server: Scripted) -> None:
+def test_without_a_terminal_on_stderr_there_is_no_question(desk: Telex, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     with in_shell(desk, "telex chat --tools lab hi 2> /dev/null; echo code $?") as pty:
         assert pty.wait() == 0
         assert "code 8" in pty.text
 
 
-def test_without_a_terminal_of_its_own_a_process_asks_nobody(desk: Telex, server: Scripted) -> None:
+def test_a_process_without_a_terminal_is_not_asked(desk: Telex, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     process = desk.start("chat", "--tools", "lab", "hi", start_new_session=True)
     with process:
@@ -314,7 +312,7 @@ def test_without_a_terminal_of_its_own_a_process_asks_nobody(desk: Telex, server
 # --- limits, interrupts ------------------------------------------------------------------------------------
 
 
-def test_at_the_limit_somebody_is_asked_how_many_more(desk: Telex, server: Scripted) -> None:
+def test_at_the_limit_of_turns_the_user_is_asked_for_more(desk: Telex, server: Scripted) -> None:
     server.will(*(calling(call("lab__echo", id=f"c{at}"), text=f"Turn {at}.") for at in range(9)))
     with chat(desk, "--allow", "lab/*", "--max-turns", "1") as pty:
         pty.wait_for(r"p/m still calls tools after 1 turn. How many more \(Enter for none\)\?")
@@ -328,7 +326,7 @@ def test_at_the_limit_somebody_is_asked_how_many_more(desk: Telex, server: Scrip
 
 
 @pytest.mark.parametrize("where", ["question", "tool"])
-def test_an_interrupt_ends_it_and_what_there_was_is_kept(desk: Telex, server: Scripted, where: str) -> None:
+def test_ctrl_c_at_the_question_saves_what_came(desk: Telex, server: Scripted, where: str) -> None:
     server.will(calling(call("lab__wait", {"n": 30}), text="Let me see."))
     with chat(desk) as pty:
         pty.wait_for(QUESTION)
@@ -355,7 +353,7 @@ def test_a_hangup_at_the_question_leaves_nothing_behind(desk: Telex, server: Scr
     assert len(server.asked) == 1
 
 
-def test_quiet_hides_lines_and_no_question(desk: Telex, server: Scripted) -> None:
+def test_quiet_hides_lines_but_not_questions(desk: Telex, server: Scripted) -> None:
     server.will(ECHO, DONE_NOW)
     with chat(desk, "-q") as pty:
         pty.wait_for(QUESTION)
@@ -367,7 +365,7 @@ def test_quiet_hides_lines_and_no_question(desk: Telex, server: Scripted) -> Non
 # --- a conversation ----------------------------------------------------------------------------------------
 
 
-def test_a_conversation_has_its_servers_and_its_always_until_it_ends(desk: Telex, server: Scripted) -> None:
+def test_a_conversation_keeps_its_servers_and_approvals(desk: Telex, server: Scripted) -> None:
     server.will(calling(call("lab__wait", {"n": 0})), answer("One."), calling(call("lab__wait", {"n": 30})))
     with Talk(desk, "--tools", "lab") as talk:
         talk.send("first")
