@@ -1,4 +1,4 @@
-"""``-v`` and ``-vv``: what goes over the wire, on stderr, beside an answer that stays what it is."""
+"""``-v`` and ``-vv``: the request and the response are logged to stderr; stdout is unchanged."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from inprocess import Inside
 from running import COMMAND
 from scripted import Answer, Pause, Scripted, answer, delta, sse
 from scripted_proxy import HttpProxy
 from terminal import Pty
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from running import Telex
 
 KEY = "sk-canary/0123456789abcdef"
 
 
 @pytest.fixture
-def lab(telex: Telex, server: Scripted) -> Telex:
-    telex.provider(
-        "lab", server.url, key=None, key_env="LAB_KEY", headers={"X-Team": "red", "X-Token": "env:LAB_TOKEN"}
+def lab(tmp_path: Path, server: Scripted) -> Inside:
+    telex = Inside(tmp_path)
+    telex.configure(
+        f'[providers.lab]\nbase_url = "{server.url}"\nkey_env = "LAB_KEY"\nmodels = ["m"]\n'
+        'headers = {X-Team = "red", X-Token = "env:LAB_TOKEN"}\n'
     )
     telex.env |= {"LAB_KEY": KEY, "LAB_TOKEN": "tok-123456"}
     server.will(answer("The sky", " is blue."))
@@ -34,7 +39,7 @@ def assert_no_secret(words: str) -> None:
         assert secret not in words
 
 
-def test_once_it_says_what_was_sent_and_what_the_answer_began_with(lab: Telex, server: Scripted) -> None:
+def test_v_logs_the_request_and_the_head_of_the_response(lab: Inside, server: Scripted) -> None:
     ran = lab("chat", "-v", "hi")
     assert (ran.code, ran.out) == (0, b"The sky is blue.\n")
     lines = ran.err.splitlines()
@@ -52,7 +57,7 @@ def test_once_it_says_what_was_sent_and_what_the_answer_began_with(lab: Telex, s
     assert_no_secret(ran.err)
 
 
-def test_twice_it_says_all_that_comes(lab: Telex, server: Scripted) -> None:
+def test_vv_logs_the_whole_response(lab: Inside, server: Scripted) -> None:
     ran = lab("chat", "-vv", "hi")
     assert ran.out == b"The sky is blue.\n"
     received = [line[2:] for line in ran.err.splitlines() if line.startswith("< data: ")]
@@ -63,8 +68,8 @@ def test_twice_it_says_all_that_comes(lab: Telex, server: Scripted) -> None:
 
 @pytest.mark.parametrize("form", [KEY, quote(KEY, safe=""), KEY.replace("/", "\\/"), f"Bearer {KEY}"])
 @pytest.mark.parametrize("arguments", [("-vv",), ("-vv", "--json"), ("-vv", "--jsonl")])
-def test_a_server_that_echoes_the_key_tells_nobody(
-    lab: Telex, server: Scripted, form: str, arguments: tuple[str, ...]
+def test_a_key_that_the_server_repeats_is_redacted(
+    lab: Inside, server: Scripted, form: str, arguments: tuple[str, ...]
 ) -> None:
     body = json.dumps({"error": {"message": "no", "got": "?"}}).replace("?", form).encode()
     server.will(
@@ -81,7 +86,7 @@ def test_a_server_that_echoes_the_key_tells_nobody(
     assert "[redacted]" in ran.err
 
 
-def test_a_redirect_shows_where_to_and_not_the_key(lab: Telex, server: Scripted) -> None:
+def test_a_redirect_is_logged_without_the_key(lab: Inside, server: Scripted) -> None:
     there = f"http://user:{quote(KEY, safe='')}@127.0.0.1:1/v2/chat/completions?key={KEY}"
     server.will(Answer([b""], status=308, headers={"location": there}))
     ran = lab("chat", "-v", "hi")
@@ -98,20 +103,20 @@ def test_a_proxy_is_named_without_its_password(telex: Telex) -> None:
     assert "pr0xy" not in ran.err
 
 
-def test_retries_and_what_is_left_out_stand_between_their_attempts(lab: Telex, server: Scripted) -> None:
+def test_a_retry_is_logged_between_the_attempts(lab: Inside, server: Scripted) -> None:
     busy = Answer([b'{"error":{"message":"busy"}}'], status=503, headers={"retry-after": "0.1"})
     server.will(busy, Answer(answer("x")))
     ran = lab("chat", "-v", "hi")
     assert re.search(r"< HTTP 503.*Retrying in 0\.1 s \(attempt 2\).*> POST.*< HTTP 200", ran.err, re.DOTALL)
 
 
-def test_programs_get_their_object_on_stdout_and_the_wire_on_stderr(lab: Telex) -> None:
+def test_json_is_printed_on_stdout_and_the_log_on_stderr(lab: Inside) -> None:
     ran = lab("chat", "-v", "--json", "hi")
     assert json.loads(ran.out)["text"] == "The sky is blue."
     assert ran.err.startswith("> POST ")
 
 
-def test_on_a_terminal_each_line_is_whole_and_so_is_the_answer(telex: Telex, server: Scripted) -> None:
+def test_on_a_terminal_log_lines_and_the_answer_do_not_mix(telex: Telex, server: Scripted) -> None:
     """A spinner turns, thoughts are shown, and Markdown is live: each makes room."""
     telex.provider("lab", server.url)
     server.will(
@@ -139,7 +144,7 @@ def test_on_a_terminal_each_line_is_whole_and_so_is_the_answer(telex: Telex, ser
             assert "Yes." in said
 
 
-def test_a_terminal_is_not_commanded_by_what_the_wire_carries(telex: Telex, server: Scripted) -> None:
+def test_control_characters_of_the_response_do_not_reach_the_terminal(telex: Telex, server: Scripted) -> None:
     telex.provider("lab", server.url)
     server.will(Answer([b"data: \x1b[2J\x1b]0;title\x07\n\n", *answer("x")]))
     with Pty([str(COMMAND), "chat", "-vv", "hi"], env=telex.env) as terminal:
