@@ -25,7 +25,7 @@ INDENTED = 134
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example["example"]))
-def test_the_first_block_is_the_first_code_that_the_specification_sees(example: dict[str, Any]) -> None:
+def test_the_first_block_is_that_of_commonmark(example: dict[str, Any]) -> None:
     codes = re.findall(r"<pre><code[^>]*>(.*?)</code></pre>", example["html"], re.DOTALL)
     wanted = html.unescape(codes[0]) if codes and example["example"] != INDENTED else None
     assert first_block(example["markdown"])[0] == wanted
@@ -54,11 +54,11 @@ def test_the_first_block_is_the_first_code_that_the_specification_sees(example: 
         ("", None),
     ],
 )  # fmt: skip
-def test_what_models_write_is_taken_to_the_letter(answer: str, block: str | None) -> None:
+def test_the_block_is_unchanged(answer: str, block: str | None) -> None:
     assert first_block(answer)[0] == block
 
 
-def test_a_long_answer_is_read_in_a_moment() -> None:
+def test_a_long_answer_takes_little_time() -> None:
     code = "x = 'y'\t# z\n" * 50_000
     started = time.perf_counter()
     words = "some words\n" * 50_000

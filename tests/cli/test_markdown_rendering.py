@@ -1,4 +1,4 @@
-"""What Markdown looks like on a terminal, and that a text is shown and never obeyed."""
+"""Markdown as rows of a terminal; untrusted text cannot command it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class TestBlocks:
 
 
 class TestCode:
-    def test_is_broken_by_the_terminal_alone(self) -> None:
+    def test_is_not_wrapped(self) -> None:
         line = "x = " + "1 + " * 40 + "1"
         assert line in plain(f"```python\n{line}\n```", 40)
         assert f"  {line}" in plain(f"- a\n  ```\n  {line}\n  ```", 40)
@@ -139,7 +139,7 @@ class TestCode:
         ruled = 1 if language == "x" else 0  # an unknown language has no colours
         assert rows[ruled : -1 - ruled] == code.expandtabs(4).split("\n")
 
-    def test_has_the_theme_that_was_chosen(self) -> None:
+    def test_has_the_chosen_theme(self) -> None:
         text = "```python\nimport os\n```"
         assert "38;2;" in styled(text, colour=Colour.TRUE, theme="monokai")
         assert "38;5;" in styled(text, colour=Colour.MANY, theme="monokai")
@@ -148,12 +148,12 @@ class TestCode:
 
 
 class TestText:
-    def test_of_any_length_wraps_as_if_it_were_read_at_once(self) -> None:
+    def test_of_any_length_wraps_as_a_whole(self) -> None:
         text = " ".join(f"word{n}" for n in range(1500))
         assert plain(text, 50) == textwrap.wrap(text, 50)
 
     @pytest.mark.parametrize("before", range(100, 1100, 90))
-    def test_of_any_length_is_styled_wherever_it_is_cut(self, before: int) -> None:
+    def test_of_any_length_is_styled_wherever_it_is_split(self, before: int) -> None:
         filler = "word " * (before // 5)
         text = filler + "**bold " + "and " * 200 + "end** `code " + "and " * 200 + "end` [link " + "and " * 90
         text += f"end](x) {filler} [more](x 'with " + "and " * 90 + "')"
@@ -166,7 +166,7 @@ class TestText:
         assert "[link]" not in render(f"# {text}", 60)
 
 
-class TestATextIsShownAndNotObeyed:
+class TestUntrustedTextIsShown:
     @pytest.mark.parametrize(
         "text",
         [
@@ -179,7 +179,7 @@ class TestATextIsShownAndNotObeyed:
             "<!-- x -->",
         ],
     )
-    def test_whatever_looks_like_markup(self, text: str) -> None:
+    def test_if_it_looks_like_markup(self, text: str) -> None:
         assert plain(text) == [text]
 
     @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ class TestATextIsShownAndNotObeyed:
             "| \u2060 |\n|---|\n| \xad |",
         ],
     )  # fmt: skip
-    def test_whatever_could_command_a_terminal(self, text: str) -> None:
+    def test_if_it_could_command_a_terminal(self, text: str) -> None:
         for look in (NO_ESCAPES, Look(colour=Colour.TRUE)):
             shown = (
                 re.sub(r"\x1b\[[\d;]*m", "", render(text, 60, look=look))
@@ -318,7 +318,7 @@ class TestASurface:
             ({}, True, None),
         ],
     )
-    def test_has_the_colours_that_the_environment_tells(
+    def test_has_the_colours_of_the_environment(
         self, environ: dict[str, str], is_terminal: bool, expected: Colour | None
     ) -> None:
         assert surface(environ, is_terminal=is_terminal) is expected
@@ -329,7 +329,7 @@ class TestASurface:
         assert "\x1b" not in styled("# a **b** `c`\n```python\nimport x\n```", colour=Colour.NONE)
 
 
-def test_colouring_can_be_made_ready_before_the_first_code_comes() -> None:
+def test_highlighting_can_be_imported_before_the_first_code() -> None:
     code = (
         "import sys; from telex.render.highlighting import prepare; from telex.render.live import render;"
         "from telex.render.styles import Look; prepare(Look());"
@@ -357,7 +357,7 @@ def test_colouring_can_be_made_ready_before_the_first_code_comes() -> None:
         "2*3*4 = 24, a*b + c*d, x**2 + y**2 and (a+b)*(c+d)*(e), 2**10 or 10**6",
     ],
 )
-def test_formulas_paths_patterns_and_addresses_are_shown_as_written(text: str) -> None:
+def test_formulas_paths_patterns_and_addresses_are_unchanged(text: str) -> None:
     assert plain(text, 90) == text.split("\n")
 
 
@@ -375,11 +375,11 @@ def test_formulas_paths_patterns_and_addresses_are_shown_as_written(text: str) -
         ("**Haupt**wort, 2 *big* and v**2.0** are marked", "Hauptwort, 2 big and v2.0 are marked"),
     ],
 )
-def test_what_only_looks_like_a_formula_or_a_path_is_still_markdown(text: str, shown: str) -> None:
+def test_markdown_next_to_prices_and_paths_is_rendered(text: str, shown: str) -> None:
     assert plain(text, 90) == [shown]
 
 
-def test_words_of_cells_are_split_only_where_they_are_longer_than_the_cell_can_be() -> None:
+def test_words_of_cells_are_split_only_if_no_cell_can_hold_them() -> None:
     words = [
         "extraordinarily",
         "responsible",
@@ -401,7 +401,7 @@ class TestLineBreaks:
     @pytest.mark.parametrize(
         "tag", ["<br>", "<br/>", "<br />", "<BR>", "</br>", '<br clear="all">', " <br>\n"]
     )
-    def test_break_lines_wherever_text_stands(self, tag: str) -> None:
+    def test_break_lines_in_any_block(self, tag: str) -> None:
         assert plain(f"one{tag}two") == ["one", "two"]
         assert plain(f"- one{tag}two".replace("\n", "\n  ")) == ["• one", "  two"]
         assert plain(f"> **one{tag}two**".replace("\n", "\n> ")) == ["│ one", "│ two"]
@@ -412,14 +412,14 @@ class TestLineBreaks:
             "a     │ b", "──────┼──", "one   │ x", "two   │", "──────┼──", "three │ y",
         ]  # fmt: skip
 
-    def test_are_left_as_they_are_in_code(self) -> None:
+    def test_are_text_in_code(self) -> None:
         assert plain("`a<br>b`\n\n```html\na<br>b\n```") == [
             "a<br>b", "", "─── html", "a<br>b", "───",
         ]  # fmt: skip
 
 
 @pytest.mark.parametrize("colour", [Colour.MONO, Colour.BASIC, Colour.TRUE])
-def test_levels_of_headings_and_code_can_be_told_from_each_other_and_from_prose(colour: Colour) -> None:
+def test_headings_and_code_look_different_from_prose(colour: Colour) -> None:
     rows = [styled(f"{'#' * level} Title", colour=colour).strip() for level in range(1, 7)] + ["Title"]
     assert len(set(rows)) == 7
     for language in ("", "text", "no-such-language", "python"):

@@ -191,7 +191,7 @@ class TestTheScreenEqualsOneRendering:
         assert terminal.cells()[: len(expected.text())] == expected.cells()[: len(expected.text())]
 
     @pytest.mark.parametrize("joins", [True, False])
-    def test_whatever_the_terminal_makes_of_emoji(self, joins: bool) -> None:
+    def test_however_the_terminal_draws_emoji(self, joins: bool) -> None:
         text = "".join(
             f"{'ab ' * n}👩‍👩‍👧 ❤️ ⚠️ 👍🏽 🇩🇪 e\u0301\u0302 e\ufe0f 한국어 — “x”\n" for n in range(1, 9)
         )
@@ -214,7 +214,7 @@ class TestTheScreenEqualsOneRendering:
         stream_to(terminal, chunks, every=data.draw(st.integers(1, 3)))
         assert terminal.text() == shown(text, width, joins=joins).text()
 
-    def test_with_what_others_print_in_between_left_out(self) -> None:
+    def test_with_notes_in_between(self) -> None:
         for seed in range(12):
             dice, terminal, clock = random.Random(seed), Terminal(40, 12), Clock()
             stream = MarkdownStream(terminal.feed, width=lambda: 40, height=lambda: 12, clock=clock)
@@ -274,9 +274,7 @@ class TestEveryLineAppearsExactlyOnce:
         ],
         ids=["fence", "prose", "list", "table", "cjk", "one paragraph"],
     )
-    def test_for_a_small_multiple_of_the_characters_even_with_every_frame_painted(
-        self, text: str, most: float
-    ) -> None:
+    def test_with_few_bytes_even_if_every_frame_is_painted(self, text: str, most: float) -> None:
         written: list[str] = []
         clock = Clock()
         stream = MarkdownStream(written.append, width=lambda: 80, height=lambda: 24, clock=clock)
@@ -349,9 +347,7 @@ def test_no_word_is_lost_in_a_storm_of_resizes(seed: int, kind: type[Reflowing])
 
 @pytest.mark.parametrize("kind", [Reflowing, Cutting])
 @pytest.mark.parametrize("width", [20, 31, 50, 90])
-def test_the_block_that_was_open_stands_whole_below_what_may_have_doubled(
-    kind: type[Reflowing], width: int
-) -> None:
+def test_the_open_block_is_complete_after_a_resize(kind: type[Reflowing], width: int) -> None:
     terminal, text = kind(60, 24), "| name | what |\n|---|---|\n" + "| one | some words and more |\n" * 4
     stream = MarkdownStream(
         terminal.feed, width=lambda: terminal.columns, height=lambda: 24, clock=iter(range(100)).__next__
@@ -365,7 +361,7 @@ def test_the_block_that_was_open_stands_whole_below_what_may_have_doubled(
     assert rows[-len(expected) :] == expected
 
 
-def test_a_wider_terminal_is_used_from_the_next_repaint_on_and_nothing_doubles() -> None:
+def test_the_next_repaint_uses_a_wider_terminal_and_doubles_nothing() -> None:
     terminal = Cutting(40, 24)
     stream = MarkdownStream(
         terminal.feed, width=lambda: terminal.columns, height=lambda: 24, clock=iter(range(100)).__next__
@@ -404,7 +400,7 @@ class Interrupted:
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_nothing_that_was_fed_is_lost_and_the_cursor_is_below_it(seed: int) -> None:
+def test_an_interrupt_in_a_repaint_loses_nothing(seed: int) -> None:
     dice, terminal, clock, fed = random.Random(seed), Terminal(40, 12), iter(range(10**6)), ""
     stream = MarkdownStream(terminal.feed, width=lambda: 40, height=lambda: 12, clock=clock.__next__)
     before = sys.gettrace()
@@ -426,7 +422,7 @@ def test_nothing_that_was_fed_is_lost_and_the_cursor_is_below_it(seed: int) -> N
     assert screen.count("w07 = 1") <= 4
 
 
-def test_a_write_that_fails_half_way_loses_nothing_either() -> None:
+def test_an_interrupted_write_loses_nothing() -> None:
     terminal, calls = Terminal(40, 12), [0]
 
     def write(text: str) -> None:

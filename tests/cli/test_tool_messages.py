@@ -46,7 +46,7 @@ def shown(
 # --- before it runs ----------------------------------------------------------------------------------------
 
 
-def test_a_call_is_its_name_what_its_server_says_and_its_arguments() -> None:
+def test_a_planned_call_has_name_claims_and_arguments() -> None:
     hints = ToolAnnotations(read_only=False, destructive=True, open_world=True)
     assert shown({"path": "/tmp/a b", "n": 2, "deep": {"a": [1, None]}}, title="Run it", hints=hints) == [
         "The model wants to run box/run",
@@ -59,7 +59,7 @@ def test_a_call_is_its_name_what_its_server_says_and_its_arguments() -> None:
     assert shown(hints=ToolAnnotations(read_only=True))[1] == "  The server claims (not verified): reads only"
 
 
-def test_lines_are_shown_as_lines_and_a_value_too_long_for_one_row_below_its_name() -> None:
+def test_lines_and_long_values_are_below_the_name() -> None:
     assert shown({"script": "set -e\n\trm x\n", "json": {"key": "value " * 3}}, width=30) == [
         "The model wants to run box/ru",
         "  n",
@@ -92,7 +92,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("width", [80, 40, 20])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_nothing_that_a_stranger_writes_begins_a_row_or_is_unseen(name: str, width: int) -> None:
+def test_untrusted_text_begins_no_row_and_is_visible(name: str, width: int) -> None:
     evil = HOSTILE[name]
     rows = shown({evil: evil, "deep": [evil]}, width=width, tool=evil, title=evil, whole=True)
     first, *more = rows
@@ -105,7 +105,7 @@ def test_nothing_that_a_stranger_writes_begins_a_row_or_is_unseen(name: str, wid
         assert not any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in row)
 
 
-def test_what_cannot_be_seen_is_spelled() -> None:
+def test_invisible_characters_are_escaped() -> None:
     assert shown({"path": "a\x1b[2J\u202eb"})[1] == '  path: "a\\u001b[2J\\u202eb"'
     assert shown({"text": "a\x1b\nb\u200b"})[2:] == ["  │ a\\x1b", "  │ b\\u200b"]
     assert shown({"x": "a\u3164\u034f\U000e0101\ufe00b"})[1] == '  x: "a\\u3164\\u034f\\U000e0101\\ufe00b"'
@@ -115,7 +115,7 @@ def test_what_cannot_be_seen_is_spelled() -> None:
     assert shown(tool="r\nm\u202e")[0] == "The model wants to run box/r m\\u202e"
 
 
-def test_a_long_value_is_shown_by_its_ends_and_its_size_until_all_is_wanted() -> None:
+def test_a_long_value_is_shortened_unless_whole() -> None:
     text = "\n".join(f"line {number}" for number in range(200))
     rows = shown({"text": text, "after": 1})
     assert rows[2:5] == ["  │ line 0", "  │ line 1", "  │ line 2"]
@@ -124,7 +124,7 @@ def test_a_long_value_is_shown_by_its_ends_and_its_size_until_all_is_wanted() ->
     assert len(shown({"text": text}, whole=True)) == 202
 
 
-def test_the_end_of_a_long_line_is_shown_too() -> None:
+def test_the_end_of_a_long_line_is_shown() -> None:
     rows = shown({"command": "echo " + "x" * 100_000 + "; rm -rf ~"}, width=40)
     assert len(rows) < 20
     assert rows[-1].endswith('; rm -rf ~"')
@@ -143,7 +143,7 @@ def test_many_arguments_and_long_names_are_counted() -> None:
 # --- while it runs, and after ------------------------------------------------------------------------------
 
 
-def test_a_spinner_names_what_runs() -> None:
+def test_a_spinner_names_the_tools_that_run() -> None:
     assert messages.running_tools(["a/b", "a/c", "a/b"]) == "running a/b (2 times), a/c"
     assert messages.running_tools(["a/\x1b[2J\nb"]) == "running a/\\x1b[2J b"
 
@@ -167,7 +167,7 @@ def ended(
     return line
 
 
-def test_what_became_of_a_call_is_one_line() -> None:
+def test_the_result_of_a_call_is_one_line() -> None:
     assert ended("four") == "box/run: 4 bytes in 1.3 s"
     assert ended("x" * 5000, {"a": "b\nc", "n": 1}) == "box/run (b c, 1): 5.0 kB in 1.3 s"
     assert ended("x", {"a": "y" * 100}) == f"box/run ({'y' * 39}…): 1 byte in 1.3 s"
@@ -181,7 +181,7 @@ def test_what_became_of_a_call_is_one_line() -> None:
     assert ended(error=bad, planned=False) == "box/run: the arguments for box/run cannot be used"
 
 
-def test_a_result_beyond_its_limit_was_cut() -> None:
+def test_a_result_over_its_limit_is_reported_as_cut() -> None:
     box = Box("box", limits=ToolLimits(size=10), run=say(""))
     call = PlannedCall(toolbox=box, spec=box.tools[0], call=CALL, arguments={})
     event = ToolEnded(call=CALL, planned=call, result=ToolResult(text="x" * 99), seconds=0.0)
@@ -202,7 +202,7 @@ def test_a_result_beyond_its_limit_was_cut() -> None:
         ("*/read", ["files/read"], ["files/write"]),
     ],
 )
-def test_patterns_are_of_server_and_tool_or_of_a_tool_alone(
+def test_patterns_match_server_and_tool_or_the_tool_alone(
     pattern: str, yes: list[str], no: list[str]
 ) -> None:
     def fits(name: str) -> bool:
@@ -213,7 +213,7 @@ def test_patterns_are_of_server_and_tool_or_of_a_tool_alone(
     assert [name for name in no if fits(name)] == []
 
 
-def test_always_is_for_the_tool_as_it_was() -> None:
+def test_always_allows_only_the_unchanged_tool() -> None:
     policy = ApprovalPolicy()
     call = planned({"a": 1}, description="Reads.")
     assert not policy.allows(call)
