@@ -1,4 +1,4 @@
-"""Walking the whole tree of commands, and reading a shell's command line as telex would, without running it."""
+"""All commands, and a check whether telex would understand a command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _walk(words: tuple[str, ...], command: click.Command) -> Iterator[Below]:
 
 
 def calls(line: str) -> list[list[str]]:
-    """The words behind each ``telex`` in a shell's command line: in pipes, behind xargs and in $(…), too."""
+    """The arguments of each ``telex`` in a command line of a shell, also in pipes, after xargs and in $(…)."""
     inner = re.findall(r"\$\(([^()]*)\)", line)
     found = [call for each in inner for call in calls(each)]
     lexer = shlex.shlex(re.sub(r"\$\([^()]*\)", "WORD", line), posix=True, punctuation_chars="|&;<>")
@@ -57,7 +57,7 @@ def calls(line: str) -> list[list[str]]:
 
 
 def check(words: list[str], *, more: bool = False) -> click.Context:
-    """Raise ``click.UsageError`` where telex would not understand ``words``; ``more`` come from xargs.
+    """Raise ``click.UsageError`` if telex would not understand ``words``; with ``more``, xargs adds arguments.
 
     Files need not be there, and no command is run.
     """

@@ -1,4 +1,4 @@
-"""Telex as people install it: distributions built from this tree, interpreters, clean environments, a walk through."""
+"""Building distributions, and installing them into clean environments of several Python versions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def done(*command: str | Path, cwd: Path | None = None, **env: str) -> str:
-    """What a program printed that ended well; its words where it did not. None of this test run's Python is in it."""
+    """Run a program without the variables of this Python, and return its output; fails if the program fails."""
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
     }
@@ -61,7 +61,7 @@ def found(version: str) -> Path | None:
 
 
 def interpreter(version: str) -> Path:
-    """As ``found``; the test is skipped, with what to do, where there is none."""
+    """As ``found``, but skips the test if there is none."""
     path = found(version)
     if path is None:
         pytest.skip(
@@ -71,13 +71,13 @@ def interpreter(version: str) -> Path:
 
 
 def newest() -> str:
-    """The newest of the versions that there is, else one that a test is skipped for."""
+    """The newest version on this machine, or the oldest supported one if there is none."""
     return next((version for version in reversed(VERSIONS) if found(version) is not None), VERSIONS[0])
 
 
 @dataclass(frozen=True)
 class Distributions:
-    """What is published: the source, and the wheel that was built from it and not from this tree."""
+    """The source distribution, and the wheel that was built from it."""
 
     source: Path
     wheel: Path
@@ -91,7 +91,7 @@ class Distributions:
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment with nothing in it but what is installed."""
+    """A virtual environment."""
 
     prefix: Path
 
@@ -112,7 +112,7 @@ class Environment:
         uv("pip", "install", "--python", self.python, *arguments)
 
     def files(self) -> set[str]:
-        """All that has telex's names in its path, without what running it has written beside."""
+        """The files whose paths contain a name of telex."""
         names = {str(path.relative_to(self.prefix)) for path in self.prefix.rglob("*")}
         return {name for name in names if "telex" in name or "provider_core" in name}
 
@@ -138,11 +138,11 @@ print("clean")
 
 
 EXTRAS = {"local": ("xllamacpp",), "mcp": ("httpx2", "mcp", "mcp_types")}
-"""What each extra brings, and is imported nowhere else."""
+"""The packages that only this extra needs."""
 
 
 def imports_cleanly(python: Path, *extras: str) -> bool:
-    """Whether every module can be imported and nothing warns of it, without what other ``extras`` would bring."""
+    """Whether every module can be imported without warnings, and without the packages of other extras."""
     missing = [name for extra, names in EXTRAS.items() if extra not in extras for name in names]
     return done(python, "-W", "error", "-c", IMPORTS, *missing).strip() == "clean"
 
@@ -158,7 +158,7 @@ with connect(lab, "m") as model:
 
 
 class Visitor:
-    """Someone with a key who has just installed telex, in a home of their own, and a server that knows the key."""
+    """A new user with a home folder, a key, and a server that accepts the key."""
 
     def __init__(self, command: Path, home: Path, server: Scripted) -> None:
         server.will(_lab)
@@ -173,12 +173,12 @@ class Visitor:
         return found.text
 
     def starts(self) -> None:
-        """Sets up a provider and asks it."""
+        """Set up a provider and send a prompt."""
         self.runs("providers", "add", "lab", "--base-url", self._server.url, "--key-env", "LAB_API_KEY")
         assert self.runs("chat", "-m", "lab", "Hello?") == "Hello\n"
 
     def looks_around(self, python: Path) -> None:
-        """Does what needs each of the dependencies, in a pipe, on a terminal and from Python."""
+        """Use every dependency: in a pipe, on a terminal and from Python."""
         runs, settings = self.runs, self.telex.settings
         settings.write_text(f"# mine\n{settings.read_text()}")
         runs("providers", "edit", "lab", "--idle-timeout", "30")

@@ -1,4 +1,4 @@
-"""A server's /models as tests make it: on a real socket, or in memory where thousands of replies are tried."""
+"""Responses of a server to /models, for the scripted server or in memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def listing(*ids: str, **more: Any) -> Answer:
 
 
 def by_path(**answers: Answer) -> Callable[[Asked], Answer]:
-    """Answers by the last part of the path; everything else is not there."""
+    """Answers by the last part of the path; 404 for other paths."""
 
     def serve(asked: Asked) -> Answer:
         last = asked.path.partition("?")[0].rpartition("/")[2]
@@ -45,7 +45,7 @@ def by_path(**answers: Answer) -> Callable[[Asked], Answer]:
 
 @dataclass
 class InMemory:
-    """A transport whose server always says the same; it counts what it was asked."""
+    """A transport whose server always sends the same response; it records the calls."""
 
     body: bytes = b""
     status: int = 200

@@ -72,7 +72,7 @@ COMMANDS = (
 
 
 def says(asked: Asked) -> Answer:
-    """What the model says: JSON where a schema is asked for, else the review, a word at a time."""
+    """The answer of the model: JSON if a schema is requested, else the review, word by word."""
     if "response_format" in asked.body:
         return Answer(answer(json.dumps(WORST), usage={"prompt_tokens": 412, "completion_tokens": 31}))
     thoughts = sse(*(delta(reasoning_content=word) for word in re.findall(r"\s*\S+", THOUGHTS)))
@@ -122,7 +122,7 @@ WIDTH, HEIGHT, SIZE, EDGE, BAR = 8.4, 19.0, 14, 16, 30
 FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 GROUND, INK = "#0d1117", "#d8dee6"
-"""A dark window whatever the page around it is; each has at least the contrast of 4.5 that WCAG asks for."""
+"""A dark window on pages of any colour; each colour has the contrast of 4.5 that WCAG requires."""
 
 INKS = {
     "black": "#6e7681", "red": "#ff7b72", "green": "#7ee787", "brown": "#e3b341", "blue": "#79c0ff",
@@ -133,7 +133,7 @@ INKS = {
 
 
 def svg(screen: pyte.Screen, title: str) -> str:
-    """The screen as a picture that needs no font but a monospaced one: every run of text has its width with it."""
+    """The screen as SVG; every run of text has its width, so that any monospaced font will do."""
     drawn = rows(screen)
     width = 2 * EDGE + screen.columns * WIDTH
     height = BAR + len(drawn) * HEIGHT + EDGE

@@ -1,4 +1,4 @@
-"""Real shells in a pseudo-terminal: what is typed goes in, and what a person would see is read back."""
+"""Real shells in a pseudo-terminal: tests type keys and read the screen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._shown = [""] * ROWS
         self.raw = b""
-        """What has come and was not looked at as a screen yet."""
+        """Output that is not yet on ``lines``."""
         self.pid, self._leader = pty.fork()
         if self.pid == 0:
             try:
@@ -55,7 +55,7 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """The screen's lines that hold something."""
+        """The lines of the screen that are not empty."""
         self._stream.feed(self.raw)
         self.raw = b""
         for at in self._screen.dirty:
@@ -72,7 +72,7 @@ class Terminal:
         os.write(self._leader, keys.encode())
 
     def read(self, seconds: float) -> bool:
-        """Take in what comes within ``seconds``, as soon as something comes; tells whether it did."""
+        """Read output that comes within ``seconds``; returns whether any came."""
         ready, _, _ = select.select([self._leader], [], [], max(seconds, 0))
         if not ready:
             return False
@@ -88,7 +88,7 @@ class Terminal:
         return True
 
     def wait(self, seen: Callable[[str], bool], what: str, seconds: float = 10) -> str:
-        """Read until the screen is as wanted; returns it."""
+        """Read until ``seen`` is true for the screen, and return the screen."""
         deadline = time.monotonic() + seconds
         while not seen(self.text):
             left = deadline - time.monotonic()
@@ -97,7 +97,7 @@ class Terminal:
         return self.text
 
     def settle(self, quiet: float) -> str:
-        """Read until nothing has come for ``quiet`` seconds."""
+        """Read until no output has come for ``quiet`` seconds, and return the screen."""
         while self.read(quiet):
             pass
         return self.text
@@ -129,7 +129,7 @@ function telex; printf '<%s>' $argv; printf '|\n'; end
 
 @dataclass(frozen=True)
 class Kind:
-    """A shell, and how it comes by its completion; ``rc`` is what it reads first."""
+    """A shell, and how it loads the completion script; ``rc`` is its startup file."""
 
     name: str
     program: str
@@ -160,7 +160,7 @@ FISH = Kind("fish", "fish", _FISH)
 
 
 class Shell(Terminal):
-    """An interactive shell in which ``telex`` prints its words; ``around`` is a program to run it in."""
+    """An interactive shell in which ``telex`` prints its arguments; ``around`` is a command that runs the shell."""
 
     def __init__(
         self, kind: Kind, *, home: Path, env: Mapping[str, str], cwd: Path, around: Sequence[str] = ()
@@ -196,7 +196,7 @@ class Shell(Terminal):
         self.wait(lambda text: text == "$", "empty screen")
 
     def offers(self, line: str, *wanted: str) -> str:
-        """Type the line, press Tab until candidates are listed, and wait for those; returns the screen."""
+        """Type the line, press Tab, wait for the candidates ``wanted``, and return the screen."""
         self.fresh()
         self.send(line)
         self.wait(lambda text: line.rstrip() in text, "echo of the line")
@@ -205,7 +205,7 @@ class Shell(Terminal):
         return self.wait(lambda text: all(word in text for word in wanted), f"{wanted} after {line!r}")
 
     def offers_nothing(self, line: str) -> None:
-        """Type the line, press Tab, and wait for nothing to happen."""
+        """Type the line, press Tab, and check that the screen does not change."""
         self.fresh()
         self.send(line)
         before = self.wait(lambda text: line.rstrip() in text, "echo of the line")
@@ -215,7 +215,7 @@ class Shell(Terminal):
         assert self.settle(0.15) == before
 
     def words(self, keys: str) -> list[str]:
-        """Type the keys, Tabs among them, and Return; the words that telex was given."""
+        """Type the keys, which may contain Tabs, and Return; the arguments of telex."""
         self.fresh()
         for part in re.split("(\t)", keys):
             self.send(part)

@@ -38,7 +38,7 @@ def chat(telex: Inside, *options: str) -> Any:
     return telex("chat", "-m", "lab/m", "--no-stdin", *options, "hi")
 
 
-def test_sources_are_listed_on_stderr_by_the_numbers_in_the_text(lab: Inside, server: Scripted) -> None:
+def test_sources_are_listed_on_stderr_with_the_numbers_of_the_text(lab: Inside, server: Scripted) -> None:
     server.will(sse({**TEXT, **SOURCES}, DONE))
     ran = chat(lab)
     assert (ran.code, ran.out) == (0, b"As said[1][2].\n")
@@ -62,7 +62,7 @@ def test_sources_are_in_json_and_jsonl_and_in_the_history(lab: Inside, server: S
     assert b"[1] https://a.test/" in lab("history", "show").out
 
 
-def test_an_image_alone_is_reported_saved_and_kept(lab: Inside, server: Scripted, tmp_path: Path) -> None:
+def test_an_image_without_text_is_reported_and_saved(lab: Inside, server: Scripted, tmp_path: Path) -> None:
     server.will(sse(delta("", images=[{"type": "image_url", "image_url": {"url": URL}}]), STOP, DONE))
     ran = chat(lab)
     assert (ran.code, ran.out) == (0, b"")
@@ -89,7 +89,7 @@ def test_an_image_alone_is_reported_saved_and_kept(lab: Inside, server: Scripted
     assert [file.read_bytes() for file in kept.iterdir()] == [BYTES]
 
 
-def test_a_folder_that_cannot_be_used_is_said_before_anything_is_sent(
+def test_a_folder_that_cannot_be_used_is_an_error_before_the_request(
     lab: Inside, server: Scripted, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -109,7 +109,7 @@ def test_links_and_broken_images_are_reported(lab: Inside, server: Scripted) -> 
     assert "\x1b" not in ran.err
 
 
-def test_further_choices_and_log_probabilities_are_in_json_and_noted_elsewhere(
+def test_further_choices_and_log_probabilities_are_in_json_and_otherwise_noted(
     lab: Inside, server: Scripted
 ) -> None:
     def choice(index: int) -> Any:
@@ -138,7 +138,7 @@ def test_further_choices_and_log_probabilities_are_in_json_and_noted_elsewhere(
     assert (len(end["choices"]), end["logprobs"]) == (2, found["logprobs"])
 
 
-def test_a_broken_image_alone_is_no_answer(lab: Inside, server: Scripted) -> None:
+def test_a_broken_image_without_text_exits_6(lab: Inside, server: Scripted) -> None:
     server.will(sse(delta("", images=["data:image/png;base64,!!!!"]), STOP, DONE))
     ran = chat(lab)
     assert ran.code == 6

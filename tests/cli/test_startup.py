@@ -1,4 +1,4 @@
-"""What each command imports, opens and calls: start-up is what people feel, and these counts are what it is made of.
+"""What each command imports, opens and calls, because that takes most of the time of a short command.
 
 Counts, because times vary with the machine; the times are printed by ``tests/bench/startup.py``.
 """
@@ -19,7 +19,7 @@ from provider_core.stream import Decoder
 
 HTTP = {"h11", "httpcore", "httpx", "idna", "socksio"}
 LOOSE = {"anyio", "certifi", "sniffio", "typing_extensions"}
-"""What httpcore and httpx import for themselves, depending on their release."""
+"""Packages that some releases of httpcore and httpx import."""
 
 WATCHED = """
 import json, sys
@@ -49,7 +49,7 @@ print(json.dumps({{
 
 
 class Watched:
-    """One run of a command in a child that notes what it imports, opens and connects to."""
+    """One run of a command in a child process, with the modules it imports and the files and sockets it opens."""
 
     def __init__(self, telex: Telex, *arguments: str) -> None:
         env = telex.env | {"LAB_KEY": "sk-lab"}
@@ -61,7 +61,7 @@ class Watched:
         self.packages = set(seen["packages"]) - {"telex", "provider_core"}
         self.connected: list[object] = seen["connected"]
         self.early = set(seen["early"])
-        """What was imported before the first connection."""
+        """The modules imported before the first connection."""
         opened = [Path(path) for path in seen["opened"]]
         self.at_home = sorted(str(p.relative_to(telex.home)) for p in opened if p.is_relative_to(telex.home))
         self.own = {p for p in opened if {"telex", "provider_core"} & set(p.parts) and p.suffix == ".pyc"}
@@ -110,7 +110,7 @@ def test_a_piped_answer_imports_only_click_and_http(lab: Telex) -> None:
     assert not seen.modules & {"httpx._main", "asyncio", "telex.render.markdown", "telex.repl"}
 
 
-def test_the_history_is_opened_while_the_answer_is_waited_for(lab: Telex) -> None:
+def test_the_history_is_opened_after_the_request_is_sent(lab: Telex) -> None:
     seen = Watched(lab, "chat", "hi")
     assert {"sqlite3", "provider_core.history"} <= seen.modules
     assert not {"sqlite3", "provider_core.history"} & seen.early

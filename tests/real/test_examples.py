@@ -1,4 +1,4 @@
-"""The examples in the help of commands and topics, each run as it is written: to be understood is not enough."""
+"""The examples of commands and topics, run as they are written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLES = [
         if isinstance(block, CommandLines)
     ),
 ]
-"""Whose they are, without "telex"; and the line, or the lines of a topic, which build on each other."""
+"""The words of the command or topic, and the line; the lines of a topic run together."""
 
 ASKS = {
     "telex history remove k3f9a2bq",
@@ -39,7 +39,7 @@ ASKS = {
     "telex providers set-key openai",
     "telex providers set-secret gateway --for https://llm.example.com/v1",
 }
-"""What asks a person, and says so where there is none."""
+"""Examples that prompt, and fail without a terminal."""
 
 SETTINGS = """
 [[providers.lab.models]]
@@ -61,10 +61,10 @@ enabled = false
 """
 
 NOTHING_YET = {("providers", "add"), ("providers", "import"), ("help", "keys"), ("help", "scripts")}
-"""Those that are typed before any provider is set up."""
+"""Commands and topics whose examples begin without a provider."""
 
 NO_MORE_YET = {("models", "add"), ("mcp", "add"), ("help", "tools")}
-"""Those that are typed before there is anything but providers."""
+"""Commands and topics whose examples begin with providers only."""
 
 WEATHER = Path(__file__).parents[1] / "mcp_weather_server.py"
 
@@ -97,7 +97,7 @@ def reader(tmp_path: Path, model_path: Path) -> Iterator[Reader]:
 
 
 def prepared(reader: Reader, words: tuple[str, ...], line: str) -> str:
-    """The command line, once there is what it speaks of."""
+    """Prepare what the example needs, and return it with real addresses and ids."""
     if words in NOTHING_YET or line == "telex providers add deepseek":
         reader.telex.configure("")
     else:

@@ -44,20 +44,20 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
 
 
 def kept() -> set[str]:
-    """The files of the repository, with those that a commit has yet to take."""
+    """The files of the repository, committed or not."""
     if not (ROOT / ".git").exists():
-        pytest.skip("this tree is no clone: what it should hold is not known")
+        pytest.skip("this folder is not a clone")
     listed = done("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT)
     return {name for name in listed.splitlines() if (ROOT / name).exists()}
 
 
-def test_the_source_holds_what_is_kept_in_the_repository(built: Distributions) -> None:
+def test_the_source_distribution_holds_the_repository_and_the_man_pages(built: Distributions) -> None:
     with tarfile.open(built.source) as archive:
         held = {member.name.partition("/")[2] for member in archive if member.isfile()}
     assert held == {*kept(), "PKG-INFO", *(f"man/{page}" for page in pages(root))}
 
 
-def test_the_wheel_holds_both_packages_and_what_others_read(built: Distributions) -> None:
+def test_the_wheel_holds_both_packages_scripts_and_man_pages(built: Distributions) -> None:
     release = "-".join(built.wheel.name.split("-")[:2])
     wanted = {
         name.removeprefix("cli/") for name in kept() if name.startswith(("cli/telex/", "provider_core/"))
@@ -124,7 +124,7 @@ def test_pip_installs_it_and_removes_it_without_a_trace(
 
 
 def adds_mcp(telex: Path, **env: str) -> bool:
-    """Whether the command that telex itself advises for the missing extra brings it to this telex."""
+    """Whether the command that telex suggests for the missing extra installs it."""
 
     def finding() -> dict[str, str]:
         report = json.loads(done(telex, "doctor", "--json", "versions", **env))
@@ -192,7 +192,7 @@ print $_comps[telex]
     ("program", "told"),
     [("bash", "telex"), ("zsh", "_telex"), ("fish", "providers"), ("man", "/share/man/man1/telex.1")],
 )
-def test_what_is_read_by_others_lands_where_they_look(
+def test_scripts_and_pages_are_installed_where_shells_and_man_look(
     shared: Environment, tmp_path: Path, program: str, told: str
 ) -> None:
     path = shutil.which(program)
@@ -215,7 +215,7 @@ def test_what_is_read_by_others_lands_where_they_look(
 def test_an_upgrade_keeps_settings_and_history(
     built: Distributions, tmp_path: Path, server: Scripted
 ) -> None:
-    """There is no earlier release: what this one writes has to be good for the one after it."""
+    """There is no earlier release, so this one is upgraded to the same code with a later version."""
     environment = Environment.make(tmp_path / "env", newest())
     environment.install(built.wheel)
     visitor = Visitor(environment.telex, tmp_path / "home", server)
@@ -243,7 +243,7 @@ def test_an_upgrade_keeps_settings_and_history(
 
 
 def _next(built: Distributions, folder: Path) -> Distributions:
-    """The same under a later version."""
+    """The same code with a later version."""
     with tarfile.open(built.source) as archive:
         archive.extractall(folder / "next", filter="data")
     (tree,) = (folder / "next").iterdir()

@@ -237,7 +237,7 @@ def test_a_provider_without_known_models_is_completed(shell: Shell) -> None:
 
 @pytest.mark.parametrize("quote", ["", '"', "'"])
 @pytest.mark.parametrize("beginning", ODD)
-def test_whatever_an_id_holds_becomes_one_word_and_nothing_is_run(
+def test_special_characters_in_an_id_are_quoted_and_nothing_is_run(
     shell: Shell, work: Path, beginning: str, quote: str
 ) -> None:
     typed = beginning.replace("~", "\\~") if not quote else beginning
@@ -254,7 +254,7 @@ def test_files_are_completed_after_a_redirection(shell: Shell) -> None:
     shell.wait(lambda text: "< my\\ dir/" in text, "folder")
 
 
-def test_an_option_that_was_given_is_not_offered_again(shell: Shell) -> None:
+def test_an_option_is_offered_once(shell: Shell) -> None:
     typed = "telex chat -s x --no-stream -p a=1 -m fast --"
     text = shell.offers(typed, "--param", "--model", "--max-turns").replace(typed, "")
     assert not re.search(r"--system\b|--stream\b|--no-stream\b", text)
@@ -273,14 +273,14 @@ def test_neither_a_prompt_nor_words_after_two_dashes_are_completed(shell: Shell)
 
 
 @pytest.mark.parametrize("kind", [ZSH_EVAL, ZSH_EARLY], ids=lambda kind: kind.name)
-def test_zsh_takes_the_script_from_eval_too(start: Callable[..., Shell], kind: Kind) -> None:
+def test_zsh_also_loads_the_script_with_eval(start: Callable[..., Shell], kind: Kind) -> None:
     shell = start(kind)
     assert shell.words("telex ch\t-m openai/gpt-4\t") == ["chat", "-m", "openai/gpt-4.1"]
 
 
 @pytest.mark.parametrize("kind", [BASH, ZSH, FISH], ids=lambda kind: kind.name)
 @pytest.mark.parametrize("snapshot", ["missing", "folders", "noise", "unreadable"])
-def test_a_bad_snapshot_completes_less_and_says_nothing(
+def test_damaged_names_are_ignored_silently(
     start: Callable[..., Shell], tmp_path: Path, kind: Kind, snapshot: str
 ) -> None:
     lists = tmp_path / "cache" / "completion"
@@ -418,7 +418,7 @@ def resume(**_: object) -> None:
 
 
 @pytest.mark.parametrize("kind", [BASH, ZSH, FISH], ids=lambda kind: kind.name)
-def test_commands_to_come_need_nothing_but_their_names_lists(
+def test_new_commands_need_only_lists_of_names(
     start: Callable[..., Shell], telex: Telex, tmp_path: Path, kind: Kind
 ) -> None:
     lists = tmp_path / "cache" / "completion"
