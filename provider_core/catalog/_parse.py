@@ -90,31 +90,31 @@ _NAMES = ("display_name", "displayName", "name", "title")
 
 CONTEXT = (
     "loaded_context_length",  # LM Studio: the present window comes before the largest possible one
-    "context_length",
-    "top_provider.context_length",
-    "context_window",
-    "context_size",
-    "max_model_len",
-    "max_context_length",
+    "context_length",  # OpenRouter, Together, Chutes and others
+    "top_provider.context_length",  # OpenRouter
+    "context_window",  # Groq, Vercel
+    "context_size",  # Novita
+    "max_model_len",  # vLLM, SGLang
+    "max_context_length",  # Mistral
     "meta.n_ctx",  # llama.cpp: the window that it serves; n_ctx_train is the largest possible one
-    "limits.max_input_tokens",
+    "limits.max_input_tokens",  # GitHub Models
     "capabilities.limits.max_context_window_tokens",
-    "model_spec.availableContextTokens",
+    "model_spec.availableContextTokens",  # Venice
     "inputTokenLimit",
     "max_input_tokens",
     "model_info.max_input_tokens",
     "true_max_context_length",
-    "providers[].context_length",
-    "properties[property_id=context_window].value",
+    "providers[].context_length",  # Hugging Face
+    "properties[property_id=context_window].value",  # Cloudflare
 )
-"""Paths of the context window, in order; those of the provider's preset come first."""
+"""Paths of the context window, in order, with servers that use them; see ``find``."""
 
 OUTPUT = (
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_output_length",
-    "top_provider.max_completion_tokens",
-    "limits.max_output_tokens",
+    "max_completion_tokens",  # Groq, Baseten
+    "max_output_tokens",  # Novita
+    "max_output_length",  # Chutes
+    "top_provider.max_completion_tokens",  # OpenRouter
+    "limits.max_output_tokens",  # GitHub Models
     "capabilities.limits.max_output_tokens",
     "outputTokenLimit",
     "model_info.max_output_tokens",
@@ -150,8 +150,8 @@ def _parse_model(entry: Json, preset: Preset | None) -> Model | None:
     return Model(
         id=id_,
         name="" if name == id_ else name[:_MAX_NAME],
-        context=tokens(entry, (*(preset.context_fields if preset else ()), *CONTEXT)),
-        max_output=tokens(entry, (*(preset.output_fields if preset else ()), *OUTPUT)),
+        context=tokens(entry, CONTEXT),
+        max_output=tokens(entry, (preset.output_field,) if preset and preset.output_field else OUTPUT),
         reasoning=_ability("reasoning", claimed, denied, False if has_parameters else None),
         tools=_ability("tools", claimed, denied, False if has_parameters else None),
         vision=sees or _ability("vision", claimed, denied, False if inputs else None),

@@ -19,7 +19,6 @@ PRESETS: Final = (
         base_url="https://aihubmix.com/v1",
         key_env=("AIHUBMIX_API_KEY",),
         docs_url="https://docs.aihubmix.com",
-        context_fields=("context_length",),
     ),
     Preset(
         id="github-models",
@@ -35,8 +34,6 @@ PRESETS: Final = (
         keys_url="https://github.com/settings/tokens",
         docs_url="https://docs.github.com/en/rest/models",
         models_path="/../catalog/models",  # the inference path lists nothing
-        context_fields=("limits.max_input_tokens",),
-        output_fields=("limits.max_output_tokens",),
         quirks=Quirks(tool_images="user"),  # as Azure OpenAI, which serves it
     ),
     Preset(
@@ -48,7 +45,6 @@ PRESETS: Final = (
         key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
         keys_url="https://huggingface.co/settings/tokens",
         docs_url="https://huggingface.co/docs/inference-providers",
-        context_fields=("providers[].context_length",),
     ),
     Preset(
         id="litellm",
@@ -79,8 +75,6 @@ PRESETS: Final = (
         key_env=("OPENROUTER_API_KEY",),
         keys_url="https://openrouter.ai/settings/keys",
         docs_url="https://openrouter.ai/docs/api-reference/overview",
-        context_fields=("context_length", "top_provider.context_length"),
-        output_fields=("top_provider.max_completion_tokens",),
         quirks=Quirks(
             # openrouter.ai "Reasoning Tokens".
             effort=(Effort(levels=per_level(lambda level: {"reasoning": {"effort": level}})),),
@@ -113,8 +107,7 @@ PRESETS: Final = (
         key_env=("AI_GATEWAY_API_KEY", "VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"),
         keys_url="https://vercel.com/dashboard/ai-gateway/api-keys",
         docs_url="https://vercel.com/docs/ai-gateway/openai-compat",
-        context_fields=("context_window",),
-        output_fields=("max_tokens",),
+        output_field="max_tokens",
         quirks=Quirks(
             # vercel.com AI Gateway, "Reasoning" for OpenAI chat completions: levels end at xhigh.
             effort=(Effort(levels=per_level(lambda level: {"reasoning": {"effort": level}}, *LEVELS[:-1])),),

@@ -36,8 +36,6 @@ PRESETS: Final = (
         base_url="https://inference.baseten.co/v1",
         key_env=("BASETEN_API_KEY",),
         docs_url="https://docs.baseten.co/inference/model-apis/overview",
-        context_fields=("context_length",),
-        output_fields=("max_completion_tokens",),
         quirks=Quirks(
             # docs.baseten.co "Reasoning": a template argument switches these; the others have levels.
             effort=(Effort(models=("kimi-k2*", *GLM_WITH_SWITCH), levels=BASETEN), ANY_EFFORT),
@@ -57,8 +55,6 @@ PRESETS: Final = (
         base_url="https://llm.chutes.ai/v1",
         key_env=("CHUTES_API_KEY",),
         docs_url="https://chutes.ai/docs",
-        context_fields=("context_length", "max_model_len"),
-        output_fields=("max_output_length",),
     ),
     Preset(
         id="cloudflare",
@@ -75,7 +71,6 @@ PRESETS: Final = (
         models_path="/../models/search",
         models_query="task=Text+Generation&per_page=100",
         models_id="name",
-        context_fields=("properties[property_id=context_window].value",),
         quirks=Quirks(
             # The server's default of 256 tokens cuts nearly every answer: lobehub/lobe-chat issue
             # 7450.
@@ -103,7 +98,6 @@ PRESETS: Final = (
         key_env=("FIREWORKS_API_KEY",),
         keys_url="https://app.fireworks.ai/settings/users/api-keys",
         docs_url="https://docs.fireworks.ai/tools-sdks/openai-compatibility",
-        context_fields=("context_length",),
         quirks=Quirks(
             # A whole answer of more than 4096 tokens is refused without streaming: BerriAI/litellm issue
             # 14180.
@@ -130,8 +124,6 @@ PRESETS: Final = (
         key_env=("GROQ_API_KEY",),
         keys_url="https://console.groq.com/keys",
         docs_url="https://console.groq.com/docs/api-reference",
-        context_fields=("context_window",),
-        output_fields=("max_completion_tokens",),
         quirks=Quirks(
             # console.groq.com "Reasoning": Qwen has only "none" and "default".
             effort=(
@@ -148,7 +140,6 @@ PRESETS: Final = (
         key_env=("HYPERBOLIC_API_KEY",),
         keys_url="https://app.hyperbolic.ai/settings/api-keys",
         docs_url="https://docs.hyperbolic.xyz/docs/inference-api",
-        context_fields=("context_length",),
     ),
     Preset(
         id="nebius",
@@ -159,7 +150,6 @@ PRESETS: Final = (
         keys_url="https://tokenfactory.nebius.com/?modals=create-api-key",
         docs_url="https://docs.tokenfactory.nebius.com/",
         models_query="verbose=true",  # includes the context window
-        context_fields=("context_length",),
     ),
     Preset(
         id="novita",
@@ -172,8 +162,6 @@ PRESETS: Final = (
         key_env=("NOVITA_API_KEY",),
         keys_url="https://novita.ai/settings/key-management",
         docs_url="https://novita.ai/docs/guides/llm-api",
-        context_fields=("context_size",),
-        output_fields=("max_output_tokens",),
         quirks=Quirks(
             # novita.ai "Create chat completion": these have the switch.
             effort=(
@@ -243,7 +231,6 @@ PRESETS: Final = (
         key_env=("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
         keys_url="https://api.together.ai/settings/api-keys",
         docs_url="https://docs.together.ai/docs/openai-api-compatibility",
-        context_fields=("context_length",),
         quirks=Quirks(
             # docs.together.ai "Reasoning": one field switches it off, another has the level.
             effort=(Effort(levels=TOGETHER),),
@@ -255,7 +242,6 @@ PRESETS: Final = (
         base_url="https://api.venice.ai/api/v1",
         key_env=("VENICE_API_KEY",),
         docs_url="https://docs.venice.ai",
-        context_fields=("model_spec.availableContextTokens",),
     ),
     Preset(
         id="wandb",

@@ -70,7 +70,6 @@ PRESETS: Final = (
         models_path="/../../v1/models",
         models_query="endpoint=chat&page_size=1000",
         models_id="name",
-        context_fields=("context_length",),
         quirks=Quirks(
             # stream_options is refused: Strands SDK documentation, "Cohere".
             stream_usage=False,
@@ -112,7 +111,6 @@ PRESETS: Final = (
         key_env=("MISTRAL_API_KEY",),
         keys_url="https://console.mistral.ai/api-keys",
         docs_url="https://docs.mistral.ai/api/",
-        context_fields=("max_context_length",),
         quirks=Quirks(
             # Older deployments refuse it, and usage is always in the last chunk: vercel/ai,
             # packages/mistral.

@@ -101,7 +101,6 @@ PRESETS: Final = (
         keys_url="https://platform.kimi.ai/console/api-keys",
         docs_url="https://platform.kimi.ai/docs",
         regions=("kimi-cn",),
-        context_fields=("context_length",),
         quirks=KIMI,
     ),
     Preset(
@@ -113,7 +112,6 @@ PRESETS: Final = (
         keys_url="https://platform.moonshot.cn/console/api-keys",
         docs_url="https://platform.moonshot.cn/docs",
         regions=("kimi",),
-        context_fields=("context_length",),
         quirks=KIMI,
     ),
     Preset(

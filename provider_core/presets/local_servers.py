@@ -54,8 +54,6 @@ PRESETS: Final = (
         key_required=False,
         key_env=("LLAMA_API_KEY",),
         docs_url="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
-        # The window of a slot comes before that of the training: tools/server/README.md.
-        context_fields=("meta.n_ctx",),
         details="llamacpp",
         ports=(8080, 9931),  # the default moves to 9931: ggml-org/llama.cpp PR 26508
         quirks=Quirks(
@@ -116,7 +114,6 @@ PRESETS: Final = (
         key_required=False,
         key_env=("SGLANG_API_KEY",),
         docs_url="https://docs.sglang.ai/basic_usage/openai_api.html",
-        context_fields=("max_model_len",),
         ports=(30000,),
         quirks=Quirks(
             # docs.sglang.ai "Separate Reasoning": the chat template decides, except for gpt-oss.
@@ -163,7 +160,6 @@ PRESETS: Final = (
         key_required=False,
         key_env=("VLLM_API_KEY",),
         docs_url="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
-        context_fields=("max_model_len",),
         ports=(8000,),
         quirks=Quirks(
             # docs.vllm.ai "Reasoning Outputs": the chat template decides, except for gpt-oss.

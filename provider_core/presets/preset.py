@@ -70,11 +70,8 @@ class Preset(Struct):
     """Sent only on that path."""
     models_id: str = "id"
     """The field of a listed model that is its id in a chat request."""
-    context_fields: tuple[str, ...] = ()
-    """Paths of the context window in a listed model, in tokens; the first that exists is used. ``a.b`` is a nested
-    field, ``a[]`` the largest of a list, ``a[key=value]`` the item that matches."""
-    output_fields: tuple[str, ...] = ()
-    """Paths of the longest answer, in tokens."""
+    output_field: str | None = None
+    """The field of a listed model that has the longest answer, in tokens, if other servers use it differently."""
     details: Literal["llamacpp", "lmstudio", "ollama"] | None = None
     """The server's own API that has details which the list lacks."""
 
