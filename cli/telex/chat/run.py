@@ -229,7 +229,7 @@ def _ask_several(app: App, plan: Plan, open_provider: OpensProvider, interrupts:
     def report(index: int) -> None:
         match outcomes[index]:
             case CoreError() as error:
-                console.error(f"{models[index].name}: {error.message}", app.advice(error)[1])
+                console.error(f"{models[index].name}: {error.message}", app.hint(error))
             case Answer(verdict=verdict) as answer if verdict is not Verdict.INTERRUPTED:
                 code, sentence, hint = outcome_of(app, answer)
                 if code is not ExitCode.OK:

@@ -116,7 +116,7 @@ class ToolServers:
             raise failures[0].error
         for failure in failures:
             console.note(f"{failure.error.message}; continuing without it.")
-            for line in (self._app.advice(failure.error)[1] or "").splitlines():
+            for line in (self._app.hint(failure.error) or "").splitlines():
                 console.note(f"  {line}")
         for name, variables in servers.without_proxies.items():
             console.note(messages.withheld_proxies(name, variables))

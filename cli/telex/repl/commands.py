@@ -26,16 +26,16 @@ _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
 class SlashCommand(Struct):
-    """A command: its names, the usual one first, its argument, a line of help, and its function.
-
-    ``takes`` is what Tab completes: "model", "file" or "image".
-    """
+    """A command: its names, the usual one first, its argument, a line of help, and its function."""
 
     names: tuple[str, ...]
-    argument: str = ""
+    argument: str
     words: str
     run: Callable[[Session, str], None]
-    takes: str = ""
+    takes: str
+    """What Tab completes: "model", "file" or "image"."""
+    synonyms: tuple[str, ...]
+    """Names in other programs, which are not shown."""
 
 
 _WHOLE_LINES = {
@@ -45,23 +45,6 @@ _WHOLE_LINES = {
     **dict.fromkeys(("help", "?", "/?", ":help", ":h"), "/help"),
 }
 """Lines that are a command without a slash, as in other programs."""
-
-_SYNONYMS = {
-    **dict.fromkeys(("/q", "/bye", "/x", "/close", "/leave", "/end"), "/exit"),
-    **dict.fromkeys(("/h", "/commands"), "/help"),
-    **dict.fromkeys(("/clear", "/reset", "/restart"), "/new"),
-    **dict.fromkeys(("/use", "/switch", "/load"), "/model"),
-    **dict.fromkeys(("/list", "/ls"), "/models"),
-    **dict.fromkeys(("/tool", "/mcp"), "/tools"),
-    **dict.fromkeys(("/attach", "/add", "/read", "/f"), "/file"),
-    **dict.fromkeys(("/img", "/picture", "/i"), "/image"),
-    **dict.fromkeys(("/regenerate", "/regen", "/again", "/redo"), "/retry"),
-    **dict.fromkeys(("/tokens", "/cost", "/stats"), "/usage"),
-    **dict.fromkeys(("/write", "/export"), "/save"),
-    **dict.fromkeys(("/prompt", "/role"), "/system"),
-    **dict.fromkeys(("/editor", "/e"), "/edit"),
-}
-"""The names that other programs use."""
 
 _OPTIONS = "Options are given when the conversation starts, such as: telex chat -c --temperature 0.5"
 _ELSEWHERE = {
@@ -86,9 +69,8 @@ def command_in(text: str) -> tuple[str, str] | None:
 
 def run_command(session: Session, name: str, argument: str) -> None:
     """Run a command. Raises ``CommandError``, click's and the core's errors, and ``EOFError`` to leave."""
-    known = _SYNONYMS.get(name, name)
     for command in SLASH_COMMANDS:
-        if known in command.names:
+        if name in (*command.names, *command.synonyms):
             if argument and not command.argument:
                 hint = f"To send it to the model: /{name} {argument}"
                 raise CommandError(f"{name} takes no argument", hint)
@@ -322,24 +304,27 @@ def _exit(_: Session, __: str) -> None:
 
 
 SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
-    SlashCommand(names=names, argument=argument, words=words, run=run, takes=takes)
-    for names, argument, words, run, takes in (
-        (("/model",), "[ID]", "Switch to another model.", _model, "model"),
-        (("/models",), "[WORD]", "List the known models.", _models, ""),
-        (("/system",), "[TEXT]", 'Set the system message; "-" removes it.', _system, ""),
-        (("/file",), "PATH …", 'Attach text files; "-" removes all.', _file, "file"),
-        (("/image",), "PATH|URL …", "Attach images.", _image, "image"),
-        (("/retry",), "", "Send the last prompt again.", _retry, ""),
-        (("/edit",), "", "Edit the last prompt in your editor, and send it.", _edit, ""),
-        (("/undo",), "", "Remove the last prompt and its answer.", _undo, ""),
-        (("/save",), "FILE", "Write the conversation to a Markdown file.", _save, "file"),
-        (("/usage",), "", "Show the tokens used.", _usage, ""),
-        (("/tools",), "", "List the tools of this conversation.", _tools, ""),
-        (("/new",), "", "Start a new conversation.", _new, ""),
-        (("/help",), "", "Show this help.", _help, ""),
-        (("/exit", "/quit"), "", "Leave.", _exit, ""),
+    SlashCommand(
+        names=tuple(names.split()), argument=argument, words=words, run=run, takes=takes,
+        synonyms=tuple(synonyms.split()),
     )
-)
+    for names, argument, words, run, takes, synonyms in (
+        ("/model", "[ID]", "Switch to another model.", _model, "model", "/use /switch /load"),
+        ("/models", "[WORD]", "List the known models.", _models, "", "/list /ls"),
+        ("/system", "[TEXT]", 'Set the system message; "-" removes it.', _system, "", "/prompt /role"),
+        ("/file", "PATH …", 'Attach text files; "-" removes all.', _file, "file", "/attach /add /read /f"),
+        ("/image", "PATH|URL …", "Attach images.", _image, "image", "/img /picture /i"),
+        ("/retry", "", "Send the last prompt again.", _retry, "", "/regenerate /regen /again /redo"),
+        ("/edit", "", "Edit the last prompt in your editor, and send it.", _edit, "", "/editor /e"),
+        ("/undo", "", "Remove the last prompt and its answer.", _undo, "", ""),
+        ("/save", "FILE", "Write the conversation to a Markdown file.", _save, "file", "/write /export"),
+        ("/usage", "", "Show the tokens used.", _usage, "", "/tokens /cost /stats"),
+        ("/tools", "", "List the tools of this conversation.", _tools, "", "/tool /mcp"),
+        ("/new", "", "Start a new conversation.", _new, "", "/clear /reset /restart"),
+        ("/help", "", "Show this help.", _help, "", "/h /commands"),
+        ("/exit /quit", "", "Leave.", _exit, "", "/q /bye /x /close /leave /end"),
+    )
+)  # fmt: skip
 
 _KEYS = (
     ("Enter", "Send. To send a line that begins with /word: //word"),

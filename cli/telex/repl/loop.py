@@ -97,7 +97,7 @@ def _step(session: Session, reader: Reader) -> bool:
     except click.ClickException as error:
         console.error(error.format_message())
     except CoreError as error:
-        hint = session.app.advice(error)[1]
+        hint = session.app.hint(error)
         if hint is not None and isinstance(error, AttachmentError):
             hint = hint.replace("--image", "/image").replace("--file", "/file")
         console.error(error.message, hint)

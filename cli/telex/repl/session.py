@@ -266,7 +266,7 @@ class Session:
             except CoreError as error:
                 was_sent = isinstance(error, ProviderError | NetworkError)
                 resend = was_sent and not isinstance(error, ContextOverflowError | ContentPolicyError)
-                console.error(error.message, self.app.advice(error)[1])
+                console.error(error.message, self.app.hint(error))
             except KeyboardInterrupt:
                 console.note("Interrupted.")
         turns = tuple(recorder.turns[saved_before:]) if recorder is not None else ()
