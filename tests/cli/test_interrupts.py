@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ from scripted import DONE, Pause, Scripted, answer, delta, sse
 from telex.signals import Interrupts, Terminated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from running import Telex
 
@@ -241,7 +242,7 @@ def test_an_alarm_of_the_parent_ends_the_command_and_the_answer_is_saved(
     assert kept(lab) == ("half", "interrupted")
 
 
-# --- the room itself --------------------------------------------------------------------------------------------
+# --- the context itself --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -256,139 +257,92 @@ def interrupts() -> Iterator[Interrupts]:
             signal.signal(number, handler)
 
 
+def press(number: int, *, wait: float = 0.0) -> Callable[[], None]:
+    """A step that waits and then raises a signal."""
+
+    def step() -> None:
+        time.sleep(wait)
+        signal.raise_signal(number)
+
+    return step
+
+
+def hold(interrupts: Interrupts, *steps: Callable[[], None]) -> list[int]:
+    """Run the steps as held work; returns how far they came, and then the signal that was raised."""
+    done: list[int] = []
+    try:
+        with interrupts.held:
+            for number, step in enumerate(steps):
+                step()
+                done.append(number)
+    except KeyboardInterrupt:
+        done.append(signal.SIGINT)
+    except Terminated as terminated:
+        done.append(terminated.number)
+    return done
+
+
+INT, TERM, HUP = press(signal.SIGINT), press(signal.SIGTERM), press(signal.SIGHUP)
+TOO_LONG = partial(time.sleep, 20)
+
+
 def test_a_signal_raises_at_once_outside_of_held_work(interrupts: Interrupts) -> None:
     with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+        INT()
     time.sleep(0.3)
     with pytest.raises(Terminated) as caught:
-        signal.raise_signal(signal.SIGTERM)
+        TERM()
     assert caught.value.number == signal.SIGTERM
 
 
 @needs_timers
-def test_a_signal_waits_for_held_work(interrupts: Interrupts) -> None:
-    done = []
-
-    def work() -> None:
-        with interrupts.held:
-            signal.raise_signal(signal.SIGINT)
-            done.append("the rest")
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert done == ["the rest"]
-
-
-@needs_timers
-def test_held_work_that_takes_too_long_is_interrupted(interrupts: Interrupts) -> None:
-    def work() -> None:
-        with interrupts.held:
-            signal.raise_signal(signal.SIGINT)
-            time.sleep(20)
-
+@pytest.mark.parametrize(
+    ("steps", "done"),
+    [
+        ([INT, INT], [0, 1, signal.SIGINT]),
+        ([TERM, HUP, TERM], [0, 1, 2, signal.SIGTERM]),  # within a moment, they are one
+        ([INT, TOO_LONG], [0, signal.SIGINT]),
+        ([INT, press(signal.SIGTERM, wait=0.3)], [0, signal.SIGTERM]),
+    ],
+    ids=["one signal", "several at once", "work that takes too long", "a second signal"],
+)
+def test_a_signal_waits_for_held_work(
+    interrupts: Interrupts, steps: list[Callable[[], None]], done: list[int]
+) -> None:
     begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        work()
+    assert hold(interrupts, *steps) == done
     assert time.monotonic() - begun < 10
+    assert hold(interrupts, lambda: None) == [0], "what is held later ends regularly"
+    time.sleep(0.6)  # no alarm is left over
+    assert hold(interrupts, TOO_LONG) == [done[-1]], "but does not take long"
 
 
 @needs_timers
-def test_work_held_after_a_signal_is_interrupted_if_it_takes_too_long(interrupts: Interrupts) -> None:
-    with pytest.raises(Terminated):
-        signal.raise_signal(signal.SIGHUP)
-    with interrupts.held:
-        pass
-    time.sleep(0.4)  # no alarm is left over
-    begun = time.monotonic()
-    with pytest.raises(Terminated) as caught, interrupts.held:
-        time.sleep(20)
-    assert time.monotonic() - begun < 10
-    assert caught.value.number == signal.SIGHUP
-
-
-@needs_timers
-def test_signals_that_come_together_count_as_one(interrupts: Interrupts) -> None:
-    """A wrapper passes on what the terminal has sent to both; a terminal that is closed hangs up twice."""
+def test_work_is_held_to_the_end_of_the_outermost_block_and_context(interrupts: Interrupts) -> None:
     done = []
 
-    def work() -> None:
-        with interrupts.held:
-            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
-                signal.raise_signal(number)
-            done.append("the rest")
+    def nested() -> None:
+        with Interrupts() as inner, inner.held:
+            INT()
+        done.append("after the inner block")
 
-    with pytest.raises(Terminated) as caught:
-        work()
-    assert caught.value.number == signal.SIGTERM
-    signal.raise_signal(signal.SIGTERM)
-    with interrupts.held:
-        done.append("what is kept")
-    assert done == ["the rest", "what is kept"]
-
-
-@needs_timers
-def test_a_second_signal_does_not_wait(interrupts: Interrupts) -> None:
-    done = []
-
-    def work() -> None:
-        with interrupts.held:
-            signal.raise_signal(signal.SIGINT)
-            time.sleep(0.3)
-            signal.raise_signal(signal.SIGTERM)
-            done.append("never")
-
-    with pytest.raises(Terminated):
-        work()
-    assert done == []
-
-
-def test_the_handlers_are_restored() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
-    with Interrupts():
-        assert signal.getsignal(signal.SIGTERM) != before[1]
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)] == before
-
-
-@needs_timers
-def test_nested_work_is_held_up_to_the_end_of_the_outer_block(interrupts: Interrupts) -> None:
-    done = []
-
-    def work() -> None:
-        with interrupts.held:
-            with interrupts.held:
-                signal.raise_signal(signal.SIGINT)
-            done.append("after the inner block")
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
+    assert hold(interrupts, nested) == [0, signal.SIGINT]
     assert done == ["after the inner block"]
 
 
-@needs_timers
-def test_a_nested_context_shares_the_held_work(interrupts: Interrupts) -> None:
-    done = []
+def test_the_handlers_are_restored_and_other_threads_change_none() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    seen = []
 
-    def work() -> None:
-        with Interrupts() as inner, inner.held:
-            signal.raise_signal(signal.SIGINT)
-            done.append("the rest")
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert done == ["the rest"]
-    time.sleep(0.3)
-    with pytest.raises(Terminated):
-        signal.raise_signal(signal.SIGTERM)
-
-
-def test_other_threads_change_no_handler() -> None:
-    handlers = []
-
-    def work() -> None:
+    def enter() -> None:
         with Interrupts() as entered, entered.held:
-            handlers.append(signal.getsignal(signal.SIGTERM))
+            seen.append([signal.getsignal(number) for number in numbers])
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert handlers == [signal.getsignal(signal.SIGTERM)]
+    enter()
+    assert seen[0] == before
+    assert seen[1][1] != before[1]
+    assert [signal.getsignal(number) for number in numbers] == before
