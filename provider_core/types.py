@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from provider_core.structs import Struct, field
+from provider_core.structs import Struct, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -185,6 +185,15 @@ class Network(Struct):
     """A proxy's URL that overrides the environment, or "none" for a direct connection."""
     allow_http: bool = False
     """Whether secrets may be sent unencrypted to a host outside private networks."""
+
+    def limited(self, seconds: float) -> Network:
+        """The same with each wait limited to ``seconds``."""
+        return replace(
+            self,
+            connect_timeout=min(self.connect_timeout, seconds),
+            first_byte_timeout=min(self.first_byte_timeout, seconds),
+            idle_timeout=min(self.idle_timeout, seconds),
+        )
 
 
 class Model(Struct):

@@ -131,18 +131,13 @@ class _Server:
 
     def ask(self, path: str, query: str = "", body: Json = None) -> Json:
         """GET ``path``, or POST ``body`` to it."""
-        provider, network, left = self._provider, self._provider.network, self._time_left()
+        provider = self._provider
         call = Call(
             method="GET" if body is None else "POST",
             url=_address(provider, path, query),
             headers=self._headers if body is None else {**self._headers, "content-type": "application/json"},
             body=b"" if body is None else json.dumps(body).encode(),
-            network=replace(
-                network,
-                connect_timeout=min(network.connect_timeout, left),
-                first_byte_timeout=min(network.first_byte_timeout, _SILENCE, left),
-                idle_timeout=min(network.idle_timeout, _SILENCE, left),
-            ),
+            network=provider.network.limited(min(_SILENCE, self._time_left())),
             provider=provider.name,
         )
         received = bytearray()

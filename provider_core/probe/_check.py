@@ -23,7 +23,7 @@ from provider_core.errors import (
     QuotaError,
     RateLimitError,
 )
-from provider_core.probe._recording import RecordingTransport, limited
+from provider_core.probe._recording import RecordingTransport
 from provider_core.redaction import redact
 from provider_core.request import known_secrets
 from provider_core.settings.validators import parse_reference
@@ -119,7 +119,7 @@ def check(
         # References to secrets were not resolved, and must not be sent.
         plain = {name: value for name, value in provider.headers.items() if parse_reference(value) is None}
         provider = replace(provider, headers=plain)
-    provider = replace(provider, network=replace(limited(provider.network, timeout), retries=0))
+    provider = replace(provider, network=replace(provider.network.limited(timeout), retries=0))
     recorder = RecordingTransport(transport, environ)
     try:
         return _Check(provider, key, recorder, on_step, known).run(model, missing)
@@ -206,7 +206,7 @@ class _Check:
             return None
         path = parts.path.rstrip("/")
         root = f"{parts.scheme}://{parts.netloc}"
-        network = limited(self.provider.network, _ELSEWHERE_TIMEOUT)
+        network = self.provider.network.limited(_ELSEWHERE_TIMEOUT)
         tried = (f"{path}/v1", path.replace("/v1/v1", "/v1"), *_USUAL_PATHS)
         for base in dict.fromkeys(f"{root}{each}" for each in tried if each != path):
             there = replace(self.provider, base_url=base, preset=None, headers={}, network=network)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from provider_core.client import Client
 from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, ProviderError
-from provider_core.probe._recording import RecordingTransport, limited
+from provider_core.probe._recording import RecordingTransport
 from provider_core.redaction import printable, redact
 from provider_core.request import known_secrets
 from provider_core.structs import Struct
@@ -113,7 +113,7 @@ def explore(
     Raises ``CoreError`` if not even a plain chat is answered. Each wait is limited to ``timeout`` seconds. ``on_trait``
     gets each trait when it is known.
     """
-    provider = replace(provider, network=limited(provider.network, timeout))
+    provider = replace(provider, network=provider.network.limited(timeout))
     recorder = RecordingTransport(transport, environ)
     try:
         explorer = _Explorer(provider, model, key, recorder, cache, on_trait)

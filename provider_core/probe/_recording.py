@@ -13,19 +13,9 @@ from provider_core.wire_log import LoggedReply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from provider_core.types import Call, Network, Reply, Transport
+    from provider_core.types import Call, Reply, Transport
 
 _MOST_BYTES = 1 << 18
-
-
-def limited(network: Network, seconds: float) -> Network:
-    """``network`` with each wait limited to ``seconds``."""
-    return replace(
-        network,
-        connect_timeout=min(network.connect_timeout, seconds),
-        first_byte_timeout=min(network.first_byte_timeout, seconds),
-        idle_timeout=min(network.idle_timeout, seconds),
-    )
 
 
 @dataclass(slots=True, kw_only=True)
