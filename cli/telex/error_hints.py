@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from provider_core.answer import Answer
     from provider_core.types import Provider
 
+_Key: TypeAlias = "type[errors.CoreError] | tuple[type[errors.CoreError], str]"
+_Hint: TypeAlias = "str | Callable[..., str | None] | None"
+
 _MAX_NAMED = 5
 """Models or conversations that a hint names."""
 _MAX_RETRIES = 20
@@ -37,6 +40,10 @@ _FIRST_STEP = "Set one up: telex providers add openai (telex providers presets l
 
 def _did_you_mean(candidates: Sequence[str], otherwise: str) -> str:
     return f"Did you mean {' or '.join(candidates)}?" if candidates else otherwise
+
+
+def _similar(otherwise: str) -> _Hint:
+    return lambda error, _: _did_you_mean(error.candidates, otherwise)
 
 
 def _settings_file(error: errors.SettingsError, _: Provider | None) -> str | None:
@@ -56,14 +63,6 @@ def _variables(error: errors.VariableError, _: Provider | None) -> str | None:
     if "prompt" in error.missing:
         return "The template needs a prompt: type it after the options."
     return "Use " + " ".join(f"--var {name}=VALUE" for name in error.missing) if error.missing else None
-
-
-def _unknown_model(error: errors.ModelError, _: Provider | None) -> str:
-    return _did_you_mean(error.candidates, "See what there is: telex models list")
-
-
-def _ambiguous_model(error: errors.ModelError, _: Provider | None) -> str:
-    return f"Use one of the full names: {', '.join(error.candidates)}"
 
 
 def _unknown_provider(error: errors.UnknownProviderError, _: Provider | None) -> str:
@@ -369,10 +368,6 @@ def _tool_secret(error: errors.ToolSecretError, _: Provider | None) -> str:
     return f"Store it in the keyring: telex mcp set-secret {name}"
 
 
-def _unknown_server(error: errors.UnknownToolServerError, _: Provider | None) -> str:
-    return _did_you_mean(error.candidates, "See what is set up: telex mcp list")
-
-
 def _damaged_history(error: errors.HistoryError, _: Provider | None) -> str:
     old, new = shlex.quote(str(error.path)), shlex.quote(f"{error.path}.old")
     upgrade = f"Upgrade telex: {upgrade_command()}\n" if error.code == "newer" else ""
@@ -426,9 +421,6 @@ def upgrade_command() -> str:
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
-_Key: TypeAlias = "type[errors.CoreError] | tuple[type[errors.CoreError], str]"
-_Hint: TypeAlias = "str | Callable[..., str | None] | None"
-
 _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
     ExitCode.OTHER: {
         errors.CoreError: None,
@@ -449,8 +441,10 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         errors.TemplateError: None,
         (errors.TemplateError, "unknown_template"): _template,
         errors.ModelError: None,
-        (errors.ModelError, "unknown_model"): _unknown_model,
-        (errors.ModelError, "ambiguous_model"): _ambiguous_model,
+        (errors.ModelError, "unknown_model"): _similar("See what there is: telex models list"),
+        (errors.ModelError, "ambiguous_model"): lambda error, _: (
+            f"Use one of the full names: {', '.join(error.candidates)}"
+        ),
         (errors.ModelError, "disabled_provider"): "Enable it: telex providers edit {error.provider} --enable",
         errors.UnknownProviderError: _unknown_provider,
         errors.NoModelError: _no_model,
@@ -459,7 +453,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         errors.ModelFileError: _model_file,
         (errors.LocalModelError, "not_installed"): lambda *_: _install_extra("local"),
         (errors.ToolServerError, "not_installed"): lambda *_: _install_extra("mcp"),
-        errors.UnknownToolServerError: _unknown_server,
+        errors.UnknownToolServerError: _similar("See what is set up: telex mcp list"),
         errors.UnknownConversationError: _conversation,
     },
     ExitCode.KEY: {
