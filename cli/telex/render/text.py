@@ -111,9 +111,10 @@ class TextRenderer:
 
     def _wait_for(self, label: str) -> None:
         """Say what telex is waiting for, if it takes long."""
-        if self._spinner is None:
+        if self._spinner is None and self._console.err_can_move:
             self._spinner = Spinner(self._console)
-        self._spinner.label, self._spinner.until = label, None
+        if self._spinner is not None:
+            self._spinner.label, self._spinner.until = label, None
 
     def _add_status(self, event: Retrying | FieldDropped | FieldIgnored | CallAsText | SchemaRetry) -> None:
         from telex.render.messages import status_line
