@@ -194,7 +194,7 @@ def test_wrong_address_is_not_set_up(telex: Inside, server: Scripted, path: str)
     url = server.url.removesuffix("/v1") + path
     ran = add(telex, url, "--no-key")
     assert (ran.code, telex.settings.exists()) == (3, False)
-    for words in ("could not be asked", "--base-url URL", "name a model: --model ID", "--no-verify"):
+    for words in ("could not be asked", "--base-url URL", "Name a model: --model ID", "--no-verify"):
         assert words in ran.err
     assert "providers edit" not in ran.err, "there is nothing to edit"
     assert unverified(telex, url=url).code == 0

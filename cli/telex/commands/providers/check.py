@@ -6,7 +6,7 @@ import queue
 import shlex
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -77,7 +77,7 @@ def verify(app: App, provider: Provider, key: str | None, *, can_retry: bool = F
     if error is None and (report.passed or report["models"].status == "ok"):
         return report
     if error is None:
-        _could_not_be_asked(app, provider, report)
+        raise Stop(_report_unasked(app, provider, report, "--model ID", _NOTHING_SAVED))
     is_known = provider.name in app.runtime.settings.providers
     code, hint = code_and_hint(error, provider if is_known or isinstance(error, NetworkError) else None)
     lines = [line for line in (suggestion(app, report),) if line]
@@ -118,23 +118,31 @@ def check_with_key(app: App, provider: Provider, choice: KeyChoice) -> tuple[Che
     raise AssertionError("the last attempt returns or raises")
 
 
-def _could_not_be_asked(app: App, provider: Provider, report: CheckReport) -> NoReturn:
-    """Stop because nothing answered: there is no list, and no model to chat with."""
-    why = report.unlisted
-    words = f" ({why.message})" if why is not None else ""
-    if report.suggested_base and why is not None:
-        app.console.error(why.message, f"{suggestion(app, report)}\n{_NOTHING_SAVED}")
-        raise Stop(ExitCode.PROVIDER)
-    edit = f"telex providers edit {provider.name}"
+def _report_unasked(
+    app: App, provider: Provider, report: CheckReport, model_option: str, last: str = ""
+) -> ExitCode:
+    """Report that there is neither a list nor a model to ask; returns the exit code.
+
+    ``model_option`` names a model, as a whole command or as an option of the typed one.
+    """
+    from provider_core.errors import ProtocolError
+
+    why, suggested = report.unlisted, suggestion(app, report)
     is_new = provider.name not in app.runtime.settings.providers
-    lines = [f"If it is right, name a model: {'' if is_new else f'{edit} '}--model ID"]
-    if isinstance(why, NotFoundError):
-        lines.insert(0, f"Check the address: {'' if is_new else f'{edit} '}--base-url URL")
+    edit = "" if is_new else f"telex providers edit {provider.name} "
+    lines = [suggested or f"Name a model: {model_option}"]
+    if isinstance(why, NotFoundError) and not suggested:
+        lines.insert(0, f"Check the address: {edit}--base-url URL")
+    reason = f" ({why.message})" if why is not None else ""
     app.console.error(
-        f"{provider.name} could not be asked: no model of it is known, and it lists none{words}",
-        "\n".join([*lines, _NOTHING_SAVED]),
+        f"{provider.name} could not be asked: no model of it is known, and it lists none{reason}",
+        "\n".join(filter(None, (*lines, last))),
     )
-    raise Stop(ExitCode.SETTINGS)
+    if suggested:
+        return ExitCode.PROVIDER
+    if why is None or isinstance(why, NotFoundError | ProtocolError):
+        return ExitCode.SETTINGS
+    return code_and_hint(why, provider)[0]
 
 
 def suggestion(app: App, report: CheckReport) -> str | None:
@@ -341,8 +349,6 @@ def _test_one(
 
 def _report_failures(app: App, providers: Sequence[Provider], results: Sequence[_Result]) -> None:
     """Report failures, and stop with their exit code, or with 1 if they differ."""
-    from provider_core.errors import ProtocolError
-
     codes: list[ExitCode] = []
     for provider, result in zip(providers, results, strict=True):
         if result.error is not None:
@@ -350,20 +356,7 @@ def _report_failures(app: App, providers: Sequence[Provider], results: Sequence[
             app.console.error(result.error.message, suggestion(app, result.report) or hint)
             codes.append(code)
         elif not result.report.passed:
-            why = result.report.unlisted
-            hint = f"Check the address: telex providers edit {provider.name} --base-url URL"
-            words = f" ({why.message})" if why is not None else ""
-            name = f"Name one: telex providers test {provider.name} --model ID"
-            suggested = suggestion(app, result.report)
-            app.console.error(
-                f"{provider.name} could not be asked: no model of it is known{words}",
-                suggested or (f"{name}\n{hint}" if isinstance(why, NotFoundError) else name),
-            )
-            if suggested:
-                codes.append(ExitCode.PROVIDER)
-            elif why is None or isinstance(why, NotFoundError | ProtocolError):
-                codes.append(ExitCode.SETTINGS)
-            else:
-                codes.append(code_and_hint(why, provider)[0])
+            command = f"telex providers test {provider.name} --model ID"
+            codes.append(_report_unasked(app, provider, result.report, command))
     if codes:
         raise Stop(codes[0] if len(set(codes)) == 1 else ExitCode.OTHER)
