@@ -57,7 +57,7 @@ def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -
         raise click.ClickException(
             f"{error.message}. To install the script yourself: telex completion {shell}"
         ) from error
-    app.console.note(place.todo or f"Completion works in every new {shell}.")
+    app.console.note(place.todo or f"New {shell} sessions complete telex.")
 
 
 def _login_shell(environ: Mapping[str, str]) -> str:
