@@ -38,10 +38,13 @@ def matcher(words: Iterable[str]) -> Callable[[str], bool]:
 
 def snippet(text: str, words: Iterable[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
     """One line of ``text`` around the first of the words, and where words start and end in it."""
+    text = " ".join(text.split())
     folded, positions = _with_positions(text)
-    found = [
-        (positions[begin], positions[end]) for begin, end in _spans(folded, {fold(word) for word in words})
-    ]
+    wanted = filter(None, {fold(" ".join(word.split())) for word in words})
+    # The longest word comes first, because the first that matches is taken.
+    pattern = "|".join(map(re.escape, sorted(wanted, key=len, reverse=True)))
+    matches = re.finditer(pattern, folded) if pattern else ()
+    found = [(positions[match.start()], positions[match.end()]) for match in matches]
     first = found[0][0] if found else 0
     start, stop = first - _BEFORE, first + _AFTER
     if start <= 0:
@@ -49,7 +52,10 @@ def snippet(text: str, words: Iterable[str]) -> tuple[str, tuple[tuple[int, int]
     elif (blank := text.find(" ", start, first)) >= 0:
         start = blank + 1
     stop = len(text) if stop >= len(text) else max(text.rfind(" ", first + _AFTER // 2, stop), 0) or stop
-    return _line(text, start, stop, [span for span in found if span[0] < stop])
+    before, after = "…" if start > 0 else "", "…" if stop < len(text) else ""
+    shift = len(before) - start
+    marks = ((begin + shift, min(end, stop) + shift) for begin, end in found if begin < min(end, stop))
+    return f"{before}{text[start:stop]}{after}", tuple(marks)
 
 
 def _with_positions(text: str) -> tuple[str, Sequence[int]]:
@@ -64,33 +70,3 @@ def _with_positions(text: str) -> tuple[str, Sequence[int]]:
         pieces.append(piece)
         positions += [at] * len(piece)
     return "".join(pieces), [*positions, len(text)]
-
-
-def _spans(folded: str, words: Iterable[str]) -> list[tuple[int, int]]:
-    """The start and end of each word, in order."""
-    # The longest word comes first, because the first that matches is taken.
-    pattern = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)
-    return [match.span() for match in re.finditer(pattern, folded)] if pattern else []
-
-
-def _line(
-    text: str, start: int, stop: int, spans: Iterable[tuple[int, int]]
-) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The part of ``text`` in one line, with an ellipsis where it was cut, and the spans in it."""
-    line = "…" if start > 0 else ""
-    marks: list[tuple[int, int]] = []
-    at = start
-    for begin, end in spans:
-        line = _joined(line, text[at:begin])
-        at = min(end, stop)
-        word = _joined(line, text[begin:at])
-        marks.append((len(line), len(word)))
-        line = word
-    line = _joined(line, text[at:stop]).rstrip()
-    kept = tuple((begin, min(end, len(line))) for begin, end in marks if begin < min(end, len(line)))
-    return (f"{line}…" if stop < len(text) else line), kept
-
-
-def _joined(line: str, more: str) -> str:
-    flat = re.sub(r"\s+", " ", more)
-    return line + (flat.lstrip() if not line or line.endswith((" ", "…")) else flat)

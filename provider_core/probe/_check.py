@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
@@ -27,7 +27,7 @@ from provider_core.probe._recording import RecordingTransport
 from provider_core.redaction import redact
 from provider_core.request import known_secrets
 from provider_core.settings.validators import parse_reference
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 from provider_core.types import Finished, Message, Request, Text, Usage, Verdict
 
 if TYPE_CHECKING:

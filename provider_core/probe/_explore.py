@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from provider_core.client import Client
@@ -16,7 +16,7 @@ from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, Pro
 from provider_core.probe._recording import RecordingTransport
 from provider_core.redaction import printable, redact
 from provider_core.request import known_secrets
-from provider_core.structs import Struct
+from provider_core.structs import Struct, replace
 from provider_core.types import (
     FieldDropped,
     Finished,

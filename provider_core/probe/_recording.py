@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from provider_core.structs import replace
 from provider_core.wire_log import LoggedReply
 
 if TYPE_CHECKING:
