@@ -88,8 +88,8 @@ class AnswerBuilder:
     ) -> None:
         self._target = target
         self._clock = clock
-        self._text = _LimitedText(limit)
-        self._reasoning = _LimitedText(limit)
+        self._text, self._reasoning = _LimitedText(), _LimitedText()
+        self._text.free = self._reasoning.free = limit
         self._calls: list[ToolCall] = []
         self._sources: tuple[Source, ...] = ()
         self._images: list[Image] = []
@@ -140,8 +140,8 @@ class AnswerBuilder:
         return Answer(
             target=self._target,
             verdict=finished.verdict,
-            text=self._text.value(),
-            reasoning=self._reasoning.value(),
+            text=self._text.getvalue(),
+            reasoning=self._reasoning.getvalue(),
             reasoning_details=finished.reasoning_details,
             extra=finished.extra,
             tool_calls=tuple(self._calls),
@@ -166,33 +166,29 @@ class AnswerBuilder:
         return None if moment is None else moment - self._sent
 
 
-class _LimitedText:
-    """A growing text that keeps its first ``limit`` characters."""
+class _LimitedText(io.StringIO):
+    """A growing text that keeps its first ``free`` characters, and counts the others."""
 
-    def __init__(self, limit: int | None) -> None:
-        self._buffer = io.StringIO()
-        self._free = limit
-        self.left_out: int = 0
+    free: int | None = None
+    left_out: int = 0
 
     def add(self, text: str) -> None:
-        if self._free is not None:
+        if self.free is not None:
             length = len(text)
-            if length > self._free:
-                self.left_out += length - self._free
-                text, length = text[: self._free], self._free
-            self._free -= length
-        self._buffer.write(text)
+            if length > self.free:
+                self.left_out += length - self.free
+                text, length = text[: self.free], self.free
+            self.free -= length
+        self.write(text)
 
     def remove(self, characters: int) -> None:
         uncounted = min(characters, self.left_out)
         self.left_out -= uncounted
         if characters := characters - uncounted:
-            rest = self.value()[:-characters]
-            self._buffer = io.StringIO()
-            self._buffer.write(rest)
-
-    def value(self) -> str:
-        return self._buffer.getvalue()
+            rest = self.getvalue()[:-characters]
+            self.seek(0)
+            self.truncate()
+            self.write(rest)
 
 
 def append_messages(earlier: Iterable[Message], new: Iterable[Message]) -> tuple[Message, ...]:

@@ -93,7 +93,7 @@ class ChatRun:
         self._hold = hold
         self._request = plan.request
         self._new_messages = plan.new_messages
-        self._builder = self._new_builder()
+        self._builder = AnswerBuilder(plan.target, limit=plan.request.max_characters or limits.ANSWER)
         self._answering = True  # until the answer of the current request is in self.answers
         self._tools: ToolLoop | None = None
         self._dropped: set[tuple[str, str | None]] = set()
@@ -267,7 +267,7 @@ class ChatRun:
         self._new_messages = tuple(new)
         messages = (*request.messages, answer.message(), *new)
         self._request = replace(request, messages=messages, max_characters=most)
-        self._builder = self._new_builder()
+        self._builder = AnswerBuilder(self.plan.target, limit=most or limits.ANSWER)
         self._answering = True
 
     def _take(self, answer: Answer) -> AnswerEnded:
@@ -292,9 +292,6 @@ class ChatRun:
         if answer.error is None and self._tools is not None and not self._answering:
             answer = replace(answer, error=self._tools.refusal())
         return answer
-
-    def _new_builder(self) -> AnswerBuilder:
-        return AnswerBuilder(self.plan.target, limit=self._request.max_characters or limits.ANSWER)
 
     def _notified(self, notice: Notice) -> None:
         match notice:
