@@ -129,6 +129,7 @@ def import_(
     from provider_core.settings import edit, preview
     from telex import provider_commands
     from telex.commands.providers import check
+    from telex.render.messages import escaped
 
     wanted = _read(app, file)
     existing = edit.entries(app.runtime.paths.settings_file)
@@ -166,7 +167,7 @@ def import_(
             stored = app.runtime.key_store.get(provider.name)
             if stored is not None:
                 app.runtime.key_store.set(provider.name, keys.seal_for(provider, keys.unseal(stored)[0]))
-        _tell(app, f"{provider.name}: {_summary(app, provider, merged[provider.name])}")
+        app.console.note(escaped(f"{provider.name}: {_summary(app, provider, merged[provider.name])}"))
     count = len(merged)
     app.console.note(f"{plural(count, 'provider is', 'providers are')} set up: {', '.join(merged)}.")
     provider_commands.note_default(app, next(iter(merged), ""))
@@ -263,12 +264,6 @@ def _summary(app: App, provider: Provider, entry: Mapping[str, Any]) -> str:
             ),
         ]
     )
-
-
-def _tell(app: App, line: str) -> None:
-    from telex.render.messages import escaped
-
-    app.console.note(escaped(line))
 
 
 def _read(app: App, file: str) -> dict[str, dict[str, Any]]:
