@@ -368,18 +368,20 @@ def test_broken_keyring_suggests_a_variable(tmp_path: Path) -> None:
 # --- remove ------------------------------------------------------------------------------------------------
 
 
-def test_remove_deletes_secrets_that_no_other_server_uses(telex: Inside) -> None:
-    telex("mcp", "add", "one", "--env", "A=keyring:own", "--env", "B=keyring:shared", "--", "x")
+def test_remove_deletes_secrets_that_nothing_else_uses(telex: Inside) -> None:
+    telex.configure('[providers.lab]\nbase_url = "http://h"\nheaders = {X-Key = "keyring:gw"}\n')
+    variables = ("--env", "A=keyring:own", "--env", "B=keyring:shared", "--env", "C=keyring:gw")
+    telex("mcp", "add", "one", *variables, "--", "x")
     telex("mcp", "add", "two", "--env", "B=keyring:shared", "--", "x")
-    for name in ("own", "shared"):
+    for name in ("own", "shared", "gw"):
         telex.store.set(f"secret:{name}", SECRET)
     telex.store.set("own", "a provider's key")
     refused(telex("mcp", "remove", "one"), ExitCode.USAGE, "use --yes")
     ran = telex("mcp", "remove", "one", "--yes")
     assert "one is removed, and from the keyring: own." in ran.err
     assert list(tables(telex)) == ["two"]
-    assert [telex.stored(name) for name in ("secret:own", "secret:shared", "own")] == [
-        None, SECRET, "a provider's key",
+    assert [telex.stored(name) for name in ("secret:own", "secret:shared", "secret:gw", "own")] == [
+        None, SECRET, SECRET, "a provider's key",
     ]  # fmt: skip
     ran = telex("mcp", "remove", "two", "--yes", "--keep-secrets")
     assert "still in the keyring: secret:shared (service telex)" in ran.err

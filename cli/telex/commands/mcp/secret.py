@@ -167,8 +167,8 @@ def _not_blank(text: str) -> str:
 def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
     """Remove a server and its secrets.
 
-    Asks for confirmation on a terminal; otherwise --yes is required. A secret that another server uses is not
-    removed.
+    Asks for confirmation on a terminal; otherwise --yes is required. A secret that another server or a
+    provider uses is not removed.
     """
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit
@@ -198,10 +198,14 @@ def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
 def _own_secrets(app: App, name: str) -> list[SecretReference]:
     """The secrets in the keyring that only this server uses; none of an invalid one, whose secrets are unknown."""
     from provider_core.settings.mcp import secret_references
+    from provider_core.settings.validators import parse_reference
 
+    settings = app.runtime.settings
     users: dict[SecretReference, set[str]] = {}
-    for server in app.runtime.settings.mcp.values():
+    for server in settings.mcp.values():
         for each in secret_references(server).values():
-            if each.kind == "keyring":
-                users.setdefault(_bare(each), set()).add(server.name)
-    return [secret for secret, names in users.items() if names == {name}]
+            users.setdefault(_bare(each), set()).add(server.name)
+    for provider in settings.providers.values():
+        for found in filter(None, map(parse_reference, provider.headers.values())):
+            users.setdefault(_bare(found), set()).add(f"providers.{provider.name}")
+    return [secret for secret, names in users.items() if secret.kind == "keyring" and names == {name}]
