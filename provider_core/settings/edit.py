@@ -404,47 +404,59 @@ def _last_comments(item: Any) -> str:
 
 
 def _add(parts: Sequence[Any], key: str, value: Any, root: Any, group: str) -> None:
-    import tomlkit
-    from tomlkit.items import AoT, InlineTable, SingleKey, Table, Whitespace
+    from tomlkit.items import InlineTable
 
     inline = next((part for part in parts if isinstance(part, InlineTable)), None)
     if inline is not None:
         inline.append(key, _item(value))
-        return
-    if isinstance(value, dict) and group in ("", *_NOUNS):
-        # A new [aliases] or [providers.NAME] comes last.
-        table = tomlkit.table(is_super_table=key in _NOUNS and not group)
-        ends = tomlkit.dumps(root)[-2:]
-        if group:
-            outer = tomlkit.table(is_super_table=True)
-            _body(outer).append((SingleKey(key), table))
-            _body(root).append((SingleKey(group), outer))
-        else:
-            _body(root).append((SingleKey(key), table))
-        table.trivia.indent = "" if not ends or ends == "\n\n" else "\n" if ends[-1:] == "\n" else "\n\n"
-        for name, each in value.items():
-            _add([table], name, each, root, f"{group}.{key}" if group else key)
-        return
+    elif isinstance(value, dict) and group in ("", *_NOUNS):
+        _add_table(key, value, root, group)
+    else:
+        _add_value(parts, key, _item(value), root)
+
+
+def _add_table(key: str, value: Fields, root: Any, group: str) -> None:
+    """Add ``[key]``, or ``[group.key]``, at the end of the document."""
+    import tomlkit
+    from tomlkit.items import SingleKey
+
+    ends = tomlkit.dumps(root)[-2:]
+    table = tomlkit.table(is_super_table=key in _NOUNS and not group)
+    table.trivia.indent = "" if not ends or ends == "\n\n" else "\n" if ends[-1:] == "\n" else "\n\n"
+    if group:
+        outer = tomlkit.table(is_super_table=True)
+        _body(outer).append((SingleKey(key), table))
+        _body(root).append((SingleKey(group), outer))
+    else:
+        _body(root).append((SingleKey(key), table))
+    for name, each in value.items():
+        _add([table], name, each, root, f"{group}.{key}" if group else key)
+
+
+def _add_value(parts: Sequence[Any], key: str, item: Any, root: Any) -> None:
+    """Add ``key = item`` after the last value of the table, and before the tables below it."""
+    import tomlkit
+    from tomlkit.items import AoT, SingleKey, Table, Whitespace
+
     part = next((part for part in parts if isinstance(part, Table) and not part.is_super_table()), parts[0])
     body = _body(part)
-    simple = [
+    values = [
         at
-        for at, (name, item) in enumerate(body)
-        if name is not None and (not isinstance(item, Table | AoT) or name.is_dotted())
+        for at, (name, each) in enumerate(body)
+        if name is not None and (not isinstance(each, Table | AoT) or name.is_dotted())
     ]
-    if simple or part is not root:
-        at = simple[-1] + 1 if simple else 0
+    after: list[Any] = []
+    if values or part is not root:
+        at = values[-1] + 1 if values else 0
         before = body[at - 1][1] if at else part
         if not isinstance(before, Table) or before is part:
             before.trivia.trail = before.trivia.trail.removesuffix("\n") + "\n"
-        after: list[Any] = []
     else:  # after the comments that a blank line separates from the first table
-        first = next((at for at, (_, item) in enumerate(body) if isinstance(item, Table | AoT)), len(body))
+        first = next((at for at, (_, each) in enumerate(body) if isinstance(each, Table | AoT)), len(body))
         at = max((n + 1 for n in range(first) if isinstance(body[n][1], Whitespace)), default=0)
         after = [(None, tomlkit.nl())] if body else []
-    written = _item(value)
-    written.trivia.trail = "\n"
-    body[at:at] = [(SingleKey(key), written), *after]
+    item.trivia.trail = "\n"
+    body[at:at] = [(SingleKey(key), item), *after]
 
 
 def _item(value: Any) -> Any:
