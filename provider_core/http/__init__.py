@@ -19,4 +19,5 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     module = "_transport" if name.startswith("Http") else "_connections"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    found = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return found

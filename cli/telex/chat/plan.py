@@ -189,29 +189,8 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         earlier = _conversation_to_continue(app, options)
         if options.go_on and not (interactive or options.quiet):
             _note_continued(app, earlier)
-    system = None
-    if template is not None and interactive:
-        from provider_core import templates
-
-        system = templates.fill(template, values=template_values(options.variables)).system or None
     found = [_find(app, options, name, earlier) for name in options.models or (None,)]
-    prompt = read_prompt(
-        app.console,
-        () if interactive else options.prompt,
-        no_stdin=interactive or options.no_stdin,
-        files=options.files,
-        images=options.images,
-        may_be_empty=interactive or (template is not None and bool(template.prompt)),
-        quiet=options.quiet,
-    )
-    content = prompt.content()
-    if template is not None and not interactive:
-        filled = fill_template(template, options.variables, prompt)
-        content, system = prompt.content(filled.prompt), filled.system or None
-    if options.system is not None:
-        system = require_utf8(options.system, "the system message")
-    if (prompt.files or prompt.images) and not (interactive or options.quiet):
-        app.console.note(f"Attached: {', '.join(prompt.attachments)}")
+    prompt, content, system = _read_message(app, options, template, interactive=interactive)
     models = []
     names = [_without_keys(app, name) for name in options.models] if several else [""]
     for name, target in zip(names, found, strict=True):
@@ -253,6 +232,34 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         quiet=options.quiet,
         verbose=options.verbose,
     )
+
+
+def _read_message(
+    app: App, options: Options, template: Template | None, *, interactive: bool
+) -> tuple[Prompt, str | tuple[Part, ...], str | None]:
+    """The prompt, the content of its message, and the system message."""
+    prompt = read_prompt(
+        app.console,
+        () if interactive else options.prompt,
+        no_stdin=interactive or options.no_stdin,
+        files=options.files,
+        images=options.images,
+        may_be_empty=interactive or (template is not None and bool(template.prompt)),
+        quiet=options.quiet,
+    )
+    content, system = prompt.content(), None
+    if template is not None and interactive:
+        from provider_core import templates
+
+        system = templates.fill(template, values=template_values(options.variables)).system or None
+    elif template is not None:
+        filled = fill_template(template, options.variables, prompt)
+        content, system = prompt.content(filled.prompt), filled.system or None
+    if options.system is not None:
+        system = require_utf8(options.system, "the system message")
+    if (prompt.files or prompt.images) and not (interactive or options.quiet):
+        app.console.note(f"Attached: {', '.join(prompt.attachments)}")
+    return prompt, content, system
 
 
 def new_messages(content: str | tuple[Part, ...], system: str | None) -> tuple[Message, ...]:

@@ -68,12 +68,12 @@ def run(app: App, options: Options) -> Plan | None:
                 _dry_run(app, plan, tools)
                 return None
             model = plan.models[0]
-            several = _with_keys(app, plan) if len(plan.models) > 1 else None
+            open_provider = _with_keys(app, plan) if len(plan.models) > 1 else None
         except (CoreError, click.UsageError, KeyboardInterrupt, Terminated) as error:
             _render_failure(app, options, error)
             raise
-        if several is not None:
-            _ask_several(app, plan, several, interrupts)
+        if open_provider is not None:
+            _ask_several(app, plan, open_provider, interrupts)
         elif model.chat is not None:
             renderer = renderer_for(app.console, plan.render, explain=app.hint)
             turn = Turn(app, plan, model.chat, renderer, recorder=model.recorder, tools=tools)
