@@ -26,6 +26,7 @@ DONE_NOW = answer("It is done.")
 
 @pytest.fixture
 def desk(telex: Telex, server: Scripted) -> Telex:
+    server.will(ECHO, DONE_NOW)
     telex.provider("p", server.url)
     lab(telex)
     return telex
@@ -56,7 +57,6 @@ def offered(asked: Asked) -> list[str]:
 
 
 def test_a_call_is_shown_and_runs_when_it_is_approved(desk: Telex, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
     with chat(desk) as pty:
         pty.wait_for(QUESTION)
         assert pty.rows == [
@@ -88,7 +88,6 @@ def test_a_call_is_shown_and_runs_when_it_is_approved(desk: Telex, server: Scrip
 def test_a_refusal_goes_to_the_model_with_its_reason(
     desk: Telex, server: Scripted, keys: str, told: str
 ) -> None:
-    server.will(ECHO, DONE_NOW)
     with chat(desk) as pty:
         pty.wait_for(QUESTION)
         first, *more = keys.splitlines(keepends=True)
@@ -111,7 +110,6 @@ def test_progress_of_a_call_is_shown_while_it_runs(desk: Telex, server: Scripted
 
 
 def test_only_whole_words_answer_the_question(desk: Telex, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
     with chat(desk) as pty:
         for number, typed in enumerate(("", "and why?", "yes please", "yn", "Always and ever", "q"), 1):
             pty.wait_for(rf"{QUESTION}$")
@@ -226,7 +224,6 @@ def test_arguments_can_be_changed_and_the_model_is_told(
     desk: Telex, server: Scripted, tmp_path: Path
 ) -> None:
     edit = editor(tmp_path / "edit", '{"n": 1', '{"n": "x"}', "[]", '{"n": 42}')
-    server.will(ECHO, DONE_NOW)
     with chat(desk, EDITOR=edit) as pty:
         for wrong in (
             "that is not valid JSON",
@@ -251,7 +248,6 @@ def test_arguments_can_be_changed_and_the_model_is_told(
 
 
 def test_an_editor_that_fails_changes_nothing(desk: Telex, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
     with chat(desk, EDITOR="false") as pty:
         pty.wait_for(QUESTION)
         pty.type("e\n")
@@ -285,7 +281,6 @@ def test_the_terminal_is_asked_if_stdin_and_stdout_are_pipes(
 
 @pytest.mark.parametrize("stdin", ["", "< /dev/null"])
 def test_a_background_job_is_not_asked(desk: Telex, server: Scripted, stdin: str) -> None:
-    server.will(ECHO, DONE_NOW)
     with in_shell(desk, f"telex chat --tools lab hi {stdin} &\nwait $!; echo code $?") as pty:
         assert pty.wait() == 0
         assert "code 8" in pty.text
@@ -294,14 +289,12 @@ def test_a_background_job_is_not_asked(desk: Telex, server: Scripted, stdin: str
 
 
 def test_without_a_terminal_on_stderr_there_is_no_question(desk: Telex, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
     with in_shell(desk, "telex chat --tools lab hi 2> /dev/null; echo code $?") as pty:
         assert pty.wait() == 0
         assert "code 8" in pty.text
 
 
 def test_a_process_without_a_terminal_is_not_asked(desk: Telex, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
     process = desk.start("chat", "--tools", "lab", "hi", start_new_session=True)
     with process:
         _, err = process.communicate(timeout=20)
@@ -354,7 +347,6 @@ def test_a_hangup_at_the_question_leaves_nothing_behind(desk: Telex, server: Scr
 
 
 def test_quiet_hides_lines_but_not_questions(desk: Telex, server: Scripted) -> None:
-    server.will(ECHO, DONE_NOW)
     with chat(desk, "-q") as pty:
         pty.wait_for(QUESTION)
         pty.type("y\n")

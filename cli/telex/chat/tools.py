@@ -35,7 +35,7 @@ _CHOICES = "[y]es, [n]o, [a]lways for this tool, [e]dit, [v]iew all"
 _EXPLAINED = """\
 y  run the tool
 n  refuse; text after the n is sent to the model
-a  run the tool, and do not ask again for it
+a  run the tool, and allow it from now on
 e  edit the arguments in your editor
 v  show the arguments in full
 """

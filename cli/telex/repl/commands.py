@@ -406,7 +406,7 @@ def _complete_file(argument: str, suffixes: tuple[str, ...]) -> Iterator[Candida
 
 
 def _last_word(argument: str) -> tuple[str, str]:
-    """The last word as it was typed, and without the backslashes and quotes that a shell would remove."""
+    """The last word, unchanged and without the backslashes and quotes that a shell would remove."""
     start, quote, word = 0, "", ""
     characters = iter(enumerate(argument))
     for at, character in characters:
