@@ -16,8 +16,9 @@ from telex.repl.session import CommandError, first_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from provider_core.history import SavedTurn
     from telex.app import App
-    from telex.repl.session import Session, Spent
+    from telex.repl.session import Session
 
 _REMOVE = "-"
 """The argument that removes a system message or attachments."""
@@ -260,25 +261,25 @@ def _save(session: Session, argument: str) -> None:
 def _usage(session: Session, _: str) -> None:
     from telex.render import tables
 
-    rows = [(str(number), exchange.spent) for number, exchange in enumerate(session.exchanges, 1)]
+    rows = [(str(number), exchange.turns) for number, exchange in enumerate(session.exchanges, 1)]
     if session.withdrawn:
         rows.append(("taken back", tuple(session.withdrawn)))
     if not rows:
         session.app.console.note("Nothing was asked yet.")
         return
-    total = tuple(spent for _, some in rows for spent in some)
+    total = tuple(turn for _, some in rows for turn in some)
     if len(rows) > 1:
         rows.append(("together", total))
-    costs = any(spent.usage is not None and spent.usage.cost is not None for spent in total)
+    costs = any(turn.usage is not None and turn.usage.cost is not None for turn in total)
     headers = ("turn", "in", "out", *(("cost",) if costs else ()), "model")
     tables.rows(session.app.console, headers, [_usage_row(name, some, costs=costs) for name, some in rows])
 
 
-def _usage_row(name: str, some: Sequence[Spent], *, costs: bool) -> tuple[str, ...]:
+def _usage_row(name: str, some: Sequence[SavedTurn], *, costs: bool) -> tuple[str, ...]:
     from telex.humanize import dollars, number
 
     def known(field: str) -> list[float]:
-        values = [getattr(spent.usage, field) for spent in some if spent.usage is not None]
+        values = [getattr(turn.usage, field) for turn in some if turn.usage is not None]
         return [value for value in values if value is not None]
 
     def tokens(field: str) -> str:
@@ -287,7 +288,7 @@ def _usage_row(name: str, some: Sequence[Spent], *, costs: bool) -> tuple[str, .
 
     prices = known("cost")
     cost = (dollars(sum(prices)) if prices else "?",) if costs else ()
-    models = {spent.model for spent in some}
+    models = {f"{turn.provider}/{turn.model}" for turn in some}
     shown = models.pop() if len(models) == 1 else f"{len(models)} models"
     return (name, tokens("input"), tokens("output"), *cost, shown)
 

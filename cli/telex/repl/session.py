@@ -18,7 +18,7 @@ from provider_core.errors import (
 from provider_core.events import AnswerEnded, ChatEnded, ToolEnded, ToolStarted
 from provider_core.history import SavedConversation, SavedTurn
 from provider_core.structs import Struct, replace
-from provider_core.types import ImagePart, Message, Sent, TextPart, Verdict
+from provider_core.types import ImagePart, Message, Sent, TextPart
 from telex.chat.input import Prompt
 from telex.chat.plan import check_fit, new_messages, reads_images
 from telex.chat.run import Turn, report_outcome
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from provider_core.chat.runner import ChatPlan
     from provider_core.client import OpenProvider
     from provider_core.events import Event
-    from provider_core.types import Part, Target, Usage
+    from provider_core.types import Part, Target
     from telex.app import App
     from telex.chat.plan import Plan
     from telex.chat.tools import ToolServers
@@ -52,24 +52,15 @@ class CommandError(Exception):
         self.hint = hint
 
 
-class Spent(Struct):
-    """What one request used, and how it ended. ``model`` is ``provider/model``."""
-
-    model: str
-    usage: Usage | None
-    verdict: Verdict | None = None
-    error: str | None = None
-
-
 class Exchange(Struct):
-    """A prompt and its requests."""
+    """A prompt with the requests that were made for it and their answers."""
 
     prompt: Prompt
     resend: bool = True
     """Whether the prompt, if it has no answer, is sent along with the next one."""
-    turns: tuple[int, ...] = ()
+    saved: tuple[int, ...] = ()
     """The ids of its turns in the history."""
-    spent: tuple[Spent, ...] = ()
+    turns: tuple[SavedTurn, ...] = ()
 
 
 class Session:
@@ -96,7 +87,7 @@ class Session:
         self.messages = chat.request.messages
         self.exchanges = saved_exchanges(app.runtime.history.turns(earlier.id)) if earlier is not None else []
         self.unanswered: Exchange | None = None
-        self.withdrawn: list[Spent] = []
+        self.withdrawn: list[SavedTurn] = []
         self.attached = plan.prompt
         self.system = _system(self.messages) if plan.system is None else plan.system
         self.begun = earlier.begun if earlier is not None else time.time()
@@ -191,8 +182,8 @@ class Session:
         unknown = f"{target.model} is not in the known list of {target.provider.name}'s models."
         return f"{unknown}\nDid you mean {near}?" if near else unknown
 
-    def transcript(self) -> tuple[SavedConversation, tuple[SavedTurn, ...]]:
-        """The conversation and its answers as the history has them, also where it is not saved."""
+    def transcript(self) -> tuple[SavedConversation, list[SavedTurn]]:
+        """The conversation as the history has it, also if it is not saved."""
         conversation = None
         if self.recorder is not None and self.recorder.conversation is not None:
             with contextlib.suppress(CoreError):
@@ -206,35 +197,7 @@ class Session:
                 turns=len(self.exchanges),
                 model=str(self.target),
             )
-        turns: list[SavedTurn] = []
-        new: list[Message] = []
-        prompts = 0
-        for message in self.messages:
-            prompts += message.role == "user"
-            if message.role != "assistant":
-                new.append(message)
-                continue
-            spent = self.exchanges[prompts - 1].spent if 0 < prompts <= len(self.exchanges) else ()
-            ended = spent[-1] if spent else Spent(model=message.provider, usage=None)
-            provider, _, model = ended.model.partition("/")
-            if turns and not any(each.role == "user" for each in new):
-                # The answer before called tools: only the last one of a prompt may be incomplete.
-                turns[-1] = replace(turns[-1], verdict=Verdict.COMPLETE, error=None)
-            turns.append(
-                SavedTurn(
-                    id=0,
-                    conversation="",
-                    at=self.begun,
-                    provider=provider,
-                    model=model,
-                    messages=tuple(new),
-                    answer=message,
-                    verdict=ended.verdict or Verdict.COMPLETE,
-                    error=ended.error,
-                )
-            )
-            new = []
-        return conversation, tuple(turns)
+        return conversation, [turn for exchange in self.exchanges for turn in exchange.turns]
 
     def _send(self, prompt: Prompt) -> bool:
         """Send the prompt, and report how it ended. Returns whether anything of an answer came."""
@@ -269,8 +232,8 @@ class Session:
                 console.error(error.message, self.app.hint(error))
             except KeyboardInterrupt:
                 console.note("Interrupted.")
-        turns = tuple(recorder.turns[saved_before:]) if recorder is not None else ()
-        exchange = Exchange(prompt=prompt, turns=turns, spent=tuple(renderer.spent))
+        saved = tuple(recorder.turns[saved_before:]) if recorder is not None else ()
+        exchange = Exchange(prompt=prompt, saved=saved, turns=tuple(renderer.turns))
         if turn.messages is not None:
             self.messages = turn.messages
             self.unanswered = None
@@ -295,9 +258,9 @@ class Session:
 
     def _withdraw(self, exchange: Exchange) -> None:
         """Remove the exchange from the history; what it used remains counted."""
-        self.withdrawn += exchange.spent
+        self.withdrawn += exchange.turns
         try:
-            for turn in reversed(exchange.turns):
+            for turn in reversed(exchange.saved):
                 self.app.runtime.history.drop_turn(turn)
         except CoreError as error:
             self.app.console.note(f"It is still in the history: {error.message}.")
@@ -343,12 +306,12 @@ class ProviderSession:
 
 
 class _SessionRenderer:
-    """Shows an answer, and counts what it used; meanwhile the terminal does not echo what is typed."""
+    """Shows an answer, and collects the turns; meanwhile the terminal does not echo what is typed."""
 
     def __init__(self, app: App, options: RenderOptions) -> None:
         self._inner = renderer_for(app.console, options)
         self.echo = EchoSuppressor(app)
-        self.spent: list[Spent] = []
+        self.turns: list[SavedTurn] = []
 
     def handle(self, event: Event | CommandEvent) -> None:
         match event:
@@ -356,10 +319,21 @@ class _SessionRenderer:
                 self.echo.begin()
             case Paused() | ChatEnded():
                 self.echo.end()  # the answer to a question has to be visible
-            case AnswerEnded(answer=answer):
-                error = answer.error.message if answer.error is not None else None
-                model = str(answer.target)
-                self.spent.append(Spent(model=model, usage=answer.usage, verdict=answer.verdict, error=error))
+            case AnswerEnded(answer=answer, new_messages=new):
+                self.turns.append(
+                    SavedTurn(
+                        id=0,
+                        conversation="",
+                        at=time.time(),
+                        provider=answer.target.provider.name,
+                        model=answer.target.model,
+                        messages=new,
+                        answer=answer.message() if answer.text or answer.tool_calls else None,
+                        verdict=answer.verdict,
+                        error=answer.error.message if answer.error is not None else None,
+                        usage=answer.usage,
+                    )
+                )
         self._inner.handle(event)
         if isinstance(event, ToolStarted | ToolEnded):
             self.echo.begin()
@@ -381,16 +355,14 @@ def saved_exchanges(turns: Sequence[SavedTurn]) -> list[Exchange]:
     for turn in turns:
         if not (turn.answered or turn.resend):
             continue
-        model = f"{turn.provider}/{turn.model}"
-        spent = Spent(model=model, usage=turn.usage, verdict=turn.verdict, error=turn.error)
         prompts = [_prompt(message.content) for message in turn.messages if message.role == "user"]
         is_retry = bool(prompts and found) and not was_answered and found[-1].prompt == prompts[-1]
         was_answered = turn.answered
         if prompts and not is_retry:
-            found.append(Exchange(prompt=prompts[-1], turns=(turn.id,), spent=(spent,)))
+            found.append(Exchange(prompt=prompts[-1], saved=(turn.id,), turns=(turn,)))
         elif found:
             last = found[-1]
-            found[-1] = replace(last, turns=(*last.turns, turn.id), spent=(*last.spent, spent))
+            found[-1] = replace(last, saved=(*last.saved, turn.id), turns=(*last.turns, turn))
     return found
 
 
