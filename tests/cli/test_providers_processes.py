@@ -65,7 +65,7 @@ def test_key_is_prompted_for_without_echo(telex: Kept, server: Scripted) -> None
         terminal.wait_for("API key for lab")
         terminal.type(f"{KEY}\r")
         terminal.wait_for("telex chat -m lab")
-        assert terminal.process.wait(20) == 0
+        assert terminal.wait() == 0
         assert KEY.encode() not in terminal.raw
         assert terminal.modes == terminal.modes_before
     assert telex.secrets == {"lab": KEY}
@@ -95,7 +95,7 @@ def test_refused_key_can_be_typed_again(telex: Kept, server: Scripted) -> None:
             terminal.wait_for(rf"(?s)(API key for lab.*){{{number}}}")
             terminal.type(f"{key}\r")
         terminal.wait_for("telex chat -m lab")
-        assert terminal.process.wait(20) == 0
+        assert terminal.wait() == 0
         assert "Nothing was saved" not in terminal.text
         assert b"wrong" not in terminal.raw
     assert telex.secrets == {"lab": KEY}
@@ -172,8 +172,9 @@ def test_remove_asks_for_confirmation(telex: Kept) -> None:
     for keys, code, left in (("n\r", 1, True), ("\x03", 130, True), ("y\r", 0, False)):
         with telex.at("providers", "remove", "lab") as terminal:
             terminal.wait_for("Remove lab")
+            time.sleep(0.2)  # Python's input() misses a signal between its prompt and its read
             terminal.type(keys)
-            assert terminal.process.wait(20) == code
+            assert terminal.wait() == code
         assert ("lab" in entries(telex.settings)) == left
 
 
@@ -189,7 +190,7 @@ def test_declining_to_remove_has_the_same_words_everywhere(telex: Kept, words: t
         terminal.wait_for(r"Remove .*\? \[y/N\]")
         terminal.type("n\r")
         terminal.wait_for("Nothing was removed")
-        assert terminal.process.wait(20) == 1
+        assert terminal.wait() == 1
 
 
 def test_discover_offers_new_servers(telex: Kept, server: Scripted) -> None:
@@ -198,7 +199,7 @@ def test_discover_offers_new_servers(telex: Kept, server: Scripted) -> None:
         terminal.wait_for("Set up llama.cpp server at")
         terminal.type("\r")
         terminal.wait_for("is set up")
-        assert terminal.process.wait(20) == 0
+        assert terminal.wait() == 0
     assert set(entries(telex.settings)) == {"llamacpp"}
 
 
