@@ -15,6 +15,7 @@ from provider_core.stream.error_payload import (
 from provider_core.stream.extras import KEYS, Extras
 from provider_core.stream.pieces import PassthroughFields, ToolCallBuilder
 from provider_core.stream.text import TextBuffer
+from provider_core.stream.verdict import finish_reason, standard_reason
 from provider_core.types import Choice, Reasoning, Text, Verdict
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class AnswerState:
         for index, other in sorted(self._others.items()):
             events = other.text.close(cut=False)
             calls = tuple(other.calls.finish(Verdict.COMPLETE))
-            reason = fields.standard_reason(other.finish) or "stop" if other.finish is not None else None
+            reason = standard_reason(other.finish) or "stop" if other.finish is not None else None
             yield Choice(
                 index=index,
                 text="".join(event.text for event in events if isinstance(event, Text)),
@@ -245,10 +246,10 @@ class AnswerState:
     def _choice(self, choice: dict[str, Json], complete: bool) -> None:
         if is_error(choice.get("error")):
             self.fail(choice)
-        reason = fields.finish_reason(choice)
+        reason = finish_reason(choice)
         if reason is not None:
             self.words = ""
-            if self.finish is None or fields.standard_reason(self.finish) in (None, "stop"):
+            if self.finish is None or standard_reason(self.finish) in (None, "stop"):
                 self.finish = reason
         self.extras.take(choice)
         self.extras.take_logprobs(choice.get("logprobs"))
@@ -343,53 +344,3 @@ class AnswerState:
             self.refusal = True
             self._grow()
             self.text.add_refusal(refusal)
-
-
-class ChunkTemplate:
-    """Recognizes chunks that differ from an earlier one only in their text, so that they need not be parsed.
-
-    Nearly all chunks of a stream are equal but for one string. Once one was parsed, a frame with the same characters
-    before and after that string is the same chunk with another text, provided that the string has no escapes. OpenAI
-    adds a second string that differs, "obfuscation", which is noise. Measured with tests/bench/decode.py: 0.55 of the
-    time that ``json.loads`` alone takes, and 1.25 without.
-    """
-
-    _KEYS = ('"content"', '"reasoning_content"', '"reasoning"')
-    _NOISE = '"obfuscation":"'
-
-    def __init__(self) -> None:
-        self._head, self._tail, self._noisy, self._end = "\0", "", False, ""  # matches nothing
-        self._tries = 32  # if every chunk differs elsewhere, too, learning is a waste
-        self.is_reasoning: bool = False
-        """Whether the text is reasoning."""
-
-    def text_of(self, data: str) -> str:
-        """Return the text of a frame that matches, else ""."""
-        if not data.startswith(self._head):
-            return ""
-        start = len(self._head)
-        quote = data.find('"', start)
-        if not data.startswith(self._tail, quote) or "\\" in (text := data[start:quote]):
-            return ""
-        noise = data[quote + len(self._tail) :]
-        if self._noisy:
-            matches = noise.endswith(self._end) and noise.find('"') == len(noise) - len(self._end)
-            return text if matches else ""
-        return "" if noise else text
-
-    def learn(self, data: str, text: str, *, is_reasoning: bool) -> None:
-        """Remember the frame ``data``, whose parsed value contains ``text`` and nothing else."""
-        if not self._tries or '"' in text or "\\" in text:
-            return
-        for key in self._KEYS:
-            at = data.find(key) + len(key)
-            if at < len(key) or data.find(key, at) >= 0:
-                continue
-            start = data.find('"', at) + 1
-            if data[at:start].replace(" ", "") == ':"' and data.startswith(f'{text}"', start):
-                self._tries -= data[:start] != self._head
-                self._head, self.is_reasoning = data[:start], is_reasoning
-                self._tail, found, noise = data[start + len(text) :].partition(self._NOISE)
-                self._tail += found
-                self._noisy, self._end = bool(found), noise[noise.find('"') :]
-                return

@@ -9,7 +9,7 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from provider_core.stream.framing import decode_json, dict_in, list_in, str_in
+from provider_core.stream.fields import decode_json, dict_in, list_in, str_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

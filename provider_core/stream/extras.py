@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from provider_core import limits
-from provider_core.stream.framing import dict_in, str_in
+from provider_core.stream.fields import dict_in, str_in
 from provider_core.types import Image, Source
 
 if TYPE_CHECKING:

@@ -1,23 +1,53 @@
-"""What the fields of a chunk mean, whatever server sent it: dialects, text, reasoning, finish reasons, token counts."""
+"""Reads JSON leniently, and the fields of a chunk whatever server sent it: dialects, text, reasoning, token counts."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from provider_core.stream.framing import dict_in, list_in, str_in
 from provider_core.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from provider_core.types import Json
 
 TextPiece: TypeAlias = tuple[bool, str]
 """Whether it is reasoning, and its text."""
-FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error"]
+# --- lenient JSON --------------------------------------------------------------------------------------------
+
+
+def _integer(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than the interpreter accepts
+        return float(digits)
+
+
+decode_json: Final[Callable[..., tuple[Json, int]]] = json.JSONDecoder(
+    strict=False, parse_int=_integer
+).raw_decode
+"""Return the JSON value at a position of a text, and where it ends; raises ValueError and RecursionError."""
+
+
+def dict_in(value: Json, key: str) -> dict[str, Json]:
+    """Return the object under ``key`` of an object, {} if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def list_in(value: Json, key: str) -> list[Json]:
+    """Return the list under ``key`` of an object, [] if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def str_in(value: Json, key: str) -> str:
+    """Return the string under ``key`` of an object, "" if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
+
 
 # --- other dialects ------------------------------------------------------------------------------------------
 
@@ -152,75 +182,6 @@ def _nested_text(value: Json, depth: int = _DEPTH) -> str:
         texts = (_nested_text(value[key], depth - 1) for key in _REASONING_TEXT if value.get(key))
         return next(filter(None, texts), "")
     return ""
-
-
-# --- finish reasons ------------------------------------------------------------------------------------------
-
-# The usual words, so that no pattern is compiled, and those that a pattern would misread or that none matches.
-_REASONS: Final[Mapping[str, FinishReason]] = {
-    "stop": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter",
-    **dict.fromkeys(("end", "end_filter", "load", "unload", "user_stop_sequence"), "stop"),
-    **dict.fromkeys(
-        ("max", "memory_limit", "error_limit"), "length"
-    ),  # error_limit is Cohere's context window
-    "language": "content_filter",  # Gemini: a language that it does not support
-}  # fmt: skip
-
-# The first pattern found in a reason decides. Sources: the API references of OpenAI, Anthropic, Bedrock, Gemini,
-# Cohere, Mistral, DeepSeek, Z.ai, xAI, watsonx and LM Studio; the sources of vLLM, SGLang, TGI, TensorRT-LLM,
-# llama.cpp and ExLlamaV2; `map_finish_reason` in LiteLLM.
-_REASON_PATTERNS: Final[tuple[tuple[FinishReason, str], ...]] = (
-    ("content_filter", (
-    "filter|safety|unsafe|moderat|sensitive|recitation|prohibit|block(ed|_?list|_reason)|^block$|spii"
-        "|refus|guardrail|toxic|policy|copyright|model_armor|jailbreak|censor|inspection"
-)),
-    ("error", (
-    "error|fail|abort|cancel|(^|_)timed?(_|$)|time_?out|deadline|interrupt|disconnect|connection|network"
-        "|preempt|evict|kill|shutdown|crash|oom$|out_of_memory|insufficient|overload|unavailable|rate_?limit"
-        "|quota|credit|max_(tool|turn|step|iter|call)|malformed|invalid|unexpected|paused?(_|$)|incomplete|unfinished"
-        "|repetition|loop_detect"
-        "|user_?stop|stopped_by|unloaded|closed|missing_|too_many|no_image|image_other|broken|exception|partial"
-        "|throttl|reject|denied|drop|halt|terminated|killed|watchdog|capacity|cut_?off|lost|stall|reset"
-)),
-    ("length", "length|limit|budget|context|max_.*(len|tok|new|gen|output)|tokens?_(max|exceed|reach)|truncat"),
-    ("tool_calls", "tool|function"),
-    ("stop", "stop|eos|^end_|_end$|end_?of_?|^eot|complete|^done|finish|^normal|success"),
-)  # fmt: skip
-_NO_REASON: Final = frozenset(
-    ("", "null", "none", "not_finished", "unspecified", "finish_reason_unspecified")
-)
-
-
-def finish_reason(choice: dict[str, Json]) -> str | None:
-    """Return the finish reason, or OpenRouter's ``native_finish_reason`` if that says more."""
-    reason, native = _raw_reason(choice.get("finish_reason")), _raw_reason(choice.get("native_finish_reason"))
-    if native is None or (reason is not None and standard_reason(reason) not in (None, "stop")):
-        return reason
-    return native if reason is None or standard_reason(native) not in (None, "stop", "tool_calls") else reason
-
-
-def _raw_reason(value: Json) -> str | None:
-    """Return a finish reason of any JSON type as text, or None if it says nothing."""
-    if isinstance(value, dict):
-        value = next((value[key] for key in ("type", "reason", "finish_reason") if value.get(key)), None)
-    if value is None or isinstance(value, bool | list | dict):
-        return None
-    text = value.strip() if isinstance(value, str) else json.dumps(value)
-    return None if text.lower() in _NO_REASON else text[:200]
-
-
-def standard_reason(reason: str) -> FinishReason | None:
-    """Return what a finish reason means, in OpenAI's words; None if it is unknown."""
-    if reason in _REASONS:
-        return _REASONS[reason]
-    word = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", reason).lower()
-    word = re.sub("[^a-z0-9]+", "_", word).strip("_")
-    word = re.sub("^(finish|stop)_reason_|^reason_", "", word)
-    if word in _REASONS:
-        return _REASONS[word]
-    if word.replace("_", "").isdigit():
-        return "stop"  # the id of the token that ended the answer
-    return next((found for found, pattern in _REASON_PATTERNS if re.search(pattern, word)), None)
 
 
 # --- token counts --------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, TypeAlias
 
-from provider_core.stream.framing import decode_json
+from provider_core.stream.fields import decode_json
 from provider_core.types import ToolCall, Verdict
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ import pytest
 from wire import DONE, body, chunks, delta, dumps, message, read
 
 from provider_core.errors import ProtocolError
-from provider_core.stream import Decoder
-from provider_core.stream.framing import Framer, TooLongError
+from provider_core.stream import Decoder, Framer, TooLongError
 from provider_core.types import Text, Verdict
 
 STOP = delta(finish="stop")
