@@ -44,6 +44,9 @@ _LINE_END = re.compile(r"[ \t\r]{0,64}(\n|\Z)?")
 _RECIPIENT = re.compile(r"\bto=\S+")
 _HARMONY_TOKEN = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>")
 
+# An event is made without ``Struct.__init__``, which handles any fields: this is done for each read.
+_SET_TEXT: Final = {kind: kind._setters["text"] for kind in (Text, Reasoning)}
+
 
 class TextBuffer:
     """The text and the reasoning of one answer. ``take`` returns the events since the last call."""
@@ -145,7 +148,10 @@ class TextBuffer:
             text = _join_surrogates(text)
         if text:
             self.received = True
-            self._events.append(Reasoning(text=text) if self._run_is_reasoning else Text(text=text))
+            kind: type[Text | Reasoning] = Reasoning if self._run_is_reasoning else Text
+            event = object.__new__(kind)
+            _SET_TEXT[kind](event, text)
+            self._events.append(event)
 
 
 def _join_surrogates(text: str) -> str:
