@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -24,15 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _Result = TypeVar("_Result")
-
-_SMALLEST_DISK = 64 << 10
-"""Free bytes below which a disk counts as full: the index of SQLite's log takes half of them."""
-
-_IN_MEMORY = 256 << 20
-"""Bytes up to which a file is rewritten in memory; SQLite's temporary folder is used for larger ones."""
-
-_CHECKED = 256 << 20
-"""Bytes up to which ``health`` reads every page, which takes a second or two from a slow disk."""
 
 APPLICATION = 0x746C7831
 """SQLite's application_id, which marks the file as telex's history: "tlx1" in ASCII."""
@@ -104,7 +94,8 @@ class Database:
             try:
                 self._retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
                 yield connection
-                connection.execute("COMMIT")
+                # Readers have to finish first.
+                self._retry_while_busy(lambda: connection.execute("COMMIT"))
             except BaseException:
                 _roll_back(connection)
                 raise
@@ -141,20 +132,14 @@ class Database:
                 _roll_back(connection)
 
     def erase_deleted(self) -> None:
-        """Overwrite deleted rows, in the file and in SQLite's log.
+        """Overwrite deleted rows.
 
         SQLite's secure_delete is not enough: rebalancing leaves copies of rows in pages, and these stay when the rows
         are deleted later. So the whole file is rewritten.
         """
         with self._lock, self._map_errors():
             connection = self._connected()
-            small = self.path.stat().st_size < _IN_MEMORY
-            connection.execute(f"PRAGMA temp_store = {'MEMORY' if small else 'DEFAULT'}")
             self._retry_while_busy(lambda: connection.execute("VACUUM"))
-            deadline = time.monotonic() + self._lock_timeout
-            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                if time.monotonic() > deadline:
-                    raise HistoryError(f"another program is reading {self.path}", path=self.path, code="busy")
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -182,7 +167,7 @@ class Database:
             self._opened = _identity(self.path)
         return self._connection
 
-    def _open(self, *, use_log: bool = True) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         import sqlite3
 
         private_folder(self.path.parent)
@@ -190,48 +175,27 @@ class Database:
         # SQLite's timeout is short because Ctrl-C does not interrupt it; _retry_while_busy repeats it.
         connection = sqlite3.connect(self.path, timeout=0.1, isolation_level=None, check_same_thread=False)
         try:
-            self._retry_while_busy(lambda: connection.execute("PRAGMA user_version").fetchone())
-            outdated = _version_of(connection, self.path) < len(STEPS)
-            connection.execute("PRAGMA secure_delete = ON")
+            version = self._retry_while_busy(lambda: _version_of(connection, self.path))
+            self._retry_while_busy(lambda: connection.execute("PRAGMA secure_delete = ON").fetchone())
             connection.execute("PRAGMA foreign_keys = ON")
-            if outdated:
-                if use_log:
-                    self._retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
+            if version < len(STEPS):
                 self._retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
                 upgrade(connection)
-                connection.execute("COMMIT")
-            (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
-            connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
-        except BaseException as error:
+                self._retry_while_busy(lambda: connection.execute("COMMIT"))
+        except BaseException:
             _roll_back(connection)
             connection.close()
-            if use_log and isinstance(error, sqlite3.OperationalError) and _lacks_shared_memory(error):
-                self._stop_using_log()
-                return self._open(use_log=False)
             raise
         return connection
 
-    def _stop_using_log(self) -> None:
-        """Replace the write-ahead log by a journal that needs no shared memory, which some file systems lack.
-
-        A new connection that locks out all others can still read the log: sqlite.org/wal.html, "Use of WAL Without
-        Shared-Memory".
-        """
-        import sqlite3
-
-        with contextlib.closing(sqlite3.connect(self.path, timeout=0.1, isolation_level=None)) as connection:
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = DELETE").fetchone())
-
     def _create_file(self) -> None:
-        """Create the file as private, or make it so; SQLite gives its log the same mode."""
+        """Create the file as private, or make it so; SQLite gives its journal the same mode."""
         try:
             # An existing file is not opened here: closing any descriptor of it would drop all locks that this process
             # has on it (sqlite.org/howtocorrupt.html, 2.2). The path may be a link to a file that does not exist yet.
             handle = os.open(os.path.realpath(self.path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            for ending in ("", "-wal", "-shm"):
-                make_private(self.path.with_name(self.path.name + ending))
+            make_private(self.path)
             return
         try:
             if os.name == "posix":
@@ -241,19 +205,10 @@ class Database:
 
     @contextlib.contextmanager
     def _read_only(self, error: Exception) -> Iterator[sqlite3.Connection]:
-        """The file opened for reading, without a log; raises ``error`` if that cannot help."""
+        """The file opened for reading; raises ``error``, which opening it for writing raised, if that cannot help."""
         import sqlite3
 
-        unwritable = (
-            sqlite3.SQLITE_IOERR,
-            sqlite3.SQLITE_CANTOPEN,
-            sqlite3.SQLITE_READONLY,
-            sqlite3.SQLITE_FULL,
-        )
-        uri = _read_only_uri(self.path)
-        if "immutable" not in uri or not (isinstance(error, FileError) or _code(error) in unwritable):
-            raise error
-        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        with contextlib.closing(_connect_read_only(self.path)) as connection:
             try:
                 outdated = _version_of(connection, self.path) < len(STEPS)
             except sqlite3.OperationalError:
@@ -277,8 +232,6 @@ class Database:
                     raise
                 if deadline is None:
                     deadline = time.monotonic() + self._lock_timeout
-                    if not has_locks(self.path):
-                        raise _no_locks(self.path) from error
                 time.sleep(0.005)
 
     @contextlib.contextmanager
@@ -302,18 +255,14 @@ class Database:
         import sqlite3
 
         code, path = _code(error), self.path
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR) and not has_locks(path):
+            why = "its file system has no file locks"
+        elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return HistoryError(f"the history {path} is locked by another program", path=path, code="busy")
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return HistoryError(f"the history {path} is damaged: {error}", path=path, code="corrupt")
-        # For all others, SQLite says what failed and rarely why.
-        if code == sqlite3.SQLITE_IOERR and not has_locks(path):
-            return _no_locks(path)
-        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _disk_is_full(path.parent)):
-            return HistoryError(f"the history {path} cannot be written: the disk is full", path=path)
-        why = str(error)
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-            why = _missing_right(path) or why
+        else:
+            why = "the disk is full" if code == sqlite3.SQLITE_FULL else str(error)
         return HistoryError(f"the history {path} cannot be used: {why}", path=path)
 
 
@@ -352,38 +301,34 @@ def has_locks(path: Path) -> bool:
 
 
 class Health(Struct):
-    """The result of ``health``. ``size`` is in bytes; ``checked`` is False if the file was too large to be read."""
+    """The result of ``health``. ``size`` is in bytes."""
 
     size: int
     conversations: int
-    checked: bool = True
 
 
-def health(path: Path, *, largest: int = _CHECKED) -> Health | None:
-    """Check the file without changing it; None if there is none. Pages are read up to ``largest`` bytes.
+def health(path: Path) -> Health | None:
+    """Read and check every page of the file without changing it; None if there is none.
 
     Raises ``HistoryError`` if the file is damaged, another program's or a newer release's, or cannot be read.
     """
     with Database(path)._map_errors():
-        import sqlite3
-
         try:
             size = path.stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
         if size == 0:
             return None
-        with contextlib.closing(sqlite3.connect(_read_only_uri(path), uri=True, timeout=2.0)) as connection:
+        with contextlib.closing(_connect_read_only(path)) as connection:
             if _version_of(connection, path) == 0:
                 raise HistoryError(
                     f"{path} is a database, and not telex's history", path=path, code="corrupt"
                 )
-            if size <= largest:
-                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-                if found != "ok":
-                    raise HistoryError(f"the history {path} is damaged: {found}", path=path, code="corrupt")
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise HistoryError(f"the history {path} is damaged: {found}", path=path, code="corrupt")
             (count,) = connection.execute("SELECT count(*) FROM conversations").fetchone()
-    return Health(size=size, conversations=count, checked=size <= largest)
+    return Health(size=size, conversations=count)
 
 
 def _version_of(connection: sqlite3.Connection, path: Path) -> int:
@@ -398,50 +343,15 @@ def _version_of(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def _read_only_uri(path: Path) -> str:
-    """The URI to open the file for reading; without a log if that is empty, because SQLite would create one."""
-    is_complete = True
-    for ending in ("-wal", "-journal"):
-        with contextlib.suppress(OSError):
-            is_complete &= path.with_name(path.name + ending).stat().st_size == 0
-    return f"file:{quote(os.fsencode(path))}?mode=ro{'&immutable=1' if is_complete else ''}"
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    import sqlite3
+
+    uri = f"file:{quote(os.fsencode(path))}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=2.0, isolation_level=None)
 
 
 def _code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _no_locks(path: Path) -> HistoryError:
-    return HistoryError(f"the history {path} cannot be used: its file system has no file locks", path=path)
-
-
-def _lacks_shared_memory(error: sqlite3.OperationalError) -> bool:
-    import sqlite3
-
-    return error.sqlite_errorcode in (
-        sqlite3.SQLITE_IOERR_SHMOPEN,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
-        sqlite3.SQLITE_IOERR_SHMLOCK,
-        sqlite3.SQLITE_IOERR_SHMMAP,
-    )
-
-
-def _missing_right(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        found = path.stat()
-        if not os.access(path, os.R_OK | os.W_OK):
-            if os.name == "posix" and found.st_uid != os.geteuid():
-                return "it belongs to another user"
-            return "it may not be written to" if os.access(path, os.R_OK) else "it may not be read"
-        if not os.access(path.parent, os.W_OK):
-            return "its folder may not be written to"
-    return ""
-
-
-def _disk_is_full(folder: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < _SMALLEST_DISK
-    return False
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
