@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from provider_core.client import Client, OpenProvider
     from provider_core.errors import SettingsError
     from provider_core.history import History
+    from provider_core.http import Preconnection
     from provider_core.keys import KeyStore
     from provider_core.local import Progress
     from provider_core.settings import Paths, Settings
@@ -61,6 +62,7 @@ class Runtime:
         self._on_problem = on_problem
         self._reported: set[str] = set()
         self._fetch_progress = fetch_progress
+        self._ahead: Preconnection | None = None
 
     @cached_property
     def paths(self) -> Paths:
@@ -97,7 +99,7 @@ class Runtime:
     def transport(self) -> Transport:
         from provider_core.http import HttpTransport
 
-        return self._transport or HttpTransport(self.environ)
+        return self._transport or HttpTransport(self.environ, ahead=self._ahead)
 
     @cached_property
     def history(self) -> History:
@@ -205,6 +207,15 @@ class Runtime:
             raise
         return target
 
+    def connect_ahead(self, target: Target) -> None:
+        """Begin to connect to the server of ``target``, which the next request will go to; waits for nothing."""
+        provider = target.provider
+        own = self._transport is None and self._client is None and "transport" not in self.__dict__
+        if own and not provider.embedded and provider.name not in self.catalog.without_key:
+            from provider_core.http import preconnect
+
+            self._ahead = preconnect(provider.base_url, provider.network, self.environ)
+
     @contextlib.contextmanager
     def open_provider(self, target: Target, *, key: str | None = None) -> Iterator[OpenProvider]:
         """The provider with its key; an embedded model runs until the context ends.
@@ -300,6 +311,8 @@ class Runtime:
         """Close the history, and the connections unless the transport was an argument."""
         if "history" in self.__dict__:
             self.history.close()
+        if self._ahead is not None:
+            self._ahead.close()
         if "transport" in self.__dict__ and self._transport is None:
             self.transport.close()
 

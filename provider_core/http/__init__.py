@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING
 from provider_core.http._proxies import Proxy, find_proxy
 
 if TYPE_CHECKING:
-    from provider_core.http._connections import Trust, tls_context, trust
+    from provider_core.http._connections import Preconnection, Trust, preconnect, tls_context, trust
     from provider_core.http._transport import HttpReply, HttpTransport
 
-__all__ = ["HttpReply", "HttpTransport", "Proxy", "Trust", "find_proxy", "tls_context", "trust"]
+__all__ = [
+    "HttpReply",
+    "HttpTransport",
+    "Preconnection",
+    "Proxy",
+    "Trust",
+    "find_proxy",
+    "preconnect",
+    "tls_context",
+    "trust",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,30 +1,33 @@
-"""The connections below HTTP: deadlines, certificates, name lookup, sockets, and httpcore's view of them."""
+"""The connections below HTTP: deadlines, certificates, name lookup, sockets, and a connection made ahead."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import queue
+import re
 import selectors
 import socket
 import ssl
 import threading
 import time
 from collections import deque
+from functools import partial
 from itertools import chain, zip_longest
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-import httpcore
-from httpcore._backends.sync import SyncStream
-
 from provider_core import files
 from provider_core.errors import SettingsError
+from provider_core.http._proxies import find_proxy
 from provider_core.structs import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from httpcore import NetworkStream
 
     from provider_core.types import Network
 
@@ -51,7 +54,7 @@ class Deadline(float):
         self._connect_by: float | None = None
         self._read_by: float | None = None
         self._pause = _MAX_WAIT
-        self._connection: httpcore.NetworkStream | None = None
+        self._connection: NetworkStream | None = None
         self.phase: Literal["connect", "first byte", "idle", "rest"] = "connect"
         self.limit: float = network.first_byte_timeout
         """Seconds that the current phase may take, or that a pause may take in the phase "idle"."""
@@ -63,7 +66,11 @@ class Deadline(float):
         self.on_idle: Callable[[], None] | None = None
         """Called once, if nothing arrives for a moment after the request: there is time for other work."""
 
-    def opened(self, connection: httpcore.NetworkStream) -> None:
+    def share(self, earlier: Deadline) -> None:
+        """Count the time for connecting from when ``earlier`` began to."""
+        self._connect_by = earlier._connect_by
+
+    def opened(self, connection: NetworkStream) -> None:
         self._connection = connection
 
     def abandon(self) -> None:
@@ -131,32 +138,44 @@ def tls_context(network: Network, environ: Mapping[str, str], *, client_cert: bo
 
     Raises ``SettingsError`` for files that cannot be used.
     """
-    file, folders = _places(network.ca_bundle, environ)
+    context, load = _unloaded_context(network, environ, client_cert=client_cert)
+    if load is not None:
+        load()
+    return context
+
+
+def _unloaded_context(
+    network: Network, environ: Mapping[str, str], *, client_cert: bool = True
+) -> tuple[ssl.SSLContext, Callable[[], None] | None]:
+    """A context that trusts nobody until the function is called; None if the operating system decides."""
     context: ssl.SSLContext
-    if file is None and folders is None:
+    load = None
+    if any(_places(network.ca_bundle, environ)):
+        # Not ssl.create_default_context: since Python 3.13 it refuses the authorities of many companies
+        # (VERIFY_X509_STRICT), and it fails if SSLKEYLOGFILE names a file that cannot be written.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        load = partial(_load_trusted, context, network.ca_bundle, environ)
+    else:
         import truststore
 
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    else:
-        try:
-            # OpenSSL ignores a missing folder, and every server would seem untrusted.
-            if (
-                file is None
-                and folders
-                and not any(Path(each).is_dir() for each in folders.split(os.pathsep))
-            ):
-                raise NotADirectoryError(errno.ENOTDIR, "there is no such folder")
-            # Not ssl.create_default_context: since Python 3.13 it refuses the authorities of many companies
-            # (VERIFY_X509_STRICT), and it fails if SSLKEYLOGFILE names a file that cannot be written.
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.load_verify_locations(cafile=file, capath=folders)
-        except OSError as error:
-            source = _source(network.ca_bundle, environ)
-            text = f"the trusted certificates in {source} cannot be used: {_file_problem(error)}"
-            raise SettingsError(text) from error
     if client_cert and network.client_cert is not None:
         _load_client_cert(context, files.expand_user(network.client_cert))
-    return context
+    return context, load
+
+
+def _load_trusted(context: ssl.SSLContext, bundle: Path | None, environ: Mapping[str, str]) -> None:
+    file, folders = _places(bundle, environ)
+    try:
+        # OpenSSL ignores a missing folder, and every server would seem untrusted.
+        if file is None and folders and not any(Path(each).is_dir() for each in folders.split(os.pathsep)):
+            raise NotADirectoryError(errno.ENOTDIR, "there is no such folder")
+        context.load_verify_locations(cafile=file, capath=folders)
+    except OSError as error:
+        text = (
+            f"the trusted certificates in {_source(bundle, environ)} cannot be used: {_file_problem(error)}"
+        )
+        raise SettingsError(text) from error
 
 
 def trust(network: Network, environ: Mapping[str, str]) -> Trust:
@@ -234,7 +253,11 @@ def system_lookup(host: str, port: int) -> Sequence[Address]:
 
 def connect(host: str, port: int, deadline: Deadline, lookup: Lookup = system_lookup) -> socket.socket:
     """A connected, blocking socket; raises ``OSError``, of which ``TimeoutError`` is one."""
-    connected = _race(interleaved(_resolve(host, port, deadline, lookup)), deadline)
+    return _open(_resolve(host, port, deadline, lookup), deadline)
+
+
+def _open(addresses: Sequence[Address], deadline: Deadline) -> socket.socket:
+    connected = _race(interleaved(addresses), deadline)
     connected.setblocking(True)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -246,12 +269,12 @@ def connect(host: str, port: int, deadline: Deadline, lookup: Lookup = system_lo
 
 def _resolve(host: str, port: int, deadline: Deadline, lookup: Lookup) -> Sequence[Address]:
     # In a thread that can be abandoned: the system's resolver knows neither deadlines nor Ctrl-C.
-    outcome: queue.SimpleQueue[Sequence[Address] | Exception] = queue.SimpleQueue()
+    outcome: queue.SimpleQueue[Sequence[Address] | OSError] = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            outcome.put(lookup(host, port))
-        except (OSError, UnicodeError) as error:  # UnicodeError: a label of more than 63 letters
+            outcome.put(_addresses(host, port, lookup))
+        except OSError as error:
             outcome.put(error)
 
     threading.Thread(target=run, name=f"lookup of {host}", daemon=True).start()
@@ -261,7 +284,15 @@ def _resolve(host: str, port: int, deadline: Deadline, lookup: Lookup) -> Sequen
         raise TimeoutError from None
     if isinstance(found, OSError):
         raise found
-    if isinstance(found, Exception) or not found:
+    return found
+
+
+def _addresses(host: str, port: int, lookup: Lookup) -> Sequence[Address]:
+    try:
+        found = lookup(host, port)
+    except UnicodeError:  # a label of more than 63 letters
+        found = ()
+    if not found:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
     return found
 
@@ -319,102 +350,166 @@ def _start(address: Address, failures: list[OSError]) -> socket.socket | None:
     return None
 
 
-# --- httpcore's view ---------------------------------------------------------------------------------------
+# --- a connection made ahead -------------------------------------------------------------------------------
 
-_MOMENT = 0.003
-"""Seconds within which a fast server answers: other work would only delay its answer."""
+_URL = re.compile(r"(https?)://([a-z0-9._-]+)(?::([0-9]{1,5}))?(?:[/?]|$)", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
 
 
-class Backend(httpcore.NetworkBackend):
-    """Opens the connections of one pool; ``handshakes`` is how often TLS begins on each of them.
+_CORK: int | None = getattr(socket, "TCP_CORK", None)  # only Linux has it
 
-    Until the last handshake, everything that is read is part of connecting, such as a proxy's answer to CONNECT.
+
+class Preconnection:
+    """The connection for the first request, opened by a thread while the program imports modules and looks up the key.
+
+    The thread does name lookup, TCP and TLS as the request would, with the same addresses, certificates and
+    ``connect_timeout``, but with the standard library alone: importing httpcore takes longer than connecting to many
+    servers. The trusted certificates are loaded while the server's answer to the ClientHello is on its way.
+
+    The first request to the same origin with the same certificates waits for the thread, and then takes over the
+    connection, or the error. If either is more than ``fresh`` seconds old (servers close connections that stay silent),
+    or if anything else went wrong, the request connects as usual, and reports what happens then.
     """
 
-    def __init__(self, lookup: Lookup, handshakes: int) -> None:
+    def __init__(
+        self,
+        origin: tuple[str, str, int],
+        network: Network,
+        environ: Mapping[str, str],
+        lookup: Lookup = system_lookup,
+        *,
+        fresh: float = 3.0,
+    ) -> None:
+        self.context: ssl.SSLContext | None = None
+        """The context of a TLS connection that was opened."""
+        self._origin = origin
+        self._network = network
+        self._environ = environ
         self._lookup = lookup
-        self._handshakes = handshakes
+        self._fresh = fresh
+        self._deadline = Deadline(network)
+        self._deadline.connect()  # starts the clock
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._ended_at = inf
+        self._connected: socket.socket | None = None
+        self._error: OSError | None = None
+        self._closed = False
+        # A daemon: neither the end of the command nor Ctrl-C waits for a silent server.
+        threading.Thread(target=self._run, name=f"connection to {origin[1]}", daemon=True).start()
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        if not isinstance(timeout, Deadline):
-            raise TypeError("calls have a Deadline as their timeout")
-        # In a URL the zone of an IPv6 address comes after %25 (RFC 6874).
-        zoned = host.replace("%25", "%", 1) if ":" in host else host
+    def wait(self, scheme: str, host: str, port: int | None, network: Network, deadline: Deadline) -> bool:
+        """Whether a request may take over the connection, or its error: ``deadline`` then began with the thread."""
+        origin = (scheme, host, port or _PORTS[scheme])
+        same = (self._network.ca_bundle, self._network.client_cert) == (
+            network.ca_bundle,
+            network.client_cert,
+        )
+        if self._closed or origin != self._origin or not same:
+            return False
         try:
-            connected = connect(zoned, port, timeout, self._lookup)
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout from error
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
-        return _Stream(SyncStream(connected), timeout, self._handshakes)
+            left = self._deadline.connect()
+        except TimeoutError:
+            left = 0.0
+        ended = self._ended.wait(left)
+        if time.monotonic() - self._ended_at > self._fresh or not (ended or left):
+            self.close()
+            return False
+        if not ended:
+            self._error = TimeoutError()
+        deadline.share(self._deadline)
+        return True
 
-
-class _Stream(httpcore.NetworkStream):
-    """httpcore's own stream over a socket, with the timeouts of a ``Deadline``."""
-
-    def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline, handshakes: int) -> None:
-        self._inner = inner
-        self._opener = deadline
-        self._handshakes = handshakes
-        deadline.opened(self)
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        # httpcore passes no timeout while it talks to a SOCKS proxy, which belongs to connecting too.
-        if self._handshakes or not isinstance(timeout, Deadline):
-            if not (data := self._inner.read(max_bytes, self._opener.connect())):
-                raise httpcore.ConnectError("it closed the connection")
-            return data
-        if timeout.on_idle is not None:
-            self._call_on_idle(timeout)
-        data = self._inner.read(max_bytes, timeout.read())
-        timeout.closed_by_server = not data
-        return data
-
-    def _call_on_idle(self, deadline: Deadline) -> None:
-        connection = self._inner.get_extra_info("socket")
-        pending = isinstance(connection, ssl.SSLSocket) and connection.pending()
-        on_idle = deadline.on_idle
-        # The head may arrive at once, and the wait come before the body.
-        if not deadline.received and (pending or _is_readable(connection, _MOMENT)):
-            return
-        deadline.on_idle = None
-        if not deadline.received and on_idle is not None:
-            deadline.read()  # starts the clock
-            on_idle()
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if isinstance(timeout, Deadline) and not self._handshakes:
-            self._inner.write(buffer, timeout.write())
-        else:
-            self._inner.write(buffer, self._opener.connect())
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            secured = self._inner.start_tls(ssl_context, server_hostname, self._opener.connect())
-        except ValueError as error:  # a host that no certificate can name
-            raise httpcore.ConnectError(str(error)) from error
-        return _Stream(secured, self._opener, self._handshakes - 1)
+    def take(self) -> socket.socket | None:
+        """The connection; None if it cannot be used, or was taken before. Raises the ``OSError`` of a failed one."""
+        with self._lock:
+            connected, error = self._connected, self._error
+            self._connected = self._error = None
+            self._closed = True
+        if error is not None:
+            raise error
+        if connected is None or _is_silent(connected):
+            return connected
+        connected.close()
+        return None
 
     def close(self) -> None:
-        self._inner.close()
+        """Close the connection if it was not taken; a thread that is still at work closes its own."""
+        with self._lock:
+            connected, self._connected = self._connected, None
+            self._closed = True
+        if connected is not None:
+            connected.close()
 
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+    def _run(self) -> None:
+        connected, error = None, None
+        try:
+            connected = self._connect()
+        except OSError as failure:
+            error = failure
+        except Exception:  # noqa: BLE001, S110 - such as invalid files of certificates: the request will report them
+            pass
+        with self._lock:
+            self._ended_at = time.monotonic()
+            if not self._closed:
+                self._connected, self._error, connected = connected, error, None
+        if connected is not None:
+            connected.close()
+        self._ended.set()
+
+    def _connect(self) -> socket.socket:
+        scheme, host, port = self._origin
+        if scheme == "http":
+            return _open(_addresses(host, port, self._lookup), self._deadline)
+        context, load = _unloaded_context(self._network, self._environ)
+        context.set_alpn_protocols(["http/1.1"])
+        if load is not None and _CORK is None:
+            load()
+        connected = _open(_addresses(host, port, self._lookup), self._deadline)
+        with contextlib.ExitStack() as stack:
+            stack.callback(connected.close)
+            connected.settimeout(self._deadline.connect())
+            early = load is not None and _CORK is not None
+            secured = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=not early)
+            stack.callback(secured.close)
+            if load is not None and _CORK is not None:
+                secured.setblocking(False)
+                # The kernel holds the ClientHello back, so that no certificate can arrive before the next line.
+                secured.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    secured.do_handshake()
+                secured.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+                load()
+                secured.settimeout(self._deadline.connect())
+                secured.do_handshake()
+            secured.setblocking(True)
+            stack.pop_all()
+        self.context = context
+        return secured
 
 
-def _is_readable(connection: socket.socket, seconds: float) -> bool:
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection, selectors.EVENT_READ)
-        return bool(selector.select(seconds))
+def preconnect(url: str, network: Network, environ: Mapping[str, str]) -> Preconnection | None:
+    """Begin to connect to the server of ``url``; None if a proxy is in between, or the address is an unusual one."""
+    found = _URL.match(url)
+    if found is None:
+        return None
+    scheme, host = found[1].lower(), found[2].lower()
+    port = int(found[3] or _PORTS[scheme])
+    try:
+        proxy, _ = find_proxy(url, environ, network.proxy)
+    except (SettingsError, ValueError):  # the request will report it
+        return None
+    return Preconnection((scheme, host, port), network, environ) if proxy is None else None
+
+
+def _is_silent(connected: socket.socket) -> bool:
+    """Whether the server has neither closed the connection nor sent anything but TLS session tickets."""
+    connected.setblocking(False)
+    try:
+        connected.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        connected.setblocking(True)
+        return True
+    except OSError:
+        pass
+    return False

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import selectors
+import ssl
 import threading
 import weakref
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpcore
+from httpcore._backends.sync import SyncStream
 
 from provider_core.errors import (
     DeadlineError,
@@ -21,14 +24,15 @@ from provider_core.errors import (
     ProtocolError,
     TLSError,
 )
-from provider_core.http._connections import Backend, Deadline, system_lookup, tls_context, trust_source
+from provider_core.http._connections import Deadline, connect, system_lookup, tls_context, trust_source
 from provider_core.http._errors import Route, httpx, map_errors, proxy_error
 from provider_core.http._proxies import check_host, find_proxy, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import socket
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from provider_core.http._connections import Lookup
+    from provider_core.http._connections import Lookup, Preconnection
     from provider_core.http._proxies import Proxy
     from provider_core.types import Call, Network
 
@@ -59,6 +63,7 @@ class HttpTransport:
     Several threads may use one instance. Proxies and certificate paths come from ``environ``, addresses from
     ``lookup``; both are the system's by default. A ``client`` of your own, or an httpx transport, sends the requests
     with the timeouts of the settings, but with its own proxies and certificates; closing it is up to you.
+    ``ahead`` is a connection for the first request.
     """
 
     def __init__(
@@ -67,11 +72,12 @@ class HttpTransport:
         *,
         lookup: Lookup | None = None,
         client: httpx.Client | httpx.BaseTransport | None = None,
+        ahead: Preconnection | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._pools: Pools | None = None
         if client is None:
-            client = self._pools = Pools(self._environ, lookup or system_lookup)
+            client = self._pools = Pools(self._environ, lookup or system_lookup, ahead)
             # Idle sockets must not be left to the garbage collector, nor to the end of Python.
             weakref.finalize(self, client.close)
         self._client = client
@@ -236,9 +242,10 @@ class Pools(httpx.BaseTransport):
     The pools are separate because a truststore context allows only one handshake at a time.
     """
 
-    def __init__(self, environ: Mapping[str, str], lookup: Lookup) -> None:
+    def __init__(self, environ: Mapping[str, str], lookup: Lookup, ahead: Preconnection | None) -> None:
         self._environ = environ
         self._lookup = lookup
+        self._ahead = ahead
         self._pools: dict[object, httpx.HTTPTransport] = {}
         self._lock = threading.Lock()
 
@@ -249,7 +256,7 @@ class Pools(httpx.BaseTransport):
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                pool = self._pools[key] = self._new_pool(network, proxy, secure=request.url.scheme == "https")
+                pool = self._pools[key] = self._new_pool(request)
         return pool.handle_request(request)
 
     def close(self) -> None:
@@ -258,7 +265,20 @@ class Pools(httpx.BaseTransport):
                 pool.close()
             self._pools.clear()
 
-    def _new_pool(self, network: Network, proxy: Proxy | None, *, secure: bool) -> httpx.HTTPTransport:
+    def _new_pool(self, request: httpx.Request) -> httpx.HTTPTransport:
+        network: Network = request.extensions["network"]
+        proxy: Proxy | None = request.extensions["proxy"]
+        deadline: Deadline = request.extensions["timeout"]["connect"]
+        secure = request.url.scheme == "https"
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            url = request.url
+            if proxy is not None or not ahead.wait(url.scheme, url.host, url.port, network, deadline):
+                ahead.close()
+                ahead = None
+        context = ahead.context if ahead is not None else None
+        if secure and context is None:
+            context = tls_context(network, self._environ)
         server = None
         if proxy is not None:
             certificates = (
@@ -272,11 +292,13 @@ class Pools(httpx.BaseTransport):
         # HTTPTransport translates from httpx to httpcore and back. Its constructor cannot make this pool.
         transport = httpx.HTTPTransport.__new__(httpx.HTTPTransport)
         transport._pool = httpcore.ConnectionPool(
-            ssl_context=tls_context(network, self._environ) if secure else None,
+            ssl_context=context,
             proxy=server,
             max_connections=None,
             keepalive_expiry=_KEEP_IDLE,
-            network_backend=Backend(self._lookup, secure + (proxy is not None and proxy.scheme == "https")),
+            network_backend=Backend(
+                self._lookup, secure + (proxy is not None and proxy.scheme == "https"), ahead
+            ),
         )
         return transport
 
@@ -314,3 +336,111 @@ def _headers(call: Call) -> list[tuple[bytes, bytes]]:
         if name in ("content-length", "transfer-encoding", "host"):
             raise InvalidInputError(f"the header {name!r} cannot be set", provider=call.provider)
     return [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.items()]
+
+
+# --- httpcore's view of a connection ------------------------------------------------------------------------
+
+_MOMENT = 0.003
+"""Seconds within which a fast server answers: other work would only delay its answer."""
+
+
+class Backend(httpcore.NetworkBackend):
+    """Opens the connections of one pool; ``handshakes`` is how often TLS begins on each of them.
+
+    The first connection is ``ahead`` if that can be used. Until the last handshake, everything that is read is part of
+    connecting, such as a proxy's answer to CONNECT.
+    """
+
+    def __init__(self, lookup: Lookup, handshakes: int, ahead: Preconnection | None = None) -> None:
+        self._lookup = lookup
+        self._ahead = ahead
+        self._handshakes = handshakes
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        if not isinstance(timeout, Deadline):
+            raise TypeError("calls have a Deadline as their timeout")
+        # In a URL the zone of an IPv6 address comes after %25 (RFC 6874).
+        zoned = host.replace("%25", "%", 1) if ":" in host else host
+        ahead, self._ahead = self._ahead, None
+        try:
+            if ahead is not None and (connected := ahead.take()) is not None:
+                return _Stream(SyncStream(connected), timeout, handshakes=0)
+            connected = connect(zoned, port, timeout, self._lookup)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout from error
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        return _Stream(SyncStream(connected), timeout, self._handshakes)
+
+
+class _Stream(httpcore.NetworkStream):
+    """httpcore's own stream over a socket, with the timeouts of a ``Deadline``."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline, handshakes: int) -> None:
+        self._inner = inner
+        self._opener = deadline
+        self._handshakes = handshakes
+        deadline.opened(self)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        # httpcore passes no timeout while it talks to a SOCKS proxy, which belongs to connecting too.
+        if self._handshakes or not isinstance(timeout, Deadline):
+            if not (data := self._inner.read(max_bytes, self._opener.connect())):
+                raise httpcore.ConnectError("it closed the connection")
+            return data
+        if timeout.on_idle is not None:
+            self._call_on_idle(timeout)
+        data = self._inner.read(max_bytes, timeout.read())
+        timeout.closed_by_server = not data
+        return data
+
+    def _call_on_idle(self, deadline: Deadline) -> None:
+        connection = self._inner.get_extra_info("socket")
+        pending = isinstance(connection, ssl.SSLSocket) and connection.pending()
+        on_idle = deadline.on_idle
+        # The head may arrive at once, and the wait come before the body.
+        if not deadline.received and (pending or _is_readable(connection, _MOMENT)):
+            return
+        deadline.on_idle = None
+        if not deadline.received and on_idle is not None:
+            deadline.read()  # starts the clock
+            on_idle()
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if isinstance(timeout, Deadline) and not self._handshakes:
+            self._inner.write(buffer, timeout.write())
+        else:
+            self._inner.write(buffer, self._opener.connect())
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        if not self._handshakes:  # done ahead
+            return self
+        try:
+            secured = self._inner.start_tls(ssl_context, server_hostname, self._opener.connect())
+        except ValueError as error:  # a host that no certificate can name
+            raise httpcore.ConnectError(str(error)) from error
+        return _Stream(secured, self._opener, self._handshakes - 1)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _is_readable(connection: socket.socket, seconds: float) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(seconds))

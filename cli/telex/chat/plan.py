@@ -190,6 +190,8 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
         if options.go_on and not (interactive or options.quiet):
             _note_continued(app, earlier)
     found = [_find(app, options, name, earlier) for name in options.models or (None,)]
+    if len(found) == 1 and not (isinstance(found[0], CoreError) or interactive or options.dry_run):
+        app.runtime.connect_ahead(found[0])
     prompt, content, system = _read_message(app, options, template, interactive=interactive)
     models = []
     names = [_without_keys(app, name) for name in options.models] if several else [""]
