@@ -30,7 +30,6 @@ from provider_core.catalog._catalog import (
 )
 
 if TYPE_CHECKING:
-    from provider_core.catalog._estimate import estimate_limits
     from provider_core.catalog._fetch import PRESET_BY_OWNER, RefreshResult, fetch, refresh
 
 __all__ = [
@@ -43,7 +42,6 @@ __all__ = [
     "cached_listings",
     "can_list_models",
     "delete_cached",
-    "estimate_limits",
     "fetch",
     "invalidate_snapshot",
     "listing",
@@ -60,8 +58,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     # A chat needs none of these.
-    if name == "estimate_limits":
-        return import_module(f"{__name__}._estimate").estimate_limits
     if name in ("PRESET_BY_OWNER", "RefreshResult", "fetch", "refresh"):
         return getattr(import_module(f"{__name__}._fetch"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,6 +22,7 @@ __all__ = [
     "all_models",
     "all_presets",
     "close_matches",
+    "estimate_limits",
     "get",
     "models",
     "search",
@@ -105,3 +106,29 @@ def models(id: str) -> tuple[Model, ...]:  # noqa: A002 - the field's name
         )
         for id_, context, max_output, reasoning, tools, name, levels in all_models().get(id, ())
     )
+
+
+def estimate_limits(model: str) -> tuple[int | None, int | None]:
+    """The context window and the longest answer of the model of the same name in any preset's list, in tokens.
+
+    The smaller value if presets differ; None if no preset knows it.
+    """
+    return _limits_by_name().get(_last_part(model), (None, None))
+
+
+@cache
+def _limits_by_name() -> dict[str, tuple[int | None, int | None]]:
+    def smaller(*counts: int | None) -> int | None:
+        return min(filter(None, counts), default=None)
+
+    found: dict[str, tuple[int | None, int | None]] = {}
+    for rows in all_models().values():
+        for id_, context, output, *_ in rows:
+            known = found.get(_last_part(id_), (None, None))
+            found[_last_part(id_)] = (smaller(context, known[0]), smaller(output, known[1]))
+    return found
+
+
+def _last_part(model: str) -> str:
+    """The name without publisher and variant: "Qwen/Qwen3-8B:free" is "qwen3-8b"."""
+    return model.lower().rpartition("/")[2].partition(":")[0].replace("_", "-")

@@ -16,7 +16,7 @@ from listings import listing, paths
 from scripted import Answer, Pause, Scripted
 
 from provider_core import catalog, errors, presets
-from provider_core.catalog import CachedModelList, Catalog, ModelListing, RefreshResult, estimate_limits
+from provider_core.catalog import CachedModelList, Catalog, ModelListing, RefreshResult
 from provider_core.catalog._parse import CONTEXT, OUTPUT, find, kind_of_id, parse_models, tokens
 from provider_core.types import Model, Provider
 
@@ -208,48 +208,6 @@ def test_abilities_are_read_from_lists_and_flags(
 )
 def test_name_is_one_printable_line(fields: dict[str, Any], name: str) -> None:
     assert parse(**fields).name == name
-
-
-# --- estimates -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "context"),
-    [
-        ("moonshot-v1-128k", 131072),
-        ("yarn-llama-2-7b-64k.Q4_K_M.gguf", 65536),
-        ("qwen2.5-7b-instruct-1m", 1_000_000),
-        ("Meta-Llama-3-8B-Instruct", 8192),
-        ("llama3.2:latest", 131072),
-        ("openai/gpt-4o-2024-11-20", 128000),
-        ("Qwen/Qwen3-Coder-30B-A3B", 262144),
-        ("some/never-heard-of", None),
-        ("model-3k", None),
-        ("", None),
-    ],
-)
-def test_window_is_estimated_from_marks_and_families(name: str, context: int | None) -> None:
-    assert estimate_limits(name)[0] == context
-
-
-def test_window_of_the_same_model_at_another_host_is_the_smallest_one() -> None:
-    rows = [row for rows in presets.all_models().values() for row in rows]
-    known = [row[1] for row in rows if row[0].lower().endswith("/deepseek-v4-pro") and row[1]]
-    assert estimate_limits("anyone/DeepSeek-V4-Pro:free")[0] == min(known)
-
-
-def test_families_rarely_promise_more_than_the_best_host_has() -> None:
-    from provider_core.catalog._estimate import _FAMILIES, _last_part
-
-    best: dict[str, int] = {}
-    for rows in presets.all_models().values():
-        for id_, context, *_ in rows:
-            best[_last_part(id_)] = max(best.get(_last_part(id_), 0), context or 0)
-    guesses = {name: next((n for pattern, n in _FAMILIES if pattern.match(name)), 0) for name in best}
-    guessed = [name for name, guess in guesses.items() if guess and best[name]]
-    beyond = [name for name in guessed if guesses[name] > 1.1 * best[name]]
-    assert len(guessed) > 80
-    assert len(beyond) < len(guessed) / 8, beyond
 
 
 # --- merging -------------------------------------------------------------------------------------------------

@@ -131,6 +131,13 @@ def test_models_are_valid_and_their_levels_can_be_requested(preset: Preset) -> N
             assert fields_for(preset.id, model.id, level) is not None, (model.id, level)
 
 
+def test_window_of_the_same_model_at_another_host_is_the_smallest_one() -> None:
+    rows = [row for rows in presets.all_models().values() for row in rows]
+    known = [row[1] for row in rows if row[0].lower().endswith("/deepseek-v4-pro") and row[1]]
+    assert presets.estimate_limits("anyone/DeepSeek-V4-Pro:free")[0] == min(known)
+    assert presets.estimate_limits("some/never-heard-of") == (None, None)
+
+
 def test_only_presets_have_models() -> None:
     assert set(presets.all_models()) <= {preset.id for preset in ALL}
     assert presets.models("unknown") == ()

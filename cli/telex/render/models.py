@@ -72,7 +72,7 @@ def _limits(model: Model) -> tuple[int | None, int | None, frozenset[str]]:
     """The context window, the longest answer, and which of the two are estimated."""
     if model.context is not None and model.max_output is not None and not model.context_is_maximum:
         return model.context, model.max_output, frozenset()
-    from provider_core.catalog import estimate_limits
+    from provider_core.presets import estimate_limits
 
     context, max_output = estimate_limits(model.id)
     guessed = set()
@@ -209,7 +209,7 @@ def _provider(listing: ModelListing) -> str:
 def _tokens(count: int | None, *, guess: bool) -> str:
     if count is None:
         return ""
-    return f"~{short_number(count)} tokens, estimated from the name" if guess else f"{count:,} tokens"
+    return f"~{short_number(count)} tokens, as other providers have it" if guess else f"{count:,} tokens"
 
 
 def _yes_no(answer: bool | None, more: str = "") -> str:
