@@ -52,11 +52,10 @@ SILICONFLOW: Final = Quirks(
     reasoning_send_back="reasoning_content",  # anomalyco/models.dev, providers/siliconflow
 )
 
+# fmt: off
 PRESETS: Final = (
     Preset(
-        id="modelscope",
-        name="ModelScope",
-        base_url="https://api-inference.modelscope.cn/v1",
+        id="modelscope", name="ModelScope", base_url="https://api-inference.modelscope.cn/v1",
         key_env=("MODELSCOPE_API_KEY",),
         docs_url="https://modelscope.cn/docs/model-service/API-Inference/intro",
         quirks=Quirks(
@@ -66,11 +65,8 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="qianfan",
-        name="Baidu Qianfan",
-        base_url="https://qianfan.baidubce.com/v2",
-        also=("baidu", "ernie"),
-        key_env=("QIANFAN_API_KEY",),
+        id="qianfan", name="Baidu Qianfan", base_url="https://qianfan.baidubce.com/v2",
+        also=("baidu", "ernie"), key_env=("QIANFAN_API_KEY",),
         docs_url="https://cloud.baidu.com/doc/qianfan-api/",
         quirks=Quirks(
             # cloud.baidu.com "深度思考": each maker has its own switch.
@@ -82,8 +78,7 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="qwen",
-        name="Qwen (Alibaba Model Studio, international)",
+        id="qwen", name="Qwen (Alibaba Model Studio, international)",
         base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         other_base_urls=(
             ("https://coding-intl.dashscope.aliyuncs.com/v1", "coding plan, with keys of its own"),
@@ -93,64 +88,49 @@ PRESETS: Final = (
         key_env=("DASHSCOPE_API_KEY", "QWENCLOUD_API_KEY", "ALIBABA_API_KEY", "QWEN_API_KEY"),
         keys_url="https://modelstudio.console.alibabacloud.com/?tab=dashboard#/api-key",
         docs_url="https://www.alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope",
-        regions=("qwen-cn", "qwen-us"),
-        quirks=QWEN,
+        regions=("qwen-cn", "qwen-us"), quirks=QWEN,
     ),
     Preset(
-        id="qwen-cn",
-        name="Qwen (Alibaba Bailian, China)",
+        id="qwen-cn", name="Qwen (Alibaba Bailian, China)",
         base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
         other_base_urls=(("https://coding.dashscope.aliyuncs.com/v1", "coding plan, with keys of its own"),),
         also=("alibaba", "dashscope", "bailian", "tongyi"),
         key_env=("DASHSCOPE_API_KEY", "QWEN_AI_PLATFORM_API_KEY", "QWEN_API_KEY"),
         keys_url="https://bailian.console.aliyun.com/?tab=model#/api-key",
         docs_url="https://help.aliyun.com/zh/model-studio/compatibility-of-openai-with-dashscope",
-        regions=("qwen", "qwen-us"),
-        quirks=QWEN,
+        regions=("qwen", "qwen-us"), quirks=QWEN,
     ),
     Preset(
-        id="qwen-us",
-        name="Qwen (Alibaba Model Studio, US)",
+        id="qwen-us", name="Qwen (Alibaba Model Studio, US)",
         base_url="https://dashscope-us.aliyuncs.com/compatible-mode/v1",
-        also=("alibaba", "dashscope"),
-        key_env=("ALIBABA_US_API_KEY", "DASHSCOPE_API_KEY"),
+        also=("alibaba", "dashscope"), key_env=("ALIBABA_US_API_KEY", "DASHSCOPE_API_KEY"),
         keys_url="https://modelstudio.console.alibabacloud.com/?tab=dashboard#/api-key",
-        docs_url="https://www.alibabacloud.com/help/en/model-studio/regions/",
-        regions=("qwen", "qwen-cn"),
+        docs_url="https://www.alibabacloud.com/help/en/model-studio/regions/", regions=("qwen", "qwen-cn"),
         quirks=QWEN,
     ),
     Preset(
-        id="siliconflow",
-        name="SiliconFlow (international)",
-        base_url="https://api.siliconflow.com/v1",
+        id="siliconflow", name="SiliconFlow (international)", base_url="https://api.siliconflow.com/v1",
         key_env=("SILICONFLOW_API_KEY",),
         keys_url="https://cloud.siliconflow.com/account/ak",
         docs_url="https://docs.siliconflow.com/en/api-reference/chat-completions/chat-completions",
         regions=("siliconflow-cn",),
-        models_query="sub_type=chat",
-        quirks=SILICONFLOW,
+        models_query="sub_type=chat", quirks=SILICONFLOW,
     ),
     Preset(
-        id="siliconflow-cn",
-        name="SiliconFlow (China)",
-        base_url="https://api.siliconflow.cn/v1",
+        id="siliconflow-cn", name="SiliconFlow (China)", base_url="https://api.siliconflow.cn/v1",
         key_env=("SILICONFLOW_CN_API_KEY", "SILICONFLOW_API_KEY"),
         keys_url="https://cloud.siliconflow.cn/account/ak",
         docs_url="https://docs.siliconflow.cn/cn/api-reference/chat-completions/chat-completions",
         regions=("siliconflow",),
-        models_query="sub_type=chat",
-        quirks=SILICONFLOW,
+        models_query="sub_type=chat", quirks=SILICONFLOW,
     ),
     Preset(
-        id="tencent",
-        name="Tencent TokenHub",
-        base_url="https://tokenhub-intl.tencentcloudmaas.com/v1",
+        id="tencent", name="Tencent TokenHub", base_url="https://tokenhub-intl.tencentcloudmaas.com/v1",
         other_base_urls=(
             ("https://tokenhub.tencentmaas.com/v1", "China"),
             ("https://api.hunyuan.cloud.tencent.com/v1", "the older Hunyuan service"),
         ),
-        also=("hunyuan",),
-        key_env=("TENCENT_API_KEY", "HUNYUAN_API_KEY"),
+        also=("hunyuan",), key_env=("TENCENT_API_KEY", "HUNYUAN_API_KEY"),
         docs_url="https://cloud.tencent.com/document/product/1729",
         quirks=Quirks(
             # cloud.tencent.com "深度思考" (1823/131208): MiniMax M2 has no switch, and not all have levels.
@@ -163,15 +143,12 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="volcengine",
-        name="Volcengine Ark",
-        base_url="https://ark.cn-beijing.volces.com/api/v3",
+        id="volcengine", name="Volcengine Ark", base_url="https://ark.cn-beijing.volces.com/api/v3",
         other_base_urls=(
             ("https://ark.ap-southeast.bytepluses.com/api/v3", "BytePlus, international"),
             ("https://ark.cn-beijing.volces.com/api/coding/v3", "coding plan, with keys of its own"),
         ),
-        also=("doubao", "ark", "bytedance"),
-        key_env=("ARK_API_KEY", "VOLCENGINE_API_KEY"),
+        also=("doubao", "ark", "bytedance"), key_env=("ARK_API_KEY", "VOLCENGINE_API_KEY"),
         keys_url="https://console.volcengine.com/ark/region:ark+cn-beijing/apiKey",
         docs_url="https://www.volcengine.com/docs/82379/1298454",
         quirks=Quirks(
@@ -182,7 +159,6 @@ PRESETS: Final = (
     ),
 )
 
-# fmt: off
 MODELS: Final[ModelTable] = {
     "qwen": (
         ("qwen3.8-max", 991_808, 131_072, True, True, "", ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from provider_core.presets.effort import LEVELS, per_level
@@ -11,67 +12,43 @@ from provider_core.types import Effort, Quirks
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
 
+_gateway = partial(Preset, kind="gateway")
+
+# fmt: off
 PRESETS: Final = (
-    Preset(
-        id="aihubmix",
-        name="AIHubMix",
-        kind="gateway",
-        base_url="https://aihubmix.com/v1",
-        key_env=("AIHUBMIX_API_KEY",),
-        docs_url="https://docs.aihubmix.com",
+    _gateway(
+        id="aihubmix", name="AIHubMix", base_url="https://aihubmix.com/v1",
+        key_env=("AIHUBMIX_API_KEY",), docs_url="https://docs.aihubmix.com",
     ),
-    Preset(
-        id="github-models",
-        name="GitHub Models",
-        kind="gateway",
-        base_url="https://models.github.ai/inference",
+    _gateway(
+        id="github-models", name="GitHub Models", base_url="https://models.github.ai/inference",
         other_base_urls=(
             ("https://models.github.ai/orgs/{org}/inference", "billed to an organisation"),
             ("https://models.inference.ai.azure.com", "the old address"),
         ),
-        also=("github",),
-        key_env=("GITHUB_MODELS_TOKEN", "GITHUB_TOKEN", "GH_TOKEN"),
-        keys_url="https://github.com/settings/tokens",
-        docs_url="https://docs.github.com/en/rest/models",
+        also=("github",), key_env=("GITHUB_MODELS_TOKEN", "GITHUB_TOKEN", "GH_TOKEN"),
+        keys_url="https://github.com/settings/tokens", docs_url="https://docs.github.com/en/rest/models",
         models_path="/../catalog/models",  # the inference path lists nothing
         quirks=Quirks(tool_images="user"),  # as Azure OpenAI, which serves it
     ),
-    Preset(
-        id="huggingface",
-        name="Hugging Face",
-        kind="gateway",
-        base_url="https://router.huggingface.co/v1",
-        also=("hf",),
-        key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
+    _gateway(
+        id="huggingface", name="Hugging Face", base_url="https://router.huggingface.co/v1",
+        also=("hf",), key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
         keys_url="https://huggingface.co/settings/tokens",
         docs_url="https://huggingface.co/docs/inference-providers",
     ),
-    Preset(
-        id="litellm",
-        name="LiteLLM proxy",
-        kind="gateway",
-        base_url="http://127.0.0.1:4000/v1",
-        also=("lite llm",),
-        key_required=False,
-        key_env=("LITELLM_API_KEY", "LITELLM_MASTER_KEY"),
+    _gateway(
+        id="litellm", name="LiteLLM proxy", base_url="http://127.0.0.1:4000/v1",
+        also=("lite llm",), key_required=False, key_env=("LITELLM_API_KEY", "LITELLM_MASTER_KEY"),
         docs_url="https://docs.litellm.ai/docs/simple_proxy",
-        ports=(4000,),
     ),
-    Preset(
-        id="opencode-zen",
-        name="OpenCode Zen",
-        kind="gateway",
-        base_url="https://opencode.ai/zen/v1",
-        also=("opencode",),
-        key_env=("OPENCODE_API_KEY",),
-        docs_url="https://opencode.ai/docs/zen",
+    _gateway(
+        id="opencode-zen", name="OpenCode Zen", base_url="https://opencode.ai/zen/v1",
+        also=("opencode",), key_env=("OPENCODE_API_KEY",), docs_url="https://opencode.ai/docs/zen",
         quirks=Quirks(reasoning_send_back="reasoning_content"),  # anomalyco/models.dev, providers/opencode
     ),
-    Preset(
-        id="openrouter",
-        name="OpenRouter",
-        kind="gateway",
-        base_url="https://openrouter.ai/api/v1",
+    _gateway(
+        id="openrouter", name="OpenRouter", base_url="https://openrouter.ai/api/v1",
         key_env=("OPENROUTER_API_KEY",),
         keys_url="https://openrouter.ai/settings/keys",
         docs_url="https://openrouter.ai/docs/api-reference/overview",
@@ -82,32 +59,21 @@ PRESETS: Final = (
             reasoning_send_back="reasoning_details",
         ),
     ),
-    Preset(
-        id="poe",
-        name="Poe",
-        kind="gateway",
-        base_url="https://api.poe.com/v1",
+    _gateway(
+        id="poe", name="Poe", base_url="https://api.poe.com/v1",
         key_env=("POE_API_KEY",),
         docs_url="https://creator.poe.com/docs/external-applications/openai-compatible-api",
     ),
-    Preset(
-        id="routerlab",
-        name="RouterLab",
-        kind="gateway",
-        base_url="https://api.routerlab.ch/v1",
-        key_env=("ROUTERLAB_API_KEY",),
-        docs_url="https://routerlab.ch",
+    _gateway(
+        id="routerlab", name="RouterLab", base_url="https://api.routerlab.ch/v1",
+        key_env=("ROUTERLAB_API_KEY",), docs_url="https://routerlab.ch",
     ),
-    Preset(
-        id="vercel",
-        name="Vercel AI Gateway",
-        kind="gateway",
-        base_url="https://ai-gateway.vercel.sh/v1",
+    _gateway(
+        id="vercel", name="Vercel AI Gateway", base_url="https://ai-gateway.vercel.sh/v1",
         also=("ai gateway",),
         key_env=("AI_GATEWAY_API_KEY", "VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"),
         keys_url="https://vercel.com/dashboard/ai-gateway/api-keys",
-        docs_url="https://vercel.com/docs/ai-gateway/openai-compat",
-        output_field="max_tokens",
+        docs_url="https://vercel.com/docs/ai-gateway/openai-compat", output_field="max_tokens",
         quirks=Quirks(
             # vercel.com AI Gateway, "Reasoning" for OpenAI chat completions: levels end at xhigh.
             effort=(Effort(levels=per_level(lambda level: {"reasoning": {"effort": level}}, *LEVELS[:-1])),),
@@ -116,7 +82,6 @@ PRESETS: Final = (
     ),
 )
 
-# fmt: off
 MODELS: Final[ModelTable] = {
     "github-models": (
         ("openai/gpt-4.1", 128_000, 16_384, False, True, "GPT-4.1", ()),

@@ -29,48 +29,36 @@ TOGETHER: Final[dict[str, dict[str, Json]]] = {
     **reasoning_effort("low", "medium", "high", "max"),
 }
 
+# fmt: off
 PRESETS: Final = (
     Preset(
-        id="baseten",
-        name="Baseten",
-        base_url="https://inference.baseten.co/v1",
-        key_env=("BASETEN_API_KEY",),
-        docs_url="https://docs.baseten.co/inference/model-apis/overview",
+        id="baseten", name="Baseten", base_url="https://inference.baseten.co/v1",
+        key_env=("BASETEN_API_KEY",), docs_url="https://docs.baseten.co/inference/model-apis/overview",
         quirks=Quirks(
             # docs.baseten.co "Reasoning": a template argument switches these; the others have levels.
             effort=(Effort(models=("kimi-k2*", *GLM_WITH_SWITCH), levels=BASETEN), ANY_EFFORT),
         ),
     ),
     Preset(
-        id="cerebras",
-        name="Cerebras",
-        base_url="https://api.cerebras.ai/v1",
+        id="cerebras", name="Cerebras", base_url="https://api.cerebras.ai/v1",
         key_env=("CEREBRAS_API_KEY",),
-        keys_url="https://cloud.cerebras.ai/platform",
-        docs_url="https://inference-docs.cerebras.ai/",
+        keys_url="https://cloud.cerebras.ai/platform", docs_url="https://inference-docs.cerebras.ai/",
     ),
     Preset(
-        id="chutes",
-        name="Chutes",
-        base_url="https://llm.chutes.ai/v1",
-        key_env=("CHUTES_API_KEY",),
-        docs_url="https://chutes.ai/docs",
+        id="chutes", name="Chutes", base_url="https://llm.chutes.ai/v1",
+        key_env=("CHUTES_API_KEY",), docs_url="https://chutes.ai/docs",
     ),
     Preset(
-        id="cloudflare",
-        name="Cloudflare Workers AI",
+        id="cloudflare", name="Cloudflare Workers AI",
         base_url="https://api.cloudflare.com/client/v4/accounts/{account_id}/ai/v1",
-        also=("workers ai",),
-        key_env=("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"),
+        also=("workers ai",), key_env=("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"),
         keys_url="https://dash.cloudflare.com/profile/api-tokens",
         docs_url="https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility/",
         variables=(
             Variable(name="account_id", prompt="Cloudflare account id", env=("CLOUDFLARE_ACCOUNT_ID",)),
         ),
         # GET /models answers 405; in the catalog the name of a model ("@cf/...") is in "name", and "id" is a UUID.
-        models_path="/../models/search",
-        models_query="task=Text+Generation&per_page=100",
-        models_id="name",
+        models_path="/../models/search", models_query="task=Text+Generation&per_page=100", models_id="name",
         quirks=Quirks(
             # The server's default of 256 tokens cuts nearly every answer: lobehub/lobe-chat issue
             # 7450.
@@ -78,12 +66,9 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="deepinfra",
-        name="DeepInfra",
-        base_url="https://api.deepinfra.com/v1/openai",
+        id="deepinfra", name="DeepInfra", base_url="https://api.deepinfra.com/v1/openai",
         key_env=("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
-        keys_url="https://deepinfra.com/dash/api_keys",
-        docs_url="https://deepinfra.com/docs/openai_api",
+        keys_url="https://deepinfra.com/dash/api_keys", docs_url="https://deepinfra.com/docs/openai_api",
         quirks=Quirks(
             # docs.deepinfra.com "Reasoning".
             effort=(Effort(levels=reasoning_effort("none", "low", "medium", "high", "xhigh")),),
@@ -91,11 +76,8 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="fireworks",
-        name="Fireworks AI",
-        base_url="https://api.fireworks.ai/inference/v1",
-        also=("fireworks ai",),
-        key_env=("FIREWORKS_API_KEY",),
+        id="fireworks", name="Fireworks AI", base_url="https://api.fireworks.ai/inference/v1",
+        also=("fireworks ai",), key_env=("FIREWORKS_API_KEY",),
         keys_url="https://app.fireworks.ai/settings/users/api-keys",
         docs_url="https://docs.fireworks.ai/tools-sdks/openai-compatibility",
         quirks=Quirks(
@@ -106,11 +88,8 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="friendli",
-        name="Friendli",
-        base_url="https://api.friendli.ai/serverless/v1",
-        key_env=("FRIENDLI_TOKEN",),
-        docs_url="https://friendli.ai/docs",
+        id="friendli", name="Friendli", base_url="https://api.friendli.ai/serverless/v1",
+        key_env=("FRIENDLI_TOKEN",), docs_url="https://friendli.ai/docs",
         quirks=Quirks(
             # friendli.ai "Reasoning"; GLM-5.2 has levels: anomalyco/models.dev, providers/friendli.
             effort=(Effort(models=("glm-5.2*",)), Effort(levels=TEMPLATE_SWITCH)),
@@ -118,12 +97,9 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="groq",
-        name="Groq",
-        base_url="https://api.groq.com/openai/v1",
+        id="groq", name="Groq", base_url="https://api.groq.com/openai/v1",
         key_env=("GROQ_API_KEY",),
-        keys_url="https://console.groq.com/keys",
-        docs_url="https://console.groq.com/docs/api-reference",
+        keys_url="https://console.groq.com/keys", docs_url="https://console.groq.com/docs/api-reference",
         quirks=Quirks(
             # console.groq.com "Reasoning": Qwen has only "none" and "default".
             effort=(
@@ -134,17 +110,13 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="hyperbolic",
-        name="Hyperbolic",
-        base_url="https://api.hyperbolic.xyz/v1",
+        id="hyperbolic", name="Hyperbolic", base_url="https://api.hyperbolic.xyz/v1",
         key_env=("HYPERBOLIC_API_KEY",),
         keys_url="https://app.hyperbolic.ai/settings/api-keys",
         docs_url="https://docs.hyperbolic.xyz/docs/inference-api",
     ),
     Preset(
-        id="nebius",
-        name="Nebius Token Factory",
-        base_url="https://api.tokenfactory.nebius.com/v1",
+        id="nebius", name="Nebius Token Factory", base_url="https://api.tokenfactory.nebius.com/v1",
         other_base_urls=(("https://api.studio.nebius.com/v1", "the old address"),),
         key_env=("NEBIUS_API_KEY",),
         keys_url="https://tokenfactory.nebius.com/?modals=create-api-key",
@@ -152,9 +124,7 @@ PRESETS: Final = (
         models_query="verbose=true",  # includes the context window
     ),
     Preset(
-        id="novita",
-        name="Novita AI",
-        base_url="https://api.novita.ai/openai",
+        id="novita", name="Novita AI", base_url="https://api.novita.ai/openai",
         other_base_urls=(
             ("https://api.novita.ai/v3/openai", "an older path"),
             ("https://api.novita.ai/openai/v1", "the same"),
@@ -172,11 +142,8 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="nvidia",
-        name="NVIDIA NIM",
-        base_url="https://integrate.api.nvidia.com/v1",
-        also=("nim",),
-        key_env=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
+        id="nvidia", name="NVIDIA NIM", base_url="https://integrate.api.nvidia.com/v1",
+        also=("nim",), key_env=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
         keys_url="https://build.nvidia.com/settings/api-keys",
         docs_url="https://docs.api.nvidia.com/nim/reference/llm-apis",
         quirks=Quirks(
@@ -189,46 +156,31 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="ollama-cloud",
-        name="Ollama Cloud",
-        base_url="https://ollama.com/v1",
-        also=("ollama",),
-        key_env=("OLLAMA_API_KEY",),
-        docs_url="https://docs.ollama.com/cloud",
+        id="ollama-cloud", name="Ollama Cloud", base_url="https://ollama.com/v1",
+        also=("ollama",), key_env=("OLLAMA_API_KEY",), docs_url="https://docs.ollama.com/cloud",
         quirks=Quirks(reasoning_send_back="reasoning"),  # ollama/ollama, openai/openai.go
     ),
     Preset(
-        id="ovhcloud",
-        name="OVHcloud AI Endpoints",
+        id="ovhcloud", name="OVHcloud AI Endpoints",
         base_url="https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
-        also=("ovh",),
-        key_required=False,
-        key_env=("OVHCLOUD_API_KEY", "OVH_AI_ENDPOINTS_ACCESS_TOKEN"),
+        also=("ovh",), key_required=False, key_env=("OVHCLOUD_API_KEY", "OVH_AI_ENDPOINTS_ACCESS_TOKEN"),
         docs_url="https://endpoints.ai.cloud.ovh.net/",
     ),
     Preset(
-        id="sambanova",
-        name="SambaNova Cloud",
-        base_url="https://api.sambanova.ai/v1",
+        id="sambanova", name="SambaNova Cloud", base_url="https://api.sambanova.ai/v1",
         key_env=("SAMBANOVA_API_KEY",),
-        keys_url="https://cloud.sambanova.ai/apis",
-        docs_url="https://docs.sambanova.ai/",
+        keys_url="https://cloud.sambanova.ai/apis", docs_url="https://docs.sambanova.ai/",
     ),
     Preset(
-        id="scaleway",
-        name="Scaleway",
-        base_url="https://api.scaleway.ai/v1",
+        id="scaleway", name="Scaleway", base_url="https://api.scaleway.ai/v1",
         key_env=("SCW_SECRET_KEY", "SCALEWAY_API_KEY"),
         docs_url="https://www.scaleway.com/en/docs/generative-apis/",
         quirks=Quirks(tool_images="user"),  # its Mistral models: LibreChat-AI/agents issue 344
     ),
     Preset(
-        id="together",
-        name="Together AI",
-        base_url="https://api.together.xyz/v1",
+        id="together", name="Together AI", base_url="https://api.together.xyz/v1",
         other_base_urls=(("https://api.together.ai/v1", "the same"),),
-        also=("togetherai",),
-        key_env=("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
+        also=("togetherai",), key_env=("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
         keys_url="https://api.together.ai/settings/api-keys",
         docs_url="https://docs.together.ai/docs/openai-api-compatibility",
         quirks=Quirks(
@@ -237,19 +189,12 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="venice",
-        name="Venice",
-        base_url="https://api.venice.ai/api/v1",
-        key_env=("VENICE_API_KEY",),
-        docs_url="https://docs.venice.ai",
+        id="venice", name="Venice", base_url="https://api.venice.ai/api/v1",
+        key_env=("VENICE_API_KEY",), docs_url="https://docs.venice.ai",
     ),
     Preset(
-        id="wandb",
-        name="W&B Inference",
-        base_url="https://api.inference.wandb.ai/v1",
-        also=("weights & biases",),
-        key_env=("WANDB_API_KEY",),
-        docs_url="https://docs.wandb.ai/inference/",
+        id="wandb", name="W&B Inference", base_url="https://api.inference.wandb.ai/v1",
+        also=("weights & biases",), key_env=("WANDB_API_KEY",), docs_url="https://docs.wandb.ai/inference/",
         quirks=Quirks(
             # docs.wandb.ai "Reasoning": these always reason, the others have a switch.
             effort=(
@@ -261,7 +206,6 @@ PRESETS: Final = (
     ),
 )
 
-# fmt: off
 MODELS: Final[ModelTable] = {
     "baseten": (
         ("deepseek-ai/DeepSeek-V4-Pro", 1_048_576, 262_144, True, True, "DeepSeek V4 Pro", ("none", "minimal", "low", "medium", "high", "xhigh", "max")),

@@ -11,19 +11,16 @@ from provider_core.types import Effort, Quirks
 if TYPE_CHECKING:
     from provider_core.presets.preset import ModelTable
 
+# fmt: off
 PRESETS: Final = (
     Preset(
-        id="anthropic",
-        name="Anthropic",
-        base_url="https://api.anthropic.com/v1",
-        also=("claude",),
-        key_env=("ANTHROPIC_API_KEY",),
+        id="anthropic", name="Anthropic", base_url="https://api.anthropic.com/v1",
+        also=("claude",), key_env=("ANTHROPIC_API_KEY",),
         keys_url="https://console.anthropic.com/settings/keys",
         docs_url="https://docs.claude.com/en/api/openai-sdk",
         # The native list needs another key header and a version, else 401. Chat takes a bearer token.
         # QwenLM/qwen-code issue 3799.
-        models_query="limit=1000",
-        models_key_header="x-api-key",
+        models_query="limit=1000", models_key_header="x-api-key",
         models_headers={"anthropic-version": "2023-06-01"},
         quirks=Quirks(
             # reasoning_effort and response_format are silently ignored: docs.claude.com "OpenAI SDK
@@ -33,16 +30,13 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="azure",
-        name="Azure OpenAI",
-        base_url="https://{resource}.openai.azure.com/openai/v1",
+        id="azure", name="Azure OpenAI", base_url="https://{resource}.openai.azure.com/openai/v1",
         other_base_urls=(
             ("https://{resource}.services.ai.azure.com/openai/v1", "Foundry resources"),
             ("https://{resource}.cognitiveservices.azure.com/openai/v1", "Cognitive Services resources"),
         ),
         also=("microsoft",),
-        auth="api-key",
-        key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+        auth="api-key", key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
         keys_url="https://ai.azure.com",
         docs_url="https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
         variables=(
@@ -60,16 +54,11 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="cohere",
-        name="Cohere",
-        base_url="https://api.cohere.ai/compatibility/v1",
-        also=("command",),
-        key_env=("COHERE_API_KEY", "CO_API_KEY"),
+        id="cohere", name="Cohere", base_url="https://api.cohere.ai/compatibility/v1",
+        also=("command",), key_env=("COHERE_API_KEY", "CO_API_KEY"),
         docs_url="https://docs.cohere.com/docs/compatibility-api",
         # The compatible path lists nothing; the native list names models in "name".
-        models_path="/../../v1/models",
-        models_query="endpoint=chat&page_size=1000",
-        models_id="name",
+        models_path="/../../v1/models", models_query="endpoint=chat&page_size=1000", models_id="name",
         quirks=Quirks(
             # stream_options is refused: Strands SDK documentation, "Cohere".
             stream_usage=False,
@@ -78,9 +67,7 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="gemini",
-        name="Google Gemini",
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        id="gemini", name="Google Gemini", base_url="https://generativelanguage.googleapis.com/v1beta/openai",
         also=("google", "ai studio"),
         key_env=("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"),
         keys_url="https://aistudio.google.com/apikey",
@@ -91,26 +78,18 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="inception",
-        name="Inception (Mercury)",
-        base_url="https://api.inceptionlabs.ai/v1",
-        also=("mercury",),
-        key_env=("INCEPTION_API_KEY",),
-        docs_url="https://docs.inceptionlabs.ai",
+        id="inception", name="Inception (Mercury)", base_url="https://api.inceptionlabs.ai/v1",
+        also=("mercury",), key_env=("INCEPTION_API_KEY",), docs_url="https://docs.inceptionlabs.ai",
         quirks=Quirks(
             # docs.inceptionlabs.ai "Create a chat completion": the lowest level is called instant.
             effort=(Effort(levels=reasoning_effort("instant", "low", "medium", "high")),),
         ),
     ),
     Preset(
-        id="mistral",
-        name="Mistral AI",
-        base_url="https://api.mistral.ai/v1",
+        id="mistral", name="Mistral AI", base_url="https://api.mistral.ai/v1",
         other_base_urls=(("https://codestral.mistral.ai/v1", "Codestral, with keys of its own"),),
-        also=("codestral", "magistral"),
-        key_env=("MISTRAL_API_KEY",),
-        keys_url="https://console.mistral.ai/api-keys",
-        docs_url="https://docs.mistral.ai/api/",
+        also=("codestral", "magistral"), key_env=("MISTRAL_API_KEY",),
+        keys_url="https://console.mistral.ai/api-keys", docs_url="https://docs.mistral.ai/api/",
         quirks=Quirks(
             # Older deployments refuse it, and usage is always in the last chunk: vercel/ai,
             # packages/mistral.
@@ -128,11 +107,8 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="openai",
-        name="OpenAI",
-        base_url="https://api.openai.com/v1",
-        also=("gpt", "chatgpt"),
-        key_env=("OPENAI_API_KEY",),
+        id="openai", name="OpenAI", base_url="https://api.openai.com/v1",
+        also=("gpt", "chatgpt"), key_env=("OPENAI_API_KEY",),
         keys_url="https://platform.openai.com/api-keys",
         docs_url="https://platform.openai.com/docs/api-reference/chat",
         quirks=Quirks(
@@ -145,11 +121,8 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="perplexity",
-        name="Perplexity",
-        base_url="https://api.perplexity.ai",
-        also=("sonar",),
-        key_env=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
+        id="perplexity", name="Perplexity", base_url="https://api.perplexity.ai",
+        also=("sonar",), key_env=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
         keys_url="https://www.perplexity.ai/account/api/keys",
         docs_url="https://docs.perplexity.ai/api-reference/chat-completions-post",
         models_path=None,  # answers 404
@@ -163,25 +136,16 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="upstage",
-        name="Upstage",
-        base_url="https://api.upstage.ai/v1/solar",
-        also=("solar",),
-        key_env=("UPSTAGE_API_KEY",),
-        docs_url="https://console.upstage.ai/docs",
+        id="upstage", name="Upstage", base_url="https://api.upstage.ai/v1/solar",
+        also=("solar",), key_env=("UPSTAGE_API_KEY",), docs_url="https://console.upstage.ai/docs",
     ),
     Preset(
-        id="xai",
-        name="xAI",
-        base_url="https://api.x.ai/v1",
-        also=("grok",),
-        key_env=("XAI_API_KEY",),
-        keys_url="https://console.x.ai",
-        docs_url="https://docs.x.ai/docs/api-reference",
+        id="xai", name="xAI", base_url="https://api.x.ai/v1",
+        also=("grok",), key_env=("XAI_API_KEY",),
+        keys_url="https://console.x.ai", docs_url="https://docs.x.ai/docs/api-reference",
     ),
 )
 
-# fmt: off
 MODELS: Final[ModelTable] = {
     "anthropic": (
         ("claude-opus-5-5", 1_000_000, 128_000, True, True, "", ()),

@@ -67,18 +67,16 @@ MINIMAX: Final = Quirks(
     reasoning_send_back="think_tags",
 )
 
+# fmt: off
 PRESETS: Final = (
     Preset(
-        id="deepseek",
-        name="DeepSeek",
-        base_url="https://api.deepseek.com",
+        id="deepseek", name="DeepSeek", base_url="https://api.deepseek.com",
         other_base_urls=(
             ("https://api.deepseek.com/v1", "the same"),
             ("https://api.deepseek.com/beta", "prefix completion and strict tools"),
         ),
         key_env=("DEEPSEEK_API_KEY",),
-        keys_url="https://platform.deepseek.com/api_keys",
-        docs_url="https://api-docs.deepseek.com/",
+        keys_url="https://platform.deepseek.com/api_keys", docs_url="https://api-docs.deepseek.com/",
         quirks=Quirks(
             # The server accepts every level and maps it to those it has: api-docs.deepseek.com "Thinking
             # Mode".
@@ -92,60 +90,39 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="kimi",
-        name="Kimi (Moonshot AI, international)",
-        base_url="https://api.moonshot.ai/v1",
+        id="kimi", name="Kimi (Moonshot AI, international)", base_url="https://api.moonshot.ai/v1",
         other_base_urls=(("https://api.kimi.com/coding/v1", "coding plan, with keys of its own"),),
-        also=("moonshot",),
-        key_env=("MOONSHOT_API_KEY", "MOONSHOTAI_API_KEY", "KIMI_API_KEY"),
-        keys_url="https://platform.kimi.ai/console/api-keys",
-        docs_url="https://platform.kimi.ai/docs",
-        regions=("kimi-cn",),
-        quirks=KIMI,
+        also=("moonshot",), key_env=("MOONSHOT_API_KEY", "MOONSHOTAI_API_KEY", "KIMI_API_KEY"),
+        keys_url="https://platform.kimi.ai/console/api-keys", docs_url="https://platform.kimi.ai/docs",
+        regions=("kimi-cn",), quirks=KIMI,
     ),
     Preset(
-        id="kimi-cn",
-        name="Kimi (Moonshot AI, China)",
-        base_url="https://api.moonshot.cn/v1",
-        also=("moonshot",),
-        key_env=("MOONSHOT_CN_API_KEY", "MOONSHOT_API_KEY", "KIMI_API_KEY"),
+        id="kimi-cn", name="Kimi (Moonshot AI, China)", base_url="https://api.moonshot.cn/v1",
+        also=("moonshot",), key_env=("MOONSHOT_CN_API_KEY", "MOONSHOT_API_KEY", "KIMI_API_KEY"),
         keys_url="https://platform.moonshot.cn/console/api-keys",
-        docs_url="https://platform.moonshot.cn/docs",
-        regions=("kimi",),
-        quirks=KIMI,
+        docs_url="https://platform.moonshot.cn/docs", regions=("kimi",), quirks=KIMI,
     ),
     Preset(
-        id="minimax",
-        name="MiniMax (international)",
-        base_url="https://api.minimax.io/v1",
+        id="minimax", name="MiniMax (international)", base_url="https://api.minimax.io/v1",
         key_env=("MINIMAX_API_KEY",),
         keys_url="https://platform.minimax.io/user-center/basic-information/interface-key",
-        docs_url="https://platform.minimax.io/docs/api-reference/text-openai-api",
-        regions=("minimax-cn",),
+        docs_url="https://platform.minimax.io/docs/api-reference/text-openai-api", regions=("minimax-cn",),
         quirks=MINIMAX,
     ),
     Preset(
-        id="minimax-cn",
-        name="MiniMax (China)",
-        base_url="https://api.minimaxi.com/v1",
+        id="minimax-cn", name="MiniMax (China)", base_url="https://api.minimaxi.com/v1",
         other_base_urls=(("https://api.minimax.chat/v1", "the old address"),),
-        also=("minimaxi",),
-        key_env=("MINIMAX_CN_API_KEY", "MINIMAX_API_KEY"),
+        also=("minimaxi",), key_env=("MINIMAX_CN_API_KEY", "MINIMAX_API_KEY"),
         keys_url="https://platform.minimaxi.com/user-center/basic-information/interface-key",
-        docs_url="https://platform.minimaxi.com/docs",
-        regions=("minimax",),
-        quirks=MINIMAX,
+        docs_url="https://platform.minimaxi.com/docs", regions=("minimax",), quirks=MINIMAX,
     ),
     Preset(
-        id="stepfun",
-        name="StepFun",
-        base_url="https://api.stepfun.com/v1",
+        id="stepfun", name="StepFun", base_url="https://api.stepfun.com/v1",
         other_base_urls=(
             ("https://api.stepfun.ai/v1", "international"),
             ("https://api.stepfun.ai/step_plan/v1", "subscription plan"),
         ),
-        also=("step",),
-        key_env=("STEPFUN_API_KEY", "STEP_API_KEY"),
+        also=("step",), key_env=("STEPFUN_API_KEY", "STEP_API_KEY"),
         keys_url="https://platform.stepfun.com/interface-key",
         docs_url="https://platform.stepfun.com/docs/api-reference/chat/chat-completion-create",
         quirks=Quirks(
@@ -154,11 +131,8 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="xiaomi",
-        name="Xiaomi MiMo",
-        base_url="https://api.xiaomimimo.com/v1",
-        also=("mimo",),
-        key_env=("XIAOMI_MIMO_API_KEY", "XIAOMI_API_KEY", "MIMO_API_KEY"),
+        id="xiaomi", name="Xiaomi MiMo", base_url="https://api.xiaomimimo.com/v1",
+        also=("mimo",), key_env=("XIAOMI_MIMO_API_KEY", "XIAOMI_API_KEY", "MIMO_API_KEY"),
         docs_url="https://platform.xiaomimimo.com/",
         quirks=Quirks(
             # platform.xiaomimimo.com "OpenAI API"; anomalyco/models.dev, providers/xiaomi, for the reasoning.
@@ -168,34 +142,41 @@ PRESETS: Final = (
         ),
     ),
     Preset(
-        id="zai",
-        name="Z.ai (Zhipu, international)",
-        base_url="https://api.z.ai/api/paas/v4",
+        id="zai", name="Z.ai (Zhipu, international)", base_url="https://api.z.ai/api/paas/v4",
         other_base_urls=(("https://api.z.ai/api/coding/paas/v4", "coding plan, with keys of its own"),),
-        also=("glm", "z.ai"),
-        key_env=("ZAI_API_KEY", "ZHIPU_API_KEY"),
+        also=("glm", "z.ai"), key_env=("ZAI_API_KEY", "ZHIPU_API_KEY"),
         keys_url="https://z.ai/manage-apikey/apikey-list",
-        docs_url="https://docs.z.ai/api-reference/introduction",
-        regions=("zhipu",),
-        quirks=GLM,
+        docs_url="https://docs.z.ai/api-reference/introduction", regions=("zhipu",), quirks=GLM,
     ),
     Preset(
-        id="zhipu",
-        name="Zhipu BigModel (China)",
-        base_url="https://open.bigmodel.cn/api/paas/v4",
+        id="zhipu", name="Zhipu BigModel (China)", base_url="https://open.bigmodel.cn/api/paas/v4",
         other_base_urls=(
             ("https://open.bigmodel.cn/api/coding/paas/v4", "coding plan, with keys of its own"),
         ),
-        also=("glm", "bigmodel", "chatglm"),
-        key_env=("ZHIPU_API_KEY", "ZHIPUAI_API_KEY", "BIGMODEL_API_KEY"),
+        also=("glm", "bigmodel", "chatglm"), key_env=("ZHIPU_API_KEY", "ZHIPUAI_API_KEY", "BIGMODEL_API_KEY"),
         keys_url="https://bigmodel.cn/usercenter/proj-mgmt/apikeys",
-        docs_url="https://docs.bigmodel.cn/cn/guide/develop/openai/introduction",
-        regions=("zai",),
+        docs_url="https://docs.bigmodel.cn/cn/guide/develop/openai/introduction", regions=("zai",),
         quirks=GLM,
     ),
 )
 
-# fmt: off
+_KIMI_MODELS = (
+    ("kimi-k3.1-pro", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
+    ("kimi-k3", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
+    ("kimi-k2.7-code", 262_144, 262_144, True, True, "", ()),
+    ("kimi-k2.6", 262_144, 262_144, True, True, "", ()),
+    ("kimi-k2.7-code-highspeed", 262_144, 32_768, True, True, "Kimi K2.7 Code High Speed", ()),
+)
+
+_MINIMAX_MODELS = (
+    ("MiniMax-M3", 1_000_000, 512_000, True, True, "", ()),
+    ("MiniMax-M2.7", 204_800, 131_072, True, True, "", ()),
+    ("MiniMax-M2.7-highspeed", 204_800, 131_072, True, True, "", ()),
+    ("MiniMax-M2.5", 204_800, 131_072, True, True, "", ()),
+    ("MiniMax-M2.5-highspeed", 204_800, 131_072, True, True, "", ()),
+    ("MiniMax-M2.1", 204_800, 131_072, True, True, "", ()),
+)
+
 MODELS: Final[ModelTable] = {
     "deepseek": (
         ("deepseek-v4-pro", 1_000_000, 393_216, True, True, "", ()),
@@ -203,36 +184,10 @@ MODELS: Final[ModelTable] = {
         ("deepseek-flash", 1_000_000, 393_216, True, True, "", ()),
         ("deepseek-v4-flash-vision-exp", 1_000_000, 393_216, True, True, "", ()),
     ),
-    "kimi": (
-        ("kimi-k3.1-pro", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
-        ("kimi-k3", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
-        ("kimi-k2.7-code", 262_144, 262_144, True, True, "", ()),
-        ("kimi-k2.6", 262_144, 262_144, True, True, "", ()),
-        ("kimi-k2.7-code-highspeed", 262_144, 32_768, True, True, "Kimi K2.7 Code High Speed", ()),
-    ),
-    "kimi-cn": (
-        ("kimi-k3.1-pro", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
-        ("kimi-k3", 1_048_576, 1_048_576, True, True, "", ("low", "high", "max")),
-        ("kimi-k2.7-code", 262_144, 262_144, True, True, "", ()),
-        ("kimi-k2.6", 262_144, 262_144, True, True, "", ()),
-        ("kimi-k2.7-code-highspeed", 262_144, 32_768, True, True, "Kimi K2.7 Code High Speed", ()),
-    ),
-    "minimax": (
-        ("MiniMax-M3", 1_000_000, 512_000, True, True, "", ()),
-        ("MiniMax-M2.7", 200_000, 128_000, True, True, "", ()),
-        ("MiniMax-M2.7-highspeed", 200_000, 128_000, True, True, "", ()),
-        ("MiniMax-M2.5", 200_000, 128_000, True, True, "", ()),
-        ("MiniMax-M2.5-highspeed", 200_000, 128_000, True, True, "", ()),
-        ("MiniMax-M2.1", 200_000, 128_000, True, True, "", ()),
-    ),
-    "minimax-cn": (
-        ("MiniMax-M3", 1_000_000, 512_000, True, True, "", ()),
-        ("MiniMax-M2.7", 204_800, 131_072, True, True, "", ()),
-        ("MiniMax-M2.7-highspeed", 204_800, 131_072, True, True, "", ()),
-        ("MiniMax-M2.5", 204_800, 131_072, True, True, "", ()),
-        ("MiniMax-M2.5-highspeed", 204_800, 131_072, True, True, "", ()),
-        ("MiniMax-M2.1", 204_800, 131_072, True, True, "", ()),
-    ),
+    "kimi": _KIMI_MODELS,
+    "kimi-cn": _KIMI_MODELS,
+    "minimax": _MINIMAX_MODELS,
+    "minimax-cn": _MINIMAX_MODELS,
     "stepfun": (
         ("step-3.5-flash-2603", 256_000, 256_000, True, True, "Step 3.5 Flash 2603", ()),
         ("step-3.5-flash", 256_000, 256_000, True, True, "Step 3.5 Flash", ()),

@@ -2,119 +2,69 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from provider_core.presets.effort import FIXED, TEMPLATE_ARGUMENTS, reasoning_effort
 from provider_core.presets.preset import Preset
 from provider_core.types import Effort, Quirks
 
+_server = partial(Preset, kind="local", key_required=False)
+
+# fmt: off
 PRESETS: Final = (
-    Preset(
-        id="jan",
-        name="Jan",
-        kind="local",
-        base_url="http://127.0.0.1:1337/v1",
-        key_env=("JAN_API_KEY",),
-        docs_url="https://jan.ai/docs/desktop/api-server",
-        ports=(1337,),
+    _server(
+        id="jan", name="Jan", base_url="http://127.0.0.1:1337/v1",
+        key_required=True, key_env=("JAN_API_KEY",), docs_url="https://jan.ai/docs/desktop/api-server",
     ),
-    Preset(
-        id="koboldcpp",
-        name="KoboldCpp",
-        kind="local",
-        base_url="http://127.0.0.1:5001/v1",
-        also=("kobold",),
-        key_required=False,
-        key_env=("KOBOLDCPP_API_KEY",),
+    _server(
+        id="koboldcpp", name="KoboldCpp", base_url="http://127.0.0.1:5001/v1",
+        also=("kobold",), key_env=("KOBOLDCPP_API_KEY",),
         docs_url="https://github.com/LostRuins/koboldcpp/wiki",
-        ports=(5001,),
     ),
-    Preset(
-        id="lemonade",
-        name="Lemonade Server",
-        kind="local",
-        base_url="http://127.0.0.1:13305/v1",
+    _server(
+        id="lemonade", name="Lemonade Server", base_url="http://127.0.0.1:13305/v1",
         other_base_urls=(
             ("http://127.0.0.1:13305/api/v1", "the same"),
             ("http://127.0.0.1:8000/api/v1", "before the port moved"),
         ),
-        also=("amd",),
-        key_required=False,
-        key_env=("LEMONADE_API_KEY",),
+        also=("amd",), key_env=("LEMONADE_API_KEY",),
         docs_url="https://lemonade-server.ai/docs/",
-        ports=(13305, 8000),
     ),
-    Preset(
-        id="llamacpp",
-        name="llama.cpp server",
-        kind="local",
-        base_url="http://127.0.0.1:8080/v1",
-        other_base_urls=(("http://127.0.0.1:9931/v1", "the newer default port"),),
-        also=("llama.cpp", "llama-server", "llama-cpp"),
-        key_required=False,
-        key_env=("LLAMA_API_KEY",),
-        docs_url="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
-        details="llamacpp",
-        ports=(8080, 9931),  # the default moves to 9931: ggml-org/llama.cpp PR 26508
+    _server(
+        id="llamacpp", name="llama.cpp server", base_url="http://127.0.0.1:8080/v1",
+        other_base_urls=(("http://127.0.0.1:9931/v1", "the newer default port"),),  # ggml-org/llama.cpp PR 26508
+        also=("llama.cpp", "llama-server", "llama-cpp"), key_env=("LLAMA_API_KEY",),
+        docs_url="https://github.com/ggml-org/llama.cpp/tree/master/tools/server", details="llamacpp",
         quirks=Quirks(
             effort=(Effort(levels=TEMPLATE_ARGUMENTS),),  # tools/server/README.md, chat_template_kwargs
             reasoning_send_back="reasoning_content",  # common/chat.cpp passes it to the chat template
         ),
     ),
-    Preset(
-        id="llamafile",
-        name="llamafile",
-        kind="local",
-        base_url="http://127.0.0.1:8080/v1",
-        key_required=False,
+    _server(
+        id="llamafile", name="llamafile", base_url="http://127.0.0.1:8080/v1",
         docs_url="https://github.com/Mozilla-Ocho/llamafile",
-        ports=(8080,),
     ),
-    Preset(
-        id="lmstudio",
-        name="LM Studio",
-        kind="local",
-        base_url="http://127.0.0.1:1234/v1",
-        also=("lm studio", "lm-studio"),
-        key_required=False,
-        key_env=("LMSTUDIO_API_KEY", "LM_API_TOKEN"),
-        docs_url="https://lmstudio.ai/docs/developer/openai-compat",
-        details="lmstudio",
-        ports=(1234,),
+    _server(
+        id="lmstudio", name="LM Studio", base_url="http://127.0.0.1:1234/v1",
+        also=("lm studio", "lm-studio"), key_env=("LMSTUDIO_API_KEY", "LM_API_TOKEN"),
+        docs_url="https://lmstudio.ai/docs/developer/openai-compat", details="lmstudio",
         # An object as tool_choice is a 400: lmstudio-ai/lmstudio-bug-tracker issue 670. So are images in a tool
         # message: QwenLM/qwen-code issue 3616.
         quirks=Quirks(tool_choice_named="word", tool_images="user"),
     ),
-    Preset(
-        id="localai",
-        name="LocalAI",
-        kind="local",
-        base_url="http://127.0.0.1:8080/v1",
-        key_required=False,
-        key_env=("LOCALAI_API_KEY",),
-        docs_url="https://localai.io/features/openai-functions/",
-        ports=(8080,),
+    _server(
+        id="localai", name="LocalAI", base_url="http://127.0.0.1:8080/v1",
+        key_env=("LOCALAI_API_KEY",), docs_url="https://localai.io/features/openai-functions/",
     ),
-    Preset(
-        id="ollama",
-        name="Ollama",
-        kind="local",
-        base_url="http://127.0.0.1:11434/v1",
-        key_required=False,
-        docs_url="https://docs.ollama.com/api/openai-compatibility",
-        details="ollama",
-        ports=(11434,),
+    _server(
+        id="ollama", name="Ollama", base_url="http://127.0.0.1:11434/v1",
+        docs_url="https://docs.ollama.com/api/openai-compatibility", details="ollama",
         quirks=Quirks(reasoning_send_back="reasoning"),  # ollama/ollama, openai/openai.go
     ),
-    Preset(
-        id="sglang",
-        name="SGLang",
-        kind="local",
-        base_url="http://127.0.0.1:30000/v1",
-        key_required=False,
-        key_env=("SGLANG_API_KEY",),
-        docs_url="https://docs.sglang.ai/basic_usage/openai_api.html",
-        ports=(30000,),
+    _server(
+        id="sglang", name="SGLang", base_url="http://127.0.0.1:30000/v1",
+        key_env=("SGLANG_API_KEY",), docs_url="https://docs.sglang.ai/basic_usage/openai_api.html",
         quirks=Quirks(
             # docs.sglang.ai "Separate Reasoning": the chat template decides, except for gpt-oss.
             effort=(
@@ -124,26 +74,15 @@ PRESETS: Final = (
             reasoning_send_back="reasoning_content",  # for the chat template: entrypoints/openai/protocol.py
         ),
     ),
-    Preset(
-        id="textgen-webui",
-        name="text-generation-webui",
-        kind="local",
-        base_url="http://127.0.0.1:5000/v1",
-        also=("oobabooga", "text generation webui"),
-        key_required=False,
-        key_env=("OPENEDAI_API_KEY",),
+    _server(
+        id="textgen-webui", name="text-generation-webui", base_url="http://127.0.0.1:5000/v1",
+        also=("oobabooga", "text generation webui"), key_env=("OPENEDAI_API_KEY",),
         docs_url="https://github.com/oobabooga/text-generation-webui/wiki/12-%E2%80%90-OpenAI-API",
-        ports=(5000,),
     ),
-    Preset(
-        id="transformers",
-        name="transformers serve",
-        kind="local",
-        base_url="http://127.0.0.1:8000/v1",
+    _server(
+        id="transformers", name="transformers serve", base_url="http://127.0.0.1:8000/v1",
         also=("huggingface",),
-        key_required=False,
         docs_url="https://huggingface.co/docs/transformers/serving",
-        ports=(8000,),
         quirks=Quirks(
             # Each of these fields is a 422, and usage is always sent: src/transformers/cli/serving.
             stream_usage=False,
@@ -152,15 +91,10 @@ PRESETS: Final = (
             json_schema="none",
         ),
     ),
-    Preset(
-        id="vllm",
-        name="vLLM",
-        kind="local",
-        base_url="http://127.0.0.1:8000/v1",
-        key_required=False,
+    _server(
+        id="vllm", name="vLLM", base_url="http://127.0.0.1:8000/v1",
         key_env=("VLLM_API_KEY",),
         docs_url="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
-        ports=(8000,),
         quirks=Quirks(
             # docs.vllm.ai "Reasoning Outputs": the chat template decides, except for gpt-oss.
             effort=(
@@ -172,3 +106,4 @@ PRESETS: Final = (
         ),
     ),
 )
+# fmt: on

@@ -75,9 +75,17 @@ class Preset(Struct):
     details: Literal["llamacpp", "lmstudio", "ollama"] | None = None
     """The server's own API that has details which the list lacks."""
 
-    ports: tuple[int, ...] = ()
-    """Loopback ports where a local server of this kind may listen, the default first."""
     quirks: Quirks = field(default_factory=Quirks)
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """All addresses of the service."""
+        return (self.base_url, *(url for url, _ in self.other_base_urls))
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Loopback ports where a local server of this kind may listen, the default first."""
+        return tuple(dict.fromkeys(port for url in self.base_urls if (port := urlsplit(url).port)))
 
     @property
     def network(self) -> Network:
@@ -89,8 +97,8 @@ class Preset(Struct):
     def serves(self, url: str) -> bool:
         """Whether the preset's keys may be sent to the host of ``url``."""
         host = urlsplit(url).hostname or ""
-        own = (urlsplit(each).hostname for each in (self.base_url, *(url for url, _ in self.other_base_urls)))
-        patterns = (re.sub(r"\\\{\w+\\\}", "[a-z0-9-]+", re.escape(each or "")) for each in own)
+        own = (re.escape(urlsplit(url).hostname or "") for url in self.base_urls)
+        patterns = (re.sub(r"\\\{\w+\\\}", "[a-z0-9-]+", each) for each in own)
         return any(re.fullmatch(pattern, host) for pattern in patterns)
 
 

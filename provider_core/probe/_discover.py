@@ -84,7 +84,7 @@ def _addresses(ports: tuple[int, ...]) -> tuple[str, ...]:
     others = [
         f"http://127.0.0.1:{port}{urlsplit(address).path}"
         for preset in local
-        for address in (preset.base_url, *(url for url, _ in preset.other_base_urls))
+        for address in preset.base_urls
         for port in wanted
         if ports or port in preset.ports
     ]
