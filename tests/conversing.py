@@ -29,10 +29,13 @@ _WHERE = b"\x1b[6n"
 class Talk(Pty):
     """Begins with the first prompt on the screen."""
 
+    _is_dumb = False
+
     def __init__(self, telex: Telex, *arguments: str, columns: int = 80, lines: int = 24, **env: str) -> None:
         super().__init__(
             [str(COMMAND), "chat", *arguments], env={**telex.env, **env}, columns=columns, lines=lines
         )
+        self._is_dumb = env.get("TERM") == "dumb"
         try:
             self.prompt()
         except BaseException:
@@ -47,8 +50,13 @@ class Talk(Pty):
             self.read(0.02)
 
     def prompt(self) -> None:
-        """Wait for an empty prompt."""
-        self.until(lambda: self.rows[-1:] == [">"])
+        """Wait for an empty prompt, and for the editor to read its keys."""
+        self.until(lambda: self.rows[-1:] == [">"] and (self._is_dumb or self._reads_keys))
+
+    @property
+    def _reads_keys(self) -> bool:
+        """Whether the line editor reads single keys, and the terminal no lines."""
+        return not termios.tcgetattr(self._follower)[3] & termios.ICANON
 
     def typed(self, keys: str) -> None:
         """Type, and wait until it stands there."""

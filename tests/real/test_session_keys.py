@@ -42,6 +42,31 @@ def asked(server: Scripted) -> list[str]:
     return [message["content"] for message in messages if message["role"] == "user"]
 
 
+def test_the_prompt_is_there_before_the_line_editor_is_imported(telex: Telex, server: Scripted) -> None:
+    """And what is typed until then is read, on one row."""
+    telex.provider("lab", server.url)
+    server.will(answer("Blue."))
+    program = """
+import sys, time
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "prompt_toolkit":
+            sys.meta_path.remove(self)
+            assert not {"rich.console", "httpx", "markdown_it", "asyncio"} & set(sys.modules)
+            print("...", end="", flush=True)
+            sys.stdin.readline()
+sys.meta_path.insert(0, Slow())
+from telex.main import main
+sys.exit(main(["chat", "-m", "lab/m"]))
+"""
+    with Pty([sys.executable, "-c", program], env=telex.env) as terminal:
+        terminal.wait_for(r"^> \.\.\.$")
+        terminal.type("\nWhy?\r")
+        terminal.wait_for(r"leaves\n\n> Why\?\nBlue\.\n.+\n\n>$")
+        terminal.type("\x04")
+        assert terminal.wait() == 0
+
+
 def test_a_paste_of_three_lines_waits_for_enter(talk: Callable[..., Talk], server: Scripted) -> None:
     with talk() as terminal:
         terminal.type(PASTE.format("one\r\ntwo\rthree"))

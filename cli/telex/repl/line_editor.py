@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit import PromptSession
@@ -46,6 +47,8 @@ _HISTORY_ENTRY = 20_000
 """Characters of the longest prompt that is saved. Longer ones are mostly pasted logs."""
 _HISTORY_FILE = 2_000_000
 """Bytes from which the file is cut down to its last entries."""
+_IMPORT_PAUSE = 0.05
+"""Seconds between two imports while the user types."""
 _CURSOR_REPLY = 0.2
 """Seconds that a terminal has to report where its cursor is."""
 
@@ -54,7 +57,8 @@ class LineEditor:
     """Reads prompts of any number of lines; Enter sends them.
 
     ``history`` is the file of earlier prompts, None saves none. ``complete`` gives the completions of the text before
-    the cursor. ``edit`` opens the text in the user's editor and returns it, or None if that failed.
+    the cursor. ``edit`` opens the text in the user's editor and returns it, or None if that failed. ``modules`` are
+    imported one by one while the user types.
     """
 
     def __init__(
@@ -64,8 +68,10 @@ class LineEditor:
         history: Path | None,
         complete: Callable[[str], Iterable[Candidate]],
         edit: Callable[[str], str | None],
+        modules: Iterable[str] = (),
     ) -> None:
         self._console = console
+        self._modules = iter(modules)
         self._edit = edit
         self._editing = False
         self._interrupts = 0
@@ -160,12 +166,19 @@ class LineEditor:
         if loop is None:
             return
         self._resize.attach(self._session.app)
+        loop.call_later(_IMPORT_PAUSE, self._import_next)
         loop.set_exception_handler(lambda _, context: self._end(context.get("exception")))
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is signal.SIG_DFL:
                 with contextlib.suppress(NotImplementedError):
                     loop.add_signal_handler(number, self._end, Terminated(number))
+
+    def _import_next(self) -> None:
+        name, loop = next(self._modules, None), self._session.app.loop
+        if name is not None and loop is not None:
+            import_module(name)
+            loop.call_later(_IMPORT_PAUSE, self._import_next)
 
     def _end(self, reason: BaseException | None) -> None:
         app = self._session.app

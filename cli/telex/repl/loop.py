@@ -13,7 +13,8 @@ from telex.options import require_utf8
 from telex.render.styles import learn_background
 from telex.repl.commands import command_in, complete, run_command
 from telex.repl.session import CommandError, ProviderSession, Session, first_line
-from telex.repl.terminal import EchoSuppressor, PlainReader, is_plain
+from telex.repl.terminal import EchoSuppressor, PlainReader, is_plain, prompt_sign
+from telex.signals import Interrupts
 
 if TYPE_CHECKING:
     from provider_core.history import SavedConversation
@@ -24,6 +25,13 @@ _EXCHANGES_SHOWN = 2
 """How many of the last prompts and answers are shown of a conversation that is continued."""
 _LINES_SHOWN = 3
 """Lines of each of these answers."""
+_LATER = (
+    "provider_core.stream",
+    "provider_core.client",
+    "telex.render.live",
+    "provider_core.http._transport",
+)
+"""What the first answer takes, and the first prompt does not."""
 
 
 class Reader(Protocol):
@@ -64,7 +72,14 @@ def _reader(session: Session) -> Reader:
     app = session.app
     if is_plain(app.runtime.environ):
         return PlainReader(app.console)
-    from telex.repl.line_editor import LineEditor
+    # Importing the editor takes longer than all that came before. The prompt is there meanwhile, and what is typed is
+    # read afterwards.
+    with Interrupts(), EchoSuppressor(app):
+        app.console.raw_out(prompt_sign(app.console))
+        try:
+            from telex.repl.line_editor import LineEditor
+        finally:
+            app.console.raw_out("\r")
 
     # A conversation that is not saved leaves no prompts in a file either.
     path = app.runtime.paths.data / "input-history" if session.recorder is not None else None
@@ -73,6 +88,7 @@ def _reader(session: Session) -> Reader:
         history=path,
         complete=lambda text: complete(app, text),
         edit=lambda text: _edit(app, text),
+        modules=_LATER,
     )
 
 

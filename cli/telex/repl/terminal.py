@@ -30,11 +30,15 @@ def is_plain(environ: Mapping[str, str]) -> bool:
     return environ.get("TERM", "").lower() in ("", "dumb", "unknown")
 
 
+def prompt_sign(console: Console) -> str:
+    """The sign before a prompt, as printed."""
+    return f"\x1b[1m{PROMPT}\x1b[m" if console.out_has_colour else PROMPT
+
+
 def print_prompt(console: Console, text: str) -> None:
     """Print a sent prompt as text after the prompt sign, with its further lines below each other."""
-    bold, reset = ("\x1b[1m", "\x1b[m") if console.out_has_colour else ("", "")
     shown = visible(text).replace("\n", f"\n{CONTINUED}")
-    console.raw_out(f"{bold}{PROMPT}{reset}{shown}\n")
+    console.raw_out(f"{prompt_sign(console)}{shown}\n")
 
 
 class PlainReader:
