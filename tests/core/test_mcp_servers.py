@@ -537,35 +537,6 @@ def test_the_end_is_quick_and_leaves_no_thread() -> None:
     assert "telex-mcp" not in {thread.name for thread in threading.enumerate() if thread not in threads}
 
 
-PARENT = """
-import json, sys, threading, time
-from pathlib import Path
-from provider_core.settings.mcp import McpServer
-from provider_core.tools.mcp import McpServers
-
-command = (sys.executable, "-I", "-S", sys.argv[1], *sys.argv[2:])
-with McpServers([McpServer(name="lab", command=command)]) as started:
-    (box,) = started.toolboxes
-    stop = threading.Event()
-    pid = json.loads(box.run("about", {}, stop=stop).text)["pid"]
-    child = int(box.run("spawn", {}, stop=stop).text)
-    print(json.dumps([pid, child]), flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="there is no shell to watch")
-def test_servers_and_their_children_end_if_telex_is_killed() -> None:
-    arguments = [sys.executable, "-c", PARENT, str(SERVER), "deaf"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        pids = json.loads(parent.stdout.readline())
-        assert all(map(alive, pids))
-        parent.kill()
-        parent.wait()
-        assert within(10, lambda: not any(map(alive, pids)))
-
-
 def test_nothing_is_written_to_stderr() -> None:
     """Neither the SDK's log nor asyncio's warnings may reach stderr."""
     wanted = [

@@ -22,7 +22,7 @@ from provider_core.events import ToolLimits
 from provider_core.redaction import clean, printable
 from provider_core.structs import Struct, field
 from provider_core.tools.mcp._environment import SecretResolver, proxies_with_password, server_environment
-from provider_core.tools.mcp._process import Process, Watchdog
+from provider_core.tools.mcp._process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
@@ -74,7 +74,7 @@ class McpServers:
     """A context manager: inside it, ``toolboxes`` are the servers that work and ``failures`` those that do not.
 
     Each server has one session for the whole block. Leaving the block ends all servers and everything in the groups of
-    their processes, within a few seconds; so does the end of this process.
+    their processes, within a few seconds.
 
     ``environ`` is the environment: a server gets the variables that every program needs, those of certificates and
     proxies, and those of its settings, but none of ``excluded_env``. ``without_proxies`` has the proxy variables that a
@@ -97,7 +97,6 @@ class McpServers:
         self._excluded_env = frozenset(excluded_env)
         self._on_step = on_step
         self._loop = EventLoopThread()
-        self._watchdog = Watchdog()
         self._hosts: list[_Host] = []
         self.toolboxes: tuple[McpToolbox, ...] = ()
         self.failures: tuple[FailedServer, ...] = ()
@@ -120,8 +119,6 @@ class McpServers:
 
     def _start(self) -> None:
         failed: dict[str, FailedServer] = {}
-        if any(server.command for server in self._servers):
-            self._watchdog.start()
         self._loop.start()
         imported = asyncio.Event()
         resolver = SecretResolver(self._environ, self._store)
@@ -136,7 +133,7 @@ class McpServers:
                 env = server_environment(self._environ, credentials.values, excluded_env=self._excluded_env)
                 if proxies := proxies_with_password(self._environ, credentials.values):
                     self.without_proxies[server.name] = proxies
-            host = _Host(server, credentials, self._environ, env, self._watchdog, self._on_step)
+            host = _Host(server, credentials, self._environ, env, self._on_step)
             self._hosts.append(host)
             self._loop.submit(host.live(imported))
         if self._hosts:
@@ -166,7 +163,6 @@ class McpServers:
             for host in self._hosts:
                 host.kill()
             self._loop.stop(1.0)
-            self._watchdog.close()
 
 
 @contextlib.contextmanager
@@ -242,7 +238,6 @@ class _Host:
         credentials: ServerCredentials,
         environ: Mapping[str, str],
         env: Mapping[str, str] | None,
-        watchdog: Watchdog,
         on_step: Callable[[McpServer, StartupStep], None],
     ) -> None:
         self.server = server
@@ -252,7 +247,6 @@ class _Host:
         self._credentials = credentials
         self._environ = environ
         self._env = env
-        self._watchdog = watchdog
         self._on_step = on_step
         self._at_once = False
         self._process: Process | None = None
@@ -275,7 +269,6 @@ class _Host:
             try:
                 if self._process is not None:
                     await self._process.end(at_once=self._at_once)
-                    self._watchdog.forget(self._process.pid)
             finally:
                 self.gone.set_result(None)
 
@@ -288,7 +281,6 @@ class _Host:
                 )
             except (OSError, ValueError) as error:
                 raise ToolServerError(_start_problem(self.server, error), server=self.server.name) from None
-            self._watchdog.watch(self._process.pid)
             self._done("start", time.monotonic() - began)
         await imported.wait()
         from provider_core.tools.mcp._session import McpSession
