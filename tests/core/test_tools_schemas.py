@@ -316,18 +316,21 @@ def test_a_cleaned_schema_accepts_what_the_original_accepts(
 def test_arguments_are_checked_against_the_tools_own_schema() -> None:
     either = {
         "anyOf": [{"required": ["url"]}, {"required": ["file"]}],
-        "properties": {"url": {}, "file": {"pattern": "^/"}},
+        "properties": {"url": {}, "file": {"minLength": 2, "pattern": "^/"}},
     }
     first = calling(call("box__get", "{}", id="a"), call("box__get", {"file": "x"}, id="b", index=1))
     box = Box(get=say("got"), schemas={"get": either})
     loop = looped([first, calling(call("box__get", {"file": "/x"})), answer("Done.")], box)
-    neither, relative = loop.results(1)
+    neither, short = loop.results(1)
     assert "not valid under any of the given schemas" in neither
-    assert "file: 'x' does not match '^/'" in relative
+    assert "file: 'x' is too short" in short
     assert box.ran == [("get", {"file": "/x"})]
     assert loop.bodies[0]["tools"][0]["function"]["parameters"] == {
         "type": "object",
-        "properties": {"url": {}, "file": {"description": "matches the regular expression ^/"}},
+        "properties": {
+            "url": {},
+            "file": {"minLength": 2, "description": "matches the regular expression ^/"},
+        },
     }
 
 
@@ -335,28 +338,30 @@ def test_arguments_are_checked_against_the_tools_own_schema() -> None:
 
 
 @pytest.mark.parametrize(
-    "schema",
+    ("value", "schema"),
     [
-        {},
-        {"type": 7},
-        {"properties": {"a": {"$ref": "#/nowhere"}}},
-        {"properties": {"a": {"$ref": "#"}}, "$ref": "#"},
-        {"properties": {"a": {"type": "string", "pattern": r"\p{Lu}(?<x>y)"}}},
-        {"properties": {"a": {"type": "integer", "minimum": 0, "exclusiveMinimum": True}}},
+        ("x", {}),
+        ("x", {"type": 7}),
+        ("x", {"properties": {"a": {"$ref": "#/nowhere"}}}),
+        ("x", {"properties": {"a": {"$ref": "#"}}, "$ref": "#"}),
+        ("x", {"properties": {"a": {"type": "integer", "minimum": 0, "exclusiveMinimum": True}}}),
+        (
+            "x",
+            {"properties": {"a": {"required": [["b"], {"c": 1}, "a"], "properties": {}}}, "required": [[]]},
+        ),
+        ("x", {"properties": {"a": {"$ref": "#/anyOf/²"}}, "anyOf": [{}]}),
+        ("x", {"properties": {"a": {"$ref": f"#/anyOf/{'9' * 5000}"}}, "anyOf": [{}]}),
+        ("x", {"properties": {"a": {"$ref": "#/x"}}, "x": ["a"]}),
+        ("x", {"properties": {"a": {"$ref": "#/x"}}, "x": 7}),
+        (1, {"$schema": ["x"], "properties": {"a": {"type": "string"}}}),
+        (10**4000, {"properties": {"a": {"multipleOf": 0.01}}}),
+        (float("inf"), {"properties": {"a": {"multipleOf": 0.01}}}),
+        ("nonsense", {"properties": {"a": {"type": "string", "format": "date"}}}),
     ],
 )
-def test_an_invalid_schema_accepts_everything(schema: dict[str, Any]) -> None:
-    assert mismatch({"a": "x"}, schema) == ""
-
-
-@pytest.mark.parametrize("named", [5, ["x"], {"a": 1}])
-def test_an_invalid_draft_is_ignored(named: Any) -> None:
-    assert mismatch({"a": 1}, {"$schema": named, "properties": {"a": {"type": "string"}}}) == ""
-
-
-@pytest.mark.parametrize("number", [10**4000, float("inf")])
-def test_a_number_that_cannot_be_divided_is_accepted(number: float) -> None:
-    assert mismatch({"a": number}, {"properties": {"a": {"multipleOf": 0.01}}}) == ""
+def test_what_cannot_be_checked_is_accepted(value: Any, schema: dict[str, Any]) -> None:
+    json.dumps(clean_schema(schema))
+    assert mismatch({"a": value}, schema) == ""
 
 
 def test_references_that_unfold_without_end_accept_everything() -> None:
@@ -371,10 +376,7 @@ def test_references_that_unfold_without_end_accept_everything() -> None:
     "inner",
     [
         {"pattern": "^(a+)+$"},
-        {"pattern": r"^(a|a)*$"},
-        {"pattern": "^a*a*a*a*a*a*a*a*a*a*a*a*a*$"},
         {"propertyNames": {"pattern": "^(a+)+$"}},
-        {"patternProperties": {"^(a+)+$": {}}},
         {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
         {"patternProperties": {"^(a+)+$": {}}, "unevaluatedProperties": False},
     ],
@@ -382,29 +384,6 @@ def test_references_that_unfold_without_end_accept_everything() -> None:
 def test_a_pattern_that_takes_forever_is_ignored(inner: dict[str, Any]) -> None:
     wild = f"{'a' * 60}b"
     assert mismatch({"a": wild, "b": {wild: 1}}, {"properties": {"a": inner, "b": inner}}) == ""
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {"properties": {"a": {"required": [["b"], {"c": 1}, "a"], "properties": {}}}, "required": [[]]},
-        {"properties": {"a": {"$ref": "#/anyOf/²"}}, "anyOf": [{}]},
-        {"properties": {"a": {"$ref": f"#/anyOf/{'9' * 5000}"}}, "anyOf": [{}]},
-    ],
-)
-def test_nonsense_in_a_schema_is_cleaned_and_accepts_everything(schema: dict[str, Any]) -> None:
-    assert clean_schema(schema)["properties"]["a"] in ({}, {"required": [], "properties": {}})
-    assert mismatch({"a": "x"}, schema) == ""
-
-
-@pytest.mark.parametrize(
-    ("reference", "x"), [("#/x", ["a"]), ("#/x", "text"), ("#/x", 7), ("#/x", None), ("#/x/0", [["a"]])]
-)
-def test_a_reference_to_something_else_than_a_schema_is_an_error_for_the_model(
-    reference: str, x: Any
-) -> None:
-    why = mismatch({"a": 1}, {"type": "object", "properties": {"a": {"$ref": reference}}, "x": x})
-    assert why in ("", "they cannot be checked, because the tool's own schema is not valid")
 
 
 _KEYWORDS = (
@@ -443,10 +422,6 @@ def test_a_reference_to_an_address_is_not_followed(server: Scripted) -> None:
     schema = {"properties": {"a": {"$ref": f"{server.url}/schema.json"}}}
     assert mismatch({"a": 1}, schema) == ""
     assert server.asked == []
-
-
-def test_formats_are_not_checked() -> None:
-    assert mismatch({"a": "nonsense"}, {"properties": {"a": {"type": "string", "format": "date"}}}) == ""
 
 
 def test_many_and_long_mismatches_are_cut() -> None:
