@@ -103,10 +103,7 @@ class ToolLoop:
             match event:
                 case ToolCall():
                     # What is sent back must be a name that was offered.
-                    calls += (
-                        replace(call, name=self._names.resolve(call.name))
-                        for call in self._names.split_parallel(event)
-                    )
+                    calls.append(replace(event, name=self._names.resolve(event.name)))
                 case Finished(error=error, raw_reason=raw_reason):
                     if error is not None:
                         self._name_tool(error)

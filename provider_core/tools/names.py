@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core.errors import UnknownToolError
 from provider_core.redaction import close_matches, printable
-from provider_core.structs import replace
 from provider_core.tools.schemas import clean_schema
 from provider_core.types import Tool
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from provider_core.events import Toolbox, ToolSpec
-    from provider_core.types import Json, ToolCall
+    from provider_core.types import Json
 
 _LONGEST: Final = 64
 _LONGEST_CALLED: Final = 300
@@ -32,8 +31,6 @@ _PREFIX: Final = re.compile(r"(?:functions?|tools?|default_api|mcp)(?:\.|/|::?|_
 
 _SUFFIX: Final = re.compile(r"\s*(?:<\|.*|:\d+|\(\))\Z", re.DOTALL)
 """What they put after it: Kimi's number of the call, and Harmony's tokens, as in ``read<|channel|>commentary``."""
-
-_PARALLEL: Final = re.compile(r"\s*(?:functions\.)?multi_tool_use(?:\.|__?)parallel\s*")
 
 
 class ToolNames:
@@ -104,25 +101,6 @@ class ToolNames:
             names = (_display_name(*found) for found in self._offered.values())
             raise _unknown(choice, tuple(" ".join(printable(name, _LONGEST).split()) for name in names))
         return name
-
-    def split_parallel(self, call: ToolCall) -> list[ToolCall]:
-        """The calls in a call of ``multi_tool_use.parallel``, which OpenAI's models make up; else ``[call]``.
-
-        craft-ai-agents/craft-agents-oss issue 449.
-        """
-        if call.name in self._offered or call.cut or not _PARALLEL.fullmatch(call.name):
-            return [call]
-        try:
-            uses = json.loads(call.arguments, strict=False)["tool_uses"]
-            inner = [(use["recipient_name"], json.dumps(use.get("parameters") or {})) for use in uses]
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-            return [call]
-        if not inner or not all(isinstance(name, str) and name for name, _ in inner):
-            return [call]
-        return [
-            replace(call, name=name, arguments=arguments, id="" if number else call.id)
-            for number, (name, arguments) in enumerate(inner)
-        ]
 
     def _cleaned_tool(self, name: str, tool: Tool) -> Tool:
         original, cleaned = self._cleaned.get(name, (None, tool))
@@ -196,18 +174,10 @@ _MARK: Final = re.compile(
 _ASCII_MARKS: Final = {"\uff5c": "|", "\u2581": "_"}
 """The special letters of DeepSeek's marks."""
 
-_BARE: Final = r"(?:functions?\s)?(?P<{}>[\w.:/-]{{1,200}})"
-_NAME: Final = re.compile(
-    r"""["']?(?:name|function|tool)["']?\s*[:=]\s*["'](?P<quoted>[^"'\n]{1,200})["']"""
-    rf"|<function={_BARE.format('tag')}>|to={_BARE.format('to')}|_sep\|>{_BARE.format('sep')}"
-    rf"|(?:{_MARK.pattern})\s*\[?{_BARE.format('bare')}(?=\s*[<\[{{(\n]|\s*$)"
-)
-_FENCED: Final = re.compile(
-    r"^ {0,3}```(?:json|python|tool\w*)?[ \t]*\n(.*?)^ {0,3}```", re.DOTALL | re.MULTILINE
-)
+_WORD: Final = re.compile(r"[\w.:/-]{1,200}")
 _VALUE: Final = re.compile(r"^[ \t]*(?=[\[{])", re.MULTILINE)
 _MAX_VALUES: Final = 50
-_PYTHON: Final = re.compile(r"\[?\s*(?:print\()?(?P<name>[A-Za-z_][\w.]{0,200})\(.*\)\s*\]?", re.DOTALL)
+_PYTHON: Final = re.compile(r"\[?\s*(?P<name>[A-Za-z_][\w.]{0,200})\(.*\)\s*\]?", re.DOTALL)
 _NAME_KEYS: Final = ("name", "function", "tool", "tool_name", "action")
 _ARGUMENT_KEYS: Final = {
     "arguments",
@@ -223,21 +193,18 @@ _ARGUMENT_KEYS: Final = {
 def call_in_text(text: str, names: ToolNames) -> str | None:
     """The tool that a text seems to call, as ``toolbox/tool``; "" if that is unknown; None if it calls none.
 
-    A text without the mark of a format counts as a call only if it names an offered tool, in a line that begins JSON,
-    or in code that is the whole text or a fenced block.
+    After the mark of a format, the first word that is a tool's name tells the tool. A text without a mark counts as a
+    call only if a line of it begins JSON that calls an offered tool, or if all of it is a call in Python.
     """
     if len(text) > _SEARCHED:
         text = f"{text[: _SEARCHED // 2]}\n{text[-_SEARCHED // 2 :]}"
     text = text.strip()
     for letter, ascii_letter in _ASCII_MARKS.items():
         text = text.replace(letter, ascii_letter)
-    marked: Iterator[str] = iter(())
     mark = _MARK.search(text)
-    if mark:
-        hits = _NAME.finditer(text, mark.start(), mark.start() + 2000)
-        marked = (next(filter(None, hit.groups())) for hit in hits)
-        marked = (name.removeprefix("call:").removesuffix(".call") for name in marked)
-    found = map(names.display_name, itertools.chain(marked, _names_in_code(text)))
+    words = _WORD.findall(text, mark.start(), mark.start() + 2000) if mark else []
+    called = (word.removeprefix("call:").removesuffix(".call") for word in words)
+    found = map(names.display_name, itertools.chain(called, _names_in_code(text)))
     return next(filter(None, found), "" if mark else None)
 
 
@@ -247,20 +214,15 @@ def _names_in_code(text: str) -> Iterator[str]:
     for begin in itertools.islice(_VALUE.finditer(text), _MAX_VALUES):
         with contextlib.suppress(ValueError, RecursionError):
             yield from _names_in_json(decoder.raw_decode(text, begin.end())[0])
-    for part in (text, *(block[1].strip() for block in _FENCED.finditer(text))):
-        if call := _PYTHON.fullmatch(part):
-            yield call["name"]
+    if call := _PYTHON.fullmatch(text):
+        yield call["name"]
 
 
 def _names_in_json(value: Json) -> Iterator[str]:
     for each in value if isinstance(value, list) else [value]:
-        if not isinstance(each, dict):
-            continue
-        if isinstance(each.get("tool_calls"), list):
-            yield from _names_in_json(each["tool_calls"])
-            continue
-        inner = each.get("function_call", each.get("function"))
-        call = inner if isinstance(inner, dict) else each
-        name = next((call[key] for key in _NAME_KEYS if key in call), None)
-        if isinstance(name, str) and not _ARGUMENT_KEYS.isdisjoint(call):
-            yield name
+        if isinstance(each, dict):
+            name = next((each[key] for key in _NAME_KEYS if key in each), None)
+            if isinstance(name, str) and not _ARGUMENT_KEYS.isdisjoint(each):
+                yield name
+            for key in ("tool_calls", "function_call", "function"):
+                yield from _names_in_json(each.get(key))

@@ -291,33 +291,6 @@ def test_an_unknown_tool_is_an_error_with_similar_names_or_all(name: str, told: 
     assert [planned.call.id for planned in loop.put] == ["b"]
 
 
-@pytest.mark.parametrize("name", ["multi_tool_use.parallel", "functions.multi_tool_use.parallel"])
-def test_a_made_up_call_of_several_tools_is_split(name: str) -> None:
-    uses = [
-        {"recipient_name": "functions.box__clock", "parameters": {"zone": "UTC"}},
-        {"recipient_name": "box.other"},
-        {"recipient_name": "functions.none", "parameters": {}},
-    ]
-    loop = looped(
-        [calling(call(name, {"tool_uses": uses})), DONE_], Box(clock=say("12:00"), other=say("fine"))
-    )
-    assert loop.results()[:2] == ["12:00", "fine"]
-    assert "there is no tool" in loop.results()[2]
-    sent = loop.turn()["tool_calls"]
-    assert [each["function"]["name"] for each in sent] == ["box__clock", "box__other", "functions_none"]
-    assert json.loads(sent[0]["function"]["arguments"]) == {"zone": "UTC"}
-    assert len({each["id"] for each in sent}) == 3
-
-
-@pytest.mark.parametrize(
-    "arguments", ["{}", "[]", "nonsense", '{"tool_uses": 3}', '{"tool_uses": [{"a": 1}]}']
-)
-def test_a_made_up_call_of_nothing_is_an_error_for_the_model(arguments: str) -> None:
-    loop = looped([calling(call("multi_tool_use.parallel", arguments)), answer("Sorry.")], clock())
-    assert "there is no tool 'multi_tool_use.parallel'" in loop.results()[0]
-    assert loop.turn()["tool_calls"][0]["function"]["name"] == "multi_tool_use_parallel"
-
-
 def test_a_call_by_a_decorated_name_has_the_tools_name_everywhere() -> None:
     loop = looped([calling(call("functions.fs.read:0")), DONE_], Box("fs", read=say("a.txt")))
     assert ([planned.name for planned in loop.put], loop.results()) == (["fs/read"], ["a.txt"])
