@@ -232,7 +232,7 @@ def _settings(
         except SettingsError as error:
             from provider_core.settings import schema
 
-            overrides, _ = schema.parse_variables(_variables(environ))
+            overrides = schema.Variables(_variables(environ)).values
             if schema.variable_of(["providers", name], overrides) is not None:
                 error = SettingsError(error.message.replace("providers.", "TELEX_PROVIDERS.", 1))
             problems[f"providers.{name}"] = error

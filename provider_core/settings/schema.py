@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +17,7 @@ from pydantic import (
     create_model,
     model_validator,
 )
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
 
 from provider_core.errors import InvalidInputError, SettingsError
 from provider_core.settings import mcp, validators
@@ -25,6 +25,9 @@ from provider_core.settings.provider_fields import LONGEST_WAIT, MOST_RETRIES, P
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import PydanticBaseSettingsSource
 
     from provider_core.settings.provider_fields import ProviderField
 
@@ -146,10 +149,16 @@ McpName = Annotated[str, _by(mcp.validate_name)]
 ProviderName = Annotated[str, _by(validators.validate_name)]
 
 
-class File(BaseModel):
-    """The whole file. Every field may also come from the variable ``TELEX_<FIELD>``; those of tables are JSON."""
+class File(BaseSettings):
+    """The whole file. Every field may also come from the variable ``TELEX_<FIELD>``; those of tables are JSON.
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    ``File(file=TABLES, variables=Variables(ENVIRON))`` takes both from the caller; without ``variables``, they are
+    those of the process.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix="TELEX_", env_ignore_empty=True, extra="forbid"
+    )
 
     model: Line | None = None
     aliases: dict[AliasName, Line] = {}
@@ -165,6 +174,42 @@ class File(BaseModel):
     mcp: dict[McpName, McpEntry] = {}
     providers: dict[ProviderName, ProviderEntry] = {}  # type: ignore[valid-type]
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment overrides the settings file, table by table."""
+        given = cast("InitSettingsSource", init_settings).init_kwargs
+        return given.get("variables", env_settings), InitSettingsSource(settings_cls, given.get("file", {}))
+
+
+class Variables(EnvSettingsSource):
+    """The ``TELEX_`` variables of any mapping; an empty one is unset."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(File)
+        self.env_vars = {name.lower(): value for name, value in environ.items() if value}
+        self.problems: dict[str, SettingsError] = {}
+        """The errors of variables that are not JSON, by the settings' names."""
+        self.values = super().__call__()
+
+    def __call__(self) -> dict[str, Any]:
+        return self.values
+
+    def prepare_field_value(
+        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
+    ) -> Any:
+        try:
+            return super().prepare_field_value(field_name, field, value, value_is_complex)
+        except (ValueError, RecursionError):
+            self.problems[field_name] = SettingsError(f"TELEX_{field_name.upper()} is not valid JSON")
+            return None
+
 
 _TABLES = ("aliases", "mcp", "providers")
 
@@ -178,14 +223,15 @@ def check(
     absent. ``path`` is for messages.
     """
     data = {name: dict(value) if isinstance(value, dict) else value for name, value in data.items()}
-    overrides, problems = parse_variables(environ)
+    variables = Variables(environ)
+    overrides, problems = variables.values, variables.problems
     for name in data.keys() - File.model_fields.keys():
         problems[name] = _unknown(name, path)
         del data[name]
     _unite_names(data, overrides, problems, path)
     while True:
         try:
-            checked = File.model_validate(_merged(data, overrides))
+            checked = File(file=data, variables=variables)  # type: ignore[call-arg]
             return checked.model_dump(mode="json", exclude_defaults=True), problems
         except ValidationError as error:
             before = set(problems)
@@ -200,29 +246,6 @@ def check(
                     holder = layer.get(entry[0]) if entry[1:] else layer
                     if isinstance(holder, dict):
                         holder.pop(entry[-1], None)
-
-
-def parse_variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, SettingsError]]:
-    """The settings in ``TELEX_`` variables (an empty one is unset), and the errors of those that are not JSON."""
-    upper = {name.upper(): value for name, value in environ.items()}
-    found: dict[str, Any] = {}
-    problems: dict[str, SettingsError] = {}
-    for name in File.model_fields:
-        variable = f"TELEX_{name.upper()}"
-        if not (value := upper.get(variable)):
-            continue
-        try:
-            found[name] = json.loads(value) if name in _TABLES else value
-        except (ValueError, RecursionError):
-            problems[name] = SettingsError(f"{variable} is not valid JSON")
-    return found, problems
-
-
-def _merged(below: Any, above: Any) -> Any:
-    """Two layers of values; ``above`` overrides, table by table."""
-    if not (isinstance(below, dict) and isinstance(above, dict)):
-        return above
-    return below | {key: _merged(below[key], each) if key in below else each for key, each in above.items()}
 
 
 def _unite_names(
