@@ -53,23 +53,6 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_LANGUAGES: Final = {
-    "bas": "basic", "bash": "bash", "bat": "batch", "c": "c", "cc": "cpp", "cfg": "ini", "clj": "clojure",
-    "conf": "ini", "cpp": "cpp", "cs": "csharp", "css": "css", "csv": "csv", "cxx": "cpp", "dart": "dart",
-    "diff": "diff", "ex": "elixir", "exs": "elixir", "erl": "erlang", "f90": "fortran", "fish": "fish",
-    "fs": "fsharp", "go": "go", "gradle": "groovy", "graphql": "graphql", "groovy": "groovy", "h": "c",
-    "hcl": "hcl", "hpp": "cpp", "hs": "haskell", "htm": "html", "html": "html", "ini": "ini", "ipynb": "json",
-    "java": "java", "jl": "julia", "js": "javascript", "json": "json", "jsonl": "json", "jsx": "jsx",
-    "kt": "kotlin", "kts": "kotlin", "less": "less", "lisp": "lisp", "lua": "lua", "m": "objectivec",
-    "markdown": "markdown", "md": "markdown", "mjs": "javascript", "ml": "ocaml", "nix": "nix",
-    "patch": "diff", "php": "php", "pl": "perl", "pm": "perl", "proto": "protobuf", "ps1": "powershell",
-    "py": "python", "pyi": "python", "r": "r", "rb": "ruby", "rs": "rust", "rst": "rst", "sass": "sass",
-    "scala": "scala", "scss": "scss", "sh": "bash", "sql": "sql", "svelte": "svelte", "svg": "xml",
-    "swift": "swift", "tex": "latex", "tf": "hcl", "toml": "toml", "ts": "typescript", "tsv": "tsv",
-    "tsx": "tsx", "vb": "vb", "vim": "vim", "vue": "vue", "xml": "xml", "yaml": "yaml", "yml": "yaml",
-    "zig": "zig", "zsh": "zsh",
-}  # fmt: skip
-_FILE_NAMES: Final = {"dockerfile": "dockerfile", "makefile": "makefile", "cmakelists.txt": "cmake"}
 
 
 class TextFile(Struct):
@@ -80,13 +63,15 @@ class TextFile(Struct):
     size: int
 
     def as_block(self) -> str:
-        """The name, and the text between fences that are longer than any run of backticks in it."""
+        """The name, and the text between fences that are longer than any run of backticks in it.
+
+        The language of the block is the extension of the name, such as "py", which models and renderers know.
+        """
         longest = max((len(run) for run in re.findall("`+", self.text)), default=0)
         fence = "`" * max(3, longest + 1)
         end = "" if self.text.endswith("\n") or not self.text else "\n"
-        last = PurePath(self.name).name.lower()
-        extension = last.rpartition(".")[2] if "." in last else ""
-        language = _FILE_NAMES.get(last) or _LANGUAGES.get(extension, "")
+        extension = PurePath(self.name).suffix[1:].lower()
+        language = extension if extension.isalnum() and extension != "txt" else ""
         return f"{self.name}:\n{fence}{language}\n{self.text}{end}{fence}"
 
 
@@ -232,39 +217,30 @@ class _Kind(Struct):
     media: str = ""
 
 
-_IMAGES: Final = (
-    (rb"\x89PNG\r\n\x1a\n", _Kind(name="a PNG image", media="image/png")),
-    (rb"\xff\xd8\xff", _Kind(name="a JPEG image", media="image/jpeg")),
-    (rb"GIF8[79]a", _Kind(name="a GIF image", media="image/gif")),
-    (rb"RIFF.{4}WEBP", _Kind(name="a WebP image", media="image/webp")),
-)
-
-_OTHERS: Final = tuple(
-    (pattern, _Kind(name=name))
-    for pattern, name in (
-        (rb".{4}ftyp(?:hei|hev|mif1|msf1)", "an HEIC image"),
-        (rb".{4}ftypavi[fs]", "an AVIF image"),
-        (rb".{4}ftyp", "an MP4 video"),
-        (rb"BM.{4}\0\0\0\0", "a BMP image"),
-        (rb"II\*\0|MM\0\*", "a TIFF image"),
-        (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml.*?)?(?:<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]", "an SVG image"),
-        (rb"%PDF-", "a PDF document"),
-        (rb"PK(?:\x03\x04|\x05\x06)", "a ZIP archive or an Office document"),
-        (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document"),
-        (rb"\x1f\x8b|BZh[1-9]1AY&SY|\xfd7zXZ\0|\x28\xb5\x2f\xfd|7z\xbc\xaf\x27\x1c", "a compressed file"),
-        (rb"\x7fELF|MZ.{58}|\xcf\xfa\xed\xfe|\xca\xfe\xba\xbe", "a program"),
-        (rb"SQLite format 3\0", "an SQLite database"),
-        (rb"GGUF", "a GGUF model"),
-        (rb"PAR1", "a Parquet file"),
-        (rb"RIFF.{4}WAVE|ID3|OggS|fLaC|\xff[\xfb\xf3\xf2]", "a sound"),
+_KINDS: Final = tuple(
+    (re.compile(pattern, re.DOTALL), _Kind(name=name, media=media))
+    for pattern, name, media in (
+        (rb"\x89PNG\r\n\x1a\n", "a PNG image", "image/png"),
+        (rb"\xff\xd8\xff", "a JPEG image", "image/jpeg"),
+        (rb"GIF8[79]a", "a GIF image", "image/gif"),
+        (rb"RIFF.{4}WEBP", "a WebP image", "image/webp"),
+        (rb".{4}ftyp(?:hei|hev|mif1|msf1)", "an HEIC image", ""),
+        (rb".{4}ftypavi[fs]", "an AVIF image", ""),
+        (
+            rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml.*?)?(?:<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]",
+            "an SVG image",
+            "",
+        ),
+        (rb"%PDF-", "a PDF document", ""),
+        (rb"PK(?:\x03\x04|\x05\x06)", "a ZIP archive or an Office document", ""),
+        (rb"\x1f\x8b", "a compressed file", ""),
     )
-)  # fmt: skip
+)
 
 
 def _kind(data: bytes) -> _Kind | None:
     """The type of the content, None if unknown; text is unknown, except for SVG."""
-    kinds = (*_IMAGES, *_OTHERS)
-    return next((found for pattern, found in kinds if re.match(pattern, data[:512], re.DOTALL)), None)
+    return next((found for pattern, found in _KINDS if pattern.match(data[:512])), None)
 
 
 # --- reading -------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def test_a_text_file_is_sent_in_a_fence_before_the_prompt(lab: Inside, server: S
     ran = lab("chat", "-f", "a.py", "-f", f"file://{Path.cwd()}/b%20c.txt", "Why?")
     assert ran.code == 0
     first, second, prompt = str(content(server)).split("\n\n")
-    assert first == "a.py:\n````python\nx = '```'\n````"
+    assert first == "a.py:\n````py\nx = '```'\n````"
     assert second.endswith(":\n```\ninside\n```")
     assert prompt == "Why?"
     assert "a.py (10 bytes)" in ran.err

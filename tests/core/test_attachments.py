@@ -71,16 +71,23 @@ def test_text_file_is_its_name_and_its_text_between_fences(
     Path("src/hello.py").write_bytes(b"print('gr\xc3\xbc\xc3\x9fe')\n")
     found = text_file("src/hello.py")
     assert (found.name, found.text, found.size) == ("src/hello.py", "print('grüße')\n", 17)
-    assert found.as_block() == "src/hello.py:\n```python\nprint('grüße')\n```"
+    assert found.as_block() == "src/hello.py:\n```py\nprint('grüße')\n```"
     monkeypatch.setenv("HOME", str(tmp_path))
     assert text_file("~/src/hello.py").text == found.text
 
 
 @pytest.mark.parametrize(
     ("name", "language"),
-    [("a.rs", "rust"), ("A.PY", "python"), ("Dockerfile", "dockerfile"), ("deep/Makefile", "makefile"),
-     ("a.txt", ""), ("py", ""), (".bashrc", ""), ("x.tar.yaml", "yaml")],
-)  # fmt: skip
+    [
+        ("a.rs", "rs"),
+        ("A.PY", "py"),
+        ("a.txt", ""),
+        ("py", ""),
+        (".bashrc", ""),
+        ("x.tar.yaml", "yaml"),
+        ("a.`b", ""),
+    ],
+)
 def test_fence_names_the_language(name: str, language: str) -> None:
     assert TextFile(name=name, text="x", size=1).as_block() == f"{name}:\n```{language}\nx\n```"
 
@@ -121,7 +128,6 @@ def test_byte_order_mark_selects_the_encoding_and_is_removed(mark: bytes, encodi
         (png(), "it looks like a PNG image (byte 1 of 67 is 0x89, which is not valid UTF-8)"),
         (b"%PDF-1.7\nall of it ASCII", "it looks like a PDF document"),
         (b"PK\x03\x04\x14\0\0\0\x08\0\xff", "it looks like a ZIP archive or an Office document"),
-        (b"SQLite format 3\0\x10", "it looks like an SQLite database"),
     ],
 )
 def test_binary_file_is_refused_with_type_and_position(raw: bytes, words: str, tmp_path: Path) -> None:
@@ -209,8 +215,6 @@ def test_image_has_the_type_of_its_content(media: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (b"BM\x3a\0\0\0\0\0\0\0\x36", "it looks like a BMP image"),
-        (b"II*\0\x08\0\0\0", "it looks like a TIFF image"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "it looks like an HEIC image"),
         (b"\0\0\0\x1cftypavif", "it looks like an AVIF image"),
         (b'<?xml version="1.0"?>\n<!-- a --><svg xmlns="x">', "it looks like an SVG image"),
