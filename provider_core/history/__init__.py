@@ -14,13 +14,7 @@ from __future__ import annotations
 
 from provider_core.history._database import Health, has_locks, health
 from provider_core.history._history import History
-from provider_core.history._records import (
-    RemovalResult,
-    SavedConversation,
-    SavedTurn,
-    SearchHit,
-    StartedTurn,
-)
+from provider_core.history._records import RemovalResult, SavedConversation, SavedTurn, SearchHit, StartedTurn
 
 __all__ = [
     "Health",

@@ -7,12 +7,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from provider_core import limits
-from provider_core.errors import (
-    CoreError,
-    HistoryError,
-    InvalidInputError,
-    UnknownConversationError,
-)
+from provider_core.errors import CoreError, HistoryError, InvalidInputError, UnknownConversationError
 from provider_core.history import _records
 from provider_core.history._database import Database
 from provider_core.history._records import RemovalResult, StartedTurn

@@ -17,17 +17,7 @@ from provider_core.probe._recording import RecordingTransport
 from provider_core.redaction import printable, redact
 from provider_core.request import known_secrets
 from provider_core.structs import Struct, replace
-from provider_core.types import (
-    FieldDropped,
-    Finished,
-    Message,
-    Request,
-    Text,
-    Tool,
-    ToolCall,
-    Usage,
-    Verdict,
-)
+from provider_core.types import FieldDropped, Finished, Message, Request, Text, Tool, ToolCall, Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -287,11 +287,7 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(FIELDS.split(" ")) | st.text(max_size=6),
-            inner,
-            max_size=5,
-        )
+        | st.dictionaries(st.sampled_from(FIELDS.split(" ")) | st.text(max_size=6), inner, max_size=5)
     ),
     max_leaves=25,
 )

@@ -146,10 +146,7 @@ _MARKDOWN = f"+++\n{_FIELDS}{_PLACES}+++\n\n"
 
 @click.command(
     cls=Command,
-    examples=(
-        "telex templates edit review",
-        "cat brief.md | EDITOR=tee telex templates edit brief.md",
-    ),
+    examples=("telex templates edit review", "cat brief.md | EDITOR=tee telex templates edit brief.md"),
     exits=(ExitCode.SETTINGS,),
 )
 @click.argument("name", type=Name("template"))

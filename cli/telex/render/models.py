@@ -172,11 +172,7 @@ def card(
 
     known = model or Model(id=target.model)
     context, max_output, guessed = _limits(known)
-    origin = {
-        "server": "its server's list",
-        "preset": "the preset's list",
-        "none": "nothing",
-    }[listing.source]
+    origin = {"server": "its server's list", "preset": "the preset's list", "none": "nothing"}[listing.source]
     if model is None:
         origin = "no list: it is sent as typed"
     elif model.id in listing.declared:

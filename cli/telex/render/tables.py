@@ -72,9 +72,7 @@ def time_cell(seconds: float | None, absent: str) -> Text:
 
 
 def table(
-    headers: Sequence[str],
-    lines: Iterable[Sequence[str | Text]],
-    columns: Sequence[Mapping[str, Any]] = (),
+    headers: Sequence[str], lines: Iterable[Sequence[str | Text]], columns: Sequence[Mapping[str, Any]] = ()
 ) -> RenderableType:
     """A table without borders. ``columns`` are Rich's options for each column, such as ``width`` and ``justify``."""
     from rich.table import Table

@@ -136,10 +136,7 @@ def _validated(model: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 @click.command(
     cls=Command,
-    examples=(
-        "telex models alias fast groq/openai/gpt-oss-120b",
-        "telex models alias | sort",
-    ),
+    examples=("telex models alias fast groq/openai/gpt-oss-120b", "telex models alias | sort"),
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
 @click.argument("name", required=False, metavar="[NAME]", type=Name("alias"))
@@ -191,10 +188,7 @@ def _set_alias(app: App, name: str, target: str) -> None:
 
 @click.command(
     cls=Command,
-    examples=(
-        "telex models default lmstudio",
-        'telex models default "$(telex models list | fzf)"',
-    ),
+    examples=("telex models default lmstudio", 'telex models default "$(telex models list | fzf)"'),
     exits=(ExitCode.SETTINGS, ExitCode.KEY),
 )
 @click.argument("id", metavar="[ID]", required=False, type=Name("model"))

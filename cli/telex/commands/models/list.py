@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     name="list",
-    examples=(
-        "telex models list --tools qwen",
-        "telex models list --json --refresh | jq -r '.[].id'",
-    ),
+    examples=("telex models list --tools qwen", "telex models list --json --refresh | jq -r '.[].id'"),
     exits=ASKING,
 )
 @click.argument("text", nargs=-1)
