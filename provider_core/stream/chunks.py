@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+import json
+from typing import TYPE_CHECKING, TypeAlias
 
 from provider_core.stream import fields
-from provider_core.stream.error_payload import (
+from provider_core.stream.extras import KEYS, Extras, PassthroughFields, merge_usage, read_usage
+from provider_core.stream.failures import (
     ErrorPayload,
     is_error,
     is_error_event,
     is_keepalive,
     may_be_error,
 )
-from provider_core.stream.extras import KEYS, Extras
-from provider_core.stream.pieces import PassthroughFields, ToolCallBuilder
 from provider_core.stream.text import TextBuffer
 from provider_core.stream.verdict import finish_reason, standard_reason
-from provider_core.types import Choice, Reasoning, Text, Verdict
+from provider_core.types import Choice, Reasoning, Text, ToolCall, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,9 +208,9 @@ class AnswerState:
         model = chunk.get("model")
         if isinstance(model, str) and model:
             self.model = model
-        found = fields.read_usage(chunk, choices[0] if choices else None)
+        found = read_usage(chunk, choices[0] if choices else None)
         if found is not None:
-            self.usage = fields.merge_usage(self.usage, found)
+            self.usage = merge_usage(self.usage, found)
         groq = chunk.get("x_groq")
         if isinstance(groq, dict) and is_error(groq.get("error")):
             self.fail(groq)
@@ -344,3 +345,224 @@ class AnswerState:
             self.refusal = True
             self._grow()
             self.text.add_refusal(refusal)
+
+
+# --- tool calls ----------------------------------------------------------------------------------------------
+
+_PART = 64
+"""Bytes of memory that a part takes besides its characters."""
+_CANDIDATES = 64
+"""How many calls are compared with one part: otherwise, a hostile stream would cost their square."""
+_OWN = frozenset(("index", "id", "type", "function", "name", "arguments"))
+
+
+class _OpenCall:
+    def __init__(self, index: int | None) -> None:
+        self.id: str = ""
+        self.name: str = ""
+        self.index: int | None = index
+        self.arguments: list[str] = []
+        self.extra: dict[str, Json] = {}
+
+    def text(self) -> str:
+        return _arguments("".join(self.arguments))
+
+    def is_complete(self) -> bool:
+        """Tell whether the arguments end with the last brace of a JSON object."""
+        last = next((part for part in reversed(self.arguments) if not part.isspace()), "")
+        return bool(self.name) and last.rstrip().endswith("}") and isinstance(_parsed(self.text()), dict)
+
+
+_OpenCalls: TypeAlias = "dict[_OpenCall, None]"
+"""Calls, the one with the latest part last."""
+
+
+class ToolCallBuilder:
+    """The tool calls of one answer.
+
+    A part continues the call that has the same id, index and name, if both have them; without id and index,
+    its place in the list or the order of the parts decides. A different name always begins another call.
+    """
+
+    def __init__(self) -> None:
+        self.size: int = 0
+        """About how many bytes they take."""
+        self.blanks: int = 0
+        """Blank characters at the end of the arguments that came last."""
+        self._calls: list[_OpenCall] = []
+        self._recent: _OpenCalls = {}
+        self._by_id: dict[str, _OpenCalls] = {}
+        self._by_index: dict[int, _OpenCalls] = {}
+
+    def __bool__(self) -> bool:
+        return any(call.name for call in self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def last_name(self) -> str:
+        """Return the name of the last call, "" if there is none."""
+        return next((call.name for call in reversed(self._calls) if call.name), "")
+
+    def feed(self, parts: Json, *, complete: bool = False) -> None:
+        """Take the ``tool_calls`` of a delta, or of a ``complete`` message, in which each entry is a call."""
+        if isinstance(parts, dict):
+            parts = [parts]
+        if not isinstance(parts, list):
+            return
+        before = len(self._calls)
+        for position, part in enumerate(parts):
+            if isinstance(part, dict):
+                place = before - len(parts) + position if len(parts) > 1 else None
+                self._add(part, place, complete)
+
+    def feed_legacy(self, call: Json) -> None:
+        """Take a ``function_call``, of which an answer has at most one."""
+        if isinstance(call, dict) and (call.get("name") or call.get("arguments")):
+            self._add({"index": -1, "function": call}, None, complete=False)
+
+    def finish(self, verdict: Verdict) -> list[ToolCall]:
+        """Return the calls in the order they began. In an incomplete answer, those with cut arguments are marked."""
+        whole = verdict is Verdict.COMPLETE
+        return [
+            ToolCall(
+                id=call.id,
+                name=call.name,
+                arguments=call.text(),
+                extra=call.extra,
+                cut=not whole and not call.is_complete(),
+            )
+            for call in self._calls
+            if call.name
+        ]
+
+    def _add(self, part: dict[str, Json], place: int | None, complete: bool) -> None:
+        """Take one part; ``place`` is the number of its call if nothing but its place in a list tells."""
+        function = part.get("function")
+        if not isinstance(function, dict):
+            function = part
+        id_, name, index = _word(part.get("id")), _word(function.get("name")), _index(part.get("index"))
+        arguments = function.get("arguments")
+        if arguments is None:
+            arguments = function.get("parameters", "")
+        call = None if complete else self._find(index, id_, name, arguments, place)
+        if call is None:
+            call = _OpenCall(index)
+            self._calls.append(call)
+        call.id = call.id or id_
+        call.name = call.name or name
+        _move_to_end(self._recent, call)
+        if index is not None:
+            _move_to_end(self._by_index.setdefault(index, {}), call)
+        if id_:
+            _move_to_end(self._by_id.setdefault(id_, {}), call)
+        if isinstance(arguments, str):
+            blank = not arguments.strip()
+            self.blanks = self.blanks + len(arguments) if blank else 0
+            if arguments and (call.arguments or not blank):
+                call.arguments.append(arguments)
+        elif arguments is not None:
+            arguments = _dumped(arguments)
+            call.arguments[:] = [arguments]
+        self.size += len(arguments or "") + len(id_) + len(name) + _PART
+        more = {key: value for key, value in part.items() if key not in _OWN and value is not None}
+        call.extra.update(more)
+
+    def _find(
+        self, index: int | None, id_: str, name: str, arguments: Json, place: int | None
+    ) -> _OpenCall | None:
+        """Return the call that a part continues, or None if it begins one."""
+        has_arguments = arguments not in ("", None)
+        known = id_ in self._by_id
+        if known:
+            candidates = self._with_id(id_, index, name, place)
+        elif index is not None:
+            candidates = _latest(self._by_index.get(index, {}))
+        elif id_ and not has_arguments:
+            return None
+        elif place is not None:
+            candidates = self._calls[place : place + 1] if place >= 0 else []
+        else:
+            candidates = _latest(self._recent)
+        found = next((each for each in candidates if not (name and each.name) or name == each.name), None)
+        if found is None:
+            return None
+        named_again = bool(name and found.name)
+        if known:  # some servers repeat id and name in every part
+            return None if named_again and _has_other_arguments(found, arguments) else found
+        if id_ and found.id:  # some servers make a new id for every part
+            return None if name or not has_arguments else found
+        return None if named_again and (index is None or has_arguments) and found.is_complete() else found
+
+    def _with_id(self, id_: str, index: int | None, name: str, place: int | None) -> list[_OpenCall]:
+        """The calls with this id. Some servers give all calls the same one: then index or place tells them apart."""
+        calls = _latest(self._by_id[id_])
+        if index is not None:
+            here = [each for each in calls if each in self._by_index.get(index, {})]
+            return here or [each for each in calls if not name or each.index is None]
+        if place is not None and len(calls) > 1:
+            return self._calls[place : place + 1] if place >= 0 else []
+        return calls
+
+
+def _latest(calls: _OpenCalls) -> list[_OpenCall]:
+    return list(itertools.islice(reversed(calls), _CANDIDATES))
+
+
+def _move_to_end(calls: _OpenCalls, call: _OpenCall) -> None:
+    calls.pop(call, None)
+    calls[call] = None
+
+
+def _has_other_arguments(call: _OpenCall, arguments: Json) -> bool:
+    """Tell whether a part with the name of a complete call has other complete arguments; "{}" may be a placeholder."""
+    if not call.is_complete():
+        return False
+    new = _parsed(arguments) if isinstance(arguments, str) else arguments
+    return bool(new) and isinstance(new, dict) and _parsed(call.text()) not in ({}, new)
+
+
+def _word(value: Json) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else ""
+
+
+def _index(value: Json) -> int | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _dumped(value: Json) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return "{}"
+
+
+def _parsed(text: str) -> Json:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _arguments(text: str) -> str:
+    """Return the arguments as JSON text: "{}" for none, and without a leading placeholder or repetition."""
+    text = text.strip()
+    if not text or text == "null":
+        return "{}"
+    if _parsed(text) is not None or text[0] != "{":
+        return text
+    try:
+        first, end = fields.decode_json(text)
+    except (ValueError, RecursionError):
+        return text
+    rest = text[end:].strip()
+    if first == {}:
+        return rest
+    return text[:end] if _parsed(rest) == first else text

@@ -1,18 +1,21 @@
-"""Collects what comes with an answer besides its text: sources, images and log probabilities."""
+"""Collects what comes with an answer besides text and calls: sources, images, token counts, fields to send back."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
 from provider_core import limits
 from provider_core.stream.fields import dict_in, str_in
-from provider_core.types import Image, Source
+from provider_core.types import Image, Source, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provider_core.types import Json
+
+# --- sources, images and log probabilities ----------------------------------------------------------------------
 
 _NUMBERED: Final = frozenset(
     ("search_results", "web_search", "web_search_results", "search_info", "references", "context",
@@ -155,9 +158,9 @@ def _sources(value: Json, depth: int) -> Iterator[tuple[int, str, str]]:
         if "://" in value[:32] or value.startswith("www."):
             yield 0, value.strip()[:_LONGEST], ""
     elif isinstance(value, dict):
-        url = _text(value, _URLS)
+        url = _first_text(value, _URLS)
         if url:
-            yield _number(value), url, _text(value, _TITLES)
+            yield _source_number(value), url, _first_text(value, _TITLES)
             return
         for key in _NESTED:
             if value.get(key):
@@ -167,11 +170,11 @@ def _sources(value: Json, depth: int) -> Iterator[tuple[int, str, str]]:
                 yield from _sources(dict_in(value, key), depth - 1)
 
 
-def _text(value: dict[str, Json], keys: tuple[str, ...]) -> str:
+def _first_text(value: dict[str, Json], keys: tuple[str, ...]) -> str:
     return next(filter(None, (str_in(value, key).strip() for key in keys)), "")[:_LONGEST]
 
 
-def _number(value: dict[str, Json]) -> int:
+def _source_number(value: dict[str, Json]) -> int:
     for key in _NUMBERS:
         number = value.get(key)
         if isinstance(number, str) and (digits := re.fullmatch(r"\D{0,8}(\d{1,6})\D?", number)):
@@ -225,3 +228,285 @@ def _media_type(data: bytes) -> str:
     if data[4:12] in (b"ftypavif", b"ftypavis"):
         return "image/avif"
     return next((kind for magic, kind in _MAGIC if data.lstrip().startswith(magic)), "")
+
+
+# --- token counts --------------------------------------------------------------------------------------------
+
+_INPUT = (
+    "prompt_tokens", "input_tokens", "promptTokenCount", "prompt_eval_count", "inputTokens", "promptTokens",
+)  # fmt: skip
+_OUTPUT = ("completion_tokens", "output_tokens", "eval_count", "outputTokens", "completionTokens")
+_TOTAL = ("total_tokens", "totalTokenCount", "totalTokens")
+_CACHED = (
+    "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cache_read_input_tokens",
+    "cachedContentTokenCount",
+)  # fmt: skip
+_REASONING_COUNTS = ("reasoning_tokens", "thoughtsTokenCount")
+_INPUT_DETAILS = ("prompt_tokens_details", "prompt_token_details", "input_tokens_details")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "completion_token_details")
+_TICKS_PER_DOLLAR = 1e10
+"""https://docs.x.ai/developers/cost-tracking"""
+
+
+def read_usage(chunk: dict[str, Json], choice: Json = None) -> Usage | None:
+    """Return the token counts of a chunk or a reply, or None if it has none."""
+    groq = chunk.get("x_groq")
+    own = chunk if "eval_count" in chunk or "prompt_eval_count" in chunk else {}
+    places = (
+        *(dict_in(each, "usage") for each in (chunk, choice, groq)),
+        dict_in(chunk, "usageMetadata"),
+        own,
+    )
+    return next(filter(None, map(_read_counts, places)), None)
+
+
+def merge_usage(old: Usage | None, new: Usage | None) -> Usage | None:
+    """Return the later value of each count: counts replace earlier ones, but a zero does not."""
+    if old is None or new is None:
+        return new or old
+    return Usage(
+        input=_later_count(old.input, new.input),
+        output=_later_count(old.output, new.output),
+        cached=_later_count(old.cached, new.cached),
+        reasoning=_later_count(old.reasoning, new.reasoning),
+        cost=old.cost if new.cost is None else new.cost,
+    )
+
+
+def _later_count(old: int | None, new: int | None) -> int | None:
+    return new if new or old is None else old
+
+
+def _read_counts(usage: dict[str, Json]) -> Usage | None:
+    prompt, output, total = (
+        _first_count(_INPUT, usage),
+        _first_count(_OUTPUT, usage),
+        _first_count(_TOTAL, usage),
+    )
+    inside, outside = (
+        next(filter(None, (dict_in(usage, key) for key in keys)), {})
+        for keys in (_INPUT_DETAILS, _OUTPUT_DETAILS)
+    )
+    cached = _first_count(_CACHED, inside, usage)
+    reasoning = _first_count(_REASONING_COUNTS, outside, usage)
+    if "candidatesTokenCount" in usage:  # Gemini's own names: reasoning is counted apart
+        output = (_count(usage["candidatesTokenCount"]) or 0) + (reasoning or 0)
+    if "cache_read_input_tokens" in usage and "prompt_tokens" not in usage and prompt is not None:
+        # Anthropic's own names: tokens read from or written to the cache are counted apart.
+        prompt += (cached or 0) + (_count(usage.get("cache_creation_input_tokens")) or 0)
+    if total is not None and prompt is not None and output is not None:
+        # xAI and Gemini leave reasoning out of the completion, and Mistral audio out of the prompt, but not out of the
+        # total.
+        output = max(output, total - prompt - (_count(inside.get("audio_tokens")) or 0))
+    if cached is not None and prompt is not None:
+        cached = min(cached, prompt)
+    if reasoning is not None and output is not None:
+        reasoning = min(reasoning, output)
+    found = Usage(input=prompt, output=output, cached=cached, reasoning=reasoning, cost=_cost(usage))
+    return None if found == Usage() else found
+
+
+def _first_count(keys: tuple[str, ...], *places: dict[str, Json]) -> int | None:
+    """Return the first count above zero, else a zero, else None: gateways send two sets of names."""
+    counts = [count for place in places for key in keys if (count := _count(place.get(key))) is not None]
+    return next(filter(None, counts), counts[0] if counts else None)
+
+
+def _count(value: Json) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _number(value: Json) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and 0 <= number < 1e15 else None
+
+
+def _cost(usage: dict[str, Json]) -> float | None:
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        cost = cost.get("total_cost")
+    for value in (cost, usage.get("total_cost"), usage.get("estimated_cost")):
+        if (number := _number(value)) is not None:
+            return number
+    ticks = _number(usage.get("cost_in_usd_ticks"))
+    return None if ticks is None else ticks / _TICKS_PER_DOLLAR
+
+
+# --- fields to send back -------------------------------------------------------------------------------------
+
+_PIECE = 64
+"""Bytes of memory that a piece takes besides its characters."""
+_CANDIDATES = 64
+"""How many items are compared with one piece: otherwise, a hostile stream would cost their square."""
+
+_SENT_BACK = frozenset(
+    (
+        "reasoning_details",  # openrouter.ai "Reasoning Tokens"
+        "extra_content",  # ai.google.dev "Thought signatures"
+        "thinking_blocks",  # docs.litellm.ai "Reasoning Content": Claude's, with their signatures
+    )
+)
+_TEXTS = ("text", "summary", "thinking")
+"""The keys of an item whose values come in pieces; all others come in one."""
+_SEALS = ("signature", "data")
+_UNDECIDED = 8
+"""Pieces after which it is decided whether each repeats the earlier ones."""
+_MERGED_DEPTH = 16
+
+
+class PassthroughFields:
+    """The fields of one answer's message that a later request sends back unchanged."""
+
+    def __init__(self) -> None:
+        self.size: int = 0
+        """About how many bytes they take."""
+        self._details = _PiecedArray()
+        self._blocks = _PiecedArray()
+        self._extra: dict[str, Json] = {}
+
+    def add_delta(self, delta: dict[str, Json]) -> None:
+        """Take what a delta adds."""
+        if not _SENT_BACK.isdisjoint(delta):
+            self.size += self._details.add(delta.get("reasoning_details"))
+            self.size += self._blocks.add(delta.get("thinking_blocks"))
+            extra = delta.get("extra_content")
+            self.size += len(repr(extra)) if extra else 0
+            _merge(self._extra, {"extra_content": extra}, _MERGED_DEPTH)
+
+    def add_message(self, message: dict[str, Json]) -> None:
+        """Take what a message has: after deltas it repeats theirs, and after another message it may have more."""
+        if not _SENT_BACK.isdisjoint(message):
+            self._details.replace(message.get("reasoning_details"))
+            self._blocks.replace(message.get("thinking_blocks"))
+            _merge(self._extra, {"extra_content": message.get("extra_content")}, _MERGED_DEPTH)
+
+    def details(self) -> tuple[Json, ...]:
+        """Return ``reasoning_details`` with joined pieces, in the order they began."""
+        return tuple(self._details.joined())
+
+    def extra(self) -> dict[str, Json]:
+        """Return the other fields."""
+        blocks = list(self._blocks.joined())
+        return {**self._extra, "thinking_blocks": blocks} if blocks else dict(self._extra)
+
+
+class _PiecedArray:
+    """An array whose items come in pieces: pieces of one item have the same type, index and id."""
+
+    def __init__(self) -> None:
+        self._items: list[_PiecedItem] = []
+        self._data: set[str] = set()
+        self._from_deltas = False
+
+    def add(self, items: Json) -> int:
+        """Take the pieces of a delta; return about how many bytes they take."""
+        size = 0
+        for piece in _dicts(items):
+            self._from_deltas = True
+            data = piece.get("data")
+            if isinstance(data, str) and data:
+                if data in self._data:
+                    continue
+                self._data.add(data)
+            size += self._item_for(piece).add(piece)
+        return size
+
+    def replace(self, items: Json) -> None:
+        if not self._from_deltas and (pieces := list(_dicts(items))):
+            self._items = [_PiecedItem() for _ in pieces]
+            for item, piece in zip(self._items, pieces, strict=True):
+                item.add(piece)
+
+    def joined(self) -> Iterator[dict[str, Json]]:
+        return (item.joined() for item in self._items)
+
+    def _item_for(self, piece: dict[str, Json]) -> _PiecedItem:
+        for item in self._items[: -_CANDIDATES - 1 : -1]:
+            if item.continues_with(piece):
+                return item
+            if piece.get("index") is None:  # nothing but the order tells what it belongs to
+                break
+        self._items.append(_PiecedItem())
+        return self._items[-1]
+
+
+class _PiecedItem:
+    def __init__(self) -> None:
+        self._fields: dict[str, Json] = {}
+        self._texts: dict[str, _PiecedText] = {}
+
+    def continues_with(self, piece: dict[str, Json]) -> bool:
+        for key in ("type", "index", "id"):
+            here, there = self._fields.get(key), piece.get(key)
+            if here != there and None not in (here, there):
+                return False
+        # Nothing is added to what was signed: a piece with text is the next item, under an index that stays 0.
+        sealed = any(self._fields.get(key) for key in _SEALS)
+        return not (sealed and any(piece.get(key) for key in (*_TEXTS, "data")))
+
+    def add(self, piece: dict[str, Json]) -> int:
+        """Take a piece; return about how many bytes it takes."""
+        size = _PIECE
+        for key, value in piece.items():
+            if key in _TEXTS and isinstance(value, str):
+                self._fields.setdefault(key, "")
+                size += self._texts.setdefault(key, _PiecedText()).add(value)
+            elif value not in (None, "") or key not in self._fields:
+                self._fields[key] = value
+                size += len(value) if isinstance(value, str) else 0
+        return size
+
+    def joined(self) -> dict[str, Json]:
+        return {**self._fields, **{key: text.joined() for key, text in self._texts.items()}}
+
+
+class _PiecedText:
+    """Text in pieces that add up, or of which each repeats all earlier ones, as those of MiniMax do."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._repeating: bool | None = None  # None while it may be either
+
+    def add(self, piece: str) -> int:
+        """Add a piece; return how many more characters are held."""
+        if not piece:
+            return 0
+        if self._repeating is not False and self._pieces:
+            earlier = self._pieces[-1]
+            again = self._repeating or len(self._pieces) > 1  # the last one may be sent twice
+            grows = piece.startswith(earlier) and (len(piece) > len(earlier) or again)
+            if not grows:
+                self._repeating = False
+            elif self._repeating or len(self._pieces) >= _UNDECIDED:
+                held = sum(map(len, self._pieces))
+                self._pieces, self._repeating = [piece], True
+                return len(piece) - held
+        self._pieces.append(piece)
+        return len(piece)
+
+    def joined(self) -> str:
+        if self._repeating is None and len(self._pieces) > 1 and self._pieces[-2].strip():
+            return self._pieces[-1]
+        return "".join(self._pieces)
+
+
+def _dicts(items: Json) -> Iterator[dict[str, Json]]:
+    for item in items if isinstance(items, list) else (items,):
+        if isinstance(item, dict) and item:
+            yield item
+
+
+def _merge(into: dict[str, Json], more: dict[str, Json], depth: int) -> None:
+    """Add values, object by object; later values replace earlier ones of the same name."""
+    for key, value in more.items():
+        earlier = into.get(key)
+        if isinstance(earlier, dict) and isinstance(value, dict) and depth:
+            _merge(earlier, value, depth - 1)
+        elif value is not None:
+            into[key] = dict(value) if isinstance(value, dict) else value

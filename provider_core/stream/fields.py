@@ -1,15 +1,14 @@
-"""Reads JSON leniently, and the fields of a chunk whatever server sent it: dialects, text, reasoning, token counts."""
+"""Reads JSON leniently, and fields whatever server sent them: dialects, text and reasoning, how long to wait."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from provider_core.types import Usage
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from provider_core.types import Json
 
@@ -184,105 +183,107 @@ def _nested_text(value: Json, depth: int = _DEPTH) -> str:
     return ""
 
 
-# --- token counts --------------------------------------------------------------------------------------------
+# --- how long to wait ----------------------------------------------------------------------------------------
 
-_INPUT = (
-    "prompt_tokens", "input_tokens", "promptTokenCount", "prompt_eval_count", "inputTokens", "promptTokens",
-)  # fmt: skip
-_OUTPUT = ("completion_tokens", "output_tokens", "eval_count", "outputTokens", "completionTokens")
-_TOTAL = ("total_tokens", "totalTokenCount", "totalTokens")
-_CACHED = (
-    "cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cache_read_input_tokens",
-    "cachedContentTokenCount",
-)  # fmt: skip
-_REASONING_COUNTS = ("reasoning_tokens", "thoughtsTokenCount")
-_INPUT_DETAILS = ("prompt_tokens_details", "prompt_token_details", "input_tokens_details")
-_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "completion_token_details")
-_TICKS_PER_DOLLAR = 1e10
-"""https://docs.x.ai/developers/cost-tracking"""
+_WAIT_DEPTH = 6
+_PROSE = r"\b(?:try|retry)(?: again)? (?:in|after) (?:about )?(\d[^\n,;)]{0,40})"
+_SPAN = r"(\d+(?:\.\d+)?) ?(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|days?)(?![a-z])"
+_WAIT_KEYS = {
+    "retrydelay": 1,
+    "retry_after": 1,
+    "retryafter": 1,
+    "retry_after_seconds": 1,
+    "retry_after_ms": 1000,
+}
+"""Fields in lower case, and how many of their unit are a second."""
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def read_usage(chunk: dict[str, Json], choice: Json = None) -> Usage | None:
-    """Return the token counts of a chunk or a reply, or None if it has none."""
-    groq = chunk.get("x_groq")
-    own = chunk if "eval_count" in chunk or "prompt_eval_count" in chunk else {}
-    places = (
-        *(dict_in(each, "usage") for each in (chunk, choice, groq)),
-        dict_in(chunk, "usageMetadata"),
-        own,
-    )
-    return next(filter(None, map(_read_counts, places)), None)
+def retry_after(headers: Mapping[str, str], words: str = "", value: Json = None) -> float | None:
+    """Return the seconds that the server asks to wait before another attempt, or None.
+
+    Read in this order: ``retry-after-ms``, ``retry-after`` (seconds or an HTTP date), the JSON ``value`` of the
+    body (Google's ``RetryInfo.retryDelay`` and fields called ``retry_after``), the prose of ``words``.
+    Header names are in lower case. The result is not negative, and may be very large.
+    """
+    milliseconds = _seconds(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    header = headers.get("retry-after", "").strip()
+    seconds = _seconds(header)
+    if seconds is None and header:
+        seconds = _until(header, headers.get("date", ""))
+    if seconds is None:
+        seconds = _wait_in(value, _WAIT_DEPTH)
+    if seconds is None and (hit := re.search(_PROSE, words, re.IGNORECASE)):
+        seconds = _span(hit[1])
+    return seconds
 
 
-def merge_usage(old: Usage | None, new: Usage | None) -> Usage | None:
-    """Return the later value of each count: counts replace earlier ones, but a zero does not."""
-    if old is None or new is None:
-        return new or old
-    return Usage(
-        input=_later(old.input, new.input),
-        output=_later(old.output, new.output),
-        cached=_later(old.cached, new.cached),
-        reasoning=_later(old.reasoning, new.reasoning),
-        cost=old.cost if new.cost is None else new.cost,
-    )
-
-
-def _later(old: int | None, new: int | None) -> int | None:
-    return new if new or old is None else old
-
-
-def _read_counts(usage: dict[str, Json]) -> Usage | None:
-    prompt, output, total = _first(_INPUT, usage), _first(_OUTPUT, usage), _first(_TOTAL, usage)
-    inside, outside = (
-        next(filter(None, (dict_in(usage, key) for key in keys)), {})
-        for keys in (_INPUT_DETAILS, _OUTPUT_DETAILS)
-    )
-    cached = _first(_CACHED, inside, usage)
-    reasoning = _first(_REASONING_COUNTS, outside, usage)
-    if "candidatesTokenCount" in usage:  # Gemini's own names: reasoning is counted apart
-        output = (_count(usage["candidatesTokenCount"]) or 0) + (reasoning or 0)
-    if "cache_read_input_tokens" in usage and "prompt_tokens" not in usage and prompt is not None:
-        # Anthropic's own names: tokens read from or written to the cache are counted apart.
-        prompt += (cached or 0) + (_count(usage.get("cache_creation_input_tokens")) or 0)
-    if total is not None and prompt is not None and output is not None:
-        # xAI and Gemini leave reasoning out of the completion, and Mistral audio out of the prompt, but not out of the
-        # total.
-        output = max(output, total - prompt - (_count(inside.get("audio_tokens")) or 0))
-    if cached is not None and prompt is not None:
-        cached = min(cached, prompt)
-    if reasoning is not None and output is not None:
-        reasoning = min(reasoning, output)
-    found = Usage(input=prompt, output=output, cached=cached, reasoning=reasoning, cost=_cost(usage))
-    return None if found == Usage() else found
-
-
-def _first(keys: tuple[str, ...], *places: dict[str, Json]) -> int | None:
-    """Return the first count above zero, else a zero, else None: gateways send two sets of names."""
-    counts = [count for place in places for key in keys if (count := _count(place.get(key))) is not None]
-    return next(filter(None, counts), counts[0] if counts else None)
-
-
-def _count(value: Json) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
-
-
-def _number(value: Json) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
+def _seconds(text: str) -> float | None:
     try:
-        number = float(value)
-    except (ValueError, OverflowError):
+        number = float(text)
+    except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) and 0 <= number < 1e15 else None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
-def _cost(usage: dict[str, Json]) -> float | None:
-    cost = usage.get("cost")
-    if isinstance(cost, dict):
-        cost = cost.get("total_cost")
-    for value in (cost, usage.get("total_cost"), usage.get("estimated_cost")):
-        if (number := _number(value)) is not None:
-            return number
-    ticks = _number(usage.get("cost_in_usd_ticks"))
-    return None if ticks is None else ticks / _TICKS_PER_DOLLAR
+def _until(date: str, now: str) -> float | None:
+    """Return the seconds to an HTTP date, by the server's own clock if it sent its time."""
+    from datetime import UTC, datetime
+    from email.utils import parsedate_to_datetime
+
+    moments = []
+    for text in (date, now):
+        try:
+            moment = parsedate_to_datetime(text)
+        except (TypeError, ValueError, OverflowError):
+            if text is date:
+                return None
+            moment = datetime.now(UTC)
+        moments.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return max(0.0, (moments[0] - moments[1]).total_seconds())
+
+
+def _wait_in(value: Json, depth: int) -> float | None:
+    """Return the first wait in a body."""
+    waits: Iterator[float | None]
+    if depth and isinstance(value, list):
+        waits = (_wait_in(item, depth - 1) for item in value[:32])
+    elif depth and isinstance(value, dict):
+        waits = (_wait_at(key.lower().replace("-", "_"), item, depth - 1) for key, item in value.items())
+    else:
+        return None
+    return next((wait for wait in waits if wait is not None), None)
+
+
+def _wait_at(key: str, value: Json, depth: int) -> float | None:
+    if key in ("error", "details", "metadata", "headers"):
+        return _wait_in(value, depth)
+    seconds = _duration(value) if key in _WAIT_KEYS else None
+    return seconds / _WAIT_KEYS[key] if seconds is not None else None
+
+
+def _duration(value: Json) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _seconds(str(value)) if abs(value) < 1e9 else None
+    if not isinstance(value, str):
+        return None
+    seconds = _seconds(value)
+    return _span(value) if seconds is None else seconds
+
+
+def _span(text: str) -> float | None:
+    """Read "17s", "6m0s", "2m59.56s", "230ms", "20 seconds"; nothing but blanks may separate the parts."""
+    total: float | None = None
+    end = 0
+    for hit in re.finditer(_SPAN, text, re.IGNORECASE):
+        if text[end : hit.start()].strip():
+            break
+        unit = hit[2].lower()
+        factor = 0.001 if unit.startswith(("ms", "mil")) else _UNITS[unit[0]]
+        total = (total or 0.0) + float(hit[1]) * factor
+        end = hit.end()
+    return total

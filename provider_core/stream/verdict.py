@@ -93,28 +93,26 @@ _OTHER_LIMIT: Final = re.compile("context|window|budget|model_?len|error_limit",
 
 
 class StreamEnd(Struct):
-    """Everything that the verdict depends on, as known at the end of the body."""
+    """Everything that the verdict depends on, as known at the end of the body.
+
+    ``failure`` is an error that the server reported, ``broken`` the transport's if the body broke off before its end,
+    ``finish`` the finish reason as sent, and ``done`` whether ``[DONE]`` or a complete JSON reply came. ``text`` is
+    other than blanks and a refusal, ``image`` one that can be read. ``last_call`` is the name of the last tool call,
+    ``skipped`` the beginning of a piece that could not be read; both are "" without one.
+    """
 
     provider: str | None = None
     failure: errors.CoreError | None = None
-    """From an error frame, or from a body that is an error."""
     broken: errors.CoreError | None = None
-    """The transport's error, if the body broke off before ``[DONE]``."""
     finish: str | None = None
-    """The finish reason as the server sent it."""
     done: bool = False
-    """Whether ``[DONE]`` came, or a complete JSON reply."""
     text: bool = False
-    """Whether there was text other than blanks and a refusal."""
     image: bool = False
-    """Whether there was an image that can be read."""
     reasoning: bool = False
     last_call: str = ""
-    """The name of the last tool call."""
     own_limit: bool = True
     refusal: bool = False
     skipped: str = ""
-    """The beginning of a piece that could not be read, "" if there was none."""
     received: int = 0
 
 
