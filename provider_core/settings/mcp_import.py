@@ -1,7 +1,7 @@
 """MCP servers from other clients' files, as ``[mcp.NAME]`` tables.
 
 Claude, Cursor, Windsurf, Cline, Gemini CLI and LM Studio have them under ``mcpServers``, VS Code under ``servers``,
-Zed under ``context_servers``, opencode under ``mcp``, Goose under ``extensions``.
+Zed under ``context_servers``, opencode under ``mcp``.
 """
 
 from __future__ import annotations
@@ -58,27 +58,11 @@ class _Skipped(Exception):  # noqa: N818 - the reason why one server is skipped
     pass
 
 
-_HTTP = ("http", "streamable-http", "streamablehttp", "streamable_http", "remote")
-_URLS = ("url", "serverUrl", "httpUrl", "uri")
-_RENAMED = {
-    "cmd": "command",
-    "environment": "env",
-    "envs": "env",
-    "http_headers": "headers",
-    "workingDirectory": "cwd",
-    "working_directory": "cwd",
-    "isActive": "enabled",
-    "transportType": "transport",
-}
-"""Other clients' names of fields: Goose's, opencode's, Codex's, Cherry Studio's, Cline's."""
+_HTTP = ("http", "streamable-http", "streamablehttp", "remote")
+_URLS = ("url", "serverUrl", "httpUrl")
+_RENAMED = {"environment": "env", "transportType": "transport"}
+"""opencode's and Cline's names of fields."""
 
-_TIMEOUTS = {
-    **dict.fromkeys(("timeout", "call_timeout", "tool_timeout_sec", "toolTimeout"), "call_timeout"),
-    **dict.fromkeys(
-        ("startup_timeout_sec", "initTimeout", "startupTimeout", "connectTimeout", "connectionTimeout"),
-        "start_timeout",
-    ),
-}
 _KNOWN = {
     "type",
     "transport",
@@ -89,29 +73,21 @@ _KNOWN = {
     "cwd",
     "disabled",
     "enabled",
+    "timeout",
     *_URLS,
-    *_TIMEOUTS,
 }
 _LONGEST_MS = 1e9
 _LEAST_MS = 1000
-"""A number from here on is milliseconds, as in most clients; below, seconds, as in Cline, Roo Code and Goose."""
+"""A number from here on is milliseconds, as in most clients; below, seconds, as in Cline and Roo Code."""
 
-_APPROVAL = ("alwaysAllow", "autoApprove", "trust", "alwaysAllowReadOnly", "auto_approve", "autoApproveTools")
-_SIGN_IN = ("oauth", "auth", "authProviderType", "authorization", "oauth_resource")
-_TOOLS = (
-    "includeTools", "excludeTools", "tools", "enabled_tools", "disabled_tools", "allowedTools", "disabledTools",
-    "available_tools",
-)  # fmt: skip
+_APPROVAL = "choose yourself which tools run without asking (allow)"
+_SIGN_IN = "telex cannot sign in; send a token in a header, such as Authorization: Bearer keyring:NAME"
+_TOOLS = "telex offers all tools of a server; allow and --allow choose which ones run without asking"
 _REASONS = {
-    **dict.fromkeys(_APPROVAL, "choose yourself which tools run without asking (allow)"),
-    **dict.fromkeys(
-        _SIGN_IN, "telex cannot sign in; send a token in a header, such as Authorization: Bearer keyring:NAME"
-    ),
-    **dict.fromkeys(
-        _TOOLS, "telex offers all tools of a server; allow and --allow choose which ones run without asking"
-    ),
+    **dict.fromkeys(("alwaysAllow", "autoApprove", "trust"), _APPROVAL),
+    **dict.fromkeys(("oauth", "auth", "authProviderType"), _SIGN_IN),
+    **dict.fromkeys(("includeTools", "excludeTools", "tools", "disabledTools"), _TOOLS),
     "envFile": "telex does not read it; set its variables one by one",
-    "env_keys": "set each with --env NAME=keyring:NAME or env:NAME",
 }
 """Why telex omits a field."""
 
@@ -143,47 +119,34 @@ def read(text: str) -> tuple[ImportedServer, ...]:
         raise InvalidInputError(
             "it has no MCP servers; telex looks for them under mcpServers, servers, context_servers and mcp"
         )
-    found: dict[str, ImportedServer] = {}
+    found: list[ImportedServer] = []
     for original, entry in servers.items():
         name = re.sub(r"[^A-Za-z0-9]+", "-", original).strip("-")[:64].strip("-")
         try:
-            if name in {server.name for server in found.values()}:
+            if name in {server.name for server in found}:
                 raise _Skipped(f"its name would be {name}, which another server of the file has")
-            found[original] = _server(name, original, entry)
-        except _Skipped as reason:
-            found[original] = ImportedServer(
-                name=name or original, original_name=original, skip_reason=str(reason)
-            )
-        except InvalidInputError as error:
-            found[original] = ImportedServer(
-                name=name or original, original_name=original, skip_reason=error.message
-            )
-    return tuple(found.values())
+            found.append(_server(name, original, entry))
+        except (_Skipped, InvalidInputError) as reason:
+            name = name or original
+            found.append(ImportedServer(name=name, original_name=original, skip_reason=str(reason)))
+    return tuple(found)
 
 
 def _servers(data: Json) -> dict[str, Json]:
     """The entries of all places where clients have servers; the first one of a name is used."""
     if not isinstance(data, dict):
         return {}
-    inner = data.get("mcp")
-    inner = inner if isinstance(inner, dict) else {}
-    places = [data.get(name) for name in ("mcpServers", "amp.mcpServers", "servers", "context_servers")]
-    places += [inner.get("servers"), inner.get("mcpServers")]
-    for mixed in (inner, data.get("extensions")):  # opencode and Goose have servers among other things
-        if isinstance(mixed, dict):
-            places.append({name: entry for name, entry in mixed.items() if _is_server(entry)})
+    mcp = data.get("mcp")
+    mcp = mcp if isinstance(mcp, dict) else {}
+    places = [data.get("mcpServers"), data.get("servers"), data.get("context_servers")]
+    # In VS Code's settings, "mcp" contains "servers" and "inputs"; in opencode's, the servers themselves.
+    own = {name: entry for name, entry in mcp.items() if isinstance(entry, dict) and name != "servers"}
+    places += [mcp.get("servers"), own]
     found: dict[str, Json] = {}
     for place in places:
-        if isinstance(place, list):  # in Continue's files, servers contain their names
-            named = [each for each in place if isinstance(each, dict) and each.get("name")]
-            found = {**{str(each["name"]): each for each in named}, **found}
-        elif isinstance(place, dict):
+        if isinstance(place, dict):
             found = {**place, **found}
     return found
-
-
-def _is_server(entry: Json) -> bool:
-    return isinstance(entry, dict) and any(key in entry for key in ("command", "cmd", *_URLS))
 
 
 def _server(name: str, original: str, entry: Json) -> ImportedServer:
@@ -214,11 +177,10 @@ def _server(name: str, original: str, entry: Json) -> ImportedServer:
     if entry.get("disabled") is True or entry.get("enabled") is False:
         table["enabled"] = False
         notes.append("it is disabled, as in the file")
-    for key, ours in _TIMEOUTS.items():
-        if key in entry and (seconds := _seconds(key, entry[key], ours, notes)) is not None:
-            table.setdefault(ours, seconds)
+    if "timeout" in entry and (seconds := _seconds(entry["timeout"], notes)) is not None:
+        table["call_timeout"] = seconds
     omitted: dict[str, list[str]] = {}
-    for key in sorted(entry.keys() - _KNOWN - ({"name"} if entry.get("name") == original else set())):
+    for key in sorted(entry.keys() - _KNOWN):
         omitted.setdefault(_REASONS.get(key, "telex has no such setting"), []).append(key)
     notes += [f"{', '.join(keys)}: omitted, {reason}" for reason, keys in omitted.items()]
     table = {key: value for key, value in table.items() if value != {}}
@@ -231,26 +193,19 @@ def _normalized(entry: Mapping[str, Json]) -> dict[str, Json]:
     inner = made.get("command")
     if isinstance(inner, dict) and inner.get("path"):  # Zed
         made |= {"command": inner["path"], **{key: inner[key] for key in ("args", "env") if key in inner}}
-    if isinstance(made.get("requestOptions"), dict):  # Continue
-        made.setdefault("headers", made.pop("requestOptions").get("headers"))
-    token = made.pop("bearer_token_env_var", None)  # Codex
-    if isinstance(token, str) and re.fullmatch(r"\w+", token):
-        headers = made.get("headers")
-        bearer = {"Authorization": f"Bearer ${{env:{token}}}"}
-        made["headers"] = {**(headers if isinstance(headers, dict) else {}), **bearer}
     return made
 
 
-def _seconds(key: str, value: Json, ours: str, notes: list[str]) -> float | None:
+def _seconds(value: Json, notes: list[str]) -> float | None:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST_MS:
-        notes.append(f"{key}: omitted, it is not a number of seconds or milliseconds")
+        notes.append("timeout: omitted, it is not a number of seconds or milliseconds")
         return None
-    in_ms = value >= _LEAST_MS and not key.endswith("_sec")
+    in_ms = value >= _LEAST_MS
     seconds = value / 1000 if in_ms else float(value)
-    notes.append(f"{key}: {value:g} {'ms' if in_ms else 's'} becomes {ours} = {seconds:g}")
+    notes.append(f"timeout: {value:g} {'ms' if in_ms else 's'} becomes call_timeout = {seconds:g}")
     return seconds
 
 
@@ -271,15 +226,9 @@ def _command(entry: Mapping[str, Json], notes: list[str]) -> list[str]:
         notes.append("its command is split at the spaces")
     whole = [str(word) for word in (*words, *arguments)]
     # A placeholder hides the secret, and leaves its option.
-    shown = [
-        word
-        if not _PLACEHOLDER.search(word)
-        else f"{word.partition('=')[0]}="
-        if word.startswith("-")
-        else ""
-        for word in whole
-    ]
-    where = find_secret(shown)
+    where = find_secret(
+        [re.sub(r"^(-[^=]*=)?.*\$\{[^{}]*\}.*", r"\1", word, flags=re.DOTALL) for word in whole]
+    )
     if where is not None:
         raise _Skipped(
             f"its arguments contain what looks like a secret{' ' if where else ''}{where}, and everyone on the machine "

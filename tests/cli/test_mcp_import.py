@@ -115,7 +115,6 @@ def test_inputs_in_the_file_of_vs_code_become_secrets_in_the_keyring(telex: Insi
         ({"command": "npx -y 'a b'"}, {"command": ["npx", "-y", "a b"]}),
         ({"command": "x", "cwd": "/srv", "env": {}}, {"command": ["x"], "cwd": "/srv"}),
         ({"command": "x", "disabled": True}, {"command": ["x"], "enabled": False}),
-        ({"command": "x", "isActive": False}, {"command": ["x"], "enabled": False}),
         ({"command": "x", "disabled": None, "cwd": None, "timeout": None}, {"command": ["x"]}),
         ({"command": "x", "env": {"A": None, "B": "", "C": "c"}}, {"command": ["x"], "env": {"B": "", "C": "c"}}),
         ({"command": "x", "env": {"A": "${A:-b}"}}, {"command": ["x"], "env": {"A": "env:A"}}),
@@ -123,8 +122,6 @@ def test_inputs_in_the_file_of_vs_code_become_secrets_in_the_keyring(telex: Insi
         ({"command": "x", "args": ["${userHome}/a"]}, {"command": ["x", f"{Path.home()}/a"]}),
         *(({key: "https://a/mcp"}, {"url": "https://a/mcp"}) for key in ("serverUrl", "httpUrl")),
         ({"type": "streamable-http", "url": "https://a/mcp"}, {"url": "https://a/mcp"}),
-        ({"url": "https://a/mcp", "bearer_token_env_var": "T"},
-         {"url": "https://a/mcp", "headers": {"Authorization": "Bearer env:T"}}),
     ],
 )  # fmt: skip
 def test_entry_becomes_a_table(entry: Any, table: dict[str, Any]) -> None:
@@ -182,8 +179,6 @@ def test_names_are_made_valid_or_skipped() -> None:
         ({"timeout": 60000}, {"call_timeout": 60}, "timeout: 60000 ms becomes call_timeout = 60"),
         ({"timeout": "1500"}, {"call_timeout": 1.5}, "timeout: 1500 ms becomes call_timeout = 1.5"),
         ({"timeout": 300}, {"call_timeout": 300}, "timeout: 300 s becomes call_timeout = 300"),
-        ({"tool_timeout_sec": 1800}, {"call_timeout": 1800}, "1800 s becomes call_timeout = 1800"),
-        ({"initTimeout": 10000}, {"start_timeout": 10}, "initTimeout: 10000 ms becomes start_timeout = 10"),
         *(({"timeout": wrong}, {}, "timeout: omitted, it is not a number of seconds")
           for wrong in (0, True, [5], "soon", 10**400)),
         ({"includeTools": ["a"]}, {}, "includeTools: omitted, telex offers all tools of a server"),
@@ -212,11 +207,6 @@ def test_fields_of_other_clients_are_converted_or_reported(
         ({"mcp": {"a": {"type": "local", "command": ["x", "y"], "environment": {"B": "c"}, "enabled": False}}},
          {"command": ["x", "y"], "env": {"B": "c"}, "enabled": False}),
         ({"mcp": {"a": {"type": "remote", "url": "https://a.example/mcp"}}}, {"url": "https://a.example/mcp"}),
-        ({"extensions": {"a": {"type": "stdio", "cmd": "x", "args": ["y"], "envs": {"B": "c"}, "timeout": 300}}},
-         {"command": ["x", "y"], "env": {"B": "c"}, "call_timeout": 300.0}),
-        ({"extensions": {"a": {"type": "streamable_http", "uri": "https://a.example/mcp"}}},
-         {"url": "https://a.example/mcp"}),
-        ({"mcpServers": [{"name": "a", "command": "x"}]}, {"command": ["x"]}),
     ],
 )  # fmt: skip
 def test_files_of_other_clients_are_read(text: Any, table: dict[str, Any]) -> None:

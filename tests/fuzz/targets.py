@@ -619,7 +619,6 @@ _IMPORTS = _bytes(
     {"servers": {"web": {"type": "http", "url": "https://x/mcp", "headers": {"Authorization": "Bearer ${input:t}"}}}},
     {"context_servers": {"z": {"command": {"path": "x", "args": [], "env": {}}, "enabled": False}}},
     {"mcp": {"o": {"type": "local", "command": ["a", "b"], "environment": {"A": 1}, "alwaysAllow": ["x"]}}},
-    {"extensions": {"g": {"cmd": "a b", "envs": {}, "uri": "x"}}},
     {"mcpServers": [{"name": "c", "url": "https://x/sse", "requestOptions": {"headers": {}}}]},
     '// c\n{"mcpServers": {"x": {"url": "http://127.0.0.1:9/mcp",}, /* d */ },}',
 )  # fmt: skip
