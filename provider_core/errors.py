@@ -226,8 +226,6 @@ class KeyDestinationError(ApiKeyError):
     unencrypted: bool = False
     """Whether it would have been sent over plain http. If not, it belongs to another address, and the user has not
     confirmed this one."""
-    unknown: bool = False
-    """Whether it belongs to another TELEX_HOME, so that it cannot be confirmed here."""
     secret: str = ""
     """``env:NAME`` or ``keyring:NAME`` of a header's secret."""
 

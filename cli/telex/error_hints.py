@@ -131,8 +131,8 @@ def _destination(error: errors.KeyDestinationError, provider: Provider | None) -
         direct = f"Reach it without the proxy: {edit} --proxy none\n" if "the proxy" in error.message else ""
         return f"{direct}Use an https address. To send it unencrypted all the same: {edit} --allow-http"
     store = f"set-secret {error.secret.partition(':')[2]}" if error.secret else f"set-key {name}"
-    trust = "" if error.unknown else f"If you trust this address, send it there: {edit} --trust\n"
-    return f"{trust}Store {'it' if error.secret else 'a key'} for this address: telex providers {store}"
+    trust = f"If you trust this address, send it there: {edit} --trust"
+    return f"{trust}\nStore {'it' if error.secret else 'a key'} for this address: telex providers {store}"
 
 
 def _refused_key(error: errors.AuthenticationError, provider: Provider | None) -> str | None:

@@ -79,10 +79,6 @@ class KeyStore(Protocol):
     def delete(self, name: str) -> None:
         """Remove the key, if there is one."""
 
-    def elsewhere(self, name: str) -> tuple[str, ...]:
-        """The origins of keys of this name that belong to other homes, for error messages."""
-        ...
-
 
 class MemoryStore:
     """A key store in memory, for tests and for programs that have keys of their own."""
@@ -98,9 +94,6 @@ class MemoryStore:
 
     def delete(self, name: str) -> None:
         self._known.pop(name, None)
-
-    def elsewhere(self, name: str) -> tuple[str, ...]:
-        return ()
 
 
 def source(provider: Provider, environ: Mapping[str, str]) -> KeySource:
@@ -137,7 +130,7 @@ def find(provider: Provider, *, environ: Mapping[str, str], store: KeyStore) -> 
     else:
         stored = store.get(provider.name) if where.kind == "keyring" else None
         if stored is None:
-            raise _missing(provider, environ, store if where.kind == "keyring" else None)
+            raise _missing(provider, environ)
         secret, confirmed = unseal(stored)
         key = Key(value=clean(secret, "the keyring"), source="keyring")
     what = f"the key of {provider.name}"
@@ -145,20 +138,13 @@ def find(provider: Provider, *, environ: Mapping[str, str], store: KeyStore) -> 
     return key
 
 
-def _missing(provider: Provider, environ: Mapping[str, str], store: KeyStore | None) -> ApiKeyError:
+def _missing(provider: Provider, environ: Mapping[str, str]) -> ApiKeyError:
     """The error for a provider without a key, or with one that belongs elsewhere."""
     name, variables = provider.name, provider.key_env
-    destination = Destination.of(provider.base_url, provider.network)
-    if others := store.elsewhere(name) if store is not None else ():
-        return KeyDestinationError(
-            f"no key for {name} is stored in this settings folder; that of another folder is for "
-            f"{' and '.join(others)}, and is not sent to {destination}",
-            destination=provider.base_url,
-            unknown=True,
-        )
     if provider.key_env_for and (variable := _set_variable(provider, environ)):
         return KeyDestinationError(
-            f"the key in {variable} is for {provider.key_env_for}, and is not sent to {destination}",
+            f"the key in {variable} is for {provider.key_env_for}, and is not sent to "
+            f"{Destination.of(provider.base_url, provider.network)}",
             destination=provider.base_url,
         )
     unset = f": {' and '.join(variables[:2])} {'is' if len(variables) == 1 else 'are'} not set"

@@ -186,16 +186,6 @@ class KeyringStore:
 
         return self._call("read", read)
 
-    def elsewhere(self, name: str) -> tuple[str, ...]:
-        """The origins of other homes' keys of this name, from an index without secrets."""
-
-        def read() -> tuple[str, ...]:
-            index = _index(_backend(), name)
-            index.pop(self._entry(name) or "", None)
-            return tuple(dict.fromkeys(origin for origins in index.values() for origin in origins))
-
-        return self._call("read", read) if self._home is not None else ()
-
     def backend(self) -> str:
         """The name of the backend in use; raises ``KeyStoreError`` if no backend is suitable."""
         return self._call("open", lambda: _name(_backend()))
@@ -207,7 +197,6 @@ class KeyringStore:
             backend.set_password(SERVICE, entry, key)
             if backend.get_password(SERVICE, entry) != key:
                 raise KeyStoreError("the keyring accepted the key, but does not return it")
-            self._note_in_index(backend, name, entry, key)
             self._remember(backend)
 
         self._call("write to", write, secret=unseal(key)[0])
@@ -219,7 +208,6 @@ class KeyringStore:
             # Backends raise different errors if there is nothing to delete.
             if entry is not None and backend.get_password(SERVICE, entry) is not None:
                 backend.delete_password(SERVICE, entry)
-                self._note_in_index(backend, name, entry, None)
             self._remember(backend)
 
         self._call("delete from", remove)
@@ -246,21 +234,6 @@ class KeyringStore:
 
         place = os.fsencode(os.path.realpath(self._home))
         return f"{name}@{hashlib.sha256(number.strip() + place).hexdigest()[:16]}"
-
-    def _note_in_index(self, backend: KeyringBackend, name: str, entry: str, key: str | None) -> None:
-        """Record where this key may be sent, for the messages of other homes. Failures are ignored."""
-        if self._home is None:
-            return
-        index = _index(backend, name)
-        index.pop(entry, None)
-        destinations = unseal(key)[1] if key is not None else None
-        if destinations:
-            index[entry] = [each.origin for each in destinations]
-        with contextlib.suppress(Exception):
-            if index:
-                backend.set_password(SERVICE, name, json.dumps(index))
-            elif backend.get_password(SERVICE, name) is not None:
-                backend.delete_password(SERVICE, name)
 
     def _remembered(self) -> KeyringBackend | None:
         """The backend that had the last key, unless the user chose one; None if it cannot be loaded."""
@@ -332,15 +305,6 @@ def _backend() -> KeyringBackend:
     raise KeyStoreError(
         f"the keyring {refused}" if refused else "the keyring package found no backend", state="missing"
     )
-
-
-def _index(backend: KeyringBackend, name: str) -> dict[str, list[str]]:
-    """The origins of the keys of this name of all homes, by their entries."""
-    try:
-        index = json.loads(backend.get_password(SERVICE, name) or "{}")
-        return {str(entry): list(map(str, origins)) for entry, origins in index.items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
 
 
 def _name(backend: KeyringBackend) -> str:

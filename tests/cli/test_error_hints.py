@@ -48,12 +48,6 @@ CASES = [
     (e.InvalidKeyError("x"), QWEN, 4, None),
     (e.KeyDestinationError("x", destination="https://a"), LAB, 4, "telex providers edit lab --trust"),
     (
-        e.KeyDestinationError("x", destination="https://a", unknown=True),
-        LAB,
-        4,
-        "telex providers set-key lab",
-    ),
-    (
         e.KeyDestinationError("x", destination="http://a", unencrypted=True),
         LAB,
         4,

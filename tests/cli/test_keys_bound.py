@@ -91,9 +91,7 @@ def test_key_of_another_home_is_not_used(
     second.configure(f'[providers.lab]\nbase_url = "{other.url}"\nkey = "keyring"\nmodels = ["m"]\n')
     for arguments in (["chat", "--no-stdin", "-m", "lab/m", "hi"], ["models", "list", "--refresh"]):
         ran = second(*arguments)
-        assert ran.code == 4
-        for words in (f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}", "telex providers set-key lab"):
-            assert words in ran.err
+        assert (ran.code, "there is no API key for lab" in ran.err) == (4, True), ran.err
     assert sent(other) == []
 
 
