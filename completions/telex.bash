@@ -14,7 +14,7 @@ _telex_table() {
         options=('-V,--version' '-h,--help')
         ;;
     'telex chat')
-        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--retries-schema any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '-o,--output any' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
+        options=('*-m,--model name models' '-s,--system any' '--template name templates' '*--var any' '*-f,--file files' '*-i,--image files' '-c,--continue' '--conversation any' '--no-save' '--stream,--no-stream' '--max-tokens any' '-t,--temperature any' '*-p,--param any' '--reasoning-effort any' '--reasoning one show hide summary' '--markdown,--plain' '--json' '--jsonl' '-x,--extract' '--schema any' '--schema-retries any' '*--tools name servers' '*--allow any' '--tool-choice any' '--max-turns any' '-o,--output any' '--save-images any' '--dry-run' '*-v,--verbose' '-u,--usage' '-q,--quiet' '--no-stdin' '--connect-timeout any' '--timeout any' '--retries any' '-h,--help')
         arguments=('*any')
         ;;
     'telex models')
@@ -34,7 +34,7 @@ _telex_table() {
         arguments=('name providers' 'models-of 0')
         ;;
     'telex models edit')
-        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '*--unset one name context max_output reasoning tools vision' '-h,--help')
+        options=('--name any' '--context any' '--max-output any' '--reasoning,--no-reasoning' '--tools,--no-tools' '--vision,--no-vision' '*--unset one name context max-output reasoning tools vision' '-h,--help')
         arguments=('name providers' 'models-of 0')
         ;;
     'telex models remove')
@@ -193,7 +193,7 @@ _telex_table() {
         ;;
     'telex help')
         options=('-h,--help')
-        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts tools chat providers mcp history templates completion doctor help')
+        arguments=('*one conversations environment exit-codes files formatting keys limits models proxies scripts settings tools chat providers mcp history templates completion doctor help')
         ;;
     *) return 1 ;;
     esac

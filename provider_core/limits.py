@@ -12,31 +12,31 @@ from typing import Final
 
 ANSWER: Final = 4_000_000
 """Characters: the text of an answer that the history saves, in every output format; likewise its reasoning.
-A note reports that the rest is not saved. An answer for --extract or --schema is broken off here, with an error."""
+A note reports that the rest is not saved. With --extract or --schema, telex stops the answer with an error."""
 
 WHOLE_ANSWER: Final = 100_000_000
 """Characters: the text of an answer for --json or the library, and the reasoning of any answer.
-The answer is broken off with an error; the part that has arrived is printed."""
+telex stops the answer with an error, and prints the part that has arrived."""
 
 BLANKS: Final = 1 << 14
-"""Characters: blanks in a row in an answer, its reasoning or the arguments of a tool call.
-The answer is broken off with an error: some models never stop sending them."""
+"""Characters: consecutive blanks in an answer, its reasoning or the arguments of a tool call.
+telex stops the answer with an error, because some models never stop sending blanks."""
 
 FRAME: Final = 64 << 20
 """Bytes: one event or one line of a stream, or a reply in JSON.
-The answer is broken off with an error."""
+telex stops the answer with an error."""
 
 KEEPALIVES: Final = 16 << 20
-"""Bytes: comments, pings and empty events in a row, or a web page.
-The answer is broken off with an error."""
+"""Bytes: consecutive comments, pings and empty events, or a web page sent instead of an answer.
+telex stops the answer with an error."""
 
 BESIDES_TEXT: Final = 32 << 20
 """Bytes: tool calls, further choices, log probabilities and encrypted reasoning of one answer, together.
-The answer is broken off with an error."""
+telex stops the answer with an error."""
 
 CALLS: Final = 1_000
 """Tool calls: in one answer.
-The answer is broken off with an error, and no tool is run."""
+telex stops the answer with an error, and runs no tool."""
 
 IMAGES: Final = 64
 """Images: in one answer.
@@ -52,7 +52,7 @@ The rest is omitted."""
 
 ERROR_BODY: Final = 1 << 20
 """Bytes: the body of an error response.
-The rest is not read."""
+The rest is omitted."""
 
 # --- input -------------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ STDIN: Final = 100_000_000
 More is an error, and nothing is sent."""
 
 TEXT_FILE: Final = 10_000_000
-"""Bytes: a file for --file, --system and the like, or a file to import.
+"""Bytes: a text file for --file, or a file to import.
 More is an error."""
 
 IMAGE_FILE: Final = 20_000_000
@@ -74,15 +74,15 @@ More is an error."""
 
 OWN_FILE: Final = 64 << 20
 """Bytes: the settings file, or a file of the cache.
-Larger settings are an error; a larger cache is ignored and rebuilt."""
+A larger settings file is an error; a larger file of the cache is ignored and rebuilt."""
 
 KEY: Final = 64 << 10
-"""Bytes: what a key command prints.
-The command is stopped, with an error."""
+"""Bytes: the output of a key command.
+telex stops the command with an error."""
 
 KEY_COMMAND: Final = 30.0
-"""Seconds: the time that a key command may take; it may ask for a fingerprint or a passphrase.
-The command is stopped, with an error."""
+"""Seconds: the duration of a key command, which may ask for a fingerprint or a passphrase.
+telex stops the command with an error."""
 
 # --- lists of models, and tools ----------------------------------------------------------------------------
 
@@ -96,11 +96,11 @@ The rest is omitted."""
 
 MODEL_LIST: Final = 64 << 20
 """Bytes: one page of the list of models.
-More is an error; the cached list is used."""
+More is an error, and the saved list is used."""
 
 MODEL_LIST_TIME: Final = 60.0
-"""Seconds: the time that the list of models of one server may take.
-After that it is an error; the cached list is used."""
+"""Seconds: the duration of a request for the list of models of one server.
+More is an error, and the saved list is used."""
 
 TOOLS: Final = 1_000
 """Tools: of one MCP server.
@@ -116,7 +116,7 @@ The call fails, and the model receives the reason."""
 
 TOOL_RESULT: Final = 100_000
 """Bytes: the result of one tool call, unless the server's settings say otherwise.
-The middle is omitted, with a note to the model."""
+The middle is removed, with a note to the model."""
 
 TOOL_IMAGES: Final = 10
 """Images: in the result of one tool call.

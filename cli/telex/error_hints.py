@@ -481,7 +481,7 @@ _TABLE: dict[ExitCode, dict[_Key, _Hint]] = {
         errors.TokenLimitError: _token_limit,
         errors.ProtocolError: _protocol,
         errors.SchemaMismatchError: (
-            "Try again, simplify the schema, or use a larger model; --retries-schema N allows more retries."
+            "Try again, simplify the schema, or use a larger model; --schema-retries N allows more retries."
         ),
         errors.ToolServerError: None,
     },

@@ -21,11 +21,11 @@ class ExitCode(IntEnum):
     SETTINGS = 3, "invalid settings, or unknown provider, model, template or conversation"
     KEY = 4, "the key is missing or refused, or no provider is set up"
     LIMIT = 5, "rate limit, quota or budget exceeded"
-    PROVIDER = 6, "provider error; or the answer is cut, empty, filtered or does not match its schema"
+    PROVIDER = 6, "provider error; or the answer is incomplete, empty, filtered or does not match its schema"
     NETWORK = 7, "network error or timeout"
-    TOOL = 8, "a tool was refused, or the limit of tool turns was reached"
+    TOOL = 8, "a tool call was refused, or the request limit (--max-turns) was reached"
     INTERRUPTED = 130, "interrupted with Ctrl-C"
-    CLOSED_PIPE = 141, "the reader of the output closed it, as head does"
+    CLOSED_PIPE = 141, "stdout was closed early, for example by head"
 
     meaning: str
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 COMMANDS = {
     "chat": ("telex.commands.chat:command", "Send a prompt and stream the answer."),
     "models": ("telex.commands.models:command", "List models, set aliases and the default model."),
-    "providers": ("telex.commands.providers:command", "Set up the servers that telex talks to."),
+    "providers": (
+        "telex.commands.providers:command",
+        "Set up providers (the APIs that telex sends prompts to).",
+    ),
     "mcp": ("telex.commands.mcp:command", "Set up MCP servers whose tools a model may call."),
     "history": ("telex.commands.history:command", "List, search and remove saved conversations."),
     "templates": ("telex.commands.templates:command", "Save and reuse prompts with variables."),

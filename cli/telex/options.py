@@ -24,9 +24,9 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 class BodyField(click.ParamType[tuple[str, Any]]):
-    """``KEY=JSON``: a field of the request's body. A bare word is a string."""
+    """``KEY=VALUE``: a field of the request's body. The value is JSON, or else a string."""
 
-    name = "KEY=JSON"
+    name = "KEY=VALUE"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -35,7 +35,7 @@ class BodyField(click.ParamType[tuple[str, Any]]):
             return value
         key, equals, text = str(value).partition("=")
         if not equals or not key.strip():
-            self.fail(f"{value!r} is not KEY=JSON, for example top_p=0.9 or stop='[\"\\\\n\"]'", param, ctx)
+            self.fail(f"{value!r} is not KEY=VALUE, for example top_p=0.9 or stop='[\"\\\\n\"]'", param, ctx)
         try:
             found = json.loads(text)
             json.dumps(found, allow_nan=False)
@@ -121,15 +121,18 @@ def network_options(command: _Command) -> _Command:
             "--retries",
             type=click.IntRange(0, 100),
             metavar="N",
-            help="Times to retry a request that fails before any text arrives.",
+            help="Times to retry a request that fails before any text arrives. [default: 2]",
         ),
         click.option(
-            "--timeout", **seconds, help="Give up when the server sends nothing for this many seconds."
+            "--timeout",
+            **seconds,
+            help="Give up when the server sends nothing for this many seconds. [default: 600 for the first byte, "
+            "then 120]",
         ),
         click.option(
             "--connect-timeout",
             **seconds,
-            help="Give up when no connection is made within this many seconds.",
+            help="Give up when no connection is made within this many seconds. [default: 10]",
         ),
     ):
         command = option(command)

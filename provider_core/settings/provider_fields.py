@@ -61,7 +61,7 @@ def _base_url(text: str) -> str:
 
 
 PROVIDER_FIELDS = (
-    _row("preset", "text", "Use this preset for everything that is not set.", "ID", completes="preset"),
+    _row("preset", "text", "Take all settings you do not give from this preset.", "ID", completes="preset"),
     _row(
         "base_url",
         "text",
@@ -98,7 +98,7 @@ PROVIDER_FIELDS = (
     _row(
         "models",
         "models",
-        "Models to list instead of the preset's; the first one is the default. Repeatable.",
+        "List this model instead of the preset's models; the first one given is the default. Repeatable.",
         "ID",
         option="model",
     ),
@@ -122,11 +122,17 @@ PROVIDER_FIELDS = (
         "headers",
         "pairs",
         "Send a header with every request. Repeatable.",
-        "NAME=VALUE",
+        "NAME:VALUE",
         option="header",
         validator=validators.validate_header,
     ),
-    _row("proxy", "text", "Use this proxy; none means no proxy.", "URL", validator=validators.validate_proxy),
+    _row(
+        "proxy",
+        "text",
+        "Use this proxy; none: no proxy for this provider.",
+        "URL",
+        validator=validators.validate_proxy,
+    ),
     _row("ca_bundle", "path", "Trust these certificates instead of the system's.", "PATH"),
     _row("client_cert", "path", "Present a client certificate: a PEM file with its key.", "FILE"),
     _row(
@@ -138,13 +144,23 @@ PROVIDER_FIELDS = (
     _row(
         "connect_timeout",
         "seconds",
-        "Give up when no connection is made within this many seconds.",
+        "Give up when no connection is made within this many seconds. [default: 10]",
         "SECONDS",
     ),
     _row(
-        "first_byte_timeout", "seconds", "Give up when no answer begins within this many seconds.", "SECONDS"
+        "first_byte_timeout",
+        "seconds",
+        "Give up when no answer begins within this many seconds. [default: 600]",
+        "SECONDS",
     ),
-    _row("idle_timeout", "seconds", "Give up when an answer pauses for this many seconds.", "SECONDS"),
-    _row("retries", "count", "Times to retry a request that fails before any text arrives.", "N"),
-    _row("retry_budget", "seconds", "Start no retry after this many seconds.", "SECONDS"),
+    _row(
+        "idle_timeout",
+        "seconds",
+        "Give up when an answer pauses for this many seconds. [default: 120]",
+        "SECONDS",
+    ),
+    _row(
+        "retries", "count", "Times to retry a request that fails before any text arrives. [default: 2]", "N"
+    ),
+    _row("retry_budget", "seconds", "Start no retry after this many seconds. [default: 120]", "SECONDS"),
 )

@@ -171,7 +171,7 @@ def parse_header(text: str) -> tuple[str, str]:
     """Name and value of ``NAME=VALUE``, or of ``NAME: VALUE`` as in curl; raises ``InvalidInputError``."""
     found = re.match(r"([^=:]+)[=:](.*)", text, re.DOTALL)
     if found is None:
-        raise InvalidInputError("a header must be NAME=VALUE")
+        raise InvalidInputError("a header must be NAME: VALUE")
     name, value = found[1].strip(), found[2].strip()
     validate_header(name, value)
     return name, value

@@ -142,7 +142,7 @@ def test_stdin_and_words_are_one_message(
         (["--explain this"], b"", 'put "--" before'),
         (["-c", "hi"], b"", "no conversation"),
         (["--var", "a=b", "hi"], b"", "--template"),
-        (["-p", "top_p", "hi"], b"", "KEY=JSON"),
+        (["-p", "top_p", "hi"], b"", "KEY=VALUE"),
         (["-p", "stop=[1", "hi"], b"", "not valid JSON"),
         (["-t", "warm", "hi"], b"", "is not a number"),
         (["-t", "1e400", "hi"], b"", "is not a number"),

@@ -159,7 +159,7 @@ def test_a_schema_that_is_not_met_exits_with_the_reason_and_prints_the_answer(
     lab: Inside, server: Scripted, schema: str, reply: Any, requests: int, code: int, verdict: str, error: str
 ) -> None:
     server.will(reply)
-    ran = lab("chat", "--json", "--schema", schema, "--retries-schema", "2", "How old?")
+    ran = lab("chat", "--json", "--schema", schema, "--schema-retries", "2", "How old?")
     found = json.loads(ran.out)
     assert (ran.code, len(server.asked)) == (code, requests)
     assert (found["verdict"], found["error"]["type"], found["error"]["exit_code"]) == (verdict, error, code)

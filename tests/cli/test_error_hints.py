@@ -197,7 +197,7 @@ CASES = [
     (e.AttachmentError("x", name="a.py"), None, 2, None),
     (e.InvalidInputError("x", code="no_vision"), None, 2, "telex models list --vision"),
     (e.SchemaError("x"), None, 2, None),
-    (e.SchemaMismatchError("x"), None, 6, "--retries-schema"),
+    (e.SchemaMismatchError("x"), None, 6, "--schema-retries"),
     (e.VariableError("x", missing=["a", "b"]), None, 2, "--var a=VALUE --var b=VALUE"),
     (e.VariableError("x", missing=["stdin"]), None, 2, "text on stdin"),
     (e.VariableError("x", missing=["prompt"]), None, 2, "needs a prompt"),

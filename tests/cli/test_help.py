@@ -67,7 +67,7 @@ def test_every_command_has_one_line_of_help_examples_and_exit_codes(each: Below,
         assert {ExitCode.OK, ExitCode.USAGE} <= set(command.exits)
         shown = re.findall(r"^ +(\d+)  (.*)$", text.partition("Exit codes:")[2], re.MULTILINE)
         assert shown == [(str(int(code)), code.meaning_among(command.exits)) for code in command.exits]
-        assert ("the answer is cut" in text) == (words[1:] == ("chat",))
+        assert ("the answer is incomplete" in text) == (words[1:] == ("chat",))
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

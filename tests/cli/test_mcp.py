@@ -344,7 +344,7 @@ def test_unused_secret_is_reported(telex: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "words"),
     [
-        (["lab"], b"", "no terminal to ask for lab; use --stdin"),
+        (["lab"], b"", "no terminal to prompt on; use --stdin"),
         (["lab", "--stdin"], b"\n", "stdin is empty"),
         (["a b", "--stdin"], b"x", "not a valid name for a secret"),
         (["lab", "--stdin", "--remove"], b"x", "do not go together"),

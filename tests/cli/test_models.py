@@ -426,7 +426,19 @@ def test_declaring_keeps_comments(telex: Inside) -> None:
     for arguments in (
         ("add", "lab", "c", "--context", "4096", "--vision"),
         ("edit", "lab", "b", "--tools"),
-        ("edit", "lab", "c", "--context", "8192", "--no-reasoning", "--unset", "vision"),
+        ("edit", "lab", "c", "--max-output", "99"),
+        (
+            "edit",
+            "lab",
+            "c",
+            "--context",
+            "8192",
+            "--no-reasoning",
+            "--unset",
+            "vision",
+            "--unset",
+            "max-output",
+        ),
         ("add", "lab", "d"),
         ("remove", "lab", "d"),
     ):

@@ -62,7 +62,7 @@ class Options:
     as_jsonl: bool
     extract: bool
     schema: str | None
-    retries_schema: int
+    schema_retries: int
     tools: tuple[str, ...]
     allow: tuple[str, ...]
     tool_choice: str | None
@@ -208,7 +208,7 @@ def make_plan(app: App, options: Options, template: Template | None, *, interact
             target=target,
             request=_request(app, options, target, append_messages(messages, new), schema),
             new_messages=new,
-            schema_retries=options.retries_schema if schema is not None else None,
+            schema_retries=options.schema_retries if schema is not None else None,
             max_turns=options.max_turns,
         )
         error = None

@@ -114,11 +114,11 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     metavar="FILE",
     help="Attach an image: a file, an https address, or - for stdin. Repeatable.",
 )
-@click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the latest conversation.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the most recently used conversation.")
 @click.option(
     "--conversation",
     metavar="ID",
-    help="Continue this conversation: its id, the start of its id, or its title.",
+    help="Continue this conversation: an id, the first four or more characters of an id, or all or part of a title.",
 )
 @click.option("--no-save", is_flag=True, help="Do not save this chat in the history.")
 @click.option(
@@ -138,7 +138,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     "params",
     type=BodyField(),
     multiple=True,
-    help="Set another field of the request body. Repeatable.",
+    help="Set a field of the request body. VALUE is JSON, or else a string. Repeatable.",
 )
 @click.option(
     "--reasoning-effort", metavar="LEVEL", help="How much the model reasons: none, low, medium, high, …"
@@ -146,7 +146,7 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
 @click.option(
     "--reasoning",
     type=click.Choice(["show", "hide", "summary"]),
-    help="How much of the model's reasoning to show.",
+    help="How much of the model's reasoning to show: show, hide or summary (one line). [default: show]",
 )
 @click.option(
     "--markdown/--plain", default=None, help="Render Markdown (default on a terminal), or print it unchanged."
@@ -162,27 +162,29 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     help='Request JSON that matches a schema: a file, JSON, or fields such as "name, age int".',
 )
 @click.option(
-    "--retries-schema",
+    "--schema-retries",
     type=click.IntRange(0, 10),
     default=1,
     show_default=True,
     metavar="N",
-    help="Times to retry when the answer does not match the schema.",
+    help="Retries when the answer does not match the schema.",
 )
 @click.option(
     "--tools",
     type=Name("server"),
     multiple=True,
     metavar="NAME,…",
-    help="Let the model call the tools of these MCP servers, or all (see telex mcp).",
+    help="Let the model call the tools of these MCP servers; all means every enabled one (see telex mcp).",
 )
 @click.option(
     "--allow",
     multiple=True,
     metavar="PATTERN",
-    help="Run tools that match without asking, such as server/read_*",
+    help="Run tools matching PATTERN without asking for approval, such as server/read_*. Repeatable.",
 )
-@click.option("--tool-choice", metavar="HOW", help="Choose auto, required, none, or the one tool to call.")
+@click.option(
+    "--tool-choice", metavar="HOW", help="Control tool use: auto, required, none, or the name of one tool."
+)
 @click.option(
     "--max-turns",
     type=click.IntRange(min=1),
@@ -195,13 +197,21 @@ def _check_words(words: Sequence[str], given: Mapping[str, Any]) -> None:
     "-o",
     "--output",
     metavar="FILE",
-    help="Write the answer to FILE; leave FILE unchanged if the answer is incomplete.",
+    help="Write the answer to FILE. If telex does not exit with 0, FILE is unchanged and the output goes to "
+    "FILE.partial.",
 )
 @click.option("--save-images", metavar="DIR", help="Write the images of the answer to new files in DIR.")
 @click.option("--dry-run", is_flag=True, help="Print the request, with the key redacted, and exit.")
-@click.option("-v", "--verbose", count=True, help="Log the request to stderr; -vv also logs the response.")
-@click.option("-u", "--usage", is_flag=True, help="Print tokens, cost and times in full.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only the answer and errors.")
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Log the request and the response headers to stderr; -vv also logs the response body.",
+)
+@click.option("-u", "--usage", is_flag=True, help="Print tokens, cost and times in full, after the answer.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Print only the answer and errors; --reasoning still shows reasoning."
+)
 @click.option("--no-stdin", is_flag=True, help="Do not read stdin.")
 @network_options
 @pass_app

@@ -30,10 +30,10 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 @click.pass_context
 @pass_app
 def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -> None:
-    """Print the completion script for SHELL, or for your login shell.
+    """Print the completion script for a shell, by default your login shell.
 
-    Pressing Tab starts no program and contacts no server. It completes the names of providers and models as of the
-    last run of telex. Only PowerShell starts telex.
+    Pressing Tab contacts no server, and starts no program except in PowerShell, where it runs telex. Provider and model
+    names are those from the last run of telex.
     """
     from telex.completion.scripts import script
 
@@ -63,7 +63,7 @@ def command(app: App, ctx: click.Context, *, shell: str | None, install: bool) -
 def _login_shell(environ: Mapping[str, str]) -> str:
     name = environ.get("SHELL", "").rpartition("/")[2]
     if name not in SHELLS:
-        raise click.UsageError(f"no shell is named. Use one of {', '.join(SHELLS)}")
+        raise click.UsageError(f"cannot tell your login shell from SHELL. Name one of {', '.join(SHELLS)}")
     return name
 
 

@@ -44,11 +44,11 @@ _TWO_COLUMNS = 60
 def command(app: App, ctx: click.Context, *, families: tuple[str, ...], as_json: bool) -> None:
     """Check the installation and suggest fixes.
 
-    Checks versions, folders, settings and their sources, providers and their keys, the keyring, proxies,
-    certificates, models, history, tools, completion, and the terminal; or only the families that are named. Each
-    finding is ok, a note, or a problem with a fix; if there is a problem, the exit code is 3. Nothing is changed, no
-    server is contacted (see telex providers test), and no key is shown. In a pipe, each line has LEVEL, FAMILY,
-    SUBJECT, DETAIL and REMEDY, separated by tabs.
+    The families of checks are versions, folders, settings, providers, keyring, proxies, certificates, models, history,
+    tools, completion and terminal. Checks all of them, or only the families that you name. Each finding is ok, a note,
+    or a problem with a fix. telex doctor changes nothing, contacts no server (see telex providers test), and shows no
+    key. It exits with 3 if it finds a problem. In a pipe, each line has LEVEL, FAMILY, SUBJECT, DETAIL and REMEDY,
+    separated by tabs.
     """
     from telex.doctor import examine
     from telex.doctor.context import DoctorContext

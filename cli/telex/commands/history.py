@@ -52,8 +52,8 @@ COMMANDS = {
 def command() -> None:
     """List, search and remove saved conversations.
 
-    They are in one file on this machine. To save nothing, use --no-save for a chat, or history = false in the
-    settings.
+    The conversations are in one file on this machine. To save nothing, use --no-save for a chat, or history = false in
+    settings.toml (see telex help settings).
     """
 
 
@@ -84,7 +84,7 @@ def _find(history: History, names: Iterable[str]) -> tuple[SavedConversation, ..
 def list_(app: App, *, limit: int | None, as_json: bool) -> None:
     """List conversations, most recently used first.
 
-    A terminal shows the latest 20, unless -n is given. In a pipe, all are listed, and each line has ID, UPDATED
+    On a terminal, lists at most 20 unless you give -n; in a pipe, lists all. There, each line has ID, UPDATED
     (UTC, such as 2026-05-31T18:10:03Z), TURNS, MODEL and TITLE, separated by tabs.
     """
     from telex.render import history as render
@@ -116,14 +116,16 @@ def list_(app: App, *, limit: int | None, as_json: bool) -> None:
 )
 @click.argument("name", metavar="[ID]", required=False)
 @click.option("--answer", "answer_alone", is_flag=True, help="Print only the last answer, unchanged.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, with all turns in render.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object; its key transcript has all turns in order."
+)
 @click.option("--save-images", metavar="DIR", help="Write the images of the answers to new files in DIR.")
 @pass_app
 def show(app: App, *, name: str | None, answer_alone: bool, as_json: bool, save_images: str | None) -> None:
     """Show a conversation, or only its last answer.
 
-    ID is an id, the start of an id (four letters or more), or a title or a part of one; by default the latest
-    conversation is shown. In a pipe, the output is Markdown.
+    ID is an id, the first four or more characters of an id, or all or part of a title; by default the most recently
+    used conversation is shown. In a pipe, the output is Markdown.
     """
     from telex.render import history as render
 
@@ -183,8 +185,9 @@ def _save_images(turns: Iterable[SavedTurn], name: str) -> None:
     "--limit",
     type=click.IntRange(min=1),
     default=20,
+    show_default=True,
     metavar="N",
-    help="Show at most N results; by default 20.",
+    help="Show at most N results.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
@@ -234,7 +237,7 @@ def search(app: App, *, words: tuple[str, ...], limit: int, as_json: bool) -> No
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, allow_dash=True),
-    help="Write to FILE, which only you can read; leave it unchanged if that fails.",
+    help="Write to FILE, readable only by you; if the export fails, FILE is unchanged.",
 )
 @pass_app
 def export(
@@ -242,8 +245,8 @@ def export(
 ) -> None:
     """Write conversations as Markdown or JSON Lines.
 
-    ID is as for telex history show; by default the latest conversation is written. JSON Lines have one object for
-    each turn, with everything that is saved about it, including images.
+    ID is as for telex history show; by default the most recently used conversation is written. The JSON Lines format
+    has one object for each turn, with everything that is saved about it, including images.
     """
     from telex.chat.output_file import output_to
 
@@ -317,8 +320,8 @@ def rename(app: App, *, name: str, title: str) -> None:
 def remove(app: App, *, names: tuple[str, ...], everything: bool, yes: bool) -> None:
     """Permanently delete conversations.
 
-    ID is as for telex history show. Asks for confirmation on a terminal; otherwise --yes is required. The text is
-    overwritten in every file of the history, but not in copies and backups.
+    ID is as for telex history show. Asks for confirmation on a terminal; otherwise --yes is required. The deleted text
+    is overwritten on disk, but not in copies and backups.
     """
     if everything == bool(names):
         raise click.UsageError("no conversation is named. Name one, or use --all.")
@@ -373,15 +376,15 @@ class Age(click.ParamType[float]):
     type=Age(),
     metavar="AGE",
     required=True,
-    help="Age in hours, days, weeks or years, such as 12h, 30d, 8w or 1y.",
+    help="An age in hours, days, weeks or years, such as 12h, 30d, 8w or 1y.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="List the conversations that would be removed, and remove nothing."
 )
-@click.option("-y", "--yes", is_flag=True, help="Accepted for scripts; prune never asks.")
+@click.option("-y", "--yes", is_flag=True, help="Has no effect; prune never asks.")
 @pass_app
 def prune(app: App, *, age: float, dry_run: bool, yes: bool) -> None:  # noqa: ARG001 - it never asks
-    """Permanently delete conversations that were not used since the given age.
+    """Permanently delete conversations not used for longer than AGE.
 
     Does not ask for confirmation; preview the result with --dry-run.
     """

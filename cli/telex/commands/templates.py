@@ -32,10 +32,16 @@ COMMANDS = {
     examples=("telex templates edit review", "telex templates list | cut -f1"),
 )
 def command() -> None:
-    """Save and reuse prompts with variables."""
+    """Save and reuse prompts with variables.
+
+    A template is a file with a prompt, and optionally a model, a system message and other settings; telex templates
+    edit creates one and shows what it can contain. In its text, {{ stdin }} is the piped input, and {{ prompt }} the
+    prompt on the command line. {{ name }} is a variable, set with telex chat --var name=VALUE; {{ name | text }} is one
+    with a default.
+    """
 
 
-_HEADERS = ("NAME", "MODEL", "WHAT IT IS")
+_HEADERS = ("NAME", "MODEL", "DESCRIPTION")
 
 
 @click.command(
@@ -49,7 +55,7 @@ _HEADERS = ("NAME", "MODEL", "WHAT IT IS")
 def list_(app: App, *, as_json: bool) -> None:
     """List the templates with their descriptions.
 
-    In a pipe, each line has NAME, MODEL and WHAT IT IS, separated by tabs. Templates that cannot be used are listed
+    In a pipe, each line has NAME, MODEL and DESCRIPTION, separated by tabs. Templates that cannot be used are listed
     too, and reported on stderr.
     """
     from provider_core.errors import TemplateError
@@ -151,7 +157,9 @@ _MARKDOWN = f"+++\n{_FIELDS}{_PLACES}+++\n\n"
 )
 @click.argument("name", type=Name("template"))
 @click.option(
-    "--markdown", is_flag=True, help="Start a new template as Markdown: the prompt below a TOML header."
+    "--markdown",
+    is_flag=True,
+    help="Create a new template as a Markdown file with a TOML header, instead of TOML.",
 )
 @pass_app
 def edit(app: App, *, name: str, markdown: bool) -> None:

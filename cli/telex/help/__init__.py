@@ -19,10 +19,11 @@ TOPICS = {
     "files": "Files and images in a prompt.",
     "formatting": "Output on a terminal, in a pipe, and as JSON.",
     "keys": "Where API keys come from, and where they are sent.",
-    "limits": "How long or large an answer, a file or anything else may be.",
+    "limits": "Limits on the size of answers, files and other input.",
     "models": "How to name a model, and which one is the default.",
     "proxies": "Proxies and trusted certificates.",
     "scripts": "telex in scripts, cron and CI.",
+    "settings": "The settings file, and all settings.",
     "tools": "Tools that a model may call (MCP).",
 }
 """Topic -> one line of help. The text of each topic is a file in ``topics``."""
@@ -76,7 +77,7 @@ def write_exits(formatter: click.HelpFormatter, exits: Sequence[ExitCode]) -> No
     with formatter.section("Exit codes"):
         formatter.write_dl([(str(int(code)), code.meaning_among(exits)) for code in exits])
         *others, last = [str(int(code)) for code in _COMMON_EXITS if code not in exits]
-        formatter.write_text(f"{', '.join(others)} and {last} as everywhere: telex help exit-codes")
+        formatter.write_text(f"For {', '.join(others)} and {last}, see telex help exit-codes.")
 
 
 def write_commands(formatter: click.HelpFormatter, commands: Iterable[str]) -> None:

@@ -104,19 +104,49 @@ def _exit_codes() -> Iterator[tuple[str, str]]:
 
 
 def _key_variables() -> Iterator[tuple[str, str]]:
-    """Each preset with the variables of its key, in order of precedence, then those of its address."""
+    """Each preset that has variables for its key, sorted by name, with them in order of precedence."""
     from provider_core import presets
 
-    for preset in presets.all_presets():
-        variables = [*preset.key_env, *(name for part in preset.variables for name in part.env)]
-        if variables:
+    found = sorted(presets.all_presets(), key=lambda preset: preset.id)
+    return ((preset.id, ", ".join(preset.key_env)) for preset in found if preset.key_env)
+
+
+def _address_variables() -> Iterator[tuple[str, str]]:
+    """Each preset that has variables for parts of its address, with them."""
+    from provider_core import presets
+
+    for preset in sorted(presets.all_presets(), key=lambda preset: preset.id):
+        if variables := [name for part in preset.variables for name in part.env]:
             yield preset.id, ", ".join(variables)
 
 
 def _conversation_commands() -> Iterator[tuple[str, str]]:
     from telex.repl.commands import SLASH_COMMANDS
 
-    return ((f"{row.names[0]} {row.argument}".rstrip(), row.words) for row in SLASH_COMMANDS)
+    return ((f"{', '.join(row.names)} {row.argument}".rstrip(), row.words) for row in SLASH_COMMANDS)
+
+
+def _conversation_keys() -> Iterator[tuple[str, str]]:
+    from telex.repl.commands import KEYS
+
+    return iter(KEYS)
+
+
+def _settings() -> Iterator[tuple[str, str]]:
+    """The rows of the settings in the topic environment, under the names that they have in the file."""
+    blocks = (
+        block for section in topic("environment") if section.title == "Settings" for block in section.blocks
+    )
+    for variable, text in (row for block in blocks if isinstance(block, Definitions) for row in block.rows):
+        name = variable.removeprefix("TELEX_").lower()
+        is_table = text.endswith(", as JSON.")
+        yield f"[{name}]" if is_table else name, text.replace(", as JSON.", ".")
+
+
+def _provider_settings() -> Iterator[tuple[str, str]]:
+    from provider_core.settings.provider_fields import PROVIDER_FIELDS
+
+    return ((row.name, row.help.replace(" Repeatable.", "")) for row in PROVIDER_FIELDS)
 
 
 def _limits() -> Iterator[tuple[str, str]]:
@@ -137,8 +167,12 @@ def _amount(value: float, unit: str) -> str:
 
 
 _GENERATED = {
+    "address variables": _address_variables,
     "conversation commands": _conversation_commands,
+    "conversation keys": _conversation_keys,
     "exit codes": _exit_codes,
     "key variables": _key_variables,
     "limits": _limits,
+    "provider settings": _provider_settings,
+    "settings": _settings,
 }

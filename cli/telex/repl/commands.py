@@ -297,7 +297,7 @@ def _help(session: Session, _: str) -> None:
     from telex.render import tables
 
     commands = [(f"{each.names[0]} {each.argument}".rstrip(), each.words) for each in SLASH_COMMANDS]
-    tables.rows(session.app.console, ("", ""), [*commands, *_KEYS])
+    tables.rows(session.app.console, ("", ""), [*commands, *KEYS])
 
 
 def _exit(_: Session, __: str) -> None:
@@ -313,8 +313,8 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
         ("/model", "[ID]", "Switch to another model.", _model, "model", "/use /switch /load"),
         ("/models", "[WORD]", "List the known models.", _models, "", "/list /ls"),
         ("/system", "[TEXT]", 'Set the system message; "-" removes it.', _system, "", "/prompt /role"),
-        ("/file", "PATH …", 'Attach text files; "-" removes all.', _file, "file", "/attach /add /read /f"),
-        ("/image", "PATH|URL …", "Attach images.", _image, "image", "/img /picture /i"),
+        ("/file", "PATH …", 'Attach text files; "-" removes all attachments.', _file, "file", "/attach /add /read /f"),
+        ("/image", "PATH|URL …", 'Attach images; "-" removes all attachments.', _image, "image", "/img /picture /i"),
         ("/retry", "", "Send the last prompt again.", _retry, "", "/regenerate /regen /again /redo"),
         ("/edit", "", "Edit the last prompt in your editor, and send it.", _edit, "", "/editor /e"),
         ("/undo", "", "Remove the last prompt and its answer.", _undo, "", ""),
@@ -327,13 +327,15 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = tuple(
     )
 )  # fmt: skip
 
-_KEYS = (
-    ("Enter", "Send. To send a line that begins with /word: //word"),
-    ("Alt-Enter, Ctrl-J", "Start a new line; so does Enter after a backslash."),
-    ("Ctrl-G", "Edit the prompt in your editor."),
+KEYS = (
+    ("Enter", "Send the prompt. Type //word to send a /word."),
+    ("Alt-Enter, Ctrl-J", "Start a new line; so does a backslash and Enter."),
+    ("Ctrl-G", "Edit the prompt in your editor (VISUAL or EDITOR)."),
     ("Ctrl-C", "Clear the prompt (Ctrl-Y restores it); stop an answer."),
-    ("Ctrl-D", "Leave; so do exit and quit."),
+    ("Ctrl-D", "Leave; so do the words exit and quit."),
+    ("Tab", "Complete commands, models and files."),
 )
+"""The keys of the line editor, with what they do."""
 
 
 # --- completion --------------------------------------------------------------------------------------------

@@ -9,13 +9,13 @@ from telex.command import Group
 _HERE = "telex.commands.mcp"
 
 COMMANDS = {
-    "add": (f"{_HERE}.add:add", "Set up a server: a command or an address."),
-    "list": (f"{_HERE}.list:list_", "List the servers that are set up."),
-    "test": (f"{_HERE}.list:test", "Start servers, list their tools, and time each step."),
-    "tools": (f"{_HERE}.list:tools", "Start a server and list its tools."),
-    "set-secret": (f"{_HERE}.secret:set_secret", "Store a secret for servers in the keyring."),
-    "import": (f"{_HERE}.add:import_", "Import servers from another client's file."),
-    "remove": (f"{_HERE}.secret:remove", "Remove a server and its secrets."),
+    "add": (f"{_HERE}.add:add", "Set up an MCP server: a command or an address."),
+    "list": (f"{_HERE}.list:list_", "List the MCP servers that are set up."),
+    "test": (f"{_HERE}.list:test", "Start MCP servers, list their tools, and time each step."),
+    "tools": (f"{_HERE}.list:tools", "Start an MCP server and list its tools."),
+    "set-secret": (f"{_HERE}.secret:set_secret", "Store a secret for MCP servers in the keyring."),
+    "import": (f"{_HERE}.add:import_", "Import MCP servers from another client's file."),
+    "remove": (f"{_HERE}.secret:remove", "Remove an MCP server and its secrets."),
 }
 
 
@@ -29,4 +29,4 @@ COMMANDS = {
     ),
 )
 def command() -> None:
-    """Set up servers of the Model Context Protocol, whose tools a model may call."""
+    """Set up MCP servers (Model Context Protocol), whose tools a model may call."""

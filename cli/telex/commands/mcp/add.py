@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.argument("name")
 @click.argument("words", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
-@click.option("--url", metavar="URL", help="Address of a server over HTTP, instead of a command.")
+@click.option("--url", metavar="URL", help="The address of an MCP server over HTTP, instead of a command.")
 @click.option(
     "--env", multiple=True, metavar="KEY=VALUE", help="Set an environment variable of the server. Repeatable."
 )
@@ -46,25 +46,26 @@ if TYPE_CHECKING:
     "--timeout",
     type=Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="Give up on a call after this many seconds without progress, or ten times as many in total (default 60).",
+    help="Give up on a call after this many seconds without progress, and after ten times as long in any case. "
+    "[default: 60]",
 )
 @click.option(
     "--start-timeout",
     type=Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="Give up on the start after this many seconds (default 30).",
+    help="Give up on the start after this many seconds. [default: 30]",
 )
 @click.option(
     "--max-result",
     type=click.IntRange(1000, 10_000_000),
     metavar="BYTES",
-    help="Cut longer results (default 100000).",
+    help="Remove the middle of a result that is longer than this. [default: 100000]",
 )
 @click.option(
     "--allow",
     multiple=True,
     metavar="PATTERN",
-    help="Run tools that match without asking, such as read_*. Repeatable.",
+    help="Run tools matching PATTERN without asking for approval, such as read_*. Repeatable.",
 )
 @click.option(
     "--allow-http", is_flag=True, help="Allow sending secrets over plain http to a host that is not local."
@@ -74,13 +75,13 @@ if TYPE_CHECKING:
 def add(
     app: App, /, *, name: str, words: tuple[str, ...], url: str | None, replace: bool, **options: Any
 ) -> None:
-    """Set up a server: a command or an address.
+    """Set up an MCP server: a command or an address.
 
-    A secret in --env or --header is a reference: keyring:NAME or env:VARIABLE, in a header also after a word, such
-    as Bearer keyring:NAME. It is looked up when the server starts.
+    Write secrets as keyring:NAME or env:VARIABLE; telex looks them up when the server starts. A header may have a word
+    before it: 'Authorization: Bearer keyring:NAME'.
 
     The command gets the environment variables that every program needs (PATH, HOME, USER, LANG, TERM and similar),
-    those for certificates and proxies, and those of --env. It gets no API key and no TELEX_ variables.
+    those for certificates and proxies, and those set with --env, but no API keys and no TELEX_ variables.
     """
     from provider_core.errors import SettingsError
     from provider_core.settings import edit, preview_server
@@ -217,7 +218,7 @@ def _missing(app: App, server: McpServer, stored: Collection[str] = ()) -> list[
 def import_(
     app: App, *, file: str, only: tuple[str, ...], replace: bool, secrets: str | None, allow_http: bool
 ) -> None:
-    """Import servers from another client's file.
+    """Import MCP servers from another client's file.
 
     FILE is the JSON file of Claude, Cursor, Windsurf, Cline, VS Code, Zed, Gemini CLI, opencode or LM Studio, or -
     for stdin; it is not changed. Reports which servers were imported, which were skipped, which fields were

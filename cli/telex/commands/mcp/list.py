@@ -32,10 +32,10 @@ _EXITS = (ExitCode.SETTINGS, ExitCode.KEY, ExitCode.PROVIDER, ExitCode.NETWORK)
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def list_(app: App, *, as_json: bool) -> None:
-    """List the servers that are set up.
+    """List the MCP servers that are set up.
 
-    In a pipe, each line has NAME, PLACE (command or address), SECRETS (what is looked up, and where), ALLOWED
-    (tools that run without asking) and STATE (on, off or invalid), separated by tabs.
+    In a pipe, each line has NAME, PLACE (command or address), SECRETS (their names, and where they are looked up),
+    ALLOWED (tools that run without approval) and STATE (on, off or invalid), separated by tabs.
     """
     from telex.render import mcp as render
     from telex.render import tables
@@ -65,17 +65,17 @@ def list_(app: App, *, as_json: bool) -> None:
     "--timeout",
     type=Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="Give up on a start after this many seconds.",
+    help="Give up on a start after this many seconds. [default: the server's --start-timeout, or 30]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
-    """Start servers, list their tools, and time each step.
+    """Start MCP servers, list their tools, and time each step.
 
-    Without NAME, all enabled servers are tested at once. In a pipe, each line has NAME, passed or failed, the time
-    of each step (start, handshake, tools) in milliseconds, the number of tools, and the name that the server
-    reports, separated by tabs. The exit code is 0 only if all passed: 4 for a secret that is missing or refused, 7
-    for a server that cannot be reached or takes too long, 6 for any other failure, and 1 for different failures.
+    Without NAME, tests all enabled servers at once. In a pipe, each line has NAME, passed or failed, the time of each
+    step (start, handshake, tools) in milliseconds, the number of tools, and the name that the server reports, separated
+    by tabs. The exit code is 0 only if all passed: 4 if a secret is missing or refused, 7 if a server cannot be reached
+    or takes too long, 6 for any other failure, and 1 if servers failed in different ways.
     """
     from telex.render import mcp as render
 
@@ -119,11 +119,11 @@ def test(app: App, *, names: tuple[str, ...], timeout: float | None, as_json: bo
 )
 @pass_app
 def tools(app: App, *, name: str, as_json: bool) -> None:
-    """Start a server and list its tools.
+    """Start an MCP server and list its tools.
 
-    In a pipe, each line has TOOL, HINT, ASKS (yes or no: whether telex asks before the tool runs) and DESCRIPTION,
-    separated by tabs. The hint (reads, writes, destroys) is what the server claims; it is not verified and has no
-    effect.
+    In a pipe, each line has TOOL, HINT, ASKS (yes or no: whether telex asks for approval before the tool runs) and
+    DESCRIPTION, separated by tabs. The hint (reads, writes, destroys) is what the server claims; it is not verified and
+    has no effect.
     """
     from telex.render import mcp as render
     from telex.render import tables

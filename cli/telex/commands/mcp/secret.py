@@ -24,7 +24,7 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 def _options(command: _Command) -> _Command:
-    help_for = "Address that the secret may be sent to, if no header names it yet."
+    help_for = "Allow sending the secret to this address, if no header refers to it yet."
     command = click.option("--remove", is_flag=True, help="Remove the secret from the keyring.")(command)
     command = click.option("--for", "url", metavar="URL", help=help_for)(command)
     command = click.option("--stdin", "from_stdin", is_flag=True, help="Read the secret from stdin.")(command)
@@ -40,10 +40,11 @@ def _options(command: _Command) -> _Command:
 @_options
 @pass_app
 def set_secret(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
-    """Store a secret for the variables and headers of servers in the keyring.
+    """Store a secret for MCP servers in the keyring.
 
-    NAME is the name after keyring: in a server's settings. telex prompts for the secret without showing it. In a
-    header, the secret is sent only to the addresses of the servers and providers that name it now.
+    NAME is the NAME in a reference such as keyring:NAME (see telex mcp add). telex prompts for the secret without
+    showing it. The secret may be sent only to providers and MCP servers whose headers already refer to it. If none does
+    yet, give the address with --for URL. A server that has the reference in --env always receives the secret.
     """
     _set(app, name, from_stdin=from_stdin, url=url, remove=remove)
 
@@ -62,8 +63,9 @@ def set_secret(app: App, *, name: str, from_stdin: bool, url: str | None, remove
 def set_provider_secret(app: App, *, name: str, from_stdin: bool, url: str | None, remove: bool) -> None:
     """Store a secret for providers' headers in the keyring.
 
-    NAME is the name after keyring: in a header, such as --header "X-Key=keyring:NAME". telex prompts for the secret
-    without showing it. The secret is sent only to the addresses of the providers and servers that name it now.
+    NAME is the NAME in a reference such as keyring:NAME, as in --header "X-Key: keyring:NAME". telex prompts for the
+    secret without showing it. The secret may be sent only to providers and MCP servers whose headers already refer to
+    it. If none does yet, give the address with --for URL.
     """
     _set(app, name, from_stdin=from_stdin, url=url, remove=remove)
 
@@ -141,7 +143,7 @@ def _read(app: App) -> str:
 
 
 def _ask(app: App, wanted: SecretReference) -> str:
-    require_terminal(app.console, f"no terminal to ask for {wanted.name}; use --stdin")
+    require_terminal(app.console, "no terminal to prompt on; use --stdin")
     app.runtime.key_store.get(wanted.entry)  # before anyone types a secret that could not be stored
     return str(click.prompt(f"Secret for {wanted.name}", hide_input=True, err=True, value_proc=_not_blank))
 
@@ -165,10 +167,10 @@ def _not_blank(text: str) -> str:
 @click.option("--keep-secrets", is_flag=True, help="Keep its secrets in the keyring.")
 @pass_app
 def remove(app: App, *, name: str, yes: bool, keep_secrets: bool) -> None:
-    """Remove a server and its secrets.
+    """Remove an MCP server and its secrets.
 
-    Asks for confirmation on a terminal; otherwise --yes is required. A secret that another server or a
-    provider uses is not removed.
+    Asks for confirmation on a terminal; otherwise --yes is required. A secret that another MCP server or a provider
+    uses is not removed.
     """
     from provider_core.errors import KeyStoreError
     from provider_core.settings import edit

@@ -7,11 +7,11 @@ import click
 from telex.command import Group
 
 COMMANDS = {
-    "list": (f"{__name__}.list:list_", "List the models that can be used now."),
+    "list": (f"{__name__}.list:list_", "List the models of all usable providers."),
     "show": (f"{__name__}.list:show", "Show what telex knows about a model."),
-    "add": (f"{__name__}.edit:add", "Add a model, or facts about one."),
-    "edit": (f"{__name__}.edit:edit", "Change the declared facts about a model."),
-    "remove": (f"{__name__}.edit:remove", "Remove the declaration of a model."),
+    "add": (f"{__name__}.edit:add", "Add a model to the settings, or override what is known."),
+    "edit": (f"{__name__}.edit:edit", "Change a model's settings."),
+    "remove": (f"{__name__}.edit:remove", "Remove a model from the settings."),
     "alias": (f"{__name__}.edit:alias", "Set, show or remove short names for models."),
     "default": (f"{__name__}.edit:default", "Show or set the default model."),
 }

@@ -20,6 +20,17 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 _TOKENS = click.IntRange(1, 100_000_000)
 _MAX_LENGTH = 512
 _FIELDS = ("name", "context", "max_output", "reasoning", "tools", "vision")
+_OPTIONS = tuple(name.replace("_", "-") for name in _FIELDS)
+
+
+class _Field(click.Choice[str]):
+    """The name of a setting, as an option or in the settings file; converts to the name in the file."""
+
+    def __init__(self) -> None:
+        super().__init__(_OPTIONS)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(value.replace("_", "-"), param, ctx).replace("-", "_")
 
 
 def _fields(command: _Command) -> _Command:
@@ -48,7 +59,7 @@ def _fields(command: _Command) -> _Command:
 @_fields
 @pass_app
 def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa: A002 - the option's name
-    """Add a model of PROVIDER; the given facts override the server's."""
+    """Add a model to the settings, or override what is known about one."""
     from provider_core.settings.edit import declare_model
     from telex import provider_commands
 
@@ -70,16 +81,16 @@ def add(app: App, /, *, provider: str, id: str, **fields: Any) -> None:  # noqa:
 @_fields
 @click.option(
     "--unset",
-    type=click.Choice(_FIELDS),
+    type=_Field(),
     multiple=True,
     metavar="FIELD",
-    help="Remove a declared fact. Repeatable.",
+    help="Remove a setting, named like its option: name, context, max-output, reasoning, tools or vision. Repeatable.",
 )
 @pass_app
 def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **fields: Any) -> None:  # noqa: A002
-    """Change the declared facts about a model.
+    """Change a model's settings.
 
-    A model that only its server lists becomes a declared one.
+    A model that only the server lists is added to the settings.
     """
     from provider_core.settings.edit import declare_model
     from telex import provider_commands
@@ -89,9 +100,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
     if both:
         raise click.UsageError(f"{both[0]} is both given and unset")
     if not given and not unset:
-        raise click.UsageError(
-            f"nothing to change: give one of --{', --'.join(f.replace('_', '-') for f in _FIELDS)}"
-        )
+        raise click.UsageError(f"nothing to change: give one of --{', --'.join(_OPTIONS)} or --unset")
     provider_commands.configured_provider(app, provider)
     if not any(model.id == id for model in app.runtime.catalog.listing(provider).models):
         raise click.UsageError(
@@ -113,7 +122,7 @@ def edit(app: App, /, *, provider: str, id: str, unset: tuple[str, ...], **field
 @click.argument("id", metavar="ID", type=Name("model", of="provider"))
 @pass_app
 def remove(app: App, *, provider: str, id: str) -> None:  # noqa: A002 - the option's name
-    """Remove the declaration of a model; its server may still list it."""
+    """Remove a model from the settings; the server may still list it."""
     from provider_core.settings.edit import forget_model
     from telex import provider_commands
 

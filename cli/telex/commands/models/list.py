@@ -58,10 +58,10 @@ def list_(
     refresh: bool,
     as_json: bool,
 ) -> None:
-    """List the models that can be used now, as provider/model.
+    """List the models of all enabled providers that have a key or need none.
 
-    Lists only models that contain every word of TEXT. Providers that are disabled, or that need a key and have
-    none, are omitted. Servers are asked only with --refresh; their lists are then saved.
+    TEXT limits the list to models whose name contains every word. Each model is printed as provider/model. telex asks
+    servers for their lists only with --refresh, and saves them; otherwise, it prints the saved lists.
     """
     from telex.render import models as render
 

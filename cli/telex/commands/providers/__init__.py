@@ -1,4 +1,4 @@
-"""``telex providers``: set up the servers that telex talks to, and list them."""
+"""``telex providers``: set up providers, and list them."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ COMMANDS = {
     examples=("telex providers add deepseek", "telex providers list | cut -f 1"),
 )
 def command() -> None:
-    """Set up the servers that telex talks to."""
+    """Set up providers (the APIs that telex sends prompts to)."""

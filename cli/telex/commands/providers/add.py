@@ -208,15 +208,15 @@ HEADERS = ("SERVER", "ADDRESS", "MODELS", "SET UP AS")
     help="Look only at this port instead of the usual ones. Repeatable.",
 )
 @click.option(
-    "--add", "add_all", is_flag=True, help="Set up all new servers that need no key, without asking."
+    "--add", "add_all", is_flag=True, help="Set up all new servers that need no key, without confirmation."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @pass_app
 def discover(app: App, *, ports: tuple[int, ...], add_all: bool, as_json: bool) -> None:
     """Find the model servers that run on this machine.
 
-    Asks the ports that Ollama, LM Studio, llama.cpp, vLLM and others use for their models, all at once and without
-    a key. In a pipe, each line has SERVER, ADDRESS, MODELS and SET UP AS, separated by tabs.
+    Checks the ports used by Ollama, LM Studio, llama.cpp, vLLM and others, without a key, and lists the models found.
+    In a pipe, each line has SERVER, ADDRESS, MODELS and SET UP AS, separated by tabs.
     """
     from provider_core import probe
     from telex.render import tables

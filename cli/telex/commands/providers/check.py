@@ -182,9 +182,11 @@ def summary(report: CheckReport) -> str:
     exits=ASKING,
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=Name("provider"))
-@click.option("--all", "every", is_flag=True, help="Test all providers that are enabled.")
+@click.option("--all", "every", is_flag=True, help="Test all enabled providers.")
 @click.option("--model", metavar="ID", help="Ask this model instead of the default one.")
-@click.option("--deep", is_flag=True, help="Test what the model can do, with about a dozen short requests.")
+@click.option(
+    "--deep", is_flag=True, help="Also test which features the model supports (about a dozen short requests)."
+)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
               metavar="SECONDS", help="Give up on a server after this many seconds.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
@@ -201,9 +203,9 @@ def test(
 ) -> None:
     """Check that providers answer, step by step.
 
-    The steps are reach (name, connection, TLS), models, auth and stream (one token of a chat), and usage. In a
-    pipe, each line has NAME, passed or failed, the five steps with their times, and the model, separated by tabs.
-    The exit code is 0 only if every step passed.
+    Without NAME, tests the only provider; if there are several, name them or use --all. There are five steps: reach
+    (DNS, connection, TLS), models, auth, stream (one token) and usage. In a pipe, each line has NAME, passed or failed,
+    the five steps with their times, and the model, separated by tabs. The exit code is 0 only if every step passed.
     """
     from telex.render import providers as render
 

@@ -62,19 +62,19 @@ class Unset(click.ParamType[str]):
     multiple=True,
     type=Unset(),
     metavar="FIELD",
-    help="Remove a field by the name of its option, or a part of it, such as header.X-Team. Repeatable.",
+    help="Remove a setting, named like its option: proxy, idle-timeout; header.NAME removes one header. Repeatable.",
 )
 @click.option("--no-verify", is_flag=True, help="Save a new key without checking it.")
-@click.option("--trust", is_flag=True, help="Allow sending the present key to the new address.")
+@click.option("--trust", is_flag=True, help="Allow sending the stored key to the new address.")
 @pass_app
 def edit(
     app: App, /, *, name: str, unset: tuple[str, ...], no_verify: bool, trust: bool, **options: Any
 ) -> None:
     """Change the settings of a provider.
 
-    Only the given options change; headers are added, and models are replaced. A new key is checked with the server;
-    telex providers test checks the rest. A key belongs to the address that it was stored for: for another address,
-    enter the key again or use --trust. On a terminal, telex asks.
+    Only the options you give are changed. --header adds a header; --model replaces the list of models. A stored key is
+    sent only to the address it was stored for: if you change the address, store the key again or use --trust. On a
+    terminal, telex asks which.
     """
     from provider_core import provider_store
     from provider_core.keys import seal_for
