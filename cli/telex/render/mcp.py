@@ -11,7 +11,6 @@ from telex.render import tables
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rich.console import RenderableType
     from rich.text import Text
 
     from provider_core.events import ToolSpec
@@ -106,21 +105,12 @@ def _failed(failure: FailedServer) -> Report:
 @contextlib.contextmanager
 def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, StartupStep], None]]:
     """Yield a callback for each step, for any thread; on a terminal a table on stderr shows the steps meanwhile."""
-    known: dict[str, dict[str, float]] = {name: {} for name in names}
 
-    def on_step(name: str, step: StartupStep) -> None:
-        # A new value each time: the thread that paints reads them at any moment.
-        known[name] = {**known[name], step.name: step.seconds}
+    def mark(step: StartupStep | None) -> Text:
+        return tables.time_cell(None if step is None else step.seconds, "…")
 
-    def progress() -> RenderableType:
-        lines: list[list[str | Text]] = [
-            [name, *(tables.time_cell(steps.get(step), "…") for step in _STEPS)]
-            for name, steps in known.items()
-        ]
-        return tables.table(("SERVER", *map(str.upper, _STEPS)), lines)
-
-    with tables.live(console, progress):
-        yield on_step
+    with tables.live_steps(console, "SERVER", _STEPS, names, mark) as report_step:
+        yield lambda name, step: report_step(name, step.name, step)
 
 
 def report(console: Console, found: Sequence[Report]) -> None:

@@ -11,7 +11,6 @@ from telex.render import tables
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rich.console import RenderableType
     from rich.text import Text
 
     from provider_core.keys import KeySource
@@ -218,48 +217,23 @@ def _default(provider: Provider) -> str:
 
 _SIGNS = {"ok": "✓", "absent": "-", "skipped": "·", "failed": "✗"}
 _COLOURS = {"ok": "green", "absent": "yellow", "skipped": "dim", "failed": "red"}
-_BAR = 24
-"""Columns of the longest bar."""
-
 _STEPS: tuple[StepName, ...] = ("reach", "models", "auth", "stream", "usage")
-
-_PARTS: tuple[tuple[StepName, str], ...] = (
-    ("reach", "cyan"),
-    ("models", "blue"),
-    ("auth", "magenta"),
-    ("stream", "green"),
-)
 
 
 @contextlib.contextmanager
 def live(console: Console, names: Sequence[str]) -> Iterator[Callable[[str, CheckStep | Trait], None]]:
     """Yield a callback for each step, for any thread; on a terminal a table on stderr shows the steps meanwhile."""
-    from provider_core.probe import CheckStep
-
-    steps: dict[str, dict[str, CheckStep]] = {name: {} for name in names}
-    traits: dict[str, str] = {}
-
-    def on_step(name: str, step: CheckStep | Trait) -> None:
-        # New values each time: the thread that paints reads them at any moment.
-        if isinstance(step, CheckStep):
-            steps[name] = {**steps[name], step.name: step}
-        else:
-            traits[name] = f"{step.name} …"
-
-    def progress() -> RenderableType:
-        lines: list[list[str | Text]] = [
-            [name, *(_mark(known.get(step)) for step in _STEPS), traits.get(name, "")]
-            for name, known in steps.items()
-        ]
-        return tables.table(("PROVIDER", *map(str.upper, _STEPS), ""), lines)
-
-    with tables.live(console, progress):
-        yield on_step
+    with tables.live_steps(console, "PROVIDER", _STEPS, names, _mark) as report_step:
+        yield lambda name, step: report_step(name, step.name if step.name in _STEPS else "", step)
 
 
-def _mark(step: CheckStep | None) -> Text:
+def _mark(step: CheckStep | Trait | None) -> Text:
+    from provider_core.probe import Trait
+
     if step is None:
         return tables.cell("…", "dim")
+    if isinstance(step, Trait):
+        return tables.cell(f"{step.name} …")
     time = "" if step.seconds is None else f" {elapsed(step.seconds)}"
     return tables.cell(f"{_SIGNS[step.status]}{time}", _COLOURS[step.status])
 
@@ -269,9 +243,8 @@ def report(console: Console, reports: Sequence[CheckReport]) -> None:
     if not console.out_is_terminal:
         console.out("".join("\t".join(_line(each)) + "\n" for each in reports))
         return
-    slowest = max((_total(each) for each in reports), default=0) or 1
-    lines = [
-        [tables.cell(each.provider, "bold"), *(_mark(each[name]) for name in _STEPS), _bar(each, slowest)]
+    lines: list[list[str | Text]] = [
+        [tables.cell(each.provider, "bold"), *(_mark(each[name]) for name in _STEPS), elapsed(_total(each))]
         for each in reports
     ]
     headers = ("PROVIDER", *(name.upper() for name in _STEPS), "TIME")
@@ -288,21 +261,9 @@ def _line(each: CheckReport) -> list[str]:
     return [*cells, each.model or ""]
 
 
-def _bar(each: CheckReport, slowest: float) -> Text:
-    """A bar of the steps' times, relative to the slowest provider."""
-    from rich.text import Text
-
-    bar = Text()
-    for name, colour in _PARTS:
-        bar.append("█" * round((each[name].seconds or 0) / slowest * _BAR), style=colour)
-    if not bar:
-        bar.append("▏")
-    bar.append(f" {elapsed(_total(each))}")
-    return bar
-
-
 def _total(each: CheckReport) -> float:
-    return sum(each[name].seconds or 0 for name, _ in _PARTS)
+    """Seconds of all steps; "usage" is seen in the stream."""
+    return sum(each[name].seconds or 0 for name in _STEPS if name != "usage")
 
 
 def report_as_json(each: CheckReport) -> dict[str, Any]:

@@ -155,6 +155,30 @@ def live(console: Console, make: Callable[[], RenderableType]) -> Iterator[None]
 
 
 @contextlib.contextmanager
+def live_steps(
+    console: Console, header: str, steps: Sequence[str], names: Sequence[str], mark: Callable[[Any], Text]
+) -> Iterator[Callable[[str, str, object], None]]:
+    """Yield a callback that sets the value of a step of a name, for any thread; ``live`` shows a row for each name.
+
+    ``mark`` draws a value, or None before it is set. A value of the step "" is shown after the others.
+    """
+    known: dict[str, dict[str, object]] = {name: {} for name in names}
+
+    def report(name: str, step: str, value: object) -> None:
+        known[name] = {**known[name], step: value}  # a new value: the thread that paints reads at any moment
+
+    def make() -> RenderableType:
+        lines = [
+            [name, *(mark(values.get(step)) for step in steps), mark(values[""]) if "" in values else ""]
+            for name, values in known.items()
+        ]
+        return table((header, *map(str.upper, steps), ""), lines)
+
+    with live(console, make):
+        yield report
+
+
+@contextlib.contextmanager
 def fetch_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
     """Yield a callback that draws a bar on a terminal, and elsewhere prints a line for each phase of a download.
 
