@@ -2,13 +2,13 @@
 
 from provider_core.request._adapter import RequestAdapter, UnsupportedFieldCache
 from provider_core.request._body import (
+    Workaround,
     build_body,
     build_headers,
     is_secret_name,
     known_secrets,
     sets_token_limit,
 )
-from provider_core.request._workarounds import Workaround
 
 __all__ = [
     "RequestAdapter",

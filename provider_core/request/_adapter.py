@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from provider_core import files
 from provider_core.errors import FileError, ServerError
-from provider_core.request._body import build_body
-from provider_core.request._workarounds import (
+from provider_core.request._body import (
     CHOICE,
     FORMAT,
     MESSAGE_FIELDS,
@@ -18,6 +17,7 @@ from provider_core.request._workarounds import (
     SWAPS,
     Workaround,
     build_adapted_body,
+    build_body,
     is_valid,
 )
 from provider_core.structs import replace

@@ -20,7 +20,7 @@ from provider_core.errors import (
     PermissionDeniedError,
     ServerError,
 )
-from provider_core.request._workarounds import (
+from provider_core.request._body import (
     CALLS,
     CHOICE,
     FORMAT,
