@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
 
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._environment import ServerCredentials
+    from provider_core.tools.mcp._process import ServerCredentials
 
 _CONNECT = 10.0
 """Seconds for a connection, and for sending; the timeouts of calls are the session's."""

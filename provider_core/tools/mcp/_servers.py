@@ -21,8 +21,12 @@ from provider_core.errors import (
 from provider_core.events import ToolLimits
 from provider_core.redaction import clean, printable
 from provider_core.structs import Struct, field
-from provider_core.tools.mcp._environment import SecretResolver, proxies_with_password, server_environment
-from provider_core.tools.mcp._process import Process
+from provider_core.tools.mcp._process import (
+    Process,
+    SecretResolver,
+    proxies_with_password,
+    server_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from provider_core.events import ReportProgress, ToolResult, ToolSpec
     from provider_core.keys import KeyStore
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp._environment import ServerCredentials
+    from provider_core.tools.mcp._process import ServerCredentials
     from provider_core.tools.mcp._session import McpSession, McpTransport, StepName
     from provider_core.types import Json
 
