@@ -1,59 +1,4 @@
-"""Every error that the core raises, as one tree.
-
-::
-
-    CoreError
-    ├── InvalidInputError            an argument of the caller cannot be used (code "no_vision")
-    │   ├── AttachmentError          a file or an image that cannot be attached
-    │   ├── SchemaError              a JSON schema that cannot be used
-    │   └── VariableError            missing or unknown variables of a template
-    ├── SettingsError                the settings file, or a value in it or in the environment
-    │   └── TemplateError            a template's file (code "unknown_template")
-    ├── FileError                    another file or folder that cannot be read or written
-    ├── ModelError                   a model name that leads nowhere
-    │   │                            (codes "unknown_model", "ambiguous_model", "disabled_provider")
-    │   ├── UnknownProviderError
-    │   ├── NoModelError             several providers are usable, and none was chosen
-    │   └── NoProviderError          no provider is set up
-    ├── ApiKeyError                  the provider's API key
-    │   ├── MissingKeyError
-    │   ├── InvalidKeyError          a key that no HTTP header can carry
-    │   ├── KeyDestinationError      the key may not be sent to this address
-    │   └── KeyStoreError            the keyring or the key command failed (code "key_command")
-    ├── ProviderError                the server answered with an error
-    │   ├── AuthenticationError      401
-    │   ├── PermissionDeniedError    403
-    │   ├── RateLimitError           429
-    │   ├── QuotaError               402, and 429 that waiting does not cure
-    │   ├── BadRequestError          400, 422 and other 4xx
-    │   │   ├── ContextOverflowError
-    │   │   └── ContentPolicyError
-    │   ├── NotFoundError            404, 405, 410: no such path
-    │   │   └── ModelNotFoundError
-    │   │       └── WrongEndpointError
-    │   ├── ServerError              5xx, and failures announced inside a stream
-    │   │   └── OverloadedError      503, 529
-    │   ├── TokenLimitError          the answer was cut at a token limit that the caller did not set
-    │   └── ProtocolError            the response is not a chat completion
-    ├── NetworkError                 no response, or only a part of it, arrived
-    │   ├── ConnectError             name resolution, route, refused connection, proxy
-    │   │   └── TLSError
-    │   ├── DeadlineError            connect, first byte, idle, or total time exceeded
-    │   └── ConnectionLostError      broken off after the answer began
-    ├── LocalModelError              the embedded model (codes "not_installed", "fetch")
-    │   └── ModelFileError           a model file that is missing, damaged or not a GGUF file
-    ├── ToolError                    a tool call without a result (code "timeout")
-    │   ├── UnknownToolError         no tool of this name is offered
-    │   ├── ToolArgumentsError       the arguments do not fit the tool's schema
-    │   ├── ToolRefusedError         the call was not approved (code "not_allowed": no terminal to ask on)
-    │   └── ToolServerError          the tool server failed
-    │       │                        (codes "access", "connect", "session", "not_installed")
-    │       ├── ToolSecretError      a secret that the server needs is missing
-    │       └── UnknownToolServerError
-    ├── HistoryError                 the history file (codes "busy", "corrupt", "newer")
-    │   └── UnknownConversationError (code "ambiguous" if several match)
-    ├── SchemaMismatchError          the answer does not fit the requested schema
-    └── LoopLimitError               the model still calls tools at its last allowed turn
+"""Every error that the core raises, as one tree below ``CoreError``.
 
 The annotations of a class are the keyword arguments of its constructor, after the message.
 
@@ -95,8 +40,8 @@ class CoreError(Exception, metaclass=_ErrorType):
     """Base of all errors of the core.
 
     ``message`` is one sentence; its final full stop may be missing. ``provider`` is the provider's name as the user
-    wrote it, None if the error concerns none. ``code`` tells apart the cases of a class, see the tree above; of a
-    ``ProviderError``, it is the server's own.
+    wrote it, None if the error concerns none. ``code`` tells apart the cases of a class; of a ``ProviderError``, it
+    is the server's own.
     """
 
     message: str = _positional(kw_only=False)
@@ -257,7 +202,7 @@ class ProviderError(CoreError):
 
 
 class AuthenticationError(ProviderError):
-    """The key was refused, or is missing."""
+    """The key was refused, or is missing (401)."""
 
     sign_in: str = ""
     """The address at which the server asks to sign in, or ""."""
@@ -266,19 +211,19 @@ class AuthenticationError(ProviderError):
 
 
 class PermissionDeniedError(ProviderError):
-    """The key is valid, but does not permit the request."""
+    """The key is valid, but does not permit the request (403)."""
 
 
 class RateLimitError(ProviderError):
-    """Too many requests; waiting helps."""
+    """Too many requests (429); waiting helps."""
 
 
 class QuotaError(ProviderError):
-    """No credit or quota left; waiting does not help."""
+    """No credit or quota left (402, and 429 of some servers); waiting does not help."""
 
 
 class BadRequestError(ProviderError):
-    """The server refuses this request as it is."""
+    """The server refuses this request as it is (400, 422 and other 4xx)."""
 
 
 class ContextOverflowError(BadRequestError):
@@ -290,7 +235,7 @@ class ContentPolicyError(BadRequestError):
 
 
 class NotFoundError(ProviderError):
-    """The server has nothing at this path: most likely a wrong base URL."""
+    """The server has nothing at this path (404, 405, 410): most likely a wrong base URL."""
 
     suggested_base: str | None = None
     """The base URL that a redirect points to, if any."""
@@ -307,11 +252,11 @@ class WrongEndpointError(ModelNotFoundError):
 
 
 class ServerError(ProviderError):
-    """The server failed."""
+    """The server failed: 5xx, or a failure announced inside a stream."""
 
 
 class OverloadedError(ServerError):
-    """The server is overloaded, or still loading its model."""
+    """The server is overloaded, or still loading its model (503, 529)."""
 
 
 class TokenLimitError(ProviderError):

@@ -1,7 +1,6 @@
-"""The tree of errors: as drawn, complete, and each class with a row in the table of exit codes."""
+"""The tree of errors: complete, and each class with a row in the table of exit codes."""
 
 import copy
-import re
 
 from provider_core import errors
 from telex import error_hints
@@ -12,19 +11,6 @@ def classes(root: type = errors.CoreError) -> list[type[errors.CoreError]]:
 
 
 PUBLIC = [kind for kind in classes() if kind.__module__ == errors.__name__]
-
-
-def test_the_drawing_in_the_docstring_is_the_tree():
-    parents: dict[str, str | None] = {}
-    branch: list[str] = []
-    for line in (errors.__doc__ or "").splitlines():
-        if found := re.match(r"^    ((?:[│ ]   )*(?:[├└]── )?)(\w+Error)\b", line):
-            del branch[len(found[1]) // 4 :]
-            parents[found[2]] = branch[-1] if branch else None
-            branch.append(found[2])
-    assert parents == {
-        kind.__name__: None if kind is errors.CoreError else kind.__bases__[0].__name__ for kind in PUBLIC
-    }
 
 
 def test_every_error_of_the_core_is_in_errors():

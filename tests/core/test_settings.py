@@ -21,7 +21,7 @@ from provider_core.settings import Paths, Settings, edit, load, preview
 from provider_core.settings.file import line_of
 from provider_core.settings.mcp import McpServer, secret_references
 from provider_core.settings.provider_fields import PROVIDER_FIELDS
-from provider_core.tools.mcp._environment import server_environment
+from provider_core.tools.mcp._process import server_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
