@@ -6,35 +6,25 @@ import contextlib
 import json
 import re
 import time
-from types import NoneType
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from provider_core import files
 from provider_core.errors import FileError
 from provider_core.settings.validators import NAME
 from provider_core.structs import Struct
-from provider_core.types import Model, ModelKind
+from provider_core.types import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
-    from provider_core.types import Json, Provider
+    from provider_core.types import Provider
 
-_COLUMNS: dict[str, set[type]] = {
-    "id": {str},
-    "name": {str},
-    "context": {int, NoneType},
-    "context_is_maximum": {bool},
-    "max_output": {int, NoneType},
-    "reasoning": {bool, NoneType},
-    "tools": {bool, NoneType},
-    "vision": {bool, NoneType},
-    "kind": {str},
-}
-"""Fields of a model, with the types of their values. The file has a list for each: that way thousands of models are
-checked in a few steps."""
+_FIELDS = (
+    "id", "name", "context", "context_is_maximum", "max_output", "reasoning", "tools", "vision", "kind",
+)  # fmt: skip
+"""The fields of a model that are stored. The file has a list for each, so that their names are stored once."""
 
 _MAX_CLOCK_SKEW = 86_400.0
 """Seconds that the time of a list may be in the future, as clocks are set back."""
@@ -80,15 +70,16 @@ def read_cached(folder: Path, provider: Provider) -> CachedModelList | None:
     """Read the provider's list; None if there is none, if it is from another address, or if it is damaged."""
     try:
         content = json.loads(files.read_bytes(folder / f"{provider.name}.json"))
-        first, columns, fetched_at = content["first"], content["models"], float(content["fetched_at"])
+        first, columns, fetched_at = content["first"], content["models"], content["fetched_at"]
         if (
             content["source"] != [provider.base_url, provider.preset or ""]
-            or (first is not None and first not in columns["id"])
             or not 0 <= fetched_at <= time.time() + _MAX_CLOCK_SKEW
         ):
             return None
-        return CachedModelList(fetched_at=fetched_at, models=_models(columns), first=first)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        rows = zip(*(columns[name] for name in _FIELDS), strict=True)
+        models = tuple(Model(**dict(zip(_FIELDS, row, strict=True))) for row in rows)
+        return CachedModelList(fetched_at=fetched_at, models=models, first=first)
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
@@ -98,7 +89,7 @@ def write_cached(folder: Path, provider: Provider, cached: CachedModelList) -> b
         "source": [provider.base_url, provider.preset or ""],
         "fetched_at": cached.fetched_at,
         "first": cached.first,
-        "models": {name: [getattr(model, name) for model in cached.models] for name in _COLUMNS},
+        "models": {name: [getattr(model, name) for model in cached.models] for name in _FIELDS},
     }
     encoded = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     return write_files(folder, {f"{provider.name}.json": encoded})
@@ -122,33 +113,6 @@ def _by_name_and_number(model: Model) -> tuple[tuple[bool, int, str], ...]:
     """Sort key: alphabetical, and numbers by value, so that "gpt-5" comes before "gpt-10"."""
     parts = _NUMBERS.split(model.id.lower())
     return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
-
-
-def _models(columns: dict[str, list[Json]]) -> tuple[Model, ...]:
-    lists = [columns[name] for name in _COLUMNS]
-    for values, allowed in zip(lists, _COLUMNS.values(), strict=True):
-        if type(values) is not list or not set(map(type, values)) <= allowed:
-            raise ValueError
-    if not are_ids(columns["id"]) or not set(columns["kind"]) <= set(get_args(ModelKind)):
-        raise ValueError
-    # Not a generator, which would cost a call for each of thousands of models.
-    models = [
-        Model(
-            id=id_,
-            name=name,
-            context=context,
-            context_is_maximum=is_maximum,
-            max_output=max_output,
-            reasoning=reasoning,
-            tools=tools,
-            vision=vision,
-            kind=kind,
-        )
-        for id_, name, context, is_maximum, max_output, reasoning, tools, vision, kind in zip(
-            *lists, strict=True
-        )
-    ]
-    return tuple(models)
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> bool:

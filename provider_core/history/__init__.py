@@ -12,7 +12,7 @@ Of a request only its messages and parameters are stored, and of a server only i
 
 from __future__ import annotations
 
-from provider_core.history._database import Health, has_locks, health
+from provider_core.history._database import Health, health
 from provider_core.history._history import History
 from provider_core.history._records import RemovalResult, SavedConversation, SavedTurn, SearchHit, StartedTurn
 
@@ -24,6 +24,5 @@ __all__ = [
     "SavedTurn",
     "SearchHit",
     "StartedTurn",
-    "has_locks",
     "health",
 ]

@@ -6,7 +6,6 @@ Every error of SQLite's becomes a ``HistoryError`` that says what is wrong.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import threading
 import time
@@ -255,14 +254,11 @@ class Database:
         import sqlite3
 
         code, path = _code(error), self.path
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR) and not has_locks(path):
-            why = "its file system has no file locks"
-        elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return HistoryError(f"the history {path} is locked by another program", path=path, code="busy")
-        elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return HistoryError(f"the history {path} is damaged: {error}", path=path, code="corrupt")
-        else:
-            why = "the disk is full" if code == sqlite3.SQLITE_FULL else str(error)
+        why = "the disk is full" if code == sqlite3.SQLITE_FULL else str(error)
         return HistoryError(f"the history {path} cannot be used: {why}", path=path)
 
 
@@ -275,29 +271,6 @@ def upgrade(connection: sqlite3.Connection, steps: Sequence[Sequence[str]] = STE
     if taken < len(steps):
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {len(steps)}")
-
-
-def has_locks(path: Path) -> bool:
-    """Whether the file system of ``path`` has file locks; some network and FUSE file systems have none."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: every file system has them
-        return True
-    # Another file is tried, because closing the history's file would drop SQLite's locks on it.
-    probe = path.with_name(f".locks.{path.name}")
-    try:
-        handle = os.open(probe, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        return True
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
-    finally:
-        os.close(handle)
-        with contextlib.suppress(OSError):
-            probe.unlink()
-    return True
 
 
 class Health(Struct):

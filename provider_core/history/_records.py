@@ -125,7 +125,6 @@ _HITS = """
     FROM messages AS m JOIN turns AS t ON t.id = m.turn JOIN conversations AS c ON c.id = t.conversation
     WHERE m.role <> 'system' AND holds(m.text) ORDER BY m.id DESC LIMIT ?
 """
-_YEAR_10000 = 253402300800
 
 
 def read_conversations(
@@ -137,8 +136,8 @@ def read_conversations(
         SavedConversation(
             id=id_,
             title=title,
-            begun=_time(begun),
-            updated=_time(updated),
+            begun=begun,
+            updated=updated,
             turns=count,
             model=model,
             verdict=_verdict(verdict),
@@ -167,7 +166,6 @@ def read_turns(connection: sqlite3.Connection, conversation: str) -> tuple[Saved
     turns: list[SavedTurn] = []
     for values in cursor:
         row = dict(zip(names, values, strict=True))
-        row["at"] = _time(row["at"])
         row["params"] = from_json(row["params"])
         row["verdict"] = _verdict(row["verdict"])
         row["served"] = row["served"] or ""
@@ -203,7 +201,7 @@ def read_hits(
                 title=title,
                 turn=turn,
                 role=role,
-                at=_time(at),
+                at=at,
                 snippet=line,
                 marks=marks,
             )
@@ -214,11 +212,6 @@ def read_hits(
 def _verdict(stored: str | None) -> Verdict | None:
     """None also for a verdict of a newer release."""
     return next((verdict for verdict in Verdict if verdict.value == stored), None)
-
-
-def _time(stored: object) -> float:
-    """Seconds since 1970 that a calendar can show; 0 for any other value."""
-    return float(stored) if isinstance(stored, float | int) and 0 <= stored < _YEAR_10000 else 0.0
 
 
 # --- messages and values as columns --------------------------------------------------------------------------

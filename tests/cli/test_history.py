@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -189,19 +187,6 @@ def test_show_json_has_the_listed_fields_and_all_turns(telex: Inside, history: F
     assert [turn["messages"][0]["content"] for turn in found["transcript"]] == ["First?", "Second?"]
 
 
-@pytest.mark.parametrize("command", ["show", "export", "show --answer", "rename {} x", "remove --yes"])
-def test_every_command_takes_a_prefix_and_a_part_of_the_title(
-    telex: Inside, history: Filled, command: str
-) -> None:
-    for part in ("the b", None):
-        id_ = history.said("Mend the build")
-        typed = part or id_[:5].upper()
-        words = [typed if word == "{}" else word for word in command.split()]
-        ran = telex("history", *words, *([] if typed in words else [typed]))
-        assert ran.code == 0, ran.err
-        history.remove([id_])
-
-
 @pytest.mark.parametrize("command", ["show", "export", "remove --yes"])
 def test_ambiguous_or_unknown_name_lists_candidates(telex: Inside, history: Filled, command: str) -> None:
     ids = [history.said(f"Mend the build {number}") for number in range(7)]
@@ -341,33 +326,6 @@ def test_exported_file_is_private_and_its_name_selects_the_format(
     assert target.read_text().startswith(starts)
     assert target.stat().st_mode & 0o777 == 0o600
     assert "1 conversation written" in ran.err
-
-
-def test_export_writes_into_links_pipes_and_open_files(
-    telex: Inside, history: Filled, tmp_path: Path
-) -> None:
-    history.said("Why?")
-    first, second, pipe = tmp_path / "a.md", tmp_path / "b.md", tmp_path / "pipe"
-    first.write_text("old")
-    os.link(first, second)
-    assert telex("history", "export", "-o", str(first)).code == 0
-    assert second.read_text().startswith("# Why?")
-    with (tmp_path / "log").open("w+") as log:
-        log.write("before\n")
-        log.flush()
-        assert telex("history", "export", "-o", f"/dev/fd/{log.fileno()}").code == 0
-        assert (tmp_path / "log").read_text().startswith("before\n# Why?")
-    os.mkfifo(pipe)
-    read: list[str] = []
-    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
-    reader.start()
-    assert telex("history", "export", "-o", str(pipe)).code == 0
-    reader.join(10)
-    assert read[0].startswith("# Why?")
-    assert pipe.is_fifo()
-    assert telex("history", "export", "-o", str(tmp_path)).code == 2
-    ran = telex("history", "export", "-o", str(tmp_path / "no" / "a.md"))
-    assert (ran.code, "there is no folder" in ran.err) == (2, True)
 
 
 # --- remove, prune, rename ----------------------------------------------------------------------------------

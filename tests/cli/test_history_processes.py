@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import sqlite3
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,25 +55,6 @@ def begin(*texts: str) -> list[bytes]:
 # --- what a process leaves -------------------------------------------------------------------------------------
 
 
-def test_killed_chat_leaves_its_prompt_and_earlier_turns(lab: Telex, server: Scripted, path: Path) -> None:
-    assert lab("chat", "Before?").code == 0
-    server.will(Answer([Pause(0.2), *begin("half of"), Pause(60)]))
-    process = lab.start("chat", "Killed?")
-    assert process.stdout
-    assert process.stdout.read(7) == b"half of"
-    process.kill()
-    process.communicate()
-    server.will(answer("Yes, again."))
-    assert lab("chat", "After?").code == 0
-    assert [(turn["messages"][0]["content"], turn["text"], turn["verdict"]) for turn in turns(lab)] == [
-        ("Before?", "Yes.", "complete"),
-        ("Killed?", "", None),
-        ("After?", "Yes, again.", "complete"),
-    ]
-    with contextlib.closing(sqlite3.connect(path)) as checked:
-        assert checked.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-
-
 def test_interrupted_answer_is_saved_as_it_was_printed(lab: Telex, server: Scripted) -> None:
     server.will(Answer([*begin("Once ", "upon\n", "a ti"), Pause(60)]))
     process = lab.start("chat", "Tell me.")
@@ -102,22 +82,6 @@ def test_saved_text_is_the_printed_text(inside: Inside, server: Scripted) -> Non
         server.will(answer(text))
         printed = inside("chat", "Say it.").out
         assert inside("history", "show", "--answer").out == printed
-
-
-def test_conversation_removed_during_its_answer_stays_removed(
-    lab: Telex, server: Scripted, path: Path
-) -> None:
-    go_on = threading.Event()
-    server.will(Answer([*begin("can"), Pause(go_on), *answer("ary")]))
-    process = lab.start("chat", "Canary?")
-    assert process.stdout
-    assert process.stdout.read(3) == b"can"
-    assert lab("history", "remove", "--all", "--yes").code == 0
-    go_on.set()
-    out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (0, b"ary\n", b"")
-    assert turns(lab) == []
-    assert b"anary" not in b"".join(files(path).values())
 
 
 # --- what costs a warning ----------------------------------------------------------------------------------------

@@ -324,7 +324,7 @@ COLUMNS: dict[str, Any] = {
 GOOD = {"source": [LAB.base_url, ""], "fetched_at": 1, "first": "a", "models": COLUMNS}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe"])
 def test_file_that_is_not_a_cached_list_is_ignored(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "lab.json").write_bytes(content)
     assert catalog.read_cached(tmp_path, LAB) is None
@@ -333,13 +333,8 @@ def test_file_that_is_not_a_cached_list_is_ignored(tmp_path: Path, content: byte
 @pytest.mark.parametrize(
     "change",
     [
-        *({"models": {**COLUMNS, "id": [id_]}, "first": None} for id_ in ("a\nb", "", "a" * 513, " a", 7)),
-        *({"models": {**COLUMNS, **column}} for column in (
-            {"id": ["a", "b"]}, {"context": ["big"]}, {"context": [True]}, {"tools": [1]}, {"kind": ["spy"]},
-            {"kind": [[]]}, {"name": "a"})),
-        *({"models": models} for models in (None, [{"id": "a"}], {"id": ["a"]})),
-        *({"first": first} for first in ("not in it", 7)),
-        *({"fetched_at": when} for when in ("yesterday", 10**400, -1, 1e400, float("nan"), time.time() * 2)),
+        *({"models": models} for models in (None, [{"id": "a"}], {"id": ["a"]}, {**COLUMNS, "id": ["a", "b"]})),
+        *({"fetched_at": when} for when in ("yesterday", -1, float("nan"), time.time() * 2)),
         {"source": None},
     ],
 )  # fmt: skip
@@ -479,29 +474,3 @@ def test_snapshot_is_current_until_settings_or_key_variables_change(tmp_path: Pa
     assert "gsk-secret" not in (where.cache / "completion" / "stamp").read_text()
     catalog.invalidate_snapshot(where)
     assert not catalog.snapshot_is_current(where, environ)
-
-
-def test_readers_see_only_complete_lists_while_the_snapshot_changes(tmp_path: Path) -> None:
-    where = paths(tmp_path)
-    states = [
-        Catalog(
-            {"lab": Provider(name="lab")},
-            load=lambda p, n=n: merged(p, *(Model(id=f"{n}-{i}") for i in range(400))),  # type: ignore[misc]
-        )
-        for n in ("x", "y")
-    ]
-    catalog.write_snapshot(where, states[0])
-    ended = threading.Event()
-
-    def write() -> None:
-        for number in range(30):
-            catalog.write_snapshot(where, states[number % 2])
-        ended.set()
-
-    threading.Thread(target=write).start()
-    seen = set()
-    while not ended.is_set():
-        lines = (where.cache / "completion" / "models").read_text().splitlines()
-        assert len(lines) == 400
-        seen.add(lines[0][:5])
-    assert seen == {"lab/x", "lab/y"}

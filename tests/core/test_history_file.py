@@ -23,7 +23,7 @@ from running import python
 
 from provider_core.answer import Answer
 from provider_core.errors import HistoryError
-from provider_core.history import History, has_locks, health
+from provider_core.history import History, health
 from provider_core.history._database import APPLICATION, STEPS, Database, upgrade
 from provider_core.types import Message, Provider, Target, Verdict
 
@@ -149,39 +149,6 @@ def test_link_stays_a_link_to_a_private_file(path: Path, tmp_path: Path, exists:
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
-# --- file systems without locks ------------------------------------------------------------------------------
-
-NO_LOCKS = """
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#define REFUSING(name) int name(int file, int command, ...) { \
-    va_list rest; va_start(rest, command); void *argument = va_arg(rest, void *); va_end(rest); \
-    if (command == F_SETLK || command == F_SETLKW || command == 6 || command == 7) { errno = CODE; return -1; } \
-    int (*real)(int, int, void *) = dlsym((void *) -1, #name); \
-    return real(file, command, argument); }
-REFUSING(fcntl)
-REFUSING(fcntl64)
-"""
-
-
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux") or shutil.which("cc") is None,
-    reason="a library is compiled and preloaded",
-)
-@pytest.mark.parametrize("code", ["ENOLCK", "EOPNOTSUPP"])
-def test_missing_locks_are_reported(path: Path, tmp_path: Path, code: str) -> None:
-    (tmp_path / "x.c").write_text(NO_LOCKS)
-    options = ["-shared", "-fPIC", f"-DCODE={code}", "-o", tmp_path / "x.so"]
-    subprocess.run(["cc", *options, tmp_path / "x.c", "-ldl"], check=True)
-    environ = {**os.environ, "LD_PRELOAD": str(tmp_path / "x.so")}
-    found = run("refused(lambda: said(History(path, lock_timeout=0), 'a', ''))", path, env=environ)
-    assert found == [f"HistoryError the history {path} cannot be used: its file system has no file locks"]
-    assert has_locks(path)
-    assert [each.name for each in path.parent.iterdir()] == ["history.db"]
-
-
 # --- several at once -----------------------------------------------------------------------------------------
 
 
@@ -212,16 +179,6 @@ def test_eight_processes_at_once_lose_nothing(path: Path) -> None:
             assert [turn.answer.content for turn in turns if turn.answer] == [
                 f"answer {name}-{n}" for n in range(50)
             ]
-
-
-def test_threads_share_a_history(path: Path) -> None:
-    with History(path) as history:
-        threads = [threading.Thread(target=lambda: [said(history, "q") for _ in range(10)]) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(history.conversations()) == 40
 
 
 def test_killed_process_leaves_everything_that_it_had_saved(path: Path) -> None:
@@ -438,20 +395,6 @@ def test_damaged_pages_are_found_when_they_are_read(path: Path) -> None:
         health(path)
 
 
-@pytest.mark.parametrize("at", ["1e300", "-1e300", "9e999", "'soon'", "x'00'"])
-def test_impossible_time_is_the_year_1970(path: Path, at: str) -> None:
-    with History(path) as history:
-        conversation = said(history, "a")
-        with held(path) as connection:
-            connection.execute(f"UPDATE turns SET at = {at}")
-            connection.execute(f"UPDATE conversations SET begun = {at}")
-            connection.execute("COMMIT")
-        found = history.find(conversation)
-        assert (found.begun, found.updated) == (0, 0)
-        assert [turn.at for turn in history.turns(conversation)] == [0]
-        assert [hit.at for hit in history.search(["a"])] == [0]
-
-
 @pytest.mark.parametrize("change", ["params = '{'", "usage = '{'", "timing = 'x'"])
 def test_unreadable_value_is_damage(path: Path, change: str) -> None:
     with History(path) as history:
@@ -597,29 +540,6 @@ def test_history_can_be_read_where_nothing_can_be_written(public: Path) -> None:
     first, *refusals = run(READ, public)
     assert first == "It was so. 2 1"
     assert all(words.startswith(f"HistoryError the history {public} cannot be used") for words in refusals)
-
-
-def test_half_written_history_that_cannot_be_repaired_is_an_error(public: Path) -> None:
-    with History(public) as history:
-        said(history, "It was so.")
-    code = """
-        history = History(path)
-        with history._database.writing() as connection:
-            connection.execute("PRAGMA cache_spill = 1")
-            connection.execute("PRAGMA cache_size = 1")
-            for number in range(100):
-                connection.execute("INSERT INTO conversations VALUES (?, ?, 0)", (str(number), "x" * 9000))
-            os._exit(1)
-    """
-    run(code, public)
-    assert public.with_name("history.db-journal").stat().st_size > 0
-    forbid_writing(public)
-    first = run(
-        READ.replace("print(history.latest()", "refused(history.latest) or print(history.latest()"),
-        public,
-        stderr=subprocess.DEVNULL,
-    )[0]
-    assert first.startswith(f"HistoryError the history {public} cannot be used")
 
 
 def test_unusable_paths_are_errors(path: Path, tmp_path: Path) -> None:

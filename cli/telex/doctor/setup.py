@@ -391,16 +391,12 @@ def history(context: DoctorContext) -> Iterator[Finding]:
     """The size and the condition of the history; ``folders`` checks its mode."""
     import sqlite3
 
-    from provider_core.history import has_locks, health
+    from provider_core.history import health
     from telex.error_hints import code_and_hint
 
     path = context.paths.history
     if not context.settings.history:
         yield ok("saving", "switched off")
-    if path.parent.is_dir() and not has_locks(path):
-        detail = f"the history {path} cannot be used: its file system has no file locks"
-        yield problem("file", detail, "Set TELEX_HOME to a folder on a local disk")
-        return
     try:
         found = health(path)
     except HistoryError as error:
