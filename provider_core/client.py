@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
@@ -388,6 +387,8 @@ class Retries:
         if seconds > self._started + self._network.retry_budget - self._clock():
             if not asked:
                 return error
+            import copy
+
             longer = copy.copy(error)
             longer.message = f"{error.message} (it asks for a wait of {_duration(asked)})"
             longer.args = (longer.message,)

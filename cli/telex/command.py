@@ -60,6 +60,12 @@ class Command(click.Command):
         self.exits = tuple(sorted({ExitCode.OK, ExitCode.USAGE, *exits} if exits else ()))
         self.otherwise = otherwise
 
+    def make_parser(self, ctx: click.Context) -> Any:
+        parser = super().make_parser(ctx)
+        # Click looks for every option among the long ones first, and compares one that is not there with all of them.
+        parser._long_opt = {**parser._short_opt, **parser._long_opt}
+        return parser
+
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         option = super().get_help_option(ctx)
         if option is not None:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 def refresh(runtime: Runtime) -> None:
     """Rewrite the names if the settings or the templates have changed since they were written."""
     from provider_core.catalog import snapshot_is_current, snapshot_stamp, write_snapshot
-    from provider_core.errors import CoreError
-    from provider_core.templates import names
 
     if snapshot_is_current(runtime.paths, runtime.environ):
         return
+    from provider_core.errors import CoreError
+    from provider_core.templates import names
+
     made_from = snapshot_stamp(runtime.paths, runtime.environ)
     runtime.reload()  # the command may have changed what it had read
     try:

@@ -23,7 +23,6 @@ import contextlib
 import json
 import os
 import threading
-from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 from provider_core import files
@@ -108,7 +107,10 @@ def check_destination(
 
 def seal(secret: str, destinations: Iterable[Destination]) -> str:
     """The text of a store's entry: the secret, and where it may be sent."""
-    places = [{name: value for name, value in asdict(each).items() if value} for each in destinations]
+    places = [
+        {name: value for name in Destination._fields if (value := getattr(each, name))}
+        for each in destinations
+    ]
     return json.dumps({"secret": secret, "for": places})
 
 

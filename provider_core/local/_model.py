@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def installed() -> bool:
+    """Whether the package of llama.cpp is installed, which is not imported."""
+    from importlib.machinery import PathFinder
+
+    return PathFinder.find_spec("xllamacpp") is not None
+
+
 class DefaultModel(Struct):
     """A model that is distributed in a wheel. Sizes are in bytes; ``sha256`` is of the model file, in hex."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from provider_core.errors import LocalModelError, ModelFileError, NetworkError
-from provider_core.local._model import default_context, read_gguf
+from provider_core.local._model import default_context, installed, read_gguf
 from provider_core.structs import Struct, field
 
 if TYPE_CHECKING:
@@ -40,13 +40,6 @@ class Endpoint(Struct):
     base_url: str
     key: str = field(repr=False)
     model: str
-
-
-def installed() -> bool:
-    """Whether the package of llama.cpp is installed, which is not imported."""
-    import importlib.util
-
-    return importlib.util.find_spec("xllamacpp") is not None
 
 
 def _cores() -> int | None:

@@ -33,8 +33,12 @@ def watch(event, arguments):
         early.extend(() if early else sys.modules)
 
 sys.addaudithook(watch)
-from telex.main import main
-code = main({arguments!r})
+from telex.__main__ import run
+sys.argv[1:] = {arguments!r}
+try:
+    run()
+except SystemExit as end:
+    code = end.code
 new = [(name, getattr(sys.modules[name], "__file__", None) or "") for name in set(sys.modules) - before]
 print()
 print(json.dumps({{
@@ -83,7 +87,7 @@ def lab(telex: Telex, server: Scripted) -> Telex:
 def test_commands_without_a_request_import_only_click(lab: Telex, arguments: list[str]) -> None:
     seen = Watched(lab, *arguments)
     assert seen.packages == {"click"}
-    assert not seen.modules & {"ssl", "socket", "http.client", "asyncio"}
+    assert not seen.modules & {"ssl", "socket", "http.client", "asyncio", "inspect", "platform", "uuid"}
     assert seen.connected == []
 
 
@@ -102,6 +106,24 @@ def test_the_usual_folders_are_found_without_another_package(lab: Telex) -> None
     seen = Watched(lab, "models", "list")
     assert ".config/telex/settings.toml" in seen.at_home
     assert seen.packages == {"click"}
+
+
+def test_what_stands_in_for_a_module_of_click_is_replaced_when_more_of_it_is_used() -> None:
+    code = """
+import sys
+from telex.__main__ import _cleandoc, _import_click
+_import_click()
+import click.core, inspect, uuid
+assert click.core.inspect is not inspect and click.types.uuid is not uuid
+assert click.core.inspect.isfunction(print) is False and click.types.uuid.uuid4().version == 4
+for text in ("", "one", "  one\\n\\n    two\\n      three\\n", "one\\n\\n", "\\n  one\\n\\ttwo"):
+    assert _cleandoc(text) == inspect.cleandoc(text), text
+"""
+    python(code)
+
+
+def test_a_short_option_is_not_compared_with_all_others(lab: Telex) -> None:
+    assert "difflib" not in Watched(lab, "chat", "-m", "lab/m", "hi").modules
 
 
 def test_a_piped_answer_imports_only_click_and_http(lab: Telex) -> None:
