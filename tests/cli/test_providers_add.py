@@ -236,10 +236,7 @@ def test_names(telex: Inside) -> None:
     [
         (f"{URL}/chat/completions", URL, "/chat/completions at the end is dropped"),
         ("HTTP://LOCALHOST:1/V1?api-version=1", "http://localhost:1/V1?api-version=1", ""),
-        ("https://user:hunter22@host/v1", "", "the base URL contains a user name or a password"),
         ("https://host/v1?api_key=hunter22", "", "the base URL contains a key"),
-        ("host:80", "", "the base URL must begin with"),
-        ("http://lab.internal/v1", "http://lab.internal/v1", ""),
     ],
 )
 def test_addresses(telex: Inside, pasted: str, saved: str, dropped: str) -> None:
@@ -248,13 +245,9 @@ def test_addresses(telex: Inside, pasted: str, saved: str, dropped: str) -> None
     assert entries(telex.settings).get("lab", {}).get("base_url", "") == saved
 
 
-def test_key_over_plain_http_needs_a_private_host_or_permission(telex: Inside) -> None:
-    how = ("--key-env", "LAB_KEY", "--no-verify", "--replace")
-    for url in ("http://localhost/v1", "http://10.1.2.3/v1", "https://example.com/v1"):
-        assert add(telex, url, *how).code == 0
-    for url in ("http://example.com/v1", "http://lab.internal/v1"):
-        assert add(telex, url, *how).code == 2
-        assert add(telex, url, *how, "--allow-http").code == 0
+def test_key_over_plain_http_needs_permission(telex: Inside) -> None:
+    far = ("http://example.com/v1", "--key-env", "LAB_KEY", "--no-verify")
+    assert (add(telex, *far).code, add(telex, *far, "--allow-http").code) == (2, 0)
 
 
 def test_headers_are_sent_and_telexs_own_cannot_be_set(telex: Inside, server: Scripted) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 from inprocess import Inside
 from listings import listing
@@ -15,7 +14,6 @@ from scripted import Scripted, answer
 from provider_core.keys import MemoryStore
 from provider_core.presets import models
 from provider_core.testing import FakeKeyStore
-from telex.commands.providers import COMMANDS, command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,24 +162,10 @@ def test_presets_are_found_by_name_address_and_keyword(telex: Inside) -> None:
 # --- help and start-up -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_of_every_command_begins_with_its_line(name: str, telex: Inside) -> None:
-    assert f"telex providers {name}" in telex("providers", name, "--help").text.partition("Examples:")[2]
-    found = command.get_command(click.Context(command), name)
-    assert found is not None
-    assert (found.help or "").splitlines()[0] == COMMANDS[name][1]
-
-
 @pytest.mark.parametrize(
     ("arguments", "settings", "absent"),
     [
-        (["list"], "", {"httpx", "httpcore", "keyring", "rich.table", "tomlkit"}),
         (["list"], SETTINGS, {"httpx", "httpcore", "keyring", "rich.table", "tomlkit"}),
-        (
-            ["--help"],
-            "",
-            {"httpx", "keyring", "pydantic", "rich", "tomlkit", "telex.commands.providers.list"},
-        ),
         (["add", "--help"], "", {"httpx", "keyring", "pydantic", "rich", "tomlkit"}),
     ],
 )

@@ -113,10 +113,10 @@ def test_other_values_are_no_references(written: str) -> None:
     [
         (True, ["MODE=fast", "API_KEY=keyring:a", "KEY_FILE=/home/me/key.pem", "KEY_FILE=~/key.pem", "USE_AUTH=true",
                 "AUTH=oauth", "TOKEN_LIMIT=4096", "AUTH_URL=https://login.example/x", "PASSWORD=",
-                "DATABASE=skating"]),
+                "DATABASE=skating", "X-Max-Tokens=100", "X-Auth-Mode=bearer", "X-Author=Jane"]),
         (False, ["API_KEY=0123456789abcdef", "GITHUB_TOKEN=x", "AUTH_URL=https://me:pw@login.example/x",
                  "AUTH_URL=https://login.example/x?key=1", "ANY=ghp_0123456789abcdefABCDEF",
-                 "ANY=prefix sk-proj-0123456789abcdef"]),
+                 "ANY=prefix sk-proj-0123456789abcdef", "X-Pass=a", "Proxy-Authorization=Basic a"]),
     ],
 )  # fmt: skip
 def test_secrets_are_recognized_by_name_and_form(harmless: bool, values: list[str]) -> None:

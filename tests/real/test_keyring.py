@@ -1,4 +1,4 @@
-"""Keys in a real Secret Service: gnome-keyring on a session bus of its own, unlocked, locked, and not there at all."""
+"""Keys in a real Secret Service: gnome-keyring on a session bus of its own, unlocked and locked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "sk-canary-0123456789abcdef"
-SECOND = "sk-second-9876543210fedcba"
 PROGRAMS = ("dbus-run-session", "gnome-keyring-daemon")
 
 pytestmark = [
@@ -140,12 +139,11 @@ class in_use:  # noqa: N801 - used as a function
         self._patch.undo()
 
 
-def program(where: Session | None, home: Path) -> Telex:
+def program(where: Session, home: Path) -> Telex:
     """The installed program, which has to find its keyring by itself."""
     telex = Telex(home)
     del telex.env["PYTHON_KEYRING_BACKEND"]
-    if where is not None:
-        telex.env["DBUS_SESSION_BUS_ADDRESS"] = where.env["DBUS_SESSION_BUS_ADDRESS"]
+    telex.env["DBUS_SESSION_BUS_ADDRESS"] = where.env["DBUS_SESSION_BUS_ADDRESS"]
     return telex
 
 
@@ -173,33 +171,6 @@ def test_key_is_stored_used_and_removed_with_its_provider(
     ran = telex("providers", "remove", "lab", "--yes")
     assert ran.code == 0, ran.err
     assert store.get("lab") is None
-
-
-def test_key_is_not_used_by_another_home_or_for_another_host(
-    unlocked: Session, tmp_path: Path, server: Scripted
-) -> None:
-    with Scripted() as other:
-        other.will(keyed(SECOND))
-        server.will(keyed(KEY))
-        first, second = (program(unlocked, tmp_path / name) for name in ("first", "second"))
-        for telex, url, key in ((first, server.url, KEY), (second, other.url, SECOND)):
-            ran = telex("providers", "add", "lab", "--base-url", url, "--key-stdin", stdin=key.encode())
-            assert ran.code == 0, ran.err
-        for telex in (first, second):
-            assert telex("chat", "-m", "lab", "hi").out == b"Hello\n"
-        # The first home's provider is led to the second's host, by hand and by a new home without keys.
-        third = program(unlocked, tmp_path / "third")
-        third.provider("lab", other.url, key="keyring")
-        first.configure(first.settings.read_text().replace(server.url, other.url))
-        count = len(other.asked)
-        for telex in (first, third):
-            assert telex("chat", "-m", "lab", "hi").code == 4
-        assert len(other.asked) == count
-        assert second("providers", "remove", "lab", "--yes").code == 0
-        first.configure(first.settings.read_text().replace(other.url, server.url))
-        assert first("chat", "-m", "lab", "hi").out == b"Hello\n"
-        assert {asked.headers.get("authorization") for asked in other.asked} <= {None, f"Bearer {SECOND}"}
-        assert first("providers", "remove", "lab", "--yes").code == 0
 
 
 def test_backend_that_has_the_key_is_remembered(unlocked: Session, tmp_path: Path, server: Scripted) -> None:
@@ -252,20 +223,3 @@ def test_locked_keyring_reads_and_removes_nothing(locked: Session, tmp_path: Pat
     assert "its key is unchanged" in ran.err
     assert "lab" in entries(telex.settings)
     assert telex("providers", "remove", "lab", "--yes", "--keep-key").code == 0
-
-
-def test_without_a_keyring_everything_but_storing_works(tmp_path: Path, server: Scripted) -> None:
-    server.will(keyed(KEY))
-    telex = program(None, tmp_path / "home")
-    add = ("providers", "add", "lab", "--base-url", server.url)
-    ran = telex(*add, "--key-stdin", stdin=KEY.encode())
-    assert ran.code == 4
-    assert "no keyring" in ran.err
-    assert "--key-env" in ran.err
-    assert entries(telex.settings) == {}
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
-    ran = telex(*add, "--key-command", f"printf %s%s {KEY[:9]} {KEY[9:]}")
-    assert ran.code == 0, ran.err
-    assert telex("chat", "-m", "lab", "hi").out == b"Hello\n"
-    assert telex("providers", "remove", "lab", "--yes").code == 0

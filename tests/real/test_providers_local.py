@@ -113,18 +113,6 @@ def test_server_without_a_key_from_discover_to_remove(telex: Inside, opened: str
         assert telex("providers", "remove", name, "--yes").code == 0
 
 
-def test_server_that_wants_a_key_is_discovered(telex: Inside, closed: str) -> None:
-    port = str(urlsplit(closed).port)
-    found = json.loads(telex("providers", "discover", "--port", port, "--add", "--json").out)
-    assert [(each["base_url"], each["needs_key"], each["set_up_as"]) for each in found] == [
-        (closed, True, None)
-    ]
-    ran = telex("providers", "add", "lab", "--base-url", closed, "--no-key")
-    assert ran.code == 4
-    assert "The server wants a key" in ran.err
-    assert entries(telex.settings) == {}
-
-
 def test_card_of_a_real_model(telex: Inside, opened: str) -> None:
     telex("providers", "add", "lab", "--base-url", opened, "--no-key")
     ran = telex("providers", "test", "lab", "--deep", "--json")
@@ -139,14 +127,6 @@ def test_card_of_a_real_model(telex: Inside, opened: str) -> None:
     assert answers["reasoning"] == "no"
     assert answers["tools"] == "no"  # its template has none
     assert "unknown" not in answers.values()
-
-
-def test_model_file_is_checked_by_loading_it(telex: Inside, model_path: Path) -> None:
-    ran = telex("providers", "add", "file", "--gguf", str(model_path))
-    assert ran.code == 0, ran.err
-    ran = telex("providers", "test", "file", "--json")
-    assert ran.code == 0, ran.err
-    assert json.loads(ran.out)[0]["passed"] is True
 
 
 def test_model_files_are_tested_in_turn(telex: Inside, opened: str, model_path: Path, tmp_path: Path) -> None:
