@@ -121,6 +121,7 @@ CORRUPT = [
     b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000, b'{"version": 2, "models": {"mine/m": {}}}',
     b'{"version": 3}', b'{"version": 3, "rows": {}}',
     b'{"version": 3, "rows": [null, 3, [], ["a"], ["a", "b", null, null, "", "soon"]]}',
+    b'{"version": 3, "rows": [["a", "b", null, null, "", 1%s]]}' % (b"0" * 400),
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""``python -m tests.fuzz TARGET [--seconds N]``: fuzz one target, with atheris where it is installed.
+"""``python -m tests.fuzz TARGET [--seconds N]``: fuzz one target with seeds that are mutated at random.
 
-Without it, seeds are mutated at random. An input that fails is written to a file, and the run ends with status 1; one
-that does not end stops the run, and is in the temporary folder as TARGET-last.bin.
+An input that fails is written to a file, and the run ends with status 1; one that does not end stops the run, and is in
+the temporary folder as TARGET-last.bin.
 """
 
 from __future__ import annotations
@@ -29,46 +29,15 @@ def main() -> int:
     parser.add_argument("target", help="a name of TARGETS in tests/fuzz/targets.py, or all")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--random", action="store_true", help="do not use atheris")
     parser.add_argument("--input", type=Path, help="run only this file")
     given = parser.parse_args()
-    atheris = None if given.random or given.target == "all" else _atheris()
-    from fuzz.targets import TARGETS, mutated
+    from fuzz.targets import TARGETS
 
     if given.input:
         TARGETS[given.target].run(given.input.read_bytes())
         return 0
-    if atheris is None:
-        names = list(TARGETS) if given.target == "all" else [given.target]
-        return max(_at_random(name, given.seconds, given.seed) for name in names)
-    target = TARGETS[given.target]
-
-    def mutate(data: bytes, largest: int, seed: int) -> bytes:
-        random = Random(seed)
-        return (atheris.Mutate(data, largest) if random.random() < 0.5 else mutated(random, target))[:largest]
-
-    corpus = Path(tempfile.mkdtemp())
-    for number, seed in enumerate(target.seeds):
-        (corpus / str(number)).write_bytes(seed)
-    options = [
-        f"-max_total_time={given.seconds:.0f}",
-        f"-timeout={SLOWEST:.0f}",
-        "-max_len=4096",
-        "-rss_limit_mb=4096",
-    ]
-    atheris.Setup([sys.argv[0], *options, str(corpus)], target.run, custom_mutator=mutate)
-    atheris.Fuzz()
-    return 0
-
-
-def _atheris():  # type: ignore[no-untyped-def]
-    try:
-        import atheris
-    except ImportError:
-        return None
-    with atheris.instrument_imports(include=["provider_core", "telex"]):
-        import fuzz.targets  # noqa: F401
-    return atheris
+    names = list(TARGETS) if given.target == "all" else [given.target]
+    return max(_at_random(name, given.seconds, given.seed) for name in names)
 
 
 def _at_random(name: str, seconds: float, seed: int) -> int:

@@ -31,21 +31,19 @@ from scripted import DONE, Answer, Scripted, answer, delta, sse
 
 from provider_core import errors
 from provider_core.catalog import _cache, _parse
-from provider_core.keys import MemoryStore, unseal
+from provider_core.keys import MemoryStore
 from provider_core.local import read_gguf
 from provider_core.presets import all_presets
-from provider_core.request import RequestAdapter, UnsupportedFieldCache, Workaround
+from provider_core.request import RequestAdapter
 from provider_core.settings import Paths, load, validators
 from provider_core.settings import file as snapshots
 from provider_core.settings import mcp_import as other_clients
-from provider_core.stream import Decoder, ErrorReader
+from provider_core.stream import ErrorReader
 from provider_core.structured import matching_json, retry_message, schema_from, short_form
 from provider_core.templates import fill, parse, variables
-from provider_core.tools import schemas
-from provider_core.types import Finished, Message, Provider, Reasoning, Request, Text
+from provider_core.types import Message, Provider, Request
 from telex.error_hints import code_and_hint
 from telex.exit_codes import ExitCode
-from telex.render.extract import first_block
 from telex.render.json import error_object
 from telex.render.live import MarkdownStream, render
 from telex.render.styles import Colour, Look
@@ -150,30 +148,6 @@ def pieces(data: bytes | str, random: Random) -> list[Any]:
 
 
 # --- from servers ------------------------------------------------------------------------------------------------
-
-
-def stream(data: bytes) -> None:
-    """An answer is the same however it arrives, and always ends with one verdict."""
-    random = choices(data)
-    kind = random.choice(("text/event-stream", "application/json", ""))
-
-    def events(parts: list[bytes]) -> list[Any]:
-        decoder = Decoder(content_type=kind, provider="lab", secrets=(SECRET,), streamed=True)
-        return [event for part in parts for event in decoder.feed(part)] + decoder.close()
-
-    whole, split = events([data]), events(pieces(data, random))
-    for found in (whole, split):
-        assert [event for event in found if isinstance(event, Finished)] == found[-1:]
-    for of in (Text, Reasoning):
-        assert _joined(whole, of) == _joined(split, of)
-    assert whole[-1].verdict == split[-1].verdict
-    "".join(
-        map(str, whole)
-    ).encode()  # no halves of characters, which neither a terminal nor the history could hold
-
-
-def _joined(events: list[Any], kind: type) -> str:
-    return "".join(event.text for event in events if isinstance(event, kind))
 
 
 def error_body(data: bytes) -> None:
@@ -313,13 +287,6 @@ def markdown(data: bytes) -> None:
 _DEEP = re.compile(r"(?:(?:[-+*>]|[0-9]+[.)])[ \t]*){30}")
 
 
-def extract(data: bytes) -> None:
-    """The first code block is a part of the answer, apart from its indentation."""
-    text = text_of(data)
-    block, _ = first_block(text)
-    assert block is None or all(line.strip() in text for line in block.split("\n"))
-
-
 # --- from users --------------------------------------------------------------------------------------------------
 
 
@@ -376,24 +343,6 @@ def schema_answer(data: bytes) -> None:
         )
 
 
-def tool_schema(data: bytes) -> None:
-    """The schema of a tool's server becomes one that is an object, and judges any arguments."""
-    value = json_of(data)
-    if isinstance(value, dict):
-        found = schemas.clean_schema(value)
-        assert found["type"] == "object"
-        schemas.mismatch({"name": "x", "items": [1, {}]}, value)
-
-
-def tool_arguments(data: bytes) -> None:
-    """Arguments that a model wrote are an object that fits, or are refused."""
-    wanted = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
-    with contextlib.suppress(errors.ToolArgumentsError):
-        json.dumps(
-            schemas.read_arguments(text_of(data), wanted), ensure_ascii=False, allow_nan=False
-        ).encode()
-
-
 def template(data: bytes) -> None:
     """A template is refused with its line, or can be filled."""
     for suffix in (".toml", ".md"):
@@ -440,15 +389,6 @@ def cached_models(data: bytes) -> None:
         json.dumps([model.id for model in found.models]).encode()
 
 
-def cached_refusals(data: bytes) -> None:
-    """A damaged file of refused fields changes no request, and is replaced."""
-    path = folder() / "refused-fields.json"
-    path.write_bytes(data)
-    cache = UnsupportedFieldCache(path)
-    RequestAdapter(LAB, Request(model="m", messages=(Message(role="user", content="x"),)), cache=cache)
-    cache.learn(LAB, "m", [Workaround(field="top_p")])
-
-
 def cached_settings(data: bytes) -> None:
     """A damaged snapshot is ignored, also with a valid checksum."""
     paths = Paths.find({"TELEX_HOME": str(folder() / "snapshot")})
@@ -457,12 +397,6 @@ def cached_settings(data: bytes) -> None:
     for content in (data, snapshots._checksum(data) + b"\n" + data):
         place.write_bytes(content)
         snapshots.load_snapshot(paths.cache, "", {})
-
-
-def key_entry(data: bytes) -> None:
-    """Any entry of the keyring is read as a secret, perhaps with destinations."""
-    for each in unseal(text_of(data))[1] or ():
-        assert str(each) is not None
 
 
 # --- the command line --------------------------------------------------------------------------------------------
@@ -644,12 +578,10 @@ _HTTP_WORDS = (
 _COMMANDS = tuple("\n".join(line.split(" ")).encode() for line in _LINES)
 
 TARGETS = {
-    "stream": Target(stream, (*_STREAMS, *_bytes(_COMPLETION)), _SSE_WORDS),
     "error-body": Target(error_body, _ERRORS, (*_JSON_WORDS, SECRET.encode(), b"not supported", b"'seed'", b"unknown")),
     "model-list": Target(model_list, _MODELS, _JSON_WORDS),
     "server": Target(server, (*_HTTP, *_STREAMS, *_bytes(_COMPLETION), *_ERRORS, *_MODELS), _HTTP_WORDS, slow=True),
     "markdown": Target(markdown, _MARKDOWN, _MARKDOWN_WORDS, slow=True),
-    "extract": Target(extract, _MARKDOWN, _MARKDOWN_WORDS),
     "settings-file": Target(settings_file, _SETTINGS, _TOML_WORDS, slow=True),
     "settings-variables": Target(settings_variables, _VARIABLES, (*_JSON_WORDS, *_TOML_WORDS), slow=True),
     "schema": Target(schema, (*_SCHEMAS, *_SHORT), _SCHEMA_WORDS, slow=True),
@@ -659,8 +591,6 @@ TARGETS = {
         _bytes({"name": "x"}, 'Here: {"name": "x"}.', '```json\n{"name": "x"}\n```', "[1] {2}"),
         (*_JSON_WORDS, b"```", b"~~~", b"\n"),
     ),
-    "tool-schema": Target(tool_schema, _SCHEMAS, _SCHEMA_WORDS, slow=True),
-    "tool-arguments": Target(tool_arguments, _bytes({"n": 1}, {"n": "x", "m": {"a": [1.5]}}), _JSON_WORDS, slow=True),
     "template": Target(
         template,
         _bytes(
@@ -680,19 +610,10 @@ TARGETS = {
     "cached-models": Target(
         cached_models, _bytes({"source": [LAB.base_url, ""], "fetched_at": 5.0, "first": "m", "models": _MANY}), _JSON_WORDS
     ),
-    "cached-refusals": Target(
-        cached_refusals,
-        _bytes({"version": 3, "rows": [[f"{zlib.crc32(LAB.base_url.encode()):08x} lab/m", *row] for row in (
-                ["top_p", None, None, "", 2**31], ["max_tokens", "max_completion_tokens", None, "", 2**31])]}),
-        _JSON_WORDS,
-    ),
     "cached-settings": Target(
         cached_settings,
         _bytes({"made_from": snapshots._digest("", {}), "from_variables": [], "checked": {"model": "x", "problems": {}}}),
         _JSON_WORDS,
-    ),
-    "key-entry": Target(
-        key_entry, _bytes({"secret": SECRET, "for": [{"origin": "https://x", "proxy": "http://y"}]}), _JSON_WORDS
     ),
     "command-line": Target(command_line, _COMMANDS, (*_HOSTILE, *_OPTIONS, b"\n", b"\n"), slow=True),
 }  # fmt: skip
