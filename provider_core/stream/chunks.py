@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from provider_core.stream import fields
 from provider_core.stream.extras import KEYS, Extras, PassthroughFields, merge_usage, read_usage
-from provider_core.stream.failures import (
-    ErrorPayload,
-    is_error,
-    is_error_event,
-    is_keepalive,
-    may_be_error,
-)
+from provider_core.stream.failures import ErrorPayload, is_error, is_error_event, is_keepalive, may_be_error
 from provider_core.stream.text import TextBuffer
 from provider_core.stream.verdict import finish_reason, standard_reason
 from provider_core.types import Choice, Reasoning, Text, ToolCall, Verdict

@@ -198,9 +198,7 @@ def test_secrets_are_redacted_in_descriptions_of_tools() -> None:
         assert offered.tool.schema["properties"] == {"n": {"default": "[redacted]"}}
 
 
-def test_arguments_that_are_not_valid_json_fail_their_call_alone(
-    lab: McpToolbox,
-) -> None:
+def test_arguments_that_are_not_valid_json_fail_their_call_alone(lab: McpToolbox) -> None:
     with pytest.raises(ToolServerError, match="the MCP server lab cannot be sent this"):
         run(lab, "echo", text="\ud800")
     assert run(lab, "echo", n=3).text == '{"n": 3}'

@@ -77,7 +77,7 @@ BOTH = [*SUM, ("b", "mul", '{"y":2}')]
         ([part("a", "sum", '{"x":1}'), part("b"), part(None, "mul", '{"y":2}')], BOTH),
         ([part("a", "sum", '{"x":1}', index=0), part("b", index=0), part(None, "mul", '{"y":2}', index=0)], BOTH),
         # arguments: none, a placeholder before them, more of them, malformed, an empty end
-        *[([part("a", "sum", nothing, index=0)], [("a", "sum", "{}")]) for nothing in (None, "", " ")],
+        *[([part("a", "sum", nothing, index=0)], [("a", "sum", "{}")]) for nothing in (None, "", " ", "null")],
         ([{"id": "a", "function": {"name": "sum", "arguments": None}}], [("a", "sum", "{}")]),
         ([part("a", "sum", "{}", index=0), part(arguments='{"x"', index=0), part(arguments=":1}", index=0)], SUM),
         ([part("a", "sum", '{"x":1}', index=0), part(arguments='{"x":1}', index=0)], SUM),
@@ -139,9 +139,11 @@ def test_calls_come_just_before_the_end() -> None:
 
 @pytest.mark.parametrize("finish", ["stop", "tool_calls", "function_call", "TOOL_USE", "eos"])
 def test_calls_decide_about_the_finish_reason(finish: str) -> None:
-    finished = chunks(delta(tool_calls=[part("a", "sum", "{}")]), delta(finish=finish)).finished
-    found = (finished.verdict, finished.reason, finished.raw_reason)
-    assert found == (Verdict.COMPLETE, "tool_calls", finish)
+    calls = [part("a", "sum", "{}")]
+    for frames in ([delta(tool_calls=calls), delta(finish=finish)], [delta(tool_calls=calls, finish=finish)]):
+        finished = chunks(*frames).finished
+        found = (finished.verdict, finished.reason, finished.raw_reason)
+        assert found == (Verdict.COMPLETE, "tool_calls", finish)
 
 
 def test_complete_calls_without_a_finish_reason_need_the_end_mark() -> None:

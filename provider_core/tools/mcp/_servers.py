@@ -14,10 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from provider_core import limits
-from provider_core.errors import (
-    CoreError,
-    ToolServerError,
-)
+from provider_core.errors import CoreError, ToolServerError
 from provider_core.events import ToolLimits
 from provider_core.redaction import clean, printable
 from provider_core.structs import Struct, field
