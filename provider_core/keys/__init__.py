@@ -5,9 +5,9 @@ If the keyring does not work, there is no key: none is written to a file instead
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import threading
 import time
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -298,8 +298,7 @@ def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
 
     shell = needs_shell(command)
     try:
-        # Windows passes programs one string, and shlex would remove its backslashes.
-        arguments = command if shell or os.name == "nt" else shlex.split(command)
+        arguments = command if shell else shlex.split(command)
         process = subprocess.Popen(arguments, shell=shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except (OSError, ValueError) as error:
         words = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
@@ -319,32 +318,30 @@ def run_command(command: str, deadline: float = limits.KEY_COMMAND) -> str:
 
 def _printed(process: subprocess.Popen[bytes], deadline: float) -> bytes:
     """The output of the process when it ends; raises if it takes too long or prints too much."""
-    parts: list[bytes] = []
+    import selectors
+    import subprocess
 
-    def read() -> None:
-        if process.stdout is None:
-            return
-        size = 0
-        with process.stdout as stdout:
-            while size <= limits.KEY and (part := os.read(stdout.fileno(), limits.KEY)):
-                parts.append(part)
-                size += len(part)
-
-    # A program that the command started may hold the pipe open: the thread then waits for it alone.
-    reader = threading.Thread(target=read, name="telex-key-command", daemon=True)
-    reader.start()
+    printed = b""
     until = time.monotonic() + deadline
-    while reader.is_alive() and time.monotonic() < until:
-        reader.join(0.05)
-        if process.poll() is not None:
-            until = min(until, time.monotonic() + _REST)
-    if sum(map(len, parts)) > limits.KEY:
-        raise KeyStoreError("the key command printed much more than a key", code="key_command")
-    while process.poll() is None and time.monotonic() < until:
-        time.sleep(0.01)
-    if process.poll() is None:
-        raise KeyStoreError(f"the key command did not end within {deadline:g} s", code="key_command")
-    return b"".join(parts)
+    with process.stdout or contextlib.nullcontext() as stdout, selectors.DefaultSelector() as selector:
+        if stdout is not None:
+            selector.register(stdout, selectors.EVENT_READ)
+        while stdout is not None and (left := until - time.monotonic()) > 0:
+            if selector.select(min(left, 0.05)):
+                part = os.read(stdout.fileno(), limits.KEY)
+                printed += part
+                if not part:
+                    break
+                if len(printed) > limits.KEY:
+                    raise KeyStoreError("the key command printed much more than a key", code="key_command")
+            elif process.poll() is not None:  # a program that it started holds the pipe open
+                until = min(until, time.monotonic() + _REST)
+    try:
+        process.wait(max(until - time.monotonic(), 0))
+    except subprocess.TimeoutExpired:
+        message = f"the key command did not end within {deadline:g} s"
+        raise KeyStoreError(message, code="key_command") from None
+    return printed
 
 
 def needs_shell(command: str) -> bool:

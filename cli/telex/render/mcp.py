@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provider_core.events import ToolSpec
     from provider_core.settings.mcp import McpServer
-    from provider_core.tools.mcp import FailedServer, McpServers, McpToolbox, StartupStep
+    from provider_core.tools.mcp import FailedServer, McpServers, StartupStep
     from telex.console import Console
 
 HEADERS = ("NAME", "PLACE", "SECRETS", "ALLOWED", "STATE")
@@ -86,20 +86,15 @@ class Report(Struct):
 
 def reports(servers: Sequence[McpServer], started: McpServers) -> list[Report]:
     """A report on each, in the order of ``servers``."""
-    works = {box.name: box for box in started.toolboxes}
-    broken = {failure.server.name: failure for failure in started.failures}
-    return [
-        _passed(works[server.name]) if server.name in works else _failed(broken[server.name])
-        for server in servers
-    ]
-
-
-def _passed(box: McpToolbox) -> Report:
-    return Report(server=box.server, steps=box.steps, about=box.about, protocol=box.protocol, tools=box.tools)
-
-
-def _failed(failure: FailedServer) -> Report:
-    return Report(server=failure.server, steps=failure.steps, failure=failure)
+    found = {
+        box.name: Report(
+            server=box.server, steps=box.steps, about=box.about, protocol=box.protocol, tools=box.tools
+        )
+        for box in started.toolboxes
+    }
+    for each in started.failures:
+        found[each.server.name] = Report(server=each.server, steps=each.steps, failure=each)
+    return [found[server.name] for server in servers]
 
 
 @contextlib.contextmanager
@@ -135,10 +130,8 @@ def _absent(each: Report, step: str) -> str:
     """The sign of a step without a time: HTTP has none ("-"), it failed ("✗"), or an earlier one failed ("")."""
     if step == "start" and each.server.url:
         return "-"
-    missing = [
-        name for name in _STEPS if each.seconds(name) is None and not (name == "start" and each.server.url)
-    ]
-    return "✗" if missing and missing[0] == step else ""
+    earlier = _STEPS[1 if each.server.url else 0 : _STEPS.index(step)]
+    return "✗" if all(each.seconds(name) is not None for name in earlier) else ""
 
 
 def _line(each: Report) -> tuple[str, ...]:
