@@ -303,19 +303,14 @@ def _megabytes(count: int) -> str:
 
 # --- whether the model can take it ---------------------------------------------------------------------------
 
-# Characters per token. For prose, code and JSON in nine languages the estimate was 0.75 to 1.46 of what OpenAI's
-# o200k_base and DeepSeek's tokenizer count (August 2026); older tokenizers need up to twice as many for non-Latin text.
-_ASCII: Final = 4.0
-_OTHER: Final = 2.5
-_CJK: Final = 1.5
+_BYTES: Final = 4
+"""Bytes of UTF-8 per token. For prose, code and JSON in nine languages, o200k_base of OpenAI and DeepSeek's tokenizer
+count three quarters to one and a half times as many tokens (August 2026); older ones count twice as many for non-Latin
+text."""
 _IMAGE: Final = 1000
 """Tokens of an image of about a megapixel: 765 at OpenAI, 1,032 at Google, 1,400 at Anthropic."""
 _MESSAGE: Final = 4
 """Tokens that separate a message from others."""
-
-_IDEOGRAPHS: Final = re.compile(
-    "[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]+"
-)
 
 
 def check_vision(target: Target, model: Model | None) -> None:
@@ -344,11 +339,7 @@ def check_window(
 
 
 def estimate_tokens(messages: Iterable[Message]) -> int:
-    """The approximate number of tokens, within a third.
-
-    A token is 4 characters of ASCII, 1.5 of Chinese, Japanese or Korean, and 2.5 of anything else. An image is 1,000
-    tokens of any size.
-    """
+    """The approximate number of tokens: one for 4 bytes of UTF-8, and 1,000 for an image of any size."""
     total = 0.0
     for message in messages:
         total += _MESSAGE
@@ -361,8 +352,4 @@ def estimate_tokens(messages: Iterable[Message]) -> int:
 
 
 def _tokens(text: str) -> float:
-    if text.isascii():
-        return len(text) / _ASCII
-    ascii_ = len(text.encode("ascii", "ignore"))
-    ideographs = len(text) - len(_IDEOGRAPHS.sub("", text))
-    return ascii_ / _ASCII + ideographs / _CJK + (len(text) - ascii_ - ideographs) / _OTHER
+    return len(text.encode("utf-8", "replace")) / _BYTES

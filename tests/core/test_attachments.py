@@ -285,9 +285,9 @@ def prompt(text: str) -> list[Message]:
 
 @pytest.mark.parametrize(
     ("text", "tokens"),
-    [("", 0), ("abcd" * 100, 100), ("一二三" * 100, 200), ("каша " * 10, 16 + 2.5), ("a一", 0.25 + 1 / 1.5)],
+    [("", 0), ("abcd" * 100, 100), ("一二三" * 100, 225), ("каша " * 10, 22.5), ("\ud800", 0.25)],
 )
-def test_tokens_are_estimated_by_script(text: str, tokens: float) -> None:
+def test_tokens_are_estimated_by_bytes(text: str, tokens: float) -> None:
     assert estimate_tokens(prompt(text)) == -int(-(tokens + 4) // 1)
 
 
