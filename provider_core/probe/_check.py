@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
@@ -23,24 +24,26 @@ from provider_core.errors import (
     QuotaError,
     RateLimitError,
 )
-from provider_core.probe._recording import RecordingTransport
 from provider_core.redaction import redact
 from provider_core.request import known_secrets
 from provider_core.settings.validators import parse_reference
 from provider_core.structs import Struct, replace
 from provider_core.types import Finished, Message, Request, Text, Usage, Verdict
+from provider_core.wire_log import LoggedReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
-    from provider_core.types import Model, Provider, Transport
+    from provider_core.types import Call, Model, Provider, Reply, Transport
 
 _TIMEOUT = 60.0
 _ELSEWHERE_TIMEOUT = 5.0
 _USUAL_PATHS = ("/v1", "/api/v1", "/openai/v1", "/v1beta/openai", "/compatible-mode/v1")
 _KEY_ACCEPTED = (QuotaError, RateLimitError, ModelNotFoundError)
 """Errors that servers send only if the key is valid."""
+
+_MOST_BYTES = 1 << 18
 
 StepName: TypeAlias = Literal["reach", "models", "auth", "stream", "usage"]
 
@@ -285,10 +288,8 @@ class _Check:
         if "reach" in self.steps:
             return
         first = self.recorder.calls[0] if self.recorder.calls else None
-        steps = first.steps if first else {}
-        detail = ", ".join(f"{name} {_milliseconds(seconds)}" for name, seconds in steps.items())
-        seconds = sum(steps.values()) if steps else (first.head or first.end if first else None)
-        self._note("reach", "failed" if error else "ok", seconds, detail, error=error)
+        seconds = (first.connected or first.head or first.end) if first else None
+        self._note("reach", "failed" if error else "ok", seconds, error=error)
 
     def _note(
         self,
@@ -323,3 +324,66 @@ def _model_to_ask(provider: Provider, listed: tuple[Model, ...]) -> str | None:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"
+
+
+# --- recording -----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class RecordedCall:
+    """One call. The times are in seconds since it ``began``.
+
+    ``connected`` is when the connection, with its encryption, was open, None if an open one was used; ``head`` and
+    ``end`` are when headers and body were complete.
+    """
+
+    began: float
+    connected: float | None = None
+    head: float | None = None
+    end: float | None = None
+    content_type: str = ""
+    body: bytearray = field(default_factory=bytearray)
+    """The first 256 KiB."""
+
+    @property
+    def is_one_piece(self) -> bool:
+        """Whether a chat was answered with one JSON object instead of a stream."""
+        return "json" in self.content_type and not bytes(self.body[:64]).lstrip().startswith(b"data")
+
+    def received(self, chunk: bytes) -> None:
+        if len(self.body) < _MOST_BYTES:
+            self.body += chunk
+
+    def trace(self, event: str) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self.connected = time.monotonic() - self.began
+
+
+class RecordingTransport:
+    """Passes calls to ``inner``, by default its own HTTP connections, and records them in ``calls``."""
+
+    def __init__(self, inner: Transport | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self._own: Transport | None = None
+        if inner is None:
+            from provider_core.http import HttpTransport
+
+            inner = self._own = HttpTransport(environ)
+        self._inner = inner
+        self.calls: list[RecordedCall] = []
+
+    @contextlib.contextmanager
+    def send(self, call: Call) -> Iterator[Reply]:
+        recorded = RecordedCall(began=time.monotonic())
+        self.calls.append(recorded)
+        try:
+            with self._inner.send(replace(call, trace=recorded.trace)) as reply:
+                recorded.head = time.monotonic() - recorded.began
+                recorded.content_type = reply.headers.get("content-type", "")
+                yield LoggedReply(reply, recorded.received)
+        finally:
+            recorded.end = time.monotonic() - recorded.began
+
+    def close(self) -> None:
+        """Close its own connections."""
+        if self._own is not None:
+            self._own.close()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from provider_core import presets
 from provider_core.catalog import PRESET_BY_OWNER, fetch
 from provider_core.errors import AuthenticationError, CoreError, PermissionDeniedError
-from provider_core.probe._recording import RecordingTransport
+from provider_core.probe._check import RecordingTransport
 from provider_core.structs import Struct
 from provider_core.types import Network, Provider
 

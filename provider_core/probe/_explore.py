@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from provider_core.client import Client
 from provider_core.errors import ApiKeyError, BadRequestError, NetworkError, ProviderError
-from provider_core.probe._recording import RecordingTransport
+from provider_core.probe._check import RecordingTransport
 from provider_core.redaction import printable, redact
 from provider_core.request import known_secrets
 from provider_core.structs import Struct, replace

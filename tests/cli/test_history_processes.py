@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import resource
-import signal
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from inprocess import Inside
 from running import COMMAND, Telex
-from scripted import Answer, Pause, Scripted, answer, delta, sse
+from scripted import Scripted, answer, delta, sse
 from terminal import Pty
 
 if TYPE_CHECKING:
@@ -53,20 +52,6 @@ def begin(*texts: str) -> list[bytes]:
 
 
 # --- what a process leaves -------------------------------------------------------------------------------------
-
-
-def test_interrupted_answer_is_saved_as_it_was_printed(lab: Telex, server: Scripted) -> None:
-    server.will(Answer([*begin("Once ", "upon\n", "a ti"), Pause(60)]))
-    process = lab.start("chat", "Tell me.")
-    assert process.stdout
-    printed = process.stdout.read(14)
-    process.send_signal(signal.SIGINT)
-    printed += process.communicate(timeout=30)[0]
-    assert process.returncode == 130
-    assert printed == b"Once upon\na ti\n"
-    (turn,) = turns(lab)
-    assert (turn["text"], turn["verdict"]) == ("Once upon\na ti", "interrupted")
-    assert lab("history", "show", "--answer").out == printed
 
 
 def test_saved_text_is_the_printed_text(inside: Inside, server: Scripted) -> None:

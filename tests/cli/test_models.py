@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -302,17 +301,6 @@ def test_echoed_key_and_control_characters_are_not_stored(telex: Inside, server:
 # --- naming a model ------------------------------------------------------------------------------------------
 
 
-def test_every_listed_name_can_be_used(telex: Inside, server: Scripted) -> None:
-    configure(telex, "lab", url=server.url)
-    cache(telex, "lab", "models/x", "org/y:free", "Z", "/m.gguf", "l:latest")
-    server.will(answer("ok"))
-    names = listed(telex)
-    assert len(names) == 5
-    for name in names:
-        assert chat(telex, "-m", name).code == 0
-        assert f"lab/{server.asked[-1].body['model']}" == name
-
-
 def test_provider_alone_means_the_first_model_of_a_current_list(telex: Inside, server: Scripted) -> None:
     configure(telex, "lab", url=server.url, more='[aliases]\nfast = "lab/old"\n')
     server.will(models_then_answer(listing("first", "second")))
@@ -356,32 +344,6 @@ def test_provider_alone_without_a_list_needs_a_model(
     assert chat(telex, "-m", "lab/any").out == b"ok\n"
 
 
-@pytest.mark.parametrize(
-    ("typed", "code", "advice"),
-    [
-        ("lab/qwen3", 0, ""),
-        ("qwen3-8", 3, "Did you mean lab/qwen3-8b?"),
-        ("openai/qwen3-8b", 3, "Set it up: telex providers add openai\n  Or did you mean lab/qwen3-8b?"),
-        ("zzz", 3, "See what there is: telex models list"),
-        ("q", 3, "See what there is: telex models list"),
-        ("off", 3, "telex providers edit off --enable"),
-        ("off/x", 3, "telex providers edit off --enable"),
-        ("x", 3, "telex providers edit off --enable"),
-        *((typed, 4, "Set GROQ_API_KEY, or store one: telex providers set-key groq")
-          for typed in ("groq/openai/gpt-oss-120b", "openai/gpt-oss-120b", "groq", "fast")),
-    ],
-)  # fmt: skip
-def test_unusable_name_is_explained(
-    telex: Inside, server: Scripted, typed: str, code: int, advice: str
-) -> None:
-    telex.configure(THREE.replace("http://127.0.0.1:9/v1", server.url) + '[aliases]\nfast = "groq"\n')
-    cache(telex, "lab", "qwen3-8b")
-    server.will(answer("ok"))
-    ran = chat(telex, "-m", typed)
-    assert ran.code == code
-    assert advice in ran.err
-
-
 def test_unusable_default_names_its_source(telex: Inside) -> None:
     telex.configure(f'model = "gone/x"\n{LAB}')
     ran = chat(telex)
@@ -416,42 +378,6 @@ def test_declared_facts_override_the_servers(telex: Inside) -> None:
     assert telex("models", "edit", "lab", "a", "--context", "4096").code == 0
     row = rows(telex)["lab/a"]
     assert (row["context"], row["tools"], row["source"]) == (4096, True, "user")
-
-
-def test_declaring_keeps_comments(telex: Inside) -> None:
-    telex.configure(
-        f'# top\n{LAB}# here\nmodels = [\n  "a", # first\n  "b",\n]\n'
-        "\n# about work\n[providers.work]\npreset = 'groq'\n"
-    )
-    for arguments in (
-        ("add", "lab", "c", "--context", "4096", "--vision"),
-        ("edit", "lab", "b", "--tools"),
-        ("edit", "lab", "c", "--max-output", "99"),
-        (
-            "edit",
-            "lab",
-            "c",
-            "--context",
-            "8192",
-            "--no-reasoning",
-            "--unset",
-            "vision",
-            "--unset",
-            "max-output",
-        ),
-        ("add", "lab", "d"),
-        ("remove", "lab", "d"),
-    ):
-        assert telex("models", *arguments).code == 0
-    edited = Model(id="c", context=8192, reasoning=False)
-    assert declared(telex) == (Model(id="a"), Model(id="b", tools=True), edited)
-    text = telex.settings.read_text()
-    for comment in ("# top", "# here", "# first", "\n# about work\n[providers.work]"):
-        assert comment in text
-    for model in "abc":
-        assert telex("models", "remove", "lab", model).code == 0
-    assert declared(telex) == ()
-    assert "models" not in telex.settings.read_text()
 
 
 @pytest.mark.parametrize(
@@ -617,15 +543,3 @@ def test_home_that_cannot_be_created_is_one_warning(
     server.will(listing("a"))
     ran = telex("models", "list", "--refresh", "-P", "t", env=env)
     assert (ran.code, ran.text) == (0, "t/a\n")
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_settings_are_one_warning_and_nothing_is_saved(telex: Inside, server: Scripted) -> None:
-    configure(telex, "lab", url=server.url)
-    telex.settings.chmod(0)
-    server.will(answer("Hello"))
-    env = {"TELEX_PROVIDERS": json.dumps({"t": {"base_url": server.url, "key": "none"}})}
-    ran = telex("chat", "-m", "t/a", "hi", env=env)
-    assert (ran.code, ran.text, ran.err.count("\n")) == (0, "Hello\n", 1)
-    assert not telex.paths.history.exists()
-    telex.settings.chmod(0o600)

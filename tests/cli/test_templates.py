@@ -73,15 +73,6 @@ def test_show_prints_the_file_unchanged(inside: Inside) -> None:
     assert '"prompt": "x"' in inside("templates", "show", "a", "--json").text
 
 
-def test_unknown_template_exits_3_with_similar_names(inside: Inside) -> None:
-    put(inside, "review.toml", "prompt = 'x'")
-    for command in ("show", "remove"):
-        ran = inside("templates", command, "reviw")
-        assert ran.code == 3
-        assert ran.err == "telex: there is no template called reviw\n  Did you mean review?\n"
-    assert "telex templates edit zzz" in inside("templates", "show", "zzz").err
-
-
 def test_remove_needs_yes_and_removes_only_templates(inside: Inside, tmp_path: Path) -> None:
     path = put(inside, "a.md", "x")
     refused = inside("templates", "remove", "a", stdin=b"y\n")

@@ -149,11 +149,6 @@ def test_only_presets_have_models() -> None:
 # --- facts whose loss no other test would show ---------------------------------------------------------------
 
 
-def test_only_azure_has_its_own_key_header() -> None:
-    assert {preset.id: preset.auth for preset in ALL if preset.auth != "bearer"} == {"azure": "api-key"}
-    assert preset_of("anthropic").models_key_header == "x-api-key"
-
-
 def test_local_servers_need_no_key_and_may_load_for_half_an_hour() -> None:
     local = {preset.id for preset in ALL if preset.kind == "local"}
     assert {preset.id for preset in ALL if not preset.key_required} == {*local, "litellm", "ovhcloud"} - {

